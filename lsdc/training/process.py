@@ -1,0 +1,184 @@
+"""Work that needs torch runs in a child process, so that the parent stays light and outlives it.
+
+The parent sends one job, a line of JSON, on the child's stdin and holds that pipe open: its end
+tells the child that the parent is gone. The child answers with lines of JSON on stdout, of which
+the last is `{"done": ...}` or `{"error": ...}`; all else that it prints goes to the log.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lsdc.errors import DataError, SettingsError, StageError
+
+Tell = Callable[[dict[str, Any]], None]
+
+_EXPECTED = {kind.__name__: kind for kind in (DataError, SettingsError, StageError)}
+# Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
+_POLL_SECONDS = 0.5
+
+
+def ignore(line: dict[str, Any]) -> None:
+    """Listen to a line and do nothing."""
+
+
+def run_child(
+    module: str,
+    job: Mapping[str, Any],
+    *,
+    log: Path,
+    stall_minutes: float,
+    on_line: Tell = ignore,
+) -> dict[str, Any]:
+    """Run `python -P -m module` on a job and return what it reports as done.
+
+    The child leads a process group of its own, which is killed on the way out, however that is.
+    `job["threads"]`, where given, bounds the threads of OpenMP and MKL.
+
+    Args:
+        module: a module that ends in `child_main(work)`.
+        job: what is to be done; JSON values only.
+        log: file that the child's stderr is appended to.
+        stall_minutes: a child that reports nothing for so long is killed.
+        on_line: called with each progress line, in order.
+
+    Raises:
+        DataError, SettingsError, StageError: as the child raised them.
+        StageError: the child died otherwise, or stalled.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stderr:
+        start = stderr.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(job),
+            start_new_session=True,
+        )
+    try:
+        _send(process, job)
+        for text in _lines(process, stall_minutes * 60):
+            line: dict[str, Any] = json.loads(text)
+            if "error" in line:
+                raise _EXPECTED[line["error"]["kind"]](line["error"]["message"])
+            if "done" in line:
+                done: dict[str, Any] = line["done"]
+                return done
+            on_line(line)
+        raise StageError(f"{module}: {_death(process)}; {_last_words(log, start)}")
+    except TimeoutError:
+        raise StageError(
+            f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
+            f"{_last_words(log, start)}"
+        ) from None
+    finally:
+        _end(process)
+
+
+def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
+    """The child's side of `run_child`: do the work of the job on stdin and report it.
+
+    `work(job, tell)` returns the result; it calls `tell` with progress lines and raises the
+    project's errors for what a person can act on. Anything else that it raises ends the process.
+    """
+    # Libraries print on stdout when they please; the channel must carry our lines alone.
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(line: dict[str, Any]) -> None:
+        channel.write(json.dumps(line) + "\n")
+        channel.flush()
+
+    job = json.loads(sys.stdin.readline())
+    if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
+        threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
+    try:
+        tell({"done": work(job, tell)})
+    except tuple(_EXPECTED.values()) as error:
+        kind = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
+        tell({"error": {"kind": kind, "message": str(error)}})
+        sys.exit(error.exit_code)
+
+
+def _die_with_parent(stdin: int) -> None:
+    os.read(stdin, 1)  # returns at the pipe's end: the parent holds it and writes no more
+    os.killpg(0, signal.SIGKILL)
+
+
+def _environment(job: Mapping[str, Any]) -> dict[str, str]:
+    environment = os.environ | {
+        "DO_NOT_TRACK": "1",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if "threads" in job:
+        environment |= {
+            name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        }
+    return environment
+
+
+def _send(process: "subprocess.Popen[bytes]", job: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once; its stdout ends and says so
+        process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
+        process.stdin.flush()
+
+
+def _lines(process: "subprocess.Popen[bytes]", stall_seconds: float) -> Iterator[bytes]:
+    """The child's lines as they come; TimeoutError after `stall_seconds` without one."""
+    assert process.stdout is not None
+    heard = time.monotonic()
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not selector.select(timeout=min(_POLL_SECONDS, stall_seconds)):
+                if time.monotonic() - heard >= stall_seconds:
+                    raise TimeoutError
+                continue
+            chunk = os.read(process.stdout.fileno(), 65536)
+            if not chunk:
+                return
+            *complete, pending = (pending + chunk).split(b"\n")
+            yield from complete
+            heard = time.monotonic()
+
+
+def _death(process: "subprocess.Popen[bytes]") -> str:
+    code = process.wait()
+    if code >= 0:
+        return f"ended with exit code {code} and no result"
+    return f"killed by {signal.Signals(-code).name}" + (
+        " (the system ends processes so when memory runs out)" if code == -signal.SIGKILL else ""
+    )
+
+
+def _last_words(log: Path, start: int) -> str:
+    """The last lines that this child wrote to the log, as one line."""
+    with log.open("rb") as file:
+        file.seek(max(start, file.seek(0, os.SEEK_END) - 4096))
+        lines = file.read().decode(errors="replace").split("\n")
+    said = " | ".join([line.strip() for line in lines if line.strip()][-3:])
+    return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()

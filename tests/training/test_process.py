@@ -1,0 +1,127 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lsdc.errors import SettingsError, StageError
+from lsdc.training.process import run_child
+
+CHILD = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from lsdc.errors import SettingsError
+from lsdc.training.process import child_main
+
+def work(job, tell):
+    print("a library that prints")
+    tell({"pid": os.getpid()})
+    if job["do"] == "answer":
+        return {"twice": 2 * job["value"], "threads": os.environ.get("OMP_NUM_THREADS")}
+    if job["do"] == "refuse":
+        raise SettingsError("batch_size: 64 does not fit; try 32")
+    if job["do"] == "raise":
+        raise ValueError("unforeseen")
+    if job["do"] == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    grandchild = subprocess.Popen(["sleep", "60"])
+    tell({"grandchild": grandchild.pid})
+    time.sleep(60)
+
+child_main(work)
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "odd_child.py").write_text(CHILD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "odd_child"
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_path: Path) -> None:
+    lines: list[dict[str, int]] = []
+    log = tmp_path / "logs" / "child.log"
+    job = {"do": "answer", "value": 21, "threads": 3}
+    done = run_child(child, job, log=log, stall_minutes=1, on_line=lines.append)
+    assert done == {"twice": 42, "threads": "3"}
+    assert [list(line) for line in lines] == [["pid"]]
+    assert "a library that prints" in log.read_text()
+
+
+def test_expected_error_arrives_as_its_class(child: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="64 does not fit; try 32"):
+        run_child(child, {"do": "refuse"}, log=tmp_path / "log", stall_minutes=1)
+
+
+def test_unforeseen_error_names_module_code_and_last_words(child: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("an older child's words\n")
+    with pytest.raises(
+        StageError, match=r"odd_child.*exit code 1.*ValueError: unforeseen"
+    ) as error:
+        run_child(child, {"do": "raise"}, log=tmp_path / "log", stall_minutes=1)
+    assert "\n" not in str(error.value)
+    assert "older" not in str(error.value)
+
+
+def test_death_by_signal_is_named(child: str, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="odd_child: killed by SIGSEGV"):
+        run_child(child, {"do": "die"}, log=tmp_path / "log", stall_minutes=1)
+
+
+def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Path) -> None:
+    lines: list[dict[str, int]] = []
+    with pytest.raises(StageError, match=r"stalled: no line for 0\.02 minutes"):
+        run_child(
+            child, {"do": "sleep"}, log=tmp_path / "log", stall_minutes=0.02, on_line=lines.append
+        )
+    assert within(5, lambda: not any(alive(pid) for line in lines for pid in line.values()))
+    assert len(lines) == 2
+
+
+def test_interrupt_kills_the_group(child: str, tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def interrupt(line: dict[str, int]) -> None:
+        pids.extend(line.values())
+        if "grandchild" in line:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_child(child, {"do": "sleep"}, log=tmp_path / "log", stall_minutes=1, on_line=interrupt)
+    assert len(pids) == 2
+    assert within(5, lambda: not any(map(alive, pids)))
+
+
+def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "from pathlib import Path; from lsdc.training.process import *;"
+         f"run_child({child!r}, {{'do': 'sleep'}}, log=Path({str(tmp_path / 'log')!r}),"
+         " stall_minutes=1, on_line=lambda line: print(*line.values(), flush=True))"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    pids = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert within(5, lambda: not any(map(alive, pids)))
