@@ -1,0 +1,1 @@
+"""Where flows run: deployments and work pools."""

@@ -1,0 +1,1 @@
+"""The front door, `lsdc`: parses, calls, renders."""

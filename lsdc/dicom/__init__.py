@@ -1,0 +1,1 @@
+"""Reading DICOM files in supervised child processes; knows no spine."""

@@ -1,0 +1,27 @@
+"""Errors that a person can act on; the CLI prints them as one line and exits with their code."""
+
+
+class LsdcError(Exception):
+    """Says what is wrong, where, what was expected, what was found and what to do, in one line."""
+
+    exit_code = 2
+
+
+class DataError(LsdcError):
+    """The input is not what the stage needs: a table, a column, a file, a study."""
+
+
+class SettingsError(LsdcError):
+    """A setting or a combination of settings cannot work."""
+
+
+class StageError(LsdcError):
+    """A stage gave up: too many bad files, no space, a stalled or failed child process."""
+
+    exit_code = 1
+
+
+class HomeBusyError(LsdcError):
+    """Another run builds in this home and waiting was not wanted."""
+
+    exit_code = 3

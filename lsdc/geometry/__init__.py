@@ -1,0 +1,1 @@
+"""Planes in patient space (LPS, mm); knows no spine."""

@@ -1,0 +1,1 @@
+"""The RSNA 2024 lumbar challenge, a module a stage."""

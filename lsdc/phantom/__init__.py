@@ -1,0 +1,1 @@
+"""A synthetic lumbar spine whose answers are known."""

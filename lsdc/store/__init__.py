@@ -1,0 +1,1 @@
+"""What is kept between stages, and how it is recognised."""

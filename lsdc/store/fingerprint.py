@@ -1,0 +1,162 @@
+"""Fingerprints: what decides whether a stage's earlier result still counts.
+
+Code counts by its syntax tree without docstrings, comments and layout, over all modules of this
+project that a stage's module imports, near or far, imports inside functions included. The tree is
+walked here rather than printed by `ast.unparse` or `ast.dump`, whose text differs between Python
+versions.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+_MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
+# Facts of a parse, not of the program; the second group came with Python 3.12.
+_IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """SHA-256 over named parts: JSON values, pydantic models, paths as text."""
+    text = json.dumps(parts, sort_keys=True, default=_as_json, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def fingerprint_code(modules: Iterable[str]) -> str:
+    """SHA-256 over the modules, all modules of this project that they import, and packaged TOML."""
+    digests = {name: _module_digest(path) for name, path in sorted(_reachable(modules).items())}
+    return fingerprint(digests)
+
+
+def fingerprint_libraries(distributions: Iterable[str]) -> dict[str, str]:
+    """The installed version of each distribution; 'absent' where it is not installed."""
+    return {name: _version(name) for name in sorted(distributions)}
+
+
+def fingerprint_tree(root: Path) -> str:
+    """SHA-256 over relative path, size and mtime of every file under `root`, symlinks followed."""
+    digest = hashlib.sha256()
+    for path, stat in sorted(_walk(os.fsencode(root)), key=lambda item: item[0]):
+        digest.update(b"%s\0%d\0%d\n" % (path, stat.st_size, stat.st_mtime_ns))
+    return digest.hexdigest()
+
+
+def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    pending = [root]
+    while pending:
+        try:
+            entries = list(os.scandir(pending.pop()))
+        except OSError:
+            continue  # an unreadable folder shows in the index, with its reason
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+                continue
+            try:
+                stat = entry.stat()
+            except OSError:
+                stat = entry.stat(follow_symlinks=False)  # a dangling link
+            yield os.path.relpath(entry.path, root), stat
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"cannot fingerprint a {type(value).__name__}: {value!r}")
+
+
+@cache
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _reachable(modules: Iterable[str]) -> dict[str, Path]:
+    """Module name to file, for the modules and everything of this project they import."""
+    found: dict[str, Path] = {}
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        path = _module_path(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        pending.extend(_imports(path, name))
+        if "." in name:
+            pending.append(name.rpartition(".")[0])
+    return found
+
+
+@cache
+def _module_path(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None  # `from package.module import name`: the name is no module
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def _imports(path: Path, name: str) -> set[str]:
+    """Names this project's module may import: modules, and members that may be modules."""
+    found: set[str] = set()
+    for node in ast.walk(_parse(path, path.stat().st_mtime_ns)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+            above = parts[: len(parts) - node.level + 1] if node.level else []
+            base = ".".join([*above, node.module] if node.module else above)
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)  # a module that is started as a child process, by name
+    return {item for item in found if _MODULE.fullmatch(item)}
+
+
+def _module_digest(path: Path) -> str:
+    tree = _parse(path, path.stat().st_mtime_ns)
+    parts = [repr(_normal_form(tree))]
+    if path.name == "__init__.py":
+        parts += [file.read_text(encoding="utf-8") for file in sorted(path.parent.glob("*.toml"))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
+def _parse(path: Path, mtime_ns: int) -> ast.Module:  # noqa: ARG001 (an edit changes mtime_ns)
+    return ast.parse(path.read_bytes())
+
+
+def _normal_form(node: Any) -> Any:
+    """A nested tuple of node names and values, without docstrings, equal on every Python."""
+    if isinstance(node, ast.AST):
+        fields = [
+            (name, _normal_form(value))
+            for name, value in ast.iter_fields(node)
+            if name not in _IGNORED_FIELDS and value is not None and value != []
+        ]
+        return (type(node).__name__, *fields)
+    if isinstance(node, list):
+        return tuple(_normal_form(item) for item in node if not _is_bare_string(item))
+    return repr(node)
+
+
+def _is_bare_string(node: Any) -> bool:
+    """A docstring, or another string that stands alone and does nothing."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,190 @@
+"""The home: one folder that holds everything derived, with a version, a lock and a log.
+
+    home.json                  the schema version
+    catalog.duckdb             what the stages found, as tables
+    index/ folds/ ... crops/   results of stages, addressed by their content
+    runs/EXPERIMENT/fold-K/    models, predictions and scores
+    replaced/                  folds of runs/ that other settings took the place of
+    prefect/                   Prefect's database and cached results
+    logs/                      a log a run
+"""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lsdc.errors import DataError, HomeBusyError, StageError
+from lsdc.store.files import free_bytes, write_atomic
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """An opened home; `open_home` makes one."""
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckDB catalog."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's database and results."""
+        return self.root / "prefect"
+
+    @property
+    def logs(self) -> Path:
+        """A log file a run."""
+        return self.root / "logs"
+
+    @property
+    def runs(self) -> Path:
+        """Experiment folders, and nothing else."""
+        return self.root / "runs"
+
+    def run(self, experiment: str) -> Path:
+        """An experiment's folder."""
+        return self.runs / experiment
+
+    def fold(self, experiment: str, fold: int) -> Path:
+        """A fold's folder."""
+        return self.run(experiment) / f"fold-{fold}"
+
+
+def resolve_home(home: Path | None) -> Path:
+    """The folder asked for, else LSDC_HOME, else ./lsdc-home."""
+    return (home or Path(os.environ.get("LSDC_HOME") or "lsdc-home")).expanduser().absolute()
+
+
+def open_home(root: Path) -> Home:
+    """Open the home at `root`; an empty or absent folder becomes one.
+
+    Raises:
+        DataError: the folder holds something else, or was written by a newer version.
+    """
+    marker = root / "home.json"
+    if marker.is_file():
+        _check_schema(marker)
+    else:
+        _found_home(root, marker)
+    return Home(root)
+
+
+def _found_home(root: Path, marker: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        strangers = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
+        if strangers:
+            raise DataError(
+                f"{root}: expected an empty folder or a home with home.json, found "
+                f"{sorted(strangers)[0]!r}; choose another --home"
+            )
+        with write_atomic(marker) as temporary:
+            temporary.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{root}: cannot be used as a home: {error.strerror}") from error
+
+
+def _check_schema(marker: Path) -> None:
+    try:
+        schema = json.loads(marker.read_text(encoding="utf-8"))["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{marker}: expected a schema version, found something else; choose another --home"
+        ) from error
+    if schema != SCHEMA:
+        raise DataError(
+            f"{marker}: schema {schema}, this version reads {SCHEMA}; "
+            "update lsdc or choose another --home"
+        )
+
+
+@contextmanager
+def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the home for building; a second builder waits, or is refused if `wait` is false.
+
+    The lock is the operating system's, so a killed builder leaves none behind.
+
+    Raises:
+        HomeBusyError: another run builds here and `wait` is false.
+    """
+    lock = FileLock(home.root / ".build.lock")
+    holder = home.root / ".builder.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        message = f"{home.root}: {_describe_holder(holder)} builds here"
+        if not wait:
+            raise HomeBusyError(f"{message}; wait for it, or choose another --home") from None
+        say(f"{message}; waiting for it to end")
+        lock.acquire()
+    try:
+        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        with write_atomic(holder) as temporary:
+            temporary.write_text(json.dumps(facts), encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _describe_holder(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text(encoding="utf-8"))
+        minutes = (time.time() - facts["since"]) / 60
+        return f"process {facts['pid']} on {facts['host']} (for {minutes:.0f} min)"
+    except (OSError, ValueError, KeyError):
+        return "another run"
+
+
+def claim_fold(home: Home, experiment: str, fold: int, key: str) -> Path:
+    """The fold's folder for the run that `key` names, resumable if that run began it.
+
+    A folder of another run is not overwritten: it is moved to `replaced/`, where `lsdc clean`
+    finds it.
+    """
+    folder = home.fold(experiment, fold)
+    marker = folder / "key"
+    if folder.exists() and (not marker.is_file() or marker.read_text() != key):
+        aside = home.root / "replaced" / f"{experiment}-fold-{fold}-{time.time_ns()}"
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        with write_atomic(marker) as temporary:
+            temporary.write_text(key, encoding="utf-8")
+    return folder
+
+
+def require_space(home: Home, needed: int, *, what: str) -> None:
+    """Refuse to begin what cannot be finished.
+
+    Raises:
+        StageError: fewer than `needed` bytes (and a tenth more) are free.
+    """
+    free = free_bytes(home.root)
+    if free < 1.1 * needed:
+        raise StageError(
+            f"{home.root}: {what} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
+            "make room ('lsdc clean'), or choose another --home"
+        )
+
+
+def remove_leftovers(home: Home) -> None:
+    """Remove temporary files and folders that killed runs left; only under the build lock."""
+    for leftover in home.root.rglob(".writing-*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)

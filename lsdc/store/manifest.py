@@ -1,0 +1,108 @@
+"""Manifests: what a stage left behind, small enough to pass between tasks as JSON."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lsdc.store.files import digest_file
+
+
+class FileRecord(BaseModel):
+    """One file of a stage's result: its name in the folder, its digest and its stat."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+    bytes: int
+    mtime_ns: int
+
+
+class Manifest(BaseModel):
+    """A stage's result: a folder in the home and the digests of the files in it.
+
+    `digest` depends on names and contents alone, so that the same result has the same digest
+    wherever and whenever it was made.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    path: str
+    digest: str
+    rows: int
+    files: tuple[FileRecord, ...]
+
+    def folder(self, home: Path) -> Path:
+        """Where the files lie."""
+        return home / self.path
+
+    def file(self, home: Path, name: str) -> Path:
+        """The path of one of the files."""
+        return self.folder(home) / name
+
+    def is_intact(self, home: Path) -> bool:
+        """Whether every file is there unchanged; bytes are read only where stat differs."""
+        folder = self.folder(home)
+        return all(_is_unchanged(folder / record.name, record) for record in self.files)
+
+
+def seal(home: Path, stage: str, folder: Path, *, rows: int, names: Iterable[str]) -> Manifest:
+    """Describe the named files of a folder inside the home.
+
+    Args:
+        home: the home's root.
+        stage: the stage's noun.
+        folder: a folder inside the home.
+        rows: how many rows, samples or files the result has; for people.
+        names: the files that make up the result; others in the folder do not count.
+    """
+    records = tuple(_record(folder / name, name) for name in sorted(names))
+    path = folder.relative_to(home).as_posix()
+    return Manifest(stage=stage, path=path, digest=_digest(records), rows=rows, files=records)
+
+
+def settle(home: Path, stage: str, temporary: Path, *, rows: int) -> Manifest:
+    """Move a finished temporary folder to `home/STAGE/DIGEST` and describe it.
+
+    Results are addressed by content: the same result lands in the same place, and a damaged
+    earlier copy of it is replaced.
+    """
+    names = sorted(entry.name for entry in temporary.iterdir() if entry.is_file())
+    manifest = seal(home, stage, temporary, rows=rows, names=names)
+    target = home / stage / manifest.digest[:16]
+    if target.exists():
+        doomed = target.with_name(f".replaced-{target.name}-{os.getpid()}")
+        target.rename(doomed)
+        temporary.rename(target)
+        shutil.rmtree(doomed)
+    else:
+        temporary.rename(target)
+    target.chmod(0o755)  # mkdtemp's folders are private; results are shared with other users
+    return manifest.model_copy(update={"path": target.relative_to(home).as_posix()})
+
+
+def _record(path: Path, name: str) -> FileRecord:
+    stat = path.stat()
+    return FileRecord(
+        name=name, digest=digest_file(path), bytes=stat.st_size, mtime_ns=stat.st_mtime_ns
+    )
+
+
+def _digest(records: Iterable[FileRecord]) -> str:
+    lines = [f"{record.name}\0{record.digest}" for record in records]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _is_unchanged(path: Path, record: FileRecord) -> bool:
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    if stat.st_size != record.bytes:
+        return False
+    return stat.st_mtime_ns == record.mtime_ns or digest_file(path) == record.digest

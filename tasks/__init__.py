@@ -1,0 +1,1 @@
+"""Prefect tasks: how a step is run (cache key, retries, result)."""
