@@ -5,6 +5,7 @@ class LsdcError(Exception):
     """Says what is wrong, where, what was expected, what was found and what to do, in one line."""
 
     exit_code = 2
+    is_of_the_moment = False  # whether the same call may pass on a second try
 
 
 class DataError(LsdcError):

@@ -1,9 +1,9 @@
 """Fingerprints: what decides whether a stage's earlier result still counts.
 
 Code counts by its syntax tree without docstrings, comments and layout, over all modules of this
-project that a stage's module imports, near or far, imports inside functions included. The tree is
-walked here rather than printed by `ast.unparse` or `ast.dump`, whose text differs between Python
-versions.
+project that a stage's module imports, near or far: imports inside functions, modules that a string
+names (children are started so) and packaged TOML included. The tree is walked here rather than
+printed by `ast.unparse` or `ast.dump`, whose text differs between Python versions.
 """
 
 import ast
@@ -129,8 +129,10 @@ def _imports(path: Path, name: str) -> set[str]:
 def _module_digest(path: Path) -> str:
     tree = _parse(path, path.stat().st_mtime_ns)
     parts = [repr(_normal_form(tree))]
-    if path.name == "__init__.py":
-        parts += [file.read_text(encoding="utf-8") for file in sorted(path.parent.glob("*.toml"))]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and str(node.value).endswith(".toml"):
+            packaged = path.parent / str(node.value)
+            parts += [packaged.read_text(encoding="utf-8")] if packaged.is_file() else []
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

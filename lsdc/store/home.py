@@ -49,6 +49,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def phantom(self) -> Path:
+        """The phantom competition that runs without data of their own use."""
+        return self.root / "phantom"
+
+    @property
     def runs(self) -> Path:
         """Experiment folders, and nothing else."""
         return self.root / "runs"
@@ -149,22 +154,38 @@ def _describe_holder(holder: Path) -> str:
 
 
 def claim_fold(home: Home, experiment: str, fold: int, key: str) -> Path:
-    """The fold's folder for the run that `key` names, resumable if that run began it.
+    """The fold's folder for the training that `key` names, with all that it left so far.
 
-    A folder of another run is not overwritten: it is moved to `replaced/`, where `lsdc clean`
-    finds it.
+    A folder of another training (other settings, other data) is not overwritten: it is moved to
+    `replaced/`, where `lsdc clean` finds it, and comes back when its turn does.
     """
     folder = home.fold(experiment, fold)
-    marker = folder / "key"
-    if folder.exists() and (not marker.is_file() or marker.read_text() != key):
-        aside = home.root / "replaced" / f"{experiment}-fold-{fold}-{time.time_ns()}"
-        aside.parent.mkdir(exist_ok=True)
-        folder.rename(aside)
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        with write_atomic(marker) as temporary:
-            temporary.write_text(key, encoding="utf-8")
+    current = _read_key(folder)
+    if current == key:
+        return folder
+    if folder.exists():
+        _replaced(home, experiment, fold, current).parent.mkdir(exist_ok=True)
+        folder.rename(_replaced(home, experiment, fold, current))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    earlier = _replaced(home, experiment, fold, key)
+    if earlier.exists():
+        earlier.rename(folder)
+        return folder
+    folder.mkdir()
+    with write_atomic(folder / "key") as temporary:
+        temporary.write_text(key, encoding="utf-8")
     return folder
+
+
+def _read_key(folder: Path) -> str | None:
+    marker = folder / "key"
+    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+
+
+def _replaced(home: Home, experiment: str, fold: int, key: str | None) -> Path:
+    # A folder without a key was cut off while it was founded; there is nothing to bring back.
+    name = key[:16] if key else f"unknown-{time.time_ns()}"
+    return home.root / "replaced" / f"{experiment}-fold-{fold}-{name}"
 
 
 def require_space(home: Home, needed: int, *, what: str) -> None:

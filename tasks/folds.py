@@ -1,0 +1,34 @@
+"""Folds: which study is held out when."""
+
+import polars as pl
+from prefect import task
+
+from lsdc.lumbar.folds import deal_studies
+from lsdc.lumbar.tables import read_labels
+from lsdc.store.files import digest_file, write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, stage_options
+from tasks.run import Run
+
+FOLDS = Stage(
+    name="folds",
+    code=("lsdc.lumbar.folds", "lsdc.lumbar.tables"),
+    libraries=("scikit-learn", "numpy"),
+    uses=lambda inputs: {
+        "labels": digest_file(inputs["run"].data / "train.csv"),
+        "folds": inputs["run"].folds,
+        "seed": inputs["run"].seed,
+        "strict": inputs["run"].strict,
+    },
+)
+
+
+@task(**stage_options(FOLDS, run_name="folds", timeout_hours=1))
+def assign_folds(run: Run, index: Manifest) -> Manifest:
+    """Deal the studies that have images and labels into folds."""
+    studies = pl.read_parquet(index.file(run.root, "studies.parquet"))
+    with write_folder(run.root / "folds") as out:
+        rows = deal_studies(
+            read_labels(run.data), studies, out, folds=run.folds, seed=run.seed, strict=run.strict
+        )
+        return settle(run.root, "folds", out, rows=rows)

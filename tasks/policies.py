@@ -1,0 +1,133 @@
+"""How every stage is cached and tried again.
+
+A stage's cache key is its inputs' digests, the part of the configuration that it uses, the code
+that it calls and the versions of the libraries that matter to it. Prefect alone would compare
+arguments by value and the task's own source, miss an edit in a helper, and believe a result whose
+files are gone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.results import get_result_store
+
+from lsdc.errors import LsdcError
+from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
+from lsdc.store.manifest import Manifest
+from tasks.progress import tell_state
+from tasks.run import Run
+
+HOUR = 3600.0
+
+
+class Result(Protocol):
+    """What a stage returns: it can tell whether its files still stand."""
+
+    def is_intact(self, home: Path) -> bool:
+        """Whether everything that the result names is there, unchanged."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage(CachePolicy):
+    """What decides whether a stage's earlier result still counts.
+
+    Attributes:
+        name: the stage's noun.
+        code: modules of this project whose code the stage calls; what they import counts too.
+        libraries: distributions whose version matters to the result.
+        uses: what else the result depends on, from the task's arguments: the run's settings and
+            the raw files that the stage reads, as JSON values or models.
+    """
+
+    name: str
+    code: tuple[str, ...]
+    libraries: tuple[str, ...]
+    uses: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+    def key(self, inputs: Mapping[str, Any]) -> str:
+        """The key of a result for these task arguments; equal keys mean equal results."""
+        return fingerprint(
+            {
+                "stage": self.name,
+                "code": fingerprint_code(self.code),
+                "libraries": fingerprint_libraries(self.libraries),
+                "uses": dict(self.uses(inputs)),
+                "inputs": {
+                    name: _what_counts(value) for name, value in inputs.items() if name != "run"
+                },
+            }
+        )
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,  # noqa: ARG002 (Prefect's signature)
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> str:
+        """The key under which Prefect looks, past results whose files no longer stand.
+
+        Prefect believes what it finds. So a result that is no longer intact is stepped over: the
+        next number has none yet, and the stage runs again.
+        """
+        store = get_result_store()
+        base = f"{self.name}-{self.key(inputs)}"
+        number = 0
+        while store.exists(f"{base}-{number + 1}"):
+            number += 1
+        key = f"{base}-{number}"
+        if store.exists(key) and not self._stands(store.read(key).result, inputs["run"]):
+            return f"{base}-{number + 1}"
+        return key
+
+    def _stands(self, result: Result, run: Run) -> bool:
+        return result.is_intact(run.root)
+
+
+def stage_options(
+    stage: Stage, *, run_name: str, timeout_hours: float, retries: int = 0
+) -> dict[str, Any]:
+    """The arguments of `@task` for a stage.
+
+    Results are small JSON manifests, never pickles: whoever could write to the result storage
+    could otherwise run code.
+    """
+    return {
+        "name": stage.name,
+        "task_run_name": run_name,
+        "cache_policy": stage,
+        "persist_result": True,
+        "result_serializer": "json",
+        "cache_result_in_memory": False,
+        "timeout_seconds": timeout_hours * HOUR,
+        "retries": retries,
+        "retry_delay_seconds": [5.0, 30.0, 120.0][:retries] or None,
+        "retry_jitter_factor": 0.5 if retries else None,
+        "retry_condition_fn": can_pass_on_second_try if retries else None,
+        "on_running": [tell_state],
+        "on_completion": [tell_state],
+        "on_failure": [tell_state],
+    }
+
+
+def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001
+    """Whether a failure may be of the moment; what is wrong with data or settings stays wrong."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, LsdcError):
+        return error.is_of_the_moment
+    return isinstance(error, OSError)
+
+
+def _what_counts(value: Any) -> Any:
+    if isinstance(value, Manifest):
+        return value.digest
+    if isinstance(value, list | tuple):
+        return [_what_counts(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _what_counts(item) for name, item in value.items()}
+    return value

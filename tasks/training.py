@@ -1,0 +1,45 @@
+"""Training: one fold, one process, one device; begun once, resumed where it was killed."""
+
+from prefect import task
+
+from lsdc.lumbar.fit import train_fold as fit_fold
+from lsdc.store.home import claim_fold
+from lsdc.store.manifest import Manifest, seal
+from tasks.policies import Stage, stage_options
+from tasks.progress import tell_line
+from tasks.run import Run
+
+TRAIN = Stage(
+    name="train",
+    code=("lsdc.lumbar.fit",),
+    libraries=("albumentations", "numpy", "timm", "torch"),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "crops": inputs["run"].experiment.crops,
+        "model": inputs["run"].experiment.model,
+        "augment": inputs["run"].experiment.augment,
+        "training": inputs["run"].experiment.training,
+        "seed": inputs["run"].seed,
+    },
+)
+RESULTS = ("model.safetensors", "oof.parquet", "history.parquet", "fit.json")
+
+
+@task(**stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1))
+def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
+    """Train a fold's model and predict the studies that it has not seen."""
+    key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
+    out = claim_fold(run.home, run.experiment.name, fold, key)
+    fit_fold(
+        experiment=run.experiment,
+        fold=fold,
+        crops=crops.folder(run.root),
+        labels=folds.file(run.root, "labels.parquet"),
+        folds=folds.file(run.root, "folds.parquet"),
+        out=out,
+        seed=run.seed,
+        device=run.device,
+        threads=run.threads,
+        on_progress=tell_line(f"fold {fold}"),
+    )
+    return seal(run.root, "train", out, rows=1, names=RESULTS)
