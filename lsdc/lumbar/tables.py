@@ -1,0 +1,154 @@
+"""The competition's tables, checked once and turned into long ones.
+
+    train.csv                          labels      study_id, condition, level, grade (i8 or null)
+    train_label_coordinates.csv        annotations study_id, series_id, instance_number, condition,
+                                                   level, x_px, y_px
+    {train,test}_series_descriptions   series      study_id, series_id, series_description
+    sample_submission.csv              row_ids     in the file's order
+
+x_px is the column and y_px the row of a pixel of that instance.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.errors import DataError
+from lsdc.lumbar import checked_csv
+from lsdc.lumbar.row_ids import split_row_ids
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
+
+_GRADES_IN_TABLE = {grade.in_table: code for code, grade in enumerate(GRADES)}
+_CONDITIONS_IN_TABLE = {name.replace("_", " ").title(): str(name) for name in CONDITIONS}
+_LEVELS_IN_TABLE = {name.replace("_", "/").upper(): str(name) for name in LEVELS}
+_DESCRIPTIONS = {str(name): str(name) for name in SeriesDescription}
+
+
+@dataclass(frozen=True)
+class Competition:
+    """A competition's folder and its tables; the test split may be empty."""
+
+    root: Path
+    labels: pl.DataFrame
+    annotations: pl.DataFrame
+    train_series: pl.DataFrame
+    test_series: pl.DataFrame
+    row_ids: tuple[str, ...]
+
+    def series(self, split: str) -> pl.DataFrame:
+        """The split's listed series: study_id, series_id, series_description."""
+        return {"train": self.train_series, "test": self.test_series}[split]
+
+    def image_folder(self, split: str, study_id: int, series_id: int) -> Path:
+        """Where a series' `{instance}.dcm` files lie."""
+        return self.root / f"{split}_images" / str(study_id) / str(series_id)
+
+
+def open_competition(root: Path) -> Competition:
+    """Read and check all tables of a competition's folder.
+
+    `test_series_descriptions.csv` and `sample_submission.csv` may be absent together: the
+    competition is then for training alone. Annotations are never optional here, since the level
+    points are learnt from them; who only scores reads `read_labels`.
+
+    Raises:
+        DataError: no such folder, a missing table or column, or a row that cannot be meant.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: no such folder, expected one with train.csv, the competition's other tables "
+            "and its images; give it as --data"
+        )
+    test_tables = [root / "test_series_descriptions.csv", root / "sample_submission.csv"]
+    has_test = any(path.exists() for path in test_tables)
+    train_series = _read_series(root, "train")
+    return Competition(
+        root=root,
+        labels=read_labels(root),
+        annotations=_read_annotations(root),
+        train_series=train_series,
+        test_series=_read_series(root, "test") if has_test else train_series.clear(),
+        row_ids=_read_row_ids(root) if has_test else (),
+    )
+
+
+def read_labels(root: Path) -> pl.DataFrame:
+    """The labels of a competition's folder; no other table of it is read.
+
+    Returns:
+        study_id (i64), condition, level (words of the vocabulary), grade (i8: 0, 1, 2, or null
+        where the table is empty): 25 rows a study, studies in the file's order.
+
+    Raises:
+        DataError: no such folder or table, a missing column, a study id that is no whole number or
+            comes twice, a grade that does not exist, or no study at all.
+    """
+    path = root / "train.csv"
+    cells = {
+        f"{condition}_{level}": (condition, level) for condition in CONDITIONS for level in LEVELS
+    }
+    wide = checked_csv.read_csv(path, ["study_id", *cells])
+    if not wide.height:
+        raise DataError(f"{path}: lists no study, expected one a row")
+    wide = checked_csv.integers(wide, ["study_id"], str(path))
+    checked_csv.refuse_repeats(wide, ["study_id"], str(path))
+    order = {name: place for place, name in enumerate(cells)}
+    long = (
+        wide.with_row_index("study")
+        .unpivot(index=["study", "study_id"], variable_name="cell", value_name="word")
+        .sort("study", pl.col("cell").replace_strict(order, return_dtype=pl.UInt8))
+    )
+    _refuse_unknown_grades(long, path)
+    return long.select(
+        "study_id",
+        *(
+            pl.col("cell")
+            .replace_strict({name: str(pair[k]) for name, pair in cells.items()})
+            .alias(column)
+            for k, column in enumerate(("condition", "level"))
+        ),
+        grade=pl.col("word").replace_strict(_GRADES_IN_TABLE, return_dtype=pl.Int8),
+    )
+
+
+def _refuse_unknown_grades(long: pl.DataFrame, path: Path) -> None:
+    unknown = long.filter(
+        pl.col("word").is_not_null() & ~pl.col("word").is_in(list(_GRADES_IN_TABLE))
+    )
+    if unknown.height:
+        first = unknown.row(0, named=True)
+        more = f" (and {unknown.height - 1} more)" if unknown.height > 1 else ""
+        raise DataError(
+            f"{path}: {first['cell']} of study {first['study_id']} is {first['word']!r}{more}, "
+            f"expected {checked_csv.one_of(_GRADES_IN_TABLE)} or nothing"
+        )
+
+
+def _read_annotations(root: Path) -> pl.DataFrame:
+    path = root / "train_label_coordinates.csv"
+    ids = ["study_id", "series_id", "instance_number"]
+    table = checked_csv.read_csv(path, [*ids, "condition", "level", "x", "y"])
+    table = checked_csv.integers(table, ids, str(path))
+    table = checked_csv.words(table, "condition", _CONDITIONS_IN_TABLE, str(path))
+    table = checked_csv.words(table, "level", _LEVELS_IN_TABLE, str(path))
+    table = checked_csv.reals(table, ["x", "y"], str(path))
+    return table.rename({"x": "x_px", "y": "y_px"})
+
+
+def _read_series(root: Path, split: str) -> pl.DataFrame:
+    path = root / f"{split}_series_descriptions.csv"
+    ids = ["study_id", "series_id"]
+    table = checked_csv.read_csv(path, [*ids, "series_description"])
+    table = checked_csv.integers(table, ids, str(path))
+    table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
+    checked_csv.refuse_repeats(table, ids, str(path))
+    return table
+
+
+def _read_row_ids(root: Path) -> tuple[str, ...]:
+    path = root / "sample_submission.csv"
+    table = checked_csv.read_csv(path, ["row_id", *(str(grade) for grade in GRADES)])
+    split_row_ids(table["row_id"], str(path))
+    checked_csv.refuse_repeats(table, ["row_id"], str(path))
+    return tuple(table["row_id"])

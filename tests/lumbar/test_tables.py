@@ -1,0 +1,261 @@
+"""Tables: what is read, and one clear line for every fault."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.errors import DataError
+from lsdc.lumbar.tables import open_competition, read_labels
+from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
+
+CELLS = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
+
+
+def grades_row(study: object, **changed: str) -> str:
+    return ",".join([str(study), *(changed.get(cell, "Normal/Mild") for cell in CELLS)])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A competition of two training studies and one test study, tables alone."""
+    write(
+        tmp_path,
+        "train.csv",
+        ",".join(["study_id", *CELLS]),
+        grades_row(22, spinal_canal_stenosis_l4_l5="Severe"),
+        grades_row(
+            11, right_subarticular_stenosis_l1_l2="", spinal_canal_stenosis_l1_l2="Moderate"
+        ),
+    )
+    write(
+        tmp_path,
+        "train_series_descriptions.csv",
+        "study_id,series_id,series_description",
+        "22,220,Sagittal T1",
+        "22,221,Sagittal T2/STIR",
+        "11,110,Axial T2",
+    )
+    write(
+        tmp_path,
+        "train_label_coordinates.csv",
+        "study_id,series_id,instance_number,condition,level,x,y",
+        "22,221,8,Spinal Canal Stenosis,L4/L5,322.83,227.96",
+        "11,110,3,Left Subarticular Stenosis,L5/S1,10,20.5",
+    )
+    write(
+        tmp_path,
+        "test_series_descriptions.csv",
+        "study_id,series_id,series_description",
+        "33,330,Axial T2",
+    )
+    write(
+        tmp_path,
+        "sample_submission.csv",
+        "row_id,normal_mild,moderate,severe",
+        "33_spinal_canal_stenosis_l2_l3,0.3,0.3,0.4",
+        "33_left_neural_foraminal_narrowing_l1_l2,0.3,0.3,0.4",
+    )
+    return tmp_path
+
+
+def write(root: Path, name: str, *lines: str) -> None:
+    (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edit(root: Path, name: str, old: str, new: str) -> None:
+    text = (root / name).read_text(encoding="utf-8")
+    assert old in text
+    (root / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        open_competition(root)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_labels_are_long_with_25_rows_a_study_in_the_files_order(root: Path) -> None:
+    labels = open_competition(root).labels
+    assert labels.schema == {
+        "study_id": pl.Int64,
+        "condition": pl.String,
+        "level": pl.String,
+        "grade": pl.Int8,
+    }
+    assert labels["study_id"].to_list() == [22] * 25 + [11] * 25
+    assert labels.head(25).select(
+        pl.format("{}_{}", "condition", "level")
+    ).to_series().to_list() == (CELLS)
+    graded = {(study, f"{c}_{lv}"): grade for study, c, lv, grade in labels.iter_rows()}
+    assert graded[22, "spinal_canal_stenosis_l4_l5"] == 2
+    assert graded[11, "spinal_canal_stenosis_l1_l2"] == 1
+    assert graded[11, "spinal_canal_stenosis_l4_l5"] == 0
+    assert graded[11, "right_subarticular_stenosis_l1_l2"] is None
+
+
+def test_annotations_speak_the_vocabulary_and_pixels(root: Path) -> None:
+    rows = open_competition(root).annotations.rows()
+    assert rows == [
+        (22, 221, 8, "spinal_canal_stenosis", "l4_l5", 322.83, 227.96),
+        (11, 110, 3, "left_subarticular_stenosis", "l5_s1", 10.0, 20.5),
+    ]
+
+
+def test_series_row_ids_and_image_folders(root: Path) -> None:
+    competition = open_competition(root)
+    assert competition.series("train").rows()[2] == (11, 110, "Axial T2")
+    assert competition.series("test").rows() == [(33, 330, "Axial T2")]
+    assert competition.row_ids == (
+        "33_spinal_canal_stenosis_l2_l3",
+        "33_left_neural_foraminal_narrowing_l1_l2",
+    )
+    assert competition.image_folder("test", 33, 330) == root / "test_images" / "33" / "330"
+
+
+def test_columns_in_another_order_and_more_of_them_change_nothing(root: Path) -> None:
+    before = open_competition(root).labels
+    table = pl.read_csv(root / "train.csv", infer_schema=False)
+    table.select(pl.lit("1").alias("fold_id"), *reversed(table.columns)).write_csv(
+        root / "train.csv"
+    )
+    assert open_competition(root).labels.equals(before)
+
+
+def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root: Path) -> None:
+    before = open_competition(root).labels
+    text = (root / "train.csv").read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n\r\n"
+    (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert open_competition(root).labels.equals(before)
+
+
+def test_a_training_only_competition_has_an_empty_test_split(root: Path) -> None:
+    (root / "test_series_descriptions.csv").unlink()
+    (root / "sample_submission.csv").unlink()
+    competition = open_competition(root)
+    assert competition.series("test").is_empty()
+    assert competition.series("test").schema == competition.series("train").schema
+    assert competition.row_ids == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train.csv",
+        "train_series_descriptions.csv",
+        "train_label_coordinates.csv",
+        "test_series_descriptions.csv",
+        "sample_submission.csv",
+    ],
+)
+def test_a_missing_table_is_named(root: Path, name: str) -> None:
+    (root / name).unlink()
+    assert f"{root}: no {name}" in refusal(root)
+
+
+def test_a_table_of_nearly_the_name_is_pointed_at(root: Path) -> None:
+    (root / "train_label_coordinates.csv").rename(root / "train_label_coordinate.csv")
+    assert "closest file found is 'train_label_coordinate.csv'" in refusal(root)
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    assert "no such folder" in refusal(tmp_path / "nowhere")
+
+
+def test_a_renamed_column_names_the_closest_one_found(root: Path) -> None:
+    edit(root, "train.csv", "spinal_canal_stenosis_l3_l4", "spinal_canal_stenosis_L3_L4")
+    message = refusal(root)
+    assert "train.csv: no column 'spinal_canal_stenosis_l3_l4'" in message
+    assert "'spinal_canal_stenosis_L3_L4'" in message
+
+
+def test_a_missing_column_lists_what_is_there(root: Path) -> None:
+    edit(root, "train_label_coordinates.csv", "x,y", "p,q")
+    message = refusal(root)
+    assert "no column 'x' (nor 1 more of those expected)" in message
+    assert "p, q" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("train.csv", "\n11,", "\n11.0,", "study_id in line 3 is '11.0', expected a whole number"),
+        ("train.csv", "\n11,", "\n,", "study_id in line 3 is empty"),
+        ("train.csv", "\n11,", "\n22,", "study_id 22 is listed twice"),
+        ("train.csv", "Severe", "Sever", "spinal_canal_stenosis_l4_l5 of study 22 is 'Sever'"),
+        (
+            "train_series_descriptions.csv",
+            "Axial T2",
+            "Axial",
+            "in line 4 is 'Axial', expected one",
+        ),
+        (
+            "train_series_descriptions.csv",
+            "22,221",
+            "22,220",
+            "study_id 22, series_id 220 is listed",
+        ),
+        ("train_label_coordinates.csv", "L5/S1", "l5_s1", "level in line 3 is 'l5_s1'"),
+        ("train_label_coordinates.csv", "Spinal Canal", "Canal", "condition in line 2 is 'Canal"),
+        ("train_label_coordinates.csv", "20.5", "nan", "y in line 3 is 'nan', expected a finite"),
+        ("train_label_coordinates.csv", "20.5", "low", "y in line 3 is 'low', expected a finite"),
+        ("train_label_coordinates.csv", "221,8,", "221,8.5,", "instance_number in line 2 is '8.5'"),
+        ("sample_submission.csv", "l2_l3", "l2_l9", "(33_spinal_canal_stenosis_l2_l9)"),
+        ("sample_submission.csv", "33_spinal", "x_spinal", "(x_spinal_canal_stenosis_l2_l3)"),
+        (
+            "sample_submission.csv",
+            "33_left_neural_foraminal_narrowing_l1_l2",
+            "33_spinal_canal_stenosis_l2_l3",
+            "listed twice",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_meant_is_named(
+    root: Path, name: str, old: str, new: str, said: str
+) -> None:
+    edit(root, name, old, new)
+    message = refusal(root)
+    assert f"{root / name}: " in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty"),
+        (b"study_id\n1,2,3\n", "cannot be read as a CSV table"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "train.csv: "),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(root: Path, content: bytes, said: str) -> None:
+    (root / "train.csv").write_bytes(content)
+    assert said in refusal(root)
+
+
+def test_a_table_without_studies_is_refused(root: Path) -> None:
+    write(root, "train.csv", ",".join(["study_id", *CELLS]))
+    assert "train.csv: lists no study" in refusal(root)
+
+
+def test_labels_are_read_where_no_other_table_is(root: Path) -> None:
+    for path in root.iterdir():
+        if path.name != "train.csv":
+            path.unlink()
+    assert read_labels(root).height == 50
+
+
+@pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
+def test_the_real_tables_are_read_whole() -> None:
+    competition = open_competition(Path(os.environ["LSDC_REAL_DATA"]) / "competition")
+    assert competition.labels.height == 49_375
+    assert competition.labels["grade"].null_count() == 572
+    assert competition.annotations.height == 48_668
+    assert competition.series("train")["series_description"].value_counts(sort=True).rows() == [
+        ("Axial T2", 2340),
+        ("Sagittal T1", 1980),
+        ("Sagittal T2/STIR", 1974),
+    ]
+    assert len(competition.row_ids) == 25
