@@ -1,0 +1,54 @@
+"""`lsdc score`: the competition's metric for a table of predictions."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lsdc.lumbar.metric import Score
+from lsdc.lumbar.metric import score as score_predictions
+from lsdc.lumbar.predictions import read_predictions
+from lsdc.lumbar.prior import weighted_prior
+from lsdc.lumbar.tables import read_labels
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(help="CSV or Parquet with row_id, normal_mild, moderate, severe.")
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with train.csv; nothing else of it is read.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score predictions by the competition's metric: lower is better."""
+    labels = read_labels(data)
+    result = score_predictions(labels, read_predictions(predictions), str(predictions))
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+        return
+    prior = score_predictions(labels, weighted_prior(labels), "weighted prior")
+    Console().print(_as_table(result, prior))
+
+
+def _as_table(result: Score, prior: Score) -> Table:
+    table = Table(title="Weighted log loss, lower is better", title_justify="left")
+    table.add_column("part")
+    table.add_column("predictions", justify="right")
+    table.add_column("weighted prior", justify="right")
+    beside = prior.as_dict()
+    for part, loss in result.as_dict().items():
+        style = "bold" if part == "score" else None
+        table.add_row(part, _as_text(loss), _as_text(beside[part]), style=style)
+    if result.unscored_parts:
+        table.caption = (
+            f"not in the mean, since no row is labelled: {', '.join(result.unscored_parts)}"
+        )
+    return table
+
+
+def _as_text(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.6f}"
