@@ -1,0 +1,111 @@
+"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from lsdc.errors import StageError
+from lsdc.lumbar.metric import PARTS, score
+from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
+from lsdc.lumbar.prior import weighted_prior
+from lsdc.lumbar.row_ids import first_few, row_id
+
+OOF = ("row_id", "study_id", "condition", "level", "fold", "label", *PROBABILITIES)
+
+
+def assemble_oof(
+    fold_tables: Sequence[pl.DataFrame], labels: pl.DataFrame, folds: pl.DataFrame
+) -> pl.DataFrame:
+    """Put the folds' predictions together; every labelled row of their studies comes exactly once.
+
+    Args:
+        fold_tables: for each trained fold row_id, fold and the three probabilities of its studies;
+            further columns are allowed. Not all folds need be there.
+        labels: study_id, condition, level, grade.
+        folds: study_id, fold: the split that the folds were trained by.
+
+    Returns:
+        The columns OOF, in the labels' order, each row's probabilities summing to 1; `label` is
+        the grade (i8), null where the row has none.
+
+    Raises:
+        StageError: no fold at all, a row predicted by a fold that its study is not in, or a
+            labelled row of the folds' studies that is missing.
+        DataError: a row that comes twice, or has no valid probabilities.
+    """
+    if not fold_tables:
+        raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
+    given = pl.concat(
+        [table.select("row_id", "fold", *PROBABILITIES) for table in fold_tables],
+        how="vertical_relaxed",
+    )
+    predicted = check_predictions(given, "oof").with_columns(by=given["fold"].cast(pl.Int32))
+    dealt = folds.select("study_id", pl.col("fold").cast(pl.Int32))
+    expected = labels.join(
+        dealt.filter(pl.col("fold").is_in(predicted["by"].unique().to_list())),
+        on="study_id",
+        maintain_order="left",
+    ).with_columns(row_id())
+    _refuse_strangers(predicted, expected)
+    rows = expected.join(predicted, on="row_id", how="left", maintain_order="left")
+    missing = rows.filter(pl.col("grade").is_not_null() & pl.col("by").is_null())["row_id"]
+    if len(missing):
+        raise StageError(
+            f"oof: {first_few(missing)} missing, expected every labelled row of the folds' studies "
+            "once; train the fold again, or leave studies without images out of the folds"
+        )
+    return rows.filter(pl.col("by").is_not_null()).rename({"grade": "label"}).select(OOF)
+
+
+def scores_table(
+    oof: pl.DataFrame, labels: pl.DataFrame, folds: pl.DataFrame, *, selected: bool
+) -> dict[str, Any]:
+    """The content of `scores.json`.
+
+    Args:
+        oof: as `assemble_oof` returns it.
+        labels: study_id, condition, level, grade.
+        folds: study_id, fold; it says which folds there are in all.
+        selected: whether a checkpoint was chosen on the fold that is scored here.
+
+    Returns:
+        The score and its four parts; `weighted_prior`, the same of the prior of the rows scored
+        here, in-sample; `folds`, both again for each fold by its number, the prior of that fold's
+        own rows; `partial`, whether folds are missing; `selected`. A part that no labelled row
+        belongs to is None, and the score the mean of the others.
+    """
+    by_fold = {
+        str(fold): _scores(oof.filter(fold=fold), labels) for fold in oof["fold"].unique().sort()
+    }
+    return {
+        **_scores(oof, labels),
+        "folds": by_fold,
+        "partial": set(oof["fold"]) != set(folds["fold"]),
+        "selected": selected,
+    }
+
+
+def _refuse_strangers(predicted: pl.DataFrame, expected: pl.DataFrame) -> None:
+    dealt = expected.select("row_id", "fold")
+    beside = predicted.join(dealt, on="row_id", how="left", maintain_order="left")
+    strangers = beside.filter(pl.col("by").ne_missing(pl.col("fold")))
+    if strangers.height:
+        row = strangers.row(0, named=True)
+        member = "in none of the folds given" if row["fold"] is None else f"in fold {row['fold']}"
+        raise StageError(
+            f"oof: {first_few(strangers['row_id'])} predicted by a fold that does not hold the "
+            f"study out (the first by fold {row['by']}, the study is {member}); train these folds "
+            "again on the present split"
+        )
+
+
+def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
+    scored = labels.join(oof, on=["study_id", "condition", "level"], how="semi")
+    if not scored["grade"].count():
+        nothing: dict[str, Any] = dict.fromkeys(("score", *PARTS))
+        return {**nothing, "weighted_prior": dict(nothing)}
+    return {
+        **score(scored, oof, "oof").as_dict(),
+        "weighted_prior": score(scored, weighted_prior(scored), "weighted prior").as_dict(),
+    }

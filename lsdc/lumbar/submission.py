@@ -1,0 +1,39 @@
+"""The submission: a row for every row id that the competition asks for, in its order."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from lsdc.errors import DataError
+from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
+from lsdc.lumbar.row_ids import split_row_ids, with_row_id
+
+
+def assemble_submission(
+    predictions: pl.DataFrame, row_ids: Sequence[str], prior: pl.DataFrame
+) -> pl.DataFrame:
+    """Put predictions in the order of `sample_submission.csv`; for what lacks, the prior.
+
+    Args:
+        predictions: the three probabilities, with row_id or with study_id, condition and level;
+            may be empty. Rows that are not asked for are left out.
+        row_ids: the row ids of `sample_submission.csv`.
+        prior: as `prior_table` makes it from the training labels.
+
+    Returns:
+        row_id and the three probabilities, each row summing to 1.
+
+    Raises:
+        DataError: no row id is asked for, one has no known condition or level, or the predictions
+            hold what `check_predictions` refuses.
+    """
+    source = "sample_submission.csv"
+    if not row_ids:
+        raise DataError(f"{source}: lists no row id, expected those of the test studies")
+    wanted = pl.Series("row_id", row_ids, dtype=pl.String)
+    cells = split_row_ids(wanted, source).with_columns(wanted)
+    rows = cells.join(prior, on=["condition", "level"], how="left", maintain_order="left")
+    rows = rows.update(
+        check_predictions(with_row_id(predictions), "predictions"), on="row_id", how="left"
+    )
+    return check_predictions(rows.select("row_id", *PROBABILITIES), "submission")
