@@ -1,0 +1,222 @@
+"""Image planes in patient space: LPS, millimetres, origins at the centre of the first voxel.
+
++x points to the patient's left, +y to the back, +z to the head. A pixel is (x_px, y_px) =
+(column, row), with voxel centres at integers. All of it is vectorised over slices: n planes, n
+points or rows of points; a single plane broadcasts over any number of points.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lsdc.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+
+# Files round their direction cosines, some to three digits; what is further off is no direction.
+UNIT_LENGTH_TOLERANCE = 0.01
+RIGHT_ANGLE_TOLERANCE = 0.01
+# Slices of one stack differ by rounding alone, stacks angled to neighbouring discs by degrees.
+ORIENTATION_TOLERANCE_DEGREES = 0.5
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The planes of n slices.
+
+    Attributes:
+        origin_mm: (n, 3), the centre of pixel (0, 0).
+        row_direction: (n, 3), unit vector of growing x_px.
+        column_direction: (n, 3), unit vector of growing y_px, perpendicular to the former.
+        spacing_mm: (n, 2), (row spacing, column spacing) as in DICOM: the step in y_px first.
+    """
+
+    origin_mm: FloatArray
+    row_direction: FloatArray
+    column_direction: FloatArray
+    spacing_mm: FloatArray
+
+    @classmethod
+    def from_dicom(
+        cls, position: npt.ArrayLike, orientation: npt.ArrayLike, pixel_spacing: npt.ArrayLike
+    ) -> Self:
+        """Planes of n slices from the Image Plane Module (PS3.3 C.7.6.2.1.1 and 10.7.1.3).
+
+        Args:
+            position: (n, 3) ImagePositionPatient.
+            orientation: (n, 6) ImageOrientationPatient; rounded cosines are made orthonormal.
+            pixel_spacing: (n, 2) PixelSpacing.
+
+        Raises:
+            DataError: a shape, a direction or a spacing cannot be that of an image.
+        """
+        position_mm = _rows("ImagePositionPatient", position, 3)
+        spacing_mm = _rows("PixelSpacing", pixel_spacing, 2)
+        row_direction, column_direction = _directions(orientation)
+        if not len(position_mm) == len(spacing_mm) == len(row_direction):
+            raise DataError(
+                f"image planes: {len(position_mm)} positions, {len(row_direction)} orientations "
+                f"and {len(spacing_mm)} spacings, expected as many of each; pass a row a slice"
+            )
+        _refuse("PixelSpacing", spacing_mm, (spacing_mm <= 0).any(axis=1), "two steps above 0 mm")
+        return cls(position_mm, row_direction, column_direction, spacing_mm)
+
+    @property
+    def normal(self) -> FloatArray:
+        """(n, 3), unit vectors: row_direction x column_direction."""
+        return np.cross(self.row_direction, self.column_direction)
+
+    def to_mm(self, pixels: npt.ArrayLike) -> FloatArray:
+        """Patient positions of pixels (PS3.3 equation C.7.6.2.1-1).
+
+        Args:
+            pixels: (n, ..., 2), (x_px, y_px); fractions and places outside the image are fine.
+
+        Returns:
+            (n, ..., 3) in mm.
+        """
+        pixels = np.asarray(pixels, dtype=np.float64)
+        origin, row, column, spacing = self._beside(pixels)
+        along_row = pixels[..., :1] * spacing[..., 1:]
+        along_column = pixels[..., 1:] * spacing[..., :1]
+        return origin + along_row * row + along_column * column
+
+    def to_pixel(self, points_mm: npt.ArrayLike) -> FloatArray:
+        """Pixels at which points, dropped onto the plane along its normal, come to lie.
+
+        Args:
+            points_mm: (n, ..., 3) in mm.
+
+        Returns:
+            (n, ..., 2), (x_px, y_px), not rounded; they may lie outside the image.
+        """
+        points_mm = np.asarray(points_mm, dtype=np.float64)
+        origin, row, column, spacing = self._beside(points_mm)
+        offset = points_mm - origin
+        x_px = _dot(offset, row) / spacing[..., 1]
+        y_px = _dot(offset, column) / spacing[..., 0]
+        return np.stack([x_px, y_px], axis=-1)
+
+    def signed_distance(self, points_mm: npt.ArrayLike) -> FloatArray:
+        """Distances of points from the planes in mm, positive on the side of the normal.
+
+        Args:
+            points_mm: (n, ..., 3) in mm.
+
+        Returns:
+            (n, ...).
+        """
+        points_mm = np.asarray(points_mm, dtype=np.float64)
+        origin, row, column, _ = self._beside(points_mm)
+        return _dot(points_mm - origin, np.cross(row, column))
+
+    def _beside(self, values: FloatArray) -> tuple[FloatArray, ...]:
+        """The planes' arrays with as many axes as `values` (n, ..., k), so that they broadcast."""
+        between = tuple(range(1, values.ndim - 1))
+        arrays = (self.origin_mm, self.row_direction, self.column_direction, self.spacing_mm)
+        return tuple(np.expand_dims(array, between) for array in arrays)
+
+
+def orientation_groups(
+    orientations: npt.ArrayLike, tolerance_degrees: float = ORIENTATION_TOLERANCE_DEGREES
+) -> npt.NDArray[np.int32]:
+    """Which slices are parallel and turned alike: the stacks that one series may hold.
+
+    A slice joins the first group from whose first member neither its rows nor its columns are
+    turned by more than the tolerance.
+
+    Args:
+        orientations: (n, 6) ImageOrientationPatient.
+        tolerance_degrees: the largest turn within a group.
+
+    Returns:
+        (n,) labels, 0, 1, ... in the order of first appearance.
+
+    Raises:
+        DataError: a row is no pair of perpendicular directions.
+    """
+    row, column = _directions(orientations)
+    labels = np.full(len(row), -1, dtype=np.int32)
+    tolerance = np.radians(tolerance_degrees)
+    group = 0
+    while (unlabelled := labels < 0).any():
+        first = int(np.argmax(unlabelled))
+        turn = np.maximum(_angle(row, row[first]), _angle(column, column[first]))
+        labels[unlabelled & (turn <= tolerance)] = group
+        labels[first] = group
+        group += 1
+    return labels
+
+
+def normal_positions(positions: npt.ArrayLike, orientations: npt.ArrayLike) -> FloatArray:
+    """Positions in mm of one orientation group's slices along the group's mean normal.
+
+    Args:
+        positions: (n, 3) ImagePositionPatient.
+        orientations: (n, 6) ImageOrientationPatient, of one group.
+
+    Returns:
+        (n,); differences are distances between slices, zero is where the patient's zero is.
+
+    Raises:
+        DataError: a row is no position, or no pair of perpendicular directions.
+    """
+    position_mm = _rows("ImagePositionPatient", positions, 3)
+    if not len(position_mm):
+        return np.zeros(0)
+    normal = np.cross(*_directions(orientations)).mean(axis=0)
+    along: FloatArray = position_mm @ (normal / np.linalg.norm(normal))
+    return along
+
+
+def _directions(orientation: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Row and column directions, each (n, 3), of exact unit length and exactly perpendicular."""
+    cosines = _rows("ImageOrientationPatient", orientation, 6)
+    row, column = cosines[:, :3], cosines[:, 3:]
+    off = (
+        (np.abs(_length(row) - 1) > UNIT_LENGTH_TOLERANCE)
+        | (np.abs(_length(column) - 1) > UNIT_LENGTH_TOLERANCE)
+        | (np.abs(_dot(row, column)) > RIGHT_ANGLE_TOLERANCE)
+    )
+    _refuse("ImageOrientationPatient", cosines, off, "two perpendicular unit vectors")
+    row = row / _length(row)[:, None]
+    column = column - _dot(row, column)[:, None] * row
+    return row, column / _length(column)[:, None]
+
+
+def _rows(name: str, values: npt.ArrayLike, width: int) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise DataError(
+            f"image planes: {name} has shape {array.shape}, expected (n, {width}); "
+            "pass a row a slice"
+        )
+    _refuse(name, array, ~np.isfinite(array).all(axis=1), "finite numbers")
+    return array
+
+
+def _refuse(name: str, rows: FloatArray, bad: npt.ArrayLike, expected: str) -> None:
+    if np.any(bad):
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"image planes: {name} of slice {first} of {len(rows)} is {rows[first].tolist()}, "
+            f"expected {expected}; leave such files out"
+        )
+
+
+def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    product: FloatArray = np.sum(a * b, axis=-1)
+    return product
+
+
+def _length(vectors: FloatArray) -> FloatArray:
+    length: FloatArray = np.linalg.norm(vectors, axis=-1)
+    return length
+
+
+def _angle(units: FloatArray, unit: FloatArray) -> FloatArray:
+    """Angles in radians, by the chord: the arc cosine loses small ones to rounding."""
+    angle: FloatArray = 2 * np.arcsin(np.clip(_length(units - unit) / 2, 0, 1))
+    return angle

@@ -1,0 +1,211 @@
+"""Planes, held against highdicom's transformers and against laws that any geometry must keep."""
+
+import highdicom.spatial
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from lsdc.errors import DataError
+from lsdc.geometry.planes import Planes, normal_positions, orientation_groups
+
+ORACLE_TOLERANCE_MM = 1e-9
+SEEDS = st.integers(0, 2**32 - 1)
+
+AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
+
+
+def random_dicom(seed: int, n: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (n, 3), orientations (n, 6) and spacings (n, 2) of random oblique planes."""
+    rng = np.random.default_rng(seed)
+    turns = Rotation.random(n, random_state=rng).as_matrix()
+    orientation = np.concatenate([turns[:, :, 0], turns[:, :, 1]], axis=1)
+    return rng.uniform(-300, 300, (n, 3)), orientation, rng.uniform(0.2, 2.0, (n, 2))
+
+
+def random_planes(seed: int, n: int = 20) -> Planes:
+    return Planes.from_dicom(*random_dicom(seed, n))
+
+
+def tilted(degrees: float) -> list[float]:
+    """An axial orientation, tilted about the patient's left-right axis."""
+    angle = np.radians(degrees)
+    return [1.0, 0.0, 0.0, 0.0, np.cos(angle), np.sin(angle)]
+
+
+def test_pixels_and_points_agree_with_highdicom_on_oblique_planes() -> None:
+    position, orientation, spacing = random_dicom(1)
+    planes = Planes.from_dicom(position, orientation, spacing)
+    rng = np.random.default_rng(2)
+    pixels = rng.uniform(-50, 600, (20, 7, 2))
+    points = rng.uniform(-300, 300, (20, 7, 3))
+    to_mm, to_pixel, distance = (
+        planes.to_mm(pixels),
+        planes.to_pixel(points),
+        planes.signed_distance(points),
+    )
+    for i in range(20):
+        plane = {
+            "image_position": position[i].tolist(),
+            "image_orientation": orientation[i].tolist(),
+            "pixel_spacing": spacing[i].tolist(),
+        }
+        forward = highdicom.spatial.ImageToReferenceTransformer(**plane)
+        # The oracle counts from the corner of the first voxel, we from its centre.
+        np.testing.assert_allclose(
+            to_mm[i], forward(pixels[i] + 0.5), rtol=0, atol=ORACLE_TOLERANCE_MM
+        )
+        back = highdicom.spatial.ReferenceToImageTransformer(**plane, spacing_between_slices=1.0)
+        expected = back(points[i])
+        np.testing.assert_allclose(
+            to_pixel[i] * spacing[i, ::-1],
+            (expected[:, :2] - 0.5) * spacing[i, ::-1],
+            rtol=0,
+            atol=ORACLE_TOLERANCE_MM,
+        )
+        np.testing.assert_allclose(distance[i], expected[:, 2], rtol=0, atol=ORACLE_TOLERANCE_MM)
+
+
+def test_the_row_spacing_comes_first_and_is_the_step_of_y() -> None:
+    planes = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[2.0, 0.5]])
+    np.testing.assert_allclose(planes.to_mm([[10, 10]]), [[5.0, 20.0, 0.0]])
+
+
+def test_the_normal_of_an_axial_plane_points_to_the_head() -> None:
+    planes = Planes.from_dicom([[0, 0, 7]], [AXIAL], [[1, 1]])
+    np.testing.assert_allclose(planes.normal, [[0, 0, 1]])
+    np.testing.assert_allclose(planes.signed_distance([[3, 4, 12]]), [5.0])
+
+
+def test_growing_columns_of_an_axial_image_go_to_the_patients_left_whatever_the_order() -> None:
+    planes = Planes.from_dicom([[0, 0, 9], [0, 0, 5]], [AXIAL, AXIAL], [[1, 1], [1, 1]])
+    assert (planes.to_mm([[1, 0], [1, 0]])[:, 0] > 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_pixel_to_mm_to_pixel_returns_where_it_began(seed: int) -> None:
+    pixels = np.random.default_rng(seed).uniform(-100, 1100, (20, 3, 2))
+    planes = random_planes(seed)
+    there = planes.to_mm(pixels)
+    np.testing.assert_allclose(planes.to_pixel(there), pixels, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(planes.signed_distance(there), 0, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_a_point_is_its_foot_on_the_plane_plus_its_distance_along_the_normal(seed: int) -> None:
+    points = np.random.default_rng(seed).uniform(-300, 300, (20, 3))
+    planes = random_planes(seed)
+    foot = planes.to_mm(planes.to_pixel(points))
+    rebuilt = foot + planes.signed_distance(points)[:, None] * planes.normal
+    np.testing.assert_allclose(rebuilt, points, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_moving_the_patient_changes_neither_pixels_nor_distances(seed: int) -> None:
+    position, orientation, spacing = random_dicom(seed)
+    rng = np.random.default_rng(seed + 1)
+    points, shift = rng.uniform(-300, 300, (20, 3)), rng.uniform(-500, 500, 3)
+    still = Planes.from_dicom(position, orientation, spacing)
+    moved = Planes.from_dicom(position + shift, orientation, spacing)
+    np.testing.assert_allclose(
+        moved.to_pixel(points + shift), still.to_pixel(points), rtol=0, atol=1e-8
+    )
+    np.testing.assert_allclose(
+        moved.signed_distance(points + shift), still.signed_distance(points), rtol=0, atol=1e-9
+    )
+    gaps = np.diff(normal_positions(position, [AXIAL] * 20))
+    np.testing.assert_allclose(
+        np.diff(normal_positions(position + shift, [AXIAL] * 20)), gaps, rtol=0, atol=1e-9
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_an_image_stored_mirrored_shows_the_same_places(seed: int) -> None:
+    position, orientation, spacing = random_dicom(seed)
+    last = 319
+    planes = Planes.from_dicom(position, orientation, spacing)
+    mirrored = Planes.from_dicom(
+        planes.to_mm(np.tile([last, 0], (20, 1))),
+        orientation * [-1, -1, -1, 1, 1, 1],
+        spacing,
+    )
+    pixels = np.random.default_rng(seed).uniform(0, last, (20, 2))
+    np.testing.assert_allclose(
+        mirrored.to_mm([last, 0] + pixels * [-1, 1]), planes.to_mm(pixels), rtol=0, atol=1e-9
+    )
+    np.testing.assert_allclose(mirrored.normal, -planes.normal, atol=1e-12)
+
+
+def test_one_plane_serves_many_points() -> None:
+    plane = random_planes(3, n=1)
+    pixels = np.random.default_rng(4).uniform(0, 300, (50, 2))
+    one_by_one = np.concatenate([plane.to_mm(pixel[None]) for pixel in pixels])
+    np.testing.assert_allclose(plane.to_mm(pixels), one_by_one)
+
+
+def test_rounded_cosines_are_made_orthonormal() -> None:
+    _, orientation, _ = random_dicom(5)
+    planes = Planes.from_dicom(np.zeros((20, 3)), orientation.round(3), np.ones((20, 2)))
+    np.testing.assert_allclose(np.linalg.norm(planes.row_direction, axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(planes.column_direction, axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(
+        (planes.row_direction * planes.column_direction).sum(axis=1), 0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "orientation", "spacing", "named"),
+    [
+        ([0, 0, 0], [0] * 6, [1, 1], "ImageOrientationPatient"),
+        ([0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 1], "ImageOrientationPatient"),
+        ([0, 0, float("nan")], AXIAL, [1, 1], "ImagePositionPatient"),
+        ([0, 0, 0], AXIAL, [1, 0], "PixelSpacing"),
+        ([0, 0], AXIAL, [1, 1], "ImagePositionPatient"),
+    ],
+)
+def test_what_is_no_plane_is_refused_by_name(
+    position: list[float], orientation: list[float], spacing: list[float], named: str
+) -> None:
+    with pytest.raises(DataError, match=named):
+        Planes.from_dicom([position], [orientation], [spacing])
+
+
+def test_as_many_positions_as_orientations_are_asked_for() -> None:
+    with pytest.raises(DataError, match="2 positions, 1 orientations"):
+        Planes.from_dicom([[0, 0, 0], [0, 0, 1]], [AXIAL], [[1, 1], [1, 1]])
+
+
+def test_angled_stacks_fall_into_groups_in_order_of_appearance() -> None:
+    orientations = [tilted(20)] * 3 + [tilted(5)] * 2 + [tilted(20.01)] + [tilted(-10), tilted(5)]
+    assert orientation_groups(orientations, 0.5).tolist() == [0, 0, 0, 1, 1, 0, 2, 1]
+
+
+def test_the_tolerance_says_where_a_group_ends() -> None:
+    pair = [tilted(0), tilted(1)]
+    assert orientation_groups(pair, 1.01).tolist() == [0, 0]
+    assert orientation_groups(pair, 0.99).tolist() == [0, 1]
+
+
+def test_images_turned_in_their_plane_are_not_one_group() -> None:
+    turned = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0]
+    assert orientation_groups([AXIAL, turned, SAGITTAL]).tolist() == [0, 1, 2]
+
+
+def test_no_slices_make_no_groups_and_no_positions() -> None:
+    assert orientation_groups(np.zeros((0, 6))).tolist() == []
+    assert normal_positions(np.zeros((0, 3)), np.zeros((0, 6))).tolist() == []
+
+
+def test_positions_along_the_normal_are_the_distances_between_slices() -> None:
+    planes = random_planes(6, n=1)
+    orientation = np.concatenate([planes.row_direction, planes.column_direction], axis=1)
+    offsets = np.array([0.0, 4.4, 8.8, -4.4])
+    positions = planes.origin_mm + offsets[:, None] * planes.normal + 3 * planes.row_direction
+    along = normal_positions(positions, np.tile(orientation, (4, 1)))
+    np.testing.assert_allclose(along - along[0], offsets, atol=1e-9)
