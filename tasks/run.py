@@ -1,6 +1,9 @@
 """What a run is about: its settings, resolved once and handed from task to task."""
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
-from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.store.home import Home, build_lock, open_home, resolve_home
+
+log = logging.getLogger("lsdc.run")
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -37,9 +42,35 @@ class Run(BaseModel):
         return Home(self.root)
 
     @property
+    def uses_phantom(self) -> bool:
+        """Whether the run brings no data of its own."""
+        return self.data == self.home.phantom
+
+    @property
     def folds_to_train(self) -> tuple[int, ...]:
         """All folds, or the one that was asked for."""
         return tuple(range(self.folds)) if self.only_fold is None else (self.only_fold,)
+
+    @property
+    def fold_groups(self) -> list[tuple[int, ...]]:
+        """The folds to train, in groups that are trained side by side.
+
+        One process on two threads is slower than two on one each, imports above all. A GPU takes
+        one fold at a time.
+        """
+        folds = self.folds_to_train
+        width = 1 if _has_gpu(self.device) else min(self.threads, len(folds))
+        return [folds[start : start + width] for start in range(0, len(folds), width)]
+
+    @property
+    def fold_threads(self) -> int:
+        """Threads of one fold's process."""
+        return max(1, self.threads // len(self.fold_groups[0]))
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the competition asks for a submission."""
+        return (self.data / "sample_submission.csv").is_file()
 
 
 def open_run(
@@ -78,13 +109,23 @@ def open_run(
         only_fold=only_fold,
         seed=seed,
         device=device,
-        threads=threads or default_threads(),
+        threads=threads or len(os.sched_getaffinity(0)),
         limit=limit,
         max_bad=max_bad,
         strict=strict,
     )
 
 
-def default_threads() -> int:
-    """Threads of one training process: as many as there are cores to use, 8 at most."""
-    return min(len(os.sched_getaffinity(0)), 8)
+@contextmanager
+def building(run: Run) -> Iterator[None]:
+    """Hold the run's home while it is built in; a second run waits for the first."""
+    with build_lock(run.home, wait=True, say=log.warning):
+        yield
+
+
+def _has_gpu(device: Device) -> bool:
+    """Whether training will be on a GPU, told without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+    return device == "cuda" or (
+        device == "auto" and visible and any(Path("/dev").glob("nvidia[0-9]*"))
+    )

@@ -39,7 +39,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         out=out,
         seed=run.seed,
         device=run.device,
-        threads=run.threads,
+        threads=run.fold_threads,
         on_progress=tell_line(f"fold {fold}"),
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)

@@ -28,9 +28,9 @@ _SAMPLE = ("split", "study_id", "level")
 _FILE = ("study_id", "series_id", "instance_number")
 
 
-def count_bytes(points: pl.DataFrame, config: CropsConfig) -> int:
+def count_bytes(slices: pl.DataFrame, config: CropsConfig) -> int:
     """Size of the memory map that `cut_crops` will write."""
-    return len(points) * config.slices * config.size_px**2
+    return slices.n_unique(_SAMPLE) * config.slices * config.size_px**2
 
 
 def cut_crops(

@@ -1,6 +1,9 @@
 """Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior."""
 
+import json
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -8,8 +11,11 @@ import polars as pl
 from lsdc.errors import StageError
 from lsdc.lumbar.metric import PARTS, score
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
-from lsdc.lumbar.prior import weighted_prior
+from lsdc.lumbar.prior import out_of_fold_prior, weighted_prior
 from lsdc.lumbar.row_ids import first_few, row_id
+from lsdc.store.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 OOF = ("row_id", "study_id", "condition", "level", "fold", "label", *PROBABILITIES)
 
@@ -109,3 +115,36 @@ def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
         **score(scored, oof, "oof").as_dict(),
         "weighted_prior": score(scored, weighted_prior(scored), "weighted prior").as_dict(),
     }
+
+
+def write_oof(
+    trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame, out: Path
+) -> int:
+    """Assemble `oof.parquet` and `scores.json` from trained folds' folders.
+
+    A study that no level could be cut from (no sagittal image, say) was in no model's input: its
+    rows get the smoothed prior of the other folds' labels, and the log names it.
+
+    Returns:
+        Rows of `oof.parquet`.
+    """
+    tables = [pl.read_parquet(folder / "oof.parquet") for folder in trained]
+    facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
+    columns = ["row_id", "fold", *PROBABILITIES]
+    given = pl.concat([table.select(columns) for table in tables])
+    unseen = (
+        out_of_fold_prior(labels, folds)
+        .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
+        .join(folds, on="study_id", maintain_order="left")
+        .filter(pl.col("fold").is_in(given["fold"].unique().implode()))
+        .join(given, on="row_id", how="anti", maintain_order="left")
+    )
+    for study in unseen["study_id"].unique(maintain_order=True):
+        log.warning("oof: study %s has no crops; predicted by the prior of other folds", study)
+    oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
+    scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
+    with write_atomic(out / "oof.parquet") as temporary:
+        oof.write_parquet(temporary)
+    with write_atomic(out / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    return len(oof)

@@ -1,12 +1,15 @@
 """The submission: a row for every row id that the competition asks for, in its order."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
 from lsdc.errors import DataError
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
+from lsdc.lumbar.prior import prior_table
 from lsdc.lumbar.row_ids import split_row_ids, with_row_id
+from lsdc.store.files import write_atomic
 
 
 def assemble_submission(
@@ -37,3 +40,17 @@ def assemble_submission(
         check_predictions(with_row_id(predictions), "predictions"), on="row_id", how="left"
     )
     return check_predictions(rows.select("row_id", *PROBABILITIES), "submission")
+
+
+def write_submission(
+    predictions: pl.DataFrame, row_ids: Sequence[str], labels: pl.DataFrame, out: Path
+) -> int:
+    """Write the submission as CSV; what was not predicted gets the prior of `labels`.
+
+    Returns:
+        Rows written.
+    """
+    table = assemble_submission(predictions, row_ids, prior_table(labels))
+    with write_atomic(out) as temporary:
+        table.write_csv(temporary)
+    return len(table)

@@ -35,6 +35,7 @@ def write_folder(parent: Path) -> Iterator[Path]:
     """Yield a temporary folder inside `parent`; it is gone after the block unless moved away."""
     parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=parent, prefix=".writing-"))
+    temporary.chmod(0o755)  # mkdtemp's folders are private; results are for others to read too
     try:
         yield temporary
     finally:

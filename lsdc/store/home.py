@@ -119,12 +119,16 @@ def _check_schema(marker: Path) -> None:
 def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the home for building; a second builder waits, or is refused if `wait` is false.
 
-    The lock is the operating system's, so a killed builder leaves none behind.
+    The lock is the operating system's, so a killed builder leaves none behind. Who holds it
+    already in this process enters again.
 
     Raises:
         HomeBusyError: another run builds here and `wait` is false.
     """
-    lock = FileLock(home.root / ".build.lock")
+    lock = FileLock(home.root / ".build.lock", is_singleton=True, thread_local=False)
+    if lock.is_locked:
+        yield
+        return
     holder = home.root / ".builder.json"
     try:
         lock.acquire(timeout=0)

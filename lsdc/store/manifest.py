@@ -82,7 +82,6 @@ def settle(home: Path, stage: str, temporary: Path, *, rows: int) -> Manifest:
         shutil.rmtree(doomed)
     else:
         temporary.rename(target)
-    target.chmod(0o755)  # mkdtemp's folders are private; results are shared with other users
     return manifest.model_copy(update={"path": target.relative_to(home).as_posix()})
 
 

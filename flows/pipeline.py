@@ -1,0 +1,59 @@
+"""Pipeline: the whole walk in one flow run, from DICOM files to a scored submission."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.prepare import prepare_training
+from flows.submit import predict_and_assemble
+from flows.train_folds import train_and_score
+from tasks.run import Device, building, open_run
+
+
+@flow(name="pipeline", flow_run_name="pipeline-{experiment}")
+def pipeline(
+    experiment: str = "demo",
+    data: Path | None = None,
+    home: Path | None = None,
+    folds: int = 4,
+    only_fold: int | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
+    max_bad: float = 0.01,
+    strict: bool = False,
+) -> None:
+    """Take a competition from DICOM files to out-of-fold scores and a submission.
+
+    Args:
+        experiment: what is trained.
+        data: the competition's folder; without it, the phantom's.
+        home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
+        folds: how many folds the studies are dealt into.
+        only_fold: train this one alone; the scores are then marked partial.
+        seed: of folds and models.
+        device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
+    """
+    run = open_run(
+        experiment=experiment,
+        data=data,
+        home=home,
+        folds=folds,
+        only_fold=only_fold,
+        seed=seed,
+        device=device,
+        threads=threads,
+        limit=limit,
+        max_bad=max_bad,
+        strict=strict,
+    )
+    with building(run):
+        prepared = prepare_training(run)
+        trained = train_and_score(run, prepared)
+        if run.has_test:
+            predict_and_assemble(run, prepared, trained)

@@ -1,0 +1,68 @@
+"""Prepare: DICOM files to crops, with folds fixed before anything learns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow
+
+from lsdc.store.manifest import Manifest
+from tasks.catalog import publish_catalog
+from tasks.coordinates import learn_coordinates
+from tasks.crops import cut_crops
+from tasks.folds import assign_folds
+from tasks.index import index_studies
+from tasks.phantom import write_demo_data
+from tasks.run import Run, building, open_run
+from tasks.sides import fix_sides
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The training studies' results, from the first stage to the last before training."""
+
+    index: Manifest
+    folds: Manifest
+    coordinates: Manifest
+    sides: Manifest
+    crops: Manifest
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """All of them, in the order of the walk."""
+        return [self.index, self.folds, self.coordinates, self.sides, self.crops]
+
+
+def prepare_training(run: Run) -> Prepared:
+    """Take the training studies from files to crops."""
+    if run.uses_phantom:
+        write_demo_data(run)
+    index = index_studies(run, "train")
+    folds = assign_folds(run, index)
+    coordinates = learn_coordinates(run, index, folds)
+    sides = fix_sides(run, "train", index, coordinates)
+    crops = cut_crops(run, "train", index, sides)
+    prepared = Prepared(index, folds, coordinates, sides, crops)
+    publish_catalog(run, prepared.manifests)
+    return prepared
+
+
+@flow(name="prepare", flow_run_name="prepare-{experiment}")
+def prepare(
+    experiment: str = "demo",
+    data: Path | None = None,
+    home: Path | None = None,
+    folds: int = 4,
+    seed: int = 0,
+) -> None:
+    """Index, folds, coordinates, sides and crops of the training studies.
+
+    Args:
+        experiment: whose coordinates and crops are wanted.
+        data: the competition's folder; without it, the phantom's.
+        home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
+        folds: how many folds the studies are dealt into.
+        seed: of folds and models.
+    """
+    run = open_run(experiment=experiment, data=data, home=home, folds=folds, seed=seed)
+    with building(run):
+        prepare_training(run)

@@ -1,0 +1,56 @@
+"""Submit: the test studies through the same code, to a row for every row id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import flow
+
+from flows.prepare import Prepared, prepare_training
+from flows.train_folds import train_and_score
+from lsdc.store.manifest import Manifest
+from tasks.catalog import publish_catalog
+from tasks.coordinates import locate_test
+from tasks.crops import cut_crops
+from tasks.index import index_studies
+from tasks.run import Device, Run, building, open_run
+from tasks.sides import fix_sides
+from tasks.submission import assemble_submission, predict_test
+
+
+def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifest]) -> None:
+    """Take the test studies from files to the submission."""
+    index = index_studies(run, "test")
+    coordinates = locate_test(run, index, prepared.coordinates)
+    sides = fix_sides(run, "test", index, coordinates)
+    crops = cut_crops(run, "test", index, sides)
+    predictions = predict_test(run, crops, trained)
+    assemble_submission(run, prepared.folds, predictions)
+    publish_catalog(run, [*prepared.manifests, index, coordinates, sides, crops])
+
+
+@flow(name="submit", flow_run_name="submit-{experiment}")
+def submit(
+    experiment: str = "demo",
+    data: Path | None = None,
+    home: Path | None = None,
+    folds: int = 4,
+    seed: int = 0,
+    device: Device = "auto",
+) -> None:
+    """Predict the test studies with an experiment's folds; trains what is missing.
+
+    Args:
+        experiment: whose models predict.
+        data: the competition's folder; without it, the phantom's.
+        home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
+        folds: how many folds the models were trained on.
+        seed: of folds and models.
+        device: auto, cpu or cuda.
+    """
+    run = open_run(
+        experiment=experiment, data=data, home=home, folds=folds, seed=seed, device=device
+    )
+    with building(run):
+        prepared = prepare_training(run)
+        trained = train_and_score(run, prepared)
+        predict_and_assemble(run, prepared, trained)

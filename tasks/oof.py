@@ -1,0 +1,32 @@
+"""Out of fold: every labelled row predicted once, by a model that never saw its study; scored."""
+
+from collections.abc import Sequence
+
+import polars as pl
+from prefect import task
+
+from lsdc.lumbar.oof import write_oof
+from lsdc.store.manifest import Manifest, seal
+from tasks.policies import Stage, stage_options
+from tasks.run import Run
+
+OOF = Stage(
+    name="oof",
+    code=("lsdc.lumbar.oof",),
+    libraries=("numpy", "polars"),
+    uses=lambda inputs: {"name": inputs["run"].experiment.name},
+)
+RESULTS = ("oof.parquet", "scores.json")
+
+
+@task(**stage_options(OOF, run_name="oof", timeout_hours=1))
+def score_oof(run: Run, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
+    """Put the folds' predictions together and score them beside the weighted prior."""
+    out = run.home.run(run.experiment.name)
+    rows = write_oof(
+        [fold.folder(run.root) for fold in trained],
+        pl.read_parquet(folds.file(run.root, "labels.parquet")),
+        pl.read_parquet(folds.file(run.root, "folds.parquet")),
+        out,
+    )
+    return seal(run.root, "oof", out, rows=rows, names=RESULTS)

@@ -1,0 +1,32 @@
+"""Phantom: the competition that a run without data of its own uses, written once."""
+
+import shutil
+
+from prefect import task
+
+from lsdc.phantom.writer import write_phantom
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, seal
+from tasks.policies import Stage, stage_options
+from tasks.progress import tell_steps
+from tasks.run import Run
+
+STUDIES, TEST, SEED, MAX_SIZE = 44, 4, 0, 256
+
+PHANTOM = Stage(
+    name="phantom", code=("lsdc.phantom.writer",), libraries=("pydicom",), uses=lambda _: {}
+)
+
+
+@task(**stage_options(PHANTOM, run_name="phantom", timeout_hours=1))
+def write_demo_data(run: Run) -> Manifest:
+    """Write the phantom competition into the home."""
+    with write_folder(run.root) as out:
+        write_phantom(
+            out, studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE,
+            on_progress=tell_steps("phantom"),
+        )  # fmt: skip
+        shutil.rmtree(run.data, ignore_errors=True)
+        out.rename(run.data)
+    tables = [path.name for path in run.data.glob("*.csv")]
+    return seal(run.root, "phantom", run.data, rows=STUDIES + TEST, names=tables)

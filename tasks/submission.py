@@ -1,0 +1,64 @@
+"""Prediction and submission: the test set through the same code, a row for every row id."""
+
+from collections.abc import Sequence
+
+import polars as pl
+from prefect import task
+
+from lsdc.lumbar.predict import predict
+from lsdc.lumbar.submission import write_submission
+from lsdc.lumbar.tables import open_competition
+from lsdc.store.files import digest_file
+from lsdc.store.manifest import Manifest, seal
+from tasks.policies import Stage, stage_options
+from tasks.progress import tell_line
+from tasks.run import Run
+
+PREDICT = Stage(
+    name="predict",
+    code=("lsdc.lumbar.predict",),
+    libraries=("numpy", "timm", "torch"),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "crops": inputs["run"].experiment.crops,
+        "model": inputs["run"].experiment.model,
+    },
+)
+SUBMISSION = Stage(
+    name="submission",
+    code=("lsdc.lumbar.submission", "lsdc.lumbar.tables"),
+    libraries=("polars",),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "row_ids": digest_file(inputs["run"].data / "sample_submission.csv"),
+    },
+)
+
+
+@task(**stage_options(PREDICT, run_name="predict", timeout_hours=12, retries=1))
+def predict_test(run: Run, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
+    """Predict the test studies: the mean over the folds' models."""
+    out = run.home.run(run.experiment.name)
+    predict(
+        experiment=run.experiment,
+        models=[fold.folder(run.root) for fold in trained],
+        crops=crops.folder(run.root),
+        out=out / "predictions.parquet",
+        device=run.device,
+        threads=run.threads,
+        on_progress=tell_line("predict"),
+    )
+    return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
+
+
+@task(**stage_options(SUBMISSION, run_name="submission", timeout_hours=1))
+def assemble_submission(run: Run, folds: Manifest, predictions: Manifest) -> Manifest:
+    """Give every row id of the sample submission its row."""
+    out = run.home.run(run.experiment.name)
+    rows = write_submission(
+        pl.read_parquet(predictions.file(run.root, "predictions.parquet")),
+        open_competition(run.data).row_ids,
+        pl.read_parquet(folds.file(run.root, "labels.parquet")),
+        out / "submission.csv",
+    )
+    return seal(run.root, "submission", out, rows=rows, names=["submission.csv"])
