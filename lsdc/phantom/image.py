@@ -1,0 +1,128 @@
+"""Images of a spine: its brightness as a function of points, and sampled on a slice's plane."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsdc.phantom.anatomy import Array, Spine
+from lsdc.phantom.build import Build, measure
+from lsdc.phantom.canvas import Canvas, Pixels
+from lsdc.phantom.column import paint_column
+from lsdc.phantom.tissues import Tissues
+from lsdc.phantom.torso import paint_torso
+
+# Places along the spine and noise are smooth: taken on a grid this coarse, interpolated between.
+_KNOT_MM = 5.0
+
+
+@dataclass(frozen=True)
+class SlicePlane:
+    """Where the pixels of one slice lie; the pixel (x_px, y_px) is a column and a row.
+
+    Args:
+        origin_mm: (3,) LPS of the middle of the first pixel (ImagePositionPatient).
+        row_direction: (3,) unit vector of growing x_px.
+        column_direction: (3,) unit vector of growing y_px.
+        spacing_mm: between rows, between columns (PixelSpacing).
+        shape: rows, columns.
+
+    """
+
+    origin_mm: Array
+    row_direction: Array
+    column_direction: Array
+    spacing_mm: tuple[float, float]
+    shape: tuple[int, int]
+
+    @property
+    def normal(self) -> Array:
+        """(3,) unit vector across the slice."""
+        return np.cross(self.row_direction, self.column_direction)
+
+    def to_mm(self, x_px: Array, y_px: Array) -> Array:
+        """(..., 3) LPS of pixels."""
+        along_rows = np.multiply.outer(x_px * self.spacing_mm[1], self.row_direction)
+        along_columns = np.multiply.outer(y_px * self.spacing_mm[0], self.column_direction)
+        return np.asarray(self.origin_mm + along_rows + along_columns)
+
+    def to_px(self, point_mm: Array) -> tuple[float, float, float]:
+        """x_px and y_px of a point (3,) laid onto the plane, and its distance to it in mm."""
+        offset = point_mm - self.origin_mm
+        x_px = float(offset @ self.row_direction) / self.spacing_mm[1]
+        y_px = float(offset @ self.column_direction) / self.spacing_mm[0]
+        return x_px, y_px, abs(float(offset @ self.normal))
+
+
+class Scene:
+    """A patient in the scanner, ready to be looked at under any contrast."""
+
+    def __init__(self, spine: Spine) -> None:
+        self.spine = spine
+        self._build: Build = measure(spine)
+        rng = np.random.default_rng(spine.patient.texture_seed)
+        directions = rng.normal(size=(8, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        self._waves = directions * (2 * np.pi / rng.uniform(24.0, 60.0, (8, 1)))
+        self._phases = rng.uniform(0.0, 2 * np.pi, 8)
+
+    def brightness(self, points_mm: Array, tissues: Tissues) -> Pixels:
+        """(...,) brightness, about 0..1, of LPS points (..., 3); no noise, no shading."""
+        fields = self._fields(points_mm)
+        flat = [np.ascontiguousarray(field, dtype=np.float32).ravel() for field in fields]
+        return self._paint(flat, tissues).reshape(points_mm.shape[:-1])
+
+    def slice(self, plane: SlicePlane, tissues: Tissues, shading: float = 0.0) -> Pixels:
+        """(rows, columns) brightness on a plane; `shading` 0..1 is how far a surface coil at the
+        back leaves the front in the dark.
+        """
+        rows, columns = plane.shape
+        step = [max(1, int(_KNOT_MM / spacing)) for spacing in plane.spacing_mm]
+        y_px = np.arange(-(-(rows - 1) // step[0]) + 2, dtype=np.float64) * step[0]
+        x_px = np.arange(-(-(columns - 1) // step[1]) + 2, dtype=np.float64) * step[1]
+        knots = self._fields(plane.to_mm(*np.meshgrid(x_px, y_px)))
+        flat = [_refine(field, plane.shape, step).ravel() for field in knots]
+        image = self._paint(flat, tissues).reshape(plane.shape)
+        if shading:
+            image *= _refine(_coil(knots, shading), plane.shape, step)
+        return image
+
+    def _fields(self, points_mm: Array) -> list[Array]:
+        """u, v, s and a smooth texture at points (..., 3)."""
+        places = self.spine.to_spine(points_mm)
+        local = points_mm - self.spine.patient.shift_mm
+        texture = np.sin(local @ self._waves.T + self._phases).sum(axis=-1) * 0.35
+        return [places[..., 0], places[..., 1], places[..., 2], texture]
+
+    def _paint(self, fields: list[Pixels], tissues: Tissues) -> Pixels:
+        u, v, s, texture = fields
+        build = self._build
+        canvas = Canvas.blank(u, v, s, build.top_mm, len(build.wall_mm))
+        paint_torso(canvas, build, tissues, texture)
+        near = (np.abs(u) < 57) & (v > -24) & (v < 64)
+        with canvas.within(near) as column:
+            paint_column(column, build, tissues, texture[near])
+        return canvas.value
+
+
+def _coil(knots: list[Array], shading: float) -> Array:
+    u, v, s, texture = knots
+    far = np.exp(-np.maximum(75.0 - v, 0.0) / 95.0) * np.exp(-np.square(u / 150.0))
+    ends = np.exp(-np.power(np.abs(s) / 165.0, 4))
+    return np.asarray((1.0 - shading * (1.0 - 1.4 * far)) * ends * (1.0 + 0.03 * texture))
+
+
+def _refine(knots: Array, shape: tuple[int, int], step: list[int]) -> NDArray[np.float32]:
+    """Knots at every step-th pixel, linearly interpolated to a (rows, columns) image.
+
+    Written out, since a matrix product may round differently from one machine to the next.
+    """
+    image = np.asarray(knots, dtype=np.float32)
+    for axis in (0, 1):
+        place = np.arange(shape[axis]) / step[axis]
+        below = place.astype(np.int64)
+        share = (place - below).astype(np.float32)
+        share = share[:, None] if axis == 0 else share[None, :]
+        lower, upper = np.take(image, below, axis=axis), np.take(image, below + 1, axis=axis)
+        image = lower + share * (upper - lower)
+    return image

@@ -1,0 +1,29 @@
+"""The proportions of an ordinary adult's spine, from T10 to the sacrum, in mm and degrees.
+
+Tuples over discs name the disc below each body: T10/T11, T11/T12, T12/L1, L1/L2 .. L5/S1, then
+the sacrum's rudimentary ones.
+"""
+
+FIRST_LUMBAR_DISC = 3
+
+BODY_HEIGHTS_MM = (22.0, 23.0, 25.0, 26.0, 27.0, 28.0, 28.0, 27.0, 28.0, 23.0, 20.0, 18.0)
+DISC_HEIGHTS_MM = (5.0, 6.0, 7.0, 8.0, 9.5, 10.5, 11.0, 10.0, 3.0, 2.0, 1.5, 1.5)
+# Positive: the spine runs backwards on its way down.
+DISC_TILTS_DEGREES = (-8.0, -11.0, -14.0, -12.0, -7.0, 0.0, 10.0, 27.0, 44.0, 50.0, 35.0, 8.0)
+BODY_HALF_DEPTH_MM = (14.0, 14.5, 15.5, 16.5, 17.0, 17.0, 17.0, 16.5, 12.0, 9.0, 7.0, 5.0)
+BODY_HALF_WIDTH_MM = (16.0, 17.0, 19.0, 20.5, 22.0, 23.0, 24.0, 25.0, 22.0, 17.0, 13.0, 10.0)
+CANAL_HALF_DEPTH_MM = (8.0, 8.0, 8.5, 8.8, 8.6, 8.4, 8.4, 8.2, 6.5, 5.0, 4.0, 3.0)
+CANAL_HALF_WIDTH_MM = (10.0, 10.5, 11.0, 11.5, 11.5, 11.5, 12.0, 12.5, 11.0, 8.0, 6.0, 5.0)
+SAC_HALF_DEPTH_MM = (6.8, 6.8, 7.0, 7.0, 6.8, 6.6, 6.4, 5.8, 4.0, 1.0, 0.0, 0.0)
+SAC_HALF_WIDTH_MM = (8.0, 8.0, 8.4, 8.4, 8.4, 8.4, 8.2, 7.6, 5.5, 1.0, 0.0, 0.0)
+PSOAS_RADIUS_MM = (0.0, 0.0, 3.0, 9.0, 13.0, 16.0, 19.0, 19.0, 15.0, 11.0, 8.0, 6.0)
+BACK_FAT_MM = (6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 18.0, 20.0, 20.0, 20.0, 20.0, 20.0)
+
+# Middles of the openings, from the midline, the back wall of the bodies and the disc.
+FORAMEN_BESIDE_MIDLINE_MM = 18.0
+FORAMEN_BEHIND_WALL_MM = 3.5
+FORAMEN_ABOVE_DISC_MM = 5.5
+FORAMEN_HALF_MM = (5.0, 9.5)  # front to back, top to bottom
+RECESS_BESIDE_MIDLINE_MM = 11.0
+RECESS_BEHIND_WALL_MM = 4.0
+RECESS_HALF_MM = (4.0, 4.2, 8.0)  # side to side, front to back, top to bottom
