@@ -52,7 +52,8 @@ def check_predictions(predictions: pl.DataFrame, source: str = "predictions") ->
     _refuse_repeats(table["row_id"], source)
     numbers = table.select(pl.col(PROBABILITIES).cast(pl.Float64, strict=False))
     values = numbers.fill_null(np.nan).to_numpy()
-    sums = values.sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused right below
+        sums = values.sum(axis=1)
     if not (np.all(values >= 0) and np.all(sums > 0) and np.all(np.isfinite(sums))):
         _refuse_values(table, values, sums, source)
     normalised = pl.DataFrame(values / sums[:, None], schema=list(PROBABILITIES))

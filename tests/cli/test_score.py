@@ -1,0 +1,99 @@
+"""`lsdc score` as it is typed."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lsdc.cli.score import score
+from lsdc.errors import DataError
+from lsdc.lumbar.metric import score as score_predictions
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.row_ids import with_row_id
+from lsdc.lumbar.tables import read_labels
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
+
+app = typer.Typer()
+app.command()(score)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with `train.csv` and nothing else."""
+    generator = np.random.default_rng(0)
+    words = [grade.in_table for grade in GRADES]
+    table = {
+        f"{c}_{lv}": [words[n] for n in generator.integers(3, size=4)]
+        for c in CONDITIONS
+        for lv in LEVELS
+    }
+    pl.DataFrame({"study_id": [1, 2, 3, 4], **table}).write_csv(tmp_path / "train.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def predictions(data: Path) -> pl.DataFrame:
+    rows = with_row_id(read_labels(data))
+    values = np.random.default_rng(1).dirichlet((1, 1, 1), rows.height)
+    return rows.select("row_id").hstack(pl.DataFrame(values, schema=list(PROBABILITIES)))
+
+
+def typed(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_json_holds_the_score_and_its_parts(data: Path, predictions: pl.DataFrame) -> None:
+    predictions.write_csv(data / "given.csv")
+    printed = json.loads(typed(data / "given.csv", "--data", data, "--json"))
+    assert printed == score_predictions(read_labels(data), predictions).as_dict()
+    assert list(printed) == ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
+
+
+def test_a_table_shows_the_prior_beside(data: Path, predictions: pl.DataFrame) -> None:
+    predictions.write_csv(data / "given.csv")
+    printed = typed(data / "given.csv", "--data", data)
+    assert "weighted prior" in printed
+    assert f"{score_predictions(read_labels(data), predictions).score:.6f}" in printed
+
+
+def test_parquet_with_further_columns_is_taken(data: Path, predictions: pl.DataFrame) -> None:
+    predictions.with_columns(fold=pl.lit(0)).write_parquet(data / "oof.parquet")
+    printed = json.loads(typed(data / "oof.parquet", "--data", data, "--json"))
+    assert printed["score"] == score_predictions(read_labels(data), predictions).score
+
+
+def test_a_fault_names_the_file_and_ends_with_code_2(data: Path, predictions: pl.DataFrame) -> None:
+    path = data / "given.csv"
+    predictions.slice(1).write_csv(path)
+    with pytest.raises(DataError, match=r"given\.csv: 1 row .* missing of 100") as caught:
+        typed(path, "--data", data, "--json")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing.parquet", "broken.parquet"])
+def test_predictions_that_cannot_be_read_are_named(data: Path, name: str) -> None:
+    (data / "broken.parquet").write_bytes(b"PAR0")
+    with pytest.raises(DataError, match=name.replace(".", r"\.")):
+        typed(data / name, "--data", data)
+
+
+def test_a_folder_that_is_not_there_is_named(data: Path, predictions: pl.DataFrame) -> None:
+    predictions.write_csv(data / "given.csv")
+    with pytest.raises(DataError, match="elsewhere: no such folder"):
+        typed(data / "given.csv", "--data", data / "elsewhere")
+
+
+@pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
+def test_a_published_models_score_on_the_real_labels() -> None:
+    real = Path(os.environ["LSDC_REAL_DATA"])
+    expected = json.loads((real / "oof" / "expected_scores.json").read_text(encoding="utf-8"))
+    name = "fourth_place_swin_t_oof"
+    printed = typed(real / "oof" / f"{name}.csv", "--data", real / "competition", "--json")
+    assert json.loads(printed) == pytest.approx(expected[name], abs=1e-9, rel=0)

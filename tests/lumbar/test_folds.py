@@ -1,0 +1,80 @@
+"""Folds: whole studies, rare grades spread, the same every time."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lsdc.errors import DataError, SettingsError
+from lsdc.lumbar.folds import assign_folds
+from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
+
+
+def labels_of(grades: np.ndarray) -> pl.DataFrame:
+    """Labels of studies 1, 2, ... from (studies, 25) grades, -1 for an empty cell."""
+    rows = [
+        (study + 1, str(condition), str(level), None if grade < 0 else int(grade))
+        for study, row in enumerate(grades)
+        for (condition, level), grade in zip(
+            [(c, lv) for c in CONDITIONS for lv in LEVELS], row, strict=True
+        )
+    ]
+    schema = {"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def random_labels(studies: int, seed: int) -> pl.DataFrame:
+    chances = [0.03, 0.82, 0.10, 0.05]
+    return labels_of(np.random.default_rng(seed).choice(4, (studies, 25), p=chances) - 1)
+
+
+def test_each_study_is_in_one_fold_and_folds_are_alike_in_size() -> None:
+    folds = assign_folds(random_labels(40, 0), range(1, 41), 4, seed=0)
+    assert folds.schema == {"study_id": pl.Int64, "fold": pl.Int32}
+    assert folds["study_id"].to_list() == list(range(1, 41))
+    assert folds["fold"].value_counts()["count"].is_between(8, 12).all()
+    assert folds["fold"].unique().sort().to_list() == [0, 1, 2, 3]
+
+
+def test_rare_severe_canals_are_spread() -> None:
+    grades = np.zeros((40, 25), dtype=int)
+    grades[[3, 4, 5, 6], 3] = 2
+    folds = assign_folds(labels_of(grades), range(1, 41), 4, seed=0)
+    assert sorted(folds.filter(pl.col("study_id").is_in([4, 5, 6, 7]))["fold"]) == [0, 1, 2, 3]
+
+
+def test_the_split_is_of_the_seed_and_the_set_of_studies_alone() -> None:
+    labels = random_labels(30, 1)
+    folds = assign_folds(labels, range(1, 31), 3, seed=5)
+    again = assign_folds(labels.sample(fraction=1, shuffle=True), range(30, 0, -1), 3, seed=5)
+    assert again.equals(folds)
+    assert not assign_folds(labels, range(1, 31), 3, seed=6).equals(folds)
+
+
+def test_only_the_studies_asked_for_are_dealt() -> None:
+    folds = assign_folds(random_labels(10, 2), [2, 3, 5, 7], 2, seed=0)
+    assert folds["study_id"].to_list() == [2, 3, 5, 7]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_fold_is_empty_however_few_studies(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    studies = int(generator.integers(2, 9))
+    count = int(generator.integers(2, studies + 1))
+    folds = assign_folds(random_labels(studies, seed), range(1, studies + 1), count, seed)
+    assert folds["fold"].n_unique() == count
+
+
+def test_studies_without_any_grade_are_dealt_too() -> None:
+    folds = assign_folds(labels_of(np.full((6, 25), -1)), range(1, 7), 3, seed=0)
+    assert folds["fold"].value_counts()["count"].to_list() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "ask for 2 or more"), (5, "at most 4 folds")])
+def test_a_number_of_folds_that_cannot_be(count: int, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        assign_folds(random_labels(4, 0), range(1, 5), count, seed=0)
+
+
+def test_a_study_without_labels_is_named() -> None:
+    with pytest.raises(DataError, match="the first: 99"):
+        assign_folds(random_labels(4, 0), [1, 2, 99], 2, seed=0)
