@@ -3,7 +3,7 @@
     train.csv                          labels      study_id, condition, level, grade (i8 or null)
     train_label_coordinates.csv        annotations study_id, series_id, instance_number, condition,
                                                    level, x_px, y_px
-    {train,test}_series_descriptions   series      study_id, series_id, series_description
+    {train,test}_series_descriptions   series      split, study_id, series_id, series_description
     sample_submission.csv              row_ids     in the file's order
 
 x_px is the column and y_px the row of a pixel of that instance.
@@ -11,6 +11,7 @@ x_px is the column and y_px the row of a pixel of that instance.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -18,6 +19,8 @@ from lsdc.errors import DataError
 from lsdc.lumbar import checked_csv
 from lsdc.lumbar.row_ids import split_row_ids
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
+
+Split = Literal["train", "test"]
 
 _GRADES_IN_TABLE = {grade.in_table: code for code, grade in enumerate(GRADES)}
 _CONDITIONS_IN_TABLE = {name.replace("_", " ").title(): str(name) for name in CONDITIONS}
@@ -32,15 +35,10 @@ class Competition:
     root: Path
     labels: pl.DataFrame
     annotations: pl.DataFrame
-    train_series: pl.DataFrame
-    test_series: pl.DataFrame
+    series: pl.DataFrame
     row_ids: tuple[str, ...]
 
-    def series(self, split: str) -> pl.DataFrame:
-        """The split's listed series: study_id, series_id, series_description."""
-        return {"train": self.train_series, "test": self.test_series}[split]
-
-    def image_folder(self, split: str, study_id: int, series_id: int) -> Path:
+    def image_folder(self, split: Split, study_id: int, series_id: int) -> Path:
         """Where a series' `{instance}.dcm` files lie."""
         return self.root / f"{split}_images" / str(study_id) / str(series_id)
 
@@ -62,13 +60,12 @@ def open_competition(root: Path) -> Competition:
         )
     test_tables = [root / "test_series_descriptions.csv", root / "sample_submission.csv"]
     has_test = any(path.exists() for path in test_tables)
-    train_series = _read_series(root, "train")
+    splits: tuple[Split, ...] = ("train", "test") if has_test else ("train",)
     return Competition(
         root=root,
         labels=read_labels(root),
         annotations=_read_annotations(root),
-        train_series=train_series,
-        test_series=_read_series(root, "test") if has_test else train_series.clear(),
+        series=pl.concat([_read_series(root, split) for split in splits]),
         row_ids=_read_row_ids(root) if has_test else (),
     )
 
@@ -136,14 +133,14 @@ def _read_annotations(root: Path) -> pl.DataFrame:
     return table.rename({"x": "x_px", "y": "y_px"})
 
 
-def _read_series(root: Path, split: str) -> pl.DataFrame:
+def _read_series(root: Path, split: Split) -> pl.DataFrame:
     path = root / f"{split}_series_descriptions.csv"
     ids = ["study_id", "series_id"]
     table = checked_csv.read_csv(path, [*ids, "series_description"])
     table = checked_csv.integers(table, ids, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
     checked_csv.refuse_repeats(table, ids, str(path))
-    return table
+    return table.select(pl.lit(split).alias("split"), pl.all())
 
 
 def _read_row_ids(root: Path) -> tuple[str, ...]:

@@ -107,8 +107,10 @@ def test_annotations_speak_the_vocabulary_and_pixels(root: Path) -> None:
 
 def test_series_row_ids_and_image_folders(root: Path) -> None:
     competition = open_competition(root)
-    assert competition.series("train").rows()[2] == (11, 110, "Axial T2")
-    assert competition.series("test").rows() == [(33, 330, "Axial T2")]
+    assert competition.series.rows()[2:] == [
+        ("train", 11, 110, "Axial T2"),
+        ("test", 33, 330, "Axial T2"),
+    ]
     assert competition.row_ids == (
         "33_spinal_canal_stenosis_l2_l3",
         "33_left_neural_foraminal_narrowing_l1_l2",
@@ -136,8 +138,7 @@ def test_a_training_only_competition_has_an_empty_test_split(root: Path) -> None
     (root / "test_series_descriptions.csv").unlink()
     (root / "sample_submission.csv").unlink()
     competition = open_competition(root)
-    assert competition.series("test").is_empty()
-    assert competition.series("test").schema == competition.series("train").schema
+    assert competition.series["split"].unique().to_list() == ["train"]
     assert competition.row_ids == ()
 
 
@@ -253,7 +254,8 @@ def test_the_real_tables_are_read_whole() -> None:
     assert competition.labels.height == 49_375
     assert competition.labels["grade"].null_count() == 572
     assert competition.annotations.height == 48_668
-    assert competition.series("train")["series_description"].value_counts(sort=True).rows() == [
+    train = competition.series.filter(split="train")
+    assert train["series_description"].value_counts(sort=True).rows() == [
         ("Axial T2", 2340),
         ("Sagittal T1", 1980),
         ("Sagittal T2/STIR", 1974),
