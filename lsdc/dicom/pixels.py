@@ -1,0 +1,131 @@
+"""Pixels: the one greyscale image of a file, by dicomsdl or, as the second reader, by pydicom.
+
+Only child processes call the readers (see `supervisor`). Both give the stored values; rescaling
+and inversion are ours, so that the readers cannot differ in them.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
+from lsdc.dicom.headers import LAST_TAG, Header, header_of, header_of_pydicom
+
+Stored = npt.NDArray[np.integer[Any]]
+
+# Little endian implicit and explicit, big endian: PixelData holds the values as they are.
+NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+DEFLATED = "1.2.840.10008.1.2.1.99"
+# RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
+# in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ.
+CHECKED_BY_DICOMSDL = frozenset(
+    ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
+)
+GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
+
+
+def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
+    """Read an image; may end the process. Raises what dicomsdl raises.
+
+    Returns:
+        (rows, columns), rescaled, inverted if MONOCHROME1.
+
+    Raises:
+        RefusedError: the file holds no single greyscale image, or not all of it.
+        DeclinedError: dicomsdl is known to be wrong on such files.
+    """
+    import dicomsdl
+
+    dataset = dicomsdl.open(file.path, load_until=LAST_TAG)
+    header = header_of(dataset)
+    needed = _needed_bytes(header)
+    syntax = header.transfer_syntax
+    if header.bits_allocated not in (8, 16):
+        raise DeclinedError(f"{header.bits_allocated} bits allocated")
+    if syntax in NATIVE and file.size_bytes < needed:
+        raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
+    if syntax not in NATIVE | CHECKED_BY_DICOMSDL | {DEFLATED}:
+        raise DeclinedError(f"transfer syntax {syntax}")
+    length = dataset.getDataElement("PixelData").length()
+    if not length:
+        raise RefusedError("no PixelData")
+    if syntax not in CHECKED_BY_DICOMSDL and length < needed:
+        raise RefusedError(f"{length} bytes of PixelData, expected {needed}")
+    return finish(dataset.pixelData(storedvalue=True), header)
+
+
+def read_with_pydicom(file: OpenFile) -> npt.NDArray[np.float32]:
+    """Read an image. Raises what pydicom and its decoders raise.
+
+    Returns:
+        (rows, columns), rescaled, inverted if MONOCHROME1.
+
+    Raises:
+        RefusedError: the file holds no single greyscale image, or not all of it.
+    """
+    import pydicom
+
+    with open(file.descriptor, "rb", closefd=False) as stream:
+        dataset = pydicom.dcmread(stream)
+        header = header_of_pydicom(dataset)
+        needed = _needed_bytes(header)
+        if "PixelData" not in dataset:
+            raise RefusedError("no PixelData")
+        length = len(dataset.PixelData)
+    if header.transfer_syntax in NATIVE | {DEFLATED} and length < needed:
+        raise RefusedError(f"{length} bytes of PixelData, expected {needed}")
+    return finish(dataset.pixel_array, header)
+
+
+def finish(stored: Stored, header: Header) -> npt.NDArray[np.float32]:
+    """Rescale stored values (PS3.3 C.11.1.1.2), and invert them where low values are bright.
+
+    The inversion mirrors the range that BitsStored can hold, not the values that occur, so that
+    the images of one series stay comparable.
+    """
+    if stored.shape != (header.rows, header.columns):
+        raise RefusedError(f"decoded to {stored.shape}, expected {header.rows, header.columns}")
+    assert header.bits_stored is not None  # _needed_bytes has seen to it
+    stored = _used_bits(
+        stored, header.bits_stored, header.high_bit, bool(header.pixel_representation)
+    )
+    slope = 1.0 if header.rescale_slope is None else header.rescale_slope
+    intercept = header.rescale_intercept or 0.0
+    if header.photometric == "MONOCHROME1":
+        signed = bool(header.pixel_representation)
+        lowest_plus_highest = -1 if signed else 2**header.bits_stored - 1
+        slope, intercept = -slope, slope * lowest_plus_highest + intercept
+    if (slope, intercept) == (1.0, 0.0):
+        return stored.astype(np.float32)
+    return (stored * slope + intercept).astype(np.float32)
+
+
+def _needed_bytes(header: Header) -> int:
+    """Bytes of the uncompressed image, after a look at whether it is one that we can use."""
+    if header.photometric not in GREYSCALE or header.samples_per_pixel not in (None, 1):
+        raise RefusedError(
+            f"{header.photometric}, {header.samples_per_pixel} samples a pixel, "
+            "expected MONOCHROME1 or MONOCHROME2, 1 sample"
+        )
+    if header.number_of_frames not in (None, 0, 1):
+        raise RefusedError(f"{header.number_of_frames} frames, expected 1")
+    rows, columns, allocated = header.rows, header.columns, header.bits_allocated
+    if not (rows and columns and allocated and header.bits_stored):
+        raise RefusedError("no Rows, Columns, BitsAllocated or BitsStored")
+    if header.bits_stored > allocated:
+        raise RefusedError(f"{header.bits_stored} bits stored of {allocated} allocated")
+    return (rows * columns * allocated + 7) // 8
+
+
+def _used_bits(stored: Stored, bits: int, high_bit: int | None, signed: bool) -> Stored:
+    """The values in their `bits` bits (PS3.5 8.1.1); old files keep overlays in the others."""
+    spare = 8 * stored.dtype.itemsize - bits
+    if spare <= 0:
+        return stored
+    shift = 0 if high_bit is None else max(0, high_bit + 1 - bits)
+    kind = np.dtype(f"{'i' if signed else 'u'}{stored.dtype.itemsize}")
+    # Up against the top bit and down again: the sign spreads over the bits that hold no value.
+    native = stored.astype(stored.dtype.newbyteorder("=")).view(kind)
+    used: Stored = (native >> shift << spare) >> spare
+    return used
