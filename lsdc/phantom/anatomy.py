@@ -29,10 +29,11 @@ Array = NDArray[np.float64]
 
 LEVEL_COUNT = 5
 STATION_STEP_MM = 0.5
-_TOP_MM, _BOTTOM_MM = -190.0, 200.0
+_TOP_MM, _BOTTOM_MM = -220.0, 260.0
 # Severity of a grade on a scale from open (0) to closed (1); neighbours overlap slightly.
 _SEVERITY = np.array([0.12, 0.5, 0.88])
 _SEVERITY_SPREAD = 0.085
+_NEWTON_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -184,18 +185,27 @@ class Spine:
         local = (points_mm - patient.shift_mm) @ patient.rotation / patient.scale
         x, y, z = np.moveaxis(local, -1, 0)
         s = -z
-        bend = np.gradient(self._tilt, STATION_STEP_MM)
-        for _ in range(6):  # Newton's steps for the foot of the perpendicular on the curve
-            tilt = self._at(s, self._tilt)
-            dy, dz = y - self._at(s, self._curve[:, 0]), z - self._at(s, self._curve[:, 1])
-            along = dy * np.sin(tilt) - dz * np.cos(tilt)
-            across = dy * np.cos(tilt) + dz * np.sin(tilt)
-            stretch = np.maximum(1.0 - across * self._at(s, bend), 0.25)
-            s = np.clip(s + along / stretch, _TOP_MM, _BOTTOM_MM)
-        tilt = self._at(s, self._tilt)
-        dy, dz = y - self._at(s, self._curve[:, 0]), z - self._at(s, self._curve[:, 1])
-        across = dy * np.cos(tilt) + dz * np.sin(tilt)
+        for _ in range(_NEWTON_STEPS):  # for the foot of the perpendicular on the curve
+            along, across, bend = self._foot(y, z, s)
+            s = np.clip(s + along / np.maximum(1.0 - across * bend, 0.5), _TOP_MM, _BOTTOM_MM)
+        _, across, _ = self._foot(y, z, s)
         return np.stack([x - self._at(s, self._sideways), across, s], axis=-1)
+
+    @cached_property
+    def _frames(self) -> Array:
+        """(n stations, 5) of the curve: y, z, sine and cosine of its tilt, and its bend per mm."""
+        bend = np.gradient(self._tilt, STATION_STEP_MM)
+        return np.column_stack([self._curve, np.sin(self._tilt), np.cos(self._tilt), bend])
+
+    def _foot(self, y: Array, z: Array, s: Array) -> tuple[Array, Array, Array]:
+        """How far points lie along and across the curve from a station, and its bend there."""
+        place = (s - _TOP_MM) / STATION_STEP_MM
+        below = np.clip(place.astype(np.int64), 0, len(self._frames) - 2)
+        share = (place - below)[..., None]
+        frame = self._frames[below] * (1.0 - share) + self._frames[below + 1] * share
+        dy, dz = y - frame[..., 0], z - frame[..., 1]
+        sine, cosine = frame[..., 2], frame[..., 3]
+        return dy * sine - dz * cosine, dy * cosine + dz * sine, frame[..., 4]
 
     def canal_points_mm(self) -> Array:
         """(5, 3) LPS, the middle of the canal at each disc: the level points."""

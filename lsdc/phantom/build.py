@@ -11,6 +11,7 @@ from lsdc.phantom.profiles import (
     BODY_HALF_WIDTH_MM,
     CANAL_HALF_DEPTH_MM,
     CANAL_HALF_WIDTH_MM,
+    FASCIA_MM,
     FIRST_LUMBAR_DISC,
     PSOAS_RADIUS_MM,
     SAC_HALF_DEPTH_MM,
@@ -38,6 +39,7 @@ class Build:
     sac_half_width_mm: Table
     crowding: Table  # 0 an open canal .. 1 a closed one
     psoas_mm: Table
+    fascia_mm: Table  # `v` of the back muscles' end
     back_fat_mm: Table
     foramen_open: tuple[Table, Table]  # factors on the ordinary opening
     foramen_closed: tuple[Table, Table]  # severities
@@ -77,6 +79,7 @@ def measure(spine: Spine) -> Build:
         sac_half_width_mm=_table(spine.along(SAC_HALF_WIDTH_MM) * size * (1.0 - 0.5 * crowding)),
         crowding=_table(crowding),
         psoas_mm=_table(spine.along(PSOAS_RADIUS_MM)),
+        fascia_mm=_table(spine.along(FASCIA_MM)),
         back_fat_mm=_table(spine.along(BACK_FAT_MM)),
         foramen_open=_pair(patient.foramen_size[:, level]),
         foramen_closed=_pair(patient.foramina[:, level]),

@@ -24,21 +24,19 @@ class Canvas:
     u: Pixels
     v: Pixels
     s: Pixels
-    station: NDArray[np.int32]
+    station: NDArray[np.intp]
     value: Pixels
 
     @classmethod
     def blank(cls, u: Pixels, v: Pixels, s: Pixels, top_mm: float, stations: int) -> "Canvas":
         """Pixels at (u, v, s), each with the index of its station along the spine."""
-        station = ((s - np.float32(top_mm)) * np.float32(1 / STATION_STEP_MM) + 0.5).astype(
-            np.int32
-        )
+        station = ((s - np.float32(top_mm)) * np.float32(1 / STATION_STEP_MM) + 0.5).astype(np.intp)
         np.clip(station, 0, stations - 1, out=station)
         return cls(u, v, s, station, np.zeros_like(u))
 
     def at(self, table: Pixels) -> Pixels:
         """(n,) what a (n stations,) table says at each pixel."""
-        return table[self.station]
+        return table.take(self.station, mode="clip")
 
     @contextmanager
     def within(self, mask: NDArray[np.bool_]) -> Iterator["Canvas"]:

@@ -25,31 +25,32 @@ _SACRUM_MM = 92.0
 
 def paint_column(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
     """Paint the spine over the torso; `texture` (n,) is smooth noise, about -1..1."""
-    w = canvas.s - canvas.at(build.disc_mm)
     wall = canvas.at(build.wall_mm)
     _paint_sacral_wings(canvas, tissues)
     with canvas.within(canvas.v > wall - 2) as back:
         _paint_arches(back, build, tissues)
         _paint_canal(back, build, tissues)
-    _paint_bodies(canvas, build, tissues, w, texture)
+    front = canvas.v < wall + 6
+    with canvas.within(front & (np.abs(canvas.u) < 34)) as bodies:
+        _paint_bodies(bodies, build, tissues, texture[front & (np.abs(canvas.u) < 34)])
     with canvas.within((canvas.v > wall - 5) & (canvas.v < wall + 17)) as openings:
         for index, side in enumerate(SIDES):
             _paint_foramen(openings, build, tissues, index, side)
             _paint_recess(openings, build, tissues, index, side)
 
 
-def _paint_bodies(
-    canvas: Canvas, build: Build, tissues: Tissues, w: Pixels, texture: Pixels
-) -> None:
+def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
+    w = canvas.s - canvas.at(build.disc_mm)
     wall, width = canvas.at(build.wall_mm), canvas.at(build.body_half_width_mm)
     half_disc = canvas.at(build.disc_half_height_mm)
     to_disc = np.abs(w) - half_disc  # positive in the body
     waist = np.clip(to_disc * np.float32(1 / 12), 0, 1) * np.float32(1.6)
-    across = np.power(np.abs(canvas.u) / width, np.float32(2.4))
+    across = np.square(canvas.u / width)
     hollow = np.exp(-np.square(canvas.u * np.float32(1 / 9))) * np.float32(1.3)
     front_back = np.where(canvas.v > 0, wall - hollow, wall)
-    deep = np.power(np.abs(canvas.v) / front_back, np.float32(2.6))
-    ring = np.power(across + deep, np.float32(0.4))
+    deep = np.square(canvas.v / front_back)
+    # A superellipse a little squarer than an ellipse; exponents that square roots can do.
+    ring = np.sqrt(np.sqrt(np.square(across) + np.square(deep) + across * deep))
     depth = (1 - ring) * wall
     bulge = canvas.at(build.crowding) * np.float32(3.0) * (np.abs(canvas.u) < 13)
     disc = np.minimum(depth + 1.2 + bulge * (canvas.v > 0), -to_disc)
@@ -82,8 +83,8 @@ def _paint_arches(back: Canvas, build: Build, tissues: Tissues) -> None:
     beside, behind = np.abs(back.u), back.v - back.at(build.wall_mm)
     with back.within((beside < 24) & (behind < 36)) as bed:
         # Fat fills what the bones leave free.
-        free = np.minimum(22 - np.abs(bed.u), 27 - (bed.v - bed.at(build.wall_mm)))
-        bed.paint(inside(free), tissues.fat * 0.85)
+        free = ellipse(bed.u, bed.v - bed.at(build.wall_mm) - 8, 24.0, 22.0)
+        bed.paint(inside(free * np.float32(0.5)), tissues.fat * 0.85)
     pedicle_s = back.s - back.at(build.upper_body_mm)
     width = back.at(build.body_half_width_mm)
     process = ellipse(behind - 14 - beside * np.float32(0.06), pedicle_s, 4.2, 4.6)
@@ -102,8 +103,11 @@ def _paint_arches(back: Canvas, build: Build, tissues: Tissues) -> None:
     lamina = np.minimum(np.minimum(ring - 1.5, 7.5 - ring), behind - 9)
     lamina = np.minimum(lamina, 10 - np.abs(w + 11 - behind * np.float32(0.12)))
     bone = np.maximum(bone, lamina)
-    spinous = np.minimum(3.4 - beside, 43 - behind)
-    spinous = np.minimum(spinous, 8.5 - np.abs(w + 11 - behind * np.float32(0.28)))
+    reach = back.at(build.fascia_mm) - back.at(build.wall_mm) - 6
+    blade = ellipse(
+        behind - reach * np.float32(0.45), w + 12 - behind * np.float32(0.3), reach, 9.5
+    )
+    spinous = np.minimum(np.minimum(blade, 3.6 - beside), np.minimum(reach, 40) - behind)
     bone = np.maximum(bone, np.minimum(spinous, behind - 19))
     facet = ellipsoid(beside - 17.5, behind - 16, w + 1, (6.5, 6.5, 11.0))
     back.paint(inside(ring + 0.5) * inside(4.5 - ring) * inside(behind - 9), tissues.ligament)

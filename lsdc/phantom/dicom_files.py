@@ -19,11 +19,6 @@ from lsdc.phantom.image import SlicePlane
 from lsdc.phantom.planning import SeriesPlan
 from lsdc.phantom.tissues import Contrast
 
-_SYNTAX = {
-    "explicit": ExplicitVRLittleEndian,
-    "implicit": ImplicitVRLittleEndian,
-    "rle": RLELossless,
-}
 _WHITE = 4095  # 12 bits stored, as scanners do
 _ECHO_MS = {Contrast.T1: (500, 10), Contrast.T2: (3500, 100), Contrast.STIR: (4000, 60)}
 
@@ -44,38 +39,53 @@ class StudyTags:
         return UID(f"2.25.{int.from_bytes(digest, 'big')}")
 
 
-def write_slice(
-    path: Path, values: NDArray[np.float32], plane: SlicePlane, plan: SeriesPlan, tags: StudyTags
-) -> None:
-    """Write one slice; `values` (rows, columns) are brightnesses of 0..4095 at most.
+class SeriesWriter:
+    """Writes the slices of one series, each a file named by its instance number."""
 
-    The file's name is its instance number.
-    """
-    number = int(path.stem)
-    stored = _stored(values, plan)
-    dataset = _dataset(plane, plan, tags, number)
-    dataset.Rows, dataset.Columns = stored.shape
-    dataset.PixelData = stored.tobytes()
-    dataset["PixelData"].VR = "OW"
-    syntax = _SYNTAX[plan.encoding]
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = syntax if plan.encoding != "rle" else ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID("2.25.271828182845904523536028747135266249")
-    meta.ImplementationVersionName = "PHANTOM"
-    dataset.file_meta = meta
-    if plan.encoding == "rle":
-        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
-    dataset.save_as(path, enforce_file_format=True)
+    def __init__(self, folder: Path, plan: SeriesPlan, tags: StudyTags) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._plan, self._tags = folder, plan, tags
+        # What slices share is set once: pydicom takes its time over every element.
+        self._shared = _shared_elements(plan, tags)
 
+    def write(self, number: int, plane: SlicePlane, values: NDArray[np.float32]) -> None:
+        """Write one slice; `values` (rows, columns) are brightnesses of 0..4095 at most."""
+        dataset = Dataset(self._shared)
+        dataset.SOPInstanceUID = self._tags.uid(self._tags.series_id, number)
+        dataset.InstanceNumber = number
+        dataset.ImagePositionPatient = [_decimal(value) for value in plane.origin_mm]
+        dataset.ImageOrientationPatient = [
+            _decimal(value) for value in (*plane.row_direction, *plane.column_direction)
+        ]
+        dataset.PixelSpacing = list(plane.spacing_mm)
+        dataset.Rows, dataset.Columns = plane.shape
+        dataset.PixelData = _stored(values, self._plan).tobytes()
+        dataset["PixelData"].VR = "OW"
+        dataset.file_meta = self._file_meta(dataset.SOPInstanceUID)
+        if self._plan.encoding == "rle":
+            dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        dataset.save_as(self._folder / f"{number}.dcm", enforce_file_format=True)
 
-def write_broken_files(folder: Path, after: int) -> None:
-    """A truncated, an empty and a text file, numbered after the series' last instance."""
-    whole = (folder / f"{after}.dcm").read_bytes()
-    (folder / f"{after + 1}.dcm").write_bytes(whole[: len(whole) * 6 // 10])
-    (folder / f"{after + 2}.dcm").write_bytes(b"")
-    (folder / f"{after + 3}.dcm").write_text("This is no image.\n" * 30, encoding="ascii")
+    def write_broken_files(self) -> None:
+        """A truncated, an empty and a text file, numbered after the last instance."""
+        last = max(self._plan.instance_numbers)
+        whole = (self._folder / f"{last}.dcm").read_bytes()
+        (self._folder / f"{last + 1}.dcm").write_bytes(whole[: len(whole) * 6 // 10])
+        (self._folder / f"{last + 2}.dcm").write_bytes(b"")
+        text = "This is no image.\n" * 30
+        (self._folder / f"{last + 3}.dcm").write_text(text, encoding="ascii")
+
+    def _file_meta(self, instance: UID) -> FileMetaDataset:
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = MRImageStorage
+        meta.MediaStorageSOPInstanceUID = instance
+        # RLE is made of an uncompressed dataset.
+        meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if self._plan.encoding == "implicit" else ExplicitVRLittleEndian
+        )
+        meta.ImplementationClassUID = UID("2.25.271828182845904523536028747135266249")
+        meta.ImplementationVersionName = "PHANTOM"
+        return meta
 
 
 def _stored(values: NDArray[np.float32], plan: SeriesPlan) -> NDArray[np.uint16]:
@@ -84,12 +94,11 @@ def _stored(values: NDArray[np.float32], plan: SeriesPlan) -> NDArray[np.uint16]
     return np.asarray(_WHITE - stored if plan.monochrome1 else stored, dtype="<u2")
 
 
-def _dataset(plane: SlicePlane, plan: SeriesPlan, tags: StudyTags, number: int) -> Dataset:
+def _shared_elements(plan: SeriesPlan, tags: StudyTags) -> Dataset:
     repetition, echo = _ECHO_MS[plan.contrast]
     dataset = Dataset()
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "SE"]
     dataset.SOPClassUID = MRImageStorage
-    dataset.SOPInstanceUID = tags.uid(tags.series_id, number)
     dataset.StudyDate = "20000101"
     dataset.StudyTime = "120000"
     dataset.Modality = "MR"
@@ -115,15 +124,9 @@ def _dataset(plane: SlicePlane, plan: SeriesPlan, tags: StudyTags, number: int) 
     dataset.SeriesInstanceUID = tags.uid("series", tags.series_id)
     dataset.StudyID = str(tags.number)
     dataset.SeriesNumber = 1
-    dataset.InstanceNumber = number
-    dataset.ImagePositionPatient = [_decimal(value) for value in plane.origin_mm]
-    dataset.ImageOrientationPatient = [
-        _decimal(value) for value in (*plane.row_direction, *plane.column_direction)
-    ]
     dataset.FrameOfReferenceUID = tags.uid("frame")
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME1" if plan.monochrome1 else "MONOCHROME2"
-    dataset.PixelSpacing = list(plane.spacing_mm)
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
     dataset.PixelRepresentation = 0
     dataset.WindowCenter, dataset.WindowWidth = 1000, 2000

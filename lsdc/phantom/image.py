@@ -1,5 +1,6 @@
 """Images of a spine: its brightness as a function of points, and sampled on a slice's plane."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ from lsdc.phantom.tissues import Tissues
 from lsdc.phantom.torso import paint_torso
 
 # Places along the spine and noise are smooth: taken on a grid this coarse, interpolated between.
-_KNOT_MM = 5.0
+_KNOT_MM = 6.0
+# Small images are painted many at a time, large ones while they fit into the processor's cache.
+_BATCH_PX = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,33 @@ class Scene:
         flat = [np.ascontiguousarray(field, dtype=np.float32).ravel() for field in fields]
         return self._paint(flat, tissues).reshape(points_mm.shape[:-1])
 
-    def slice(self, plane: SlicePlane, tissues: Tissues, shading: float = 0.0) -> Pixels:
-        """(rows, columns) brightness on a plane; `shading` 0..1 is how far a surface coil at the
-        back leaves the front in the dark.
+    def slices(
+        self, planes: Sequence[SlicePlane], tissues: Tissues, shading: float = 0.0
+    ) -> Iterator[Pixels]:
+        """(rows, columns) brightness on each of the planes, which share one shape and spacing.
+
+        `shading` 0..1 is how far a surface coil at the back leaves the front in the dark.
         """
-        rows, columns = plane.shape
-        step = [max(1, int(_KNOT_MM / spacing)) for spacing in plane.spacing_mm]
-        y_px = np.arange(-(-(rows - 1) // step[0]) + 2, dtype=np.float64) * step[0]
-        x_px = np.arange(-(-(columns - 1) // step[1]) + 2, dtype=np.float64) * step[1]
-        knots = self._fields(plane.to_mm(*np.meshgrid(x_px, y_px)))
-        flat = [_refine(field, plane.shape, step).ravel() for field in knots]
-        image = self._paint(flat, tissues).reshape(plane.shape)
+        rows, columns = planes[0].shape
+        batch = max(1, _BATCH_PX // (rows * columns))
+        for start in range(0, len(planes), batch):
+            yield from self._images(planes[start : start + batch], tissues, shading)
+
+    def _images(self, planes: Sequence[SlicePlane], tissues: Tissues, shading: float) -> Pixels:
+        """(planes, rows, columns)."""
+        shape, spacing_mm = planes[0].shape, planes[0].spacing_mm
+        step = [max(1, int(_KNOT_MM / spacing)) for spacing in spacing_mm]
+        y_px, x_px = (
+            np.arange(-(-(count - 1) // every) + 2, dtype=np.float64) * every
+            for count, every in zip(shape, step, strict=True)
+        )
+        grid = np.meshgrid(x_px, y_px)
+        knots = self._fields(np.stack([plane.to_mm(*grid) for plane in planes]))
+        flat = [_refine(field, shape, step).ravel() for field in knots]
+        images = self._paint(flat, tissues).reshape(len(planes), *shape)
         if shading:
-            image *= _refine(_coil(knots, shading), plane.shape, step)
-        return image
+            images *= _refine(_coil(knots, shading), shape, step)
+        return images
 
     def _fields(self, points_mm: Array) -> list[Array]:
         """u, v, s and a smooth texture at points (..., 3)."""
@@ -113,16 +129,16 @@ def _coil(knots: list[Array], shading: float) -> Array:
 
 
 def _refine(knots: Array, shape: tuple[int, int], step: list[int]) -> NDArray[np.float32]:
-    """Knots at every step-th pixel, linearly interpolated to a (rows, columns) image.
+    """(planes, ...) knots at every step-th pixel, linearly interpolated to images of a shape.
 
     Written out, since a matrix product may round differently from one machine to the next.
     """
     image = np.asarray(knots, dtype=np.float32)
-    for axis in (0, 1):
-        place = np.arange(shape[axis]) / step[axis]
+    for axis, size, every in zip((1, 2), shape, step, strict=True):
+        place = np.arange(size) / every
         below = place.astype(np.int64)
         share = (place - below).astype(np.float32)
-        share = share[:, None] if axis == 0 else share[None, :]
+        share = share[:, None] if axis == 1 else share
         lower, upper = np.take(image, below, axis=axis), np.take(image, below + 1, axis=axis)
         image = lower + share * (upper - lower)
     return image

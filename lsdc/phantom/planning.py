@@ -58,7 +58,10 @@ def _sagittal(
     column_direction = _unit(np.array([np.sin(np.deg2rad(tilt)), 0.0, -1.0]), across=row_direction)
     middle = spine.to_patient(np.array([0.0, rng.uniform(-8.0, 8.0), rng.uniform(2.0, 10.0)]))
     field_mm = rng.uniform(265.0, 300.0) * spine.patient.scale
-    shape, spacing = _grid(field_mm, _size(max_size, rng, 0.75), quirks)
+    encoding = _encoding(description, quirks)
+    # pydicom's RLE encoder is slow; a small matrix keeps the study quick to write.
+    largest = max_size * 5 // 8 if encoding == "rle" else max_size
+    shape, spacing = _grid(field_mm, _size(largest, rng), quirks)
     spacing_mm = round(rng.uniform(4.0, 4.8), 2)
     normal = np.cross(row_direction, column_direction)
     reach = np.abs((_landmarks(spine) - middle) @ normal).max()
@@ -79,7 +82,7 @@ def _sagittal(
         planes=planes,
         instance_numbers=_numbers(len(planes), "from 1" if t1 else quirks.numbering),
         patient_position=quirks.patient_position,
-        encoding=_encoding(description, quirks),
+        encoding=encoding,
         monochrome1=t1 and quirks.monochrome1,
         spacing_mm=spacing_mm if quirks.spacing_tags else None,
         broken_files=quirks.broken_files and not t1,
@@ -90,7 +93,7 @@ def _axial(
     spine: Spine, quirks: Quirks, max_size: int, rng: np.random.Generator
 ) -> list[SeriesPlan]:
     field_mm = rng.uniform(170.0, 200.0) * spine.patient.scale
-    shape, spacing = _grid(field_mm, _size(max_size, rng, 0.75), quirks)
+    shape, spacing = _grid(field_mm, _size(max_size, rng), quirks)
     if quirks.axial == "angled":
         stacks = [
             _angled_planes(spine, level, round(rng.uniform(3.8, 4.4), 2), shape, spacing)
@@ -194,9 +197,9 @@ def _landmarks(spine: Spine) -> Array:
     )
 
 
-def _size(max_size: int, rng: np.random.Generator, smallest: float) -> int:
+def _size(max_size: int, rng: np.random.Generator) -> int:
     """Pixels on the longer side, a multiple of 8."""
-    wanted = int(rng.choice([1.0, 0.9, 0.8, smallest]) * max_size) // 8 * 8
+    wanted = int(rng.choice([1.0, 0.9, 0.8, 0.75]) * max_size) // 8 * 8
     return min(max_size, max(_SMALLEST_PX, wanted))
 
 

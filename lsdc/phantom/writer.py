@@ -8,7 +8,7 @@ import numpy as np
 
 from lsdc.errors import SettingsError
 from lsdc.phantom.anatomy import Spine, draw_patient
-from lsdc.phantom.dicom_files import StudyTags, write_broken_files, write_slice
+from lsdc.phantom.dicom_files import SeriesWriter, StudyTags
 from lsdc.phantom.grades import GradeMix, deal_grades
 from lsdc.phantom.image import Scene
 from lsdc.phantom.planning import SeriesPlan, plan_series
@@ -109,18 +109,18 @@ def _write_study(
 def _write_series(
     folder: Path, scene: Scene, plan: SeriesPlan, tags: StudyTags, rng: np.random.Generator
 ) -> None:
-    folder.mkdir(parents=True)
     tissues = vary(TISSUES[plan.contrast], rng)
     shading = float(rng.uniform(0.3, 0.7))
     gain = float(rng.uniform(900.0, 2600.0))
     noise = float(rng.uniform(0.012, 0.03))
-    for number, plane in zip(plan.instance_numbers, plan.planes, strict=True):
-        image = scene.slice(plane, tissues, shading)
+    images = scene.slices(plan.planes, tissues, shading)
+    writer = SeriesWriter(folder, plan, tags)
+    for number, plane, image in zip(plan.instance_numbers, plan.planes, images, strict=True):
         grain = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(noise)
         values = np.abs(image + grain) * np.float32(gain)
-        write_slice(folder / f"{number}.dcm", values, plane, plan, tags)
+        writer.write(number, plane, values)
     if plan.broken_files:
-        write_broken_files(folder, after=max(plan.instance_numbers))
+        writer.write_broken_files()
 
 
 def _check(out: Path, studies: int, test: int, seed: int, max_size: int) -> None:
