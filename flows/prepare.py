@@ -12,7 +12,7 @@ from tasks.crops import cut_crops
 from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
-from tasks.run import Run, building, open_run
+from tasks.run import Run, building, note_results, open_run
 from tasks.sides import fix_sides
 
 
@@ -43,6 +43,7 @@ def prepare_training(run: Run) -> Prepared:
     crops = cut_crops(run, "train", index, sides)
     prepared = Prepared(index, folds, coordinates, sides, crops)
     publish_catalog(run, prepared.manifests)
+    note_results(run, prepared.manifests)
     return prepared
 
 

@@ -12,7 +12,7 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.index import index_studies
-from tasks.run import Device, Run, building, open_run
+from tasks.run import Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -25,7 +25,9 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     crops = cut_crops(run, "test", index, sides)
     predictions = predict_test(run, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
-    publish_catalog(run, [*prepared.manifests, index, coordinates, sides, crops])
+    results = [*prepared.manifests, index, coordinates, sides, crops]
+    publish_catalog(run, results)
+    note_results(run, results)
 
 
 @flow(name="submit", flow_run_name="submit-{experiment}")

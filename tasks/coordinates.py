@@ -1,5 +1,7 @@
 """Coordinates: the point of each level, learnt without seeing the study's own fold."""
 
+from pathlib import Path
+
 import polars as pl
 from prefect import task
 
@@ -37,7 +39,7 @@ LOCATE = Stage(
 def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
     """Train a model a fold and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
-        rows = coordinates.learn_points(
+        coordinates.learn_points(
             instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
             annotations=open_competition(run.data).annotations,
             folds=pl.read_parquet(folds.file(run.root, "folds.parquet")),
@@ -46,21 +48,28 @@ def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
             seed=run.seed,
             device=run.device,
             threads=run.threads,
+            processes=run.threads,
             on_progress=tell_line("coordinates train"),
         )
-        return settle(run.root, "coordinates", out, rows=rows)
+        return settle(run.root, "coordinates", out, rows=count_rows(out / "points.parquet"))
 
 
 @task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
 def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:
-        rows = coordinates.locate_points(
+        coordinates.locate_points(
             instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
             models=coordinates_train.folder(run.root),
             out=out,
             device=run.device,
             threads=run.threads,
+            processes=run.threads,
             on_progress=tell_line("coordinates test"),
         )
-        return settle(run.root, "coordinates", out, rows=rows)
+        return settle(run.root, "coordinates", out, rows=count_rows(out / "points.parquet"))
+
+
+def count_rows(table: Path) -> int:
+    """Rows of a Parquet file."""
+    return int(pl.scan_parquet(table).select(pl.len()).collect().item())

@@ -35,6 +35,7 @@ def cut_crops(run: Run, split: Split, index: Manifest, sides: Manifest) -> Manif
             slices,
             config,
             out,
+            processes=run.threads,
             max_bad=run.max_bad,
             on_progress=tell_steps(f"crops {split}"),
         )

@@ -44,6 +44,7 @@ def index_studies(run: Run, split: Split) -> Manifest:
             split,
             out,
             limit=run.limit if split == "train" else None,
+            processes=run.threads,
             max_bad=run.max_bad,
             on_progress=tell_steps(f"index {split}"),
         )

@@ -33,7 +33,7 @@ class Result(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage(CachePolicy):
+class Stage:
     """What decides whether a stage's earlier result still counts.
 
     Attributes:
@@ -63,6 +63,13 @@ class Stage(CachePolicy):
             }
         )
 
+
+@dataclass(kw_only=True)
+class IntactResults(CachePolicy):
+    """Prefect's cache policy of a stage: a result counts while its files stand."""
+
+    stage: Stage
+
     def compute_key(
         self,
         task_ctx: TaskRunContext,  # noqa: ARG002 (Prefect's signature)
@@ -76,17 +83,17 @@ class Stage(CachePolicy):
         next number has none yet, and the stage runs again.
         """
         store = get_result_store()
-        base = f"{self.name}-{self.key(inputs)}"
+        base = f"{self.stage.name}-{self.stage.key(inputs)}"
         number = 0
         while store.exists(f"{base}-{number + 1}"):
             number += 1
         key = f"{base}-{number}"
-        if store.exists(key) and not self._stands(store.read(key).result, inputs["run"]):
-            return f"{base}-{number + 1}"
+        if store.exists(key):
+            result: Result = store.read(key).result
+            run: Run = inputs["run"]
+            if not result.is_intact(run.root):
+                return f"{base}-{number + 1}"
         return key
-
-    def _stands(self, result: Result, run: Run) -> bool:
-        return result.is_intact(run.root)
 
 
 def stage_options(
@@ -100,7 +107,7 @@ def stage_options(
     return {
         "name": stage.name,
         "task_run_name": run_name,
-        "cache_policy": stage,
+        "cache_policy": IntactResults(stage=stage),
         "persist_result": True,
         "result_serializer": "json",
         "cache_result_in_memory": False,

@@ -13,6 +13,8 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.store.home import Home, build_lock, open_home, resolve_home
+from lsdc.store.manifest import Manifest
+from lsdc.store.rubbish import refer
 
 log = logging.getLogger("lsdc.run")
 
@@ -121,6 +123,11 @@ def building(run: Run) -> Iterator[None]:
     """Hold the run's home while it is built in; a second run waits for the first."""
     with build_lock(run.home, wait=True, say=log.warning):
         yield
+
+
+def note_results(run: Run, manifests: list[Manifest]) -> None:
+    """Note what the run rests on, so that `lsdc clean` spares it."""
+    refer(run.home, run.experiment.name, manifests)
 
 
 def _has_gpu(device: Device) -> bool:

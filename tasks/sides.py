@@ -27,7 +27,7 @@ def fix_sides(run: Run, split: Split, index: Manifest, coordinates: Manifest) ->
         rows = find_sides(
             pl.read_parquet(index.file(run.root, "instances.parquet")),
             pl.read_parquet(coordinates.file(run.root, "points.parquet")),
-            open_competition(run.data).annotations,
+            open_competition(run.data).annotations if split == "train" else None,
             out,
         )
         return settle(run.root, "sides", out, rows=rows)

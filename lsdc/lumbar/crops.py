@@ -64,15 +64,15 @@ def cut_crops(
         shape = (len(samples), config.slices, config.size_px, config.size_px)
         crops = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         mask = np.zeros(shape[:2], dtype=bool)
-        done = 0
-        for study, images in _images_by_study(files, quarantined, processes):
+        studies = files["study_id"].n_unique()
+        by_study = _images_by_study(files, quarantined, processes)
+        for done, (study, images) in enumerate(by_study, start=1):
             cuts = chosen.filter(pl.col("study_id") == study).join(
                 samples, on=_SAMPLE, how="left", maintain_order="left"
             )
             _cut_study(cuts, images, config, crops, mask)
-            done += 1
             if on_progress is not None:
-                on_progress(done, files["study_id"].n_unique())
+                on_progress(done, studies)
         crops.flush()
         del crops
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
@@ -104,9 +104,7 @@ def _images_by_study(
     images: dict[str, Image] = {}
     for number, pixels in read_pixels([Path(path) for path in paths], processes=processes):
         if isinstance(pixels, Unreadable):
-            quarantined.append(
-                {"path": paths[number], "stage": "crops", "reason": pixels.reason}
-            )
+            quarantined.append({"path": paths[number], "stage": "crops", "reason": pixels.reason})
         else:
             images[paths[number]] = pixels
         if number + 1 == len(paths) or studies[number + 1] != studies[number]:
@@ -152,7 +150,7 @@ def _cut(image: Image, cut: dict[str, float], window: float, size_px: int) -> Im
     The window is a share of the image's longer side in mm, so anisotropic pixels come out square.
     """
     # OpenCV takes 0.2 s to import, which a run without crops to cut need not spend.
-    import cv2  # noqa: PLC0415
+    import cv2
 
     height, width = image.shape
     side_mm = window * max(height * cut["row_spacing_mm"], width * cut["column_spacing_mm"])

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 # Fewer bad files than this never stop a stage: on a small folder one file is a large share.
 FEW_BAD_FILES = 10
 
+# Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+
 INSTANCES = {
     "split": pl.String,
     "study_id": pl.Int64,
@@ -100,7 +103,7 @@ def build_index(
         "instances": instances,
         "series": series,
         "studies": studies,
-        "quarantine": quarantine.select(QUARANTINE),
+        "quarantine": quarantine.select(list(QUARANTINE)),
     }.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
@@ -113,9 +116,11 @@ def check_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad
     Raises:
         StageError: at least 10 files are bad, and more than the share `max_bad` of all.
     """
-    for path, reason in quarantine.select("path", "reason").iter_rows():
-        log.warning("%s: %s quarantined: %s", stage, path, reason)
     bad = len(quarantine)
+    if bad:
+        log.warning("%s: %d of %d files quarantined; the catalog says why", stage, bad, total)
+    for path, reason in quarantine.select("path", "reason").iter_rows():
+        log.info("%s: %s quarantined: %s", stage, path, reason)
     if bad >= FEW_BAD_FILES and bad > max_bad * total:
         (reason, times) = Counter(quarantine["reason"].to_list()).most_common(1)[0]
         raise StageError(
@@ -131,9 +136,7 @@ def _list_files(competition: Competition, split: Split, listed: pl.DataFrame) ->
     for study, series, description in listed.select(SERIES_KEY).iter_rows():
         folder = competition.image_folder(split, study, series)
         for name, stat in _dicom_files(folder):
-            rows.append(
-                (split, study, series, description, f"{folder}/{name}", name, *stat)  # noqa: PERF401
-            )
+            rows.append((split, study, series, description, f"{folder}/{name}", name, *stat))
     schema = [
         ("split", pl.String),
         ("study_id", pl.Int64),
@@ -174,7 +177,9 @@ def _split_usable(
     files: pl.DataFrame, headers: Sequence[Header | Unreadable]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Join files and headers; a header without what geometry needs makes a file unusable."""
-    reasons = [_why_unusable(header) for header in headers]
+    reasons = [
+        _why_unusable(header, size) for header, size in zip(headers, files["bytes"], strict=True)
+    ]
     columns: dict[str, list[object]] = {
         name: []
         for name in INSTANCES
@@ -210,7 +215,7 @@ def _split_usable(
     return usable, quarantine
 
 
-def _why_unusable(header: Header | Unreadable) -> str | None:
+def _why_unusable(header: Header | Unreadable, size: int) -> str | None:
     if isinstance(header, Unreadable):
         return header.reason
     needed = {
@@ -221,7 +226,12 @@ def _why_unusable(header: Header | Unreadable) -> str | None:
         "Columns": header.columns,
     }
     missing = [name for name, value in needed.items() if not value]
-    return f"no usable {', '.join(missing)} in the header" if missing else None
+    if missing:
+        return f"no usable {', '.join(missing)} in the header"
+    needed_bytes = (header.rows or 0) * (header.columns or 0) * (header.bits_allocated or 0) // 8
+    if header.transfer_syntax in NATIVE and size < needed_bytes:
+        return f"cut off: {size} bytes, expected at least {needed_bytes} of pixels"
+    return None
 
 
 def _with_geometry(instances: pl.DataFrame) -> pl.DataFrame:
@@ -239,7 +249,7 @@ def _with_geometry(instances: pl.DataFrame) -> pl.DataFrame:
             along[members] = normal_positions(positions[members], orientations[members])
     return instances.with_columns(
         pl.Series("orientation_group", groups), pl.Series("normal_position_mm", along)
-    ).select(INSTANCES)
+    ).select(list(INSTANCES))
 
 
 def _summarise_series(

@@ -117,9 +117,7 @@ def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_oof(
-    trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame, out: Path
-) -> int:
+def write_oof(trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame, out: Path) -> int:
     """Assemble `oof.parquet` and `scores.json` from trained folds' folders.
 
     A study that no level could be cut from (no sagittal image, say) was in no model's input: its

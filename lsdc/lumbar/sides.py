@@ -27,7 +27,7 @@ def planes_of(instances: pl.DataFrame) -> Planes:
 
 
 def find_sides(
-    instances: pl.DataFrame, points: pl.DataFrame, annotations: pl.DataFrame, out: Path
+    instances: pl.DataFrame, points: pl.DataFrame, annotations: pl.DataFrame | None, out: Path
 ) -> int:
     """Place every slice against every level point of its study; write two tables into `out`.
 
@@ -36,14 +36,17 @@ def find_sides(
     ones; `x_px, y_px` is the level point dropped onto the slice; `inside` whether that is within
     the image; `patient_left_is_image_right` how an axial slice is stored.
 
-    `conflicts.parquet`, a row an annotation whose side, by position, is not the side it names.
+    `conflicts.parquet`, a row an annotation whose side, by position, is not the side it names; it
+    is written where there are annotations.
 
     Returns:
         Rows of `slices`.
     """
     slices = _slices(instances, points)
-    conflicts = _conflicts(instances, points, annotations)
-    for name, table in {"slices": slices, "conflicts": conflicts}.items():
+    tables = {"slices": slices}
+    if annotations is not None:
+        tables["conflicts"] = _conflicts(instances, points, annotations)
+    for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     return len(slices)

@@ -61,6 +61,7 @@ def _sources(catalog: Path) -> set[str]:
         return set()
     try:
         with duckdb.connect(str(catalog), read_only=True) as connection:
-            return {digest for (digest,) in connection.execute("SELECT digest FROM sources").fetchall()}
+            rows = connection.execute("SELECT digest FROM sources").fetchall()
     except duckdb.Error:
         return set()  # damaged, or another program's: it is written anew
+    return {digest for (digest,) in rows}

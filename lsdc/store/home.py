@@ -1,12 +1,12 @@
 """The home: one folder that holds everything derived, with a version, a lock and a log.
 
-    home.json                  the schema version
-    catalog.duckdb             what the stages found, as tables
-    index/ folds/ ... crops/   results of stages, addressed by their content
-    runs/EXPERIMENT/fold-K/    models, predictions and scores
-    replaced/                  folds of runs/ that other settings took the place of
-    prefect/                   Prefect's database and cached results
-    logs/                      a log a run
+home.json                  the schema version
+catalog.duckdb             what the stages found, as tables
+index/ folds/ ... crops/   results of stages, addressed by their content
+runs/EXPERIMENT/fold-K/    models, predictions and scores
+replaced/                  folds of runs/ that other settings took the place of
+prefect/                   Prefect's database and cached results
+logs/                      a log a run
 """
 
 import json

@@ -1,0 +1,71 @@
+# Every target does its own set-up in .venv; nothing outside this folder is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# UV_TORCH_BACKEND (cpu, cu126, auto ...) is uv's; it passes through from the environment.
+export NO_ALBUMENTATIONS_UPDATE := 1
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo test check format test-pythons clean constraints
+.PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect
+
+help:
+	@echo "make demo           the whole walk on a phantom: exactly 'lsdc run-local --folds 4'"
+	@echo "make test           the tests, under ten minutes on two cores"
+	@echo "make check          ruff, mypy and import contracts"
+	@echo "make format         let ruff rewrite the layout"
+	@echo "make test-pythons   the quick tests on other Pythons, where found"
+	@echo "make clean          remove the virtual environment and caches"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: setup
+	$(BIN)/lsdc run-local --folds 4
+
+test: setup
+	$(PYTEST) -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
+
+test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
+	$(PYTEST) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+test-pythons: setup
+	@for version in 3.12 3.13; do \
+	  if command -v python$$version >/dev/null 2>&1 && python$$version --version >/dev/null 2>&1; then \
+	    echo "== python$$version"; \
+	    $(BIN)/uv venv --quiet --allow-existing --python python$$version .venv-$$version && \
+	    $(BIN)/uv pip install --quiet --python .venv-$$version/bin/python --constraint constraints.txt --editable '.[dev]' && \
+	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect and not flows" || exit 1; \
+	  else \
+	    echo "== python$$version: not found, skipped"; \
+	  fi; \
+	done
+
+clean:
+	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+# Take the newest versions that fit together; run the tests before committing the result.
+constraints: setup
+	{ echo "# Versions that were tested together; made by 'make constraints'."; \
+	  $(BIN)/uv pip freeze --quiet --python $(BIN)/python | grep '^uv=='; \
+	  $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	    --no-annotate --no-header --quiet --upgrade; } > .constraints.new
+	mv .constraints.new constraints.txt

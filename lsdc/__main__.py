@@ -1,0 +1,5 @@
+"""`python -m lsdc` is `lsdc`."""
+
+from lsdc.cli.app import main
+
+main()

@@ -1,0 +1,49 @@
+"""`lsdc clean`: remove what no run refers to, after saying what and how much."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from lsdc.store.home import build_lock, open_home, resolve_home
+from lsdc.store.rubbish import Rubbish, find_rubbish
+
+
+def clean(
+    home: Annotated[
+        Path | None, typer.Option(help="The home to clean [LSDC_HOME, else ./lsdc-home].")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove results that no run refers to, replaced folds and leftovers of killed runs."""
+    console = Console()
+    opened = open_home(resolve_home(home))
+    with build_lock(opened, wait=False, say=console.print):
+        rubbish = find_rubbish(opened)
+        if not rubbish:
+            console.print(f"{opened.root}: nothing to remove")
+            return
+        console.print(_as_table(rubbish, opened.root))
+        if not yes and not typer.confirm("Remove these?"):
+            return
+        for item in rubbish:
+            if item.path.is_dir():
+                shutil.rmtree(item.path)
+            else:
+                item.path.unlink()
+        console.print(f"removed {decimal(sum(item.bytes for item in rubbish))}")
+
+
+def _as_table(rubbish: list[Rubbish], root: Path) -> Table:
+    total = sum(item.bytes for item in rubbish)
+    table = Table(title=f"{len(rubbish)} things no run refers to, {decimal(total)}")
+    table.add_column("path")
+    table.add_column("why")
+    table.add_column("size", justify="right")
+    for item in rubbish:
+        table.add_row(str(item.path.relative_to(root)), item.why, decimal(item.bytes))
+    return table

@@ -1,0 +1,45 @@
+"""A run's log: everything that is said, Prefect's words included, in the home; kept short."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from rich.console import Console
+
+_BYTES, _KEPT = 5_000_000, 5
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _OnScreen(logging.Handler):
+    """Warnings of this project, above the display."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(
+            f"! {record.getMessage()}", style="yellow", markup=False, highlight=False
+        )
+
+
+@contextmanager
+def run_log(path: Path, console: Console) -> Iterator[None]:
+    """Write this project's and Prefect's log records to `path` while the block runs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_KEPT, encoding="utf-8")
+    file.setFormatter(logging.Formatter(_FORMAT))
+    screen = _OnScreen(console)
+    ours = logging.getLogger("lsdc")
+    ours.setLevel(logging.INFO)
+    attached = [(ours, file), (ours, screen), (logging.getLogger("prefect"), file)]
+    for logger, handler in attached:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, handler in attached:
+            logger.removeHandler(handler)
+        file.close()

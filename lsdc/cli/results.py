@@ -1,0 +1,55 @@
+"""The table that a run ends with: losses by fold and over all, beside the weighted prior."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tasks.run import Run
+
+_PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
+
+
+def show_results(run: Run, console: Console, log: Path) -> None:
+    """Print the scores and where everything lies."""
+    folder = run.home.run(run.experiment.name)
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    console.print(scores_table(scores, run.experiment.name))
+    paths = {
+        "out of fold": folder / "oof.parquet",
+        "scores": folder / "scores.json",
+        "submission": folder / "submission.csv",
+        "catalog": run.home.catalog,
+        "log": log,
+    }
+    grid = Table.grid(padding=(0, 2))
+    for what, path in paths.items():
+        if path.exists():
+            grid.add_row(what, str(path), style="dim")
+    console.print(grid)
+
+
+def scores_table(scores: dict[str, Any], name: str) -> Table:
+    """The four losses and the score, a column a fold, then all, then the prior's."""
+    marks = [mark for mark in ("partial", "selected") if scores[mark]]
+    title = f"{name}: weighted log loss out of fold, lower is better"
+    table = Table(title=" · ".join([title, *marks]), title_justify="left", title_style="bold")
+    table.add_column("")
+    columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
+    columns |= {"all": scores, "weighted prior": scores["weighted_prior"]}
+    for column in columns:
+        table.add_column(column, justify="right", style="bold" if column == "all" else "")
+    for part in _PARTS:
+        table.add_row(
+            part.replace("_", " "),
+            *(_loss(column[part]) for column in columns.values()),
+            style="bold" if part == "score" else "",
+            end_section=part == _PARTS[-2],
+        )
+    return table
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,150 @@
+"""`lsdc run-local`: the whole walk on this machine, in one Prefect flow run."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.history import wait_until_recorded
+from lsdc.cli.logs import run_log
+from lsdc.cli.results import show_results
+from lsdc.cli.serve import QUIET, Server, prefect_server
+from lsdc.lumbar.tables import open_competition
+from lsdc.store.home import build_lock, remove_leftovers
+from tasks.run import Run, open_run
+
+if TYPE_CHECKING:
+    from lsdc.cli.display import Display
+
+RECORD_SECONDS = 30.0
+
+
+def run_local(
+    data: Annotated[
+        Path | None, typer.Option(help="The competition's folder; without it, a phantom's.")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="How many folds the studies are dealt into.")] = 4,
+    only_fold: Annotated[
+        int | None, typer.Option(help="Train this fold alone; scores are then marked partial.")
+    ] = None,
+    experiment: Annotated[str, typer.Option(help="What is trained.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Of folds and models.")] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads the run may use [one a core].")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The first so many training studies only.")
+    ] = None,
+    max_bad: Annotated[
+        str, typer.Option(help="Share of unreadable files that stops a stage.")
+    ] = "1%",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to leave a study out.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Wait for another run that builds in the same home.")
+    ] = True,
+) -> None:
+    """Take a competition from DICOM files to out-of-fold scores and a submission, here."""
+    console = Console()
+    settings: dict[str, Any] = {
+        "data": data,
+        "home": home,
+        "folds": folds,
+        "only_fold": only_fold,
+        "experiment": experiment,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "limit": limit,
+        "max_bad": parse_share(max_bad),
+        "strict": strict,
+    }
+    run = open_run(**settings)
+    if not run.uses_phantom:
+        open_competition(run.data)  # what is wrong with the tables is said before anything starts
+    log = run.home.logs / f"{experiment}.log"
+    with (
+        build_lock(run.home, wait=wait, say=lambda text: console.print(text, style="yellow")),
+        _prefect(run) as server,
+        run_log(log, console),
+    ):
+        remove_leftovers(run.home)
+        _run_flow(settings, console, server)
+    show_results(run, console, log)
+
+
+def parse_share(text: str) -> float:
+    """`1%` or `0.01` as a share from 0 to 1.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"{text!r}: expected a share such as 1% or 0.01")
+    return share
+
+
+@contextlib.contextmanager
+def _prefect(run: Run) -> Iterator[Server | None]:
+    """Prefect's API: the one that is configured, else a server of the run's own.
+
+    Settings go through the environment, and Prefect is imported after it, since it reads them
+    when it is imported and children inherit them.
+    """
+    os.environ |= {
+        **QUIET,
+        "PREFECT_LOCAL_STORAGE_PATH": str(run.home.prefect / "results"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
+    }
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield None
+        return
+    with (
+        prefect_server(run.home) as server,
+        temporary_settings({PREFECT_API_URL: server.api}),
+    ):
+        yield server
+
+
+def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:
+    # Imported while the server comes up; importing takes about as long.
+    from prefect.states import State
+
+    from flows.pipeline import pipeline
+    from lsdc.cli.display import Display
+    from tasks.progress import listening
+
+    if server is not None:
+        server.wait_until_healthy()
+    display = Display(console)
+    with display, listening(display):
+        state: State[None] = pipeline(**settings, return_state=True)
+    if server is not None:
+        _wait_for_history(server, state, display, console)
+    state.result()  # raises what the run raised
+
+
+def _wait_for_history(server: Server, state: Any, display: "Display", console: Console) -> None:
+    flow_run_id = str(state.state_details.flow_run_id)
+    if not wait_until_recorded(server.api, flow_run_id, display.ended, timeout=RECORD_SECONDS):
+        console.print(
+            f"Prefect has not recorded all task runs within {RECORD_SECONDS:.0f} s; "
+            "'lsdc ui' may show fewer than there were",
+            style="yellow",
+        )

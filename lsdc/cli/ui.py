@@ -1,0 +1,37 @@
+"""`lsdc ui`: the history of a home's runs in Prefect's own pages."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.serve import prefect_server
+from lsdc.errors import DataError
+from lsdc.store.home import build_lock, open_home, resolve_home
+
+
+def ui(
+    home: Annotated[
+        Path | None, typer.Option(help="The home to show [LSDC_HOME, else ./lsdc-home].")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 4200,
+) -> None:
+    """Open the history of a home's runs until interrupted."""
+    console = Console()
+    root = resolve_home(home)
+    if not (root / "home.json").is_file():
+        raise DataError(f"{root}: no home here, expected one that a run made; give it as --home")
+    opened = open_home(root)
+    with (
+        build_lock(opened, wait=False, say=console.print),
+        prefect_server(opened, port=port) as server,
+    ):
+        server.wait_until_healthy()
+        console.print(f"{server.address}/runs  (Ctrl-C ends)")
+        stop = threading.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: stop.set())
+        stop.wait()

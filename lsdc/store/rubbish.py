@@ -1,0 +1,51 @@
+"""What in a home no run refers to: results that others replaced, and leftovers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsdc.store.files import write_atomic
+from lsdc.store.home import Home
+from lsdc.store.manifest import Manifest
+
+STAGES = ("index", "folds", "coordinates", "sides", "crops")
+
+
+@dataclass(frozen=True)
+class Rubbish:
+    """A file or folder that may go, and why."""
+
+    path: Path
+    why: str
+    bytes: int
+
+
+def refer(home: Home, run: str, manifests: list[Manifest]) -> None:
+    """Note which results a run rests on; `find_rubbish` spares them."""
+    with write_atomic(home.run(run) / "rests-on.json") as temporary:
+        paths = sorted({manifest.path for manifest in manifests})
+        temporary.write_text(json.dumps(paths, indent=2) + "\n", encoding="utf-8")
+
+
+def find_rubbish(home: Home) -> list[Rubbish]:
+    """All that may be removed without any run noticing; only under the build lock."""
+    kept = {
+        home.root / path
+        for notes in home.runs.glob("*/rests-on.json")
+        for path in json.loads(notes.read_text(encoding="utf-8"))
+    }
+    found = {
+        result: f"{stage} of no run"
+        for stage in STAGES
+        for result in (home.root / stage).glob("[!.]*")
+        if result not in kept
+    }
+    found |= dict.fromkeys(home.root.glob("replaced/*"), "replaced by other settings")
+    found |= dict.fromkeys(home.root.rglob(".writing-*"), "left by a killed run")
+    found |= dict.fromkeys(home.root.glob("*/.replaced-*"), "left by a killed run")
+    return [Rubbish(path, why, _bytes(path)) for path, why in sorted(found.items())]
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
