@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any, TextIO
 
-from lsdc.dicom import headers, pixels
 from lsdc.dicom.frames import pack, read_paths
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError, open_dicom
 
@@ -28,7 +27,7 @@ def main() -> None:
     work, reader, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     answers = os.dup(sys.stdout.fileno())
     _silence(sys.stdout)
-    read = _WORK[work, reader]
+    read = _reading(work, reader)
     importlib.import_module(reader)
     _limit_memory()
     _silence(sys.stderr)
@@ -57,24 +56,23 @@ def _read(read: Callable[[OpenFile], Answer], path: bytes) -> Answer:
         return {"failed": _without_values(error)}, b""
 
 
-def _headers(read: Callable[[OpenFile], headers.Header]) -> Callable[[OpenFile], Answer]:
-    return lambda file: ({"header": astuple(read(file))}, b"")
+def _reading(work: str, reader: str) -> Callable[[OpenFile], Answer]:
+    """How to answer one file; imports no more than that takes."""
+    if work == "headers":
+        from lsdc.dicom import headers
 
+        read_header = getattr(headers, f"read_with_{reader}")
+        return lambda file: ({"header": astuple(read_header(file))}, b"")
 
-def _pixels(read: Callable[[OpenFile], Any]) -> Callable[[OpenFile], Answer]:
+    from lsdc.dicom import pixels
+
+    read_image = getattr(pixels, f"read_with_{reader}")
+
     def answer(file: OpenFile) -> Answer:
-        image = read(file)
+        image = read_image(file)
         return {"shape": image.shape}, memoryview(image).cast("B")
 
     return answer
-
-
-_WORK = {
-    ("headers", "dicomsdl"): _headers(headers.read_with_dicomsdl),
-    ("headers", "pydicom"): _headers(headers.read_with_pydicom),
-    ("pixels", "dicomsdl"): _pixels(pixels.read_with_dicomsdl),
-    ("pixels", "pydicom"): _pixels(pixels.read_with_pydicom),
-}
 
 
 def _without_values(error: Exception) -> str:

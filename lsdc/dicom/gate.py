@@ -46,6 +46,8 @@ def open_dicom(path: bytes) -> Iterator[OpenFile]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise RefusedError(f"cannot be opened: {error.strerror}") from None
+    except ValueError:
+        raise RefusedError("cannot be opened: a zero byte in its name") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -55,7 +55,8 @@ PHOTOMETRICS = frozenset(
     ]
 )
 _UID = re.compile(r"[0-9.]{1,64}")
-_UNIT_LENGTH_TOLERANCE = 0.01
+# As in `lsdc.geometry.planes`, which refuses what is further off.
+_DIRECTION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,12 @@ _INTEGERS = (
     "pixel_representation",
 )
 _NUMBERS = ("rescale_intercept", "rescale_slope", "spacing_between_slices", "slice_thickness")
+_VECTORS = ("pixel_spacing", "image_position", "image_orientation")
+# Numbers that DICOM writes as text (DS, IS), and all else.
+_TEXT_NUMBERS = {
+    field: TAGS[field] for field in (*_NUMBERS, *_VECTORS, "instance_number", "number_of_frames")
+}
+_OTHERS = {field: keyword for field, keyword in TAGS.items() if field not in _TEXT_NUMBERS}
 
 
 def read_with_dicomsdl(file: OpenFile) -> Header:
@@ -138,15 +145,10 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
 
 def header_of(dataset: Any) -> Header:
     """The header of a dicomsdl data set."""
-    values = dict(zip(TAGS, dataset.getValues(list(TAGS.values())), strict=True))
-    for field, value in values.items():
-        if _holds_zero(value):
-            # An empty or garbled number reads as zero; only its text tells which zeros are meant.
-            text = dataset.getDataElement(TAGS[field]).toBytes()
-            if field in _TEXT_NUMBERS:
-                values[field] = _parse(text)
-            elif not text:
-                values[field] = None
+    values = dict(zip(_OTHERS, dataset.getValues(list(_OTHERS.values())), strict=True))
+    # dicomsdl takes an empty or garbled number for zero, and `1A` for 1: we look at the text.
+    for field, keyword in _TEXT_NUMBERS.items():
+        values[field] = _parse(dataset.getDataElement(keyword).toBytes())
     return Header.from_values(values)
 
 
@@ -175,24 +177,8 @@ def _value(dataset: Any, keyword: str) -> Any:
         return None
 
 
-# Numbers that DICOM writes as text (DS, IS).
-_TEXT_NUMBERS = frozenset(
-    [
-        *_NUMBERS,
-        "pixel_spacing",
-        "image_position",
-        "image_orientation",
-        "instance_number",
-        "number_of_frames",
-    ]
-)
-
-
-def _holds_zero(value: object) -> bool:
-    return 0 in value if isinstance(value, list) else value == 0
-
-
 def _parse(text: bytes) -> list[float] | float | None:
+    """The numbers of a DS or IS."""
     try:
         numbers = [float(part) for part in text.rstrip(b" \0").split(b"\\")]
     except ValueError:
@@ -221,18 +207,28 @@ def _numbers(value: object, count: int) -> Any:
 
 
 def _are_directions(orientation: tuple[float, ...] | None) -> bool:
-    """Whether these are two unit vectors; garbled ones are not."""
-    return orientation is not None and all(
-        abs(math.hypot(*vector) - 1) <= _UNIT_LENGTH_TOLERANCE
-        for vector in (orientation[:3], orientation[3:])
+    """Whether these are two perpendicular unit vectors, but for rounding; garbled ones are not."""
+    if orientation is None:
+        return False
+    row, column = orientation[:3], orientation[3:]
+    return (
+        abs(math.hypot(*row) - 1) <= _DIRECTION_TOLERANCE
+        and abs(math.hypot(*column) - 1) <= _DIRECTION_TOLERANCE
+        and abs(sum(a * b for a, b in zip(row, column, strict=True))) <= _DIRECTION_TOLERANCE
     )
 
 
 def _word(value: object, known: frozenset[str]) -> str | None:
-    word = str(value).strip(" \0")
+    word = _text(value)
     return word if word in known else None
 
 
 def _uid(value: object) -> str | None:
-    uid = str(value).strip(" \0")
+    uid = _text(value)
     return uid if _UID.fullmatch(uid) else None
+
+
+def _text(value: object) -> str:
+    # Bytes are what dicomsdl gives where the file does not say the type (VR UN).
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.strip(" \0")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lsdc.dicom.codestream import describe
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import LAST_TAG, Header, header_of, header_of_pydicom
 
@@ -18,7 +19,7 @@ Stored = npt.NDArray[np.integer[Any]]
 NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
-# in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ.
+# in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare.
 CHECKED_BY_DICOMSDL = frozenset(
     ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
 )
@@ -45,13 +46,14 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
         raise DeclinedError(f"{header.bits_allocated} bits allocated")
     if syntax in NATIVE and file.size_bytes < needed:
         raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
-    if syntax not in NATIVE | CHECKED_BY_DICOMSDL | {DEFLATED}:
-        raise DeclinedError(f"transfer syntax {syntax}")
-    length = dataset.getDataElement("PixelData").length()
-    if not length:
+    pixel_data = dataset.getDataElement("PixelData")
+    if not pixel_data.length():
         raise RefusedError("no PixelData")
-    if syntax not in CHECKED_BY_DICOMSDL and length < needed:
-        raise RefusedError(f"{length} bytes of PixelData, expected {needed}")
+    if syntax in NATIVE | {DEFLATED}:
+        if pixel_data.length() < needed:
+            raise RefusedError(f"{pixel_data.length()} bytes of PixelData, expected {needed}")
+    elif syntax not in CHECKED_BY_DICOMSDL:
+        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), header)
     return finish(dataset.pixelData(storedvalue=True), header)
 
 
@@ -99,6 +101,19 @@ def finish(stored: Stored, header: Header) -> npt.NDArray[np.float32]:
     if (slope, intercept) == (1.0, 0.0):
         return stored.astype(np.float32)
     return (stored * slope + intercept).astype(np.float32)
+
+
+def _check_coded(coded: bytes, header: Header) -> None:
+    """Let dicomsdl decode JPEG and JPEG 2000 only where header and coded image agree."""
+    image = describe(coded)
+    agrees = (
+        image is not None
+        and (image.rows, image.columns, image.components) == (header.rows, header.columns, 1)
+        and image.bits <= (header.bits_allocated or 0)
+        and image.signed in (None, bool(header.pixel_representation))
+    )
+    if not agrees:
+        raise DeclinedError(f"transfer syntax {header.transfer_syntax}, coded as {image}")
 
 
 def _needed_bytes(header: Header) -> int:

@@ -1,0 +1,36 @@
+"""What coded images say of themselves agrees with the headers of sound files."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.encaps import get_frame
+
+from lsdc.dicom.codestream import CodedImage, describe
+
+CODED = {
+    "693_J2KI.dcm": CodedImage(512, 512, 1, bits=16, signed=True),
+    "J2K_pixelrep_mismatch.dcm": CodedImage(512, 512, 1, bits=13, signed=False),
+    "JPGExtended.dcm": CodedImage(1024, 256, 1, bits=12, signed=None),
+    "SC_rgb_jpeg_dcmtk.dcm": CodedImage(100, 100, 3, bits=8, signed=None),
+    "MR_small_RLE.dcm": None,
+}
+
+
+def coded(pydicom_files: list[Path], name: str) -> bytes:
+    (path,) = [path for path in pydicom_files if path.name == name]
+    return get_frame(pydicom.dcmread(path).PixelData, 0, number_of_frames=1)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_size_and_kind_are_found(pydicom_files: list[Path], name: str) -> None:
+    assert describe(coded(pydicom_files, name)) == CODED[name]
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_a_coded_image_that_breaks_off_is_never_misread(
+    pydicom_files: list[Path], name: str
+) -> None:
+    whole = coded(pydicom_files, name)
+    for length in range(0, 200):
+        assert describe(whole[:length]) in (None, CODED[name])

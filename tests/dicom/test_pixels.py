@@ -1,0 +1,132 @@
+"""Pixels: equal to pydicom's rescaled ones, whatever the syntax; then inverted for MONOCHROME1."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_rescale
+
+from lsdc.dicom.reader import Unreadable, read_pixels
+
+WriteDicom = Callable[..., Path]
+
+
+def images_of(paths: list[Path]) -> list[np.ndarray]:
+    """The images of files that must be readable."""
+    images = []
+    for _, image in read_pixels(paths):
+        assert not isinstance(image, Unreadable), image.reason
+        images.append(image)
+    return images
+
+
+def by_pydicom(path: Path) -> np.ndarray | None:
+    """The rescaled image by pydicom; None where there is no single greyscale one, or no decoder."""
+    try:
+        dataset = pydicom.dcmread(path)
+        if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
+            return None
+        image = apply_rescale(dataset.pixel_array, dataset).astype(np.float32)
+    except Exception:  # noqa: BLE001  # a test file may be broken in any way
+        return None
+    return image if image.ndim == 2 else None
+
+
+@pytest.fixture(scope="module")
+def images_of_pydicom(pydicom_files: list[Path]) -> dict[Path, np.ndarray | Unreadable]:
+    """What became of every file inside pydicom; read once, as a pydicom child starts slowly."""
+    return {pydicom_files[number]: image for number, image in read_pixels(pydicom_files)}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_pixels_equal_pydicoms_on_its_own_greyscale_files(
+    images_of_pydicom: dict[Path, np.ndarray | Unreadable],
+) -> None:
+    compared = 0
+    for path, image in images_of_pydicom.items():
+        expected = by_pydicom(path)
+        if expected is not None:
+            assert not isinstance(image, Unreadable), f"{path.name}: {image.reason}"
+            assert image.dtype == np.float32
+            np.testing.assert_array_equal(image, expected, err_msg=path.name)
+            compared += 1
+    assert compared >= 20
+
+
+def test_twelve_bit_jpeg_is_read_though_pydicom_has_no_decoder_for_it(
+    images_of_pydicom: dict[Path, np.ndarray | Unreadable],
+) -> None:
+    (image,) = [i for path, i in images_of_pydicom.items() if path.name == "JPGExtended.dcm"]
+    assert isinstance(image, np.ndarray)
+    assert image.shape == (1024, 256)
+    assert 0 <= image.min() < image.max() <= 4095
+
+
+def test_what_is_no_single_greyscale_image_is_unreadable(
+    images_of_pydicom: dict[Path, np.ndarray | Unreadable],
+) -> None:
+    expected = {
+        "rtplan.dcm": "samples",
+        "SC_rgb_rle.dcm": "RGB",
+        "examples_palette.dcm": "PALETTE COLOR",
+        "rtdose_rle.dcm": "15 frames",
+        "MR_truncated.dcm": "8130 bytes of PixelData, expected 8192",
+    }
+    reasons = {
+        path.name: image.reason
+        for path, image in images_of_pydicom.items()
+        if isinstance(image, Unreadable)
+    }
+    for name, said in expected.items():
+        assert said in reasons[name]
+
+
+def test_compressed_and_native_files_of_one_image_are_equal(write_dicom: WriteDicom) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (33, 17), dtype=np.uint16)
+    paths = [
+        write_dicom(syntax, pixels, syntax=syntax) for syntax in ("explicit", "implicit", "rle")
+    ]
+    for image in images_of(paths):
+        np.testing.assert_array_equal(image, pixels.astype(np.float32))
+
+
+def test_signed_values_are_rescaled(write_dicom: WriteDicom) -> None:
+    pixels = np.array([[-1024, -1], [0, 3071]], dtype=np.int16)
+    path = write_dicom("ct", np.tile(pixels, (8, 8)), RescaleSlope=0.5, RescaleIntercept=100)
+    np.testing.assert_array_equal(images_of([path])[0][:2, :2], pixels * 0.5 + 100)
+
+
+def test_monochrome1_is_inverted_within_the_bits_that_are_stored(write_dicom: WriteDicom) -> None:
+    unsigned = np.tile(np.array([[0, 1], [4094, 4095]], dtype=np.uint16), (8, 8))
+    signed = np.tile(np.array([[-2048, -1], [0, 2047]], dtype=np.int16), (8, 8))
+    twelve_bits = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
+    paths = [
+        write_dicom("unsigned", unsigned, **twelve_bits),
+        write_dicom("signed", signed, **twelve_bits),
+        write_dicom("rescaled", unsigned, **twelve_bits, RescaleSlope=2, RescaleIntercept=10),
+    ]
+    images = images_of(paths)
+    np.testing.assert_array_equal(images[0], 4095.0 - unsigned)
+    np.testing.assert_array_equal(images[1], -1.0 - signed)
+    np.testing.assert_array_equal(images[2], (4095.0 - unsigned) * 2 + 10)
+
+
+def test_bits_beyond_bits_stored_are_no_part_of_the_value(write_dicom: WriteDicom) -> None:
+    values = np.tile(np.array([[5, 4095]], dtype=np.uint16), (16, 8))
+    negative = np.tile(np.array([[-5, 7]], dtype=np.int16), (16, 8))
+    paths = [
+        write_dicom("overlay", values | 0x3000, BitsStored=12, HighBit=11),
+        write_dicom("high", values << 4 | 0x3, BitsStored=12, HighBit=15),
+        write_dicom("signed", negative & 0xFFF, BitsStored=12, HighBit=11),
+    ]
+    overlay, high, signed = images_of(paths)
+    np.testing.assert_array_equal(overlay, values)
+    np.testing.assert_array_equal(high, values)
+    np.testing.assert_array_equal(signed, negative)
+
+
+def test_a_real_study_decodes_as_pydicom_decodes_it(real_files: list[Path]) -> None:
+    for path, image in zip(real_files, images_of(real_files), strict=True):
+        np.testing.assert_array_equal(image, pydicom.dcmread(path).pixel_array)
