@@ -149,7 +149,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
 
     def _listen(self) -> None:
         for key, _ in self._selector.select(_POLL_SECONDS):
-            child: Child = key.fileobj  # type: ignore[assignment]  # what _start registered
+            child: Child = key.fileobj  # type: ignore[assignment]  # as registered
             try:
                 for file, head, body in child.answers():
                     self._take(child, file, head, body)
