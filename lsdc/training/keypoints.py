@@ -1,0 +1,130 @@
+"""A small heatmap network that finds points of patient space in stacks of slices.
+
+The net sees a slice with its two neighbours and gives a heatmap a keypoint. A softmax taken jointly
+over the slices, rows and columns of a stack turns heatmaps into one distribution over the stack's
+cells, each of which has a known place in mm; its centre of mass near the peak is the point, in
+three dimensions and finer than the cells.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+# A heatmap's spread about its point: more than slices lie apart, less than neighbouring points.
+TARGET_SIGMA_MM = 6.0
+# Cells farther from the peak count against the confidence, and not for the place.
+PEAK_RADIUS_MM = 14.0
+# Grid pixels to a heatmap's cell, each way.
+STRIDE = 2
+
+
+class HeatmapNet(nn.Module):
+    """An hourglass: down to a sixteenth of its grid, which sees the whole image, and up again."""
+
+    def __init__(self, keypoints: int, width: int) -> None:
+        super().__init__()
+        self.keypoints, self.width = keypoints, width
+        # An even kernel puts cell i midway between grid pixels 2i and 2i + 1.
+        self.stem = _block(3, width, kernel=4, stride=STRIDE)
+        self.down = nn.ModuleList(
+            nn.Sequential(_block(below, above, stride=2), _block(above, above))
+            for below, above in ((width, 2 * width), (2 * width, 4 * width), (4 * width, 4 * width))
+        )
+        self.up = nn.ModuleList(
+            _block(above, below, kernel=1)
+            for above, below in ((4 * width, 4 * width), (4 * width, 2 * width), (2 * width, width))
+        )
+        self.merge = nn.ModuleList(_block(n, n) for n in (4 * width, 2 * width, width))
+        self.head = nn.Conv2d(width, keypoints, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, size, size) in [0, 1] to logits (n, keypoints, size / 2, size / 2)."""
+        features = self.stem(images - 0.5)
+        passed = []
+        for down in self.down:
+            passed.append(features)
+            features = down(features)
+        for up, merge, skip in zip(self.up, self.merge, reversed(passed), strict=True):
+            features = functional.interpolate(up(features), size=skip.shape[-2:], mode="nearest")
+            features = merge(features + skip)
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def _block(inside: int, outside: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, padding=(kernel - 1) // 2, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
+    )
+
+
+def cells_mm(planes_mm: Tensor, size: int) -> Tensor:
+    """The places of a heatmap's cells: (..., 3, 3) planes to (..., size / 2, size / 2, 3)."""
+    at = torch.arange(size // STRIDE, device=planes_mm.device) * STRIDE + (STRIDE - 1) / 2
+    origin, across, along = (part[..., None, None, :] for part in planes_mm.unbind(-2))
+    return origin + at[None, :, None] * across + at[:, None, None] * along
+
+
+def target_heatmaps(cells: Tensor, targets_mm: Tensor, mask: Tensor) -> Tensor:
+    """A distribution over each stack's cells, about each target.
+
+    Args:
+        cells: (b, s, h, w, 3) mm.
+        targets_mm: (b, k, 3).
+        mask: (b, s) False where a slice only pads its stack.
+
+    Returns: (b, k, s * h * w), each summing to 1.
+    """
+    flat = cells.flatten(1, 3)
+    # |c - t|² written out: (b, k, cells) is all that is held, not (b, k, cells, 3).
+    squared = flat.square().sum(-1)[:, None] - 2 * targets_mm @ flat.transpose(1, 2)
+    weights = -squared / (2 * TARGET_SIGMA_MM**2)
+    hidden = ~mask.repeat_interleave(cells.shape[2] * cells.shape[3], dim=1)
+    return weights.masked_fill(hidden[:, None], -math.inf).softmax(-1)
+
+
+def joint_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
+    """(b, s, k, h, w) logits to (b, k, s * h * w) log-probabilities over a whole stack."""
+    hidden = logits.masked_fill(~mask[:, :, None, None, None], -1e4)
+    return hidden.transpose(1, 2).flatten(2).log_softmax(-1)
+
+
+def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """The centre of mass near the peak, and the mass that lies there.
+
+    Args:
+        probabilities: (b, k, cells).
+        cells: (b, cells, 3) mm.
+
+    Returns: points (b, k, 3) mm and confidences (b, k) in (0, 1].
+    """
+    peak = torch.take_along_dim(cells, probabilities.argmax(-1)[..., None], dim=1)
+    near = torch.cdist(peak, cells) <= PEAK_RADIUS_MM
+    kept = probabilities * near
+    mass = kept.sum(-1)
+    return (kept @ cells) / mass[..., None], mass.clamp(max=1)
+
+
+def save_net(net: HeatmapNet, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write the net's weights, how it is built, and what else must be known to use it."""
+    built = {"keypoints": str(net.keypoints), "width": str(net.width)}
+    temporary = path.with_name(f".writing-{path.name}")
+    weights = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
+    save_file(weights, temporary, metadata={**metadata, **built})
+    temporary.replace(path)
+
+
+def load_net(path: Path) -> HeatmapNet:
+    """The net that `save_net` wrote, on the CPU."""
+    with safe_open(path, framework="pt") as file:
+        built = file.metadata()
+        net = HeatmapNet(int(built["keypoints"]), int(built["width"]))
+        net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    return net
