@@ -37,7 +37,7 @@ PLANTED = (
     Quirks(
         t1_order="right to left",
         patient_position="FFS",
-        rle="T2",
+        rle="T1",
         broken_files=True,
         anisotropic=True,
     ),
@@ -50,7 +50,7 @@ PLANTED = (
     ),
     Quirks(missing="T1", axial="angled", numbering="gaps", square=False),
     Quirks(t1_order="mixed", oblique=True, numbering="late start", spacing_tags=False),
-    Quirks(t1_order="right to left", axial="angled", square=False, descriptions="wrong", rle="T1"),
+    Quirks(t1_order="right to left", axial="angled", square=False, descriptions="wrong", rle="T2"),
 )
 
 
