@@ -1,0 +1,147 @@
+"""What the engine trains on: sequences of slices, some absent, with a few graded labels each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+EMPTY_LABEL = -100
+_ORDER, _AUGMENTATION, _STEP = 0, 1, 2  # streams of random numbers that must not meet
+
+
+class Sample(NamedTuple):
+    """One sequence.
+
+    Attributes:
+        slices: (slices, height, width) uint8.
+        present: (slices,) bool, False where there is no slice and the pixels mean nothing.
+        labels: (heads,) int64 classes, EMPTY_LABEL where none was given.
+    """
+
+    slices: NDArray[np.uint8]
+    present: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+
+
+Augment = Callable[[Sample, int], Sample]
+"""Changes a sample as its seed says; the same seed, the same change."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A set of samples that lie in one memory map.
+
+    Attributes:
+        slices: (all, slices, height, width) uint8; usually a memory map.
+        rows: (n,) int64 which of them are meant; the row also names a sample in its seeds.
+        present: (n, slices) bool.
+        labels: (n, heads) int64.
+        ids: (n,) how messages name a sample.
+    """
+
+    slices: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    present: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> Sample:
+        slices = np.array(self.slices[self.rows[place]])
+        return Sample(slices, self.present[place], self.labels[place])
+
+
+class Batch(NamedTuple):
+    """Samples side by side: slices (b, s, h, w) uint8, present (b, s), labels (b, heads)."""
+
+    places: list[int]
+    slices: Tensor
+    present: Tensor
+    labels: Tensor
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed below 2**32 that is a function of the numbers, and of nothing else."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """What torch is seeded with before a step, so that dropout follows (seed, epoch, step)."""
+    return seed_of(_STEP, seed, epoch, step)
+
+
+class TrainingBatches:
+    """The batches of any epoch; order and augmentation are functions of (seed, epoch, sample).
+
+    With `workers` they are loaded in that many processes, and are the same.
+    """
+
+    def __init__(
+        self, samples: Samples, augment: Augment, *, batch_size: int, seed: int, workers: int
+    ) -> None:
+        self._order = _Order(len(samples), batch_size, seed)
+        self._loader = DataLoader(
+            _Augmented(samples, augment, seed),
+            batch_sampler=self._order,
+            collate_fn=_collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=workers > 0,
+        )
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def of_epoch(self, epoch: int) -> Iterator[Batch]:
+        """Every sample once, in the epoch's order; the last batch may be smaller."""
+        self._order.epoch = epoch
+        return iter(self._loader)
+
+
+def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
+    """Every sample once, as it is, in the order of `samples`."""
+    for start in range(0, len(samples), batch_size):
+        places = range(start, min(start + batch_size, len(samples)))
+        yield _collate([(place, samples[place]) for place in places])
+
+
+class _Order(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, place); the epoch travels along, so that workers keep no state."""
+
+    def __init__(self, n_samples: int, batch_size: int, seed: int) -> None:
+        self.epoch = 0
+        self._n_samples, self._batch_size, self._seed = n_samples, batch_size, seed
+
+    def __len__(self) -> int:
+        return -(-self._n_samples // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        random = np.random.default_rng((_ORDER, self._seed, self.epoch))
+        order = random.permutation(self._n_samples).tolist()
+        for start in range(0, len(order), self._batch_size):
+            yield [(self.epoch, place) for place in order[start : start + self._batch_size]]
+
+
+class _Augmented(Dataset[tuple[int, Sample]]):
+    def __init__(self, samples: Samples, augment: Augment, seed: int) -> None:
+        self._samples, self._augment, self._seed = samples, augment, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Sample]:
+        epoch, place = key
+        seed = seed_of(_AUGMENTATION, self._seed, epoch, int(self._samples.rows[place]))
+        return place, self._augment(self._samples[place], seed)
+
+
+def _collate(items: list[tuple[int, Sample]]) -> Batch:
+    places, samples = zip(*items, strict=True)
+    slices, present, labels = (
+        torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)
+    )
+    return Batch(list(places), slices, present, labels)

@@ -1,0 +1,51 @@
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from lsdc.training.model import SliceSequenceModel
+from lsdc.training.samples import Samples
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def blobs() -> Samples:
+    """24 samples of 4 slices, 32 px: head k's class is the size of the blob on slice k."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, (24, 2))
+    slices = random.normal(90, 15, (24, 4, 32, 32))
+    y, x = np.mgrid[:32, :32] - 16
+    for sample, classes in enumerate(labels):
+        for head, size in enumerate(classes):
+            slices[sample, head] += 100 * (np.hypot(y, x) < 3 + 4 * size)
+    present = np.ones((24, 4), dtype=bool)
+    present[::5, 3] = False
+    labels[3, 0] = -100
+    return Samples(
+        slices=slices.clip(0, 255).astype(np.uint8),
+        rows=np.arange(24),
+        present=present,
+        labels=labels,
+        ids=tuple(f"sample{number}" for number in range(24)),
+    )
+
+
+@pytest.fixture
+def build() -> Callable[[], SliceSequenceModel]:
+    """Builds the same small model at each call."""
+
+    def build_small() -> SliceSequenceModel:
+        torch.manual_seed(0)
+        return SliceSequenceModel(
+            "test_byobnet", pretrained=False, heads=2, classes=3, lstm_width=16, dropout=0.2
+        )
+
+    return build_small

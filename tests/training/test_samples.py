@@ -1,0 +1,50 @@
+import numpy as np
+import torch
+
+from lsdc.training.samples import Batch, Sample, Samples, TrainingBatches
+
+
+def blink(sample: Sample, seed: int) -> Sample:
+    return sample._replace(slices=sample.slices ^ np.uint8(seed % 256))
+
+
+def epoch_of(samples: Samples, epoch: int, *, seed: int = 0, workers: int = 0) -> list[Batch]:
+    batches = TrainingBatches(samples, blink, batch_size=7, seed=seed, workers=workers)
+    return list(batches.of_epoch(epoch))
+
+
+def places(batches: list[Batch]) -> list[int]:
+    return [place for batch in batches for place in batch.places]
+
+
+def test_every_sample_comes_once_an_epoch(blobs: Samples) -> None:
+    batches = epoch_of(blobs, 1)
+    assert sorted(places(batches)) == list(range(24))
+    assert [len(batch.slices) for batch in batches] == [7, 7, 7, 3]
+
+
+def test_order_is_a_function_of_seed_and_epoch(blobs: Samples) -> None:
+    assert places(epoch_of(blobs, 1)) == places(epoch_of(blobs, 1))
+    assert places(epoch_of(blobs, 1)) != places(epoch_of(blobs, 2))
+    assert places(epoch_of(blobs, 1)) != places(epoch_of(blobs, 1, seed=1))
+
+
+def test_number_of_workers_changes_nothing(blobs: Samples) -> None:
+    alone, helped = epoch_of(blobs, 2), epoch_of(blobs, 2, workers=2)
+    for one, other in zip(alone, helped, strict=True):
+        assert one.places == other.places
+        assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
+
+
+def test_augmentation_follows_epoch_and_sample(blobs: Samples) -> None:
+    def seen(epoch: int) -> dict[int, torch.Tensor]:
+        return {
+            place: slices
+            for batch in epoch_of(blobs, epoch)
+            for place, slices in zip(batch.places, batch.slices, strict=True)
+        }
+
+    first, second = seen(1), seen(2)
+    changes = [int(first[place][0, 0, 0]) ^ int(blobs.slices[place][0, 0, 0]) for place in first]
+    assert len(set(changes)) > 12  # of 24 samples: their changes differ
+    assert sum(torch.equal(first[place], second[place]) for place in first) < 6
