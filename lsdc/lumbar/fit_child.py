@@ -1,0 +1,103 @@
+"""The child process of `fit`: trains one fold and predicts it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from lsdc.errors import StageError
+from lsdc.experiments.config import Experiment
+from lsdc.lumbar.metric import score as competition_score
+from lsdc.lumbar.network import build_model, describe
+from lsdc.lumbar.patient_augment import PatientAugment
+from lsdc.lumbar.samples import as_rows, as_samples, read_table
+from lsdc.store.files import write_atomic
+from lsdc.training.checkpoint import save_weights
+from lsdc.training.device import pick_device
+from lsdc.training.inference import predict_probabilities
+from lsdc.training.loop import TrainingSettings, train
+from lsdc.training.memory import advice_when_memory_runs_out
+from lsdc.training.process import Tell, child_main
+
+
+def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Train the job's fold; see `lsdc.lumbar.fit.train_fold`."""
+    started = time.monotonic()
+    experiment = Experiment.model_validate(job["experiment"])
+    fold, seed, out = job["fold"], job["seed"], Path(job["out"])
+    device = pick_device(job["device"])
+    torch.set_num_threads(job["threads"])
+
+    labels = pl.read_parquet(job["labels"])
+    table = read_table(Path(job["crops"]), "train").join(
+        pl.read_parquet(job["folds"]), on="study_id", maintain_order="left"
+    )
+    inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
+    if not len(inside) or not len(outside):
+        raise StageError(
+            f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
+            "expected both; use fewer folds, or more studies that have images"
+        )
+    validation = as_samples(Path(job["crops"]), inside, labels)
+    training = as_samples(Path(job["crops"]), outside, labels)
+    known = labels.join(inside, on=["study_id", "level"], how="semi")
+
+    torch.manual_seed(seed)
+    model = build_model(experiment.model, pretrained=experiment.model.pretrained)
+    settings = experiment.training
+    with advice_when_memory_runs_out(settings.batch_size, device):
+        progress = train(
+            model,
+            training,
+            validation,
+            TrainingSettings(
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                learning_rate=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+                warmup=settings.warmup,
+                class_weights=settings.grade_weights,
+                precision=settings.precision,
+                keep=settings.keep,
+            ),
+            augment=PatientAugment(experiment.augment, experiment.crops),
+            score=lambda found: competition_score(known, as_rows(inside, found)).score,
+            seed=seed,
+            device=device,
+            workers=job["threads"] if device.type == "cuda" else 0,
+            resume=out / "resume.pt",
+            identity=job["identity"],
+            environment=describe(device),
+            tell=tell,
+        )
+        found = predict_probabilities(
+            model, validation, batch_size=settings.batch_size, device=device
+        )
+
+    save_weights(out / "model.safetensors", model.state_dict())
+    grades = labels.rename({"grade": "label"})
+    oof = as_rows(inside, found).join(
+        grades, on=["study_id", "condition", "level"], how="left", maintain_order="left"
+    )
+    oof = oof.with_columns(fold=pl.lit(fold, dtype=pl.Int32))
+    order = ["row_id", "study_id", "condition", "level", "fold", "label"]
+    with write_atomic(out / "oof.parquet") as temporary:
+        oof.select(*order, pl.exclude(order)).write_parquet(temporary)
+    with write_atomic(out / "history.parquet") as temporary:
+        pl.DataFrame(progress.history).write_parquet(temporary)
+    return {
+        "fold": fold,
+        "seed": seed,
+        **describe(device),
+        "processes": progress.processes,
+        "epochs": progress.epoch,
+        "kept": settings.keep,
+        "selected": settings.keep == "best",
+        "seconds": time.monotonic() - started,
+    }
+
+
+if __name__ == "__main__":
+    child_main(work)

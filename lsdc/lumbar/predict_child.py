@@ -1,0 +1,59 @@
+"""The child process of `predict`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+from lsdc.errors import StageError
+from lsdc.experiments.config import Experiment
+from lsdc.lumbar.network import build_model
+from lsdc.lumbar.samples import as_rows, as_samples, read_table
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.store.files import write_atomic
+from lsdc.training.checkpoint import load_weights
+from lsdc.training.device import pick_device
+from lsdc.training.inference import predict_probabilities
+from lsdc.training.memory import advice_when_memory_runs_out
+from lsdc.training.process import Tell, child_main
+
+
+def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Predict with the job's models; see `lsdc.lumbar.predict.predict`."""
+    experiment = Experiment.model_validate(job["experiment"])
+    device = pick_device(job["device"])
+    torch.set_num_threads(job["threads"])
+    table = read_table(Path(job["crops"]), "test")
+    samples = as_samples(Path(job["crops"]), table)
+    model = build_model(experiment.model, pretrained=False).to(device)
+
+    total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
+    folders = [Path(folder) for folder in job["models"]] if len(samples) else []
+    for number, folder in enumerate(folders, start=1):
+        try:
+            model.load_state_dict(load_weights(folder / "model.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise StageError(
+                f"{folder / 'model.safetensors'}: not the weights of {experiment.name} "
+                f"({str(error).splitlines()[0]}); train the fold again"
+            ) from error
+
+        def on_batch(done: int, number: int = number) -> None:
+            position = {"model": number, "models": len(folders)}
+            tell({**position, "done": done, "samples": len(samples)})
+
+        batch_size = experiment.training.batch_size
+        with advice_when_memory_runs_out(batch_size, device):
+            total += predict_probabilities(
+                model, samples, batch_size=batch_size, device=device, on_batch=on_batch
+            )
+
+    with write_atomic(Path(job["out"])) as temporary:
+        as_rows(table, total / max(len(folders), 1)).write_parquet(temporary)
+    return {"rows": total.size // len(GRADES)}
+
+
+if __name__ == "__main__":
+    child_main(work)
