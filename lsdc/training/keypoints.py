@@ -6,6 +6,7 @@ cells, each of which has a known place in mm; its centre of mass near the peak i
 three dimensions and finer than the cells.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,19 +113,24 @@ def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor
     return (kept @ cells) / mass[..., None], mass.clamp(max=1)
 
 
-def save_net(net: HeatmapNet, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the net's weights, how it is built, and what else must be known to use it."""
-    built = {"keypoints": str(net.keypoints), "width": str(net.width)}
+def save_net(net: HeatmapNet, path: Path, metadata: Mapping[str, float]) -> None:
+    """Write the net's weights and, as JSON under "net", its build and what else its use needs.
+
+    The same net and metadata give the same bytes.
+    """
+    # One entry alone: safetensors writes several in an order that differs from run to run.
+    built = {"keypoints": net.keypoints, "width": net.width}
+    text = json.dumps({**metadata, **built}, sort_keys=True)
     temporary = path.with_name(f".writing-{path.name}")
     weights = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    save_file(weights, temporary, metadata={**metadata, **built})
+    save_file(weights, temporary, metadata={"net": text})
     temporary.replace(path)
 
 
 def load_net(path: Path) -> HeatmapNet:
     """The net that `save_net` wrote, on the CPU."""
     with safe_open(path, framework="pt") as file:
-        built = file.metadata()
-        net = HeatmapNet(int(built["keypoints"]), int(built["width"]))
+        built = json.loads(file.metadata()["net"])
+        net = HeatmapNet(built["keypoints"], built["width"])
         net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return net

@@ -121,7 +121,7 @@ def test_moving_the_patient_moves_the_points(taught):
 
 
 def test_a_net_reads_back_from_its_file(taught, tmp_path):
-    save_net(taught, tmp_path / "net.safetensors", {"image_size": "32"})
+    save_net(taught, tmp_path / "net.safetensors", {"image_size": 32})
     stacks, _ = toy_stacks(2, seed=2)
     again = load_net(tmp_path / "net.safetensors")
     for one, other in zip(

@@ -1,0 +1,181 @@
+"""Sagittal series as a keypoint net wants them: square grids of known mm, one scale of grey."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.geometry.planes import Planes
+from lsdc.lumbar.vocabulary import SeriesDescription
+
+SAGITTAL = (str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2))
+# Beyond these percentiles of a series' values it gets no darker, and no brighter.
+DARKEST, BRIGHTEST = 1.0, 99.0
+
+Floats = NDArray[np.float64]
+Grid = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SagittalSeries:
+    """What was prepared: slices from the patient's right to the left, series after series.
+
+    Attributes:
+        study_ids: (series,).
+        series_ids: (series,).
+        starts: (series + 1,) first slice of each series, and the end of the last.
+        planes_mm: (slices, 3, 3): the place of grid pixel (0, 0), the step to the next column and
+            the step to the next row.
+        unreadable: path and reason of each file that gave no slice.
+    """
+
+    study_ids: NDArray[np.int64]
+    series_ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    planes_mm: Floats
+    unreadable: list[tuple[str, str]]
+
+
+def prepare_sagittal(
+    instances: pl.DataFrame,
+    images: Path,
+    *,
+    size: int,
+    field_mm: float,
+    processes: int,
+    on_progress: Callable[[int, int], None],
+) -> SagittalSeries:
+    """Read all sagittal slices and write them as a (slices, size, size) uint8 array to `images`.
+
+    A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
+    longer side where that is more, so that nothing is cut off. Grey values are scaled by
+    percentiles of their whole series, taken before anything is rounded.
+
+    Args:
+        instances: rows of the instances table; those of other series are left alone.
+        images: the `.npy` file to write; rows beyond `starts[-1]` are unused.
+        size: side of the grid in pixels.
+        field_mm: side of the grid in mm, at least.
+        processes: how many read pixels.
+        on_progress: told how many files are read, and of how many.
+    """
+    slices = _from_right_to_left(
+        instances.filter(pl.col("series_description").is_in(SAGITTAL)).sort(
+            "study_id", "series_id", "instance_number"
+        )
+    )
+    grids, planes = _lay_grids(slices, size, field_mm)
+    paths = slices["path"].to_list()
+    # Zero-length arrays cannot be mapped.
+    stored = open_memmap(images, mode="w+", dtype=np.uint8, shape=(max(1, len(paths)), size, size))
+    unreadable: list[tuple[str, str]] = []
+    kept: list[int] = []
+    owners: list[tuple[int, int]] = []
+    starts = [0]
+    pixels = _counted(
+        read_pixels([Path(path) for path in paths], processes=processes), len(paths), on_progress
+    )
+    for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
+        own: list[Grid] = []
+        for _ in range(len(rows)):
+            index, image = next(pixels)
+            if isinstance(image, Unreadable):
+                unreadable.append((paths[index], image.reason))
+                continue
+            own.append(_resample(image, grids[index], size))
+            kept.append(index)
+        if own:
+            stored[starts[-1] : len(kept)] = _to_grey(np.stack(own))
+            starts.append(len(kept))
+            owners.append(owner)
+    stored.flush()
+    studies, series = np.array(owners, np.int64).reshape(-1, 2).T
+    return SagittalSeries(studies, series, np.array(starts), planes[kept], unreadable)
+
+
+def _from_right_to_left(slices: pl.DataFrame) -> pl.DataFrame:
+    """Each series' slices ordered by where their middles lie along the series' mean normal."""
+    planes = _planes(slices)
+    middles = planes.to_mm(
+        slices.select((pl.col("columns") - 1) / 2, (pl.col("rows") - 1) / 2).to_numpy()
+    )
+    leftward = planes.normal * np.where(planes.normal[:, :1] < 0, -1.0, 1.0)
+    axes = ["x", "y", "z"]
+    series = ["study_id", "series_id"]
+    return (
+        slices.hstack([pl.Series(f"m{axis}", middles[:, i]) for i, axis in enumerate(axes)])
+        .hstack([pl.Series(f"n{axis}", leftward[:, i]) for i, axis in enumerate(axes)])
+        .with_columns(
+            along=pl.sum_horizontal(
+                pl.col(f"m{axis}") * pl.col(f"n{axis}").mean().over(series) for axis in axes
+            )
+        )
+        .sort(*series, "along", maintain_order=True)
+        .select(slices.columns)
+    )
+
+
+def _planes(slices: pl.DataFrame) -> Planes:
+    return Planes.from_dicom(
+        slices["position_mm"].to_numpy().reshape(-1, 3),
+        slices["orientation"].to_numpy().reshape(-1, 6),
+        slices.select("row_spacing_mm", "column_spacing_mm").to_numpy(),
+    )
+
+
+def _lay_grids(
+    slices: pl.DataFrame, size: int, field_mm: float
+) -> tuple[NDArray[np.int64], Floats]:
+    """Where on its grid each slice lies, and the grids' planes.
+
+    Returns: (n, 2, 2) [[left, top], [width, height]] in grid pixels, and (n, 3, 3) planes.
+    """
+    pixels = slices.select("columns", "rows").to_numpy().astype(np.float64)
+    sides_mm = pixels * slices.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    step_mm = np.maximum(field_mm, sides_mm.max(axis=1, initial=0.0)) / size
+    extent = np.clip(np.rint(sides_mm / step_mm[:, None]), 1, size).astype(np.int64)
+    corner = (size - extent) // 2
+    # Grid pixel (0, 0), its right and its lower neighbour, as pixels of the slice; an area of
+    # `extent` grid pixels covers all of the slice, edge to edge.
+    probes = np.array([[0, 0], [1, 0], [0, 1]])
+    at = (probes[None] - corner[:, None] + 0.5) * (pixels / extent)[:, None] - 0.5
+    places = _planes(slices).to_mm(at)
+    places[:, 1:] -= places[:, :1]
+    return np.stack([corner, extent], axis=1), places
+
+
+def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) -> Grid:
+    """The slice on its grid; NaN around it."""
+    import cv2  # not at the top: the flow's own process imports this module, and never needs cv2
+
+    (left, top), (width, height) = grid.tolist()
+    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    laid = np.full((size, size), np.nan, np.float32)
+    laid[top : top + height, left : left + width] = cv2.resize(
+        image, (width, height), interpolation=way
+    )
+    return laid
+
+
+def _to_grey(series: Grid) -> NDArray[np.uint8]:
+    dark, bright = np.nanpercentile(series, [DARKEST, BRIGHTEST])
+    scaled = (series - dark) / max(bright - dark, 1e-6)
+    grey: NDArray[np.uint8] = np.rint(255 * np.nan_to_num(scaled).clip(0, 1)).astype(np.uint8)
+    return grey
+
+
+def _counted(
+    items: Iterator[tuple[int, NDArray[np.float32] | Unreadable]],
+    total: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[tuple[int, NDArray[np.float32] | Unreadable]]:
+    for count, item in enumerate(items, start=1):
+        if count % 256 == 0 or count == total:
+            on_progress(count, total)
+        yield item
