@@ -187,7 +187,7 @@ def _paint_recess(canvas: Canvas, build: Build, tissues: Tissues, index: int, si
         size, closed = part.at(build.recess_open[index]), part.at(build.recess_closed[index])
         wide, deep, long = RECESS_HALF_MM
         # A swollen facet joint grows into the recess from behind.
-        facet = ellipsoid(x - 3, y - 5.5, w, (2 + 4 * closed, 1.5 + 4.5 * closed, 9.0))
+        facet = ellipsoid(x - 3, y - 5.5, w, (2 + 4.6 * closed, 1.5 + 5.0 * closed, 9.0))
         part.paint(inside(facet), tissues.ligament)
         frame = ellipsoid(x, y, w, (wide + 0.6, deep + 0.6, long))
         part.paint(inside(frame), tissues.ligament)

@@ -27,4 +27,4 @@ FORAMEN_ABOVE_DISC_MM = 5.5
 FORAMEN_HALF_MM = (5.0, 9.5)  # front to back, top to bottom
 RECESS_BESIDE_MIDLINE_MM = 11.0
 RECESS_BEHIND_WALL_MM = 4.0
-RECESS_HALF_MM = (4.0, 4.2, 8.0)  # side to side, front to back, top to bottom
+RECESS_HALF_MM = (4.4, 4.6, 8.0)  # side to side, front to back, top to bottom

@@ -32,8 +32,9 @@ def _paint_abdomen(front: Canvas, tissues: Tissues, texture: Pixels) -> None:
     """Bowel and mesenteric fat, the belly's wall, and the air before it."""
     deep = np.clip((front.v + 125) * np.float32(1 / 60), 0, 1)
     fold = np.sin(texture * 9 + front.u * np.float32(0.05)) * np.float32(0.12)
-    front.paint(inside(texture * 7 + 4), tissues.organ * (0.9 + fold))
-    front.paint(inside(texture * 7 - 5) * deep, tissues.organ * 1.3)
+    bowel = np.minimum(texture * 7 + 4, 22 - front.v)  # none beside the back muscles
+    front.paint(inside(bowel), tissues.organ * (0.9 + fold))
+    front.paint(inside(np.minimum(texture * 7 - 5, bowel)) * deep, tissues.organ * 1.3)
     belly = np.square(front.u) * np.float32(1 / 260) + np.float32(_BELLY_MM) - front.v
     front.paint(inside(belly + 22), tissues.muscle)
     front.paint(inside(belly + 15), tissues.fat)
