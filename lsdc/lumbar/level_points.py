@@ -15,7 +15,7 @@ from lsdc.lumbar.vocabulary import LEVELS, Condition
 Floats = NDArray[np.float64]
 
 # A point is believed to show its level from this confidence on.
-SEEN_CONFIDENCE = 0.2
+SEEN_CONFIDENCE = 0.1
 # Levels next to each other lie 25 to 45 mm apart; nearer than this, one of them is wrong.
 MIN_STEP_MM = 10.0
 # From a level to the next, where a study shows too little to tell its own step.

@@ -48,7 +48,7 @@ def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 def _learn(job: dict[str, Any], work: Path, stacks: Stacks, tell: Tell) -> Iterator[Found]:
     settings = KeypointSettings(**job["train"])
-    clock = _Clock(len(job["folds"]), settings.epochs, tell)
+    clock = _Clock(len(job["folds"]), tell)
     with np.load(work / "teaching.npz") as teaching:
         targets, folds = teaching["targets_mm"], teaching["folds"]
     for fold in job["folds"]:
@@ -76,21 +76,23 @@ def _ask(job: dict[str, Any], stacks: Stacks, tell: Tell) -> Iterator[Found]:
 class _Clock:
     """Tells each epoch's end, with the time that the epochs still to come will take."""
 
-    def __init__(self, folds: int, epochs: int, tell: Tell) -> None:
-        self._epochs, self._left, self._tell = epochs, folds * epochs, tell
+    def __init__(self, folds: int, tell: Tell) -> None:
+        self._folds_left, self._tell = folds, tell
         self._done, self._start = 0, time.monotonic()
 
-    def of_fold(self, fold: int) -> Callable[[int, float], None]:
-        def on_epoch(epoch: int, loss: float) -> None:
+    def of_fold(self, fold: int) -> Callable[[int, int, float], None]:
+        self._folds_left -= 1
+
+        def on_epoch(epoch: int, epochs: int, loss: float) -> None:
             self._done += 1
-            self._left -= 1
-            seconds = (time.monotonic() - self._start) / self._done * self._left
+            left = epochs - epoch + self._folds_left * epochs
+            seconds = (time.monotonic() - self._start) / self._done * left
             self._tell(
                 {
                     "stage": "coordinates",
                     "fold": fold,
                     "epoch": epoch,
-                    "epochs": self._epochs,
+                    "epochs": epochs,
                     "loss": round(loss, 4),
                     "seconds_left": round(seconds, 1),
                 }

@@ -20,6 +20,8 @@ from lsdc.training.keypoints import (
 
 # Weight of the distance (per 10 mm) beside the cross-entropy of the heatmaps.
 DISTANCE_WEIGHT = 1.0
+# A net needs so many steps whatever it is shown; few stacks are gone through more often.
+MIN_STEPS = 100
 WARM_UP = 0.2
 WEIGHT_DECAY = 1e-2
 # What augmentation does at most, to either side.
@@ -161,7 +163,7 @@ def train_keypoints(
     *,
     seed: int,
     device: str,
-    on_epoch: Callable[[int, float], None],
+    on_epoch: Callable[[int, int, float], None],
 ) -> HeatmapNet:
     """Train a net on every stack that has a target.
 
@@ -173,21 +175,23 @@ def train_keypoints(
         settings: how to build and train.
         seed: of weights, order and augmentation.
         device: "cpu" or "cuda".
-        on_epoch: told the epoch (from 1) and its mean loss.
+        on_epoch: told the epoch (from 1), how many there are and the mean loss; there are
+            `settings.epochs`, or more where those would make fewer than MIN_STEPS steps.
     """
     torch.manual_seed(seed)
     net = HeatmapNet(targets_mm.shape[1], settings.width).to(device)
     net = net.to(memory_format=torch.channels_last)
     labelled = np.flatnonzero(np.isfinite(targets_mm).any(axis=(1, 2)))
     steps = -(-len(labelled) // settings.batch_size)
+    epochs = max(settings.epochs, -(-MIN_STEPS // steps))
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step / (steps * settings.epochs))
+        optimizer, lambda step: _rate(step / (steps * epochs))
     )
     net.train()
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, epochs + 1):
         order = np.random.default_rng((seed, epoch)).permutation(labelled)
         total = 0.0
         for chosen in np.array_split(order, steps):
@@ -199,7 +203,7 @@ def train_keypoints(
             optimizer.step()
             schedule.step()
             total += loss.item()
-        on_epoch(epoch, total / steps)
+        on_epoch(epoch, epochs, total / steps)
     return net
 
 
