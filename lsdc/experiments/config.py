@@ -16,10 +16,13 @@ class CoordinatesConfig(Config):
 
     source: Literal["predicted", "annotated"] = "predicted"
     image_size: int = Field(default=96, ge=32, description="side of the square the net sees, px")
+    field_mm: float = Field(
+        default=256.0, gt=0, description="side of that square; a larger image gets a larger one"
+    )
     width: int = Field(default=16, ge=4, description="channels of the net's first layer")
     epochs: int = Field(default=12, ge=1)
     batch_size: int = Field(default=8, ge=1, description="series a step")
-    slices_per_series: int = Field(default=5, ge=1, description="slices of a series seen a step")
+    slices_per_series: int = Field(default=3, ge=1, description="slices of a series seen a step")
     learning_rate: float = Field(default=2e-3, gt=0)
 
 
@@ -45,7 +48,9 @@ class CropsConfig(Config):
     axial_tolerance_mm: float = Field(
         default=12.0, gt=0, description="an axial slice farther from the level point is masked"
     )
-    sagittal_window: float = Field(default=0.12, gt=0, le=1, description="of the image's longer side")
+    sagittal_window: float = Field(
+        default=0.12, gt=0, le=1, description="of the image's longer side"
+    )
     axial_window: float = Field(default=0.35, gt=0, le=1, description="of the image's longer side")
     size_px: int = Field(default=128, ge=16)
 
