@@ -93,7 +93,7 @@ class TrainingBatches:
             collate_fn=_collate,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=workers > 0,
+            pin_memory=workers > 0 and torch.cuda.is_available(),
         )
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from lsdc.training.loop import TrainingSettings, train
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.model import SliceSequenceModel
 from lsdc.training.process import Tell, ignore
-from lsdc.training.samples import Samples
+from lsdc.training.samples import Augment, Samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Build = Callable[[], SliceSequenceModel]
@@ -47,6 +47,7 @@ def run(
     folder: Path,
     *,
     settings: TrainingSettings = SETTINGS,
+    augment: Augment = AUGMENT,
     score: Callable[[NDArray[np.float64]], float] = lambda _: 1.0,
     tell: Tell = ignore,
 ) -> Progress:
@@ -55,7 +56,7 @@ def run(
         samples,
         samples,
         settings,
-        augment=AUGMENT,
+        augment=augment,
         score=score,
         seed=5,
         device=torch.device("cpu"),
@@ -117,17 +118,18 @@ def test_it_learns(build: Build, blobs: Samples, tmp_path: Path) -> None:
         build(),
         blobs,
         tmp_path,
-        settings=replace(SETTINGS, epochs=12),
+        settings=replace(SETTINGS, epochs=16, learning_rate=1e-2),
+        augment=lambda sample, _: sample,
         score=lambda probabilities: float(
             -np.log(probabilities[np.arange(24), 1, blobs.labels[:, 1]]).mean()
         ),
         tell=lines.append,
     )
     scores = [line["score"] for line in lines if "score" in line]
-    assert len(scores) == 12
+    assert len(scores) == 16
     assert scores[-1] < 0.6 * np.log(3)
     steps = [line for line in lines if "step" in line]
-    assert len(steps) == 36
+    assert len(steps) == 48
     assert steps[-1]["seconds_left"] == 0
 
 
@@ -147,7 +149,7 @@ def test_loss_that_is_not_finite_names_the_samples(
 ) -> None:
     model = build()
     with torch.no_grad():
-        model.absent.fill_(torch.nan)
+        model.attention.weight.fill_(torch.nan)
     with pytest.raises(StageError, match=r"loss is nan in step 1 of epoch 1.*sample\d+, sample\d+"):
         run(model, blobs, tmp_path)
 

@@ -1,0 +1,251 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lsdc.errors import SettingsError, StageError
+from lsdc.experiments.config import CropsConfig, Experiment, ModelConfig, TrainingConfig
+from lsdc.lumbar import fit, fit_child, predict, predict_child
+from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.training.process import Tell, ignore
+
+EXPERIMENT = Experiment(
+    name="small",
+    crops=CropsConfig(side_slices=0, middle_slices=1, axial_slices=1, size_px=32),
+    model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, lstm_width=8),
+    training=TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3),
+)
+PROBABILITIES = ["normal_mild", "moderate", "severe"]
+N_STUDIES = 8
+
+
+@dataclass(frozen=True)
+class Data:
+    """Crops of random pixels, their labels and two folds."""
+
+    root: Path
+    labels: Path
+    folds: Path
+
+    def train(
+        self, out: Path, *, experiment: Experiment = EXPERIMENT, on_progress: Tell = ignore
+    ) -> None:
+        fit.train_fold(
+            experiment=experiment,
+            fold=0,
+            crops=self.root,
+            labels=self.labels,
+            folds=self.folds,
+            out=out,
+            seed=3,
+            device="cpu",
+            threads=1,
+            on_progress=on_progress,
+        )
+
+    def predict(self, models: list[Path], out: Path) -> pl.DataFrame:
+        predict.predict(
+            experiment=EXPERIMENT,
+            models=models,
+            crops=self.root,
+            out=out,
+            device="cpu",
+            threads=1,
+            on_progress=ignore,
+        )
+        return pl.read_parquet(out)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    root = tmp_path_factory.mktemp("crops")
+    random = np.random.default_rng(0)
+    studies = [100 + number for number in range(N_STUDIES + 2)]
+    rows = [(study, str(level)) for study in studies for level in LEVELS][:-1]  # one level missing
+    crops = random.integers(0, 256, (len(rows), 3, 32, 32), dtype=np.uint8)
+    np.save(root / "crops.npy", crops)
+    pl.DataFrame(
+        {
+            "row": pl.Series(range(len(rows)), dtype=pl.Int32),
+            "split": ["train" if study < 100 + N_STUDIES else "test" for study, _ in rows],
+            "study_id": [study for study, _ in rows],
+            "level": [level for _, level in rows],
+            "mask": [[True, True, number % 3 > 0] for number in range(len(rows))],
+        }
+    ).write_parquet(root / "samples.parquet")
+    labels = [
+        (study, str(condition), str(level), int(random.integers(3)) if study > 100 else None)
+        for study in studies[:N_STUDIES]
+        for condition in CONDITIONS
+        for level in LEVELS
+    ]
+    schema = {"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
+    pl.DataFrame(labels, schema=schema, orient="row").write_parquet(root / "labels.parquet")
+    pl.DataFrame(
+        {
+            "study_id": studies[:N_STUDIES],
+            "fold": pl.Series([number % 2 for number in range(N_STUDIES)], dtype=pl.Int32),
+        }
+    ).write_parquet(root / "folds.parquet")
+    return Data(root, root / "labels.parquet", root / "folds.parquet")
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the children's work here: importing torch once more takes seconds."""
+    works: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
+        fit.CHILD: fit_child.work,
+        predict.CHILD: predict_child.work,
+    }
+
+    def run_here(module: str, job: dict[str, Any], *, on_line: Tell, **_: Any) -> dict[str, Any]:
+        done = works[module](json.loads(json.dumps(job)), lambda line: on_line(through_json(line)))
+        return through_json(done)
+
+    def through_json(line: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads(json.dumps(line)))
+
+    monkeypatch.setattr(fit, "run_child", run_here)
+    monkeypatch.setattr(predict, "run_child", run_here)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    data.train(tmp_path, on_progress=lines.append)
+    oof = pl.read_parquet(tmp_path / "oof.parquet")
+    assert oof.columns == [
+        *("row_id", "study_id", "condition", "level", "fold", "label"), *PROBABILITIES,
+    ]  # fmt: skip
+    assert sorted(oof["study_id"].unique()) == [100, 102, 104, 106]
+    assert oof["row_id"].n_unique() == len(oof) == 4 * 25
+    assert oof.filter(study_id=100)["label"].null_count() == 25
+    assert oof["label"].null_count() == 25
+    assert oof["label"].dtype == pl.Int8
+    assert np.allclose(oof.select(pl.sum_horizontal(PROBABILITIES)).to_numpy(), 1)
+    assert set(oof["fold"]) == {0}
+
+    history = pl.read_parquet(tmp_path / "history.parquet")
+    assert history["epoch"].to_list() == [1, 2]
+    assert [line["score"] for line in lines if "score" in line] == history["score"].to_list()
+    recorded = json.loads((tmp_path / "fit.json").read_text())
+    assert (recorded["seed"], recorded["threads"], recorded["device"]) == (3, 1, "cpu")
+    assert recorded["selected"] is False
+    assert "torch" in recorded["versions"]
+    assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.usefixtures("same_process")
+def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
+    data: Data, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.parquet"
+    held_out = pl.col("study_id").is_in([100, 102, 104, 106])
+    pl.read_parquet(data.labels).with_columns(
+        pl.when(held_out).then(2 - pl.col("grade")).otherwise("grade").cast(pl.Int8).alias("grade")
+    ).write_parquet(other)
+    data.train(tmp_path / "a")
+    replace(data, labels=other).train(tmp_path / "b")
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in "ab"]
+    assert weights[0] == weights[1]
+    one, two = (pl.read_parquet(tmp_path / run / "oof.parquet") for run in "ab")
+    assert one.select(PROBABILITIES).equals(two.select(PROBABILITIES))
+    assert not one["label"].equals(two["label"])
+
+
+def test_killed_child_goes_on_at_the_last_epoch_to_the_same_bytes(
+    data: Data, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def interrupt(line: dict[str, Any]) -> None:
+        if (line["epoch"], line.get("step")) == (2, 1):
+            raise KeyboardInterrupt  # which kills the child's whole group
+
+    with pytest.raises(KeyboardInterrupt):
+        data.train(tmp_path / "killed", on_progress=interrupt)
+    assert (tmp_path / "killed" / "resume.pt").exists()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+
+    request.getfixturevalue("same_process")
+    epochs: list[int] = []
+    data.train(tmp_path / "killed", on_progress=lambda line: epochs.append(line["epoch"]))
+    assert set(epochs) == {2}
+    data.train(tmp_path / "whole")
+    for name in ("model.safetensors", "oof.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    processes = json.loads((tmp_path / "killed" / "fit.json").read_text())["processes"]
+    assert [process["from_epoch"] for process in processes] == [1, 2]
+
+
+@pytest.mark.usefixtures("same_process")
+def test_finished_fold_is_left_alone_until_something_of_it_changes(
+    data: Data, tmp_path: Path
+) -> None:
+    lines: list[dict[str, Any]] = []
+    data.train(tmp_path)
+    data.train(tmp_path, on_progress=lines.append)
+    assert not lines
+    (tmp_path / "oof.parquet").write_bytes(b"torn")
+    data.train(tmp_path, on_progress=lines.append)
+    assert len(pl.read_parquet(tmp_path / "oof.parquet")) == 100
+    changed = EXPERIMENT.training.model_copy(update={"learning_rate": 2e-3})
+    lines.clear()
+    data.train(
+        tmp_path,
+        experiment=EXPERIMENT.model_copy(update={"training": changed}),
+        on_progress=lines.append,
+    )
+    assert lines
+
+
+@pytest.mark.usefixtures("same_process")
+def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: Path) -> None:
+    best = EXPERIMENT.training.model_copy(update={"keep": "best"})
+    data.train(tmp_path, experiment=EXPERIMENT.model_copy(update={"training": best}))
+    assert json.loads((tmp_path / "fit.json").read_text())["selected"] is True
+
+
+@pytest.mark.usefixtures("same_process")
+def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    data.train(folders[0])
+    other = EXPERIMENT.training.model_copy(update={"learning_rate": 5e-3})
+    data.train(folders[1], experiment=EXPERIMENT.model_copy(update={"training": other}))
+    alone = [data.predict([folder], folder / "test.parquet") for folder in folders]
+    both = data.predict(folders, tmp_path / "test.parquet")
+    assert len(both) == 9 * 5  # two test studies, of which one level is missing
+    assert both["row_id"][0] == "108_spinal_canal_stenosis_l1_l2"
+    mean = sum(table.select(PROBABILITIES).to_numpy() for table in alone) / 2
+    assert np.allclose(both.select(PROBABILITIES).to_numpy(), mean)
+    assert not np.allclose(alone[0].select(PROBABILITIES).to_numpy(), mean)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_damaged_weights_are_named(data: Data, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(StageError, match=r"model.safetensors: not the weights of small"):
+        data.predict([tmp_path], tmp_path / "test.parquet")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_fold_without_samples_is_refused(data: Data, tmp_path: Path) -> None:
+    folds = tmp_path / "folds.parquet"
+    pl.read_parquet(data.folds).with_columns(fold=pl.lit(1, dtype=pl.Int32)).write_parquet(folds)
+    with pytest.raises(StageError, match="fold 0: 0 samples to predict and 40 to train on"):
+        replace(data, folds=folds).train(tmp_path / "out")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_device_that_is_not_there_is_refused(data: Data, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="device: 'cuda:7' cannot be used here"):
+        fit_child.work(
+            {
+                "experiment": EXPERIMENT.model_dump(mode="json"),
+                "fold": 0, "seed": 0, "out": str(tmp_path), "device": "cuda:7", "threads": 1,
+            },
+            ignore,
+        )  # fmt: skip
