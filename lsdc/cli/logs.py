@@ -34,7 +34,9 @@ def run_log(path: Path, console: Console) -> Iterator[None]:
     screen = _OnScreen(console)
     ours = logging.getLogger("lsdc")
     ours.setLevel(logging.INFO)
-    attached = [(ours, file), (ours, screen), (logging.getLogger("prefect"), file)]
+    # Prefect keeps the records of its runs from its own root logger, so both are asked.
+    theirs = [logging.getLogger(f"prefect{name}") for name in ("", ".flow_runs", ".task_runs")]
+    attached = [(ours, screen), *((logger, file) for logger in (ours, *theirs))]
     for logger, handler in attached:
         logger.addHandler(handler)
     try:

@@ -9,7 +9,6 @@ printed by `ast.unparse` or `ast.dump`, whose text differs between Python versio
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+_ROOT = Path(__file__).parents[2]
 _MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
 # Facts of a parse, not of the program; the second group came with Python 3.12.
 _IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
@@ -100,13 +100,13 @@ def _reachable(modules: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-@cache
 def _module_path(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None  # `from package.module import name`: the name is no module
-    return Path(spec.origin) if spec is not None and spec.origin else None
+    """The module's file, found by its name; asking Python for it would import its parents."""
+    place = _ROOT.joinpath(*name.split("."))
+    for path in (place / "__init__.py", place.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None  # `from package.module import name`: the name is no module
 
 
 def _imports(path: Path, name: str) -> set[str]:

@@ -1,0 +1,25 @@
+"""What all tests share: one small phantom, and the real data where it is at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lsdc.phantom.writer import write_phantom
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom competition of 6 training and 2 test studies, 64 px; not to be written to."""
+    root = tmp_path_factory.mktemp("phantom") / "competition"
+    write_phantom(root, studies=6, test=2, seed=7, max_size=64)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of LSDC_REAL_DATA, with `competition/` and `oof/`."""
+    root = os.environ.get("LSDC_REAL_DATA")
+    if not root:
+        pytest.skip("LSDC_REAL_DATA is not set: no real tables or study at hand")
+    return Path(root)

@@ -1,0 +1,141 @@
+"""The code's fingerprint, held against a copy of the project that is edited."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lsdc
+from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_tree
+
+PROJECT = Path(lsdc.__file__).parent.parent
+DIGESTS = """
+import json, sys
+from lsdc.store.fingerprint import fingerprint_code
+print(json.dumps({name: fingerprint_code([name]) for name in sys.argv[1:]}))
+"""
+STAGES = ["lsdc.lumbar.index", "lsdc.lumbar.crops", "lsdc.lumbar.folds", "lsdc.lumbar.fit"]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(PROJECT / "lsdc", root / "lsdc", ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def digests(root: Path) -> dict[str, str]:
+    output = subprocess.run(
+        [sys.executable, "-P", "-c", DIGESTS, *STAGES],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        check=True,
+    ).stdout
+    found: dict[str, str] = json.loads(output)
+    return found
+
+
+def changed_by(root: Path, file: str, before: str, after: str) -> set[str]:
+    """Which stages' digests an edit changes; the edit is taken back."""
+    path = root / file
+    source = path.read_text()
+    assert before in source
+    unedited = digests(root)
+    path.write_text(source.replace(before, after, 1))
+    try:
+        edited = digests(root)
+    finally:
+        path.write_text(source)
+    return {name.rpartition(".")[2] for name in STAGES if edited[name] != unedited[name]}
+
+
+def test_edit_deep_in_geometry_reaches_who_calls_it_and_nobody_else(copy: Path) -> None:
+    edit = ("def normal_positions(", "TOLERANCE = 1\n\n\ndef normal_positions(")
+    changed = changed_by(copy, "lsdc/geometry/planes.py", *edit)
+    assert "index" in changed
+    assert "folds" not in changed
+
+
+def test_edit_of_slice_choice_reruns_crops_but_not_index(copy: Path) -> None:
+    edit = ("MISSING = -1", "MISSING = -2")
+    assert changed_by(copy, "lsdc/lumbar/slices.py", *edit) == {"crops"}
+
+
+def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: Path) -> None:
+    edit = ("import torch", "import torch\n\n_NEW = 1")
+    assert changed_by(copy, "lsdc/training/model.py", *edit) == {"fit"}
+
+
+def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
+    for edit in [
+        ("MISSING = -1", "# a remark\n\n\nMISSING   =   -1  # another"),
+        ('"""Slices: ', '"""Slices, in other words: '),
+    ]:
+        assert changed_by(copy, "lsdc/lumbar/slices.py", *edit) == set()
+
+
+def test_new_preset_does_not_count_where_only_the_types_are_used(copy: Path) -> None:
+    edit = ("[demo]", "[mine]\nbased_on = 'demo'\n\n[demo]")
+    assert changed_by(copy, "lsdc/experiments/presets.toml", *edit) == set()
+
+
+def test_packaged_table_counts_where_it_is_read(copy: Path) -> None:
+    presets = copy / "lsdc/experiments/presets.toml"
+    source = presets.read_text()
+    command = [sys.executable, "-P", "-c", DIGESTS, "lsdc.experiments.presets"]
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    before = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    presets.write_text(source + "\n[mine]\n")
+    after = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    presets.write_text(source)
+    assert before != after
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_fingerprint_is_the_same_on_other_pythons(version: str, tmp_path: Path) -> None:
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "--version"], check=False).returncode:
+        pytest.skip(f"python{version} is not here")
+    source = PROJECT / "lsdc/store/fingerprint.py"
+    script = tmp_path / "same.py"
+    # Loaded by path: the other Python has none of the libraries that its neighbours import.
+    script.write_text(
+        "import sys, types, importlib.util, pathlib\n"
+        "pydantic = types.ModuleType('pydantic'); pydantic.BaseModel = type('BaseModel', (), {})\n"
+        "sys.modules['pydantic'] = pydantic\n"
+        f"spec = importlib.util.spec_from_file_location('f', {str(source)!r})\n"
+        "f = importlib.util.module_from_spec(spec); spec.loader.exec_module(f)\n"
+        f"root = pathlib.Path({str(PROJECT)!r})\n"
+        "for path in sorted(root.glob('lsdc/**/*.py')): print(f._module_digest(path))\n"
+    )
+    here = subprocess.run([sys.executable, str(script)], capture_output=True, check=True)
+    there = subprocess.run([python, str(script)], capture_output=True, check=True)
+    assert here.stdout == there.stdout
+    assert len(here.stdout.split()) > 20
+
+
+def test_tree_fingerprint_sees_size_time_and_name(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "1.dcm"
+    file.write_bytes(b"one")
+    os.utime(file, ns=(0, 5))
+    first = fingerprint_tree(tmp_path)
+    assert fingerprint_tree(tmp_path) == first
+
+    os.utime(file, ns=(0, 6))
+    later = fingerprint_tree(tmp_path)
+    file.rename(tmp_path / "a" / "2.dcm")
+    assert len({first, later, fingerprint_tree(tmp_path)}) == 3
+
+
+def test_fingerprint_does_not_depend_on_the_order_of_parts() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
+
+
+def test_unknown_module_is_no_code() -> None:
+    assert fingerprint_code(["lsdc.nowhere"]) == fingerprint_code([])

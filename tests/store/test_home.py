@@ -1,0 +1,131 @@
+import json
+import multiprocessing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from lsdc.errors import DataError, HomeBusyError, StageError
+from lsdc.store.home import (
+    SCHEMA,
+    Home,
+    build_lock,
+    claim_fold,
+    open_home,
+    require_space,
+    resolve_home,
+)
+from lsdc.store.manifest import Manifest
+from lsdc.store.rubbish import find_rubbish, refer
+
+
+def test_home_is_founded_with_its_schema(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "new")
+    assert json.loads((home.root / "home.json").read_text()) == {"schema": SCHEMA}
+    assert open_home(home.root) == home
+
+
+def test_newer_home_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home.json").write_text(json.dumps({"schema": SCHEMA + 1}))
+    with pytest.raises(DataError, match=f"schema {SCHEMA + 1}.*update lsdc"):
+        open_home(tmp_path)
+
+
+def test_folder_of_somebody_else_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("")
+    with pytest.raises(DataError, match=r"thesis\.docx.*choose another --home"):
+        open_home(tmp_path)
+
+
+def test_home_asked_for_comes_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSDC_HOME", str(tmp_path / "environment"))
+    assert resolve_home(None) == tmp_path / "environment"
+    assert resolve_home(tmp_path / "asked") == tmp_path / "asked"
+    monkeypatch.delenv("LSDC_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert resolve_home(None) == tmp_path / "lsdc-home"
+
+
+def hold(root: Path, held: Event, release: Event) -> None:
+    with build_lock(Home(root), wait=True, say=print):
+        held.set()
+        release.wait()
+
+
+def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(home.root, held, release))
+    holder.start()
+    assert held.wait(60)
+    try:
+        with (
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            build_lock(home, wait=False, say=print),
+        ):
+            pass
+        said: list[str] = []
+
+        def say(text: str) -> None:
+            said.append(text)
+            release.set()
+
+        with build_lock(home, wait=True, say=say):
+            assert f"process {holder.pid}" in said[0]
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_killed_builder_leaves_no_lock(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(home.root, held, release))
+    holder.start()
+    assert held.wait(60)
+    holder.kill()
+    holder.join()
+    with build_lock(home, wait=False, say=print):
+        pass
+
+
+def test_fold_of_other_settings_is_set_aside_and_comes_back(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    first = claim_fold(home, "demo", 0, "a" * 64)
+    (first / "model.safetensors").write_text("weights of a")
+
+    second = claim_fold(home, "demo", 0, "b" * 64)
+    assert second == first
+    assert not (second / "model.safetensors").exists()
+
+    assert claim_fold(home, "demo", 0, "a" * 64) == first
+    assert (first / "model.safetensors").read_text() == "weights of a"
+    assert [entry.name for entry in home.runs.iterdir()] == ["demo"]
+
+
+def test_no_space_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"crops needs 1000000\.00 GB, .* GB are free"):
+        require_space(open_home(tmp_path), 10**15, what="crops")
+
+
+def test_rubbish_is_what_no_run_rests_on(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    for name in ("index/kept", "index/old", "crops/old", "replaced/demo-fold-0-ab"):
+        (home.root / name).mkdir(parents=True)
+        (home.root / name / "file").write_text("1234")
+    (home.root / "crops" / ".writing-x").mkdir()
+    kept = Manifest(stage="index", path="index/kept", digest="", rows=0, files=())
+    refer(home, "demo", [kept])
+
+    found = {item.path.relative_to(home.root).as_posix(): item.bytes for item in find_rubbish(home)}
+
+    assert found == {
+        "crops/.writing-x": 0,
+        "crops/old": 4,
+        "index/old": 4,
+        "replaced/demo-fold-0-ab": 4,
+    }

@@ -1,0 +1,71 @@
+import os
+from pathlib import Path
+
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, seal, settle
+
+
+def settle_text(home: Path, text: str) -> Manifest:
+    with write_folder(home / "crops") as out:
+        (out / "crops.npy").write_text(text)
+        return settle(home, "crops", out, rows=1)
+
+
+def test_same_content_lands_in_the_same_place_with_the_same_digest(tmp_path: Path) -> None:
+    first, again = settle_text(tmp_path, "pixels"), settle_text(tmp_path, "pixels")
+    assert (first.path, first.digest) == (again.path, again.digest)
+    assert settle_text(tmp_path, "other pixels").digest != first.digest
+
+
+def test_damaged_copy_is_replaced_by_a_new_one(tmp_path: Path) -> None:
+    manifest = settle_text(tmp_path, "pixels")
+    manifest.file(tmp_path, "crops.npy").write_text("damage")
+
+    again = settle_text(tmp_path, "pixels")
+
+    assert again.is_intact(tmp_path)
+    assert again.file(tmp_path, "crops.npy").read_text() == "pixels"
+
+
+def test_manifest_notices_a_missing_and_a_changed_file(tmp_path: Path) -> None:
+    manifest = settle_text(tmp_path, "pixels")
+    path = manifest.file(tmp_path, "crops.npy")
+    assert manifest.is_intact(tmp_path)
+
+    stat = path.stat()
+    path.write_text("pixelz")  # as long as before
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert not manifest.is_intact(tmp_path)
+
+    path.unlink()
+    assert not manifest.is_intact(tmp_path)
+
+
+def test_touched_file_with_the_same_bytes_is_intact(tmp_path: Path) -> None:
+    manifest = settle_text(tmp_path, "pixels")
+    os.utime(manifest.file(tmp_path, "crops.npy"), ns=(0, 0))
+    assert manifest.is_intact(tmp_path)
+
+
+def test_home_may_move(tmp_path: Path) -> None:
+    manifest = settle_text(tmp_path / "here", "pixels")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert manifest.is_intact(tmp_path / "there")
+
+
+def test_sealed_files_are_those_named(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "oof.parquet").write_text("rows")
+    (folder / "notes.txt").write_text("mine")
+
+    manifest = seal(tmp_path, "oof", folder, rows=1, names=["oof.parquet"])
+    (folder / "notes.txt").write_text("changed")
+
+    assert [record.name for record in manifest.files] == ["oof.parquet"]
+    assert manifest.is_intact(tmp_path)
+
+
+def test_manifest_survives_json(tmp_path: Path) -> None:
+    manifest = settle_text(tmp_path, "pixels")
+    assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
