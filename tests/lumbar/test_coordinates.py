@@ -1,6 +1,5 @@
 """Level points: rules, prepared images, and the whole stage on a small phantom."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from lsdc.lumbar.level_points import (
 from lsdc.lumbar.sagittal import prepare_sagittal
 from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.vocabulary import LEVELS
-from lsdc.phantom.writer import write_phantom
 
 SPINE = np.array([[3.0, 40.0 + 2 * k, -100.0 - 35.0 * k] for k in range(5)])
 SURE = np.full(5, 0.8)
@@ -191,9 +189,8 @@ def test_annotations_of_images_that_are_not_there_are_left_out():
     assert annotated_points(sagittal_instances(), annotations_of(gone)).is_empty()
 
 
-@pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
-def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart():
-    competition = open_competition(Path(os.environ["LSDC_REAL_DATA"]) / "competition")
+def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
+    competition = open_competition(real_data / "competition")
     rows = []
     for study, series in competition.annotations.select("study_id", "series_id").unique().rows():
         folder = competition.image_folder("train", study, series)
@@ -374,10 +371,9 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path):
 class Learning:
     """A small phantom with hard cases, and what the stage makes of it."""
 
-    def __init__(self, root: Path) -> None:
-        write_phantom(root / "data", studies=5, test=1, seed=4, max_size=96)
+    def __init__(self, data: Path, root: Path) -> None:
         self.root = root
-        competition = open_competition(root / "data")
+        competition = open_competition(data)
         frames = []
         for split in ("train", "test"):
             (root / split).mkdir()
@@ -421,8 +417,8 @@ class Learning:
 
 
 @pytest.fixture(scope="module")
-def learning(tmp_path_factory):
-    return Learning(tmp_path_factory.mktemp("coordinates"))
+def learning(phantom, tmp_path_factory):
+    return Learning(phantom, tmp_path_factory.mktemp("coordinates"))
 
 
 def points_of(folder: Path) -> pl.DataFrame:
@@ -535,9 +531,9 @@ def test_a_fold_that_leaves_nothing_to_learn_from_is_refused(tmp_path):
         )
 
 
-def test_annotated_points_of_the_phantom_lie_on_its_answers(learning):
+def test_annotated_points_of_the_phantom_lie_on_its_answers(learning, phantom):
     points = annotated_points(learning.instances, learning.annotations)
-    answers = pl.read_csv(learning.root / "data" / "answers" / "points.csv")
+    answers = pl.read_csv(phantom / "answers" / "points.csv")
     both = points.filter(source="annotated").join(answers, on=["study_id", "level"], suffix="_true")
     error = both.select(XYZ).to_numpy() - both.select(f"{axis}_true" for axis in XYZ).to_numpy()
     assert len(both) >= 10
