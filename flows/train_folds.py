@@ -9,15 +9,17 @@ from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.oof import score_oof
 from tasks.run import Device, Run, building, open_run
+from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 
 
 def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
     """Train the folds that were asked for, then score them out of fold."""
     trained: list[Manifest] = []
-    for side_by_side in run.fold_groups:
-        dispatched = [dispatch_fold(run, prepared, fold) for fold in side_by_side]
-        trained += [fold.result() for fold in dispatched]
+    with ended_with_the_flow():
+        for side_by_side in run.fold_groups:
+            dispatched = [dispatch_fold(run, prepared, fold) for fold in side_by_side]
+            trained += [fold.result() for fold in dispatched]
     score_oof(run, prepared.folds, trained)
     return trained
 

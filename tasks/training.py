@@ -1,10 +1,14 @@
 """Training: one fold, one process, one device; begun once, resumed where it was killed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prefect import task
 
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.home import claim_fold
 from lsdc.store.manifest import Manifest, seal
+from lsdc.training.process import end_children
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
@@ -43,3 +47,13 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         on_progress=tell_line(f"fold {fold}"),
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
+
+
+@contextmanager
+def ended_with_the_flow() -> Iterator[None]:
+    """Kill the folds' processes if the block is left by an error, an interrupt included."""
+    try:
+        yield
+    except BaseException:
+        end_children()
+        raise

@@ -124,7 +124,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
 
 def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
     from flows.pipeline import pipeline
     from lsdc.cli.display import Display

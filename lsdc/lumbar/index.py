@@ -24,7 +24,7 @@ FEW_BAD_FILES = 10
 # Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
-INSTANCES = {
+INSTANCES: dict[str, pl.DataType | type[pl.DataType]] = {
     "split": pl.String,
     "study_id": pl.Int64,
     "series_id": pl.Int64,

@@ -20,6 +20,8 @@ from typing import Any
 
 from lsdc.errors import DataError, SettingsError, StageError
 
+_living: set["subprocess.Popen[bytes]"] = set()
+
 Tell = Callable[[dict[str, Any]], None]
 
 _EXPECTED = {kind.__name__: kind for kind in (DataError, SettingsError, StageError)}
@@ -66,6 +68,7 @@ def run_child(
             env=_environment(job),
             start_new_session=True,
         )
+    _living.add(process)
     try:
         _send(process, job)
         for text in _lines(process, stall_minutes * 60):
@@ -83,7 +86,17 @@ def run_child(
             f"{_last_words(log, start)}"
         ) from None
     finally:
+        _living.discard(process)
         _end(process)
+
+
+def end_children() -> None:
+    """Kill all children that threads of this process still wait for; their `run_child` raises.
+
+    An interrupt reaches the main thread alone, while other threads would wait on to the end.
+    """
+    for process in tuple(_living):
+        _end_group(process)
 
 
 def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
@@ -178,9 +191,13 @@ def _last_words(log: Path, start: int) -> str:
     return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    _end_group(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
