@@ -6,6 +6,7 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar import coordinates
+from lsdc.lumbar.index import check_bad_files
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
@@ -39,7 +40,7 @@ LOCATE = Stage(
 def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
     """Train a model a fold and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
-        coordinates.learn_points(
+        quarantine = coordinates.learn_points(
             instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
             annotations=open_competition(run.data).annotations,
             folds=pl.read_parquet(folds.file(run.root, "folds.parquet")),
@@ -49,27 +50,31 @@ def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
             device=run.device,
             threads=run.threads,
             processes=run.threads,
+            log=run.home.logs / "children.log",
             on_progress=tell_line("coordinates train"),
         )
-        return settle(run.root, "coordinates", out, rows=count_rows(out / "points.parquet"))
+        return _settle(run, out, quarantine, index)
 
 
 @task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
 def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:
-        coordinates.locate_points(
+        quarantine = coordinates.locate_points(
             instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
             models=coordinates_train.folder(run.root),
             out=out,
             device=run.device,
             threads=run.threads,
             processes=run.threads,
+            log=run.home.logs / "children.log",
             on_progress=tell_line("coordinates test"),
         )
-        return settle(run.root, "coordinates", out, rows=count_rows(out / "points.parquet"))
+        return _settle(run, out, quarantine, index)
 
 
-def count_rows(table: Path) -> int:
-    """Rows of a Parquet file."""
-    return int(pl.scan_parquet(table).select(pl.len()).collect().item())
+def _settle(run: Run, out: Path, quarantine: pl.DataFrame, index: Manifest) -> Manifest:
+    check_bad_files("coordinates", quarantine, total=index.rows, max_bad=run.max_bad)
+    quarantine.write_parquet(out / "quarantine.parquet")
+    rows = pl.scan_parquet(out / "points.parquet").select(pl.len()).collect().item()
+    return settle(run.root, "coordinates", out, rows=rows)

@@ -46,6 +46,7 @@ def predict_test(run: Run, crops: Manifest, trained: Sequence[Manifest]) -> Mani
         out=out / "predictions.parquet",
         device=run.device,
         threads=run.threads,
+        log=run.home.logs / "children.log",
         on_progress=tell_line("predict"),
     )
     return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])

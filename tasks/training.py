@@ -22,7 +22,7 @@ TRAIN = Stage(
         "crops": inputs["run"].experiment.crops,
         "model": inputs["run"].experiment.model,
         "augment": inputs["run"].experiment.augment,
-        "training": inputs["run"].experiment.training,
+        "training": inputs["run"].experiment.training.model_dump(exclude={"stall_minutes"}),
         "seed": inputs["run"].seed,
     },
 )
@@ -41,9 +41,11 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         labels=folds.file(run.root, "labels.parquet"),
         folds=folds.file(run.root, "folds.parquet"),
         out=out,
+        identity=key,
         seed=run.seed,
         device=run.device,
         threads=run.fold_threads,
+        log=run.home.logs / "children.log",
         on_progress=tell_line(f"fold {fold}"),
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)

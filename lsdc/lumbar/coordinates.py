@@ -61,6 +61,7 @@ def learn_points(
     device: str,
     threads: int,
     processes: int,
+    log: Path,
     on_progress: Progress,
 ) -> pl.DataFrame:
     """Train one model a fold and find the level points of all training studies.
@@ -96,7 +97,7 @@ def learn_points(
             "models": str(out),
             "seed": seed,
         }
-        found = _run(job, work, out, device, threads, on_progress)
+        found = _run(job, work, log, device, threads, on_progress)
     _write_points("train", train, series, found, out / "points.parquet", on_progress)
     return _quarantine(series)
 
@@ -109,6 +110,7 @@ def locate_points(
     device: str,
     threads: int,
     processes: int,
+    log: Path,
     on_progress: Progress,
 ) -> pl.DataFrame:
     """Find the level points of all test studies: the median over the models, in mm.
@@ -122,6 +124,7 @@ def locate_points(
         device: "cpu" or "cuda".
         threads: torch's threads.
         processes: how many read pixels.
+        log: file that the child's words are appended to.
         on_progress: as for `learn_points`.
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
@@ -149,7 +152,7 @@ def locate_points(
             on_progress,
         )
         job = {"models": [str(file) for file in files]}
-        found = _run(job, work, out, device, threads, on_progress)
+        found = _run(job, work, log, device, threads, on_progress)
     _write_points("test", test, series, found, out / "points.parquet", on_progress)
     return _quarantine(series)
 
@@ -227,7 +230,7 @@ def _refuse_untaught(targets: Floats, owners: NDArray[np.int64], folds: list[int
 def _run(
     job: Mapping[str, Any],
     work: Path,
-    out: Path,
+    log: Path,
     device: str,
     threads: int,
     on_progress: Progress,
@@ -236,7 +239,6 @@ def _run(
 
     Returns: points (models, series, levels, 3) in mm and confidences (models, series, levels).
     """
-    log = out / "locate.log"
     run_child(
         "lsdc.lumbar.locate",
         {**job, "work": str(work), "device": device, "threads": threads},
@@ -244,7 +246,6 @@ def _run(
         stall_minutes=STALL_MINUTES,
         on_line=on_progress,
     )
-    log.unlink()  # warnings at most; the folder holds results alone
     with np.load(work / "found.npz") as found:
         return found["points_mm"], found["confidence"]
 

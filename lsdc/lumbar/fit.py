@@ -7,7 +7,6 @@ from typing import Any
 
 from lsdc.experiments.config import Experiment
 from lsdc.store.files import digest_file
-from lsdc.store.fingerprint import fingerprint, fingerprint_code
 from lsdc.training.process import run_child
 
 CHILD = "lsdc.lumbar.fit_child"
@@ -22,9 +21,11 @@ def train_fold(
     labels: Path,
     folds: Path,
     out: Path,
+    identity: str,
     seed: int,
     device: str,
     threads: int,
+    log: Path,
     on_progress: Callable[[dict[str, Any]], None],
 ) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
@@ -32,7 +33,9 @@ def train_fold(
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
     label, normal_mild, moderate, severe: every row of the fold's studies that have samples),
     history.parquet (epoch, loss, score) and fit.json (how it was trained). While it trains it holds
-    resume.pt. A fold that is finished, with all of this the same, is left as it is.
+    resume.pt. A fold that is finished under the same `identity`, which names all that the result
+    depends on, is left as it is; device, threads and library versions are recorded, and a training
+    may go on under others.
 
     `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of
@@ -42,7 +45,6 @@ def train_fold(
     Raises:
         DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.
     """
-    identity = _identity(experiment, fold, crops, labels, folds, seed)
     if _is_finished(out, identity):
         return
     out.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,7 @@ def train_fold(
             "threads": threads,
             "identity": identity,
         },
-        log=out / "child.log",
+        log=log,
         stall_minutes=experiment.training.stall_minutes,
         on_line=on_progress,
     )
@@ -71,28 +73,6 @@ def train_fold(
     temporary.write_text(json.dumps({"identity": identity, "digests": digests, **done}, indent=1))
     temporary.replace(out / "fit.json")
     (out / "resume.pt").unlink(missing_ok=True)
-
-
-def _identity(
-    experiment: Experiment, fold: int, crops: Path, labels: Path, folds: Path, seed: int
-) -> str:
-    """Names what the result depends on, device, threads and library versions apart.
-
-    Those only change the last bits; they are recorded, and a training may go on under others.
-    """
-    cut = (crops / "crops.npy").stat()  # large: by size and time, as the files it was cut from
-    return fingerprint(
-        {
-            "model": experiment.model,
-            "augment": experiment.augment,
-            "training": experiment.training.model_dump(exclude={"stall_minutes"}),
-            "fold": fold,
-            "seed": seed,
-            "crops": [cut.st_size, cut.st_mtime_ns],
-            "tables": [digest_file(path) for path in (crops / "samples.parquet", labels, folds)],
-            "code": fingerprint_code([CHILD]),
-        }
-    )
 
 
 def _is_finished(out: Path, identity: str) -> bool:

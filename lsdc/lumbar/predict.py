@@ -18,6 +18,7 @@ def predict(
     out: Path,
     device: str,
     threads: int,
+    log: Path,
     on_progress: Callable[[dict[str, Any]], None],
 ) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
@@ -39,7 +40,7 @@ def predict(
             "device": device,
             "threads": threads,
         },
-        log=out.with_suffix(".log"),
+        log=log,
         stall_minutes=experiment.training.stall_minutes,
         on_line=on_progress,
     )

@@ -411,6 +411,7 @@ class Learning:
             device="cpu",
             threads=1,
             processes=1,
+            log=self.root / "log",
             on_progress=self.lines.append,
         )
         return out
@@ -493,6 +494,7 @@ def test_test_studies_get_points_from_all_models(learning):
         device="cpu",
         threads=1,
         processes=1,
+        log=learning.root / "log",
         on_progress=learning.lines.append,
     )
     points = points_of(out)
@@ -510,6 +512,7 @@ def test_a_folder_without_models_is_refused(tmp_path):
             device="cpu",
             threads=1,
             processes=1,
+            log=tmp_path / "log",
             on_progress=print,
         )
 
@@ -527,6 +530,7 @@ def test_a_fold_that_leaves_nothing_to_learn_from_is_refused(tmp_path):
             device="cpu",
             threads=1,
             processes=1,
+            log=tmp_path / "log",
             on_progress=lambda _: None,
         )
 

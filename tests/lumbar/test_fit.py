@@ -12,6 +12,7 @@ from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.config import CropsConfig, Experiment, ModelConfig, TrainingConfig
 from lsdc.lumbar import fit, fit_child, predict, predict_child
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import Tell, ignore
 
 EXPERIMENT = Experiment(
@@ -42,9 +43,11 @@ class Data:
             labels=self.labels,
             folds=self.folds,
             out=out,
+            identity=fingerprint({"experiment": experiment}),
             seed=3,
             device="cpu",
             threads=1,
+            log=out / "child.log",
             on_progress=on_progress,
         )
 
@@ -56,6 +59,7 @@ class Data:
             out=out,
             device="cpu",
             threads=1,
+            log=out.with_suffix(".log"),
             on_progress=ignore,
         )
         return pl.read_parquet(out)

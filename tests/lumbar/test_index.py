@@ -1,0 +1,85 @@
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.errors import DataError, StageError
+from lsdc.lumbar.index import build_index
+from lsdc.lumbar.tables import open_competition
+
+
+def test_every_listed_file_is_a_row_or_in_quarantine_and_none_is_both(phantom, walked) -> None:
+    indexed = set(walked.table("instances")["path"])
+    quarantined = set(walked.table("quarantine")["path"])
+    files = {str(path) for path in (phantom / "train_images").rglob("*.dcm")}
+
+    assert indexed | quarantined == files
+    assert not indexed & quarantined
+
+
+def test_quarantine_says_why(walked) -> None:
+    reasons = " / ".join(walked.table("quarantine").sort("path")["reason"])
+    assert walked.table("quarantine")["stage"].unique().to_list() == ["index"]
+    assert "0 bytes" in reasons
+    assert "not DICOM" in reasons
+    assert "cut off" in reasons
+
+
+def test_axial_stacks_are_told_apart_by_orientation(walked) -> None:
+    series = walked.table("series")
+    axial = series.filter(pl.col("series_description") == "Axial T2")
+    sagittal = series.filter(pl.col("series_description") != "Axial T2")
+    assert axial["orientation_groups"].max() == 5
+    assert sagittal["orientation_groups"].max() == 1
+
+
+def test_position_along_the_normal_orders_slices_as_space_does(walked) -> None:
+    for _, stack in walked.table("instances").group_by("series_id", "orientation_group"):
+        positions = stack["normal_position_mm"].sort()
+        gaps = positions.diff().drop_nulls()
+        assert (gaps > 0.5).all()
+
+
+def test_limit_takes_the_first_studies(phantom: Path, tmp_path: Path) -> None:
+    competition = open_competition(phantom)
+    build_index(competition, "train", tmp_path, limit=2)
+    first = competition.series.filter(split="train")["study_id"].unique(maintain_order=True)[:2]
+    assert set(pl.read_parquet(tmp_path / "studies.parquet")["study_id"]) == set(first)
+
+
+@pytest.fixture
+def copy(phantom: Path, tmp_path: Path) -> Path:
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    return root
+
+
+def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) -> None:
+    competition = open_competition(copy)
+    study = competition.series.filter(split="train")["study_id"].min()
+    shutil.rmtree(copy / "train_images" / str(study))
+
+    build_index(competition, "train", tmp_path)
+
+    studies = pl.read_parquet(tmp_path / "studies.parquet")
+    assert studies.filter(~pl.col("usable"))["study_id"].to_list() == [study]
+
+
+def test_too_many_bad_files_stop_the_stage_and_name_the_commonest_reason(
+    copy: Path, tmp_path: Path
+) -> None:
+    competition = open_competition(copy)
+    for path in sorted((copy / "train_images").rglob("*.dcm"))[:12]:
+        path.write_bytes(b"")
+    with pytest.raises(StageError, match=r"index: 1\d of \d+ files.*0 bytes.*raise --max-bad"):
+        build_index(competition, "train", tmp_path)
+
+    build_index(competition, "train", tmp_path, max_bad=1.0)
+    assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) >= 12
+
+
+def test_tables_that_list_no_image_are_refused(copy: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "train_images")
+    with pytest.raises(DataError, match=r"train_images: none of the \d+ listed series"):
+        build_index(open_competition(copy), "train", tmp_path)
