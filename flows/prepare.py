@@ -37,6 +37,7 @@ def prepare_training(run: Run) -> Prepared:
     if run.uses_phantom:
         write_demo_data(run)
     index = index_studies(run, "train")
+    publish_catalog(run, [index])  # what was quarantined can be asked for, come what may
     folds = assign_folds(run, index)
     coordinates = learn_coordinates(run, index, folds)
     sides = fix_sides(run, "train", index, coordinates)

@@ -20,9 +20,8 @@ class _OnScreen(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(
-            f"! {record.getMessage()}", style="yellow", markup=False, highlight=False
-        )
+        text = f"! {record.getMessage()}"
+        self.console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -33,7 +32,7 @@ def run_log(path: Path, console: Console) -> Iterator[None]:
     file.setFormatter(logging.Formatter(_FORMAT))
     screen = _OnScreen(console)
     ours = logging.getLogger("lsdc")
-    ours.setLevel(logging.INFO)
+    ours.setLevel(logging.DEBUG)
     # Prefect keeps the records of its runs from its own root logger, so both are asked.
     theirs = [logging.getLogger(f"prefect{name}") for name in ("", ".flow_runs", ".task_runs")]
     attached = [(ours, screen), *((logger, file) for logger in (ours, *theirs))]

@@ -108,6 +108,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         **QUIET,
         "PREFECT_LOCAL_STORAGE_PATH": str(run.home.prefect / "results"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
+        "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
     }
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -125,6 +126,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
 def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
     from prefect.client.schemas.objects import State
+    from prefect.logging.handlers import APILogWorker
 
     from flows.pipeline import pipeline
     from lsdc.cli.display import Display
@@ -136,6 +138,7 @@ def _run_flow(settings: dict[str, Any], console: Console, server: Server | None)
     with display, listening(display):
         state: State[None] = pipeline(**settings, return_state=True)
     if server is not None:
+        APILogWorker.drain_all(timeout=10)
         _wait_for_history(server, state, display, console)
     state.result()  # raises what the run raised
 

@@ -37,7 +37,7 @@ def assign_folds(
     if folds > len(studies):
         raise SettingsError(
             f"folds: {folds} folds need as many studies, found {len(studies)} with images and "
-            f"labels; ask for at most {len(studies)} folds or add studies"
+            f"labels; {'ask for fewer folds' if len(studies) > 1 else 'add studies'}"
         )
     strata = _strata(labels, studies)
     dealt = _deal(strata["stratum"].to_numpy(), strata["study_id"].to_numpy(), folds, seed)

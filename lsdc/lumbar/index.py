@@ -97,8 +97,10 @@ def build_index(
     studies = series.group_by("split", "study_id", maintain_order=True).agg(
         usable=pl.col("images").sum() > 0, images=pl.col("images").sum()
     )
-    for study in studies.filter(~pl.col("usable"))["study_id"]:
-        log.warning("study %s: no usable image; listed, and left out", study)
+    without = studies.filter(~pl.col("usable"))["study_id"].to_list()
+    if without:
+        first = ", ".join(map(str, without[:5])) + (" ..." if len(without) > 5 else "")
+        log.warning("index %s: %d studies without usable images: %s", split, len(without), first)
     for name, table in {
         "instances": instances,
         "series": series,
@@ -120,7 +122,7 @@ def check_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad
     if bad:
         log.warning("%s: %d of %d files quarantined; the catalog says why", stage, bad, total)
     for path, reason in quarantine.select("path", "reason").iter_rows():
-        log.info("%s: %s quarantined: %s", stage, path, reason)
+        log.debug("%s: %s quarantined: %s", stage, path, reason)
     if bad >= FEW_BAD_FILES and bad > max_bad * total:
         (reason, times) = Counter(quarantine["reason"].to_list()).most_common(1)[0]
         raise StageError(

@@ -1,0 +1,120 @@
+"""One whole run of the command for the session, on the phantom and, if at hand, a real study."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+REAL_STUDY = 100206310
+_TABLES = ("train.csv", "train_series_descriptions.csv", "train_label_coordinates.csv")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command said, line by line, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def state_of(self, name: str) -> str:
+        """What the display says of a task run: `unchanged, kept`, or how long it took."""
+        for line in self.out.splitlines():
+            if line.startswith(("✓ ", "✗ ")) and line[2:].startswith(f"{name}: "):
+                return line[2:].removeprefix(f"{name}: ")
+        raise AssertionError(f"{name} is not in the output:\n{self.out}\n{self.err}")
+
+    @property
+    def ran(self) -> set[str]:
+        """The task runs whose body ran."""
+        lines = [line[2:] for line in self.out.splitlines() if line.startswith(("✓ ", "✗ "))]
+        return {line.partition(":")[0] for line in lines if "unchanged, kept" not in line}
+
+
+def lsdc(*arguments: str | Path, source: Path | None = None) -> Outcome:
+    """Run the command in a process of its own, from a copy of the project if one is named."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
+    if source is not None:
+        environment["PYTHONPATH"] = str(source)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lsdc", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A competition and the home that a run on it left."""
+
+    data: Path
+    home: Path
+    outcome: Outcome
+
+    @property
+    def arguments(self) -> tuple[str | Path, ...]:
+        """The arguments of the run."""
+        return ("run-local", "--data", self.data, "--home", self.home, "--folds", "2")
+
+    @property
+    def folder(self) -> Path:
+        """The experiment's folder."""
+        return self.home / "runs" / "demo"
+
+    def again(self, *more: str, source: Path | None = None) -> Outcome:
+        """The same command once more."""
+        return lsdc(*self.arguments, *more, source=source)
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Outcome]:
+    """The command line, in a process of its own."""
+    return lsdc
+
+
+@pytest.fixture(scope="session")
+def competition(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom; with LSDC_REAL_DATA, the real study too, to train on and as a test study."""
+    root = tmp_path_factory.mktemp("flows") / "competition"
+    shutil.copytree(phantom, root)
+    if real := os.environ.get("LSDC_REAL_DATA"):
+        _add_real_study(root, Path(real) / "competition")
+    return root
+
+
+def _add_real_study(root: Path, real: Path) -> None:
+    for name in _TABLES:
+        mine, theirs = (pl.read_csv(folder / name, infer_schema=False) for folder in (root, real))
+        theirs = theirs.filter(study_id=str(REAL_STUDY)).select(mine.columns)
+        pl.concat([mine, theirs]).write_csv(root / name)
+    series = pl.read_csv(real / "train_series_descriptions.csv", infer_schema=False)
+    tested = root / "test_series_descriptions.csv"
+    mine = pl.read_csv(tested, infer_schema=False)
+    theirs = series.filter(study_id=str(REAL_STUDY)).select(mine.columns)
+    pl.concat([mine, theirs]).write_csv(tested)
+    sample = pl.read_csv(root / "sample_submission.csv", infer_schema=False)
+    first = sample.head(25)
+    study = first["row_id"][0].partition("_")[0]
+    real_rows = first.with_columns(pl.col("row_id").str.replace(study, str(REAL_STUDY)))
+    pl.concat([sample, real_rows]).write_csv(root / "sample_submission.csv")
+    for split in ("train", "test"):
+        link = root / f"{split}_images" / str(REAL_STUDY)
+        link.symlink_to(real / "train_images" / str(REAL_STUDY))
+
+
+@pytest.fixture(scope="session")
+def ran(competition: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The whole walk, once."""
+    home = tmp_path_factory.mktemp("home")
+    outcome = lsdc("run-local", "--data", competition, "--home", home, "--folds", "2")
+    assert outcome.code == 0, outcome.out + outcome.err
+    return Ran(competition, home, outcome)

@@ -1,0 +1,112 @@
+"""Bad input: one clear line, exit code 2, no traceback, nothing that a later run would trust."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from lsdc.cli.app import app
+from lsdc.errors import LsdcError
+
+
+@pytest.fixture
+def copy(phantom: Path, tmp_path: Path) -> Path:
+    """The phantom's tables and images, to be spoilt."""
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    return root
+
+
+def refuse(*arguments: str | Path) -> LsdcError:
+    """Run the command in this process; what it raises is what the front door prints."""
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert isinstance(result.exception, LsdcError), result.output
+    assert "\n" not in str(result.exception)
+    return result.exception
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--folds", "1"], "--folds 1: cross-validation needs at least 2"),
+        (["--only-fold", "4"], r"--only-fold 4: expected 0 to 3"),
+        (["--experiment", "dmeo"], "did you mean 'demo'"),
+        (["--data", "/nowhere"], "/nowhere: no such folder"),
+    ],
+)
+def test_settings_are_checked_before_anything_starts(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    error = refuse("run-local", "--home", home, *arguments)
+    assert error.exit_code == 2
+    assert said in str(error)
+    assert not (home / "runs").exists()
+    assert not (home / "prefect").exists()
+
+
+def test_missing_table_is_named(copy: Path, tmp_path: Path) -> None:
+    (copy / "train_series_descriptions.csv").unlink()
+    error = refuse("run-local", "--data", copy, "--home", tmp_path / "home")
+    assert "train_series_descriptions.csv" in str(error)
+
+
+def test_renamed_column_is_named_with_the_nearest(copy: Path, tmp_path: Path) -> None:
+    path = copy / "train_series_descriptions.csv"
+    pl.read_csv(path).rename({"series_description": "series_descr"}).write_csv(path)
+    error = refuse("run-local", "--data", copy, "--home", tmp_path / "home")
+    assert "series_description" in str(error)
+    assert "series_descr" in str(error)
+
+
+def test_home_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    error = refuse("run-local", "--home", tmp_path)
+    assert "letters.txt" in str(error)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_more_folds_than_studies_is_one_line_and_code_2(
+    phantom: Path, tmp_path: Path, command: Callable
+) -> None:
+    outcome = command("run-local", "--data", phantom, "--home", tmp_path / "home", "--folds", "7")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "7 folds need as many studies, found 6" in outcome.err
+    assert "Traceback" not in outcome.out + outcome.err
+
+
+def test_tables_without_images_are_one_line_and_code_2(
+    copy: Path, tmp_path: Path, command: Callable
+) -> None:
+    shutil.rmtree(copy / "train_images")
+    outcome = command("run-local", "--data", copy, "--home", tmp_path / "home")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "none of the" in outcome.err
+    assert "Traceback" not in outcome.out + outcome.err
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_real_tables_are_refused_only_for_too_few_studies(
+    real_data: Path, tmp_path: Path, command: Callable
+) -> None:
+    outcome = command("run-local", "--data", real_data / "competition", "--home", tmp_path / "home")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "4 folds need as many studies, found 1" in outcome.err
+
+
+def test_second_run_in_a_busy_home_is_refused_without_waiting(
+    phantom: Path, tmp_path: Path, command: Callable
+) -> None:
+    from lsdc.store.home import build_lock, open_home
+
+    home = open_home(tmp_path / "home")
+    with build_lock(home, wait=True, say=print):
+        outcome = command("run-local", "--data", phantom, "--home", home.root, "--no-wait")
+    assert outcome.code == 3
+    assert "builds here" in outcome.err

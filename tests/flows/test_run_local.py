@@ -1,0 +1,204 @@
+"""The whole command, for real: its results, what it keeps, and what it runs again."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import psutil
+import pytest
+
+import lsdc
+from lsdc.lumbar.metric import score
+from lsdc.lumbar.tables import open_competition
+
+PROBABILITIES = ["normal_mild", "moderate", "severe"]
+PARTS = ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
+BEFORE_TRAINING = ["index train", "folds", "coordinates train", "sides train", "crops train"]
+TEST_SIDE = ["index test", "coordinates test", "sides test", "crops test"]
+
+
+def test_out_of_fold_table_has_every_row_once(ran) -> None:
+    oof = pl.read_parquet(ran.folder / "oof.parquet")
+    labels = open_competition(ran.data).labels
+
+    assert oof.columns == [
+        *("row_id", "study_id", "condition", "level", "fold", "label"),
+        *PROBABILITIES,
+    ]
+    assert oof["row_id"].n_unique() == len(oof) == len(labels)
+    assert (oof.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-9
+    assert oof.group_by("study_id").agg(pl.col("fold").n_unique())["fold"].max() == 1
+
+
+def test_scores_are_those_of_the_metric_on_the_table(ran) -> None:
+    scores = json.loads((ran.folder / "scores.json").read_text())
+    oof = pl.read_parquet(ran.folder / "oof.parquet")
+    expected = score(open_competition(ran.data).labels, oof).as_dict()
+
+    assert {part: scores[part] for part in PARTS} == pytest.approx(expected, abs=1e-12)
+    assert set(scores["weighted_prior"]) == set(PARTS)
+    assert set(scores["folds"]) == {"0", "1"}
+    assert scores["partial"] is False
+    assert scores["selected"] is False
+
+
+def test_submission_has_the_samples_rows_in_their_order(ran) -> None:
+    submission = pl.read_csv(ran.folder / "submission.csv")
+    sample = pl.read_csv(ran.data / "sample_submission.csv")
+
+    assert submission.columns == sample.columns
+    assert submission["row_id"].to_list() == sample["row_id"].to_list()
+    assert (submission.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-9
+
+
+def test_runs_folder_holds_experiments_alone(ran) -> None:
+    assert [entry.name for entry in ran.home.joinpath("runs").iterdir()] == ["demo"]
+    assert not list(ran.home.rglob(".writing-*"))
+
+
+def test_table_at_the_end_shows_folds_all_and_prior(ran) -> None:
+    for words in ("fold 0", "fold 1", "all", "weighted prior", "any severe spinal", "score"):
+        assert words in ran.outcome.out
+    assert "Traceback" not in ran.outcome.out + ran.outcome.err
+    assert ran.outcome.err == ""
+
+
+def test_catalog_answers_what_was_quarantined_and_why(ran) -> None:
+    with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
+        bad = catalog.execute("SELECT path, stage, reason FROM quarantine").fetchall()
+        splits = catalog.execute("SELECT DISTINCT split FROM instances ORDER BY 1").fetchall()
+    assert len(bad) == 3
+    assert {stage for _, stage, _ in bad} == {"index"}
+    assert splits == [("test",), ("train",)]
+
+
+def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
+    with sqlite3.connect(f"file:{ran.home}/prefect/prefect.db?mode=ro", uri=True) as database:
+        flows = database.execute("SELECT name, state_type FROM flow_run").fetchall()
+        tasks = database.execute("SELECT name, state_type FROM task_run").fetchall()
+    assert flows[0] == ("pipeline-demo", "COMPLETED")
+    assert {name for name, _ in tasks} >= {*BEFORE_TRAINING, *TEST_SIDE, "fold 0", "fold 1"}
+    assert {state for _, state in tasks} == {"COMPLETED"}
+
+
+def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
+    heavy = ("torch", "timm", "albumentations", "cv2", "dicomsdl", "pydicom", "sklearn")
+    script = (
+        "import sys\n"
+        "from lsdc.cli.app import main\n"
+        "main()\n"
+        f"print('LOADED', [name for name in {heavy} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, *map(str, ran.arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("✓")]
+    assert len(lines) >= 15
+    assert [line for line in lines if "unchanged, kept" not in line] == []
+    assert "LOADED []" in done.stdout
+
+
+def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:
+    crops = max(ran.home.glob("crops/*/crops.npy"), key=lambda path: path.stat().st_size)
+    before = crops.read_bytes()
+    crops.write_bytes(before[:-1000] + bytes(1000))
+
+    outcome = ran.again()
+
+    assert outcome.code == 0
+    assert outcome.ran == {"crops train"}
+    assert crops.read_bytes() == before
+
+    crops.unlink()
+    assert ran.again().ran == {"crops train"}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project whose source may be edited."""
+    project, root = Path(lsdc.__file__).parent.parent, tmp_path_factory.mktemp("project")
+    for package in ("lsdc", "tasks", "flows"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(project / package, root / package, ignore=ignore)
+    return root
+
+
+def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: Path) -> None:
+    helper = copy / "lsdc/lumbar/slices.py"
+    source = helper.read_text()
+    helper.write_text(source.replace("MISSING = -1", "MISSING = -1  # none"))
+    assert ran.again(source=copy).ran == set()
+
+    helper.write_text(source.replace("MISSING = -1", "MISSING = -2 + 1"))
+    # The crops come out the same, so what rests on them stays.
+    assert ran.again(source=copy).ran == {"crops train", "crops test"}
+    helper.write_text(source)
+
+
+def test_another_backbone_trains_anew_from_the_same_crops(ran, copy: Path) -> None:
+    _use_another_backbone(copy)
+    outcome = ran.again("--only-fold", "1", source=copy)
+    try:
+        assert outcome.code == 0, outcome.out + outcome.err
+        assert outcome.ran == {"fold 1", "oof", "predict", "submission"}
+        scores = json.loads((ran.folder / "scores.json").read_text())
+        assert scores["partial"] is True
+        assert set(scores["folds"]) == {"1"}
+        assert "partial" in outcome.out
+    finally:
+        before = ran.again()  # the first fold was kept aside, and comes back untrained
+    assert before.code == 0
+    assert "fold 0" not in before.ran
+
+
+def _use_another_backbone(copy: Path) -> None:
+    presets = copy / "lsdc/experiments/presets.toml"
+    lines = presets.read_text().splitlines()
+    demo = lines.index("[demo.model]")
+    place = next(n for n, line in enumerate(lines) if n > demo and line.startswith("backbone"))
+    lines[place] = 'backbone = "test_resnet"'
+    presets.write_text("\n".join(lines))
+
+
+def test_interrupted_run_leaves_no_process_behind(ran, competition: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-m", "lsdc", "run-local"),
+            *("--data", str(competition), "--home", str(tmp_path / "home"), "--folds", "2"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("✓ folds"):
+            break
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, out + err
+    assert "the same command goes on" in err
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    assert family
+
+
+def test_real_study_is_in_the_out_of_fold_table_and_the_submission(ran, real_data: Path) -> None:
+    oof = pl.read_parquet(ran.folder / "oof.parquet").filter(study_id=100206310)
+    submission = pl.read_csv(ran.folder / "submission.csv")
+    assert len(oof) == 25
+    assert oof["label"].null_count() == 0
+    real = submission.filter(pl.col("row_id").str.starts_with("100206310_"))
+    assert len(real) == 25
+    assert real.unique(PROBABILITIES).height > 1
