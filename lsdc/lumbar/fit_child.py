@@ -45,7 +45,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     known = labels.join(inside, on=["study_id", "level"], how="semi")
 
     torch.manual_seed(seed)
-    model = build_model(experiment.model, pretrained=experiment.model.pretrained)
+    model = build_model(experiment, pretrained=experiment.model.pretrained)
     settings = experiment.training
     with advice_when_memory_runs_out(settings.batch_size, device):
         progress = train(

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import torch
 
-from lsdc.experiments.config import ModelConfig
+from lsdc.experiments.config import Experiment
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.model import SliceSequenceModel
 
 _LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
 
-def build_model(config: ModelConfig, *, pretrained: bool) -> SliceSequenceModel:
+def build_model(experiment: Experiment, *, pretrained: bool) -> SliceSequenceModel:
     """A model with a head a condition and a class a grade; weights as torch's seed has them."""
+    config = experiment.model
     return SliceSequenceModel(
         config.backbone,
         pretrained=pretrained,
+        slices=experiment.crops.slices,
         heads=len(CONDITIONS),
         classes=len(GRADES),
         lstm_width=config.lstm_width,

@@ -27,7 +27,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     torch.set_num_threads(job["threads"])
     table = read_table(Path(job["crops"]), "test")
     samples = as_samples(Path(job["crops"]), table)
-    model = build_model(experiment.model, pretrained=False).to(device)
+    model = build_model(experiment, pretrained=False).to(device)
 
     total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
     folders = [Path(folder) for folder in job["models"]] if len(samples) else []

@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from lsdc.errors import SettingsError
 
 _ABSENT = -1e4  # attention score: exp() of it is 0, yet a sample without any slice is no NaN
+_PLACE_SPREAD = 1.0  # of the places' vectors at first; features begin at about 0.6
 
 
 class SliceSequenceModel(nn.Module):
     """Grades a sequence of slices; each head attends to the slices that answer its question.
 
     A slice that is not there never reaches the backbone: a learned vector stands for it in the
-    sequence, and no head attends to it.
+    sequence, and no head attends to it. A slice's place in the sequence has a meaning of its own,
+    so each place adds a learned vector. The LSTM's output is joined to what it was given: from
+    scratch the heads learn from the slices long before the LSTM has learned to pass them on.
     """
 
     def __init__(
@@ -24,19 +27,24 @@ class SliceSequenceModel(nn.Module):
         backbone: str,
         *,
         pretrained: bool,
+        slices: int,
         heads: int,
         classes: int,
         lstm_width: int,
         dropout: float,
     ) -> None:
         super().__init__()
+        width = lstm_width
         self.backbone = _create_backbone(backbone, pretrained=pretrained)
         features, expects = self.backbone.num_features, self.backbone.pretrained_cfg
-        self.absent = nn.Parameter(torch.zeros(features))
-        self.lstm = nn.LSTM(features, lstm_width, batch_first=True, bidirectional=True)
-        self.attention = nn.Linear(2 * lstm_width, heads)
+        # Without the norm a backbone from scratch hardly learns: its features all look the same.
+        self.reduce = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
+        self.absent = nn.Parameter(torch.zeros(width))
+        self.places = nn.Parameter(_PLACE_SPREAD * torch.randn(slices, width))
+        self.lstm = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(3 * width, heads)
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleList(nn.Linear(2 * lstm_width, classes) for _ in range(heads))
+        self.heads = nn.ModuleList(nn.Linear(3 * width, classes) for _ in range(heads))
         # The grey level's mean and spread that the backbone expects, of its three colours.
         self.mean, self.spread = (sum(expects[key]) / 3 for key in ("mean", "std"))
 
@@ -50,20 +58,22 @@ class SliceSequenceModel(nn.Module):
         Returns:
             (b, heads, classes)
         """
-        features = self.absent.expand(*present.shape, -1)  # (b, s, f)
+        features = self.absent.expand(*present.shape, -1)  # (b, s, width)
         if bool(present.any()):
-            pixels = slices[present].unsqueeze(1).float() / 255  # (slices that are there, 1, h, w)
-            pixels = ((pixels - self.mean) / self.spread).contiguous(
-                memory_format=torch.channels_last
-            )
-            seen = self.backbone(pixels)
+            seen = self.reduce(self.backbone(self._pixels(slices[present])))
             features = features.to(seen.dtype).masked_scatter(present.unsqueeze(-1), seen)
-        sequence, _ = self.lstm(self.dropout(features))  # (b, s, 2 * width)
+        features = features + self.places
+        sequence = torch.cat([self.lstm(self.dropout(features))[0], features], dim=-1)
         scores = self.attention(sequence).masked_fill(~present.unsqueeze(-1), _ABSENT)
         weights = scores.softmax(dim=1)  # (b, s, heads)
-        pooled = torch.einsum("bsh,bsf->bhf", weights, sequence)
-        pooled = self.dropout(pooled)
-        return torch.stack([head(pooled[:, i]) for i, head in enumerate(self.heads)], dim=1)
+        pooled = self.dropout(torch.einsum("bsh,bsf->bhf", weights, sequence))
+        logits = [head(pooled[:, i]) for i, head in enumerate(self.heads)]
+        return torch.stack(logits, dim=1)
+
+    def _pixels(self, slices: Tensor) -> Tensor:
+        """(n, h, w) uint8 to (n, 1, h, w), scaled as the backbone expects."""
+        pixels: Tensor = (slices.unsqueeze(1).float() / 255 - self.mean) / self.spread
+        return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _create_backbone(name: str, *, pretrained: bool) -> Any:

@@ -45,7 +45,13 @@ def build() -> Callable[[], SliceSequenceModel]:
     def build_small() -> SliceSequenceModel:
         torch.manual_seed(0)
         return SliceSequenceModel(
-            "test_efficientnet_gn", pretrained=False, heads=2, classes=3, lstm_width=16, dropout=0.2
+            "test_efficientnet_gn",
+            pretrained=False,
+            slices=4,
+            heads=2,
+            classes=3,
+            lstm_width=16,
+            dropout=0.2,
         )
 
     return build_small

@@ -55,7 +55,7 @@ def test_gradients_reach_every_parameter(build: Build) -> None:
 def test_unknown_backbone_is_refused_with_a_suggestion() -> None:
     with pytest.raises(SettingsError, match="timm knows no 'resnet19d'; did you mean 'resnet"):
         SliceSequenceModel(
-            "resnet19d", pretrained=False, heads=1, classes=3, lstm_width=8, dropout=0.0
+            "resnet19d", pretrained=False, slices=4, heads=1, classes=3, lstm_width=8, dropout=0.0
         )
 
 
@@ -69,5 +69,5 @@ def test_pretrained_weights_out_of_reach_are_named(
         SettingsError, match=r"fetch https://huggingface.co/timm/resnet10t\.c3_in1k"
     ):
         SliceSequenceModel(
-            "resnet10t", pretrained=True, heads=1, classes=3, lstm_width=8, dropout=0.0
+            "resnet10t", pretrained=True, slices=4, heads=1, classes=3, lstm_width=8, dropout=0.0
         )
