@@ -2,10 +2,11 @@
 
 The parent sends one job, a line of JSON, on the child's stdin and holds that pipe open: its end
 tells the child that the parent is gone. The child answers with lines of JSON on stdout, of which
-the last is `{"done": ...}` or `{"error": ...}`; all else that it prints goes to the log.
+the last is `{"result": ...}` or `{"error": ...}` and all others `{"progress": ...}`; all else that it prints goes to the log.
 """
 
 import contextlib
+import functools
 import json
 import os
 import selectors
@@ -41,7 +42,7 @@ def run_child(
     stall_minutes: float,
     on_line: Tell = ignore,
 ) -> dict[str, Any]:
-    """Run `python -P -m module` on a job and return what it reports as done.
+    """Run `python -P -m module` on a job and return its result.
 
     The child leads a process group of its own, which is killed on the way out, however that is.
     `job["threads"]`, where given, bounds the threads of OpenMP and MKL.
@@ -75,10 +76,10 @@ def run_child(
             line: dict[str, Any] = json.loads(text)
             if "error" in line:
                 raise _EXPECTED[line["error"]["kind"]](line["error"]["message"])
-            if "done" in line:
-                done: dict[str, Any] = line["done"]
-                return done
-            on_line(line)
+            if "result" in line:
+                result: dict[str, Any] = line["result"]
+                return result
+            on_line(line["progress"])
         raise StageError(f"{module}: {_death(process)}; {_last_words(log, start)}")
     except TimeoutError:
         raise StageError(
@@ -109,18 +110,18 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def tell(line: dict[str, Any]) -> None:
-        channel.write(json.dumps(line) + "\n")
+    def say(kind: str, line: dict[str, Any]) -> None:
+        channel.write(json.dumps({kind: line}) + "\n")
         channel.flush()
 
     job = json.loads(sys.stdin.readline())
     if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
         threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
-        tell({"done": work(job, tell)})
+        say("result", work(job, functools.partial(say, "progress")))
     except tuple(_EXPECTED.values()) as error:
         kind = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
-        tell({"error": {"kind": kind, "message": str(error)}})
+        say("error", {"kind": kind, "message": str(error)})
         sys.exit(error.exit_code)
 
 

@@ -69,7 +69,7 @@ def test_studies_without_any_grade_are_dealt_too() -> None:
     assert folds["fold"].value_counts()["count"].to_list() == [2, 2, 2]
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "ask for 2 or more"), (5, "at most 4 folds")])
+@pytest.mark.parametrize(("count", "said"), [(1, "ask for 2 or more"), (5, "ask for fewer folds")])
 def test_a_number_of_folds_that_cannot_be(count: int, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         assign_folds(random_labels(4, 0), range(1, 5), count, seed=0)
