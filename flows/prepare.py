@@ -37,13 +37,15 @@ def prepare_training(run: Run) -> Prepared:
     if run.uses_phantom:
         write_demo_data(run)
     index = index_studies(run, "train")
-    publish_catalog(run, [index])  # what was quarantined can be asked for, come what may
+    publish_catalog(
+        run, [index], after="index"
+    )  # what was quarantined can be asked for, come what may
     folds = assign_folds(run, index)
     coordinates = learn_coordinates(run, index, folds)
     sides = fix_sides(run, "train", index, coordinates)
     crops = cut_crops(run, "train", index, sides)
     prepared = Prepared(index, folds, coordinates, sides, crops)
-    publish_catalog(run, prepared.manifests)
+    publish_catalog(run, prepared.manifests, after="crops")
     note_results(run, prepared.manifests)
     return prepared
 

@@ -26,7 +26,7 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     predictions = predict_test(run, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
     results = [*prepared.manifests, index, coordinates, sides, crops]
-    publish_catalog(run, results)
+    publish_catalog(run, results, after="submission")
     note_results(run, results)
 
 

@@ -2,7 +2,8 @@
 
 The parent sends one job, a line of JSON, on the child's stdin and holds that pipe open: its end
 tells the child that the parent is gone. The child answers with lines of JSON on stdout, of which
-the last is `{"result": ...}` or `{"error": ...}` and all others `{"progress": ...}`; all else that it prints goes to the log.
+the last is `{"result": ...}` or `{"error": ...}` and all others `{"progress": ...}`; all else that
+it prints goes to the log.
 """
 
 import contextlib
