@@ -16,7 +16,10 @@ CATALOG = Stage(
 
 @task(**stage_options(CATALOG, run_name="catalog after {after}", timeout_hours=1))
 def publish_catalog(
-    run: Run, manifests: Sequence[Manifest], *, after: str
+    run: Run,
+    manifests: Sequence[Manifest],
+    *,
+    after: str,  # noqa: ARG001 (it names the task run)
 ) -> catalog.CatalogRecord:
     """Load the stages' tables into `catalog.duckdb`; `after` says how far the walk has come."""
     return catalog.publish_catalog(run.home, manifests)

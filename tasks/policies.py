@@ -6,6 +6,7 @@ arguments by value and the task's own source, miss an edit in a helper, and beli
 files are gone.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noq
     error = state.result(raise_on_failure=False)
     if isinstance(error, LsdcError):
         return error.is_of_the_moment
-    return isinstance(error, OSError)
+    return isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _what_counts(value: Any) -> Any:

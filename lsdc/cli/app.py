@@ -1,5 +1,6 @@
 """`lsdc`: the front door. Commands live in modules of their own; here they meet."""
 
+import errno
 import sys
 
 import typer
@@ -45,6 +46,17 @@ def main() -> None:
             f"lsdc: {error}", style="red", markup=False, highlight=False
         )
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        Console(stderr=True, soft_wrap=True).print(
+            f"lsdc: no space left while writing {error.filename or 'to disk'}; make room "
+            "('lsdc clean' says what may go) and run the same command again",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        sys.exit(LsdcError.exit_code)
     except KeyboardInterrupt:
         Console(stderr=True).print(
             "lsdc: interrupted; the same command goes on where this one stopped", style="yellow"

@@ -1,0 +1,180 @@
+"""Does it cheat? Labels shuffled between studies can be predicted no better than by a prior.
+
+    python benchmarks/leak.py --home DIR [--epochs 30] [--json]
+
+`DIR` is a home that a demo ran in (`lsdc run-local --home DIR`); its crops and folds are used.
+Every fold is trained on shuffled labels, and the out-of-fold score is set against the smoothed
+prior of the other folds, with the error of the difference from a bootstrap by study. A score better than the
+prior by more than two errors is a leak. The same is done with a leak planted, each fold's own
+studies added to what its model is trained on: the control has to catch it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lsdc.experiments.config import Experiment
+from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.fit import train_fold
+from lsdc.lumbar.metric import POOLED, score_arrays
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.prior import out_of_fold_prior
+from lsdc.lumbar.row_ids import row_id
+from lsdc.lumbar.vocabulary import CONDITIONS
+from lsdc.training.process import ignore
+
+RESAMPLES = 1000
+_TWIN = 10**12  # added to the id of a study that is planted in the training set
+
+
+def main() -> None:
+    """Train with and without the planted leak and print both verdicts."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rests_on = json.loads((options.home / "runs/demo/rests-on.json").read_text())
+    folders = {Path(path).parent.name: options.home / path for path in reversed(rests_on)}
+    crops = next(
+        options.home / path
+        for path in rests_on
+        if path.startswith("crops") and _split(options.home / path) == "train"
+    )
+    folds = pl.read_parquet(folders["folds"] / "folds.parquet")
+    labels = shuffle(pl.read_parquet(folders["folds"] / "labels.parquet"))
+    # Long enough for a model that is shown the answers to learn them, without what hinders it.
+    demo = load_experiment("demo").model_dump()
+    demo["training"]["epochs"] = options.epochs
+    demo["augment"] = dict.fromkeys(demo["augment"], 0.0)
+    experiment = Experiment.model_validate(demo)
+    results = {
+        name: verdict(labels, folds, train(experiment, crops, labels, folds, planted=planted))
+        for name, planted in (("honest", False), ("planted", True))
+    }
+    if options.json:
+        print(json.dumps(results, indent=2))
+    else:
+        for name, found in results.items():
+            print(
+                f"{name}: score {found['score']:.4f}, prior {found['prior']:.4f}, error "
+                f"{found['error']:.4f}: {'LEAK' if found['leak'] else 'no leak'}"
+            )
+    sys.exit(results["honest"]["leak"] or not results["planted"]["leak"])
+
+
+def _split(crops: Path) -> str:
+    return str(pl.read_parquet(crops / "samples.parquet")["split"][0])
+
+
+def shuffle(labels: pl.DataFrame) -> pl.DataFrame:
+    """Give every study another study's labels."""
+    studies = labels["study_id"].unique().sort().to_numpy()
+    order = np.random.default_rng(0).permutation(len(studies))
+    shifted = dict(zip(studies[order].tolist(), studies[np.roll(order, 1)].tolist(), strict=True))
+    return labels.with_columns(pl.col("study_id").replace_strict(shifted)).sort(
+        "study_id", "condition", "level"
+    )
+
+
+def train(
+    experiment: Experiment,
+    crops: Path,
+    labels: pl.DataFrame,
+    folds: pl.DataFrame,
+    *,
+    planted: bool,
+) -> pl.DataFrame:
+    """Out-of-fold predictions of all folds, by models that saw them if `planted`."""
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(cores) as pool:
+
+        def one(fold: int) -> pl.DataFrame:
+            work = Path(temporary) / str(fold)
+            work.mkdir()
+            _write_inputs(work, crops, labels, folds, fold if planted else None)
+            train_fold(
+                experiment=experiment,
+                fold=fold,
+                crops=work,
+                labels=work / "labels.parquet",
+                folds=work / "folds.parquet",
+                out=work / "out",
+                identity="leak control",
+                seed=0,
+                device="auto",
+                threads=1,
+                log=work / "log",
+                on_progress=ignore,
+            )
+            return pl.read_parquet(work / "out" / "oof.parquet")
+
+        return pl.concat(pool.map(one, folds["fold"].unique().sort().to_list()))
+
+
+def _write_inputs(
+    work: Path, crops: Path, labels: pl.DataFrame, folds: pl.DataFrame, plant: int | None
+) -> None:
+    """The fold's tables; the studies of fold `plant` come again under other ids, to train on."""
+    samples = pl.read_parquet(crops / "samples.parquet")
+    if plant is not None:
+        twins = folds.filter(fold=plant)["study_id"].implode()
+        other = pl.lit(int(folds.filter(pl.col("fold") != plant)["fold"][0]), dtype=pl.Int32)
+        folds = pl.concat([folds, _twin(folds, twins).with_columns(fold=other)])
+        labels = pl.concat([labels, _twin(labels, twins)])
+        samples = pl.concat([samples, _twin(samples, twins)])
+    (work / "crops.npy").symlink_to(crops / "crops.npy")
+    samples.write_parquet(work / "samples.parquet")
+    labels.write_parquet(work / "labels.parquet")
+    folds.write_parquet(work / "folds.parquet")
+
+
+def _twin(table: pl.DataFrame, studies: pl.Series) -> pl.DataFrame:
+    chosen = table.filter(pl.col("study_id").is_in(studies))
+    return chosen.with_columns(pl.col("study_id") + _TWIN)
+
+
+def verdict(labels: pl.DataFrame, folds: pl.DataFrame, oof: pl.DataFrame) -> dict[str, float]:
+    """The model's score and the prior's, and the bootstrap error of their difference by study."""
+    rows = (
+        labels.drop_nulls("grade")
+        .with_columns(row_id())
+        .join(oof.select("row_id", *PROBABILITIES), on="row_id")
+        .join(out_of_fold_prior(labels, folds), on="row_id", suffix="_prior")
+        .sort("study_id")
+    )
+    pooled = {str(condition): POOLED.index(condition.pooled) for condition in CONDITIONS}
+    codes = rows["condition"].replace_strict(pooled, return_dtype=pl.Int8).to_numpy()
+    grades = rows["grade"].to_numpy()
+    model = rows.select(PROBABILITIES).to_numpy()
+    prior = rows.select(f"{name}_prior" for name in PROBABILITIES).to_numpy()
+    studies, first = np.unique(rows["study_id"].to_numpy(), return_index=True)
+    members = np.split(np.arange(len(rows)), first[1:])
+
+    def scores(chosen: np.ndarray) -> tuple[float, float]:
+        picked = np.concatenate([members[study] for study in chosen])
+        who = np.repeat(np.arange(len(chosen)), [len(members[study]) for study in chosen])
+        both = (score_arrays(who, codes[picked], grades[picked], p[picked]) for p in (model, prior))
+        found, yardstick = (each.score for each in both)
+        return found, yardstick
+
+    score, beside = scores(np.arange(len(studies)))
+    random = np.random.default_rng(0)
+    resampled = np.array(
+        [scores(random.integers(0, len(studies), len(studies))) for _ in range(RESAMPLES)]
+    )
+    error = float(np.std(resampled[:, 0] - resampled[:, 1], ddof=1))
+    return {"score": score, "prior": beside, "error": error, "leak": score < beside - 2 * error}
+
+
+if __name__ == "__main__":
+    main()
