@@ -4,9 +4,9 @@
 
 `DIR` is a home that a demo ran in (`lsdc run-local --home DIR`); its crops and folds are used.
 Every fold is trained on shuffled labels, and the out-of-fold score is set against the smoothed
-prior of the other folds, with the error of the difference from a bootstrap by study. A score better than the
-prior by more than two errors is a leak. The same is done with a leak planted, each fold's own
-studies added to what its model is trained on: the control has to catch it.
+prior of the other folds, with the error of the difference from a bootstrap by study. A score better
+than the prior by more than two errors is a leak. The same is done with a leak planted, each fold's
+own studies added to what its model is trained on: the control has to catch it.
 """
 
 import argparse

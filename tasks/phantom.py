@@ -4,7 +4,6 @@ import shutil
 
 from prefect import task
 
-from lsdc.phantom.writer import write_phantom
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal
 from tasks.policies import Stage, stage_options
@@ -21,6 +20,9 @@ PHANTOM = Stage(
 @task(**stage_options(PHANTOM, run_name="phantom", timeout_hours=1))
 def write_demo_data(run: Run) -> Manifest:
     """Write the phantom competition into the home."""
+    # pydicom is not for a run that finds its phantom written.
+    from lsdc.phantom.writer import write_phantom
+
     with write_folder(run.root) as out:
         write_phantom(
             out, studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE,
