@@ -27,13 +27,17 @@ def refer(home: Home, run: str, manifests: list[Manifest]) -> None:
         temporary.write_text(json.dumps(paths, indent=2) + "\n", encoding="utf-8")
 
 
+def referred(home: Home, run: str) -> list[Path]:
+    """The folders of the results that a run rests on; empty if there is no such run."""
+    notes = home.run(run) / "rests-on.json"
+    if not notes.is_file():
+        return []
+    return [home.root / path for path in json.loads(notes.read_text(encoding="utf-8"))]
+
+
 def find_rubbish(home: Home) -> list[Rubbish]:
     """All that may be removed without any run noticing; only under the build lock."""
-    kept = {
-        home.root / path
-        for notes in home.runs.glob("*/rests-on.json")
-        for path in json.loads(notes.read_text(encoding="utf-8"))
-    }
+    kept = {path for run in home.runs.glob("*") for path in referred(home, run.name)}
     found = {
         result: f"{stage} of no run"
         for stage in STAGES

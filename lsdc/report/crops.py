@@ -1,0 +1,45 @@
+"""A study's crops on one sheet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lsdc.errors import DataError
+from lsdc.experiments.config import CropsConfig
+from lsdc.report.montage import write_montage
+
+
+def write_study_sheet(study: int, crops: Sequence[Path], config: CropsConfig, out: Path) -> None:
+    """Write a PNG with a row a level and the slices in the order that the model sees them.
+
+    Args:
+        study: the study's id.
+        crops: folders with crops.npy and samples.parquet; the study may be in any of them.
+        config: how they were cut.
+        out: the PNG.
+
+    Raises:
+        DataError: the study is in none of them.
+    """
+    for folder in crops:
+        samples = pl.read_parquet(folder / "samples.parquet").filter(study_id=study)
+        if len(samples):
+            images = np.load(folder / "crops.npy", mmap_mode="r")[samples["row"].to_numpy()]
+            write_montage(
+                images,
+                np.array(samples["mask"].to_list()),
+                out,
+                row_names=[level.upper().replace("_", "/") for level in samples["level"]],
+                column_names=_slice_names(config),
+            )
+            return
+    raise DataError(f"study {study}: no crops of it among {', '.join(map(str, crops))}")
+
+
+def _slice_names(config: CropsConfig) -> list[str]:
+    side, middle = config.side_slices, config.middle_slices
+    block = ["left"] * side + ["middle"] * middle + ["right"] * side
+    axial = [f"axial {number}" for number in range(1, config.axial_slices + 1)]
+    return [f"{name} {place}" for name in ("T1", "T2") for place in block] + axial
