@@ -6,7 +6,7 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar import coordinates
-from lsdc.lumbar.index import check_bad_files
+from lsdc.lumbar.quarantine import check_bad_files
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle

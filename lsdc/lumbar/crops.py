@@ -5,7 +5,6 @@
 by robust percentiles of what the files store, and turned to uint8 only after that.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +14,10 @@ import polars as pl
 
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.experiments.config import CropsConfig
-from lsdc.lumbar.index import QUARANTINE, check_bad_files
+from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
 from lsdc.store.files import write_atomic
-
-log = logging.getLogger(__name__)
 
 Image = npt.NDArray[np.float32]
 _DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles that become 0 and 255

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,15 +10,13 @@ import polars as pl
 
 from lsdc.dicom.headers import Header
 from lsdc.dicom.reader import Unreadable, read_headers
-from lsdc.errors import DataError, StageError
+from lsdc.errors import DataError
 from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.tables import Competition, Split
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
-
-# Fewer bad files than this never stop a stage: on a small folder one file is a large share.
-FEW_BAD_FILES = 10
 
 # Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -46,7 +43,6 @@ INSTANCES: dict[str, pl.DataType | type[pl.DataType]] = {
     "photometric": pl.String,
     "patient_position": pl.String,
 }
-QUARANTINE = {"path": pl.String, "stage": pl.String, "reason": pl.String}
 SERIES_KEY = ("study_id", "series_id", "series_description")
 
 
@@ -110,26 +106,6 @@ def build_index(
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     return len(instances)
-
-
-def check_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad: float) -> None:
-    """Log what was quarantined; stop the stage where it is too much.
-
-    Raises:
-        StageError: at least 10 files are bad, and more than the share `max_bad` of all.
-    """
-    bad = len(quarantine)
-    if bad:
-        log.warning("%s: %d of %d files quarantined; the catalog says why", stage, bad, total)
-    for path, reason in quarantine.select("path", "reason").iter_rows():
-        log.debug("%s: %s quarantined: %s", stage, path, reason)
-    if bad >= FEW_BAD_FILES and bad > max_bad * total:
-        (reason, times) = Counter(quarantine["reason"].to_list()).most_common(1)[0]
-        raise StageError(
-            f"{stage}: {bad} of {total} files cannot be used, at most {max_bad:.1%} may be; "
-            f"most often ({times} times): {reason}; first: {quarantine['path'][0]}; all are in "
-            "the log; mend or remove them, or raise --max-bad"
-        )
 
 
 def _list_files(competition: Competition, split: Split, listed: pl.DataFrame) -> pl.DataFrame:

@@ -37,9 +37,14 @@ class Outcome:
         return {line.partition(":")[0] for line in lines if "unchanged, kept" not in line}
 
 
-def lsdc(*arguments: str | Path, source: Path | None = None) -> Outcome:
-    """Run the command in a process of its own, from a copy of the project if one is named."""
+def lsdc(*arguments: str | Path, source: Path | None = None, api: str | None = None) -> Outcome:
+    """Run the command in a process of its own, from a copy of the project if one is named.
+
+    `api` is the address of a Prefect API that the environment configures.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
+    if api is not None:
+        environment["PREFECT_API_URL"] = api
     if source is not None:
         environment["PYTHONPATH"] = str(source)
     done = subprocess.run(
@@ -70,9 +75,9 @@ class Ran:
         """The experiment's folder."""
         return self.home / "runs" / "demo"
 
-    def again(self, *more: str, source: Path | None = None) -> Outcome:
+    def again(self, *more: str, source: Path | None = None, api: str | None = None) -> Outcome:
         """The same command once more."""
-        return lsdc(*self.arguments, *more, source=source)
+        return lsdc(*self.arguments, *more, source=source, api=api)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import duckdb
@@ -14,8 +15,11 @@ import psutil
 import pytest
 
 import lsdc
+from lsdc.cli.history import wait_until_recorded
+from lsdc.cli.serve import prefect_server
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
+from lsdc.store.home import open_home
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
 PARTS = ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
@@ -105,6 +109,30 @@ def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
     assert len(lines) >= 15
     assert [line for line in lines if "unchanged, kept" not in line] == []
     assert "LOADED []" in done.stdout
+
+
+def test_run_shows_up_whole_on_a_server_that_is_configured(ran, tmp_path: Path) -> None:
+    with prefect_server(open_home(tmp_path / "elsewhere")) as server:
+        server.wait_until_healthy()
+        outcome = ran.again(api=server.api)
+        assert outcome.code == 0, outcome.out + outcome.err
+        (flow_run,) = ask(server.api, "flow_runs/filter", {})
+        lines = [line for line in outcome.out.splitlines() if line.startswith("✓")]
+        assert wait_until_recorded(server.api, flow_run["id"], len(lines), timeout=30)
+        states = {run["name"]: run["state_name"] for run in ask(server.api, "task_runs/filter", {})}
+    assert len(states) == len(lines)
+    assert set(states.values()) == {"Cached"}
+
+
+def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
+    request = urllib.request.Request(
+        f"{api}/{what}",
+        data=json.dumps(query).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: list[dict[str, str]] = json.load(answer)
+    return found
 
 
 def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:
