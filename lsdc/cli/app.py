@@ -1,6 +1,7 @@
 """`lsdc`: the front door. Commands live in modules of their own; here they meet."""
 
 import errno
+import signal
 import sys
 
 import typer
@@ -41,6 +42,7 @@ def about(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line; what a person can act on is one line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like an interrupt: in order
     try:
         app()
     except LsdcError as error:

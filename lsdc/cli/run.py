@@ -111,7 +111,10 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
     }
+    from prefect.logging.configuration import setup_logging
     from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    setup_logging()  # now, for it takes away handlers that are added before
 
     if PREFECT_API_URL.value():
         yield None

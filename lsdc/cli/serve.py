@@ -77,9 +77,9 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
     log = home.logs / "prefect-server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(port),
+            [sys.executable, "-P", "-m", "lsdc.cli.server_child", str(port)],
             env=_environment(home, address),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # held open: its end tells the server that we are gone
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the run, which then stops the server
@@ -93,15 +93,8 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _command(port: int) -> list[str]:
-    return [
-        *(sys.executable, "-P", "-m", "uvicorn", "--factory"),
-        "prefect.server.api.server:create_app",
-        *("--host", "127.0.0.1", "--port", str(port)),
-        *("--log-level", "warning", "--lifespan", "on", "--timeout-keep-alive", "30"),
-    ]
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _environment(home: Home, address: str) -> dict[str, str]:
