@@ -10,7 +10,7 @@ from tasks.policies import Stage, stage_options
 from tasks.progress import tell_steps
 from tasks.run import Run
 
-STUDIES, TEST, SEED, MAX_SIZE = 44, 4, 0, 256
+STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
 
 PHANTOM = Stage(
     name="phantom", code=("lsdc.phantom.writer",), libraries=("pydicom",), uses=lambda _: {}
