@@ -25,7 +25,7 @@ def clean(
     with build_lock(opened, wait=False, say=console.print):
         rubbish = find_rubbish(opened)
         if not rubbish:
-            console.print(f"{opened.root}: nothing to remove")
+            console.print(f"{opened.root}: nothing to remove", soft_wrap=True)
             return
         console.print(_as_table(rubbish, opened.root))
         if not yes and not typer.confirm("Remove these?"):

@@ -24,11 +24,9 @@ def show_results(run: Run, console: Console, log: Path) -> None:
         "catalog": run.home.catalog,
         "log": log,
     }
-    grid = Table.grid(padding=(0, 2))
     for what, path in paths.items():
-        if path.exists():
-            grid.add_row(what, str(path), style="dim")
-    console.print(grid)
+        if path.exists():  # whole, however narrow the terminal, to be copied
+            console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:
