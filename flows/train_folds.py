@@ -93,5 +93,5 @@ def train_fold(
         seed=seed,
         device=device,
     )
-    with building(run):
+    with building(run), ended_with_the_flow():
         dispatch_fold(run, prepare_training(run), fold).result()

@@ -22,6 +22,22 @@ class StageError(LsdcError):
     exit_code = 1
 
 
+class ChildDiedError(StageError):
+    """A child process died or stalled; the machine's doing as often as the work's."""
+
+    is_of_the_moment = True
+
+
+class NoSpaceError(LsdcError):
+    """The disk is full, or would be."""
+
+
+class InterruptedRunError(LsdcError):
+    """Somebody or something asked the run to end."""
+
+    exit_code = 130
+
+
 class HomeBusyError(LsdcError):
     """Another run builds in this home and waiting was not wanted."""
 

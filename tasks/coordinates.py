@@ -15,7 +15,7 @@ from tasks.progress import tell_line
 from tasks.run import Run
 
 _CODE = ("lsdc.lumbar.coordinates", "lsdc.lumbar.tables")
-_LIBRARIES = ("dicomsdl", "numpy", "pydicom", "torch")
+_LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom", "torch")
 
 COORDINATES = Stage(
     name="coordinates",
@@ -40,9 +40,11 @@ LOCATE = Stage(
 def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
     """Train a model a fold and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
+        instances = pl.read_parquet(index.file(run.root, "instances.parquet"))
+        annotations = open_competition(run.data).annotations
         quarantine = coordinates.learn_points(
-            instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
-            annotations=open_competition(run.data).annotations,
+            instances=instances,
+            annotations=annotations,
             folds=pl.read_parquet(folds.file(run.root, "folds.parquet")),
             config=run.experiment.coordinates,
             out=out,
@@ -53,6 +55,9 @@ def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
             log=run.home.logs / "children.log",
             on_progress=tell_line("coordinates train"),
         )
+        if run.experiment.coordinates.source == "annotated":
+            points = coordinates.annotated_points(instances, annotations)
+            points.write_parquet(out / "points.parquet")
         return _settle(run, out, quarantine, index)
 
 

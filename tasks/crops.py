@@ -15,7 +15,7 @@ from tasks.run import Run
 CROPS = Stage(
     name="crops",
     code=("lsdc.lumbar.crops",),
-    libraries=("dicomsdl", "numpy", "opencv-python-headless", "pydicom"),
+    libraries=("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom"),
     uses=lambda inputs: {
         "config": inputs["run"].experiment.crops,
         "max_bad": inputs["run"].max_bad,

@@ -13,11 +13,12 @@ from tasks.run import Run
 FOLDS = Stage(
     name="folds",
     code=("lsdc.lumbar.folds", "lsdc.lumbar.tables"),
-    libraries=("scikit-learn", "numpy"),
+    libraries=("numpy", "polars", "scikit-learn"),
     uses=lambda inputs: {
         "labels": digest_file(inputs["run"].data / "train.csv"),
         "folds": inputs["run"].folds,
         "seed": inputs["run"].seed,
+        "limit": inputs["run"].limit,
         "strict": inputs["run"].strict,
     },
 )
@@ -27,8 +28,9 @@ FOLDS = Stage(
 def assign_folds(run: Run, index: Manifest) -> Manifest:
     """Deal the studies that have images and labels into folds."""
     studies = pl.read_parquet(index.file(run.root, "studies.parquet"))
+    labels = read_labels(run.data)
+    if run.limit is not None:  # what lies beyond is not wanted, rather than missing
+        labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
     with write_folder(run.root / "folds") as out:
-        rows = deal_studies(
-            read_labels(run.data), studies, out, folds=run.folds, seed=run.seed, strict=run.strict
-        )
+        rows = deal_studies(labels, studies, out, folds=run.folds, seed=run.seed, strict=run.strict)
         return settle(run.root, "folds", out, rows=rows)

@@ -30,7 +30,7 @@ def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 INDEX = Stage(
     name="index",
     code=("lsdc.lumbar.index", "lsdc.lumbar.tables"),
-    libraries=("dicomsdl", "pydicom"),
+    libraries=("dicomsdl", "numpy", "polars", "pydicom"),
     uses=_uses,
 )
 

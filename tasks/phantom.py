@@ -13,7 +13,10 @@ from tasks.run import Run
 STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
 
 PHANTOM = Stage(
-    name="phantom", code=("lsdc.phantom.writer",), libraries=("pydicom",), uses=lambda _: {}
+    name="phantom",
+    code=("lsdc.phantom.writer",),
+    libraries=("numpy", "pydicom"),
+    uses=lambda _: {"studies": STUDIES, "test": TEST, "seed": SEED, "max_size": MAX_SIZE},
 )
 
 
@@ -30,5 +33,6 @@ def write_demo_data(run: Run) -> Manifest:
         )  # fmt: skip
         shutil.rmtree(run.data, ignore_errors=True)
         out.rename(run.data)
-    tables = [path.name for path in run.data.glob("*.csv")]
-    return seal(run.root, "phantom", run.data, rows=STUDIES + TEST, names=tables)
+    files = [path for path in run.data.rglob("*") if path.is_file()]
+    names = [path.relative_to(run.data).as_posix() for path in files]
+    return seal(run.root, "phantom", run.data, rows=STUDIES + TEST, names=names)

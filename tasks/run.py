@@ -111,7 +111,7 @@ def open_run(
         only_fold=only_fold,
         seed=seed,
         device=device,
-        threads=threads or len(os.sched_getaffinity(0)),
+        threads=threads or _cores(),
         limit=limit,
         max_bad=max_bad,
         strict=strict,
@@ -128,6 +128,13 @@ def building(run: Run) -> Iterator[None]:
 def note_results(run: Run, manifests: list[Manifest]) -> None:
     """Note what the run rests on, so that `lsdc clean` spares it."""
     refer(run.home, run.experiment.name, manifests)
+
+
+def _cores() -> int:
+    """Cores that this process may use; macOS cannot be asked that."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _has_gpu(device: Device) -> bool:

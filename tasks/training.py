@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 from prefect import task
 
+from lsdc.lumbar.fit import RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.home import claim_fold
 from lsdc.store.manifest import Manifest, seal
-from lsdc.training.process import end_children
+from lsdc.training.process import allow_children, end_children
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
@@ -16,7 +17,7 @@ from tasks.run import Run
 TRAIN = Stage(
     name="train",
     code=("lsdc.lumbar.fit",),
-    libraries=("albumentations", "numpy", "timm", "torch"),
+    libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,
         "crops": inputs["run"].experiment.crops,
@@ -26,7 +27,6 @@ TRAIN = Stage(
         "seed": inputs["run"].seed,
     },
 )
-RESULTS = ("model.safetensors", "oof.parquet", "history.parquet", "fit.json")
 
 
 @task(**stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1))
@@ -54,6 +54,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
     """Kill the folds' processes if the block is left by an error, an interrupt included."""
+    allow_children()
     try:
         yield
     except BaseException:

@@ -1,6 +1,5 @@
 """`lsdc`: the front door. Commands live in modules of their own; here they meet."""
 
-import errno
 import signal
 import sys
 
@@ -29,8 +28,6 @@ app.command()(inspect)
 app.command()(ui)
 app.command()(clean)
 
-INTERRUPTED = 130
-
 
 @app.callback(invoke_without_command=True)
 def about(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
@@ -46,23 +43,29 @@ def main() -> None:
     try:
         app()
     except LsdcError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"lsdc: {error}", style="red", markup=False, highlight=False
-        )
+        _print_error(str(error))
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        Console(stderr=True, soft_wrap=True).print(
-            f"lsdc: no space left while writing {error.filename or 'to disk'}; make room "
-            "('lsdc clean' says what may go) and run the same command again",
-            style="red",
-            markup=False,
-            highlight=False,
-        )
+    except Exception as error:
+        line = _in_one_line(error)
+        if line is None:
+            raise  # a fault of ours: its traceback is what helps
+        _print_error(line)
         sys.exit(LsdcError.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print(
-            "lsdc: interrupted; the same command goes on where this one stopped", style="yellow"
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What the world outside refused, if that is what it is; libraries wrap a full disk."""
+    if "No space left on device" in str(error):
+        return (
+            f"no space left on the disk ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "make room ('lsdc clean' says what may go) and run the same command again"
         )
-        sys.exit(INTERRUPTED)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; see that it exists and may be used"
+    return None
+
+
+def _print_error(line: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        f"lsdc: {line}", style="red", markup=False, highlight=False
+    )

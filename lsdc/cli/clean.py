@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from lsdc.store.home import build_lock, open_home, resolve_home
+from lsdc.store.home import build_lock, existing_home, resolve_home
 from lsdc.store.rubbish import Rubbish, find_rubbish
 
 
@@ -21,7 +21,7 @@ def clean(
 ) -> None:
     """Remove results that no run refers to, replaced folds and leftovers of killed runs."""
     console = Console()
-    opened = open_home(resolve_home(home))
+    opened = existing_home(resolve_home(home))
     with build_lock(opened, wait=False, say=console.print):
         rubbish = find_rubbish(opened)
         if not rubbish:

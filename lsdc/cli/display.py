@@ -130,7 +130,9 @@ def _plain(row: Row) -> str:
 def _share_of_epochs(facts: dict[str, Any]) -> float:
     """The share done; coordinates trains its folds one after the other."""
     epochs = max(facts["epochs"], 1)
-    done = facts.get("epoch", 0) + facts.get("step", 0) / max(facts.get("steps", 1), 1)
+    done = facts["epoch"]  # counted from 1, and at its end unless a step of it is named
+    if "step" in facts:
+        done += facts["step"] / facts["steps"] - 1
     if "folds" in facts:
         return float((facts["fold"] + done / epochs) / max(facts["folds"], 1))
     return float(done / epochs)

@@ -1,5 +1,6 @@
 """What a Prefect server has recorded of a run; it records behind the run's back."""
 
+import contextlib
 import json
 import time
 import urllib.request
@@ -18,10 +19,11 @@ def wait_until_recorded(api: str, flow_run_id: str, task_runs: int, *, timeout: 
     ended = {"state": {"type": {"any_": _FINAL}}}
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        flows = _count(api, "flow_runs", {"flow_runs": {**of_this_run["flow_runs"], **ended}})
-        tasks = _count(api, "task_runs", {**of_this_run, "task_runs": ended})
-        if flows >= 1 and tasks >= task_runs:
-            return True
+        with contextlib.suppress(OSError):  # a busy server may not answer in time; asked again
+            flows = _count(api, "flow_runs", {"flow_runs": {**of_this_run["flow_runs"], **ended}})
+            tasks = _count(api, "task_runs", {**of_this_run, "task_runs": ended})
+            if flows >= 1 and tasks >= task_runs:
+                return True
         time.sleep(_POLL_SECONDS)
     return False
 

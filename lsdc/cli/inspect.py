@@ -8,7 +8,7 @@ import typer
 from lsdc.errors import DataError
 from lsdc.experiments.presets import load_experiment
 from lsdc.report.crops import write_study_sheet
-from lsdc.store.home import open_home, resolve_home
+from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.rubbish import referred
 
 
@@ -21,7 +21,7 @@ def inspect(
     out: Annotated[Path | None, typer.Option(help="The PNG to write [STUDY.png].")] = None,
 ) -> None:
     """Write the crops of a study as a sheet: a row a level, the slices in the model's order."""
-    opened = open_home(resolve_home(home))
+    opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
     crops = [path for path in referred(opened, experiment) if path.parent.name == "crops"]
     if not crops:

@@ -25,7 +25,9 @@ def show_results(run: Run, console: Console, log: Path) -> None:
         "log": log,
     }
     for what, path in paths.items():
-        if path.exists():  # whole, however narrow the terminal, to be copied
+        if path.exists() and (
+            run.has_test or what != "submission"
+        ):  # whole, however narrow the terminal, to be copied
             console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +15,7 @@ from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.logs import run_log
 from lsdc.cli.results import show_results
 from lsdc.cli.serve import QUIET, Server, prefect_server
+from lsdc.errors import InterruptedRunError, SettingsError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
 from tasks.run import Run, open_run
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from lsdc.cli.display import Display
 
 RECORD_SECONDS = 30.0
+DRAIN_SECONDS = 10
 
 
 def run_local(
@@ -116,7 +120,8 @@ def _prefect(run: Run) -> Iterator[Server | None]:
 
     setup_logging()  # now, for it takes away handlers that are added before
 
-    if PREFECT_API_URL.value():
+    if api := PREFECT_API_URL.value():
+        _require_answer(api)
         yield None
         return
     with (
@@ -126,9 +131,22 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         yield server
 
 
+def _require_answer(api: str) -> None:
+    try:
+        urllib.request.urlopen(f"{api}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # it answers, if only to ask who we are
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); start it, or "
+            "unset it and the run brings a server of its own"
+        ) from error
+
+
 def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
     from prefect.client.schemas.objects import State
+    from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
 
     from flows.pipeline import pipeline
@@ -138,10 +156,17 @@ def _run_flow(settings: dict[str, Any], console: Console, server: Server | None)
     if server is not None:
         server.wait_until_healthy()
     display = Display(console)
-    with display, listening(display):
-        state: State[None] = pipeline(**settings, return_state=True)
+    try:
+        with display, listening(display):
+            state: State[None] = pipeline(**settings, return_state=True)
+    except (KeyboardInterrupt, TerminationSignal):
+        raise InterruptedRunError(
+            "interrupted; the same command goes on where this one stopped"
+        ) from None
+    finally:
+        # Else Prefect would try for minutes to send its last words to a server that is gone.
+        APILogWorker.drain_all(timeout=DRAIN_SECONDS)
     if server is not None:
-        APILogWorker.drain_all(timeout=10)
         _wait_for_history(server, state, display, console)
     state.result()  # raises what the run raised
 

@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 
 from lsdc.cli.serve import prefect_server
-from lsdc.errors import DataError
-from lsdc.store.home import build_lock, open_home, resolve_home
+from lsdc.store.home import build_lock, existing_home, resolve_home
 
 
 def ui(
@@ -21,10 +20,7 @@ def ui(
 ) -> None:
     """Open the history of a home's runs until interrupted."""
     console = Console()
-    root = resolve_home(home)
-    if not (root / "home.json").is_file():
-        raise DataError(f"{root}: no home here, expected one that a run made; give it as --home")
-    opened = open_home(root)
+    opened = existing_home(resolve_home(home))
     with (
         build_lock(opened, wait=False, say=console.print),
         prefect_server(opened, port=port) as server,

@@ -14,7 +14,10 @@ class Config(BaseModel):
 class CoordinatesConfig(Config):
     """Where level points come from, and the small network that learns them."""
 
-    source: Literal["predicted", "annotated"] = "predicted"
+    source: Literal["predicted", "annotated"] = Field(
+        default="predicted",
+        description="of training studies' points; test studies have predicted ones alone",
+    )
     image_size: int = Field(default=96, ge=32, description="side of the square the net sees, px")
     field_mm: float = Field(
         default=256.0, gt=0, description="side of that square; a larger image gets a larger one"

@@ -17,7 +17,7 @@ from lsdc.experiments.config import CropsConfig
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
-from lsdc.store.files import write_atomic
+from lsdc.store.files import reserve, write_atomic
 
 Image = npt.NDArray[np.float32]
 _DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles that become 0 and 255
@@ -59,7 +59,12 @@ def cut_crops(
     quarantined: list[dict[str, str]] = []
     with write_atomic(out / "crops.npy") as temporary:
         shape = (len(samples), config.slices, config.size_px, config.size_px)
-        crops = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        if not len(samples):
+            np.save(temporary, np.zeros(shape, dtype=np.uint8))  # nothing cannot be mapped
+        crops = np.lib.format.open_memmap(
+            temporary, mode="w+" if len(samples) else "r", dtype=np.uint8, shape=shape
+        )
+        reserve(temporary, temporary.stat().st_size)
         mask = np.zeros(shape[:2], dtype=bool)
         studies = files["study_id"].n_unique()
         by_study = _images_by_study(files, quarantined, processes)
@@ -73,7 +78,7 @@ def cut_crops(
         crops.flush()
         del crops
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
-    check_bad_files("crops", quarantine, total=len(files), max_bad=max_bad)
+    check_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
     for name, table in {"samples": samples, "quarantine": quarantine}.items():
         with write_atomic(out / f"{name}.parquet") as temporary:

@@ -1,11 +1,14 @@
 """The child process of `fit`: trains one fold and predicts it."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from lsdc.errors import StageError
 from lsdc.experiments.config import Experiment
@@ -44,6 +47,11 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     training = as_samples(Path(job["crops"]), outside, labels)
     known = labels.join(inside, on=["study_id", "level"], how="semi")
 
+    def score(found: NDArray[np.float64]) -> float:
+        if not known["grade"].count():
+            return math.nan  # nothing to score by in this fold
+        return competition_score(known, as_rows(inside, found)).score
+
     torch.manual_seed(seed)
     model = build_model(experiment, pretrained=experiment.model.pretrained)
     settings = experiment.training
@@ -63,7 +71,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
                 keep=settings.keep,
             ),
             augment=PatientAugment(experiment.augment, experiment.crops),
-            score=lambda found: competition_score(known, as_rows(inside, found)).score,
+            score=score,
             seed=seed,
             device=device,
             workers=job["threads"] if device.type == "cuda" else 0,
@@ -73,7 +81,11 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             tell=tell,
         )
         found = predict_probabilities(
-            model, validation, batch_size=settings.batch_size, device=device
+            model,
+            validation,
+            batch_size=settings.batch_size,
+            device=device,
+            on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
         )
 
     save_weights(out / "model.safetensors", model.state_dict())

@@ -18,6 +18,7 @@ from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
+_INSTANCE = ["study_id", "series_id", "instance_number"]
 # Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
@@ -125,7 +126,7 @@ def _list_files(competition: Competition, split: Split, listed: pl.DataFrame) ->
         ("bytes", pl.Int64),
         ("mtime_ns", pl.Int64),
     ]
-    if not rows:
+    if not rows and split == "train":  # a test study is predicted from what it has, if nothing
         raise DataError(
             f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
             ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
@@ -155,9 +156,8 @@ def _split_usable(
     files: pl.DataFrame, headers: Sequence[Header | Unreadable]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Join files and headers; a header without what geometry needs makes a file unusable."""
-    reasons = [
-        _why_unusable(header, size) for header, size in zip(headers, files["bytes"], strict=True)
-    ]
+    facts = zip(headers, files["bytes"], files["instance_number"], strict=True)
+    reasons = [_why_unusable(*each) for each in facts]
     columns: dict[str, list[object]] = {
         name: []
         for name in INSTANCES
@@ -190,10 +190,16 @@ def _split_usable(
         *(pl.Series(name, column, dtype=INSTANCES[name]) for name, column in columns.items()),
     )
     quarantine = files.with_columns(verdict, stage=pl.lit("index")).filter(verdict.is_not_null())
-    return usable, quarantine
+    first = usable.unique(_INSTANCE, keep="first", maintain_order=True)
+    again = usable.join(first, on="path", how="anti", maintain_order="left").select(
+        *files.columns,
+        reason=pl.format("instance {} of the series came before", "instance_number"),
+        stage=pl.lit("index"),
+    )
+    return first, pl.concat([quarantine, again.select(quarantine.columns)])
 
 
-def _why_unusable(header: Header | Unreadable, size: int) -> str | None:
+def _why_unusable(header: Header | Unreadable, size: int, number: int | None) -> str | None:
     if isinstance(header, Unreadable):
         return header.reason
     needed = {
@@ -202,6 +208,7 @@ def _why_unusable(header: Header | Unreadable, size: int) -> str | None:
         "PixelSpacing": header.pixel_spacing,
         "Rows": header.rows,
         "Columns": header.columns,
+        "InstanceNumber": header.instance_number if number is None else 1,
     }
     missing = [name for name, value in needed.items() if not value]
     if missing:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from lsdc.training.device import pick_device
 from lsdc.training.keypoint_fit import KeypointSettings, Stacks, find_keypoints, train_keypoints
 from lsdc.training.keypoints import load_net, save_net
+from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.process import Tell, child_main
 
 Found = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -51,16 +52,19 @@ def _learn(job: dict[str, Any], work: Path, stacks: Stacks, tell: Tell) -> Itera
     clock = _Clock(len(job["folds"]), tell)
     with np.load(work / "teaching.npz") as teaching:
         targets, folds = teaching["targets_mm"], teaching["folds"]
-    for fold in job["folds"]:
+    for number, fold in enumerate(job["folds"]):
         taught = np.where(((folds != fold) & (folds >= 0))[:, None, None], targets, np.nan)
-        net = train_keypoints(
-            stacks,
-            taught,
-            settings,
-            seed=job["seed"],
-            device=job["device"],
-            on_epoch=clock.of_fold(fold),
-        )
+        with advice_when_memory_runs_out(
+            settings.batch_size, job["device"], "coordinates.batch_size"
+        ):
+            net = train_keypoints(
+                stacks,
+                taught,
+                settings,
+                seed=job["seed"],
+                device=job["device"],
+                on_epoch=clock.of_fold(number),
+            )
         save_net(net, Path(job["models"]) / f"fold-{fold}.safetensors", job["metadata"])
         asked = np.flatnonzero((folds == fold) | (folds < 0))
         yield find_keypoints(net, stacks, asked, device=job["device"])
@@ -77,7 +81,7 @@ class _Clock:
     """Tells each epoch's end, with the time that the epochs still to come will take."""
 
     def __init__(self, folds: int, tell: Tell) -> None:
-        self._folds_left, self._tell = folds, tell
+        self._folds, self._folds_left, self._tell = folds, folds, tell
         self._done, self._start = 0, time.monotonic()
 
     def of_fold(self, fold: int) -> Callable[[int, int, float], None]:
@@ -91,6 +95,7 @@ class _Clock:
                 {
                     "stage": "coordinates",
                     "fold": fold,
+                    "folds": self._folds,
                     "epoch": epoch,
                     "epochs": epochs,
                     "loss": round(loss, 4),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.geometry.planes import Planes
 from lsdc.lumbar.vocabulary import SeriesDescription
+from lsdc.store.files import reserve
 
 SAGITTAL = (str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2))
 # Beyond these percentiles of a series' values it gets no darker, and no brighter.
@@ -73,6 +74,7 @@ def prepare_sagittal(
     paths = slices["path"].to_list()
     # Zero-length arrays cannot be mapped.
     stored = open_memmap(images, mode="w+", dtype=np.uint8, shape=(max(1, len(paths)), size, size))
+    reserve(images, images.stat().st_size)
     unreadable: list[tuple[str, str]] = []
     kept: list[int] = []
     owners: list[tuple[int, int]] = []

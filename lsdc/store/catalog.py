@@ -45,8 +45,11 @@ def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
         temporary.unlink()  # DuckDB makes its own file
         with duckdb.connect(str(temporary)) as connection:
             for table, files in sorted(tables.items()):
+                # A file that several stages refused is one row, with the first reason.
+                what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
                 connection.execute(
-                    f'CREATE TABLE "{table}" AS FROM read_parquet($files, union_by_name = true)',
+                    f'CREATE TABLE "{table}" AS '
+                    f"SELECT {what} FROM read_parquet($files, union_by_name = true)",
                     {"files": files},
                 )
             connection.execute("CREATE TABLE sources (stage VARCHAR, digest VARCHAR)")

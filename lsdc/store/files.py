@@ -51,6 +51,17 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def reserve(path: Path, size: int) -> None:
+    """Take a file's bytes on the disk now; a memory map that fills a disk ends the process.
+
+    Raises:
+        OSError: no space left.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes that may still be written where `folder` is, or will be."""
     while not folder.exists():

@@ -51,21 +51,29 @@ def fingerprint_tree(root: Path) -> str:
 
 
 def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    pending = [root]
+    pending, seen = [root], set[tuple[int, int]]()
     while pending:
+        folder = pending.pop()
         try:
-            entries = list(os.scandir(pending.pop()))
+            stat = os.stat(folder)  # noqa: PTH116 (paths are bytes here)
+            entries = list(os.scandir(folder))
         except OSError:
             continue  # an unreadable folder shows in the index, with its reason
+        if (stat.st_dev, stat.st_ino) in seen:
+            continue  # links may lead round in a circle
+        seen.add((stat.st_dev, stat.st_ino))
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir():
                 pending.append(entry.path)
-                continue
-            try:
-                stat = entry.stat()
-            except OSError:
-                stat = entry.stat(follow_symlinks=False)  # a dangling link
-            yield os.path.relpath(entry.path, root), stat
+            else:
+                yield os.path.relpath(entry.path, root), _stat(entry)
+
+
+def _stat(entry: "os.DirEntry[bytes]") -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)  # a dangling link
 
 
 def _as_json(value: Any) -> Any:
@@ -91,8 +99,8 @@ def _reachable(modules: Iterable[str]) -> dict[str, Path]:
     while pending:
         name = pending.pop()
         path = _module_path(name)
-        if name in found or path is None:
-            continue
+        if name in found or path is None or path == _ROOT / "lsdc" / "__init__.py":
+            continue  # the last holds the version alone, and a release is no reason to train again
         found[name] = path
         pending.extend(_imports(path, name))
         if "." in name:

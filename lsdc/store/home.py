@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lsdc.errors import DataError, HomeBusyError, StageError
+from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.store.files import free_bytes, write_atomic
 
 SCHEMA = 1
@@ -84,6 +84,17 @@ def open_home(root: Path) -> Home:
     else:
         _found_home(root, marker)
     return Home(root)
+
+
+def existing_home(root: Path) -> Home:
+    """Open the home at `root`, which has to be there.
+
+    Raises:
+        DataError: there is none, or it cannot be used.
+    """
+    if not (root / "home.json").is_file():
+        raise DataError(f"{root}: no home here, expected one that a run made; give it as --home")
+    return open_home(root)
 
 
 def _found_home(root: Path, marker: Path) -> None:
@@ -196,19 +207,26 @@ def require_space(home: Home, needed: int, *, what: str) -> None:
     """Refuse to begin what cannot be finished.
 
     Raises:
-        StageError: fewer than `needed` bytes (and a tenth more) are free.
+        NoSpaceError: fewer than `needed` bytes (and a tenth more) are free.
     """
     free = free_bytes(home.root)
     if free < 1.1 * needed:
-        raise StageError(
+        raise NoSpaceError(
             f"{home.root}: {what} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
             "make room ('lsdc clean'), or choose another --home"
         )
 
 
+def find_leftovers(home: Home) -> list[Path]:
+    """Temporary files and folders that killed runs left; those inside of others not again."""
+    patterns = (".writing-*", ".replaced-*", ".*.unfinished-*")
+    found = {path for pattern in patterns for path in home.root.rglob(pattern)}
+    return sorted(path for path in found if not found.intersection(path.parents))
+
+
 def remove_leftovers(home: Home) -> None:
     """Remove temporary files and folders that killed runs left; only under the build lock."""
-    for leftover in home.root.rglob(".writing-*"):
+    for leftover in find_leftovers(home):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsdc.store.files import write_atomic
-from lsdc.store.home import Home
+from lsdc.store.home import Home, find_leftovers
 from lsdc.store.manifest import Manifest
 
 STAGES = ("index", "folds", "coordinates", "sides", "crops")
@@ -45,8 +45,7 @@ def find_rubbish(home: Home) -> list[Rubbish]:
         if result not in kept
     }
     found |= dict.fromkeys(home.root.glob("replaced/*"), "replaced by other settings")
-    found |= dict.fromkeys(home.root.rglob(".writing-*"), "left by a killed run")
-    found |= dict.fromkeys(home.root.glob("*/.replaced-*"), "left by a killed run")
+    found |= dict.fromkeys(find_leftovers(home), "left by a killed run")
     return [Rubbish(path, why, _bytes(path)) for path, why in sorted(found.items())]
 
 

@@ -108,8 +108,16 @@ def train(
                 | {"loss": losses[-1], "seconds_left": clock.seconds_left()}
             )
 
+        position = {"epoch": epoch, "epochs": settings.epochs}
         probabilities = predict_probabilities(
-            model, validation, batch_size=settings.batch_size, device=device, precision=precision
+            model,
+            validation,
+            batch_size=settings.batch_size,
+            device=device,
+            precision=precision,
+            on_batch=lambda done, position=position: tell(  # type: ignore[misc]
+                {**position, "validated": done}
+            ),
         )
         value = score(probabilities)
         is_best = all(value < row["score"] for row in progress.history)

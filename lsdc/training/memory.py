@@ -9,7 +9,9 @@ from lsdc.errors import SettingsError
 
 
 @contextmanager
-def advice_when_memory_runs_out(batch_size: int, device: torch.device) -> Iterator[None]:
+def advice_when_memory_runs_out(
+    batch_size: int, device: torch.device | str, setting: str = "training.batch_size"
+) -> Iterator[None]:
     """Turn "out of memory" within the block into the batch size to try.
 
     Raises:
@@ -22,10 +24,10 @@ def advice_when_memory_runs_out(batch_size: int, device: torch.device) -> Iterat
         if not is_memory and "can't allocate memory" not in str(error):
             raise
         advice = (
-            f"try training.batch_size = {batch_size // 2}"
+            f"try {setting} = {batch_size // 2}"
             if batch_size > 1
             else "try a smaller model.backbone or crops.size_px, or a device with more memory"
         )
         raise SettingsError(
-            f"training.batch_size = {batch_size} does not fit into the memory of {device}; {advice}"
+            f"{setting} = {batch_size} does not fit into the memory of {device}; {advice}"
         ) from error

@@ -7,6 +7,7 @@ it prints goes to the log.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -20,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lsdc.errors import DataError, SettingsError, StageError
+from lsdc.errors import ChildDiedError, DataError, NoSpaceError, SettingsError, StageError
 
 _living: set["subprocess.Popen[bytes]"] = set()
+_ending = threading.Event()
 
 Tell = Callable[[dict[str, Any]], None]
 
-_EXPECTED = {kind.__name__: kind for kind in (DataError, SettingsError, StageError)}
+_EXPECTED = {kind.__name__: kind for kind in (DataError, SettingsError, StageError, NoSpaceError)}
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
 
@@ -57,7 +59,7 @@ def run_child(
 
     Raises:
         DataError, SettingsError, StageError: as the child raised them.
-        StageError: the child died otherwise, or stalled.
+        ChildDiedError: the child died otherwise, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stderr:
@@ -72,6 +74,8 @@ def run_child(
         )
     _living.add(process)
     try:
+        if _ending.is_set():
+            raise ChildDiedError(f"{module}: not started, since the run is ending")
         _send(process, job)
         for text in _lines(process, stall_minutes * 60):
             line: dict[str, Any] = json.loads(text)
@@ -81,9 +85,9 @@ def run_child(
                 result: dict[str, Any] = line["result"]
                 return result
             on_line(line["progress"])
-        raise StageError(f"{module}: {_death(process)}; {_last_words(log, start)}")
+        raise ChildDiedError(f"{module}: {_death(process)}; {_last_words(log, start)}")
     except TimeoutError:
-        raise StageError(
+        raise ChildDiedError(
             f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
             f"{_last_words(log, start)}"
         ) from None
@@ -95,10 +99,17 @@ def run_child(
 def end_children() -> None:
     """Kill all children that threads of this process still wait for; their `run_child` raises.
 
-    An interrupt reaches the main thread alone, while other threads would wait on to the end.
+    An interrupt reaches the main thread alone, while other threads would wait on to the end, or
+    start another child; those end at once, until `allow_children`.
     """
+    _ending.set()
     for process in tuple(_living):
         _end_group(process)
+
+
+def allow_children() -> None:
+    """Let children be started again after `end_children`."""
+    _ending.clear()
 
 
 def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
@@ -120,6 +131,11 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
         threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
         say("result", work(job, functools.partial(say, "progress")))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say("error", {"kind": NoSpaceError.__name__, "message": str(error)})
+        sys.exit(NoSpaceError.exit_code)
     except tuple(_EXPECTED.values()) as error:
         kind = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
         say("error", {"kind": kind, "message": str(error)})
@@ -137,6 +153,7 @@ def _environment(job: Mapping[str, Any]) -> dict[str, str]:
         # 4.5 s a step against 0.9 s, two threads on two busy cores), and gain nothing where not.
         "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS is not deterministic
         "DO_NOT_TRACK": "1",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -83,3 +83,18 @@ def test_tables_that_list_no_image_are_refused(copy: Path, tmp_path: Path) -> No
     shutil.rmtree(copy / "train_images")
     with pytest.raises(DataError, match=r"train_images: none of the \d+ listed series"):
         build_index(open_competition(copy), "train", tmp_path)
+
+
+def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_path: Path) -> None:
+    original = next(path for path in sorted((copy / "train_images").rglob("1.dcm")))
+    shutil.copy(original, original.with_name("01.dcm"))
+    build_index(open_competition(copy), "train", tmp_path)
+    quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
+    said = quarantine.filter(pl.col("path").str.ends_with("01.dcm"))["reason"].to_list()
+    assert said == ["instance 1 of the series came before"]
+
+
+def test_test_split_without_any_file_is_no_error(copy: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "test_images")
+    assert build_index(open_competition(copy), "test", tmp_path) == 0
+    assert not pl.read_parquet(tmp_path / "studies.parquet")["usable"].any()

@@ -139,3 +139,14 @@ def test_fingerprint_does_not_depend_on_the_order_of_parts() -> None:
 
 def test_unknown_module_is_no_code() -> None:
     assert fingerprint_code(["lsdc.nowhere"]) == fingerprint_code([])
+
+
+def test_tree_fingerprint_follows_links_and_survives_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "study").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "circle").symlink_to(root)
+    before = fingerprint_tree(root)
+    (tmp_path / "far" / "1.dcm").write_bytes(b"one")
+    assert fingerprint_tree(root) != before

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import DataError, HomeBusyError, StageError
+from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.store.home import (
     SCHEMA,
     Home,
@@ -108,7 +108,7 @@ def test_fold_of_other_settings_is_set_aside_and_comes_back(tmp_path: Path) -> N
 
 
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"crops needs 1000000\.00 GB, .* GB are free"):
+    with pytest.raises(NoSpaceError, match=r"crops needs 1000000\.00 GB, .* GB are free"):
         require_space(open_home(tmp_path), 10**15, what="crops")
 
 
@@ -118,13 +118,14 @@ def test_rubbish_is_what_no_run_rests_on(tmp_path: Path) -> None:
         (home.root / name).mkdir(parents=True)
         (home.root / name / "file").write_text("1234")
     (home.root / "crops" / ".writing-x").mkdir()
+    (home.root / "crops" / ".writing-x" / ".writing-y.npy").write_text("12")
     kept = Manifest(stage="index", path="index/kept", digest="", rows=0, files=())
     refer(home, "demo", [kept])
 
     found = {item.path.relative_to(home.root).as_posix(): item.bytes for item in find_rubbish(home)}
 
     assert found == {
-        "crops/.writing-x": 0,
+        "crops/.writing-x": 2,
         "crops/old": 4,
         "index/old": 4,
         "replaced/demo-fold-0-ab": 4,
