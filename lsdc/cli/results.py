@@ -24,11 +24,10 @@ def show_results(run: Run, console: Console, log: Path) -> None:
         "catalog": run.home.catalog,
         "log": log,
     }
-    for what, path in paths.items():
-        if path.exists() and (
-            run.has_test or what != "submission"
-        ):  # whole, however narrow the terminal, to be copied
-            console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
+    if not run.has_test:
+        del paths["submission"]  # one that lies there is of another run
+    for what, path in paths.items():  # whole, however narrow the terminal, to be copied
+        console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:

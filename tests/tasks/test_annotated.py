@@ -1,0 +1,34 @@
+"""The setting that takes training studies' points from the annotations, as the lab log did."""
+
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.experiments.config import CoordinatesConfig
+from tasks.coordinates import learn_coordinates, locate_test
+from tasks.folds import assign_folds
+from tasks.index import index_studies
+from tasks.run import open_run
+
+CONFIG = CoordinatesConfig(source="annotated", image_size=32, width=4, epochs=1)
+
+
+def test_training_points_are_the_annotated_ones_and_test_points_predicted(
+    phantom: Path, tmp_path: Path
+) -> None:
+    run = open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    experiment = run.experiment.model_copy(update={"coordinates": CONFIG})
+    run = run.model_copy(update={"experiment": experiment})
+    index = index_studies.fn(run, "train")
+
+    learnt = learn_coordinates.fn(run, index, assign_folds.fn(run, index))
+    located = locate_test.fn(run, index_studies.fn(run, "test"), learnt)
+
+    points = pl.read_parquet(learnt.file(run.root, "points.parquet"))
+    answers = pl.read_csv(phantom / "answers" / "points.csv")
+    both = points.filter(source="annotated").join(answers, on=["study_id", "level"])
+    assert len(both) >= 25
+    assert (both["z_mm"] - both["z_mm_right"]).abs().max() < 2.0
+    test = pl.read_parquet(located.file(run.root, "points.parquet"))
+    assert "annotated" not in set(test["source"])
+    assert {record.name for record in learnt.files} >= {"fold-0.safetensors", "fold-1.safetensors"}
