@@ -79,18 +79,6 @@ def test_more_folds_than_studies_is_one_line_and_code_2(
     assert "Traceback" not in outcome.out + outcome.err
 
 
-def test_tables_without_images_are_one_line_and_code_2(
-    copy: Path, tmp_path: Path, command: Callable
-) -> None:
-    shutil.rmtree(copy / "train_images")
-    outcome = command("run-local", "--data", copy, "--home", tmp_path / "home")
-    assert outcome.code == 2
-    assert outcome.err.count("\n") == 1
-    assert "none of the" in outcome.err
-    assert "Traceback" not in outcome.out + outcome.err
-    assert not (tmp_path / "home" / "runs").exists()
-
-
 def test_real_tables_are_refused_only_for_too_few_studies(
     real_data: Path, tmp_path: Path, command: Callable
 ) -> None:

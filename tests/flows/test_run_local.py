@@ -197,7 +197,7 @@ def _use_another_backbone(copy: Path) -> None:
     presets.write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(
     how: signal.Signals, competition: Path, tmp_path: Path
 ) -> None:
