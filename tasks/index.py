@@ -24,6 +24,7 @@ def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         "files": fingerprint_tree(run.data / f"{split}_images"),
         "limit": run.limit if split == "train" else None,
         "max_bad": run.max_bad,
+        "strict": run.strict,
     }
 
 
@@ -46,6 +47,7 @@ def index_studies(run: Run, split: Split) -> Manifest:
             limit=run.limit if split == "train" else None,
             processes=run.threads,
             max_bad=run.max_bad,
+            strict=run.strict,
             on_progress=tell_steps(f"index {split}"),
         )
         return settle(run.root, "index", out, rows=rows)

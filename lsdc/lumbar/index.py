@@ -55,6 +55,7 @@ def build_index(
     limit: int | None = None,
     processes: int = 2,
     max_bad: float = 0.01,
+    strict: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Index the files of a split's listed series and write four tables into `out`.
@@ -70,12 +71,14 @@ def build_index(
         limit: the first so many studies only.
         processes: how many children read.
         max_bad: the share of bad files that stops the stage.
+        strict: refuse a listed study without usable images.
         on_progress: called with files read and files in all.
 
     Returns:
         Rows of `instances`.
 
     Raises:
+        DataError: no listed training series has a file; with `strict`, a study has no usable image.
         StageError: more than `max_bad` of the files, and at least 10, cannot be used.
     """
     listed = competition.series.filter(split=split)
@@ -97,7 +100,10 @@ def build_index(
     without = studies.filter(~pl.col("usable"))["study_id"].to_list()
     if without:
         first = ", ".join(map(str, without[:5])) + (" ..." if len(without) > 5 else "")
-        log.warning("index %s: %d studies without usable images: %s", split, len(without), first)
+        message = f"index {split}: {len(without)} studies without usable images: {first}"
+        if strict:
+            raise DataError(f"{message}; complete them, or run without --strict")
+        log.warning("%s", message)
     for name, table in {
         "instances": instances,
         "series": series,

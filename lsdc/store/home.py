@@ -6,7 +6,7 @@ index/ folds/ ... crops/   results of stages, addressed by their content
 runs/EXPERIMENT/fold-K/    models, predictions and scores
 replaced/                  folds of runs/ that other settings took the place of
 prefect/                   Prefect's database and cached results
-logs/                      a log a run
+logs/                      a log an experiment; what children and the server said
 """
 
 import json
@@ -45,7 +45,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """A log file a run."""
+        """A log an experiment, and what children and the server said."""
         return self.root / "logs"
 
     @property

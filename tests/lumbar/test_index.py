@@ -64,6 +64,8 @@ def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) 
 
     studies = pl.read_parquet(tmp_path / "studies.parquet")
     assert studies.filter(~pl.col("usable"))["study_id"].to_list() == [study]
+    with pytest.raises(DataError, match=rf"1 studies without usable images: {study}; complete"):
+        build_index(competition, "train", tmp_path, strict=True)
 
 
 def test_too_many_bad_files_stop_the_stage_and_name_the_commonest_reason(
