@@ -26,7 +26,7 @@ def ui(
         prefect_server(opened, port=port) as server,
     ):
         server.wait_until_healthy()
-        console.print(f"{server.address}/runs  (Ctrl-C ends)")
+        console.print(f"{server.address}/  (Ctrl-C ends)")
         stop = threading.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: stop.set())
