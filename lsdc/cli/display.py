@@ -50,7 +50,8 @@ class Row:
             self.words = f"{progress.done:,} of {progress.total:,}"
         elif "epochs" in facts:
             self.share = _share_of_epochs(facts)
-            self.words = _words_of_epoch(facts)
+            if "loss" in facts:  # else it predicts, and the last loss and score stay in view
+                self.words = _words_of_epoch(facts)
         elif "files" in facts:
             self.share = facts["read"] / max(facts["files"], 1)
             self.words = f"reading {facts['read']:,} of {facts['files']:,}"

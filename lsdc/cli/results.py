@@ -33,11 +33,11 @@ def show_results(run: Run, console: Console, log: Path) -> None:
 def scores_table(scores: dict[str, Any], name: str) -> Table:
     """The four losses and the score, a column a fold, then all, then the prior's."""
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
-    title = f"{name}: weighted log loss out of fold, lower is better"
+    title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
     table = Table(title=" · ".join([title, *marks]), title_justify="left", title_style="bold")
     table.add_column("")
     columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
-    columns |= {"all": scores, "weighted prior": scores["weighted_prior"]}
+    columns |= {"all": scores, "prior": scores["weighted_prior"]}
     for column in columns:
         table.add_column(column, justify="right", style="bold" if column == "all" else "")
     for part in _PARTS:
