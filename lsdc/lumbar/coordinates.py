@@ -23,13 +23,13 @@ from lsdc.errors import DataError
 from lsdc.experiments.config import CoordinatesConfig
 from lsdc.lumbar.level_points import (
     Floats,
-    annotation_places,
     complete_levels,
     fuse_views,
     known_points,
     median_of_models,
     trusted_levels,
 )
+from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.sagittal import SagittalSeries, prepare_sagittal
 from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.store.files import write_atomic, write_folder
@@ -83,7 +83,7 @@ def learn_points(
     train = instances.filter(pl.col("split") == "train")
     with write_folder(out) as work:
         series = _prepare(train, work, config.image_size, config.field_mm, processes, on_progress)
-        targets = _targets(series, annotation_places(train, annotations))
+        targets = _targets(series, place_annotations(train, annotations))
         fold_of = dict(folds.select("study_id", "fold").iter_rows())
         owners = np.array([fold_of.get(study, -1) for study in series.study_ids.tolist()], np.int64)
         names = sorted(set(fold_of.values()))
@@ -163,7 +163,7 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
     A level without a canal point takes the middle of its foraminal or subarticular points, or is
     filled from other levels; its source is then "filled".
     """
-    places = annotation_places(instances, annotations)
+    places = place_annotations(instances, annotations)
     split_of = dict(places.select("study_id", "split").iter_rows())
     rows: list[tuple[Any, ...]] = []
     for study, points, from_canal in zip(*known_points(places), strict=True):

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.geometry.planes import Planes
 from lsdc.lumbar.vocabulary import LEVELS, Condition
 
 Floats = NDArray[np.float64]
@@ -31,36 +30,6 @@ _PAIRS = (
 )
 
 
-def annotation_places(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """The annotations whose image is in `instances`, with x_mm, y_mm, z_mm in patient space."""
-    images = instances.select(
-        "study_id",
-        "series_id",
-        "instance_number",
-        "split",
-        "position_mm",
-        "orientation",
-        "row_spacing_mm",
-        "column_spacing_mm",
-    ).unique(["study_id", "series_id", "instance_number"], keep="first", maintain_order=True)
-    joined = annotations.join(
-        images, on=["study_id", "series_id", "instance_number"], maintain_order="left"
-    )
-    planes = Planes.from_dicom(
-        joined["position_mm"].to_numpy().reshape(-1, 3),
-        joined["orientation"].to_numpy().reshape(-1, 6),
-        joined.select("row_spacing_mm", "column_spacing_mm").to_numpy(),
-    )
-    places = planes.to_mm(joined.select("x_px", "y_px").to_numpy())
-    return joined.select(
-        "split",
-        "study_id",
-        "condition",
-        "level",
-        *(pl.Series(f"{axis}_mm", places[:, i]) for i, axis in enumerate("xyz")),
-    )
-
-
 def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bool_]]:
     """The level points that annotations give, study by study.
 
@@ -68,7 +37,7 @@ def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bo
     foraminal points, or of its subarticular ones, or the mean of both middles.
 
     Args:
-        places: as `annotation_places` returns.
+        places: as `place_annotations` returns.
 
     Returns: study ids in ascending order, points (studies, levels, 3) with NaN where nothing is
         known, and whether a point is a canal annotation (studies, levels).

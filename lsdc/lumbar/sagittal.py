@@ -10,7 +10,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from lsdc.dicom.reader import Unreadable, read_pixels
-from lsdc.geometry.planes import Planes
+from lsdc.lumbar.places import planes_of
 from lsdc.lumbar.vocabulary import SeriesDescription
 from lsdc.store.files import reserve
 
@@ -102,7 +102,7 @@ def prepare_sagittal(
 
 def _from_right_to_left(slices: pl.DataFrame) -> pl.DataFrame:
     """Each series' slices ordered by where their middles lie along the series' mean normal."""
-    planes = _planes(slices)
+    planes = planes_of(slices)
     middles = planes.to_mm(
         slices.select((pl.col("columns") - 1) / 2, (pl.col("rows") - 1) / 2).to_numpy()
     )
@@ -122,14 +122,6 @@ def _from_right_to_left(slices: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _planes(slices: pl.DataFrame) -> Planes:
-    return Planes.from_dicom(
-        slices["position_mm"].to_numpy().reshape(-1, 3),
-        slices["orientation"].to_numpy().reshape(-1, 6),
-        slices.select("row_spacing_mm", "column_spacing_mm").to_numpy(),
-    )
-
-
 def _lay_grids(
     slices: pl.DataFrame, size: int, field_mm: float
 ) -> tuple[NDArray[np.int64], Floats]:
@@ -146,7 +138,7 @@ def _lay_grids(
     # `extent` grid pixels covers all of the slice, edge to edge.
     probes = np.array([[0, 0], [1, 0], [0, 1]])
     at = (probes[None] - corner[:, None] + 0.5) * (pixels / extent)[:, None] - 0.5
-    places = _planes(slices).to_mm(at)
+    places = planes_of(slices).to_mm(at)
     places[:, 1:] -= places[:, :1]
     return np.stack([corner, extent], axis=1), places
 

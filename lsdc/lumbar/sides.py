@@ -9,21 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lsdc.geometry.planes import Planes
+from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.vocabulary import Condition, SeriesDescription, Side
 from lsdc.store.files import write_atomic
 
 _KEY = ("split", "study_id", "series_id", "instance_number", "series_description")
 _LEFT = np.array([1.0, 0.0, 0.0])
 _HEAD = np.array([0.0, 0.0, 1.0])
-
-
-def planes_of(instances: pl.DataFrame) -> Planes:
-    """The planes of the instances, in their order."""
-    spacing = instances.select("row_spacing_mm", "column_spacing_mm").to_numpy()
-    return Planes.from_dicom(
-        instances["position_mm"].to_numpy(), instances["orientation"].to_numpy(), spacing
-    )
 
 
 def find_sides(
@@ -105,24 +97,4 @@ def _conflicts(
             "named_side",
             "side",
         )
-    )
-
-
-def place_annotations(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """Annotations with their point in mm (`x_mm, y_mm, z_mm`); those on no usable file drop out."""
-    placed = annotations.join(
-        instances, on=["study_id", "series_id", "instance_number"], how="inner",
-        maintain_order="left",
-    )  # fmt: skip
-    pixels = placed.select("x_px", "y_px").to_numpy()
-    mm = planes_of(placed).to_mm(pixels)
-    return placed.select(
-        "study_id",
-        "series_id",
-        "instance_number",
-        "condition",
-        "level",
-        pl.Series("x_mm", mm[:, 0]),
-        pl.Series("y_mm", mm[:, 1]),
-        pl.Series("z_mm", mm[:, 2]),
     )

@@ -15,12 +15,12 @@ from lsdc.experiments.config import CoordinatesConfig
 from lsdc.lumbar.coordinates import annotated_points, learn_points, locate_points
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.level_points import (
-    annotation_places,
     complete_levels,
     fuse_views,
     known_points,
     median_of_models,
 )
+from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.sagittal import prepare_sagittal
 from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.vocabulary import LEVELS
@@ -216,7 +216,7 @@ def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
     assert (steps[:, 2] < 0).all()
     assert ((np.linalg.norm(steps, axis=1) > 22) & (np.linalg.norm(steps, axis=1) < 45)).all()
     # What the sides say of the middle must be near what the canal says.
-    places = annotation_places(instances, competition.annotations)
+    places = place_annotations(instances, competition.annotations)
     _, middles, _ = known_points(places.filter(pl.col("condition") != "spinal_canal_stenosis"))
     apart = np.linalg.norm(middles[0] - points.select(XYZ).to_numpy(), axis=1)
     assert (apart < 15).all()

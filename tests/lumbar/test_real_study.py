@@ -10,7 +10,8 @@ from lsdc.experiments.config import CropsConfig
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
-from lsdc.lumbar.sides import find_sides, place_annotations
+from lsdc.lumbar.places import place_annotations
+from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.tables import Competition, open_competition
 

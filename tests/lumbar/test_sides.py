@@ -1,7 +1,8 @@
 import numpy as np
 import polars as pl
 
-from lsdc.lumbar.sides import find_sides, place_annotations
+from lsdc.lumbar.places import place_annotations
+from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.vocabulary import Condition
 
 
