@@ -1,8 +1,9 @@
 """Pixels that know where in the spine they lie, and soft-edged painting on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,26 @@ _EDGE_MM = np.float32(0.9)
 
 @dataclass
 class Canvas:
-    """(n,) pixels with their place in the spine's frame (mm) and their brightness so far."""
+    """(n,) pixels with their place in the spine's frame (mm) and their brightness so far.
+
+    `texture` is smooth noise, about -1..1.
+    """
 
     u: Pixels
     v: Pixels
     s: Pixels
+    texture: Pixels
     station: NDArray[np.intp]
     value: Pixels
 
     @classmethod
-    def blank(cls, u: Pixels, v: Pixels, s: Pixels, top_mm: float, stations: int) -> "Canvas":
+    def blank(
+        cls, u: Pixels, v: Pixels, s: Pixels, texture: Pixels, *, top_mm: float, stations: int
+    ) -> "Canvas":
         """Pixels at (u, v, s), each with the index of its station along the spine."""
         station = ((s - np.float32(top_mm)) * np.float32(1 / STATION_STEP_MM) + 0.5).astype(np.intp)
         np.clip(station, 0, stations - 1, out=station)
-        return cls(u, v, s, station, np.zeros_like(u))
+        return cls(u, v, s, texture, station, np.zeros_like(u))
 
     def at(self, table: Pixels) -> Pixels:
         """(n,) what a (n stations,) table says at each pixel."""
@@ -46,6 +53,7 @@ class Canvas:
             self.u[chosen],
             self.v[chosen],
             self.s[chosen],
+            self.texture[chosen],
             self.station[chosen],
             self.value[chosen],
         )
@@ -64,16 +72,24 @@ def inside(depth_mm: Pixels) -> Pixels:
 
 def ellipse(x: Pixels, y: Pixels, half_x: Half, half_y: Half) -> Pixels:
     """About how deep inside an ellipse around the origin a pixel lies, mm."""
-    halves = [_not_flat(half) for half in (half_x, half_y)]
-    radius = np.sqrt(np.square(x / halves[0]) + np.square(y / halves[1]))
-    return np.asarray((1 - radius) * np.minimum(*halves))
+    return _deep((x, y), (half_x, half_y))
 
 
 def ellipsoid(x: Pixels, y: Pixels, z: Pixels, half: tuple[Half, Half, Half]) -> Pixels:
     """About how deep inside an ellipsoid around the origin a pixel lies, mm."""
-    halves = [_not_flat(value) for value in half]
-    radius = np.sqrt(np.square(x / halves[0]) + np.square(y / halves[1]) + np.square(z / halves[2]))
-    return np.asarray((1 - radius) * np.minimum(np.minimum(halves[0], halves[1]), halves[2]))
+    return _deep((x, y, z), half)
+
+
+def _deep(place: Sequence[Pixels], halves: Sequence[Half]) -> Pixels:
+    # In place: large images are painted at the speed of memory.
+    solid = [_not_flat(half) for half in halves]
+    radius = np.square(place[0] / solid[0])
+    for along, half in zip(place[1:], solid[1:], strict=True):
+        share = along / half
+        radius += np.square(share, out=share)
+    depth = np.subtract(1, np.sqrt(radius, out=radius), out=radius)
+    depth *= reduce(np.minimum, solid)
+    return depth
 
 
 def _not_flat(half: Half) -> Pixels:

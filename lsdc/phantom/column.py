@@ -3,7 +3,7 @@
 import numpy as np
 
 from lsdc.phantom.build import Build
-from lsdc.phantom.canvas import Canvas, Pixels, ellipse, ellipsoid, inside
+from lsdc.phantom.canvas import Canvas, ellipse, ellipsoid, inside
 from lsdc.phantom.profiles import (
     FORAMEN_ABOVE_DISC_MM,
     FORAMEN_BEHIND_WALL_MM,
@@ -23,23 +23,22 @@ _CONUS_END_MM = -82.0
 _SACRUM_MM = 92.0
 
 
-def paint_column(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
-    """Paint the spine over the torso; `texture` (n,) is smooth noise, about -1..1."""
+def paint_column(canvas: Canvas, build: Build, tissues: Tissues) -> None:
+    """Paint the spine over the torso."""
     wall = canvas.at(build.wall_mm)
     _paint_sacral_wings(canvas, tissues)
     with canvas.within(canvas.v > wall - 2) as back:
         _paint_arches(back, build, tissues)
         _paint_canal(back, build, tissues)
-    front = canvas.v < wall + 6
-    with canvas.within(front & (np.abs(canvas.u) < 34)) as bodies:
-        _paint_bodies(bodies, build, tissues, texture[front & (np.abs(canvas.u) < 34)])
+    with canvas.within((canvas.v < wall + 6) & (np.abs(canvas.u) < 34)) as bodies:
+        _paint_bodies(bodies, build, tissues)
     with canvas.within((canvas.v > wall - 5) & (canvas.v < wall + 17)) as openings:
         for index, side in enumerate(SIDES):
             _paint_foramen(openings, build, tissues, index, side)
             _paint_recess(openings, build, tissues, index, side)
 
 
-def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
+def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues) -> None:
     w = canvas.s - canvas.at(build.disc_mm)
     wall, width = canvas.at(build.wall_mm), canvas.at(build.body_half_width_mm)
     half_disc = canvas.at(build.disc_half_height_mm)
@@ -56,7 +55,7 @@ def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixel
     disc = np.minimum(depth + 1.2 + bulge * (canvas.v > 0), -to_disc)
     body = np.minimum(depth - waist, to_disc)
     canvas.paint(inside(body + 0.3), tissues.cortex)
-    marrow = tissues.marrow * (1 + texture * np.float32(0.1))
+    marrow = tissues.marrow * (1 + canvas.texture * np.float32(0.1))
     vein = ellipse(canvas.u, w - np.where(w > 0, 18.5, -18.5).astype(np.float32), 6.0, 1.6)
     vein = np.minimum(vein, canvas.v - wall + 9)
     canvas.paint(inside(body - 0.9), marrow)

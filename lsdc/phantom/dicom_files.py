@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     UID,
     ExplicitVRLittleEndian,
@@ -45,8 +49,7 @@ class SeriesWriter:
     def __init__(self, folder: Path, plan: SeriesPlan, tags: StudyTags) -> None:
         folder.mkdir(parents=True)
         self._folder, self._plan, self._tags = folder, plan, tags
-        # What slices share is set once: pydicom takes its time over every element.
-        self._shared = _shared_elements(plan, tags)
+        self._shared = _encode(_shared_elements(plan, tags), implicit=plan.encoding == "implicit")
 
     def write(self, number: int, plane: SlicePlane, values: NDArray[np.float32]) -> None:
         """Write one slice; `values` (rows, columns) are brightnesses of 0..4095 at most."""
@@ -92,6 +95,14 @@ def _stored(values: NDArray[np.float32], plan: SeriesPlan) -> NDArray[np.uint16]
     slope, intercept = plan.rescale or (1.0, 0.0)
     stored = np.rint((values - np.float32(intercept)) * np.float32(1 / slope)).clip(0, _WHITE)
     return np.asarray(_WHITE - stored if plan.monochrome1 else stored, dtype="<u2")
+
+
+def _encode(elements: Dataset, *, implicit: bool) -> Dataset:
+    """The same elements as bytes, which pydicom writes as they are; else it encodes every time."""
+    encoded = DicomBytesIO()
+    encoded.is_implicit_VR, encoded.is_little_endian = implicit, True
+    write_dataset(encoded, elements)
+    return read_dataset(BytesIO(encoded.getvalue()), implicit, is_little_endian=True)
 
 
 def _shared_elements(plan: SeriesPlan, tags: StudyTags) -> Dataset:

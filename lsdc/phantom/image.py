@@ -111,13 +111,11 @@ class Scene:
         return [places[..., 0], places[..., 1], places[..., 2], texture]
 
     def _paint(self, fields: list[Pixels], tissues: Tissues) -> Pixels:
-        u, v, s, texture = fields
         build = self._build
-        canvas = Canvas.blank(u, v, s, build.top_mm, len(build.wall_mm))
-        paint_torso(canvas, build, tissues, texture)
-        near = (np.abs(u) < 57) & (v > -24) & (v < 64)
-        with canvas.within(near) as column:
-            paint_column(column, build, tissues, texture[near])
+        canvas = Canvas.blank(*fields, top_mm=build.top_mm, stations=len(build.wall_mm))
+        paint_torso(canvas, build, tissues)
+        with canvas.within((np.abs(canvas.u) < 57) & (canvas.v > -24) & (canvas.v < 64)) as column:
+            paint_column(column, build, tissues)
         return canvas.value
 
 
@@ -134,11 +132,14 @@ def _refine(knots: Array, shape: tuple[int, int], step: list[int]) -> NDArray[np
     Written out, since a matrix product may round differently from one machine to the next.
     """
     image = np.asarray(knots, dtype=np.float32)
-    for axis, size, every in zip((1, 2), shape, step, strict=True):
-        place = np.arange(size) / every
-        below = place.astype(np.int64)
-        share = (place - below).astype(np.float32)
-        share = share[:, None] if axis == 1 else share
-        lower, upper = np.take(image, below, axis=axis), np.take(image, below + 1, axis=axis)
-        image = lower + share * (upper - lower)
-    return image
+    across = _between(np.moveaxis(image, 2, 1), shape[1], step[1])
+    # Rows last: whole rows are added at once.
+    return _between(np.ascontiguousarray(np.moveaxis(across, 1, 2)), shape[0], step[0])
+
+
+def _between(knots: NDArray[np.float32], size: int, every: int) -> NDArray[np.float32]:
+    """(planes, size, n) of (planes, knots, n)."""
+    share = (np.arange(every, dtype=np.float32) / np.float32(every))[:, None]
+    fine = np.diff(knots, axis=1)[:, :, None] * share
+    fine += knots[:, :-1, None]
+    return fine.reshape(len(knots), -1, knots.shape[2])[:, :size]

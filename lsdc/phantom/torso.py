@@ -3,20 +3,20 @@
 import numpy as np
 
 from lsdc.phantom.build import Build
-from lsdc.phantom.canvas import Canvas, Pixels, ellipse, ellipsoid, inside
+from lsdc.phantom.canvas import Canvas, ellipse, ellipsoid, inside
 from lsdc.phantom.tissues import Tissues
 
 _BELLY_MM = -118.0
 _VESSELS_PART_MM = 24.0  # aorta and vena cava part at L4
 
 
-def paint_torso(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
-    """Paint everything but the spine itself; `texture` (n,) is smooth noise, about -1..1."""
+def paint_torso(canvas: Canvas, build: Build, tissues: Tissues) -> None:
+    """Paint everything but the spine itself."""
     u, v, s = canvas.u, canvas.v, canvas.s
     canvas.value[:] = tissues.fat * 0.75
     in_front = v < 34
     with canvas.within(in_front) as front:
-        _paint_abdomen(front, tissues, texture[in_front])
+        _paint_abdomen(front, tissues)
     with canvas.within(in_front & (np.abs(u) > 28) & (v > -30) & (s < -26)) as flank:
         for side in (1, -1):
             kidney = ellipsoid(flank.u - side * 58, flank.v - 2, flank.s + 78, (24.0, 20.0, 48.0))
@@ -25,16 +25,16 @@ def paint_torso(canvas: Canvas, build: Build, tissues: Tissues, texture: Pixels)
     with canvas.within(in_front & (np.abs(u) < 64) & (v > -58)) as front:
         _paint_prevertebral(front, build, tissues)
     with canvas.within(v > 4) as back:
-        _paint_back(back, build, tissues, texture[v > 4])
+        _paint_back(back, build, tissues)
 
 
-def _paint_abdomen(front: Canvas, tissues: Tissues, texture: Pixels) -> None:
+def _paint_abdomen(front: Canvas, tissues: Tissues) -> None:
     """Bowel and mesenteric fat, the belly's wall, and the air before it."""
     deep = np.clip((front.v + 125) * np.float32(1 / 60), 0, 1)
-    fold = np.sin(texture * 9 + front.u * np.float32(0.05)) * np.float32(0.12)
-    bowel = np.minimum(texture * 7 + 4, 22 - front.v)  # none beside the back muscles
+    fold = np.sin(front.texture * 9 + front.u * np.float32(0.05)) * np.float32(0.12)
+    bowel = np.minimum(front.texture * 7 + 4, 22 - front.v)  # none beside the back muscles
     front.paint(inside(bowel), tissues.organ * (0.9 + fold))
-    front.paint(inside(np.minimum(texture * 7 - 5, bowel)) * deep, tissues.organ * 1.3)
+    front.paint(inside(np.minimum(front.texture * 7 - 5, bowel)) * deep, tissues.organ * 1.3)
     belly = np.square(front.u) * np.float32(1 / 260) + np.float32(_BELLY_MM) - front.v
     front.paint(inside(belly + 22), tissues.muscle)
     front.paint(inside(belly + 15), tissues.fat)
@@ -60,7 +60,7 @@ def _paint_prevertebral(front: Canvas, build: Build, tissues: Tissues) -> None:
     front.paint(inside(vessels - 1), tissues.vessel)
 
 
-def _paint_back(back: Canvas, build: Build, tissues: Tissues, texture: Pixels) -> None:
+def _paint_back(back: Canvas, build: Build, tissues: Tissues) -> None:
     """Quadratus lumborum, erector spinae and multifidus, fascia, fat and skin."""
     beside = np.abs(back.u)
     fascia = back.at(build.fascia_mm) - np.square(np.maximum(beside - 36, 0)) * np.float32(1 / 80)
@@ -69,13 +69,13 @@ def _paint_back(back: Canvas, build: Build, tissues: Tissues, texture: Pixels) -
     muscle = np.minimum(fascia - groove - back.v, back.v - front)
     # Fat between the muscles' bundles runs along the spine, irregular across it.
     grain = np.sin(
-        back.u * np.float32(0.61) + 2.5 * np.sin(back.v * np.float32(0.17)) + texture * 3
+        back.u * np.float32(0.61) + 2.5 * np.sin(back.v * np.float32(0.17)) + back.texture * 3
     )
     grain = grain * np.sin(back.v * np.float32(0.53) + 2 * np.sin(back.u * np.float32(0.19)))
-    fatty = np.clip(np.abs(grain) - 0.75 + texture * np.float32(0.2), 0, 1)
+    fatty = np.clip(np.abs(grain) - 0.75 + back.texture * np.float32(0.2), 0, 1)
     back.paint(inside(muscle), tissues.muscle + fatty * (tissues.fat - tissues.muscle))
     bow = np.square((back.v - 42) * np.float32(1 / 9))
-    septum = 0.9 - np.abs(beside - 30 + bow + texture * 3)
+    septum = 0.9 - np.abs(beside - 30 + bow + back.texture * 3)
     back.paint(inside(np.minimum(septum, muscle)) * np.float32(0.8), tissues.fat * 0.8)
     back.paint(inside(back.v - fascia + groove), tissues.ligament)
     back.paint(inside(back.v - fascia + groove - 1), tissues.fat)
