@@ -47,13 +47,19 @@ format: setup
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# A shim of pyenv's is no Python unless its version is chosen: its own folder is looked into too.
 test-pythons: setup
 	@for version in 3.12 3.13; do \
-	  if python=$$($(BIN)/uv python find --no-python-downloads --system $$version 2>/dev/null); then \
+	  python=; \
+	  for found in "$$(command -v python$$version)" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python \
+	      "$$($(BIN)/uv python find --no-python-downloads --system $$version 2>/dev/null)"; do \
+	    if "$$found" --version >/dev/null 2>&1; then python=$$found; break; fi; \
+	  done; \
+	  if [ -n "$$python" ]; then \
 	    echo "== $$python"; \
-	    $(BIN)/uv venv --quiet --allow-existing --python $$python .venv-$$version && \
-	    $(BIN)/uv pip install --quiet --python .venv-$$version/bin/python --constraint constraints.txt --editable '.[dev]' && \
-	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training  and not slow_prefect" --ignore tests/flows || exit 1; \
+	    $(BIN)/uv venv --quiet --allow-existing --python "$$python" .venv-$$version && \
+	    $(BIN)/uv pip install --quiet --python .venv-$$version/bin/python --constraint constraints.txt --compile-bytecode --editable '.[dev]' && \
+	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect" --ignore tests/flows || exit 1; \
 	  else \
 	    echo "== python$$version: not found, skipped"; \
 	  fi; \

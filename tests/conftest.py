@@ -1,11 +1,15 @@
 """What all tests share: one small phantom, and the real data where it is at hand."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from lsdc.phantom.writer import write_phantom
+
+# A shell that starts the tests in the background has them ignore interrupts, children included.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
