@@ -1,0 +1,135 @@
+"""Doctor: what a competition's tables and an index's headers say about the quality of the data.
+
+    examine    runs every check that the tables and the index allow, and counts what there is
+
+Nothing is changed and nothing is judged usable or not: that is for the stages. The rules themselves
+are in `annotation_checks`, `side_checks`, `place_checks` (labels and points), `series_checks` and
+`coverage_checks` (series and files).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lsdc.lumbar.annotation_checks import check_annotations
+from lsdc.lumbar.coverage_checks import check_coverage
+from lsdc.lumbar.findings import Finding
+from lsdc.lumbar.place_checks import check_places
+from lsdc.lumbar.series_checks import check_indexed_series, check_quarantine, check_series_tables
+from lsdc.lumbar.side_checks import check_sides, side_pairs, t1_orders
+from lsdc.lumbar.tables import Competition
+
+
+@dataclass(frozen=True)
+class Index:
+    """The four tables of the index, of all splits together.
+
+    Attributes:
+        instances: a row a usable file.
+        series: a row a series, listed or found.
+        studies: a row a study, listed or found.
+        quarantine: a row a file that cannot be used.
+    """
+
+    instances: pl.DataFrame
+    series: pl.DataFrame
+    studies: pl.DataFrame
+    quarantine: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was examined: counts for an overview, and one finding a check, empty ones included."""
+
+    counts: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+    def finding(self, name: str) -> Finding:
+        """The finding of that name; KeyError where its check could not be made."""
+        return {finding.name: finding for finding in self.findings}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"counts": self.counts, "findings": [each.as_dict() for each in self.findings]}
+
+
+def examine(competition: Competition | None, index: Index | None) -> Report:
+    """Make every check that the given tables allow.
+
+    Args:
+        competition: the opened tables; None for a tree of files without tables.
+        index: of the images; None where there are none, or none were read.
+
+    Returns:
+        The report; a check for which the tables are missing has no finding in it.
+    """
+    counts: dict[str, Any] = {}
+    findings: list[Finding] = []
+    if competition is not None:
+        counts |= _count_tables(competition)
+        findings += check_series_tables(competition) + check_annotations(competition)
+        findings += _check_points(competition, index)
+    if index is not None:
+        counts |= _count_index(index)
+        findings += check_indexed_series(index.series, with_tables=competition is not None)
+        findings += check_coverage(index.instances, index.series)
+        findings += check_quarantine(index.quarantine)
+    return Report(counts, tuple(findings))
+
+
+def _check_points(competition: Competition, index: Index | None) -> list[Finding]:
+    points = competition.annotations
+    listed = competition.series.filter(split="train")
+    if index is None:
+        return check_sides(points, None) + check_places(points, listed, None, None, None)
+    instances = index.instances.filter(split="train")
+    series = index.series.filter(split="train")
+    places = check_places(points, listed, instances, series, index.quarantine)
+    return check_sides(points, instances) + places
+
+
+def _count_tables(competition: Competition) -> dict[str, Any]:
+    series, points = competition.series, competition.annotations
+    pairs = side_pairs(points, None)
+    return {
+        "studies": _tally(series.unique(["split", "study_id"]), "split"),
+        "series": {
+            split: _tally(series.filter(split=split), "series_description")
+            for split in series["split"].unique(maintain_order=True)
+        },
+        "labels": competition.labels["grade"].drop_nulls().len(),
+        "annotations": _tally(points, "condition"),
+        "t1_series_by_order_of_sides": _tally(t1_orders(pairs), "order"),
+    }
+
+
+def _count_index(index: Index) -> dict[str, Any]:
+    # Outside the competition's layout nobody describes a series: its plane stands in.
+    series = index.series.with_columns(
+        kind=pl.coalesce("series_description", "plane", pl.lit("unknown"))
+    )
+    with_images = series.filter(pl.col("images") > 0)
+    slices = with_images.group_by("kind").agg(
+        series=pl.len(),
+        min=pl.col("images").min(),
+        median=pl.col("images").median(),
+        max=pl.col("images").max(),
+    )
+    kinds = sorted(with_images["kind"].unique())
+    return {
+        "files": {"usable": index.instances.height, "quarantined": index.quarantine.height},
+        "indexed_studies": index.studies.height,
+        "slices": {row.pop("kind"): row for row in slices.sort("kind").to_dicts()},
+        "orientation_groups": {
+            kind: _tally(with_images.filter(kind=kind), "orientation_groups") for kind in kinds
+        },
+        "planes": {kind: _tally(with_images.filter(kind=kind), "plane") for kind in kinds},
+        "orders": {kind: _tally(with_images.filter(kind=kind), "order") for kind in kinds},
+    }
+
+
+def _tally(table: pl.DataFrame, column: str) -> dict[str, int]:
+    """How often each value comes, by value."""
+    values = table.group_by(pl.col(column).cast(pl.String)).agg(rows=pl.len()).sort(column)
+    return {str(value): rows for value, rows in values.iter_rows()}
