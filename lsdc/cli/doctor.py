@@ -1,0 +1,144 @@
+"""`lsdc doctor`: what tables and headers say about the quality of a folder's data."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lsdc.errors import DataError
+from lsdc.lumbar.doctor import Index, Report, examine
+from lsdc.lumbar.findings import Finding, Severity
+from lsdc.lumbar.tables import Competition, open_competition
+
+_TABLES = (
+    "train.csv",
+    "train_series_descriptions.csv",
+    "train_label_coordinates.csv",
+    "test_series_descriptions.csv",
+    "sample_submission.csv",
+)
+_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "finding": "left",
+    "count": "right",
+    "first": "left",
+}
+_BETWEEN = 10  # blanks beside and between the three columns
+
+
+def doctor(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
+    ],
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
+    ] = False,
+) -> None:
+    """Say what is odd in the data: missing series, empty labels, misplaced points and the like."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder, expected one with train.csv and its fellows, or with DICOM "
+            "files"
+        )
+    competition, index = _competition_of(folder), _index_of(folder, home)
+    if competition is None and index is None:
+        raise DataError(
+            f"{folder}: expected a competition's tables (train.csv and its fellows) or DICOM "
+            "files, found neither; name the folder that holds them"
+        )
+    report = examine(competition, index)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    show_report(report, Console())
+
+
+def _competition_of(folder: Path) -> Competition | None:
+    """The folder's tables; with one of them, all are asked for."""
+    there = any((folder / name).is_file() for name in _TABLES)
+    return open_competition(folder) if there else None
+
+
+def _index_of(folder: Path, home: Path | None) -> Index | None:  # noqa: ARG001
+    """The index of the folder's files, from the home or built into it; None without any image."""
+    return None
+
+
+def show_report(report: Report, console: Console) -> None:
+    """Print the counts of series, then a line a finding: warnings first, empty ones counted."""
+    console.print(_counts_table(report.counts))
+    found = [finding for finding in report.findings if finding.count]
+    if found:
+        console.print(_findings_table(found, console.width))
+    silent = len(report.findings) - len(found)
+    console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
+    if found:
+        console.print("All ids: the same command with --json.", style="dim", highlight=False)
+
+
+def _counts_table(counts: dict[str, Any]) -> Table:
+    """Series by split and kind, and their slices where images are indexed."""
+    slices = counts.get("slices", {})
+    by_split = {f"{split} series": kinds for split, kinds in counts.get("series", {}).items()}
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("kind")
+    for column in by_split:
+        table.add_column(column, justify="right")
+    if slices:
+        table.add_column("with images", justify="right")
+        table.add_column("slices min/median/max", justify="right")
+    for kind in sorted({*slices, *(kind for kinds in by_split.values() for kind in kinds)}):
+        cells = [f"{kinds.get(kind, 0):,}" for kinds in by_split.values()]
+        if slices:
+            cells += _slices(slices.get(kind))
+        table.add_row(kind, *cells)
+    return table
+
+
+def _slices(of_kind: dict[str, Any] | None) -> list[str]:
+    if of_kind is None:
+        return ["0", "-"]
+    spread = "/".join(f"{of_kind[name]:g}" for name in ("min", "median", "max"))
+    return [f"{of_kind['series']:,}", spread]
+
+
+def _findings_table(found: list[Finding], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column, justify in _COLUMNS.items():
+        table.add_column(column, justify=justify, no_wrap=True)
+    titles, counts = [_titled(finding) for finding in found], [f"{f.count:,}" for f in found]
+    room = width - max(map(len, titles)) - max(map(len, [*counts, "count"])) - _BETWEEN
+    for severity, style in ((Severity.WARNING, ""), (Severity.NOTE, "dim")):
+        for finding, title, count in zip(found, titles, counts, strict=True):
+            if finding.severity is severity:
+                table.add_row(title, count, _first_ids(finding, room), style=style)
+    return table
+
+
+def _titled(finding: Finding) -> str:
+    return finding.title if finding.of is None else f"{finding.title} (of {finding.of:,})"
+
+
+def _first_ids(finding: Finding, room: int) -> str:
+    """As many of the studies, series or files as fit whole; at least one."""
+    name = next(name for name in ("study_id", "series_id", "path") if name in finding.rows.columns)
+    ids = finding.rows[name].drop_nulls()
+    if ids.is_empty():  # a file outside the usual layout has a path alone
+        ids = finding.rows["path"].str.extract(r"([^/\\]*)$")
+    known = [str(each) for each in ids.unique(maintain_order=True)]
+    shown = 1
+    while shown < len(known) and len(_listed(known, shown + 1)) <= room:
+        shown += 1
+    return escape(_listed(known, shown))
+
+
+def _listed(known: list[str], shown: int) -> str:
+    return ", ".join(known[:shown]) + (", ..." if shown < len(known) else "")

@@ -1,0 +1,91 @@
+"""`lsdc doctor` as it is typed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lsdc.cli.doctor import doctor
+from lsdc.errors import DataError
+
+app = typer.Typer()
+app.command()(doctor)
+
+
+@pytest.fixture
+def tables(phantom: Path, tmp_path: Path) -> Path:
+    """The phantom's tables in a folder of their own, without images."""
+    root = tmp_path / "tables"
+    root.mkdir()
+    for path in phantom.glob("*.csv"):
+        shutil.copy(path, root)
+    return root
+
+
+def typed(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_line_a_finding_says_how_many_and_where(tables: Path) -> None:
+    printed = typed(tables)
+    study = pl.read_csv(tables / "train.csv").filter(
+        pl.col("left_subarticular_stenosis_l1_l2").is_null()
+    )["study_id"][0]
+    assert re.search(rf"Label cells without a grade +2 +{study} *\n", printed)
+    assert re.search(r"Sagittal T1 +5 +2 *\n", printed)
+    assert "further checks found nothing." in printed
+    assert "--json" in printed
+
+
+def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
+    path = tables / "train_label_coordinates.csv"
+    points = pl.read_csv(path, infer_schema=False)
+    points.with_columns(instance_number=pl.lit("5046"), x=pl.lit("-9")).write_csv(path)
+    printed = typed(tables)
+    found = json.loads(typed(tables, "--json"))["findings"]
+    assert max(map(len, printed.splitlines())) <= 80
+    for finding in found:
+        assert (finding["title"] in printed) == (finding["count"] > 0)
+    assert "…" not in printed
+
+
+def test_json_has_every_row_and_the_checks_that_found_nothing(tables: Path) -> None:
+    report = json.loads(typed(tables, "--json"))
+    assert report["counts"]["studies"] == {"test": 2, "train": 6}
+    findings = {finding["name"]: finding for finding in report["findings"]}
+    empty = findings["empty_labels"]
+    assert (empty["count"], empty["studies"], empty["severity"]) == (2, 1, "warning")
+    assert [set(row) for row in empty["rows"]] == [{"study_id", "condition", "level"}] * 2
+    assert findings["swapped_pairs"]["rows"] == []
+
+
+def test_a_planted_fault_is_named_with_its_ids(tables: Path) -> None:
+    path = tables / "train_label_coordinates.csv"
+    points = pl.read_csv(path, infer_schema=False)
+    first = points.row(0, named=True)
+    pl.concat([points, points.slice(0, 1)]).write_csv(path)
+    findings = json.loads(typed(tables, "--json"))["findings"]
+    repeated = next(each for each in findings if each["name"] == "repeated_points")
+    assert repeated["count"] == 2
+    assert str(repeated["rows"][0]["series_id"]) == first["series_id"]
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "empty"])
+def test_a_folder_with_nothing_to_examine_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=rf"{name}: .*expected") as caught:
+        typed(tmp_path / name, "--json")
+    assert caught.value.exit_code == 2
+
+
+def test_one_table_without_its_fellows_is_refused(tables: Path) -> None:
+    (tables / "train.csv").unlink()
+    with pytest.raises(DataError, match=r"no train\.csv"):
+        typed(tables)
