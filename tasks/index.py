@@ -48,6 +48,7 @@ def index_studies(run: Run, split: Split) -> Manifest:
             processes=run.threads,
             max_bad=run.max_bad,
             strict=run.strict,
+            headers=run.home.headers,
             on_progress=tell_steps(f"index {split}"),
         )
         return settle(run.root, "index", out, rows=rows)

@@ -1,84 +1,150 @@
-"""The child process that reads files: `python -P -m lsdc.dicom.child WORK READER SECONDS`.
+"""The child process that reads files: `python -P -m lsdc.dicom.child WORK READER SECONDS FD`.
 
-It takes batches of paths on stdin and answers each file with a frame on stdout, in order. It ends
-at the end of stdin, and may die at any file: that is what it is for.
+It takes batches of paths on stdin and answers with frames on stdout, in order; a count in memory
+shared through the file FD says which file it is at. It ends at the end of stdin, and may die at
+any file: that is what it is for.
 """
 
 import importlib
+import math
+import mmap
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
-from dataclasses import astuple
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
-from lsdc.dicom.frames import pack, read_paths
-from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError, open_dicom
+from lsdc.dicom.frames import COUNT, HeaderBatch, pack, read_paths
+from lsdc.dicom.gate import DeclinedError, OpenFile, PassingError, RefusedError, open_dicom
 
 # Address space. A header that promises gigabytes becomes a MemoryError, not a machine that swaps.
 MEMORY_LIMIT_BYTES = 2**30
 
-Answer = tuple[dict[str, Any], memoryview | bytes]
+Parts = list[bytes | memoryview]
+Read = Callable[[OpenFile], Any]
+
+
+class Answer(Protocol):
+    """How what was read of files becomes frames."""
+
+    def add(self, result: Any, status: tuple[int, int]) -> Parts:
+        """Take a file's result; the parts of a frame, if it is to be sent now."""
+        ...
+
+    def rest(self) -> Parts:
+        """The parts of a frame of all that was held back; none if nothing was."""
+        ...
+
+
+class Images:
+    """A frame an image."""
+
+    def add(self, result: Any, status: tuple[int, int]) -> Parts:  # noqa: ARG002 (see Answer)
+        """Send it."""
+        return pack({"count": 1, "shape": result.shape}, memoryview(result).cast("B"))
+
+    def rest(self) -> Parts:
+        """Nothing is held back."""
+        return []
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    work, reader, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    work, reader, seconds, descriptor = sys.argv[1:]
     answers = os.dup(sys.stdout.fileno())
     _silence(sys.stdout)
-    read = _reading(work, reader)
+    module = importlib.import_module(f"lsdc.dicom.{work}")
     importlib.import_module(reader)
     _limit_memory()
     _silence(sys.stderr)
     _write(answers, pack({"ready": True}))
+    serve(
+        getattr(module, f"read_with_{reader}"),
+        HeaderBatch() if work == "headers" else Images(),
+        seconds=float(seconds),
+        begun=mmap.mmap(int(descriptor), COUNT.size),
+        send=lambda parts: _write(answers, parts),
+        # After an exception its heap may be damaged, and die on another file.
+        ends_at_failure=reader == "dicomsdl",
+    )
+
+
+def serve(
+    read: Read,
+    answer: Answer,
+    *,
+    seconds: float,
+    begun: mmap.mmap,
+    send: Callable[[Parts], None],
+    ends_at_failure: bool,
+) -> None:
+    """Answer batch after batch, until stdin ends or a reader raises."""
+    at = 0
+    alarm = Alarm(seconds)
     while paths := read_paths(sys.stdin.buffer):
         for path in paths:
-            # The system ends a file that takes too long even where the supervisor is gone and a
-            # decoder holds the interpreter's lock.
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            head, body = _read(read, path)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            _write(answers, pack(head, body))
-            if "failed" in head and reader == "dicomsdl":
-                return  # after an exception its heap may be damaged, and die on another file
+            # Shared memory costs nothing; a message a file would cost most of the time.
+            COUNT.pack_into(begun, 0, at)
+            alarm.put_off()
+            status = None
+            try:
+                with open_dicom(path) as file:
+                    status = file.status
+                    result = read(file)
+            except Exception as error:  # noqa: BLE001  # a hostile file may raise anything
+                alarm.off()
+                send(answer.rest())
+                kind, reason = _why(error)
+                status = getattr(error, "status", None) or status
+                send(pack({"count": 1, kind: reason, "status": status}))
+                if kind == "failed" and ends_at_failure:
+                    return
+            else:
+                if parts := answer.add(result, status):
+                    alarm.off()
+                    send(parts)
+            at += 1
+        alarm.off()
+        send(answer.rest())
 
 
-def _read(read: Callable[[OpenFile], Answer], path: bytes) -> Answer:
-    try:
-        with open_dicom(path) as file:
-            return read(file)
-    except RefusedError as error:
-        return {"refused": str(error)}, b""
-    except DeclinedError as error:
-        return {"declined": str(error)}, b""
-    except Exception as error:  # noqa: BLE001  # a hostile file may raise anything
-        return {"failed": _without_values(error)}, b""
+class Alarm:
+    """Ends the process when it is not put off for so many seconds, or up to a quarter more.
+
+    The system does it, even where the supervisor is gone and a decoder holds the interpreter's
+    lock. To ask the time costs less than to set the timer for every file.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._slack = seconds, min(0.25, seconds / 4)
+        self._set = -math.inf
+
+    def put_off(self) -> None:
+        """Begin to count anew."""
+        now = time.monotonic()
+        if now - self._set > self._slack:
+            signal.setitimer(signal.ITIMER_REAL, self._seconds + self._slack)
+            self._set = now
+
+    def off(self) -> None:
+        """Count no more, until it is put off again."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._set = -math.inf
 
 
-def _reading(work: str, reader: str) -> Callable[[OpenFile], Answer]:
-    """How to answer one file; imports no more than that takes."""
-    if work == "headers":
-        from lsdc.dicom import headers
-
-        read_header = getattr(headers, f"read_with_{reader}")
-        return lambda file: ({"header": astuple(read_header(file))}, b"")
-
-    from lsdc.dicom import pixels
-
-    read_image = getattr(pixels, f"read_with_{reader}")
-
-    def answer(file: OpenFile) -> Answer:
-        image = read_image(file)
-        return {"shape": image.shape}, memoryview(image).cast("B")
-
-    return answer
-
-
-def _without_values(error: Exception) -> str:
-    """What was raised and where, not its text: that may quote a value from the file."""
+def _why(error: Exception) -> tuple[str, str]:
+    if isinstance(error, RefusedError):
+        return "refused", str(error)
+    if isinstance(error, DeclinedError):
+        return "declined", str(error)
+    if isinstance(error, PassingError):
+        return "passing", str(error)
+    # What was raised and where, not its text: that may quote a value from the file.
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__
+    name = type(error).__name__
+    return "failed", f"{name} in {frames[-1].name}" if frames else name
 
 
 def _silence(stream: TextIO) -> None:
@@ -97,7 +163,7 @@ def _limit_memory() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, hard))
 
 
-def _write(descriptor: int, parts: list[bytes | memoryview]) -> None:
+def _write(descriptor: int, parts: Parts) -> None:
     for part in parts:
         left = memoryview(part)
         while left:

@@ -5,19 +5,65 @@ send anything, so its frames are data to be checked, never a pickle.
 """
 
 import json
+import math
 import struct
+from array import array
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from lsdc.dicom.headers import Header
 
 _LENGTHS = struct.Struct("<IQ")  # of head and body
 _PATH_LENGTH = struct.Struct("<I")
+# The count of files that a child has begun before the one it is at, in shared memory.
+COUNT = struct.Struct("<Q")
 # Far above what any answer needs: a longer frame is noise.
-_MAX_HEAD_BYTES = 2**20
+_MAX_HEAD_BYTES = 2**24
 _MAX_BODY_BYTES = 2**32
+
+# A file's row in a batch of headers: which format, bytes, mtime in ns, instance number; position.
+HEADER_INTEGERS, HEADER_NUMBERS = 4, 3
+NO_NUMBER = -(2**63)
+_NO_POSITION = (math.nan,) * HEADER_NUMBERS
 
 
 class BrokenFrameError(Exception):
     """What came is no frame."""
+
+
+class HeaderBatch:
+    """Headers that become one frame: each format once, the rest as arrays of numbers."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._formats: list[Any] = []
+        # By identity, since the same format is mostly the same object, and hashing one takes time.
+        self._codes: dict[int, int] = {}
+        self._integers, self._numbers = array("q"), array("d")
+
+    def add(self, header: "Header", status: tuple[int, int]) -> list[bytes | memoryview]:
+        """Hold a header back; no frame yet."""
+        form, number, position = header
+        which = self._codes.get(id(form))
+        if which is None:
+            which = self._codes[id(form)] = len(self._formats)
+            self._formats.append(form)
+        self._integers.extend((which, *status, NO_NUMBER if number is None else number))
+        self._numbers.extend(position or _NO_POSITION)
+        return []
+
+    def rest(self) -> list[bytes | memoryview]:
+        """The frame of all that was added since the last one."""
+        if not self._integers:
+            return []
+        count = len(self._integers) // HEADER_INTEGERS
+        head = {"count": count, "formats": self._formats}
+        body = self._integers.tobytes() + self._numbers.tobytes()
+        self._begin()
+        return pack(head, body)
 
 
 def pack(head: dict[str, Any], body: bytes | memoryview = b"") -> list[bytes | memoryview]:
@@ -43,7 +89,7 @@ def unpack(received: bytearray) -> tuple[dict[str, Any], bytearray] | None:
         return None
     try:
         head = json.loads(received[_LENGTHS.size : body_start])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BrokenFrameError from None
     if not isinstance(head, dict):
         raise BrokenFrameError

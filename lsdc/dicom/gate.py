@@ -1,63 +1,140 @@
 """The gate that a file passes before any DICOM library sees it, and how a file is turned down."""
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from types import TracebackType
 
 # PS3.10 7.1: a preamble of 128 bytes, then the prefix. An empty file damages dicomsdl's heap.
 PREAMBLE_BYTES = 128
 PREFIX = b"DICM"
 MIN_FILE_BYTES = 256
+# How the reasons begin that say a file never was an image of DICOM.
+NO_DICOM = "not "
+# Holds the header of nearly every image up to its pixels; reading more costs time.
+START_BYTES = 4096
+
+# What a network drive or a busy machine says, and may not say again.
+_OF_THE_MOMENT = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EIO", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "EINTR", "ENFILE", "EMFILE", "ENOLCK",
+        "ECONNRESET", "ECONNABORTED", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN",
+        "ENETUNREACH", "EREMOTEIO", "ENOMEM",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
 
 
 class RefusedError(Exception):
-    """The file cannot be used, whichever library reads it; the text says why, without values."""
+    """The file cannot be used, whichever library reads it; the text says why, without values.
+
+    Attributes:
+        status: the file's size in bytes and mtime in ns, where it could be opened at all.
+    """
+
+    def __init__(self, reason: str, status: tuple[int, int] | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class DeclinedError(Exception):
     """One reader should not read the file, or not be believed; another one may."""
 
 
-@dataclass(frozen=True)
+class PassingError(Exception):
+    """The file could not be read just now; it may be tried again."""
+
+
 class OpenFile:
-    """A regular file that begins as DICOM does.
+    """A regular file that begins as DICOM does; a context that closes it.
 
     Attributes:
-        descriptor: open for reading.
-        path: names the open file, in characters that dicomsdl takes whatever the file's name is.
-        size_bytes: when it was opened.
+        status: its size in bytes and its mtime in ns when it was opened.
+        start: its first bytes, all of them where it is short.
     """
 
-    descriptor: int
-    path: str
-    size_bytes: int
+    __slots__ = ("_descriptor", "_read_on", "start", "status")
+
+    def __init__(self, descriptor: int, status: tuple[int, int], start: bytes) -> None:
+        self._descriptor, self.status, self.start = descriptor, status, start
+        self._read_on = False
+
+    @property
+    def descriptor(self) -> int:
+        """Open for reading, for who needs more than the start."""
+        self._read_on = True
+        return self._descriptor
+
+    @property
+    def path(self) -> str:
+        """Names the open file, in characters that dicomsdl takes whatever the file's name is."""
+        return f"/dev/fd/{self.descriptor}"
+
+    @property
+    def size_bytes(self) -> int:
+        """When it was opened."""
+        return self.status[0]
+
+    def __enter__(self) -> "OpenFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Close it. What was read bit by bit of a file that changed is not to be believed."""
+        changed = self._read_on and _status(self._descriptor) != self.status
+        os.close(self._descriptor)
+        if isinstance(error, OSError) and error.errno in _OF_THE_MOMENT:
+            raise PassingError(f"cannot be read: {error.strerror}") from None
+        if changed:
+            raise PassingError("changed while it was read") from None
 
 
-@contextmanager
-def open_dicom(path: bytes) -> Iterator[OpenFile]:
+def open_dicom(path: bytes) -> OpenFile:
     """Open a file if it can be DICOM; a FIFO, on which both libraries hang, is not waited for.
 
     Raises:
         RefusedError: it is missing, may not be read, is no regular file or does not begin so.
+        PassingError: the system could not open or read it just now.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in _OF_THE_MOMENT:
+            raise PassingError(f"cannot be opened: {error.strerror}") from None
         raise RefusedError(f"cannot be opened: {error.strerror}") from None
     except ValueError:
         raise RefusedError("cannot be opened: a zero byte in its name") from None
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedError("not a regular file")
-        if status.st_size < MIN_FILE_BYTES:
-            raise RefusedError(
-                f"{status.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file"
-            )
-        if os.pread(descriptor, len(PREFIX), PREAMBLE_BYTES) != PREFIX:
-            raise RefusedError(f"not DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}")
-        yield OpenFile(descriptor, f"/dev/fd/{descriptor}", status.st_size)
-    finally:
+        return _let_in(descriptor)
+    except BaseException:
         os.close(descriptor)
+        raise
+
+
+def _let_in(descriptor: int) -> OpenFile:
+    found = os.fstat(descriptor)
+    status = found.st_size, found.st_mtime_ns
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedError(f"{NO_DICOM}a regular file", status)
+    if found.st_size < MIN_FILE_BYTES:
+        raise RefusedError(
+            f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
+        )
+    try:
+        start = os.pread(descriptor, START_BYTES, 0)
+    except OSError as error:
+        if error.errno in _OF_THE_MOMENT:
+            raise PassingError(f"cannot be read: {error.strerror}") from None
+        raise RefusedError(f"cannot be read: {error.strerror}") from None
+    if not start.startswith(PREFIX, PREAMBLE_BYTES):
+        raise RefusedError(
+            f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}", status
+        )
+    return OpenFile(descriptor, status, start)
+
+
+def _status(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns

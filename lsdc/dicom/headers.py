@@ -1,42 +1,49 @@
 """Headers: the allow-listed tags of one file, by dicomsdl or, as the second reader, by pydicom.
 
 Only child processes call the readers: dicomsdl dies on some files (see `supervisor`). No tag that
-may name a patient is on the list, and the few texts on it are let through only if they are one
-of the words that DICOM defines.
+may name a patient is on the list. The few texts on it are let through only if they are one of the
+words that DICOM defines, and identifiers as numbers (see `_identifier`).
+
+Positions and instance numbers, which DICOM writes as text (DS, IS), are taken as text: dicomsdl
+takes an empty or a garbled one for zero, and `1A` for 1.
 """
 
+import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from lsdc.dicom.gate import OpenFile
 
-# Keyword (PS3.6) by field. dicomsdl reads up to the last of them; pixels come after.
-TAGS = {
-    "rows": "Rows",
-    "columns": "Columns",
-    "pixel_spacing": "PixelSpacing",
-    "image_position": "ImagePositionPatient",
-    "image_orientation": "ImageOrientationPatient",
-    "instance_number": "InstanceNumber",
-    "spacing_between_slices": "SpacingBetweenSlices",
-    "slice_thickness": "SliceThickness",
-    "patient_position": "PatientPosition",
-    "transfer_syntax": "TransferSyntaxUID",
-    "sop_class": "SOPClassUID",
-    "photometric": "PhotometricInterpretation",
-    "samples_per_pixel": "SamplesPerPixel",
-    "number_of_frames": "NumberOfFrames",
-    "bits_allocated": "BitsAllocated",
-    "bits_stored": "BitsStored",
-    "high_bit": "HighBit",
-    "pixel_representation": "PixelRepresentation",
-    "rescale_intercept": "RescaleIntercept",
-    "rescale_slope": "RescaleSlope",
+# Keywords (PS3.6) in the order of `Format`: numbers, words, and numbers written as text.
+_VALUES = {
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "SamplesPerPixel": 0x00280002,
+    "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101,
+    "HighBit": 0x00280102,
+    "PixelRepresentation": 0x00280103,
+    "PhotometricInterpretation": 0x00280004,
+    "PatientPosition": 0x00185100,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+    "TransferSyntaxUID": 0x00020010,
+    "ImageOrientationPatient": 0x00200037,
+    "PixelSpacing": 0x00280030,
+    "NumberOfFrames": 0x00280008,
 }
+# dicomsdl looks tags up sooner than keywords.
+_TAGS = list(_VALUES.values())
+_NUMBER, _POSITION = 0x00200013, 0x00200032
+RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
+ALLOWED = (*_VALUES, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
+
 LAST_TAG = 0x00281053
+# PixelRepresentation comes last of what a header needs, and every image has it.
+_LAST_HEADER_TAG = 0x00280103
+_LAST_HEADER_BYTES = b"\x28\x00\x03\x01"
 
 PATIENT_POSITIONS = frozenset(
     ["HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL", "LFP", "LFS", "RFP", "RFS"]
@@ -55,101 +62,82 @@ PHOTOMETRICS = frozenset(
     ]
 )
 _UID = re.compile(r"[0-9.]{1,64}")
+# DICOM's own and the vendors' transfer syntaxes; a patient's id cannot pass for one.
+_SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
+# The competition's own: `study`, and `study.series`.
+_SHORT_UID = re.compile(r"(?:[0-9]{1,10}\.)?([0-9]{1,10})")
 # As in `lsdc.geometry.planes`, which refuses what is further off.
 _DIRECTION_TOLERANCE = 0.01
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file's header says; None where a tag is missing, empty or not what it should be.
-
-    Lengths are mm, positions and directions in patient space (LPS).
+class Format(NamedTuple):
+    """What the images of a series mostly share; None where a tag is missing, empty or garbled.
 
     Attributes:
-        pixel_spacing: (row spacing, column spacing), both above zero.
-        image_position: the centre of the first voxel.
-        image_orientation: the directions of growing column and of growing row.
         pixel_representation: 1 where stored values are signed, else 0.
+        study_id: of the StudyInstanceUID: its number where it is one as the competition's files
+            have it, else 63 bits of its digest, for a UID can lead to a patient (PS3.15 E.1).
+        series_id: of the SeriesInstanceUID, likewise.
+        image_orientation: the directions of growing column and of growing row, in patient space.
+        pixel_spacing: (row spacing, column spacing) in mm, both above zero.
     """
 
     rows: int | None
     columns: int | None
-    pixel_spacing: tuple[float, float] | None
-    image_position: tuple[float, float, float] | None
-    image_orientation: tuple[float, float, float, float, float, float] | None
-    instance_number: int | None
-    spacing_between_slices: float | None
-    slice_thickness: float | None
-    patient_position: str | None
-    transfer_syntax: str | None
-    sop_class: str | None
-    photometric: str | None
     samples_per_pixel: int | None
-    number_of_frames: int | None
     bits_allocated: int | None
     bits_stored: int | None
     high_bit: int | None
     pixel_representation: int | None
-    rescale_intercept: float | None
-    rescale_slope: float | None
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> "Header":
-        """A header from raw values by field, each checked for being what its tag promises."""
-        integer = {name: _integer(values[name]) for name in _INTEGERS}
-        number = {name: _number(values[name]) for name in _NUMBERS}
-        spacing = _numbers(values["pixel_spacing"], 2)
-        orientation = _numbers(values["image_orientation"], 6)
-        return cls(
-            **integer,
-            rescale_intercept=number["rescale_intercept"],
-            rescale_slope=number["rescale_slope"] or None,
-            spacing_between_slices=number["spacing_between_slices"] or None,
-            slice_thickness=number["slice_thickness"] or None,
-            pixel_spacing=spacing if spacing is not None and min(spacing) > 0 else None,
-            image_position=_numbers(values["image_position"], 3),
-            image_orientation=orientation if _are_directions(orientation) else None,
-            patient_position=_word(values["patient_position"], PATIENT_POSITIONS),
-            photometric=_word(values["photometric"], PHOTOMETRICS),
-            transfer_syntax=_uid(values["transfer_syntax"]),
-            sop_class=_uid(values["sop_class"]),
-        )
+    photometric: str | None
+    patient_position: str | None
+    study_id: int | None
+    series_id: int | None
+    transfer_syntax: str | None
+    image_orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, ...] | None
+    number_of_frames: int | None
 
 
-_INTEGERS = (
-    "rows",
-    "columns",
-    "instance_number",
-    "samples_per_pixel",
-    "number_of_frames",
-    "bits_allocated",
-    "bits_stored",
-    "high_bit",
-    "pixel_representation",
-)
-_NUMBERS = ("rescale_intercept", "rescale_slope", "spacing_between_slices", "slice_thickness")
-_VECTORS = ("pixel_spacing", "image_position", "image_orientation")
-# Numbers that DICOM writes as text (DS, IS), and all else.
-_TEXT_NUMBERS = {
-    field: TAGS[field] for field in (*_NUMBERS, *_VECTORS, "instance_number", "number_of_frames")
-}
-_OTHERS = {field: keyword for field, keyword in TAGS.items() if field not in _TEXT_NUMBERS}
+class Header(NamedTuple):
+    """What a file's header says.
+
+    Attributes:
+        image_position: the centre of the first voxel, in patient space (LPS), mm.
+    """
+
+    format: Format
+    instance_number: int | None
+    image_position: tuple[float, ...] | None
 
 
 def read_with_dicomsdl(file: OpenFile) -> Header:
     """Read a header; may end the process. Raises what dicomsdl raises."""
     import dicomsdl
 
-    return header_of(dicomsdl.open(file.path, load_until=LAST_TAG))
+    start = file.start
+    if _LAST_HEADER_BYTES in start:
+        # A part of a file, in memory, is read sooner and more safely than a mapped file: dicomsdl
+        # dies on one that is cut within its pixels.
+        dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_HEADER_TAG)
+        header = _header(dataset)
+        if header.format.pixel_representation is not None:  # the start held all that is needed
+            return header
+    return _header(dicomsdl.open(file.path, load_until=_LAST_HEADER_TAG))
 
 
-def header_of(dataset: Any) -> Header:
-    """The header of a dicomsdl data set."""
-    values = dict(zip(_OTHERS, dataset.getValues(list(_OTHERS.values())), strict=True))
-    # dicomsdl takes an empty or garbled number for zero, and `1A` for 1: we look at the text.
-    for field, keyword in _TEXT_NUMBERS.items():
-        values[field] = _parse(dataset.getDataElement(keyword).toBytes())
-    return Header.from_values(values)
+def format_of(dataset: Any) -> Format:
+    """The format of a dicomsdl data set."""
+    return _header(dataset).format
+
+
+def _header(dataset: Any) -> Header:
+    element = dataset.getDataElement
+    return Header(
+        _format(dataset.getValues(_TAGS)),
+        _whole(element(_NUMBER).toBytes()),
+        _numbers(_parse(element(_POSITION).toBytes()), 3),
+    )
 
 
 def read_with_pydicom(file: OpenFile) -> Header:
@@ -157,30 +145,98 @@ def read_with_pydicom(file: OpenFile) -> Header:
     import pydicom
 
     with open(file.descriptor, "rb", closefd=False) as stream:
-        dataset = pydicom.dcmread(
-            stream, stop_before_pixels=True, specific_tags=list(TAGS.values())
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(ALLOWED))
+    return _header_of_pydicom(dataset)
+
+
+def format_of_pydicom(dataset: Any) -> Format:
+    """The format of a pydicom data set."""
+    return _header_of_pydicom(dataset).format
+
+
+def _header_of_pydicom(dataset: Any) -> Header:
+    values = [
+        _value(dataset.file_meta if keyword == "TransferSyntaxUID" else dataset, keyword)
+        for keyword in _VALUES
+    ]
+    number, position = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION))
+    return Header(_format(values), _whole(number), _numbers(_parse(position), 3))
+
+
+def text_of_pydicom(dataset: Any, tag: int) -> bytes:
+    """The bytes of an element as they are in the file; none where it is not there."""
+    from pydicom.dataelem import RawDataElement
+
+    if tag not in dataset:
+        return b""
+    element = dataset.get_item(tag)
+    if isinstance(element, RawDataElement):
+        return element.value or b""
+    return str(element.value).encode()  # a sequence where text belongs: no number
+
+
+def parse_number(text: bytes) -> float | None:
+    """The number of a DS or IS; None where it is missing, garbled, or more than one."""
+    return _number(_parse(text))
+
+
+def _whole(text: bytes) -> int | None:
+    if text.isdigit():  # as nearly all are
+        return int(text) if len(text) < 10 else None
+    return _integer(_parse(text))
+
+
+def _format(values: list[Any]) -> Format:
+    *others, orientation, spacing, frames = values
+    try:
+        return _known_format(
+            *others, orientation and tuple(orientation), spacing and tuple(spacing), frames
         )
-    return header_of_pydicom(dataset)
+    except TypeError:  # one value where several belong, or several where one does
+        return _new_format(*values)
 
 
-def header_of_pydicom(dataset: Any) -> Header:
-    """The header of a pydicom data set."""
-    values = {field: _value(dataset, keyword) for field, keyword in TAGS.items()}
-    values["transfer_syntax"] = _value(dataset.file_meta, TAGS["transfer_syntax"])
-    return Header.from_values(values)
+def _new_format(*values: Any) -> Format:
+    *integers, photometric, position, study, series, syntax, orientation, spacing, frames = values
+    # dicomsdl takes a garbled number for zero; neither directions nor spacings are then believed.
+    directions, spacings = _numbers(orientation, 6), _numbers(spacing, 2)
+    rows, columns, samples, allocated, stored, high_bit, signed = map(_integer, integers)
+    return Format(
+        rows,
+        columns,
+        samples,
+        allocated,
+        stored,
+        high_bit,
+        signed,
+        _word(photometric, PHOTOMETRICS),
+        _word(position, PATIENT_POSITIONS),
+        _identifier(study),
+        _identifier(series),
+        syntax if _SYNTAX.fullmatch(syntax := _text(syntax)) else None,
+        directions if _are_directions(directions) else None,
+        spacings if spacings is not None and min(spacings) > 0 else None,
+        _integer(frames) or None,
+    )
+
+
+# The images of a series look one another's up.
+_known_format = lru_cache(maxsize=64)(_new_format)
 
 
 def _value(dataset: Any, keyword: str) -> Any:
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):  # the text of a number is none: as if missing
+    except (ValueError, TypeError, OverflowError):  # not what its tag promises: as if missing
         return None
 
 
 def _parse(text: bytes) -> list[float] | float | None:
-    """The numbers of a DS or IS."""
+    """The numbers of a DS or IS (PS3.5 6.2)."""
+    if b"_" in text:  # Python's own way to write numbers
+        return None
     try:
-        numbers = [float(part) for part in text.rstrip(b" \0").split(b"\\")]
+        numbers = list(map(float, text.rstrip(b" \0").split(b"\\")))
     except ValueError:
         return None
     return numbers[0] if len(numbers) == 1 else numbers
@@ -196,14 +252,17 @@ def _number(value: object) -> float | None:
 
 def _integer(value: object) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and number == int(number) else None
+    # Beyond 32 bits nothing that we read makes sense.
+    whole = number is not None and number == int(number) and abs(number) < 2**32
+    return int(number) if whole and number is not None else None
 
 
-def _numbers(value: object, count: int) -> Any:
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    try:
+        numbers = tuple(map(float, value))
+    except (TypeError, ValueError, OverflowError):
         return None
-    numbers = tuple(map(_number, value))
-    return numbers if len(numbers) == count and None not in numbers else None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
 
 
 def _are_directions(orientation: tuple[float, ...] | None) -> bool:
@@ -223,9 +282,13 @@ def _word(value: object, known: frozenset[str]) -> str | None:
     return word if word in known else None
 
 
-def _uid(value: object) -> str | None:
+def _identifier(value: object) -> int | None:
     uid = _text(value)
-    return uid if _UID.fullmatch(uid) else None
+    if not _UID.fullmatch(uid):
+        return None
+    if short := _SHORT_UID.fullmatch(uid):
+        return int(short[1])
+    return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from lsdc.dicom.codestream import describe
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
-from lsdc.dicom.headers import LAST_TAG, Header, header_of, header_of_pydicom
+from lsdc.dicom.headers import (
+    LAST_TAG,
+    RESCALE_TEXTS,
+    Format,
+    format_of,
+    format_of_pydicom,
+    parse_number,
+    text_of_pydicom,
+)
 
 Stored = npt.NDArray[np.integer[Any]]
 
@@ -39,11 +47,11 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
     import dicomsdl
 
     dataset = dicomsdl.open(file.path, load_until=LAST_TAG)
-    header = header_of(dataset)
-    needed = _needed_bytes(header)
-    syntax = header.transfer_syntax
-    if header.bits_allocated not in (8, 16):
-        raise DeclinedError(f"{header.bits_allocated} bits allocated")
+    form = format_of(dataset)
+    needed = _needed_bytes(form)
+    syntax = form.transfer_syntax
+    if form.bits_allocated not in (8, 16):
+        raise DeclinedError(f"{form.bits_allocated} bits allocated")
     if syntax in NATIVE and file.size_bytes < needed:
         raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
     pixel_data = dataset.getDataElement("PixelData")
@@ -53,8 +61,9 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
         if pixel_data.length() < needed:
             raise RefusedError(f"{pixel_data.length()} bytes of PixelData, expected {needed}")
     elif syntax not in CHECKED_BY_DICOMSDL:
-        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), header)
-    return finish(dataset.pixelData(storedvalue=True), header)
+        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), form)
+    rescale = [dataset.getDataElement(tag).toBytes() for tag in RESCALE_TEXTS.values()]
+    return finish(dataset.pixelData(storedvalue=True), form, *map(parse_number, rescale))
 
 
 def read_with_pydicom(file: OpenFile) -> npt.NDArray[np.float32]:
@@ -70,66 +79,66 @@ def read_with_pydicom(file: OpenFile) -> npt.NDArray[np.float32]:
 
     with open(file.descriptor, "rb", closefd=False) as stream:
         dataset = pydicom.dcmread(stream)
-        header = header_of_pydicom(dataset)
-        needed = _needed_bytes(header)
+        form = format_of_pydicom(dataset)
+        needed = _needed_bytes(form)
+        rescale = [text_of_pydicom(dataset, tag) for tag in RESCALE_TEXTS.values()]
         if "PixelData" not in dataset:
             raise RefusedError("no PixelData")
         length = len(dataset.PixelData)
-    if header.transfer_syntax in NATIVE | {DEFLATED} and length < needed:
+    if form.transfer_syntax in NATIVE | {DEFLATED} and length < needed:
         raise RefusedError(f"{length} bytes of PixelData, expected {needed}")
-    return finish(dataset.pixel_array, header)
+    return finish(dataset.pixel_array, form, *map(parse_number, rescale))
 
 
-def finish(stored: Stored, header: Header) -> npt.NDArray[np.float32]:
+def finish(
+    stored: Stored, form: Format, intercept: float | None, slope: float | None
+) -> npt.NDArray[np.float32]:
     """Rescale stored values (PS3.3 C.11.1.1.2), and invert them where low values are bright.
 
     The inversion mirrors the range that BitsStored can hold, not the values that occur, so that
     the images of one series stay comparable.
     """
-    if stored.shape != (header.rows, header.columns):
-        raise RefusedError(f"decoded to {stored.shape}, expected {header.rows, header.columns}")
-    assert header.bits_stored is not None  # _needed_bytes has seen to it
-    stored = _used_bits(
-        stored, header.bits_stored, header.high_bit, bool(header.pixel_representation)
-    )
-    slope = 1.0 if header.rescale_slope is None else header.rescale_slope
-    intercept = header.rescale_intercept or 0.0
-    if header.photometric == "MONOCHROME1":
-        signed = bool(header.pixel_representation)
-        lowest_plus_highest = -1 if signed else 2**header.bits_stored - 1
+    if stored.shape != (form.rows, form.columns):
+        raise RefusedError(f"decoded to {stored.shape}, expected {form.rows, form.columns}")
+    assert form.bits_stored is not None  # _needed_bytes has seen to it
+    stored = _used_bits(stored, form.bits_stored, form.high_bit, bool(form.pixel_representation))
+    slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero is none
+    if form.photometric == "MONOCHROME1":
+        signed = bool(form.pixel_representation)
+        lowest_plus_highest = -1 if signed else 2**form.bits_stored - 1
         slope, intercept = -slope, slope * lowest_plus_highest + intercept
     if (slope, intercept) == (1.0, 0.0):
         return stored.astype(np.float32)
     return (stored * slope + intercept).astype(np.float32)
 
 
-def _check_coded(coded: bytes, header: Header) -> None:
+def _check_coded(coded: bytes, form: Format) -> None:
     """Let dicomsdl decode JPEG and JPEG 2000 only where header and coded image agree."""
     image = describe(coded)
     agrees = (
         image is not None
-        and (image.rows, image.columns, image.components) == (header.rows, header.columns, 1)
-        and image.bits <= (header.bits_allocated or 0)
-        and image.signed in (None, bool(header.pixel_representation))
+        and (image.rows, image.columns, image.components) == (form.rows, form.columns, 1)
+        and image.bits <= (form.bits_allocated or 0)
+        and image.signed in (None, bool(form.pixel_representation))
     )
     if not agrees:
-        raise DeclinedError(f"transfer syntax {header.transfer_syntax}, coded as {image}")
+        raise DeclinedError(f"transfer syntax {form.transfer_syntax}, coded as {image}")
 
 
-def _needed_bytes(header: Header) -> int:
+def _needed_bytes(form: Format) -> int:
     """Bytes of the uncompressed image, after a look at whether it is one that we can use."""
-    if header.photometric not in GREYSCALE or header.samples_per_pixel not in (None, 1):
+    if form.photometric not in GREYSCALE or form.samples_per_pixel not in (None, 1):
         raise RefusedError(
-            f"{header.photometric}, {header.samples_per_pixel} samples a pixel, "
+            f"{form.photometric}, {form.samples_per_pixel} samples a pixel, "
             "expected MONOCHROME1 or MONOCHROME2, 1 sample"
         )
-    if header.number_of_frames not in (None, 0, 1):
-        raise RefusedError(f"{header.number_of_frames} frames, expected 1")
-    rows, columns, allocated = header.rows, header.columns, header.bits_allocated
-    if not (rows and columns and allocated and header.bits_stored):
+    if form.number_of_frames not in (None, 0, 1):
+        raise RefusedError(f"{form.number_of_frames} frames, expected 1")
+    rows, columns, allocated = form.rows, form.columns, form.bits_allocated
+    if not (rows and columns and allocated and form.bits_stored):
         raise RefusedError("no Rows, Columns, BitsAllocated or BitsStored")
-    if header.bits_stored > allocated:
-        raise RefusedError(f"{header.bits_stored} bits stored of {allocated} allocated")
+    if form.bits_stored > allocated:
+        raise RefusedError(f"{form.bits_stored} bits stored of {allocated} allocated")
     return (rows * columns * allocated + 7) // 8
 
 

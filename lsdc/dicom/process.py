@@ -1,6 +1,7 @@
 """One reading child process, as its parent sees it."""
 
 import contextlib
+import mmap
 import os
 import signal
 import subprocess
@@ -8,30 +9,53 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lsdc.dicom.frames import BrokenFrameError, pack_paths, unpack
+from lsdc.dicom.frames import COUNT, BrokenFrameError, pack_paths, unpack
 from lsdc.errors import StageError
 
 _START_SECONDS = 60.0
 # The child ends itself when a file takes too long; this much later the parent does it.
 _GRACE_SECONDS = 2.0
 _CHUNK_BYTES = 2**20
+# What the head of an answer holds that is about several files.
+_MANY = {"count", "formats"}
 
 
 class ChildEndedError(Exception):
     """The child is no use any more; the text says how that came."""
 
+    timed_out = False
 
-@dataclass
-class File:
-    """A file to be read: its place in the order, its name, and why dicomsdl could not read it."""
 
-    number: int
-    path: bytes
+class ChildTimedOutError(ChildEndedError):
+    """The file in flight took too long."""
+
+    timed_out = True
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files that follow one another in the order of all.
+
+    Attributes:
+        start: the first one's place in that order.
+        paths: their names.
+        first_reason: why dicomsdl could not read this one file, where it could not.
+    """
+
+    start: int
+    paths: list[bytes]
     first_reason: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def part(self, begin: int, end: int | None = None) -> "Batch":
+        """The files from one to another of its own."""
+        return Batch(self.start + begin, self.paths[begin:end], self.first_reason)
 
 
 class Child:
@@ -41,27 +65,35 @@ class Child:
     does, so that it cannot outlive the parent.
 
     Attributes:
-        in_flight: the files it was asked for and has not answered, in order.
-        heard: when it was last heard, or given work, on the monotonic clock.
+        asked: the batches that it has not answered, in order.
+        heard: when it was last seen to go on, or given work, on the monotonic clock.
     """
 
     def __init__(self, work: str, reader: str, file_seconds: float) -> None:
-        self.reader = reader
-        self.in_flight: deque[File] = deque()
+        self.reader, self._work = reader, work
+        self.asked: deque[Batch] = deque()
         self.heard = time.monotonic()
         self._file_seconds = file_seconds
         self._ready = False
         self._received = bytearray()
+        self._answered = self._seen_at = 0
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # `end` closes it
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lsdc.dicom.child", work, reader, str(file_seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            # Threads of BLAS would fill the address space that the child is allowed.
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
+        with tempfile.TemporaryFile() as shared:
+            shared.truncate(COUNT.size)
+            self._count = mmap.mmap(shared.fileno(), COUNT.size)
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "lsdc.dicom.child", work, reader),
+                    *(str(file_seconds), str(shared.fileno())),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                pass_fds=[shared.fileno()],
+                # Threads of BLAS would fill the address space that the child is allowed.
+                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
         self._widen_pipe()
 
     def fileno(self) -> int:
@@ -69,17 +101,18 @@ class Child:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def ask(self, files: Sequence[File]) -> None:
-        """Give work to an idle child."""
-        self.in_flight.extend(files)
-        self.heard = time.monotonic()
+    def ask(self, batch: Batch) -> None:
+        """Give it work."""
+        if not self.asked:
+            self.heard = time.monotonic()
+        self.asked.append(batch)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will say so
-            self._process.stdin.write(pack_paths([file.path for file in files]))
+            self._process.stdin.write(pack_paths(batch.paths))
             self._process.stdin.flush()
 
-    def answers(self) -> list[tuple[File, dict[str, Any], bytearray]]:
-        """What came: files with head and body of their answers.
+    def answers(self) -> Iterator[tuple[Batch, dict[str, Any], bytearray]]:
+        """What came: files with head and body of their common answer, as far as it is one.
 
         Raises:
             ChildEndedError: it died, or sent what is no answer.
@@ -87,34 +120,61 @@ class Child:
         """
         chunk = os.read(self.fileno(), _CHUNK_BYTES)
         if not chunk:
-            raise ChildEndedError(self._death())
+            raise self._death()
         self._received += chunk
         self.heard = time.monotonic()
-        answers = []
+        while (answer := self._next_answer()) is not None:
+            yield answer
+
+    def _next_answer(self) -> tuple[Batch, dict[str, Any], bytearray] | None:
         try:
             while (frame := unpack(self._received)) is not None:
                 if self._ready:
-                    answers.append((self.in_flight.popleft(), *frame))
+                    head, body = frame
+                    return self._tick_off(head), head, body
                 self._ready = True
-        except (BrokenFrameError, IndexError):
+        except (BrokenFrameError, IndexError, KeyError):
             raise ChildEndedError("answered with noise") from None
-        return answers
+        return None
+
+    def _tick_off(self, head: dict[str, Any]) -> Batch:
+        """The next files that it was asked for, which it has now answered."""
+        count = head["count"]
+        # Headers alone come by the many; counting on more elsewhere would lose or shift files.
+        most = len(self.asked[0]) if self._work == "headers" and set(head) == _MANY else 1
+        if type(count) is not int or not 0 < count <= most:
+            raise BrokenFrameError
+        batch = self.asked.popleft()
+        if count < len(batch):
+            self.asked.appendleft(batch.part(count))
+        self._answered += count
+        return batch.part(0, count)
+
+    def in_flight(self) -> int:
+        """How many files it has read since its last answer: the next one is what it is at."""
+        return min(max(0, self._at() - self._answered), len(self.asked[0]) - 1)
 
     def check_time(self) -> None:
         """Raise ChildEndedError if the file in flight has taken too long, StageError at start."""
+        if (at := self._at()) != self._seen_at:
+            self._seen_at, self.heard = at, time.monotonic()
         silent = time.monotonic() - self.heard
         if not self._ready and silent > _START_SECONDS:
             raise StageError(f"{self._name()} did not start within {_START_SECONDS:g} s; try again")
-        if self._ready and self.in_flight and silent > self._file_seconds + _GRACE_SECONDS:
-            raise ChildEndedError(self._timeout())
+        if self._ready and self.asked and silent > self._file_seconds + _GRACE_SECONDS:
+            raise self._timeout()
+
+    def _at(self) -> int:
+        """How many files it has finished with, in its life."""
+        return int(COUNT.unpack_from(self._count)[0])
 
     def end(self) -> None:
         """Kill it and wait until it is gone."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr, self._count):
             with contextlib.suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]  # all three are pipes or files
+                pipe.close()  # type: ignore[union-attr]  # all of them are open
 
     def _widen_pipe(self) -> None:
         """Let a whole image fit; half of the parent's time goes into waking up for pieces."""
@@ -124,7 +184,7 @@ class Child:
             with contextlib.suppress(OSError):  # beyond the user's share the small pipe does
                 fcntl.fcntl(self.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
 
-    def _death(self) -> str:
+    def _death(self) -> ChildEndedError:
         code = self._process.wait()
         if not self._ready:
             self._stderr.seek(0)
@@ -135,10 +195,12 @@ class Child:
             )
         if code == -signal.SIGALRM:
             return self._timeout()
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return ChildEndedError(
+            f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        )
 
-    def _timeout(self) -> str:
-        return f"no answer within {self._file_seconds:g} s"
+    def _timeout(self) -> ChildTimedOutError:
+        return ChildTimedOutError(f"no answer within {self._file_seconds:g} s")
 
     def _name(self) -> str:
         return f"the DICOM reading process ({self.reader})"

@@ -1,20 +1,38 @@
-"""Read headers and pixels of many files; no file can end the process that asks."""
+"""Read headers and pixels of many files; no file can end the process that asks.
 
-import os
+What a drive refuses at one moment it may give at the next. So files that fail in passing (an
+input/output error, a stale handle, a timeout, a file that changes meanwhile) are tried again
+after a pause that grows.
+"""
+
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
-from lsdc.dicom.headers import Header
+from lsdc.dicom.header_table import BROKEN, HeaderBlock
 from lsdc.dicom.supervisor import FILE_SECONDS, Failure, Read, supervise
 
-_HEADERS_A_REQUEST = 64
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 4
+_FIRST_PAUSE_SECONDS = 0.5
+_HEADERS_A_REQUEST = 256
+# Their answers are small, and one file that hangs should not keep all others waiting.
+_HEADERS_AHEAD = 2**20
 _IMAGES_A_REQUEST = 4
-_BROKEN = "the reading process gave a broken answer"
+_IMAGES_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -25,69 +43,154 @@ class Unreadable:
 
 
 def read_headers(
-    paths: Sequence[Path],
+    names: Sequence[str],
+    take: Callable[[pl.DataFrame], None],
     *,
     processes: int = 2,
+    block_files: int = 2**15,
     on_progress: Callable[[int, int], None] | None = None,
     file_seconds: float = FILE_SECONDS,
-) -> list[Header | Unreadable]:
-    """Read the allow-listed tags of files, in their order.
+) -> None:
+    """Read the allow-listed tags of files.
 
     Args:
-        paths: any names, non-UTF-8 ones included.
+        names: any files, as `names.escape_name` writes them.
+        take: given the rows (`header_table.HEADERS`) of so many files as they come; every file
+            has one row in one of the tables, in no certain order.
         processes: how many child processes read.
-        on_progress: called with files read and files in all, after each.
+        block_files: about as many files make a table.
+        on_progress: called with files done and files in all.
         file_seconds: a file that takes longer is unreadable.
 
     Raises:
         StageError: the child processes could not start.
     """
-    headers = []
-    names = [os.fsencode(path) for path in paths]
-    for outcome in supervise(
-        names,
-        work="headers",
-        processes=processes,
-        batch_files=_HEADERS_A_REQUEST,
-        file_seconds=file_seconds,
-    ):
-        headers.append(_header(outcome))
-        if on_progress is not None:
-            on_progress(len(headers), len(names))
-    return headers
+    every = pl.Series(names, dtype=pl.String)
+    block = HeaderBlock(every)
+    left = np.arange(len(every))
+
+    def read() -> list[tuple[int, Failure]]:
+        """Read what is left, and say what is left of that."""
+        nonlocal block, left
+        failed: list[tuple[int, Failure]] = []
+        turn = 0
+        for outcome in supervise(
+            every[left].to_list(),
+            work="headers",
+            processes=processes,
+            batch_files=_HEADERS_A_REQUEST,
+            files_ahead=_HEADERS_AHEAD,
+            file_seconds=file_seconds,
+        ):
+            if isinstance(outcome, Failure) and outcome.passing:
+                failed.append((int(left[turn]), outcome))
+            else:
+                block.add(left[turn : turn + outcome.count], outcome)
+            turn += outcome.count
+            if on_progress is not None:
+                on_progress(len(every) - len(left) + turn - len(failed), len(every))
+            if len(block) >= block_files:
+                take(block.table())
+                block = HeaderBlock(every)
+        left = np.array([place for place, _ in failed], dtype=np.int64)
+        return failed
+
+    for place, failure in _patiently(read, every):
+        block.add(np.array([place]), failure)
+    if on_progress is not None:
+        on_progress(len(every), len(every))
+    take(block.table())
 
 
 def read_pixels(
-    paths: Sequence[Path], *, processes: int = 2, file_seconds: float = FILE_SECONDS
+    names: Sequence[str], *, processes: int = 2, file_seconds: float = FILE_SECONDS
 ) -> Iterator[tuple[int, npt.NDArray[np.float32] | Unreadable]]:
     """Read the greyscale image of each file, in their order, a few files ahead of the caller.
 
+    Args:
+        names: any files, as `names.escape_name` writes them.
+        processes: how many child processes read.
+        file_seconds: a file that takes longer is unreadable.
+
     Yields:
-        (index into paths, image): (rows, columns) float32, rescaled, large values bright. A file
+        (index into names, image): (rows, columns) float32, rescaled, large values bright. A file
         with several frames or with colours is unreadable.
 
     Raises:
         StageError: the child processes could not start.
     """
-    outcomes = supervise(
-        [os.fsencode(path) for path in paths],
-        work="pixels",
-        processes=processes,
-        batch_files=_IMAGES_A_REQUEST,
-        file_seconds=file_seconds,
+
+    def outcomes(some: Sequence[str]) -> Iterator[Read | Failure]:
+        return supervise(
+            some,
+            work="pixels",
+            processes=processes,
+            batch_files=_IMAGES_A_REQUEST,
+            files_ahead=_IMAGES_AHEAD,
+            file_seconds=file_seconds,
+        )
+
+    for number, outcome in enumerate(outcomes(names)):
+        final = outcome
+        if isinstance(outcome, Failure) and outcome.passing:
+            final = _again(names, number, outcome, outcomes)
+        yield number, _image(final)
+
+
+def _again(
+    names: Sequence[str],
+    number: int,
+    failure: Failure,
+    outcomes: Callable[[Sequence[str]], Iterator[Read | Failure]],
+) -> Read | Failure:
+    """Read one file again that failed in passing."""
+    found: Read | Failure = failure
+    tried = False
+
+    def read() -> list[tuple[int, Failure]]:
+        nonlocal found, tried
+        if tried:
+            (found,) = outcomes([names[number]])
+        tried = True
+        return [(number, found)] if isinstance(found, Failure) and found.passing else []
+
+    _patiently(read, names)
+    return found
+
+
+def _patiently(
+    read: Callable[[], list[tuple[int, Failure]]], names: Sequence[str] | pl.Series
+) -> list[tuple[int, Failure]]:
+    """Call `read` until no file fails in passing, a few times at most; what still does."""
+    retrying = Retrying(
+        retry=retry_if_result(bool),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS),
+        before_sleep=partial(_say, names),
+        retry_error_callback=_what_is_left,
     )
-    for number, outcome in enumerate(outcomes):
-        yield number, _image(outcome)
+    left: list[tuple[int, Failure]] = retrying(read)
+    return left
 
 
-def _header(outcome: Read | Failure) -> Header | Unreadable:
-    if isinstance(outcome, Failure):
-        return Unreadable(outcome.reason)
-    values = outcome.head.get("header")
-    if not isinstance(values, list) or len(values) != len(fields(Header)):
-        return Unreadable(_BROKEN)
-    plain: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
-    return Header(*plain)
+def _what_is_left(state: RetryCallState) -> list[tuple[int, Failure]]:
+    assert state.outcome is not None
+    left: list[tuple[int, Failure]] = state.outcome.result()
+    return left
+
+
+def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
+    left = _what_is_left(state)
+    (place, failure), *_ = left
+    log.warning(
+        "%d files could not be read (%s: %s); attempt %d of %d follows in %.1f s",
+        len(left),
+        names[place],
+        failure.reason,
+        state.attempt_number + 1,
+        _ATTEMPTS,
+        state.upcoming_sleep,
+    )
 
 
 def _image(outcome: Read | Failure) -> npt.NDArray[np.float32] | Unreadable:
@@ -97,4 +200,4 @@ def _image(outcome: Read | Failure) -> npt.NDArray[np.float32] | Unreadable:
         rows, columns = outcome.head["shape"]
         return np.frombuffer(outcome.body, dtype=np.float32).reshape(rows, columns)
     except (KeyError, TypeError, ValueError):
-        return Unreadable(_BROKEN)
+        return Unreadable(BROKEN)

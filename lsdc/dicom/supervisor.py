@@ -1,9 +1,9 @@
 """The supervisor: files are read in child processes, and a file that ends one costs itself alone.
 
-dicomsdl reads fast and dies on some files. So children take paths in batches and answer file by
-file; where one dies, hangs or raises, the first file without an answer is the one in flight. That
-file goes to another child, which reads with pydicom; where that fails too, it is a `Failure`. The
-rest of the batch goes back into the queue.
+dicomsdl reads fast and dies on some files. So children take paths in batches, count in shared
+memory where they are, and answer for many files at once or for each. Where one dies, hangs or
+raises, the file in flight goes to another child, which reads with pydicom; where that fails too,
+it is a `Failure`. The rest of the batch goes back into the queue.
 """
 
 import contextlib
@@ -16,15 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsdc.dicom.process import Child, ChildEndedError, File
+from lsdc.dicom.names import unescape_name
+from lsdc.dicom.process import Batch, Child, ChildEndedError
 
 log = logging.getLogger(__name__)
 
 # A file that takes longer has hung: the largest real ones take a fraction of a second.
 FILE_SECONDS = 30.0
-# Batches a child that are given out, or answered, ahead of the file whose turn it is.
-_BATCHES_AHEAD = 3
-# A request fits an empty pipe, so that writing it never waits for a child that has stopped.
+# Batches that a child has at once: it need not wait while its parent is busy.
+_BATCHES_A_CHILD = 2
+# Requests fit an empty pipe, so that writing one never waits for a child that has stopped.
 _REQUEST_BYTES = 32_000
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
@@ -32,17 +33,26 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Read:
-    """What a child read: a head of plain values and a body of raw bytes."""
+    """What a child read of so many files: a head of plain values and a body of raw bytes."""
 
+    count: int
     head: dict[str, Any]
     body: bytearray
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a file could not be read; holds no value from the file."""
+    """Why a file could not be read; holds no value from the file.
+
+    Attributes:
+        passing: whether it may be read at another time, as it is.
+        status: the file's size in bytes and mtime in ns when it was opened, where it was.
+    """
 
     reason: str
+    passing: bool = False
+    status: tuple[int, int] | None = None
+    count: int = 1
 
 
 def readers() -> tuple[str, ...]:
@@ -54,29 +64,31 @@ def readers() -> tuple[str, ...]:
 
 
 def supervise(
-    paths: Sequence[bytes],
+    names: Sequence[str],
     *,
     work: str,
     processes: int,
     batch_files: int,
+    files_ahead: int,
     file_seconds: float = FILE_SECONDS,
 ) -> Iterator[Read | Failure]:
-    """Read files in child processes and yield what became of each, in order.
+    """Read files in child processes and yield what became of them, in order.
 
     However this ends, by exhaustion, close or exception, no child is left.
 
     Args:
-        paths: the files' names as the system has them.
+        names: the files, as `names.escape_name` writes them.
         work: `headers` or `pixels`.
         processes: how many children read at once.
-        batch_files: files a request. Few where answers are large: while the caller is busy,
-            memory holds a few times `processes * batch_files` answers.
+        batch_files: files a request.
+        files_ahead: how far beyond the file whose turn it is others are read. Few where answers
+            are large: so many of them are in memory while the caller is busy.
         file_seconds: a file that takes longer is given up.
 
     Raises:
         StageError: a child could not start at all.
     """
-    with _Crew(paths, work, processes, batch_files, file_seconds) as crew:
+    with _Crew(names, work, processes, batch_files, files_ahead, file_seconds) as crew:
         yield from crew.run()
 
 
@@ -84,17 +96,25 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     """The children, the files that wait for one, and the answers that wait for their turn."""
 
     def __init__(
-        self, paths: Sequence[bytes], work: str, processes: int, batch_files: int, seconds: float
+        self,
+        names: Sequence[str],
+        work: str,
+        processes: int,
+        batch_files: int,
+        files_ahead: int,
+        seconds: float,
     ) -> None:
-        self._work, self._seconds = work, seconds
+        self._names, self._work, self._seconds = names, work, seconds
         self._processes, self._batch_files = processes, batch_files
+        self._files_ahead = files_ahead
         self._first, *self._others = readers()
-        self._waiting = {reader: deque[File]() for reader in (self._first, *self._others)}
-        self._waiting[self._first].extend(File(n, path) for n, path in enumerate(paths))
+        # Files that come (back) to a reader; those that none has had yet start at `_fresh`.
+        self._waiting = {reader: deque[Batch]() for reader in (self._first, *self._others)}
+        self._fresh = 0
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._answers: dict[int, Read | Failure] = {}
-        self._turn, self._total = 0, len(paths)
+        self._turn = 0
 
     def __exit__(self, *_: object) -> None:
         for child in self._children:
@@ -102,96 +122,135 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._selector.close()
 
     def run(self) -> Iterator[Read | Failure]:
-        while self._turn < self._total:
+        while self._turn < len(self._names):
             self._give_out()
             self._listen()
             while self._turn in self._answers:
                 answer = self._answers.pop(self._turn)
-                self._turn += 1
+                self._turn += answer.count
                 given = time.monotonic()
                 yield answer
                 for child in self._children:  # nobody listened meanwhile
                     child.heard += time.monotonic() - given
 
     def _give_out(self) -> None:
-        for reader, waiting in self._waiting.items():
-            while self._near(waiting) and (child := self._idle_child(reader)) is not None:
-                child.ask(self._next_batch(waiting))
+        for reader in self._waiting:
+            while (batch := self._next_batch(reader)) is not None:
+                child = self._free_child(reader)
+                if child is None:
+                    self._waiting[reader].appendleft(batch)
+                    break
+                child.ask(batch)
 
-    def _idle_child(self, reader: str) -> Child | None:
-        """A child without work; a new one if the files that wait are worth its start."""
-        mine = [child for child in self._children if child.reader == reader]
-        for child in mine:
-            if not child.in_flight:
-                return child
-        worth_it = len(self._waiting[reader]) >= self._batch_files
-        if mine and (len(mine) >= self._processes or not worth_it):
+    def _next_batch(self, reader: str) -> Batch | None:
+        """The reader's next files, if they are near enough to the one whose turn it is."""
+        limit = self._turn + self._files_ahead
+        waiting = self._waiting[reader]
+        if waiting:
+            return waiting.popleft() if waiting[0].start < limit else None
+        if reader != self._first or self._fresh >= min(limit, len(self._names)):
             return None
+        paths: list[bytes] = []
+        size = 0
+        for name in self._names[self._fresh : self._fresh + self._batch_files]:
+            path = unescape_name(name)
+            size += len(path)
+            if paths and size > _REQUEST_BYTES:
+                break
+            paths.append(path)
+        batch = Batch(self._fresh, paths)
+        self._fresh += len(paths)
+        return batch
+
+    def _free_child(self, reader: str) -> Child | None:
+        """The child with least to do; a new one while all are busy and there may be more."""
+        mine = [child for child in self._children if child.reader == reader]
+        least = min(mine, key=lambda child: len(child.asked), default=None)
+        if least is not None and (not least.asked or len(mine) >= self._processes):
+            return least if len(least.asked) < _BATCHES_A_CHILD else None
         child = Child(self._work, reader, self._seconds)
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ)
         return child
 
-    def _near(self, waiting: deque[File]) -> bool:
-        """Whether the next file that waits is near enough to the one whose turn it is."""
-        ahead = _BATCHES_AHEAD * self._processes * self._batch_files
-        return bool(waiting) and waiting[0].number < self._turn + ahead
-
-    def _next_batch(self, waiting: deque[File]) -> list[File]:
-        batch = [waiting.popleft()]
-        size = len(batch[0].path)
-        while self._near(waiting) and len(batch) < self._batch_files:
-            size += len(waiting[0].path)
-            if size > _REQUEST_BYTES:
-                break
-            batch.append(waiting.popleft())
-        return batch
-
     def _listen(self) -> None:
         for key, _ in self._selector.select(_POLL_SECONDS):
             child: Child = key.fileobj  # type: ignore[assignment]  # as registered
             try:
-                for file, head, body in child.answers():
-                    self._take(child, file, head, body)
+                for batch, head, body in child.answers():
+                    self._take(child, batch, head, body)
+                    if child not in self._children:  # retired; its work is another's now
+                        break
             except ChildEndedError as ended:
-                self._lose(child, str(ended))
+                self._lose(child, ended)
         for child in list(self._children):
             try:
                 child.check_time()
             except ChildEndedError as ended:
-                self._lose(child, str(ended))
+                self._lose(child, ended)
 
-    def _take(self, child: Child, file: File, head: dict[str, Any], body: bytearray) -> None:
+    def _take(self, child: Child, batch: Batch, head: dict[str, Any], body: bytearray) -> None:
+        status = _status(head)
         if "refused" in head:
-            self._answers[file.number] = Failure(str(head["refused"]))
+            self._answers[batch.start] = Failure(_said(head["refused"]), status=status)
+        elif "passing" in head:
+            self._answers[batch.start] = Failure(_said(head["passing"]), passing=True)
         elif "declined" in head:
-            self._fail(file, child.reader, str(head["declined"]))
+            self._fail(batch, child.reader, _said(head["declined"]), status=status)
         elif "failed" in head:
-            self._fail(file, child.reader, str(head["failed"]))
+            self._fail(batch, child.reader, _said(head["failed"]), status=status)
             if child.reader == "dicomsdl":
                 self._retire(child)  # after an exception its heap may be damaged
         else:
-            self._answers[file.number] = Read(head, body)
+            self._answers[batch.start] = Read(len(batch), head, body)
 
-    def _lose(self, child: Child, reason: str) -> None:
-        """A child ended; it is the fault of the first file that it has not answered, if any."""
-        in_flight = child.in_flight.popleft() if child.in_flight else None
+    def _lose(self, child: Child, ended: ChildEndedError) -> None:
+        """A child ended; that is the fault of the file in flight, if there was one."""
+        if child not in self._children:  # it had failed before, and is retired
+            return
+        if not child.asked:
+            self._retire(child)
+            return
+        at, first = child.in_flight(), child.asked.popleft()
+        if at + 1 < len(first):
+            child.asked.appendleft(first.part(at + 1))
+        if at:
+            child.asked.appendleft(first.part(0, at))
         self._retire(child)
-        if in_flight is not None:
-            self._fail(in_flight, child.reader, reason)
+        self._fail(first.part(at, at + 1), child.reader, str(ended), passing=ended.timed_out)
 
     def _retire(self, child: Child) -> None:
         """End a child; what it has not answered goes back to the head of the queue."""
-        self._waiting[child.reader].extendleft(reversed(child.in_flight))
+        self._waiting[child.reader].extendleft(reversed(child.asked))
         self._children.remove(child)
         self._selector.unregister(child)
         child.end()
 
-    def _fail(self, file: File, reader: str, reason: str) -> None:
+    def _fail(
+        self,
+        file: Batch,
+        reader: str,
+        reason: str,
+        *,
+        passing: bool = False,
+        status: tuple[int, int] | None = None,
+    ) -> None:
         said = f"{reader}: {reason}"
         if self._others and reader == self._first:
-            file.first_reason = said
-            self._waiting[self._others[0]].append(file)
+            self._waiting[self._others[0]].append(Batch(file.start, file.paths, said))
         else:
             first = f" ({file.first_reason})" if file.first_reason else ""
-            self._answers[file.number] = Failure(said + first)
+            self._answers[file.start] = Failure(said + first, passing, status)
+
+
+def _said(reason: Any) -> str:
+    """A reason as a table can hold it: in UTF-8."""
+    return str(reason).encode(errors="replace").decode()
+
+
+def _status(head: dict[str, Any]) -> tuple[int, int] | None:
+    match head.get("status"):
+        case [int(size_bytes), int(mtime_ns)] if max(abs(size_bytes), abs(mtime_ns)) < 2**63:
+            return size_bytes, mtime_ns
+        case _:
+            return None

@@ -120,55 +120,84 @@ class Planes:
 
 
 def orientation_groups(
-    orientations: npt.ArrayLike, tolerance_degrees: float = ORIENTATION_TOLERANCE_DEGREES
+    orientations: npt.ArrayLike,
+    tolerance_degrees: float = ORIENTATION_TOLERANCE_DEGREES,
+    *,
+    series: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int32]:
     """Which slices are parallel and turned alike: the stacks that one series may hold.
 
-    A slice joins the first group from whose first member neither its rows nor its columns are
-    turned by more than the tolerance.
+    A slice joins the first group of its series from whose first member neither its rows nor its
+    columns are turned by more than the tolerance.
 
     Args:
         orientations: (n, 6) ImageOrientationPatient.
         tolerance_degrees: the largest turn within a group.
+        series: (n,) any labels of the series; one series without.
 
     Returns:
-        (n,) labels, 0, 1, ... in the order of first appearance.
+        (n,) labels, 0, 1, ... in each series in the order of first appearance.
 
     Raises:
         DataError: a row is no pair of perpendicular directions.
     """
-    row, column = _directions(orientations)
+    cosines = _rows("ImageOrientationPatient", orientations, 6)
+    of = _codes(series, len(cosines))
+    first, back = _runs(np.column_stack([of, cosines]))
+    row, column = _directions(cosines[first])
+    of = of[first]
     labels = np.full(len(row), -1, dtype=np.int32)
     tolerance = np.radians(tolerance_degrees)
+    leaders = np.zeros(of.max(initial=-1) + 1, dtype=np.intp)
     group = 0
-    while (unlabelled := labels < 0).any():
-        first = int(np.argmax(unlabelled))
-        turn = np.maximum(_angle(row, row[first]), _angle(column, column[first]))
-        labels[unlabelled & (turn <= tolerance)] = group
-        labels[first] = group
+    while len(left := np.flatnonzero(labels < 0)):
+        leaders[of[left[::-1]]] = left[::-1]  # the earliest one is written last
+        leader = leaders[of[left]]
+        turn = np.maximum(_angle(row[left], row[leader]), _angle(column[left], column[leader]))
+        labels[left[(turn <= tolerance) | (left == leader)]] = group
         group += 1
-    return labels
+    return labels[back]
 
 
-def normal_positions(positions: npt.ArrayLike, orientations: npt.ArrayLike) -> FloatArray:
-    """Positions in mm of one orientation group's slices along the group's mean normal.
+def normal_positions(
+    positions: npt.ArrayLike, orientations: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
+) -> FloatArray:
+    """Positions in mm of slices along the mean normal of their orientation group.
 
     Args:
         positions: (n, 3) ImagePositionPatient.
-        orientations: (n, 6) ImageOrientationPatient, of one group.
+        orientations: (n, 6) ImageOrientationPatient.
+        groups: (n,) any labels of the groups; one group without.
 
     Returns:
-        (n,); differences are distances between slices, zero is where the patient's zero is.
+        (n,); differences within a group are distances between slices, zero is where the patient's
+        zero is.
 
     Raises:
         DataError: a row is no position, or no pair of perpendicular directions.
     """
     position_mm = _rows("ImagePositionPatient", positions, 3)
-    if not len(position_mm):
-        return np.zeros(0)
-    normal = np.cross(*_directions(orientations)).mean(axis=0)
-    along: FloatArray = position_mm @ (normal / np.linalg.norm(normal))
-    return along
+    cosines = _rows("ImageOrientationPatient", orientations, 6)
+    of = _codes(groups, len(position_mm))
+    first, back = _runs(cosines)
+    normals = np.cross(*_directions(cosines[first]))[back]
+    sums = [np.bincount(of, weights=axis).astype(np.float64) for axis in normals.T]
+    mean: FloatArray = np.stack(sums, axis=1)
+    return _dot(position_mm, (mean / _length(mean)[:, None])[of])
+
+
+def _codes(labels: npt.ArrayLike | None, count: int) -> npt.NDArray[np.intp]:
+    if labels is None:
+        return np.zeros(count, dtype=np.intp)
+    codes: npt.NDArray[np.intp] = np.unique(np.asarray(labels), return_inverse=True)[1]
+    return codes
+
+
+def _runs(rows: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The first of each run of equal rows, and (n,) the run of each row."""
+    starts = np.ones(len(rows), dtype=bool)
+    starts[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return np.flatnonzero(starts), np.cumsum(starts) - 1
 
 
 def _directions(orientation: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -216,7 +245,7 @@ def _length(vectors: FloatArray) -> FloatArray:
     return length
 
 
-def _angle(units: FloatArray, unit: FloatArray) -> FloatArray:
+def _angle(one: FloatArray, other: FloatArray) -> FloatArray:
     """Angles in radians, by the chord: the arc cosine loses small ones to rounding."""
-    angle: FloatArray = 2 * np.arcsin(np.clip(_length(units - unit) / 2, 0, 1))
+    angle: FloatArray = 2 * np.arcsin(np.clip(_length(one - other) / 2, 0, 1))
     return angle

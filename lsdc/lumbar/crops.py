@@ -104,7 +104,7 @@ def _images_by_study(
     """Decode the files study by study; what fails is added to `quarantined` and left out."""
     paths, studies = files["path"].to_list(), files["study_id"].to_list()
     images: dict[str, Image] = {}
-    for number, pixels in read_pixels([Path(path) for path in paths], processes=processes):
+    for number, pixels in read_pixels(paths, processes=processes):
         if isinstance(pixels, Unreadable):
             quarantined.append({"path": paths[number], "stage": "crops", "reason": pixels.reason})
         else:

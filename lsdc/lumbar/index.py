@@ -1,50 +1,51 @@
-"""Index: the headers of every listed file, a row each; what cannot be used is quarantined."""
+"""Index: the headers of every file, a row each; what cannot be used is quarantined.
+
+`build_index` reads what the tables of a competition list, for the stages that follow; `tree` reads
+all there is below any folder. Both leave the same four tables.
+"""
 
 import logging
-import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from lsdc.dicom.headers import Header
-from lsdc.dicom.reader import Unreadable, read_headers
+from lsdc.dicom.header_table import HEADERS, reading_version
+from lsdc.dicom.names import escape_name
+from lsdc.dicom.reader import read_headers
+from lsdc.dicom.walk import list_folders
 from lsdc.errors import DataError
-from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.instances import INSTANCES, SERIES_ID, STUDY_ID, place_files, tabulate
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
+from lsdc.lumbar.series import SERIES, add_listed, summarise_series, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
+from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-_INSTANCE = ["study_id", "series_id", "instance_number"]
-# Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
-NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+# Rows that are looked at together; more would fill the memory.
+_ROWS_AT_ONCE = 200_000
 
-INSTANCES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "split": pl.String,
-    "study_id": pl.Int64,
-    "series_id": pl.Int64,
-    "instance_number": pl.Int64,
-    "series_description": pl.String,
-    "path": pl.String,
-    "bytes": pl.Int64,
-    "mtime_ns": pl.Int64,
-    "rows": pl.Int32,
-    "columns": pl.Int32,
-    "row_spacing_mm": pl.Float64,
-    "column_spacing_mm": pl.Float64,
-    "position_mm": pl.Array(pl.Float64, 3),
-    "orientation": pl.Array(pl.Float64, 6),
-    "orientation_group": pl.Int32,
-    "normal_position_mm": pl.Float64,
-    "transfer_syntax": pl.String,
-    "bits_stored": pl.Int32,
-    "photometric": pl.String,
-    "patient_position": pl.String,
-}
-SERIES_KEY = ("study_id", "series_id", "series_description")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Index:
+    """The four tables of an index: `instances.INSTANCES`, `series.SERIES`, studies, quarantine."""
+
+    instances: pl.DataFrame
+    series: pl.DataFrame
+    studies: pl.DataFrame
+    quarantine: pl.DataFrame
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """The tables that an index stage wrote into a folder."""
+        names = ("instances", "series", "studies", "quarantine")
+        return cls(*(pl.read_parquet(folder / f"{name}.parquet") for name in names))
 
 
 def build_index(
@@ -56,7 +57,8 @@ def build_index(
     processes: int = 2,
     max_bad: float = 0.01,
     strict: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    headers: Path | None = None,
+    on_progress: Progress | None = None,
 ) -> int:
     """Index the files of a split's listed series and write four tables into `out`.
 
@@ -72,6 +74,7 @@ def build_index(
         processes: how many children read.
         max_bad: the share of bad files that stops the stage.
         strict: refuse a listed study without usable images.
+        headers: a folder that keeps headers from one time to the next; none are kept without.
         on_progress: called with files read and files in all.
 
     Returns:
@@ -85,183 +88,115 @@ def build_index(
     if limit is not None:
         chosen = listed["study_id"].unique(maintain_order=True).head(limit)
         listed = listed.filter(pl.col("study_id").is_in(chosen.implode()))
-    files = _list_files(competition, split, listed)
-    headers = read_headers(
-        [Path(path) for path in files["path"]], processes=processes, on_progress=on_progress
-    )
-    instances, quarantine = _split_usable(files, headers)
-    _warn_of_strangers(competition, split, listed)
-    check_bad_files("index", quarantine, total=len(files), max_bad=max_bad)
-    instances = _with_geometry(instances).sort("study_id", "series_id", "instance_number")
-    series = _summarise_series(listed, split, instances, quarantine)
-    studies = series.group_by("split", "study_id", maintain_order=True).agg(
-        usable=pl.col("images").sum() > 0, images=pl.col("images").sum()
-    )
-    without = studies.filter(~pl.col("usable"))["study_id"].to_list()
-    if without:
-        first = ", ".join(map(str, without[:5])) + (" ..." if len(without) > 5 else "")
-        message = f"index {split}: {len(without)} studies without usable images: {first}"
-        if strict:
-            raise DataError(f"{message}; complete them, or run without --strict")
-        log.warning("%s", message)
-    for name, table in {
-        "instances": instances,
-        "series": series,
-        "studies": studies,
-        "quarantine": quarantine.select(list(QUARANTINE)),
-    }.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
-    return len(instances)
-
-
-def _list_files(competition: Competition, split: Split, listed: pl.DataFrame) -> pl.DataFrame:
-    """The `.dcm` files in the folders of the listed series, in a stable order."""
-    rows = []
-    for study, series, description in listed.select(SERIES_KEY).iter_rows():
-        folder = competition.image_folder(split, study, series)
-        for name, stat in _dicom_files(folder):
-            rows.append((split, study, series, description, f"{folder}/{name}", name, *stat))
-    schema = [
-        ("split", pl.String),
-        ("study_id", pl.Int64),
-        ("series_id", pl.Int64),
-        ("series_description", pl.String),
-        ("path", pl.String),
-        ("name", pl.String),
-        ("bytes", pl.Int64),
-        ("mtime_ns", pl.Int64),
-    ]
-    if not rows and split == "train":  # a test study is predicted from what it has, if nothing
-        raise DataError(
-            f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
-            ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
+    with tempfile.TemporaryDirectory() as nowhere:
+        rows = open_headers(headers or Path(nowhere), competition.root)
+        found = list_folders(
+            [
+                competition.image_folder(split, study, series)
+                for study, series in listed.select(SERIES_ID).iter_rows()
+            ],
+            with_status=not rows.is_empty,
         )
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        instance_number=pl.col("name").str.strip_suffix(".dcm").cast(pl.Int64, strict=False)
-    )
+        files = place_files(found.filter(pl.col("name").str.ends_with(".dcm")), listed)
+        if not len(files) and split == "train":  # a test study is predicted from what it has
+            raise DataError(
+                f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
+                ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
+            )
+        _warn_of_strangers(competition, split, listed)
+        kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
+        tables = IndexTables(out)
+        tables.fill(kept, files)
+    check_bad_files("index", tables.quarantine, total=len(files), max_bad=max_bad)
+    instances = tables.close(listed)
+    _warn_of_empty_studies(split, pl.read_parquet(out / "studies.parquet"), strict=strict)
+    return instances
 
 
-def _dicom_files(folder: Path) -> list[tuple[str, tuple[int, int]]]:
-    found = []
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: (len(entry.name), entry.name))
-    except OSError:
-        return []  # a listed series without a folder: `series.images` says 0
-    for entry in entries:
-        if entry.name.endswith(".dcm"):
-            try:
-                stat = entry.stat()
-            except OSError:  # a dangling link: the reader says so
-                stat = entry.stat(follow_symlinks=False)
-            found.append((entry.name, (stat.st_size, stat.st_mtime_ns)))
-    return found
+class IndexTables:
+    """The four tables while they grow, in parts that fit into memory."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._parts: list[Path] = []
+        self._series = [pl.DataFrame(schema=SERIES)]
+        self.quarantine = pl.DataFrame(
+            schema={**QUARANTINE, **dict.fromkeys(SERIES_ID, pl.Int64()), "listed": pl.Boolean()}
+        )
+
+    def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
+        """Take in the headers of files that `place_files` has placed."""
+        placed = headers.join(files.lazy().drop("bytes", "mtime_ns"), on="path", how="inner")
+        for part in _whole_studies(placed, len(files)):
+            instances, quarantine = tabulate(part)
+            path = self._out / f".instances-{len(self._parts):06d}.parquet"
+            instances.write_parquet(path)
+            self._parts.append(path)
+            self._series.append(summarise_series(instances, quarantine))
+            self.quarantine = pl.concat([self.quarantine, quarantine])
+
+    def close(self, listed: pl.DataFrame | None) -> int:
+        """Write the tables; how many rows `instances` has."""
+        series = pl.concat(self._series)
+        if listed is not None:
+            series = add_listed(series, listed)
+        self._write("series", series)
+        self._write("studies", summarise_studies(series))
+        self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
+        instances = pl.scan_parquet(self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
+        with write_atomic(self._out / "instances.parquet") as temporary:
+            instances.sink_parquet(temporary)
+        for part in self._parts:
+            part.unlink()
+        return int(series["images"].sum())
+
+    def _write(self, name: str, table: pl.DataFrame) -> None:
+        with write_atomic(self._out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
 
 
-def _split_usable(
-    files: pl.DataFrame, headers: Sequence[Header | Unreadable]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Join files and headers; a header without what geometry needs makes a file unusable."""
-    facts = zip(headers, files["bytes"], files["instance_number"], strict=True)
-    reasons = [_why_unusable(*each) for each in facts]
-    columns: dict[str, list[object]] = {
-        name: []
-        for name in INSTANCES
-        if name not in files.columns and name not in ("orientation_group", "normal_position_mm")
-    }
-    numbers = []
-    for header, reason, number in zip(headers, reasons, files["instance_number"], strict=True):
-        if reason is not None or isinstance(header, Unreadable):
-            continue
-        numbers.append(header.instance_number if number is None else number)
-        assert header.pixel_spacing is not None
-        row_spacing, column_spacing = header.pixel_spacing
-        values = {
-            "rows": header.rows,
-            "columns": header.columns,
-            "row_spacing_mm": row_spacing,
-            "column_spacing_mm": column_spacing,
-            "position_mm": header.image_position,
-            "orientation": header.image_orientation,
-            "transfer_syntax": header.transfer_syntax,
-            "bits_stored": header.bits_stored,
-            "photometric": header.photometric,
-            "patient_position": header.patient_position,
-        }
-        for name, column in columns.items():
-            column.append(values[name])
-    verdict = pl.Series("reason", reasons, dtype=pl.String)
-    usable = files.filter(verdict.is_null()).with_columns(
-        pl.Series("instance_number", numbers, dtype=pl.Int64),
-        *(pl.Series(name, column, dtype=INSTANCES[name]) for name, column in columns.items()),
-    )
-    quarantine = files.with_columns(verdict, stage=pl.lit("index")).filter(verdict.is_not_null())
-    first = usable.unique(_INSTANCE, keep="first", maintain_order=True)
-    again = usable.join(first, on="path", how="anti", maintain_order="left").select(
-        *files.columns,
-        reason=pl.format("instance {} of the series came before", "instance_number"),
-        stage=pl.lit("index"),
-    )
-    return first, pl.concat([quarantine, again.select(quarantine.columns)])
+def open_headers(parent: Path, root: Path) -> FileRows:
+    """The headers that were read before of the files below a root."""
+    return FileRows(parent, escape_name(root.absolute()), schema=HEADERS, version=reading_version())
 
 
-def _why_unusable(header: Header | Unreadable, size: int, number: int | None) -> str | None:
-    if isinstance(header, Unreadable):
-        return header.reason
-    needed = {
-        "ImagePositionPatient": header.image_position,
-        "ImageOrientationPatient": header.image_orientation,
-        "PixelSpacing": header.pixel_spacing,
-        "Rows": header.rows,
-        "Columns": header.columns,
-        "InstanceNumber": header.instance_number if number is None else 1,
-    }
-    missing = [name for name, value in needed.items() if not value]
-    if missing:
-        return f"no usable {', '.join(missing)} in the header"
-    needed_bytes = (header.rows or 0) * (header.columns or 0) * (header.bits_allocated or 0) // 8
-    if header.transfer_syntax in NATIVE and size < needed_bytes:
-        return f"cut off: {size} bytes, expected at least {needed_bytes} of pixels"
-    return None
+def read_files(
+    rows: FileRows, files: pl.DataFrame, *, processes: int, on_progress: Progress | None
+) -> tuple[pl.LazyFrame, int]:
+    """The headers of files, read only where they are new or changed, and how many were read."""
+
+    def read(names: list[str], take: Take) -> None:
+        read_headers(names, take, processes=processes, on_progress=on_progress)
+
+    return rows.read(files.select("path", "bytes", "mtime_ns"), read)
 
 
-def _with_geometry(instances: pl.DataFrame) -> pl.DataFrame:
-    """Add the orientation group within the series and the position along the group's normal."""
-    groups = np.zeros(len(instances), dtype=np.int32)
-    along = np.zeros(len(instances))
-    orientations = instances["orientation"].to_numpy()
-    positions = instances["position_mm"].to_numpy()
-    rows = instances.with_row_index("row").group_by("study_id", "series_id").agg("row")["row"]
-    for indices in rows:
-        chosen = indices.to_numpy()
-        groups[chosen] = orientation_groups(orientations[chosen])
-        for group in np.unique(groups[chosen]):
-            members = chosen[groups[chosen] == group]
-            along[members] = normal_positions(positions[members], orientations[members])
-    return instances.with_columns(
-        pl.Series("orientation_group", groups), pl.Series("normal_position_mm", along)
-    ).select(list(INSTANCES))
+def _whole_studies(headers: pl.LazyFrame, count: int) -> Iterator[pl.DataFrame]:
+    """The rows in parts of about `_ROWS_AT_ONCE`, each of whole studies, in their order."""
+    if count <= _ROWS_AT_ONCE:
+        yield headers.collect()
+        return
+    studies = headers.group_by(STUDY_ID).len().sort("study_id").collect()
+    part = (studies["len"].cum_sum() - 1) // _ROWS_AT_ONCE
+    for _, some in studies.group_by(part, maintain_order=True):
+        ids = some["study_id"]
+        yield headers.filter(STUDY_ID.is_between(ids.min(), ids.max())).collect()
 
 
-def _summarise_series(
-    listed: pl.DataFrame, split: str, instances: pl.DataFrame, quarantine: pl.DataFrame
-) -> pl.DataFrame:
-    key = ["study_id", "series_id"]
-    found = instances.group_by(key).agg(
-        images=pl.len(), orientation_groups=pl.col("orientation_group").n_unique()
-    )
-    bad = quarantine.group_by(key).agg(quarantined=pl.len())
-    return (
-        listed.select(pl.lit(split).alias("split"), *SERIES_KEY)
-        .join(found, on=key, how="left", maintain_order="left")
-        .join(bad, on=key, how="left", maintain_order="left")
-        .with_columns(pl.col("images", "orientation_groups", "quarantined").fill_null(0))
-    )
+def _warn_of_empty_studies(split: str, studies: pl.DataFrame, *, strict: bool) -> None:
+    without = studies.filter(~pl.col("usable"))["study_id"].to_list()
+    if not without:
+        return
+    first = ", ".join(map(str, without[:5])) + (" ..." if len(without) > 5 else "")
+    message = f"index {split}: {len(without)} studies without usable images: {first}"
+    if strict:
+        raise DataError(f"{message}; complete them, or run without --strict")
+    log.warning("%s", message)
 
 
 def _warn_of_strangers(competition: Competition, split: Split, listed: pl.DataFrame) -> None:
     """Name the series folders that no table lists; they are not read."""
-    known = {f"{study}/{series}" for study, series in listed.select("study_id", "series_id").rows()}
+    known = {f"{study}/{series}" for study, series in listed.select(SERIES_ID).rows()}
     strangers = []
     for study in listed["study_id"].unique().sort():
         folder = competition.image_folder(split, study, 0).parent

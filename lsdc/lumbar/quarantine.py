@@ -12,7 +12,14 @@ log = logging.getLogger(__name__)
 # Fewer bad files than this never stop a stage: on a small folder one file is a large share.
 FEW_BAD_FILES = 10
 
-QUARANTINE = {"path": pl.String, "stage": pl.String, "reason": pl.String}
+# Size and mtime are the file's when it was refused; stages after the index leave them out.
+QUARANTINE: dict[str, pl.DataType] = {
+    "path": pl.String(),
+    "stage": pl.String(),
+    "reason": pl.String(),
+    "bytes": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+}
 
 
 def check_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad: float) -> None:

@@ -79,9 +79,7 @@ def prepare_sagittal(
     kept: list[int] = []
     owners: list[tuple[int, int]] = []
     starts = [0]
-    pixels = _counted(
-        read_pixels([Path(path) for path in paths], processes=processes), len(paths), on_progress
-    )
+    pixels = _counted(read_pixels(paths, processes=processes), len(paths), on_progress)
     for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
         own: list[Grid] = []
         for _ in range(len(rows)):

@@ -30,7 +30,7 @@ class CatalogRecord(BaseModel):
 
     def is_intact(self, home: Path) -> bool:
         """Whether the catalog is there and holds these sources, and perhaps more."""
-        return set(self.sources) <= _sources(Home(home).catalog)
+        return set(self.sources) <= {digest for _, digest in _sources(Home(home).catalog)}
 
 
 def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
@@ -43,7 +43,8 @@ def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
                 tables[path.stem].append(str(path))
     with write_atomic(home.catalog) as temporary:
         temporary.unlink()  # DuckDB makes its own file
-        with duckdb.connect(str(temporary)) as connection:
+        # A second thread costs as much time as it saves on tables of this size.
+        with duckdb.connect(str(temporary), config={"threads": 1}) as connection:
             for table, files in sorted(tables.items()):
                 # A file that several stages refused is one row, with the first reason.
                 what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
@@ -59,12 +60,17 @@ def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
     return CatalogRecord(sources=tuple(manifest.digest for manifest in manifests))
 
 
-def _sources(catalog: Path) -> set[str]:
+def catalogued(home: Home, stage: str) -> list[str]:
+    """The digests of the stage's results that the catalog was loaded from."""
+    return sorted(digest for name, digest in _sources(home.catalog) if name == stage)
+
+
+def _sources(catalog: Path) -> set[tuple[str, str]]:
     if not catalog.is_file():
         return set()
     try:
         with duckdb.connect(str(catalog), read_only=True) as connection:
-            rows = connection.execute("SELECT digest FROM sources").fetchall()
+            rows = connection.execute("SELECT stage, digest FROM sources").fetchall()
     except duckdb.Error:
         return set()  # damaged, or another program's: it is written anew
-    return {digest for (digest,) in rows}
+    return set(rows)

@@ -2,6 +2,7 @@
 
 home.json                  the schema version
 catalog.duckdb             what the stages found, as tables
+headers/                   what was read of files, believed while they stand
 index/ folds/ ... crops/   results of stages, addressed by their content
 runs/EXPERIMENT/fold-K/    models, predictions and scores
 replaced/                  folds of runs/ that other settings took the place of
@@ -52,6 +53,11 @@ class Home:
     def phantom(self) -> Path:
         """The phantom competition that runs without data of their own use."""
         return self.root / "phantom"
+
+    @property
+    def headers(self) -> Path:
+        """Headers of files, kept from one index to the next."""
+        return self.root / "headers"
 
     @property
     def runs(self) -> Path:

@@ -1,0 +1,371 @@
+"""How fast is the index beside what people use, and beside what the disk allows?
+
+    python benchmarks/index.py [--full] [--json] [--folder DIR]
+
+On one generated tree, in one run: the whole index (from listing the folders to rows in DuckDB, two
+reading processes), a loop over pydicom's `dcmread(stop_before_pixels=True)`, GDCM's scanner (where
+`python-gdcm` is installed), and the floor, to open every file and read 4 KB. Ratios of rates: above
+one is faster than the other. Each figure is taken in a process of its own, the files in the page
+cache; medians over rounds.
+
+The default form takes 12,000 and 120,000 files, `--full` 600,000 too. Files are small (64 x 64
+pixels): none of the readers looks at pixels here. Decoding is timed on images of 384 x 384.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SMALL, LARGE, HUGE = 12_000, 120_000, 600_000
+ROUNDS = 3
+# Slices of a study: orientation, how many, and how its stacks are turned.
+SERIES = (("T1", 20, 1), ("T2", 20, 1), ("axial", 35, 5))
+STUDY_FILES = sum(count for _, count, _ in SERIES)
+DECODED = 1_000
+
+
+def main() -> None:
+    """Make the tree, take all figures and print them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where the tree is made [a temporary folder]")
+    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "TREE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(MEASURES[options.measure[0]](Path(options.measure[1]))))
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        figures = take(Path(folder), full=options.full)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:32} {value}")
+
+
+def take(folder: Path, *, full: bool) -> dict[str, Any]:
+    """All figures, by name; times in seconds."""
+    figures: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, Python {sys.version.split()[0]}",
+    }
+    seconds: dict[int, dict[str, float]] = {}
+    for size in (SMALL, LARGE, HUGE) if full else (SMALL, LARGE):
+        tree = folder / str(size)
+        write_tree(tree, size)
+        readers = ["floor", "index", "memory", *(["pydicom", "gdcm"] if size < HUGE else [])]
+        rounds = ROUNDS if size == SMALL else 1
+        taken = [measure_all(readers, tree) for _ in range(rounds)]
+        seconds[size] = {name: statistics.median(each[name] for each in taken) for name in taken[0]}
+        if size < HUGE:
+            shutil.rmtree(tree)
+        figures |= {f"{name}_{size}": round(value, 3) for name, value in seconds[size].items()}
+    figures |= compare(seconds)
+    figures |= compare_decoding(folder / "images")
+    return figures
+
+
+def compare(seconds: dict[int, dict[str, float]]) -> dict[str, float]:
+    """The ratios, from seconds by size and name."""
+    small, large = seconds[SMALL], seconds[LARGE]
+
+    def marginal(name: str) -> float:
+        return (large[name] - small[name]) / (LARGE - SMALL)
+
+    ratios = {
+        "ratio_to_pydicom": small["pydicom"] / small["index"],
+        "marginal_ratio_to_pydicom": marginal("pydicom") / marginal("index"),
+        "ratio_to_floor": marginal("floor") / marginal("index"),
+        "reindex_to_stat": large["reindex"] / large["stat"],
+        "small_reindex_to_stat": small["reindex"] / small["stat"],
+        "files_per_second": 1 / marginal("index"),
+        "peak_mib": max(each["peak_mib"] for each in seconds.values()),
+    }
+    if "gdcm" in small:
+        ratios["marginal_ratio_to_gdcm"] = marginal("gdcm") / marginal("index")
+    if HUGE in seconds:
+        last = (seconds[HUGE]["index"] - large["index"]) / (HUGE - LARGE)
+        ratios["cost_a_file_huge_to_large"] = last / marginal("index")
+    return {name: round(value, 3) for name, value in ratios.items()}
+
+
+def measure_all(names: list[str], tree: Path) -> dict[str, float]:
+    """Seconds by name, each in a process of its own."""
+    figures: dict[str, float] = {}
+    for name in names:
+        command = [sys.executable, __file__, "--measure", name, str(tree)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        figures |= json.loads(done.stdout)
+    return figures
+
+
+def time_index(tree: Path) -> dict[str, float]:
+    """The whole index, the same again with nothing changed, and a walk with a stat a file."""
+    from lsdc.lumbar.tree import catalog_tree
+    from lsdc.store.home import open_home
+
+    with tempfile.TemporaryDirectory() as folder:
+        home = open_home(Path(folder))
+        index = seconds_of(lambda: catalog_tree(tree, home))
+        reindex = statistics.median(
+            seconds_of(lambda: catalog_tree(tree, home)) for _ in range(ROUNDS)
+        )
+    stat = statistics.median(
+        seconds_of(lambda: sum(entry.stat().st_size for entry in walk(tree))) for _ in range(ROUNDS)
+    )
+    return {"index": index, "reindex": reindex, "stat": stat}
+
+
+def weigh_index(tree: Path) -> dict[str, float]:
+    """The most memory that an index takes; to look so often slows it down."""
+    from lsdc.lumbar.tree import catalog_tree
+    from lsdc.store.home import open_home
+
+    with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
+        catalog_tree(tree, open_home(Path(folder)))
+    return {"peak_mib": peak[0]}
+
+
+def time_floor(tree: Path) -> dict[str, float]:
+    """Open every file and read 4 KB."""
+
+    def read(path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.read(descriptor, 4096)
+        os.close(descriptor)
+
+    return {"floor": seconds_of(lambda: [read(entry.path) for entry in walk(tree)])}
+
+
+def time_pydicom(tree: Path) -> dict[str, float]:
+    """The loop that people write; the values themselves are not even asked for."""
+    import pydicom
+
+    def loop() -> None:
+        for entry in walk(tree):
+            pydicom.dcmread(entry.path, stop_before_pixels=True)
+
+    return {"pydicom": seconds_of(loop)}
+
+
+def time_gdcm(tree: Path) -> dict[str, float]:
+    """GDCM's scanner over the tags that the index reads."""
+    try:
+        import gdcm
+    except ImportError:
+        return {}
+    tags = [(0x0020, 0x0032), (0x0020, 0x0037), (0x0028, 0x0030), (0x0028, 0x0010)]
+    tags += [(0x0028, 0x0011), (0x0020, 0x0013), (0x0020, 0x000D), (0x0020, 0x000E)]
+    scanner = gdcm.Scanner()
+    for tag in tags:
+        scanner.AddTag(gdcm.Tag(*tag))
+    return {"gdcm": seconds_of(lambda: scanner.Scan([entry.path for entry in walk(tree)]))}
+
+
+MEASURES: dict[str, Callable[[Path], dict[str, float]]] = {
+    "index": time_index,
+    "memory": weigh_index,
+    "floor": time_floor,
+    "pydicom": time_pydicom,
+    "gdcm": time_gdcm,
+}
+
+
+def compare_decoding(folder: Path) -> dict[str, float]:
+    """Rates of the supervised reader over those of bare dicomsdl in one process."""
+    import dicomsdl
+
+    from lsdc.dicom.names import escape_name
+    from lsdc.dicom.reader import read_pixels
+
+    ratios = {}
+    for encoding in ("native", "rle"):
+        paths = write_images(folder / encoding, rle=encoding == "rle")
+        paths = (paths * (DECODED // len(paths) + 1))[:DECODED]
+        names = [escape_name(path) for path in paths]
+
+        def bare(paths: list[str] = paths) -> None:
+            for path in paths:
+                dicomsdl.open(path).pixelData(storedvalue=True)
+
+        def supervised(names: list[str] = names) -> None:
+            for _ in read_pixels(names):
+                pass
+
+        pairs = [(seconds_of(bare), seconds_of(supervised)) for _ in range(ROUNDS)]
+        ratio = statistics.median(alone / ours for alone, ours in pairs)
+        ratios[f"decode_{encoding}_ratio_to_bare"] = round(ratio, 3)
+        rate = DECODED / statistics.median(ours for _, ours in pairs)
+        ratios[f"decode_{encoding}_per_second"] = round(rate)
+    return ratios
+
+
+def write_tree(root: Path, files: int) -> None:
+    """Studies of three series in the competition's layout, every header its own."""
+    written = 0
+    for study in range(1, files // STUDY_FILES + 1):
+        for series, (name, count, stacks) in enumerate(SERIES):
+            template = header_template(name, study, series)
+            folder = root / "train_images" / str(study) / str(study * 10 + series)
+            folder.mkdir(parents=True)
+            for number in range(1, count + 1):
+                stack = (number - 1) * stacks // count
+                content = template.replace(b"@NUM", f"{number:04d}".encode())
+                content = content.replace(b"@" * 29, place(name, number, stack))
+                content = content.replace(b"#" * 53, turn(name, stack))
+                (folder / f"{number}.dcm").write_bytes(content)
+                written += 1
+    assert written == files, f"{files} files are no whole studies of {STUDY_FILES}"
+
+
+def header_template(name: str, study: int, series: int) -> bytes:
+    """A whole file of a series, with marks where slices differ."""
+    from pydicom.datadict import dictionary_VR
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.tag import Tag
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+    uid = f"2.25.{10**19 + study}"
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = f"{uid}.{series}.1"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "SE"]
+    dataset.SOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = f"{uid}.{series}.1"
+    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = "20240101"
+    dataset.Modality, dataset.Manufacturer = "MR", "Benchmark"
+    dataset.SeriesDescription = name
+    dataset.PatientID = str(study)
+    dataset.ScanningSequence, dataset.MRAcquisitionType = "SE", "2D"
+    dataset.SliceThickness, dataset.SpacingBetweenSlices = "4", "4.4"
+    dataset.RepetitionTime, dataset.EchoTime, dataset.FlipAngle = "3500", "100", "90"
+    dataset.PatientPosition = "HFS"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{uid}.{series}"
+    dataset.FrameOfReferenceUID = f"{uid}.9"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Rows = dataset.Columns = 64
+    dataset.PixelSpacing = ["0.68359375", "0.68359375"]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.WindowCenter, dataset.WindowWidth = "400", "800"
+    dataset.PixelData = bytes(2 * 64 * 64)
+    for keyword, mark in {
+        "InstanceNumber": b"@NUM",
+        "ImagePositionPatient": b"@" * 29 + b" ",
+        "ImageOrientationPatient": b"#" * 53 + b" ",
+    }.items():
+        tag, vr = Tag(keyword), dictionary_VR(keyword)
+        dataset[tag] = RawDataElement(tag, vr, len(mark), mark, 0, False, True, True)  # noqa: FBT003
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def place(name: str, number: int, stack: int) -> bytes:
+    """ImagePositionPatient in 29 characters."""
+    across = -44.0 + 4.4 * number
+    x, y, z = (across, -100.0, 100.0) if name != "axial" else (-90.0, -90.0, across - 20 * stack)
+    return f"{x:09.3f}\\{y:09.3f}\\{z:09.3f}".encode()
+
+
+def turn(name: str, stack: int) -> bytes:
+    """ImageOrientationPatient in 53 characters; every axial stack is tilted in its own way."""
+    if name != "axial":
+        values = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+    else:
+        tilt = np.radians(5.0 * stack)
+        values = (1.0, 0.0, 0.0, 0.0, float(np.cos(tilt)), float(np.sin(tilt)))
+    return "\\".join(f"{value:08.5f}" for value in values).encode()
+
+
+def write_images(folder: Path, *, rle: bool) -> list[str]:
+    """Forty images of 384 x 384, 12 bits stored."""
+    import pydicom
+    from pydicom.uid import RLELossless
+
+    folder.mkdir(parents=True)
+    template = header_template("T2", 1, 1)
+    template = template.replace(b"@NUM", b"0001").replace(b"@" * 29, place("T2", 1, 0))
+    dataset = pydicom.dcmread(BytesIO(template.replace(b"#" * 53, turn("T2", 0))))
+    dataset.Rows = dataset.Columns = 384
+    rng = np.random.default_rng(0)
+    paths = []
+    smooth = np.linspace(0, 3000, 384 * 384).reshape(384, 384)
+    for number in range(40):
+        pixels = (smooth + rng.integers(0, 200, smooth.shape)).astype(np.uint16)
+        dataset.PixelData = pixels.tobytes()
+        if rle:
+            dataset.compress(RLELossless, pixels, generate_instance_uid=False)
+        path = folder / f"{number}.dcm"
+        dataset.save_as(path)
+        paths.append(str(path))
+    return paths
+
+
+def walk(root: Path | str) -> "Iterator[os.DirEntry[str]]":
+    """Every file below a folder."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from walk(entry.path)
+            else:
+                yield entry
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long a call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+class peak_memory(list[float]):  # noqa: N801 (a context manager, used as one)
+    """The most memory (PSS, MiB) that this process and its children held, looked at often."""
+
+    def __enter__(self) -> "peak_memory":
+        self.append(0.0)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        import psutil
+
+        this = psutil.Process()
+        while not self._over.wait(0.1):
+            total = 0
+            for process in [this, *this.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except psutil.Error:  # it ended meanwhile
+                    continue
+            self[0] = max(self[0], total / 2**20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The files of a folder tree, each once, none of them opened."""
+
+import os
+from collections.abc import Iterable
+from operator import attrgetter
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.dicom.names import escape_name
+
+# A row a file. `bytes` and `mtime_ns` are those of what a link leads to; null where not asked for.
+FILES: dict[str, pl.DataType] = {
+    "folder": pl.String(),
+    "name": pl.String(),
+    "bytes": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+}
+_BLOCK = 2**16
+
+
+def list_tree(root: Path, *, with_status: bool) -> pl.DataFrame:
+    """All entries below a folder that are no folders, in the order of folders and names.
+
+    Links to folders are followed, but every folder is gone through once, so that a loop ends; a
+    link to one that was, and a folder that may not be read, come as if they were files.
+
+    Args:
+        root: an existing folder.
+        with_status: whether to ask for size and time, half of the cost.
+    """
+    listing = _Listing(with_status=with_status)
+    waiting: list[str] = [os.fspath(root)]
+    # Folders that are reached through links come last: their own place counts.
+    links: list[str] = []
+    while waiting or links:
+        if not waiting:
+            links.sort(reverse=True)
+        folder = waiting.pop() if waiting else links.pop()
+        inner = listing.add(folder)
+        links += [entry.path for entry in inner if entry.is_symlink()]
+        waiting += sorted((entry.path for entry in inner if not entry.is_symlink()), reverse=True)
+    return listing.table()
+
+
+def list_folders(folders: Iterable[Path], *, with_status: bool) -> pl.DataFrame:
+    """The entries of folders, in their order, that are no folders; an absent folder has none."""
+    listing = _Listing(with_status=with_status)
+    for folder in folders:
+        if folder.is_dir():
+            listing.add(os.fspath(folder))
+    return listing.table()
+
+
+class _Listing:
+    """Collects the files of folders by column."""
+
+    def __init__(self, *, with_status: bool) -> None:
+        self._with_status = with_status
+        self._seen: set[tuple[int, int]] = set()
+        self._parts = [pl.DataFrame(schema=FILES)]
+        self._folders: list[str] = []
+        self._names: list[str] = []
+        self._status: list[tuple[int | None, int | None]] = []
+
+    def add(self, folder: str) -> "list[os.DirEntry[str]]":
+        """Take in the files of a folder; the folders in it, or none if it was taken before."""
+        try:
+            status = os.stat(folder)  # noqa: PTH116  # one of many: a Path each takes its time
+            if (status.st_dev, status.st_ino) in self._seen:
+                raise FileExistsError
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=attrgetter("name"))
+        except OSError:
+            parent, name = os.path.split(folder)
+            self._append(parent, [name], [_status_of(folder)])
+            return []
+        self._seen.add((status.st_dev, status.st_ino))
+        inner = [entry for entry in entries if entry.is_dir()]
+        if inner:
+            entries = [entry for entry in entries if not entry.is_dir()]
+        names = [entry.name for entry in entries]
+        self._append(folder, names, map(_status_of, entries) if self._with_status else None)
+        return inner
+
+    def _append(
+        self,
+        folder: str,
+        names: list[str],
+        status: "Iterable[os.stat_result | None] | None",
+    ) -> None:
+        self._folders += [escape_name(folder)] * len(names)
+        self._names += map(escape_name, names)
+        if status is None:
+            self._status += [(None, None)] * len(names)
+        else:
+            self._status += [
+                (each.st_size, each.st_mtime_ns) if each else (None, None) for each in status
+            ]
+        if len(self._names) >= _BLOCK:  # as Python's own objects they would fill the memory
+            self._close_block()
+
+    def _close_block(self) -> None:
+        sizes, mtimes = zip(*self._status, strict=True) if self._status else ((), ())
+        columns = [self._folders, self._names, sizes, mtimes]
+        self._parts.append(pl.DataFrame(dict(zip(FILES, columns, strict=True)), schema=FILES))
+        self._folders, self._names, self._status = [], [], []
+
+    def table(self) -> pl.DataFrame:
+        """All files so far, with the columns of `FILES`."""
+        self._close_block()
+        return pl.concat(self._parts)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or where we may not look
+        return False
+
+
+def _status_of(entry: "os.DirEntry[str] | str") -> os.stat_result | None:
+    """Size and time of a file; of the link itself, where it leads nowhere."""
+    for follow in (True, False):
+        try:
+            if isinstance(entry, str):
+                return os.stat(entry, follow_symlinks=follow)  # noqa: PTH116
+            return entry.stat(follow_symlinks=follow)
+        except OSError:
+            continue
+    return None  # gone meanwhile

@@ -1,0 +1,235 @@
+"""Instances: what headers and paths say of every file, or why it cannot be used.
+
+In the competition's layout, `{split}_images/{study}/{series}/{instance}.dcm`, ids come from the
+path. Elsewhere they come from the header: the numbers that `lsdc.dicom.headers` makes of UIDs,
+and of the folder's name where there is none.
+"""
+
+import re
+from hashlib import blake2b
+
+import polars as pl
+
+from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.quarantine import QUARANTINE
+
+# Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+
+INSTANCES: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "instance_number": pl.Int64(),
+    "header_study_id": pl.Int64(),
+    "header_series_id": pl.Int64(),
+    "id_mismatch": pl.Boolean(),
+    "series_description": pl.String(),
+    "path": pl.String(),
+    "bytes": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+    "rows": pl.Int32(),
+    "columns": pl.Int32(),
+    "row_spacing_mm": pl.Float64(),
+    "column_spacing_mm": pl.Float64(),
+    "position_mm": pl.Array(pl.Float64, 3),
+    "orientation": pl.Array(pl.Float64, 6),
+    "orientation_group": pl.Int32(),
+    "normal_position_mm": pl.Float64(),
+    "transfer_syntax": pl.String(),
+    "bits_stored": pl.Int32(),
+    "photometric": pl.String(),
+    "patient_position": pl.String(),
+}
+SERIES_ID = ["study_id", "series_id"]
+STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
+_INSTANCE = [*SERIES_ID, "instance_number"]
+
+_LAYOUT = re.compile(r"(?:^|/)(train|test)_images/([0-9]{1,18})/([0-9]{1,18})$")
+_LARGEST_SIDE = 2**16
+# Identifiers of the competition's own, as against digests of UIDs.
+_SHORT_ID = 10**10
+_MISSING = {
+    "position_mm": "ImagePositionPatient",
+    "orientation": "ImageOrientationPatient",
+    "pixel_spacing_mm": "PixelSpacing",
+    "rows": "Rows",
+    "columns": "Columns",
+    "instance_number": "InstanceNumber",
+}
+
+
+def place_files(files: pl.DataFrame, series: pl.DataFrame | None) -> pl.DataFrame:
+    """Add what a file's path says, and the tables of its series.
+
+    Args:
+        files: `walk.FILES`.
+        series: the competition's series table, if there is one.
+
+    Returns:
+        path, bytes, mtime_ns; split, path_study_id, path_series_id (null outside the layout);
+        name_number (null where the name is none); folder_id (63 bits of the folder's digest);
+        series_description and listed (whether the tables list the series).
+    """
+    folders = files["folder"].unique(maintain_order=True)
+    found = [_LAYOUT.search(folder) for folder in folders]
+    places = pl.DataFrame(
+        {
+            "folder": folders,
+            "folder_id": [_digest(folder) for folder in folders],
+            "split": [match and match[1] for match in found],
+            "path_study_id": [match and int(match[2]) for match in found],
+            "path_series_id": [match and int(match[3]) for match in found],
+        },
+        schema_overrides={
+            "split": pl.String,
+            "path_study_id": pl.Int64,
+            "path_series_id": pl.Int64,
+        },
+    )
+    if series is None:
+        places = places.with_columns(
+            series_description=pl.lit(None, dtype=pl.String),
+            listed=pl.lit(False),
+        )
+    else:
+        listed = series.select(
+            "split",
+            "series_description",
+            path_study_id="study_id",
+            path_series_id="series_id",
+            listed=pl.lit(True),
+        )
+        on = ["split", "path_study_id", "path_series_id"]
+        places = places.join(listed, on=on, how="left", maintain_order="left").with_columns(
+            pl.col("listed").fill_null(False)
+        )
+    return files.join(places, on="folder", how="left", maintain_order="left").select(
+        pl.concat_str("folder", "name", separator="/").alias("path"),
+        "bytes",
+        "mtime_ns",
+        *places.columns[1:],
+        name_number=pl.col("name").str.strip_suffix(".dcm").cast(pl.Int64, strict=False),
+    )
+
+
+def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Part the files that can be used from those that cannot, and find out how they lie.
+
+    Args:
+        headers: the columns of `header_table.HEADERS` and of `place_files`; whole series.
+
+    Returns:
+        `INSTANCES` and `QUARANTINE`, the latter with study_id and series_id.
+    """
+    rows = _with_ids(headers)
+    reason = pl.col("reason")
+    refused = rows.filter(reason.is_not_null())
+    rows = rows.filter(reason.is_null())
+    lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
+    needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
+    cut = pl.col("transfer_syntax").is_in(NATIVE) & (pl.col("bytes") < needed)
+    several = pl.col("number_of_frames").fill_null(1) > 1
+    bad = rows.filter(lacking | several | cut.fill_null(False)).with_columns(
+        reason=pl.when(several)
+        .then(pl.format("{} frames in one file, expected 1", "number_of_frames"))
+        .when(lacking)
+        .then(pl.format("no usable {} in the header", _name_lacking()))
+        .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))
+    )
+    if len(bad):
+        rows = rows.join(bad, on="path", how="anti", maintain_order="left")
+    rows = rows.sort(*_INSTANCE, "path")
+    again = pl.DataFrame(schema=rows.schema)
+    if rows.select(_INSTANCE).is_duplicated().any():
+        # The tables name a series' files by their numbers; elsewhere scanners count as they like.
+        rows = rows.sort(*_INSTANCE, pl.col("path").str.len_bytes(), "path")
+        repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed")
+        again = rows.filter(repeated).with_columns(
+            reason=pl.format("instance {} of the series came before", "instance_number")
+        )
+        rows = rows.filter(~repeated)
+    columns = [*QUARANTINE, *SERIES_ID, "listed"]
+    quarantine = pl.concat([part.select(columns) for part in (refused, bad, again)])
+    return _with_geometry(rows), quarantine
+
+
+def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
+    in_layout = pl.col("path_study_id").is_not_null()
+    side = [
+        pl.when(pl.col(name).is_between(1, _LARGEST_SIDE))
+        .then(pl.col(name))
+        .cast(pl.Int32)
+        .alias(name)
+        for name in ("rows", "columns")
+    ]
+    number = pl.col("instance_number")
+    short_study, short_series = (
+        pl.col(f"header_{name}").is_between(0, _SHORT_ID)
+        & (pl.col(f"header_{name}") != pl.col(f"path_{name}"))
+        for name in SERIES_ID
+    )
+    renumbered = number != pl.col("name_number")
+    rows = headers.with_columns(
+        *side,
+        STUDY_ID,
+        stage=pl.lit("index"),
+        series_id=pl.coalesce("path_series_id", "header_series_id", "folder_id"),
+        instance_number=pl.when(in_layout)
+        .then(pl.coalesce("name_number", number))
+        .otherwise(number),
+        id_mismatch=in_layout
+        & (
+            short_study.fill_null(False)
+            | short_series.fill_null(False)
+            | renumbered.fill_null(False)
+        ),
+    )
+    mixed = (
+        rows.filter(in_layout)
+        .group_by("folder_id")
+        .agg(
+            pl.col("header_series_id").n_unique().alias("kinds"),
+            pl.col("header_series_id").drop_nulls().mode().sort().first().alias("own"),
+        )
+        .filter(pl.col("kinds") > 1)
+    )
+    if not len(mixed):
+        return rows
+    stranger = (pl.col("header_series_id") != pl.col("own")).fill_null(False)
+    return (
+        rows.join(
+            mixed.select("folder_id", "own"), on="folder_id", how="left", maintain_order="left"
+        )
+        .with_columns(id_mismatch=pl.col("id_mismatch") | stranger)
+        .drop("own")
+    )
+
+
+def _name_lacking() -> pl.Expr:
+    names = [
+        pl.when(pl.col(column).is_null()).then(pl.lit(tag)) for column, tag in _MISSING.items()
+    ]
+    return pl.concat_str(names, separator=", ", ignore_nulls=True)
+
+
+def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the orientation group within the series and the position along the group's normal."""
+    orientations = rows["orientation"].to_numpy().reshape(-1, 6)
+    positions = rows["position_mm"].to_numpy().reshape(-1, 3)
+    # Sorted by series, so that a running number tells them apart.
+    series = rows.select(pl.struct(SERIES_ID).rle_id()).to_series().to_numpy()
+    groups = orientation_groups(orientations, series=series)
+    most = int(groups.max(initial=0)) + 1
+    along = normal_positions(positions, orientations, groups=series.astype("int64") * most + groups)
+    return rows.with_columns(
+        pl.Series("orientation_group", groups, dtype=pl.Int32),
+        pl.Series("normal_position_mm", along),
+        pl.col("bits_stored").cast(pl.Int32, strict=False),
+        row_spacing_mm=pl.col("pixel_spacing_mm").arr.get(0),
+        column_spacing_mm=pl.col("pixel_spacing_mm").arr.get(1),
+    ).select(list(INSTANCES))
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
