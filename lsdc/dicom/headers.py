@@ -4,8 +4,8 @@ Only child processes call the readers: dicomsdl dies on some files (see `supervi
 may name a patient is on the list. The few texts on it are let through only if they are one of the
 words that DICOM defines, and identifiers as numbers (see `_identifier`).
 
-Positions and instance numbers, which DICOM writes as text (DS, IS), are taken as text: dicomsdl
-takes an empty or a garbled one for zero, and `1A` for 1.
+Both readers hand over what the file holds, numbers that DICOM writes as text (DS, IS) as text:
+dicomsdl takes an empty or a garbled one for zero, and `1A` for 1.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from lsdc.dicom.gate import OpenFile
 
-# Keywords (PS3.6) in the order of `Format`: numbers, words, and numbers written as text.
+# Keywords (PS3.6) in the order of `Format`: numbers and words, then numbers written as text.
 _VALUES = {
     "Rows": 0x00280010,
     "Columns": 0x00280011,
@@ -30,15 +30,17 @@ _VALUES = {
     "StudyInstanceUID": 0x0020000D,
     "SeriesInstanceUID": 0x0020000E,
     "TransferSyntaxUID": 0x00020010,
+}
+_TEXTS = {
     "ImageOrientationPatient": 0x00200037,
     "PixelSpacing": 0x00280030,
     "NumberOfFrames": 0x00280008,
 }
 # dicomsdl looks tags up sooner than keywords.
-_TAGS = list(_VALUES.values())
+_TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
 _NUMBER, _POSITION = 0x00200013, 0x00200032
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
-ALLOWED = (*_VALUES, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
+ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
 
 LAST_TAG = 0x00281053
 # PixelRepresentation comes last of what a header needs, and every image has it.
@@ -133,8 +135,9 @@ def format_of(dataset: Any) -> Format:
 
 def _header(dataset: Any) -> Header:
     element = dataset.getDataElement
+    texts = [element(tag).toBytes() for tag in _TEXT_TAGS]
     return Header(
-        _format(dataset.getValues(_TAGS)),
+        _format((*dataset.getValues(_TAGS), *texts)),
         _whole(element(_NUMBER).toBytes()),
         _numbers(_parse(element(_POSITION).toBytes()), 3),
     )
@@ -159,8 +162,9 @@ def _header_of_pydicom(dataset: Any) -> Header:
         _value(dataset.file_meta if keyword == "TransferSyntaxUID" else dataset, keyword)
         for keyword in _VALUES
     ]
+    texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
     number, position = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION))
-    return Header(_format(values), _whole(number), _numbers(_parse(position), 3))
+    return Header(_format((*values, *texts)), _whole(number), _numbers(_parse(position), 3))
 
 
 def text_of_pydicom(dataset: Any, tag: int) -> bytes:
@@ -186,20 +190,16 @@ def _whole(text: bytes) -> int | None:
     return _integer(_parse(text))
 
 
-def _format(values: list[Any]) -> Format:
-    *others, orientation, spacing, frames = values
+def _format(values: tuple[Any, ...]) -> Format:
     try:
-        return _known_format(
-            *others, orientation and tuple(orientation), spacing and tuple(spacing), frames
-        )
-    except TypeError:  # one value where several belong, or several where one does
-        return _new_format(*values)
+        return _known_format(values)
+    except TypeError:  # several values where one belongs cannot be looked up
+        return _new_format(values)
 
 
-def _new_format(*values: Any) -> Format:
+def _new_format(values: tuple[Any, ...]) -> Format:
     *integers, photometric, position, study, series, syntax, orientation, spacing, frames = values
-    # dicomsdl takes a garbled number for zero; neither directions nor spacings are then believed.
-    directions, spacings = _numbers(orientation, 6), _numbers(spacing, 2)
+    directions, spacings = _numbers(_parse(orientation), 6), _numbers(_parse(spacing), 2)
     rows, columns, samples, allocated, stored, high_bit, signed = map(_integer, integers)
     return Format(
         rows,
@@ -216,7 +216,7 @@ def _new_format(*values: Any) -> Format:
         syntax if _SYNTAX.fullmatch(syntax := _text(syntax)) else None,
         directions if _are_directions(directions) else None,
         spacings if spacings is not None and min(spacings) > 0 else None,
-        _integer(frames) or None,
+        _integer(_parse(frames)) or None,
     )
 
 

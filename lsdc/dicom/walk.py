@@ -76,9 +76,9 @@ class _Listing:
             self._append(parent, [name], [_status_of(folder)])
             return []
         self._seen.add((status.st_dev, status.st_ino))
-        inner = [entry for entry in entries if entry.is_dir()]
+        inner = [entry for entry in entries if _is_folder(entry)]
         if inner:
-            entries = [entry for entry in entries if not entry.is_dir()]
+            entries = [entry for entry in entries if not _is_folder(entry)]
         names = [entry.name for entry in entries]
         self._append(folder, names, map(_status_of, entries) if self._with_status else None)
         return inner

@@ -1,4 +1,4 @@
-"""DICOM files made on the fly, and those that ship inside pydicom."""
+"""DICOM files made on the fly, those that ship inside pydicom, and faults in reading processes."""
 
 import os
 from collections.abc import Callable
@@ -77,3 +77,91 @@ def real_files() -> list[Path]:
         pytest.skip("LSDC_REAL_DATA is not set")
     folders = sorted(Path(root).glob("competition/train_images/*/*"))
     return [path for folder in folders for path in sorted(folder.glob("*.dcm"))[::7]]
+
+
+class Inject:
+    """Faults in the child processes that read, by code that Python runs when they start.
+
+    The parent is left alone: what it is told comes from real children.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._code = folder / "sitecustomize.py"
+        self._code.write_text(_FAULTS, encoding="utf-8")
+
+    def when_opened(self, path: Path, harm: str) -> None:
+        """Run `harm` in the child whenever it is about to open the file."""
+        self._add("open", path, harm)
+
+    def when_read(self, path: Path, harm: str) -> None:
+        """Run `harm` in the child whenever it is about to read the file's start."""
+        self._add("pread", path, harm)
+
+    def when_asked(self, path: Path, harm: str) -> None:
+        """Run `harm` in the child whenever it is about to ask for the file's size and time."""
+        self._add("fstat", path, harm)
+
+    def _add(self, call: str, path: Path, harm: str) -> None:
+        function = f"def harm():\n    {harm}\nharms[{call!r}, {os.fsencode(path)!r}] = harm\n"
+        with self._code.open("a", encoding="utf-8") as code:
+            code.write(function)
+
+
+_FAULTS = '''"""Runs in every Python that has this folder on its path; acts in readers alone."""
+import os, signal, struct, sys
+
+harms = {}
+paths = {}
+
+
+def around(name):
+    call = getattr(os, name)
+
+    def checked(file, *rest, **options):
+        path = paths.get(file) if isinstance(file, int) else file
+        if harm := harms.get((name, path)):
+            harm()
+        result = call(file, *rest, **options)
+        if name == "open":
+            paths[result] = file
+        return result
+
+    setattr(os, name, checked)
+
+
+def fail(number, times, state):
+    """Raise the error so many times, in all children together."""
+    with open(state, "ab+") as count:
+        if count.tell() >= times:
+            return
+        count.write(b"x")
+    raise OSError(number, os.strerror(number))
+
+
+def speak(head):
+    """Answer with these bytes for a head, then be gone."""
+    out = next(fd for fd in range(20, 2, -1) if readable_pipe(fd))
+    os.write(out, struct.pack("<IQ", len(head), 0) + head)
+    os._exit(0)
+
+
+def readable_pipe(fd):
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")
+    except OSError:
+        return False
+
+
+if "lsdc.dicom.child" in sys.orig_argv:
+    for name in ("open", "pread", "fstat"):
+        around(name)
+'''
+
+
+@pytest.fixture
+def inject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inject:
+    """Faults for the children of this test."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.fspath(folder))
+    return Inject(folder)

@@ -8,7 +8,8 @@ import pydicom
 import pytest
 from pydicom.pixels import apply_rescale
 
-from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.dicom.reader import Unreadable
+from tests.dicom.reading import images_by_index
 
 WriteDicom = Callable[..., Path]
 
@@ -16,7 +17,7 @@ WriteDicom = Callable[..., Path]
 def images_of(paths: list[Path]) -> list[np.ndarray]:
     """The images of files that must be readable."""
     images = []
-    for _, image in read_pixels(paths):
+    for _, image in images_by_index(paths):
         assert not isinstance(image, Unreadable), image.reason
         images.append(image)
     return images
@@ -37,7 +38,7 @@ def by_pydicom(path: Path) -> np.ndarray | None:
 @pytest.fixture(scope="module")
 def images_of_pydicom(pydicom_files: list[Path]) -> dict[Path, np.ndarray | Unreadable]:
     """What became of every file inside pydicom; read once, as a pydicom child starts slowly."""
-    return {pydicom_files[number]: image for number, image in read_pixels(pydicom_files)}
+    return {pydicom_files[number]: image for number, image in images_by_index(pydicom_files)}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

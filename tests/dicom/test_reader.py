@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ import numpy as np
 import psutil
 import pytest
 
-from lsdc.dicom import process
+from lsdc.dicom import process, reader
 from lsdc.dicom.headers import Header
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+from tests.dicom.conftest import Inject
+from tests.dicom.reading import images_by_index, read_all, read_rows
 
 WriteDicom = Callable[..., Path]
 
@@ -28,7 +31,13 @@ def children() -> list[psutil.Process]:
 
 def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
     """As many files, each its own instance."""
-    return [write_dicom(f"{n}.dcm", InstanceNumber=n) for n in range(count)]
+    template = write_dicom("template", InstanceNumber=99999999)
+    content = template.read_bytes()
+    paths = [template.with_name(f"{n}.dcm") for n in range(count)]
+    for n, path in enumerate(paths):
+        path.write_bytes(content.replace(b"99999999", b"%8d" % n))
+    template.unlink()
+    return paths
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def test_what_is_no_file_of_ours_is_refused_with_its_reason_and_costs_no_other(
         "nul\0.dcm": "a zero byte",
     }
     paths = [path for name in expected for path in (tmp_path / name, good)]
-    outcomes = read_headers(paths)
+    outcomes = read_all(paths)
     for reason, bad, header in zip(expected.values(), outcomes[::2], outcomes[1::2], strict=True):
         assert isinstance(bad, Unreadable)
         assert reason in bad.reason
@@ -87,7 +96,7 @@ def test_broken_images_cost_themselves_alone(write_dicom: WriteDicom, cut_file: 
         broken[huge] = "MemoryError"
     good = write_dicom("good.dcm")
     paths = [path for bad in broken for path in (good, bad, good)]
-    outcomes = dict(read_pixels(paths))
+    outcomes = dict(images_by_index(paths))
     assert list(outcomes) == list(range(len(paths)))
     for number, outcome in outcomes.items():
         if paths[number] == good:
@@ -100,25 +109,120 @@ def test_broken_images_cost_themselves_alone(write_dicom: WriteDicom, cut_file: 
 
 
 def test_the_header_of_a_cut_file_is_still_read(cut_file: Path) -> None:
-    (header,) = read_headers([cut_file])
+    (header,) = read_all([cut_file])
     assert isinstance(header, Header)
+
+
+def nested(path: Path, depth: int) -> Path:
+    """Put sequences inside one another before the header's last tags; both readers fall."""
+    content = path.read_bytes()
+    at = content.index(b"\x28\x00\x02\x00")
+    opened = struct.pack("<HH", 0x21, 0x1010) + b"SQ\0\0" + b"\xff" * 4
+    opened += b"\xfe\xff\x00\xe0" + b"\xff" * 4
+    closed = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    path.write_bytes(content[:at] + opened * depth + closed * depth + content[at:])
+    return path
+
+
+def test_killers_in_the_middle_of_a_batch_cost_themselves_alone(write_dicom: WriteDicom) -> None:
+    paths = copies(write_dicom, 400)
+    killers = [0, 100, 101, 102, 255, 256, 399]
+    for number in killers:
+        nested(paths[number], depth=50_000)
+    for number, outcome in enumerate(read_all(paths)):
+        if number in killers:
+            assert outcome == Unreadable(
+                "pydicom: RecursionError in read_sequence_item (dicomsdl: killed by SIGSEGV)"
+            )
+        else:
+            assert isinstance(outcome, Header)
+            assert outcome.instance_number == number
+    assert not children()
+
+
+@pytest.mark.parametrize("harm", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)"])
+def test_what_ends_both_readers_is_named_with_the_end_of_each(
+    write_dicom: WriteDicom, inject: Inject, harm: str
+) -> None:
+    paths = copies(write_dicom, 300)
+    inject.when_opened(paths[150], harm)
+    *_, killed = outcomes = read_all([*paths[:150], *paths[151:], paths[150]])
+    assert all(isinstance(outcome, Header) for outcome in outcomes[:-1])
+    end = "killed by SIGKILL" if "KILL" in harm else "exit code 3"
+    assert killed == Unreadable(f"pydicom: {end} (dicomsdl: {end})")
+
+
+def test_a_file_that_hangs_in_the_middle_of_a_batch_costs_itself_alone(
+    write_dicom: WriteDicom, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_FIRST_PAUSE_SECONDS", 0.01)
+    paths = copies(write_dicom, 300)
+    inject.when_opened(paths[150], "while True: pass")
+    outcomes = read_all(paths, file_seconds=0.5)
+    assert outcomes.pop(150) == Unreadable(
+        "pydicom: no answer within 0.5 s (dicomsdl: no answer within 0.5 s)"
+    )
+    assert all(isinstance(outcome, Header) for outcome in outcomes)
+
+
+NOISE = [
+    b"[" * 100_000,
+    b"null",
+    b"{}",
+    b'{"count": "two", "refused": "no"}',
+    b'{"count": 0, "refused": "no"}',
+    b'{"count": 0.5, "refused": "no"}',
+    b'{"count": 1000, "refused": "no"}',
+    b'{"count": 2, "refused": "no"}',
+    b'{"count": 2, "declined": "no", "formats": []}',
+    b'{"count": 1, "refused": "\\ud800", "status": [99999999999999999999, 1]}',
+    b'{"count": 2, "formats": [[1, 2]]}',
+    b'{"count": 2, "shape": [1, 1]}',
+]
+
+
+@pytest.mark.parametrize("work", ["headers", "pixels"])
+def test_children_that_answer_with_noise_leave_every_file_with_one_outcome(
+    write_dicom: WriteDicom, inject: Inject, work: str
+) -> None:
+    paths = copies(write_dicom, 10 * len(NOISE))
+    # The children of both readers say it, in place of what they have to say of this file.
+    for path, noise in zip(paths[5::10], NOISE, strict=True):
+        inject.when_opened(path, f"speak({noise!r})")
+    if work == "headers":
+        outcomes: list[object] = list(read_all(paths))
+    else:
+        by_index = list(images_by_index(paths))
+        assert [index for index, _ in by_index] == list(range(len(paths)))
+        outcomes = [outcome for _, outcome in by_index]
+    assert len(outcomes) == len(paths)
+    # What has the form of an answer is one, for as many files as it says; no other is touched.
+    touched = sum(isinstance(outcome, Unreadable) for outcome in outcomes)
+    assert len(NOISE) <= touched <= 3 * len(NOISE)
+    assert not children()
 
 
 def test_children_killed_from_outside_are_replaced_and_nothing_is_lost(
     write_dicom: WriteDicom,
 ) -> None:
-    paths = copies(write_dicom, 300)
+    paths = copies(write_dicom, 3000)
+    killed = []
 
     def kill_one(read: int, _: int) -> None:
-        if read in (1, 200):
-            children()[0].kill()
+        if len(killed) < 3 and read < 3000:
+            killed.append(children()[0])
+            killed[-1].kill()
 
-    headers = read_headers(paths, on_progress=kill_one)
-    assert [getattr(header, "instance_number", header) for header in headers] == list(range(300))
+    headers = read_all(paths, on_progress=kill_one)
+    assert [getattr(header, "instance_number", header) for header in headers] == list(range(3000))
+    assert len(killed) == 3
 
 
-def test_a_file_that_takes_too_long_is_given_up(write_dicom: WriteDicom) -> None:
-    (outcome,) = read_headers([write_dicom()], file_seconds=1e-5)
+def test_a_file_that_takes_too_long_is_given_up(
+    write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_FIRST_PAUSE_SECONDS", 0.01)
+    (outcome,) = read_all([write_dicom()], file_seconds=1e-5)
     assert outcome == Unreadable(
         "pydicom: no answer within 1e-05 s (dicomsdl: no answer within 1e-05 s)"
     )
@@ -128,30 +232,60 @@ def test_a_child_that_stops_altogether_is_replaced(
     write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
-    paths = copies(write_dicom, 200)
+    paths = copies(write_dicom, 3000)
+    stopped = []
 
-    def stop_one(read: int, _: int) -> None:
-        if read == 1:
-            children()[0].suspend()
+    def stop_one(*_: int) -> None:
+        if not stopped:
+            stopped.append(children()[0])
+            stopped[0].suspend()
 
-    headers = read_headers(paths, on_progress=stop_one, file_seconds=3)
+    headers = read_all(paths, on_progress=stop_one, file_seconds=3)
     assert all(isinstance(header, Header) for header in headers)
+    assert not psutil.pid_exists(stopped[0].pid)
 
 
 def test_names_that_are_no_utf8_are_read(write_dicom: WriteDicom) -> None:
-    path = write_dicom(b"caf\xe9 \xff.dcm")
-    assert isinstance(read_headers([path])[0], Header)
-    assert isinstance(next(read_pixels([path]))[1], np.ndarray)
+    path = write_dicom(b"caf\xe9 %FF\xff.dcm")
+    assert isinstance(read_all([path])[0], Header)
+    assert isinstance(next(images_by_index([path]))[1], np.ndarray)
 
 
-def test_progress_is_told_after_every_file(write_dicom: WriteDicom) -> None:
+def test_rows_say_what_the_file_was_when_it_was_read(write_dicom: WriteDicom) -> None:
+    good, short, gone = write_dicom("good.dcm"), write_dicom("short.dcm"), Path("gone.dcm")
+    os.truncate(short, 10)
+    rows = read_rows([good, short, gone])
+    for path, row in zip((good, short), rows.iter_rows(named=True), strict=False):
+        assert (row["bytes"], row["mtime_ns"]) == (path.stat().st_size, path.stat().st_mtime_ns)
+        assert row["lasting"]
+    *_, last = rows.iter_rows(named=True)
+    assert (last["bytes"], last["mtime_ns"], last["lasting"]) == (None, None, False)
+
+
+def test_tables_come_while_files_are_read(write_dicom: WriteDicom) -> None:
+    paths = copies(write_dicom, 2000)
+    tables: list[int] = []
+    read_headers([*map(os.fspath, paths)], lambda table: tables.append(len(table)), block_files=500)
+    assert sum(tables) == 2000
+    assert len(tables) >= 3
+    assert max(tables) < 500 + 256
+
+
+def test_progress_never_falls_and_ends_with_all_files(
+    write_dicom: WriteDicom, tmp_path: Path
+) -> None:
+    paths = [*copies(write_dicom, 600), tmp_path / "missing"]
     told: list[tuple[int, int]] = []
-    read_headers(copies(write_dicom, 5), on_progress=lambda *progress: told.append(progress))
-    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    read_all(paths, on_progress=lambda *progress: told.append(progress))
+    done = [read for read, _ in told]
+    assert done == sorted(done)
+    assert {total for _, total in told} == {601}
+    assert done[-1] == 601
+    assert done[0] < 601
 
 
 def test_no_files_need_no_children() -> None:
-    assert read_headers([]) == []
+    assert read_all([]) == []
     assert list(read_pixels([])) == []
 
 
@@ -160,7 +294,7 @@ def test_pixels_are_read_a_few_files_ahead_and_no_further(
 ) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
     paths = copies(write_dicom, 80)
-    outcomes = read_pixels(paths, file_seconds=0.5)
+    outcomes = images_by_index(paths, file_seconds=0.5)
     next(outcomes)
     time.sleep(1)  # a slow caller is not the children's fault
     for path in paths:
@@ -170,7 +304,7 @@ def test_pixels_are_read_a_few_files_ahead_and_no_further(
 
 
 def test_a_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) -> None:
-    outcomes = read_pixels(copies(write_dicom, 40))
+    outcomes = images_by_index(copies(write_dicom, 40))
     next(outcomes)
     assert children()
     outcomes.close()  # type: ignore[attr-defined]
@@ -180,8 +314,8 @@ def test_a_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_parent_that_is_ended_leaves_no_child(write_dicom: WriteDicom, number: int) -> None:
     code = (
-        "import sys, psutil; from pathlib import Path; from lsdc.dicom.reader import read_pixels\n"
-        "for i, _ in enumerate(read_pixels([Path(sys.argv[1])] * 100_000)):\n"
+        "import sys, psutil; from lsdc.dicom.reader import read_pixels\n"
+        "for i, _ in enumerate(read_pixels([sys.argv[1]] * 100_000)):\n"
         "    if i == 20:\n"
         "        print(*[child.pid for child in psutil.Process().children()], flush=True)"
     )
@@ -202,13 +336,13 @@ def test_a_parent_that_is_ended_leaves_no_child(write_dicom: WriteDicom, number:
 
 def test_the_parent_imports_no_dicom_library(write_dicom: WriteDicom) -> None:
     code = (
-        "import sys; from pathlib import Path; from lsdc.dicom.reader import read_headers\n"
-        "read_headers([Path(sys.argv[1])])\n"
+        "import sys; from lsdc.dicom.reader import read_headers\n"
+        "read_headers(sys.argv[1:], print)\n"
         "print(sorted({'dicomsdl', 'pydicom'} & set(sys.modules)))"
     )
     command = [*PYTHON, code, os.fspath(write_dicom())]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert loaded == "[]\n"
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.endswith("\n[]\n")
 
 
 def test_without_dicomsdl_pydicom_reads_alone_and_says_so(
@@ -222,6 +356,6 @@ def test_without_dicomsdl_pydicom_reads_alone_and_says_so(
         importlib.util, "find_spec", lambda name: None if name == "dicomsdl" else find(name)
     )
     good = write_dicom("good.dcm")
-    outcomes = [outcome for _, outcome in read_pixels([good, cut_file, good])]
+    outcomes = [outcome for _, outcome in images_by_index([good, cut_file, good])]
     assert [type(outcome) for outcome in outcomes] == [np.ndarray, Unreadable, np.ndarray]
     assert "pydicom reads alone" in caplog.text

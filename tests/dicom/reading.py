@@ -1,0 +1,61 @@
+"""The reader as the tests ask it: files by any path, answers in the order of the files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from lsdc.dicom.gate import open_dicom
+from lsdc.dicom.header_table import FORMAT, HEADERS
+from lsdc.dicom.headers import Format, Header, read_with_pydicom
+from lsdc.dicom.names import escape_name
+from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+
+AnyPath = str | bytes | os.PathLike[str]
+
+
+def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:
+    """The rows of `HEADERS`, one a file, in the order of the files."""
+    names = [escape_name(path) for path in paths]
+    tables: list[pl.DataFrame] = []
+    read_headers(names, tables.append, **options)
+    rows = pl.concat(tables)
+    assert dict(rows.schema) == HEADERS
+    assert sorted(rows["path"]) == sorted(names)
+    order = pl.DataFrame({"path": names}, schema={"path": pl.String}).with_columns(
+        turn=pl.int_range(pl.len())
+    )
+    # The same file may be asked for twice: the rows of one are alike.
+    return order.join(rows.unique("path"), on="path", how="left").sort("turn").drop("turn")
+
+
+def read_all(paths: Sequence[AnyPath], **options: Any) -> list[Header | Unreadable]:
+    """What became of each file: its header, or why there is none."""
+    return [outcome_of(row) for row in read_rows(paths, **options).iter_rows(named=True)]
+
+
+def outcome_of(row: dict[str, Any]) -> Header | Unreadable:
+    """A row of `HEADERS` as the readers' own type."""
+    if row["reason"] is not None:
+        return Unreadable(row["reason"])
+    form = Format._make(_plain(row[name]) for name in FORMAT)
+    return Header(form, row["instance_number"], _plain(row["position_mm"]))
+
+
+def by_pydicom(path: AnyPath) -> Header:
+    """The header by the second reader, in this process: pydicom kills none."""
+    with open_dicom(os.fsencode(path)) as file:
+        return read_with_pydicom(file)
+
+
+def images_by_index(
+    paths: Sequence[AnyPath], **options: Any
+) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+    """`read_pixels`, of files by any path."""
+    return read_pixels([escape_name(path) for path in paths], **options)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,219 @@
+"""The table of headers: one row a file, and noise in a child's answer costs that answer alone."""
+
+import math
+import os
+from array import array
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsdc.dicom import header_table
+from lsdc.dicom.frames import NO_NUMBER, HeaderBatch, unpack
+from lsdc.dicom.header_table import BROKEN, HEADERS, HeaderBlock
+from lsdc.dicom.headers import Format, Header
+from lsdc.dicom.supervisor import Failure, Read
+from tests.dicom.reading import outcome_of
+
+MISSING = Format(*[None] * 15)
+AXIAL = Format(
+    rows=24,
+    columns=16,
+    samples_per_pixel=1,
+    bits_allocated=16,
+    bits_stored=12,
+    high_bit=11,
+    pixel_representation=0,
+    photometric="MONOCHROME2",
+    patient_position="HFS",
+    study_id=100206310,
+    series_id=2**63 - 1,
+    transfer_syntax="1.2.840.10008.1.2.5",
+    image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    pixel_spacing=(0.75, 0.5),
+    number_of_frames=1,
+)
+STATUS = (1234, 1_700_000_000_123_456_789)
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+headers = st.builds(
+    Header,
+    st.sampled_from([MISSING, AXIAL, AXIAL._replace(photometric=None, rows=512)]),
+    st.none() | st.integers(-(2**32), 2**32),
+    st.none() | st.tuples(numbers, numbers, numbers),
+)
+
+
+def answer(*read: Header) -> Read:
+    """What a child answers about files, as the parent gets it."""
+    batch = HeaderBatch()
+    for header in read:
+        assert batch.add(header, STATUS) == []
+    frame = unpack(bytearray(b"".join(batch.rest())))
+    assert frame is not None
+    head, body = frame
+    return Read(head["count"], head, body)
+
+
+def rows_of(*parts: tuple[list[str], Read | Failure]) -> list[dict[str, Any]]:
+    every = [name for names, _ in parts for name in names]
+    block = HeaderBlock(pl.Series(every, dtype=pl.String))
+    turn = 0
+    for names, outcome in parts:
+        block.add(np.arange(turn, turn + len(names)), outcome)
+        turn += len(names)
+    table = block.table()
+    assert len(block) == len(table)
+    assert dict(table.schema) == HEADERS
+    return table.to_dicts()
+
+
+@given(st.lists(st.lists(headers, min_size=1, max_size=5), min_size=1, max_size=4))
+def test_headers_come_back_as_they_were_read(batches: list[list[Header]]) -> None:
+    turn = 0
+    parts, expected = [], {}
+    for batch in batches:
+        names = [f"/{turn + i}.dcm" for i in range(len(batch))]
+        turn += len(batch)
+        parts.append((names, answer(*batch)))
+        expected |= dict(zip(names, batch, strict=True))
+    rows = rows_of(*parts)
+    assert {row["path"]: outcome_of(row) for row in rows} == expected
+    assert all((row["bytes"], row["mtime_ns"]) == STATUS for row in rows)
+    assert all(row["lasting"] for row in rows)
+
+
+def test_no_files_make_a_table_without_rows() -> None:
+    assert rows_of() == []
+
+
+def test_a_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "image.dcm"
+    path.write_bytes(b"12345")
+    said = Failure("not DICOM", status=(5, 7))
+    rows = rows_of(
+        ([f"{path}"], answer(Header(AXIAL, 1, None))),
+        ([f"{path}"], said),
+        ([f"{path}"], Failure("killed by SIGSEGV")),
+        ([f"{path}"], Failure("no answer within 30 s", passing=True)),
+    )
+    reasons = [None, "not DICOM", "killed by SIGSEGV", "no answer within 30 s"]
+    assert [row["reason"] for row in rows] == reasons
+    # What nobody could say of the file when it was read is asked now; it may have changed since.
+    status = path.stat().st_size, path.stat().st_mtime_ns
+    seen = [(row["bytes"], row["mtime_ns"]) for row in rows]
+    assert seen == [STATUS, (5, 7), status, status]
+    assert [row["lasting"] for row in rows] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["gone.dcm", "a\0b.dcm"])
+def test_a_file_of_which_nothing_is_known_is_a_row_all_the_same(tmp_path: Path, name: str) -> None:
+    (row,) = rows_of(([f"{tmp_path}/{name}"], Failure("cannot be opened")))
+    assert (row["bytes"], row["mtime_ns"], row["lasting"]) == (None, None, False)
+
+
+def test_of_a_dangling_link_the_links_own_size_is_known(tmp_path: Path) -> None:
+    link = tmp_path / "caf\udce9"
+    link.symlink_to("nowhere")
+    (row,) = rows_of(([f"{tmp_path}/caf%E9"], Failure("cannot be opened")))
+    assert (row["bytes"], row["lasting"]) == (len("nowhere"), False)
+    assert row["mtime_ns"] == os.lstat(link).st_mtime_ns  # no UTF-8
+
+
+GOOD = answer(Header(AXIAL, 1, (1.0, 2.0, 3.0)), Header(AXIAL, 2, None))
+
+
+def with_formats(*formats: Any) -> Read:
+    return Read(2, {"count": 2, "formats": list(formats)}, GOOD.body)
+
+
+def with_value(index: int, value: Any) -> Read:
+    form: list[Any] = [list(v) if isinstance(v, tuple) else v for v in AXIAL]
+    form[index] = value
+    return with_formats(form)
+
+
+def with_code(code: int) -> Read:
+    integers = array("q", [code, *STATUS, 1, 0, *STATUS, NO_NUMBER])
+    return Read(2, GOOD.head, bytearray(integers.tobytes()) + GOOD.body[64:])
+
+
+ORIENTATION = Format._fields.index("image_orientation")
+PHOTOMETRIC = Format._fields.index("photometric")
+NOISE = {
+    "no formats": Read(2, {"count": 2}, GOOD.body),
+    "formats that are no list": Read(2, {"count": 2, "formats": {"0": 1}}, GOOD.body),
+    "no format at all": with_formats(),
+    "a body cut off": Read(2, GOOD.head, GOOD.body[:-1]),
+    "a body too long": Read(2, GOOD.head, GOOD.body + b"\0" * 8),
+    "an empty body": Read(2, GOOD.head, bytearray()),
+    "a body of other files": Read(2, GOOD.head, answer(Header(AXIAL, 1, None)).body),
+    "a code below all": with_code(-1),
+    "a code beyond all": with_code(1),
+    "a huge code": with_code(2**62),
+    "a format that is no list": with_formats("DOE^JANE"),
+    "a format cut off": with_formats(list(AXIAL)[:-1]),
+    "a format too long": with_formats([*AXIAL, 1]),
+    "a text for a number": with_value(0, "24"),
+    "a truth for a number": with_value(0, True),
+    "a fraction for a number": with_value(0, 24.5),
+    "a number beyond 64 bits": with_value(0, 2**64),
+    "a number for a text": with_value(PHOTOMETRIC, 1),
+    "half a letter for a text": with_value(PHOTOMETRIC, "\ud800"),
+    "a list for a text": with_value(PHOTOMETRIC, ["MONOCHROME2"]),
+    "a list too short": with_value(ORIENTATION, [1.0] * 5),
+    "a list of texts": with_value(ORIENTATION, ["1.0"] * 6),
+    "a list with a hole": with_value(ORIENTATION, [1.0] * 5 + [None]),
+    "a number for a list": with_value(ORIENTATION, 1.0),
+}
+
+
+@pytest.mark.parametrize("what", NOISE)
+def test_noise_is_refused_and_costs_its_own_files_alone(tmp_path: Path, what: str) -> None:
+    files = [tmp_path / f"{n}.dcm" for n in range(6)]
+    for n, file in enumerate(files):
+        file.write_bytes(bytes(n))
+    names = [os.fspath(file) for file in files]
+    rows = rows_of((names[:2], GOOD), (names[2:4], NOISE[what]), (names[4:], GOOD))
+    by_name = {row["path"]: row for row in rows}
+    assert len(rows) == len(by_name) == 6
+    for name in names[2:4]:
+        assert by_name[name]["reason"] == BROKEN
+        assert not by_name[name]["lasting"]  # another child may do better
+        assert by_name[name]["bytes"] == names.index(name)
+        assert by_name[name]["photometric"] is None
+    for name in [*names[:2], *names[4:]]:
+        assert by_name[name]["reason"] is None
+
+
+def test_a_position_that_is_no_number_is_missing() -> None:
+    (row,) = rows_of((["/1.dcm"], answer(Header(AXIAL, 1, (math.nan, 0.0, 0.0)))))
+    assert row["position_mm"] is None
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the code that reads, for `reading_version` to look at."""
+    here = Path(header_table.__file__).parent
+    for path in here.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(header_table, "__file__", os.fspath(tmp_path / "header_table.py"))
+    return tmp_path
+
+
+def test_the_version_changes_with_the_code_that_reads(sources: Path) -> None:
+    version = header_table.reading_version()
+    assert header_table.reading_version() == version
+    with (sources / "headers.py").open("a") as code:
+        code.write("# A comment is reason enough.\n")
+    assert header_table.reading_version() != version
+
+
+def test_the_version_changes_with_the_libraries_that_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = header_table.reading_version()
+    monkeypatch.setattr(header_table, "_version", lambda _: "99")
+    assert header_table.reading_version() != version

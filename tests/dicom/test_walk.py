@@ -1,0 +1,168 @@
+"""Walk: every file of a tree once, whatever its links, names and permissions are."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.dicom.names import escape_name, unescape_name
+from lsdc.dicom.walk import FILES, list_folders, list_tree
+
+
+def names_below(root: Path) -> list[str]:
+    """What `list_tree` finds, relative to the root."""
+    listed = list_tree(root, with_status=False)
+    assert dict(listed.schema) == FILES
+    whole = (listed["folder"] + "/" + listed["name"]).to_list()
+    prefix = f"{escape_name(root)}/"
+    assert all(name.startswith(prefix) for name in whole)
+    return [name.removeprefix(prefix) for name in whole]
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+def test_files_come_in_the_order_of_folders_and_names(tmp_path: Path) -> None:
+    make(tmp_path, "b/2", "b/1", "a/z/9", "a/5", "c", "0")
+    assert names_below(tmp_path) == ["0", "c", "a/5", "a/z/9", "b/1", "b/2"]
+
+
+def test_an_empty_folder_has_no_files(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert names_below(tmp_path) == []
+
+
+def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    make(tmp_path, "a/1", "a/b/2")
+    (tmp_path / "a/b/up").symlink_to("..")
+    (tmp_path / "a/root").symlink_to(tmp_path)
+    (tmp_path / "here").symlink_to(".")
+    # Links back are no folder any more: they come as entries, and will be refused as files.
+    assert sorted(names_below(tmp_path)) == ["a/1", "a/b/2", "a/b/up", "a/root", "here"]
+
+
+def test_a_link_to_itself_is_an_entry(tmp_path: Path) -> None:
+    make(tmp_path, "1")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "ping").symlink_to("pong")
+    (tmp_path / "pong").symlink_to("ping")
+    assert names_below(tmp_path) == ["1", "loop", "ping", "pong"]
+    assert list_tree(tmp_path, with_status=True)["bytes"].null_count() == 0
+
+
+def test_a_linked_folder_counts_where_it_really_is(tmp_path: Path) -> None:
+    make(tmp_path, "z/1", "z/2")
+    (tmp_path / "a").symlink_to("z")
+    (tmp_path / "b").symlink_to("z")
+    assert names_below(tmp_path) == ["z/1", "z/2", "a", "b"]
+
+
+def test_a_folder_outside_is_followed_once(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    make(outside, "1", "inner/2")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").symlink_to(outside)
+    (root / "b").symlink_to(outside)
+    (root / "c").symlink_to(outside / "inner")
+    assert names_below(root) == ["a/1", "a/inner/2", "b", "c"]
+
+
+def test_linked_files_and_dangling_links_are_entries(tmp_path: Path) -> None:
+    make(tmp_path, "file")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("file")
+    listed = list_tree(tmp_path, with_status=True)
+    assert listed["name"].to_list() == ["dangling", "file", "link"]
+    # Of the file that a link leads to; of the link itself, where it leads nowhere.
+    assert listed["bytes"].to_list() == [len("nowhere"), len("file"), len("file")]
+    times = [(tmp_path / name).lstat().st_mtime_ns for name in ("dangling", "file", "file")]
+    assert listed["mtime_ns"].to_list() == times
+
+
+def test_fifos_and_sockets_are_entries(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert names_below(tmp_path) == ["fifo"]
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that may not be read."""
+    if os.geteuid() == 0:
+        pytest.skip("nothing is locked to root")
+    folder = tmp_path / "locked"
+    make(folder, "1")
+    folder.chmod(0)
+    yield folder
+    folder.chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_is_an_entry(locked: Path) -> None:
+    make(locked.parent, "a/1")
+    (locked.parent / "into").symlink_to(locked / "1")
+    assert sorted(names_below(locked.parent)) == ["a/1", "into", "locked"]
+
+
+def test_a_folder_that_goes_while_the_tree_is_listed_is_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a/1", "b/2")
+    scan = os.scandir
+
+    def scan_and_remove(folder: str) -> "os._ScandirIterator[str]":
+        if folder == os.fspath(tmp_path / "a"):
+            (tmp_path / "b/2").unlink()
+            (tmp_path / "b").rmdir()
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scan_and_remove)
+    listed = list_tree(tmp_path, with_status=True)
+    assert listed["name"].to_list() == ["1", "b"]
+    assert listed["bytes"].to_list() == [len("a/1"), None]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS keeps names in UTF-8")
+def test_names_that_are_no_utf8_come_escaped(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)  # noqa: PTH102  # bytes are no Path
+    for name in (b"\xff.dcm", b"100%.dcm", "größe.dcm".encode()):
+        with open(folder + b"/" + name, "wb"):  # noqa: PTH123
+            pass
+    listed = names_below(tmp_path)
+    assert listed == ["caf%E9/100%25.dcm", "caf%E9/größe.dcm", "caf%E9/%FF.dcm"]
+    assert all(os.path.exists(unescape_name(f"{tmp_path}/{name}")) for name in listed)  # noqa: PTH110
+
+
+def test_status_is_asked_for_only_when_wanted(tmp_path: Path) -> None:
+    make(tmp_path, "1", "22")
+    without, with_status = (list_tree(tmp_path, with_status=wanted) for wanted in (False, True))
+    assert without.select("bytes", "mtime_ns").null_count().row(0) == (2, 2)
+    assert with_status["bytes"].to_list() == [1, 2]
+    assert with_status.select("folder", "name").equals(without.select("folder", "name"))
+
+
+def test_folders_are_listed_in_the_order_asked_for_and_absent_ones_are_empty(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path, "a/2", "a/1", "b/3", "b/deeper/4")
+    folders = [tmp_path / name for name in ("b", "nowhere", "a")]
+    listed = list_folders(folders, with_status=True)
+    assert listed["name"].to_list() == ["3", "1", "2"]
+    assert listed["folder"].to_list() == [f"{tmp_path}/b", f"{tmp_path}/a", f"{tmp_path}/a"]
+    assert listed["bytes"].to_list() == [3, 3, 3]
+
+
+def test_trees_of_more_files_than_a_block_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, *(f"{folder}/{name}" for folder in "abc" for name in range(7)))
+    whole = list_tree(tmp_path, with_status=True)
+    monkeypatch.setattr("lsdc.dicom.walk._BLOCK", 4)
+    assert list_tree(tmp_path, with_status=True).equals(whole)
+    assert isinstance(whole, pl.DataFrame)
