@@ -83,7 +83,10 @@ class OpenFile:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Close it. What was read bit by bit of a file that changed is not to be believed."""
-        changed = self._read_on and _status(self._descriptor) != self.status
+        try:
+            changed = self._read_on and _status(self._descriptor) != self.status
+        except OSError:  # the drive has lost it
+            changed = True
         os.close(self._descriptor)
         if isinstance(error, OSError) and error.errno in _OF_THE_MOMENT:
             raise PassingError(f"cannot be read: {error.strerror}") from None
@@ -107,31 +110,25 @@ def open_dicom(path: bytes) -> OpenFile:
     except ValueError:
         raise RefusedError("cannot be opened: a zero byte in its name") from None
     try:
-        return _let_in(descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _let_in(descriptor: int) -> OpenFile:
-    found = os.fstat(descriptor)
-    status = found.st_size, found.st_mtime_ns
-    if not stat.S_ISREG(found.st_mode):
-        raise RefusedError(f"{NO_DICOM}a regular file", status)
-    if found.st_size < MIN_FILE_BYTES:
-        raise RefusedError(
-            f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
-        )
-    try:
+        found = os.fstat(descriptor)
+        status = found.st_size, found.st_mtime_ns
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError(f"{NO_DICOM}a regular file", status)
+        if found.st_size < MIN_FILE_BYTES:
+            raise RefusedError(
+                f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
+            )
         start = os.pread(descriptor, START_BYTES, 0)
+        if not start.startswith(PREFIX, PREAMBLE_BYTES):
+            raise RefusedError(f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte 128", status)
     except OSError as error:
+        os.close(descriptor)
         if error.errno in _OF_THE_MOMENT:
             raise PassingError(f"cannot be read: {error.strerror}") from None
         raise RefusedError(f"cannot be read: {error.strerror}") from None
-    if not start.startswith(PREFIX, PREAMBLE_BYTES):
-        raise RefusedError(
-            f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}", status
-        )
+    except BaseException:
+        os.close(descriptor)
+        raise
     return OpenFile(descriptor, status, start)
 
 

@@ -46,6 +46,7 @@ LAST_TAG = 0x00281053
 # PixelRepresentation comes last of what a header needs, and every image has it.
 _LAST_HEADER_TAG = 0x00280103
 _LAST_HEADER_BYTES = b"\x28\x00\x03\x01"
+_PAST_FILE_META = 256
 
 PATIENT_POSITIONS = frozenset(
     ["HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL", "LFP", "LFS", "RFP", "RFS"]
@@ -118,7 +119,7 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
     import dicomsdl
 
     start = file.start
-    if _LAST_HEADER_BYTES in start:
+    if start.find(_LAST_HEADER_BYTES, _PAST_FILE_META) >= 0:
         # A part of a file, in memory, is read sooner and more safely than a mapped file: dicomsdl
         # dies on one that is cut within its pixels.
         dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_HEADER_TAG)
@@ -139,7 +140,7 @@ def _header(dataset: Any) -> Header:
     return Header(
         _format((*dataset.getValues(_TAGS), *texts)),
         _whole(element(_NUMBER).toBytes()),
-        _numbers(_parse(element(_POSITION).toBytes()), 3),
+        _position(element(_POSITION).toBytes()),
     )
 
 
@@ -164,7 +165,7 @@ def _header_of_pydicom(dataset: Any) -> Header:
     ]
     texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
     number, position = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION))
-    return Header(_format((*values, *texts)), _whole(number), _numbers(_parse(position), 3))
+    return Header(_format((*values, *texts)), _whole(number), _position(position))
 
 
 def text_of_pydicom(dataset: Any, tag: int) -> bytes:
@@ -190,6 +191,16 @@ def _whole(text: bytes) -> int | None:
     return _integer(_parse(text))
 
 
+def _position(text: bytes) -> tuple[float, float, float] | None:
+    if b"_" in text:
+        return None
+    try:
+        x, y, z = map(float, text.rstrip(b"\0").split(b"\\"))
+    except ValueError:
+        return None
+    return (x, y, z) if math.isfinite(x + y + z) else None
+
+
 def _format(values: tuple[Any, ...]) -> Format:
     try:
         return _known_format(values)
@@ -209,11 +220,11 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         stored,
         high_bit,
         signed,
-        _word(photometric, PHOTOMETRICS),
-        _word(position, PATIENT_POSITIONS),
-        _identifier(study),
-        _identifier(series),
-        syntax if _SYNTAX.fullmatch(syntax := _text(syntax)) else None,
+        word if (word := _text(photometric)) in PHOTOMETRICS else None,
+        word if (word := _text(position)) in PATIENT_POSITIONS else None,
+        _identifier(_text(study)),
+        _identifier(_text(series)),
+        word if _SYNTAX.fullmatch(word := _text(syntax)) else None,
         directions if _are_directions(directions) else None,
         spacings if spacings is not None and min(spacings) > 0 else None,
         _integer(_parse(frames)) or None,
@@ -251,10 +262,15 @@ def _number(value: object) -> float | None:
 
 
 def _integer(value: object) -> int | None:
+    if type(value) is int and 0 <= value < 2**32:
+        return value
     number = _number(value)
     # Beyond 32 bits nothing that we read makes sense.
-    whole = number is not None and number == int(number) and abs(number) < 2**32
-    return int(number) if whole and number is not None else None
+    return (
+        int(number)
+        if number is not None and number == int(number) and abs(number) < 2**32
+        else None
+    )
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
@@ -277,13 +293,8 @@ def _are_directions(orientation: tuple[float, ...] | None) -> bool:
     )
 
 
-def _word(value: object, known: frozenset[str]) -> str | None:
-    word = _text(value)
-    return word if word in known else None
-
-
-def _identifier(value: object) -> int | None:
-    uid = _text(value)
+@lru_cache(maxsize=64)
+def _identifier(uid: str) -> int | None:
     if not _UID.fullmatch(uid):
         return None
     if short := _SHORT_UID.fullmatch(uid):
