@@ -97,6 +97,10 @@ class Inject:
         """Run `harm` in the child whenever it is about to read the file's start."""
         self._add("pread", path, harm)
 
+    def when_streamed(self, path: Path, harm: str) -> None:
+        """Run `harm` in the child whenever it is about to read the file as a stream."""
+        self._add("stream", path, harm)
+
     def when_asked(self, path: Path, harm: str) -> None:
         """Run `harm` in the child whenever it is about to ask for the file's size and time."""
         self._add("fstat", path, harm)
@@ -108,34 +112,46 @@ class Inject:
 
 
 _FAULTS = '''"""Runs in every Python that has this folder on its path; acts in readers alone."""
-import os, signal, struct, sys
+import builtins, errno, os, signal, struct, sys
 
 harms = {}
 paths = {}
 
 
-def around(name):
-    call = getattr(os, name)
+def around(module, name, what):
+    call = getattr(module, name)
 
     def checked(file, *rest, **options):
         path = paths.get(file) if isinstance(file, int) else file
-        if harm := harms.get((name, path)):
+        if harm := harms.get((what, path)):
             harm()
         result = call(file, *rest, **options)
-        if name == "open":
+        if what == "open":
             paths[result] = file
         return result
 
-    setattr(os, name, checked)
+    setattr(module, name, checked)
 
 
 def fail(number, times, state):
     """Raise the error so many times, in all children together."""
+    if first(times, state):
+        raise OSError(number, os.strerror(number))
+
+
+def append(path, times, state):
+    """Let the file grow so many times, in all children together."""
+    if first(times, state):
+        with open(path, "ab") as file:
+            file.write(b"x")
+
+
+def first(times, state):
     with open(state, "ab+") as count:
         if count.tell() >= times:
-            return
+            return False
         count.write(b"x")
-    raise OSError(number, os.strerror(number))
+    return True
 
 
 def speak(head):
@@ -154,7 +170,8 @@ def readable_pipe(fd):
 
 if "lsdc.dicom.child" in sys.orig_argv:
     for name in ("open", "pread", "fstat"):
-        around(name)
+        around(os, name, name)
+    around(builtins, "open", "stream")
 '''
 
 
@@ -163,5 +180,5 @@ def inject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inject:
     """Faults for the children of this test."""
     folder = tmp_path / "faults"
     folder.mkdir()
-    monkeypatch.setenv("PYTHONPATH", os.fspath(folder))
+    monkeypatch.setenv("PYTHONPATH", os.fspath(folder), prepend=os.pathsep)
     return Inject(folder)

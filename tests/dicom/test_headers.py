@@ -133,7 +133,9 @@ def test_directions_and_spacings_garbled_in_part_are_missing_to_both(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("text", [b"1_00", b"1.50", b"0x10", b"9e99", b" inf", b" nan", b"7\\8 "])
+@pytest.mark.parametrize(
+    "text", [b"1_00", b"-9e9", b"1.50", b"0x10", b"9e99", b" inf", b" nan", b"7\\8 "]
+)
 def test_an_instance_number_that_is_no_whole_number_is_missing(
     write_dicom: WriteDicom, text: bytes
 ) -> None:
