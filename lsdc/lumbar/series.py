@@ -48,7 +48,7 @@ _ORDERS = (
 
 
 def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
-    """A row a series of which there is a file, usable or not (`SERIES`)."""
+    """A row a series of which there is a file, usable or not (`SERIES`), in the order of ids."""
     shape = pl.struct("rows", "columns")
     counted = instances.group_by(SERIES_ID, maintain_order=True).agg(
         pl.col("split", "series_description").first(),
@@ -66,7 +66,8 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
     bad = quarantine.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
     return (
         counted.join(_lie(instances), on=SERIES_ID, how="left", maintain_order="left")
-        .join(bad, on=SERIES_ID, how="full", coalesce=True, maintain_order="left_right")
+        .join(bad, on=SERIES_ID, how="full", coalesce=True)
+        .sort(SERIES_ID)
         .with_columns(pl.col(_COUNTS).fill_null(0))
         .select(pl.col(name).cast(kind) for name, kind in SERIES.items())
     )

@@ -1,0 +1,119 @@
+"""Trees to index, and what an index must hold of them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.testing import assert_frame_equal
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from lsdc.dicom.names import escape_name
+from lsdc.lumbar.instances import INSTANCES
+from lsdc.lumbar.quarantine import QUARANTINE
+from lsdc.lumbar.series import SERIES
+from lsdc.lumbar.tree import Indexed, index_tree
+
+Tables = dict[str, pl.DataFrame]
+
+NAMES = ("instances", "series", "studies", "quarantine")
+
+
+def read_tables(folder: Path) -> Tables:
+    """The four tables of an index."""
+    return {name: pl.read_parquet(folder / f"{name}.parquet") for name in NAMES}
+
+
+def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
+    """Index a tree; what came of it, after a look at what holds of every index."""
+    out.mkdir(exist_ok=True, parents=True)
+    indexed = index_tree(root, out, **{"max_bad": 1.0, **options})
+    tables = read_tables(out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{name}.parquet" for name in NAMES
+    )
+    check_whole(root, tables)
+    assert indexed.files == len(tables["instances"]) + len(tables["quarantine"])
+    assert indexed.instances == len(tables["instances"])
+    assert indexed.quarantined == len(tables["quarantine"])
+    return indexed, tables
+
+
+def check_whole(root: Path, tables: Tables) -> None:
+    """Every entry that is no folder is a row of instances or of quarantine, and of one alone."""
+    instances, series, studies, quarantine = (tables[name] for name in NAMES)
+    assert dict(instances.schema) == INSTANCES
+    assert dict(series.schema) == SERIES
+    assert dict(quarantine.schema) == QUARANTINE
+    usable, bad = instances["path"].to_list(), quarantine["path"].to_list()
+    assert sorted(usable + bad) == sorted(entries(root))
+    assert quarantine["reason"].null_count() == 0
+    assert series["images"].sum() == studies["images"].sum() == len(usable)
+    assert series["quarantined"].sum() == len(bad)
+    for table, key in ((series, ["study_id", "series_id"]), (studies, ["study_id"])):
+        assert not table.select("split", *key).is_duplicated().any()
+
+
+def entries(root: Path) -> list[str]:
+    """What a tree holds beside folders, in which links to folders lead back into it.
+
+    A folder that may not be read counts as well. They are named as the tables name them.
+    """
+    found: list[str] = []
+    for folder, inner, names in os.walk(root, onerror=lambda error: found.append(error.filename)):
+        found += (os.path.join(folder, name) for name in names)  # noqa: PTH118  # no UTF-8
+        found += (
+            path
+            for name in inner
+            if os.path.islink(path := os.path.join(folder, name))  # noqa: PTH114, PTH118
+        )
+    return [escape_name(path) for path in found]
+
+
+def assert_same(found: Tables, expected: Tables) -> None:
+    """The tables are equal, row for row."""
+    for name in NAMES:
+        assert_frame_equal(found[name], expected[name], check_exact=True)
+
+
+def write_slice(
+    path: Path,
+    *,
+    number: int | None = 1,
+    position: Sequence[float] = (0, 0, 0),
+    orientation: Sequence[float] = (1, 0, 0, 0, 1, 0),
+    study: str = "100.1",
+    series: str = "200.1",
+    rows: int = 16,
+    columns: int = 16,
+    **tags: Any,
+) -> Path:
+    """Write an image of zeros."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset = FileDataset(os.fspath(path), Dataset(), file_meta=meta, preamble=bytes(128))
+    dataset.SOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.StudyInstanceUID = study
+    dataset.SeriesInstanceUID = series
+    dataset.InstanceNumber = number
+    dataset.PatientPosition = "HFS"
+    dataset.ImagePositionPatient = [*position]
+    dataset.ImageOrientationPatient = [*orientation]
+    dataset.PixelSpacing = [0.75, 0.5]
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.PixelData = bytes(2 * rows * columns)
+    dataset["PixelData"].VR = "OW"
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path)
+    return path
