@@ -35,7 +35,7 @@ ROUNDS = 3
 # Slices of a study: orientation, how many, and how its stacks are turned.
 SERIES = (("T1", 20, 1), ("T2", 20, 1), ("axial", 35, 5))
 STUDY_FILES = sum(count for _, count, _ in SERIES)
-DECODED = 1_000
+DECODED = 8_000
 
 
 def main() -> None:
@@ -275,7 +275,7 @@ def header_template(name: str, study: int, series: int) -> bytes:
         "ImageOrientationPatient": b"#" * 53 + b" ",
     }.items():
         tag, vr = Tag(keyword), dictionary_VR(keyword)
-        dataset[tag] = RawDataElement(tag, vr, len(mark), mark, 0, False, True, True)  # noqa: FBT003
+        dataset[tag] = RawDataElement(tag, vr, len(mark), mark, 0, False, True, True)
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()

@@ -1,8 +1,8 @@
-"""The child process that reads files: `python -P -m lsdc.dicom.child WORK READER SECONDS FD`.
+"""The child that reads files: `python -P -m lsdc.dicom.child WORK READER SECONDS COUNT SLOTS`.
 
-It takes batches of paths on stdin and answers with frames on stdout, in order; a count in memory
-shared through the file FD says which file it is at. It ends at the end of stdin, and may die at
-any file: that is what it is for.
+It takes batches of paths on stdin and answers with frames on stdout, in order. Memory is shared
+through the files COUNT, to say which file it is at, and SLOTS, for images. It ends at the end of
+stdin, and may die at any file: that is what it is for.
 """
 
 import importlib
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from lsdc.dicom.frames import COUNT, HeaderBatch, pack, read_paths
+from lsdc.dicom.frames import COUNT, HeaderBatch, pack, read_request
 from lsdc.dicom.gate import DeclinedError, OpenFile, PassingError, RefusedError, open_dicom
 
 # Address space. A header that promises gigabytes becomes a MemoryError, not a machine that swaps.
@@ -29,30 +29,18 @@ Read = Callable[[OpenFile], Any]
 class Answer(Protocol):
     """How what was read of files becomes frames."""
 
-    def add(self, result: Any, status: tuple[int, int]) -> Parts:
-        """Take a file's result; the parts of a frame, if it is to be sent now."""
+    def add(self, result: Any, status: tuple[int, int], slot: int) -> None:
+        """Take what was read of a file."""
         ...
 
     def rest(self) -> Parts:
-        """The parts of a frame of all that was held back; none if nothing was."""
+        """The parts of a frame of all that was taken; none if nothing was."""
         ...
-
-
-class Images:
-    """A frame an image."""
-
-    def add(self, result: Any, status: tuple[int, int]) -> Parts:  # noqa: ARG002 (see Answer)
-        """Send it."""
-        return pack({"count": 1, "shape": result.shape}, memoryview(result).cast("B"))
-
-    def rest(self) -> Parts:
-        """Nothing is held back."""
-        return []
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    work, reader, seconds, descriptor = sys.argv[1:]
+    work, reader, seconds, count, slots = sys.argv[1:]
     answers = os.dup(sys.stdout.fileno())
     _silence(sys.stdout)
     module = importlib.import_module(f"lsdc.dicom.{work}")
@@ -62,9 +50,9 @@ def main() -> None:
     _write(answers, pack({"ready": True}))
     serve(
         getattr(module, f"read_with_{reader}"),
-        HeaderBatch() if work == "headers" else Images(),
+        HeaderBatch() if work == "headers" else module.ImageBatch(mmap.mmap(int(slots), 0)),
         seconds=float(seconds),
-        begun=mmap.mmap(int(descriptor), COUNT.size),
+        begun=mmap.mmap(int(count), COUNT.size),
         send=lambda parts: _write(answers, parts),
         # After an exception its heap may be damaged, and die on another file.
         ends_at_failure=reader == "dicomsdl",
@@ -83,8 +71,8 @@ def serve(
     """Answer batch after batch, until stdin ends or a reader raises."""
     at = 0
     alarm = Alarm(seconds)
-    while paths := read_paths(sys.stdin.buffer):
-        for path in paths:
+    while files := read_request(sys.stdin.buffer):
+        for path, slot in files:
             # Shared memory costs nothing; a message a file would cost most of the time.
             COUNT.pack_into(begun, 0, at)
             alarm.put_off()
@@ -102,9 +90,7 @@ def serve(
                 if kind == "failed" and ends_at_failure:
                     return
             else:
-                if parts := answer.add(result, status):
-                    alarm.off()
-                    send(parts)
+                answer.add(result, status, slot)
             at += 1
         alarm.off()
         send(answer.rest())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lsdc.dicom.headers import Header
 
 _LENGTHS = struct.Struct("<IQ")  # of head and body
-_PATH_LENGTH = struct.Struct("<I")
+_FILE = struct.Struct("<Ii")  # length of a path, slot for its image
 # The count of files that a child has begun before the one it is at, in shared memory.
 COUNT = struct.Struct("<Q")
 # Far above what any answer needs: a longer frame is noise.
@@ -44,8 +44,8 @@ class HeaderBatch:
         self._codes: dict[int, int] = {}
         self._integers, self._numbers = array("q"), array("d")
 
-    def add(self, header: "Header", status: tuple[int, int]) -> list[bytes | memoryview]:
-        """Hold a header back; no frame yet."""
+    def add(self, header: "Header", status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
+        """Hold a header back; `slot` is for images."""
         form, number, position = header
         which = self._codes.get(id(form))
         if which is None:
@@ -53,7 +53,6 @@ class HeaderBatch:
             self._formats.append(form)
         self._integers.extend((which, *status, NO_NUMBER if number is None else number))
         self._numbers.extend(position or _NO_POSITION)
-        return []
 
     def rest(self) -> list[bytes | memoryview]:
         """The frame of all that was added since the last one."""
@@ -98,14 +97,15 @@ def unpack(received: bytearray) -> tuple[dict[str, Any], bytearray] | None:
     return head, body
 
 
-def pack_paths(paths: Sequence[bytes]) -> bytes:
-    """A batch of paths, as the supervisor asks for them."""
-    packed = b"".join(_PATH_LENGTH.pack(len(path)) + path for path in paths)
+def pack_request(paths: Sequence[bytes], slots: Sequence[int]) -> bytes:
+    """A batch of paths, each with the slot for its image, as the supervisor asks for them."""
+    files = zip(paths, slots, strict=True)
+    packed = b"".join(_FILE.pack(len(path), slot) + path for path, slot in files)
     return _LENGTHS.pack(len(paths), len(packed)) + packed
 
 
-def read_paths(stream: BinaryIO) -> list[bytes]:
-    """The next batch of paths; empty at the end of the stream, when the supervisor is gone."""
+def read_request(stream: BinaryIO) -> list[tuple[bytes, int]]:
+    """The next batch of paths and slots; empty when the supervisor is gone."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return []
@@ -113,10 +113,10 @@ def read_paths(stream: BinaryIO) -> list[bytes]:
     packed = stream.read(size)
     if len(packed) < size:
         return []
-    paths, at = [], 0
+    files, at = [], 0
     for _ in range(count):
-        (length,) = _PATH_LENGTH.unpack_from(packed, at)
-        at += _PATH_LENGTH.size
-        paths.append(packed[at : at + length])
+        length, slot = _FILE.unpack_from(packed, at)
+        at += _FILE.size
+        files.append((packed[at : at + length], slot))
         at += length
-    return paths
+    return files

@@ -42,7 +42,6 @@ _NUMBER, _POSITION = 0x00200013, 0x00200032
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
 ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
 
-LAST_TAG = 0x00281053
 # PixelRepresentation comes last of what a header needs, and every image has it.
 _LAST_HEADER_TAG = 0x00280103
 _LAST_HEADER_BYTES = b"\x28\x00\x03\x01"

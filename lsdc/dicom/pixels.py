@@ -4,15 +4,17 @@ Only child processes call the readers (see `supervisor`). Both give the stored v
 and inversion are ours, so that the readers cannot differ in them.
 """
 
-from typing import Any
+import mmap
+import os
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lsdc.dicom.codestream import describe
+from lsdc.dicom.frames import pack
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import (
-    LAST_TAG,
     RESCALE_TEXTS,
     Format,
     format_of,
@@ -20,25 +22,73 @@ from lsdc.dicom.headers import (
     parse_number,
     text_of_pydicom,
 )
+from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
 
 Stored = npt.NDArray[np.integer[Any]]
 
 # Little endian implicit and explicit, big endian: PixelData holds the values as they are.
 NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+LITTLE_ENDIAN = NATIVE - {"1.2.840.10008.1.2.2"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
 # in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare.
 CHECKED_BY_DICOMSDL = frozenset(
     ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
 )
+_PIXEL_DATA = 0x7FE00010
+_LARGEST_FILE_BYTES = 2**28
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 
 
-def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
-    """Read an image; may end the process. Raises what dicomsdl raises.
+class Image(NamedTuple):
+    """An image as stored, and what makes brightness of its values."""
 
-    Returns:
-        (rows, columns), rescaled, inverted if MONOCHROME1.
+    stored: Stored
+    slope: float
+    intercept: float
+
+    def write(self, out: npt.NDArray[np.float32]) -> None:
+        """Write the image (rows, columns): rescaled, large values bright."""
+        if (self.slope, self.intercept) == (1.0, 0.0):
+            np.copyto(out, self.stored, casting="unsafe")
+        else:
+            np.copyto(out, self.stored * self.slope + self.intercept, casting="unsafe")
+
+
+class ImageBatch:
+    """Images in shared memory, or in the frame itself where they have no place there."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._begin()
+
+    def _begin(self) -> None:
+        self._images: list[tuple[int, int, bool]] = []  # rows, columns, whether in its slot
+        self._body = bytearray()
+
+    def add(self, image: Image, status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
+        """Write an image where it belongs."""
+        rows, columns = image.stored.shape
+        placed = slot != NO_SLOT and 4 * rows * columns <= SLOT_BYTES
+        if placed:
+            image.write(image_in(self._memory, slot, (rows, columns)))
+        else:
+            out = np.empty((rows, columns), dtype=np.float32)
+            image.write(out)
+            self._body += out.tobytes()
+        self._images.append((rows, columns, placed))
+
+    def rest(self) -> list[bytes | memoryview]:
+        """The frame of all images since the last one."""
+        if not self._images:
+            return []
+        head, body = {"count": len(self._images), "images": self._images}, self._body
+        self._begin()
+        return pack(head, memoryview(body))
+
+
+def read_with_dicomsdl(file: OpenFile) -> Image:
+    """Read an image; may end the process. Raises what dicomsdl raises.
 
     Raises:
         RefusedError: the file holds no single greyscale image, or not all of it.
@@ -46,7 +96,10 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
     """
     import dicomsdl
 
-    dataset = dicomsdl.open(file.path, load_until=LAST_TAG)
+    if file.size_bytes > _LARGEST_FILE_BYTES:
+        raise RefusedError(f"{file.size_bytes} bytes, too many for one image")
+    content = os.pread(file.descriptor, file.size_bytes, 0)
+    dataset = dicomsdl.open_memory(content, copy_data=False)
     form = format_of(dataset)
     needed = _needed_bytes(form)
     syntax = form.transfer_syntax
@@ -54,7 +107,7 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
         raise DeclinedError(f"{form.bits_allocated} bits allocated")
     if syntax in NATIVE and file.size_bytes < needed:
         raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
-    pixel_data = dataset.getDataElement("PixelData")
+    pixel_data = dataset.getDataElement(_PIXEL_DATA)
     if not pixel_data.length():
         raise RefusedError("no PixelData")
     if syntax in NATIVE | {DEFLATED}:
@@ -63,14 +116,15 @@ def read_with_dicomsdl(file: OpenFile) -> npt.NDArray[np.float32]:
     elif syntax not in CHECKED_BY_DICOMSDL:
         _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), form)
     rescale = [dataset.getDataElement(tag).toBytes() for tag in RESCALE_TEXTS.values()]
-    return finish(dataset.pixelData(storedvalue=True), form, *map(parse_number, rescale))
+    if syntax in LITTLE_ENDIAN:
+        stored = _stored_in(content, pixel_data.offset(), form)
+    else:
+        stored = dataset.pixelData(storedvalue=True)
+    return finish(stored, form, *map(parse_number, rescale))
 
 
-def read_with_pydicom(file: OpenFile) -> npt.NDArray[np.float32]:
+def read_with_pydicom(file: OpenFile) -> Image:
     """Read an image. Raises what pydicom and its decoders raise.
-
-    Returns:
-        (rows, columns), rescaled, inverted if MONOCHROME1.
 
     Raises:
         RefusedError: the file holds no single greyscale image, or not all of it.
@@ -90,10 +144,21 @@ def read_with_pydicom(file: OpenFile) -> npt.NDArray[np.float32]:
     return finish(dataset.pixel_array, form, *map(parse_number, rescale))
 
 
-def finish(
-    stored: Stored, form: Format, intercept: float | None, slope: float | None
-) -> npt.NDArray[np.float32]:
-    """Rescale stored values (PS3.3 C.11.1.1.2), and invert them where low values are bright.
+def _stored_in(content: bytes, offset: int, form: Format) -> Stored:
+    """The values as they lie in the file, without the copy that dicomsdl would make of them."""
+    shape = form.rows or 0, form.columns or 0
+    kind = "i" if form.pixel_representation else "u"
+    dtype = np.dtype(f"<{kind}{(form.bits_allocated or 0) // 8}")
+    count = shape[0] * shape[1]
+    if len(content) < offset + count * dtype.itemsize:
+        raise RefusedError(
+            f"{len(content) - offset} bytes of PixelData, expected {count * dtype.itemsize}"
+        )
+    return np.frombuffer(content, dtype, count, offset).reshape(shape)
+
+
+def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Image:
+    """How to rescale stored values (PS3.3 C.11.1.1.2), and to invert them where low is bright.
 
     The inversion mirrors the range that BitsStored can hold, not the values that occur, so that
     the images of one series stay comparable.
@@ -107,9 +172,7 @@ def finish(
         signed = bool(form.pixel_representation)
         lowest_plus_highest = -1 if signed else 2**form.bits_stored - 1
         slope, intercept = -slope, slope * lowest_plus_highest + intercept
-    if (slope, intercept) == (1.0, 0.0):
-        return stored.astype(np.float32)
-    return (stored * slope + intercept).astype(np.float32)
+    return Image(stored, slope, intercept)
 
 
 def _check_coded(coded: bytes, form: Format) -> None:
@@ -146,6 +209,8 @@ def _used_bits(stored: Stored, bits: int, high_bit: int | None, signed: bool) ->
     """The values in their `bits` bits (PS3.5 8.1.1); old files keep overlays in the others."""
     spare = 8 * stored.dtype.itemsize - bits
     if spare <= 0:
+        return stored
+    if not signed and high_bit in (None, bits - 1) and int(stored.max()) < 2**bits:
         return stored
     shift = 0 if high_bit is None else max(0, high_bit + 1 - bits)
     kind = np.dtype(f"{'i' if signed else 'u'}{stored.dtype.itemsize}")

@@ -10,18 +10,27 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lsdc.dicom.frames import COUNT, BrokenFrameError, pack_paths, unpack
+from lsdc.dicom.frames import COUNT, BrokenFrameError, pack_request, unpack
+from lsdc.dicom.slots import NO_SLOT, Slots
 from lsdc.errors import StageError
 
 _START_SECONDS = 60.0
 # The child ends itself when a file takes too long; this much later the parent does it.
 _GRACE_SECONDS = 2.0
 _CHUNK_BYTES = 2**20
+_ENVIRONMENT = {
+    # Threads of BLAS would fill the address space that the child is allowed.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Else glibc gives the memory of every image back, and pays a page fault a page for the next.
+    "MALLOC_MMAP_THRESHOLD_": str(2**26),
+    "MALLOC_TRIM_THRESHOLD_": str(2**26),
+}
 # What the head of an answer holds that is about several files.
-_MANY = {"count", "formats"}
+_MANY = ({"count", "formats"}, {"count", "images"})
 
 
 class ChildEndedError(Exception):
@@ -44,18 +53,22 @@ class Batch:
         start: the first one's place in that order.
         paths: their names.
         first_reason: why dicomsdl could not read this one file, where it could not.
+        slots: where their images are to be written, once they are asked for.
     """
 
     start: int
     paths: list[bytes]
     first_reason: str | None = None
+    slots: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def part(self, begin: int, end: int | None = None) -> "Batch":
         """The files from one to another of its own."""
-        return Batch(self.start + begin, self.paths[begin:end], self.first_reason)
+        return Batch(
+            self.start + begin, self.paths[begin:end], self.first_reason, self.slots[begin:end]
+        )
 
 
 class Child:
@@ -69,11 +82,13 @@ class Child:
         heard: when it was last seen to go on, or given work, on the monotonic clock.
     """
 
-    def __init__(self, work: str, reader: str, file_seconds: float) -> None:
-        self.reader, self._work = reader, work
+    def __init__(
+        self, work: str, reader: str, file_seconds: float, slots: Slots | None = None
+    ) -> None:
+        self.reader = reader
         self.asked: deque[Batch] = deque()
         self.heard = time.monotonic()
-        self._file_seconds = file_seconds
+        self._file_seconds, self._slots = file_seconds, slots
         self._ready = False
         self._received = bytearray()
         self._answered = self._seen_at = 0
@@ -81,17 +96,17 @@ class Child:
         with tempfile.TemporaryFile() as shared:
             shared.truncate(COUNT.size)
             self._count = mmap.mmap(shared.fileno(), COUNT.size)
+            inherited = [shared.fileno(), (slots.file if slots else shared).fileno()]
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "lsdc.dicom.child", work, reader),
-                    *(str(file_seconds), str(shared.fileno())),
+                    *(str(file_seconds), *map(str, inherited)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                pass_fds=[shared.fileno()],
-                # Threads of BLAS would fill the address space that the child is allowed.
-                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                pass_fds=inherited,
+                env=os.environ | _ENVIRONMENT,
                 start_new_session=True,
             )
         self._widen_pipe()
@@ -105,10 +120,12 @@ class Child:
         """Give it work."""
         if not self.asked:
             self.heard = time.monotonic()
+        slots = tuple(self._slots.take() if self._slots else NO_SLOT for _ in batch.paths)
+        batch = replace(batch, slots=slots)
         self.asked.append(batch)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will say so
-            self._process.stdin.write(pack_paths(batch.paths))
+            self._process.stdin.write(pack_request(batch.paths, batch.slots))
             self._process.stdin.flush()
 
     def answers(self) -> Iterator[tuple[Batch, dict[str, Any], bytearray]]:
@@ -140,8 +157,8 @@ class Child:
     def _tick_off(self, head: dict[str, Any]) -> Batch:
         """The next files that it was asked for, which it has now answered."""
         count = head["count"]
-        # Headers alone come by the many; counting on more elsewhere would lose or shift files.
-        most = len(self.asked[0]) if self._work == "headers" and set(head) == _MANY else 1
+        # A failure is one file's; to count on more there would lose or shift others.
+        most = len(self.asked[0]) if set(head) in _MANY else 1
         if type(count) is not int or not 0 < count <= most:
             raise BrokenFrameError
         batch = self.asked.popleft()

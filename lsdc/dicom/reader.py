@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from tenacity import (
 )
 
 from lsdc.dicom.header_table import BROKEN, HeaderBlock
+from lsdc.dicom.slots import Slots
 from lsdc.dicom.supervisor import FILE_SECONDS, Failure, Read, supervise
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,8 @@ _FIRST_PAUSE_SECONDS = 0.5
 _HEADERS_A_REQUEST = 256
 # Their answers are small, and one file that hangs should not keep all others waiting.
 _HEADERS_AHEAD = 2**20
-_IMAGES_A_REQUEST = 4
-_IMAGES_AHEAD = 16
+_IMAGES_A_REQUEST = 8
+_IMAGES_AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def read_pixels(
     Raises:
         StageError: the child processes could not start.
     """
+    slots = Slots()
 
     def outcomes(some: Sequence[str]) -> Iterator[Read | Failure]:
         return supervise(
@@ -128,13 +131,17 @@ def read_pixels(
             batch_files=_IMAGES_A_REQUEST,
             files_ahead=_IMAGES_AHEAD,
             file_seconds=file_seconds,
+            slots=slots,
         )
 
-    for number, outcome in enumerate(outcomes(names)):
+    number = 0
+    for outcome in outcomes(names):
         final = outcome
         if isinstance(outcome, Failure) and outcome.passing:
             final = _again(names, number, outcome, outcomes)
-        yield number, _image(final)
+        for image in _images(final, slots):
+            yield number, image
+            number += 1
 
 
 def _again(
@@ -193,11 +200,30 @@ def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
     )
 
 
-def _image(outcome: Read | Failure) -> npt.NDArray[np.float32] | Unreadable:
+def _images(
+    outcome: Read | Failure, slots: Slots
+) -> Iterator[npt.NDArray[np.float32] | Unreadable]:
+    """The images of files that were answered for together."""
     if isinstance(outcome, Failure):
-        return Unreadable(outcome.reason)
-    try:
-        rows, columns = outcome.head["shape"]
-        return np.frombuffer(outcome.body, dtype=np.float32).reshape(rows, columns)
-    except (KeyError, TypeError, ValueError):
-        return Unreadable(BROKEN)
+        yield Unreadable(outcome.reason)
+        return
+    body, begin = memoryview(outcome.body), 0
+    for slot, image in zip(outcome.slots, _listed(outcome), strict=True):
+        match image:
+            case [int(rows), int(columns), True] if slots.fits(slot, (rows, columns)):
+                yield slots.show(slot, (rows, columns))
+            case [int(rows), int(columns), False] if begin + 4 * rows * columns <= len(body):
+                slots.release(slot)
+                flat = np.frombuffer(body, np.float32, rows * columns, begin)
+                begin += flat.nbytes
+                yield flat.reshape(rows, columns)
+            case _:
+                slots.release(slot)
+                yield Unreadable(BROKEN)
+
+
+def _listed(read: Read) -> list[Any]:
+    """What a child says of its images, one each: it may say anything."""
+    images = read.head.get("images")
+    fits = isinstance(images, list) and len(images) == read.count
+    return images if fits else [None] * read.count  # type: ignore[return-value]  # a list if it fits

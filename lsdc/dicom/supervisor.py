@@ -13,11 +13,12 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.process import Batch, Child, ChildEndedError
+from lsdc.dicom.slots import Slots
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,16 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Read:
-    """What a child read of so many files: a head of plain values and a body of raw bytes."""
+    """What a child read of so many files: a head of plain values and a body of raw bytes.
+
+    Attributes:
+        slots: where the images were written that are not in the body.
+    """
 
     count: int
     head: dict[str, Any]
     body: bytearray
+    slots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def supervise(
     batch_files: int,
     files_ahead: int,
     file_seconds: float = FILE_SECONDS,
+    slots: Slots | None = None,
 ) -> Iterator[Read | Failure]:
     """Read files in child processes and yield what became of them, in order.
 
@@ -84,11 +91,12 @@ def supervise(
         files_ahead: how far beyond the file whose turn it is others are read. Few where answers
             are large: so many of them are in memory while the caller is busy.
         file_seconds: a file that takes longer is given up.
+        slots: shared memory for images; who is given a `Read` gives its slots back.
 
     Raises:
         StageError: a child could not start at all.
     """
-    with _Crew(names, work, processes, batch_files, files_ahead, file_seconds) as crew:
+    with _Crew(names, work, processes, batch_files, files_ahead, file_seconds, slots) as crew:
         yield from crew.run()
 
 
@@ -103,10 +111,11 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         batch_files: int,
         files_ahead: int,
         seconds: float,
+        slots: Slots | None,
     ) -> None:
         self._names, self._work, self._seconds = names, work, seconds
         self._processes, self._batch_files = processes, batch_files
-        self._files_ahead = files_ahead
+        self._files_ahead, self._slots = files_ahead, slots
         self._first, *self._others = readers()
         # Files that come (back) to a reader; those that none has had yet start at `_fresh`.
         self._waiting = {reader: deque[Batch]() for reader in (self._first, *self._others)}
@@ -168,7 +177,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         least = min(mine, key=lambda child: len(child.asked), default=None)
         if least is not None and (not least.asked or len(mine) >= self._processes):
             return least if len(least.asked) < _BATCHES_A_CHILD else None
-        child = Child(self._work, reader, self._seconds)
+        child = Child(self._work, reader, self._seconds, self._slots)
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ)
         return child
@@ -202,7 +211,15 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             if child.reader == "dicomsdl":
                 self._retire(child)  # after an exception its heap may be damaged
         else:
-            self._answers[batch.start] = Read(len(batch), head, body)
+            self._answers[batch.start] = Read(len(batch), head, body, batch.slots)
+            return
+        self._release(batch)
+
+    def _release(self, batch: Batch) -> None:
+        """The batch's slots hold nothing, or nothing that is of use."""
+        if self._slots is not None:
+            for slot in batch.slots:
+                self._slots.release(slot)
 
     def _lose(self, child: Child, ended: ChildEndedError) -> None:
         """A child ended; that is the fault of the file in flight, if there was one."""
@@ -212,6 +229,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             self._retire(child)
             return
         at, first = child.in_flight(), child.asked.popleft()
+        self._release(first.part(at, at + 1))
         if at + 1 < len(first):
             child.asked.appendleft(first.part(at + 1))
         if at:
@@ -221,7 +239,9 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
 
     def _retire(self, child: Child) -> None:
         """End a child; what it has not answered goes back to the head of the queue."""
-        self._waiting[child.reader].extendleft(reversed(child.asked))
+        for batch in reversed(child.asked):
+            self._release(batch)
+            self._waiting[child.reader].appendleft(replace(batch, slots=()))
         self._children.remove(child)
         self._selector.unregister(child)
         child.end()

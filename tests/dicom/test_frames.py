@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from lsdc.dicom.frames import BrokenFrameError, pack, pack_paths, read_paths, unpack
+from lsdc.dicom.frames import BrokenFrameError, pack, pack_request, read_request, unpack
 
 
 def test_frames_are_put_together_from_any_pieces() -> None:
@@ -34,10 +34,11 @@ def test_noise_is_no_frame(noise: bytes) -> None:
 
 
 def test_paths_come_through_whatever_their_bytes() -> None:
-    batches = [[b"/a/b.dcm", b"\xff\n\0", b""], [b"x" * 70_000]]
-    stream = io.BytesIO(b"".join(map(pack_paths, batches)))
-    assert [read_paths(stream), read_paths(stream), read_paths(stream)] == [*batches, []]
+    batches = [[(b"/a/b.dcm", 3), (b"\xff\n\0", -1), (b"", 0)], [(b"x" * 70_000, 7)]]
+    requests = (pack_request(*zip(*batch, strict=True)) for batch in batches)
+    stream = io.BytesIO(b"".join(requests))
+    assert [read_request(stream) for _ in range(3)] == [*batches, []]
 
 
 def test_a_request_that_breaks_off_is_the_end() -> None:
-    assert read_paths(io.BytesIO(pack_paths([b"/a/b.dcm"])[:-1])) == []
+    assert read_request(io.BytesIO(pack_request([b"/a/b.dcm"], [0])[:-1])) == []

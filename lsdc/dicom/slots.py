@@ -1,0 +1,69 @@
+"""Slots: shared memory into which children write images, so that none is sent through a pipe.
+
+A slot is taken when an image is asked for, and free again when the last array that shows it is
+gone.
+"""
+
+import mmap
+import os
+import tempfile
+import weakref
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+# 724 x 724 pixels of float32; what is larger goes through the pipe.
+SLOT_BYTES = 2 * 2**20
+_SLOTS = 160
+NO_SLOT = -1
+
+
+class Slots:
+    """The slots, as the process sees it that asks for images.
+
+    Attributes:
+        file: the memory as a file, for children to inherit.
+    """
+
+    def __init__(self) -> None:
+        self.file = _memory_file()
+        os.ftruncate(self.file.fileno(), _SLOTS * SLOT_BYTES)  # pages come when they are written
+        self._memory = mmap.mmap(self.file.fileno(), _SLOTS * SLOT_BYTES)
+        self._free = list(range(_SLOTS))
+
+    def take(self) -> int:
+        """A free slot, or `NO_SLOT` where arrays hold all of them."""
+        return self._free.pop() if self._free else NO_SLOT
+
+    def release(self, slot: int) -> None:
+        """Give a slot back that shows nothing."""
+        if slot != NO_SLOT:
+            self._free.append(slot)
+
+    @staticmethod
+    def fits(slot: int, shape: tuple[int, int]) -> bool:
+        """Whether an image (rows, columns) can be in the slot."""
+        return 0 <= slot < _SLOTS and min(shape) > 0 and 4 * shape[0] * shape[1] <= SLOT_BYTES
+
+    def show(self, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """The image (rows, columns) that was written into a slot that it fits."""
+        flat = _flat(self._memory, slot, shape)
+        # Every view of it refers to this array, which outlives them.
+        weakref.finalize(flat, self._free.append, slot).atexit = False
+        return flat.reshape(shape)
+
+
+def image_in(memory: mmap.mmap, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Where in the shared memory a child writes an image (rows, columns) that fits a slot."""
+    return _flat(memory, slot, shape).reshape(shape)
+
+
+def _flat(memory: mmap.mmap, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return np.frombuffer(memory, np.float32, shape[0] * shape[1], slot * SLOT_BYTES)
+
+
+def _memory_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("lsdc-slots"), "r+b")
+    return tempfile.TemporaryFile()

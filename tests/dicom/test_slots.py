@@ -1,0 +1,63 @@
+"""Slots: an image that is looked at is never written over."""
+
+import gc
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from lsdc.dicom.names import escape_name
+from lsdc.dicom.reader import read_pixels
+from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, Slots, image_in
+
+
+def test_what_a_child_writes_is_shown() -> None:
+    slots = Slots()
+    slot = slots.take()
+    child = mmap.mmap(slots.file.fileno(), 0)
+    image_in(child, slot, (3, 4))[:] = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(slots.show(slot, (3, 4)), np.arange(12).reshape(3, 4))
+
+
+def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
+    slots = Slots()
+    taken = []
+    while (slot := slots.take()) != NO_SLOT:
+        taken.append(slot)
+    assert len(set(taken)) == len(taken) > 100
+    image = slots.show(taken[0], (8, 8))
+    part = image[2:4, ::2].T
+    del image
+    gc.collect()
+    assert slots.take() == NO_SLOT
+    del part
+    gc.collect()
+    assert slots.take() == taken[0]
+
+
+def test_only_what_fits_is_shown() -> None:
+    slots = Slots()
+    side = int((SLOT_BYTES / 4) ** 0.5)
+    assert slots.fits(0, (side, side))
+    assert not slots.fits(0, (side + 1, side + 1))
+    assert not slots.fits(0, (0, 5))
+    assert not slots.fits(NO_SLOT, (5, 5))
+    assert not slots.fits(10**6, (5, 5))
+
+
+def test_images_stay_what_they_were_however_many_are_kept(write_dicom: Callable[..., Path]) -> None:
+    paths = [write_dicom(f"{n}.dcm", np.full((40, 30), n, dtype=np.uint16)) for n in range(200)]
+    images = dict(read_pixels([escape_name(path) for path in paths]))  # more than there are slots
+    for n, image in images.items():
+        assert isinstance(image, np.ndarray)
+        assert image.shape == (40, 30)
+        assert (image == n).all()
+
+
+def test_an_image_larger_than_a_slot_comes_through_the_pipe(
+    write_dicom: Callable[..., Path],
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (900, 800), dtype=np.uint16)
+    (image,) = (image for _, image in read_pixels([escape_name(write_dicom("large.dcm", pixels))]))
+    np.testing.assert_array_equal(image, pixels)
