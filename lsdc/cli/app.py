@@ -10,6 +10,7 @@ from lsdc import __version__
 from lsdc.cli.clean import clean
 from lsdc.cli.demo_data import demo_data
 from lsdc.cli.doctor import doctor
+from lsdc.cli.index import index
 from lsdc.cli.inspect import inspect
 from lsdc.cli.run import run_local
 from lsdc.cli.score import score
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(run_local)
 app.command()(score)
 app.command()(demo_data)
+app.command()(index)
 app.command()(doctor)
 app.command()(inspect)
 app.command()(ui)

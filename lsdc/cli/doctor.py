@@ -10,18 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lsdc.cli.index import index_folder
 from lsdc.errors import DataError
-from lsdc.lumbar.doctor import Index, Report, examine
+from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.findings import Finding, Severity
-from lsdc.lumbar.tables import Competition, open_competition
+from lsdc.lumbar.index import Index
+from lsdc.lumbar.tables import Competition, competition_in
+from lsdc.lumbar.tree import tree_tables
+from lsdc.store.home import open_home, resolve_home
 
-_TABLES = (
-    "train.csv",
-    "train_series_descriptions.csv",
-    "train_label_coordinates.csv",
-    "test_series_descriptions.csv",
-    "sample_submission.csv",
-)
 _COLUMNS: dict[str, Literal["left", "right"]] = {
     "finding": "left",
     "count": "right",
@@ -48,7 +45,8 @@ def doctor(
             f"{folder}: no such folder, expected one with train.csv and its fellows, or with DICOM "
             "files"
         )
-    competition, index = _competition_of(folder), _index_of(folder, home)
+    competition = competition_in(folder)
+    index = _index_of(folder, home, competition)
     if competition is None and index is None:
         raise DataError(
             f"{folder}: expected a competition's tables (train.csv and its fellows) or DICOM "
@@ -61,15 +59,13 @@ def doctor(
     show_report(report, Console())
 
 
-def _competition_of(folder: Path) -> Competition | None:
-    """The folder's tables; with one of them, all are asked for."""
-    there = any((folder / name).is_file() for name in _TABLES)
-    return open_competition(folder) if there else None
-
-
-def _index_of(folder: Path, home: Path | None) -> Index | None:  # noqa: ARG001
+def _index_of(folder: Path, home: Path | None, competition: Competition | None) -> Index | None:
     """The index of the folder's files, from the home or built into it; None without any image."""
-    return None
+    kept = open_home(resolve_home(home))
+    index_folder(folder, kept, competition=competition, max_bad=1.0)
+    index = Index.load(tree_tables(kept))
+    any_image = len(index.instances) or index.quarantine["path"].str.ends_with(".dcm").any()
+    return index if any_image else None
 
 
 def show_report(report: Report, console: Console) -> None:
@@ -89,7 +85,7 @@ def _counts_table(counts: dict[str, Any]) -> Table:
     slices = counts.get("slices", {})
     by_split = {f"{split} series": kinds for split, kinds in counts.get("series", {}).items()}
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("kind")
+    table.add_column("kind", no_wrap=True)
     for column in by_split:
         table.add_column(column, justify="right")
     if slices:

@@ -15,27 +15,11 @@ import polars as pl
 from lsdc.lumbar.annotation_checks import check_annotations
 from lsdc.lumbar.coverage_checks import check_coverage
 from lsdc.lumbar.findings import Finding
+from lsdc.lumbar.index import Index
 from lsdc.lumbar.place_checks import check_places
 from lsdc.lumbar.series_checks import check_indexed_series, check_quarantine, check_series_tables
 from lsdc.lumbar.side_checks import check_sides, side_pairs, t1_orders
 from lsdc.lumbar.tables import Competition
-
-
-@dataclass(frozen=True)
-class Index:
-    """The four tables of the index, of all splits together.
-
-    Attributes:
-        instances: a row a usable file.
-        series: a row a series, listed or found.
-        studies: a row a study, listed or found.
-        quarantine: a row a file that cannot be used.
-    """
-
-    instances: pl.DataFrame
-    series: pl.DataFrame
-    studies: pl.DataFrame
-    quarantine: pl.DataFrame
 
 
 @dataclass(frozen=True)

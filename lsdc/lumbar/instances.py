@@ -124,7 +124,11 @@ def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """
     rows = _with_ids(headers)
     reason = pl.col("reason")
-    refused = rows.filter(reason.is_not_null())
+    # Of what was never an image, the folder says nothing either.
+    refused = rows.filter(reason.is_not_null()).with_columns(
+        study_id=pl.coalesce("path_study_id", "header_study_id"),
+        series_id=pl.coalesce("path_series_id", "header_series_id"),
+    )
     rows = rows.filter(reason.is_null())
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8

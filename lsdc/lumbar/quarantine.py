@@ -5,6 +5,7 @@ from collections import Counter
 
 import polars as pl
 
+from lsdc.dicom.gate import MIN_FILE_BYTES, NO_DICOM
 from lsdc.errors import StageError
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,12 @@ QUARANTINE: dict[str, pl.DataType] = {
     "bytes": pl.Int64(),
     "mtime_ns": pl.Int64(),
 }
+
+
+def is_stranger() -> pl.Expr:
+    """Whether a quarantined file never was an image, and is not named as one either."""
+    no_image = pl.col("reason").str.starts_with(NO_DICOM) | (pl.col("bytes") < MIN_FILE_BYTES)
+    return ~pl.col("path").str.ends_with(".dcm") & no_image.fill_null(True)
 
 
 def check_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad: float) -> None:

@@ -63,7 +63,8 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
         shapes=shape.n_unique().cast(pl.Int64),
         id_mismatches=pl.col("id_mismatch").sum().cast(pl.Int64),
     )
-    bad = quarantine.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
+    known = quarantine.filter(pl.col("series_id").is_not_null())
+    bad = known.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
     return (
         counted.join(_lie(instances), on=SERIES_ID, how="left", maintain_order="left")
         .join(bad, on=SERIES_ID, how="full", coalesce=True)

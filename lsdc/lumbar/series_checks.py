@@ -4,6 +4,7 @@ import polars as pl
 
 from lsdc.lumbar.findings import Finding, Severity
 from lsdc.lumbar.place_checks import with_ids_of_path
+from lsdc.lumbar.quarantine import is_stranger
 from lsdc.lumbar.tables import Competition
 from lsdc.lumbar.vocabulary import SeriesDescription
 
@@ -159,7 +160,8 @@ def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
 def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
     """Files that the index cannot use: those without geometry in their header, and all others."""
     ids = ["study_id", "series_id", "instance_number"]
-    rows = with_ids_of_path(quarantine.filter(stage="index")).select(*ids, "path", "reason")
+    files = quarantine.filter(~is_stranger(), stage="index")
+    rows = with_ids_of_path(files).select(*ids, "path", "reason")
     no_geometry = pl.col("reason").str.starts_with("no usable ") & pl.any_horizontal(
         pl.col("reason").str.contains(tag, literal=True) for tag in _GEOMETRY
     )

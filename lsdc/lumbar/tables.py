@@ -22,6 +22,13 @@ from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
 
 Split = Literal["train", "test"]
 
+_TABLES = (
+    "train.csv",
+    "train_series_descriptions.csv",
+    "train_label_coordinates.csv",
+    "test_series_descriptions.csv",
+    "sample_submission.csv",
+)
 _GRADES_IN_TABLE = {grade.in_table: code for code, grade in enumerate(GRADES)}
 _CONDITIONS_IN_TABLE = {name.replace("_", " ").title(): str(name) for name in CONDITIONS}
 _LEVELS_IN_TABLE = {name.replace("_", "/").upper(): str(name) for name in LEVELS}
@@ -41,6 +48,15 @@ class Competition:
     def image_folder(self, split: Split, study_id: int, series_id: int) -> Path:
         """Where a series' `{instance}.dcm` files lie."""
         return self.root / f"{split}_images" / str(study_id) / str(series_id)
+
+
+def competition_in(root: Path) -> Competition | None:
+    """The competition in a folder that may be none; where one of its tables is, all are asked for.
+
+    Raises:
+        DataError: as `open_competition`.
+    """
+    return open_competition(root) if any((root / name).is_file() for name in _TABLES) else None
 
 
 def open_competition(root: Path) -> Competition:

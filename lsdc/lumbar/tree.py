@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.dicom.gate import MIN_FILE_BYTES, NO_DICOM
 from lsdc.dicom.header_table import reading_version
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.walk import list_tree
@@ -22,7 +21,7 @@ from lsdc.geometry import planes
 from lsdc.lumbar import index, instances, series
 from lsdc.lumbar.index import IndexTables, Progress, open_headers, read_files
 from lsdc.lumbar.instances import place_files
-from lsdc.lumbar.quarantine import check_bad_files
+from lsdc.lumbar.quarantine import check_bad_files, is_stranger
 from lsdc.lumbar.tables import Competition
 from lsdc.store.catalog import catalogued, publish_catalog
 from lsdc.store.files import write_atomic, write_folder
@@ -197,11 +196,8 @@ def _where_good_is_expected(
     files: pl.DataFrame, quarantine: pl.DataFrame, *, has_tables: bool
 ) -> tuple[pl.DataFrame, int]:
     """The bad files among those that ought to be good, and how many ought to."""
-    is_named = pl.col("path").str.ends_with(".dcm")
     if has_tables:
-        wanted = pl.col("listed") & is_named
+        wanted = pl.col("listed") & pl.col("path").str.ends_with(".dcm")
         return quarantine.filter(wanted), len(files.filter(wanted))
-    stranger = pl.col("reason").str.starts_with(NO_DICOM) | (pl.col("bytes") < MIN_FILE_BYTES)
-    strangers = quarantine.filter(~is_named & stranger.fill_null(True))
-    bad = quarantine.join(strangers, on="path", how="anti", maintain_order="left")
-    return bad, len(files) - len(strangers)
+    bad = quarantine.filter(~is_stranger())
+    return bad, len(files) - len(quarantine) + len(bad)

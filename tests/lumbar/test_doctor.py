@@ -10,7 +10,9 @@ import pydicom
 import pytest
 
 from lsdc.geometry.planes import normal_positions, orientation_groups
-from lsdc.lumbar.doctor import Index, Report, examine
+from lsdc.lumbar.doctor import Report, examine
+from lsdc.lumbar.index import Index
+from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.tables import Competition, open_competition
 from lsdc.phantom.study import Order, plan_studies
 
@@ -70,7 +72,7 @@ def index_of(files: list[dict[str, object]]) -> Index:
     studies = series.group_by("split", "study_id", maintain_order=True).agg(
         usable=pl.lit(True), images=pl.col("images").sum(), series=pl.len()
     )
-    quarantine = pl.DataFrame(schema=dict.fromkeys(("path", "stage", "reason"), pl.String))
+    quarantine = pl.DataFrame(schema=QUARANTINE)
     return Index(instances, series, studies, quarantine)
 
 
@@ -398,7 +400,9 @@ def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Pati
     index = replace(
         patient.index,
         instances=patient.index.instances.join(lost, on=ids, how="anti"),
-        quarantine=pl.DataFrame({"path": [path], "stage": ["index"], "reason": ["0 bytes"]}),
+        quarantine=pl.DataFrame(
+            [(path, "index", "0 bytes", 0, 0)], schema=QUARANTINE, orient="row"
+        ),
     )
     report = examine(patient.competition, index)
     assert report.finding("points_on_missing_files").rows.row(0)[:3] == points.row(0)[:3]
@@ -528,9 +532,10 @@ def test_files_without_position_are_told_from_those_that_cannot_be_read(index: I
     reasons = [
         "no usable ImagePositionPatient in the header",
         "no usable ImageOrientationPatient, PixelSpacing in the header",
-        "not DICOM",
+        "pydicom: killed by SIGSEGV (dicomsdl: killed by SIGSEGV)",
     ]
-    quarantine = pl.DataFrame({"path": paths, "stage": ["index"] * 3, "reason": reasons})
+    files = [(path, "index", reason, 5000, 0) for path, reason in zip(paths, reasons, strict=True)]
+    quarantine = pl.DataFrame(files, schema=QUARANTINE, orient="row")
     report = examine(None, replace(index, quarantine=quarantine))
     lost = report.finding("files_without_position").rows
     assert lost.select("study_id", "series_id", "instance_number").rows() == [

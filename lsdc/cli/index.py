@@ -1,0 +1,145 @@
+"""`lsdc index`: the headers of all files below a folder, as tables in the home's catalog."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lsdc.cli.run import parse_share
+from lsdc.errors import InterruptedRunError
+from lsdc.lumbar.index import Index
+from lsdc.lumbar.quarantine import is_stranger
+from lsdc.lumbar.tables import Competition, competition_in
+from lsdc.lumbar.tree import Indexed, catalog_tree, tree_tables
+from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
+
+_MOST_REASONS = 8
+
+
+def index(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
+    ],
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
+    ] = None,
+    max_bad: Annotated[
+        str, typer.Option(help="Share of unreadable files that is too much; 100% never is.")
+    ] = "1%",
+    processes: Annotated[int, typer.Option(min=1, help="How many processes read.")] = 2,
+    wait: Annotated[bool, typer.Option(help="Wait for a run that builds in the same home.")] = True,
+) -> None:
+    """Read the header of every DICOM file below a folder into the home's catalog."""
+    console, home_ = Console(), open_home(resolve_home(home))
+    indexed = index_folder(
+        folder,
+        home_,
+        competition=competition_in(folder) if folder.is_dir() else None,
+        max_bad=parse_share(max_bad),
+        processes=processes,
+        wait=wait,
+    )
+    _show(indexed, Index.load(tree_tables(home_)), console)
+    console.print(home_.catalog, soft_wrap=True, highlight=False)
+
+
+def index_folder(
+    folder: Path,
+    home: Home,
+    *,
+    competition: Competition | None,
+    max_bad: float,
+    processes: int = 2,
+    wait: bool = True,
+) -> Indexed:
+    """Index a folder into the home, with a progress bar on a terminal.
+
+    Raises:
+        InterruptedRunError: stopped from the keyboard.
+        DataError: there is no such folder.
+        StageError: too many files cannot be used.
+    """
+    console = Console(stderr=True)
+    with (
+        build_lock(home, wait=wait, say=lambda text: console.print(text, style="yellow")),
+        _progress(console) as on_progress,
+    ):
+        remove_leftovers(home)
+        try:
+            return catalog_tree(
+                folder,
+                home,
+                competition=competition,
+                processes=processes,
+                max_bad=max_bad,
+                on_progress=on_progress,
+            )
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted; the same command goes on where this one stopped"
+            ) from None
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    bar = Progress(
+        TextColumn("reading headers"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("reading headers", total=None, rate="")
+
+        def on_progress(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:,.0f} files/s" if speed else ""
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        yield on_progress
+
+
+def _show(indexed: Indexed, tables: Index, console: Console) -> None:
+    """Print what was found: counts, series by plane and description, reasons of quarantine."""
+    strangers = len(tables.quarantine.filter(is_stranger()))
+    console.print(
+        f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable, "
+        f"{indexed.quarantined:,} quarantined, of these {strangers:,} no DICOM at all",
+        highlight=False,
+    )
+    kinds = (
+        tables.series.group_by("series_description", "plane")
+        .agg(pl.len().alias("series"), pl.col("images").sum())
+        .sort("series", descending=True)
+    )
+    if len(kinds):
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in ("described as", "plane"):
+            table.add_column(name)
+        for name in ("series", "images"):
+            table.add_column(name, justify="right")
+        for described, plane, series, images in kinds.iter_rows():
+            table.add_row(described or "-", plane or "no image", f"{series:,}", f"{images:,}")
+        console.print(table)
+    reasons = tables.quarantine["reason"].value_counts(sort=True)
+    if len(reasons):
+        table = Table(box=box.SIMPLE_HEAD)
+        table.add_column("quarantined", justify="right")
+        table.add_column("because")
+        for reason, count in reasons.head(_MOST_REASONS).iter_rows():
+            table.add_row(f"{count:,}", reason)
+        if len(reasons) > _MOST_REASONS:
+            table.add_row("...", "the catalog's table quarantine has all")
+        console.print(table)
