@@ -1,0 +1,79 @@
+"""What is tried again is seen in Prefect, where an operator looks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lsdc.cli.serve import QUIET, prefect_server
+from lsdc.store.home import open_home
+from tests.flows.test_run_local import ask
+
+# In the reading child, the first look at any file that is an instance 2 fails once.
+FLAKY = """
+import errno, os, sys
+if "lsdc.dicom.child" in sys.orig_argv:
+    whole = os.open
+    def flaky(path, *rest, **more):
+        if os.fsencode(path).endswith(b"/2.dcm"):
+            try:
+                whole(f"{seen}/" + os.fsencode(path).hex()[-80:], os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                pass
+            else:
+                raise OSError(errno.ESTALE, "Stale file handle", path)
+        return whole(path, *rest, **more)
+    os.open = flaky
+"""
+INDEX = """
+import sys
+from pathlib import Path
+from prefect import flow
+from prefect.logging.handlers import APILogWorker
+from tasks.index import index_studies
+from tasks.run import open_run
+
+run = open_run(experiment="demo", data=Path(sys.argv[1]), home=Path(sys.argv[2]), folds=2)
+
+@flow
+def only_the_index():
+    return index_studies(run, "test")
+
+print(only_the_index().rows)
+APILogWorker.drain_all(timeout=10)
+"""
+
+
+def test_a_read_that_is_tried_again_is_logged_with_its_task_run(
+    phantom: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "seen").mkdir()
+    (site / "sitecustomize.py").write_text(f"seen = {str(tmp_path / 'seen')!r}\n{FLAKY}")
+    home = open_home(tmp_path / "home")
+    with prefect_server(home) as server:
+        server.wait_until_healthy()
+        environment = {
+            **QUIET,
+            "PYTHONPATH": str(site),
+            "PREFECT_API_URL": server.api,
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
+            "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "results"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", INDEX, str(phantom), str(home.root)],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        (task_run,) = ask(server.api, "task_runs/filter", {})
+        logs = ask(server.api, "logs/filter", {"limit": 200})
+    retried = [log for log in logs if "attempt 2 of 4" in log["message"]]
+    assert len(retried) == 1
+    assert "Stale file handle" in retried[0]["message"]
+    assert retried[0]["task_run_id"] == task_run["id"]
+    files = sum(1 for _ in (phantom / "test_images").rglob("*.dcm"))
+    assert done.stdout.split()[-1] == str(files)  # none is missing in the end
