@@ -116,7 +116,7 @@ def _show(indexed: Indexed, tables: Index, console: Console) -> None:
     strangers = len(tables.quarantine.filter(is_stranger()))
     console.print(
         f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable, "
-        f"{indexed.quarantined:,} quarantined, of these {strangers:,} no DICOM at all",
+        f"{indexed.quarantined:,} quarantined ({strangers:,} no DICOM)",
         highlight=False,
     )
     kinds = (
