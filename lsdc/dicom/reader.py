@@ -212,7 +212,9 @@ def _images(
         match image:
             case [int(rows), int(columns), True] if slots.fits(slot, (rows, columns)):
                 yield slots.show(slot, (rows, columns))
-            case [int(rows), int(columns), False] if begin + 4 * rows * columns <= len(body):
+            case [int(rows), int(columns), False] if min(
+                rows, columns
+            ) > 0 and begin + 4 * rows * columns <= len(body):
                 slots.release(slot)
                 flat = np.frombuffer(body, np.float32, rows * columns, begin)
                 begin += flat.nbytes

@@ -16,6 +16,7 @@ from lsdc.dicom import header_table
 from lsdc.dicom.frames import NO_NUMBER, HeaderBatch, unpack
 from lsdc.dicom.header_table import BROKEN, HEADERS, HeaderBlock
 from lsdc.dicom.headers import Format, Header
+from lsdc.dicom.slots import NO_SLOT
 from lsdc.dicom.supervisor import Failure, Read
 from tests.dicom.reading import outcome_of
 
@@ -52,7 +53,7 @@ def answer(*read: Header) -> Read:
     """What a child answers about files, as the parent gets it."""
     batch = HeaderBatch()
     for header in read:
-        assert batch.add(header, STATUS) == []
+        batch.add(header, STATUS, NO_SLOT)
     frame = unpack(bytearray(b"".join(batch.rest())))
     assert frame is not None
     head, body = frame

@@ -93,6 +93,41 @@ def test_compressed_and_native_files_of_one_image_are_equal(write_dicom: WriteDi
         np.testing.assert_array_equal(image, pixels.astype(np.float32))
 
 
+def test_images_and_parts_of_them_stay_as_they_are_for_as_long_as_they_are_kept(
+    write_dicom: WriteDicom,
+) -> None:
+    """However many there are: each lies in memory that is used again once nobody sees it."""
+    paths = [write_dicom(f"{n}", np.full((24, 16), n, dtype=np.uint16)) for n in range(40)] * 20
+    parts, whole = [], []
+    for number, image in images_by_index(paths):
+        assert isinstance(image, np.ndarray)
+        if number % 3 == 0:
+            whole.append((number, image))
+        elif number % 3 == 1:
+            parts.append((number, image[::2, 1:].T[2:]))
+    for number, kept in [*whole, *parts]:
+        assert (kept == number % 40).all(), number
+    assert len(parts) > 200
+
+
+def test_an_image_may_be_written_to(write_dicom: WriteDicom) -> None:
+    """What its reader does to it, no other sees."""
+    path = write_dicom()
+    for _, image in images_by_index([path] * 300):
+        assert isinstance(image, np.ndarray)
+        assert image[0, 1] == 1
+        image[:] = -1
+
+
+def test_images_too_large_for_shared_memory_are_read_all_the_same(write_dicom: WriteDicom) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (900, 800), dtype=np.uint16)
+    paths = [write_dicom("large", pixels), write_dicom("small")] * 10
+    images = images_of(paths)
+    for image in images[::2]:
+        np.testing.assert_array_equal(image, pixels.astype(np.float32))
+    assert {image.shape for image in images[1::2]} == {(24, 16)}
+
+
 def test_signed_values_are_rescaled(write_dicom: WriteDicom) -> None:
     pixels = np.array([[-1024, -1], [0, 3071]], dtype=np.int16)
     path = write_dicom("ct", np.tile(pixels, (8, 8)), RescaleSlope=0.5, RescaleIntercept=100)

@@ -177,7 +177,13 @@ NOISE = [
     b'{"count": 2, "declined": "no", "formats": []}',
     b'{"count": 1, "refused": "\\ud800", "status": [99999999999999999999, 1]}',
     b'{"count": 2, "formats": [[1, 2]]}',
-    b'{"count": 2, "shape": [1, 1]}',
+    b'{"count": 2, "images": []}',
+    b'{"count": 2, "images": [[1, 1, false]]}',
+    b'{"count": 1, "images": [[-5, 1, false]]}',
+    b'{"count": 1, "images": [[0, 0, false]]}',
+    b'{"count": 1, "images": [[-5, 1, true]]}',
+    b'{"count": 1, "images": [[100000, 100000, true]]}',
+    b'{"count": 1, "images": [["1", null, true]]}',
 ]
 
 
@@ -186,19 +192,21 @@ def test_children_that_answer_with_noise_leave_every_file_with_one_outcome(
     write_dicom: WriteDicom, inject: Inject, work: str
 ) -> None:
     paths = copies(write_dicom, 10 * len(NOISE))
-    # The children of both readers say it, in place of what they have to say of this file.
-    for path, noise in zip(paths[5::10], NOISE, strict=True):
-        inject.when_opened(path, f"speak({noise!r})")
+    # Said in place of what there is to say of this file; here and there by both readers' children.
+    for number, (path, noise) in enumerate(zip(paths[5::10], NOISE, strict=True)):
+        who = "True" if number % 6 == 0 else "'dicomsdl' in sys.argv"
+        inject.when_opened(path, f"if {who}: speak({noise!r})")
     if work == "headers":
         outcomes: list[object] = list(read_all(paths))
     else:
         by_index = list(images_by_index(paths))
         assert [index for index, _ in by_index] == list(range(len(paths)))
         outcomes = [outcome for _, outcome in by_index]
+        assert all(getattr(outcome, "shape", (24, 16)) == (24, 16) for outcome in outcomes)
     assert len(outcomes) == len(paths)
     # What has the form of an answer is one, for as many files as it says; no other is touched.
     touched = sum(isinstance(outcome, Unreadable) for outcome in outcomes)
-    assert len(NOISE) <= touched <= 3 * len(NOISE)
+    assert 0 < touched <= 3 * len(NOISE)
     assert not children()
 
 
