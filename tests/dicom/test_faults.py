@@ -224,8 +224,8 @@ def test_after_a_kill_at_any_moment_the_next_index_is_that_of_a_clean_run(
         whole = tmp_path / f"whole-{known}"
         if known:
             shutil.copytree(killable.earlier_headers, whole / "headers")
-        begun = time.monotonic()
         with killable.start(whole) as process:
+            begun = time.monotonic()
             steps[known] = int(process.communicate(timeout=NEVER_HANGS_SECONDS)[0])
         seconds[known] = time.monotonic() - begun
         assert_same(read_tables(whole / "out"), killable.tables)
