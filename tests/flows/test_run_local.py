@@ -20,6 +20,7 @@ from lsdc.cli.serve import prefect_server
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import open_home
+from tests.leaks import find_leaks
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
 PARTS = ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
@@ -235,3 +236,11 @@ def test_real_study_is_in_the_out_of_fold_table_and_the_submission(ran, real_dat
     real = submission.filter(pl.col("row_id").str.starts_with("100206310_"))
     assert len(real) == 25
     assert real.unique(PROBABILITIES).height > 1
+
+
+def test_nothing_in_the_home_names_a_patient(ran) -> None:
+    named = ["SYNTHETIC^PHANTOM", "SYNTHETIC^PHYSICIAN", "PHANTOM-0", "Synthetic Hospital"]
+    image = next(ran.data.glob("train_images/*/*/1.dcm")).read_bytes()
+    assert all(name.encode() in image for name in named)  # every file of the phantom does
+    said = [ran.outcome.out, ran.outcome.err]
+    assert find_leaks(named, folders=[ran.home], texts=said) == []  # Prefect's database included
