@@ -135,9 +135,11 @@ def format_of(dataset: Any) -> Format:
 
 def _header(dataset: Any) -> Header:
     element = dataset.getDataElement
-    texts = [element(tag).toBytes() for tag in _TEXT_TAGS]
+    values = dataset.getValues(_TAGS)
+    for tag in _TEXT_TAGS:
+        values.append(element(tag).toBytes())
     return Header(
-        _format((*dataset.getValues(_TAGS), *texts)),
+        _format(tuple(values)),
         _whole(element(_NUMBER).toBytes()),
         _position(element(_POSITION).toBytes()),
     )

@@ -7,13 +7,13 @@ shard is written when it is whole, so a run that is killed loses the files of th
 import logging
 import shutil
 from collections.abc import Callable
-from hashlib import blake2b
-from itertools import count
+from hashlib import blake2b, sha256
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from lsdc.store.files import write_atomic, write_folder
+from lsdc.store.files import digest_file, write_atomic, write_folder
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,9 @@ class FileRows:
         if kept <= 1.5 * files and len(shards) <= _MOST_SHARDS:
             return
         with write_folder(self._folder.parent) as folder:
-            rows.filter("lasting").sink_parquet(folder / "000000.parquet")
+            shard = folder / "shard.parquet"
+            rows.filter("lasting").sink_parquet(shard)
+            shard.rename(folder / _shard_name(0, digest_file(shard)))
             shutil.rmtree(self._folder)  # killed right here, all is read again
             folder.rename(self._folder)
 
@@ -100,11 +102,7 @@ class FileRows:
         """The shards, but for what the disk has damaged."""
         whole = []
         for shard in sorted(self._folder.glob("[0-9]*.parquet")):
-            try:
-                fits = pl.read_parquet_schema(shard) == self._schema
-            except (pl.exceptions.PolarsError, OSError):
-                fits = False
-            if fits:
+            if shard.name.endswith(_shard_name(0, digest_file(shard))[6:]):
                 whole.append(shard)
             else:
                 log.warning("%s is damaged; what it held is read again", shard)
@@ -112,12 +110,19 @@ class FileRows:
         return whole
 
     def _write(self, table: pl.DataFrame) -> Path:
-        path = next(
-            path for n in count() if not (path := self._folder / f"{n:06d}.parquet").exists()
-        )
+        content = BytesIO()
+        table.write_parquet(content, compression="lz4")
+        number = sum(1 for _ in self._folder.glob("[0-9]*.parquet"))
+        digest = sha256(content.getbuffer()).hexdigest()
+        path = self._folder / _shard_name(number, digest)
         with write_atomic(path) as temporary:
-            table.write_parquet(temporary, compression="lz4")
+            temporary.write_bytes(content.getbuffer())
         return path
 
     def _scan(self, shards: list[Path]) -> pl.LazyFrame:
         return pl.scan_parquet(shards) if shards else pl.LazyFrame(schema=self._schema)
+
+
+def _shard_name(number: int, digest: str) -> str:
+    """A name that tells whether the shard is whole."""
+    return f"{number:06d}-{digest[:16]}.parquet"

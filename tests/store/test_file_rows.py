@@ -146,11 +146,17 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def flip_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+
+
 def other_columns(path: Path) -> None:
     pl.DataFrame({"path": ["/images/0.dcm"]}).write_parquet(path)
 
 
-@pytest.mark.parametrize("harm", [cut_off, empty, other_columns])
+@pytest.mark.parametrize("harm", [cut_off, empty, flip_in_the_middle, other_columns])
 def test_a_damaged_shard_is_read_again(
     folder: Folder, harm: object, caplog: pytest.LogCaptureFixture
 ) -> None:
