@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lsdc.cli.index import index_folder
+from lsdc.cli.index import Folder, IndexHome, index_folder
 from lsdc.errors import DataError
 from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.findings import Finding, Severity
@@ -28,13 +28,8 @@ _BETWEEN = 10  # blanks beside and between the three columns
 
 
 def doctor(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
-    ],
-    home: Annotated[
-        Path | None,
-        typer.Option(help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
-    ] = None,
+    folder: Folder,
+    home: IndexHome = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
     ] = False,

@@ -22,15 +22,18 @@ from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resol
 
 _MOST_REASONS = 8
 
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
+]
+IndexHome = Annotated[
+    Path | None,
+    typer.Option("--home", help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
+]
+
 
 def index(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
-    ],
-    home: Annotated[
-        Path | None,
-        typer.Option(help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
-    ] = None,
+    folder: Folder,
+    home: IndexHome = None,
     max_bad: Annotated[
         str, typer.Option(help="Share of unreadable files that is too much; 100% never is.")
     ] = "1%",

@@ -10,11 +10,9 @@ from hashlib import blake2b
 
 import polars as pl
 
+from lsdc.dicom.pixels import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.quarantine import QUARANTINE
-
-# Implicit and explicit VR little endian, explicit VR big endian: pixels as they are.
-NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 INSTANCES: dict[str, pl.DataType] = {
     "split": pl.String(),
@@ -132,7 +130,7 @@ def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = rows.filter(reason.is_null())
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
-    cut = pl.col("transfer_syntax").is_in(NATIVE) & (pl.col("bytes") < needed)
+    cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
     several = pl.col("number_of_frames").fill_null(1) > 1
     bad = rows.filter(lacking | several | cut.fill_null(False)).with_columns(
         reason=pl.when(several)
