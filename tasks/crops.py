@@ -17,6 +17,7 @@ CROPS = Stage(
     code=("lsdc.lumbar.crops",),
     libraries=("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom"),
     uses=lambda inputs: {
+        "slices": inputs["run"].experiment.slices,
         "config": inputs["run"].experiment.crops,
         "max_bad": inputs["run"].max_bad,
     },
@@ -27,12 +28,13 @@ CROPS = Stage(
 def cut_crops(run: Run, split: Split, index: Manifest, sides: Manifest) -> Manifest:
     """Choose the slices of every level and cut them into one memory map."""
     slices = pl.read_parquet(sides.file(run.root, "slices.parquet"))
-    config = run.experiment.crops
-    require_space(run.home, crops.count_bytes(slices, config), what=f"crops {split}")
+    choice, config = run.experiment.slices, run.experiment.crops
+    require_space(run.home, crops.count_bytes(slices, choice, config), what=f"crops {split}")
     with write_folder(run.root / "crops") as out:
         rows = crops.cut_crops(
             pl.read_parquet(index.file(run.root, "instances.parquet")),
             slices,
+            choice,
             config,
             out,
             processes=run.threads,

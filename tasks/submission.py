@@ -20,6 +20,7 @@ PREDICT = Stage(
     libraries=("numpy", "timm", "torch"),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,
+        "slices": inputs["run"].experiment.slices,
         "crops": inputs["run"].experiment.crops,
         "model": inputs["run"].experiment.model,
     },

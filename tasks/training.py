@@ -20,6 +20,7 @@ TRAIN = Stage(
     libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,
+        "slices": inputs["run"].experiment.slices,
         "crops": inputs["run"].experiment.crops,
         "model": inputs["run"].experiment.model,
         "augment": inputs["run"].experiment.augment,

@@ -29,5 +29,5 @@ def inspect(
             f"{opened.root}: no crops of {experiment}; make them with "
             f"'lsdc run-local --experiment {experiment}'"
         )
-    write_study_sheet(study, crops, load_experiment(experiment).crops, target)
+    write_study_sheet(study, crops, load_experiment(experiment).slices, target)
     typer.echo(target)

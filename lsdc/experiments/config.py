@@ -29,8 +29,8 @@ class CoordinatesConfig(Config):
     learning_rate: float = Field(default=2e-3, gt=0)
 
 
-class CropsConfig(Config):
-    """Which slices a level gets, and what is cut out of them.
+class SlicesConfig(Config):
+    """Which slices a level gets.
 
     A level has `2 * (2 * side_slices + middle_slices) + axial_slices` slices: T1 then T2, each from
     the patient's left to the right, then the axial ones from top to bottom.
@@ -51,11 +51,6 @@ class CropsConfig(Config):
     axial_tolerance_mm: float = Field(
         default=12.0, gt=0, description="an axial slice farther from the level point is masked"
     )
-    sagittal_window: float = Field(
-        default=0.12, gt=0, le=1, description="of the image's longer side"
-    )
-    axial_window: float = Field(default=0.35, gt=0, le=1, description="of the image's longer side")
-    size_px: int = Field(default=128, ge=16)
 
     @property
     def sagittal_slices(self) -> int:
@@ -63,9 +58,19 @@ class CropsConfig(Config):
         return 2 * self.side_slices + self.middle_slices
 
     @property
-    def slices(self) -> int:
+    def count(self) -> int:
         """Slices of a sample."""
         return 2 * self.sagittal_slices + self.axial_slices
+
+
+class CropsConfig(Config):
+    """What is cut out of a level's slices."""
+
+    sagittal_window: float = Field(
+        default=0.12, gt=0, le=1, description="of the image's longer side"
+    )
+    axial_window: float = Field(default=0.35, gt=0, le=1, description="of the image's longer side")
+    size_px: int = Field(default=128, ge=16)
 
 
 class ModelConfig(Config):
@@ -116,6 +121,7 @@ class Experiment(Config):
     based_on: str | None = None
     note: str = ""
     coordinates: CoordinatesConfig = CoordinatesConfig()
+    slices: SlicesConfig = SlicesConfig()
     crops: CropsConfig = CropsConfig()
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from lsdc.dicom.reader import Unreadable, read_pixels
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
@@ -25,14 +25,15 @@ _SAMPLE = ("split", "study_id", "level")
 _FILE = ("study_id", "series_id", "instance_number")
 
 
-def count_bytes(slices: pl.DataFrame, config: CropsConfig) -> int:
+def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
     """Size of the memory map that `cut_crops` will write."""
-    return slices.n_unique(_SAMPLE) * config.slices * config.size_px**2
+    return slices.n_unique(_SAMPLE) * choice.count * config.size_px**2
 
 
 def cut_crops(
     instances: pl.DataFrame,
     slices: pl.DataFrame,
+    choice: SlicesConfig,
     config: CropsConfig,
     out: Path,
     *,
@@ -40,10 +41,10 @@ def cut_crops(
     max_bad: float = 0.01,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Cut every level of every study in `slices` (see `find_sides`) and write three files.
+    """Cut the chosen slices of every study and level in `slices` (see `find_sides`).
 
-    `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose pixels
-    could not be read: they become masked slices.
+    Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose
+    pixels could not be read: they become masked slices.
 
     Returns:
         Samples written.
@@ -51,14 +52,14 @@ def cut_crops(
     Raises:
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
     """
-    chosen = choose_slices(slices, config).join(
+    chosen = choose_slices(slices, choice).join(
         instances.drop("split", "series_description"), on=_FILE, how="left", maintain_order="left"
     )
     samples = _samples(slices)
     files = chosen.unique("path", maintain_order=True).select("path", "study_id")
     quarantined: list[dict[str, str]] = []
     with write_atomic(out / "crops.npy") as temporary:
-        shape = (len(samples), config.slices, config.size_px, config.size_px)
+        shape = (len(samples), choice.count, config.size_px, config.size_px)
         if not len(samples):
             np.save(temporary, np.zeros(shape, dtype=np.uint8))  # nothing cannot be mapped
         crops = np.lib.format.open_memmap(

@@ -70,7 +70,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
                 precision=settings.precision,
                 keep=settings.keep,
             ),
-            augment=PatientAugment(experiment.augment, experiment.crops),
+            augment=PatientAugment(experiment.augment, experiment.slices),
             score=score,
             seed=seed,
             device=device,

@@ -19,7 +19,7 @@ def build_model(experiment: Experiment, *, pretrained: bool) -> SliceSequenceMod
     return SliceSequenceModel(
         config.backbone,
         pretrained=pretrained,
-        slices=experiment.crops.slices,
+        slices=experiment.slices.count,
         heads=len(CONDITIONS),
         classes=len(GRADES),
         lstm_width=config.lstm_width,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lsdc.experiments.config import AugmentConfig, CropsConfig
+from lsdc.experiments.config import AugmentConfig, SlicesConfig
 from lsdc.lumbar.mirror import mirror
 from lsdc.training.augment import PixelAugmentation, PixelProbabilities
 from lsdc.training.samples import Sample
@@ -11,8 +11,8 @@ from lsdc.training.samples import Sample
 class PatientAugment:
     """Change a sample as its seed says; an `lsdc.training.samples.Augment`."""
 
-    def __init__(self, augment: AugmentConfig, crops: CropsConfig) -> None:
-        self._mirror, self._crops = augment.mirror, crops
+    def __init__(self, augment: AugmentConfig, slices: SlicesConfig) -> None:
+        self._mirror, self._slices = augment.mirror, slices
         self._pixels = PixelAugmentation(
             PixelProbabilities(
                 shift_scale_rotate=augment.shift_scale_rotate,
@@ -26,5 +26,5 @@ class PatientAugment:
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
         if np.random.default_rng(seed).random() < self._mirror:
-            sample = mirror(sample, self._crops)
+            sample = mirror(sample, self._slices)
         return self._pixels(sample, seed)

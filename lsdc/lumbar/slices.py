@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import SlicesConfig
 from lsdc.lumbar.vocabulary import SeriesDescription
 
 MISSING = -1
 
 
-def choose_slices(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
-    """Choose `config.slices` slices for every study and level of `slices` (see `find_sides`).
+def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
+    """Choose `config.count` slices for every study and level of `slices` (see `find_sides`).
 
     Sagittal T1, then T2: left side, middle, right side, each from the patient's left to the
     right; then the axial ones from top to bottom. A place that no slice can fill has no row.
 
     Returns:
-        The chosen rows of `slices`, with `place` (0 .. config.slices - 1), sorted by study, level
+        The chosen rows of `slices`, with `place` (0 .. config.count - 1), sorted by study, level
         and place.
     """
     kept = []
@@ -53,7 +53,7 @@ def _longest_sagittal(slices: pl.DataFrame) -> pl.DataFrame:
     return slices.filter(axial | keep.is_not_null())
 
 
-def _fill_places(table: pl.DataFrame, config: CropsConfig) -> Iterator[tuple[int, int]]:
+def _fill_places(table: pl.DataFrame, config: SlicesConfig) -> Iterator[tuple[int, int]]:
     """(row, place) for one study and level."""
     blocks = [
         (SeriesDescription.SAGITTAL_T1, _sagittal_places),
@@ -74,7 +74,7 @@ def _fill_places(table: pl.DataFrame, config: CropsConfig) -> Iterator[tuple[int
 
 
 def _sagittal_places(
-    offset_mm: npt.NDArray[np.float64], config: CropsConfig
+    offset_mm: npt.NDArray[np.float64], config: SlicesConfig
 ) -> npt.NDArray[np.int64]:
     """Left side, middle, right side: indices into `offset_mm` (+ left), MISSING where none is.
 
@@ -99,7 +99,9 @@ def _sagittal_places(
     )
 
 
-def _axial_places(offset_mm: npt.NDArray[np.float64], config: CropsConfig) -> npt.NDArray[np.int64]:
+def _axial_places(
+    offset_mm: npt.NDArray[np.float64], config: SlicesConfig
+) -> npt.NDArray[np.int64]:
     """The nearest slices over all series and orientation groups, from top to bottom."""
     chosen = _nearest(offset_mm, 0.0, config.axial_slices, config.axial_tolerance_mm)
     return _pad(chosen, config.axial_slices, in_front=False)

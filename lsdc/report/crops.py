@@ -7,17 +7,17 @@ import numpy as np
 import polars as pl
 
 from lsdc.errors import DataError
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import SlicesConfig
 from lsdc.report.montage import write_montage
 
 
-def write_study_sheet(study: int, crops: Sequence[Path], config: CropsConfig, out: Path) -> None:
+def write_study_sheet(study: int, crops: Sequence[Path], config: SlicesConfig, out: Path) -> None:
     """Write a PNG with a row a level and the slices in the order that the model sees them.
 
     Args:
         study: the study's id.
         crops: folders with crops.npy and samples.parquet; the study may be in any of them.
-        config: how they were cut.
+        config: which slices they show.
         out: the PNG.
 
     Raises:
@@ -38,7 +38,7 @@ def write_study_sheet(study: int, crops: Sequence[Path], config: CropsConfig, ou
     raise DataError(f"study {study}: no crops of it among {', '.join(map(str, crops))}")
 
 
-def _slice_names(config: CropsConfig) -> list[str]:
+def _slice_names(config: SlicesConfig) -> list[str]:
     side, middle = config.side_slices, config.middle_slices
     block = ["left"] * side + ["middle"] * middle + ["right"] * side
     axial = [f"axial {number}" for number in range(1, config.axial_slices + 1)]

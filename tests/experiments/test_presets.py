@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import CropsConfig, Experiment
+from lsdc.experiments.config import Experiment, SlicesConfig
 from lsdc.experiments.presets import experiment_names, load_experiment
 
 
@@ -15,7 +15,7 @@ def test_preset_changes_only_what_it_says() -> None:
     base, demo = load_experiment("exp118"), load_experiment("demo")
     assert demo.based_on == "exp118"
     assert demo.crops.size_px != base.crops.size_px
-    assert demo.crops.middle_slices == base.crops.middle_slices
+    assert demo.crops.axial_window == base.crops.axial_window
     assert demo.note != base.note
 
 
@@ -30,4 +30,4 @@ def test_unknown_setting_is_refused() -> None:
 
 
 def test_lab_log_has_25_slices_a_level() -> None:
-    assert CropsConfig().slices == 25
+    assert SlicesConfig().count == 25

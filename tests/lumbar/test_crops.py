@@ -5,20 +5,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import count_bytes, cut_crops
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import open_competition
 
-CONFIG = CropsConfig(size_px=32)
+CHOICE, CONFIG = SlicesConfig(), CropsConfig(size_px=32)
 
 
 @pytest.fixture(scope="module")
 def cut(walked, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crops")
-    cut_crops(walked.table("instances"), walked.table("slices"), CONFIG, folder)
+    cut_crops(walked.table("instances"), walked.table("slices"), CHOICE, CONFIG, folder)
     return folder
 
 
@@ -33,7 +33,7 @@ def test_sample_a_level_of_every_study_and_a_mask_of_what_is_there(walked, cut: 
     assert samples.group_by("study_id").len()["len"].unique().to_list() == [5]
     assert not crops[~mask].any()
     assert crops[mask].std(axis=(1, 2)).min() > 5
-    assert count_bytes(walked.table("slices"), CONFIG) == crops.size
+    assert count_bytes(walked.table("slices"), CHOICE, CONFIG) == crops.size
 
 
 def test_study_without_t1_has_those_places_masked(walked, cut: Path) -> None:
@@ -57,7 +57,9 @@ def test_middle_of_a_t2_crop_is_the_bright_canal(walked, cut: Path) -> None:
 
 
 def test_two_cuts_are_equal_to_the_byte(walked, cut: Path, tmp_path: Path) -> None:
-    cut_crops(walked.table("instances"), walked.table("slices"), CONFIG, tmp_path, processes=1)
+    cut_crops(
+        walked.table("instances"), walked.table("slices"), CHOICE, CONFIG, tmp_path, processes=1
+    )
     for name in ("crops.npy", "samples.parquet"):
         assert (tmp_path / name).read_bytes() == (cut / name).read_bytes()
 
@@ -80,7 +82,7 @@ def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: P
     content = Path(victim["path"]).read_bytes()
     Path(victim["path"]).write_bytes(content[: len(content) // 2])
 
-    cut_crops(instances, slices, CONFIG, out)
+    cut_crops(instances, slices, CHOICE, CONFIG, out)
 
     assert pl.read_parquet(out / "quarantine.parquet")["path"].to_list() == [victim["path"]]
     samples = pl.read_parquet(out / "samples.parquet")
@@ -90,5 +92,5 @@ def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: P
 
 def test_no_study_at_all_leaves_empty_tables(walked, tmp_path: Path) -> None:
     nothing = walked.table("slices").clear()
-    assert cut_crops(walked.table("instances").clear(), nothing, CONFIG, tmp_path) == 0
+    assert cut_crops(walked.table("instances").clear(), nothing, CHOICE, CONFIG, tmp_path) == 0
     assert np.load(tmp_path / "crops.npy").shape == (0, 25, 32, 32)

@@ -9,7 +9,13 @@ import polars as pl
 import pytest
 
 from lsdc.errors import SettingsError, StageError
-from lsdc.experiments.config import CropsConfig, Experiment, ModelConfig, TrainingConfig
+from lsdc.experiments.config import (
+    CropsConfig,
+    Experiment,
+    ModelConfig,
+    SlicesConfig,
+    TrainingConfig,
+)
 from lsdc.lumbar import fit, fit_child, predict, predict_child
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.store.fingerprint import fingerprint
@@ -17,7 +23,8 @@ from lsdc.training.process import Tell, ignore
 
 EXPERIMENT = Experiment(
     name="small",
-    crops=CropsConfig(side_slices=0, middle_slices=1, axial_slices=1, size_px=32),
+    slices=SlicesConfig(side_slices=0, middle_slices=1, axial_slices=1),
+    crops=CropsConfig(size_px=32),
     model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, lstm_width=8),
     training=TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3),
 )

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
@@ -16,7 +16,8 @@ from lsdc.lumbar.vocabulary import Condition
 from lsdc.phantom.writer import write_phantom
 from lsdc.training.samples import EMPTY_LABEL, Samples
 
-CONFIG = CropsConfig(side_slices=2, middle_slices=3, axial_slices=3, size_px=32)
+CHOICE = SlicesConfig(side_slices=2, middle_slices=3, axial_slices=3)
+CONFIG = CropsConfig(size_px=32)
 
 
 def in_a_mirror(table: pl.DataFrame) -> pl.DataFrame:
@@ -35,7 +36,7 @@ def in_a_mirror(table: pl.DataFrame) -> pl.DataFrame:
 
 def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out: Path) -> Samples:
     find_sides(instances, points, None, out)
-    cut_crops(instances, pl.read_parquet(out / "slices.parquet"), CONFIG, out)
+    cut_crops(instances, pl.read_parquet(out / "slices.parquet"), CHOICE, CONFIG, out)
     return as_samples(out, read_table(out, "train"), labels)
 
 
@@ -58,7 +59,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> tuple[Samples, Samples
 
 def test_mirroring_twice_changes_nothing(patients: tuple[Samples, Samples]) -> None:
     for sample in patients[0]:
-        twice = mirror(mirror(sample, CONFIG), CONFIG)
+        twice = mirror(mirror(sample, CHOICE), CHOICE)
         assert all(np.array_equal(a, b) for a, b in zip(sample, twice, strict=True))
 
 
@@ -69,7 +70,7 @@ def test_mirrored_sample_is_the_sample_of_the_mirrored_patient(
     assert len(patient) == len(mirrored) == 10
     assert not np.array_equal(patient.present, mirrored.present) or patient.present.all()
     for one, other in zip(patient, mirrored, strict=True):
-        found = mirror(one, CONFIG)
+        found = mirror(one, CHOICE)
         assert np.array_equal(found.labels, other.labels)
         assert np.array_equal(found.present, other.present)
         assert np.array_equal(found.slices[found.present], other.slices[other.present])

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
@@ -62,7 +62,7 @@ def test_all_ten_foraminal_points_are_on_the_side_they_name(
 def test_nearest_axial_slice_is_within_one_instance_of_an_annotation(
     competition: Competition, folder: Path
 ) -> None:
-    chosen = choose_slices(pl.read_parquet(folder / "slices.parquet"), CropsConfig())
+    chosen = choose_slices(pl.read_parquet(folder / "slices.parquet"), SlicesConfig())
     axial = chosen.filter(pl.col("series_description") == "Axial T2")
     nearest = axial.sort(pl.col("offset_mm").abs()).group_by("level").first()
     annotated = competition.annotations.filter(
@@ -79,7 +79,7 @@ def test_nearest_axial_slice_is_within_one_instance_of_an_annotation(
 def test_all_five_levels_are_cropped(folder: Path) -> None:
     instances = pl.read_parquet(folder / "instances.parquet")
     slices = pl.read_parquet(folder / "slices.parquet")
-    assert cut_crops(instances, slices, CropsConfig(size_px=64), folder) == 5
+    assert cut_crops(instances, slices, SlicesConfig(), CropsConfig(size_px=64), folder) == 5
     mask = np.array(pl.read_parquet(folder / "samples.parquet")["mask"].to_list())
     assert mask.shape == (5, 25)
     assert mask.all()

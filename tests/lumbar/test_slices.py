@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import SlicesConfig
 from lsdc.lumbar.slices import choose_slices
 
-CONFIG = CropsConfig()
+CONFIG = SlicesConfig()
 T1, T2, AXIAL = "Sagittal T1", "Sagittal T2/STIR", "Axial T2"
 
 
@@ -27,7 +27,7 @@ def slices_at(description: str, offsets: list[float], *, series: int = 1) -> pl.
     )
 
 
-def chosen_offsets(table: pl.DataFrame, config: CropsConfig = CONFIG) -> dict[int, float]:
+def chosen_offsets(table: pl.DataFrame, config: SlicesConfig = CONFIG) -> dict[int, float]:
     chosen = choose_slices(table, config)
     return dict(zip(chosen["place"], chosen["offset_mm"], strict=True))
 

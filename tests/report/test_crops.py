@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from lsdc.errors import DataError
-from lsdc.experiments.config import CropsConfig
+from lsdc.experiments.config import SlicesConfig
 from lsdc.report.crops import write_study_sheet
 
-CONFIG = CropsConfig(size_px=16)
+CONFIG = SlicesConfig()
 MISSING = (70, 26, 26)
 
 
