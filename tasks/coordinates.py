@@ -56,8 +56,7 @@ def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
             on_progress=tell_line("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
-            points = coordinates.annotated_points(instances, annotations)
-            points.write_parquet(out / "points.parquet")
+            coordinates.write_annotated(instances, annotations, out)
         return _settle(run, out, quarantine, index)
 
 

@@ -21,6 +21,12 @@ from safetensors import safe_open
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import CoordinatesConfig
+from lsdc.lumbar.landmarks import (
+    annotated_landmarks,
+    sorted_landmarks,
+    typical_landmarks,
+    with_slices,
+)
 from lsdc.lumbar.level_points import (
     Floats,
     complete_levels,
@@ -98,7 +104,7 @@ def learn_points(
             "seed": seed,
         }
         found = _run(job, work, log, device, threads, on_progress)
-    _write_points("train", train, series, found, out / "points.parquet", on_progress)
+    _write_points("train", train, series, found, out, on_progress)
     return _quarantine(series)
 
 
@@ -153,7 +159,7 @@ def locate_points(
         )
         job = {"models": [str(file) for file in files]}
         found = _run(job, work, log, device, threads, on_progress)
-    _write_points("test", test, series, found, out / "points.parquet", on_progress)
+    _write_points("test", test, series, found, out, on_progress)
     return _quarantine(series)
 
 
@@ -173,6 +179,12 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
             sources = np.where(from_canal & ~filled, "annotated", "filled")
             rows += _rows(split_of[study], study, points, trust, sources)
     return pl.DataFrame(rows, schema=POINTS, orient="row")
+
+
+def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
+    """Write the points and the landmarks table as the annotations have them into `out`."""
+    points = annotated_points(instances, annotations)
+    _write_tables(out, points=points, landmarks=annotated_landmarks(points, instances, annotations))
 
 
 def _prepare(
@@ -255,7 +267,7 @@ def _write_points(
     instances: pl.DataFrame,
     series: SagittalSeries,
     found: tuple[Floats, Floats],
-    path: Path,
+    out: Path,
     on_progress: Progress,
 ) -> None:
     rows: list[tuple[Any, ...]] = []
@@ -266,11 +278,17 @@ def _write_points(
             points, trust, filled = completed
             rows += _rows(split, study, points, trust, np.where(filled, "filled", "predicted"))
     table = pl.DataFrame(rows, schema=POINTS, orient="row")
-    with write_atomic(path) as temporary:
-        table.write_parquet(temporary)
+    landmarks = sorted_landmarks(with_slices(typical_landmarks(table), instances))
+    _write_tables(out, points=table, landmarks=landmarks)
     without = set(instances["study_id"].to_list()) - set(table["study_id"].to_list())
     if without:
         on_progress({"stage": "coordinates", "without_points": sorted(without)})
+
+
+def _write_tables(out: Path, **tables: pl.DataFrame) -> None:
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
 
 
 def _fuse(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:

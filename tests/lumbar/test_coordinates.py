@@ -435,7 +435,12 @@ def assert_in_order(points: pl.DataFrame) -> None:
 
 def test_the_stage_leaves_models_and_points_and_nothing_else(learning):
     names = sorted(path.name for path in learning.first.iterdir())
-    assert names == ["fold-0.safetensors", "fold-1.safetensors", "points.parquet"]
+    assert names == [
+        "fold-0.safetensors",
+        "fold-1.safetensors",
+        "landmarks.parquet",
+        "points.parquet",
+    ]
     points = points_of(learning.first)
     assert set(points["split"]) == {"train"}
     assert_in_order(points)
@@ -500,7 +505,7 @@ def test_test_studies_get_points_from_all_models(learning):
     points = points_of(out)
     assert set(points["split"]) <= {"test"}
     assert_in_order(points)
-    assert [path.name for path in out.iterdir()] == ["points.parquet"]
+    assert sorted(path.name for path in out.iterdir()) == ["landmarks.parquet", "points.parquet"]
 
 
 def test_a_folder_without_models_is_refused(tmp_path):

@@ -1,0 +1,150 @@
+"""Landmarks: where each condition of a level is looked for, and the slice that shows it best.
+
+The canal is seen on T2, the foramina on T1, the subarticular zones on axial slices. The landmarks
+table has a row a study, condition and level: split, study_id, condition, level, x_mm, y_mm, z_mm
+(LPS), confidence in (0, 1], source ("predicted", "annotated" or "filled"), and the nearest slice of
+the right kind that the point falls onto: series_id, instance_number, the point's x_px, y_px on it
+and its distance_mm from it; null where the study has no such slice.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.lumbar.places import place_annotations, planes_of
+from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
+
+Floats = NDArray[np.float64]
+
+LANDMARKS: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "condition": pl.String(),
+    "level": pl.String(),
+    "x_mm": pl.Float64(),
+    "y_mm": pl.Float64(),
+    "z_mm": pl.Float64(),
+    "confidence": pl.Float64(),
+    "source": pl.String(),
+    "series_id": pl.Int64(),
+    "instance_number": pl.Int64(),
+    "x_px": pl.Float64(),
+    "y_px": pl.Float64(),
+    "distance_mm": pl.Float64(),
+}
+SHOWN_ON = {
+    Condition.SPINAL_CANAL_STENOSIS: SeriesDescription.SAGITTAL_T2,
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
+    Condition.LEFT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
+    Condition.RIGHT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
+}
+# From the level point to the landmark in an ordinary adult (LPS): foramina lie beside the canal,
+# a little in front of it and above the disc, subarticular zones in front of its corners.
+TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
+    Condition.SPINAL_CANAL_STENOSIS: (0.0, 0.0, 0.0),
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (17.0, -4.0, 5.0),
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: (-17.0, -4.0, 5.0),
+    Condition.LEFT_SUBARTICULAR_STENOSIS: (10.0, -4.0, 0.0),
+    Condition.RIGHT_SUBARTICULAR_STENOSIS: (-10.0, -4.0, 0.0),
+}
+# What is not seen but taken from the level point is trusted that much of it.
+FILLED_SHARE = 0.25
+
+_KEY = ["study_id", "condition", "level"]
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+
+
+def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
+    """Every level's landmarks at their typical places beside the level point.
+
+    The canal's landmark is the level point itself.
+
+    Args:
+        points: a points table.
+
+    Returns: the landmarks table without the slices.
+    """
+    offsets = pl.DataFrame(
+        [(str(condition), *offset) for condition, offset in TYPICAL_OFFSETS_MM.items()],
+        schema=["condition", "dx", "dy", "dz"],
+        orient="row",
+    )
+    canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
+    return points.join(offsets, how="cross", maintain_order="left_right").select(
+        "split",
+        *_KEY,
+        *(pl.col(f"{axis}_mm") + pl.col(f"d{axis}") for axis in "xyz"),
+        pl.col("confidence") * pl.when(canal).then(1.0).otherwise(FILLED_SHARE),
+        pl.when(canal).then("source").otherwise(pl.lit("filled")).alias("source"),
+    )
+
+
+def annotated_landmarks(
+    points: pl.DataFrame, instances: pl.DataFrame, annotations: pl.DataFrame
+) -> pl.DataFrame:
+    """The landmarks table as the annotations have it; those that lack lie where they typically do.
+
+    An annotated landmark's slice is the one that it was annotated on.
+
+    Args:
+        points: a points table.
+        instances: the instances table.
+        annotations: the annotations table.
+    """
+    places = place_annotations(instances, annotations).unique(_KEY, keep="first")
+    own = (
+        places.select(*_KEY, *_XYZ, "series_id", "instance_number")
+        .join(
+            annotations.select(*_KEY, "series_id", "instance_number", "x_px", "y_px"),
+            on=[*_KEY, "series_id", "instance_number"],
+            how="left",
+        )
+        .unique(_KEY, keep="first")
+    )
+    own = own.with_columns(confidence=pl.lit(1.0), source=pl.lit("annotated"), distance_mm=0.0)
+    return sorted_landmarks(with_slices(typical_landmarks(points), instances).update(own, on=_KEY))
+
+
+def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Landmarks with the nearest slice of the kind that shows them and that they fall onto."""
+    kind = {str(condition): str(description) for condition, description in SHOWN_ON.items()}
+    pairs = (
+        landmarks.with_row_index("row")
+        .with_columns(series_description=pl.col("condition").replace_strict(kind))
+        .select("row", "study_id", "series_description", *_XYZ)
+        .join(instances, on=["study_id", "series_description"], how="inner")
+    )
+    planes = planes_of(pairs)
+    places = pairs.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    nearest = (
+        pairs.select(
+            "row",
+            "series_id",
+            "instance_number",
+            pl.Series("x_px", pixels[:, 0]),
+            pl.Series("y_px", pixels[:, 1]),
+            pl.Series("distance_mm", np.abs(planes.signed_distance(places))),
+        )
+        .filter(
+            pl.col("x_px").is_between(-0.5, pairs["columns"] - 0.5)
+            & pl.col("y_px").is_between(-0.5, pairs["rows"] - 0.5)
+        )
+        .sort("row", "distance_mm", "series_id", "instance_number")
+        .unique("row", keep="first")
+    )
+    return (
+        landmarks.with_row_index("row")
+        .join(nearest, on="row", how="left", maintain_order="left")
+        .select(pl.col(name).cast(kind) for name, kind in LANDMARKS.items())
+    )
+
+
+def sorted_landmarks(landmarks: pl.DataFrame) -> pl.DataFrame:
+    """By split and study; in a study by condition and level, in the vocabulary's order."""
+    conditions, levels = (
+        pl.col(name).cast(pl.Enum([str(word) for word in words]))
+        for name, words in (("condition", CONDITIONS), ("level", LEVELS))
+    )
+    return landmarks.sort("split", "study_id", conditions, levels)
