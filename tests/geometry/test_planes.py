@@ -5,24 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from lsdc.errors import DataError
-from lsdc.geometry.planes import Planes, normal_positions, orientation_groups
+from lsdc.geometry.planes import Planes, normal_positions, normal_ranks, orientation_groups
+from tests.geometry.random_planes import AXIAL, SAGITTAL, Move, random_dicom, rigidly_moved
 
 ORACLE_TOLERANCE_MM = 1e-9
 SEEDS = st.integers(0, 2**32 - 1)
-
-AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
-
-
-def random_dicom(seed: int, n: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (n, 3), orientations (n, 6) and spacings (n, 2) of random oblique planes."""
-    rng = np.random.default_rng(seed)
-    turns = Rotation.random(n, random_state=rng).as_matrix()
-    orientation = np.concatenate([turns[:, :, 0], turns[:, :, 1]], axis=1)
-    return rng.uniform(-300, 300, (n, 3)), orientation, rng.uniform(0.2, 2.0, (n, 2))
 
 
 def random_planes(seed: int, n: int = 20) -> Planes:
@@ -107,21 +96,30 @@ def test_a_point_is_its_foot_on_the_plane_plus_its_distance_along_the_normal(see
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
 def test_moving_the_patient_changes_neither_pixels_nor_distances(seed: int) -> None:
+    dicom = random_dicom(seed)
+    points = np.random.default_rng(seed + 1).uniform(-300, 300, (20, 3))
+    still, moved = Planes.from_dicom(*dicom), Planes.from_dicom(*rigidly_moved(dicom, seed))
+    there = Move(seed).points(points)
+    np.testing.assert_allclose(moved.to_pixel(there), still.to_pixel(points), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(
+        moved.signed_distance(there), still.signed_distance(points), rtol=0, atol=1e-9
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_moving_the_patient_changes_no_order_group_or_distance_of_slices(seed: int) -> None:
     position, orientation, spacing = random_dicom(seed)
-    rng = np.random.default_rng(seed + 1)
-    points, shift = rng.uniform(-300, 300, (20, 3)), rng.uniform(-500, 500, 3)
-    still = Planes.from_dicom(position, orientation, spacing)
-    moved = Planes.from_dicom(position + shift, orientation, spacing)
-    np.testing.assert_allclose(
-        moved.to_pixel(points + shift), still.to_pixel(points), rtol=0, atol=1e-8
-    )
-    np.testing.assert_allclose(
-        moved.signed_distance(points + shift), still.signed_distance(points), rtol=0, atol=1e-9
-    )
-    gaps = np.diff(normal_positions(position, [AXIAL] * 20))
-    np.testing.assert_allclose(
-        np.diff(normal_positions(position + shift, [AXIAL] * 20)), gaps, rtol=0, atol=1e-9
-    )
+    parallel = np.tile(orientation[:2], (10, 1))  # two stacks, their slices in turn
+    still = (position, parallel)
+    moved = rigidly_moved((position, parallel, spacing), seed)[:2]
+    groups = orientation_groups(parallel)
+    assert groups.tolist() == [0, 1] * 10
+    assert np.array_equal(orientation_groups(moved[1]), groups)
+    assert np.array_equal(normal_ranks(*moved, groups=groups), normal_ranks(*still, groups=groups))
+    along = normal_positions(*still, groups=groups).reshape(10, 2)
+    along_moved = normal_positions(*moved, groups=groups).reshape(10, 2)
+    np.testing.assert_allclose(np.diff(along_moved, axis=0), np.diff(along, axis=0), atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -209,3 +207,30 @@ def test_positions_along_the_normal_are_the_distances_between_slices() -> None:
     positions = planes.origin_mm + offsets[:, None] * planes.normal + 3 * planes.row_direction
     along = normal_positions(positions, np.tile(orientation, (4, 1)))
     np.testing.assert_allclose(along - along[0], offsets, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_slices_are_ordered_as_highdicom_orders_them(seed: int) -> None:
+    position, orientation, _ = random_dicom(seed)
+    stack = np.tile(orientation[:1], (20, 1))
+    expected = highdicom.spatial.get_plane_sort_index(position.tolist(), orientation[0].tolist())
+    # It counts against the normal of rows and columns, we along it.
+    assert np.argsort(normal_ranks(position, stack))[::-1].tolist() == list(expected)
+
+
+def test_order_is_told_group_by_group_and_equal_positions_keep_theirs() -> None:
+    heights = [5.0, 1.0, 3.0, 1.0, 9.0, 3.0]
+    positions = [[0, 0, height] for height in heights]
+    groups = ["b", "a", "b", "a", "a", "b"]
+    ranks = normal_ranks(positions, [AXIAL] * 6, groups=groups)
+    assert ranks.tolist() == [2, 0, 0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_storing_slices_flipped_turns_their_order_round(axis: int) -> None:
+    flipped = np.array(AXIAL).reshape(2, 3)
+    flipped[axis] *= -1
+    positions = [[0, 0, height] for height in (5.0, 1.0, 3.0)]
+    assert normal_ranks(positions, [AXIAL] * 3).tolist() == [2, 0, 1]
+    assert normal_ranks(positions, [flipped.ravel()] * 3).tolist() == [0, 2, 1]

@@ -1,0 +1,85 @@
+"""Resampled crops show what lies at their places, in true sizes, without false patterns."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsdc.geometry.planes import Planes
+from lsdc.geometry.resample import resample
+from lsdc.geometry.windows import pixel_maps, window_planes
+from tests.geometry.random_planes import AXIAL, random_dicom
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def field(points_mm: np.ndarray) -> np.ndarray:
+    """A brightness that grows evenly in space: interpolated without error."""
+    return (points_mm @ [2.0, -3.0, 5.0]).astype(np.float32)
+
+
+def pixels(rows: int, columns: int) -> np.ndarray:
+    """(1, rows, columns, 2) places of all pixels of one image."""
+    y_px, x_px = np.mgrid[:rows, :columns]
+    return np.stack([x_px, y_px], axis=-1)[None].astype(np.float64)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(10, 60), st.floats(0, 360))
+def test_a_crop_of_an_oblique_anisotropic_image_shows_its_places(
+    seed: int, side_mm: float, turn: float
+) -> None:
+    image = Planes.from_dicom(*random_dicom(seed, n=1))
+    centre = image.to_mm([[100.0, 80.0]])
+    angle = np.radians(turn)
+    down = np.cos(angle) * image.row_direction + np.sin(angle) * image.column_direction
+    # Half the side, in the image's coarser pixels, stays well inside.
+    side_mm = min(side_mm, 100 * image.spacing_mm.min())
+    window = window_planes(image, centre, side_mm, 24, right=image.column_direction, down=down)
+    values = field(image.to_mm(pixels(160, 200)))[0]
+    crop = resample(values, pixel_maps(image, window)[0], 24)
+    np.testing.assert_allclose(crop, field(window.to_mm(pixels(24, 24)))[0], atol=0.02)
+
+
+def test_a_circle_in_mm_stays_one_whatever_the_pixels_are() -> None:
+    image = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[0.5, 1.25]])
+    middle = np.array([50.0, 40.0, 0.0])
+    radius = np.linalg.norm(image.to_mm(pixels(160, 80))[0] - middle, axis=-1)
+    window = window_planes(image, [middle], 60, 120, right=[1, 0, 0], down=[0, 1, 0])
+    crop = resample((radius < 20).astype(np.float32), pixel_maps(image, window)[0], 120) > 0.5
+    across, along = crop.sum(axis=1).max() / 2, crop.sum(axis=0).max() / 2
+    assert abs(across - 40) < 1.3
+    assert abs(along - 40) < 1.3
+    assert abs(crop.sum() / 4 - np.pi * 400) < 30
+
+
+def test_a_shrunken_checkerboard_is_grey() -> None:
+    """Taken at single points it would come out in stripes."""
+    y_px, x_px = np.mgrid[:300, :300]
+    board = ((x_px + y_px) % 2).astype(np.float32)
+    for angle in (0.0, 0.3):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        for shrink in (2.1, 3.7, 6.0):
+            crop = resample(board, np.column_stack([shrink * turn, [120, 90]]), 20)
+            assert np.abs(crop - 0.5).max() < 0.2
+
+
+def test_each_pixel_of_a_shrunken_crop_is_the_mean_over_its_area() -> None:
+    image = np.random.default_rng(0).random((60, 60)).astype(np.float32)
+    whole = np.array([[3.0, 0, 1.0], [0, 3.0, 1.0]])
+    crop = resample(image, whole, 20)
+    np.testing.assert_allclose(crop, image.reshape(20, 3, 20, 3).mean(axis=(1, 3)), atol=1e-5)
+
+
+def test_a_crop_at_the_images_scale_is_a_copy() -> None:
+    image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    crop = resample(image, np.array([[1.0, 0, 20], [0, 1.0, 10]]), 16)
+    np.testing.assert_array_equal(crop, image[10:26, 20:36])
+
+
+@pytest.mark.parametrize(("border", "beyond"), [("edge", 7.0), ("constant", -3.0)])
+def test_beyond_the_image_its_edge_goes_on_or_a_constant_begins(border, beyond: float) -> None:
+    image = np.full((20, 20), 7.0, dtype=np.float32)
+    crop = resample(image, np.array([[1.0, 0, -8], [0, 1.0, 0]]), 16, border=border, constant=-3.0)
+    np.testing.assert_array_equal(crop[:, :7], beyond)
+    np.testing.assert_array_equal(crop[:, 9:], 7.0)
