@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lsdc.phantom.pose import Pose
 from lsdc.phantom.profiles import (
     BODY_HALF_DEPTH_MM,
     BODY_HEIGHTS_MM,
@@ -26,6 +27,8 @@ from lsdc.phantom.profiles import (
 )
 
 Array = NDArray[np.float64]
+
+_ORDINARY = Pose()
 
 LEVEL_COUNT = 5
 STATION_STEP_MM = 0.5
@@ -58,16 +61,19 @@ class Patient:
     recess_size: Array  # (2, 5)
     hydration: Array  # (5,) how bright a disc is on T2, 0..1
     texture_seed: int
+    extra_vertebra: bool = False  # a sixth lumbar one
 
 
-def draw_patient(grades: NDArray[np.int8], rng: np.random.Generator) -> Patient:
+def draw_patient(
+    grades: NDArray[np.int8], rng: np.random.Generator, pose: Pose = _ORDINARY
+) -> Patient:
     """A patient with these grades.
 
     Args:
         grades: (5, 5), conditions (canal, left and right foramen, left and right recess) by
             levels from L1/L2 down; 0 normal or mild, 1 moderate, 2 severe.
         rng: the only source of chance.
-
+        pose: how the spine is bent, and whether it has a vertebra more.
     """
     severity = _SEVERITY[grades] + rng.normal(0.0, _SEVERITY_SPREAD, (5, LEVEL_COUNT))
     severity = np.clip(severity, 0.0, 1.0)
@@ -79,7 +85,7 @@ def draw_patient(grades: NDArray[np.int8], rng: np.random.Generator) -> Patient:
         rotation=_rotation(np.deg2rad(rng.uniform(-3.0, 3.0, 3))),
         scale=float(rng.uniform(0.92, 1.06)),
         lordosis=float(rng.uniform(0.75, 1.1)),
-        scoliosis_mm=rng.uniform(-1.0, 1.0, 2) * np.array([4.0, 1.5]),
+        scoliosis_mm=_scoliosis(pose, rng),
         level_jitter=rng.uniform(0.95, 1.05, (2, LEVEL_COUNT)),
         canal=severity[0],
         foramina=severity[1:3],
@@ -89,7 +95,13 @@ def draw_patient(grades: NDArray[np.int8], rng: np.random.Generator) -> Patient:
         recess_size=rng.normal(1.0, 0.05) * rng.normal(1.0, 0.04, (2, LEVEL_COUNT)),
         hydration=rng.uniform(0.0, 1.0, LEVEL_COUNT),
         texture_seed=int(rng.integers(2**31)),
+        extra_vertebra=pose.extra_vertebra,
     )
+
+
+def _scoliosis(pose: Pose, rng: np.random.Generator) -> Array:
+    drawn = rng.uniform(-1.0, 1.0, 2) * np.array([4.0, 1.5])
+    return drawn if pose.scoliosis_mm is None else np.array(pose.scoliosis_mm)
 
 
 @dataclass(frozen=True)
@@ -106,33 +118,53 @@ class Spine:
     @cached_property
     def body_heights_mm(self) -> Array:
         """(n bodies,) from the highest body to the lowest."""
-        heights = np.array(BODY_HEIGHTS_MM)
-        heights[FIRST_LUMBAR_DISC : FIRST_LUMBAR_DISC + LEVEL_COUNT] *= self.patient.level_jitter[0]
+        heights = self.at_discs(BODY_HEIGHTS_MM)
+        heights[self._levels] *= self.patient.level_jitter[0]
         return heights
 
     @cached_property
     def disc_heights_mm(self) -> Array:
         """(n discs,), the disc below each body."""
-        heights = np.array(DISC_HEIGHTS_MM)
-        heights[FIRST_LUMBAR_DISC : FIRST_LUMBAR_DISC + LEVEL_COUNT] *= self.patient.level_jitter[1]
+        heights = self.at_discs(DISC_HEIGHTS_MM)
+        heights[self._levels] *= self.patient.level_jitter[1]
         return heights
 
     @cached_property
     def discs_mm(self) -> Array:
-        """(n discs,) `s` of the middle of every disc; L3/L4 lies at 0."""
+        """(n discs,) `s` of the middle of every disc; 0 is L3/L4, or amid six lumbar discs."""
         pitch = (
             self.body_heights_mm[1:] + (self.disc_heights_mm[1:] + self.disc_heights_mm[:-1]) / 2
         )
         middles = np.concatenate([[0.0], np.cumsum(pitch)])
-        return np.asarray(middles - middles[FIRST_LUMBAR_DISC + 2])
+        below = FIRST_LUMBAR_DISC + 2 + self.patient.extra_vertebra
+        return np.asarray(middles - (middles[FIRST_LUMBAR_DISC + 2] + middles[below]) / 2)
+
+    @property
+    def first_level(self) -> int:
+        """The index of the disc L1/L2; levels are counted from the sacrum, as readers do."""
+        return FIRST_LUMBAR_DISC + self.patient.extra_vertebra
+
+    @property
+    def _levels(self) -> slice:
+        return slice(self.first_level, self.first_level + LEVEL_COUNT)
 
     @property
     def level_discs_mm(self) -> Array:
         """(5,) `s` of the discs L1/L2 .. L5/S1."""
-        return self.discs_mm[FIRST_LUMBAR_DISC : FIRST_LUMBAR_DISC + LEVEL_COUNT]
+        return self.discs_mm[self._levels]
+
+    def at_discs(self, profile: tuple[float, ...]) -> Array:
+        """(n discs,) a profile; an extra vertebra lies between L3/L4 and L4/L5 in shape."""
+        values = np.array(profile)
+        if self.patient.extra_vertebra:
+            after = FIRST_LUMBAR_DISC + 3
+            values = np.insert(values, after, values[after - 1 : after + 1].mean())
+        return values
 
     def along(self, values_at_discs: Array | tuple[float, ...]) -> Array:
-        """(n stations,) a quantity known at the discs, smooth in between."""
+        """(n stations,) a quantity known at the discs, or a profile, smooth in between."""
+        if isinstance(values_at_discs, tuple):
+            values_at_discs = self.at_discs(values_at_discs)
         raw = np.interp(self.stations_mm, self.discs_mm, values_at_discs)
         return _smooth(raw, width_mm=12.0)
 

@@ -12,7 +12,6 @@ from lsdc.phantom.profiles import (
     CANAL_HALF_DEPTH_MM,
     CANAL_HALF_WIDTH_MM,
     FASCIA_MM,
-    FIRST_LUMBAR_DISC,
     PSOAS_RADIUS_MM,
     SAC_HALF_DEPTH_MM,
     SAC_HALF_WIDTH_MM,
@@ -20,12 +19,16 @@ from lsdc.phantom.profiles import (
 
 Table = NDArray[np.float32]
 
+_SACRUM_MM = 92.0  # below L3/L4
+_HALF_A_VERTEBRA_MM = 19.0  # six lumbar vertebrae reach that much farther, up and down
+
 
 @dataclass(frozen=True)
 class Build:
     """(n stations,) tables, or pairs of them for (left, right)."""
 
     top_mm: float
+    sacrum_mm: float  # `s` of its upper edge
     disc_mm: Table  # `s` of the nearest disc
     disc_half_height_mm: Table
     disc_brightness: Table  # 0 dry .. 1 wet
@@ -58,14 +61,15 @@ def measure(spine: Spine) -> Build:
         np.exp(-np.square((s[:, None] - spine.level_discs_mm[None, :]) / 7.5)) * patient.canal
     )
     crowding = narrowing.max(axis=1)
-    size = spine.along(_at_levels(patient.canal_size))
-    hydration = _at_levels(patient.hydration)
+    size = spine.along(_at_levels(spine, patient.canal_size))
+    hydration = _at_levels(spine, patient.hydration)
     body = np.searchsorted(spine.discs_mm, s).clip(0, len(spine.discs_mm) - 1)
     upper_body = (
         spine.discs_mm[body] - spine.disc_heights_mm[body] / 2 - 0.72 * spine.body_heights_mm[body]
     )
     return Build(
         top_mm=float(s[0]),
+        sacrum_mm=_SACRUM_MM + _HALF_A_VERTEBRA_MM * patient.extra_vertebra,
         disc_mm=_table(spine.discs_mm[nearest]),
         disc_half_height_mm=_table(spine.disc_heights_mm[nearest] / 2),
         disc_brightness=_table(hydration[nearest]),
@@ -88,9 +92,9 @@ def measure(spine: Spine) -> Build:
     )
 
 
-def _at_levels(values: Array) -> Array:
+def _at_levels(spine: Spine, values: Array) -> Array:
     """(n discs,) the levels' values, with those of the end levels beyond them."""
-    return np.pad(values, (FIRST_LUMBAR_DISC, 4), mode="edge")
+    return np.pad(values, (spine.first_level, 4), mode="edge")
 
 
 def _table(values: Array) -> Table:

@@ -20,13 +20,12 @@ SIDES = (1, -1)  # of `u`: the patient's left, then the right
 _ROOTS = ((-0.62, 0.2), (-0.45, 0.55), (-0.2, 0.68), (0.08, 0.72), (0.3, 0.62), (0.55, 0.45),
           (0.66, 0.1), (-0.3, 0.3), (0.28, 0.28), (0.0, 0.45))  # fmt: skip
 _CONUS_END_MM = -82.0
-_SACRUM_MM = 92.0
 
 
 def paint_column(canvas: Canvas, build: Build, tissues: Tissues) -> None:
     """Paint the spine over the torso."""
     wall = canvas.at(build.wall_mm)
-    _paint_sacral_wings(canvas, tissues)
+    _paint_sacral_wings(canvas, build.sacrum_mm, tissues)
     with canvas.within(canvas.v > wall - 2) as back:
         _paint_arches(back, build, tissues)
         _paint_canal(back, build, tissues)
@@ -67,10 +66,10 @@ def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues) -> None:
     canvas.paint(np.clip(core * np.float32(0.5) + np.float32(0.5), 0, 1), nucleus)
 
 
-def _paint_sacral_wings(canvas: Canvas, tissues: Tissues) -> None:
-    with canvas.within(canvas.s > _SACRUM_MM - 20) as low:
+def _paint_sacral_wings(canvas: Canvas, sacrum_mm: float, tissues: Tissues) -> None:
+    with canvas.within(canvas.s > sacrum_mm - 20) as low:
         beside = np.abs(low.u)
-        wing = np.minimum(low.s - _SACRUM_MM - beside * np.float32(0.12) + 8, 56 - beside)
+        wing = np.minimum(low.s - sacrum_mm - beside * np.float32(0.12) + 8, 56 - beside)
         wing = np.minimum(wing, 12 - np.abs(low.v - 8 - beside * np.float32(0.15)))
         low.paint(inside(wing), tissues.cortex)
         low.paint(inside(wing - 1.2), tissues.marrow)

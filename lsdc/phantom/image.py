@@ -56,6 +56,11 @@ class SlicePlane:
         y_px = float(offset @ self.column_direction) / self.spacing_mm[0]
         return x_px, y_px, abs(float(offset @ self.normal))
 
+    def shows(self, x_px: float, y_px: float) -> bool:
+        """Whether a place lies within the image."""
+        rows, columns = self.shape
+        return -0.5 <= x_px <= columns - 0.5 and -0.5 <= y_px <= rows - 0.5
+
 
 class Scene:
     """A patient in the scanner, ready to be looked at under any contrast."""

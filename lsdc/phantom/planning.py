@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lsdc.phantom.anatomy import Array, Spine
 from lsdc.phantom.image import SlicePlane
+from lsdc.phantom.pose import Pose
 from lsdc.phantom.quirks import Quirks
 from lsdc.phantom.tissues import Contrast
 
@@ -36,35 +37,44 @@ class SeriesPlan:
 
 
 def plan_series(
-    spine: Spine, quirks: Quirks, max_size: int, rng: np.random.Generator
+    spine: Spine, quirks: Quirks, pose: Pose, max_size: int, rng: np.random.Generator
 ) -> list[SeriesPlan]:
     """The series of one study, in the order of the competition's table."""
     plans = []
-    if quirks.missing != "T1":
-        plans.append(_sagittal(spine, quirks, "Sagittal T1", max_size, rng))
-    if quirks.missing != "T2":
-        plans.append(_sagittal(spine, quirks, "Sagittal T2/STIR", max_size, rng))
-    plans.extend(_axial(spine, quirks, max_size, rng))
+    if quirks.missing not in ("T1", "sagittal"):
+        plans.append(_sagittal(spine, quirks, pose, "Sagittal T1", max_size, rng))
+    if quirks.missing not in ("T2", "sagittal"):
+        plans.append(_sagittal(spine, quirks, pose, "Sagittal T2/STIR", max_size, rng))
+    if quirks.missing != "axial":
+        plans.extend(_axial(spine, quirks, pose, max_size, rng))
     return plans
 
 
 def _sagittal(
-    spine: Spine, quirks: Quirks, description: Description, max_size: int, rng: np.random.Generator
+    spine: Spine,
+    quirks: Quirks,
+    pose: Pose,
+    description: Description,
+    max_size: int,
+    rng: np.random.Generator,
 ) -> SeriesPlan:
     t1 = description == "Sagittal T1"
     turn = rng.uniform(6.0, 8.0) if quirks.oblique else rng.uniform(-2.0, 2.0)
     tilt = rng.uniform(2.0, 4.0) if quirks.oblique else 0.0
+    turn = turn if pose.turn_degrees is None else pose.turn_degrees
+    tilt = tilt if pose.tilt_degrees is None else pose.tilt_degrees
     row_direction = _unit([np.sin(np.deg2rad(turn)), np.cos(np.deg2rad(turn)), 0.0])
     column_direction = _unit(np.array([np.sin(np.deg2rad(tilt)), 0.0, -1.0]), across=row_direction)
     middle = spine.to_patient(np.array([0.0, rng.uniform(-8.0, 8.0), rng.uniform(2.0, 10.0)]))
     field_mm = rng.uniform(265.0, 300.0) * spine.patient.scale
+    middle = _move_field(middle, spine, pose, field_mm)
     encoding = _encoding(description, quirks)
     # pydicom's RLE encoder is slow; a small matrix keeps the study quick to write.
     largest = max_size * 5 // 8 if encoding == "rle" else max_size
     shape, spacing = _grid(field_mm, _size(largest, rng), quirks)
     spacing_mm = round(rng.uniform(4.0, 4.8), 2)
     normal = np.cross(row_direction, column_direction)
-    reach = np.abs((_landmarks(spine) - middle) @ normal).max()
+    reach = np.abs((_landmarks(spine, *_shown_levels(pose)) - middle) @ normal).max()
     # At least 13 slices, about 60 mm, and one slice beyond the outermost landmark.
     half = max(6, round(29.0 / spacing_mm), int(np.ceil(reach / spacing_mm)) + 1)
     offsets = np.arange(-half, half + 1) * spacing_mm
@@ -89,23 +99,44 @@ def _sagittal(
     )
 
 
+def _move_field(middle: Array, spine: Spine, pose: Pose, field_mm: float) -> Array:
+    """The middle of sagittal fields of view, moved as the pose has it."""
+    back, down = pose.field_shift_mm
+    moved: Array = middle + np.array([0.0, back, -down])
+    if pose.hidden != "none":  # the field ends half-way between the outermost levels
+        heights = spine.canal_points_mm()[:, 2]
+        if pose.hidden == "top":
+            moved[2] = heights[:2].mean() - field_mm / 2
+        else:
+            moved[2] = heights[-2:].mean() + field_mm / 2
+    return moved
+
+
+def _shown_levels(pose: Pose) -> tuple[int, int]:
+    """The first and the last level that the images show."""
+    return int(pose.hidden == "top"), 3 if pose.hidden == "bottom" else 4
+
+
 def _axial(
-    spine: Spine, quirks: Quirks, max_size: int, rng: np.random.Generator
+    spine: Spine, quirks: Quirks, pose: Pose, max_size: int, rng: np.random.Generator
 ) -> list[SeriesPlan]:
     field_mm = rng.uniform(170.0, 200.0) * spine.patient.scale
     shape, spacing = _grid(field_mm, _size(max_size, rng), quirks)
+    top, bottom = _shown_levels(pose)
     if quirks.axial == "angled":
+        gaps = [round(rng.uniform(3.8, 4.4), 2) for _ in range(5)]
         stacks = [
-            _angled_planes(spine, level, round(rng.uniform(3.8, 4.4), 2), shape, spacing)
-            for level in range(5)
+            _angled_planes(spine, level, gaps[level], pose.roll_degrees or 0.0, shape, spacing)
+            for level in range(top, bottom + 1)
         ]
         groups = [tuple(plane for stack in stacks for plane in stack)]
         gaps_mm = [4.0]
     else:
-        spans = [(0, 2), (3, 4)] if quirks.axial == "two series" else [(0, 4)]
+        spans = [(top, 2), (3, bottom)] if quirks.axial == "two series" else [(top, bottom)]
         groups, gaps_mm = [], []
         for first, last in spans:
-            planes, gap_mm = _straight_planes(spine, first, last, shape, spacing, rng)
+            span = (first, last)
+            planes, gap_mm = _straight_planes(spine, span, pose.roll_degrees, shape, spacing, rng)
             groups.append(planes)
             gaps_mm.append(gap_mm)
     return [
@@ -126,7 +157,12 @@ def _axial(
 
 
 def _angled_planes(
-    spine: Spine, level: int, gap_mm: float, shape: tuple[int, int], spacing: tuple[float, float]
+    spine: Spine,
+    level: int,
+    gap_mm: float,
+    roll_degrees: float,
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
 ) -> tuple[SlicePlane, ...]:
     """Six slices parallel to one disc, the middle ones through it, top to bottom."""
     disc = spine.level_discs_mm[level]
@@ -135,6 +171,9 @@ def _angled_planes(
     )
     column_direction = _unit(back - front)
     row_direction = _unit(left - front, across=column_direction)
+    if roll_degrees:
+        across, roll = np.cross(row_direction, column_direction), np.deg2rad(roll_degrees)
+        row_direction = np.cos(roll) * row_direction + np.sin(roll) * across
     middle = spine.to_patient(np.array([0.0, 18.0, disc]))
     downwards = -np.cross(row_direction, column_direction)[2]
     offsets = (np.arange(6) - 2.6) * gap_mm * (1.0 if downwards > 0 else -1.0)
@@ -143,19 +182,21 @@ def _angled_planes(
 
 def _straight_planes(
     spine: Spine,
-    first: int,
-    last: int,
+    span: tuple[int, int],
+    roll_degrees: float | None,
     shape: tuple[int, int],
     spacing: tuple[float, float],
     rng: np.random.Generator,
 ) -> tuple[tuple[SlicePlane, ...], float]:
-    """One stack of parallel slices over the levels first .. last, top to bottom, and its gap."""
+    """One stack of parallel slices over a span of levels, top to bottom, and its gap."""
+    first, last = span
     lean = np.deg2rad(rng.uniform(0.0, 8.0))  # a compromise between the discs' tilts
     roll = np.deg2rad(rng.uniform(-2.0, 2.0))
+    roll = roll if roll_degrees is None else np.deg2rad(roll_degrees)
     column_direction = _unit([0.0, np.cos(lean), np.sin(lean)])
     row_direction = _unit(np.array([np.cos(roll), 0.0, np.sin(roll)]), across=column_direction)
     upwards = np.cross(row_direction, column_direction)
-    points = _landmarks(spine).reshape(5, 5, 3)[:, first : last + 1].reshape(-1, 3)
+    points = _landmarks(spine, first, last)
     heights = points @ upwards
     top, bottom = heights.max() + 7.0, heights.min() - 7.0
     count = 30 if last - first == 4 else 16 + 2 * (last - first)
@@ -186,15 +227,12 @@ def _stack(
     )
 
 
-def _landmarks(spine: Spine) -> Array:
-    """(25, 3) canal, foramina and recesses of all levels, a structure after the other."""
-    return np.concatenate(
-        [
-            spine.canal_points_mm(),
-            spine.foramen_points_mm().reshape(10, 3),
-            spine.recess_points_mm().reshape(10, 3),
-        ]
+def _landmarks(spine: Spine, first: int = 0, last: int = 4) -> Array:
+    """(n, 3) canal, foramina and recesses of a span of levels, a structure after the other."""
+    structures = np.concatenate(
+        [spine.canal_points_mm()[None], spine.foramen_points_mm(), spine.recess_points_mm()]
     )
+    return structures[:, first : last + 1].reshape(-1, 3)
 
 
 def _size(max_size: int, rng: np.random.Generator) -> int:

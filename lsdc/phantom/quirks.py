@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+Missing = Literal["nothing", "T1", "T2", "sagittal", "axial"]
+
 
 @dataclass(frozen=True)
 class Quirks:
@@ -16,7 +18,7 @@ class Quirks:
     t1_order: Literal["left to right", "right to left", "mixed"] = "left to right"
     patient_position: Literal["HFS", "FFS"] = "HFS"
     axial: Literal["angled", "straight", "two series"] = "straight"
-    missing: Literal["nothing", "T1", "T2"] = "nothing"
+    missing: Missing = "nothing"
     oblique: bool = False
     square: bool = True
     anisotropic: bool = False
@@ -54,6 +56,16 @@ PLANTED = (
 )
 
 
+# What the hard studies lack, and how often; the first of them lack it whatever is drawn.
+_LACKING: tuple[tuple[Missing, float], ...] = (
+    ("T1", 0.06),
+    ("T2", 0.06),
+    ("sagittal", 0.02),
+    ("axial", 0.04),
+)
+_PLANTED_LACKING: dict[int, Missing] = {9: "T2", 10: "sagittal", 11: "axial"}
+
+
 def quirks_of(index: int, split: str, rng: np.random.Generator) -> Quirks:
     """The oddities of the index-th study of a split."""
     drawn = Quirks(
@@ -75,3 +87,21 @@ def quirks_of(index: int, split: str, rng: np.random.Generator) -> Quirks:
     if split == "test":
         return replace(drawn, missing="T2") if index == 0 else drawn
     return PLANTED[index] if index < len(PLANTED) else drawn
+
+
+def harden(quirks: Quirks, index: int, split: str, rng: np.random.Generator) -> Quirks:
+    """The oddities of a study of hard geometry: any order and position, and series that lack."""
+    drawn, bound = rng.random(), 0.0
+    missing = quirks.missing
+    for lacking, share in _LACKING:
+        if bound <= drawn < bound + share:
+            missing = lacking
+        bound += share
+    if split == "train" and index in _PLANTED_LACKING:
+        missing = _PLANTED_LACKING[index]
+    return replace(
+        quirks,
+        t1_order=rng.choice(["left to right", "right to left", "mixed"], p=[0.55, 0.4, 0.05]),
+        patient_position=rng.choice(["HFS", "FFS"]),
+        missing=missing,
+    )

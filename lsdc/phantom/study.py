@@ -12,7 +12,8 @@ from lsdc.phantom.dicom_files import SeriesWriter, StudyTags
 from lsdc.phantom.grades import GradeMix, deal_grades
 from lsdc.phantom.image import Scene
 from lsdc.phantom.planning import SeriesPlan, plan_series
-from lsdc.phantom.quirks import quirks_of
+from lsdc.phantom.pose import GeometryMix, pose_of
+from lsdc.phantom.quirks import harden, quirks_of
 from lsdc.phantom.tables import Grades, Split, StudyRecord
 from lsdc.phantom.tissues import TISSUES, vary
 
@@ -28,6 +29,7 @@ class Order:
     seed: int
     grades: GradeMix
     max_size: int
+    geometry: GeometryMix = "usual"
 
     @property
     def total(self) -> int:
@@ -66,14 +68,20 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
     split: Split = "train" if number < order.studies else "test"
     index = number if split == "train" else number - order.studies
     quirks = quirks_of(index, split, rng)
-    spine = Spine(draw_patient(grades, rng))
-    plans = plan_series(spine, quirks, order.max_size, rng)
+    # Their own stream: what is usual stays as it is, to the byte.
+    poses = _chance(order, number, "pose")
+    pose = pose_of(index, split, order.geometry, poses)
+    if order.geometry == "hard":
+        quirks = harden(quirks, index, split, poses)
+    spine = Spine(draw_patient(grades, rng, pose))
+    plans = plan_series(spine, quirks, pose, order.max_size, rng)
     series_ids: NDArray[Any] = rng.integers(*_SERIES_IDS, size=len(plans))
     return StudyRecord(
         split=split,
         study_id=study_id,
         grades=grades,
         empty_labels=quirks.empty_labels,
+        pose=pose,
         series=tuple(zip(series_ids.tolist(), plans, strict=True)),
         spine=spine,
     )
@@ -81,7 +89,7 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
 
 def _chance(order: Order, number: int, purpose: str) -> np.random.Generator:
     """Its own stream for every study and purpose, so that none depends on who writes what."""
-    return np.random.default_rng((order.seed, number, ("plan", "images").index(purpose)))
+    return np.random.default_rng((order.seed, number, ("plan", "images", "pose").index(purpose)))
 
 
 def _write_series(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsdc.phantom.anatomy import LEVEL_COUNT, Spine
 from lsdc.phantom.planning import SeriesPlan
+from lsdc.phantom.pose import Pose
 
 Grades = NDArray[np.int8]  # (5 conditions, 5 levels), 0 normal or mild, 1 moderate, 2 severe
 Split = Literal["train", "test"]
@@ -25,6 +26,8 @@ CONDITIONS = (
 LEVELS = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
 GRADES = ("Normal/Mild", "Moderate", "Severe")
 _SUBARTICULAR = (3, 4)
+# No annotator marks a point on a slice that is so far off.
+_OUT_OF_SIGHT_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class StudyRecord:
     study_id: int
     grades: Grades
     empty_labels: bool
+    pose: Pose
     series: tuple[tuple[int, SeriesPlan], ...]  # series id, plan
     spine: Spine
 
@@ -88,8 +92,10 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
                 continue
             places = [plane.to_px(points[condition, level]) for *_, plane in slices]
             nearest = int(np.argmin([distance for *_, distance in places]))
-            series_id, number, _ = slices[nearest]
-            x_px, y_px, _ = places[nearest]
+            series_id, number, plane = slices[nearest]
+            x_px, y_px, distance_mm = places[nearest]
+            if distance_mm > _OUT_OF_SIGHT_MM or not plane.shows(x_px, y_px):
+                continue
             title = level_name.upper().replace("_", "/")
             words = name.replace("_", " ").title()
             rows.append(
@@ -108,8 +114,18 @@ def _label_row(record: StudyRecord) -> list[object]:
 
 
 def _is_empty(record: StudyRecord, condition: int, level: int) -> bool:
-    """Real tables lack subarticular grades, nearly always those of the highest level."""
+    """Real tables lack subarticular grades, nearly always those of the highest level.
+
+    What no image shows nobody grades.
+    """
+    if LEVELS[level] == hidden_level(record.pose):
+        return True
     return record.empty_labels and condition in _SUBARTICULAR and level == 0
+
+
+def hidden_level(pose: Pose) -> str | None:
+    """The level that no image of the study shows."""
+    return {"none": None, "top": LEVELS[0], "bottom": LEVELS[-1]}[pose.hidden]
 
 
 def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
@@ -138,6 +154,20 @@ def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
             for record in records
             for row, name in enumerate(CONDITIONS)
             for column, level_name in enumerate(LEVELS)
+        ),
+    )
+
+    _write(
+        folder / "spines.csv",
+        ["split", "study_id", "hidden_level", "extra_vertebra"],
+        (
+            [
+                record.split,
+                record.study_id,
+                hidden_level(record.pose) or "",
+                int(record.pose.extra_vertebra),
+            ]
+            for record in records
         ),
     )
 

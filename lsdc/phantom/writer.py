@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lsdc.errors import SettingsError, StageError
 from lsdc.phantom.grades import GradeMix
+from lsdc.phantom.pose import GeometryMix
 from lsdc.phantom.study import Order, plan_studies, write_study
 from lsdc.phantom.tables import write_tables
 
@@ -31,12 +32,13 @@ def write_phantom(
     seed: int,
     grades: GradeMix = "balanced",
     max_size: int = 320,
+    geometry: GeometryMix = "usual",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a competition of synthetic studies in the layout of the real one.
 
-    Beside the competition's tables, `answers/points.csv` and `answers/grades.csv` hold the truth,
-    of test studies too. The same arguments give the same bytes. `out` appears when all is
+    Beside the competition's tables, `answers/points.csv`, `grades.csv` and `spines.csv` hold the
+    truth, of test studies too. The same arguments give the same bytes. `out` appears when all is
     written, or not at all.
 
     Args:
@@ -46,13 +48,21 @@ def write_phantom(
         seed: of everything that is drawn.
         grades: "balanced" thirds, or the "real" frequencies.
         max_size: the longest side of an image, in pixels.
+        geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
         on_progress: told how many studies are written, and of how many.
 
     Raises:
         SettingsError: `out` holds something, or a number is out of bounds.
         StageError: a child process that writes a share of the studies failed.
     """
-    order = Order(studies=studies, test=test, seed=seed, grades=grades, max_size=max_size)
+    order = Order(
+        studies=studies,
+        test=test,
+        seed=seed,
+        grades=grades,
+        max_size=max_size,
+        geometry=geometry,
+    )
     out = out.resolve()
     _check(out, order)
     unfinished = out.with_name(f".{out.name}.unfinished-{os.getpid()}")

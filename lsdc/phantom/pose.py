@@ -1,0 +1,60 @@
+"""How a patient lies, and what of the spine the scanner's fields of view show."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+GeometryMix = Literal["usual", "hard"]
+
+# A level is out of view, or an extra vertebra there, in so many of the hard studies.
+_RARE = 0.03
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The geometry of one study; the defaults are those of an ordinary one.
+
+    Angles and shifts that are None are drawn within narrow bounds when the series are planned.
+    """
+
+    turn_degrees: float | None = None  # of sagittal slices, about the long axis
+    tilt_degrees: float | None = None  # of sagittal slices, towards a side
+    roll_degrees: float | None = None  # of axial slices, towards a side
+    scoliosis_mm: tuple[float, float] | None = None  # amplitudes of a bow and of an S shape
+    field_shift_mm: tuple[float, float] = (0.0, 0.0)  # of all fields of view: back, down
+    hidden: Literal["none", "top", "bottom"] = "none"  # the level that no image shows
+    extra_vertebra: bool = False
+
+
+# The first hard studies that the ordinary oddities leave free.
+PLANTED_POSES = {6: Pose(extra_vertebra=True), 7: Pose(hidden="bottom"), 8: Pose(hidden="top")}
+
+
+def pose_of(index: int, split: str, mix: GeometryMix, rng: np.random.Generator) -> Pose:
+    """The geometry of the index-th study of a split.
+
+    "hard" has slices up to 15 degrees oblique, scoliosis of some 30 degrees, and fields of view up
+    to 25 mm off; now and then a level lies outside them, or the patient has a sixth lumbar
+    vertebra, which pushes the field of view into place.
+    """
+    if mix == "usual":
+        return Pose()
+    turn, tilt, roll = rng.uniform(-1.0, 1.0, 3) * (15.0, 8.0, 8.0)
+    bow, wave = rng.uniform(-1.0, 1.0, 2) * (18.0, 6.0)
+    back, down = rng.uniform(-25.0, 25.0, 2)
+    rare = rng.random()
+    planted = PLANTED_POSES.get(index, Pose()) if split == "train" else Pose()
+    extra = planted.extra_vertebra or rare < _RARE
+    hidden = planted.hidden
+    if _RARE <= rare < 2 * _RARE and not planted.extra_vertebra:
+        hidden = "bottom" if rare < 1.5 * _RARE else "top"
+    return Pose(
+        turn_degrees=float(turn),
+        tilt_degrees=float(tilt),
+        roll_degrees=float(roll),
+        scoliosis_mm=(float(bow), float(wave)),
+        field_shift_mm=(float(back), 0.0 if extra else float(down)),
+        hidden="none" if extra else hidden,
+        extra_vertebra=extra,
+    )
