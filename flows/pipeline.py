@@ -7,7 +7,7 @@ from prefect import flow
 from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
-from tasks.run import Device, building, open_run
+from tasks.run import Annotations, Device, building, open_run
 
 
 @flow(name="pipeline", flow_run_name="pipeline-{experiment}")
@@ -21,6 +21,7 @@ def pipeline(
     device: Device = "auto",
     threads: int | None = None,
     limit: int | None = None,
+    annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
 ) -> None:
@@ -36,6 +37,7 @@ def pipeline(
         device: auto, cpu or cuda.
         threads: how many the run may use; without it, one a core.
         limit: the first so many training studies only.
+        annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
     """
@@ -49,6 +51,7 @@ def pipeline(
         device=device,
         threads=threads,
         limit=limit,
+        annotations=annotations,
         max_bad=max_bad,
         strict=strict,
     )

@@ -6,13 +6,14 @@ from pathlib import Path
 from prefect import flow
 
 from lsdc.store.manifest import Manifest
+from tasks.annotations import correct_annotations
 from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
 from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
-from tasks.run import Run, building, note_results, open_run
+from tasks.run import Annotations, Run, building, note_results, open_run
 from tasks.sides import fix_sides
 
 
@@ -22,6 +23,7 @@ class Prepared:
 
     index: Manifest
     folds: Manifest
+    annotations: Manifest
     coordinates: Manifest
     sides: Manifest
     crops: Manifest
@@ -29,7 +31,14 @@ class Prepared:
     @property
     def manifests(self) -> list[Manifest]:
         """All of them, in the order of the walk."""
-        return [self.index, self.folds, self.coordinates, self.sides, self.crops]
+        return [
+            self.index,
+            self.folds,
+            self.annotations,
+            self.coordinates,
+            self.sides,
+            self.crops,
+        ]
 
 
 def prepare_training(run: Run) -> Prepared:
@@ -41,10 +50,11 @@ def prepare_training(run: Run) -> Prepared:
         run, [index], after="index"
     )  # what was quarantined can be asked for, come what may
     folds = assign_folds(run, index)
-    coordinates = learn_coordinates(run, index, folds)
+    annotations = correct_annotations(run, index)
+    coordinates = learn_coordinates(run, index, folds, annotations)
     sides = fix_sides(run, "train", index, coordinates)
     crops = cut_crops(run, "train", index, sides)
-    prepared = Prepared(index, folds, coordinates, sides, crops)
+    prepared = Prepared(index, folds, annotations, coordinates, sides, crops)
     publish_catalog(run, prepared.manifests, after="crops")
     note_results(run, prepared.manifests)
     return prepared
@@ -57,8 +67,9 @@ def prepare(
     home: Path | None = None,
     folds: int = 4,
     seed: int = 0,
+    annotations: Annotations = "clean",
 ) -> None:
-    """Index, folds, coordinates, sides and crops of the training studies.
+    """Index, folds, annotations, coordinates, sides and crops of the training studies.
 
     Args:
         experiment: whose coordinates and crops are wanted.
@@ -66,7 +77,15 @@ def prepare(
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         seed: of folds and models.
+        annotations: clean, with the faults that can be proved mended, or raw.
     """
-    run = open_run(experiment=experiment, data=data, home=home, folds=folds, seed=seed)
+    run = open_run(
+        experiment=experiment,
+        data=data,
+        home=home,
+        folds=folds,
+        seed=seed,
+        annotations=annotations,
+    )
     with building(run):
         prepare_training(run)

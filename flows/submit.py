@@ -12,7 +12,7 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.index import index_studies
-from tasks.run import Device, Run, building, note_results, open_run
+from tasks.run import Annotations, Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -38,6 +38,7 @@ def submit(
     folds: int = 4,
     seed: int = 0,
     device: Device = "auto",
+    annotations: Annotations = "clean",
 ) -> None:
     """Predict the test studies with an experiment's folds; trains what is missing.
 
@@ -48,9 +49,16 @@ def submit(
         folds: how many folds the models were trained on.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        annotations: clean, with the faults that can be proved mended, or raw.
     """
     run = open_run(
-        experiment=experiment, data=data, home=home, folds=folds, seed=seed, device=device
+        experiment=experiment,
+        data=data,
+        home=home,
+        folds=folds,
+        seed=seed,
+        device=device,
+        annotations=annotations,
     )
     with building(run):
         prepared = prepare_training(run)

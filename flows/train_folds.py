@@ -8,7 +8,7 @@ from prefect.futures import PrefectFuture
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.oof import score_oof
-from tasks.run import Device, Run, building, open_run
+from tasks.run import Annotations, Device, Run, building, open_run
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 
@@ -38,6 +38,7 @@ def train_folds(
     only_fold: int | None = None,
     seed: int = 0,
     device: Device = "auto",
+    annotations: Annotations = "clean",
 ) -> None:
     """Train every fold of an experiment and score it out of fold; prepares what is missing.
 
@@ -49,6 +50,7 @@ def train_folds(
         only_fold: train this one alone; the scores are then marked partial.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        annotations: clean, with the faults that can be proved mended, or raw.
     """
     run = open_run(
         experiment=experiment,
@@ -58,6 +60,7 @@ def train_folds(
         only_fold=only_fold,
         seed=seed,
         device=device,
+        annotations=annotations,
     )
     with building(run):
         train_and_score(run, prepare_training(run))
@@ -72,6 +75,7 @@ def train_fold(
     folds: int = 4,
     seed: int = 0,
     device: Device = "auto",
+    annotations: Annotations = "clean",
 ) -> None:
     """Train one fold of an experiment.
 
@@ -83,6 +87,7 @@ def train_fold(
         folds: how many folds the studies are dealt into.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        annotations: clean, with the faults that can be proved mended, or raw.
     """
     run = open_run(
         experiment=experiment,
@@ -92,6 +97,7 @@ def train_fold(
         only_fold=fold,
         seed=seed,
         device=device,
+        annotations=annotations,
     )
     with building(run), ended_with_the_flow():
         dispatch_fold(run, prepare_training(run), fold).result()

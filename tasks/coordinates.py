@@ -7,14 +7,13 @@ from prefect import task
 
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.quarantine import check_bad_files
-from lsdc.lumbar.tables import open_competition
-from lsdc.store.files import digest_file, write_folder
+from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
 
-_CODE = ("lsdc.lumbar.coordinates", "lsdc.lumbar.tables")
+_CODE = ("lsdc.lumbar.coordinates",)
 _LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom", "torch")
 
 COORDINATES = Stage(
@@ -22,7 +21,6 @@ COORDINATES = Stage(
     code=_CODE,
     libraries=_LIBRARIES,
     uses=lambda inputs: {
-        "annotations": digest_file(inputs["run"].data / "train_label_coordinates.csv"),
         "config": inputs["run"].experiment.coordinates,
         "seed": inputs["run"].seed,
         "max_bad": inputs["run"].max_bad,
@@ -37,14 +35,16 @@ LOCATE = Stage(
 
 
 @task(**stage_options(COORDINATES, run_name="coordinates train", timeout_hours=12, retries=2))
-def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
+def learn_coordinates(
+    run: Run, index: Manifest, folds: Manifest, annotations: Manifest
+) -> Manifest:
     """Train a model a fold and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
         instances = pl.read_parquet(index.file(run.root, "instances.parquet"))
-        annotations = open_competition(run.data).annotations
+        given = pl.read_parquet(annotations.file(run.root, "annotations.parquet"))
         quarantine = coordinates.learn_points(
             instances=instances,
-            annotations=annotations,
+            annotations=given,
             folds=pl.read_parquet(folds.file(run.root, "folds.parquet")),
             config=run.experiment.coordinates,
             out=out,
@@ -56,7 +56,7 @@ def learn_coordinates(run: Run, index: Manifest, folds: Manifest) -> Manifest:
             on_progress=tell_line("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
-            coordinates.write_annotated(instances, annotations, out)
+            coordinates.write_annotated(instances, given, out)
         return _settle(run, out, quarantine, index)
 
 

@@ -19,6 +19,7 @@ from lsdc.store.rubbish import refer
 log = logging.getLogger("lsdc.run")
 
 Device = Literal["auto", "cpu", "cuda"]
+Annotations = Literal["raw", "clean"]
 
 
 class Run(BaseModel):
@@ -35,6 +36,7 @@ class Run(BaseModel):
     device: Device
     threads: int
     limit: int | None
+    annotations: Annotations
     max_bad: float
     strict: bool
 
@@ -86,6 +88,7 @@ def open_run(
     device: Device = "auto",
     threads: int | None = None,
     limit: int | None = None,
+    annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
 ) -> Run:
@@ -113,6 +116,7 @@ def open_run(
         device=device,
         threads=threads or _cores(),
         limit=limit,
+        annotations=annotations,
         max_bad=max_bad,
         strict=strict,
     )

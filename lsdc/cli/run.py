@@ -49,6 +49,12 @@ def run_local(
     limit: Annotated[
         int | None, typer.Option(min=1, help="The first so many training studies only.")
     ] = None,
+    annotations: Annotated[
+        Literal["raw", "clean"],
+        typer.Option(
+            help="Points as they are given, or with the faults that can be proved mended."
+        ),
+    ] = "clean",
     max_bad: Annotated[
         str, typer.Option(help="Share of unreadable files that stops a stage.")
     ] = "1%",
@@ -69,6 +75,7 @@ def run_local(
         "device": device,
         "threads": threads,
         "limit": limit,
+        "annotations": annotations,
         "max_bad": parse_share(max_bad),
         "strict": strict,
     }

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from lsdc.lumbar.findings import Finding
-from lsdc.lumbar.places import planes_of
+from lsdc.lumbar.level_points import known_points
+from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.vocabulary import SeriesDescription
 
 # From the disc L1/L2 to L5/S1 it is 110 to 180 mm; lumbar images are 220 mm high or more, and
@@ -20,6 +21,8 @@ SAGITTAL_WIDTH_MM = (20.0, 250.0)
 AXIAL_FIELD_MM = (80.0, 500.0)
 # One stack through a single disc is little; an abdomen with pelvis is 450 mm.
 AXIAL_HEIGHT_MM = (0.0, 450.0)
+# From a lumbar disc to the next it is 28 to 45 mm; those of a neck follow at 17 to 20 mm.
+LEVEL_STEP_MM = (23.0, 60.0)
 # Axial slices show what the sagittal ones show, give or take the patient's moves between them.
 APART_MM = 20.0
 
@@ -107,6 +110,35 @@ def series_unlike_a_lumbar_spine(instances: pl.DataFrame, series: pl.DataFrame) 
         )
         for plane, measure, column, bounds in rules
     ).sort(_KEY)
+
+
+def studies_unlike_a_lumbar_spine(
+    annotations: pl.DataFrame, instances: pl.DataFrame, series: pl.DataFrame
+) -> pl.DataFrame:
+    """Annotated studies that cannot show a lumbar spine.
+
+    Either their level points follow one another at another distance than lumbar discs do, or every
+    sagittal series of theirs is unlike a lumbar spine by size.
+
+    Returns:
+        study_id, in ascending order.
+    """
+    ids, points, _ = known_points(place_annotations(instances, annotations))
+    steps = pl.Series("step_mm", np.linalg.norm(np.diff(points, axis=1), axis=-1).tolist())
+    known = steps.list.eval(pl.element().filter(pl.element().is_finite()))
+    stepped = pl.DataFrame({"study_id": pl.Series(ids, dtype=pl.Int64), "step_mm": known}).filter(
+        pl.col("step_mm").list.len() >= 2,
+        ~pl.col("step_mm").list.median().is_between(*LEVEL_STEP_MM),
+    )
+    sagittal = series.filter(pl.col("images") > 0, plane="sagittal")
+    unlike = series_unlike_a_lumbar_spine(instances, sagittal)
+    alike = sagittal.join(unlike, on=_KEY, how="anti", nulls_equal=True)
+    sized = unlike.join(alike, on="study_id", how="anti").join(
+        annotations, on="study_id", how="semi"
+    )
+    return (
+        pl.concat([stepped.select("study_id"), sized.select("study_id")]).unique().sort("study_id")
+    )
 
 
 def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:

@@ -3,13 +3,10 @@
 import polars as pl
 
 from lsdc.lumbar.findings import Finding
-from lsdc.lumbar.places import place_annotations
-from lsdc.lumbar.side_checks import with_position
-from lsdc.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
+from lsdc.lumbar.level_checks import OFF_LEVEL_MM
+from lsdc.lumbar.places import beside_canal, with_position
+from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
 
-# Lumbar discs follow one another at 30 to 40 mm: a point further than this from its level's canal
-# point, along the body, is nearer to a neighbouring level.
-OFF_LEVEL_MM = 20.0
 # The competition's largest series has 192 slices, so that such a number counts no slices.
 HIGHEST_USUAL_INSTANCE = 500
 
@@ -175,17 +172,10 @@ def points_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -
     Returns:
         ids, condition, level, offset_mm: positive towards the head.
     """
-    placed = place_annotations(instances, annotations)
-    canal = (
-        placed.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
-        .unique(["study_id", "level"], keep="first", maintain_order=True)
-        .select("study_id", "level", canal_z_mm="z_mm")
-    )
     return (
-        placed.join(canal, on=["study_id", "level"], how="inner", maintain_order="left")
-        .with_columns(offset_mm=pl.col("z_mm") - pl.col("canal_z_mm"))
-        .filter(pl.col("offset_mm").abs() > OFF_LEVEL_MM)
-        .select(*_POINT, "offset_mm")
+        beside_canal(annotations, instances)
+        .filter(pl.col("up_mm").abs() > OFF_LEVEL_MM)
+        .select(*_POINT, offset_mm="up_mm")
     )
 
 

@@ -3,8 +3,11 @@
 import polars as pl
 
 from lsdc.geometry.planes import Planes
+from lsdc.lumbar.vocabulary import Condition
 
 _INSTANCE = ["study_id", "series_id", "instance_number"]
+_POINT = [*_INSTANCE, "condition", "level"]
+_AXES = ["x_mm", "y_mm", "z_mm"]
 
 
 def planes_of(instances: pl.DataFrame) -> Planes:
@@ -27,4 +30,38 @@ def place_annotations(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.
         "condition",
         "level",
         *(pl.Series(f"{axis}_mm", mm[:, number]) for number, axis in enumerate("xyz")),
+    )
+
+
+def with_position(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
+    """The annotations with x_mm, y_mm, z_mm, null where their image is not indexed."""
+    if instances is None:
+        nowhere = pl.lit(None, dtype=pl.Float64)
+        return annotations.with_columns(nowhere.alias(axis) for axis in _AXES)
+    placed = place_annotations(instances, annotations).unique(_POINT, keep="first")
+    return annotations.join(
+        placed.select(*_POINT, *_AXES), on=_POINT, how="left", maintain_order="left"
+    )
+
+
+def beside_canal(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Placed annotations of levels that have a canal point, and how far from it they lie.
+
+    Returns:
+        ids, condition, level, left_mm (positive to the patient's left of the canal point) and
+        up_mm (positive above it).
+    """
+    placed = place_annotations(instances, annotations)
+    canal = placed.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS)).unique(
+        ["study_id", "level"], keep="first", maintain_order=True
+    )
+    return placed.join(
+        canal.select("study_id", "level", canal_x_mm="x_mm", canal_z_mm="z_mm"),
+        on=["study_id", "level"],
+        how="inner",
+        maintain_order="left",
+    ).select(
+        *_POINT,
+        left_mm=pl.col("x_mm") - pl.col("canal_x_mm"),
+        up_mm=pl.col("z_mm") - pl.col("canal_z_mm"),
     )

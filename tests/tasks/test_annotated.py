@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from lsdc.experiments.config import CoordinatesConfig
+from tasks.annotations import correct_annotations
 from tasks.coordinates import learn_coordinates, locate_test
 from tasks.folds import assign_folds
 from tasks.index import index_studies
@@ -21,7 +22,8 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     run = run.model_copy(update={"experiment": experiment})
     index = index_studies.fn(run, "train")
 
-    learnt = learn_coordinates.fn(run, index, assign_folds.fn(run, index))
+    folds, annotations = assign_folds.fn(run, index), correct_annotations.fn(run, index)
+    learnt = learn_coordinates.fn(run, index, folds, annotations)
     located = locate_test.fn(run, index_studies.fn(run, "test"), learnt)
 
     points = pl.read_parquet(learnt.file(run.root, "points.parquet"))

@@ -10,6 +10,7 @@ from prefect.states import Failed
 from lsdc.errors import DataError, StageError
 from lsdc.experiments.config import Experiment
 from lsdc.store.manifest import Manifest
+from tasks.annotations import ANNOTATIONS
 from tasks.coordinates import COORDINATES
 from tasks.crops import CROPS
 from tasks.folds import FOLDS
@@ -30,7 +31,11 @@ def manifest(digest: str) -> Manifest:
 INPUTS = {
     "index": (INDEX, {"split": "train"}),
     "folds": (FOLDS, {"index": manifest("a")}),
-    "coordinates": (COORDINATES, {"index": manifest("a"), "folds": manifest("b")}),
+    "annotations": (ANNOTATIONS, {"index": manifest("a")}),
+    "coordinates": (
+        COORDINATES,
+        {"index": manifest("a"), "folds": manifest("b"), "annotations": manifest("c")},
+    ),
     "crops": (CROPS, {"split": "train", "index": manifest("a"), "sides": manifest("b")}),
     "train": (TRAIN, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
     "oof": (OOF, {"folds": manifest("a"), "trained": [manifest("b")]}),

@@ -1,0 +1,44 @@
+"""Annotations: the points that are learnt from, as they are given or with their faults mended."""
+
+import logging
+
+import polars as pl
+from prefect import task
+
+from lsdc.lumbar.corrections import Evidence, describe_corrections, write_annotations
+from lsdc.lumbar.tables import open_competition
+from lsdc.store.files import digest_file, write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, stage_options
+from tasks.run import Run
+
+log = logging.getLogger("lsdc.annotations")
+
+ANNOTATIONS = Stage(
+    name="annotations",
+    code=("lsdc.lumbar.corrections", "lsdc.lumbar.tables"),
+    libraries=("numpy", "polars"),
+    uses=lambda inputs: {
+        "points": digest_file(inputs["run"].data / "train_label_coordinates.csv"),
+        "listed": digest_file(inputs["run"].data / "train_series_descriptions.csv"),
+        "annotations": inputs["run"].annotations,
+    },
+)
+
+
+@task(**stage_options(ANNOTATIONS, run_name="annotations", timeout_hours=1))
+def correct_annotations(run: Run, index: Manifest) -> Manifest:
+    """Write the annotations that the run learns from, and what was corrected of those given."""
+    competition = open_competition(run.data)
+    evidence = Evidence(
+        competition.series.filter(split="train"),
+        pl.read_parquet(index.file(run.root, "instances.parquet")),
+        pl.read_parquet(index.file(run.root, "series.parquet")),
+    )
+    with write_folder(run.root / "annotations") as out:
+        made = write_annotations(
+            competition.annotations, evidence, out, corrected=run.annotations == "clean"
+        )
+        if len(made):
+            log.warning("annotations: %s", describe_corrections(made))
+        return settle(run.root, "annotations", out, rows=len(competition.annotations))
