@@ -4,30 +4,38 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar.sides import find_sides
-from lsdc.lumbar.tables import Split, open_competition
-from lsdc.store.files import digest_file, write_folder
+from lsdc.lumbar.tables import Split
+from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, stage_options
 from tasks.run import Run
 
 SIDES = Stage(
     name="sides",
-    code=("lsdc.lumbar.sides", "lsdc.lumbar.tables"),
+    code=("lsdc.lumbar.sides",),
     libraries=("numpy", "polars"),
-    uses=lambda inputs: {
-        "annotations": digest_file(inputs["run"].data / "train_label_coordinates.csv")
-    },
+    uses=lambda _: {},
 )
 
 
 @task(**stage_options(SIDES, run_name="sides {split}", timeout_hours=1))
-def fix_sides(run: Run, split: Split, index: Manifest, coordinates: Manifest) -> Manifest:
-    """Place every slice against every level point of its study."""
+def fix_sides(
+    run: Run,
+    split: Split,  # noqa: ARG001 (it names the task run)
+    index: Manifest,
+    coordinates: Manifest,
+    annotations: Manifest | None = None,
+) -> Manifest:
+    """Place every slice against every level point of its study, and annotations where there are."""
+    given = None
+    if annotations is not None:
+        given = pl.read_parquet(annotations.file(run.root, "annotations.parquet"))
     with write_folder(run.root / "sides") as out:
         rows = find_sides(
             pl.read_parquet(index.file(run.root, "instances.parquet")),
             pl.read_parquet(coordinates.file(run.root, "points.parquet")),
-            open_competition(run.data).annotations if split == "train" else None,
+            given,
             out,
+            landmarks=pl.read_parquet(coordinates.file(run.root, "landmarks.parquet")),
         )
         return settle(run.root, "sides", out, rows=rows)

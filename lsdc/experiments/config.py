@@ -1,8 +1,8 @@
 """An experiment's configuration: typed, frozen, every setting with its bounds."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -30,47 +30,145 @@ class CoordinatesConfig(Config):
 
 
 class SlicesConfig(Config):
-    """Which slices a level gets.
+    """Which slices a level gets, in which order; docs/slices.md has the lab log's words for it.
 
-    A level has `2 * (2 * side_slices + middle_slices) + axial_slices` slices: T1 then T2, each from
-    the patient's left to the right, then the axial ones from top to bottom.
+    Both sagittal series give a left, a middle and a right part, axial series one of their own. What
+    nothing fills is masked. In the ways by distance, instance numbers count for nothing.
     """
 
-    side_slices: int = Field(default=3, ge=0)
-    middle_slices: int = Field(default=5, ge=1)
+    side_slices: int = Field(default=3, ge=0, description="of each side of a sagittal series")
+    middle_slices: int = Field(default=5, ge=0)
     axial_slices: int = Field(default=3, ge=0)
+    t1_middle: bool = Field(default=True, description="whether T1 has a middle part")
+    t2_sides: bool = Field(default=True, description="whether T2 has side parts")
+    group_by: Literal["series", "side"] = Field(
+        default="series",
+        description="T1 whole, then T2; or both series' left, then middle, then right parts",
+    )
+
+    sagittal: Literal["distance", "landmark", "argmin", "quantiles", "even"] = Field(
+        default="distance",
+        description="'distance': the slices nearest to the canal, and to side_distance_mm beside "
+        "it; 'landmark': sides nearest to the foramina's landmarks; 'argmin': the one nearest "
+        "slice and its neighbours; 'quantiles' of the series and their neighbours; 'even': "
+        "middle_slices evenly over the series",
+    )
+    origin: Literal["canal", "scan"] = Field(
+        default="canal", description="of distances: the level point, or the middle of the series"
+    )
     side_distance_mm: float = Field(
         default=17.0, gt=0, description="foramina lie 16 to 18 mm beside the canal"
     )
     side_tolerance_mm: float = Field(
-        default=9.0, gt=0, description="a side slice farther from side_distance_mm is masked"
+        default=9.0, gt=0, description="a side slice farther from its place is masked"
     )
     middle_tolerance_mm: float = Field(
         default=14.0, gt=0, description="a middle slice farther from the canal is masked"
+    )
+    stack_order: Literal["position", "instances"] = Field(
+        default="position",
+        description="of slices where they are counted: from the patient's left to the right and "
+        "from top to bottom, or by instance number",
+    )
+    argmin_offset: int = Field(
+        default=0,
+        description="slices from the nearest one to the one that a side is taken around: outwards, "
+        "or up in instance numbers where stack_order says so",
+    )
+    side_quantile: float = Field(
+        default=0.25, ge=0, le=0.5, description="where the first side lies; the other is opposite"
+    )
+    even_quantiles: tuple[float, float] = Field(
+        default=(0.05, 0.95), description="where the first and the last of even slices lie"
+    )
+
+    axial: Literal["distance", "argmin", "height", "proportion"] = Field(
+        default="distance",
+        description="'distance': the slices nearest to the level point over all series and "
+        "orientation groups; 'argmin': the nearest and its neighbours; 'height': nearest by the z "
+        "of ImagePositionPatient; 'proportion': as far down the series as the level is down the T2",
     )
     axial_tolerance_mm: float = Field(
         default=12.0, gt=0, description="an axial slice farther from the level point is masked"
     )
 
     @property
-    def sagittal_slices(self) -> int:
-        """Slices of one sagittal series."""
-        return 2 * self.side_slices + self.middle_slices
-
-    @property
     def count(self) -> int:
         """Slices of a sample."""
-        return 2 * self.sagittal_slices + self.axial_slices
+        sides = (1 + self.t2_sides) * 2 * self.side_slices
+        return sides + (1 + self.t1_middle) * self.middle_slices + self.axial_slices
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.count:
+            raise ValueError("no slice at all: expected one of the counts above 0")
+        if self.side_tolerance_mm >= self.side_distance_mm:
+            raise ValueError(
+                f"side_tolerance_mm {self.side_tolerance_mm} reaches over the canal: expected less "
+                f"than side_distance_mm, {self.side_distance_mm}"
+            )
+        low, high = self.even_quantiles
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"even_quantiles: expected 0 <= first <= last <= 1, got {low}, {high}")
+        if self.sagittal == "even" and self.side_slices:
+            raise ValueError("sagittal 'even' has no sides: expected side_slices 0")
+        for setting, ways in _USED_BY.items():
+            changed = getattr(self, setting) != type(self).model_fields[setting].default
+            if changed and not {f"sagittal {self.sagittal}", f"axial {self.axial}"} & ways:
+                raise ValueError(
+                    f"{setting} changes nothing here: expected it left out, or one of "
+                    f"{', '.join(sorted(ways))}"
+                )
+        return self
+
+
+# Settings that some ways of choice alone look at; with the others a change would be a mistake.
+_USED_BY = {
+    "origin": {"sagittal distance", "sagittal argmin"},
+    "stack_order": {
+        "sagittal argmin",
+        "sagittal quantiles",
+        "sagittal even",
+        "axial argmin",
+        "axial proportion",
+    },
+    "argmin_offset": {"sagittal argmin"},
+    "side_quantile": {"sagittal quantiles"},
+    "even_quantiles": {"sagittal even"},
+}
 
 
 class CropsConfig(Config):
-    """What is cut out of a level's slices."""
+    """What is cut out of a level's slices: squares in the slices' planes, of a size in mm."""
 
     sagittal_window: float = Field(
         default=0.12, gt=0, le=1, description="of the image's longer side"
     )
     axial_window: float = Field(default=0.35, gt=0, le=1, description="of the image's longer side")
+    sagittal_window_mm: float | None = Field(
+        default=None, gt=0, description="the same size whatever the image's: then it alone counts"
+    )
+    axial_window_mm: float | None = Field(default=None, gt=0, description="likewise")
     size_px: int = Field(default=128, ge=16)
+    centre: Literal["level", "landmark", "image"] = Field(
+        default="level",
+        description="the level point, the level's landmark nearest to the slice, or the image's",
+    )
+    sagittal_offset: tuple[float, float] = Field(
+        default=(0.0, 0.0), description="of the window to the right and down, in shares of its side"
+    )
+    tilt: bool = Field(
+        default=False, description="turn sagittal windows, so that the level's disc lies level"
+    )
+    border: Literal["edge", "constant"] = Field(
+        default="edge", description="beyond the image: its edges go on, or all is dark"
+    )
+    motion: Literal["ignore", "find", "correct"] = Field(
+        default="ignore", description="shifts between a series' slices: write them down, undo them"
+    )
+    dtype: Literal["uint8", "uint16"] = Field(
+        default="uint8", description="as which crops are stored"
+    )
 
 
 class ModelConfig(Config):

@@ -1,135 +1,105 @@
-"""Slices: which images a level is shown on, by distance in mm and never by instance order."""
+"""Slices: which images a level is shown on; what is not there leaves its place empty.
+
+The ways of choice are `lsdc.lumbar.sagittal_choice` and `lsdc.lumbar.axial_choice`, the places
+that they fill `lsdc.lumbar.slice_places`.
+"""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from lsdc.experiments.config import SlicesConfig
+from lsdc.lumbar.axial_choice import choose_axial
+from lsdc.lumbar.sagittal_choice import choose_sagittal
+from lsdc.lumbar.slice_places import Part, list_places
+from lsdc.lumbar.stacks import MISSING, Indices, Stack
 from lsdc.lumbar.vocabulary import SeriesDescription
 
-MISSING = -1
+_LEVEL = ("split", "study_id", "level")
+_SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
+
+_Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its place
 
 
 def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
-    """Choose `config.count` slices for every study and level of `slices` (see `find_sides`).
+    """Choose up to `config.count` slices for every study and level of `slices`.
 
-    Sagittal T1, then T2: left side, middle, right side, each from the patient's left to the
-    right; then the axial ones from top to bottom. A place that no slice can fill has no row.
+    Args:
+        slices: `slices.parquet` of `lsdc.lumbar.sides`, in any order of rows.
+        config: how many, and by which ways.
 
     Returns:
-        The chosen rows of `slices`, with `place` (0 .. config.count - 1), sorted by study, level
-        and place.
+        The chosen rows of `slices`, with `place` (0 .. config.count - 1, see `list_places`), sorted
+        by study, level and place. A place that no slice can fill has no row; a slice may fill two.
     """
-    kept = []
-    with_row = _longest_sagittal(slices.with_row_index("row"))
-    columns = ("split", "study_id", "level")
-    for _, table in with_row.group_by(columns, maintain_order=True):
-        kept += list(_fill_places(table, config))
-    rows, places = zip(*kept, strict=True) if kept else ((), ())
-    chosen = pl.DataFrame(
-        {"row": rows, "place": places}, schema={"row": pl.UInt32, "place": pl.Int32}
-    )
+    # Within a level and kind, so that equals are met in the same order whatever the rows' order is.
+    table = slices.sort(*_LEVEL, "series_description", "series_id", "instance_number")
+    table = table.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
+    stack = Stack.from_table(table)
+    places = {
+        (place.description, place.part, place.number): number
+        for number, place in enumerate(list_places(config))
+    }
+    filled: list[tuple[int, int]] = []
+    for kinds in _levels(table):
+        level = {kind: stack.take(span).without_doubles() for kind, span in kinds.items()}
+        filled += (
+            (row, places[place]) for row, place in _choose_level(level, config) if place in places
+        )
+    chosen = pl.DataFrame(filled, schema={"row": pl.Int64, "place": pl.Int32}, orient="row")
     return (
-        chosen.join(with_row, on="row", how="left", maintain_order="left")
+        chosen.join(table, on="row", how="left", maintain_order="left")
         .drop("row")
         .sort("study_id", "level", "place")
     )
 
 
-def _longest_sagittal(slices: pl.DataFrame) -> pl.DataFrame:
-    """Of several sagittal series of one kind in a study keep the longest; all axial ones stay."""
-    axial = pl.col("series_description") == SeriesDescription.AXIAL_T2
-    key = ("split", "study_id", "series_description")
-    best = (
-        slices.filter(~axial)
-        .group_by(*key, "series_id")
-        .agg(images=pl.col("instance_number").n_unique())
-        .sort("images", "series_id", descending=[True, False])
-        .unique(key, keep="first", maintain_order=True)
+def _levels(table: pl.DataFrame) -> Iterator[dict[str, slice]]:
+    """The rows of each kind of series, study by study and level by level, of a sorted table."""
+    key = [*_LEVEL, "series_description"]
+    runs = table.group_by(key, maintain_order=True).agg(
+        first=pl.col("row").first(), end=pl.col("row").last() + 1
     )
-    keep = slices.join(best, on=[*key, "series_id"], how="left", maintain_order="left")["images"]
-    return slices.filter(axial | keep.is_not_null())
+    for _, kinds in groupby(runs.iter_rows(), key=lambda run: run[:3]):
+        yield {kind: slice(first, end) for *_, kind, first, end in kinds}
 
 
-def _fill_places(table: pl.DataFrame, config: SlicesConfig) -> Iterator[tuple[int, int]]:
-    """(row, place) for one study and level."""
-    blocks = [
-        (SeriesDescription.SAGITTAL_T1, _sagittal_places),
-        (SeriesDescription.SAGITTAL_T2, _sagittal_places),
-        (SeriesDescription.AXIAL_T2, _axial_places),
-    ]
-    first = 0
-    for description, choose in blocks:
-        block = table.filter((pl.col("series_description") == description) & pl.col("inside"))
-        rows = block["row"].to_numpy()
-        places = choose(block["offset_mm"].to_numpy(), config)
-        yield from (
-            (int(rows[chosen]), first + place)
-            for place, chosen in enumerate(places)
-            if chosen != MISSING
-        )
-        first += len(places)
+def _choose_level(kinds: dict[str, Stack], config: SlicesConfig) -> Iterator[_Chosen]:
+    """The slices of one level, from the stack of each kind of series."""
+    image_share = np.nan
+    for description in _SAGITTAL:
+        if description in kinds:
+            stack, parts = _choose_series(kinds[description], config)
+            image_share = float(np.median(stack.image_share))  # at last that of T2, if there is one
+            for part, chosen in parts.items():
+                yield from _name(description, part, stack, chosen)
+    axial = SeriesDescription.AXIAL_T2
+    if axial in kinds:
+        stack, chosen = choose_axial(kinds[axial], config, image_share=image_share)
+        yield from _name(axial, Part.AXIAL, stack, chosen)
 
 
-def _sagittal_places(
-    offset_mm: npt.NDArray[np.float64], config: SlicesConfig
-) -> npt.NDArray[np.int64]:
-    """Left side, middle, right side: indices into `offset_mm` (+ left), MISSING where none is.
+def _name(
+    description: SeriesDescription, part: Part, stack: Stack, chosen: Indices
+) -> Iterator[_Chosen]:
+    for number, index in enumerate(chosen):
+        if index != MISSING:
+            yield int(stack.row[index]), (description, part, number)
 
-    Mirroring the patient (negating the offsets) reverses the places.
+
+def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:
+    """Of several series of a kind, what the one that fills most places gives.
+
+    Of equals the one with more slices is taken, and of those the one with the lowest id.
     """
-    sides = {
-        sign: _nearest(
-            offset_mm,
-            sign * config.side_distance_mm,
-            config.side_slices,
-            config.side_tolerance_mm,
-        )
-        for sign in (1, -1)
-    }
-    middle = _nearest(offset_mm, 0.0, config.middle_slices, config.middle_tolerance_mm)
-    return np.concatenate(
-        [
-            _pad(sides[1], config.side_slices, in_front=True),
-            _pad_middle(middle, offset_mm, config.middle_slices),
-            _pad(sides[-1], config.side_slices, in_front=False),
-        ]
-    )
+    choices = [
+        choose_sagittal(stack.take(np.flatnonzero(stack.series_id == series)), config)
+        for series in np.unique(stack.series_id)
+    ]
+    return max(choices, key=lambda choice: (_filled(choice[1]), len(choice[0])))
 
 
-def _axial_places(
-    offset_mm: npt.NDArray[np.float64], config: SlicesConfig
-) -> npt.NDArray[np.int64]:
-    """The nearest slices over all series and orientation groups, from top to bottom."""
-    chosen = _nearest(offset_mm, 0.0, config.axial_slices, config.axial_tolerance_mm)
-    return _pad(chosen, config.axial_slices, in_front=False)
-
-
-def _nearest(
-    offset_mm: npt.NDArray[np.float64], target_mm: float, count: int, tolerance_mm: float
-) -> npt.NDArray[np.int64]:
-    """Up to `count` indices nearest to `target_mm` and within tolerance, by falling offset."""
-    distance = np.abs(offset_mm - target_mm)
-    nearest = np.argsort(distance, kind="stable")[:count]
-    nearest = nearest[distance[nearest] <= tolerance_mm]
-    return nearest[np.argsort(-offset_mm[nearest], kind="stable")]
-
-
-def _pad(chosen: npt.NDArray[np.int64], count: int, *, in_front: bool) -> npt.NDArray[np.int64]:
-    gap = np.full(count - len(chosen), MISSING, dtype=np.int64)
-    return np.concatenate([gap, chosen] if in_front else [chosen, gap]).astype(np.int64)
-
-
-def _pad_middle(
-    chosen: npt.NDArray[np.int64], offset_mm: npt.NDArray[np.float64], count: int
-) -> npt.NDArray[np.int64]:
-    """Centre the chosen; what is odd goes to the side that the slices lean away from."""
-    gap = count - len(chosen)
-    in_front = gap // 2
-    if gap % 2 and len(chosen) and offset_mm[chosen].mean() < 0:
-        in_front += 1
-    places = np.full(count, MISSING, dtype=np.int64)
-    places[in_front : in_front + len(chosen)] = chosen
-    return places
+def _filled(parts: dict[Part, Indices]) -> int:
+    return sum(int((indices != MISSING).sum()) for indices in parts.values())

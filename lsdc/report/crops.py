@@ -8,6 +8,7 @@ import polars as pl
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import SlicesConfig
+from lsdc.lumbar.slice_places import list_places
 from lsdc.report.montage import write_montage
 
 
@@ -32,14 +33,7 @@ def write_study_sheet(study: int, crops: Sequence[Path], config: SlicesConfig, o
                 np.array(samples["mask"].to_list()),
                 out,
                 row_names=[level.upper().replace("_", "/") for level in samples["level"]],
-                column_names=_slice_names(config),
+                column_names=[place.name for place in list_places(config)],
             )
             return
     raise DataError(f"study {study}: no crops of it among {', '.join(map(str, crops))}")
-
-
-def _slice_names(config: SlicesConfig) -> list[str]:
-    side, middle = config.side_slices, config.middle_slices
-    block = ["left"] * side + ["middle"] * middle + ["right"] * side
-    axial = [f"axial {number}" for number in range(1, config.axial_slices + 1)]
-    return [f"{name} {place}" for name in ("T1", "T2") for place in block] + axial
