@@ -130,16 +130,17 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
 
 def format_of(dataset: Any) -> Format:
     """The format of a dicomsdl data set."""
-    return _header(dataset).format
-
-
-def _header(dataset: Any) -> Header:
     element = dataset.getDataElement
     values = dataset.getValues(_TAGS)
     for tag in _TEXT_TAGS:
         values.append(element(tag).toBytes())
+    return _format(tuple(values))
+
+
+def _header(dataset: Any) -> Header:
+    element = dataset.getDataElement
     return Header(
-        _format(tuple(values)),
+        format_of(dataset),
         _whole(element(_NUMBER).toBytes()),
         _position(element(_POSITION).toBytes()),
     )
@@ -245,7 +246,7 @@ def _value(dataset: Any, keyword: str) -> Any:
 
 def _parse(text: bytes) -> list[float] | float | None:
     """The numbers of a DS or IS (PS3.5 6.2)."""
-    if b"_" in text:  # Python's own way to write numbers
+    if not text or b"_" in text:  # Python's own way to write numbers
         return None
     try:
         numbers = list(map(float, text.rstrip(b" \0").split(b"\\")))

@@ -9,7 +9,6 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lsdc.dicom.codestream import describe
 from lsdc.dicom.frames import pack
@@ -22,9 +21,8 @@ from lsdc.dicom.headers import (
     parse_number,
     text_of_pydicom,
 )
+from lsdc.dicom.image import STORED_TYPES, Stored
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
-
-Stored = npt.NDArray[np.integer[Any]]
 
 # Little endian implicit and explicit, big endian: PixelData holds the values as they are.
 NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
@@ -37,22 +35,51 @@ CHECKED_BY_DICOMSDL = frozenset(
 )
 _PIXEL_DATA = 0x7FE00010
 _LARGEST_FILE_BYTES = 2**28
+_MOST_BITS = 32
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 
 
-class Image(NamedTuple):
-    """An image as stored, and what makes brightness of its values."""
+class Decoded(NamedTuple):
+    """An image as decoded: its values, and what its header says of them.
+
+    Attributes:
+        stored: (rows, columns), in any byte order.
+        bits: how many of each value's bits count, BitsStored.
+        high_bit: the highest of them.
+        signed: whether that one is a sign.
+        slope: from values to brightness.
+        intercept: likewise.
+    """
 
     stored: Stored
+    bits: int
+    high_bit: int | None
+    signed: bool
     slope: float
     intercept: float
 
-    def write(self, out: npt.NDArray[np.float32]) -> None:
-        """Write the image (rows, columns): rescaled, large values bright."""
-        if (self.slope, self.intercept) == (1.0, 0.0):
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values, once `write` has written them."""
+        return STORED_TYPES[f"{'i' if self.signed else 'u'}{self.stored.dtype.itemsize}"]
+
+    def write(self, out: Stored) -> None:
+        """Write the values in their used bits (PS3.5 8.1.1); old files keep overlays in others.
+
+        Args:
+            out: (rows, columns) of `dtype`.
+        """
+        spare = 8 * out.dtype.itemsize - self.bits
+        if spare <= 0:
             np.copyto(out, self.stored, casting="unsafe")
+        elif not self.signed and self.high_bit in (None, self.bits - 1):
+            # In one pass: to look first whether other bits are used takes as long.
+            np.bitwise_and(self.stored, 2**self.bits - 1, out=out, casting="unsafe")
         else:
-            np.copyto(out, self.stored * self.slope + self.intercept, casting="unsafe")
+            shift = 0 if self.high_bit is None else max(0, self.high_bit + 1 - self.bits)
+            native = self.stored.astype(self.stored.dtype.newbyteorder("=")).view(out.dtype)
+            # Up against the top bit and down again: the sign spreads over the bits that hold none.
+            np.copyto(out, (native >> shift << spare) >> spare)
 
 
 class ImageBatch:
@@ -63,20 +90,21 @@ class ImageBatch:
         self._begin()
 
     def _begin(self) -> None:
-        self._images: list[tuple[int, int, bool]] = []  # rows, columns, whether in its slot
+        # Rows, columns, type, slope, intercept, whether it is in its slot.
+        self._images: list[tuple[int, int, str, float, float, bool]] = []
         self._body = bytearray()
 
-    def add(self, image: Image, status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
+    def add(self, image: Decoded, status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
         """Write an image where it belongs."""
-        rows, columns = image.stored.shape
-        placed = slot != NO_SLOT and 4 * rows * columns <= SLOT_BYTES
+        shape, dtype = image.stored.shape, image.dtype
+        placed = slot != NO_SLOT and image.stored.nbytes <= SLOT_BYTES
         if placed:
-            image.write(image_in(self._memory, slot, (rows, columns)))
+            image.write(image_in(self._memory, slot, shape, dtype))
         else:
-            out = np.empty((rows, columns), dtype=np.float32)
+            out = np.empty(shape, dtype)
             image.write(out)
             self._body += out.tobytes()
-        self._images.append((rows, columns, placed))
+        self._images.append((*shape, dtype.str[1:], image.slope, image.intercept, placed))
 
     def rest(self) -> list[bytes | memoryview]:
         """The frame of all images since the last one."""
@@ -87,7 +115,7 @@ class ImageBatch:
         return pack(head, memoryview(body))
 
 
-def read_with_dicomsdl(file: OpenFile) -> Image:
+def read_with_dicomsdl(file: OpenFile) -> Decoded:
     """Read an image; may end the process. Raises what dicomsdl raises.
 
     Raises:
@@ -123,7 +151,7 @@ def read_with_dicomsdl(file: OpenFile) -> Image:
     return finish(stored, form, *map(parse_number, rescale))
 
 
-def read_with_pydicom(file: OpenFile) -> Image:
+def read_with_pydicom(file: OpenFile) -> Decoded:
     """Read an image. Raises what pydicom and its decoders raise.
 
     Raises:
@@ -157,22 +185,17 @@ def _stored_in(content: bytes, offset: int, form: Format) -> Stored:
     return np.frombuffer(content, dtype, count, offset).reshape(shape)
 
 
-def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Image:
-    """How to rescale stored values (PS3.3 C.11.1.1.2), and to invert them where low is bright.
-
-    The inversion mirrors the range that BitsStored can hold, not the values that occur, so that
-    the images of one series stay comparable.
-    """
+def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Decoded:
+    """The image with how to rescale it, and to invert it where low is bright (see `Image`)."""
     if stored.shape != (form.rows, form.columns):
         raise RefusedError(f"decoded to {stored.shape}, expected {form.rows, form.columns}")
-    assert form.bits_stored is not None  # _needed_bytes has seen to it
-    stored = _used_bits(stored, form.bits_stored, form.high_bit, bool(form.pixel_representation))
+    bits, signed = form.bits_stored, bool(form.pixel_representation)
+    assert bits is not None  # _needed_bytes has seen to it
     slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero is none
     if form.photometric == "MONOCHROME1":
-        signed = bool(form.pixel_representation)
-        lowest_plus_highest = -1 if signed else 2**form.bits_stored - 1
+        lowest_plus_highest = -1 if signed else 2**bits - 1
         slope, intercept = -slope, slope * lowest_plus_highest + intercept
-    return Image(stored, slope, intercept)
+    return Decoded(stored, bits, form.high_bit, signed, slope, intercept)
 
 
 def _check_coded(coded: bytes, form: Format) -> None:
@@ -200,21 +223,8 @@ def _needed_bytes(form: Format) -> int:
     rows, columns, allocated = form.rows, form.columns, form.bits_allocated
     if not (rows and columns and allocated and form.bits_stored):
         raise RefusedError("no Rows, Columns, BitsAllocated or BitsStored")
+    if allocated > _MOST_BITS:
+        raise RefusedError(f"{allocated} bits allocated, expected at most {_MOST_BITS}")
     if form.bits_stored > allocated:
         raise RefusedError(f"{form.bits_stored} bits stored of {allocated} allocated")
     return (rows * columns * allocated + 7) // 8
-
-
-def _used_bits(stored: Stored, bits: int, high_bit: int | None, signed: bool) -> Stored:
-    """The values in their `bits` bits (PS3.5 8.1.1); old files keep overlays in the others."""
-    spare = 8 * stored.dtype.itemsize - bits
-    if spare <= 0:
-        return stored
-    if not signed and high_bit in (None, bits - 1) and int(stored.max()) < 2**bits:
-        return stored
-    shift = 0 if high_bit is None else max(0, high_bit + 1 - bits)
-    kind = np.dtype(f"{'i' if signed else 'u'}{stored.dtype.itemsize}")
-    # Up against the top bit and down again: the sign spreads over the bits that hold no value.
-    native = stored.astype(stored.dtype.newbyteorder("=")).view(kind)
-    used: Stored = (native >> shift << spare) >> spare
-    return used

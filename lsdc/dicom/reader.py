@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from tenacity import (
     RetryCallState,
@@ -23,6 +22,7 @@ from tenacity import (
 )
 
 from lsdc.dicom.header_table import BROKEN, HeaderBlock
+from lsdc.dicom.image import STORED_TYPES, Image
 from lsdc.dicom.slots import Slots
 from lsdc.dicom.supervisor import FILE_SECONDS, Failure, Read, supervise
 
@@ -33,8 +33,10 @@ _FIRST_PAUSE_SECONDS = 0.5
 _HEADERS_A_REQUEST = 256
 # Their answers are small, and one file that hangs should not keep all others waiting.
 _HEADERS_AHEAD = 2**20
-_IMAGES_A_REQUEST = 8
+_IMAGES_A_REQUEST = 12
 _IMAGES_AHEAD = 48
+# What a child says of an image, as JSON brings it.
+_DESCRIPTION = (int, int, str, float, float, bool)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def read_headers(
 
 def read_pixels(
     names: Sequence[str], *, processes: int = 2, file_seconds: float = FILE_SECONDS
-) -> Iterator[tuple[int, npt.NDArray[np.float32] | Unreadable]]:
+) -> Iterator[tuple[int, Image | Unreadable]]:
     """Read the greyscale image of each file, in their order, a few files ahead of the caller.
 
     Args:
@@ -115,8 +117,9 @@ def read_pixels(
         file_seconds: a file that takes longer is unreadable.
 
     Yields:
-        (index into names, image): (rows, columns) float32, rescaled, large values bright. A file
-        with several frames or with colours is unreadable.
+        (index into names, image). Let go of an image when you have done with it: the memory that
+        the children write into is then free for another. A file with several frames or with
+        colours is unreadable.
 
     Raises:
         StageError: the child processes could not start.
@@ -200,28 +203,40 @@ def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
     )
 
 
-def _images(
-    outcome: Read | Failure, slots: Slots
-) -> Iterator[npt.NDArray[np.float32] | Unreadable]:
+def _images(outcome: Read | Failure, slots: Slots) -> Iterator[Image | Unreadable]:
     """The images of files that were answered for together."""
     if isinstance(outcome, Failure):
         yield Unreadable(outcome.reason)
         return
     body, begin = memoryview(outcome.body), 0
-    for slot, image in zip(outcome.slots, _listed(outcome), strict=True):
-        match image:
-            case [int(rows), int(columns), True] if slots.fits(slot, (rows, columns)):
-                yield slots.show(slot, (rows, columns))
-            case [int(rows), int(columns), False] if min(
-                rows, columns
-            ) > 0 and begin + 4 * rows * columns <= len(body):
-                slots.release(slot)
-                flat = np.frombuffer(body, np.float32, rows * columns, begin)
-                begin += flat.nbytes
-                yield flat.reshape(rows, columns)
-            case _:
-                slots.release(slot)
-                yield Unreadable(BROKEN)
+    for slot, said in zip(outcome.slots, _listed(outcome), strict=True):
+        form = _described(said)
+        if form is None:
+            slots.release(slot)
+            yield Unreadable(BROKEN)
+            continue
+        shape, dtype, slope, intercept, placed = form
+        size = dtype.itemsize * shape[0] * shape[1]
+        if placed and slots.fits(slot, shape, dtype):
+            yield Image(slots.show(slot, shape, dtype), slope, intercept)
+            continue
+        slots.release(slot)
+        if placed or begin + size > len(body):
+            yield Unreadable(BROKEN)
+            continue
+        stored = np.frombuffer(body, dtype, shape[0] * shape[1], begin).reshape(shape)
+        begin += size
+        yield Image(stored, slope, intercept)
+
+
+def _described(said: Any) -> tuple[tuple[int, int], np.dtype[Any], float, float, bool] | None:
+    """Shape, type, slope, intercept of an image, and whether it is in its slot, if that is said."""
+    if not isinstance(said, list) or tuple(map(type, said)) != _DESCRIPTION:
+        return None
+    rows, columns, name, slope, intercept, placed = said
+    if rows < 1 or columns < 1 or name not in STORED_TYPES:
+        return None
+    return (rows, columns), STORED_TYPES[name], slope, intercept, placed
 
 
 def _listed(read: Read) -> list[Any]:

@@ -8,12 +8,13 @@ import mmap
 import os
 import tempfile
 import weakref
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
-# 724 x 724 pixels of float32; what is larger goes through the pipe.
+from lsdc.dicom.image import Stored
+
+# 1,024 x 1,024 pixels of 16 bits; what is larger goes through the pipe.
 SLOT_BYTES = 2 * 2**20
 _SLOTS = 160
 NO_SLOT = -1
@@ -42,25 +43,26 @@ class Slots:
             self._free.append(slot)
 
     @staticmethod
-    def fits(slot: int, shape: tuple[int, int]) -> bool:
+    def fits(slot: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
         """Whether an image (rows, columns) can be in the slot."""
-        return 0 <= slot < _SLOTS and min(shape) > 0 and 4 * shape[0] * shape[1] <= SLOT_BYTES
+        bytes_ = dtype.itemsize * shape[0] * shape[1]
+        return 0 <= slot < _SLOTS and min(shape) > 0 and bytes_ <= SLOT_BYTES
 
-    def show(self, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    def show(self, slot: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Stored:
         """The image (rows, columns) that was written into a slot that it fits."""
-        flat = _flat(self._memory, slot, shape)
+        flat = _flat(self._memory, slot, shape, dtype)
         # Every view of it refers to this array, which outlives them.
         weakref.finalize(flat, self._free.append, slot).atexit = False
         return flat.reshape(shape)
 
 
-def image_in(memory: mmap.mmap, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def image_in(memory: mmap.mmap, slot: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Stored:
     """Where in the shared memory a child writes an image (rows, columns) that fits a slot."""
-    return _flat(memory, slot, shape).reshape(shape)
+    return _flat(memory, slot, shape, dtype).reshape(shape)
 
 
-def _flat(memory: mmap.mmap, slot: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    return np.frombuffer(memory, np.float32, shape[0] * shape[1], slot * SLOT_BYTES)
+def _flat(memory: mmap.mmap, slot: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Stored:
+    return np.frombuffer(memory, dtype, shape[0] * shape[1], slot * SLOT_BYTES)
 
 
 def _memory_file() -> IO[bytes]:

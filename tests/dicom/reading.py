@@ -53,8 +53,9 @@ def by_pydicom(path: AnyPath) -> Header:
 def images_by_index(
     paths: Sequence[AnyPath], **options: Any
 ) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
-    """`read_pixels`, of files by any path."""
-    return read_pixels([escape_name(path) for path in paths], **options)
+    """`read_pixels`, of files by any path; images rescaled."""
+    for number, image in read_pixels([escape_name(path) for path in paths], **options):
+        yield number, image if isinstance(image, Unreadable) else image.rescaled()
 
 
 def _plain(value: Any) -> Any:

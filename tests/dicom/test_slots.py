@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
+from lsdc.dicom.image import Image
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_pixels
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, Slots, image_in
+
+TYPE = np.dtype("uint16")
 
 
 def test_what_a_child_writes_is_shown() -> None:
     slots = Slots()
     slot = slots.take()
     child = mmap.mmap(slots.file.fileno(), 0)
-    image_in(child, slot, (3, 4))[:] = np.arange(12).reshape(3, 4)
-    np.testing.assert_array_equal(slots.show(slot, (3, 4)), np.arange(12).reshape(3, 4))
+    image_in(child, slot, (3, 4), TYPE)[:] = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(slots.show(slot, (3, 4), TYPE), np.arange(12).reshape(3, 4))
 
 
 def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
@@ -26,7 +29,7 @@ def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
     while (slot := slots.take()) != NO_SLOT:
         taken.append(slot)
     assert len(set(taken)) == len(taken) > 100
-    image = slots.show(taken[0], (8, 8))
+    image = slots.show(taken[0], (8, 8), TYPE)
     part = image[2:4, ::2].T
     del image
     gc.collect()
@@ -38,26 +41,28 @@ def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
 
 def test_only_what_fits_is_shown() -> None:
     slots = Slots()
-    side = int((SLOT_BYTES / 4) ** 0.5)
-    assert slots.fits(0, (side, side))
-    assert not slots.fits(0, (side + 1, side + 1))
-    assert not slots.fits(0, (0, 5))
-    assert not slots.fits(NO_SLOT, (5, 5))
-    assert not slots.fits(10**6, (5, 5))
+    side = int((SLOT_BYTES / TYPE.itemsize) ** 0.5)
+    assert slots.fits(0, (side, side), TYPE)
+    assert not slots.fits(0, (side + 1, side + 1), TYPE)
+    assert not slots.fits(0, (0, 5), TYPE)
+    assert not slots.fits(NO_SLOT, (5, 5), TYPE)
+    assert not slots.fits(10**6, (5, 5), TYPE)
 
 
 def test_images_stay_what_they_were_however_many_are_kept(write_dicom: Callable[..., Path]) -> None:
     paths = [write_dicom(f"{n}.dcm", np.full((40, 30), n, dtype=np.uint16)) for n in range(200)]
     images = dict(read_pixels([escape_name(path) for path in paths]))  # more than there are slots
     for n, image in images.items():
-        assert isinstance(image, np.ndarray)
-        assert image.shape == (40, 30)
-        assert (image == n).all()
+        assert isinstance(image, Image)
+        assert image.stored.shape == (40, 30)
+        assert (image.stored == n).all()
 
 
 def test_an_image_larger_than_a_slot_comes_through_the_pipe(
     write_dicom: Callable[..., Path],
 ) -> None:
-    pixels = np.random.default_rng(0).integers(0, 4096, (900, 800), dtype=np.uint16)
+    pixels = np.random.default_rng(0).integers(0, 4096, (1100, 1000), dtype=np.uint16)
+    assert pixels.nbytes > SLOT_BYTES
     (image,) = (image for _, image in read_pixels([escape_name(write_dicom("large.dcm", pixels))]))
-    np.testing.assert_array_equal(image, pixels)
+    assert isinstance(image, Image)
+    np.testing.assert_array_equal(image.stored, pixels)
