@@ -1,33 +1,66 @@
-"""Crops: what a model is shown of a level, cut once into one memory map.
+"""Crops: what a model is shown of a level, cut once into one file.
 
-`crops.npy` is uint8 of shape (samples, slices, size, size); `samples.parquet` has a row a sample
-(study and level) with a mask of the slices that are really there. Intensities are scaled a series
-by robust percentiles of what the files store, and turned to uint8 only after that.
+`crops.npy` is (samples, slices, size, size); `samples.parquet` has a row a sample (study and level)
+with a mask of the slices that are really there. Where a window lies is `lsdc.lumbar.crop_windows`,
+what becomes black and white `lsdc.lumbar.intensities`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.experiments.config import CropsConfig, SlicesConfig
+from lsdc.geometry.resample import needed_part, resample
+from lsdc.lumbar.crop_file import Crops, write_crops
+from lsdc.lumbar.crop_windows import window_maps
+from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
-from lsdc.store.files import reserve, write_atomic
+from lsdc.lumbar.vocabulary import LEVELS
+from lsdc.store.files import write_atomic
 
-Image = npt.NDArray[np.float32]
-_DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles that become 0 and 255
 _SAMPLE = ("split", "study_id", "level")
 _FILE = ("study_id", "series_id", "instance_number")
+# Windows are laid for so many studies together: enough to be quick, few enough to need no memory.
+_STUDIES_AT_ONCE = 32
+# Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
+# from pixel to pixel may sum up to a tenth.
+_SAME_PLACE = 1024.0
+
+
+@dataclass(frozen=True)
+class StudyCuts:
+    """The n crops of one study, out of k files.
+
+    Attributes:
+        first_row: of the study's samples in `crops.npy`.
+        samples: how many these are.
+        paths: (k,) the files, each once.
+        series: (k,) labels of their series.
+        file, row, place: (n,) which file a crop is cut of, and where it goes.
+        maps: (n, 2, 3) from crop to file; see `window_maps`.
+    """
+
+    first_row: int
+    samples: int
+    paths: list[str]
+    series: list[int]
+    file: list[int]
+    row: list[int]
+    place: list[int]
+    maps: npt.NDArray[np.float64]
 
 
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
-    """Size of the memory map that `cut_crops` will write."""
-    return slices.n_unique(_SAMPLE) * choice.count * config.size_px**2
+    """Size of the file of crops that `cut_crops` will write."""
+    pixels = choice.count * config.size_px**2
+    return slices.n_unique(_SAMPLE) * pixels * np.dtype(config.dtype).itemsize
 
 
 def cut_crops(
@@ -37,6 +70,7 @@ def cut_crops(
     config: CropsConfig,
     out: Path,
     *,
+    landmarks: pl.DataFrame | None = None,
     processes: int = 2,
     max_bad: float = 0.01,
     on_progress: Callable[[int, int], None] | None = None,
@@ -46,38 +80,41 @@ def cut_crops(
     Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose
     pixels could not be read: they become masked slices.
 
+    Args:
+        instances: the instances table.
+        slices: the slices table.
+        choice: which slices.
+        config: what is cut out of them.
+        out: the folder.
+        landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
+        processes: how many child processes read.
+        max_bad: share of the files.
+        on_progress: told how many studies are done, and of how many.
+
     Returns:
         Samples written.
 
     Raises:
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
+        DataError: landmarks are needed and not given.
     """
+    samples = _samples(slices)
     chosen = choose_slices(slices, choice).join(
         instances.drop("split", "series_description"), on=_FILE, how="left", maintain_order="left"
     )
-    samples = _samples(slices)
-    files = chosen.unique("path", maintain_order=True).select("path", "study_id")
+    paths = chosen.unique(("study_id", "path"), maintain_order=True)["path"].to_list()
+    studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
-    with write_atomic(out / "crops.npy") as temporary:
-        shape = (len(samples), choice.count, config.size_px, config.size_px)
-        if not len(samples):
-            np.save(temporary, np.zeros(shape, dtype=np.uint8))  # nothing cannot be mapped
-        crops = np.lib.format.open_memmap(
-            temporary, mode="w+" if len(samples) else "r", dtype=np.uint8, shape=shape
-        )
-        reserve(temporary, temporary.stat().st_size)
-        mask = np.zeros(shape[:2], dtype=bool)
-        studies = files["study_id"].n_unique()
-        by_study = _images_by_study(files, quarantined, processes)
-        for done, (study, images) in enumerate(by_study, start=1):
-            cuts = chosen.filter(pl.col("study_id") == study).join(
-                samples, on=_SAMPLE, how="left", maintain_order="left"
-            )
-            _cut_study(cuts, images, config, crops, mask)
+    shape = (len(samples), choice.count, config.size_px, config.size_px)
+    mask = np.zeros(shape[:2], dtype=bool)
+    with write_crops(out / "crops.npy", shape, config.dtype) as write:
+        images = _read(paths, quarantined, processes)
+        for done, cuts in enumerate(_plan(chosen, samples, landmarks, config), start=1):
+            block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
+            _cut_study(cuts, [next(images) for _ in cuts.paths], config, block, mask)
+            write(cuts.first_row, block)
             if on_progress is not None:
                 on_progress(done, studies)
-        crops.flush()
-        del crops
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
     check_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
@@ -88,7 +125,7 @@ def cut_crops(
 
 
 def _samples(slices: pl.DataFrame) -> pl.DataFrame:
-    """A row a study and level, in the order of the memory map."""
+    """A row a study and level, in the order of the file of crops."""
     order = {str(level): number for number, level in enumerate(LEVELS)}
     return (
         slices.select(_SAMPLE)
@@ -99,71 +136,94 @@ def _samples(slices: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _images_by_study(
-    files: pl.DataFrame, quarantined: list[dict[str, str]], processes: int
-) -> Iterator[tuple[int, dict[str, Image]]]:
-    """Decode the files study by study; what fails is added to `quarantined` and left out."""
-    paths, studies = files["path"].to_list(), files["study_id"].to_list()
-    images: dict[str, Image] = {}
-    for number, pixels in read_pixels(paths, processes=processes):
-        if isinstance(pixels, Unreadable):
-            quarantined.append({"path": paths[number], "stage": "crops", "reason": pixels.reason})
+def _plan(
+    chosen: pl.DataFrame,
+    samples: pl.DataFrame,
+    landmarks: pl.DataFrame | None,
+    config: CropsConfig,
+) -> Iterator[StudyCuts]:
+    """What is to be cut, study by study in the order of `chosen`."""
+    rows = samples.group_by("study_id").agg(first=pl.col("row").min(), samples=pl.len())
+    table = chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left").join(
+        rows, on="study_id", how="left", maintain_order="left"
+    )
+    studies = table.partition_by("study_id", maintain_order=True)
+    for start in range(0, len(studies), _STUDIES_AT_ONCE):
+        block = studies[start : start + _STUDIES_AT_ONCE]
+        maps = window_maps(pl.concat(block), landmarks, config)
+        ends = np.cumsum([len(study) for study in block])[:-1]
+        for study, own in zip(block, np.split(maps, ends), strict=True):
+            files = study.unique("path", keep="first", maintain_order=True)
+            number = {path: place for place, path in enumerate(files["path"])}
+            yield StudyCuts(
+                first_row=study["first"][0],
+                samples=study["samples"][0],
+                paths=files["path"].to_list(),
+                series=files["series_id"].to_list(),
+                file=[number[path] for path in study["path"]],
+                row=study["row"].to_list(),
+                place=study["place"].to_list(),
+                maps=own,
+            )
+
+
+def _read(
+    paths: list[str], quarantined: list[dict[str, str]], processes: int
+) -> Iterator[Image | None]:
+    """The image of each file, None for one that is added to `quarantined`."""
+    for number, image in read_pixels(paths, processes=processes):
+        if isinstance(image, Unreadable):
+            quarantined.append({"path": paths[number], "stage": "crops", "reason": image.reason})
+            yield None
         else:
-            images[paths[number]] = pixels
-        if number + 1 == len(paths) or studies[number + 1] != studies[number]:
-            yield studies[number], images
-            images = {}
+            yield image
 
 
 def _cut_study(
-    cuts: pl.DataFrame,
-    images: dict[str, Image],
+    cuts: StudyCuts,
+    images: list[Image | None],
     config: CropsConfig,
-    crops: npt.NDArray[np.uint8],
+    block: Crops,
     mask: npt.NDArray[np.bool_],
 ) -> None:
-    """Cut one study's crops into their rows and places of the memory map."""
-    for (_, description), series in cuts.group_by("series_id", "series_description"):
-        here = [images[path] for path in series["path"].unique() if path in images]
-        if not here:
-            continue
-        darkest, brightest = _robust_range(here)
-        is_axial = description == SeriesDescription.AXIAL_T2
-        window = config.axial_window if is_axial else config.sagittal_window
-        for cut in series.iter_rows(named=True):
-            if cut["path"] not in images:
-                continue
-            crop = _cut(images[cut["path"]], cut, window, config.size_px)
-            if is_axial and not cut["patient_left_is_image_right"]:
-                crop = crop[:, ::-1]
-            scaled = (crop - darkest) / max(brightest - darkest, 1e-6)
-            crops[cut["row"], cut["place"]] = np.rint(255 * np.clip(scaled, 0, 1))
-            mask[cut["row"], cut["place"]] = True
+    """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
+    scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
+    for together in _alike(cuts, images):
+        first, parts = together[0], []
+        for number in together:
+            image, (factor, summand) = images[cuts.file[number]], scales[cuts.file[number]]
+            assert image is not None
+            part, pixel_map = needed_part(image.stored.shape, cuts.maps[first], config.size_px)
+            parts.append(image.stored[part] * np.float32(factor) + np.float32(summand))
+        crops = resample(parts, pixel_map, config.size_px, border=config.border, dtype=config.dtype)
+        for number, crop in zip(together, crops, strict=True):
+            block[cuts.row[number] - cuts.first_row, cuts.place[number]] = crop
+            mask[cuts.row[number], cuts.place[number]] = True
 
 
-def _robust_range(images: list[Image]) -> tuple[float, float]:
-    values = np.concatenate([image[::2, ::2].ravel() for image in images])
-    darkest, brightest = np.percentile(values, [_DARKEST, _BRIGHTEST])
-    return float(darkest), float(brightest)
+def _scales(
+    cuts: StudyCuts, images: list[Image | None], *, white: int
+) -> dict[int, tuple[float, float]]:
+    """The factor and the summand of each readable file's values; see `Range.linear`."""
+    by_series: dict[int, list[int]] = {}
+    for file, series in enumerate(cuts.series):
+        if images[file] is not None:
+            by_series.setdefault(series, []).append(file)
+    scales: dict[int, tuple[float, float]] = {}
+    for files in by_series.values():
+        readable = {file: image for file in files if (image := images[file]) is not None}
+        range_ = robust_range(list(readable.values()))
+        scales |= {file: range_.linear(image, white) for file, image in readable.items()}
+    return scales
 
 
-def _cut(image: Image, cut: dict[str, float], window: float, size_px: int) -> Image:
-    """A square in mm around the level point, resampled to `size_px`; edges are continued.
-
-    The window is a share of the image's longer side in mm, so anisotropic pixels come out square.
-    """
-    # OpenCV takes 0.2 s to import, which a run without crops to cut need not spend.
-    import cv2
-
-    height, width = image.shape
-    side_mm = window * max(height * cut["row_spacing_mm"], width * cut["column_spacing_mm"])
-    patch_px = (
-        max(2, round(side_mm / cut["column_spacing_mm"])),
-        max(2, round(side_mm / cut["row_spacing_mm"])),
-    )
-    patch = cv2.getRectSubPix(image, patch_px, (cut["x_px"], cut["y_px"]))
-    shrinks = max(patch_px) > size_px
-    resized: Image = cv2.resize(
-        patch, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return resized
+def _alike(cuts: StudyCuts, images: list[Image | None]) -> Iterable[list[int]]:
+    """The crops of one sample that are cut alike out of parallel slices: quicker together."""
+    rounded = np.rint(cuts.maps.reshape(-1, 6) * _SAME_PLACE).astype(np.int64)
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):
+        image = images[file]
+        if image is not None:
+            key = (row, image.stored.shape, rounded[number].tobytes())
+            alike.setdefault(key, []).append(number)
+    return alike.values()

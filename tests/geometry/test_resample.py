@@ -1,16 +1,25 @@
 """Resampled crops show what lies at their places, in true sizes, without false patterns."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsdc.geometry.planes import Planes
-from lsdc.geometry.resample import resample
+from lsdc.geometry.resample import needed_part, resample
 from lsdc.geometry.windows import pixel_maps, window_planes
 from tests.geometry.random_planes import AXIAL, random_dicom
 
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+def cut(image: np.ndarray, pixel_map: np.ndarray, size_px: int, **how: Any) -> np.ndarray:
+    """A crop as a stage cuts it: of the part of the image that it is made of."""
+    part, moved = needed_part(image.shape, pixel_map, size_px)
+    (crop,) = resample([np.ascontiguousarray(image[part])], moved, size_px, **how)
+    return crop
 
 
 def field(points_mm: np.ndarray) -> np.ndarray:
@@ -37,7 +46,7 @@ def test_a_crop_of_an_oblique_anisotropic_image_shows_its_places(
     side_mm = min(side_mm, 100 * image.spacing_mm.min())
     window = window_planes(image, centre, side_mm, 24, right=image.column_direction, down=down)
     values = field(image.to_mm(pixels(160, 200)))[0]
-    crop = resample(values, pixel_maps(image, window)[0], 24)
+    crop = cut(values, pixel_maps(image, window)[0], 24)
     np.testing.assert_allclose(crop, field(window.to_mm(pixels(24, 24)))[0], atol=0.02)
 
 
@@ -46,7 +55,7 @@ def test_a_circle_in_mm_stays_one_whatever_the_pixels_are() -> None:
     middle = np.array([50.0, 40.0, 0.0])
     radius = np.linalg.norm(image.to_mm(pixels(160, 80))[0] - middle, axis=-1)
     window = window_planes(image, [middle], 60, 120, right=[1, 0, 0], down=[0, 1, 0])
-    crop = resample((radius < 20).astype(np.float32), pixel_maps(image, window)[0], 120) > 0.5
+    crop = cut((radius < 20).astype(np.float32), pixel_maps(image, window)[0], 120) > 0.5
     across, along = crop.sum(axis=1).max() / 2, crop.sum(axis=0).max() / 2
     assert abs(across - 40) < 1.3
     assert abs(along - 40) < 1.3
@@ -60,26 +69,63 @@ def test_a_shrunken_checkerboard_is_grey() -> None:
     for angle in (0.0, 0.3):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         for shrink in (2.1, 3.7, 6.0):
-            crop = resample(board, np.column_stack([shrink * turn, [120, 90]]), 20)
+            crop = cut(board, np.column_stack([shrink * turn, [120, 90]]), 20)
             assert np.abs(crop - 0.5).max() < 0.2
 
 
 def test_each_pixel_of_a_shrunken_crop_is_the_mean_over_its_area() -> None:
     image = np.random.default_rng(0).random((60, 60)).astype(np.float32)
     whole = np.array([[3.0, 0, 1.0], [0, 3.0, 1.0]])
-    crop = resample(image, whole, 20)
+    crop = cut(image, whole, 20)
     np.testing.assert_allclose(crop, image.reshape(20, 3, 20, 3).mean(axis=(1, 3)), atol=1e-5)
 
 
 def test_a_crop_at_the_images_scale_is_a_copy() -> None:
     image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
-    crop = resample(image, np.array([[1.0, 0, 20], [0, 1.0, 10]]), 16)
+    crop = cut(image, np.array([[1.0, 0, 20], [0, 1.0, 10]]), 16)
     np.testing.assert_array_equal(crop, image[10:26, 20:36])
 
 
-@pytest.mark.parametrize(("border", "beyond"), [("edge", 7.0), ("constant", -3.0)])
-def test_beyond_the_image_its_edge_goes_on_or_a_constant_begins(border, beyond: float) -> None:
+@pytest.mark.parametrize(("border", "beyond"), [("edge", 7.0), ("constant", 0.0)])
+def test_beyond_the_image_its_edge_goes_on_or_darkness_begins(border, beyond: float) -> None:
     image = np.full((20, 20), 7.0, dtype=np.float32)
-    crop = resample(image, np.array([[1.0, 0, -8], [0, 1.0, 0]]), 16, border=border, constant=-3.0)
+    crop = cut(image, np.array([[1.0, 0, -8], [0, 1.0, 0]]), 16, border=border)
     np.testing.assert_array_equal(crop[:, :7], beyond)
     np.testing.assert_array_equal(crop[:, 9:], 7.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    SEEDS,
+    st.floats(0, 360),
+    st.floats(0.2, 3.0),
+    st.floats(-40, 80),
+    st.sampled_from(["edge", "constant"]),
+)
+def test_the_needed_part_of_an_image_gives_the_crop_of_the_whole(
+    seed: int, turn: float, step: float, at: float, border: str
+) -> None:
+    image = np.random.default_rng(seed).random((40, 50)).astype(np.float32)
+    cos, sin = step * np.cos(np.radians(turn)), step * np.sin(np.radians(turn))
+    pixel_map = np.array([[cos, -sin, at], [sin, cos, 20.0]])
+    (whole,) = resample([image], pixel_map, 16, border=border)
+    np.testing.assert_allclose(cut(image, pixel_map, 16, border=border), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
+def test_images_cut_together_are_as_those_cut_alone(count: int) -> None:
+    images = list(np.random.default_rng(count).random((count, 40, 50)).astype(np.float32))
+    pixel_map = np.array([[0.7, 0.1, 5.0], [-0.1, 0.7, 8.0]])
+    together = resample(images, pixel_map, 16)
+    assert len(together) == count
+    for image, crop in zip(images, together, strict=True):
+        np.testing.assert_allclose(crop, resample([image], pixel_map, 16)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_integers_are_rounded_and_cut_off(dtype: str) -> None:
+    white = np.iinfo(dtype).max
+    image = np.array([[-5.0, 0.4, 0.6, white - 0.4, white + 9.0]] * 5, dtype=np.float32)
+    (crop,) = resample([image], np.eye(3)[:2], 5, dtype=dtype)
+    assert crop.dtype == dtype
+    assert crop[2].tolist() == [0, 0, 1, white, white]

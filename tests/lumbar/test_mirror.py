@@ -73,7 +73,8 @@ def test_mirrored_sample_is_the_sample_of_the_mirrored_patient(
         found = mirror(one, CHOICE)
         assert np.array_equal(found.labels, other.labels)
         assert np.array_equal(found.present, other.present)
-        assert np.array_equal(found.slices[found.present], other.slices[other.present])
+        apart = found.slices[found.present].astype(int) - other.slices[other.present]
+        assert np.abs(apart).max() <= 1  # resampled the other way round, and rounded
 
 
 def test_sides_differ_so_that_a_forgotten_swap_would_show(

@@ -1,0 +1,127 @@
+"""Windows of crops: where in mm, and how turned, a level is cut out of each of its slices."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.errors import DataError
+from lsdc.experiments.config import CropsConfig
+from lsdc.geometry.planes import Planes
+from lsdc.geometry.windows import own_direction, pixel_maps, shift_windows, window_planes
+from lsdc.lumbar.landmarks import SHOWN_ON
+from lsdc.lumbar.level_planes import level_normals
+from lsdc.lumbar.places import planes_of
+from lsdc.lumbar.vocabulary import Condition, SeriesDescription
+
+Floats = NDArray[np.float64]
+
+_LEFT, _BACK, _FEET = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
+# The level's normal lies in a sagittal slice to within this cosine; else the slice is not turned.
+_ACROSS = 0.5
+_XYZ = ("x_mm", "y_mm", "z_mm")
+
+
+def window_maps(
+    chosen: pl.DataFrame, landmarks: pl.DataFrame | None, config: CropsConfig
+) -> Floats:
+    """The way from each crop's pixels to its image's.
+
+    Sagittal crops show the patient's back on the right and the feet below, axial ones the
+    patient's left on the right and the back below, however the files store them.
+
+    Args:
+        chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with the
+            columns of their instances.
+        landmarks: the landmarks table, which tilted and landmark-centred windows need.
+        config: the windows' sizes, `centre`, `sagittal_offset` and `tilt`.
+
+    Returns:
+        (n, 2, 3) affine maps; see `lsdc.geometry.windows.pixel_maps`.
+
+    Raises:
+        DataError: landmarks are needed and not given.
+    """
+    if landmarks is None and (config.tilt or config.centre == "landmark"):
+        raise DataError(
+            "crops: tilted or landmark-centred windows need the landmarks table, got none; give "
+            "the coordinates stage's landmarks.parquet"
+        )
+    images = planes_of(chosen)
+    axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()[:, None]
+    down = own_direction(images, np.where(axial, _BACK, _FEET))
+    if config.tilt and landmarks is not None:
+        down = _tilted(chosen, landmarks, images, down)
+    windows = window_planes(
+        images,
+        _centres(chosen, landmarks, images, config),
+        _sides_mm(chosen, axial[:, 0], config),
+        config.size_px,
+        right=np.where(axial, _LEFT, _BACK),
+        down=down,
+    )
+    offset = np.where(axial, 0.0, config.sagittal_offset)
+    return pixel_maps(images, shift_windows(windows, offset, config.size_px))
+
+
+def _sides_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfig) -> Floats:
+    """(n,) the windows' sides."""
+    longer = chosen.select(
+        pl.max_horizontal(
+            pl.col("rows") * pl.col("row_spacing_mm"),
+            pl.col("columns") * pl.col("column_spacing_mm"),
+        )
+    )
+    longer_mm = longer.to_series().to_numpy()
+    sagittal_mm = config.sagittal_window_mm or config.sagittal_window * longer_mm
+    axial_mm = config.axial_window_mm or config.axial_window * longer_mm
+    return np.where(axial, axial_mm, sagittal_mm)
+
+
+def _centres(
+    chosen: pl.DataFrame, landmarks: pl.DataFrame | None, images: Planes, config: CropsConfig
+) -> Floats:
+    """(n, 3) the windows' middles."""
+    if config.centre == "image":
+        return images.to_mm((chosen.select("columns", "rows").to_numpy() - 1) / 2)
+    level = images.to_mm(chosen.select("x_px", "y_px").to_numpy())
+    if config.centre == "level" or landmarks is None:
+        return level
+    # A sagittal slice shows the canal or one foramen; an axial one both sides around the canal.
+    kinds = [str(kind) for kind, shown in SHOWN_ON.items() if shown != SeriesDescription.AXIAL_T2]
+    canal = str(Condition.SPINAL_CANAL_STENOSIS)
+    is_axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()
+    places = np.stack(
+        [_points(chosen, landmarks.filter(condition=kind)) for kind in kinds]
+    )  # (kinds, n, 3)
+    away = np.stack([np.abs(images.signed_distance(points)) for points in places])
+    away[[kind != canal for kind in kinds]] += np.where(is_axial, np.inf, 0.0)
+    away[np.isnan(away)] = np.inf
+    nearest: Floats = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
+    return np.where(np.isfinite(nearest), nearest, level)
+
+
+def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down: Floats) -> Floats:
+    """(n, 3) `down`, but along the spine where a slice shows its course."""
+    points = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
+    normals = chosen.select("study_id", "level").join(
+        level_normals(points), on=["study_id", "level"], how="left", maintain_order="left"
+    )
+    normal = normals.select("normal_x", "normal_y", "normal_z").to_numpy()
+    in_slice = np.abs(np.sum(normal * images.normal, axis=1)) < _ACROSS  # not where it is not known
+    return np.where(in_slice[:, None], -normal, down)
+
+
+def _points(chosen: pl.DataFrame, landmarks: pl.DataFrame) -> Floats:
+    """(n, 3) the landmark of each row's level, NaN where there is none."""
+    return (
+        chosen.select("study_id", "level")
+        .join(
+            landmarks.select("study_id", "level", *_XYZ),
+            on=["study_id", "level"],
+            how="left",
+            maintain_order="left",
+        )
+        .select(_XYZ)
+        .to_numpy()
+        .astype(np.float64)
+    )
