@@ -52,7 +52,7 @@ def prepare_training(run: Run) -> Prepared:
     folds = assign_folds(run, index)
     annotations = correct_annotations(run, index)
     coordinates = learn_coordinates(run, index, folds, annotations)
-    sides = fix_sides(run, "train", index, coordinates)
+    sides = fix_sides(run, "train", index, coordinates, annotations)
     crops = cut_crops(run, "train", index, sides)
     prepared = Prepared(index, folds, annotations, coordinates, sides, crops)
     publish_catalog(run, prepared.manifests, after="crops")

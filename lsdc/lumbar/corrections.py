@@ -56,9 +56,9 @@ _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
 class Rule(StrEnum):
     """Why a point was corrected, in the order in which the rules are asked."""
 
-    NO_LUMBAR_SPINE = "no_lumbar_spine"
     WRONG_SERIES = "wrong_series"
     OUTSIDE_THE_IMAGE = "outside_the_image"
+    NO_LUMBAR_SPINE = "no_lumbar_spine"
     LEVEL_OFF_BY_ONE = "level_off_by_one"
     SIDES_SWAPPED = "sides_swapped"
     OFF_THE_TREND = "off_the_trend"
@@ -66,13 +66,13 @@ class Rule(StrEnum):
 
 
 TITLES = {
-    Rule.NO_LUMBAR_SPINE: "Leaves out: study of no lumbar spine",
-    Rule.WRONG_SERIES: "Leaves out: point on a wrong series",
-    Rule.OUTSIDE_THE_IMAGE: "Leaves out: point outside its image",
-    Rule.LEVEL_OFF_BY_ONE: "Moves by a level: points of a condition",
-    Rule.SIDES_SWAPPED: "Exchanges: left and right points",
-    Rule.OFF_THE_TREND: "Leaves out: point far off its level",
-    Rule.ACROSS_THE_MIDDLE: "Leaves out: point across the middle",
+    Rule.WRONG_SERIES: "Left out by a run: on a wrong series",
+    Rule.OUTSIDE_THE_IMAGE: "Left out by a run: outside the image",
+    Rule.NO_LUMBAR_SPINE: "Left out by a run: no lumbar spine",
+    Rule.LEVEL_OFF_BY_ONE: "Mended by a run: a level off by one",
+    Rule.SIDES_SWAPPED: "Mended by a run: left and right swapped",
+    Rule.OFF_THE_TREND: "Left out by a run: off their trend",
+    Rule.ACROSS_THE_MIDDLE: "Left out by a run: across the middle",
 }
 
 
@@ -264,9 +264,9 @@ def _across_the_middle(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame
 
 
 _RULES: dict[Rule, Callable[[pl.DataFrame, Evidence], pl.DataFrame]] = {
-    Rule.NO_LUMBAR_SPINE: _no_lumbar_spine,
     Rule.WRONG_SERIES: _wrong_series,
     Rule.OUTSIDE_THE_IMAGE: _outside_the_image,
+    Rule.NO_LUMBAR_SPINE: _no_lumbar_spine,
     Rule.LEVEL_OFF_BY_ONE: _level_off_by_one,
     Rule.SIDES_SWAPPED: _sides_swapped,
     Rule.OFF_THE_TREND: _off_the_trend,

@@ -124,21 +124,20 @@ def studies_unlike_a_lumbar_spine(
         study_id, in ascending order.
     """
     ids, points, _ = known_points(place_annotations(instances, annotations))
-    steps = pl.Series("step_mm", np.linalg.norm(np.diff(points, axis=1), axis=-1).tolist())
-    known = steps.list.eval(pl.element().filter(pl.element().is_finite()))
-    stepped = pl.DataFrame({"study_id": pl.Series(ids, dtype=pl.Int64), "step_mm": known}).filter(
-        pl.col("step_mm").list.len() >= 2,
-        ~pl.col("step_mm").list.median().is_between(*LEVEL_STEP_MM),
-    )
+    above, below = np.triu_indices(points.shape[1], k=1)
+    # Between any two levels: one point far off is in fewer than half of the pairs.
+    steps = np.linalg.norm(points[:, below] - points[:, above], axis=-1) / (below - above)
+    known = np.isfinite(steps).sum(axis=1) > 2
+    step_mm = np.nanmedian(steps[known], axis=1)
+    off = (step_mm < LEVEL_STEP_MM[0]) | (step_mm > LEVEL_STEP_MM[1])
+    stepped = pl.DataFrame({"study_id": pl.Series(ids, dtype=pl.Int64).filter(known).filter(off)})
     sagittal = series.filter(pl.col("images") > 0, plane="sagittal")
     unlike = series_unlike_a_lumbar_spine(instances, sagittal)
     alike = sagittal.join(unlike, on=_KEY, how="anti", nulls_equal=True)
     sized = unlike.join(alike, on="study_id", how="anti").join(
         annotations, on="study_id", how="semi"
     )
-    return (
-        pl.concat([stepped.select("study_id"), sized.select("study_id")]).unique().sort("study_id")
-    )
+    return pl.concat([stepped, sized.select("study_id")]).unique().sort("study_id")
 
 
 def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:

@@ -2,9 +2,10 @@
 
     examine    runs every check that the tables and the index allow, and counts what there is
 
-Nothing is changed and nothing is judged usable or not: that is for the stages. The rules themselves
-are in `annotation_checks`, `side_checks`, `place_checks` (labels and points), `series_checks` and
-`coverage_checks` (series and files).
+Nothing is changed and nothing is judged usable or not: that is for the stages; what a run will
+correct of the annotations is listed, rule by rule. The checks themselves are in
+`annotation_checks`, `side_checks`, `place_checks` (labels and points), `series_checks` and
+`coverage_checks` (series and files), the rules in `corrections`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from lsdc.lumbar.annotation_checks import check_annotations
+from lsdc.lumbar.corrections import Evidence, find_corrections, list_corrections
 from lsdc.lumbar.coverage_checks import check_coverage
 from lsdc.lumbar.findings import Finding
 from lsdc.lumbar.index import Index
@@ -64,13 +66,16 @@ def examine(competition: Competition | None, index: Index | None) -> Report:
 
 def _check_points(competition: Competition, index: Index | None) -> list[Finding]:
     points = competition.annotations
-    listed = competition.series.filter(split="train")
-    if index is None:
-        return check_sides(points, None) + check_places(points, listed, None, None, None)
-    instances = index.instances.filter(split="train")
-    series = index.series.filter(split="train")
-    places = check_places(points, listed, instances, series, index.quarantine)
-    return check_sides(points, instances) + places
+    evidence = Evidence(competition.series.filter(split="train"))
+    quarantine = None
+    if index is not None:
+        instances, series = (rows.filter(split="train") for rows in (index.instances, index.series))
+        evidence, quarantine = Evidence(evidence.listed, instances, series), index.quarantine
+    return [
+        *check_sides(points, evidence.instances),
+        *check_places(points, evidence.listed, evidence.instances, evidence.series, quarantine),
+        *list_corrections(find_corrections(points, evidence)),
+    ]
 
 
 def _count_tables(competition: Competition) -> dict[str, Any]:

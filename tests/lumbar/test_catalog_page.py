@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.lumbar.corrections import CORRECTIONS
 from lsdc.lumbar.instances import INSTANCES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
@@ -14,7 +15,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
 
 @pytest.mark.parametrize(
     ("table", "columns"),
-    [("instances", INSTANCES), ("series", SERIES), ("quarantine", QUARANTINE)],
+    [
+        ("instances", INSTANCES),
+        ("series", SERIES),
+        ("quarantine", QUARANTINE),
+        ("corrections", CORRECTIONS),
+    ],
 )
 def test_the_page_describes_the_columns_there_are(table: str, columns: dict[str, object]) -> None:
     section = PAGE.read_text().split(f"## {table}:")[1].split("\n## ")[0]
