@@ -9,6 +9,7 @@ import polars as pl
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.lumbar.places import planes_of
 from lsdc.lumbar.vocabulary import SeriesDescription
@@ -87,7 +88,7 @@ def prepare_sagittal(
             if isinstance(image, Unreadable):
                 unreadable.append((paths[index], image.reason))
                 continue
-            own.append(_resample(image, grids[index], size))
+            own.append(_resample(image.rescaled(), grids[index], size))
             kept.append(index)
         if own:
             stored[starts[-1] : len(kept)] = _to_grey(np.stack(own))
@@ -163,10 +164,10 @@ def _to_grey(series: Grid) -> NDArray[np.uint8]:
 
 
 def _counted(
-    items: Iterator[tuple[int, NDArray[np.float32] | Unreadable]],
+    items: Iterator[tuple[int, Image | Unreadable]],
     total: int,
     on_progress: Callable[[int, int], None],
-) -> Iterator[tuple[int, NDArray[np.float32] | Unreadable]]:
+) -> Iterator[tuple[int, Image | Unreadable]]:
     for count, item in enumerate(items, start=1):
         if count % 256 == 0 or count == total:
             on_progress(count, total)
