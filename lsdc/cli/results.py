@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from lsdc.lumbar.corrections import describe_corrections
 from tasks.run import Run
 
 _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 
 
 def show_results(run: Run, console: Console, log: Path) -> None:
-    """Print the scores and where everything lies."""
+    """Print the scores, what was corrected, and where everything lies."""
     folder = run.home.run(run.experiment.name)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     console.print(scores_table(scores, run.experiment.name))
+    console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
     paths = {
         "out of fold": folder / "oof.parquet",
         "scores": folder / "scores.json",
@@ -28,6 +31,13 @@ def show_results(run: Run, console: Console, log: Path) -> None:
         del paths["submission"]  # one that lies there is of another run
     for what, path in paths.items():  # whole, however narrow the terminal, to be copied
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _annotations_line(run: Run) -> str:
+    """What was corrected of the annotations, be it nothing, or earlier and kept."""
+    with duckdb.connect(str(run.home.catalog), read_only=True) as catalog:
+        made = describe_corrections(catalog.execute("SELECT * FROM corrections").pl())
+    return f"annotations {run.annotations}: {made}"
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:

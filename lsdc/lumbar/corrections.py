@@ -163,10 +163,12 @@ def list_corrections(corrections: pl.DataFrame) -> list[Finding]:
 
 def describe_corrections(corrections: pl.DataFrame) -> str:
     """How many were made and by which rules, in a line."""
+    if corrections.is_empty():
+        return "no corrections"
     counts = dict(corrections.group_by("rule").len().iter_rows())
     by_rule = ", ".join(f"{rule} {counts[rule]}" for rule in Rule if rule in counts)
     studies = corrections["study_id"].n_unique()
-    return f"{len(corrections)} corrections in {studies} studies ({by_rule or 'no rule'})"
+    return f"{len(corrections)} corrections in {studies} studies ({by_rule})"
 
 
 def _corrected(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:

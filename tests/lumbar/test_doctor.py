@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pydicom
 import pytest
 
-from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.corrections import Rule
 from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.tables import Competition, open_competition
-from lsdc.phantom.study import Order, plan_studies
+from lsdc.lumbar.vocabulary import LEVELS
+from lsdc.phantom.study import Order
+from tests.lumbar.planned import index_of, planned_index
 
 ODDITIES_OF_THE_TABLES = {
     "studies_missing_a_series": 2,  # a T1 in training, a T2 in test
@@ -38,69 +40,8 @@ def competition(phantom: Path) -> Competition:
 
 @pytest.fixture(scope="module")
 def index() -> Index:
-    """The index that the session's phantom has, less its broken files: from its plan, unread."""
-    order = Order(studies=6, test=2, seed=3, grades="balanced", max_size=64)
-    return index_of(
-        [
-            {
-                "split": study.split,
-                "study_id": study.study_id,
-                "series_id": series_id,
-                "instance_number": number,
-                "series_description": plan.description,
-                "rows": plane.shape[0],
-                "columns": plane.shape[1],
-                "row_spacing_mm": plane.spacing_mm[0],
-                "column_spacing_mm": plane.spacing_mm[1],
-                "position_mm": plane.origin_mm.tolist(),
-                "orientation": [*plane.row_direction, *plane.column_direction],
-            }
-            for study in plan_studies(order)
-            for series_id, plan in study.series
-            for number, plane in zip(plan.instance_numbers, plan.planes, strict=True)
-        ]
-    )
-
-
-def index_of(files: list[dict[str, object]]) -> Index:
-    """The index's tables, as far as they are looked at, for files in the order of their numbers."""
-    triple, six = pl.Array(pl.Float64, 3), pl.Array(pl.Float64, 6)
-    instances = pl.DataFrame(files, schema_overrides={"position_mm": triple, "orientation": six})
-    key = ["split", "study_id", "series_id", "series_description"]
-    groups = instances.group_by(key, maintain_order=True)
-    series = pl.DataFrame([summarised(ids, rows) for ids, rows in groups])
-    studies = series.group_by("split", "study_id", maintain_order=True).agg(
-        usable=pl.lit(True), images=pl.col("images").sum(), series=pl.len()
-    )
-    quarantine = pl.DataFrame(schema=QUARANTINE)
-    return Index(instances, series, studies, quarantine)
-
-
-def summarised(key: tuple[object, ...], rows: pl.DataFrame) -> dict[str, object]:
-    """A row of `series`."""
-    orientations, positions = rows["orientation"].to_numpy(), rows["position_mm"].to_numpy()
-    groups = orientation_groups(orientations)
-    along = [
-        normal_positions(positions[groups == g], orientations[groups == g]) for g in set(groups)
-    ]
-    is_sagittal = str(key[3]).startswith("Sagittal")
-    steps = np.sign(np.diff(positions[:, 0])) if is_sagittal else np.ones(1)
-    numbers = rows["instance_number"]
-    return {
-        **dict(zip(("split", "study_id", "series_id", "series_description"), key, strict=True)),
-        "images": rows.height,
-        "quarantined": 0,
-        "orientation_groups": len(along),
-        "plane": "sagittal" if is_sagittal else "axial",
-        "order": "one way" if len(set(steps)) == 1 else "mixed",
-        "first_instance": numbers.min(),
-        "last_instance": numbers.max(),
-        "gaps": int(np.sum(np.diff(numbers) - 1)),
-        "duplicate_positions": 0,
-        "shapes": 1,
-        "extent_mm": max(float(np.ptp(group)) for group in along),
-        "id_mismatches": 0,
-    }
+    """The index that the session's phantom has, less its broken files."""
+    return planned_index(Order(studies=6, test=2, seed=3, grades="balanced", max_size=64))
 
 
 @dataclass(frozen=True)
@@ -302,6 +243,22 @@ def test_images_stored_mirrored_are_not_swapped_where_positions_tell(patient: Pa
     report = examine(competition, replace(patient.index, instances=instances))
     assert report.finding("swapped_pairs").count == 0
     assert report.finding("points_on_the_other_side").count == 0
+
+
+def test_sides_a_level_apart_are_named_by_pixels_alone(patient: Patient) -> None:
+    levels = [str(level) for level in LEVELS]
+    there = (pl.col("study_id") == patient.study) & pl.col("condition").str.starts_with("left_n")
+    up = pl.col("level").replace(dict(pairwise(reversed(levels))))
+    points = patient.competition.annotations
+    named_too_high = points.filter(~(there & (pl.col("level") == "l1_l2"))).with_columns(
+        level=pl.when(there).then(up).otherwise("level")
+    )
+    report = examine(replace(patient.competition, annotations=named_too_high), None)
+    rows = report.finding("foramina_a_level_apart").rows
+    assert rows.select("study_id", "series_id").rows() == [
+        (patient.study, patient.series_id("Sagittal T1"))
+    ]
+    assert 0.8 < rows["steps_down"][0] < 1.2
 
 
 def test_foramina_on_one_slice_are_named(patient: Patient) -> None:
@@ -614,6 +571,22 @@ def test_real_labels_and_points_give_the_published_counts(real: Report) -> None:
     assert real.finding("points_on_high_instance_numbers").rows["series_id"].unique().to_list() == [
         2683794967
     ]
+
+
+def test_real_points_are_corrected_where_tables_alone_are_proof(real: Report) -> None:
+    rules = {str(rule) for rule in Rule}
+    corrected = {each.name: each.count for each in real.findings if each.name in rules}
+    assert {name: count for name, count in corrected.items() if count} == {
+        "wrong_series": 5,
+        "off_the_trend": 1,
+    }
+    assert real.finding("off_the_trend").rows.select("study_id", "level").rows() == [
+        (1973833645, "l1_l2")
+    ]
+    # Which side is right needs positions: nothing is corrected without.
+    apart = real.finding("foramina_a_level_apart").rows["steps_down"].abs()
+    assert apart.len() == 51
+    assert apart.is_between(0.8, 1.25).all()
 
 
 def test_real_t1_series_run_both_ways_by_their_annotated_sides(real: Report) -> None:

@@ -75,6 +75,11 @@ def test_seed_changes_folds_and_what_is_learnt(run: Run) -> None:
     assert changed(run, seed=1) == {"folds", "coordinates", "train"}
 
 
+def test_raw_annotations_are_another_result_than_clean_ones(run: Run) -> None:
+    assert run.annotations == "clean"
+    assert changed(run, annotations="raw") == {"annotations"}
+
+
 def test_backbone_changes_training_and_prediction_alone(run: Run) -> None:
     experiment = with_experiment(run, "model", backbone="test_resnet")
     assert changed(run, experiment=experiment) == {"train", "predict"}
