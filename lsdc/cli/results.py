@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -36,8 +37,9 @@ def show_results(run: Run, console: Console, log: Path) -> None:
 def _annotations_line(run: Run) -> str:
     """What was corrected of the annotations, be it nothing, or earlier and kept."""
     with duckdb.connect(str(run.home.catalog), read_only=True) as catalog:
-        made = describe_corrections(catalog.execute("SELECT * FROM corrections").pl())
-    return f"annotations {run.annotations}: {made}"
+        rows = catalog.execute("SELECT rule, study_id FROM corrections").fetchall()
+    made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
+    return f"annotations {run.annotations}: {describe_corrections(made)}"
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:
