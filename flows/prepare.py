@@ -53,7 +53,7 @@ def prepare_training(run: Run) -> Prepared:
     annotations = correct_annotations(run, index)
     coordinates = learn_coordinates(run, index, folds, annotations)
     sides = fix_sides(run, "train", index, coordinates, annotations)
-    crops = cut_crops(run, "train", index, sides)
+    crops = cut_crops(run, "train", index, coordinates, sides)
     prepared = Prepared(index, folds, annotations, coordinates, sides, crops)
     publish_catalog(run, prepared.manifests, after="crops")
     note_results(run, prepared.manifests)

@@ -22,7 +22,7 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     index = index_studies(run, "test")
     coordinates = locate_test(run, index, prepared.coordinates)
     sides = fix_sides(run, "test", index, coordinates)
-    crops = cut_crops(run, "test", index, sides)
+    crops = cut_crops(run, "test", index, coordinates, sides)
     predictions = predict_test(run, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
     results = [*prepared.manifests, index, coordinates, sides, crops]

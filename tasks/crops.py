@@ -25,7 +25,9 @@ CROPS = Stage(
 
 
 @task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6, retries=3))
-def cut_crops(run: Run, split: Split, index: Manifest, sides: Manifest) -> Manifest:
+def cut_crops(
+    run: Run, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
+) -> Manifest:
     """Choose the slices of every level and cut them into one memory map."""
     slices = pl.read_parquet(sides.file(run.root, "slices.parquet"))
     choice, config = run.experiment.slices, run.experiment.crops
@@ -37,6 +39,7 @@ def cut_crops(run: Run, split: Split, index: Manifest, sides: Manifest) -> Manif
             choice,
             config,
             out,
+            landmarks=pl.read_parquet(coordinates.file(run.root, "landmarks.parquet")),
             processes=run.threads,
             max_bad=run.max_bad,
             on_progress=tell_steps(f"crops {split}"),

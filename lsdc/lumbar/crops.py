@@ -5,8 +5,9 @@ with a mask of the slices that are really there. Where a window lies is `lsdc.lu
 what becomes black and white `lsdc.lumbar.intensities`.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,13 @@ from lsdc.geometry.resample import needed_part, resample
 from lsdc.lumbar.crop_file import Crops, write_crops
 from lsdc.lumbar.crop_windows import window_maps
 from lsdc.lumbar.intensities import robust_range
+from lsdc.lumbar.motion import MOTION, find_motion, motion_table
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.store.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 _SAMPLE = ("split", "study_id", "level")
 _FILE = ("study_id", "series_id", "instance_number")
@@ -41,16 +45,14 @@ class StudyCuts:
     Attributes:
         first_row: of the study's samples in `crops.npy`.
         samples: how many these are.
-        paths: (k,) the files, each once.
-        series: (k,) labels of their series.
+        files: k rows of the instances table, each file once.
         file, row, place: (n,) which file a crop is cut of, and where it goes.
         maps: (n, 2, 3) from crop to file; see `window_maps`.
     """
 
     first_row: int
     samples: int
-    paths: list[str]
-    series: list[int]
+    files: pl.DataFrame
     file: list[int]
     row: list[int]
     place: list[int]
@@ -78,7 +80,8 @@ def cut_crops(
     """Cut the chosen slices of every study and level in `slices` (see `find_sides`).
 
     Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose
-    pixels could not be read: they become masked slices.
+    pixels could not be read: they become masked slices. With `config.motion`, `motion.parquet` has
+    a row (`lsdc.lumbar.motion.MOTION`) a slice that is shifted against its stack.
 
     Args:
         instances: the instances table.
@@ -105,20 +108,33 @@ def cut_crops(
     paths = chosen.unique(("study_id", "path"), maintain_order=True)["path"].to_list()
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
+    moved = [pl.DataFrame(schema=MOTION)]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
     mask = np.zeros(shape[:2], dtype=bool)
     with write_crops(out / "crops.npy", shape, config.dtype) as write:
         images = _read(paths, quarantined, processes)
         for done, cuts in enumerate(_plan(chosen, samples, landmarks, config), start=1):
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
-            _cut_study(cuts, [next(images) for _ in cuts.paths], config, block, mask)
+            own = [next(images) for _ in cuts.files["path"]]
+            if config.motion != "ignore":
+                shifts_mm = find_motion(cuts.files, own)
+                moved.append(motion_table(cuts.files, shifts_mm))
+                if config.motion == "correct":
+                    cuts = _corrected(cuts, shifts_mm)
+            _cut_study(cuts, own, config, block, mask)
+            del own  # what the images lie in is needed for the next study's
             write(cuts.first_row, block)
             if on_progress is not None:
                 on_progress(done, studies)
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
     check_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
-    for name, table in {"samples": samples, "quarantine": quarantine}.items():
+    tables = {"samples": samples, "quarantine": quarantine}
+    if config.motion != "ignore":
+        tables["motion"] = pl.concat(moved)
+        series = tables["motion"].n_unique(("study_id", "series_id"))
+        log.info("crops: %d slices of %d series moved", len(tables["motion"]), series)
+    for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     return len(samples)
@@ -158,8 +174,7 @@ def _plan(
             yield StudyCuts(
                 first_row=study["first"][0],
                 samples=study["samples"][0],
-                paths=files["path"].to_list(),
-                series=files["series_id"].to_list(),
+                files=files,
                 file=[number[path] for path in study["path"]],
                 row=study["row"].to_list(),
                 place=study["place"].to_list(),
@@ -177,6 +192,14 @@ def _read(
             yield None
         else:
             yield image
+
+
+def _corrected(cuts: StudyCuts, shifts_mm: npt.NDArray[np.float64]) -> StudyCuts:
+    """The same cuts, each window moved along with what its slice shows."""
+    spacing_mm = cuts.files.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    maps = cuts.maps.copy()
+    maps[:, :, 2] += (shifts_mm / spacing_mm)[cuts.file]
+    return replace(cuts, maps=maps)
 
 
 def _cut_study(
@@ -206,7 +229,7 @@ def _scales(
 ) -> dict[int, tuple[float, float]]:
     """The factor and the summand of each readable file's values; see `Range.linear`."""
     by_series: dict[int, list[int]] = {}
-    for file, series in enumerate(cuts.series):
+    for file, series in enumerate(cuts.files["series_id"]):
         if images[file] is not None:
             by_series.setdefault(series, []).append(file)
     scales: dict[int, tuple[float, float]] = {}

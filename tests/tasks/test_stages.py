@@ -36,7 +36,15 @@ INPUTS = {
         COORDINATES,
         {"index": manifest("a"), "folds": manifest("b"), "annotations": manifest("c")},
     ),
-    "crops": (CROPS, {"split": "train", "index": manifest("a"), "sides": manifest("b")}),
+    "crops": (
+        CROPS,
+        {
+            "split": "train",
+            "index": manifest("a"),
+            "coordinates": manifest("b"),
+            "sides": manifest("c"),
+        },
+    ),
     "train": (TRAIN, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
     "oof": (OOF, {"folds": manifest("a"), "trained": [manifest("b")]}),
     "predict": (PREDICT, {"crops": manifest("a"), "trained": [manifest("b")]}),

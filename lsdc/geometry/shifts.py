@@ -1,0 +1,80 @@
+"""Shifts between the slices of a stack: a patient who moved while they were taken."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from lsdc.geometry.planes import FloatArray
+
+# Anatomy drifts from slice to slice by a millimetre at most; what jumps farther has moved.
+JUMP_MM = 2.0
+# Slices farther apart show too different things to be laid over each other.
+MOST_APART_MM = 10.0
+# OpenCV's response of a pair that agrees about its shift; noise stays below from 128 px on.
+MIN_RESPONSE = 0.2
+# A side of this many pixels shows shifts of a tenth of a millimetre, and costs little.
+_LARGEST_PX = 256
+_WINDOW = 7  # pairs of steps that tell how the anatomy drifts at one
+
+
+def stack_shifts(
+    images: Sequence[npt.NDArray[np.float32]],
+    positions_mm: npt.ArrayLike,
+    spacing_mm: tuple[float, float],
+) -> FloatArray:
+    """How far what each slice shows is shifted in its plane against the most of its stack.
+
+    Neighbouring slices are laid over each other by phase correlation (Kuglin and Hines, 1975).
+    Their shifts hold the anatomy's own drift too, so jumps alone are taken for motion: what is
+    JUMP_MM beside the usual shift over two slices, so that neither a step nor an interleaved stack,
+    every other slice of which is shifted, is taken for the usual.
+
+    Args:
+        images: n slices of one shape, in order along their normal.
+        positions_mm: (n,) along it.
+        spacing_mm: between rows, between columns.
+
+    Returns:
+        (n, 2) shifts in mm along x_px and y_px; zeros for most slices of most stacks.
+    """
+    shifts = np.zeros((len(images), 2))
+    if len(images) < 3:  # of two, none is the one that moved
+        return shifts
+    steps = _pair_shifts(images, spacing_mm)
+    steps[np.abs(np.diff(np.asarray(positions_mm))) > MOST_APART_MM] = 0
+    jumps = steps - _usual(steps)
+    jumps[np.linalg.norm(jumps, axis=1) < JUMP_MM] = 0
+    shifts[1:] = np.cumsum(jumps, axis=0)
+    shifts -= np.median(shifts, axis=0)
+    shifts[np.linalg.norm(shifts, axis=1) < JUMP_MM] = 0  # what jumped out and back, say
+    return shifts
+
+
+def _pair_shifts(
+    images: Sequence[npt.NDArray[np.float32]], spacing_mm: tuple[float, float]
+) -> FloatArray:
+    """(n - 1, 2) shifts in mm from each slice to the next; zero where they do not tell."""
+    import cv2  # late, as in `lsdc.geometry.resample`
+
+    rows, columns = images[0].shape
+    every = -(-max(rows, columns) // _LARGEST_PX)
+    size = max(1, columns // every), max(1, rows // every)
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
+    pixel_mm = np.array([spacing_mm[1] * columns / size[0], spacing_mm[0] * rows / size[1]])
+    steps = np.zeros((len(images) - 1, 2))
+    for number, pair in enumerate(pairwise(small)):
+        shift_px, response = cv2.phaseCorrelate(*pair, window)
+        if response >= MIN_RESPONSE:
+            steps[number] = np.array(shift_px) * pixel_mm
+    return steps
+
+
+def _usual(steps: FloatArray) -> FloatArray:
+    """(n - 1, 2) the median step around each, taken over pairs of steps."""
+    doubled = (steps[:-1] + steps[1:]) / 2
+    latest = max(0, len(doubled) - _WINDOW)
+    first = np.clip(np.arange(len(steps)) - _WINDOW // 2, 0, latest)
+    return np.stack([np.median(doubled[at : at + _WINDOW], axis=0) for at in first])

@@ -1,0 +1,62 @@
+"""Motion: slices on which the patient lies elsewhere than on the others of their stack."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.dicom.image import Image
+from lsdc.geometry.planes import normal_positions
+from lsdc.geometry.shifts import stack_shifts
+
+MOTION = {
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "instance_number": pl.Int64(),
+    "shift_x_mm": pl.Float64(),
+    "shift_y_mm": pl.Float64(),
+}
+
+
+def find_motion(files: pl.DataFrame, images: Sequence[Image | None]) -> NDArray[np.float64]:
+    """How far each slice is shifted in its plane against its stack.
+
+    Args:
+        files: k rows of the instances table, in any order.
+        images: of these files, None for those that could not be read.
+
+    Returns:
+        (k, 2) in mm along x_px and y_px; see `lsdc.geometry.shifts.stack_shifts`.
+    """
+    shifts = np.zeros((len(files), 2))
+    shapes = [image.stored.shape if image is not None else (0, 0) for image in images]
+    stacks = files.select("series_id", "orientation_group").with_columns(
+        rows=pl.Series([rows for rows, _ in shapes]),
+        columns=pl.Series([columns for _, columns in shapes]),
+    )
+    labels = stacks.select(pl.struct(pl.all()).rank("dense")).to_series().to_numpy()
+    along = normal_positions(
+        files["position_mm"].to_numpy().reshape(-1, 3),
+        files["orientation"].to_numpy().reshape(-1, 6),
+        groups=labels,
+    )
+    spacing_mm = files.select("row_spacing_mm", "column_spacing_mm").rows()
+    for label in np.unique(labels):
+        stack = np.flatnonzero(labels == label)
+        stack = stack[np.argsort(along[stack], kind="stable")]
+        shown = [image.rescaled() for at in stack if (image := images[int(at)]) is not None]
+        if shown:
+            shifts[stack] = stack_shifts(shown, along[stack], spacing_mm[stack[0]])
+    return shifts
+
+
+def motion_table(files: pl.DataFrame, shifts_mm: NDArray[np.float64]) -> pl.DataFrame:
+    """A row (`MOTION`) a slice that is shifted."""
+    return files.select(
+        "study_id",
+        "series_id",
+        "instance_number",
+        shift_x_mm=pl.Series(shifts_mm[:, 0]),
+        shift_y_mm=pl.Series(shifts_mm[:, 1]),
+    ).filter((pl.col("shift_x_mm") != 0) | (pl.col("shift_y_mm") != 0))
