@@ -4,12 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from lsdc.cli.serve import prefect_server
+from lsdc.store.home import open_home
 
 REAL_STUDY = 100206310
 _TABLES = ("train.csv", "train_series_descriptions.csv", "train_label_coordinates.csv")
@@ -59,11 +63,17 @@ def lsdc(*arguments: str | Path, source: Path | None = None, api: str | None = N
 
 @dataclass(frozen=True)
 class Ran:
-    """A competition and the home that a run on it left."""
+    """A competition and the home that a run on it left.
+
+    Attributes:
+        outcome: of that run, which brought a server of its own.
+        api: of the session's server, for further ones.
+    """
 
     data: Path
     home: Path
     outcome: Outcome
+    api: str
 
     @property
     def arguments(self) -> tuple[str | Path, ...]:
@@ -75,15 +85,23 @@ class Ran:
         """The experiment's folder."""
         return self.home / "runs" / "demo"
 
-    def again(self, *more: str, source: Path | None = None, api: str | None = None) -> Outcome:
+    def again(self, *more: str, source: Path | None = None) -> Outcome:
         """The same command once more."""
-        return lsdc(*self.arguments, *more, source=source, api=api)
+        return lsdc(*self.arguments, *more, source=source, api=self.api)
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., Outcome]:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Prefect server for all that need none of their own."""
+    with prefect_server(open_home(tmp_path_factory.mktemp("server") / "home")) as server:
+        server.wait_until_healthy()
+        yield server.api
+
+
+@pytest.fixture(scope="session")
+def command(api: str) -> Callable[..., Outcome]:
     """The command line, in a process of its own."""
-    return lsdc
+    return partial(lsdc, api=api)
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +135,9 @@ def _add_real_study(root: Path, real: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def ran(competition: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(competition: Path, api: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The whole walk, once."""
     home = tmp_path_factory.mktemp("home")
     outcome = lsdc("run-local", "--data", competition, "--home", home, "--folds", "2")
     assert outcome.code == 0, outcome.out + outcome.err
-    return Ran(competition, home, outcome)
+    return Ran(competition, home, outcome, api)
