@@ -21,9 +21,6 @@ def choose_axial(
         slice for a place.
     """
     nothing = np.full(config.axial_slices, MISSING, dtype=np.int64)
-    stack = stack.from_left_or_top()
-    if not len(stack) or not config.axial_slices:
-        return stack, nothing
     if config.axial == "proportion":
         return _by_proportion(stack, image_share, config)
     distance_mm = stack.height_mm if config.axial == "height" else stack.offset_mm

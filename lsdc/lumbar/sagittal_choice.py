@@ -23,12 +23,8 @@ def choose_sagittal(stack: Stack, config: SlicesConfig) -> tuple[Stack, Parts]:
         MISSING where there is no slice for a place.
     """
     by_distance = config.sagittal in ("distance", "landmark")
-    if by_distance or config.stack_order == "position":
-        stack = stack.from_left_or_top()
-    else:
+    if not by_distance and config.stack_order == "instances":
         stack = stack.by_instances()
-    if not len(stack):
-        return stack, {part: np.full(_count(part, config), MISSING) for part in SAGITTAL_PARTS}
     if by_distance:
         return stack, {part: _nearest(stack, part, config) for part in SAGITTAL_PARTS}
     if config.sagittal == "argmin":

@@ -14,10 +14,9 @@ from lsdc.experiments.config import SlicesConfig
 from lsdc.lumbar.axial_choice import choose_axial
 from lsdc.lumbar.sagittal_choice import choose_sagittal
 from lsdc.lumbar.slice_places import Part, list_places
-from lsdc.lumbar.stacks import MISSING, Indices, Stack
+from lsdc.lumbar.stacks import LEVEL, MISSING, Indices, Stack, line_up
 from lsdc.lumbar.vocabulary import SeriesDescription
 
-_LEVEL = ("split", "study_id", "level")
 _SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 
 _Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its place
@@ -34,9 +33,7 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
         The chosen rows of `slices`, with `place` (0 .. config.count - 1, see `list_places`), sorted
         by study, level and place. A place that no slice can fill has no row; a slice may fill two.
     """
-    # Within a level and kind, so that equals are met in the same order whatever the rows' order is.
-    table = slices.sort(*_LEVEL, "series_description", "series_id", "instance_number")
-    table = table.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
+    table = line_up(slices)
     stack = Stack.from_table(table)
     places = {
         (place.description, place.part, place.number): number
@@ -44,7 +41,7 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
     }
     filled: list[tuple[int, int]] = []
     for kinds in _levels(table):
-        level = {kind: stack.take(span).without_doubles() for kind, span in kinds.items()}
+        level = {kind: stack.take(span) for kind, span in kinds.items()}
         filled += (
             (row, places[place]) for row, place in _choose_level(level, config) if place in places
         )
@@ -58,7 +55,7 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
 
 def _levels(table: pl.DataFrame) -> Iterator[dict[str, slice]]:
     """The rows of each kind of series, study by study and level by level, of a sorted table."""
-    key = [*_LEVEL, "series_description"]
+    key = [*LEVEL, "series_description"]
     runs = table.group_by(key, maintain_order=True).agg(
         first=pl.col("row").first(), end=pl.col("row").last() + 1
     )
@@ -72,7 +69,7 @@ def _choose_level(kinds: dict[str, Stack], config: SlicesConfig) -> Iterator[_Ch
     for description in _SAGITTAL:
         if description in kinds:
             stack, parts = _choose_series(kinds[description], config)
-            image_share = float(np.median(stack.image_share))  # at last that of T2, if there is one
+            image_share = float(stack.image_share[0])  # at last that of T2, if there is one
             for part, chosen in parts.items():
                 yield from _name(description, part, stack, chosen)
     axial = SeriesDescription.AXIAL_T2
@@ -92,13 +89,27 @@ def _name(
 def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:
     """Of several series of a kind, what the one that fills most places gives.
 
-    Of equals the one with more slices is taken, and of those the one with the lowest id.
+    By distance, a series with several orientation groups is taken as a whole only where that fills
+    more: two stacks through one place show it twice. Of equals the one with more slices is taken,
+    and of those the one with the lowest id.
     """
-    choices = [
-        choose_sagittal(stack.take(np.flatnonzero(stack.series_id == series)), config)
-        for series in np.unique(stack.series_id)
+    found = [
+        (choose_sagittal(candidate, config), single)
+        for candidate, single in _candidates(stack, config)
     ]
-    return max(choices, key=lambda choice: (_filled(choice[1]), len(choice[0])))
+    return max(found, key=lambda choice: (_filled(choice[0][1]), choice[1], len(choice[0][0])))[0]
+
+
+def _candidates(stack: Stack, config: SlicesConfig) -> Iterator[tuple[Stack, bool]]:
+    """Each series, and each orientation group of one that has several; whether it is one group."""
+    several = len(set(stack.series_id.tolist())) > 1
+    for series in np.unique(stack.series_id) if several else stack.series_id[:1]:
+        whole = stack.take(np.flatnonzero(stack.series_id == series)) if several else stack
+        groups = set(whole.orientation_group.tolist())
+        yield whole, len(groups) == 1
+        if len(groups) > 1 and config.sagittal in ("distance", "landmark"):
+            for group in sorted(groups):
+                yield whole.take(np.flatnonzero(whole.orientation_group == group)), True
 
 
 def _filled(parts: dict[Part, Indices]) -> int:

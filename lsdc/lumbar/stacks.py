@@ -1,6 +1,6 @@
 """Stacks: the slices among which those of a level are chosen, as arrays beside each other."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -16,10 +16,36 @@ MISSING = -1
 # Distances that differ by less are equal: sums of coordinates leave such rests.
 _ROUNDING_DECIMALS = 6
 
+LEVEL = ("split", "study_id", "level")
+
+
+def line_up(slices: pl.DataFrame) -> pl.DataFrame:
+    """Sort the slices of each study, level and kind of series, and leave out doubles.
+
+    They run from the patient's left to the right, or from top to bottom. Of slices at one place of
+    their series and orientation group the first instance that shows the level stays.
+
+    Returns:
+        Rows of `slices`, with `row`, their number.
+    """
+    kind = [*LEVEL, "series_description"]
+    stack = [*kind, "series_id", "orientation_group"]
+    step_mm = pl.col("offset_mm").diff().fill_null(0.0)
+    starts = (pl.struct(stack).rle_id().diff().fill_null(1) > 0) | (step_mm > SAME_PLACE_MM)
+    return (
+        slices.sort(*stack, "offset_mm")
+        .with_columns(place=starts.cum_sum())
+        .sort("place", ~pl.col("inside"), "instance_number")
+        .unique("place", keep="first", maintain_order=True)
+        .drop("place")
+        .sort(*kind, -pl.col("offset_mm").round(_ROUNDING_DECIMALS), "series_id", "instance_number")
+        .with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
+    )
+
 
 @dataclass(frozen=True)
 class Stack:
-    """n slices of one study and kind of series, against one level.
+    """n slices of one study and kind of series, against one level, see `line_up`.
 
     Attributes:
         row: (n,) their rows in the table.
@@ -45,38 +71,17 @@ class Stack:
     @classmethod
     def from_table(cls, table: pl.DataFrame) -> Self:
         """All rows of a table that has these columns."""
-        return cls(*(table[field.name].to_numpy() for field in fields(cls)))
+        return cls(*(table[name].to_numpy() for name in cls.__dataclass_fields__))
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, which: npt.NDArray[np.intp] | slice) -> Self:
+    def take(self, which: Indices | slice) -> Self:
         """Some of the slices, in that order."""
-        return type(self)(*(getattr(self, field.name)[which] for field in fields(self)))
-
-    def without_doubles(self) -> Self:
-        """One slice a place of each series and orientation group: the first of its instances."""
-        order = np.lexsort((self.offset_mm, self.orientation_group, self.series_id))
-        same = (
-            (np.diff(self.series_id[order]) == 0)
-            & (np.diff(self.orientation_group[order]) == 0)
-            & (np.diff(self.offset_mm[order]) <= SAME_PLACE_MM)
-        )
-        if not same.any():
-            return self
-        place = np.empty(len(self), dtype=np.intp)
-        place[order] = np.cumsum(np.concatenate([[0], ~same]))
-        by_place = np.lexsort((self.instance_number, place))
-        first = np.unique(place[by_place], return_index=True)[1]
-        return self.take(np.sort(by_place[first]))
-
-    def from_left_or_top(self) -> Self:
-        """By position: from the patient's left to the right, or from top to bottom."""
-        offset_mm = -self.offset_mm.round(_ROUNDING_DECIMALS)
-        return self.take(np.lexsort((self.instance_number, self.series_id, offset_mm)))
+        return type(self)(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
     def by_instances(self) -> Self:
-        """By instance number."""
+        """The slices by instance number."""
         return self.take(np.lexsort((self.instance_number, self.series_id)))
 
     def nearest(self, distance_mm: Floats, count: int, tolerance_mm: float) -> Indices:

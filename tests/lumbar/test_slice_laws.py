@@ -64,7 +64,7 @@ def moved(table: pl.DataFrame, turn: np.ndarray, shift: np.ndarray) -> pl.DataFr
 
 
 @pytest.mark.parametrize("way", BY_PLACE, ids=str)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_moving_the_whole_patient_changes_nothing(
     patients: Patients, way: dict[str, Any], seed: int
@@ -80,7 +80,7 @@ def test_moving_the_whole_patient_changes_nothing(
 
 
 @pytest.mark.parametrize("way", BY_PLACE, ids=str)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_order_of_rows_and_instance_numbers_change_nothing(
     patients: Patients, way: dict[str, Any], seed: int

@@ -39,13 +39,8 @@ def test_point_outside_the_image_makes_a_slice_unfit() -> None:
 
 
 def test_axial_slices_come_from_all_series_and_orientation_groups() -> None:
-    angled = [
-        slices_at(AXIAL, [40.0, 36.0], series=3),
-        slices_at(AXIAL, [-1.0, 9.0], series=3, group=1).with_columns(
-            pl.col("instance_number") + 2
-        ),
-    ]
-    table = pl.concat([*angled, slices_at(AXIAL, [0.5, 2.0], series=4)])
+    angled = stacks_at(AXIAL, [40.0, 36.0], [-1.0, 9.0])
+    table = pl.concat([angled, slices_at(AXIAL, [0.5, 2.0], series=4)])
     assert list(chosen_offsets(table, CONFIG).values()) == [2.0, 0.5, -1.0]
 
 
@@ -80,15 +75,39 @@ def test_of_two_slices_at_one_place_the_first_instance_is_taken() -> None:
     assert found["T2 middle"] == [1, 3, 5, 7, 9]
 
 
+def test_of_two_slices_at_one_place_the_one_that_shows_the_level_is_taken() -> None:
+    table = slices_at(AXIAL, [1.0, 1.0]).with_columns(inside=pl.col("instance_number") == 2)
+    assert by_name(table, CONFIG, what="instance_number")["axial"] == [2, None, None]
+
+
+def stacks_at(description: str, *stacks: list[float]) -> pl.DataFrame:
+    """One series of several orientation groups, stored one after the other."""
+    before, tables = 0, []
+    for group, offsets in enumerate(stacks):
+        table = slices_at(description, offsets, group=group)
+        tables.append(table.with_columns(pl.col("instance_number") + before))
+        before += len(offsets)
+    return pl.concat(tables)
+
+
+def test_sagittal_series_of_two_stacks_through_one_place_shows_it_once() -> None:
+    turned = [4.0 * step + 0.3 for step in range(-6, 7)]
+    table = stacks_at(T2, turned, [4.0 * step for step in range(-7, 8)])
+    found = by_name(table, CONFIG)
+    assert found["T2 middle"] == [8, 4, 0, -4, -8]
+    assert found["T2 left"] == [20, 16, 12]
+
+
+def test_sagittal_series_of_a_stack_for_each_side_is_taken_whole() -> None:
+    table = stacks_at(T1, [24.0, 20.0, 16.0, 12.0, 8.0, 4.0], [0.0, -4.0, -8.0, -12.0, -16.0])
+    found = by_name(table, CONFIG)
+    assert found["T1 left"] == [20, 16, 12]
+    assert found["T1 middle"] == [8, 4, 0, -4, -8]
+    assert found["T1 right"] == [-8, -12, -16]
+
+
 def test_one_place_in_two_angled_stacks_is_no_double() -> None:
-    table = pl.concat(
-        [
-            slices_at(AXIAL, [1.0, 5.0], series=3),
-            slices_at(AXIAL, [1.0, -3.0], series=3, group=1).with_columns(
-                pl.col("instance_number") + 2
-            ),
-        ]
-    )
+    table = stacks_at(AXIAL, [1.0, 5.0], [1.0, -3.0])
     assert by_name(table, CONFIG)["axial"] == [1.0, 1.0, -3.0]
 
 
@@ -166,4 +185,4 @@ def test_levels_and_studies_are_chosen_apart() -> None:
 
 
 def test_nothing_to_choose_from_is_no_error() -> None:
-    assert choose_slices(slices_at(T1, []), CONFIG).is_empty()
+    assert choose_slices(slices_at(T1, [0.0]).clear(), CONFIG).is_empty()
