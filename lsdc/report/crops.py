@@ -29,7 +29,7 @@ def write_study_sheet(study: int, crops: Sequence[Path], config: SlicesConfig, o
         if len(samples):
             images = np.load(folder / "crops.npy", mmap_mode="r")[samples["row"].to_numpy()]
             write_montage(
-                images,
+                images if images.dtype == np.uint8 else (images >> 8).astype(np.uint8),
                 np.array(samples["mask"].to_list()),
                 out,
                 row_names=[level.upper().replace("_", "/") for level in samples["level"]],

@@ -66,7 +66,7 @@ class PixelAugmentation:
     def __call__(self, sample: Sample, seed: int) -> Sample:
         self._compose.set_random_seed(seed)
         # (slices, height, width) -> (height, width, slices) and back
-        image: NDArray[np.uint8] = self._compose(
+        image: NDArray[np.uint8] | NDArray[np.float32] = self._compose(
             image=np.ascontiguousarray(sample.slices.transpose(1, 2, 0))
         )["image"]
         return sample._replace(slices=np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -52,7 +52,7 @@ class SliceSequenceModel(nn.Module):
         """Logits of every head.
 
         Args:
-            slices: (b, s, h, w) uint8.
+            slices: (b, s, h, w) uint8, or float from 0 to 1.
             present: (b, s) bool.
 
         Returns:
@@ -71,8 +71,9 @@ class SliceSequenceModel(nn.Module):
         return torch.stack(logits, dim=1)
 
     def _pixels(self, slices: Tensor) -> Tensor:
-        """(n, h, w) uint8 to (n, 1, h, w), scaled as the backbone expects."""
-        pixels: Tensor = (slices.unsqueeze(1).float() / 255 - self.mean) / self.spread
+        """(n, h, w) to (n, 1, h, w), scaled as the backbone expects."""
+        white = 1 if slices.is_floating_point() else 255
+        pixels: Tensor = (slices.unsqueeze(1).float() / white - self.mean) / self.spread
         return pixels.contiguous(memory_format=torch.channels_last)
 
 

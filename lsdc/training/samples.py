@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 EMPTY_LABEL = -100
+_WHITE_16_BITS = 2**16 - 1
 _ORDER, _AUGMENTATION, _STEP = 0, 1, 2  # streams of random numbers that must not meet
 
 
@@ -18,12 +19,12 @@ class Sample(NamedTuple):
     """One sequence.
 
     Attributes:
-        slices: (slices, height, width) uint8.
+        slices: (slices, height, width) uint8, or float32 from 0 to 1.
         present: (slices,) bool, False where there is no slice and the pixels mean nothing.
         labels: (heads,) int64 classes, EMPTY_LABEL where none was given.
     """
 
-    slices: NDArray[np.uint8]
+    slices: NDArray[Any]
     present: NDArray[np.bool_]
     labels: NDArray[np.int64]
 
@@ -37,14 +38,14 @@ class Samples:
     """A set of samples that lie in one memory map.
 
     Attributes:
-        slices: (all, slices, height, width) uint8; usually a memory map.
+        slices: (all, slices, height, width) uint8 or uint16, black to white; usually a memory map.
         rows: (n,) int64 which of them are meant; the row also names a sample in its seeds.
         present: (n, slices) bool.
         labels: (n, heads) int64.
         ids: (n,) how messages name a sample.
     """
 
-    slices: NDArray[np.uint8]
+    slices: NDArray[np.uint8] | NDArray[np.uint16]
     rows: NDArray[np.int64]
     present: NDArray[np.bool_]
     labels: NDArray[np.int64]
@@ -54,12 +55,15 @@ class Samples:
         return len(self.rows)
 
     def __getitem__(self, place: int) -> Sample:
-        slices = np.array(self.slices[self.rows[place]])
+        stored = self.slices[self.rows[place]]
+        slices = np.array(stored)
+        if stored.dtype == np.uint16:  # which torch and augmentation hardly know
+            slices = stored.astype(np.float32) / np.float32(_WHITE_16_BITS)
         return Sample(slices, self.present[place], self.labels[place])
 
 
 class Batch(NamedTuple):
-    """Samples side by side: slices (b, s, h, w) uint8, present (b, s), labels (b, heads)."""
+    """Samples side by side: slices (b, s, h, w), present (b, s), labels (b, heads)."""
 
     places: list[int]
     slices: Tensor

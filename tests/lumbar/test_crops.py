@@ -1,14 +1,17 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pydicom
 import pytest
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import count_bytes, cut_crops
 from lsdc.lumbar.index import build_index
+from lsdc.lumbar.samples import as_samples, read_table
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import open_competition
 
@@ -56,6 +59,58 @@ def test_middle_of_a_t2_crop_is_the_bright_canal(walked, cut: Path) -> None:
     assert np.median(middle[seen]) > 150
 
 
+def cut_with(walked, folder: Path, **settings: Any) -> np.ndarray:
+    config = CropsConfig(**({"size_px": 32} | settings))
+    cut_crops(walked.table("instances"), walked.table("slices"), CHOICE, config, folder)
+    crops: np.ndarray = np.load(folder / "crops.npy")
+    assert count_bytes(walked.table("slices"), CHOICE, config) == crops.nbytes
+    return crops
+
+
+def test_sixteen_bits_hold_the_same_crops_more_finely(walked, cut: Path, tmp_path: Path) -> None:
+    eight, sixteen = np.load(cut / "crops.npy"), cut_with(walked, tmp_path, dtype="uint16")
+    assert sixteen.dtype == np.uint16
+    assert np.abs(sixteen / 257 - eight).max() <= 0.51
+    assert len(np.unique(sixteen)) > 5000  # not from eight bits
+
+
+def test_training_reads_both_alike(walked, cut: Path, tmp_path: Path) -> None:
+    cut_with(walked, tmp_path, dtype="uint16")
+    eight, sixteen = (
+        as_samples(folder, read_table(folder, "train"), walked.competition.labels)
+        for folder in (cut, tmp_path)
+    )
+    assert sixteen.ids == eight.ids
+    for one, other in zip(eight, sixteen, strict=True):
+        np.testing.assert_allclose(other.slices, one.slices / 255, atol=0.003)
+
+
+def test_beyond_the_image_is_black_or_more_of_its_edge(walked, tmp_path: Path) -> None:
+    """Windows as large as the images reach over their edges; their corners lie outside most."""
+    large = {"axial_window": 1.0, "sagittal_window": 1.0}
+    edge = cut_with(walked, tmp_path / "edge", **large)
+    black = cut_with(walked, tmp_path / "constant", border="constant", **large)
+    mask = np.array(pl.read_parquet(tmp_path / "edge/samples.parquet")["mask"].to_list())
+    different = (edge != black)[mask]
+    assert different.any(axis=(1, 2)).mean() > 0.5
+    assert (black[mask][different] == 0).mean() > 0.8  # the rest lies across the edge
+    assert not different[:, 14:18, 14:18].any()
+
+
+def test_each_series_is_black_and_white_by_its_own_percentiles(walked, tmp_path: Path) -> None:
+    """Of whole images a hundredth is black, a two-hundredth white, whatever the scanner."""
+    whole = {"axial_window": 1.0, "sagittal_window": 1.0, "centre": "image", "border": "edge"}
+    crops = cut_with(walked, tmp_path, size_px=64, **whole)
+    mask = np.array(pl.read_parquet(tmp_path / "samples.parquet")["mask"].to_list())
+    for first in range(0, len(crops), 5):  # a study
+        for places in (slice(11), slice(11, 22)):
+            values = crops[first : first + 5, places][mask[first : first + 5, places]]
+            if len(values):
+                dark, bright = np.percentile(values, [1, 99.5])
+                assert dark <= 8  # interpolation takes a little off both ends
+                assert bright >= 200
+
+
 def test_two_cuts_are_equal_to_the_byte(walked, cut: Path, tmp_path: Path) -> None:
     cut_crops(
         walked.table("instances"), walked.table("slices"), CHOICE, CONFIG, tmp_path, processes=1
@@ -88,6 +143,47 @@ def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: P
     samples = pl.read_parquet(out / "samples.parquet")
     mask = samples.filter(study_id=victim["study_id"], level=victim["level"])["mask"][0]
     assert not all(mask[11 + 3 : 11 + 8])
+
+
+def test_slices_that_moved_are_told_and_cut_where_they_lie(
+    phantom: Path, walked, tmp_path: Path
+) -> None:
+    """One slice's pixels are rolled, as if the patient had moved for it."""
+    middle = (pl.col("series_description") == "Sagittal T2/STIR") & (pl.col("offset_mm").abs() < 9)
+    slices, instances = walked.table("slices"), walked.table("instances")
+    native = instances.filter(pl.col("path").str.contains("train_images"))
+    rows = slices.filter(middle).join(native, on=["study_id", "series_id", "instance_number"])
+    victim = rows.sort("columns", descending=True).row(0, named=True)
+    moved = tmp_path / "moved.dcm"
+    dataset = pydicom.dcmread(victim["path"])
+    pixels = np.roll(dataset.pixel_array, (3, -2), axis=(0, 1))
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.decompress()
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(moved)
+    path = pl.when(pl.col("path") == victim["path"]).then(pl.lit(str(moved))).otherwise("path")
+    there = instances.with_columns(path=path)
+    slices, there = (table.filter(study_id=victim["study_id"]) for table in (slices, there))
+    for motion in ("ignore", "find", "correct"):
+        config = CropsConfig(size_px=32, motion=motion)
+        cut_crops(there, slices, CHOICE, config, tmp_path / motion)
+    still = instances.filter(study_id=victim["study_id"])
+    cut_crops(still, slices, CHOICE, CropsConfig(size_px=32, motion="find"), tmp_path / "still")
+
+    assert not (tmp_path / "ignore/motion.parquet").exists()
+    assert not len(pl.read_parquet(tmp_path / "still/motion.parquet"))
+    found = pl.read_parquet(tmp_path / "find/motion.parquet")
+    assert found.select("series_id", "instance_number").rows() == [
+        (victim["series_id"], victim["instance_number"])
+    ]
+    shift = found.select("shift_x_mm", "shift_y_mm").row(0)
+    spacing = victim["column_spacing_mm"], victim["row_spacing_mm"]
+    np.testing.assert_allclose(np.divide(shift, spacing), (-2, 3), atol=0.4)
+    shown, unmoved, corrected = (
+        np.load(tmp_path / name / "crops.npy").astype(float)
+        for name in ("find", "still", "correct")
+    )
+    assert np.abs(corrected - unmoved).mean() < 0.3 * np.abs(shown - unmoved).mean()
 
 
 def test_no_study_at_all_leaves_empty_tables(walked, tmp_path: Path) -> None:

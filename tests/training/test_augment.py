@@ -29,6 +29,19 @@ def test_every_change_happens_to_all_slices_alike(change: str) -> None:
     assert all(np.array_equal(changed[0], other) for other in changed[1:])
 
 
+@pytest.mark.parametrize("change", list(asdict(ALWAYS)))
+def test_every_change_happens_to_sixteen_bits_as_it_does_to_eight(change: str) -> None:
+    sample = sample_of_equal_slices()
+    augment = PixelAugmentation(PixelProbabilities(**(asdict(NEVER) | {change: 1.0})))
+    eight = augment(sample, seed=3).slices
+    fine = augment(sample._replace(slices=sample.slices.astype(np.float32) / 255), seed=3).slices
+    assert fine.dtype == np.float32
+    assert fine.min() >= 0
+    assert fine.max() <= 1
+    if change != "noise":  # which is drawn anew for another type
+        assert np.abs(255 * fine - eight).mean() < 1.5
+
+
 def test_change_is_a_function_of_the_seed_whatever_came_before() -> None:
     sample = sample_of_equal_slices()
     used, fresh = PixelAugmentation(ALWAYS), PixelAugmentation(ALWAYS)

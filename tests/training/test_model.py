@@ -26,6 +26,12 @@ def test_pixels_of_an_absent_slice_change_nothing(build: Build, training: bool) 
     assert torch.equal(before, build().train(training)(slices, present))
 
 
+def test_shares_of_white_are_the_same_pixels_as_eight_bits(build: Build) -> None:
+    slices, present = small_batch()
+    model = build().eval()
+    torch.testing.assert_close(model(slices.float() / 255, present), model(slices, present))
+
+
 def test_model_is_told_that_a_slice_is_absent(build: Build) -> None:
     slices, present = small_batch()
     slices[0, 1] = 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -48,3 +50,10 @@ def test_augmentation_follows_epoch_and_sample(blobs: Samples) -> None:
     changes = [int(first[place][0, 0, 0]) ^ int(blobs.slices[place][0, 0, 0]) for place in first]
     assert len(set(changes)) > 12  # of 24 samples: their changes differ
     assert sum(torch.equal(first[place], second[place]) for place in first) < 6
+
+
+def test_sixteen_bits_are_read_as_shares_of_white(blobs: Samples) -> None:
+    fine = replace(blobs, slices=blobs.slices.astype(np.uint16) * 257)
+    for eight, sixteen in zip(blobs, fine, strict=True):
+        assert sixteen.slices.dtype == np.float32
+        np.testing.assert_allclose(sixteen.slices, eight.slices / 255, atol=1e-6)
