@@ -1,8 +1,11 @@
 import numpy as np
 import polars as pl
 
+from lsdc.experiments.config import SlicesConfig
+from lsdc.lumbar.landmarks import annotated_landmarks
 from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.sides import find_sides
+from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import Condition
 
 
@@ -92,3 +95,90 @@ def test_annotations_on_no_usable_file_drop_out(walked) -> None:
     annotations = walked.competition.annotations
     lost = annotations.with_columns(instance_number=pl.lit(99999, dtype=pl.Int64))
     assert place_annotations(walked.table("instances"), lost).is_empty()
+
+
+def stored_otherwise(instances: pl.DataFrame) -> pl.DataFrame:
+    """The same images, each row stored from its other end."""
+    orientation = instances["orientation"].to_numpy().copy()
+    width_mm = (instances["columns"] - 1).to_numpy() * instances["column_spacing_mm"].to_numpy()
+    position = instances["position_mm"].to_numpy() + orientation[:, :3] * width_mm[:, None]
+    orientation[:, :3] *= -1
+    return instances.with_columns(
+        pl.Series("position_mm", position).cast(pl.Array(pl.Float64, 3)),
+        pl.Series("orientation", orientation).cast(pl.Array(pl.Float64, 6)),
+    )
+
+
+def test_offsets_do_not_depend_on_how_a_file_stores_rows(walked, tmp_path) -> None:
+    instances = walked.table("instances")
+    find_sides(stored_otherwise(instances), walked.points, None, tmp_path)
+    before = walked.table("slices")
+    after = pl.read_parquet(tmp_path / "slices.parquet")
+    assert (after["offset_mm"] - before["offset_mm"]).abs().max() < 1e-9
+    assert (after["inside"] == before["inside"]).all()
+    flipped = after["patient_left_is_image_right"] != before["patient_left_is_image_right"]
+    assert flipped.filter(before["series_description"] == "Axial T2").all()
+    columns = before.join(instances, on=["study_id", "series_id", "instance_number"])["columns"]
+    assert (after["x_px"] + before["x_px"] - (columns - 1)).abs().max() < 1e-6
+
+
+def test_offsets_from_landmarks_are_nought_on_a_landmarks_own_slice(walked, tmp_path) -> None:
+    instances, annotations = walked.table("instances"), walked.competition.annotations
+    landmarks = annotated_landmarks(walked.points, instances, annotations)
+    find_sides(instances, walked.points, None, tmp_path, landmarks=landmarks)
+    slices = pl.read_parquet(tmp_path / "slices.parquet")
+    key = ["study_id", "series_id", "instance_number", "level"]
+    for condition in list(Condition)[1:]:
+        own = annotations.filter(condition=str(condition)).join(slices, on=key)
+        assert len(own) > 20
+        assert own[f"{condition.side}_offset_mm"].abs().max() < 1e-6
+    side = pl.col("series_description") != "Axial T2"
+    beside = slices.filter(side, pl.col("left_offset_mm").abs() < 1)
+    assert len(beside)
+    assert (beside["offset_mm"] > 0).all()
+
+
+def test_without_landmarks_there_are_no_offsets_from_them(walked) -> None:
+    slices = walked.table("slices")
+    assert slices["left_offset_mm"].null_count() == slices["right_offset_mm"].null_count()
+    assert slices["left_offset_mm"].null_count() == len(slices)
+
+
+def test_slice_of_another_plane_shows_no_level(walked, tmp_path) -> None:
+    """A localizer within a sagittal series, or a coronal slice among axial ones."""
+    instances = walked.table("instances")
+    coronal = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
+    odd = pl.col("instance_number") == pl.col("instance_number").min().over("series_id")
+    turned = instances.with_columns(
+        orientation=pl.when(odd)
+        .then(pl.lit(coronal, dtype=pl.List(pl.Float64)).list.to_array(6))
+        .otherwise("orientation")
+    )
+    find_sides(turned, walked.points, None, tmp_path)
+    slices = pl.read_parquet(tmp_path / "slices.parquet")
+    assert not slices.filter(odd)["inside"].any()
+    assert slices.filter(~odd)["inside"].any()
+    chosen = choose_slices(slices, SlicesConfig())
+    key = ["series_id", "instance_number"]
+    assert chosen.join(instances.filter(odd), on=key, how="semi").is_empty()
+    assert len(chosen) > 500
+
+
+def test_nearest_axial_slice_by_truth_is_chosen_out_of_files(walked, tmp_path) -> None:
+    instances = walked.table("instances")
+    truth = answers(walked).select("study_id", "level", "x_mm", "y_mm", "z_mm")
+    points = walked.points.drop("x_mm", "y_mm", "z_mm").join(truth, on=["study_id", "level"])
+    find_sides(instances, points, None, tmp_path)
+    config = SlicesConfig(side_slices=0, middle_slices=0, axial_slices=1)
+    chosen = choose_slices(pl.read_parquet(tmp_path / "slices.parquet"), config)
+    assert len(chosen) >= 25
+    for study, level, series, number in chosen.select(
+        "study_id", "level", "series_id", "instance_number"
+    ).iter_rows():
+        point = points.filter(study_id=study, level=level).select("x_mm", "y_mm", "z_mm").row(0)
+        axial = instances.filter(study_id=study, series_description="Axial T2")
+        orientation = axial["orientation"].to_numpy()
+        normal = np.cross(orientation[:, :3], orientation[:, 3:])
+        away = np.abs(np.sum((np.array(point) - axial["position_mm"].to_numpy()) * normal, axis=1))
+        nearest = axial.row(int(away.argmin()), named=True)
+        assert (series, number) == (nearest["series_id"], nearest["instance_number"])

@@ -98,6 +98,11 @@ def test_window_changes_crops_and_what_is_told_of_them(run: Run) -> None:
     assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
 
 
+def test_choice_of_slices_changes_crops_and_what_is_told_of_them(run: Run) -> None:
+    experiment = with_experiment(run, "slices", side_distance_mm=16.0)
+    assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
+
+
 def test_patience_with_a_stall_changes_nothing(run: Run) -> None:
     experiment = with_experiment(run, "training", stall_minutes=1.0)
     assert changed(run, experiment=experiment) == set()
