@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lsdc.experiments.reported import Reported
+
 
 class Config(BaseModel):
     """A frozen part of an experiment; unknown keys are refused."""
@@ -212,12 +214,32 @@ class TrainingConfig(Config):
     stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
 
 
+class NeedsConfig(Config):
+    """Experiments that have to be trained before, on the same folds.
+
+    Fold k takes labels and weights of models that excluded fold k alone.
+    """
+
+    labels: str | None = Field(
+        default=None, description="whose predictions fill the training studies' empty labels"
+    )
+    weights: str | None = Field(default=None, description="whose weights each fold starts from")
+
+
 class Experiment(Config):
-    """Everything that shapes a result, the data, the seed and the folds apart."""
+    """Everything that shapes a result, the data, the seed and the folds apart.
+
+    `note`, `deviation` and `reported` are the experiment's own, never those of what it is based on.
+    """
 
     name: str
     based_on: str | None = None
-    note: str = ""
+    note: str = Field(default="", description="what it taught")
+    deviation: str = Field(
+        default="", description="why it is not run as it was written, and what is taken instead"
+    )
+    reported: Reported = Reported()
+    needs: NeedsConfig = NeedsConfig()
     coordinates: CoordinatesConfig = CoordinatesConfig()
     slices: SlicesConfig = SlicesConfig()
     crops: CropsConfig = CropsConfig()

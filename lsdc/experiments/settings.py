@@ -1,0 +1,122 @@
+"""Settings by their dotted names: `training.epochs=2`, as they are typed after `--set`."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.config import Experiment
+
+# What is said of an experiment rather than what shapes it: nobody sets or inherits it.
+WORDS = ("name", "based_on", "note", "deviation", "reported")
+
+
+def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names and values."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{above}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def settings_of(experiment: Experiment) -> dict[str, Any]:
+    """All settings of an experiment by dotted name, as JSON values."""
+    return flatten(experiment.model_dump(mode="json", exclude=set(WORDS)))
+
+
+def setting_names() -> list[str]:
+    """Dotted names of all settings that there are."""
+    return list(_names(Experiment, ""))
+
+
+def parse_settings(given: Sequence[str]) -> dict[str, Any]:
+    """`["training.epochs=2"]` as nested tables; a value is read as TOML, else taken as text.
+
+    `none` stands for no value, which TOML has no word for.
+
+    Raises:
+        SettingsError: not KEY=VALUE, or no such setting; the nearest ones are named.
+    """
+    nested: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise SettingsError(
+                f"--set {text}: expected KEY=VALUE, such as --set training.epochs=2"
+            )
+        if name not in setting_names():
+            raise SettingsError(f"--set {text}: no setting is called {name!r}; {suggest(name)}")
+        *tables, last = name.split(".")
+        place = nested
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[last] = _value(value)
+    return nested
+
+
+def suggest(name: str) -> str:
+    """The settings that were perhaps meant."""
+    known = setting_names()
+    inside = [each for each in known if each.startswith(f"{name}.")]
+    last = name.rpartition(".")[2]
+    close = (
+        inside[:3]
+        or [each for each in known if each.rpartition(".")[2] == last][:3]
+        or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        or [each for each in known if last in difflib.get_close_matches(last, [_last(each)])][:3]
+    )
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return "'lsdc experiments show demo' lists all"
+
+
+def explain(error: ValidationError) -> str:
+    """The first fault of a validation as one line, with what was perhaps meant."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"no setting is called {name!r}; {suggest(name)}"
+    return f"{name}: {_fault(first)}" if name else _fault(first)
+
+
+def _fault(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    got = error["input"]
+    if isinstance(got, BaseModel | Mapping) or error["type"] == "value_error":
+        return message
+    return f"{message}, got {got!r}"
+
+
+def _value(text: str) -> Any:
+    if text == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _names(model: type[BaseModel], above: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if not above and name in WORDS:
+            continue
+        inner = [
+            each for each in (field.annotation, *get_args(field.annotation)) if _is_model(each)
+        ]
+        if inner:
+            yield from _names(inner[0], f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
