@@ -13,6 +13,7 @@ from tasks.run import Annotations, Device, building, open_run
 @flow(name="pipeline", flow_run_name="pipeline-{experiment}")
 def pipeline(
     experiment: str = "demo",
+    settings: list[str] | None = None,
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
@@ -29,6 +30,7 @@ def pipeline(
 
     Args:
         experiment: what is trained.
+        settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
@@ -43,6 +45,7 @@ def pipeline(
     """
     run = open_run(
         experiment=experiment,
+        settings=settings or (),
         data=data,
         home=home,
         folds=folds,

@@ -63,6 +63,7 @@ def prepare_training(run: Run) -> Prepared:
 @flow(name="prepare", flow_run_name="prepare-{experiment}")
 def prepare(
     experiment: str = "demo",
+    settings: list[str] | None = None,
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
@@ -73,6 +74,7 @@ def prepare(
 
     Args:
         experiment: whose coordinates and crops are wanted.
+        settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
@@ -81,6 +83,7 @@ def prepare(
     """
     run = open_run(
         experiment=experiment,
+        settings=settings or (),
         data=data,
         home=home,
         folds=folds,

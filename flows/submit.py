@@ -33,6 +33,7 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
 @flow(name="submit", flow_run_name="submit-{experiment}")
 def submit(
     experiment: str = "demo",
+    settings: list[str] | None = None,
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
@@ -44,6 +45,7 @@ def submit(
 
     Args:
         experiment: whose models predict.
+        settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the models were trained on.
@@ -53,6 +55,7 @@ def submit(
     """
     run = open_run(
         experiment=experiment,
+        settings=settings or (),
         data=data,
         home=home,
         folds=folds,

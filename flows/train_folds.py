@@ -32,6 +32,7 @@ def dispatch_fold(run: Run, prepared: Prepared, fold: int) -> PrefectFuture[Mani
 @flow(name="train-folds", flow_run_name="train-folds-{experiment}")
 def train_folds(
     experiment: str = "demo",
+    settings: list[str] | None = None,
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
@@ -44,6 +45,7 @@ def train_folds(
 
     Args:
         experiment: what is trained.
+        settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
@@ -54,6 +56,7 @@ def train_folds(
     """
     run = open_run(
         experiment=experiment,
+        settings=settings or (),
         data=data,
         home=home,
         folds=folds,
@@ -70,6 +73,7 @@ def train_folds(
 def train_fold(
     fold: int = 0,
     experiment: str = "demo",
+    settings: list[str] | None = None,
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
@@ -82,6 +86,7 @@ def train_fold(
     Args:
         fold: which one, from 0.
         experiment: what is trained.
+        settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
@@ -91,6 +96,7 @@ def train_fold(
     """
     run = open_run(
         experiment=experiment,
+        settings=settings or (),
         data=data,
         home=home,
         folds=folds,

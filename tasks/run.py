@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
+from lsdc.store.files import write_atomic
 from lsdc.store.home import Home, build_lock, open_home, resolve_home
 from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
 
 log = logging.getLogger("lsdc.run")
+
+# What a run was made with, beside its results: presets may change before somebody looks at them.
+EXPERIMENT_FILE = "experiment.json"
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -80,6 +84,7 @@ class Run(BaseModel):
 def open_run(
     *,
     experiment: str,
+    settings: Sequence[str] = (),
     data: Path | None,
     home: Path | None,
     folds: int,
@@ -97,14 +102,14 @@ def open_run(
     Without `data` the run uses the phantom, whose folder the home names.
 
     Raises:
-        SettingsError: an unknown experiment, or settings that cannot work together.
+        SettingsError: an unknown experiment or setting, or settings that cannot work together.
         DataError: the home cannot be used.
     """
     if folds < 2:
         raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds")
     if only_fold is not None and not 0 <= only_fold < folds:
         raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
-    chosen = load_experiment(experiment)
+    chosen = load_experiment(experiment, settings)
     opened = open_home(resolve_home(home))
     return Run(
         root=opened.root,
@@ -130,8 +135,10 @@ def building(run: Run) -> Iterator[None]:
 
 
 def note_results(run: Run, manifests: list[Manifest]) -> None:
-    """Note what the run rests on, so that `lsdc clean` spares it."""
+    """Note what the run rests on, for `lsdc clean` to spare and `lsdc inspect` to show."""
     refer(run.home, run.experiment.name, manifests)
+    with write_atomic(run.home.run(run.experiment.name) / EXPERIMENT_FILE) as temporary:
+        temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _cores() -> int:

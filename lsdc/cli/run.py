@@ -39,6 +39,10 @@ def run_local(
         int | None, typer.Option(help="Train this fold alone; scores are then marked partial.")
     ] = None,
     experiment: Annotated[str, typer.Option(help="What is trained.")] = "demo",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and models.")] = 0,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
@@ -71,6 +75,7 @@ def run_local(
         "folds": folds,
         "only_fold": only_fold,
         "experiment": experiment,
+        "settings": changes or [],
         "seed": seed,
         "device": device,
         "threads": threads,
