@@ -6,7 +6,7 @@ what becomes black and white `lsdc.lumbar.intensities`.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,8 @@ _STUDIES_AT_ONCE = 32
 # Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
 # from pixel to pixel may sum up to a tenth.
 _SAME_PLACE = 1024.0
+
+Alike = tuple[int, tuple[int, ...], bytes]  # sample, shape of the image, rounded map
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def cut_crops(
     chosen = choose_slices(slices, choice).join(
         instances.drop("split", "series_description"), on=_FILE, how="left", maintain_order="left"
     )
-    paths = chosen.unique(("study_id", "path"), maintain_order=True)["path"].to_list()
+    paths = chosen.unique(("study_id", "path")).sort("study_id", "path")["path"].to_list()
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
     moved = [pl.DataFrame(schema=MOTION)]
@@ -160,25 +162,26 @@ def _plan(
 ) -> Iterator[StudyCuts]:
     """What is to be cut, study by study in the order of `chosen`."""
     rows = samples.group_by("study_id").agg(first=pl.col("row").min(), samples=pl.len())
-    table = chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left").join(
-        rows, on="study_id", how="left", maintain_order="left"
+    table = (
+        chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left")
+        .join(rows, on="study_id", how="left", maintain_order="left")
+        .with_columns(file=pl.col("path").rank("dense").over("study_id").cast(pl.Int64) - 1)
     )
-    studies = table.partition_by("study_id", maintain_order=True)
-    for start in range(0, len(studies), _STUDIES_AT_ONCE):
-        block = studies[start : start + _STUDIES_AT_ONCE]
-        maps = window_maps(pl.concat(block), landmarks, config)
-        ends = np.cumsum([len(study) for study in block])[:-1]
-        for study, own in zip(block, np.split(maps, ends), strict=True):
-            files = study.unique("path", keep="first", maintain_order=True)
-            number = {path: place for place, path in enumerate(files["path"])}
+    ends = np.flatnonzero(np.diff(table["study_id"].to_numpy(), append=-1)) + 1
+    for first in range(0, len(ends), _STUDIES_AT_ONCE):
+        own = ends[first : first + _STUDIES_AT_ONCE]
+        start = int(ends[first - 1]) if first else 0
+        maps = window_maps(table[start : int(own[-1])], landmarks, config)
+        for begin, end in zip([start, *own[:-1].tolist()], own.tolist(), strict=True):
+            study = table[begin:end]
             yield StudyCuts(
                 first_row=study["first"][0],
                 samples=study["samples"][0],
-                files=files,
-                file=[number[path] for path in study["path"]],
+                files=study.unique("file", keep="first").sort("file"),
+                file=study["file"].to_list(),
                 row=study["row"].to_list(),
                 place=study["place"].to_list(),
-                maps=own,
+                maps=maps[begin - start : end - start],
             )
 
 
@@ -211,17 +214,19 @@ def _cut_study(
 ) -> None:
     """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
     scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
-    for together in _alike(cuts, images):
-        first, parts = together[0], []
+    size_px, first_row = config.size_px, cuts.first_row
+    for (_, shape, _), together in _alike(cuts, images).items():
+        part, pixel_map = needed_part(shape, cuts.maps[together[0]], size_px)
+        parts = []
         for number in together:
             image, (factor, summand) = images[cuts.file[number]], scales[cuts.file[number]]
             assert image is not None
-            part, pixel_map = needed_part(image.stored.shape, cuts.maps[first], config.size_px)
             parts.append(image.stored[part] * np.float32(factor) + np.float32(summand))
-        crops = resample(parts, pixel_map, config.size_px, border=config.border, dtype=config.dtype)
+        crops = resample(parts, pixel_map, size_px, border=config.border, dtype=config.dtype)
         for number, crop in zip(together, crops, strict=True):
-            block[cuts.row[number] - cuts.first_row, cuts.place[number]] = crop
-            mask[cuts.row[number], cuts.place[number]] = True
+            row, place = cuts.row[number], cuts.place[number]
+            block[row - first_row, place] = crop
+            mask[row, place] = True
 
 
 def _scales(
@@ -240,13 +245,13 @@ def _scales(
     return scales
 
 
-def _alike(cuts: StudyCuts, images: list[Image | None]) -> Iterable[list[int]]:
+def _alike(cuts: StudyCuts, images: list[Image | None]) -> dict[Alike, list[int]]:
     """The crops of one sample that are cut alike out of parallel slices: quicker together."""
     rounded = np.rint(cuts.maps.reshape(-1, 6) * _SAME_PLACE).astype(np.int64)
-    alike: dict[tuple[object, ...], list[int]] = {}
+    alike: dict[Alike, list[int]] = {}
     for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):
         image = images[file]
         if image is not None:
-            key = (row, image.stored.shape, rounded[number].tobytes())
+            key = row, image.stored.shape, rounded[number].tobytes()
             alike.setdefault(key, []).append(number)
-    return alike.values()
+    return alike
