@@ -33,8 +33,8 @@ _FIRST_PAUSE_SECONDS = 0.5
 _HEADERS_A_REQUEST = 256
 # Their answers are small, and one file that hangs should not keep all others waiting.
 _HEADERS_AHEAD = 2**20
-_IMAGES_A_REQUEST = 12
-_IMAGES_AHEAD = 48
+_IMAGES_A_REQUEST = 24
+_IMAGES_AHEAD = 96
 # What a child says of an image, as JSON brings it.
 _DESCRIPTION = (int, int, str, float, float, bool)
 
