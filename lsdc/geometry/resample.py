@@ -40,11 +40,12 @@ def needed_part(
 
 
 def resample(
-    images: Sequence[Pixels],
+    images: Sequence[npt.NDArray[Any]],
     pixel_map: FloatArray,
     size_px: int,
     *,
     border: Border = "edge",
+    linear: tuple[float, float] = (1.0, 0.0),
     dtype: npt.DTypeLike = np.float32,
 ) -> list[npt.NDArray[Any]]:
     """The same crop of several images, bilinear between their pixels.
@@ -53,10 +54,11 @@ def resample(
     points as it takes to miss none: single points would turn fine detail into false patterns.
 
     Args:
-        images: one or more, each (rows, columns) float32.
+        images: one or more, each (rows, columns), integers of up to 16 bits or float32.
         pixel_map: (2, 3), the crop's (x_px, y_px, 1) to the images' pixels; see `pixel_maps`.
         size_px: rows, and columns, of the crop.
-        border: beyond the images their edges are continued, or all is 0.
+        border: beyond the images their edges are continued, or all is 0 (after `linear`).
+        linear: factor and summand that the crops' values are changed by.
         dtype: float32, or uint8 or uint16, to which values are rounded and cut off.
 
     Returns:
@@ -66,15 +68,16 @@ def resample(
     import cv2
 
     depth = {"float32": cv2.CV_32F, "uint8": cv2.CV_8U, "uint16": cv2.CV_16U}[np.dtype(dtype).name]
+    factor, summand = linear
+    beyond = None if border == "edge" else -summand / factor
     crops: list[npt.NDArray[Any]] = []
     for first in range(0, len(images), _SIDE_BY_SIDE):
         some = images[first : first + _SIDE_BY_SIDE]
         missing = (_SIDE_BY_SIDE - len(some)) * (len(some) > 1)
-        together = cv2.merge([*some, *[some[0]] * missing])
-        crop = _warp(together, pixel_map, size_px, border)
-        if depth != cv2.CV_32F:
-            # NumPy would round, cut off and convert in three passes.
-            crop = cv2.addWeighted(crop, 1.0, crop, 0.0, 0.0, dtype=depth)
+        together = cv2.merge([*some, *[some[0]] * missing]).astype(np.float32)
+        crop = _warp(together, pixel_map, size_px, beyond)
+        # NumPy would multiply, add, round, cut off and convert in five passes.
+        crop = cv2.addWeighted(crop, factor, crop, 0.0, summand, dtype=depth)
         crops += cv2.split(crop)[: len(some)]
     return crops
 
@@ -87,7 +90,8 @@ def _span(step_x: float, step_y: float, start: float, length: int, size_px: int)
     return slice(first, last + 1)
 
 
-def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, border: Border) -> Pixels:
+def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, beyond: float | None) -> Pixels:
+    """The crop, with a value for what is beyond the images, or their edges continued."""
     import cv2
 
     (a, b, _), (c, d, _) = pixel_map
@@ -98,7 +102,8 @@ def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, border: Border) -
         _between_points(pixel_map, points),
         (size_px * points[0], size_px * points[1]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE if border == "edge" else cv2.BORDER_CONSTANT,
+        borderMode=cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT,
+        borderValue=[beyond or 0.0] * _SIDE_BY_SIDE,
     )
     if points == [1, 1]:
         return fine

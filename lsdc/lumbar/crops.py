@@ -37,7 +37,8 @@ _STUDIES_AT_ONCE = 32
 # from pixel to pixel may sum up to a tenth.
 _SAME_PLACE = 1024.0
 
-Alike = tuple[int, tuple[int, ...], bytes]  # sample, shape of the image, rounded map
+# What crops share that are cut together: sample, shape and scale of the image, rounded map.
+Alike = tuple[int, tuple[int, ...], tuple[float, float], bytes]
 
 
 @dataclass(frozen=True)
@@ -214,15 +215,17 @@ def _cut_study(
 ) -> None:
     """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
     scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
-    size_px, first_row = config.size_px, cuts.first_row
-    for (_, shape, _), together in _alike(cuts, images).items():
-        part, pixel_map = needed_part(shape, cuts.maps[together[0]], size_px)
-        parts = []
-        for number in together:
-            image, (factor, summand) = images[cuts.file[number]], scales[cuts.file[number]]
-            assert image is not None
-            parts.append(image.stored[part] * np.float32(factor) + np.float32(summand))
-        crops = resample(parts, pixel_map, size_px, border=config.border, dtype=config.dtype)
+    first_row = cuts.first_row
+    for (_, shape, linear, _), together in _alike(cuts, images, scales).items():
+        part, pixel_map = needed_part(shape, cuts.maps[together[0]], config.size_px)
+        crops = resample(
+            [image.stored[part] for n in together if (image := images[cuts.file[n]]) is not None],
+            pixel_map,
+            config.size_px,
+            border=config.border,
+            linear=linear,
+            dtype=config.dtype,
+        )
         for number, crop in zip(together, crops, strict=True):
             row, place = cuts.row[number], cuts.place[number]
             block[row - first_row, place] = crop
@@ -245,13 +248,15 @@ def _scales(
     return scales
 
 
-def _alike(cuts: StudyCuts, images: list[Image | None]) -> dict[Alike, list[int]]:
+def _alike(
+    cuts: StudyCuts, images: list[Image | None], scales: dict[int, tuple[float, float]]
+) -> dict[Alike, list[int]]:
     """The crops of one sample that are cut alike out of parallel slices: quicker together."""
     rounded = np.rint(cuts.maps.reshape(-1, 6) * _SAME_PLACE).astype(np.int64)
     alike: dict[Alike, list[int]] = {}
     for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):
         image = images[file]
         if image is not None:
-            key = row, image.stored.shape, rounded[number].tobytes()
+            key = row, image.stored.shape, scales[file], rounded[number].tobytes()
             alike.setdefault(key, []).append(number)
     return alike

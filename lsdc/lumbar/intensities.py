@@ -14,8 +14,8 @@ import numpy.typing as npt
 from lsdc.dicom.image import Image
 
 DARKEST, BRIGHTEST = 0.01, 0.995  # shares of the pixels that lie below black and white
-# Evenly spread pixels of each image, which tell these shares as well as all do.
-_PIXELS_AN_IMAGE = 2048
+# Pixels evenly spread over the series, which tell these shares as well as all do.
+_PIXELS = 2**14
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,15 @@ class Range:
 
 def robust_range(images: Sequence[Image]) -> Range:
     """The range of a series from those of its images that are at hand, one or more."""
-    values = np.concatenate([_brightness(image) for image in images])
+    values = np.concatenate([_brightness(image, _PIXELS // len(images)) for image in images])
     values.sort()
     ranks = np.rint(np.array([DARKEST, BRIGHTEST]) * (len(values) - 1)).astype(int)
     return Range(*values[ranks].tolist())
 
 
-def _brightness(image: Image) -> npt.NDArray[np.float32]:
-    step = max(1, int((image.stored.size / _PIXELS_AN_IMAGE) ** 0.5))
+def _brightness(image: Image, pixels: int) -> npt.NDArray[np.float32]:
+    """About so many pixels, evenly spread."""
+    step = max(1, int((image.stored.size / max(pixels, 1)) ** 0.5))
     # Half a step from the edges, where there is air.
     some = image.stored[step // 2 :: step, step // 2 :: step]
     return Image(some, image.slope, image.intercept).rescaled().ravel()

@@ -129,3 +129,15 @@ def test_integers_are_rounded_and_cut_off(dtype: str) -> None:
     (crop,) = resample([image], np.eye(3)[:2], 5, dtype=dtype)
     assert crop.dtype == dtype
     assert crop[2].tolist() == [0, 0, 1, white, white]
+
+
+@pytest.mark.parametrize("border", ["edge", "constant"])
+def test_values_are_changed_linearly_and_what_is_beyond_stays_black(border: str) -> None:
+    image = np.random.default_rng(0).integers(100, 2000, (20, 20)).astype(np.uint16)
+    pixel_map = np.array([[0.8, 0.1, -6], [-0.1, 0.8, 2.0]])
+    (stored,) = resample([image], pixel_map, 16)
+    (changed,) = resample([image], pixel_map, 16, border=border, linear=(0.12, -12.0))
+    inside = slice(4, None), slice(9, None)
+    np.testing.assert_allclose(changed[inside], 0.12 * stored[inside] - 12, atol=1e-3)
+    if border == "constant":
+        np.testing.assert_allclose(changed[:, :5], 0, atol=1e-4)
