@@ -2,15 +2,13 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from lsdc.experiments.augment_config import AugmentConfig
+from lsdc.experiments.loss_config import LabelsConfig, LossConfig
+from lsdc.experiments.model_config import ModelConfig
+from lsdc.experiments.part import Config
 from lsdc.experiments.reported import Reported
-
-
-class Config(BaseModel):
-    """A frozen part of an experiment; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CoordinatesConfig(Config):
@@ -173,57 +171,52 @@ class CropsConfig(Config):
     )
 
 
-class ModelConfig(Config):
-    """A timm backbone a slice, an LSTM over the slices, attention, one head a condition."""
-
-    backbone: str = "tf_efficientnetv2_s.in21k_ft_in1k"
-    pretrained: bool = True
-    lstm_width: int = Field(default=256, ge=8)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-
-class AugmentConfig(Config):
-    """Probabilities of what happens to a training sample, the same for all slices of it.
-
-    `mirror` exchanges left and right as a whole: labels, slice order and axial images together.
-    No other flip along the patient's left-right axis exists.
-    """
-
-    mirror: float = Field(default=0.0, ge=0, le=1)
-    shift_scale_rotate: float = Field(default=0.0, ge=0, le=1)
-    brightness_contrast: float = Field(default=0.7, ge=0, le=1)
-    blur: float = Field(default=0.2, ge=0, le=1)
-    noise: float = Field(default=0.2, ge=0, le=1)
-    distortion: float = Field(default=0.2, ge=0, le=1)
-    cutout: float = Field(default=0.5, ge=0, le=1)
-
-
 class TrainingConfig(Config):
     """How a fold is trained."""
 
     epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=4e-4, gt=0)
+    batch_size: int = Field(default=8, ge=1, description="samples at a time")
+    accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
+    optimiser: Literal["adamw", "radam"] = "adamw"
+    learning_rate: float = Field(default=4e-4, gt=0, description="at its peak")
     weight_decay: float = Field(default=1e-2, ge=0)
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
     warmup: float = Field(default=0.2, ge=0, lt=1, description="of all steps")
-    grade_weights: tuple[float, float, float] = (1.0, 2.0, 4.0)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    keep: Literal["last", "best"] = Field(
-        default="last", description="'best' chooses by the scored fold and marks scores as selected"
+    flat: float = Field(
+        default=0.0, ge=0, le=1, description="of all steps, at the peak before the cosine falls"
     )
+    max_norm: float | None = Field(default=None, gt=0, description="to which gradients are clipped")
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="score and keep a moving average of the weights"
+    )
+    freeze_epochs: int = Field(default=0, ge=0, description="at first, of the backbone")
+    grade_weights: tuple[float, float, float] = (1.0, 2.0, 4.0)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    keep: Literal["last", "loss", "metric", "both"] = Field(
+        default="last",
+        description="the last epoch, or the best on the scored fold by its loss, its metric or "
+        "their mean, which marks scores as selected",
+    )
+    init_from: str | None = Field(
+        default=None, description="an experiment whose weights of the same fold are started from"
+    )
+    checkpoint_steps: int = Field(default=500, ge=1, description="between two checkpoints")
     stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
 
-
-class NeedsConfig(Config):
-    """Experiments that have to be trained before, on the same folds.
-
-    Fold k takes labels and weights of models that excluded fold k alone.
-    """
-
-    labels: str | None = Field(
-        default=None, description="whose predictions fill the training studies' empty labels"
-    )
-    weights: str | None = Field(default=None, description="whose weights each fold starts from")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.schedule == "one_cycle" and self.flat:
+            raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
+        if self.warmup + self.flat > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and flat {self.flat} are more than all steps: expected a sum "
+                "of at most 1"
+            )
+        if self.freeze_epochs >= self.epochs:
+            raise ValueError(
+                f"freeze_epochs {self.freeze_epochs} of {self.epochs} epochs: expected fewer"
+            )
+        return self
 
 
 class Experiment(Config):
@@ -243,6 +236,30 @@ class Experiment(Config):
     coordinates: CoordinatesConfig = CoordinatesConfig()
     slices: SlicesConfig = SlicesConfig()
     crops: CropsConfig = CropsConfig()
-    model: ModelConfig = ModelConfig()
+    labels: LabelsConfig = LabelsConfig()
     augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        slices, model = self.slices, self.model
+        if model.axial_backbone and not 0 < slices.axial_slices < slices.count:
+            raise ValueError(
+                "model.axial_backbone: expected axial slices and others, got "
+                f"slices.axial_slices {slices.axial_slices} of {slices.count}"
+            )
+        counts = (slices.side_slices, slices.middle_slices, slices.axial_slices)
+        if model.slices_as == "threes" and any(count % 3 for count in counts):
+            raise ValueError(
+                "model.slices_as 'threes' needs parts of 3 slices, or 6: expected "
+                "slices.side_slices, middle_slices and axial_slices to be multiples of 3, got "
+                f"{', '.join(map(str, counts))}"
+            )
+        if "batch_norm" in model.head and self.training.batch_size == 1:
+            raise ValueError(
+                "model.head: 'batch_norm' learns nothing of a single sample: expected 'layer_norm' "
+                "there, or training.batch_size above 1"
+            )
+        return self

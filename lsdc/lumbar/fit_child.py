@@ -66,7 +66,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
                 learning_rate=settings.learning_rate,
                 weight_decay=settings.weight_decay,
                 warmup=settings.warmup,
-                class_weights=settings.grade_weights,
+                class_weights=experiment.loss.grade_weights,
                 precision=settings.precision,
                 keep=settings.keep,
             ),

@@ -22,7 +22,7 @@ def build_model(experiment: Experiment, *, pretrained: bool) -> SliceSequenceMod
         slices=experiment.slices.count,
         heads=len(CONDITIONS),
         classes=len(GRADES),
-        lstm_width=config.lstm_width,
+        lstm_width=config.width,
         dropout=config.dropout,
     )
 

@@ -25,7 +25,7 @@ EXPERIMENT = Experiment(
     name="small",
     slices=SlicesConfig(side_slices=0, middle_slices=1, axial_slices=1),
     crops=CropsConfig(size_px=32),
-    model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, lstm_width=8),
+    model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, width=8),
     training=TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3),
 )
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
