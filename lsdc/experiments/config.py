@@ -9,6 +9,7 @@ from lsdc.experiments.loss_config import LabelsConfig, LossConfig
 from lsdc.experiments.model_config import ModelConfig
 from lsdc.experiments.part import Config
 from lsdc.experiments.reported import Reported
+from lsdc.experiments.training_config import TrainingConfig
 
 
 class CoordinatesConfig(Config):
@@ -171,52 +172,16 @@ class CropsConfig(Config):
     )
 
 
-class TrainingConfig(Config):
-    """How a fold is trained."""
+class NeedsConfig(Config):
+    """Experiments that have to be trained before, on the same folds.
 
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=8, ge=1, description="samples at a time")
-    accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
-    optimiser: Literal["adamw", "radam"] = "adamw"
-    learning_rate: float = Field(default=4e-4, gt=0, description="at its peak")
-    weight_decay: float = Field(default=1e-2, ge=0)
-    schedule: Literal["cosine", "one_cycle"] = "cosine"
-    warmup: float = Field(default=0.2, ge=0, lt=1, description="of all steps")
-    flat: float = Field(
-        default=0.0, ge=0, le=1, description="of all steps, at the peak before the cosine falls"
-    )
-    max_norm: float | None = Field(default=None, gt=0, description="to which gradients are clipped")
-    ema_decay: float | None = Field(
-        default=None, gt=0, lt=1, description="score and keep a moving average of the weights"
-    )
-    freeze_epochs: int = Field(default=0, ge=0, description="at first, of the backbone")
-    grade_weights: tuple[float, float, float] = (1.0, 2.0, 4.0)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    keep: Literal["last", "loss", "metric", "both"] = Field(
-        default="last",
-        description="the last epoch, or the best on the scored fold by its loss, its metric or "
-        "their mean, which marks scores as selected",
-    )
-    init_from: str | None = Field(
-        default=None, description="an experiment whose weights of the same fold are started from"
-    )
-    checkpoint_steps: int = Field(default=500, ge=1, description="between two checkpoints")
-    stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
+    Fold k takes labels and weights of models that excluded fold k alone.
+    """
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.schedule == "one_cycle" and self.flat:
-            raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
-        if self.warmup + self.flat > 1:
-            raise ValueError(
-                f"warmup {self.warmup} and flat {self.flat} are more than all steps: expected a sum "
-                "of at most 1"
-            )
-        if self.freeze_epochs >= self.epochs:
-            raise ValueError(
-                f"freeze_epochs {self.freeze_epochs} of {self.epochs} epochs: expected fewer"
-            )
-        return self
+    labels: str | None = Field(
+        default=None, description="whose predictions fill the training studies' empty labels"
+    )
+    weights: str | None = Field(default=None, description="whose weights each fold starts from")
 
 
 class Experiment(Config):

@@ -1,0 +1,51 @@
+"""The training's part of an experiment: optimiser, schedule, batches, precision, what is kept."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lsdc.experiments.part import Config
+
+
+class TrainingConfig(Config):
+    """How a fold is trained."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=8, ge=1, description="samples at a time")
+    accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
+    optimiser: Literal["adamw", "radam"] = "adamw"
+    learning_rate: float = Field(default=4e-4, gt=0, description="at its peak")
+    weight_decay: float = Field(default=1e-2, ge=0)
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    warmup: float = Field(default=0.2, ge=0, lt=1, description="of all steps")
+    flat: float = Field(
+        default=0.0, ge=0, le=1, description="of all steps, at the peak before the cosine falls"
+    )
+    max_norm: float | None = Field(default=None, gt=0, description="to which gradients are clipped")
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="score and keep a moving average of the weights"
+    )
+    freeze_epochs: int = Field(default=0, ge=0, description="at first, of the backbone")
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    keep: Literal["last", "loss", "metric", "both"] = Field(
+        default="last",
+        description="the last epoch, or the best on the scored fold by its loss, its metric or "
+        "their mean, which marks scores as selected",
+    )
+    checkpoint_steps: int = Field(default=500, ge=1, description="between two checkpoints")
+    stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.schedule == "one_cycle" and self.flat:
+            raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
+        if self.warmup + self.flat > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and flat {self.flat} exceed all steps: expected a sum of at "
+                "most 1"
+            )
+        if self.freeze_epochs >= self.epochs:
+            raise ValueError(
+                f"freeze_epochs {self.freeze_epochs} of {self.epochs} epochs: expected fewer"
+            )
+        return self
