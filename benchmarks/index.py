@@ -10,9 +10,10 @@ that asks for none stands beside (`ratio_to_pydicom_unasked`). Ratios of rates: 
 than the other. Each figure is taken in a process of its own, the files in the page cache; medians
 over rounds.
 
-The default form takes 12,000 and 120,000 files, `--full` 600,000 too. pydicom, whose loop costs the
-same for every file, reads 6,000 of a tree's, and its time is scaled. Files are small (64 x 64
-pixels): none of the readers looks at pixels here. Decoding is timed on images of 384 x 384.
+The default form takes 12,000 and 120,000 files, `--full` 600,000 too and writes RESULTS.md. pydicom,
+whose loop costs the same for every file, reads 6,000 of a tree's, and its time is scaled. Files
+are small (64 x 64 pixels): none of the readers looks at pixels here. Decoding is timed on images
+of 384 x 384.
 """
 
 import argparse
@@ -26,12 +27,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import record
 
 SMALL, LARGE, HUGE = 12_000, 120_000, 600_000
 ROUNDS = 2
@@ -57,6 +58,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         figures = take(Path(folder), full=options.full)
+    if options.full:
+        record("Index", "python benchmarks/index.py --full", figures)
     if options.json:
         print(json.dumps(figures, indent=2))
     else:
@@ -66,10 +69,7 @@ def main() -> None:
 
 def take(folder: Path, *, full: bool) -> dict[str, Any]:
     """All figures, by name; times in seconds."""
-    figures: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, Python {sys.version.split()[0]}",
-    }
+    figures: dict[str, Any] = {}
     seconds: dict[int, dict[str, float]] = {}
     for size in (SMALL, LARGE, HUGE) if full else (SMALL, LARGE):
         tree = folder / str(size)
