@@ -10,7 +10,7 @@ that asks for none stands beside (`ratio_to_pydicom_unasked`). Ratios of rates: 
 than the other. Each figure is taken in a process of its own, the files in the page cache; medians
 over rounds.
 
-The default form takes 12,000 and 120,000 files, `--full` 600,000 too and writes RESULTS.md. pydicom,
+The default form takes 12,000 and 120,000 files, `--full` 600,000 too, into RESULTS.md. pydicom,
 whose loop costs the same for every file, reads 6,000 of a tree's, and its time is scaled. Files
 are small (64 x 64 pixels): none of the readers looks at pixels here. Decoding is timed on images
 of 384 x 384.
