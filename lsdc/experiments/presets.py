@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
-from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings
+from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings, without_values
 
 FILES = (
     "presets.toml",
@@ -57,7 +57,7 @@ def load_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
     try:
         return Experiment.model_validate(
-            _merge(merged, parse_settings(settings)) | own | {"name": name}
+            without_values(_merge(merged, parse_settings(settings))) | own | {"name": name}
         )
     except ValidationError as error:
         raise SettingsError(f"{where}: {explain(error)}") from error

@@ -3,9 +3,11 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lsdc.errors import SettingsError
@@ -31,13 +33,11 @@ def settings_of(experiment: Experiment) -> dict[str, Any]:
 
 def setting_names() -> list[str]:
     """Dotted names of all settings that there are."""
-    return list(_names(Experiment, ""))
+    return list(_SETTINGS)
 
 
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:
     """`["training.epochs=2"]` as nested tables; a value is read as TOML, else taken as text.
-
-    `none` stands for no value, which TOML has no word for.
 
     Raises:
         SettingsError: not KEY=VALUE, or no such setting; the nearest ones are named.
@@ -57,6 +57,21 @@ def parse_settings(given: Sequence[str]) -> dict[str, Any]:
             place = place.setdefault(table, {})
         place[last] = _value(value)
     return nested
+
+
+def without_values(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The same tables with None for `"none"` where a setting may have no value.
+
+    TOML has no word for it, and what an ancestor gave could not be taken back.
+    """
+    cleared: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping):
+            cleared[key] = without_values(value, f"{name}.")
+        else:
+            cleared[key] = None if value == "none" and name in _OPTIONAL else value
+    return cleared
 
 
 def suggest(name: str) -> str:
@@ -93,25 +108,23 @@ def _fault(error: ErrorDetails) -> str:
 
 
 def _value(text: str) -> Any:
-    if text == "none":
-        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def _names(model: type[BaseModel], above: str) -> Iterator[str]:
+def _fields(model: type[BaseModel], above: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         if not above and name in WORDS:
             continue
         inner = [
-            each for each in (field.annotation, *get_args(field.annotation)) if _is_model(each)
+            part for part in (field.annotation, *get_args(field.annotation)) if _is_model(part)
         ]
         if inner:
-            yield from _names(inner[0], f"{above}{name}.")
+            yield from _fields(inner[0], f"{above}{name}.")
         else:
-            yield f"{above}{name}"
+            yield f"{above}{name}", field
 
 
 def _is_model(annotation: Any) -> bool:
@@ -120,3 +133,7 @@ def _is_model(annotation: Any) -> bool:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+_SETTINGS = dict(_fields(Experiment, ""))
+_OPTIONAL = {name for name, field in _SETTINGS.items() if NoneType in get_args(field.annotation)}

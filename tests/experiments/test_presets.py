@@ -12,8 +12,8 @@ def test_every_preset_resolves(name: str) -> None:
 
 
 def test_preset_changes_only_what_it_says() -> None:
-    base, demo = load_experiment("exp118"), load_experiment("demo")
-    assert demo.based_on == "exp118"
+    base, demo = load_experiment("baseline"), load_experiment("demo")
+    assert demo.based_on == "baseline"
     assert demo.crops.size_px != base.crops.size_px
     assert demo.crops.axial_window == base.crops.axial_window
     assert demo.note != base.note
