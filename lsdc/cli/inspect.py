@@ -1,15 +1,19 @@
-"""`lsdc inspect`: what the model is shown of a study, on one sheet."""
+"""`lsdc inspect`: a study at a glance, as a run left it."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from lsdc.errors import DataError
-from lsdc.experiments.presets import load_experiment
-from lsdc.report.crops import write_study_sheet
+from lsdc.experiments.config import SlicesConfig
+from lsdc.report.sheet import write_sheet
+from lsdc.report.study import gather_study
 from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.rubbish import referred
+from tasks.run import EXPERIMENT_FILE
 
 
 def inspect(
@@ -17,17 +21,30 @@ def inspect(
     home: Annotated[
         Path | None, typer.Option(help="The home to look into [LSDC_HOME, else ./lsdc-home].")
     ] = None,
-    experiment: Annotated[str, typer.Option(help="Whose crops are shown.")] = "demo",
+    experiment: Annotated[str, typer.Option(help="Whose results are shown.")] = "demo",
     out: Annotated[Path | None, typer.Option(help="The PNG to write [STUDY.png].")] = None,
 ) -> None:
-    """Write the crops of a study as a sheet: a row a level, the slices in the model's order."""
+    """Show a study on one sheet: its points, chosen slices and crops, with distances in mm."""
     opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
-    crops = [path for path in referred(opened, experiment) if path.parent.name == "crops"]
-    if not crops:
+    made_with = opened.run(experiment) / EXPERIMENT_FILE
+    if not made_with.is_file():
         raise DataError(
-            f"{opened.root}: no crops of {experiment}; make them with "
+            f"{opened.root}: no results of {experiment}; make them with "
             f"'lsdc run-local --experiment {experiment}'"
         )
-    write_study_sheet(study, crops, load_experiment(experiment).slices, target)
+    found = gather_study(study, referred(opened, experiment), _slices_of(made_with))
+    write_sheet(found, target, experiment=experiment)
     typer.echo(target)
+
+
+def _slices_of(made_with: Path) -> SlicesConfig:
+    """How the run chose slices: not as a preset of that name would now."""
+    settings = json.loads(made_with.read_text(encoding="utf-8"))
+    try:
+        return SlicesConfig.model_validate(settings["slices"])
+    except (KeyError, ValidationError) as error:
+        raise DataError(
+            f"{made_with}: expected the settings of a run of this version, got those of another; "
+            "the same 'lsdc run-local' again renews them"
+        ) from error

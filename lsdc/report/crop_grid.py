@@ -1,0 +1,145 @@
+"""Crop grids: what the model is shown of each level, in its order, with distances beneath."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from lsdc.lumbar.slice_places import Part, Place
+from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.report.layout import Box
+from lsdc.report.marks import DIM, INK, LEVEL_COLOURS, ROOM, RULE, level_name, write
+from lsdc.report.study import StudyResults
+
+TILE = 86
+HEAD = 46  # two lines of headings
+CAPTION = 18
+NAME = 78  # the levels' names at the left
+_GAP, _PART_GAP, _SERIES_GAP = 2, 8, 20
+ROW = TILE + CAPTION + 6
+_SHORT = {
+    SeriesDescription.SAGITTAL_T1: "Sagittal T1",
+    SeriesDescription.SAGITTAL_T2: "Sagittal T2",
+    SeriesDescription.AXIAL_T2: "Axial T2",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the crops of a study lie on a sheet.
+
+    Attributes:
+        left, top: of the whole, headings and names included.
+        places: what each slice of a sample stands for.
+        levels: a row each.
+    """
+
+    left: int
+    top: int
+    places: tuple[Place, ...]
+    levels: tuple[str, ...] = tuple(str(level) for level in LEVELS)
+
+    def tile(self, level: int, place: int) -> Box:
+        """Where a crop lies; by the numbers of its level and place."""
+        return Box(
+            self.left + NAME + self._offset(place), self.top + HEAD + level * ROW, TILE, TILE
+        )
+
+    @property
+    def width(self) -> int:
+        """From the levels' names to the last crop."""
+        return NAME + self._offset(len(self.places) - 1) + TILE
+
+    @property
+    def height(self) -> int:
+        """From the headings to the last captions."""
+        return HEAD + len(self.levels) * ROW
+
+    def runs(self) -> Iterator[tuple[int, int, Place]]:
+        """First and last place of each part, and one of its places."""
+        first = 0
+        for number in range(1, len(self.places) + 1):
+            if number == len(self.places) or self._gap(number) > _GAP:
+                yield first, number - 1, self.places[first]
+                first = number
+
+    def _offset(self, place: int) -> int:
+        return sum(TILE + self._gap(number) for number in range(1, place + 1))
+
+    def _gap(self, place: int) -> int:
+        """Before a place that is not the first."""
+        here, before = self.places[place], self.places[place - 1]
+        if here.description != before.description:
+            return _SERIES_GAP
+        return _PART_GAP if here.part != before.part else _GAP
+
+
+def draw_crops(sheet: Image.Image, grid: Grid, study: StudyResults) -> None:
+    """Draw headings, crops and, beneath each, its slice's distance from the level point in mm."""
+    _draw_headings(sheet, grid)
+    shown = {level: row for row, level in enumerate(study.levels)}
+    offsets: dict[tuple[str, int], float] = {}
+    if len(study.chosen):
+        cells = study.chosen.select("level", "place", "offset_mm")
+        offsets = {(level, place): offset for level, place, offset in cells.iter_rows()}
+    for row, level in enumerate(grid.levels):
+        first = grid.tile(row, 0)
+        at = (grid.left, first.top + TILE / 2)
+        colour = LEVEL_COLOURS[level]
+        write(sheet, at, level_name(level), size=18, colour=colour, anchor="lm")
+        for number, place in enumerate(grid.places):
+            tile = grid.tile(row, number)
+            if level in shown and study.mask[shown[level], number]:
+                draw_tile(sheet, tile, study.crops[shown[level], number])
+                words = slice_distance(place, offsets.get((level, number)))
+            else:
+                draw_masked(sheet, tile)
+                words = "masked"
+            below = (tile.left + TILE / 2, tile.bottom + 4)
+            colour = DIM if words == "masked" else INK
+            write(sheet, below, words, size=13, colour=colour, anchor="ma")
+
+
+def slice_distance(place: Place, offset_mm: float | None) -> str:
+    """How far the slice lies from the level point, and where to (L, R; H, F)."""
+    if offset_mm is None:
+        return ""
+    ends = ("H", "F") if place.part == Part.AXIAL else ("L", "R")
+    rounded = f"{abs(offset_mm):.1f}"
+    return rounded if rounded == "0.0" else f"{rounded} {ends[offset_mm < 0]}"
+
+
+def draw_tile(sheet: Image.Image, tile: Box, crop: npt.NDArray[np.uint8 | np.uint16]) -> None:
+    """Draw a crop of any unsigned integers."""
+    grey = crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
+    shown = Image.fromarray(grey).resize((TILE, TILE), Image.Resampling.LANCZOS)
+    sheet.paste(shown, (tile.left, tile.top))
+
+
+def draw_masked(sheet: Image.Image, tile: Box) -> None:
+    """Hatch a place without a slice: no image is black all over and hatched."""
+    hatched = Image.new("RGB", (TILE, TILE), ROOM)
+    draw = ImageDraw.Draw(hatched)
+    for start in range(-TILE, TILE, 12):
+        draw.line([(start, TILE), (start + TILE, 0)], fill=RULE)
+    draw.rectangle((0, 0, TILE - 1, TILE - 1), outline=RULE)
+    sheet.paste(hatched, (tile.left, tile.top))
+
+
+def _draw_headings(sheet: Image.Image, grid: Grid) -> None:
+    draw = ImageDraw.Draw(sheet)
+    runs = list(grid.runs())
+    for first, last, place in runs:
+        left, right = grid.tile(0, first).left, grid.tile(0, last).right
+        if place.part != Part.AXIAL:
+            middle, line = (left + right) / 2, grid.top + HEAD - 5
+            write(sheet, (middle, line - 3), place.part, size=14, colour=DIM, anchor="md")
+        draw.line([(left, grid.top + HEAD - 5), (right - 1, grid.top + HEAD - 5)], fill=RULE)
+    before = None
+    for first, _, place in runs:
+        if place.description != before:
+            at = (grid.tile(0, first).left, grid.top + 18)
+            write(sheet, at, _SHORT[place.description], size=16, anchor="ld")
+        before = place.description

@@ -1,0 +1,71 @@
+"""Gathering: what a sheet knows of a study, whatever the run left out."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.errors import DataError
+from lsdc.experiments.config import SlicesConfig
+from lsdc.lumbar.vocabulary import SeriesDescription
+from lsdc.report.study import gather_study
+from tests.report.conftest import SLICES
+
+T1, T2 = SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2
+
+
+def without(results: Path, folder: Path, *names: str) -> Path:
+    """A copy of the results that lacks some files."""
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(*names))
+    return folder
+
+
+def test_middle_slice_is_that_of_the_canal_annotations(results: Path, studies: list[int]) -> None:
+    annotations = pl.read_parquet(results / "annotations.parquet")
+    for study in studies[:2]:
+        canal = annotations.filter(study_id=study, condition="spinal_canal_stenosis")
+        middle = gather_study(study, [results], SLICES).middle(T2)
+        assert middle["instance_number"][0] in canal["instance_number"].to_list()
+        assert middle["series_id"][0] == canal["series_id"][0]
+
+
+def test_nearest_axial_slice_is_the_nearest_chosen_one(results: Path, studies: list[int]) -> None:
+    study = gather_study(studies[0], [results], SLICES)
+    axial = study.slices.filter(series_description="Axial T2", level="l3_l4")
+    nearest = study.nearest_axial("l3_l4")
+    assert abs(nearest["offset_mm"][0]) == axial["offset_mm"].abs().min()
+
+
+def test_predicted_and_annotated_points_are_both_there(results: Path, studies: list[int]) -> None:
+    marks = gather_study(studies[0], [results], SLICES).marks
+    canal = marks.filter(condition="spinal_canal_stenosis")
+    assert canal.group_by("kind").len().sort("kind").rows() == [("annotated", 5), ("predicted", 5)]
+
+
+def test_study_without_annotations_has_predicted_points(
+    results: Path, studies: list[int], tmp_path: Path
+) -> None:
+    folder = without(results, tmp_path / "some", "annotations.parquet", "corrections.parquet")
+    study = gather_study(studies[0], [folder], SLICES)
+    assert study.marks["kind"].unique().to_list() == ["predicted"]
+    assert study.crops.shape == (5, SLICES.count, 16, 16)
+
+
+def test_study_without_points_has_images_and_no_crops(
+    results: Path, studies: list[int], tmp_path: Path
+) -> None:
+    folder = without(results, tmp_path / "some")
+    for name in ("points", "landmarks", "slices", "samples", "annotations"):
+        path = folder / f"{name}.parquet"
+        pl.read_parquet(path).filter(pl.col("study_id") != studies[0]).write_parquet(path)
+    study = gather_study(studies[0], [folder], SLICES)
+    assert study.levels == ()
+    numbers = study.instances.filter(series_description=str(T2)).sort("normal_position_mm")
+    assert study.middle(T2)["path"][0] == numbers["path"][len(numbers) // 2]
+    assert study.nearest_axial("l1_l2").is_empty()
+
+
+def test_unknown_study_is_refused(results: Path) -> None:
+    with pytest.raises(DataError, match="study 8: no image of it"):
+        gather_study(8, [results], SlicesConfig())
