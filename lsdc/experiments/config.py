@@ -170,6 +170,11 @@ class CropsConfig(Config):
     dtype: Literal["uint8", "uint16"] = Field(
         default="uint8", description="as which crops are stored"
     )
+    by_side: bool = Field(
+        default=False,
+        description="a sample a side, the right one as its mirror image with its labels: each is "
+        "asked for the canal and its own side",
+    )
 
 
 class NeedsConfig(Config):
@@ -221,6 +226,11 @@ class Experiment(Config):
                 "model.slices_as 'threes' needs parts of 3 slices, or 6: expected "
                 "slices.side_slices, middle_slices and axial_slices to be multiples of 3, got "
                 f"{', '.join(map(str, counts))}"
+            )
+        if self.crops.by_side and self.augment.mirror:
+            raise ValueError(
+                "augment.mirror makes right sides of left ones, which crops.by_side has made one: "
+                f"expected 0 with it, got {self.augment.mirror}"
             )
         if "batch_norm" in model.head and self.training.batch_size == 1:
             raise ValueError(

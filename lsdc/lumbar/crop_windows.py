@@ -11,7 +11,7 @@ from lsdc.geometry.windows import own_direction, pixel_maps, shift_windows, wind
 from lsdc.lumbar.landmarks import SHOWN_ON
 from lsdc.lumbar.level_planes import level_normals
 from lsdc.lumbar.places import planes_of
-from lsdc.lumbar.vocabulary import Condition, SeriesDescription
+from lsdc.lumbar.vocabulary import Condition, SeriesDescription, Side
 
 Floats = NDArray[np.float64]
 
@@ -27,11 +27,12 @@ def window_maps(
     """The way from each crop's pixels to its image's.
 
     Sagittal crops show the patient's back on the right and the feet below, axial ones the
-    patient's left on the right and the back below, however the files store them.
+    patient's left on the right and the back below, however the files store them. Those of a right
+    side (`side`) show the patient in a mirror, so that it lies where the left one does.
 
     Args:
-        chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with the
-            columns of their instances.
+        chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with `side`,
+            null for both, and the columns of their instances.
         landmarks: the landmarks table, which tilted and landmark-centred windows need.
         config: the windows' sizes, `centre`, `sagittal_offset` and `tilt`.
 
@@ -48,6 +49,7 @@ def window_maps(
         )
     images = planes_of(chosen)
     axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()[:, None]
+    mirrored = np.where(chosen["side"].eq_missing(Side.RIGHT), -1.0, 1.0)[:, None]
     down = own_direction(images, np.where(axial, _BACK, _FEET))
     if config.tilt and landmarks is not None:
         down = _tilted(chosen, landmarks, images, down)
@@ -56,7 +58,7 @@ def window_maps(
         _centres(chosen, landmarks, images, config),
         _sides_mm(chosen, axial[:, 0], config),
         config.size_px,
-        right=np.where(axial, _LEFT, _BACK),
+        right=np.where(axial, _LEFT * mirrored, _BACK),
         down=down,
     )
     offset = np.where(axial, 0.0, config.sagittal_offset)
@@ -86,18 +88,18 @@ def _centres(
     level = images.to_mm(chosen.select("x_px", "y_px").to_numpy())
     if config.centre == "level" or landmarks is None:
         return level
-    # A sagittal slice shows the canal or one foramen; an axial one both sides around the canal.
-    kinds = [str(kind) for kind, shown in SHOWN_ON.items() if shown != SeriesDescription.AXIAL_T2]
-    canal = str(Condition.SPINAL_CANAL_STENOSIS)
-    is_axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()
-    places = np.stack(
-        [_points(chosen, landmarks.filter(condition=kind)) for kind in kinds]
-    )  # (kinds, n, 3)
-    away = np.stack([np.abs(images.signed_distance(points)) for points in places])
-    away[[kind != canal for kind in kinds]] += np.where(is_axial, np.inf, 0.0)
+    sagittal = [str(kind) for kind, on in SHOWN_ON.items() if on != SeriesDescription.AXIAL_T2]
+    places = np.stack([_points(chosen, landmarks, pl.lit(kind)) for kind in sagittal])
+    away = np.abs(np.stack([images.signed_distance(points) for points in places]))
     away[np.isnan(away)] = np.inf
-    nearest: Floats = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
-    return np.where(np.isfinite(nearest), nearest, level)
+    # A sagittal slice shows the canal or one foramen: the one that it lies nearest to.
+    nearest = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
+    # An axial one shows both sides around the canal, or is cut for the zone of its side.
+    zone = pl.format("{}_subarticular_stenosis", "side")
+    own = _points(chosen, landmarks, pl.coalesce(zone, pl.lit(Condition.SPINAL_CANAL_STENOSIS)))
+    is_axial = chosen["series_description"] == SeriesDescription.AXIAL_T2
+    centre = np.where(is_axial.to_numpy()[:, None], own, nearest)
+    return np.where(np.isfinite(centre), centre, level)
 
 
 def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down: Floats) -> Floats:
@@ -111,17 +113,10 @@ def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down:
     return np.where(in_slice[:, None], -normal, down)
 
 
-def _points(chosen: pl.DataFrame, landmarks: pl.DataFrame) -> Floats:
-    """(n, 3) the landmark of each row's level, NaN where there is none."""
-    return (
-        chosen.select("study_id", "level")
-        .join(
-            landmarks.select("study_id", "level", *_XYZ),
-            on=["study_id", "level"],
-            how="left",
-            maintain_order="left",
-        )
-        .select(_XYZ)
-        .to_numpy()
-        .astype(np.float64)
+def _points(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: pl.Expr) -> Floats:
+    """(n, 3) the landmark of each row's level for a condition, NaN where there is none."""
+    key = ["study_id", "level", "condition"]
+    found = chosen.select("study_id", "level", condition=condition).join(
+        landmarks.select(*key, *_XYZ), on=key, how="left", maintain_order="left"
     )
+    return found.select(_XYZ).to_numpy().astype(np.float64)

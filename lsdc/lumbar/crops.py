@@ -1,8 +1,9 @@
 """Crops: what a model is shown of a level, cut once into one file.
 
-`crops.npy` is (samples, slices, size, size); `samples.parquet` has a row a sample (study and level)
-with a mask of the slices that are really there. Where a window lies is `lsdc.lumbar.crop_windows`,
-what becomes black and white `lsdc.lumbar.intensities`.
+`crops.npy` is (samples, slices, size, size); `samples.parquet` has a row a sample (a study's level
+or, where an experiment tells sides apart, a level's side) with a mask of the slices that are really
+there. Where a window lies is `lsdc.lumbar.crop_windows`, what is black and white
+`lsdc.lumbar.intensities`.
 """
 
 import logging
@@ -23,13 +24,15 @@ from lsdc.lumbar.crop_windows import window_maps
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
+from lsdc.lumbar.slice_places import mirrored_places
 from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.vocabulary import LEVELS
+from lsdc.lumbar.vocabulary import LEVELS, Side
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-_SAMPLE = ("split", "study_id", "level")
+_LEVEL = ("split", "study_id", "level")
+_SAMPLE = (*_LEVEL, "side")
 _FILE = ("study_id", "series_id", "instance_number")
 # Windows are laid for so many studies together: enough to be quick, few enough to need no memory.
 _STUDIES_AT_ONCE = 32
@@ -65,7 +68,8 @@ class StudyCuts:
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
     """Size of the file of crops that `cut_crops` will write."""
     pixels = choice.count * config.size_px**2
-    return slices.n_unique(_SAMPLE) * pixels * np.dtype(config.dtype).itemsize
+    samples = slices.n_unique(_LEVEL) * (len(Side) if config.by_side else 1)
+    return samples * pixels * np.dtype(config.dtype).itemsize
 
 
 def cut_crops(
@@ -104,8 +108,8 @@ def cut_crops(
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
         DataError: landmarks are needed and not given.
     """
-    samples = _samples(slices)
-    chosen = choose_slices(slices, choice).join(
+    samples = _samples(slices, config)
+    chosen = _sided(choose_slices(slices, choice), choice, config).join(
         instances.drop("split", "series_description"), on=_FILE, how="left", maintain_order="left"
     )
     paths = chosen.unique(("study_id", "path")).sort("study_id", "path")["path"].to_list()
@@ -143,15 +147,32 @@ def cut_crops(
     return len(samples)
 
 
-def _samples(slices: pl.DataFrame) -> pl.DataFrame:
-    """A row a study and level, in the order of the file of crops."""
+def _samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
+    """A row a sample, in the order of the file of crops; `side` is null for one of both sides."""
     order = {str(level): number for number, level in enumerate(LEVELS)}
     return (
-        slices.select(_SAMPLE)
+        slices.select(_LEVEL)
         .unique()
         .sort("study_id", pl.col("level").replace_strict(order, return_dtype=pl.Int32))
+        .join(_sides(config), how="cross", maintain_order="left_right")
         .with_row_index("row")
         .with_columns(pl.col("row").cast(pl.Int32))
+    )
+
+
+def _sides(config: CropsConfig) -> pl.DataFrame:
+    sides = [str(side) for side in Side] if config.by_side else [None]
+    return pl.DataFrame({"side": sides}, schema={"side": pl.String})
+
+
+def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
+    """The chosen slices with `side`; those of a right side in the places of the mirror image."""
+    mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
+    place = pl.col("place")
+    return chosen.join(_sides(config), how="cross", maintain_order="left_right").with_columns(
+        pl.when(pl.col("side") == Side.RIGHT)
+        .then(place.replace_strict(mirrored, return_dtype=pl.Int32))
+        .otherwise(place)
     )
 
 
@@ -164,7 +185,7 @@ def _plan(
     """What is to be cut, study by study in the order of `chosen`."""
     rows = samples.group_by("study_id").agg(first=pl.col("row").min(), samples=pl.len())
     table = (
-        chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left")
+        chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
         .join(rows, on="study_id", how="left", maintain_order="left")
         .with_columns(file=pl.col("path").rank("dense").over("study_id").cast(pl.Int64) - 1)
     )

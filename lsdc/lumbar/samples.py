@@ -1,4 +1,8 @@
-"""Samples of crops as the training engine takes them: a head a condition, a class a grade."""
+"""Samples of crops as the training engine takes them: a head a condition, a class a grade.
+
+A sample of one side (`side`; null: of both) is asked for the canal and that side alone. One of the
+right side is a mirror image: what is graded right in the patient is answered by the left heads.
+"""
 
 from pathlib import Path
 
@@ -8,7 +12,7 @@ from numpy.typing import NDArray
 
 from lsdc.errors import DataError
 from lsdc.lumbar.row_ids import with_row_id
-from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, Side
 from lsdc.training.samples import EMPTY_LABEL, Samples
 
 
@@ -22,7 +26,7 @@ def as_samples(crops: Path, table: pl.DataFrame, labels: pl.DataFrame | None = N
 
     Args:
         crops: folder with crops.npy.
-        table: row, study_id, level, mask.
+        table: row, study_id, level, side, mask.
         labels: study_id, condition, level, grade.
 
     Raises:
@@ -40,38 +44,65 @@ def as_samples(crops: Path, table: pl.DataFrame, labels: pl.DataFrame | None = N
         rows=rows,
         present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
         labels=_labels(table, labels),
-        ids=tuple(table.select(pl.format("{}_{}", "study_id", "level")).to_series()),
+        ids=tuple(
+            table.select(
+                pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
+            ).to_series()
+        ),
     )
 
 
 def as_rows(table: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:
-    """A row a sample and condition: row_id, study_id, condition, level and the probabilities.
+    """A row a level and condition: row_id, study_id, condition, level and the probabilities.
+
+    What two samples of a level were asked for, the canal, is the mean of their answers.
 
     Args:
-        table: study_id, level of n samples.
+        table: study_id, level, side of n samples.
         probabilities: (n, conditions, grades).
     """
-    rows = table.select("study_id", "level").join(
-        pl.DataFrame({"condition": [str(condition) for condition in CONDITIONS]}),
-        how="cross",
-        maintain_order="left_right",
+    grades = [str(grade) for grade in GRADES]
+    by_grade = pl.DataFrame(probabilities.reshape(-1, len(grades)), schema=grades)
+    rows = (
+        _questions(table)
+        .hstack(by_grade)
+        .filter(pl.col("condition").is_not_null())
+        .group_by("study_id", "condition", "level", maintain_order=True)
+        .agg(pl.col(grades).mean())
     )
-    by_grade = pl.DataFrame(
-        probabilities.reshape(-1, len(GRADES)), schema=[str(grade) for grade in GRADES]
+    return with_row_id(rows)
+
+
+def _questions(table: pl.DataFrame) -> pl.DataFrame:
+    """A row a sample and head: study_id, level and the condition that the head is asked for."""
+    heads = pl.DataFrame(
+        {
+            "condition": [str(condition) for condition in CONDITIONS],
+            "mirrored": [str(condition.mirrored) for condition in CONDITIONS],
+            "of_right": [condition.side == Side.RIGHT for condition in CONDITIONS],
+        }
     )
-    return with_row_id(rows.select("study_id", "condition", "level").hstack(by_grade))
+    return (
+        table.select("study_id", "level", "side")
+        .join(heads, how="cross", maintain_order="left_right")
+        .select(
+            "study_id",
+            "level",
+            condition=pl.when(pl.col("side").is_null())
+            .then("condition")
+            .when("of_right")
+            .then(None)
+            .when(pl.col("side") == Side.RIGHT)
+            .then("mirrored")
+            .otherwise("condition"),
+        )
+    )
 
 
 def _labels(table: pl.DataFrame, labels: pl.DataFrame | None) -> NDArray[np.int64]:
-    found = np.full((len(table), len(CONDITIONS)), EMPTY_LABEL, dtype=np.int64)
+    shape = len(table), len(CONDITIONS)
     if labels is None:
-        return found
-    for head, condition in enumerate(CONDITIONS):
-        grades = table.select("study_id", "level").join(
-            labels.filter(condition=str(condition)),
-            on=["study_id", "level"],
-            how="left",
-            maintain_order="left",
-        )["grade"]
-        found[:, head] = grades.cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
-    return found
+        return np.full(shape, EMPTY_LABEL, dtype=np.int64)
+    key = ["study_id", "level", "condition"]
+    found = _questions(table).join(labels, on=key, how="left", maintain_order="left")["grade"]
+    return found.cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy().reshape(shape)

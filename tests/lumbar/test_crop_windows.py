@@ -23,7 +23,8 @@ FILE = ["study_id", "series_id", "instance_number"]
 def chosen(walked) -> pl.DataFrame:
     instances = walked.table("instances").drop("split", "series_description")
     rows = choose_slices(walked.table("slices"), SlicesConfig())
-    return rows.join(instances, on=FILE, how="left", maintain_order="left")
+    whole = rows.join(instances, on=FILE, how="left", maintain_order="left")
+    return whole.with_columns(side=pl.lit(None, dtype=pl.String))
 
 
 @pytest.fixture(scope="module")
@@ -113,23 +114,49 @@ def test_windows_lie_around_the_level_point_or_the_images_middle(chosen) -> None
     np.testing.assert_allclose(found, planes_of(chosen).to_mm(middle), atol=1e-6)
 
 
+def on_slices(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: str) -> np.ndarray:
+    """(n, 3) the landmark of each row's level, dropped onto the slice."""
+    own = landmarks.filter(condition=condition).select("study_id", "level", "x_mm", "y_mm", "z_mm")
+    table = chosen.select("study_id", "level").join(
+        own, on=["study_id", "level"], how="left", maintain_order="left"
+    )
+    planes = planes_of(chosen)
+    return planes.to_mm(planes.to_pixel(table.select("x_mm", "y_mm", "z_mm").to_numpy()))
+
+
 def test_side_slices_are_cut_around_the_foramen_of_their_side(chosen, landmarks) -> None:
     middles = frame(chosen, landmarks, centre="landmark")[0]
-    planes = planes_of(chosen)
     for side, sign in (("left", 1), ("right", -1)):
         far = chosen.select(~AXIAL & (pl.col("offset_mm") * sign > 13)).to_series().to_numpy()
-        foramen = chosen.join(
-            landmarks.filter(condition=f"{side}_neural_foraminal_narrowing"),
-            on=["study_id", "level"],
-            how="left",
-            maintain_order="left",
-        )
-        expected = foramen.select("x_mm", "y_mm", "z_mm").to_numpy()
-        dropped = planes.to_mm(planes.to_pixel(expected))
+        foramen = on_slices(chosen, landmarks, f"{side}_neural_foraminal_narrowing")
         assert far.sum() > 20
-        np.testing.assert_allclose(middles[far], dropped[far], atol=1e-6)
+        np.testing.assert_allclose(middles[far], foramen[far], atol=1e-6)
     near = chosen.select(AXIAL | (pl.col("offset_mm").abs() < 5)).to_series().to_numpy()
-    np.testing.assert_allclose(middles[near], level_points(chosen)[near], atol=1.0)
+    canal = on_slices(chosen, landmarks, "spinal_canal_stenosis")
+    np.testing.assert_allclose(middles[near], canal[near], atol=1e-6)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_axial_windows_of_a_side_lie_around_its_subarticular_zone(
+    chosen, landmarks, side: str
+) -> None:
+    sided = chosen.with_columns(side=pl.lit(side))
+    middles = frame(sided, landmarks, centre="landmark")[0]
+    zone = on_slices(chosen, landmarks, f"{side}_subarticular_stenosis")
+    np.testing.assert_allclose(middles[is_axial(chosen)], zone[is_axial(chosen)], atol=1e-6)
+
+
+def test_axial_windows_of_a_right_side_are_mirrored_and_nothing_else(chosen) -> None:
+    for both, mirrored in zip(
+        frame(chosen), frame(chosen.with_columns(side=pl.lit("right"))), strict=True
+    ):
+        sagittal = ~is_axial(chosen)
+        np.testing.assert_allclose(mirrored[sagittal], both[sagittal], atol=1e-9)
+    right, left = (
+        frame(chosen.with_columns(side=pl.lit(side)))[1][is_axial(chosen)]
+        for side in ("right", "left")
+    )
+    np.testing.assert_allclose(right, -left, atol=1e-9)
 
 
 def test_an_offset_moves_sagittal_windows_in_shares_of_their_side(chosen) -> None:

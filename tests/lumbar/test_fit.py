@@ -86,6 +86,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
             "split": ["train" if study < 100 + N_STUDIES else "test" for study, _ in rows],
             "study_id": [study for study, _ in rows],
             "level": [level for _, level in rows],
+            "side": pl.Series([None] * len(rows), dtype=pl.String),
             "mask": [[True, True, number % 3 > 0] for number in range(len(rows))],
         }
     ).write_parquet(root / "samples.parquet")

@@ -9,10 +9,10 @@ from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.mirror import mirror
-from lsdc.lumbar.samples import as_samples, read_table
+from lsdc.lumbar.samples import as_rows, as_samples, read_table
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import open_competition
-from lsdc.lumbar.vocabulary import Condition
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, Condition, Side
 from lsdc.phantom.writer import write_phantom
 from lsdc.training.samples import EMPTY_LABEL, Samples
 
@@ -41,12 +41,18 @@ def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out
 
 
 @pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> tuple[Samples, Samples]:
-    """The samples of a patient, and of the patient's mirror image."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a phantom of 2 studies in `data`, and its index."""
     root = tmp_path_factory.mktemp("mirror")
     write_phantom(root / "data", studies=2, test=0, seed=0, max_size=96)
+    build_index(open_competition(root / "data"), "train", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def patients(root: Path) -> tuple[Samples, Samples]:
+    """The samples of a patient, and of the patient's mirror image."""
     competition = open_competition(root / "data")
-    build_index(competition, "train", root)
     instances = pl.read_parquet(root / "instances.parquet")
     points = annotated_points(instances, competition.annotations)
     swap = {str(condition): str(condition.mirrored) for condition in Condition}
@@ -55,6 +61,16 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> tuple[Samples, Samples
         cut(instances, points, competition.labels, root / "patient"),
         cut(in_a_mirror(instances), in_a_mirror(points), swapped, root / "mirrored"),
     )
+
+
+@pytest.fixture(scope="module")
+def by_side(root: Path, patients: tuple[Samples, Samples]) -> Path:
+    """The crops of the patient, a sample a side."""
+    slices = pl.read_parquet(root / "patient" / "slices.parquet")
+    instances = pl.read_parquet(root / "instances.parquet")
+    config = CONFIG.model_copy(update={"by_side": True})
+    cut_crops(instances, slices, CHOICE, config, root / "by_side")
+    return root / "by_side"
 
 
 def test_mirroring_twice_changes_nothing(patients: tuple[Samples, Samples]) -> None:
@@ -84,3 +100,44 @@ def test_sides_differ_so_that_a_forgotten_swap_would_show(
     assert not np.array_equal(one.labels, other.labels)
     assert (one.labels != EMPTY_LABEL).any()
     assert not np.array_equal(one.slices, other.slices)
+
+
+def test_samples_by_side_are_the_left_ones_of_the_patient_and_of_the_mirror_image(
+    root: Path, by_side: Path, patients: tuple[Samples, Samples]
+) -> None:
+    labels = open_competition(root / "data").labels
+    sided = as_samples(by_side, read_table(by_side, "train"), labels)
+    assert sided.ids[:2] == tuple(f"{patients[0].ids[0]}_{side}" for side in ("left", "right"))
+    of_right = np.array([condition.side == Side.RIGHT for condition in CONDITIONS])
+    for number, pair in enumerate(zip(*patients, strict=True)):
+        for found, whole in zip((sided[2 * number], sided[2 * number + 1]), pair, strict=True):
+            assert np.array_equal(found.present, whole.present)
+            apart = found.slices[found.present].astype(int) - whole.slices[whole.present]
+            assert np.abs(apart).max() <= 1
+            assert np.array_equal(found.labels[~of_right], whole.labels[~of_right])
+            assert (found.labels[of_right] == EMPTY_LABEL).all()
+
+
+def test_answers_by_side_are_put_together_to_those_of_a_level(root: Path, by_side: Path) -> None:
+    """A model that says of each sample what it is labelled with says the labels of all."""
+    labels, table = open_competition(root / "data").labels, read_table(by_side, "train")
+    asked = as_samples(by_side, table, labels).labels
+    said = np.full((*asked.shape, len(GRADES)), 1 / 3)
+    said[asked != EMPTY_LABEL] = np.eye(3)[asked[asked != EMPTY_LABEL]]
+
+    rows = as_rows(table, said)
+
+    assert rows["row_id"].n_unique() == len(rows) == 5 * len(table) // 2
+    graded = rows.join(labels.drop_nulls(), on=["study_id", "condition", "level"])
+    found = graded.select(str(grade) for grade in GRADES).to_numpy()
+    assert len(graded) > 30
+    assert np.array_equal(found.argmax(axis=1), graded["grade"].to_numpy())
+
+
+def test_the_canal_is_the_mean_of_what_both_sides_say(by_side: Path) -> None:
+    table = read_table(by_side, "train")
+    said = np.zeros((len(table), len(CONDITIONS), len(GRADES)))
+    said[::2, :, 0], said[1::2, :, 1] = 1, 1  # left samples say mild, right ones moderate
+    means = as_rows(table, said).group_by("condition").agg(pl.col("normal_mild").mean())
+    expected = {condition: 1.0 if condition.side == Side.LEFT else 0.0 for condition in CONDITIONS}
+    assert dict(means.rows()) == expected | {Condition.SPINAL_CANAL_STENOSIS: 0.5}
