@@ -35,6 +35,7 @@ from lsdc.lumbar.level_points import (
     median_of_models,
     trusted_levels,
 )
+from lsdc.lumbar.midline import centre_on_midline
 from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.sagittal import SagittalSeries, prepare_sagittal
 from lsdc.lumbar.vocabulary import LEVELS
@@ -166,10 +167,10 @@ def locate_points(
 def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
     """The points table as the annotations have it, without a model.
 
-    A level without a canal point takes the middle of its foraminal or subarticular points, or is
-    filled from other levels; its source is then "filled".
+    A canal point is centred on the midline. A level without one takes the middle of its foraminal
+    or subarticular points, or is filled from other levels; its source is then "filled".
     """
-    places = place_annotations(instances, annotations)
+    places = centre_on_midline(place_annotations(instances, annotations), instances)
     split_of = dict(places.select("study_id", "split").iter_rows())
     rows: list[tuple[Any, ...]] = []
     for study, points, from_canal in zip(*known_points(places), strict=True):

@@ -69,10 +69,11 @@ def test_axial_slice_nearest_by_truth_is_chosen_from_true_points(
 def test_axial_slice_nearest_by_truth_is_chosen_from_annotated_points(
     patients: Patients, tmp_path: Path
 ) -> None:
-    """An annotation gives the point on its sagittal slice; across that, half a gap stays open.
+    """An annotation gives the point on its sagittal slice, and subarticular ones across it.
 
-    Where axial slices are at right angles to sagittal ones this makes no difference to them. Where
-    both are oblique, it decides between two slices that are next to equally near, and no more.
+    Where a level has none, half a gap stays open. If axial slices are at right angles to sagittal
+    ones this makes no difference to them; if both are oblique, it decides between two slices that
+    are next to equally near, and no more.
     """
     points = patients.points.filter(source="annotated")
     found = chosen(patients, points, SlicesConfig(axial_slices=1), tmp_path)
@@ -84,7 +85,7 @@ def test_axial_slice_nearest_by_truth_is_chosen_from_annotated_points(
     lost_mm = both["true_mm"] - both["least_mm"]
     assert len(both) > 200
     assert (lost_mm <= 2 * HALF_GAP_MM * both["lean"] + 1e-9).all()
-    assert (lost_mm < 1e-9).mean() > 0.97
+    assert (lost_mm < 1e-9).mean() > 0.99
 
 
 def patients_lean(patients: Patients) -> pl.DataFrame:

@@ -19,9 +19,11 @@ def test_annotated_points_lie_where_the_phantom_put_them(walked) -> None:
         both.select("x_mm", "y_mm", "z_mm").to_numpy()
         - both.select("x_mm_right", "y_mm_right", "z_mm_right").to_numpy()
     )
-    # An annotation lies on a slice, so it may be half a slice gap off across the plane.
+    # An annotation lies on a slice, so it may be half a slice gap off across the plane where the
+    # level has no subarticular points to centre it by.
     assert len(both) >= 25
-    assert np.abs(error).max() < 3.0
+    assert np.abs(error).max() < 2.5
+    assert np.median(np.linalg.norm(error, axis=1)) < 0.1
 
 
 def test_sagittal_offset_grows_to_the_patients_left(walked) -> None:
@@ -59,7 +61,8 @@ def test_level_point_dropped_on_its_own_annotated_slice_is_the_annotation(walked
     assert len(both) >= 25
     assert (both["x_px"] - both["x_px_found"]).abs().max() < 1e-6
     assert (both["y_px"] - both["y_px_found"]).abs().max() < 1e-6
-    assert both["offset_mm"].abs().max() < 1e-6
+    # Across the slice it was centred on the midline, by half a slice gap at the most.
+    assert both["offset_mm"].abs().max() < 2.4
 
 
 def test_phantom_has_no_conflict_and_a_planted_swap_is_found(walked, tmp_path) -> None:
