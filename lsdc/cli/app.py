@@ -10,6 +10,7 @@ from lsdc import __version__
 from lsdc.cli.clean import clean
 from lsdc.cli.demo_data import demo_data
 from lsdc.cli.doctor import doctor
+from lsdc.cli.experiments import experiments
 from lsdc.cli.index import index
 from lsdc.cli.inspect import inspect
 from lsdc.cli.run import run_local
@@ -31,6 +32,7 @@ app.command()(doctor)
 app.command()(inspect)
 app.command()(ui)
 app.command()(clean)
+app.add_typer(experiments, name="experiments")
 
 
 @app.callback(invoke_without_command=True)

@@ -35,3 +35,8 @@ class Reported(Result):
     """An entry's figures, and those of its reruns and of other choices of epoch."""
 
     again: tuple[Result, ...] = ()
+
+    @property
+    def results(self) -> list[Result]:
+        """All that has a figure, the entry's first before the others."""
+        return [each for each in (self, *self.again) if each.folds or each.oof]

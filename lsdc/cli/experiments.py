@@ -1,0 +1,159 @@
+"""`lsdc experiments`: what there is to run, what the lab log reports of it, what was measured."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from lsdc.cli import experiment_tables as tables
+from lsdc.cli.measured import Measured, differences, find_home, measured_names, read_measured
+from lsdc.experiments.config import Experiment
+from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment
+from lsdc.experiments.settings import settings_of
+from lsdc.store.home import Home
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+FromHome = Annotated[
+    Path | None, typer.Option("--home", help="Whose runs are shown [LSDC_HOME, else ./lsdc-home].")
+]
+Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
+Sort = Annotated[
+    Order,
+    typer.Option(
+        help="As the log has them, by name, or the best first: by what is reported of a fold, out "
+        "of fold or on the leaderboard, or by what was measured."
+    ),
+]
+
+experiments = typer.Typer(
+    no_args_is_help=True,
+    help="The lab log's experiments and yours: settings, reported and measured scores.",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment, and what a home's runs measured of it."""
+
+    experiment: Experiment
+    measured: Measured | None
+
+    @classmethod
+    def find(cls, name: str, home: Home | None) -> "Entry":
+        """The entry of that name.
+
+        Raises:
+            SettingsError: there is none, or it is not in order.
+        """
+        return cls(load_experiment(name), read_measured(home, name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values: what it is, what is reported, what was measured, and how they differ."""
+        experiment, reported = self.experiment, self.experiment.reported
+        return {
+            "name": experiment.name,
+            "based_on": experiment.based_on,
+            "note": experiment.note,
+            "deviation": experiment.deviation,
+            "needs": experiment.needs.model_dump(),
+            "changes": changes(experiment.name),
+            "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
+            "measured": self.measured and self.measured.as_dict(),
+            "differences": differences(reported, self.measured),
+        }
+
+
+@experiments.command("list")
+def list_all(home: FromHome = None, sort: Sort = "log", as_json: AsJson = False) -> None:
+    """All experiments: what each changes, what the log reports, what was measured."""
+    entries = _sorted([Entry.find(name, find_home(home)) for name in experiment_names()], sort)
+    if as_json:
+        _print_json([entry.as_dict() for entry in entries])
+        return
+    console = Console()
+    rows = [(entry.experiment, entry.measured) for entry in entries]
+    console.print(tables.list_table(rows, console.width))
+
+
+@experiments.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The experiment.")],
+    home: FromHome = None,
+    as_json: AsJson = False,
+) -> None:
+    """One experiment: its note, its figures, and every setting with where it comes from."""
+    entry = Entry.find(name, find_home(home))
+    if as_json:
+        more = {"lineage": lineage(name), "settings": settings_of(entry.experiment)}
+        _print_json([{**entry.as_dict(), **more}])
+        return
+    console = Console()
+    tables.print_words(console, entry.experiment, lineage(name))
+    if any((*entry.experiment.reported.results, entry.measured)):
+        console.print(tables.figures_table([(entry.experiment, entry.measured)]))
+    console.print(tables.settings_table(entry.experiment, _origins(name)))
+
+
+@experiments.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="An experiment.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: AsJson = False,
+) -> None:
+    """The settings in which two experiments differ."""
+    a, b = (settings_of(load_experiment(name)) for name in (first, second))
+    differing = {key: (a[key], b[key]) for key in a if a[key] != b[key]}
+    if as_json:
+        _print_json([{"name": key, "a": x, "b": y} for key, (x, y) in differing.items()])
+    elif not differing:
+        Console().print(f"{first} and {second} have the same settings.")
+    else:
+        Console().print(tables.differences_table(first, second, differing))
+
+
+@experiments.command()
+def compare(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experiments [all that were measured].")
+    ] = None,
+    home: FromHome = None,
+    sort: Sort = "log",
+    as_json: AsJson = False,
+) -> None:
+    """Measured beside reported, fold by fold; what is partial or selected is marked."""
+    opened = find_home(home)
+    known = experiment_names()
+    chosen = names or [name for name in known if name in measured_names(opened)]
+    entries = _sorted([Entry.find(name, opened) for name in chosen], sort)
+    if as_json:
+        _print_json([entry.as_dict() for entry in entries])
+    elif not entries:
+        Console().print("Nothing was measured here yet; name experiments to compare their reports.")
+    else:
+        Console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))
+
+
+def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
+    """Lower is better; who has no such figure comes last."""
+    keys: dict[Order, Callable[[Entry], Any]] = {
+        "name": lambda entry: entry.experiment.name,
+        "fold": lambda entry: min(entry.experiment.reported.folds.values(), default=math.inf),
+        "oof": lambda entry: entry.experiment.reported.oof or math.inf,
+        "leaderboard": lambda entry: entry.experiment.reported.leaderboard or math.inf,
+        "measured": lambda entry: (entry.measured and entry.measured.score) or math.inf,
+    }
+    return entries if order == "log" else sorted(entries, key=keys[order])
+
+
+def _origins(name: str) -> dict[str, str]:
+    """The setting's name, and who of the lineage sets it last."""
+    return {key: each for each in reversed(lineage(name)) for key in changes(each)}
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(rows, indent=2))

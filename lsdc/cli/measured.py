@@ -1,0 +1,108 @@
+"""What the runs of a home measured, to stand beside what the lab log reports."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.presets import load_experiment
+from lsdc.experiments.reported import Result
+from lsdc.experiments.settings import WORDS, flatten, settings_of
+from lsdc.store.home import Home, open_home, resolve_home
+from tasks.run import EXPERIMENT_FILE
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The scores of an experiment's last run.
+
+    Attributes:
+        folds: the competition's metric by fold; None where a fold has nothing to score by.
+        score: over all folds that were trained.
+        weighted_prior: the weighted prior's, of the same rows.
+        studies: how many were scored.
+        partial: whether folds are missing.
+        selected: whether epochs were chosen on the folds that are scored.
+        changed: the settings, by dotted name, that were not the experiment's present ones.
+    """
+
+    folds: dict[int, float | None]
+    score: float | None
+    weighted_prior: float | None
+    studies: int
+    partial: bool
+    selected: bool
+    changed: tuple[str, ...]
+
+    @property
+    def marks(self) -> list[str]:
+        """What has to be said wherever the score is."""
+        marks = [mark for mark in ("partial", "selected") if getattr(self, mark)]
+        return [*marks, *(f"changed {name}" for name in self.changed)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**vars(self), "folds": {str(fold): score for fold, score in self.folds.items()}}
+
+
+def find_home(home: Path | None) -> Home | None:
+    """The home, if there is one: who asks what there is founds none."""
+    root = resolve_home(home)
+    return open_home(root) if (root / "home.json").is_file() else None
+
+
+def measured_names(home: Home | None) -> list[str]:
+    """The experiments that were scored here."""
+    return (
+        [] if home is None else sorted(path.parent.name for path in home.runs.glob("*/scores.json"))
+    )
+
+
+def read_measured(home: Home | None, name: str) -> Measured | None:
+    """The scores of an experiment's last run in the home; None if there is none."""
+    if home is None or not (home.run(name) / "scores.json").is_file():
+        return None
+    scores = json.loads((home.run(name) / "scores.json").read_text(encoding="utf-8"))
+    oof = pl.scan_parquet(home.run(name) / "oof.parquet")
+    return Measured(
+        folds={int(fold): each["score"] for fold, each in scores["folds"].items()},
+        score=scores["score"],
+        weighted_prior=scores["weighted_prior"]["score"],
+        studies=oof.select(pl.col("study_id").n_unique()).collect().item(),
+        partial=scores["partial"],
+        selected=scores["selected"],
+        changed=_changed(home.run(name) / EXPERIMENT_FILE, name),
+    )
+
+
+def differences(reported: Result, measured: Measured | None) -> dict[str, float]:
+    """Measured less reported, by fold and, where both have all folds, `oof`."""
+    if measured is None:
+        return {}
+    found = {
+        str(fold): score - reported.folds[fold]
+        for fold, score in measured.folds.items()
+        if score is not None and fold in reported.folds
+    }
+    if reported.oof is not None and measured.score is not None and not measured.partial:
+        found["oof"] = measured.score - reported.oof
+    return found
+
+
+def _changed(made_with: Path, name: str) -> tuple[str, ...]:
+    """Settings that differ between a run's and the present experiment's.
+
+    One that came up since counts as unchanged, one that is gone as changed.
+    """
+    if not made_with.is_file():
+        return ()
+    written = json.loads(made_with.read_text(encoding="utf-8"))
+    then = flatten({key: value for key, value in written.items() if key not in WORDS})
+    try:
+        now = settings_of(load_experiment(name))
+    except SettingsError:  # a preset of the user's that is gone, or no longer in order
+        return ("all",)
+    return tuple(key for key, value in then.items() if key not in now or now[key] != value)
