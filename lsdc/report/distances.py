@@ -27,7 +27,7 @@ def write_table(sheet: Image.Image, left: int, top: int, study: StudyResults) ->
     heads = ["Level point", "confidence", "from", *map(_short_name, CONDITIONS)]
     widths = [*_COLUMNS, *[_DISTANCE] * len(CONDITIONS)]
     ends = [left + sum(widths[: number + 1]) for number in range(len(widths))]
-    write(sheet, (ends[-1], top), "predicted to annotated, mm", size=14, colour=DIM, anchor="ra")
+    write(sheet, (ends[-1], top), "to the annotated point, mm", size=14, colour=DIM, anchor="ra")
     for row, cells in enumerate([heads, *_cells(study)]):
         y = top + (row + 1) * LINE
         for number, (cell, end) in enumerate(zip(cells, ends, strict=True)):

@@ -25,7 +25,7 @@ def write_legend(sheet: Image.Image, left: int, top: int) -> None:
         x += 40 + round(7.4 * len(name))
     room.put_on(sheet)
     lines = [
-        "Open: predicted. Solid: annotated. Points are dropped onto the slice that is shown.",
+        "Open: the run's points. Solid: annotated. Both are dropped onto the slice that is shown.",
         "Lines: the axial slices chosen, each level's nearest one bolder.",
         "Under crops: mm from level point to slice, to left (L), right (R), head (H), feet (F).",
     ]

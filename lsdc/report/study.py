@@ -32,7 +32,8 @@ class StudyResults:
         slices: its rows of the slices table: every slice against every level point.
         chosen: those of them that the model is shown, with `place`.
         points: its level points.
-        marks: kind ("predicted" or "annotated"), condition, level, x_mm, y_mm, z_mm.
+        marks: kind ("predicted" for what the run uses, or "annotated"), condition, level, x_mm,
+            y_mm, z_mm.
         corrections: what was corrected of its annotations.
         places: what each slice of a sample stands for.
         levels: those that there are crops of.

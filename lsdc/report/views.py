@@ -25,7 +25,7 @@ Grey = npt.NDArray[np.uint8]  # (rows, columns)
 
 BAR_MM = 50.0
 AXIAL_MM = 120.0  # side of what is shown of an axial slice, around the level point
-_BESIDE = 12  # from a point to its level's name
+_BESIDE = 16  # from a point to its level's name
 _NAME_WIDTH, _NAME_HEIGHT = 52, 18
 _NEAREST, _OTHERS = (1.8, 0.95), (1.0, 0.55)  # width and opacity of axial slices' lines
 

@@ -22,7 +22,10 @@ from tests.leaks import find_leaks
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
 PARTS = ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
-BEFORE_TRAINING = ["index train", "folds", "coordinates train", "sides train", "crops train"]
+BEFORE_TRAINING = [
+    *("index train", "folds", "annotations"),
+    *("coordinates train", "sides train", "crops train"),
+]
 TEST_SIDE = ["index test", "coordinates test", "sides test", "crops test"]
 
 
@@ -79,6 +82,25 @@ def test_catalog_answers_what_was_quarantined_and_why(ran) -> None:
     assert len(bad) == 3
     assert {stage for _, stage, _ in bad} == {"index"}
     assert splits == [("test",), ("train",)]
+
+
+def test_run_says_what_was_corrected_be_it_nothing(ran) -> None:
+    assert "annotations clean: no corrections" in ran.outcome.out
+    with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
+        (corrected,) = catalog.execute("SELECT count(*) FROM corrections").fetchone()
+        (points,) = catalog.execute("SELECT count(*) FROM annotations").fetchone()
+    assert corrected == 0
+    assert points == len(open_competition(ran.data).annotations)
+
+
+def test_every_study_of_the_run_can_be_inspected(ran, command, tmp_path: Path) -> None:
+    labels = open_competition(ran.data).labels
+    tested = pl.read_csv(ran.data / "sample_submission.csv")["row_id"].str.split("_").list.first()
+    for study in (labels["study_id"][0], tested[0]):
+        out = tmp_path / f"{study}.png"
+        outcome = command("inspect", str(study), "--home", ran.home, "--out", out)
+        assert outcome.code == 0, outcome.err
+        assert out.read_bytes().startswith(b"\x89PNG")
 
 
 def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -19,7 +20,9 @@ from lsdc.lumbar.corrections import (
     undo_corrections,
     write_annotations,
 )
+from lsdc.lumbar.index import build_index
 from lsdc.lumbar.level_checks import points_off_their_curve
+from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from lsdc.phantom.pose import GeometryMix
 from lsdc.phantom.study import Order
@@ -332,3 +335,16 @@ def test_doctor_lists_every_rule_with_its_ids(patient: Patient) -> None:
     wrong = next(finding for finding in listed if finding.name == "wrong_series").rows
     assert wrong["study_id"].unique().to_list() == [patient.study]
     assert wrong["level"].to_list() == NAMES
+
+
+def test_nothing_of_the_real_study_is_corrected(real_data: Path, tmp_path: Path) -> None:
+    competition = open_competition(real_data / "competition")
+    build_index(competition, "train", tmp_path, max_bad=1.0)
+    series, instances = (
+        pl.read_parquet(tmp_path / f"{n}.parquet") for n in ("series", "instances")
+    )
+    indexed = series.filter(pl.col("images") > 0)
+    points = competition.annotations.join(indexed, on="study_id", how="semi")
+    assert len(points) == 25
+    evidence = Evidence(competition.series.filter(split="train"), instances, indexed)
+    assert find_corrections(points, evidence).is_empty()
