@@ -1,9 +1,9 @@
 """The midline: where canal points lie across the sagittal slice that they were annotated on.
 
 A canal point is exact on its slice and says nothing of how far beside it the canal's middle lies:
-real annotators mark all five levels on one slice, though the spine leans or bends away from it by
-5 mm and more. The subarticular points of a level are exact within their axial slices, which cross
-the sagittal one, and the canal lies in the middle between them.
+in 78 % of the competition's T2 series all five levels are marked on one slice, though spines lean
+and bend. The subarticular points of a level are exact within their axial slices, which cross the
+sagittal one, and the canal lies in the middle between them.
 """
 
 import numpy as np
