@@ -34,7 +34,19 @@ log = logging.getLogger(__name__)
 _LEVEL = ("split", "study_id", "level")
 _SAMPLE = (*_LEVEL, "side")
 _FILE = ("study_id", "series_id", "instance_number")
-# Windows are laid for so many studies together: enough to be quick, few enough to need no memory.
+_KEY_OF_FILE = ("study_id", "instance")
+_CROP = (
+    "study_id",
+    "level",
+    "side",
+    "row",
+    "place",
+    "series_description",
+    "x_px",
+    "y_px",
+    "instance",
+)
+# So many studies are gone about together: enough to be quick, few enough to need no memory.
 _STUDIES_AT_ONCE = 32
 # Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
 # from pixel to pixel may sum up to a tenth.
@@ -49,7 +61,7 @@ class StudyCuts:
     """The n crops of one study, out of k files.
 
     Attributes:
-        first_row: of the study's samples in `crops.npy`.
+        first_row: of the study's samples in `crops.npy`, as far as they have slices.
         samples: how many these are.
         files: k rows of the instances table, each file once.
         file, row, place: (n,) which file a crop is cut of, and where it goes.
@@ -109,18 +121,16 @@ def cut_crops(
         DataError: landmarks are needed and not given.
     """
     samples = _samples(slices, config)
-    chosen = _sided(choose_slices(slices, choice), choice, config).join(
-        instances.drop("split", "series_description"), on=_FILE, how="left", maintain_order="left"
-    )
-    paths = chosen.unique(("study_id", "path")).sort("study_id", "path")["path"].to_list()
+    chosen = _choose(instances, slices, samples, choice, config)
+    paths = instances["path"].gather(chosen.unique(_KEY_OF_FILE).sort(_KEY_OF_FILE)["instance"])
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
     moved = [pl.DataFrame(schema=MOTION)]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
     mask = np.zeros(shape[:2], dtype=bool)
     with write_crops(out / "crops.npy", shape, config.dtype) as write:
-        images = _read(paths, quarantined, processes)
-        for done, cuts in enumerate(_plan(chosen, samples, landmarks, config), start=1):
+        images = _read(paths.to_list(), quarantined, processes)
+        for done, cuts in enumerate(_plan(chosen, instances, landmarks, config), start=1):
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
             own = [next(images) for _ in cuts.files["path"]]
             if config.motion != "ignore":
@@ -165,6 +175,34 @@ def _sides(config: CropsConfig) -> pl.DataFrame:
     return pl.DataFrame({"side": sides}, schema={"side": pl.String})
 
 
+def _choose(
+    instances: pl.DataFrame,
+    slices: pl.DataFrame,
+    samples: pl.DataFrame,
+    choice: SlicesConfig,
+    config: CropsConfig,
+) -> pl.DataFrame:
+    """The crops to be cut, sample by sample: few columns, since there are many rows.
+
+    Returns:
+        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`: the row
+        of the slice in the table of instances.
+    """
+    numbered = instances.select(*_FILE).with_row_index("instance")
+    studies = samples["study_id"].unique().sort()
+    blocks = [
+        _sided(choose_slices(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
+        .join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
+        .join(numbered, on=_FILE, how="left", maintain_order="left")
+        .select(*_CROP)
+        for some in (
+            studies[first : first + _STUDIES_AT_ONCE].implode()
+            for first in range(0, max(len(studies), 1), _STUDIES_AT_ONCE)
+        )
+    ]
+    return pl.concat(blocks)
+
+
 def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
     """The chosen slices with `side`; those of a right side in the places of the mirror image."""
     mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
@@ -178,33 +216,38 @@ def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> p
 
 def _plan(
     chosen: pl.DataFrame,
-    samples: pl.DataFrame,
+    instances: pl.DataFrame,
     landmarks: pl.DataFrame | None,
     config: CropsConfig,
 ) -> Iterator[StudyCuts]:
     """What is to be cut, study by study in the order of `chosen`."""
-    rows = samples.group_by("study_id").agg(first=pl.col("row").min(), samples=pl.len())
-    table = (
-        chosen.join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
-        .join(rows, on="study_id", how="left", maintain_order="left")
-        .with_columns(file=pl.col("path").rank("dense").over("study_id").cast(pl.Int64) - 1)
-    )
-    ends = np.flatnonzero(np.diff(table["study_id"].to_numpy(), append=-1)) + 1
+    ends = np.flatnonzero(np.diff(chosen["study_id"].to_numpy(), append=-1)) + 1
+    starts = np.concatenate([[0], ends[:-1]])
     for first in range(0, len(ends), _STUDIES_AT_ONCE):
-        own = ends[first : first + _STUDIES_AT_ONCE]
-        start = int(ends[first - 1]) if first else 0
-        maps = window_maps(table[start : int(own[-1])], landmarks, config)
-        for begin, end in zip([start, *own[:-1].tolist()], own.tolist(), strict=True):
-            study = table[begin:end]
-            yield StudyCuts(
-                first_row=study["first"][0],
-                samples=study["samples"][0],
-                files=study.unique("file", keep="first").sort("file"),
-                file=study["file"].to_list(),
-                row=study["row"].to_list(),
-                place=study["place"].to_list(),
-                maps=maps[begin - start : end - start],
-            )
+        own = slice(first, first + _STUDIES_AT_ONCE)
+        begin = starts[own][0]
+        table = chosen[begin : ends[own][-1]]
+        images = instances[table["instance"]].drop("split", "study_id", "series_description")
+        maps = window_maps(pl.concat([table, images], how="horizontal"), landmarks, config)
+        for start, end in zip(starts[own] - begin, ends[own] - begin, strict=True):
+            yield _study_cuts(table[start:end], instances, maps[start:end])
+
+
+def _study_cuts(
+    crops: pl.DataFrame, instances: pl.DataFrame, maps: npt.NDArray[np.float64]
+) -> StudyCuts:
+    """One study's rows of `_choose`, as they are cut."""
+    used, file = np.unique(crops["instance"].to_numpy(), return_inverse=True)
+    row = crops["row"].to_numpy()
+    return StudyCuts(
+        first_row=int(row.min()),
+        samples=int(row.max() - row.min()) + 1,
+        files=instances[used],
+        file=file.tolist(),
+        row=row.tolist(),
+        place=crops["place"].to_list(),
+        maps=maps,
+    )
 
 
 def _read(
