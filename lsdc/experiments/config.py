@@ -19,15 +19,29 @@ class CoordinatesConfig(Config):
         default="predicted",
         description="of training studies' points; test studies have predicted ones alone",
     )
-    image_size: int = Field(default=96, ge=32, description="side of the square the net sees, px")
+    image_size: int = Field(
+        default=96, ge=32, description="side of the square that the sagittal net sees, px"
+    )
     field_mm: float = Field(
         default=256.0, gt=0, description="side of that square; a larger image gets a larger one"
     )
+    axial_image_size: int = Field(default=80, ge=32, description="the same for the axial net, px")
+    axial_field_mm: float = Field(default=200.0, gt=0)
     width: int = Field(default=16, ge=4, description="channels of the net's first layer")
     epochs: int = Field(default=12, ge=1)
+    min_steps: int = Field(
+        default=120, ge=1, description="of a net; few series are gone through for more epochs"
+    )
     batch_size: int = Field(default=8, ge=1, description="series a step")
-    slices_per_series: int = Field(default=3, ge=1, description="slices of a series seen a step")
+    slices_per_series: int = Field(default=4, ge=1, description="slices of a series seen a step")
     learning_rate: float = Field(default=2e-3, gt=0)
+    shift_along: float = Field(
+        default=0.35,
+        ge=0,
+        le=0.5,
+        description="of the square: how far training moves images up or down, so that levels leave "
+        "it as they do where a field of view lies off",
+    )
 
 
 class SlicesConfig(Config):

@@ -1,12 +1,15 @@
-"""Coordinates: the 3-D point of each level of each study, learnt from annotated canal points.
+"""Coordinates: where each study's levels and landmarks lie, learnt from annotated points.
 
-A small net a fold finds the levels on every sagittal series, T1 and T2 alike; a study's series are
-fused in patient space. A training study's points come from the net that did not train on its fold,
-a test study's are the median over all nets. Torch runs in a child process (`lsdc.lumbar.locate`).
+Two small nets a fold, one of sagittal views (T1 and T2 alike) and one of axial ones, find canal
+points and what lies beside them. A study's views are joined in patient space (`chains`), so that
+one fills what another lacks. A training study's points come from the nets that did not train on
+its fold, a test study's are the median over all folds' nets. Torch runs in a child process
+(`lsdc.lumbar.locate`).
 
-The points table has a row a study and level: split, study_id, level, x_mm, y_mm, z_mm, confidence
-in (0, 1], and source: "predicted", "annotated", or "filled" from other points. A study without a
-sagittal series, or on whose images nothing is found, has no rows.
+The points table has a row a study and level: split, study_id, level, x_mm, y_mm, z_mm (the canal's
+middle at the disc), confidence in (0, 1], and source: "predicted", "annotated", or "filled" from
+other points. A level that lies outside every image of its study has no row, nor has a study on
+whose images nothing is found. `landmarks` and `spines` describe the other two tables.
 """
 
 import json
@@ -21,28 +24,25 @@ from safetensors import safe_open
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import CoordinatesConfig
-from lsdc.lumbar.landmarks import (
-    annotated_landmarks,
-    sorted_landmarks,
-    typical_landmarks,
-    with_slices,
-)
+from lsdc.lumbar.landmarks import SIDES, annotated_landmarks, join_landmarks, shown_on_images
 from lsdc.lumbar.level_points import (
+    SEEN_CONFIDENCE,
     Floats,
     complete_levels,
-    fuse_views,
     known_points,
     median_of_models,
-    trusted_levels,
 )
 from lsdc.lumbar.midline import centre_on_midline
 from lsdc.lumbar.places import place_annotations
-from lsdc.lumbar.sagittal import SagittalSeries, prepare_sagittal
+from lsdc.lumbar.spines import describe_spines
+from lsdc.lumbar.teaching import FAMILIES, POINTS_OF_NET, Family, taught_points
+from lsdc.lumbar.views import Views, prepare_views
 from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.training.process import run_child
 
 Progress = Callable[[dict[str, Any]], None]
+Found = dict[str, Floats]
 
 STALL_MINUTES = 15.0
 POINTS = {
@@ -54,6 +54,16 @@ POINTS = {
     "z_mm": pl.Float64,
     "confidence": pl.Float64,
     "source": pl.String,
+}
+# What the settings say of a net itself, its views apart.
+NET_SETTINGS = {
+    "width",
+    "epochs",
+    "min_steps",
+    "batch_size",
+    "slices_per_series",
+    "learning_rate",
+    "shift_along",
 }
 
 
@@ -71,15 +81,17 @@ def learn_points(
     log: Path,
     on_progress: Progress,
 ) -> pl.DataFrame:
-    """Train one model a fold and find the level points of all training studies.
+    """Train the nets of each fold and find the points of all training studies.
 
-    Writes `points.parquet` and one `fold-K.safetensors` a fold into the folder `out`. A study of
-    fold K gets its points from the model of fold K, which saw nothing of that fold; a study in no
-    fold is not trained on, and gets the median over all models. Order and augmentation depend on
-    `seed` alone; the result is the same to the bit for one number of `threads` on one CPU type.
+    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet` and, for each fold,
+    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; where no
+    view of a kind teaches anything, its net is left out. A study of fold K gets its points from the
+    nets of fold K, which saw nothing of that fold; a study in no fold is not trained on, and gets
+    the median over all. Order and augmentation depend on `seed` alone; the result is the same to
+    the bit for one number of `threads` on one CPU type.
 
-    `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "epoch" of
-    "epochs" and "seconds_left", or "without_points": the studies that got no rows.
+    `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
+    "epoch" of "epochs" and "seconds_left", or "without_points": the studies that got no rows.
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
 
@@ -88,25 +100,33 @@ def learn_points(
         StageError: the child process died.
     """
     train = instances.filter(pl.col("split") == "train")
+    places = centre_on_midline(place_annotations(train, annotations), train)
+    grids = {
+        "sagittal": {"image_size": config.image_size, "field_mm": config.field_mm},
+        "axial": {"image_size": config.axial_image_size, "field_mm": config.axial_field_mm},
+    }
+    fold_of = dict(folds.select("study_id", "fold").iter_rows())
+    names = sorted(set(fold_of.values()))
     with write_folder(out) as work:
-        series = _prepare(train, work, config.image_size, config.field_mm, processes, on_progress)
-        targets = _targets(series, place_annotations(train, annotations))
-        fold_of = dict(folds.select("study_id", "fold").iter_rows())
-        owners = np.array([fold_of.get(study, -1) for study in series.study_ids.tolist()], np.int64)
-        names = sorted(set(fold_of.values()))
-        _refuse_untaught(targets, owners, names)
-        np.savez(work / "teaching.npz", targets_mm=targets, folds=owners)
-        grid = {"image_size": config.image_size, "field_mm": config.field_mm}
+        views = _prepare(train, grids, work, processes, on_progress)
+        studies = _studies_of(views)
+        owners = np.array([fold_of.get(study, -1) for study in studies], np.int64)
+        np.save(work / "folds.npy", owners)
+        taught = [
+            _write_targets(own, taught_points(places, family), work / family.name)
+            for family, own in _by_family(views)
+        ]
+        _refuse_untaught(set().union(*taught), fold_of, names)
         job = {
-            "train": config.model_dump(exclude={"source", *grid}),
-            "metadata": grid,
+            "train": config.model_dump(include=NET_SETTINGS),
+            "metadata": grids,
             "folds": names,
             "models": str(out),
             "seed": seed,
         }
-        found = _run(job, work, log, device, threads, on_progress)
-    _write_points("train", train, series, found, out, on_progress)
-    return _quarantine(series)
+        found = _run(job, views, studies, work, log, device, threads, on_progress)
+    _write_found("train", train, studies, found, out, on_progress)
+    return _quarantine(views)
 
 
 def locate_points(
@@ -120,9 +140,9 @@ def locate_points(
     log: Path,
     on_progress: Progress,
 ) -> pl.DataFrame:
-    """Find the level points of all test studies: the median over the models, in mm.
+    """Find the points of all test studies: the median over the models, in mm.
 
-    Writes `points.parquet` into the folder `out`; the confidence falls where models disagree.
+    Writes the three tables into the folder `out`; the confidence falls where models disagree.
 
     Args:
         instances: the instances table; rows of the training split are left alone.
@@ -140,28 +160,26 @@ def locate_points(
         DataError: no model in `models`.
         StageError: the child process died.
     """
-    files = sorted(models.glob("fold-*.safetensors"))
+    files: dict[str, dict[str, str]] = {}
+    grids: dict[str, dict[str, Any]] = {}
+    for path in sorted(models.glob("fold-*-*.safetensors")):
+        _, fold, name = path.stem.split("-")
+        files.setdefault(fold, {})[name] = str(path)
+        with safe_open(path, framework="np") as model:
+            grids[name] = json.loads(model.metadata()["net"])
     if not files:
         raise DataError(
-            f"{models}: no fold-K.safetensors, expected the models of the coordinates stage; "
+            f"{models}: no fold-K-VIEWS.safetensors, expected the models of the coordinates stage; "
             "run that stage on the training studies first"
         )
-    with safe_open(files[0], framework="np") as model:
-        trained = json.loads(model.metadata()["net"])
     test = instances.filter(pl.col("split") == "test")
     with write_folder(out) as work:
-        series = _prepare(
-            test,
-            work,
-            trained["image_size"],
-            trained["field_mm"],
-            processes,
-            on_progress,
-        )
-        job = {"models": [str(file) for file in files]}
-        found = _run(job, work, log, device, threads, on_progress)
-    _write_points("test", test, series, found, out, on_progress)
-    return _quarantine(series)
+        views = _prepare(test, grids, work, processes, on_progress)
+        studies = _studies_of(views)
+        job = {"models": list(files.values())}
+        found = _run(job, views, studies, work, log, device, threads, on_progress)
+    _write_found("test", test, studies, found, out, on_progress)
+    return _quarantine(views)
 
 
 def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
@@ -179,108 +197,150 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
             points, trust, filled = completed
             sources = np.where(from_canal & ~filled, "annotated", "filled")
             rows += _rows(split_of[study], study, points, trust, sources)
-    return pl.DataFrame(rows, schema=POINTS, orient="row")
+    return shown_on_images(pl.DataFrame(rows, schema=POINTS, orient="row"), instances)
 
 
 def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
-    """Write the points and the landmarks table as the annotations have them into `out`."""
+    """Write the three tables as the annotations have them into `out`."""
     points = annotated_points(instances, annotations)
-    _write_tables(out, points=points, landmarks=annotated_landmarks(points, instances, annotations))
+    _write_tables(
+        out,
+        points=points,
+        landmarks=annotated_landmarks(points, instances, annotations),
+        spines=describe_spines(points, {}),
+    )
 
 
 def _prepare(
     instances: pl.DataFrame,
+    grids: Mapping[str, Mapping[str, Any]],
     work: Path,
-    size: int,
-    field_mm: float,
     processes: int,
     on_progress: Progress,
-) -> SagittalSeries:
-    """Write images and planes for the child into `work`."""
-    series = prepare_sagittal(
-        instances,
-        work / "images.npy",
-        size=size,
-        field_mm=field_mm,
-        processes=processes,
-        on_progress=lambda read, files: on_progress(
-            {"stage": "coordinates", "read": read, "files": files}
-        ),
-    )
-    np.savez(
-        work / "stacks.npz",
-        planes_mm=series.planes_mm,
-        starts=series.starts,
-        keys=series.series_ids,
-    )
-    return series
+) -> dict[str, Views]:
+    """Write images and planes of each family of views for the child into a folder in `work`."""
+    views = {}
+    for family in FAMILIES:
+        if family.name not in grids:
+            continue
+        folder, grid = work / family.name, grids[family.name]
+        folder.mkdir()
+        views[family.name] = prepare_views(
+            instances,
+            family.kinds,
+            folder / "images.npy",
+            size=grid["image_size"],
+            field_mm=grid["field_mm"],
+            processes=processes,
+            on_progress=lambda read, files: on_progress(
+                {"stage": "coordinates", "read": read, "files": files}
+            ),
+        )
+    return views
 
 
-def _targets(series: SagittalSeries, places: pl.DataFrame) -> Floats:
-    """(series, levels, 3) what each series' study is taught; points out of order are not."""
-    studies, known, _ = known_points(places)
-    taught: dict[int, Floats] = {}
-    for study, points in zip(studies, known, strict=True):
-        trusted = trusted_levels(points, np.isfinite(points).all(axis=1).astype(np.float64))
-        taught[study] = np.full_like(points, np.nan)
-        taught[study][trusted] = points[trusted]
-    nothing = np.full((len(LEVELS), 3), np.nan)
-    targets = [taught.get(study, nothing) for study in series.study_ids.tolist()]
-    return np.array(targets).reshape(-1, len(LEVELS), 3)
+def _by_family(views: Mapping[str, Views]) -> list[tuple[Family, Views]]:
+    return [(family, views[family.name]) for family in FAMILIES if family.name in views]
 
 
-def _refuse_untaught(targets: Floats, owners: NDArray[np.int64], folds: list[int]) -> None:
-    taught = set(owners[np.isfinite(targets).any(axis=(1, 2)) & (owners >= 0)].tolist())
+def _studies_of(views: Mapping[str, Views]) -> list[int]:
+    """All studies that have a view, in ascending order."""
+    return sorted({study for own in views.values() for study in own.study_ids.tolist()})
+
+
+def _write_targets(views: Views, taught: Mapping[int, Floats], folder: Path) -> set[int]:
+    """Write what each view's study teaches; returns the studies that teach anything."""
+    nothing = np.full((POINTS_OF_NET, 3), np.nan)
+    targets = [taught.get(study, nothing) for study in views.study_ids.tolist()]
+    np.save(folder / "targets.npy", np.array(targets).reshape(-1, POINTS_OF_NET, 3))
+    return {
+        study
+        for study, points in zip(views.study_ids.tolist(), targets, strict=True)
+        if np.isfinite(points).any()
+    }
+
+
+def _refuse_untaught(taught: set[int], fold_of: Mapping[int, int], folds: list[int]) -> None:
+    teaching = {fold_of[study] for study in taught if study in fold_of}
     for fold in folds:
-        if not taught - {fold}:
+        if not teaching - {fold}:
             raise DataError(
-                f"coordinates, fold {fold}: no study outside the fold has both a readable sagittal "
-                "series and annotated level points, expected at least one to learn from; annotate "
-                "more studies or use fewer folds"
+                f"coordinates, fold {fold}: no study outside the fold has both readable images and "
+                "annotated points, expected at least one to learn from; annotate more studies or "
+                "use fewer folds"
             )
 
 
 def _run(
     job: Mapping[str, Any],
+    views: Mapping[str, Views],
+    studies: list[int],
     work: Path,
     log: Path,
     device: str,
     threads: int,
     on_progress: Progress,
-) -> tuple[Floats, Floats]:
-    """What each model found on each series; NaN where a model was not asked.
-
-    Returns: points (models, series, levels, 3) in mm and confidences (models, series, levels).
-    """
+) -> Found:
+    """What each model found of each study; see `lsdc.lumbar.locate` for the arrays."""
+    for name, own in views.items():
+        np.savez(
+            work / name / "stacks.npz",
+            planes_mm=own.planes_mm,
+            starts=own.starts,
+            keys=own.series_ids,
+            studies=np.searchsorted(studies, own.study_ids),
+        )
     run_child(
         "lsdc.lumbar.locate",
-        {**job, "work": str(work), "device": device, "threads": threads},
+        {
+            **job,
+            "families": list(views),
+            "studies": len(studies),
+            "work": str(work),
+            "device": device,
+            "threads": threads,
+        },
         log=log,
         stall_minutes=STALL_MINUTES,
         on_line=on_progress,
     )
     with np.load(work / "found.npz") as found:
-        return found["points_mm"], found["confidence"]
+        return dict(found)
 
 
-def _write_points(
+def _write_found(
     split: str,
     instances: pl.DataFrame,
-    series: SagittalSeries,
-    found: tuple[Floats, Floats],
+    studies: list[int],
+    found: Found,
     out: Path,
     on_progress: Progress,
 ) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for study in np.unique(series.study_ids).tolist():
-        own = series.study_ids == study
-        completed = complete_levels(*_fuse(*(each[:, own] for each in found)))
-        if completed is not None:
-            points, trust, filled = completed
-            rows += _rows(split, study, points, trust, np.where(filled, "filled", "predicted"))
-    table = pl.DataFrame(rows, schema=POINTS, orient="row")
-    landmarks = sorted_landmarks(with_slices(typical_landmarks(table), instances))
-    _write_tables(out, points=table, landmarks=landmarks)
+    points: list[tuple[Any, ...]] = []
+    sides: list[tuple[Any, ...]] = []
+    shifted: dict[int, float] = {}
+    for row, study in enumerate(studies):
+        asked = np.isfinite(found["shifted"][:, row])
+        own = {name: each[asked, row] for name, each in found.items()}
+        completed = complete_levels(*median_of_models(own["points_mm"], own["confidence"]))
+        if completed is None:
+            continue
+        places, trust, filled = completed
+        sources = np.where(filled, "filled", "predicted")
+        points += _rows(split, study, places, trust, sources)
+        shifted[study] = float(own["shifted"].mean())
+        for family in FAMILIES:
+            if f"{family.name}_sides_mm" in own:
+                found_sides = (own[f"{family.name}_sides_{what}"] for what in ("mm", "confidence"))
+                sides += _side_rows(study, family, *median_of_models(*found_sides))
+    table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
+    seen = pl.DataFrame(sides, schema=SIDES, orient="row")
+    _write_tables(
+        out,
+        points=table,
+        landmarks=join_landmarks(table, seen, instances),
+        spines=describe_spines(table, shifted),
+    )
     without = set(instances["study_id"].to_list()) - set(table["study_id"].to_list())
     if without:
         on_progress({"stage": "coordinates", "without_points": sorted(without)})
@@ -290,13 +350,6 @@ def _write_tables(out: Path, **tables: pl.DataFrame) -> None:
     for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
-
-
-def _fuse(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One study's points from the models that were asked: (models, series, levels, ...) each."""
-    asked = np.isfinite(confidence[:, 0, 0])
-    views = [fuse_views(*each) for each in zip(points_mm[asked], confidence[asked], strict=True)]
-    return median_of_models(*(np.stack(each) for each in zip(*views, strict=True)))
 
 
 def _rows(
@@ -310,9 +363,25 @@ def _rows(
     ]
 
 
-def _quarantine(series: SagittalSeries) -> pl.DataFrame:
+def _side_rows(
+    study: int, family: Family, points_mm: Floats, trust: Floats
+) -> list[tuple[Any, ...]]:
+    """Rows (study, condition, level, place, confidence) of the sides that were seen."""
+    names = [(str(side), str(level)) for side in family.conditions for level in LEVELS]
+    return [
+        (study, *name, *place, confidence)
+        for name, place, confidence in zip(names, points_mm.tolist(), trust.tolist(), strict=True)
+        if confidence >= SEEN_CONFIDENCE
+    ]
+
+
+def _quarantine(views: Mapping[str, Views]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(path, "coordinates", reason) for path, reason in series.unreadable],
+        [
+            (path, "coordinates", reason)
+            for own in views.values()
+            for path, reason in own.unreadable
+        ],
         schema={"path": pl.String, "stage": pl.String, "reason": pl.String},
         orient="row",
     )

@@ -51,6 +51,13 @@ TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
 # What is not seen but taken from the level point is trusted that much of it.
 FILLED_SHARE = 0.25
 
+SIDES: dict[str, pl.DataType] = {
+    name: LANDMARKS[name]
+    for name in ("study_id", "condition", "level", "x_mm", "y_mm", "z_mm", "confidence")
+}
+# A slice so near a point shows it, or would if it were not for its edges.
+REACH_MM = 8.0
+
 _KEY = ["study_id", "condition", "level"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 
@@ -80,6 +87,34 @@ def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def join_landmarks(
+    points: pl.DataFrame, sides: pl.DataFrame, instances: pl.DataFrame
+) -> pl.DataFrame:
+    """The landmarks table: sides where they were seen, else where they typically lie.
+
+    Args:
+        points: a points table.
+        sides: SIDES, the sides that were seen.
+        instances: the instances table.
+    """
+    seen = sides.with_columns(source=pl.lit("predicted"))
+    landmarks = typical_landmarks(points).update(seen, on=_KEY)
+    return sorted_landmarks(with_slices(landmarks, instances))
+
+
+def shown_on_images(points: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Points without those that were filled and that no image of their study shows."""
+    doubtful = points.filter(source="filled")
+    pairs = doubtful.select("study_id", "level", *_XYZ).join(instances, on="study_id", how="inner")
+    planes, places = planes_of(pairs), pairs.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    inside = (pixels >= 0) & (pixels <= pairs.select("columns", "rows").to_numpy() - 1)
+    near = np.abs(planes.signed_distance(places)) <= REACH_MM
+    shown = pairs.filter(pl.Series(near & inside.all(axis=1)))
+    unseen = doubtful.join(shown, on=["study_id", "level"], how="anti")
+    return points.join(unseen, on=["study_id", "level"], how="anti", maintain_order="left")
+
+
 def annotated_landmarks(
     points: pl.DataFrame, instances: pl.DataFrame, annotations: pl.DataFrame
 ) -> pl.DataFrame:
@@ -93,6 +128,9 @@ def annotated_landmarks(
         annotations: the annotations table.
     """
     places = place_annotations(instances, annotations).unique(_KEY, keep="first")
+    # A canal's landmark is the level point, whichever slice it was marked on.
+    canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
+    places = places.with_columns(pl.when(~canal).then(pl.col(_XYZ)))
     own = (
         places.select(*_KEY, *_XYZ, "series_id", "instance_number")
         .join(

@@ -3,12 +3,14 @@
 Arrays are (..., levels, 3) in patient space (LPS, mm; +z points up), levels in the order of LEVELS.
 """
 
+import warnings
 from itertools import combinations
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.lumbar.level_planes import spine_directions
 from lsdc.lumbar.vocabulary import LEVELS, Condition
 
 Floats = NDArray[np.float64]
@@ -24,17 +26,26 @@ FILLED_SHARE = 0.25
 # Two views of a level that lie farther apart than this do not speak of the same place.
 AGREEMENT_MM = 10.0
 
-_PAIRS = (
-    (Condition.LEFT_NEURAL_FORAMINAL_NARROWING, Condition.RIGHT_NEURAL_FORAMINAL_NARROWING),
-    (Condition.LEFT_SUBARTICULAR_STENOSIS, Condition.RIGHT_SUBARTICULAR_STENOSIS),
+# From the middle of a level's left and right points to its canal point in an ordinary adult, mm
+# to the back and to the head, across and along the spine; the surer middle first. Subarticular
+# zones lie in front of the canal, foramina above it as well.
+_MIDDLES = (
+    (Condition.LEFT_SUBARTICULAR_STENOSIS, Condition.RIGHT_SUBARTICULAR_STENOSIS, 4.0, 0.0),
+    (
+        Condition.LEFT_NEURAL_FORAMINAL_NARROWING,
+        Condition.RIGHT_NEURAL_FORAMINAL_NARROWING,
+        4.0,
+        -5.0,
+    ),
 )
+_BACK = np.array([0.0, 1.0, 0.0])
 
 
 def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bool_]]:
     """The level points that annotations give, study by study.
 
-    A level's point is its canal point; where that is missing, the middle of its left and right
-    foraminal points, or of its subarticular ones, or the mean of both middles.
+    A level's point is its canal point. Where there is none, it is taken from the middle between the
+    level's subarticular points, or else its foraminal ones.
 
     Args:
         places: as `place_annotations` returns.
@@ -52,49 +63,70 @@ def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bo
     }
     for study, level, condition, *place in means.iter_rows():
         at[condition][row[study], LEVELS.index(level)] = place
-    canal = at[Condition.SPINAL_CANAL_STENOSIS]
-    middles = np.stack([(at[left] + at[right]) / 2 for left, right in _PAIRS])
-    present = np.isfinite(middles)
-    # Where neither pair is whole the sum is 0 of 0 middles: not known.
-    with np.errstate(invalid="ignore"):
-        between = np.where(present, middles, 0.0).sum(axis=0) / present.sum(axis=0)
-    from_canal: NDArray[np.bool_] = np.isfinite(canal[..., 0])
-    return studies, np.where(from_canal[..., None], canal, between), from_canal
+    points = at[Condition.SPINAL_CANAL_STENOSIS]
+    from_canal: NDArray[np.bool_] = np.isfinite(points[..., 0])
+    for left, right, back_mm, up_mm in _MIDDLES:
+        middle = _canal_beside((at[left] + at[right]) / 2, back_mm, up_mm)
+        points = np.where(np.isfinite(points), points, middle)
+    return studies, points, from_canal
+
+
+def _canal_beside(middles_mm: Floats, back_mm: float, up_mm: float) -> Floats:
+    """Canal points from the middles (studies, levels, 3) between left and right points."""
+    points = middles_mm.copy()
+    for own in points:
+        known = np.isfinite(own).all(axis=1)
+        if known.any():
+            along = spine_directions(own[known])
+            across = _BACK - along * (along @ _BACK)[:, None]
+            across /= np.linalg.norm(across, axis=1, keepdims=True)
+            own[known] += back_mm * across + up_mm * along
+    return points
 
 
 def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One point a level from several series that show it.
+    """One place a point from several views that show it.
 
     The most confident view leads; those that agree with it share in the place, those that do not
     take from its confidence.
 
     Args:
-        points_mm: (views, levels, 3).
-        confidence: (views, levels).
+        points_mm: (views, points, 3), NaN where a view does not show a point.
+        confidence: (views, points).
 
-    Returns: points (levels, 3), confidence (levels,).
+    Returns: places (points, 3), NaN where no view shows a point, and confidence (points,).
     """
+    confidence = np.where(np.isfinite(points_mm).all(axis=2), confidence, 0.0)
     leader = points_mm[confidence.argmax(axis=0), np.arange(points_mm.shape[1])]
     agrees = np.linalg.norm(points_mm - leader, axis=2) <= AGREEMENT_MM
     weight = confidence * agrees
     total = weight.sum(axis=0)
-    fused = (points_mm * weight[..., None]).sum(axis=0) / total[:, None]
-    return fused, total / confidence.sum(axis=0) * (weight * confidence).sum(axis=0) / total
+    with np.errstate(invalid="ignore"):  # nobody's point is 0 of 0
+        fused = (np.nan_to_num(points_mm) * weight[..., None]).sum(axis=0) / total[:, None]
+        trust = (weight * confidence).sum(axis=0) / confidence.sum(axis=0)
+    return fused, np.nan_to_num(trust)
 
 
 def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One point a level from several models; the farther they lie apart, the less it is trusted.
+    """One place a point from several models; the farther they lie apart, the less it is trusted.
 
     Args:
-        points_mm: (models, levels, 3).
-        confidence: (models, levels).
+        points_mm: (models, points, 3), NaN where a model sees none.
+        confidence: (models, points).
 
-    Returns: points (levels, 3), confidence (levels,): the mean confidence, times 0.37 where a model
-        lies AGREEMENT_MM from the median, 0.02 where it lies twice as far.
+    Returns: places (points, 3), the median of the models that see a point, NaN where fewer than
+        half do; and confidence (points,): the mean over all models, times 0.37 where a model lies
+        AGREEMENT_MM from the median, 0.02 where it lies twice as far.
     """
-    median = np.median(points_mm, axis=0)
-    farthest = np.linalg.norm(points_mm - median, axis=2).max(axis=0)
-    return median, confidence.mean(axis=0) * np.exp(-((farthest / AGREEMENT_MM) ** 2))
+    seen = np.isfinite(points_mm).all(axis=2)
+    enough = 2 * seen.sum(axis=0) >= len(points_mm)
+    held = np.where((seen & enough)[..., None], points_mm, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of points that nobody sees
+        median = np.nanmedian(held, axis=0)
+    farthest = np.nan_to_num(np.linalg.norm(held - median, axis=2)).max(axis=0)
+    trust = np.where(seen, confidence, 0.0).mean(axis=0)
+    return median, enough * trust * np.exp(-((farthest / AGREEMENT_MM) ** 2))
 
 
 def complete_levels(

@@ -1,19 +1,24 @@
 """The coordinates stage's child process: trains the keypoint nets and asks them for points.
 
-The job names `work`, a folder with `images.npy` and `stacks.npz` (planes_mm, starts, keys), the
-`device` and the `threads`. It is one of two:
+The job names `work`, the `device`, the `threads` and the `families` of views, in order. For each
+family a folder of its name lies in `work`, with `images.npy` and `stacks.npz` (planes_mm, starts,
+keys, studies: the row of each stack's study). `studies` is how many studies there are. It is one
+of two:
 
-- to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets and `models`,
-  the folder for them; `teaching.npz` (targets_mm, folds by series) lies beside the images. One net
-  a fold is trained on the other folds, then asked for the series of its fold and of no fold.
-- to locate: `models`, the files of trained nets, each asked for every series.
+- to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets by family and
+  `models`, the folder for them; `folds.npy` (by study) lies in `work` and `targets.npy` (by stack)
+  in the families' folders. One net a fold and family is trained on the other folds; a fold's nets
+  are asked for the studies of their fold and of no fold.
+- to locate: `models`, the files of trained nets by family, one of each asked for every study.
 
-Leaves `found.npz` in `work`: points_mm (nets, series, points, 3) and confidence (nets, series,
-points), NaN where a net was not asked.
+Leaves `found.npz` in `work`, arrays by (model, study), NaN where a model was not asked: points_mm
+(..., levels, 3), confidence (..., levels), shifted; and by family sides_mm, sides_confidence
+(..., 2 * levels, 3 or none), NaN and 0 where nothing is found.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +26,44 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lsdc.lumbar.chains import View, chain_of_views
+from lsdc.lumbar.level_points import complete_levels, fuse_views
+from lsdc.lumbar.teaching import ANCHORS, FAMILIES, Family, boxes_mm
+from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
-from lsdc.training.keypoint_fit import KeypointSettings, Stacks, find_keypoints, train_keypoints
-from lsdc.training.keypoints import load_net, save_net
+from lsdc.training.keypoint_batches import Stacks
+from lsdc.training.keypoint_fit import KeypointSettings, train_keypoints
+from lsdc.training.keypoint_search import find_candidates, find_satellites
+from lsdc.training.keypoints import HeatmapNet, Satellites, load_net, save_net
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.process import Tell, child_main
 
-Found = tuple[NDArray[np.float64], NDArray[np.float64]]
+Floats = NDArray[np.float64]
+Found = dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class _Views:
+    """A family's prepared views."""
+
+    family: Family
+    stacks: Stacks
+    studies: NDArray[np.int64]
+    folder: Path
+
+    @property
+    def satellites(self) -> Satellites:
+        return Satellites(ANCHORS, boxes_mm(self.family))
+
+    def of(self, study: int) -> list[int]:
+        return [int(stack) for stack in np.flatnonzero(self.studies == study)]
+
+    def normal(self, stack: int) -> Floats:
+        """(3,) across the stack's slices, on average."""
+        planes = self.stacks.planes_mm[self.stacks.slices(stack)]
+        normals = np.cross(planes[:, 1], planes[:, 2])
+        mean: Floats = normals.mean(axis=0)
+        return mean / np.linalg.norm(mean)
 
 
 def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -36,66 +72,125 @@ def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     torch.set_num_threads(job["threads"])
     torch.use_deterministic_algorithms(True)
     work = Path(job["work"])
-    with np.load(work / "stacks.npz") as arrays:
-        stacks = Stacks(images=np.load(work / "images.npy", mmap_mode="r"), **arrays)
-    found = list(_learn(job, work, stacks, tell) if "train" in job else _ask(job, stacks, tell))
-    np.savez(
-        work / "found.npz",
-        points_mm=np.stack([points for points, _ in found]),
-        confidence=np.stack([confidence for _, confidence in found]),
-    )
+    views = {
+        family.name: _open_views(work / family.name, family)
+        for family in FAMILIES
+        if family.name in job["families"]
+    }
+    found = list(_learn(job, views, tell) if "train" in job else _ask(job, views, tell))
+    arrays: dict[str, Any] = {name: np.stack([each[name] for each in found]) for name in found[0]}
+    np.savez(work / "found.npz", **arrays)
     return {}
 
 
-def _learn(job: dict[str, Any], work: Path, stacks: Stacks, tell: Tell) -> Iterator[Found]:
+def _open_views(folder: Path, family: Family) -> _Views:
+    with np.load(folder / "stacks.npz") as arrays:
+        held = dict(arrays)
+    studies = held.pop("studies")
+    stacks = Stacks(images=np.load(folder / "images.npy", mmap_mode="r"), **held)
+    return _Views(family, stacks, studies, folder)
+
+
+def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
     settings = KeypointSettings(**job["train"])
-    clock = _Clock(len(job["folds"]), tell)
-    with np.load(work / "teaching.npz") as teaching:
-        targets, folds = teaching["targets_mm"], teaching["folds"]
-    for number, fold in enumerate(job["folds"]):
-        taught = np.where(((folds != fold) & (folds >= 0))[:, None, None], targets, np.nan)
-        with advice_when_memory_runs_out(
-            settings.batch_size, job["device"], "coordinates.batch_size"
-        ):
-            net = train_keypoints(
-                stacks,
-                taught,
-                settings,
-                seed=job["seed"],
-                device=job["device"],
-                on_epoch=clock.of_fold(number),
-            )
-        save_net(net, Path(job["models"]) / f"fold-{fold}.safetensors", job["metadata"])
-        asked = np.flatnonzero((folds == fold) | (folds < 0))
-        yield find_keypoints(net, stacks, asked, device=job["device"])
+    folds = np.load(Path(job["work"]) / "folds.npy")
+    clock = _Clock(len(job["folds"]) * len(views), tell)
+    for fold in job["folds"]:
+        taught = (folds != fold) & (folds >= 0)
+        nets = {}
+        for name, own in views.items():
+            targets = np.load(own.folder / "targets.npy")
+            targets[~taught[own.studies]] = np.nan
+            if not np.isfinite(targets).any():
+                continue
+            with advice_when_memory_runs_out(
+                settings.batch_size, job["device"], "coordinates.batch_size"
+            ):
+                nets[name] = train_keypoints(
+                    own.stacks,
+                    targets,
+                    own.satellites,
+                    settings,
+                    seed=job["seed"],
+                    device=job["device"],
+                    on_epoch=clock.next_net(fold, name),
+                )
+            file = Path(job["models"]) / f"fold-{fold}-{name}.safetensors"
+            save_net(nets[name], file, job["metadata"][name])
+        yield _look(nets, views, np.flatnonzero((folds == fold) | (folds < 0)), job)
 
 
-def _ask(job: dict[str, Any], stacks: Stacks, tell: Tell) -> Iterator[Found]:
-    for number, path in enumerate(job["models"], start=1):
-        net = load_net(Path(path)).to(job["device"])
-        yield find_keypoints(net, stacks, np.arange(len(stacks.keys)), device=job["device"])
+def _ask(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+    for number, files in enumerate(job["models"], start=1):
+        nets = {
+            name: load_net(Path(file)).to(job["device"])
+            for name, file in files.items()
+            if name in views
+        }
+        yield _look(nets, views, np.arange(job["studies"]), job)
         tell({"stage": "coordinates", "model": number, "models": len(job["models"])})
+
+
+def _look(
+    nets: Mapping[str, HeatmapNet],
+    views: Mapping[str, _Views],
+    asked: NDArray[np.int64],
+    job: Mapping[str, Any],
+) -> Found:
+    """What one model's nets find of the studies that they are asked for."""
+    studies, levels, device = job["studies"], len(LEVELS), job["device"]
+    points = np.full((studies, levels, 3), np.nan)
+    confidence = np.full((studies, levels), np.nan)
+    shifted = np.full(studies, np.nan)
+    anchors = np.full((studies, levels, 3), np.nan)
+    for study in asked.tolist():
+        seen = []
+        for name, net in nets.items():
+            own = views[name]
+            for stack in own.of(study):
+                found = find_candidates(net, own.stacks, stack, device=device)
+                seen.append(View(found.places_mm, found.shares, own.normal(stack)))
+        chain = chain_of_views(seen)
+        points[study], confidence[study] = chain.points_mm, chain.confidence
+        shifted[study] = chain.shifted
+        completed = complete_levels(chain.points_mm, chain.confidence)
+        if completed is not None:
+            anchors[study] = completed[0]
+    result = {"points_mm": points, "confidence": confidence, "shifted": shifted}
+    for name, own in views.items():
+        sides = np.full((studies, len(ANCHORS), 3), np.nan)
+        trust = np.zeros((studies, len(ANCHORS)))
+        if name in nets:
+            found_mm, shares = find_satellites(
+                nets[name], own.stacks, anchors[own.studies], own.satellites, device=device
+            )
+            for study in np.unique(own.studies).tolist():
+                mine = own.of(study)
+                sides[study], trust[study] = fuse_views(found_mm[mine], shares[mine])
+        result |= {f"{name}_sides_mm": sides, f"{name}_sides_confidence": trust}
+    return result
 
 
 class _Clock:
     """Tells each epoch's end, with the time that the epochs still to come will take."""
 
-    def __init__(self, folds: int, tell: Tell) -> None:
-        self._folds, self._folds_left, self._tell = folds, folds, tell
+    def __init__(self, nets: int, tell: Tell) -> None:
+        self._nets, self._nets_left, self._tell = nets, nets, tell
         self._done, self._start = 0, time.monotonic()
 
-    def of_fold(self, fold: int) -> Callable[[int, int, float], None]:
-        self._folds_left -= 1
+    def next_net(self, fold: int, family: str) -> Callable[[int, int, float], None]:
+        self._nets_left -= 1
 
         def on_epoch(epoch: int, epochs: int, loss: float) -> None:
             self._done += 1
-            left = epochs - epoch + self._folds_left * epochs
+            left = epochs - epoch + self._nets_left * epochs
             seconds = (time.monotonic() - self._start) / self._done * left
             self._tell(
                 {
                     "stage": "coordinates",
                     "fold": fold,
-                    "folds": self._folds,
+                    "views": family,
+                    "nets": self._nets,
                     "epoch": epoch,
                     "epochs": epochs,
                     "loss": round(loss, 4),

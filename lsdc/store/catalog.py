@@ -18,7 +18,8 @@ from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
 
 _TABLES = {"instances", "series", "studies", "folds", "labels", "points", "slices", "conflicts"}
-_TABLES |= {"annotations", "corrections", "landmarks", "motion", "samples", "quarantine"}
+_TABLES |= {"annotations", "corrections", "landmarks", "motion", "samples", "spines"}
+_TABLES |= {"quarantine"}
 
 
 class CatalogRecord(BaseModel):

@@ -1,17 +1,23 @@
 """A small heatmap network that finds points of patient space in stacks of slices.
 
 The net sees a slice with its two neighbours and gives a heatmap a keypoint. A softmax taken jointly
-over the slices, rows and columns of a stack turns heatmaps into one distribution over the stack's
-cells, each of which has a known place in mm; its centre of mass near the peak is the point, in
-three dimensions and finer than the cells.
+over the slices, rows and columns of a stack, and over one cell more for "not in this stack", turns
+heatmaps into one distribution over the stack's cells, each of which has a known place in mm; its
+centre of mass near the peak is the point, in three dimensions and finer than the cells.
+
+Satellites are points that each lie in a box beside a keypoint. They share one heatmap, of which
+each takes the share within its box: which one it is, geometry says, not the net.
 """
 
 import json
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -23,6 +29,20 @@ TARGET_SIGMA_MM = 6.0
 PEAK_RADIUS_MM = 14.0
 # Grid pixels to a heatmap's cell, each way.
 STRIDE = 2
+_HIDDEN = -1e4
+
+
+@dataclass(frozen=True)
+class Satellites:
+    """The boxes about keypoints that satellites are looked for in.
+
+    Attributes:
+        anchors: (satellites,) the keypoint of each.
+        boxes_mm: (satellites, 2, 3) the lowest and the highest offset from it, in patient space.
+    """
+
+    anchors: NDArray[np.int64]
+    boxes_mm: NDArray[np.float64]
 
 
 class HeatmapNet(nn.Module):
@@ -42,10 +62,13 @@ class HeatmapNet(nn.Module):
             for above, below in ((4 * width, 4 * width), (4 * width, 2 * width), (2 * width, width))
         )
         self.merge = nn.ModuleList(_block(n, n) for n in (4 * width, 2 * width, width))
-        self.head = nn.Conv2d(width, keypoints, 1)
+        self.head = nn.Conv2d(width, keypoints + 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, size, size) in [0, 1] to logits (n, keypoints, size / 2, size / 2)."""
+        """(n, 3, size, size) in [0, 1] to logits (n, keypoints + 1, size / 2, size / 2).
+
+        The last is the heatmap that all satellites share.
+        """
         features = self.stem(images - 0.5)
         passed = []
         for down in self.down:
@@ -73,13 +96,13 @@ def cells_mm(planes_mm: Tensor, size: int) -> Tensor:
     return origin + at[None, :, None] * across + at[:, None, None] * along
 
 
-def target_heatmaps(cells: Tensor, targets_mm: Tensor, mask: Tensor) -> Tensor:
+def target_heatmaps(cells: Tensor, targets_mm: Tensor, allowed: Tensor) -> Tensor:
     """A distribution over each stack's cells, about each target.
 
     Args:
         cells: (b, s, h, w, 3) mm.
         targets_mm: (b, k, 3).
-        mask: (b, s) False where a slice only pads its stack.
+        allowed: (b, k or 1, s * h * w) False for cells that the point cannot be in.
 
     Returns: (b, k, s * h * w), each summing to 1.
     """
@@ -87,14 +110,43 @@ def target_heatmaps(cells: Tensor, targets_mm: Tensor, mask: Tensor) -> Tensor:
     # |c - t|² written out: (b, k, cells) is all that is held, not (b, k, cells, 3).
     squared = flat.square().sum(-1)[:, None] - 2 * targets_mm @ flat.transpose(1, 2)
     weights = -squared / (2 * TARGET_SIGMA_MM**2)
-    hidden = ~mask.repeat_interleave(cells.shape[2] * cells.shape[3], dim=1)
-    return weights.masked_fill(hidden[:, None], -math.inf).softmax(-1)
+    return weights.masked_fill(~allowed, _HIDDEN).softmax(-1)
 
 
 def joint_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """(b, s, k, h, w) logits to (b, k, s * h * w) log-probabilities over a whole stack."""
-    hidden = logits.masked_fill(~mask[:, :, None, None, None], -1e4)
-    return hidden.transpose(1, 2).flatten(2).log_softmax(-1)
+    """Log-probabilities over a whole stack's cells, and of being in none of them.
+
+    Args:
+        logits: (b, s, k, h, w).
+        mask: (b, s) False where a slice only pads its stack.
+
+    Returns: (b, k, s * h * w + 1); the last stands for "not in this stack".
+    """
+    hidden = logits.masked_fill(~mask[:, :, None, None, None], _HIDDEN)
+    return functional.pad(hidden.transpose(1, 2).flatten(2), (0, 1)).log_softmax(-1)
+
+
+def in_boxes(cells: Tensor, mask: Tensor, anchors_mm: Tensor, boxes_mm: Tensor) -> Tensor:
+    """Which cells of its stack a satellite may lie in: (b, satellites, cells).
+
+    Args:
+        cells: (b, s, h, w, 3) mm.
+        mask: (b, s) False where a slice only pads its stack.
+        anchors_mm: (b, satellites, 3), the keypoint of each; NaN where it is not known.
+        boxes_mm: (satellites, 2, 3).
+    """
+    flat = cells.flatten(1, 3)
+    seen = mask.repeat_interleave(cells.shape[2] * cells.shape[3], dim=1)[:, None]
+    for axis in range(3):
+        offset = flat[:, None, :, axis] - anchors_mm[..., axis, None]
+        low, high = boxes_mm[:, :, axis, None].unbind(1)
+        seen = seen & (offset >= low) & (offset <= high)
+    return seen
+
+
+def box_log_softmax(logits: Tensor, boxes: Tensor) -> Tensor:
+    """(b, cells) logits to log-probabilities (b, satellites, cells) over each satellite's box."""
+    return logits[:, None].masked_fill(~boxes, _HIDDEN).log_softmax(-1)
 
 
 def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,10 +162,10 @@ def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor
     near = torch.cdist(peak, cells) <= PEAK_RADIUS_MM
     kept = probabilities * near
     mass = kept.sum(-1)
-    return (kept @ cells) / mass[..., None], mass.clamp(max=1)
+    return (kept @ cells) / mass.clamp_min(1e-12)[..., None], mass.clamp(max=1)
 
 
-def save_net(net: HeatmapNet, path: Path, metadata: Mapping[str, float]) -> None:
+def save_net(net: HeatmapNet, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write the net's weights and, as JSON under "net", its build and what else its use needs.
 
     The same net and metadata give the same bytes.

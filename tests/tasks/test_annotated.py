@@ -11,7 +11,9 @@ from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.run import open_run
 
-CONFIG = CoordinatesConfig(source="annotated", image_size=32, width=4, epochs=1)
+CONFIG = CoordinatesConfig(
+    source="annotated", image_size=32, axial_image_size=32, width=4, epochs=1, min_steps=4
+)
 
 
 def test_training_points_are_the_annotated_ones_and_test_points_predicted(
@@ -33,4 +35,7 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     assert (both["z_mm"] - both["z_mm_right"]).abs().max() < 2.0
     test = pl.read_parquet(located.file(run.root, "points.parquet"))
     assert "annotated" not in set(test["source"])
-    assert {record.name for record in learnt.files} >= {"fold-0.safetensors", "fold-1.safetensors"}
+    assert {record.name for record in learnt.files} >= {
+        "fold-0-sagittal.safetensors",
+        "fold-1-axial.safetensors",
+    }

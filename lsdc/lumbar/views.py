@@ -1,4 +1,7 @@
-"""Sagittal series as a keypoint net wants them: square grids of known mm, one scale of grey."""
+"""Views: stacks of slices as a keypoint net wants them, on square grids of known mm.
+
+A view is a sagittal series, or all axial series of a study.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,21 +19,24 @@ from lsdc.lumbar.vocabulary import SeriesDescription
 from lsdc.store.files import reserve
 
 SAGITTAL = (str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2))
+AXIAL = (str(SeriesDescription.AXIAL_T2),)
 # Beyond these percentiles of a series' values it gets no darker, and no brighter.
 DARKEST, BRIGHTEST = 1.0, 99.0
+
+_LEFT, _HEAD = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SagittalSeries:
-    """What was prepared: slices from the patient's right to the left, series after series.
+class Views:
+    """What was prepared: slices from the patient's right to the left, or from the feet to the head.
 
     Attributes:
-        study_ids: (series,).
-        series_ids: (series,).
-        starts: (series + 1,) first slice of each series, and the end of the last.
+        study_ids: (views,).
+        series_ids: (views,) the series; of an axial view the first.
+        starts: (views + 1,) first slice of each view, and the end of the last.
         planes_mm: (slices, 3, 3): the place of grid pixel (0, 0), the step to the next column and
             the step to the next row.
         unreadable: path and reason of each file that gave no slice.
@@ -43,16 +49,17 @@ class SagittalSeries:
     unreadable: list[tuple[str, str]]
 
 
-def prepare_sagittal(
+def prepare_views(
     instances: pl.DataFrame,
+    kinds: tuple[str, ...],
     images: Path,
     *,
     size: int,
     field_mm: float,
     processes: int,
     on_progress: Callable[[int, int], None],
-) -> SagittalSeries:
-    """Read all sagittal slices and write them as a (slices, size, size) uint8 array to `images`.
+) -> Views:
+    """Read all slices of some kinds and write them as (slices, size, size) uint8 to `images`.
 
     A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
     longer side where that is more, so that nothing is cut off. Grey values are scaled by
@@ -60,16 +67,18 @@ def prepare_sagittal(
 
     Args:
         instances: rows of the instances table; those of other series are left alone.
+        kinds: SAGITTAL or AXIAL.
         images: the `.npy` file to write; rows beyond `starts[-1]` are unused.
         size: side of the grid in pixels.
         field_mm: side of the grid in mm, at least.
         processes: how many read pixels.
         on_progress: told how many files are read, and of how many.
     """
-    slices = _from_right_to_left(
-        instances.filter(pl.col("series_description").is_in(SAGITTAL)).sort(
+    slices = _in_order(
+        instances.filter(pl.col("series_description").is_in(kinds)).sort(
             "study_id", "series_id", "instance_number"
-        )
+        ),
+        _HEAD if kinds == AXIAL else _LEFT,
     )
     grids, planes = _lay_grids(slices, size, field_mm)
     paths = slices["path"].to_list()
@@ -90,27 +99,31 @@ def prepare_sagittal(
                 continue
             own.append(_resample(image.rescaled(), grids[index], size))
             kept.append(index)
-        if own:
-            stored[starts[-1] : len(kept)] = _to_grey(np.stack(own))
+        if not own:
+            continue
+        stored[len(kept) - len(own) : len(kept)] = _to_grey(np.stack(own))
+        if kinds == AXIAL and owners and owners[-1][0] == owner[0]:
+            starts[-1] = len(kept)
+        else:
             starts.append(len(kept))
             owners.append(owner)
     stored.flush()
     studies, series = np.array(owners, np.int64).reshape(-1, 2).T
-    return SagittalSeries(studies, series, np.array(starts), planes[kept], unreadable)
+    return Views(studies, series, np.array(starts), planes[kept], unreadable)
 
 
-def _from_right_to_left(slices: pl.DataFrame) -> pl.DataFrame:
+def _in_order(slices: pl.DataFrame, onwards: Floats) -> pl.DataFrame:
     """Each series' slices ordered by where their middles lie along the series' mean normal."""
     planes = planes_of(slices)
     middles = planes.to_mm(
         slices.select((pl.col("columns") - 1) / 2, (pl.col("rows") - 1) / 2).to_numpy()
     )
-    leftward = planes.normal * np.where(planes.normal[:, :1] < 0, -1.0, 1.0)
+    normals = planes.normal * np.where(planes.normal @ onwards < 0, -1.0, 1.0)[:, None]
     axes = ["x", "y", "z"]
     series = ["study_id", "series_id"]
     return (
         slices.hstack([pl.Series(f"m{axis}", middles[:, i]) for i, axis in enumerate(axes)])
-        .hstack([pl.Series(f"n{axis}", leftward[:, i]) for i, axis in enumerate(axes)])
+        .hstack([pl.Series(f"n{axis}", normals[:, i]) for i, axis in enumerate(axes)])
         .with_columns(
             along=pl.sum_horizontal(
                 pl.col(f"m{axis}") * pl.col(f"n{axis}").mean().over(series) for axis in axes

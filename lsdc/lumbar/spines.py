@@ -1,0 +1,71 @@
+"""Spines: what the coordinates stage can say of each study as a whole.
+
+The spines table has a row a study with points: split, study_id; seen, filled and absent, how many
+of its levels were seen, filled from other levels, and are outside every image; absent_levels, their
+names; widest_step, the longest step from level to level as a multiple of the median one; shifted in
+[0, 1], how much speaks for every level being named one off; and extra_vertebra, whether one of the
+last two says that there are more vertebrae than names.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.lumbar.vocabulary import LEVELS
+
+Floats = NDArray[np.float64]
+
+SPINES: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "seen": pl.Int32(),
+    "filled": pl.Int32(),
+    "absent": pl.Int32(),
+    "absent_levels": pl.String(),
+    "widest_step": pl.Float64(),
+    "shifted": pl.Float64(),
+    "extra_vertebra": pl.Boolean(),
+}
+# A step so much longer than the others has a level in it that nobody named.
+TWO_STEPS = 1.6
+# With less weight on shifted names, the nets are as good as sure.
+SURE_OF_NAMES = 0.02
+
+
+def describe_spines(points: pl.DataFrame, shifted: dict[int, float]) -> pl.DataFrame:
+    """The spines table.
+
+    Args:
+        points: a points table.
+        shifted: of each study, how much speaks for names one off; without an entry nothing does.
+    """
+    rows = []
+    for (split, study), own in points.group_by("split", "study_id", maintain_order=True):
+        levels = own["level"].to_list()
+        filled = (own["source"] == "filled").sum()
+        absent = [str(level) for level in LEVELS if level not in levels]
+        seen = own.filter(pl.col("source") != "filled")
+        widest, weight = _widest_step(seen), shifted.get(study, 0.0)
+        rows.append(
+            {
+                "split": split,
+                "study_id": study,
+                "seen": len(own) - filled,
+                "filled": filled,
+                "absent": len(absent),
+                "absent_levels": " ".join(absent),
+                "widest_step": widest,
+                "shifted": weight,
+                "extra_vertebra": weight > SURE_OF_NAMES or widest > TWO_STEPS,
+            }
+        )
+    return pl.DataFrame(rows, schema=SPINES)
+
+
+def _widest_step(points: pl.DataFrame) -> float:
+    """Of points in a row, the longest step over the median one; 1 where there are too few."""
+    numbers = [LEVELS.index(level) for level in points["level"]]
+    places = points.select("x_mm", "y_mm", "z_mm").to_numpy()
+    next_to = np.diff(numbers) == 1
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)[next_to]
+    return float(steps.max() / np.median(steps)) if len(steps) >= 3 else 1.0
