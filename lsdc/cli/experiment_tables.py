@@ -17,8 +17,9 @@ from lsdc.experiments.settings import settings_of
 Row = tuple[Experiment, Measured | None]
 _ALL_FOLDS = "all folds"
 _STYLES = {"experiment": "bold", "based on": "dim", "of": "dim", "": "yellow"}
-_FIGURES = ("experiment", "of", "reported", "measured", "differs", "prior", "board", "studies", "")
-_BETWEEN = 3  # blanks from column to column
+_FIGURES = ("experiment", "of", "reported", "measured", "differs", "prior", "board", "")
+_BETWEEN = 2  # blanks from column to column
+_MARK = len("selected,")  # a line a mark
 _LEAST = 12  # of what is left for changes, on however narrow a terminal
 
 
@@ -29,26 +30,25 @@ def list_table(rows: Sequence[Row], width: int) -> Table:
         "based on": [experiment.based_on or "" for experiment, _ in rows],
         "changes": [_short(changes(experiment.name)) for experiment, _ in rows],
         "reported": [_first(experiment.reported) for experiment, _ in rows],
-        "of": [
-            _of(experiment.reported) + ", partial" * _is_partial(experiment.reported)
-            for experiment, _ in rows
-        ],
+        "of": [_of(experiment.reported) for experiment, _ in rows],
         "board": [_figure(experiment.reported.leaderboard, 2) for experiment, _ in rows],
     }
     if any(measured for _, measured in rows):
         columns["measured"] = [_figure(measured.score) if measured else "" for _, measured in rows]
         columns[""] = [_short_marks(measured) if measured else "" for _, measured in rows]
     widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
+    if "" in widths:
+        widths[""] = _MARK
     others = sum(wide for name, wide in widths.items() if name != "changes")
     widths["changes"] = min(
-        widths["changes"], max(_LEAST, width - others - _BETWEEN * len(columns))
+        widths["changes"], max(_LEAST, width - others - _BETWEEN * len(columns) - 1)
     )
     table = _table("Weighted log loss, lower is better")
     for name, wide in widths.items():
         table.add_column(
             name,
             width=wide,
-            no_wrap=True,
+            no_wrap=name != "",
             overflow="ellipsis",
             style=_STYLES.get(name, ""),
             justify="right" if name in ("reported", "board", "measured") else "left",
@@ -68,6 +68,7 @@ def figures_table(rows: Sequence[Row]) -> Table:
             name,
             justify="left" if name in ("experiment", "of", "") else "right",
             no_wrap=name != "",
+            min_width=_MARK if name == "" else None,
             style="bold" if name == "experiment" else "yellow" if name == "" else "",
         )
     for lines in blocks:
@@ -141,11 +142,10 @@ def _figure_lines(experiment: Experiment, measured: Measured | None) -> list[dic
     lines[-1]["board"] = _figure(reported.leaderboard, 2)
     if measured:
         lines[-1]["prior"] = _figure(measured.weighted_prior)
-        lines[-1]["studies"] = f"{measured.studies:,}"
     lines[-1].setdefault("", _marks(reported, measured))
     return lines + [
         {
-            "of": _of(again),
+            "of": _ALL_FOLDS if again.oof else f"fold {min(again.folds)}",
             "reported": _first(again),
             "board": _figure(again.leaderboard, 2),
             "": _remark(again),
@@ -164,7 +164,9 @@ def _beside(reported: float | None, measured: float | None) -> dict[str, str]:
 def _marks(reported: Result, measured: Measured | None) -> str:
     if measured is None:
         return "partial" * _is_partial(reported)
-    return ", ".join(["report partial"] * _is_partial(reported) + measured.marks)
+    alone = _is_partial(reported) and not measured.partial
+    marks = ["report partial"] * alone + measured.marks
+    return ", ".join([*marks, f"{measured.studies:,} studies"])
 
 
 def _remark(result: Result) -> str:
@@ -178,13 +180,12 @@ def _first(result: Result) -> str:
 
 
 def _of(result: Result) -> str:
-    """Whose figure `_first` is, and of how many folds there are some."""
+    """What there are figures of; that of `_first` is the first fold's."""
     if result.oof:
         return _ALL_FOLDS
-    if not result.folds:
-        return ""
-    others = f" of {len(result.folds)}" if len(result.folds) > 1 else ""
-    return f"fold {min(result.folds)}{others}"
+    if _is_partial(result):
+        return f"partial: {', '.join(map(str, result.folds))}"
+    return f"folds 0 to {max(result.folds)}" if result.folds else ""
 
 
 def _is_partial(result: Result) -> bool:
@@ -220,4 +221,6 @@ def _figure(value: float | None, digits: int = 4) -> str:
 
 
 def _table(title: str) -> Table:
-    return Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    return Table(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", padding=(0, 1, 0, 0)
+    )

@@ -56,11 +56,17 @@ def load_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
     own = {word: presets[name][word] for word in WORDS if word in presets[name]}
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
     try:
-        return Experiment.model_validate(
+        experiment = Experiment.model_validate(
             without_values(_merge(merged, parse_settings(settings))) | own | {"name": name}
         )
     except ValidationError as error:
         raise SettingsError(f"{where}: {explain(error)}") from error
+    for what, needed in experiment.needs.model_dump().items():
+        if needed == name:
+            raise SettingsError(f"{where}: needs.{what}: it cannot need itself; name another")
+        if needed is not None:
+            lineage(needed)
+    return experiment
 
 
 def lineage(name: str) -> list[str]:

@@ -1,14 +1,24 @@
+from pathlib import Path
+
 import pytest
-from pydantic import ValidationError
 
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import Experiment, SlicesConfig
-from lsdc.experiments.presets import experiment_names, load_experiment
+from lsdc.experiments.config import SlicesConfig
+from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment
 
 
-@pytest.mark.parametrize("name", experiment_names())
-def test_every_preset_resolves(name: str) -> None:
-    assert load_experiment(name).name == name
+@pytest.fixture
+def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's presets lie."""
+    path = tmp_path / "mine.toml"
+    monkeypatch.setenv("LSDC_PRESETS", str(path))
+    return path
+
+
+def test_every_preset_resolves_and_its_lineage_ends() -> None:
+    for name in experiment_names():
+        assert load_experiment(name).name == name
+        assert lineage(name)[0] == name
 
 
 def test_preset_changes_only_what_it_says() -> None:
@@ -16,7 +26,16 @@ def test_preset_changes_only_what_it_says() -> None:
     assert demo.based_on == "baseline"
     assert demo.crops.size_px != base.crops.size_px
     assert demo.crops.axial_window == base.crops.axial_window
-    assert demo.note != base.note
+
+
+def test_what_is_said_of_an_experiment_is_not_said_of_those_based_on_it(presets: Path) -> None:
+    presets.write_text('[mine]\nbased_on = "exp087"\n')
+    base, mine = load_experiment("exp087"), load_experiment("mine")
+    assert base.note
+    assert base.deviation
+    assert base.reported.folds == {0: 0.4470}
+    assert (mine.note, mine.deviation, mine.reported.folds) == ("", "", {})
+    assert mine.model == base.model
 
 
 def test_unknown_experiment_is_refused_with_the_nearest_name() -> None:
@@ -24,10 +43,50 @@ def test_unknown_experiment_is_refused_with_the_nearest_name() -> None:
         load_experiment("dmeo")
 
 
-def test_unknown_setting_is_refused() -> None:
-    with pytest.raises(ValidationError, match="learning_rat"):
-        Experiment.model_validate({"name": "x", "training": {"learning_rat": 1}})
-
-
 def test_lab_log_has_25_slices_a_level() -> None:
     assert SlicesConfig().count == 25
+    assert load_experiment("exp118").slices.count == 25
+
+
+def test_user_presets_are_found_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LSDC_PRESETS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert "mine" not in experiment_names()
+    (tmp_path / "lsdc-presets.toml").write_text(
+        '[mine]\nbased_on = "exp118"\ntraining.epochs = 2\n\n[mine.needs]\nweights = "exp114"\n'
+    )
+    assert "mine" in experiment_names()
+    mine = load_experiment("mine")
+    assert mine.training.epochs == 2
+    assert mine.needs.weights == "exp114"
+    assert mine.model == load_experiment("exp118").model
+    assert changes("mine") == {"training.epochs": 2, "needs.weights": "exp114"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[mine]\ntraining.epoch = 2\n",
+            r"no setting is called 'training\.epoch'.*training\.epochs",
+        ),
+        ('[mine]\nbased_on = "exp18"\n', "no experiment is called 'exp18'; did you mean 'exp18"),
+        ('[mine]\nbased_on = "yours"\n[yours]\nbased_on = "mine"\n', "circle: mine > yours > mine"),
+        ('[mine]\nneeds.labels = "mine"\n', "needs.labels: it cannot need itself"),
+        ('[mine]\nneeds.weights = "exp1145"\n', "no experiment is called 'exp1145'"),
+        ("[exp118]\ntraining.epochs = 2\n", "exp118 is an experiment of lsdc's own"),
+        ("mine = 3\n", "mine: expected a table"),
+        ("[mine\n", "expected TOML"),
+    ],
+)
+def test_fault_of_a_user_preset_is_named(presets: Path, text: str, said: str) -> None:
+    presets.write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_experiment("mine")
+
+
+def test_named_file_that_is_not_there_is_refused(presets: Path) -> None:
+    with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*mine\.toml: No such file"):
+        load_experiment("demo")

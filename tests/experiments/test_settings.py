@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.presets import experiment_names, load_experiment
+from lsdc.experiments.settings import setting_names, settings_of
+
+
+def test_a_setting_is_changed_and_nothing_else() -> None:
+    before, after = (
+        settings_of(load_experiment("exp118", changed)) for changed in ([], ["training.epochs=2"])
+    )
+    assert {key for key in before if before[key] != after[key]} == {"training.epochs"}
+    assert after["training.epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("training.learning_rate = 1e-3", 1e-3),
+        ("model.backbone=resnet18.a1_in1k", "resnet18.a1_in1k"),
+        ('model.backbone="resnet18"', "resnet18"),
+        ("model.pretrained=false", False),
+        ("crops.sagittal_offset=[0.3, -0.3]", [0.3, -0.3]),
+        ("needs.weights=exp114", "exp114"),
+        ("training.max_norm=none", None),
+    ],
+)
+def test_values_are_read_as_they_are_typed(text: str, value: object) -> None:
+    name = text.partition("=")[0].strip()
+    # exp140 clips gradients
+    assert settings_of(load_experiment("exp140", [text]))[name] == value
+
+
+def test_none_stays_a_word_where_it_is_one() -> None:
+    changed = ["model.rnn=none", "model.rnn_per_head=false"]
+    assert load_experiment("exp118", changed).model.rnn == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training.epoch=2", "did you mean training.epochs"),
+        ("epochs=2", "did you mean coordinates.epochs or training.epochs"),
+        ("model.drop_out=0.1", "did you mean model.dropout"),
+        ("slices=3", "did you mean slices.side_slices"),
+        ("nonsense=3", "'lsdc experiments show demo' lists all"),
+        ("note=3", "no setting is called 'note'"),
+        ("training.epochs", "expected KEY=VALUE"),
+        ("training.epochs=0", "training.epochs: .*greater than or equal to 1, got 0"),
+        ("slices.axial=nearest", "'distance', 'argmin', 'height' or 'proportion', got 'nearest'"),
+        ("slices.argmin_offset=1", "changes nothing here: expected"),
+        ("model.slices_as=channels", "expected rnn 'none'"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_with_a_suggestion(text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_experiment("demo", [text])
+
+
+@given(name=st.sampled_from(experiment_names()), key=st.sampled_from(setting_names()))
+def test_setting_what_is_set_already_changes_nothing(name: str, key: str) -> None:
+    experiment = load_experiment(name)
+    value = settings_of(experiment)[key]
+    typed = "none" if value is None else str(value).lower() if isinstance(value, bool) else value
+    assert load_experiment(name, [f"{key}={typed}"]) == experiment
