@@ -20,4 +20,6 @@ def mirror(sample: Sample, config: SlicesConfig) -> Sample:
     slices = sample.slices[order]
     axial = config.count - config.axial_slices
     slices[axial:] = np.flip(slices[axial:], axis=-1)
-    return Sample(slices, sample.present[order], sample.labels[_MIRRORED])
+    labels = sample.labels.copy()  # what may follow, the level, has no sides
+    labels[: len(_MIRRORED)] = sample.labels[_MIRRORED]
+    return Sample(slices, sample.present[order], labels)

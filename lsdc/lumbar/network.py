@@ -2,29 +2,99 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lsdc.experiments.config import Experiment
-from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
-from lsdc.training.model import SliceSequenceModel
+from lsdc.lumbar.slice_places import Part, Place, list_places
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
+from lsdc.training.losses import GradedLoss, LossSettings, probabilities_by
+from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.model import ModelSettings, SliceModel, Task
 
 _LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
 
-def build_model(experiment: Experiment, *, pretrained: bool) -> SliceSequenceModel:
-    """A model with a head a condition and a class a grade; weights as torch's seed has them."""
+def build_model(
+    experiment: Experiment, *, pretrained: bool, weights: Path | None = None
+) -> SliceModel:
+    """A model with a head a condition and a class a grade, and perhaps one that tells the level.
+
+    Weights are as torch's seed has them, but for pretrained backbones; `weights` is where these lie
+    if not on the hub or in its cache.
+
+    Raises:
+        SettingsError: no such backbone, or no such weights.
+    """
     config = experiment.model
-    return SliceSequenceModel(
-        config.backbone,
+    places = list_places(experiment.slices)
+    settings = config.model_dump(exclude={"axial_backbone", "heads", "pretrained"})
+    return SliceModel(
+        ModelSettings(
+            **settings,
+            second_backbone=config.axial_backbone,
+            one_head=config.heads == "one",
+        ),
+        Task(
+            slices=len(places),
+            size_px=experiment.crops.size_px,
+            heads=len(CONDITIONS),
+            classes=len(GRADES),
+            groups=len(LEVELS) if experiment.loss.level_weight else 0,
+            own=tuple(own_places(condition, places) for condition in CONDITIONS),
+            second=tuple(number for number, place in enumerate(places) if place.part == Part.AXIAL),
+        ),
         pretrained=pretrained,
-        slices=experiment.slices.count,
-        heads=len(CONDITIONS),
-        classes=len(GRADES),
-        lstm_width=config.width,
-        dropout=config.dropout,
+        weights=weights,
     )
+
+
+def build_loss(experiment: Experiment) -> GradedLoss:
+    """The loss of that model's answers."""
+    config = experiment.loss
+    return GradedLoss(
+        LossSettings(
+            **config.model_dump(exclude={"grade_weights", "level_weight"}),
+            class_weights=config.grade_weights,
+            group_weight=config.level_weight,
+        )
+    )
+
+
+def build_mixing(experiment: Experiment) -> Mixing:
+    """How the samples of a batch are mixed."""
+    config = experiment.augment
+    levels = len(LEVELS) if experiment.loss.level_weight else 0
+    return Mixing(
+        MixSettings(config.mixup, config.mixup_alpha, config.cutmix, config.cutmix_alpha),
+        classes=max(len(GRADES), levels),
+    )
+
+
+def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:
+    """The probabilities (n, conditions, grades) in that model's answers."""
+    return probabilities_by(experiment.loss.kind)(logits[:, : len(CONDITIONS), : len(GRADES)])
+
+
+def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]:
+    """The places that a condition is best seen on; all, where there are none of these.
+
+    These are the middle for the canal, the side for foramina, and axial slices for subarticular
+    zones, or where there are none the middle and the side, between which these zones lie.
+    """
+    parts = {
+        "spinal": [{Part.MIDDLE}],
+        "foraminal": [{Part(condition.side or Part.MIDDLE)}],
+        "subarticular": [{Part.AXIAL}, {Part.MIDDLE, Part(condition.side or Part.MIDDLE)}],
+    }[condition.pooled]
+    for part in parts:
+        own = tuple(number for number, place in enumerate(places) if place.part in part)
+        if own:
+            return own
+    return tuple(range(len(places)))
 
 
 def describe(device: torch.device) -> dict[str, object]:

@@ -60,6 +60,14 @@ def list_places(config: SlicesConfig) -> tuple[Place, ...]:
     )
 
 
+def list_parts(config: SlicesConfig) -> list[list[int]]:
+    """The places of each part of each kind of series, which lie beside each other."""
+    parts: dict[tuple[SeriesDescription, Part], list[int]] = {}
+    for number, place in enumerate(list_places(config)):
+        parts.setdefault((place.description, place.part), []).append(number)
+    return list(parts.values())
+
+
 def mirrored_places(config: SlicesConfig) -> list[int]:
     """For each place, the one whose slice the patient's mirror image would have there.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsdc.training.model import SliceSequenceModel
+from lsdc.training.model import ModelSettings, SliceModel, Task
 from lsdc.training.samples import Samples
 
 
@@ -39,19 +39,12 @@ def blobs() -> Samples:
 
 
 @pytest.fixture
-def build() -> Callable[[], SliceSequenceModel]:
+def build() -> Callable[[], SliceModel]:
     """Builds the same small model at each call."""
 
-    def build_small() -> SliceSequenceModel:
+    def build_small() -> SliceModel:
         torch.manual_seed(0)
-        return SliceSequenceModel(
-            "test_efficientnet_gn",
-            pretrained=False,
-            slices=4,
-            heads=2,
-            classes=3,
-            lstm_width=16,
-            dropout=0.2,
-        )
+        settings = ModelSettings("test_efficientnet_gn", width=16, slice_dropout=0.2, dropout=0.2)
+        return SliceModel(settings, Task(4, 32, heads=2, classes=3), pretrained=False)
 
     return build_small

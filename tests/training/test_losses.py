@@ -1,35 +1,136 @@
+import math
+
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from lsdc.training.losses import weighted_cross_entropy
+from lsdc.training.losses import GradedLoss, LossKind, LossSettings, probabilities_by
 from lsdc.training.samples import EMPTY_LABEL
 
-WEIGHTS = torch.tensor([1.0, 2.0, 4.0])
+WEIGHTS = (1.0, 2.0, 4.0)
+KINDS: tuple[LossKind, ...] = ("cross_entropy", "bce", "focal")
+LABELS = torch.tensor([[0, 2], [1, EMPTY_LABEL], [2, 2], [0, 1]])
 
 
-def test_loss_is_the_weighted_mean_over_labels() -> None:
-    logits = torch.randn(2, 1, 3)
-    labels = torch.tensor([[0], [2]])
-    losses = -logits.log_softmax(-1)[[0, 1], 0, [0, 2]]
-    expected = (losses[0] + 4 * losses[1]) / 5
-    assert weighted_cross_entropy(logits, labels, WEIGHTS) == pytest.approx(float(expected))
+@pytest.fixture
+def logits() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(4, 2, 3, dtype=torch.float64).requires_grad_()
 
 
-def test_empty_labels_count_for_nothing() -> None:
-    logits = torch.randn(2, 2, 3, requires_grad=True)
-    labels = torch.tensor([[1, EMPTY_LABEL], [EMPTY_LABEL, 2]])
-    loss = weighted_cross_entropy(logits, labels, WEIGHTS)
-    loss.backward()
+def test_hard_labels_are_torch_s_weighted_cross_entropy(logits: torch.Tensor) -> None:
+    for smoothing in (0.0, 0.1):
+        loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, label_smoothing=smoothing))
+        expected = cross_entropy(
+            logits.flatten(0, 1),
+            LABELS.flatten(),
+            logits.new_tensor(WEIGHTS),
+            ignore_index=EMPTY_LABEL,
+            label_smoothing=smoothing,
+        )
+        torch.testing.assert_close(loss(logits, LABELS), expected)
+
+
+def test_soft_labels_are_torch_s_over_all_of_them(logits: torch.Tensor) -> None:
+    labels = torch.rand(4, 2, 3, dtype=torch.float64)
+    labels /= labels.sum(dim=-1, keepdim=True)
+    labels[1, 1] = 0
+    for smoothing in (0.0, 0.1):
+        settings = LossSettings("cross_entropy", WEIGHTS, labels="soft", label_smoothing=smoothing)
+        smooth = (1 - smoothing) * labels + smoothing * labels.sum(-1, keepdim=True) / 3
+        expected = cross_entropy(
+            logits.flatten(0, 1), smooth.flatten(0, 1), logits.new_tensor(WEIGHTS)
+        )
+        torch.testing.assert_close(GradedLoss(settings)(logits, labels), expected)
+
+
+def test_loss_without_weights_is_scikit_learn_s(logits: torch.Tensor) -> None:
+    there = LABELS != EMPTY_LABEL
+    shares = logits.detach().softmax(-1)[there].numpy()
+    expected = log_loss(LABELS[there].numpy(), shares, labels=[0, 1, 2])
+    loss = GradedLoss(LossSettings("cross_entropy", (1.0, 1.0, 1.0)))
+    assert loss(logits, LABELS).item() == pytest.approx(expected)
+
+
+def test_binary_cross_entropy_is_torch_s_weighted_by_the_label(logits: torch.Tensor) -> None:
+    label, expected, weights = 0, 0.0, 0.0
+    for row, labels in zip(logits, LABELS, strict=True):
+        for answer, label in zip(row, labels.tolist(), strict=True):
+            if label != EMPTY_LABEL:
+                truth = torch.eye(3, dtype=torch.float64)[label]
+                each = float(binary_cross_entropy_with_logits(answer, truth))
+                expected += WEIGHTS[label] * each
+                weights += WEIGHTS[label]
+    loss = GradedLoss(LossSettings("bce", WEIGHTS))
+    assert float(loss(logits, LABELS)) == pytest.approx(expected / weights)
+
+
+def test_focal_loss_by_hand() -> None:
+    logits = torch.tensor([[[0.6, 0.3, 0.1]], [[0.2, 0.2, 0.6]]]).log()
+    loss = GradedLoss(LossSettings("focal", WEIGHTS, focal_gamma=3.0))
+    by_hand = -(0.4**3 * math.log(0.6) + 2 * 0.8**3 * math.log(0.2)) / 3
+    assert float(loss(logits, torch.tensor([[0], [1]]))) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_and_their_probabilities_are_the_same_labels(
+    logits: torch.Tensor, kind: LossKind
+) -> None:
+    probabilities = torch.eye(3)[LABELS.clamp(min=0)] * (LABELS != EMPTY_LABEL).unsqueeze(-1)
+    loss = GradedLoss(LossSettings(kind, WEIGHTS, label_smoothing=0.1))
+    torch.testing.assert_close(loss(logits, LABELS), loss(logits, probabilities))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_labels_count_for_nothing(logits: torch.Tensor, kind: LossKind) -> None:
+    loss = GradedLoss(LossSettings(kind, WEIGHTS))
+    loss(logits, LABELS).backward()
     assert logits.grad is not None
-    assert not logits.grad[0, 1].any()
-    assert not logits.grad[1, 0].any()
-    assert logits.grad[0, 0].any()
+    assert not logits.grad[1, 1].any()
+    assert logits.grad[1, 0].all()
 
 
-def test_batch_without_labels_has_no_loss_and_no_gradient() -> None:
-    logits = torch.randn(2, 2, 3, requires_grad=True)
-    loss = weighted_cross_entropy(logits, torch.full((2, 2), EMPTY_LABEL), WEIGHTS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+def test_batch_without_labels_has_no_loss_and_no_gradient(
+    logits: torch.Tensor, kind: LossKind, labels: str
+) -> None:
+    loss = GradedLoss(LossSettings(kind, WEIGHTS, labels=labels))(  # type: ignore[arg-type]
+        logits, torch.full((4, 2), EMPTY_LABEL)
+    )
     loss.backward()
     assert loss == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5])
+def test_group_s_loss_is_added_whatever_its_number_of_classes(
+    logits: torch.Tensor, groups: int
+) -> None:
+    more = logits.new_full((4, 2, max(groups - 3, 0)), -torch.inf)
+    group = torch.randn(4, 1, groups, dtype=torch.float64)
+    none = group.new_full((4, 1, max(3 - groups, 0)), -torch.inf)
+    answers = torch.cat([torch.cat([logits, more], -1), torch.cat([group, none], -1)], dim=1)
+    truth = torch.tensor([1, 0, 1, 1])
+    loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, group_weight=0.5))
+    value = loss(answers, torch.cat([LABELS, truth.unsqueeze(1)], dim=1))
+    graded = GradedLoss(LossSettings("cross_entropy", WEIGHTS))(logits, LABELS)
+    torch.testing.assert_close(value, graded + 0.5 * cross_entropy(group[:, 0], truth))
+    value.backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_sum_to_one_in_the_order_of_the_logits(kind: LossKind) -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5, -torch.inf]])
+    shares = probabilities_by(kind)(logits)[0]
+    assert float(shares.sum()) == pytest.approx(1)
+    assert shares.argsort().tolist() == [3, 1, 2, 0]
+    assert shares[3] == 0
+    if kind == "bce":
+        each = 1 / (1 + np.exp([-2.0, 1.0, -0.5]))
+        np.testing.assert_allclose(shares[:3], each / each.sum(), rtol=1e-6)

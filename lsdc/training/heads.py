@@ -1,0 +1,43 @@
+"""Heads: from features to logits, by layers that are named in order."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
+
+
+def build_head(
+    layers: Sequence[HeadLayer], features: int, outputs: int, *, width: int, dropout: float
+) -> nn.Sequential:
+    """(n, features) to (n, outputs) by the layers in order; `width` is between linear ones."""
+    modules: list[nn.Module] = []
+    linear = layers.count("linear")
+    for layer in layers:
+        if layer == "linear":
+            linear -= 1
+            modules.append(nn.Linear(features, width if linear else outputs))
+            features = width
+        elif layer == "batch_norm":
+            modules.append(_BatchNorm(features))
+        elif layer == "layer_norm":
+            modules.append(nn.LayerNorm(features))
+        elif layer == "dropout":
+            modules.append(nn.Dropout(dropout))
+        else:
+            modules.append(nn.ReLU() if layer == "relu" else nn.LeakyReLU())
+    return nn.Sequential(*modules)
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    """torch's, but a batch of one, such as an epoch's last, is normed by what was before."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training and len(features) == 1:
+            return batch_norm(
+                features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        normed: Tensor = super().forward(features)
+        return normed

@@ -1,0 +1,101 @@
+"""Mixing: samples of a batch blended, or boxes of one laid into another, their labels likewise.
+
+timm's Mixup draws from a state that everybody shares, and knows neither masks nor several labels.
+Here all is a function of the seed that is given for a batch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsdc.training.losses import as_probabilities_of
+from lsdc.training.samples import Batch
+
+
+@dataclass(frozen=True)
+class MixSettings:
+    """How often a batch is mixed, in one way or the other, and how much.
+
+    Attributes:
+        mixup, cutmix: probabilities, at most 1 together.
+        mixup_alpha, cutmix_alpha: of the beta distribution of a sample's own share, which is drawn
+            once a batch; the larger of the two shares is its own.
+    """
+
+    mixup: float
+    mixup_alpha: float
+    cutmix: float
+    cutmix_alpha: float
+
+
+class Mixing:
+    """Mixes a batch as a seed says; the same seed, the same mixture.
+
+    Labels become probabilities with `classes` each, or what is mixed in is lost. A slice is there
+    where it is in the sample itself; where the other sample has none, it stays as it is.
+    """
+
+    def __init__(self, settings: MixSettings, classes: int) -> None:
+        self._settings, self._classes = settings, classes
+
+    def __call__(self, batch: Batch, seed: int) -> Batch:
+        """The batch, mixed or as it is; on the device that it is on."""
+        settings = self._settings
+        random = np.random.default_rng(seed)
+        drawn = random.random()
+        if drawn < settings.mixup:
+            return self._mixup(batch, random)
+        if drawn < settings.mixup + settings.cutmix:
+            return self._cutmix(batch, random)
+        return batch
+
+    def _mixup(self, batch: Batch, random: np.random.Generator) -> Batch:
+        """Zhang et al. 2018, https://arxiv.org/abs/1710.09412."""
+        other, own_share = _other(batch, random), _own_share(self._settings.mixup_alpha, random)
+        slices = _shares(batch.slices)
+        blend = own_share * slices + (1 - own_share) * slices[other]
+        both = (batch.present & batch.present[other])[..., None, None]
+        return self._with(batch, torch.where(both, blend, slices), other, own_share)
+
+    def _cutmix(self, batch: Batch, random: np.random.Generator) -> Batch:
+        """Yun et al. 2019, https://arxiv.org/abs/1905.04899; one box for all slices."""
+        other, own_share = _other(batch, random), _own_share(self._settings.cutmix_alpha, random)
+        height, width = batch.slices.shape[-2:]
+        rows = _span(height, math.sqrt(1 - own_share), random)
+        columns = _span(width, math.sqrt(1 - own_share), random)
+        box = torch.zeros(height, width, dtype=torch.bool, device=batch.slices.device)
+        box[rows, columns] = True
+        both = (batch.present & batch.present[other])[..., None, None]
+        slices = torch.where(box & both, batch.slices[other], batch.slices)
+        own_share = 1 - float(box.float().mean())  # of whole pixels
+        return self._with(batch, slices, other, own_share)
+
+    def _with(self, batch: Batch, slices: Tensor, other: Tensor, own_share: float) -> Batch:
+        labels = as_probabilities_of(batch.labels, self._classes)
+        mixed = own_share * labels + (1 - own_share) * labels[other]
+        return batch._replace(slices=slices, labels=mixed)
+
+
+def _other(batch: Batch, random: np.random.Generator) -> Tensor:
+    """For each sample the one that is mixed in."""
+    return torch.from_numpy(random.permutation(len(batch.slices))).to(batch.slices.device)
+
+
+def _own_share(alpha: float, random: np.random.Generator) -> float:
+    share = float(random.beta(alpha, alpha))
+    return max(share, 1 - share)
+
+
+def _span(length: int, share: float, random: np.random.Generator) -> slice:
+    """A stretch of that share of the pixels, anywhere within."""
+    pixels = round(share * length)
+    start = int(random.integers(length - pixels + 1))
+    return slice(start, start + pixels)
+
+
+def _shares(slices: Tensor) -> Tensor:
+    """Grey levels from 0 to 1, float32."""
+    return slices if slices.is_floating_point() else slices.float() / 255
