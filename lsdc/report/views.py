@@ -187,11 +187,17 @@ def _beside_points(panel: Panel, marks: pl.DataFrame) -> Names:
 
 
 def _write_names(sheet: Image.Image, panel: Panel, names: Names) -> None:
-    """Each level's name beside its place, pushed down where it would cover another."""
-    lowest = -np.inf
-    for level, (x, y) in sorted(names.items(), key=lambda name: name[1][1]):
+    """Each level's name beside its place, pushed down where it would cover another.
+
+    A level that lies outside the image has no name on it.
+    """
+    box, lowest = panel.box, -np.inf
+    inside = {
+        n: at for n, at in names.items() if box.top <= at[1] < box.bottom and at[0] > box.left
+    }
+    for level, (x, y) in sorted(inside.items(), key=lambda name: name[1][1]):
         lowest = max(y, lowest + _NAME_HEIGHT)
-        at = (min(x + _BESIDE, panel.box.right - _NAME_WIDTH), lowest)
+        at = (min(x + _BESIDE, box.right - _NAME_WIDTH), lowest)
         colour = LEVEL_COLOURS[level]
         write(sheet, at, level_name(level), size=15, colour=colour, anchor="lm", halo=True)
 

@@ -78,6 +78,17 @@ def test_points_move_on_the_sheet_as_they_move_in_the_patient(study: StudyResult
         assert middle[0] - before[0] == pytest.approx(20 * panel.pixels_per_mm, rel=0.02)
 
 
+def test_points_outside_an_image_leave_no_sign_beside_it(study: StudyResults) -> None:
+    far = study.marks.with_columns(
+        z_mm=pl.when(level="l5_s1").then(pl.col("z_mm") - 400).otherwise("z_mm")
+    )
+    without = dataclasses.replace(study, marks=far, chosen=study.chosen[:0])
+    sheet = np.array(draw_sheet(without, experiment="demo"))
+    room = Layout(study).sagittal[T2]
+    below = sheet[room.bottom : Layout(study).grid.top, :]
+    assert (below.max(axis=2).astype(int) - below.min(axis=2)).max() < 20
+
+
 def test_nearest_axial_slices_cut_the_t2_image_in_their_levels_colours(
     study: StudyResults, drawn: Pixels
 ) -> None:
