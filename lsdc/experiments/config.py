@@ -165,9 +165,13 @@ class CropsConfig(Config):
     )
     axial_window_mm: float | None = Field(default=None, gt=0, description="likewise")
     size_px: int = Field(default=128, ge=16)
-    centre: Literal["level", "landmark", "image"] = Field(
+    sagittal_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
         description="the level point, the level's landmark nearest to the slice, or the image's",
+    )
+    axial_centre: Literal["level", "landmark", "image"] = Field(
+        default="level",
+        description="the level point, with by_side its side's subarticular landmark, or the image's",
     )
     sagittal_offset: tuple[float, float] = Field(
         default=(0.0, 0.0), description="of the window to the right and down, in shares of its side"

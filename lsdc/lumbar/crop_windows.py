@@ -34,7 +34,7 @@ def window_maps(
         chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with `side`,
             null for both, and the columns of their instances.
         landmarks: the landmarks table, which tilted and landmark-centred windows need.
-        config: the windows' sizes, `centre`, `sagittal_offset` and `tilt`.
+        config: the windows' sizes and centres, `sagittal_offset` and `tilt`.
 
     Returns:
         (n, 2, 3) affine maps; see `lsdc.geometry.windows.pixel_maps`.
@@ -42,7 +42,8 @@ def window_maps(
     Raises:
         DataError: landmarks are needed and not given.
     """
-    if landmarks is None and (config.tilt or config.centre == "landmark"):
+    centres = config.sagittal_centre, config.axial_centre
+    if landmarks is None and (config.tilt or "landmark" in centres):
         raise DataError(
             "crops: tilted or landmark-centred windows need the landmarks table, got none; give "
             "the coordinates stage's landmarks.parquet"
@@ -83,23 +84,35 @@ def _centres(
     chosen: pl.DataFrame, landmarks: pl.DataFrame | None, images: Planes, config: CropsConfig
 ) -> Floats:
     """(n, 3) the windows' middles."""
-    if config.centre == "image":
-        return images.to_mm((chosen.select("columns", "rows").to_numpy() - 1) / 2)
+    is_axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()
+    wanted = np.where(is_axial, config.axial_centre, config.sagittal_centre)[:, None]
     level = images.to_mm(chosen.select("x_px", "y_px").to_numpy())
-    if config.centre == "level" or landmarks is None:
-        return level
+    middle = images.to_mm((chosen.select("columns", "rows").to_numpy() - 1) / 2)
+    centre = np.where(wanted == "image", middle, level)
+    if landmarks is None:
+        return centre
+    own = np.where(
+        is_axial[:, None],
+        _axial_landmarks(chosen, landmarks),
+        _sagittal_landmarks(chosen, landmarks, images),
+    )
+    return np.where((wanted == "landmark") & np.isfinite(own), own, centre)
+
+
+def _sagittal_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes) -> Floats:
+    """(n, 3) the canal or the foramen of the level, whichever lies nearest to the slice."""
     sagittal = [str(kind) for kind, on in SHOWN_ON.items() if on != SeriesDescription.AXIAL_T2]
     places = np.stack([_points(chosen, landmarks, pl.lit(kind)) for kind in sagittal])
     away = np.abs(np.stack([images.signed_distance(points) for points in places]))
     away[np.isnan(away)] = np.inf
-    # A sagittal slice shows the canal or one foramen: the one that it lies nearest to.
-    nearest = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
-    # An axial one shows both sides around the canal, or is cut for the zone of its side.
+    nearest: Floats = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
+    return nearest
+
+
+def _axial_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame) -> Floats:
+    """(n, 3) the subarticular zone of the sample's side, or the canal between both sides'."""
     zone = pl.format("{}_subarticular_stenosis", "side")
-    own = _points(chosen, landmarks, pl.coalesce(zone, pl.lit(Condition.SPINAL_CANAL_STENOSIS)))
-    is_axial = chosen["series_description"] == SeriesDescription.AXIAL_T2
-    centre = np.where(is_axial.to_numpy()[:, None], own, nearest)
-    return np.where(np.isfinite(centre), centre, level)
+    return _points(chosen, landmarks, pl.coalesce(zone, pl.lit(Condition.SPINAL_CANAL_STENOSIS)))
 
 
 def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down: Floats) -> Floats:

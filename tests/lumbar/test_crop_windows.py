@@ -110,8 +110,12 @@ def test_images_stored_flipped_show_the_same(chosen, landmarks, flips: tuple[int
 def test_windows_lie_around_the_level_point_or_the_images_middle(chosen) -> None:
     np.testing.assert_allclose(frame(chosen)[0], level_points(chosen), atol=1e-6)
     middle = (chosen.select("columns", "rows").to_numpy() - 1) / 2
-    found = frame(chosen, centre="image")[0]
-    np.testing.assert_allclose(found, planes_of(chosen).to_mm(middle), atol=1e-6)
+    middle_mm = planes_of(chosen).to_mm(middle)
+    found = frame(chosen, axial_centre="image", sagittal_centre="image")[0]
+    np.testing.assert_allclose(found, middle_mm, atol=1e-6)
+    axial_alone = frame(chosen, axial_centre="image")[0]
+    expected = np.where(is_axial(chosen)[:, None], middle_mm, level_points(chosen))
+    np.testing.assert_allclose(axial_alone, expected, atol=1e-6)
 
 
 def on_slices(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: str) -> np.ndarray:
@@ -125,7 +129,8 @@ def on_slices(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: str) -> 
 
 
 def test_side_slices_are_cut_around_the_foramen_of_their_side(chosen, landmarks) -> None:
-    middles = frame(chosen, landmarks, centre="landmark")[0]
+    both = {"sagittal_centre": "landmark", "axial_centre": "landmark"}
+    middles = frame(chosen, landmarks, **both)[0]
     for side, sign in (("left", 1), ("right", -1)):
         far = chosen.select(~AXIAL & (pl.col("offset_mm") * sign > 13)).to_series().to_numpy()
         foramen = on_slices(chosen, landmarks, f"{side}_neural_foraminal_narrowing")
@@ -141,7 +146,7 @@ def test_axial_windows_of_a_side_lie_around_its_subarticular_zone(
     chosen, landmarks, side: str
 ) -> None:
     sided = chosen.with_columns(side=pl.lit(side))
-    middles = frame(sided, landmarks, centre="landmark")[0]
+    middles = frame(sided, landmarks, axial_centre="landmark")[0]
     zone = on_slices(chosen, landmarks, f"{side}_subarticular_stenosis")
     np.testing.assert_allclose(middles[is_axial(chosen)], zone[is_axial(chosen)], atol=1e-6)
 
@@ -188,7 +193,9 @@ def test_tilted_sagittal_windows_go_along_the_spine_and_axial_ones_stay(chosen, 
     assert turned[~axial].min() < 0.95
 
 
-@pytest.mark.parametrize("settings", [{"tilt": True}, {"centre": "landmark"}])
+@pytest.mark.parametrize(
+    "settings", [{"tilt": True}, {"axial_centre": "landmark"}, {"sagittal_centre": "landmark"}]
+)
 def test_landmarks_are_asked_for_where_they_are_needed(chosen, settings) -> None:
     with pytest.raises(DataError, match=r"landmarks\.parquet"):
         window_maps(chosen, None, CropsConfig(**settings))

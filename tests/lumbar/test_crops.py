@@ -99,8 +99,8 @@ def test_beyond_the_image_is_black_or_more_of_its_edge(walked, tmp_path: Path) -
 
 def test_each_series_is_black_and_white_by_its_own_percentiles(walked, tmp_path: Path) -> None:
     """Of whole images a hundredth is black, a two-hundredth white, whatever the scanner."""
-    whole = {"axial_window": 1.0, "sagittal_window": 1.0, "centre": "image", "border": "edge"}
-    crops = cut_with(walked, tmp_path, size_px=64, **whole)
+    whole = {"sagittal_window": 1.0, "sagittal_centre": "image", "size_px": 64}
+    crops = cut_with(walked, tmp_path, **whole)
     mask = np.array(pl.read_parquet(tmp_path / "samples.parquet")["mask"].to_list())
     for first in range(0, len(crops), 5):  # a study
         for places in (slice(11), slice(11, 22)):
