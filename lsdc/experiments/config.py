@@ -171,7 +171,7 @@ class CropsConfig(Config):
     )
     axial_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
-        description="the level point, with by_side its side's subarticular landmark, or the image's",
+        description="the level point, its side's subarticular landmark by_side, or the image's",
     )
     sagittal_offset: tuple[float, float] = Field(
         default=(0.0, 0.0), description="of the window to the right and down, in shares of its side"
