@@ -9,6 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from lsdc.experiments.config import Experiment
 from lsdc.lumbar.corrections import describe_corrections
 from tasks.run import Run
 
@@ -20,6 +21,8 @@ def show_results(run: Run, console: Console, log: Path) -> None:
     folder = run.home.run(run.experiment.name)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     console.print(scores_table(scores, run.experiment.name))
+    if said := reported_line(run.experiment):
+        console.print(said, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
     paths = {
         "out of fold": folder / "oof.parquet",
@@ -40,6 +43,20 @@ def _annotations_line(run: Run) -> str:
         rows = catalog.execute("SELECT rule, study_id FROM corrections").fetchall()
     made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
     return f"annotations {run.annotations}: {describe_corrections(made)}"
+
+
+def reported_line(experiment: Experiment) -> str:
+    """What the lab log reports of the experiment; empty where it has no figure."""
+    reported = experiment.reported
+    figures = [f"fold {fold} {score:.4f}" for fold, score in reported.folds.items()]
+    if reported.oof is not None:
+        figures.append(f"all folds {reported.oof:.4f}")
+    if reported.leaderboard is not None:
+        figures.append(f"leaderboard {reported.leaderboard:.2f}")
+    if not figures:
+        return ""
+    partial = "partial: " if reported.partial else ""
+    return f"the lab log reports {partial}{', '.join(figures)}, of folds and studies of its own"
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:
