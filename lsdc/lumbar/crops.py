@@ -18,7 +18,7 @@ import polars as pl
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.experiments.config import CropsConfig, SlicesConfig
-from lsdc.geometry.resample import needed_part, resample
+from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.lumbar.crop_file import Crops, write_crops
 from lsdc.lumbar.crop_windows import window_maps
 from lsdc.lumbar.intensities import robust_range
@@ -128,7 +128,7 @@ def cut_crops(
     moved = [pl.DataFrame(schema=MOTION)]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
     mask = np.zeros(shape[:2], dtype=bool)
-    with write_crops(out / "crops.npy", shape, config.dtype) as write:
+    with one_thread(), write_crops(out / "crops.npy", shape, config.dtype) as write:
         images = _read(paths.to_list(), quarantined, processes)
         for done, cuts in enumerate(_plan(chosen, instances, landmarks, config), start=1):
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
