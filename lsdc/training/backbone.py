@@ -3,9 +3,12 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import timm
+import torch
+from safetensors import SafetensorError
 from timm.layers import SelectAdaptivePool2d
 from torch import nn
 
@@ -49,31 +52,24 @@ def create_backbone(
         SettingsError: no such model, no such weights, or settings that this model does not have.
     """
     name = settings.name
-    config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
-    if not timm.is_model(name.partition(".")[0]) or config is None:
-        raise SettingsError(f"model.backbone: timm knows no {name!r}; {_suggest(name)}")
-    options: dict[str, Any] = {}
-    if config.fixed_input_size:
+    options: dict[str, Any] = {"in_chans": settings.channels, "num_classes": 0}
+    if _published_config(name).fixed_input_size:
         options["img_size"] = settings.size_px
     if settings.drop_path:
         options["drop_path_rate"] = settings.drop_path
     if settings.map_pool == "max":
         options["global_pool"] = "max"
-    if pretrained and weights:
-        options["pretrained_cfg_overlay"] = {"file": str(_find_weights(weights, name))}
+    chance = torch.get_rng_state()
     try:
-        backbone = timm.create_model(
-            name, pretrained=pretrained, in_chans=settings.channels, num_classes=0, **options
-        )
+        backbone = timm.create_model(name, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise SettingsError(
-            f"model.backbone: timm's {name} cannot be had with {options or 'these settings'} "
-            f"({error}); try another backbone, model.map_pool 'avg' and model.drop_path 0"
+            f"model.backbone: timm's {name} cannot be had with {options} ({error}); try another "
+            "one, model.map_pool 'avg' and model.drop_path 0"
         ) from error
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
-        raise _unreachable(name, weights, error) from error
+    if pretrained:
+        torch.set_rng_state(chance)
+        backbone = _load_pretrained(backbone, name, options, weights)
     if settings.map_pool == "gem":
         _pool_by_generalised_mean(backbone, name)
     return backbone
@@ -81,8 +77,43 @@ def create_backbone(
 
 def published_name(name: str) -> str:
     """The name of weights on the hub; without a tag, with the one that timm chooses."""
-    config = timm.models.get_pretrained_cfg(name)
-    return f"{config.architecture}.{config.tag}" if config and config.tag else name
+    config = _published_config(name)
+    return f"{config.architecture}.{config.tag}" if config.tag else name
+
+
+def _published_config(name: str) -> Any:
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        config = None
+    if config is None or not timm.is_model(name.partition(".")[0]):
+        raise SettingsError(f"model.backbone: timm knows no {name!r}; {_suggest(name)}")
+    return config
+
+
+def _load_pretrained(
+    fresh: nn.Module, name: str, options: dict[str, Any], weights: Path | None
+) -> nn.Module:
+    """The same model with pretrained weights; `fresh` was drawn from the same random numbers."""
+    overlay = None if weights is None else {"file": str(_find_weights(weights, name))}
+    try:
+        backbone: nn.Module = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=overlay, **options
+        )
+    except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise _unreachable(
+            name, weights, str(error) if weights else type(error).__name__
+        ) from error
+    # timm passes over what a file lacks: it is as chance had it.
+    loaded = dict(backbone.named_parameters())
+    lacking = [
+        key
+        for key, drawn in fresh.named_parameters()
+        if drawn.ndim > 1 and torch.equal(drawn, loaded[key])
+    ]
+    if lacking:
+        raise _unreachable(name, weights, f"{lacking[0]} is not there")
+    return backbone
 
 
 def _find_weights(weights: Path, name: str) -> Path:
@@ -102,15 +133,15 @@ def _find_weights(weights: Path, name: str) -> Path:
     )
 
 
-def _unreachable(name: str, weights: Path | None, error: Exception) -> SettingsError:
+def _unreachable(name: str, weights: Path | None, reason: str) -> SettingsError:
+    reason = reason.strip().partition("\n")[0]
     if weights:
-        reason = str(error).strip().splitlines()[0]
         return SettingsError(
             f"--weights {weights}: not the weights of {published_name(name)} ({reason}); fetch "
             f"https://huggingface.co/timm/{published_name(name)}, or use --no-pretrained"
         )
     return SettingsError(  # no network and not in the cache; or never published
-        f"model.backbone: no pretrained weights of {name!r} ({type(error).__name__}); fetch "
+        f"model.backbone: no pretrained weights of {name!r} ({reason}); fetch "
         f"https://huggingface.co/timm/{published_name(name)} into the Hugging Face cache or a "
         "folder for --weights where there is a network, or use --no-pretrained"
     )

@@ -1,15 +1,21 @@
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lsdc.training.augment import PixelAugmentation, PixelProbabilities
+from lsdc.training.augment import (
+    PixelAugmentation,
+    PixelSettings,
+    shift_slices,
+    shuffle_slices,
+)
 from lsdc.training.samples import Sample
 
-ALWAYS = PixelProbabilities(
-    shift_scale_rotate=1, brightness_contrast=1, blur=1, noise=1, distortion=1, cutout=1
-)
-NEVER = PixelProbabilities(**dict.fromkeys(asdict(ALWAYS), 0.0))
+CHANGES = ("shift_scale_rotate", "brightness_contrast", "blur", "noise", "distortion", "cutout")
+NEVER = PixelSettings()
+ALWAYS = PixelSettings(**dict.fromkeys(CHANGES, 1.0))
+
+each_change = pytest.mark.parametrize("change", CHANGES)
 
 
 def sample_of_equal_slices() -> Sample:
@@ -18,10 +24,10 @@ def sample_of_equal_slices() -> Sample:
     return Sample(slices, np.ones(7, dtype=bool), np.array([0, 2]))
 
 
-@pytest.mark.parametrize("change", list(asdict(ALWAYS)))
+@each_change
 def test_every_change_happens_to_all_slices_alike(change: str) -> None:
     sample = sample_of_equal_slices()
-    augment = PixelAugmentation(PixelProbabilities(**(asdict(NEVER) | {change: 1.0})))
+    augment = PixelAugmentation(replace(NEVER, **{change: 1.0}))
     changed = augment(sample, seed=3).slices
     assert changed.shape == sample.slices.shape
     assert changed.dtype == np.uint8
@@ -29,10 +35,10 @@ def test_every_change_happens_to_all_slices_alike(change: str) -> None:
     assert all(np.array_equal(changed[0], other) for other in changed[1:])
 
 
-@pytest.mark.parametrize("change", list(asdict(ALWAYS)))
+@each_change
 def test_every_change_happens_to_sixteen_bits_as_it_does_to_eight(change: str) -> None:
     sample = sample_of_equal_slices()
-    augment = PixelAugmentation(PixelProbabilities(**(asdict(NEVER) | {change: 1.0})))
+    augment = PixelAugmentation(replace(NEVER, **{change: 1.0}))
     eight = augment(sample, seed=3).slices
     fine = augment(sample._replace(slices=sample.slices.astype(np.float32) / 255), seed=3).slices
     assert fine.dtype == np.float32
@@ -53,3 +59,57 @@ def test_change_is_a_function_of_the_seed_whatever_came_before() -> None:
 def test_nothing_asked_nothing_changed() -> None:
     sample = sample_of_equal_slices()
     assert np.array_equal(PixelAugmentation(NEVER)(sample, seed=1).slices, sample.slices)
+
+
+@each_change
+def test_every_change_happens_to_each_slice_in_its_own_way_where_asked(change: str) -> None:
+    sample = sample_of_equal_slices()
+    augment = PixelAugmentation(replace(NEVER, alike="slice", **{change: 1.0}))
+    changed = augment(sample, seed=3).slices
+    assert changed.shape == sample.slices.shape
+    assert len({slice_.tobytes() for slice_ in changed}) > 4
+    assert np.array_equal(changed, augment(sample, seed=3).slices)
+
+
+def test_noise_and_cutout_are_as_much_as_they_are_told() -> None:
+    grey = Sample(np.full((2, 100, 100), 0.5, dtype=np.float32), np.ones(2, bool), np.zeros(1))
+    for std in (0.02, 0.1):
+        noise = PixelAugmentation(replace(NEVER, noise=1.0, noise_std=(std, std)))
+        assert abs(noise(grey, seed=1).slices.std() - std) < 0.1 * std
+    cutout = replace(NEVER, cutout=1.0, cutout_holes=(2, 2), cutout_size=(0.2, 0.2))
+    dark = [(PixelAugmentation(cutout)(grey, seed).slices[0] == 0).sum() for seed in range(20)]
+    assert max(dark) == 2 * 20 * 20
+    assert min(dark) >= 20 * 20
+
+
+def numbered(present: list[bool]) -> Sample:
+    count = len(present)
+    slices = np.arange(1, count + 1, dtype=np.uint8).reshape(count, 1, 1) * np.ones((1, 4, 4))
+    return Sample(slices.astype(np.uint8), np.array(present), np.zeros(1, dtype=np.int64))
+
+
+PARTS = ((0, 1, 2), (3, 5), (4,))
+
+
+def test_shifted_slices_move_within_their_part_and_leave_none_behind() -> None:
+    sample = numbered([True, False, True, True, True, True])
+    on = shift_slices(sample, PARTS, places=1)
+    assert on.slices[:, 0, 0].tolist() == [0, 1, 2, 0, 5, 4]
+    assert on.present.tolist() == [False, True, False, False, True, True]
+    back = shift_slices(sample, PARTS, places=-1)
+    assert back.slices[:, 0, 0].tolist() == [2, 3, 0, 6, 5, 0]
+    assert back.present.tolist() == [False, True, False, True, True, False]
+    assert sample.slices[:, 0, 0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_shuffled_slices_keep_to_their_part_and_take_their_mask_along() -> None:
+    sample = numbered([True, False, True, True, True, False])
+    orders = set()
+    for seed in range(30):
+        shuffled = shuffle_slices(sample, PARTS, np.random.default_rng(seed))
+        values = shuffled.slices[:, 0, 0]
+        orders.add(tuple(values.tolist()))
+        assert sorted(values[:3]) == [1, 2, 3]
+        assert values[4] == 5
+        assert np.array_equal(shuffled.present, sample.present[values - 1])
+    assert len(orders) == 12

@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.samples import EMPTY_LABEL, Batch
+
+ALWAYS_MIXUP = MixSettings(mixup=1.0, mixup_alpha=0.4, cutmix=0.0, cutmix_alpha=1.0)
+ALWAYS_CUTMIX = replace(ALWAYS_MIXUP, mixup=0.0, cutmix=1.0)
+WAYS = pytest.mark.parametrize("settings", [ALWAYS_MIXUP, ALWAYS_CUTMIX], ids=["mixup", "cutmix"])
+
+
+def batch_of_plain_samples() -> Batch:
+    """Sample k is 20 k bright all over, and has class k mod 3; some slices and a label lack."""
+    slices = torch.arange(8, dtype=torch.uint8).reshape(8, 1, 1, 1) * 20
+    present = torch.ones(8, 4, dtype=torch.bool)
+    present[1, 0] = present[2, 3] = False
+    labels = torch.stack([torch.arange(8) % 3, torch.arange(8) % 2], dim=1)
+    labels[4, 1] = EMPTY_LABEL
+    return Batch(list(range(8)), slices.expand(8, 4, 30, 20).clone(), present, labels)
+
+
+@WAYS
+def test_a_mixture_is_a_function_of_its_seed(settings: MixSettings) -> None:
+    batch, mixing = batch_of_plain_samples(), Mixing(settings, 3)
+    one, other = mixing(batch, 5), Mixing(settings, 3)(batch_of_plain_samples(), 5)
+    assert torch.equal(one.slices, other.slices)
+    assert torch.equal(one.labels, other.labels)
+    assert not torch.equal(one.slices, mixing(batch, 6).slices)
+    assert torch.equal(batch.slices, batch_of_plain_samples().slices)
+
+
+@WAYS
+def test_labels_are_mixed_as_the_pixels_are(settings: MixSettings) -> None:
+    batch = batch_of_plain_samples()
+    batch.present[:] = True
+    batch.labels[:] = torch.arange(8).unsqueeze(1)  # eight classes: each sample its own
+    for seed in range(20):
+        mixed = Mixing(settings, 8)(batch, seed)
+        white = 1 if mixed.slices.is_floating_point() else 255
+        brightness = mixed.slices.float().mean(dim=(1, 2, 3)) / white
+        expected = mixed.labels[:, 0] @ (torch.arange(8) * 20 / 255)
+        torch.testing.assert_close(brightness, expected, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(mixed.labels.sum(dim=-1), torch.ones(8, 2))
+        assert (mixed.labels[:, 0].diagonal() >= 0.5).all()
+
+
+@WAYS
+def test_a_slice_that_either_lacks_is_not_mixed(settings: MixSettings) -> None:
+    batch = batch_of_plain_samples()
+    for seed in range(10):
+        mixed = Mixing(settings, 3)(batch, seed)
+        assert torch.equal(mixed.present, batch.present)
+        grey = mixed.slices.float() * (255 if mixed.slices.is_floating_point() else 1)
+        lacking = ~batch.present
+        torch.testing.assert_close(grey[lacking], batch.slices[lacking].float())
+
+
+@WAYS
+def test_of_an_empty_label_only_the_other_s_share_is_known(settings: MixSettings) -> None:
+    batch = batch_of_plain_samples()
+    sums = torch.stack([Mixing(settings, 3)(batch, seed).labels.sum(dim=-1) for seed in range(30)])
+    torch.testing.assert_close(sums[:, :, 0], torch.ones(30, 8))
+    assert (sums[:, 4, 1] <= 0.5 + 1e-6).all()
+    assert (sums[:, 4, 1] > 0).any()
+    assert (sums[:, :, 1].min(dim=1).values >= 0).all()
+
+
+def test_one_box_of_cutmix_goes_through_all_slices() -> None:
+    batch = batch_of_plain_samples()
+    batch.present[:] = True
+    mixed = Mixing(ALWAYS_CUTMIX, 3)(batch, 3).slices
+    changed = (mixed != batch.slices)[mixed.ne(batch.slices).any(-1).any(-1).any(-1)]
+    assert changed.any()
+    assert all(torch.equal(changed[0, 0], box) for sample in changed for box in sample)
+    rows, columns = np.nonzero(changed[0, 0].numpy())
+    assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
+def test_each_way_happens_as_often_as_it_is_told() -> None:
+    batch = batch_of_plain_samples()
+    mixing = Mixing(MixSettings(mixup=0.3, mixup_alpha=0.4, cutmix=0.5, cutmix_alpha=1.0), 3)
+    ways = []
+    for seed in range(200):
+        mixed = mixing(batch, seed)
+        if mixed is batch:
+            ways.append("none")
+        else:
+            ways.append("mixup" if mixed.slices.is_floating_point() else "cutmix")
+    assert abs(ways.count("mixup") - 60) < 25
+    assert abs(ways.count("cutmix") - 100) < 28
