@@ -159,7 +159,7 @@ def test_nothing_of_an_unharmed_phantom_is_corrected(patient: Patient) -> None:
 @pytest.mark.parametrize("geometry", ["usual", "hard"])
 def test_nothing_of_many_patients_is_corrected(geometry: GeometryMix) -> None:
     """Crooked, turned and off-centre ones included; the seeds hold every oddity of a phantom."""
-    order = Order(studies=40, test=0, seed=5, grades="balanced", max_size=64, geometry=geometry)
+    order = Order(studies=24, test=0, seed=5, grades="balanced", max_size=64, geometry=geometry)
     points, index = planned_annotations(order), planned_index(order)
     listed = index.series.select("split", "study_id", "series_id", "series_description")
     for evidence in (Evidence(listed), Evidence(listed, index.instances, index.series)):
