@@ -188,7 +188,7 @@ def _choose(
         study_id, level, side, row, place, series_description, x_px, y_px, and `instance`: the row
         of the slice in the table of instances.
     """
-    numbered = instances.select(*_FILE).with_row_index("instance")
+    numbered = instances.select(_FILE).with_row_index("instance")
     studies = samples["study_id"].unique().sort()
     blocks = [
         _sided(choose_slices(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
@@ -229,25 +229,36 @@ def _plan(
         table = chosen[begin : ends[own][-1]]
         images = instances[table["instance"]].drop("split", "study_id", "series_description")
         maps = window_maps(pl.concat([table, images], how="horizontal"), landmarks, config)
-        for start, end in zip(starts[own] - begin, ends[own] - begin, strict=True):
-            yield _study_cuts(table[start:end], instances, maps[start:end])
+        yield from _by_study(table, instances, maps, starts[own] - begin)
 
 
-def _study_cuts(
-    crops: pl.DataFrame, instances: pl.DataFrame, maps: npt.NDArray[np.float64]
-) -> StudyCuts:
-    """One study's rows of `_choose`, as they are cut."""
-    used, file = np.unique(crops["instance"].to_numpy(), return_inverse=True)
-    row = crops["row"].to_numpy()
-    return StudyCuts(
-        first_row=int(row.min()),
-        samples=int(row.max() - row.min()) + 1,
-        files=instances[used],
-        file=file.tolist(),
-        row=row.tolist(),
-        place=crops["place"].to_list(),
-        maps=maps,
-    )
+def _by_study(
+    crops: pl.DataFrame,
+    instances: pl.DataFrame,
+    maps: npt.NDArray[np.float64],
+    starts: npt.NDArray[np.intp],
+) -> Iterator[StudyCuts]:
+    """Rows of `_choose` as they are cut, a study from each of `starts` on."""
+    # A few frames for all of these studies: a frame a study takes longer than its crops.
+    key = crops.select(_KEY_OF_FILE).with_columns(study=pl.col("study_id").rle_id())
+    used = key.unique(("study", "instance")).sort("study", "instance")
+    files = instances[used["instance"]]
+    file_starts = np.searchsorted(used["study"].to_numpy(), np.arange(len(starts)))
+    columns = (crops[name].to_numpy() for name in ("instance", "row", "place"))
+    parts = (np.split(column, starts[1:]) for column in (*columns, maps))
+    in_files = np.split(used["instance"].to_numpy(), file_starts[1:])
+    for at, own, (instance, row, place, own_maps) in zip(
+        file_starts, in_files, zip(*parts, strict=True), strict=True
+    ):
+        yield StudyCuts(
+            first_row=int(row.min()),
+            samples=int(row.max() - row.min()) + 1,
+            files=files[int(at) : int(at) + len(own)],
+            file=np.searchsorted(own, instance).tolist(),
+            row=row.tolist(),
+            place=place.tolist(),
+            maps=own_maps,
+        )
 
 
 def _read(
