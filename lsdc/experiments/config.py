@@ -19,6 +19,11 @@ class CoordinatesConfig(Config):
         default="predicted",
         description="of training studies' points; test studies have predicted ones alone",
     )
+    method: Literal["soft-argmax", "heatmap", "regression"] = Field(
+        default="soft-argmax",
+        description="how a point is found: the centre of mass of a heatmap over the whole series; "
+        "or, as in the lab log, of a segmented ball, or as coordinates outright",
+    )
     image_size: int = Field(
         default=96, ge=32, description="side of the square that the sagittal net sees, px"
     )

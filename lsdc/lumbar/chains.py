@@ -23,7 +23,7 @@ NEAREST_STEP_MM, FARTHEST_STEP_MM = 18.0, 58.0
 SAME_PLACE_MM = 12.0
 MOST_PLACES = 9
 # A net's share of a place that it says nothing of, and of a level that is not to be seen.
-LEAST_SHARE, UNSEEN_SHARE = 0.01, 0.02
+LEAST_SHARE, UNSEEN_SHARE = 0.01, 0.05
 UNSEEN = -1
 # How far a place is off, along a slice and across it.
 WITHIN_SIGMA_MM, ACROSS_SIGMA_MM = 1.5, 2.5
@@ -121,11 +121,13 @@ class View:
         places_mm: (candidates, 3).
         shares: (candidates, levels) of each level's heatmap.
         normal: (3,) across the view's slices: the places are surer within them.
+        weight: how much the view's opinion of names counts.
     """
 
     places_mm: Floats
     shares: Floats
     normal: Floats
+    weight: float = 1.0
 
 
 def chain_of_views(views: Sequence[View]) -> Chain:
@@ -135,12 +137,13 @@ def chain_of_views(views: Sequence[View]) -> Chain:
         nothing = np.full((len(LEVELS), 3), np.nan)
         return Chain(nothing, np.zeros(len(LEVELS)), 0.0)
     evidence = np.zeros((len(places), len(LEVELS)))
+    total = sum(view.weight for view in views)
     for number, view in enumerate(views):
         shares = np.full((len(places), len(LEVELS)), LEAST_SHARE)
         for place, own in enumerate(members):
             mine = [candidate for owner, candidate in own if owner == number]
             shares[place] += view.shares[mine].sum(axis=0)
-        evidence += np.log(shares) / len(views)
+        evidence += view.weight / total * np.log(shares)
     return best_chain(places, evidence, float(np.log(UNSEEN_SHARE)))
 
 

@@ -57,6 +57,7 @@ POINTS = {
 }
 # What the settings say of a net itself, its views apart.
 NET_SETTINGS = {
+    "method",
     "width",
     "epochs",
     "min_steps",

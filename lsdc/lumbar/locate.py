@@ -34,7 +34,7 @@ from lsdc.training.device import pick_device
 from lsdc.training.keypoint_batches import Stacks
 from lsdc.training.keypoint_fit import KeypointSettings, train_keypoints
 from lsdc.training.keypoint_search import find_candidates, find_satellites
-from lsdc.training.keypoints import HeatmapNet, Satellites, load_net, save_net
+from lsdc.training.keypoints import Net, Satellites, load_net, save_net
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.process import Tell, child_main
 
@@ -132,7 +132,7 @@ def _ask(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterat
 
 
 def _look(
-    nets: Mapping[str, HeatmapNet],
+    nets: Mapping[str, Net],
     views: Mapping[str, _Views],
     asked: NDArray[np.int64],
     job: Mapping[str, Any],
@@ -147,9 +147,12 @@ def _look(
         seen = []
         for name, net in nets.items():
             own = views[name]
-            for stack in own.of(study):
+            stacks = own.of(study)
+            for stack in stacks:
                 found = find_candidates(net, own.stacks, stack, device=device)
-                seen.append(View(found.places_mm, found.shares, own.normal(stack)))
+                # What T1 and T2 say together counts as much as what axial slices say.
+                normal, weight = own.normal(stack), 1 / len(stacks)
+                seen.append(View(found.places_mm, found.shares, normal, weight))
         chain = chain_of_views(seen)
         points[study], confidence[study] = chain.points_mm, chain.confidence
         shifted[study] = chain.shifted

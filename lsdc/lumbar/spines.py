@@ -4,7 +4,8 @@ The spines table has a row a study with points: split, study_id; seen, filled an
 of its levels were seen, filled from other levels, and are outside every image; absent_levels, their
 names; widest_step, the longest step from level to level as a multiple of the median one; shifted in
 [0, 1], how much speaks for every level being named one off; and extra_vertebra, whether one of the
-last two says that there are more vertebrae than names.
+last two says that there may be more vertebrae than names. A sacrum out of view leaves names as
+doubtful as a sixth lumbar vertebra does, and is flagged alike.
 """
 
 import numpy as np
@@ -28,8 +29,9 @@ SPINES: dict[str, pl.DataType] = {
 }
 # A step so much longer than the others has a level in it that nobody named.
 TWO_STEPS = 1.6
-# With less weight on shifted names, the nets are as good as sure.
-SURE_OF_NAMES = 0.02
+# With less weight on shifted names the nets are sure: on hard phantoms with five lumbar vertebrae
+# in view it was 0.015 at most, with six 0.02 at least.
+SURE_OF_NAMES = 0.018
 
 
 def describe_spines(points: pl.DataFrame, shifted: dict[int, float]) -> pl.DataFrame:

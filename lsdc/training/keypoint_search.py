@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsdc.training.keypoint_batches import Stacks, gather
-from lsdc.training.keypoint_fit import look
+from lsdc.training.keypoint_batches import Batch, Stacks, gather
+from lsdc.training.keypoint_losses import look
 from lsdc.training.keypoints import (
     PEAK_RADIUS_MM,
-    HeatmapNet,
+    Net,
+    RegressionNet,
     Satellites,
     box_log_softmax,
     in_boxes,
     joint_log_softmax,
+    regressed_mm,
     soft_argmax_mm,
 )
 
@@ -39,13 +41,20 @@ class Candidates:
     shares: Floats
 
 
-def find_candidates(net: HeatmapNet, stacks: Stacks, stack: int, *, device: str) -> Candidates:
+def find_candidates(net: Net, stacks: Stacks, stack: int, *, device: str) -> Candidates:
     """Where the net sees its keypoints on a stack: the peaks of all their heatmaps together."""
     net.eval()
     with torch.inference_mode():
         batch = gather(stacks, [stack], [stacks.slices(stack)])
+        if isinstance(net, RegressionNet):
+            points, share = _regress(net, batch, device)
+            k = net.keypoints
+            return Candidates(points[:k], np.diag(share[:k]))
         logits, cells, mask = look(net, batch, device)
-        p = joint_log_softmax(logits[:, :, : net.keypoints], mask)[0, :, :-1].exp()
+        if net.method == "heatmap":
+            p = _above_half(logits[0, :, : net.keypoints].transpose(0, 1).flatten(1))
+        else:
+            p = joint_log_softmax(logits[:, :, : net.keypoints], mask)[0, :, :-1].exp()
         flat = cells.flatten(1, 3)[0]
         places, shares = [], []
         for _ in range(MOST_CANDIDATES):
@@ -66,7 +75,7 @@ def find_candidates(net: HeatmapNet, stacks: Stacks, stack: int, *, device: str)
 
 
 def find_satellites(
-    net: HeatmapNet,
+    net: Net,
     stacks: Stacks,
     anchors_mm: Floats,
     satellites: Satellites,
@@ -93,14 +102,42 @@ def find_satellites(
     with torch.inference_mode():
         for stack in np.flatnonzero(np.isfinite(anchors_mm).any(axis=(1, 2))).tolist():
             batch = gather(stacks, [stack], [stacks.slices(stack)])
+            if isinstance(net, RegressionNet):
+                place, share = (each[net.keypoints :] for each in _regress(net, batch, device))
+                offsets = place - anchors_mm[stack, satellites.anchors]
+                low, high = satellites.boxes_mm[:, 0], satellites.boxes_mm[:, 1]
+                fits = ((offsets >= low) & (offsets <= high)).all(axis=1)
+                points[stack, fits], confidence[stack, fits] = place[fits], share[fits]
+                continue
             logits, cells, mask = look(net, batch, device)
             anchors = anchors_mm[stack, satellites.anchors] - batch.centres_mm[0]
             boxes = in_boxes(
                 cells, mask, torch.from_numpy(anchors)[None].float().to(device), boxes_mm
             )
-            p = box_log_softmax(logits[:, :, net.keypoints].flatten(1), boxes).exp()
+            own = logits[:, :, net.keypoints].flatten(1)
+            if net.method == "heatmap":
+                p = _above_half(own[0].masked_fill(~boxes[0], -1e4))[None]
+            else:
+                p = box_log_softmax(own, boxes).exp()
             found, mass = soft_argmax_mm(p, cells.flatten(1, 3))
-            held = boxes[0].any(-1).cpu().numpy()
+            held = (mass[0] > 0).cpu().numpy() & boxes[0].any(-1).cpu().numpy()
             points[stack, held] = found[0].cpu().double().numpy()[held] + batch.centres_mm[0]
             confidence[stack, held] = mass[0].cpu().double().numpy()[held]
     return points, confidence
+
+
+def _above_half(logits: torch.Tensor) -> torch.Tensor:
+    """(k, cells) segmentations as shares: of what is more likely in the ball than not."""
+    inside = logits.sigmoid()
+    kept = inside * (inside > 0.5)
+    return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12) * kept.amax(-1, keepdim=True)
+
+
+def _regress(net: RegressionNet, batch: Batch, device: str) -> tuple[Floats, Floats]:
+    """Points (points, 3) in mm of one stack, and how sure it is that they are in it (points,)."""
+    mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
+    said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
+    places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
+    share = 1 - log_p[0, :, -1].exp()
+    points: Floats = places[0].cpu().double().numpy() + batch.centres_mm[0]
+    return points, share.cpu().double().numpy()

@@ -35,6 +35,7 @@ SATELLITES = Satellites(
     boxes_mm=np.array([[[6.0, -15, -15], [26, 15, 15]], [[-26.0, -15, -15], [-6, 15, 15]]]),
 )
 SETTINGS = KeypointSettings(
+    method="soft-argmax",
     width=6,
     epochs=24,
     min_steps=1,
@@ -178,6 +179,24 @@ def test_moving_the_patient_moves_the_points(taught):
     np.testing.assert_allclose(
         there - here, np.broadcast_to([100, -30, 700], here.shape), atol=1e-3
     )
+
+
+@pytest.mark.parametrize(("method", "tolerance_mm"), [("heatmap", 6.0), ("regression", 9.0)])
+def test_the_other_methods_find_points_too(method, tolerance_mm, small_and_quick, tmp_path):
+    stacks, centres = toy_stacks(20, seed=1)
+    settings = dataclasses.replace(SETTINGS, method=method)
+    save_net(train(stacks, centres, settings=settings), tmp_path / "net.safetensors", {})
+    net = load_net(tmp_path / "net.safetensors")
+    stacks, centres = toy_stacks(8, seed=2)
+    points, shares = find(net, stacks)
+    seen = shares > 0.3  # a segmentation may find nothing
+    errors = np.linalg.norm(points - centres[:, :2], axis=2)[seen]
+    assert seen.mean() >= 0.5
+    assert np.median(errors) < tolerance_mm
+    found, share = find_satellites(net, stacks, centres[:, :2], SATELLITES, device="cpu")
+    offsets = found[..., 0] - centres[:, 1:2, 0]
+    assert (np.isnan(offsets) | (np.sign(offsets) == [1, -1])).all()
+    assert ((share > 0) == np.isfinite(offsets)).all()
 
 
 def test_a_net_reads_back_from_its_file(taught, tmp_path):
