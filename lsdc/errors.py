@@ -28,6 +28,13 @@ class ChildDiedError(StageError):
     is_of_the_moment = True
 
 
+class ResumeLaterError(StageError):
+    """A training was told to leave, and has saved itself: started again, it goes on from there."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+    is_of_the_moment = True
+
+
 class NoSpaceError(LsdcError):
     """The disk is full, or would be."""
 

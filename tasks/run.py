@@ -76,6 +76,11 @@ class Run(BaseModel):
         return max(1, self.threads // len(self.fold_groups[0]))
 
     @property
+    def fold_workers(self) -> int:
+        """Processes that load a fold's data; without a GPU they would take cores from training."""
+        return self.fold_threads if _has_gpu(self.device) else 0
+
+    @property
     def has_test(self) -> bool:
         """Whether the competition asks for a submission."""
         return (self.data / "sample_submission.csv").is_file()

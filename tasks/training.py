@@ -2,17 +2,33 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prefect import task
 
 from lsdc.lumbar.fit import RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
+from lsdc.store.files import digest_file
 from lsdc.store.home import claim_fold
 from lsdc.store.manifest import Manifest, seal
 from lsdc.training.process import allow_children, end_children
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
+
+# Settings that the result does not depend on.
+_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
+
+
+def _needed_weights(run: Run, fold: int) -> Path | None:
+    """Those of another experiment's same fold, which this one starts from."""
+    needed = run.experiment.needs.weights
+    return None if needed is None else run.home.fold(needed, fold) / "model.safetensors"
+
+
+def _digest(weights: Path | None) -> str | None:
+    return digest_file(weights) if weights and weights.is_file() else None
+
 
 TRAIN = Stage(
     name="train",
@@ -23,8 +39,11 @@ TRAIN = Stage(
         "slices": inputs["run"].experiment.slices,
         "crops": inputs["run"].experiment.crops,
         "model": inputs["run"].experiment.model,
+        "labels": inputs["run"].experiment.labels,
         "augment": inputs["run"].experiment.augment,
-        "training": inputs["run"].experiment.training.model_dump(exclude={"stall_minutes"}),
+        "loss": inputs["run"].experiment.loss,
+        "training": inputs["run"].experiment.training.model_dump(exclude=_NO_MATTER),
+        "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "seed": inputs["run"].seed,
     },
 )
@@ -33,6 +52,7 @@ TRAIN = Stage(
 @task(**stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1))
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
+    weights = _needed_weights(run, fold)
     key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
     out = claim_fold(run.home, run.experiment.name, fold, key)
     fit_fold(
@@ -46,8 +66,10 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         seed=run.seed,
         device=run.device,
         threads=run.fold_threads,
+        workers=run.fold_workers,
         log=run.home.logs / "children.log",
         on_progress=tell_line(f"fold {fold}"),
+        start_from=weights,
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
 

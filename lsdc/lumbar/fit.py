@@ -1,16 +1,19 @@
 """One fold: trained in a child process, which leaves its model and out-of-fold predictions."""
 
 import json
+import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lsdc.errors import StageError
 from lsdc.experiments.config import Experiment
 from lsdc.store.files import digest_file
 from lsdc.training.process import run_child
 
 CHILD = "lsdc.lumbar.fit_child"
-RESULTS = ("model.safetensors", "oof.parquet", "history.parquet")
+RESULTS = ("model.safetensors", "oof.parquet", "steps.parquet", "history.parquet")
 
 
 def train_fold(
@@ -25,28 +28,36 @@ def train_fold(
     seed: int,
     device: str,
     threads: int,
+    workers: int,
     log: Path,
     on_progress: Callable[[dict[str, Any]], None],
+    start_from: Path | None = None,
 ) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
     label, normal_mild, moderate, severe: every row of the fold's studies that have samples),
-    history.parquet (epoch, loss, score) and fit.json (how it was trained). While it trains it holds
-    resume.pt. A fold that is finished under the same `identity`, which names all that the result
+    history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
+    learning_rate, gradient_norm), tensorboard/ (the same as curves) and fit.json (how it was
+    trained). While it trains it holds resume.pt, and it waits while somebody lays a file `pause`
+    there. A fold that is finished under the same `identity`, which names all that the result
     depends on, is left as it is; device, threads and library versions are recorded, and a training
     may go on under others.
 
     `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of
-    `threads` gives other last bits. `on_progress` is given {epoch, epochs, step, steps, loss,
-    seconds_left} at each step and {epoch, epochs, loss, score} at each epoch's end, counted from 1.
+    `threads` gives other last bits, `workers` that load data give the same. `start_from` is the
+    model.safetensors of the same fold of `experiment.needs.weights`. `on_progress` is given {epoch,
+    epochs, step, steps, loss, seconds_left} at each step and {epoch, epochs, loss, score} at each
+    epoch's end, counted from 1.
 
     Raises:
-        DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.
+        DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
     """
     if _is_finished(out, identity):
         return
+    if start_from is not None:
+        _require_same_folds(start_from, folds)
     out.mkdir(parents=True, exist_ok=True)
     for name in ("fit.json", *RESULTS):  # of another training; from here on there is none
         (out / name).unlink(missing_ok=True)
@@ -62,17 +73,44 @@ def train_fold(
             "seed": seed,
             "device": device,
             "threads": threads,
+            "workers": workers,
+            "start_from": None if start_from is None else str(start_from),
             "identity": identity,
         },
         log=log,
         stall_minutes=experiment.training.stall_minutes,
-        on_line=on_progress,
+        on_line=partial(_hear, fold, on_progress),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
     temporary = out / ".writing-fit.json"
-    temporary.write_text(json.dumps({"identity": identity, "digests": digests, **done}, indent=1))
+    facts = {"identity": identity, "digests": digests, "folds": digest_file(folds), **done}
+    temporary.write_text(json.dumps(facts, indent=1))
     temporary.replace(out / "fit.json")
     (out / "resume.pt").unlink(missing_ok=True)
+
+
+def _require_same_folds(weights: Path, folds: Path) -> None:
+    """Refuse weights that may have been trained on the studies which are to be predicted."""
+    trained = weights.parent
+    try:
+        written = json.loads((trained / "fit.json").read_text())
+    except (OSError, ValueError) as error:
+        raise StageError(
+            f"{trained}: no trained fold, which needs.weights asks for; run experiment "
+            f"{trained.parent.name} first, with the same folds"
+        ) from error
+    if written["folds"] != digest_file(folds):
+        raise StageError(
+            f"{trained}: trained on other folds, so it may know the studies of this one; run "
+            f"experiment {trained.parent.name} again with the same --folds and --seed"
+        )
+
+
+def _hear(fold: int, on_progress: Callable[[dict[str, Any]], None], line: dict[str, Any]) -> None:
+    if "warning" in line:
+        logging.getLogger(__name__).warning("fold %d %s", fold, line["warning"])
+    else:
+        on_progress(line)
 
 
 def _is_finished(out: Path, identity: str) -> bool:

@@ -2,6 +2,8 @@
 
 import math
 import time
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,17 @@ from numpy.typing import NDArray
 from lsdc.errors import StageError
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.metric import score as competition_score
-from lsdc.lumbar.network import build_model, describe
+from lsdc.lumbar.network import build_loss, build_mixing, build_model, describe, read_grades
 from lsdc.lumbar.patient_augment import PatientAugment
 from lsdc.lumbar.samples import as_rows, as_samples, read_table
 from lsdc.store.files import write_atomic
-from lsdc.training.checkpoint import save_weights
+from lsdc.training.checkpoint import restore_weights, save_weights
 from lsdc.training.device import pick_device
 from lsdc.training.inference import predict_probabilities
-from lsdc.training.loop import TrainingSettings, train
-from lsdc.training.memory import advice_when_memory_runs_out
+from lsdc.training.loop import train
+from lsdc.training.orders import leaving_on_sigterm
 from lsdc.training.process import Tell, child_main
+from lsdc.training.settings import TrainingSettings
 
 
 def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -54,39 +57,41 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
     torch.manual_seed(seed)
     model = build_model(experiment, pretrained=experiment.model.pretrained)
-    settings = experiment.training
-    with advice_when_memory_runs_out(settings.batch_size, device):
+    if job["start_from"]:
+        restore_weights(model, Path(job["start_from"]), of=f"{experiment.needs.weights}")
+    config = experiment.training
+    settings = TrainingSettings(
+        **{field.name: getattr(config, field.name) for field in fields(TrainingSettings)}
+    )
+    probabilities = partial(read_grades, experiment)
+    with leaving_on_sigterm() as is_told_to_leave:
         progress = train(
             model,
             training,
             validation,
-            TrainingSettings(
-                epochs=settings.epochs,
-                batch_size=settings.batch_size,
-                learning_rate=settings.learning_rate,
-                weight_decay=settings.weight_decay,
-                warmup=settings.warmup,
-                class_weights=experiment.loss.grade_weights,
-                precision=settings.precision,
-                keep=settings.keep,
-            ),
+            settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
+            mix=build_mixing(experiment),
+            criterion=build_loss(experiment),
+            probabilities=probabilities,
             score=score,
             seed=seed,
             device=device,
-            workers=job["threads"] if device.type == "cuda" else 0,
-            resume=out / "resume.pt",
+            workers=job["workers"],
+            folder=out,
             identity=job["identity"],
             environment=describe(device),
             tell=tell,
+            is_told_to_leave=is_told_to_leave,
         )
-        found = predict_probabilities(
-            model,
-            validation,
-            batch_size=settings.batch_size,
-            device=device,
-            on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
-        )
+    found = predict_probabilities(
+        model,
+        validation,
+        probabilities,
+        batch_size=settings.batch_size,
+        device=device,
+        on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
+    )
 
     save_weights(out / "model.safetensors", model.state_dict())
     grades = labels.rename({"grade": "label"})
@@ -97,8 +102,9 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     order = ["row_id", "study_id", "condition", "level", "fold", "label"]
     with write_atomic(out / "oof.parquet") as temporary:
         oof.select(*order, pl.exclude(order)).write_parquet(temporary)
-    with write_atomic(out / "history.parquet") as temporary:
-        pl.DataFrame(progress.history).write_parquet(temporary)
+    for name, rows in (("steps.parquet", progress.steps), ("history.parquet", progress.epochs)):
+        with write_atomic(out / name) as temporary:
+            pl.DataFrame(rows).write_parquet(temporary)
     return {
         "fold": fold,
         "seed": seed,
@@ -106,7 +112,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         "processes": progress.processes,
         "epochs": progress.epoch,
         "kept": settings.keep,
-        "selected": settings.keep == "best",
+        "selected": settings.keep != "last",
         "seconds": time.monotonic() - started,
     }
 

@@ -1,19 +1,18 @@
 """The child process of `predict`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from lsdc.errors import StageError
 from lsdc.experiments.config import Experiment
-from lsdc.lumbar.network import build_model
+from lsdc.lumbar.network import build_model, read_grades
 from lsdc.lumbar.samples import as_rows, as_samples, read_table
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
-from lsdc.training.checkpoint import load_weights
+from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.memory import advice_when_memory_runs_out
@@ -32,13 +31,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
     folders = [Path(folder) for folder in job["models"]] if len(samples) else []
     for number, folder in enumerate(folders, start=1):
-        try:
-            model.load_state_dict(load_weights(folder / "model.safetensors"))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise StageError(
-                f"{folder / 'model.safetensors'}: not the weights of {experiment.name} "
-                f"({str(error).splitlines()[0]}); train the fold again"
-            ) from error
+        restore_weights(model, folder / "model.safetensors", of=experiment.name)
 
         def on_batch(done: int, number: int = number) -> None:
             position = {"model": number, "models": len(folders)}
@@ -47,7 +40,12 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         batch_size = experiment.training.batch_size
         with advice_when_memory_runs_out(batch_size, device):
             total += predict_probabilities(
-                model, samples, batch_size=batch_size, device=device, on_batch=on_batch
+                model,
+                samples,
+                partial(read_grades, experiment),
+                batch_size=batch_size,
+                device=device,
+                on_batch=on_batch,
             )
 
     with write_atomic(Path(job["out"])) as temporary:

@@ -1,5 +1,7 @@
 """Checkpoints: whole or absent, loadable without running code, and bound to what made them."""
 
+import errno
+import io
 import os
 import pickle
 from collections.abc import Mapping
@@ -8,37 +10,62 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+
+from lsdc.errors import NoSpaceError, StageError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass
 class Progress:
-    """Where a training stands after an epoch; saved whole, so that it goes on as if never killed.
+    """Where a training stands; saved whole, so that it goes on as if it had never been killed.
 
     Random numbers need no state: they are functions of the seed, the epoch and the step.
 
     Attributes:
         epoch: epochs done.
-        model, optimiser: state dicts.
-        history: a row an epoch.
-        processes: for each process that trained, its first epoch and its environment.
-        best: the kept weights, where they are not those of the last epoch.
+        step: batches done of the next one.
+        states: the state dicts of the model, its moving average, the optimiser, its schedule and
+            the scaler of the loss, by name.
+        steps: a row a batch.
+        epochs: a row an epoch.
+        processes: for each process that trained, where it began and its environment.
+        best: the weights to be kept, where they are not those of the last epoch.
     """
 
     epoch: int = 0
-    model: dict[str, Tensor] = field(default_factory=dict)
-    optimiser: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    step: int = 0
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    steps: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, float]] = field(default_factory=list)
     processes: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_progress(path: Path, progress: Progress, identity: str) -> None:
-    """Save under `identity`, which names data, settings and code; see `load_progress`."""
+    """Save under `identity`, which names data, settings and code; see `load_progress`.
+
+    Raises:
+        NoSpaceError: it does not fit on the disk; what was saved before is still there.
+    """
+    whole = io.BytesIO()  # torch's own file writer hides why it failed
+    torch.save({"identity": identity, **vars(progress)}, whole)
     temporary = path.with_name(f".writing-{path.name}")
-    torch.save({"identity": identity, **vars(progress)}, temporary)
-    _replace(temporary, path)
+    try:
+        temporary.write_bytes(whole.getbuffer())
+        _replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno not in _NO_SPACE:
+            raise
+        kept = "the one before is kept" if path.exists() else "there is none yet"
+        raise NoSpaceError(
+            f"{path}: no space for a checkpoint of {whole.tell() / 1e6:.0f} MB after epoch "
+            f"{progress.epoch}, step {progress.step}; {kept}: make room and start again"
+        ) from error
 
 
 def load_progress(path: Path, identity: str) -> Progress:
@@ -59,10 +86,19 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     _replace(temporary, path)
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors, on the CPU."""
-    weights: dict[str, Tensor] = load_file(path)
-    return weights
+def restore_weights(model: nn.Module, path: Path, *, of: str) -> None:
+    """Give a model the weights that `save_weights` saved of its like.
+
+    Raises:
+        StageError: they cannot be read, or another model's; says that they should be those of `of`.
+    """
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise StageError(
+            f"{path}: not the weights of {of}, as this model has them "
+            f"({str(error).splitlines()[0]}); train the fold again"
+        ) from error
 
 
 def _replace(temporary: Path, path: Path) -> None:

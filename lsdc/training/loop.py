@@ -3,151 +3,245 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.scheduler import CosineLRScheduler
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from lsdc.errors import StageError
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
-from lsdc.training.inference import predict_probabilities
-from lsdc.training.losses import weighted_cross_entropy
-from lsdc.training.model import SliceSequenceModel
+from lsdc.training.curves import Curves
+from lsdc.training.inference import Probabilities, as_array, predict_logits
+from lsdc.training.memory import advice_when_memory_runs_out
+from lsdc.training.orders import IsToldToLeave, heed
+from lsdc.training.parts import Parts, build_parts
 from lsdc.training.process import Tell
-from lsdc.training.samples import Augment, Samples, TrainingBatches, step_seed
+from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
+from lsdc.training.settings import Keep, TrainingSettings
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+"""From logits (n, heads, classes) and labels, as samples or `Mix` have them, to a scalar."""
 
 Score = Callable[[NDArray[np.float64]], float]
 """From probabilities (n, heads, classes) of the validation samples to a score, lower is better."""
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a model is trained; `warmup` is a share of all steps, `class_weights` those of the loss.
-
-    `keep="best"` keeps the epoch with the best validation score: a choice made on that very fold.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup: float
-    class_weights: tuple[float, ...]
-    precision: Literal["float32", "bfloat16"]
-    keep: Literal["last", "best"]
-
-
 def train(
-    model: SliceSequenceModel,
+    model: nn.Module,
     training: Samples,
     validation: Samples,
     settings: TrainingSettings,
     *,
     augment: Augment,
+    mix: Mix,
+    criterion: Criterion,
+    probabilities: Probabilities,
     score: Score,
     seed: int,
     device: torch.device,
     workers: int,
-    resume: Path,
+    folder: Path,
     identity: str,
     environment: dict[str, Any],
     tell: Tell,
+    is_told_to_leave: IsToldToLeave = lambda: False,
 ) -> Progress:
     """Train `model` in place; it ends with the weights that are kept.
 
-    After each epoch all is saved in `resume`. Called again with the same `identity` (which names
-    the data, the settings and the code) it goes on from there, to the same bits on one CPU type,
-    torch build and number of threads; `environment` says which these are, and is recorded beside
-    the epoch from which they held. Data are loaded in `workers` processes; the result does not
-    depend on their number. `tell` is told of each step and each epoch.
+    `folder` gets resume.pt, every `settings.checkpoint_steps` steps and after each epoch, and
+    TensorBoard's curves. Called again with the same `identity` (which names the data, the settings
+    and the code) the training goes on from there, to the same bits on one CPU type, torch build and
+    number of threads; `environment` says which these are. It is recorded beside the step from which
+    it held, and `tell` is warned of a change. Data are loaded in `workers` processes; the result
+    does not depend on their number. While `folder` holds a file `pause`, the training waits. `tell`
+    is told of each step and each epoch, counted from 1.
+
+    The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
+    submodules called `backbone` are what can be frozen.
 
     Raises:
-        StageError: the loss is not finite; names the samples.
+        StageError: the loss or the gradient is not finite; names the samples.
+        SettingsError: memory ran out; names the batch size that fits.
+        NoSpaceError: a checkpoint does not fit on the disk; the one before is kept.
+        ResumeLaterError: told to leave, and saved.
     """
     precision = getattr(torch, settings.precision)
     model.to(device)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    steps_of = TrainingSteps(
+        training,
+        augment,
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+        seed=seed,
+        workers=workers,
     )
-    batches = TrainingBatches(
-        training, augment, batch_size=settings.batch_size, seed=seed, workers=workers
-    )
-    steps = len(batches)
-    schedule = _warmup_and_cosine(optimiser, settings, steps)
-    class_weights = torch.tensor(settings.class_weights, device=device)
+    steps, epochs = len(steps_of), settings.epochs
+    parts = build_parts(model, settings, epochs * steps, device)
+    progress = load_progress(folder / "resume.pt", identity)
+    parts.load(progress.states)
+    if progress.epoch < epochs:
+        _note_process(progress, environment, tell)
+    curves = Curves(folder / "tensorboard", steps, rows=[*progress.steps, *progress.epochs])
+    clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 
-    progress = load_progress(resume, identity)
-    if progress.epoch:
-        model.load_state_dict(progress.model)
-        optimiser.load_state_dict(progress.optimiser)
-    if progress.epoch < settings.epochs:
-        progress.processes.append({"from_epoch": progress.epoch + 1, **environment})
-    clock = _Clock(progress.epoch * steps, settings.epochs * steps)
+    def backward(batch: Batch, share: float) -> float:
+        """Add the batch's share to the gradients; its loss."""
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits = model(batch.slices, batch.present)
+        loss = criterion(logits.float(), batch.labels)
+        parts.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+        return loss.item()
 
-    for epoch in range(progress.epoch + 1, settings.epochs + 1):
-        model.train()
-        losses = []
-        for step, batch in enumerate(batches.of_epoch(epoch), start=1):
-            torch.manual_seed(step_seed(seed, epoch, step))
-            schedule.step_update((epoch - 1) * steps + step - 1)
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                logits = model(batch.slices.to(device), batch.present.to(device))
-            loss = weighted_cross_entropy(logits.float(), batch.labels.to(device), class_weights)
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise _not_finite(losses[-1], epoch, step, [training.ids[i] for i in batch.places])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            tell(
-                {"epoch": epoch, "epochs": settings.epochs, "step": step, "steps": steps}
-                | {"loss": losses[-1], "seconds_left": clock.seconds_left()}
-            )
+    def evaluate(epoch: int) -> dict[str, float]:
+        """Loss and score of the validation samples."""
 
-        position = {"epoch": epoch, "epochs": settings.epochs}
-        probabilities = predict_probabilities(
-            model,
+        def on_batch(done: int) -> None:
+            tell({"epoch": epoch, "epochs": epochs, "validated": done})
+            heed_orders()
+
+        logits = predict_logits(
+            parts.judged,
             validation,
             batch_size=settings.batch_size,
             device=device,
             precision=precision,
-            on_batch=lambda done, position=position: tell(  # type: ignore[misc]
-                {**position, "validated": done}
-            ),
+            on_batch=on_batch,
         )
-        value = score(probabilities)
-        is_best = all(value < row["score"] for row in progress.history)
-        progress.epoch = epoch
-        progress.history.append({"epoch": epoch, "loss": float(np.mean(losses)), "score": value})
-        progress.model = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-        progress.optimiser = optimiser.state_dict()
-        if settings.keep == "best" and is_best:
-            progress.best = progress.model
-        save_progress(resume, progress, identity)
-        tell({"epochs": settings.epochs, **progress.history[-1]})
+        labels = torch.tensor(validation.labels, device=device)
+        return {
+            "validation_loss": criterion(logits, labels).item(),
+            "score": score(as_array(probabilities(logits.double()))),
+        }
 
-    if settings.keep == "best":
-        model.load_state_dict(progress.best)
+    def save() -> None:
+        progress.states = parts.states()
+        save_progress(folder / "resume.pt", progress, identity)
+        curves.flush()
+
+    def heed_orders() -> None:
+        heed(folder / "pause", is_told_to_leave, save=save, tell=tell)
+
+    for epoch in range(progress.epoch + 1, epochs + 1):
+        model.train()
+        _freeze(model, frozen=epoch <= settings.freeze_epochs)
+        for step, batches in enumerate(steps_of.of_epoch(epoch, progress.step), progress.step + 1):
+            torch.manual_seed(step_seed(seed, epoch, step))
+            attempt = partial(_attempt, parts, backward, batches[0].to(device))
+            with advice_when_memory_runs_out(settings.batch_size, device, attempt=attempt):
+                batches = [
+                    mix(batch.to(device), mix_seed(seed, epoch, step, number))
+                    for number, batch in enumerate(batches)
+                ]
+                losses = [backward(batch, 1 / len(batches)) for batch in batches]
+                parts.scaler.unscale_(parts.optimiser)
+                norm = clip_grad_norm_(model.parameters(), settings.max_norm or math.inf)
+                parts.scaler.step(parts.optimiser)
+            parts.scaler.update()
+            parts.optimiser.zero_grad()
+            if parts.average:
+                parts.average.update(model, step=(epoch - 1) * steps + step)
+
+            row: dict[str, float] = {
+                "epoch": epoch,
+                "step": step,
+                "loss": float(np.mean(losses)),
+                "learning_rate": float(parts.schedule.get_last_lr()[0]),
+                "gradient_norm": norm.item(),
+            }
+            parts.schedule.step()
+            _require_finite(row, losses, batches, training, overflows=parts.scaler.is_enabled())
+            progress.step = step
+            progress.steps.append(row)
+            curves.add(row)
+            tell(row | {"epochs": epochs, "steps": steps, "seconds_left": clock.seconds_left()})
+            if step % settings.checkpoint_steps == 0:
+                save()
+            heed_orders()
+
+        loss = float(np.mean([row["loss"] for row in progress.steps[-steps:]]))
+        row = {"epoch": epoch, "loss": loss, **evaluate(epoch)}
+        progress.epoch, progress.step = epoch, 0
+        progress.epochs.append(row)
+        curves.add(row)
+        if settings.keep != "last" and _is_best(progress.epochs, settings.keep):
+            weights = parts.judged.state_dict()
+            progress.best = {name: tensor.cpu().clone() for name, tensor in weights.items()}
+        save()
+        tell(row | {"epochs": epochs})
+        heed_orders()
+
+    model.load_state_dict(progress.best or parts.judged.state_dict())
     return progress
 
 
-def _warmup_and_cosine(
-    optimiser: torch.optim.Optimizer, settings: TrainingSettings, steps: int
-) -> Any:
-    """The learning rate as a function of the step alone, so that no state of it need be saved."""
-    warmup = round(settings.warmup * settings.epochs * steps)
-    return CosineLRScheduler(
-        optimiser,
-        t_initial=settings.epochs * steps - warmup,
-        warmup_t=warmup,
-        warmup_lr_init=settings.learning_rate / 100,
-        warmup_prefix=True,
-        t_in_epochs=False,
+def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -> None:
+    """Record where this process begins, and say what is not as it was before."""
+    if progress.processes:
+        before = progress.processes[-1]
+        changes = [
+            f"{name} {before.get(name)} -> {now}"
+            for name, now in environment.items()
+            if before.get(name) != now
+        ]
+        if changes:
+            tell({"warning": f"goes on under another {', '.join(changes)}: not to the same bits"})
+    begins = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
+    progress.processes.append(begins | environment)
+
+
+def _freeze(model: nn.Module, *, frozen: bool) -> None:
+    """Keep the backbones as they are, running means included, or let them learn."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "backbone":
+            module.train(not frozen).requires_grad_(not frozen)
+
+
+def _attempt(
+    parts: Parts, backward: Callable[[Batch, float], float], batch: Batch, samples: int
+) -> None:
+    """Two steps with so many samples; from the second on the optimiser's state takes memory too."""
+    for _ in range(2):
+        parts.optimiser.zero_grad()
+        backward(batch.first(samples), 1.0)
+        parts.optimiser.step()
+
+
+def _require_finite(
+    row: dict[str, float],
+    losses: list[float],
+    batches: list[Batch],
+    samples: Samples,
+    *,
+    overflows: bool,
+) -> None:
+    """Refuse a step that spoils the weights; a scaler skips gradients that overflow by itself."""
+    suspects = [
+        batch for batch, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)
+    ]
+    if not suspects and (overflows or math.isfinite(row["gradient_norm"])):
+        return
+    what = f"loss is {row['loss']}" if suspects else f"gradient's norm is {row['gradient_norm']}"
+    ids = [samples.ids[place] for batch in suspects or batches for place in batch.places]
+    raise StageError(
+        f"training: the {what} in step {row['step']} of epoch {row['epoch']}, expected a finite "
+        f"number; look at the samples {', '.join(ids)}, or lower training.learning_rate"
     )
+
+
+def _is_best(epochs: list[dict[str, float]], keep: Keep) -> bool:
+    """Whether the last epoch is at least as good as all before; where nothing is scored, it is."""
+    columns = {
+        "loss": ["validation_loss"],
+        "metric": ["score"],
+        "both": ["validation_loss", "score"],
+    }
+    values = [sum(row[column] for column in columns[keep]) for row in epochs]
+    return not any(value < values[-1] for value in values)
 
 
 class _Clock:
@@ -162,10 +256,3 @@ class _Clock:
         self._done += 1
         a_step = (time.monotonic() - self._started) / (self._done - self._first)
         return a_step * (self._total - self._done)
-
-
-def _not_finite(loss: float, epoch: int, step: int, ids: list[str]) -> StageError:
-    return StageError(
-        f"training: the loss is {loss} in step {step} of epoch {epoch}, expected a finite number; "
-        f"look at the samples {', '.join(ids)}, or lower training.learning_rate"
-    )

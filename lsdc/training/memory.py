@@ -1,6 +1,7 @@
 """Memory that runs out on a device, said as advice."""
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,24 +11,64 @@ from lsdc.errors import SettingsError
 
 @contextmanager
 def advice_when_memory_runs_out(
-    batch_size: int, device: torch.device | str, setting: str = "training.batch_size"
+    batch_size: int,
+    device: torch.device | str,
+    setting: str = "training.batch_size",
+    attempt: Callable[[int], None] | None = None,
 ) -> Iterator[None]:
-    """Turn "out of memory" within the block into the batch size to try.
+    """Turn "out of memory" within the block into the batch size to set.
+
+    `attempt` does what the block does with so many samples: with it, the largest batch size that
+    fits is found and named. Without, half of the batch size is something to try.
 
     Raises:
         SettingsError: memory ran out.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch's CPU allocator has no class of its own
-        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not is_memory and "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
             raise
-        advice = (
-            f"try {setting} = {batch_size // 2}"
-            if batch_size > 1
-            else "try a smaller model.backbone or crops.size_px, or a device with more memory"
-        )
-        raise SettingsError(
-            f"{setting} = {batch_size} does not fit into the memory of {device}; {advice}"
-        ) from error
+        traceback.clear_frames(error.__traceback__)  # which hold on to the memory
+        reason = error.with_traceback(None)
+    else:
+        return
+    if attempt is None:
+        advice = f"try {setting} = {batch_size // 2}" if batch_size > 1 else ""
+    else:
+        fits = _largest_that_fits(attempt, batch_size)
+        advice = f"{setting} = {fits} does" if fits else ""
+    advice = advice or "try a smaller model.backbone or crops.size_px, or a device with more memory"
+    raise SettingsError(
+        f"{setting} = {batch_size} does not fit into the memory of {device}; {advice}"
+    ) from reason
+
+
+def _largest_that_fits(attempt: Callable[[int], None], batch_size: int) -> int:
+    """By halving the interval; 0 where not even one sample fits."""
+    fits, too_large = 0, batch_size
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if _fits(attempt, middle):
+            fits = middle
+        else:
+            too_large = middle
+    return fits
+
+
+def _fits(attempt: Callable[[int], None], batch_size: int) -> bool:
+    torch.cuda.empty_cache()  # does nothing where CUDA was not used
+    try:
+        attempt(batch_size)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch's allocator on the CPU has no class of its own for that."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )

@@ -21,16 +21,28 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lsdc.errors import ChildDiedError, DataError, NoSpaceError, SettingsError, StageError
+from lsdc.errors import (
+    ChildDiedError,
+    DataError,
+    NoSpaceError,
+    ResumeLaterError,
+    SettingsError,
+    StageError,
+)
 
 _living: set["subprocess.Popen[bytes]"] = set()
 _ending = threading.Event()
 
 Tell = Callable[[dict[str, Any]], None]
 
-_EXPECTED = {kind.__name__: kind for kind in (DataError, SettingsError, StageError, NoSpaceError)}
+_EXPECTED = {
+    kind.__name__: kind
+    for kind in (DataError, SettingsError, NoSpaceError, ResumeLaterError, StageError)
+}
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
+# What a child that is told to end may take to save itself; another ends at once.
+_GRACE_SECONDS = 20.0
 
 
 def ignore(line: dict[str, Any]) -> None:
@@ -47,7 +59,8 @@ def run_child(
 ) -> dict[str, Any]:
     """Run `python -P -m module` on a job and return its result.
 
-    The child leads a process group of its own, which is killed on the way out, however that is.
+    The child leads a process group of its own, which is ended on the way out, however that is: by
+    SIGTERM, and by SIGKILL when the leader is gone or takes too long.
     `job["threads"]`, where given, bounds the threads of OpenMP and MKL.
 
     Args:
@@ -58,7 +71,8 @@ def run_child(
         on_line: called with each progress line, in order.
 
     Raises:
-        DataError, SettingsError, StageError: as the child raised them.
+        DataError, SettingsError, NoSpaceError, StageError: as the child raised them;
+            ResumeLaterError among them, of a child that saved itself on SIGTERM.
         ChildDiedError: the child died otherwise, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -97,14 +111,19 @@ def run_child(
 
 
 def end_children() -> None:
-    """Kill all children that threads of this process still wait for; their `run_child` raises.
+    """End all children that threads of this process still wait for; their `run_child` raises.
 
     An interrupt reaches the main thread alone, while other threads would wait on to the end, or
     start another child; those end at once, until `allow_children`.
     """
     _ending.set()
-    for process in tuple(_living):
-        _end_group(process)
+    children = tuple(_living)
+    for process in children:
+        _signal_group(process, signal.SIGTERM)
+    until = time.monotonic() + _GRACE_SECONDS
+    for process in children:
+        _wait(process, until)
+        _signal_group(process, signal.SIGKILL)
 
 
 def allow_children() -> None:
@@ -132,7 +151,7 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
     try:
         say("result", work(job, functools.partial(say, "progress")))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         say("error", {"kind": NoSpaceError.__name__, "message": str(error)})
         sys.exit(NoSpaceError.exit_code)
@@ -210,15 +229,22 @@ def _last_words(log: Path, start: int) -> str:
     return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
 
 
-def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    _end_group(process)
+    _signal_group(process, signal.SIGTERM)
+    _wait(process, time.monotonic() + _GRACE_SECONDS)
+    _signal_group(process, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         with contextlib.suppress(BrokenPipeError):
             pipe.close()
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter
+        os.killpg(process.pid, number)
+
+
+def _wait(process: "subprocess.Popen[bytes]", until: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(max(0.0, until - time.monotonic()))

@@ -1,5 +1,7 @@
 """What the engine trains on: sequences of slices, some absent, with a few graded labels each."""
 
+import itertools
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
-_ORDER, _AUGMENTATION, _STEP = 0, 1, 2  # streams of random numbers that must not meet
+_ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # streams of random numbers that must not meet
 
 
 class Sample(NamedTuple):
@@ -70,6 +72,20 @@ class Batch(NamedTuple):
     present: Tensor
     labels: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """The batch with its tensors on a device."""
+        places, *tensors = self
+        return Batch(places, *(tensor.to(device) for tensor in tensors))
+
+    def first(self, samples: int) -> "Batch":
+        """The batch of its first so many samples."""
+        places, slices, present, labels = self
+        return Batch(places[:samples], slices[:samples], present[:samples], labels[:samples])
+
+
+Mix = Callable[[Batch, int], Batch]
+"""Mixes the samples of a batch as its seed says; labels may become probabilities."""
+
 
 def seed_of(*numbers: int) -> int:
     """A seed below 2**32 that is a function of the numbers, and of nothing else."""
@@ -81,32 +97,52 @@ def step_seed(seed: int, epoch: int, step: int) -> int:
     return seed_of(_STEP, seed, epoch, step)
 
 
-class TrainingBatches:
-    """The batches of any epoch; order and augmentation are functions of (seed, epoch, sample).
+def mix_seed(seed: int, epoch: int, step: int, batch: int) -> int:
+    """What a batch of a step is mixed by."""
+    return seed_of(_MIXING, seed, epoch, step, batch)
 
-    With `workers` they are loaded in that many processes, and are the same.
+
+class TrainingSteps:
+    """The steps of any epoch, each some batches whose gradients are added up.
+
+    Order and augmentation are functions of (seed, epoch, sample). With `workers` batches are loaded
+    in that many processes, and are the same.
     """
 
     def __init__(
-        self, samples: Samples, augment: Augment, *, batch_size: int, seed: int, workers: int
+        self,
+        samples: Samples,
+        augment: Augment,
+        *,
+        batch_size: int,
+        accumulate: int,
+        seed: int,
+        workers: int,
     ) -> None:
+        self._accumulate = accumulate
         self._order = _Order(len(samples), batch_size, seed)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
             batch_sampler=self._order,
             collate_fn=_collate,
             num_workers=workers,
+            worker_init_fn=_leave_when_told,
             persistent_workers=workers > 0,
             pin_memory=workers > 0 and torch.cuda.is_available(),
         )
 
     def __len__(self) -> int:
-        return len(self._order)
+        return -(-len(self._order) // self._accumulate)
 
-    def of_epoch(self, epoch: int) -> Iterator[Batch]:
-        """Every sample once, in the epoch's order; the last batch may be smaller."""
-        self._order.epoch = epoch
-        return iter(self._loader)
+    def of_epoch(self, epoch: int, done: int = 0) -> Iterator[list[Batch]]:
+        """Every sample once, in the epoch's order, without the steps that are done already.
+
+        The last step may have fewer batches, and the last batch fewer samples.
+        """
+        self._order.epoch, self._order.done = epoch, done * self._accumulate
+        batches = iter(self._loader)
+        while step := list(itertools.islice(batches, self._accumulate)):
+            yield step
 
 
 def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
@@ -120,7 +156,7 @@ class _Order(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, place); the epoch travels along, so that workers keep no state."""
 
     def __init__(self, n_samples: int, batch_size: int, seed: int) -> None:
-        self.epoch = 0
+        self.epoch = self.done = 0
         self._n_samples, self._batch_size, self._seed = n_samples, batch_size, seed
 
     def __len__(self) -> int:
@@ -129,7 +165,7 @@ class _Order(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         random = np.random.default_rng((_ORDER, self._seed, self.epoch))
         order = random.permutation(self._n_samples).tolist()
-        for start in range(0, len(order), self._batch_size):
+        for start in range(self.done * self._batch_size, len(order), self._batch_size):
             yield [(self.epoch, place) for place in order[start : start + self._batch_size]]
 
 
@@ -141,6 +177,11 @@ class _Augmented(Dataset[tuple[int, Sample]]):
         epoch, place = key
         seed = seed_of(_AUGMENTATION, self._seed, epoch, int(self._samples.rows[place]))
         return place, self._augment(self._samples[place], seed)
+
+
+def _leave_when_told(_: int) -> None:
+    """A SIGTERM to the whole group is for the process that trains: it still needs its batches."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _collate(items: list[tuple[int, Sample]]) -> Batch:

@@ -54,6 +54,7 @@ class Data:
             seed=3,
             device="cpu",
             threads=1,
+            workers=0,
             log=out / "child.log",
             on_progress=on_progress,
         )
@@ -216,7 +217,7 @@ def test_finished_fold_is_left_alone_until_something_of_it_changes(
 
 @pytest.mark.usefixtures("same_process")
 def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: Path) -> None:
-    best = EXPERIMENT.training.model_copy(update={"keep": "best"})
+    best = EXPERIMENT.training.model_copy(update={"keep": "metric"})
     data.train(tmp_path, experiment=EXPERIMENT.model_copy(update={"training": best}))
     assert json.loads((tmp_path / "fit.json").read_text())["selected"] is True
 

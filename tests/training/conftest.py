@@ -16,7 +16,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def blobs() -> Samples:
     """24 samples of 4 slices, 32 px: head k's class is the size of the blob on slice k."""
     random = np.random.default_rng(0)

@@ -8,7 +8,9 @@ from lsdc.training.checkpoint import Progress, load_progress, save_progress
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    progress = Progress(epoch=3, model={"weight": torch.arange(3.0)}, history=[{"score": 0.5}])
+    progress = Progress(
+        epoch=3, states={"model": {"weight": torch.arange(3.0)}}, epochs=[{"score": 0.5}]
+    )
     save_progress(tmp_path / "resume.pt", progress, "this training")
     return tmp_path / "resume.pt"
 
@@ -16,7 +18,7 @@ def saved(tmp_path: Path) -> Path:
 def test_progress_comes_back(saved: Path) -> None:
     progress = load_progress(saved, "this training")
     assert progress.epoch == 3
-    assert torch.equal(progress.model["weight"], torch.arange(3.0))
+    assert torch.equal(progress.states["model"]["weight"], torch.arange(3.0))
     assert [path.name for path in saved.parent.iterdir()] == ["resume.pt"]
 
 

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
-from lsdc.training.samples import Batch, Sample, Samples, TrainingBatches
+from lsdc.training.samples import Batch, Sample, Samples, TrainingSteps
 
 
 def blink(sample: Sample, seed: int) -> Sample:
@@ -11,8 +12,8 @@ def blink(sample: Sample, seed: int) -> Sample:
 
 
 def epoch_of(samples: Samples, epoch: int, *, seed: int = 0, workers: int = 0) -> list[Batch]:
-    batches = TrainingBatches(samples, blink, batch_size=7, seed=seed, workers=workers)
-    return list(batches.of_epoch(epoch))
+    steps = TrainingSteps(samples, blink, batch_size=7, accumulate=1, seed=seed, workers=workers)
+    return [batch for step in steps.of_epoch(epoch) for batch in step]
 
 
 def places(batches: list[Batch]) -> list[int]:
@@ -57,3 +58,13 @@ def test_sixteen_bits_are_read_as_shares_of_white(blobs: Samples) -> None:
     for eight, sixteen in zip(blobs, fine, strict=True):
         assert sixteen.slices.dtype == np.float32
         np.testing.assert_allclose(sixteen.slices, eight.slices / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epoch_goes_on_behind_the_steps_that_are_done(blobs: Samples, workers: int) -> None:
+    steps = TrainingSteps(blobs, blink, batch_size=5, accumulate=2, seed=0, workers=workers)
+    whole = list(steps.of_epoch(1))
+    assert [[len(batch.slices) for batch in step] for step in whole] == [[5, 5], [5, 5], [4]]
+    rest = list(steps.of_epoch(1, done=1))
+    assert [places(step) for step in rest] == [places(step) for step in whole[1:]]
+    assert [len(step) for step in steps.of_epoch(2)] == [2, 2, 1]

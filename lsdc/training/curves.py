@@ -1,0 +1,46 @@
+"""A training's curves as TensorBoard's event files."""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
+
+
+class Curves:
+    """A folder's one event file: curves by step, and by epoch at each epoch's last step.
+
+    It begins with the rows of earlier processes, whose file goes: they may have got further than
+    their last checkpoint, and those steps come again.
+    """
+
+    def __init__(
+        self, folder: Path, steps_an_epoch: int, rows: Iterable[Mapping[str, float]]
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for earlier in folder.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        # Not SummaryWriter: its thread would die of a full disk unseen, and the loop wait for it.
+        self._writer = EventsWriter(str(folder / "events"))
+        self._steps_an_epoch = steps_an_epoch
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Add a row's values to their curves; a row without a step is an epoch's."""
+        curves = dict(row)
+        epoch, group = int(curves.pop("epoch")), "step" if "step" in row else "epoch"
+        step = int(curves.pop("step", self._steps_an_epoch))
+        values = [
+            Summary.Value(tag=f"{group}/{name}", simple_value=value)
+            for name, value in curves.items()
+        ]
+        at = (epoch - 1) * self._steps_an_epoch + step
+        event = Event(step=at, wall_time=time.time(), summary=Summary(value=values))
+        self._writer.write_event(event)
+
+    def flush(self) -> None:
+        """Let readers see all rows."""
+        self._writer.flush()

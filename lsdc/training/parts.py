@@ -1,0 +1,59 @@
+"""What changes while a model is trained, besides where the training stands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsdc.training.schedule import build_optimiser, build_schedule
+from lsdc.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a training that have state.
+
+    Attributes:
+        scaler: of the loss, where gradients would underflow in float16; else it does nothing.
+        average: moving average of the model's weights, where one is wanted.
+    """
+
+    model: nn.Module
+    optimiser: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    average: ModelEmaV3 | None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is evaluated and kept."""
+        return self.average.module if self.average else self.model
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """The state dict of each part, by name."""
+        return {name: part.state_dict() for name, part in vars(self).items() if part is not None}
+
+    def load(self, states: dict[str, dict[str, Any]]) -> None:
+        """Take up what `states` gave."""
+        for name, state in states.items():
+            getattr(self, name).load_state_dict(state)
+
+
+def build_parts(
+    model: nn.Module, settings: TrainingSettings, steps: int, device: torch.device
+) -> Parts:
+    """The parts at the start of a training of so many steps."""
+    optimiser = build_optimiser(model.parameters(), settings)
+    decay = settings.ema_decay
+    return Parts(
+        model=model,
+        optimiser=optimiser,
+        schedule=build_schedule(optimiser, settings, steps),
+        scaler=torch.amp.GradScaler(device.type, enabled=settings.precision == "float16"),
+        # Warm-up of the decay: else the average of a short training is mostly of its beginning.
+        average=None if decay is None else ModelEmaV3(model, decay, use_warmup=True),
+    )

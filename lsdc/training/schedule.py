@@ -1,0 +1,42 @@
+"""The optimiser, and how its learning rate rises and falls."""
+
+import math
+from collections.abc import Iterable
+
+from torch import Tensor
+from torch.optim import AdamW, Optimizer, RAdam
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from lsdc.training.settings import TrainingSettings
+
+_FIRST_SHARE = 0.01  # of the learning rate, where warm-up begins
+
+
+def build_optimiser(parameters: Iterable[Tensor], settings: TrainingSettings) -> Optimizer:
+    """AdamW or RAdam, all parameters alike."""
+    lr, weight_decay = settings.learning_rate, settings.weight_decay
+    if settings.optimiser == "radam":
+        return RAdam(parameters, lr, weight_decay=weight_decay, decoupled_weight_decay=True)
+    return AdamW(parameters, lr, weight_decay=weight_decay)
+
+
+def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: int) -> LRScheduler:
+    """The learning rate over so many updates of the weights, to be stepped after each.
+
+    "cosine" rises linearly, stays at its peak for the share `flat` and falls along half a cosine to
+    zero. "one_cycle" rises and falls along cosines, momentum against it (Smith and Topin 2018,
+    https://arxiv.org/abs/1708.07120).
+    """
+    if settings.schedule == "one_cycle":
+        return OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=updates, pct_start=settings.warmup
+        )
+    rising, flat = (round(share * updates) for share in (settings.warmup, settings.flat))
+
+    def share_of_peak(update: int) -> float:
+        if update < rising:
+            return _FIRST_SHARE + (1 - _FIRST_SHARE) * update / rising
+        fallen = max(0, update - rising - flat) / max(1, updates - rising - flat)
+        return (1 + math.cos(math.pi * fallen)) / 2
+
+    return LambdaLR(optimiser, share_of_peak)

@@ -1,0 +1,114 @@
+"""Small trainings to kill, to pause and to compare."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lsdc.training.checkpoint import Progress
+from lsdc.training.loop import train
+from lsdc.training.losses import GradedLoss, LossSettings, probabilities_by
+from lsdc.training.process import Tell, ignore
+from lsdc.training.samples import Augment, Mix, Sample, Samples
+from lsdc.training.settings import TrainingSettings
+
+SETTINGS = TrainingSettings(
+    epochs=3,
+    batch_size=8,
+    accumulate=1,
+    optimiser="adamw",
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    schedule="cosine",
+    warmup=0.2,
+    flat=0.0,
+    max_norm=None,
+    ema_decay=None,
+    freeze_epochs=0,
+    precision="float32",
+    keep="last",
+    checkpoint_steps=100,
+)
+
+
+class SmallModel(nn.Module):
+    """A head reads all slices; batch norm and dropout have state and chance to go wrong with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(1, 8, 5, stride=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 5, stride=2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+        )
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(4 * 32, 2 * 3)
+
+    def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+        pixels = (slices.flatten(0, 1).unsqueeze(1).float() - 100) / 50
+        features = self.backbone(pixels).unflatten(0, present.shape) * present.unsqueeze(-1)
+        return self.head(self.dropout(features.flatten(1))).unflatten(1, (2, 3))
+
+
+def build_model() -> SmallModel:
+    """The same model at each call."""
+    torch.manual_seed(0)
+    return SmallModel()
+
+
+def jitter(sample: Sample, seed: int) -> Sample:
+    """Other noise and brightness for each seed."""
+    random = np.random.default_rng(seed)
+    noise = random.normal(random.normal(0, 10), 10, sample.slices.shape)
+    return sample._replace(slices=(sample.slices + noise).clip(0, 255).astype(np.uint8))
+
+
+def run(
+    model: nn.Module,
+    samples: Samples,
+    folder: Path,
+    *,
+    settings: TrainingSettings = SETTINGS,
+    augment: Augment = jitter,
+    mix: Mix = lambda batch, _: batch,
+    score: Callable[[NDArray[np.float64]], float] = lambda _: 1.0,
+    workers: int = 0,
+    environment: dict[str, Any] | None = None,
+    tell: Tell = ignore,
+    is_told_to_leave: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Train and validate on the same samples, in `folder`."""
+    folder.mkdir(exist_ok=True)
+    return train(
+        model,
+        samples,
+        samples,
+        settings,
+        augment=augment,
+        mix=mix,
+        probabilities=probabilities_by("cross_entropy"),
+        criterion=GradedLoss(LossSettings("cross_entropy", class_weights=(1.0, 2.0, 4.0))),
+        score=score,
+        seed=5,
+        device=torch.device("cpu"),
+        workers=workers,
+        folder=folder,
+        identity="test",
+        environment=environment or {"threads": 1},
+        tell=tell,
+        is_told_to_leave=is_told_to_leave,
+    )
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two models are the same to the bit."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)

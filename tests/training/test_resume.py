@@ -1,0 +1,273 @@
+"""Killed, told to leave, out of space: a training goes on to the same bits."""
+
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from lsdc.errors import NoSpaceError, ResumeLaterError
+from lsdc.training.checkpoint import load_progress, save_weights
+from lsdc.training.inference import predict_probabilities
+from lsdc.training.losses import probabilities_by
+from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.orders import leaving_on_sigterm
+from lsdc.training.process import Tell
+from lsdc.training.samples import Samples
+from lsdc.training.settings import TrainingSettings
+from tests.training.runs import SETTINGS, SmallModel, build_model, run, same_weights
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has loaded torch"),
+]
+
+# All that has state or draws random numbers, and checkpoints where they hurt: amid epochs.
+EVERYTHING = replace(
+    SETTINGS,
+    epochs=3,
+    batch_size=3,
+    accumulate=2,
+    ema_decay=0.9,
+    max_norm=1.0,
+    freeze_epochs=1,
+    keep="both",
+    checkpoint_steps=2,
+)
+MIX = Mixing(MixSettings(mixup=0.5, mixup_alpha=0.4, cutmix=0.3, cutmix_alpha=1.0), classes=3)
+
+
+def score(probabilities: NDArray[np.float64]) -> float:
+    return float(np.abs(probabilities - 0.4).mean())
+
+
+def train_whole(samples: Samples, folder: Path, workers: int, settings: TrainingSettings) -> None:
+    """Train, and leave the weights and the predictions in the folder."""
+    model = build_model()
+    run(model, samples, folder, settings=settings, score=score, mix=MIX, workers=workers)
+    found = predict_probabilities(
+        model, samples, probabilities_by("cross_entropy"), batch_size=5, device=torch.device("cpu")
+    )
+    np.save(folder / "predictions.npy", found)
+    save_weights(folder / "model.safetensors", model.state_dict())
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("model.safetensors", "predictions.npy")]
+
+
+class Fork:
+    """A training in a process group of its own, as `run_child` starts them."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._process = multiprocessing.get_context("fork").Process(
+            target=self._lead_group, args=arguments
+        )
+        self._process.start()
+
+    @staticmethod
+    def _lead_group(*arguments: Any) -> None:
+        os.setsid()
+        train_whole(*arguments)
+
+    def kill_after(self, seconds: float) -> bool:
+        """Whether it was still at work then."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            os.killpg(self._process.pid or 0, signal.SIGKILL)
+            self._process.join()
+        return self._process.exitcode == -signal.SIGKILL
+
+    def end(self) -> None:
+        self._process.join(120)
+        assert self._process.exitcode == 0
+
+
+def kill_often(samples: Samples, folder: Path, *, kills: int, workers: int, seconds: float) -> None:
+    """Kill a training at random moments within so many seconds of its start, then let it end."""
+    moments = random.Random(kills)
+    while kills:
+        if Fork(samples, folder, workers, EVERYTHING).kill_after(moments.uniform(0, seconds)):
+            kills -= 1
+        else:  # it had ended before
+            shutil.rmtree(folder)
+    Fork(samples, folder, workers, EVERYTHING).end()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_three_times_it_ends_the_same(workers: int, blobs: Samples, tmp_path: Path) -> None:
+    began = time.monotonic()
+    train_whole(blobs, tmp_path / "whole", workers, EVERYTHING)
+    seconds = time.monotonic() - began
+    kill_often(blobs, tmp_path / "killed", kills=3, workers=workers, seconds=seconds)
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
+@pytest.mark.slow_training
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_killed_twenty_times_it_ends_the_same(workers: int, blobs: Samples, tmp_path: Path) -> None:
+    began = time.monotonic()
+    train_whole(blobs, tmp_path / "whole", workers, EVERYTHING)
+    seconds = time.monotonic() - began
+    went_on = set()
+    for number in range(5):
+        folder = tmp_path / str(number)
+        kill_often(blobs, folder, kills=4, workers=workers, seconds=seconds)
+        assert results(folder) == results(tmp_path / "whole")
+        processes = load_progress(folder / "resume.pt", "test").processes
+        went_on |= {(process["from_epoch"], process["from_step"]) for process in processes}
+    assert {step for _, step in went_on} == {1, 3}  # from an epoch's start, and from amid one
+
+
+@pytest.fixture(scope="module")
+def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
+    """Trained without interruption."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = build_model()
+    run(model, blobs, tmp_path_factory.mktemp("whole"), settings=EVERYTHING, score=score, mix=MIX)
+    torch.set_num_threads(threads)
+    return model
+
+
+def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
+    """Do something at a step, or when validation begins."""
+
+    def listen(line: dict[str, Any]) -> None:
+        if (line.get("epoch"), line.get("step")) == (epoch, step) and "score" not in line:
+            do()
+
+    return listen
+
+
+def leave(samples: Samples, folder: Path, tell: Tell, workers: int = 0) -> None:
+    """Train until SIGTERM comes."""
+    with leaving_on_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="saved"):
+        run(
+            build_model(),
+            samples,
+            folder,
+            settings=EVERYTHING,
+            score=score,
+            mix=MIX,
+            workers=workers,
+            tell=tell,
+            is_told_to_leave=is_told_to_leave,
+        )
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("place", [(1, 1), (2, 3), (3, None)], ids=str)
+def test_sigterm_saves_at_once_whatever_is_going_on(
+    place: tuple[int, int | None], blobs: Samples, tmp_path: Path, whole: SmallModel
+) -> None:
+    leave(blobs, tmp_path / "left", at(*place, terminate))
+    model = build_model()
+    seen: list[tuple[int, int]] = []
+    run(
+        model,
+        blobs,
+        tmp_path / "left",
+        settings=EVERYTHING,
+        score=score,
+        mix=MIX,
+        tell=lambda line: seen.append((line["epoch"], line.get("step", 5))),
+    )
+    epoch, step = place
+    assert seen[0] == (epoch, step + 1 if step else 5)  # nothing is done twice
+    assert same_weights(model, whole)
+
+
+def test_number_of_workers_may_change_on_the_way(
+    blobs: Samples, tmp_path: Path, whole: SmallModel
+) -> None:
+    leave(blobs, tmp_path / "left", at(1, 3, terminate), workers=2)
+    leave(blobs, tmp_path / "left", at(3, 2, terminate), workers=0)
+    model = build_model()
+    run(model, blobs, tmp_path / "left", settings=EVERYTHING, score=score, mix=MIX, workers=3)
+    assert same_weights(model, whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimiser": "radam", "flat": 0.5},
+        {"schedule": "one_cycle"},
+        {"precision": "float16", "ema_decay": None},
+    ],
+    ids=str,
+)
+def test_every_part_goes_on_where_it_was(
+    changes: dict[str, Any], blobs: Samples, tmp_path: Path
+) -> None:
+    settings = replace(EVERYTHING, **changes)
+    one, other = build_model(), build_model()
+    run(one, blobs, tmp_path / "whole", settings=settings)
+    told: list[int] = []
+    with pytest.raises(ResumeLaterError):
+        run(
+            build_model(),
+            blobs,
+            tmp_path / "left",
+            settings=settings,
+            tell=at(2, 3, lambda: told.append(1)),
+            is_told_to_leave=lambda: bool(told),
+        )
+    run(other, blobs, tmp_path / "left", settings=settings)
+    assert same_weights(one, other)
+
+
+def test_full_disk_leaves_the_last_good_checkpoint(
+    blobs: Samples, tmp_path: Path, whole: SmallModel
+) -> None:
+    folder = tmp_path / "full"
+    leave(blobs, folder, at(2, 1, terminate))
+    checkpoint = (folder / "resume.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(checkpoint) // 2, limits[1]))
+    try:
+        with pytest.raises(NoSpaceError, match=r"no space .* epoch 1, step 2; the one before is"):
+            run(build_model(), blobs, folder, settings=EVERYTHING, score=score, mix=MIX)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (folder / "resume.pt").read_bytes() == checkpoint
+    assert not list(folder.glob(".writing-*"))
+    model = build_model()
+    run(model, blobs, folder, settings=EVERYTHING, score=score, mix=MIX)
+    assert same_weights(model, whole)
+
+
+def test_training_waits_while_a_file_says_pause(
+    blobs: Samples, tmp_path: Path, whole: SmallModel
+) -> None:
+    folder = tmp_path / "paused"
+    folder.mkdir()
+    pauses: list[str] = []
+
+    def listen(line: dict[str, Any]) -> None:
+        at(2, 3, (folder / "pause").touch)(line)
+        if "paused" in line:
+            pauses.append(line["paused"])
+            saved = load_progress(folder / "resume.pt", "test")
+            assert (saved.epoch, saved.step) == (1, 3)
+            (folder / "pause").unlink()
+
+    model = build_model()
+    run(model, blobs, folder, settings=EVERYTHING, score=score, mix=MIX, tell=listen)
+    assert pauses == [str(folder / "pause")]
+    assert same_weights(model, whole)
