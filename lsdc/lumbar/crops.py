@@ -8,7 +8,7 @@ there. Where a window lies is `lsdc.lumbar.crop_windows`, what is black and whit
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,34 +20,15 @@ from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.lumbar.crop_file import Crops, write_crops
-from lsdc.lumbar.crop_windows import window_maps
+from lsdc.lumbar.crop_plan import StudyCuts, choose_crops, files_in_order, list_samples, plan_cuts
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
-from lsdc.lumbar.slice_places import mirrored_places
-from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.vocabulary import LEVELS, Side
+from lsdc.lumbar.vocabulary import Side
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-_LEVEL = ("split", "study_id", "level")
-_SAMPLE = (*_LEVEL, "side")
-_FILE = ("study_id", "series_id", "instance_number")
-_KEY_OF_FILE = ("study_id", "instance")
-_CROP = (
-    "study_id",
-    "level",
-    "side",
-    "row",
-    "place",
-    "series_description",
-    "x_px",
-    "y_px",
-    "instance",
-)
-# So many studies are gone about together: enough to be quick, few enough to need no memory.
-_STUDIES_AT_ONCE = 32
 # Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
 # from pixel to pixel may sum up to a tenth.
 _SAME_PLACE = 1024.0
@@ -56,31 +37,10 @@ _SAME_PLACE = 1024.0
 Alike = tuple[int, tuple[int, ...], tuple[float, float], bytes]
 
 
-@dataclass(frozen=True)
-class StudyCuts:
-    """The n crops of one study, out of k files.
-
-    Attributes:
-        first_row: of the study's samples in `crops.npy`, as far as they have slices.
-        samples: how many these are.
-        files: k rows of the instances table, each file once.
-        file, row, place: (n,) which file a crop is cut of, and where it goes.
-        maps: (n, 2, 3) from crop to file; see `window_maps`.
-    """
-
-    first_row: int
-    samples: int
-    files: pl.DataFrame
-    file: list[int]
-    row: list[int]
-    place: list[int]
-    maps: npt.NDArray[np.float64]
-
-
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
     """Size of the file of crops that `cut_crops` will write."""
     pixels = choice.count * config.size_px**2
-    samples = slices.n_unique(_LEVEL) * (len(Side) if config.by_side else 1)
+    samples = slices.n_unique(("split", "study_id", "level")) * (len(Side) if config.by_side else 1)
     return samples * pixels * np.dtype(config.dtype).itemsize
 
 
@@ -120,9 +80,9 @@ def cut_crops(
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
         DataError: landmarks are needed and not given.
     """
-    samples = _samples(slices, config)
-    chosen = _choose(instances, slices, samples, choice, config)
-    paths = instances["path"].gather(chosen.unique(_KEY_OF_FILE).sort(_KEY_OF_FILE)["instance"])
+    samples = list_samples(slices, config)
+    chosen = choose_crops(instances, slices, samples, choice, config)
+    paths = instances["path"].gather(files_in_order(chosen))
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
     moved = [pl.DataFrame(schema=MOTION)]
@@ -130,7 +90,7 @@ def cut_crops(
     mask = np.zeros(shape[:2], dtype=bool)
     with one_thread(), write_crops(out / "crops.npy", shape, config.dtype) as write:
         images = _read(paths.to_list(), quarantined, processes)
-        for done, cuts in enumerate(_plan(chosen, instances, landmarks, config), start=1):
+        for done, cuts in enumerate(plan_cuts(chosen, instances, landmarks, config), start=1):
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
             own = [next(images) for _ in cuts.files["path"]]
             if config.motion != "ignore":
@@ -155,110 +115,6 @@ def cut_crops(
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     return len(samples)
-
-
-def _samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
-    """A row a sample, in the order of the file of crops; `side` is null for one of both sides."""
-    order = {str(level): number for number, level in enumerate(LEVELS)}
-    return (
-        slices.select(_LEVEL)
-        .unique()
-        .sort("study_id", pl.col("level").replace_strict(order, return_dtype=pl.Int32))
-        .join(_sides(config), how="cross", maintain_order="left_right")
-        .with_row_index("row")
-        .with_columns(pl.col("row").cast(pl.Int32))
-    )
-
-
-def _sides(config: CropsConfig) -> pl.DataFrame:
-    sides = [str(side) for side in Side] if config.by_side else [None]
-    return pl.DataFrame({"side": sides}, schema={"side": pl.String})
-
-
-def _choose(
-    instances: pl.DataFrame,
-    slices: pl.DataFrame,
-    samples: pl.DataFrame,
-    choice: SlicesConfig,
-    config: CropsConfig,
-) -> pl.DataFrame:
-    """The crops to be cut, sample by sample: few columns, since there are many rows.
-
-    Returns:
-        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`: the row
-        of the slice in the table of instances.
-    """
-    numbered = instances.select(_FILE).with_row_index("instance")
-    studies = samples["study_id"].unique().sort()
-    blocks = [
-        _sided(choose_slices(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
-        .join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
-        .join(numbered, on=_FILE, how="left", maintain_order="left")
-        .select(*_CROP)
-        for some in (
-            studies[first : first + _STUDIES_AT_ONCE].implode()
-            for first in range(0, max(len(studies), 1), _STUDIES_AT_ONCE)
-        )
-    ]
-    return pl.concat(blocks)
-
-
-def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
-    """The chosen slices with `side`; those of a right side in the places of the mirror image."""
-    mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
-    place = pl.col("place")
-    return chosen.join(_sides(config), how="cross", maintain_order="left_right").with_columns(
-        pl.when(pl.col("side") == Side.RIGHT)
-        .then(place.replace_strict(mirrored, return_dtype=pl.Int32))
-        .otherwise(place)
-    )
-
-
-def _plan(
-    chosen: pl.DataFrame,
-    instances: pl.DataFrame,
-    landmarks: pl.DataFrame | None,
-    config: CropsConfig,
-) -> Iterator[StudyCuts]:
-    """What is to be cut, study by study in the order of `chosen`."""
-    ends = np.flatnonzero(np.diff(chosen["study_id"].to_numpy(), append=-1)) + 1
-    starts = np.concatenate([[0], ends[:-1]])
-    for first in range(0, len(ends), _STUDIES_AT_ONCE):
-        own = slice(first, first + _STUDIES_AT_ONCE)
-        begin = starts[own][0]
-        table = chosen[begin : ends[own][-1]]
-        images = instances[table["instance"]].drop("split", "study_id", "series_description")
-        maps = window_maps(pl.concat([table, images], how="horizontal"), landmarks, config)
-        yield from _by_study(table, instances, maps, starts[own] - begin)
-
-
-def _by_study(
-    crops: pl.DataFrame,
-    instances: pl.DataFrame,
-    maps: npt.NDArray[np.float64],
-    starts: npt.NDArray[np.intp],
-) -> Iterator[StudyCuts]:
-    """Rows of `_choose` as they are cut, a study from each of `starts` on."""
-    # A few frames for all of these studies: a frame a study takes longer than its crops.
-    key = crops.select(_KEY_OF_FILE).with_columns(study=pl.col("study_id").rle_id())
-    used = key.unique(("study", "instance")).sort("study", "instance")
-    files = instances[used["instance"]]
-    file_starts = np.searchsorted(used["study"].to_numpy(), np.arange(len(starts)))
-    columns = (crops[name].to_numpy() for name in ("instance", "row", "place"))
-    parts = (np.split(column, starts[1:]) for column in (*columns, maps))
-    in_files = np.split(used["instance"].to_numpy(), file_starts[1:])
-    for at, own, (instance, row, place, own_maps) in zip(
-        file_starts, in_files, zip(*parts, strict=True), strict=True
-    ):
-        yield StudyCuts(
-            first_row=int(row.min()),
-            samples=int(row.max() - row.min()) + 1,
-            files=files[int(at) : int(at) + len(own)],
-            file=np.searchsorted(own, instance).tolist(),
-            row=row.tolist(),
-            place=place.tolist(),
-            maps=own_maps,
-        )
 
 
 def _read(
