@@ -255,9 +255,20 @@ class Experiment(Config):
                 "augment.mirror makes right sides of left ones, which crops.by_side has made one: "
                 f"expected 0 with it, got {self.augment.mirror}"
             )
+        mirrored = {_mirrored(condition) for condition in self.labels.conditions}
+        if self.augment.mirror and mirrored != set(self.labels.conditions):
+            raise ValueError(
+                "augment.mirror exchanges left and right: expected it 0, or both sides of each of "
+                f"labels.conditions, got {', '.join(self.labels.conditions)}"
+            )
         if "batch_norm" in model.head and self.training.batch_size == 1:
             raise ValueError(
                 "model.head: 'batch_norm' learns nothing of a single sample: expected 'layer_norm' "
                 "there, or training.batch_size above 1"
             )
         return self
+
+
+def _mirrored(condition: str) -> str:
+    side, _, rest = condition.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, condition)

@@ -1,0 +1,56 @@
+"""Settings that cannot go together are refused, and the message says what could."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lsdc.experiments.config import Experiment
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"model": {"slices_as": "channels"}}, "expected rnn 'none' and slice_pool 'mean'"),
+    ({"model": {"rnn": "none", "rnn_layers": 2}}, "rnn_layers changes nothing: expected rnn"),
+    ({"model": {"rnn": "none", "rnn_per_head": True}}, "rnn_per_head changes nothing"),
+    ({"model": {"rnn": "none", "slice_pool": "last"}}, "or slice_pool 'mean'"),
+    ({"model": {"heads": "one", "slice_pool": "range_mean"}}, "expected heads 'condition'"),
+    ({"model": {"heads": "one", "rnn_per_head": True}}, "expected heads 'condition'"),
+    ({"model": {"head": ["linear", "relu"]}}, "head: expected 'linear' last"),
+    ({"model": {"head": []}}, "head: expected 'linear' last"),
+    ({"model": {"head": ["tanh", "linear"]}}, "Input should be 'linear', 'batch_norm'"),
+    ({"model": {"slices_as": "threes"}}, "multiples of 3, got 3, 5, 3"),
+    (
+        {"model": {"axial_backbone": "resnet10t"}, "slices": {"axial_slices": 0}},
+        "expected axial slices and others, got slices.axial_slices 0 of 22",
+    ),
+    (
+        {"model": {"head": ["batch_norm", "linear"]}, "training": {"batch_size": 1}},
+        "expected 'layer_norm' there, or training.batch_size above 1",
+    ),
+    ({"labels": {"levels": []}}, "at least 1 item"),
+    (
+        {"labels": {"levels": ["l4_l5", "l1_l2"]}},
+        "expected each once, in order: ['l1_l2', 'l4_l5']",
+    ),
+    ({"labels": {"conditions": ["spinal_canal_stenosis"] * 2}}, "expected each once"),
+    ({"loss": {"focal_gamma": 3.0}}, "expected kind 'focal'"),
+    ({"loss": {"grade_weights": [0, 1, 1]}}, "expected all above 0"),
+    ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1 together, got 0.6 and 0.6"),
+    ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
+    (
+        {"augment": {"mirror": 0.5}, "labels": {"conditions": ["left_subarticular_stenosis"]}},
+        "or both sides of each of labels.conditions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_what_cannot_go_together_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Experiment.model_validate({"name": "x", **settings})
+    assert message in str(raised.value)
+
+
+def test_what_is_switched_off_may_keep_its_amounts() -> None:
+    augment = {"noise": 0.0, "noise_std": [0.1, 0.2], "mixup": 0.0, "mixup_alpha": 0.2}
+    experiment = Experiment.model_validate({"name": "x", "augment": augment})
+    assert experiment.augment.noise_std == (0.1, 0.2)
