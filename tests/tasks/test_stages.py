@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prefect.states import Failed
 
-from lsdc.errors import DataError, StageError
+from lsdc.errors import DataError, ResumeLaterError, StageError
 from lsdc.experiments.config import Experiment
 from lsdc.store.manifest import Manifest
 from tasks.annotations import ANNOTATIONS
@@ -134,6 +134,7 @@ def test_touched_image_changes_the_index_alone(run: Run, tmp_path: Path) -> None
         (OSError(errno.ENOSPC, "no space left"), False),
         (DataError("a column is missing"), False),
         (StageError("too many bad files"), False),
+        (ResumeLaterError("told to leave, and saved"), True),
         (ValueError("a bug"), False),
     ],
 )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import SettingsError, StageError
+from lsdc.errors import ResumeLaterError, SettingsError, StageError
 from lsdc.training.process import run_child
 
 CHILD = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from lsdc.errors import SettingsError
+from lsdc.training.orders import heed, leaving_on_sigterm
 from lsdc.training.process import child_main
 
 def work(job, tell):
@@ -29,6 +30,17 @@ def work(job, tell):
         raise ValueError("unforeseen")
     if job["do"] == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if job["do"] == "save":
+        with leaving_on_sigterm() as is_told_to_leave:
+            tell({"ready": True})
+            while True:
+                time.sleep(0.01)
+                heed(
+                    Path("nowhere"),
+                    is_told_to_leave,
+                    save=lambda: Path(job["saved"]).touch(),
+                    tell=tell,
+                )
     grandchild = subprocess.Popen(["sleep", "60"])
     tell({"grandchild": grandchild.pid})
     time.sleep(60)
@@ -96,6 +108,53 @@ def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Pat
         )
     assert within(5, lambda: not any(alive(pid) for line in lines for pid in line.values()))
     assert len(lines) == 2
+
+
+def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_path: Path) -> None:
+    job = {"do": "save", "saved": str(tmp_path / "saved")}
+    pids: list[int] = []
+
+    def terminate(line: dict[str, int]) -> None:
+        pids.extend(line.values())
+        if "ready" in line:
+            os.kill(pids[0], signal.SIGTERM)
+
+    with pytest.raises(ResumeLaterError) as error:
+        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_line=terminate)
+    assert error.value.is_of_the_moment
+    assert (tmp_path / "saved").exists()
+
+
+def test_exit_code_of_a_child_told_to_leave_means_try_again(child: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", child],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f'{{"do": "save", "saved": "{tmp_path / "saved"}"}}\n')
+    process.stdin.flush()
+    assert "pid" in process.stdout.readline()
+    assert "ready" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == os.EX_TEMPFAIL
+
+
+def test_interrupted_child_may_save_before_it_ends(child: str, tmp_path: Path) -> None:
+    job = {"do": "save", "saved": str(tmp_path / "saved")}
+
+    def interrupt(line: dict[str, int]) -> None:
+        if "ready" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_line=interrupt)
+    assert (tmp_path / "saved").exists()
 
 
 def test_interrupt_kills_the_group(child: str, tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from timm.scheduler import CosineLRScheduler
+
+from lsdc.training.schedule import build_optimiser, build_schedule
+from lsdc.training.settings import TrainingSettings
+from tests.training.runs import SETTINGS
+
+PLAIN = replace(SETTINGS, learning_rate=0.5)
+UPDATES = 20
+
+
+def parameter() -> torch.nn.Parameter:
+    return torch.nn.Parameter(torch.ones(3))
+
+
+def rates(settings: TrainingSettings) -> list[float]:
+    optimiser = build_optimiser([parameter()], settings)
+    schedule = build_schedule(optimiser, settings, UPDATES)
+    found = []
+    for _ in range(UPDATES):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_warmup_and_cosine_are_timm_s(warmup: float) -> None:
+    optimiser = torch.optim.AdamW([parameter()], lr=0.5)
+    timm = CosineLRScheduler(
+        optimiser,
+        t_initial=UPDATES - round(warmup * UPDATES),
+        warmup_t=round(warmup * UPDATES),
+        warmup_lr_init=0.5 / 100,
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+    expected = []
+    for update in range(UPDATES):
+        timm.step_update(update)
+        expected.append(optimiser.param_groups[0]["lr"])
+    np.testing.assert_allclose(rates(replace(PLAIN, warmup=warmup)), expected, rtol=1e-9)
+
+
+def test_flat_part_stays_at_the_peak() -> None:
+    found = rates(replace(PLAIN, warmup=0.1, flat=0.5))
+    assert found[0] == pytest.approx(0.005)
+    assert found[2:13] == [0.5] * 11
+    assert all(np.diff(found[12:]) < 0)
+    assert found[-1] < 0.02
+
+
+def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
+    settings = replace(PLAIN, schedule="one_cycle", warmup=0.25)
+    found = rates(settings)
+    peak = int(np.argmax(found))
+    assert found[peak] == pytest.approx(0.5)
+    assert peak == 4
+    assert found[0] == pytest.approx(0.5 / 25)
+    assert all(np.diff(found[: peak + 1]) > 0)
+    assert all(np.diff(found[peak:]) < 0)
+    optimiser = build_optimiser([parameter()], settings)
+    build_schedule(optimiser, settings, UPDATES)
+    assert optimiser.param_groups[0]["betas"][0] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "radam"])
+def test_weights_decay_by_the_learning_rate_whatever_the_gradient(optimiser: str) -> None:
+    weights = parameter()
+    weights.grad = torch.zeros(3)
+    settings = replace(PLAIN, optimiser=optimiser, weight_decay=0.1)  # type: ignore[arg-type]
+    build_optimiser([weights], settings).step()
+    torch.testing.assert_close(weights.detach(), torch.full((3,), 1 - 0.5 * 0.1))
