@@ -108,8 +108,7 @@ def compare(
 def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
     """Memory at so many studies and at twice as many, and the time that all would take."""
     once, twice = (weigh_apart(tables, count) for count in (studies, 2 * studies))
-    a_study = (twice["seconds"] - once["seconds"]) / studies
-    whole = once["seconds"] + a_study * (WHOLE_COMPETITION - studies)
+    whole = WHOLE_COMPETITION * twice["seconds"] / (2 * studies)
     return {
         f"crops_{encoding}_peak_mib": once["peak_mib"],
         f"crops_{encoding}_peak_mib_twice": twice["peak_mib"],
