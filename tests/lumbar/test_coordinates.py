@@ -209,6 +209,8 @@ def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
                     "study_id": study,
                     "series_id": series,
                     "instance_number": int(path.stem),
+                    "rows": int(header.Rows),
+                    "columns": int(header.Columns),
                     "row_spacing_mm": float(header.PixelSpacing[0]),
                     "column_spacing_mm": float(header.PixelSpacing[1]),
                     "position_mm": [float(value) for value in header.ImagePositionPatient],
