@@ -27,7 +27,8 @@ from lsdc.store.files import write_atomic
 log = logging.getLogger(__name__)
 
 # Rows that are looked at together; more would fill the memory.
-_ROWS_AT_ONCE = 200_000
+_ROWS_AT_ONCE = 60_000
+_FILES_AT_ONCE = 200_000
 
 Progress = Callable[[int, int], None]
 
@@ -126,8 +127,7 @@ class IndexTables:
 
     def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
         """Take in the headers of files that `place_files` has placed."""
-        placed = headers.join(files.lazy().drop("bytes", "mtime_ns"), on="path", how="inner")
-        for part in _whole_studies(placed, len(files)):
+        for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
             instances, quarantine = tabulate(part)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
             instances.write_parquet(path)
@@ -171,16 +171,29 @@ def read_files(
     return rows.read(files.select("path", "bytes", "mtime_ns"), read)
 
 
-def _whole_studies(headers: pl.LazyFrame, count: int) -> Iterator[pl.DataFrame]:
-    """The rows in parts of about `_ROWS_AT_ONCE`, each of whole studies, in their order."""
-    if count <= _ROWS_AT_ONCE:
-        yield headers.collect()
+def _whole_studies(
+    headers: pl.LazyFrame, files: pl.DataFrame, scratch: Path
+) -> Iterator[pl.DataFrame]:
+    """Headers beside their files, in parts of about `_ROWS_AT_ONCE`, each of whole studies.
+
+    Many rows are joined block by block and lie in the folder `scratch` meanwhile: to join all of
+    them, and for every part anew, takes more memory and time.
+    """
+    if len(files) <= _ROWS_AT_ONCE:
+        yield headers.join(files.lazy(), on="path", how="inner").collect()
         return
-    studies = headers.group_by(STUDY_ID).len().sort("study_id").collect()
+    blocks = []
+    for number, block in enumerate(files.iter_slices(_FILES_AT_ONCE)):
+        blocks.append(scratch / f".placed-{number:06d}.parquet")
+        headers.join(block.lazy(), on="path", how="inner").sink_parquet(blocks[-1])
+    placed = pl.scan_parquet(blocks)
+    studies = placed.group_by(STUDY_ID).len().sort("study_id").collect()
     part = (studies["len"].cum_sum() - 1) // _ROWS_AT_ONCE
     for _, some in studies.group_by(part, maintain_order=True):
         ids = some["study_id"]
-        yield headers.filter(STUDY_ID.is_between(ids.min(), ids.max())).collect()
+        yield placed.filter(STUDY_ID.is_between(ids.min(), ids.max())).collect()
+    for path in blocks:
+        path.unlink()
 
 
 def _warn_of_empty_studies(split: str, studies: pl.DataFrame, *, strict: bool) -> None:

@@ -89,8 +89,7 @@ def index_tree(
     listed = competition.series if competition else None
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), root)
-        found = list_tree(root, with_status=not rows.is_empty)
-        files = place_files(found, listed)
+        files = place_files(list_tree(root, with_status=not rows.is_empty), listed)
         kept, read = read_files(rows, files, processes=processes, on_progress=on_progress)
         state = _state(root, kept, listed)
         if known is not None and not read and known.state == state:
