@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.config import (
     CropsConfig,
     Experiment,
     ModelConfig,
+    NeedsConfig,
     SlicesConfig,
     TrainingConfig,
 )
@@ -41,7 +44,12 @@ class Data:
     folds: Path
 
     def train(
-        self, out: Path, *, experiment: Experiment = EXPERIMENT, on_progress: Tell = ignore
+        self,
+        out: Path,
+        *,
+        experiment: Experiment = EXPERIMENT,
+        on_progress: Tell = ignore,
+        start_from: Path | None = None,
     ) -> None:
         fit.train_fold(
             experiment=experiment,
@@ -57,6 +65,7 @@ class Data:
             workers=0,
             log=out / "child.log",
             on_progress=on_progress,
+            start_from=start_from,
         )
 
     def predict(self, models: list[Path], out: Path) -> pl.DataFrame:
@@ -146,6 +155,10 @@ def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_
     history = pl.read_parquet(tmp_path / "history.parquet")
     assert history["epoch"].to_list() == [1, 2]
     assert [line["score"] for line in lines if "score" in line] == history["score"].to_list()
+    steps = pl.read_parquet(tmp_path / "steps.parquet")
+    assert steps.columns == ["epoch", "step", "loss", "learning_rate", "gradient_norm"]
+    assert steps["loss"].to_list() == [line["loss"] for line in lines if "step" in line]
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
     recorded = json.loads((tmp_path / "fit.json").read_text())
     assert (recorded["seed"], recorded["threads"], recorded["device"]) == (3, 1, "cpu")
     assert recorded["selected"] is False
@@ -171,27 +184,49 @@ def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
     assert not one["label"].equals(two["label"])
 
 
-def test_killed_child_goes_on_at_the_last_epoch_to_the_same_bytes(
+def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
     data: Data, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     def interrupt(line: dict[str, Any]) -> None:
-        if (line["epoch"], line.get("step")) == (2, 1):
-            raise KeyboardInterrupt  # which kills the child's whole group
+        if (line["epoch"], line.get("step")) == (1, 1):
+            raise KeyboardInterrupt  # which tells the child to leave, and ends its whole group
 
     with pytest.raises(KeyboardInterrupt):
-        data.train(tmp_path / "killed", on_progress=interrupt)
-    assert (tmp_path / "killed" / "resume.pt").exists()
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
+        data.train(tmp_path / "left", on_progress=interrupt)
+    assert (tmp_path / "left" / "resume.pt").exists()
+    assert not (tmp_path / "left" / "model.safetensors").exists()
 
     request.getfixturevalue("same_process")
-    epochs: list[int] = []
-    data.train(tmp_path / "killed", on_progress=lambda line: epochs.append(line["epoch"]))
-    assert set(epochs) == {2}
+    data.train(tmp_path / "left")
     data.train(tmp_path / "whole")
-    for name in ("model.safetensors", "oof.parquet"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    processes = json.loads((tmp_path / "killed" / "fit.json").read_text())["processes"]
-    assert [process["from_epoch"] for process in processes] == [1, 2]
+    for name in ("model.safetensors", "oof.parquet", "steps.parquet", "history.parquet"):
+        assert (tmp_path / "left" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    processes = json.loads((tmp_path / "left" / "fit.json").read_text())["processes"]
+    first, second = [(process["from_epoch"], process["from_step"]) for process in processes]
+    assert first == (1, 1)
+    assert second > first
+
+
+@pytest.mark.usefixtures("same_process")
+def test_training_starts_from_the_weights_of_the_same_folds_alone(
+    data: Data, tmp_path: Path
+) -> None:
+    data.train(tmp_path / "first")
+    weights = tmp_path / "first" / "model.safetensors"
+    barely = EXPERIMENT.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
+    experiment = EXPERIMENT.model_copy(
+        update={"training": barely, "needs": NeedsConfig(weights="first")}
+    )
+    data.train(tmp_path / "second", experiment=experiment, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "second" / "model.safetensors")
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    folds = tmp_path / "folds.parquet"
+    pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
+    with pytest.raises(StageError, match="first: trained on other folds"):
+        replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
+    with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
+        data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
 
 
 @pytest.mark.usefixtures("same_process")
