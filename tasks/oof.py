@@ -6,6 +6,7 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar.oof import write_oof
+from lsdc.lumbar.training_labels import asked
 from lsdc.store.manifest import Manifest, seal
 from tasks.policies import Stage, stage_options
 from tasks.run import Run
@@ -14,7 +15,10 @@ OOF = Stage(
     name="oof",
     code=("lsdc.lumbar.oof",),
     libraries=("numpy", "polars"),
-    uses=lambda inputs: {"name": inputs["run"].experiment.name},
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "labels": inputs["run"].experiment.labels,
+    },
 )
 RESULTS = ("oof.parquet", "scores.json")
 
@@ -25,7 +29,7 @@ def score_oof(run: Run, folds: Manifest, trained: Sequence[Manifest]) -> Manifes
     out = run.home.run(run.experiment.name)
     rows = write_oof(
         [fold.folder(run.root) for fold in trained],
-        pl.read_parquet(folds.file(run.root, "labels.parquet")),
+        asked(pl.read_parquet(folds.file(run.root, "labels.parquet")), run.experiment.labels),
         pl.read_parquet(folds.file(run.root, "folds.parquet")),
         out,
     )

@@ -23,6 +23,8 @@ PREDICT = Stage(
         "slices": inputs["run"].experiment.slices,
         "crops": inputs["run"].experiment.crops,
         "model": inputs["run"].experiment.model,
+        "labels": inputs["run"].experiment.labels,
+        "loss": inputs["run"].experiment.loss,
     },
 )
 SUBMISSION = Stage(

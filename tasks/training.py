@@ -26,8 +26,14 @@ def _needed_weights(run: Run, fold: int) -> Path | None:
     return None if needed is None else run.home.fold(needed, fold) / "model.safetensors"
 
 
-def _digest(weights: Path | None) -> str | None:
-    return digest_file(weights) if weights and weights.is_file() else None
+def _needed_labels(run: Run, fold: int) -> Path | None:
+    """Those of another experiment's same fold, which fill labels without a grade."""
+    needed = run.experiment.needs.labels
+    return None if needed is None else run.home.fold(needed, fold) / "unlabelled.parquet"
+
+
+def _digest(path: Path | None) -> str | None:
+    return digest_file(path) if path and path.is_file() else None
 
 
 TRAIN = Stage(
@@ -44,6 +50,7 @@ TRAIN = Stage(
         "loss": inputs["run"].experiment.loss,
         "training": inputs["run"].experiment.training.model_dump(exclude=_NO_MATTER),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
+        "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
         "seed": inputs["run"].seed,
     },
 )
@@ -70,6 +77,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         log=run.home.logs / "children.log",
         on_progress=tell_line(f"fold {fold}"),
         start_from=weights,
+        fill_from=_needed_labels(run, fold),
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
 

@@ -13,7 +13,13 @@ from lsdc.store.files import digest_file
 from lsdc.training.process import run_child
 
 CHILD = "lsdc.lumbar.fit_child"
-RESULTS = ("model.safetensors", "oof.parquet", "steps.parquet", "history.parquet")
+RESULTS = (
+    "model.safetensors",
+    "oof.parquet",
+    "unlabelled.parquet",
+    "steps.parquet",
+    "history.parquet",
+)
 
 
 def train_fold(
@@ -32,11 +38,13 @@ def train_fold(
     log: Path,
     on_progress: Callable[[dict[str, Any]], None],
     start_from: Path | None = None,
+    fill_from: Path | None = None,
 ) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
     label, normal_mild, moderate, severe: every row of the fold's studies that have samples),
+    unlabelled.parquet (so of the other studies' labels without a grade, but for fold and label),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm), tensorboard/ (the same as curves) and fit.json (how it was
     trained). While it trains it holds resume.pt, and it waits while somebody lays a file `pause`
@@ -47,7 +55,8 @@ def train_fold(
     `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of
     `threads` gives other last bits, `workers` that load data give the same. `start_from` is the
-    model.safetensors of the same fold of `experiment.needs.weights`. `on_progress` is given {epoch,
+    model.safetensors of the same fold of `experiment.needs.weights`, `fill_from` the
+    unlabelled.parquet of the same fold of `experiment.needs.labels`. `on_progress` is given {epoch,
     epochs, step, steps, loss, seconds_left} at each step and {epoch, epochs, loss, score} at each
     epoch's end, counted from 1.
 
@@ -56,8 +65,9 @@ def train_fold(
     """
     if _is_finished(out, identity):
         return
-    if start_from is not None:
-        _require_same_folds(start_from, folds)
+    for setting, needed in (("needs.weights", start_from), ("needs.labels", fill_from)):
+        if needed is not None:
+            _require_same_folds(needed.parent, folds, setting)
     out.mkdir(parents=True, exist_ok=True)
     for name in ("fit.json", *RESULTS):  # of another training; from here on there is none
         (out / name).unlink(missing_ok=True)
@@ -75,6 +85,7 @@ def train_fold(
             "threads": threads,
             "workers": workers,
             "start_from": None if start_from is None else str(start_from),
+            "fill_from": None if fill_from is None else str(fill_from),
             "identity": identity,
         },
         log=log,
@@ -89,14 +100,13 @@ def train_fold(
     (out / "resume.pt").unlink(missing_ok=True)
 
 
-def _require_same_folds(weights: Path, folds: Path) -> None:
-    """Refuse weights that may have been trained on the studies which are to be predicted."""
-    trained = weights.parent
+def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
+    """Refuse what may come of a training on the studies which are to be predicted."""
     try:
         written = json.loads((trained / "fit.json").read_text())
     except (OSError, ValueError) as error:
         raise StageError(
-            f"{trained}: no trained fold, which needs.weights asks for; run experiment "
+            f"{trained}: no trained fold, which {setting} asks for; run experiment "
             f"{trained.parent.name} first, with the same folds"
         ) from error
     if written["folds"] != digest_file(folds):

@@ -18,6 +18,8 @@ from lsdc.lumbar.metric import score as competition_score
 from lsdc.lumbar.network import build_loss, build_mixing, build_model, describe, read_grades
 from lsdc.lumbar.patient_augment import PatientAugment
 from lsdc.lumbar.samples import as_rows, as_samples, read_table
+from lsdc.lumbar.training_labels import asked, labels_to_learn
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights, save_weights
 from lsdc.training.device import pick_device
@@ -26,6 +28,8 @@ from lsdc.training.loop import train
 from lsdc.training.orders import leaving_on_sigterm
 from lsdc.training.process import Tell, child_main
 from lsdc.training.settings import TrainingSettings
+
+_LEVEL = ["study_id", "level"]
 
 
 def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -36,8 +40,8 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     device = pick_device(job["device"])
     torch.set_num_threads(job["threads"])
 
-    labels = pl.read_parquet(job["labels"])
-    table = read_table(Path(job["crops"]), "train").join(
+    crops, labels = Path(job["crops"]), pl.read_parquet(job["labels"])
+    table = asked(read_table(crops, "train"), experiment.labels).join(
         pl.read_parquet(job["folds"]), on="study_id", maintain_order="left"
     )
     inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
@@ -46,14 +50,22 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
             "expected both; use fewer folds, or more studies that have images"
         )
-    validation = as_samples(Path(job["crops"]), inside, labels)
-    training = as_samples(Path(job["crops"]), outside, labels)
-    known = labels.join(inside, on=["study_id", "level"], how="semi")
+    to_learn = labels_to_learn(
+        labels,
+        experiment.labels,
+        pl.read_parquet(job["fill_from"]) if job["fill_from"] else None,
+        soft=experiment.loss.labels == "soft",
+    )
+    learnt = outside.join(to_learn, on=_LEVEL, how="semi", maintain_order="left")
+    tell_level = experiment.loss.level_weight > 0
+    known = asked(labels, experiment.labels).join(inside, on=_LEVEL, how="semi")
+    validation = as_samples(crops, inside, known, tell_level=tell_level)
+    training = as_samples(crops, learnt, to_learn, tell_level=tell_level)
 
     def score(found: NDArray[np.float64]) -> float:
         if not known["grade"].count():
             return math.nan  # nothing to score by in this fold
-        return competition_score(known, as_rows(inside, found)).score
+        return competition_score(known, _rows(experiment, inside, found)).score
 
     torch.manual_seed(seed)
     model = build_model(experiment, pretrained=experiment.model.pretrained)
@@ -84,18 +96,28 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             tell=tell,
             is_told_to_leave=is_told_to_leave,
         )
-    found = predict_probabilities(
+    predict = partial(
+        predict_probabilities,
         model,
-        validation,
-        probabilities,
+        probabilities=probabilities,
         batch_size=settings.batch_size,
         device=device,
         on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
     )
+    found = predict(validation)
+    without_grade = asked(labels, experiment.labels).filter(pl.col("grade").is_null())
+    to_fill = outside.join(without_grade, on=_LEVEL, how="semi", maintain_order="left")
+    fillings = np.zeros((0, len(CONDITIONS), len(GRADES)))
+    if len(to_fill):
+        fillings = predict(as_samples(crops, to_fill))
 
     save_weights(out / "model.safetensors", model.state_dict())
     grades = labels.rename({"grade": "label"})
-    oof = as_rows(inside, found).join(
+    with write_atomic(out / "unlabelled.parquet") as temporary:
+        _rows(experiment, to_fill, fillings).join(
+            without_grade, on=[*_LEVEL, "condition"], how="semi", maintain_order="left"
+        ).write_parquet(temporary)
+    oof = _rows(experiment, inside, found).join(
         grades, on=["study_id", "condition", "level"], how="left", maintain_order="left"
     )
     oof = oof.with_columns(fold=pl.lit(fold, dtype=pl.Int32))
@@ -115,6 +137,10 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         "selected": settings.keep != "last",
         "seconds": time.monotonic() - started,
     }
+
+
+def _rows(experiment: Experiment, table: pl.DataFrame, found: NDArray[np.float64]) -> pl.DataFrame:
+    return asked(as_rows(table, found), experiment.labels)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.network import build_model, read_grades
 from lsdc.lumbar.samples import as_rows, as_samples, read_table
+from lsdc.lumbar.training_labels import asked
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
@@ -24,7 +25,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     experiment = Experiment.model_validate(job["experiment"])
     device = pick_device(job["device"])
     torch.set_num_threads(job["threads"])
-    table = read_table(Path(job["crops"]), "test")
+    table = asked(read_table(Path(job["crops"]), "test"), experiment.labels)
     samples = as_samples(Path(job["crops"]), table)
     model = build_model(experiment, pretrained=False).to(device)
 
@@ -49,8 +50,9 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             )
 
     with write_atomic(Path(job["out"])) as temporary:
-        as_rows(table, total / max(len(folders), 1)).write_parquet(temporary)
-    return {"rows": total.size // len(GRADES)}
+        rows = asked(as_rows(table, total / max(len(folders), 1)), experiment.labels)
+        rows.write_parquet(temporary)
+    return {"rows": len(rows)}
 
 
 if __name__ == "__main__":

@@ -5,15 +5,19 @@ right side is a mirror image: what is graded right in the patient is answered by
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.errors import DataError
+from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.row_ids import with_row_id
-from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, Side
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
 from lsdc.training.samples import EMPTY_LABEL, Samples
+
+_NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
 
 
 def read_table(crops: Path, split: str) -> pl.DataFrame:
@@ -21,13 +25,21 @@ def read_table(crops: Path, split: str) -> pl.DataFrame:
     return pl.read_parquet(crops / "samples.parquet").filter(split=split).sort("row")
 
 
-def as_samples(crops: Path, table: pl.DataFrame, labels: pl.DataFrame | None = None) -> Samples:
+def as_samples(
+    crops: Path,
+    table: pl.DataFrame,
+    labels: pl.DataFrame | None = None,
+    *,
+    tell_level: bool = False,
+) -> Samples:
     """The samples of a table; without labels, all of them are empty.
 
     Args:
         crops: folder with crops.npy.
         table: row, study_id, level, side, mask.
-        labels: study_id, condition, level, grade.
+        labels: study_id, condition, level, grade, and perhaps the three probabilities, which count
+            where they are not null; labels are then probabilities.
+        tell_level: whether the level is one more label, the last.
 
     Raises:
         DataError: the table names a row that crops.npy does not have.
@@ -43,7 +55,7 @@ def as_samples(crops: Path, table: pl.DataFrame, labels: pl.DataFrame | None = N
         slices=slices,
         rows=rows,
         present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
-        labels=_labels(table, labels),
+        labels=_labels(table, labels, tell_level=tell_level),
         ids=tuple(
             table.select(
                 pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
@@ -99,10 +111,25 @@ def _questions(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _labels(table: pl.DataFrame, labels: pl.DataFrame | None) -> NDArray[np.int64]:
-    shape = len(table), len(CONDITIONS)
+def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, tell_level: bool) -> NDArray[Any]:
+    """(n, heads) int64 classes, or (n, heads, classes) float32 probabilities."""
+    columns = ["grade", *PROBABILITIES]
+    found = _questions(table)
     if labels is None:
-        return np.full(shape, EMPTY_LABEL, dtype=np.int64)
-    key = ["study_id", "level", "condition"]
-    found = _questions(table).join(labels, on=key, how="left", maintain_order="left")["grade"]
-    return found.cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy().reshape(shape)
+        found = found.with_columns(pl.lit(None).alias(name) for name in columns)
+    else:
+        key = ["study_id", "level", "condition"]
+        found = found.join(labels, on=key, how="left", maintain_order="left")
+    grades = found["grade"].cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
+    classes: NDArray[Any] = grades.reshape(len(table), len(CONDITIONS))
+    if tell_level:
+        level = table["level"].replace_strict(_NUMBER_OF_LEVEL, return_dtype=pl.Int64).to_numpy()
+        classes = np.column_stack([classes, level])
+    if not set(PROBABILITIES) <= set(found.columns) or found[PROBABILITIES[0]].is_null().all():
+        return classes
+    width = max(len(GRADES), len(LEVELS) if tell_level else 0)
+    shares: NDArray[Any] = (classes[..., np.newaxis] == np.arange(width)).astype(np.float32)
+    predicted = found.select(PROBABILITIES).to_numpy().reshape(len(table), len(CONDITIONS), -1)
+    there = ~np.isnan(predicted.astype(np.float64))
+    shares[:, : len(CONDITIONS), : len(GRADES)][there] = predicted[there]
+    return shares
