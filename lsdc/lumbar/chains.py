@@ -17,8 +17,10 @@ from lsdc.lumbar.vocabulary import LEVELS
 
 Floats = NDArray[np.float64]
 
-# Levels next to each other lie 25 to 45 mm apart, crooked or crowded ones a little beyond.
-NEAREST_STEP_MM, FARTHEST_STEP_MM = 18.0, 58.0
+# Levels next to each other lie 25 to 45 mm apart. A single step may be short; two short ones in a
+# row are a step that passes over no level.
+NEAREST_STEP_MM, FARTHEST_STEP_MM = 24.0, 58.0
+SHORTER_MM = 6.0
 # Candidates of two views that lie so near each other are one place.
 SAME_PLACE_MM = 12.0
 MOST_PLACES = 9
@@ -79,7 +81,7 @@ def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]
         steps = other - one
         far = apart[a, b]
         good = (
-            (far >= steps * NEAREST_STEP_MM)
+            (far >= steps * NEAREST_STEP_MM - SHORTER_MM)
             & (far <= steps * FARTHEST_STEP_MM)
             & (drop[a, b] >= 0.5 * far)
         )
