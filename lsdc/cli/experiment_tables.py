@@ -193,8 +193,7 @@ def _is_partial(result: Result) -> bool:
 
 
 def _short_marks(measured: Measured) -> str:
-    marks = [mark.partition(" ")[0] for mark in measured.marks]
-    return ", ".join(dict.fromkeys(marks))
+    return ", ".join(mark.partition(" ")[0] for mark in measured.marks)
 
 
 def _short(settings: Mapping[str, Any]) -> str:

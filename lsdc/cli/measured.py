@@ -41,7 +41,7 @@ class Measured:
     def marks(self) -> list[str]:
         """What has to be said wherever the score is."""
         marks = [mark for mark in ("partial", "selected") if getattr(self, mark)]
-        return [*marks, *(f"changed {name}" for name in self.changed)]
+        return [*marks, f"changed {', '.join(self.changed)}"] if self.changed else marks
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
