@@ -18,6 +18,7 @@ def pipeline(
     home: Path | None = None,
     folds: int = 4,
     only_fold: int | None = None,
+    weights: Path | None = None,
     seed: int = 0,
     device: Device = "auto",
     threads: int | None = None,
@@ -35,6 +36,7 @@ def pipeline(
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
+        weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
         seed: of folds and models.
         device: auto, cpu or cuda.
         threads: how many the run may use; without it, one a core.
@@ -50,6 +52,7 @@ def pipeline(
         home=home,
         folds=folds,
         only_fold=only_fold,
+        weights=weights,
         seed=seed,
         device=device,
         threads=threads,

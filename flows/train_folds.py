@@ -37,6 +37,7 @@ def train_folds(
     home: Path | None = None,
     folds: int = 4,
     only_fold: int | None = None,
+    weights: Path | None = None,
     seed: int = 0,
     device: Device = "auto",
     annotations: Annotations = "clean",
@@ -50,6 +51,7 @@ def train_folds(
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
+        weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
         seed: of folds and models.
         device: auto, cpu or cuda.
         annotations: clean, with the faults that can be proved mended, or raw.
@@ -61,6 +63,7 @@ def train_folds(
         home=home,
         folds=folds,
         only_fold=only_fold,
+        weights=weights,
         seed=seed,
         device=device,
         annotations=annotations,
@@ -77,6 +80,7 @@ def train_fold(
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
+    weights: Path | None = None,
     seed: int = 0,
     device: Device = "auto",
     annotations: Annotations = "clean",
@@ -90,6 +94,7 @@ def train_fold(
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
+        weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
         seed: of folds and models.
         device: auto, cpu or cuda.
         annotations: clean, with the faults that can be proved mended, or raw.
@@ -101,6 +106,7 @@ def train_fold(
         home=home,
         folds=folds,
         only_fold=fold,
+        weights=weights,
         seed=seed,
         device=device,
         annotations=annotations,

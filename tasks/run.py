@@ -16,6 +16,7 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home, build_lock, open_home, resolve_home
 from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
+from lsdc.training.weights import find_weights
 
 log = logging.getLogger("lsdc.run")
 
@@ -43,6 +44,7 @@ class Run(BaseModel):
     annotations: Annotations
     max_bad: float
     strict: bool
+    weights: Path | None = None
 
     @property
     def home(self) -> Home:
@@ -101,6 +103,7 @@ def open_run(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    weights: Path | None = None,
 ) -> Run:
     """Check settings before any work is done, and open the home.
 
@@ -115,6 +118,9 @@ def open_run(
     if only_fold is not None and not 0 <= only_fold < folds:
         raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
     chosen = load_experiment(experiment, settings)
+    if weights is not None:
+        weights = weights.expanduser().absolute()
+        _require_weights(weights, chosen)
     opened = open_home(resolve_home(home))
     return Run(
         root=opened.root,
@@ -129,7 +135,19 @@ def open_run(
         annotations=annotations,
         max_bad=max_bad,
         strict=strict,
+        weights=weights,
     )
+
+
+def _require_weights(weights: Path, experiment: Experiment) -> None:
+    """Refuse weights that nothing is done with, or that are not there."""
+    if not experiment.model.pretrained:
+        raise SettingsError(
+            f"--weights {weights}: {experiment.name} starts from none; leave it out, or use --set "
+            "model.pretrained=true"
+        )
+    for backbone in experiment.model.backbones:
+        find_weights(weights, backbone)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lsdc.store.files import digest_file
 from lsdc.store.home import claim_fold
 from lsdc.store.manifest import Manifest, seal
 from lsdc.training.process import allow_children, end_children
+from lsdc.training.weights import find_weights
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
@@ -36,6 +37,13 @@ def _digest(path: Path | None) -> str | None:
     return digest_file(path) if path and path.is_file() else None
 
 
+def _pretrained(run: Run) -> list[str] | None:
+    """Digests of the backbones' weights, where they are not timm's own."""
+    if run.weights is None:
+        return None
+    return [digest_file(find_weights(run.weights, name)) for name in run.experiment.model.backbones]
+
+
 TRAIN = Stage(
     name="train",
     code=("lsdc.lumbar.fit",),
@@ -51,6 +59,7 @@ TRAIN = Stage(
         "training": inputs["run"].experiment.training.model_dump(exclude=_NO_MATTER),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
+        "weights": _pretrained(inputs["run"]),
         "seed": inputs["run"].seed,
     },
 )
@@ -78,6 +87,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
         on_progress=tell_line(f"fold {fold}"),
         start_from=weights,
         fill_from=_needed_labels(run, fold),
+        weights=run.weights,
     )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
 

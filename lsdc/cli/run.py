@@ -43,6 +43,13 @@ def run_local(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Pretrained weights, a file or a folder [timm's hub, or its cache]."),
+    ] = None,
+    no_pretrained: Annotated[
+        bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of folds and models.")] = 0,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
@@ -75,7 +82,7 @@ def run_local(
         "folds": folds,
         "only_fold": only_fold,
         "experiment": experiment,
-        "settings": changes or [],
+        "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])],
         "seed": seed,
         "device": device,
         "threads": threads,
@@ -83,6 +90,7 @@ def run_local(
         "annotations": annotations,
         "max_bad": parse_share(max_bad),
         "strict": strict,
+        "weights": weights,
     }
     run = open_run(**settings)
     if not run.uses_phantom:

@@ -73,6 +73,15 @@ class ModelConfig(Config):
     head_width: int = Field(default=256, ge=8, description="of linear layers before the last")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="of the heads' dropout layers")
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """One or two."""
+        return (
+            (self.backbone,)
+            if self.axial_backbone is None
+            else (self.backbone, self.axial_backbone)
+        )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.slices_as == "channels" and (self.rnn != "none" or self.slice_pool != "mean"):

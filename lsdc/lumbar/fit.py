@@ -39,6 +39,7 @@ def train_fold(
     on_progress: Callable[[dict[str, Any]], None],
     start_from: Path | None = None,
     fill_from: Path | None = None,
+    weights: Path | None = None,
 ) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
@@ -56,7 +57,8 @@ def train_fold(
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of
     `threads` gives other last bits, `workers` that load data give the same. `start_from` is the
     model.safetensors of the same fold of `experiment.needs.weights`, `fill_from` the
-    unlabelled.parquet of the same fold of `experiment.needs.labels`. `on_progress` is given {epoch,
+    unlabelled.parquet of the same fold of `experiment.needs.labels`, `weights` where those of
+    pretrained backbones lie, if not on the hub or in its cache. `on_progress` is given {epoch,
     epochs, step, steps, loss, seconds_left} at each step and {epoch, epochs, loss, score} at each
     epoch's end, counted from 1.
 
@@ -86,6 +88,7 @@ def train_fold(
             "workers": workers,
             "start_from": None if start_from is None else str(start_from),
             "fill_from": None if fill_from is None else str(fill_from),
+            "weights": None if weights is None else str(weights),
             "identity": identity,
         },
         log=log,

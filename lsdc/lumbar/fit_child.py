@@ -68,7 +68,9 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         return competition_score(known, _rows(experiment, inside, found)).score
 
     torch.manual_seed(seed)
-    model = build_model(experiment, pretrained=experiment.model.pretrained)
+    weights = None if job["weights"] is None else Path(job["weights"])
+    pretrained = experiment.model.pretrained and not job["start_from"]
+    model = build_model(experiment, pretrained=pretrained, weights=weights)
     if job["start_from"]:
         restore_weights(model, Path(job["start_from"]), of=f"{experiment.needs.weights}")
     config = experiment.training

@@ -14,8 +14,7 @@ from torch import nn
 
 from lsdc.errors import SettingsError
 from lsdc.training.pooling import GeneralisedMean
-
-_SUFFIXES = (".safetensors", ".bin", ".pth")
+from lsdc.training.weights import find_weights
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ def create_backbone(
     Args:
         settings: which one.
         pretrained: whether it has learnt before; else its weights are as torch's seed has them.
-        weights: its weights, or a folder with NAME.safetensors, NAME.bin, NAME.pth or NAME/ with a
-            model.* of these kinds; without, they come from timm's hub or its cache.
+        weights: its weights, or a folder with them, see `find_weights`; without, they come from
+            timm's hub or its cache.
 
     Raises:
         SettingsError: no such model, no such weights, or settings that this model does not have.
@@ -95,7 +94,7 @@ def _load_pretrained(
     fresh: nn.Module, name: str, options: dict[str, Any], weights: Path | None
 ) -> nn.Module:
     """The same model with pretrained weights; `fresh` was drawn from the same random numbers."""
-    overlay = None if weights is None else {"file": str(_find_weights(weights, name))}
+    overlay = None if weights is None else {"file": str(find_weights(weights, name))}
     try:
         backbone: nn.Module = timm.create_model(
             name, pretrained=True, pretrained_cfg_overlay=overlay, **options
@@ -114,23 +113,6 @@ def _load_pretrained(
     if lacking:
         raise _unreachable(name, weights, f"{lacking[0]} is not there")
     return backbone
-
-
-def _find_weights(weights: Path, name: str) -> Path:
-    if not weights.is_dir():
-        places = [weights]
-    else:
-        names = [name, published_name(name)]
-        places = [weights / f"{each}{suffix}" for each in names for suffix in _SUFFIXES]
-        places += [weights / each / f"model{suffix}" for each in names for suffix in _SUFFIXES]
-    for place in places:
-        if place.is_file():
-            return place
-    raise SettingsError(
-        f"--weights {weights}: no weights of {published_name(name)} there; expected "
-        f"{places[0]}, fetched from https://huggingface.co/timm/{published_name(name)}, or use "
-        "--no-pretrained"
-    )
 
 
 def _unreachable(name: str, weights: Path | None, reason: str) -> SettingsError:

@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import load_file, save_file
 
 from lsdc.experiments.augment_config import AugmentConfig
 from lsdc.experiments.config import Experiment, SlicesConfig
@@ -111,3 +115,17 @@ def test_slices_change_places_within_a_part_alone(change: str) -> None:
             assert from_ <= set(part)
             assert 4 not in from_
         assert moved.present.sum() == (24 if change == "slice_shuffle" else 17)
+
+
+def test_each_backbone_starts_from_its_weights_in_a_folder(tmp_path: Path) -> None:
+    names = ("test_efficientnet_gn.r160_in1k", "test_resnet.r160_in1k")
+    experiment = experiment_with(model={"backbone": names[0], "axial_backbone": names[1]})
+    for name in names:
+        published = timm.create_model(name, pretrained=False)
+        save_file(published.state_dict(), tmp_path / f"{name}.safetensors")
+    one, other = (build_model(experiment, pretrained=True, weights=tmp_path) for _ in range(2))
+    for name, first, second in zip(names, one.encoders, other.encoders, strict=True):
+        there = load_file(tmp_path / f"{name}.safetensors")
+        for key, tensor in first.get_submodule("backbone").state_dict().items():
+            assert torch.equal(tensor, second.get_submodule("backbone").state_dict()[key])
+            assert tensor.shape != there[key].shape or torch.equal(tensor, there[key])

@@ -27,3 +27,17 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
             folds=4,
         )
     assert not (tmp_path / "home").exists()
+
+
+def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
+    name = load_experiment("exp118").model.backbone
+    home, weights = tmp_path / "home", tmp_path / "weights"
+    weights.mkdir()
+    with pytest.raises(SettingsError, match=rf"no weights of {name} there; expected {weights}/"):
+        open_run(experiment="exp118", data=None, home=home, folds=4, weights=weights)
+    with pytest.raises(SettingsError, match="demo starts from none; leave it out"):
+        open_run(experiment="demo", data=None, home=home, folds=4, weights=weights)
+    assert not home.exists()
+    (weights / f"{name}.safetensors").touch()
+    run = open_run(experiment="exp118", data=None, home=home, folds=4, weights=weights)
+    assert run.weights == weights

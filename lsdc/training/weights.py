@@ -1,0 +1,31 @@
+"""Where pretrained weights lie, if not on timm's hub or in its cache."""
+
+from pathlib import Path
+
+from lsdc.errors import SettingsError
+
+_SUFFIXES = (".safetensors", ".bin", ".pth")
+
+
+def find_weights(weights: Path, name: str) -> Path:
+    """The file with the weights of the timm model `name`.
+
+    Args:
+        weights: this file, or a folder with NAME.safetensors, NAME.bin, NAME.pth or NAME/ with a
+            model.* of these kinds.
+        name: as timm has it, with its tag.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    places = [weights]
+    if weights.is_dir():
+        places = [weights / f"{name}{suffix}" for suffix in _SUFFIXES]
+        places += [weights / name / f"model{suffix}" for suffix in _SUFFIXES]
+    for place in places:
+        if place.is_file():
+            return place
+    raise SettingsError(
+        f"--weights {weights}: no weights of {name} there; expected {places[0]}, fetched from "
+        f"https://huggingface.co/timm/{name}, or use --no-pretrained"
+    )
