@@ -182,7 +182,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: Path) -> None:
-    helper = copy / "lsdc/lumbar/slices.py"
+    helper = copy / "lsdc/lumbar/stacks.py"
     source = helper.read_text()
     helper.write_text(source.replace("MISSING = -1", "MISSING = -1  # none"))
     assert ran.again(source=copy).ran == set()

@@ -62,7 +62,7 @@ def test_edit_deep_in_geometry_reaches_who_calls_it_and_nobody_else(copy: Path) 
 
 def test_edit_of_slice_choice_reruns_crops_but_not_index(copy: Path) -> None:
     edit = ("MISSING = -1", "MISSING = -2")
-    assert changed_by(copy, "lsdc/lumbar/slices.py", *edit) == {"crops"}
+    assert changed_by(copy, "lsdc/lumbar/stacks.py", *edit) == {"crops"}
 
 
 def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: Path) -> None:
@@ -73,9 +73,9 @@ def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: P
 def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
     for edit in [
         ("MISSING = -1", "# a remark\n\n\nMISSING   =   -1  # another"),
-        ('"""Slices: ', '"""Slices, in other words: '),
+        ('"""Stacks: ', '"""Stacks, in other words: '),
     ]:
-        assert changed_by(copy, "lsdc/lumbar/slices.py", *edit) == set()
+        assert changed_by(copy, "lsdc/lumbar/stacks.py", *edit) == set()
 
 
 def test_new_preset_does_not_count_where_only_the_types_are_used(copy: Path) -> None:
