@@ -1,0 +1,270 @@
+"""What does the engine cost beside a bare loop, and how fast are its data and its metric?
+
+    python benchmarks/training.py [--full] [--json]
+
+Three ratios; both sides take turns for some rounds, and the best of each counts:
+
+- `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop.train` over those of
+  a bare loop (forward,
+  backward, AdamW) of the same model, batches and augmentation on data in memory; at least 0.97.
+  Curves, history and the check that all is finite are the engine's to pay; neither side validates
+  or saves a checkpoint while it is timed.
+- `loading`: samples a second of the engine's loader over bare augmentation in one process times
+  workers, at exp118's settings; at least 0.8. It needs a core a worker.
+- `metric`: how many times as fast as a version in pandas and scikit-learn the metric is on 49,375
+  rows, and by how much the two differ; at least 20, at most 1e-12.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas
+import polars as pl
+import torch
+from results import record
+from sklearn.metrics import log_loss
+from torch.nn.functional import cross_entropy
+
+from lsdc.experiments.config import Experiment
+from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.metric import score
+from lsdc.lumbar.network import build_loss, build_mixing, build_model, read_grades
+from lsdc.lumbar.patient_augment import PatientAugment
+from lsdc.lumbar.row_ids import row_id
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
+from lsdc.training.loop import train
+from lsdc.training.model import SliceModel
+from lsdc.training.samples import Augment, Samples, TrainingSteps
+from lsdc.training.settings import TrainingSettings
+
+SAMPLES, ROWS = 128, 49_375
+WORKERS = 2
+EXPERIMENT, LOADED = load_experiment("demo"), load_experiment("exp118")
+BATCH = EXPERIMENT.training.batch_size
+
+
+def main() -> None:
+    """Take all figures and print them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true", help="more rounds, kept in RESULTS.md")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rounds = 9 if options.full else 4
+    torch.set_num_threads(1)
+    figures = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, torch {torch.__version__}, one thread",
+        "gpu": "none at hand",
+        **compare("engine", "bare_loop", engine_rate, bare_rate, EXPERIMENT, rounds),
+        **compare("loading", "augmentation", load_rate, augment_rate, LOADED, rounds),
+        **compare_metrics(rounds),
+    }
+    if options.full:
+        record("Training", "python benchmarks/training.py --full", figures)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name:32} {value}")
+
+
+def make_samples(experiment: Experiment) -> Samples:
+    """Noise in memory, as large as the experiment's crops."""
+    random = np.random.default_rng(0)
+    size, slices = experiment.crops.size_px, experiment.slices.count
+    return Samples(
+        slices=random.integers(0, 256, (SAMPLES, slices, size, size), dtype=np.uint8),
+        rows=np.arange(SAMPLES),
+        present=np.ones((SAMPLES, slices), dtype=bool),
+        labels=random.integers(0, len(GRADES), (SAMPLES, len(CONDITIONS))),
+        ids=tuple(str(number) for number in range(SAMPLES)),
+    )
+
+
+def compare(
+    ours: str,
+    theirs: str,
+    our_rate: Callable[[Samples], float],
+    their_rate: Callable[[Samples], float],
+    experiment: Experiment,
+    rounds: int,
+) -> dict[str, float]:
+    """The best rate of either side, taken in turns, and their ratio."""
+    samples = make_samples(experiment)
+    pairs = [(our_rate(samples), their_rate(samples)) for _ in range(rounds)]
+    ours_best, theirs_best = (max(rates) for rates in zip(*pairs, strict=True))
+    return {
+        f"{ours}_samples_a_second": round(ours_best, 2),
+        f"{theirs}_samples_a_second": round(theirs_best, 2),
+        f"{ours}_ratio": round(ours_best / theirs_best, 3),
+    }
+
+
+def _augment(experiment: Experiment) -> Augment:
+    return PatientAugment(experiment.augment, experiment.slices)
+
+
+def _rate_behind_the_first(moments: list[float]) -> float:
+    """Samples a second from the first step's end to the last one's."""
+    done = (len(moments) - 1) * EXPERIMENT.training.batch_size
+    return done / (moments[-1] - moments[0])
+
+
+def engine_rate(samples: Samples) -> float:
+    """The engine's, from its first step to its last."""
+    moments: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            _model(),
+            samples,
+            replace(
+                samples,
+                rows=samples.rows[:1],
+                present=samples.present[:1],
+                labels=samples.labels[:1],
+            ),
+            TrainingSettings(
+                **{
+                    each.name: getattr(EXPERIMENT.training, each.name)
+                    for each in fields(TrainingSettings)
+                    if each.name != "epochs"
+                },
+                epochs=1,
+            ),
+            augment=_augment(EXPERIMENT),
+            mix=build_mixing(EXPERIMENT),
+            criterion=build_loss(EXPERIMENT),
+            probabilities=partial(read_grades, EXPERIMENT),
+            score=lambda _: 0.0,
+            seed=0,
+            device=torch.device("cpu"),
+            workers=0,
+            folder=Path(folder),
+            identity="benchmark",
+            environment={},
+            tell=lambda line: moments.append(time.process_time()) if "step" in line else None,
+        )
+    return _rate(moments)
+
+
+def bare_rate(samples: Samples) -> float:
+    """A loop that does no more than train."""
+    model, augment = _model().train(), _augment(EXPERIMENT)
+    weights = torch.tensor(EXPERIMENT.loss.grade_weights)
+    optimiser = torch.optim.AdamW(model.parameters(), EXPERIMENT.training.learning_rate)
+    moments = []
+    for start in range(0, SAMPLES, BATCH):
+        batch = [augment(samples[place], place) for place in range(start, start + BATCH)]
+        slices, present, labels = (
+            torch.from_numpy(np.stack(column)) for column in zip(*batch, strict=True)
+        )
+        logits = model(slices, present)
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        moments.append(time.process_time())
+    return _rate(moments)
+
+
+def _model() -> SliceModel:
+    torch.manual_seed(0)
+    return build_model(EXPERIMENT, pretrained=False)
+
+
+def _rate(moments: list[float]) -> float:
+    """Samples a second from the first step's end to the last one's."""
+    return (len(moments) - 1) * BATCH / (moments[-1] - moments[0])
+
+
+def load_rate(samples: Samples) -> float:
+    """The engine's loader, its processes started."""
+    steps = TrainingSteps(
+        samples, _augment(LOADED), batch_size=BATCH, accumulate=1, seed=0, workers=WORKERS
+    )
+    list(steps.of_epoch(1))
+    began = time.perf_counter()
+    loaded = sum(len(batch.places) for step in steps.of_epoch(2) for batch in step)
+    return loaded / (time.perf_counter() - began)
+
+
+def augment_rate(samples: Samples) -> float:
+    """Augmentation in this process, times the loader's processes."""
+    augment = _augment(LOADED)
+    began = time.perf_counter()
+    for place in range(SAMPLES):
+        augment(samples[place], place)
+    return WORKERS * SAMPLES / (time.perf_counter() - began)
+
+
+def compare_metrics(rounds: int) -> dict[str, float]:
+    """How much faster ours is, and by how much the scores differ."""
+    random = np.random.default_rng(0)
+    levels = pl.DataFrame({"study_id": range(ROWS // 25)}).join(
+        pl.DataFrame({"condition": [str(condition) for condition in CONDITIONS]}), how="cross"
+    )
+    labels = levels.join(pl.DataFrame({"level": [str(level) for level in LEVELS]}), how="cross")
+    labels = labels.with_columns(grade=pl.Series(random.choice(3, ROWS, p=[0.78, 0.16, 0.06])))
+    grades = random.dirichlet([4, 1, 1], ROWS)
+    columns = [str(grade) for grade in GRADES]
+    predictions = labels.select(row_id()).hstack(pl.DataFrame(grades, schema=columns))
+    theirs = labels.to_pandas(), predictions.to_pandas()
+    ours_s, theirs_s, difference = [], [], 0.0
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ours = score(labels, predictions).score
+        ours_s.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        other = score_with_pandas(*theirs)
+        theirs_s.append(time.perf_counter() - began)
+        difference = max(difference, abs(ours - other))
+    return {
+        "metric_seconds": round(statistics.median(ours_s), 4),
+        "metric_pandas_seconds": round(statistics.median(theirs_s), 4),
+        "metric_ratio": round(statistics.median(theirs_s) / statistics.median(ours_s), 1),
+        "metric_difference": difference,
+    }
+
+
+def score_with_pandas(labels: pandas.DataFrame, predictions: pandas.DataFrame) -> float:
+    """As a notebook would compute it: row ids row by row, then `log_loss` of each part."""
+    columns = [str(grade) for grade in GRADES]
+    truth = labels.copy()
+    truth["row_id"] = truth.apply(lambda row: f"{row.study_id}_{row.condition}_{row.level}", axis=1)
+    merged = truth.merge(predictions, on="row_id")
+    merged[columns] = merged[columns].div(merged[columns].sum(axis=1), axis=0)
+    merged["weight"] = merged["grade"].map(dict(enumerate(GRADE_WEIGHTS)))
+    parts = []
+    for name in ("spinal", "foraminal", "subarticular"):
+        part = merged[merged["condition"].str.contains(name)]
+        parts.append(
+            log_loss(part["grade"], part[columns], sample_weight=part["weight"], labels=[0, 1, 2])
+        )
+    canal = merged[merged["condition"].str.contains("spinal")]
+    studies = canal.groupby("study_id").agg(
+        severe=("grade", lambda grade: int((grade == 2).any())),
+        predicted=(columns[2], "max"),
+        weight=("weight", "max"),
+    )
+    parts.append(
+        log_loss(
+            studies["severe"], studies["predicted"], sample_weight=studies["weight"], labels=[0, 1]
+        )
+    )
+    return float(np.mean(parts))
+
+
+if __name__ == "__main__":
+    main()
