@@ -52,6 +52,8 @@ class Row:
             self.share = _share_of_epochs(facts)
             if "loss" in facts:  # else it predicts, and the last loss and score stay in view
                 self.words = _words_of_epoch(facts)
+        elif "paused" in facts:
+            self.words = f"paused; goes on without {facts['paused']}"
         elif "files" in facts:
             self.share = facts["read"] / max(facts["files"], 1)
             self.words = f"reading {facts['read']:,} of {facts['files']:,}"
