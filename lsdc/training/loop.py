@@ -131,12 +131,12 @@ def train(
         _freeze(model, frozen=epoch <= settings.freeze_epochs)
         for step, batches in enumerate(steps_of.of_epoch(epoch, progress.step), progress.step + 1):
             torch.manual_seed(step_seed(seed, epoch, step))
-            attempt = partial(_attempt, parts, backward, batches[0].to(device))
+            batches = [
+                mix(batch.to(device), mix_seed(seed, epoch, step, number))
+                for number, batch in enumerate(batches)
+            ]
+            attempt = partial(_attempt, parts, backward, batches[0])
             with advice_when_memory_runs_out(settings.batch_size, device, attempt=attempt):
-                batches = [
-                    mix(batch.to(device), mix_seed(seed, epoch, step, number))
-                    for number, batch in enumerate(batches)
-                ]
                 losses = [backward(batch, 1 / len(batches)) for batch in batches]
                 parts.scaler.unscale_(parts.optimiser)
                 norm = clip_grad_norm_(model.parameters(), settings.max_norm or math.inf)
