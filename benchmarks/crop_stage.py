@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from memory import peak_memory
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 
@@ -286,34 +286,6 @@ def cost_of(work: Callable[[], object]) -> tuple[float, float]:
     started, before = time.perf_counter(), busy()
     work()
     return time.perf_counter() - started, busy() - before
-
-
-class peak_memory(list[float]):  # noqa: N801 (a context manager, used as one)
-    """The most memory (PSS, MiB) that this process and its children held, looked at often."""
-
-    def __enter__(self) -> "peak_memory":
-        self.append(0.0)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        import psutil
-
-        this = psutil.Process()
-        while not self._over.wait(0.05):
-            total = 0
-            for process in [this, *this.children(recursive=True)]:
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.Error:  # it ended meanwhile
-                    continue
-            self[0] = max(self[0], total / 2**20)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import peak_memory
 from results import record
 
 SMALL, LARGE, HUGE = 12_000, 120_000, 600_000
@@ -368,34 +368,6 @@ def seconds_of(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-class peak_memory(list[float]):  # noqa: N801 (a context manager, used as one)
-    """The most memory (PSS, MiB) that this process and its children held, looked at often."""
-
-    def __enter__(self) -> "peak_memory":
-        self.append(0.0)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        import psutil
-
-        this = psutil.Process()
-        while not self._over.wait(0.1):
-            total = 0
-            for process in [this, *this.children(recursive=True)]:
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.Error:  # it ended meanwhile
-                    continue
-            self[0] = max(self[0], total / 2**20)
 
 
 if __name__ == "__main__":
