@@ -39,7 +39,7 @@ class CoordinatesConfig(Config):
     )
     batch_size: int = Field(default=8, ge=1, description="series a step")
     slices_per_series: int = Field(default=4, ge=1, description="slices of a series seen a step")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     shift_along: float = Field(
         default=0.35,
         ge=0,

@@ -1,9 +1,9 @@
 """The coordinates stage's child process: trains the keypoint nets and asks them for points.
 
-The job names `work`, the `device`, the `threads` and the `families` of views, in order. For each
-family a folder of its name lies in `work`, with `images.npy` and `stacks.npz` (planes_mm, starts,
-keys, studies: the row of each stack's study). `studies` is how many studies there are. It is one
-of two:
+The job names `work`, the `device`, the `threads`, the `families` of views, in order, and `found`,
+the file for the result. For each family a folder of its name lies in `work`, with `images.npy` and
+`stacks.npz` (planes_mm, starts, keys, studies: the row of each stack's study). `studies` is how
+many studies there are. It is one of two:
 
 - to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets by family and
   `models`, the folder for them; `folds.npy` (by study) lies in `work` and `targets.npy` (by stack)
@@ -11,7 +11,7 @@ of two:
   are asked for the studies of their fold and of no fold.
 - to locate: `models`, the files of trained nets by family, one of each asked for every study.
 
-Leaves `found.npz` in `work`, arrays by (model, study), NaN where a model was not asked: points_mm
+Leaves in `found` arrays by (model, study), NaN where a model was not asked: points_mm
 (..., levels, 3), confidence (..., levels), shifted; and by family sides_mm, sides_confidence
 (..., 2 * levels, 3 or none), NaN and 0 where nothing is found.
 """
@@ -71,6 +71,8 @@ def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     job["device"] = str(pick_device(job["device"]))
     torch.set_num_threads(job["threads"])
     torch.use_deterministic_algorithms(True)
+    # Nothing here reads what it has not written; filling all new memory costs a twentieth.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     work = Path(job["work"])
     views = {
         family.name: _open_views(work / family.name, family)
@@ -79,7 +81,7 @@ def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     }
     found = list(_learn(job, views, tell) if "train" in job else _ask(job, views, tell))
     arrays: dict[str, Any] = {name: np.stack([each[name] for each in found]) for name in found[0]}
-    np.savez(work / "found.npz", **arrays)
+    np.savez(job["found"], **arrays)
     return {}
 
 

@@ -85,8 +85,7 @@ def _cost(log_p: Tensor, cells: Tensor, goal_mm: Tensor, allowed: Tensor) -> Ten
     """(b, points) of heatmaps (b, points, cells) for points that are shown."""
     wanted = target_heatmaps(cells, goal_mm, allowed)
     crossed = -(wanted * log_p).sum(-1)
-    within = log_p.exp() / log_p.exp().sum(-1, keepdim=True)
-    distance: Tensor = (within @ cells.flatten(1, 3) - goal_mm).norm(dim=-1)
+    distance: Tensor = (log_p.softmax(-1) @ cells.flatten(1, 3) - goal_mm).norm(dim=-1)
     return crossed + DISTANCE_WEIGHT * distance / 10
 
 

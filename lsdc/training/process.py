@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,57 +57,66 @@ def run_child(
     stall_minutes: float,
     on_line: Tell = ignore,
 ) -> dict[str, Any]:
-    """Run `python -P -m module` on a job and return its result.
+    """Run `python -P -m module` on a job and return its result; see `run_children`."""
+    (result,) = run_children(module, [job], log=log, stall_minutes=stall_minutes, on_line=on_line)
+    return result
 
-    The child leads a process group of its own, which is ended on the way out, however that is: by
-    SIGTERM, and by SIGKILL when the leader is gone or takes too long.
+
+def run_children(
+    module: str,
+    jobs: Sequence[Mapping[str, Any]],
+    *,
+    log: Path,
+    stall_minutes: float,
+    on_line: Tell = ignore,
+) -> list[dict[str, Any]]:
+    """Run `python -P -m module` once a job, side by side, and return the results in their order.
+
+    Each child leads a process group of its own, which is ended on the way out, however that is: by
+    SIGTERM, and by SIGKILL when the leader is gone or takes too long. Where one fails, all end.
     `job["threads"]`, where given, bounds the threads of OpenMP and MKL.
 
     Args:
         module: a module that ends in `child_main(work)`.
-        job: what is to be done; JSON values only.
-        log: file that the child's stderr is appended to.
+        jobs: what is to be done; JSON values only.
+        log: file that the children's stderr is appended to.
         stall_minutes: a child that reports nothing for so long is killed.
-        on_line: called with each progress line, in order.
+        on_line: called with each progress line; one child's come in order.
 
     Raises:
-        DataError, SettingsError, NoSpaceError, StageError: as the child raised them;
+        DataError, SettingsError, NoSpaceError, StageError: as a child raised them;
             ResumeLaterError among them, of a child that saved itself on SIGTERM.
-        ChildDiedError: the child died otherwise, or stalled.
+        ChildDiedError: a child died otherwise, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stderr:
-        start = stderr.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=_environment(job),
-            start_new_session=True,
-        )
-    _living.add(process)
+    said_before = log.stat().st_size if log.exists() else 0
+    processes: list[subprocess.Popen[bytes]] = []
+    results: dict[int, dict[str, Any]] = {}
     try:
-        if _ending.is_set():
-            raise ChildDiedError(f"{module}: not started, since the run is ending")
-        _send(process, job)
-        for text in _lines(process, stall_minutes * 60):
+        for job in jobs:
+            processes.append(_start(module, job, log))
+            if _ending.is_set():
+                raise ChildDiedError(f"{module}: not gone on with, since the run is ending")
+        for number, text in _lines(processes, results, stall_minutes * 60):
+            if not text:
+                died = _death(processes[number])
+                raise ChildDiedError(f"{module}: {died}; {_last_words(log, said_before)}")
             line: dict[str, Any] = json.loads(text)
             if "error" in line:
                 raise _EXPECTED[line["error"]["kind"]](line["error"]["message"])
             if "result" in line:
-                result: dict[str, Any] = line["result"]
-                return result
-            on_line(line["progress"])
-        raise ChildDiedError(f"{module}: {_death(process)}; {_last_words(log, start)}")
+                results[number] = line["result"]
+            else:
+                on_line(line["progress"])
     except TimeoutError:
         raise ChildDiedError(
             f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
-            f"{_last_words(log, start)}"
+            f"{_last_words(log, said_before)}"
         ) from None
     finally:
-        _living.discard(process)
-        _end(process)
+        _living.difference_update(processes)
+        _end(processes)
+    return [results[number] for number in range(len(jobs))]
 
 
 def end_children() -> None:
@@ -117,13 +126,7 @@ def end_children() -> None:
     start another child; those end at once, until `allow_children`.
     """
     _ending.set()
-    children = tuple(_living)
-    for process in children:
-        _signal_group(process, signal.SIGTERM)
-    until = time.monotonic() + _GRACE_SECONDS
-    for process in children:
-        _wait(process, until)
-        _signal_group(process, signal.SIGKILL)
+    _end_groups(tuple(_living))
 
 
 def allow_children() -> None:
@@ -184,31 +187,51 @@ def _environment(job: Mapping[str, Any]) -> dict[str, str]:
     return environment
 
 
-def _send(process: "subprocess.Popen[bytes]", job: Mapping[str, Any]) -> None:
+def _start(module: str, job: Mapping[str, Any], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(job),
+            start_new_session=True,
+        )
+    _living.add(process)
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once; its stdout ends and says so
         process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
         process.stdin.flush()
+    return process
 
 
-def _lines(process: "subprocess.Popen[bytes]", stall_seconds: float) -> Iterator[bytes]:
-    """The child's lines as they come; TimeoutError after `stall_seconds` without one."""
-    assert process.stdout is not None
-    heard = time.monotonic()
-    pending = b""
+def _lines(
+    processes: "Sequence[subprocess.Popen[bytes]]", finished: Container[int], stall_seconds: float
+) -> Iterator[tuple[int, bytes]]:
+    """The children's lines as they come, and nothing of one that ends before it is finished.
+
+    TimeoutError after `stall_seconds` without a line of one that is not.
+    """
+    pending = [b""] * len(processes)
+    heard = [time.monotonic()] * len(processes)
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            if not selector.select(timeout=min(_POLL_SECONDS, stall_seconds)):
-                if time.monotonic() - heard >= stall_seconds:
-                    raise TimeoutError
-                continue
-            chunk = os.read(process.stdout.fileno(), 65536)
-            if not chunk:
-                return
-            *complete, pending = (pending + chunk).split(b"\n")
-            yield from complete
-            heard = time.monotonic()
+        for number, process in enumerate(processes):
+            assert process.stdout is not None
+            selector.register(process.stdout, selectors.EVENT_READ, number)
+        while selector.get_map():
+            for key, _ in selector.select(timeout=min(_POLL_SECONDS, stall_seconds)):
+                number = key.data
+                chunk = os.read(key.fd, 65536)
+                *complete, pending[number] = (pending[number] + chunk).split(b"\n")
+                yield from ((number, text) for text in complete)
+                heard[number] = time.monotonic()
+                if number in finished or not chunk:
+                    selector.unregister(key.fileobj)
+                if number not in finished and not chunk:
+                    yield number, b""
+            waiting = [key.data for key in selector.get_map().values()]
+            if any(time.monotonic() - heard[number] >= stall_seconds for number in waiting):
+                raise TimeoutError
 
 
 def _death(process: "subprocess.Popen[bytes]") -> str:
@@ -229,15 +252,23 @@ def _last_words(log: Path, start: int) -> str:
     return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    _signal_group(process, signal.SIGTERM)
-    _wait(process, time.monotonic() + _GRACE_SECONDS)
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        with contextlib.suppress(BrokenPipeError):
-            pipe.close()
+def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+    _end_groups(processes)
+    for process in processes:
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _end_groups(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+    for process in processes:
+        _signal_group(process, signal.SIGTERM)
+    until = time.monotonic() + _GRACE_SECONDS
+    for process in processes:
+        _wait(process, until)
+        _signal_group(process, signal.SIGKILL)
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
