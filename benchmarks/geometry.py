@@ -39,7 +39,7 @@ from results import record
 
 from lsdc.experiments.config import CoordinatesConfig, SlicesConfig
 from lsdc.lumbar.coordinates import learn_points, write_annotated
-from lsdc.lumbar.folds import assign_folds
+from lsdc.lumbar.folds import deal_studies
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.places import planes_of
 from lsdc.lumbar.sides import find_sides
@@ -122,24 +122,29 @@ class _clock:  # noqa: N801 (a context manager, used as a verb)
         self._seconds[self._name] = time.monotonic() - self._start
 
 
-def walk(data: Path, folder: Path, seconds: dict[str, float]) -> None:
-    """Index, folds, coordinates and sides; by predicted and by annotated points."""
+def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) -> None:
+    """Index, folds, coordinates and sides; by predicted and by annotated points.
+
+    Leaves in `folder` what the stages write: index/, folds.parquet, labels.parquet, predicted/ and
+    annotated/.
+    """
     competition = open_competition(data)
     index = folder / "index"
     index.mkdir(exist_ok=True)
     with _clock(seconds, "index"):
         build_index(competition, "train", index)
     instances = pl.read_parquet(index / "instances.parquet")
-    folds = assign_folds(competition.labels, instances["study_id"].unique().to_list(), FOLDS, 0)
+    studies = pl.read_parquet(index / "studies.parquet")
+    deal_studies(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
     cores = os.cpu_count() or 1
     with _clock(seconds, "coordinates"):
         learn_points(
             instances=instances,
             annotations=competition.annotations,
-            folds=folds,
+            folds=pl.read_parquet(folder / "folds.parquet"),
             config=CoordinatesConfig(),
             out=folder / "predicted",
-            seed=0,
+            seed=seed,
             device="cpu",
             threads=cores,
             processes=cores,

@@ -19,18 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from paired import compare
 
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.fit import train_fold
-from lsdc.lumbar.metric import POOLED, score_arrays
-from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.prior import out_of_fold_prior
-from lsdc.lumbar.row_ids import row_id
-from lsdc.lumbar.vocabulary import CONDITIONS
 from lsdc.training.process import ignore
 
-RESAMPLES = 1000
 _TWIN = 10**12  # added to the id of a study that is planted in the training set
 
 
@@ -113,6 +109,7 @@ def train(
                 seed=0,
                 device="auto",
                 threads=1,
+                workers=0,
                 log=work / "log",
                 on_progress=ignore,
             )
@@ -145,35 +142,14 @@ def _twin(table: pl.DataFrame, studies: pl.Series) -> pl.DataFrame:
 
 def verdict(labels: pl.DataFrame, folds: pl.DataFrame, oof: pl.DataFrame) -> dict[str, float]:
     """The model's score and the prior's, and the bootstrap error of their difference by study."""
-    rows = (
-        labels.drop_nulls("grade")
-        .with_columns(row_id())
-        .join(oof.select("row_id", *PROBABILITIES), on="row_id")
-        .join(out_of_fold_prior(labels, folds), on="row_id", suffix="_prior")
-        .sort("study_id")
-    )
-    pooled = {str(condition): POOLED.index(condition.pooled) for condition in CONDITIONS}
-    codes = rows["condition"].replace_strict(pooled, return_dtype=pl.Int8).to_numpy()
-    grades = rows["grade"].to_numpy()
-    model = rows.select(PROBABILITIES).to_numpy()
-    prior = rows.select(f"{name}_prior" for name in PROBABILITIES).to_numpy()
-    studies, first = np.unique(rows["study_id"].to_numpy(), return_index=True)
-    members = np.split(np.arange(len(rows)), first[1:])
-
-    def scores(chosen: np.ndarray) -> tuple[float, float]:
-        picked = np.concatenate([members[study] for study in chosen])
-        who = np.repeat(np.arange(len(chosen)), [len(members[study]) for study in chosen])
-        both = (score_arrays(who, codes[picked], grades[picked], p[picked]) for p in (model, prior))
-        found, yardstick = (each.score for each in both)
-        return found, yardstick
-
-    score, beside = scores(np.arange(len(studies)))
-    random = np.random.default_rng(0)
-    resampled = np.array(
-        [scores(random.integers(0, len(studies), len(studies))) for _ in range(RESAMPLES)]
-    )
-    error = float(np.std(resampled[:, 0] - resampled[:, 1], ddof=1))
-    return {"score": score, "prior": beside, "error": error, "leak": score < beside - 2 * error}
+    found = compare(labels, oof, out_of_fold_prior(labels, folds))
+    error = float(np.std(found.differences, ddof=1))
+    return {
+        "score": found.first,
+        "prior": found.second,
+        "error": error,
+        "leak": found.first < found.second - 2 * error,
+    }
 
 
 if __name__ == "__main__":

@@ -120,8 +120,8 @@ def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
 def write_oof(trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame, out: Path) -> int:
     """Assemble `oof.parquet` and `scores.json` from trained folds' folders.
 
-    A study that no level could be cut from (no sagittal image, say) was in no model's input: its
-    rows get the smoothed prior of the other folds' labels, and the log names it.
+    A level that could not be cut (its study has no sagittal image, say) was in no model's input:
+    its rows get the smoothed prior of the other folds' labels, and the log names it.
 
     Returns:
         Rows of `oof.parquet`.
@@ -132,13 +132,16 @@ def write_oof(trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame
     given = pl.concat([table.select(columns) for table in tables])
     unseen = (
         out_of_fold_prior(labels, folds)
-        .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
+        .join(labels.select("study_id", "level", row_id()), on="row_id", maintain_order="left")
         .join(folds, on="study_id", maintain_order="left")
         .filter(pl.col("fold").is_in(given["fold"].unique().implode()))
         .join(given, on="row_id", how="anti", maintain_order="left")
     )
-    for study in unseen["study_id"].unique(maintain_order=True):
-        log.warning("oof: study %s has no crops; predicted by the prior of other folds", study)
+    for (study,), rows in unseen.group_by("study_id", maintain_order=True):
+        levels = ", ".join(rows["level"].unique(maintain_order=True))
+        log.warning(
+            "oof: study %s has no crops of %s: predicted by the other folds' prior", study, levels
+        )
     oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
     with write_atomic(out / "oof.parquet") as temporary:

@@ -1,0 +1,169 @@
+"""What predicted points cost: the score with out-of-fold points against that with annotated ones.
+
+    python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--folder DIR] [--full] [--json]
+
+One phantom; for each seed folds, points and models anew, out of fold in three ways:
+
+    predicted   trained and validated on crops about out-of-fold points: what test studies meet
+    annotated   trained and validated on crops about annotated points, which test studies lack
+    mixed       the lab log's way: trained about annotated points, and then shown predicted ones
+
+`gap` is the score of `predicted` less that of `annotated`, in shares of the latter, the mean over
+the seeds; `gap_low` and `gap_high` bound it in 95 % of a bootstrap of the studies, the same studies
+drawn for both. `mixed_gap` is the same of `mixed`. `--full` writes RESULTS.md.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from geometry import FOLDS, SIZE, walk
+from paired import compare
+from results import record
+
+from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.crops import cut_crops
+from lsdc.lumbar.fit import train_fold
+from lsdc.lumbar.predict import predict
+from lsdc.phantom.writer import write_phantom
+from lsdc.training.process import ignore
+
+EXPERIMENT = load_experiment("demo")
+POINTS = ("predicted", "annotated")
+
+
+def main() -> None:
+    """Write the phantom, train in all ways with every seed, and print the gaps."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--folder", type=Path, help="keep phantom, models and predictions here")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        data = folder / "phantom"
+        if not data.exists():
+            write_phantom(data, studies=options.studies, test=0, seed=1, max_size=SIZE)
+        figures = measure(data, folder, options.seeds)
+    if options.full:
+        record("Points", "python benchmarks/gap.py --full", figures)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name:20s} {value:.4g}" if isinstance(value, float) else f"{name:20s} {value}")
+
+
+def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
+    """The three scores of every seed, and the gaps over all."""
+    figures: dict[str, float] = {}
+    gaps: dict[str, list[np.ndarray]] = {"gap": [], "mixed_gap": []}
+    for seed in seeds:
+        work = folder / f"seed-{seed}"
+        work.mkdir(exist_ok=True)
+        ways = train_in_all_ways(data, work, seed)
+        labels = pl.read_parquet(work / "labels.parquet")
+        for name, way in (("gap", "predicted"), ("mixed_gap", "mixed")):
+            pair = compare(labels, ways[way], ways["annotated"])
+            figures |= {f"{way}_{seed}": pair.first, f"annotated_{seed}": pair.second}
+            gaps[name].append(np.append(pair.differences, pair.first - pair.second) / pair.second)
+    for name, shares in gaps.items():
+        mean = np.mean(shares, axis=0)
+        low, high = np.quantile(mean[:-1], [0.025, 0.975]).tolist()
+        figures |= {name: float(mean[-1]), f"{name}_low": low, f"{name}_high": high}
+    return figures
+
+
+def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFrame]:
+    """Out-of-fold predictions by way."""
+    walk(data, work, {}, seed=seed)
+    instances = pl.read_parquet(work / "index" / "instances.parquet")
+    crops = {points: _cut(instances, work, points) for points in POINTS}
+    jobs = [(points, fold) for points in POINTS for fold in range(FOLDS)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        models = pool.map(lambda job: _train(work, crops, *job, seed), jobs)
+        trained = dict(zip(jobs, models, strict=True))
+        mixed = pool.map(
+            lambda fold: _predict(work, crops["predicted"], trained["annotated", fold], fold),
+            range(FOLDS),
+        )
+        ways = {"mixed": pl.concat(mixed)}
+    for points in POINTS:
+        folds = [trained[points, fold] / "oof.parquet" for fold in range(FOLDS)]
+        ways[points] = pl.concat([pl.read_parquet(fold) for fold in folds])
+    return ways
+
+
+def _cut(instances: pl.DataFrame, work: Path, points: str) -> Path:
+    out = work / f"crops-{points}"
+    out.mkdir(exist_ok=True)
+    cut_crops(
+        instances,
+        pl.read_parquet(work / points / "slices.parquet"),
+        EXPERIMENT.slices,
+        EXPERIMENT.crops,
+        out,
+        landmarks=pl.read_parquet(work / points / "landmarks.parquet"),
+    )
+    return out
+
+
+def _train(work: Path, crops: dict[str, Path], points: str, fold: int, seed: int) -> Path:
+    out = work / f"fold-{fold}-{points}"
+    train_fold(
+        experiment=EXPERIMENT,
+        fold=fold,
+        crops=crops[points],
+        labels=work / "labels.parquet",
+        folds=work / "folds.parquet",
+        out=out,
+        identity=f"{points}, seed {seed}",
+        seed=seed,
+        device="auto",
+        threads=1,
+        workers=0,
+        log=work / "children.log",
+        on_progress=ignore,
+    )
+    return out
+
+
+def _predict(work: Path, crops: Path, model: Path, fold: int) -> pl.DataFrame:
+    """What a fold's model says of the fold's own studies on other crops."""
+    folder = work / f"mixed-{fold}"
+    folder.mkdir(exist_ok=True)
+    own = pl.read_parquet(work / "folds.parquet").filter(fold=fold)["study_id"]
+    samples = pl.read_parquet(crops / "samples.parquet")
+    # The model is to predict these studies as it would test studies; the others lie unused.
+    samples = samples.with_columns(
+        split=pl.when(pl.col("study_id").is_in(own.implode()))
+        .then(pl.lit("test"))
+        .otherwise(pl.lit("train"))
+    )
+    samples.write_parquet(folder / "samples.parquet")
+    (folder / "crops.npy").unlink(missing_ok=True)
+    (folder / "crops.npy").symlink_to(crops.absolute() / "crops.npy")
+    predict(
+        experiment=EXPERIMENT,
+        models=[model],
+        crops=folder,
+        out=folder / "predictions.parquet",
+        device="auto",
+        threads=1,
+        log=work / "children.log",
+        on_progress=ignore,
+    )
+    return pl.read_parquet(folder / "predictions.parquet")
+
+
+if __name__ == "__main__":
+    main()
