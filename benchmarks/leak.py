@@ -49,10 +49,9 @@ def main() -> None:
     folds = pl.read_parquet(folders["folds"] / "folds.parquet")
     labels = shuffle(pl.read_parquet(folders["folds"] / "labels.parquet"))
     # Long enough for a model that is shown the answers to learn them, without what hinders it.
-    demo = load_experiment("demo").model_dump()
-    demo["training"]["epochs"] = options.epochs
-    demo["augment"] = dict.fromkeys(demo["augment"], 0.0)
-    experiment = Experiment.model_validate(demo)
+    hindrances = ("mirror", "brightness_contrast", "blur", "noise", "distortion", "cutout")
+    settings = [f"augment.{name}=0" for name in hindrances]
+    experiment = load_experiment("demo", [*settings, f"training.epochs={options.epochs}"])
     results = {
         name: verdict(labels, folds, train(experiment, crops, labels, folds, planted=planted))
         for name, planted in (("honest", False), ("planted", True))

@@ -3,7 +3,8 @@
 A canal point is exact on its slice and says nothing of how far beside it the canal's middle lies:
 in 78 % of the competition's T2 series all five levels are marked on one slice, though spines lean
 and bend. The subarticular points of a level are exact within their axial slices, which cross the
-sagittal one, and the canal lies in the middle between them.
+sagittal one, and the canal lies in the middle between them. It lies in the middle between the
+foramina as well, but of these each is known to half a slice distance only, as the canal is.
 """
 
 import numpy as np
@@ -21,18 +22,25 @@ FARTHEST_MM = 8.0
 # crosses the sagittal slice well.
 _PARALLEL_DEGREES = 5.0
 _CROSSING_DEGREES = 45.0
+# The middle between two foramina and the canal's own slice are about as uncertain as each other.
+_SHARE_OF_FORAMINA = 0.5
 
 _INSTANCE = ["study_id", "series_id", "instance_number"]
 _LEVEL = ["study_id", "level"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
-_SIDES = (Condition.LEFT_SUBARTICULAR_STENOSIS, Condition.RIGHT_SUBARTICULAR_STENOSIS)
+_ZONES = (Condition.LEFT_SUBARTICULAR_STENOSIS, Condition.RIGHT_SUBARTICULAR_STENOSIS)
+_FORAMINA = (
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING,
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING,
+)
 
 
 def centre_on_midline(places: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
     """Move canal points across their slices to the middle between the subarticular points.
 
-    On the slice they stay where they are. A level without both subarticular points keeps its canal
-    point, as does one where they contradict it by more than FARTHEST_MM.
+    On the slice they stay where they are. A level without both subarticular points has its canal
+    point moved half of the way to the middle between the foramina; one without these keeps it, as
+    does one where they contradict it by more than FARTHEST_MM.
 
     Args:
         places: as `place_annotations` returns.
@@ -42,39 +50,50 @@ def centre_on_midline(places: pl.DataFrame, instances: pl.DataFrame) -> pl.DataF
     """
     images = instances.unique(_INSTANCE, keep="first", maintain_order=True)
     planes = planes_of(places.join(images, on=_INSTANCE, how="left", maintain_order="left"))
+    points, normals = places.select(_XYZ).to_numpy().copy(), planes.normal
+    zones, foramina = _beside_canal(places, _ZONES), _beside_canal(places, _FORAMINA)
+    foramina = foramina[~np.isin(foramina[:, 0], zones[:, 0])]
+    steps = np.zeros(len(points))
+    steps[foramina[:, 0]] = _SHARE_OF_FORAMINA * _to_middle(points, normals, foramina)
+    steps[zones[:, 0]] = _to_middle(points, normals, zones, within=normals[zones[:, 1]])
+    points += steps[:, None] * normals
+    return places.with_columns(pl.Series(name, points[:, i]) for i, name in enumerate(_XYZ))
+
+
+def _beside_canal(places: pl.DataFrame, sides: tuple[Condition, Condition]) -> NDArray[np.int64]:
+    """(n, 3) rows of the canal, left and right points of the levels that have all three."""
     numbered = places.select(*_LEVEL, "condition", row=pl.int_range(pl.len()))
     canal = numbered.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
-    for condition in _SIDES:
+    for condition in sides:
         side = numbered.filter(condition=str(condition)).unique(_LEVEL, keep="first")
         canal = canal.join(
             side.select(*_LEVEL, pl.col("row").alias(str(condition))), on=_LEVEL, how="inner"
         )
-    rows, left, right = (canal[name].to_numpy() for name in ("row", *map(str, _SIDES)))
-    points, normals = places.select(_XYZ).to_numpy().copy(), planes.normal
-    points[rows] += _to_midline(points, normals, rows, left, right)[:, None] * normals[rows]
-    return places.with_columns(pl.Series(name, points[:, i]) for i, name in enumerate(_XYZ))
+    return canal.select("row", *map(str, sides)).to_numpy()
 
 
-def _to_midline(
+def _to_middle(
     points: Floats,
     normals: Floats,
-    canal: NDArray[np.int64],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    *,
+    within: Floats | None = None,
 ) -> Floats:
     """(n,) steps in mm along the canal slices' normals; 0 where nothing can be said.
 
-    Only what lies within the axial slice is looked at: across it, the subarticular points are as
-    uncertain as the canal's across its own.
+    `rows` (n, 3) are those of canal, left and right points. `within`, the normals (n, 3) of the
+    slices that left and right points lie on, leaves out what lies across these: there, the points
+    are as uncertain as the canal's across its own.
     """
-    axial = normals[left]
+    canal, left, right = rows.T
     across = points[left] - points[right]
-    across -= np.sum(across * axial, axis=1, keepdims=True) * axial
+    if within is not None:
+        across -= np.sum(across * within, axis=1, keepdims=True) * within
     length = np.linalg.norm(across, axis=1)
     across /= np.where(length > 0, length, 1.0)[:, None]
     crossing = np.sum(across * normals[canal], axis=1)
     beside = np.sum(((points[left] + points[right]) / 2 - points[canal]) * across, axis=1)
-    parallel = np.abs(np.sum(axial * normals[right], axis=1))
+    parallel = np.abs(np.sum(normals[left] * normals[right], axis=1))
     known = (np.abs(crossing) >= np.cos(np.radians(_CROSSING_DEGREES))) & (
         parallel >= np.cos(np.radians(_PARALLEL_DEGREES))
     )

@@ -11,6 +11,7 @@ SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 CANAL = "spinal_canal_stenosis"
 LEFT, RIGHT = "left_subarticular_stenosis", "right_subarticular_stenosis"
+FORAMINA = "left_neural_foraminal_narrowing", "right_neural_foraminal_narrowing"
 
 Point = tuple[str, int, list[float]]  # condition, instance number, place in mm
 
@@ -58,6 +59,18 @@ def test_canal_point_is_moved_across_its_slice_to_the_middle_between_its_sides()
         (RIGHT, 2, [-2.0, 6.0, 101.0]),
     ]
     assert centred(points, PLANES) == pytest.approx([8.0, 10.0, 100.0])
+
+
+def test_canal_point_goes_half_way_to_the_middle_between_foramina_alone() -> None:
+    foramina = [(FORAMINA[0], 5, [26.0, 6.0, 105.0]), (FORAMINA[1], 6, [-6.0, 6.0, 105.0])]
+    sagittal = PLANES | {5: SAGITTAL, 6: SAGITTAL}
+    canal = (CANAL, 1, [4.0, 10.0, 100.0])
+    assert centred([canal, *foramina], sagittal) == pytest.approx([7.0, 10.0, 100.0])
+    zones = [(LEFT, 2, [18.0, 6.0, 101.0]), (RIGHT, 2, [-2.0, 6.0, 101.0])]
+    assert centred([canal, *foramina, *zones], sagittal) == pytest.approx([8.0, 10.0, 100.0])
+    # 40 mm to the middle: one of the three is wrong.
+    strays = [(FORAMINA[0], 5, [60.0, 6.0, 105.0]), (FORAMINA[1], 6, [28.0, 6.0, 105.0])]
+    assert centred([canal, *strays], sagittal) == pytest.approx([4.0, 10.0, 100.0])
 
 
 def test_sides_on_two_parallel_slices_count_within_them() -> None:
