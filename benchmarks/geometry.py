@@ -1,6 +1,6 @@
 """Is every level found, every side right, every slice the right one?
 
-    python benchmarks/geometry.py [--full] [--crops] [--json] [--folder DIR] [--seed 1]
+    python benchmarks/geometry.py [--full] [--crops] [--methods] [--json] [--folder DIR] [--seed 1]
 
 On a phantom of hard geometry (slices up to 15 degrees oblique, scoliosis, fields of view off
 centre, both orders of slices, HFS and FFS, missing series, levels out of view, extra vertebrae) the
@@ -20,6 +20,8 @@ These are of studies with five lumbar vertebrae; of those with six, `extra_flagg
 that is flagged, `extra_false` the share of the others that is, where all five levels are in view.
 `absent_said` is the share of the levels that no image shows which have no row.
 
+`--methods` finds the points in the other two ways as well, by a segmented ball and by regression.
+
 The default form takes 60 studies of up to 320 px; `--full` 200 of up to 1,024 px, with the crop
 stage's figures (`--crops`), and writes RESULTS.md.
 """
@@ -30,7 +32,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -45,7 +47,7 @@ from lsdc.lumbar.places import planes_of
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.slice_places import Part, list_places
 from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.tables import open_competition
+from lsdc.lumbar.tables import Competition, open_competition
 from lsdc.lumbar.vocabulary import CONDITIONS, Condition, SeriesDescription
 from lsdc.phantom.writer import write_phantom
 from lsdc.training.process import ignore
@@ -74,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--crops", action="store_true", help="with the crop stage's figures")
+    parser.add_argument("--methods", action="store_true", help="all ways to find points")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="keep the phantom and the tables here")
     parser.add_argument("--seed", type=int, default=1)
@@ -82,6 +85,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         figures = measure(folder, studies, size, options.seed)
+        if options.methods:
+            figures |= compare_methods(folder)
         if options.crops or options.full:
             crops = folder / "crops"
             crops.mkdir()
@@ -106,7 +111,7 @@ def measure(folder: Path, studies: int, size: int, seed: int) -> dict[str, Any]:
     truth = read_truth(data)
     figures: dict[str, Any] = {"studies": studies, "max_size": size}
     figures |= compare_sides(folder, truth)
-    figures |= compare_points(folder, truth)
+    figures |= compare_points(folder / "predicted", truth)
     figures |= compare_axial(folder, truth)
     return figures | {f"{name}_seconds": value for name, value in seconds.items()}
 
@@ -136,21 +141,8 @@ def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) 
     instances = pl.read_parquet(index / "instances.parquet")
     studies = pl.read_parquet(index / "studies.parquet")
     deal_studies(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
-    cores = os.cpu_count() or 1
     with _clock(seconds, "coordinates"):
-        learn_points(
-            instances=instances,
-            annotations=competition.annotations,
-            folds=pl.read_parquet(folder / "folds.parquet"),
-            config=CoordinatesConfig(),
-            out=folder / "predicted",
-            seed=seed,
-            device="cpu",
-            threads=cores,
-            processes=cores,
-            log=folder / "children.log",
-            on_progress=ignore,
-        )
+        _learn(competition, folder, CoordinatesConfig(), folder / "predicted", seed)
     (folder / "annotated").mkdir(exist_ok=True)
     write_annotated(instances, competition.annotations, folder / "annotated")
     with _clock(seconds, "sides"):
@@ -162,6 +154,43 @@ def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) 
                 folder / name,
                 landmarks=pl.read_parquet(folder / name / "landmarks.parquet"),
             )
+
+
+def _learn(
+    competition: Competition, folder: Path, config: CoordinatesConfig, out: Path, seed: int
+) -> None:
+    cores = os.cpu_count() or 1
+    learn_points(
+        instances=pl.read_parquet(folder / "index" / "instances.parquet"),
+        annotations=competition.annotations,
+        folds=pl.read_parquet(folder / "folds.parquet"),
+        config=config,
+        out=out,
+        seed=seed,
+        device="cpu",
+        threads=cores,
+        processes=cores,
+        log=folder / "children.log",
+        on_progress=ignore,
+    )
+
+
+def compare_methods(folder: Path) -> dict[str, float]:
+    """The figures of level points and landmarks by every other method, and its seconds."""
+    competition, truth = open_competition(folder / "phantom"), read_truth(folder / "phantom")
+    figures: dict[str, float] = {}
+    default, *others = get_args(CoordinatesConfig.model_fields["method"].annotation)
+    assert default == CoordinatesConfig().method
+    for method in others:
+        seconds: dict[str, float] = {}
+        with _clock(seconds, "seconds"):
+            config = CoordinatesConfig(method=method)
+            _learn(competition, folder, config, folder / method, seed=0)
+        found = compare_points(folder / method, truth) | seconds
+        kept = ("levels_right", "median_mm", "p95_mm", "foraminal_median_mm", "foraminal_p95_mm")
+        kept += ("subarticular_median_mm", "subarticular_p95_mm", "seconds")
+        figures |= {f"{method} {name}": found[name] for name in kept}
+    return figures
 
 
 def read_truth(data: Path) -> pl.DataFrame:
@@ -189,15 +218,15 @@ def read_truth(data: Path) -> pl.DataFrame:
     )
 
 
-def compare_points(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
+def compare_points(found: Path, truth: pl.DataFrame) -> dict[str, float]:
     """Level points and landmarks against the answers."""
-    points = pl.read_parquet(folder / "predicted" / "points.parquet")
+    points = pl.read_parquet(found / "points.parquet")
     canal = truth.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     both = canal.join(points, on=["study_id", "level"], how="left").with_columns(error=_error())
     wanted = both.filter("shown", ~pl.col("extra"))
     right = wanted.filter(_names_its_level(wanted, canal))
     absent = both.filter(~pl.col("shown"))
-    spines = pl.read_parquet(folder / "predicted" / "spines.parquet").join(
+    spines = pl.read_parquet(found / "spines.parquet").join(
         truth.select("study_id", "extra").unique(), on="study_id"
     )
     cut = absent.select("study_id").unique()
@@ -221,7 +250,7 @@ def compare_points(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
         "extra_flagged": flagged.get(True, 1.0),
         "extra_false": flagged.get(False, 0.0),
     }
-    landmarks = pl.read_parquet(folder / "predicted" / "landmarks.parquet").join(
+    landmarks = pl.read_parquet(found / "landmarks.parquet").join(
         truth.filter("shown", ~pl.col("extra")), on=["study_id", "level", "condition"]
     )
     landmarks = landmarks.with_columns(error=_error())
