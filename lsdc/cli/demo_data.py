@@ -16,6 +16,13 @@ class Grades(StrEnum):
     REAL = "real"
 
 
+class Geometry(StrEnum):
+    """How patients lie, and what of them is imaged."""
+
+    USUAL = "usual"
+    HARD = "hard"
+
+
 def demo_data(
     out: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
     studies: Annotated[int, typer.Option(help="Training studies.")] = 40,
@@ -24,6 +31,10 @@ def demo_data(
     grades: Annotated[
         Grades, typer.Option(help="Equal thirds, or the competition's frequencies.")
     ] = Grades.BALANCED,
+    geometry: Annotated[
+        Geometry,
+        typer.Option(help="Ordinary, or oblique, crooked, off centre, with series missing."),
+    ] = Geometry.USUAL,
     max_size: Annotated[int, typer.Option(help="Longest side of an image, in pixels.")] = 320,
 ) -> None:
     """Write a phantom: a synthetic lumbar competition whose answers are known."""
@@ -45,6 +56,7 @@ def demo_data(
             test=test,
             seed=seed,
             grades=grades.value,
+            geometry=geometry.value,
             max_size=max_size,
             on_progress=lambda done, _total: progress.update(bar, completed=done),
         )

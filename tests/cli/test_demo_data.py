@@ -20,7 +20,8 @@ def app() -> typer.Typer:
 def test_it_writes_the_studies_asked_for(app: typer.Typer, tmp_path: Path) -> None:
     out = tmp_path / "data"
     options = ["--studies", "2", "--test", "1", "--seed", "7", "--grades", "real"]
-    result = CliRunner().invoke(app, [str(out), *options, "--max-size", "32"])
+    options += ["--geometry", "hard", "--max-size", "32"]
+    result = CliRunner().invoke(app, [str(out), *options])
     assert result.exit_code == 0, result.output
     assert len(list((out / "train_images").iterdir())) == 2
     assert len(list((out / "test_images").iterdir())) == 1
