@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lsdc.errors import ResumeLaterError, SettingsError, StageError
-from lsdc.training.process import run_child
+from lsdc.training.process import run_child, run_children
 
 CHILD = """
 import os, signal, subprocess, sys, time
@@ -22,6 +22,8 @@ from lsdc.training.process import child_main
 def work(job, tell):
     print("a library that prints")
     tell({"pid": os.getpid()})
+    while "after" in job and not Path(job["after"]).exists():
+        time.sleep(0.01)
     if job["do"] == "answer":
         return {"twice": 2 * job["value"], "threads": os.environ.get("OMP_NUM_THREADS")}
     if job["do"] == "refuse":
@@ -41,6 +43,9 @@ def work(job, tell):
                     save=lambda: Path(job["saved"]).touch(),
                     tell=tell,
                 )
+    while job["do"] == "talk":
+        tell({"talks": os.getpid()})
+        time.sleep(0.01)
     grandchild = subprocess.Popen(["sleep", "60"])
     tell({"grandchild": grandchild.pid})
     time.sleep(60)
@@ -183,4 +188,39 @@ def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> Non
     parent.kill()
     parent.wait()
     parent.stdout.close()
+    assert within(5, lambda: not any(map(alive, pids)))
+
+
+def test_children_side_by_side_answer_in_the_order_of_their_jobs(
+    child: str, tmp_path: Path
+) -> None:
+    lines: list[dict[str, int]] = []
+    jobs = [{"do": "answer", "value": value, "threads": 1} for value in range(3)]
+    done = run_children(child, jobs, log=tmp_path / "log", stall_minutes=1, on_line=lines.append)
+    assert [each["twice"] for each in done] == [0, 2, 4]
+    assert len({line["pid"] for line in lines}) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "error"), [("refuse", SettingsError), ("die", StageError), ("sleep", StageError)]
+)
+def test_where_one_child_fails_or_stalls_the_others_end(
+    child: str, tmp_path: Path, other: str, error: type[Exception]
+) -> None:
+    pids: set[int] = set()
+
+    def hear(line: dict[str, int]) -> None:
+        pids.update(line.values())
+        if "talks" in line:
+            (tmp_path / "talking").touch()
+
+    with pytest.raises(error):
+        run_children(
+            child,
+            [{"do": "talk"}, {"do": other, "after": str(tmp_path / "talking")}],
+            log=tmp_path / "log",
+            stall_minutes=0.05,
+            on_line=hear,
+        )
+    assert len(pids) >= 2
     assert within(5, lambda: not any(map(alive, pids)))
