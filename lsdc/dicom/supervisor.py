@@ -11,9 +11,9 @@ import importlib.util
 import logging
 import selectors
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any
 
 from lsdc.dicom.names import unescape_name
@@ -117,8 +117,11 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._processes, self._batch_files = processes, batch_files
         self._files_ahead, self._slots = files_ahead, slots
         self._first, *self._others = readers()
-        # Files that come (back) to a reader; those that none has had yet start at `_fresh`.
-        self._waiting = {reader: deque[Batch]() for reader in (self._first, *self._others)}
+        # Files that come (back) to a reader, the first first: those of children that end one after
+        # the other come in any order, and the turn may be of any of them. Those that no reader has
+        # had yet start at `_fresh`.
+        self._waiting: dict[str, list[tuple[int, Batch]]]
+        self._waiting = {reader: [] for reader in (self._first, *self._others)}
         self._fresh = 0
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
@@ -147,17 +150,17 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             while (batch := self._next_batch(reader)) is not None:
                 child = self._free_child(reader)
                 if child is None:
-                    self._waiting[reader].appendleft(batch)
+                    self._wait(reader, batch)
                     break
                 child.ask(batch)
 
     def _next_batch(self, reader: str) -> Batch | None:
-        """The reader's next files, if they are near enough to the one whose turn it is."""
-        limit = self._turn + self._files_ahead
-        waiting = self._waiting[reader]
-        if waiting:
-            return waiting.popleft() if waiting[0].start < limit else None
-        if reader != self._first or self._fresh >= min(limit, len(self._names)):
+        """The reader's next files; new ones only near enough to the file whose turn it is."""
+        if self._waiting[reader]:
+            _, batch = heappop(self._waiting[reader])
+            return batch
+        limit = min(self._turn + self._files_ahead, len(self._names))
+        if reader != self._first or self._fresh >= limit:
             return None
         paths: list[bytes] = []
         size = 0
@@ -170,6 +173,9 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         batch = Batch(self._fresh, paths)
         self._fresh += len(paths)
         return batch
+
+    def _wait(self, reader: str, batch: Batch) -> None:
+        heappush(self._waiting[reader], (batch.start, batch))
 
     def _free_child(self, reader: str) -> Child | None:
         """The child with least to do; a new one while all are busy and there may be more."""
@@ -238,10 +244,10 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._fail(first.part(at, at + 1), child.reader, str(ended), passing=ended.timed_out)
 
     def _retire(self, child: Child) -> None:
-        """End a child; what it has not answered goes back to the head of the queue."""
-        for batch in reversed(child.asked):
+        """End a child; what it has not answered waits for another."""
+        for batch in child.asked:
             self._release(batch)
-            self._waiting[child.reader].appendleft(replace(batch, slots=()))
+            self._wait(child.reader, replace(batch, slots=()))
         self._children.remove(child)
         self._selector.unregister(child)
         child.end()
@@ -257,7 +263,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     ) -> None:
         said = f"{reader}: {reason}"
         if self._others and reader == self._first:
-            self._waiting[self._others[0]].append(Batch(file.start, file.paths, said))
+            self._wait(self._others[0], Batch(file.start, file.paths, said))
         else:
             first = f" ({file.first_reason})" if file.first_reason else ""
             self._answers[file.start] = Failure(said + first, passing, status)

@@ -7,7 +7,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 
 from lsdc.dicom import process, reader
 from lsdc.dicom.headers import Header
+from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+from lsdc.dicom.supervisor import Failure, supervise
 from tests.dicom.conftest import Inject
 from tests.dicom.reading import images_by_index, read_all, read_rows
 
@@ -38,6 +41,22 @@ def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
         path.write_bytes(content.replace(b"99999999", b"%8d" % n))
     template.unlink()
     return paths
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """TimeoutError beyond so many seconds."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
@@ -163,6 +182,23 @@ def test_a_file_that_hangs_in_the_middle_of_a_batch_costs_itself_alone(
         "pydicom: no answer within 0.5 s (dicomsdl: no answer within 0.5 s)"
     )
     assert all(isinstance(outcome, Header) for outcome in outcomes)
+
+
+def test_a_later_file_that_fails_first_does_not_bar_the_way(
+    write_dicom: WriteDicom, inject: Inject
+) -> None:
+    names = [escape_name(path) for path in copies(write_dicom, 9)]
+    inject.when_opened(Path(names[0]), "while True: pass")
+    # The last of the second request, beyond what may be read ahead of the first file.
+    inject.when_opened(Path(names[5]), "os.kill(os.getpid(), signal.SIGKILL)")
+    reading = supervise(
+        names, work="pixels", processes=2, batch_files=3, files_ahead=4, file_seconds=0.5
+    )
+    with at_most(60):
+        outcomes = [outcome for outcome in reading for _ in range(outcome.count)]
+    failed = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Failure)]
+    assert failed == [0, 5]
+    assert len(outcomes) == len(names)
 
 
 NOISE = [
