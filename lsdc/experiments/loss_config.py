@@ -1,6 +1,6 @@
 """What an experiment learns: which labels, and by which loss."""
 
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ ConditionName = Literal[
     "left_subarticular_stenosis",
     "right_subarticular_stenosis",
 ]
+Times = Annotated[int, Field(ge=1)]
 LevelName = Literal["l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1"]
 
 
@@ -33,6 +34,11 @@ class LabelsConfig(Config):
         default="ignore",
         description="training labels without a grade, and not filled by needs.labels: they count "
         "for nothing, drop their level from training, or are taken for normal or mild",
+    )
+    oversample: tuple[Times, Times, Times] = Field(
+        default=(1, 1, 1),
+        description="how often an epoch shows a level whose worst grade is normal or mild, "
+        "moderate, severe; each time augmented anew",
     )
 
     @model_validator(mode="after")

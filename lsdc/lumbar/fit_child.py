@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lsdc.experiments.config import Experiment
 from lsdc.lumbar.metric import score as competition_score
 from lsdc.lumbar.network import build_loss, build_mixing, build_model, describe, read_grades
 from lsdc.lumbar.patient_augment import PatientAugment
-from lsdc.lumbar.samples import as_rows, as_samples, read_table
+from lsdc.lumbar.samples import as_rows, as_samples, count_repeats, read_table
 from lsdc.lumbar.training_labels import asked, labels_to_learn
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
@@ -61,6 +61,8 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     known = asked(labels, experiment.labels).join(inside, on=_LEVEL, how="semi")
     validation = as_samples(crops, inside, known, tell_level=tell_level)
     training = as_samples(crops, learnt, to_learn, tell_level=tell_level)
+    repeats = count_repeats(training.labels, experiment.labels.oversample)
+    training = replace(training, repeats=repeats)
 
     def score(found: NDArray[np.float64]) -> float:
         if not known["grade"].count():

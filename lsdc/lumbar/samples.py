@@ -4,6 +4,7 @@ A sample of one side (`side`; null: of both) is asked for the canal and that sid
 right side is a mirror image: what is graded right in the patient is answered by the left heads.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ def as_samples(
             ).to_series()
         ),
     )
+
+
+def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np.int64]:
+    """How often an epoch shows each of n samples, by the worst of its grades.
+
+    Args:
+        labels: as `as_samples` has them; of probabilities the likeliest grade counts.
+        oversample: for each grade; a sample without any is shown as one of the first.
+    """
+    grades = labels[:, : len(CONDITIONS)]
+    if grades.ndim == 3:
+        grades = np.where(grades.any(axis=2), grades.argmax(axis=2), EMPTY_LABEL)
+    worst = np.maximum(grades.max(axis=1), 0)  # an empty label is below 0
+    repeats: NDArray[np.int64] = np.array(oversample, np.int64)[worst]
+    return repeats
 
 
 def as_rows(table: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:

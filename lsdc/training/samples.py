@@ -45,6 +45,7 @@ class Samples:
         present: (n, slices) bool.
         labels: (n, heads) int64.
         ids: (n,) how messages name a sample.
+        repeats: (n,) int64 how often each is seen in an epoch of training; None is once.
     """
 
     slices: NDArray[np.uint8] | NDArray[np.uint16]
@@ -52,6 +53,7 @@ class Samples:
     present: NDArray[np.bool_]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
+    repeats: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,8 +107,9 @@ def mix_seed(seed: int, epoch: int, step: int, batch: int) -> int:
 class TrainingSteps:
     """The steps of any epoch, each some batches whose gradients are added up.
 
-    Order and augmentation are functions of (seed, epoch, sample). With `workers` batches are loaded
-    in that many processes, and are the same.
+    Order and augmentation are functions of (seed, epoch, sample); a sample that is repeated is
+    augmented anew each time. With `workers` batches are loaded in that many processes, and are the
+    same.
     """
 
     def __init__(
@@ -120,7 +123,10 @@ class TrainingSteps:
         workers: int,
     ) -> None:
         self._accumulate = accumulate
-        self._order = _Order(len(samples), batch_size, seed)
+        repeats = samples.repeats
+        if repeats is None:
+            repeats = np.ones(len(samples), np.int64)
+        self._order = _Order(repeats, batch_size, seed)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
             batch_sampler=self._order,
@@ -135,7 +141,7 @@ class TrainingSteps:
         return -(-len(self._order) // self._accumulate)
 
     def of_epoch(self, epoch: int, done: int = 0) -> Iterator[list[Batch]]:
-        """Every sample once, in the epoch's order, without the steps that are done already.
+        """Every sample as often as it is meant to be, in the epoch's order, less the steps done.
 
         The last step may have fewer batches, and the last batch fewer samples.
         """
@@ -152,30 +158,33 @@ def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
         yield _collate([(place, samples[place]) for place in places])
 
 
-class _Order(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, place); the epoch travels along, so that workers keep no state."""
+class _Order(Sampler[list[tuple[int, int, int]]]):
+    """Batches of (epoch, place, which time); the epoch travels along, so workers keep no state."""
 
-    def __init__(self, n_samples: int, batch_size: int, seed: int) -> None:
+    def __init__(self, repeats: NDArray[np.int64], batch_size: int, seed: int) -> None:
         self.epoch = self.done = 0
-        self._n_samples, self._batch_size, self._seed = n_samples, batch_size, seed
+        self._batch_size, self._seed = batch_size, seed
+        self._all = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
 
     def __len__(self) -> int:
-        return -(-self._n_samples // self._batch_size)
+        return -(-len(self._all) // self._batch_size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         random = np.random.default_rng((_ORDER, self._seed, self.epoch))
-        order = random.permutation(self._n_samples).tolist()
+        order = random.permutation(len(self._all)).tolist()
         for start in range(self.done * self._batch_size, len(order), self._batch_size):
-            yield [(self.epoch, place) for place in order[start : start + self._batch_size]]
+            batch = order[start : start + self._batch_size]
+            yield [(self.epoch, *self._all[number]) for number in batch]
 
 
 class _Augmented(Dataset[tuple[int, Sample]]):
     def __init__(self, samples: Samples, augment: Augment, seed: int) -> None:
         self._samples, self._augment, self._seed = samples, augment, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Sample]:
-        epoch, place = key
-        seed = seed_of(_AUGMENTATION, self._seed, epoch, int(self._samples.rows[place]))
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[int, Sample]:
+        epoch, place, time = key
+        numbers = (epoch, int(self._samples.rows[place]), *([time] if time else []))
+        seed = seed_of(_AUGMENTATION, self._seed, *numbers)
         return place, self._augment(self._samples[place], seed)
 
 

@@ -11,7 +11,7 @@ class TrainingSettings:
     """How a model is trained.
 
     Attributes:
-        epochs: how often every sample is seen.
+        epochs: how often every sample is seen, unless some are repeated.
         batch_size: samples that go through the model together.
         accumulate: batches whose gradients make up one update of the weights.
         optimiser: both decay weights decoupled from the gradient.

@@ -32,6 +32,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "expected each once, in order: ['l1_l2', 'l4_l5']",
     ),
     ({"labels": {"conditions": ["spinal_canal_stenosis"] * 2}}, "expected each once"),
+    ({"labels": {"oversample": [0, 1, 2]}}, "greater than or equal to 1"),
     ({"loss": {"focal_gamma": 3.0}}, "expected kind 'focal'"),
     ({"loss": {"grade_weights": [0, 1, 1]}}, "expected all above 0"),
     ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1 together, got 0.6 and 0.6"),

@@ -12,7 +12,7 @@ import pytest
 from lsdc.errors import StageError
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar import fit, fit_child
-from lsdc.lumbar.samples import as_samples, read_table
+from lsdc.lumbar.samples import as_samples, count_repeats, read_table
 from lsdc.lumbar.training_labels import labels_to_learn
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.training.process import Tell, ignore
@@ -174,3 +174,42 @@ def test_samples_have_labels_as_classes_or_as_probabilities_and_the_level_last(
         else:
             assert shares[place][grade] == 1
     assert (classes == EMPTY_LABEL).any()
+
+
+def test_levels_are_shown_as_often_as_their_worst_grade_says() -> None:
+    empty = EMPTY_LABEL
+    worst_is = {
+        (0, 0, 0, 0, 0): 1,
+        (0, 1, 0, empty, 0): 3,
+        (1, 0, 0, 0, 2): 5,
+        (empty,) * 5: 1,
+        (empty, empty, empty, empty, 1): 3,
+    }
+    classes = np.array(list(worst_is))
+    assert count_repeats(classes, (1, 3, 5)).tolist() == list(worst_is.values())
+    with_level = np.column_stack([classes, np.full(len(classes), 4)])  # which is no grade
+    assert count_repeats(with_level, (1, 3, 5)).tolist() == list(worst_is.values())
+    shares = (with_level[..., np.newaxis] == np.arange(5)).astype(np.float32)
+    shares[0, 2, :3] = 0.2, 0.5, 0.3  # as another model predicted it
+    assert count_repeats(shares, (1, 3, 5)).tolist() == [3, 3, 5, 1, 3]
+
+
+def test_rare_grades_are_seen_more_often(data: Data, tmp_path: Path) -> None:
+    severe = (
+        data.labels.filter(pl.col("study_id") % 2 == 1)
+        .group_by("study_id", "level")
+        .agg(pl.col("grade").max())
+    )
+    once, often = (
+        experiment_with(labels={"oversample": times}) for times in ([1, 1, 1], [1, 1, 3])
+    )
+    plain = experiment_with()
+    steps = {}
+    for name, experiment in {"plain": plain, "once": once, "often": often}.items():
+        data.train(tmp_path / name, experiment)
+        steps[name] = len(pl.read_parquet(tmp_path / name / "steps.parquet"))
+    shown = len(severe) + 2 * severe.filter(grade=2).height
+    assert steps == {"plain": -(-len(severe) // 8), "once": steps["plain"], "often": -(-shown // 8)}
+    assert steps["often"] > steps["once"]
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "once")]
+    assert weights[0] == weights[1]

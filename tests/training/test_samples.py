@@ -61,6 +61,34 @@ def test_sixteen_bits_are_read_as_shares_of_white(blobs: Samples) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_repeated_samples_come_as_often_each_time_augmented_anew(
+    blobs: Samples, workers: int
+) -> None:
+    repeats = np.ones(24, np.int64)
+    repeats[[3, 8]] = 2, 4
+    some = replace(blobs, repeats=repeats)
+    steps = TrainingSteps(some, blink, batch_size=7, accumulate=1, seed=0, workers=workers)
+    assert len(steps) == 4
+    batches = [batch for step in steps.of_epoch(1) for batch in step]
+    assert np.bincount(places(batches)).tolist() == repeats.tolist()
+    slices = torch.cat([batch.slices for batch in batches])
+    seen = slices[[number for number, place in enumerate(places(batches)) if place == 8]]
+    assert len(seen.flatten(1).unique(dim=0)) > 1
+    assert places(batches) == places(epoch_of(some, 1))
+    assert places(batches) != places(epoch_of(some, 2))
+    assert torch.equal(slices, torch.cat([batch.slices for batch in epoch_of(some, 1)]))
+    rest = list(steps.of_epoch(1, done=2))
+    assert [places(step) for step in rest] == [batch.places for batch in batches[2:]]
+
+
+def test_repeats_of_one_change_nothing(blobs: Samples) -> None:
+    once = replace(blobs, repeats=np.ones(24, np.int64))
+    for one, other in zip(epoch_of(blobs, 3), epoch_of(once, 3), strict=True):
+        assert one.places == other.places
+        assert torch.equal(one.slices, other.slices)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_epoch_goes_on_behind_the_steps_that_are_done(blobs: Samples, workers: int) -> None:
     steps = TrainingSteps(blobs, blink, batch_size=5, accumulate=2, seed=0, workers=workers)
     whole = list(steps.of_epoch(1))
