@@ -49,9 +49,9 @@ def train_fold(
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm), tensorboard/ (the same as curves) and fit.json (how it was
     trained). While it trains it holds resume.pt, and it waits while somebody lays a file `pause`
-    there. A fold that is finished under the same `identity`, which names all that the result
-    depends on, is left as it is; device, threads and library versions are recorded, and a training
-    may go on under others.
+    there, or beside `out` for all folds. A fold that is finished under the same `identity`, which
+    names all that the result depends on, is left as it is; device, threads and library versions are
+    recorded, and a training may go on under others.
 
     `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of

@@ -98,6 +98,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             identity=job["identity"],
             environment=describe(device),
             tell=tell,
+            pauses=[out / "pause", out.parent / "pause"],
             is_told_to_leave=is_told_to_leave,
         )
     predict = partial(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def train(
     identity: str,
     environment: dict[str, Any],
     tell: Tell,
+    pauses: Sequence[Path] = (),
     is_told_to_leave: IsToldToLeave = lambda: False,
 ) -> Progress:
     """Train `model` in place; it ends with the weights that are kept.
@@ -58,8 +59,8 @@ def train(
     and the code) the training goes on from there, to the same bits on one CPU type, torch build and
     number of threads; `environment` says which these are. It is recorded beside the step from which
     it held, and `tell` is warned of a change. Data are loaded in `workers` processes; the result
-    does not depend on their number. While `folder` holds a file `pause`, the training waits. `tell`
-    is told of each step and each epoch, counted from 1.
+    does not depend on their number. While one of the files `pauses` is there, the training waits.
+    `tell` is told of each step and each epoch, counted from 1.
 
     The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
     submodules called `backbone` are what can be frozen.
@@ -124,7 +125,7 @@ def train(
         curves.flush()
 
     def heed_orders() -> None:
-        heed(folder / "pause", is_told_to_leave, save=save, tell=tell)
+        heed(pauses, is_told_to_leave, save=save, tell=tell)
 
     for epoch in range(progress.epoch + 1, epochs + 1):
         model.train()

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,26 @@ def leaving_on_sigterm() -> Iterator[IsToldToLeave]:
 
 
 def heed(
-    pause: Path, is_told_to_leave: IsToldToLeave, *, save: Callable[[], None], tell: Tell
+    pauses: Sequence[Path],
+    is_told_to_leave: IsToldToLeave,
+    *,
+    save: Callable[[], None],
+    tell: Tell,
 ) -> None:
-    """Wait while there is a file `pause`; leave if told to. Saves before either.
+    """Wait while one of the files `pauses` is there; leave if told to. Saves before either.
 
     Raises:
         ResumeLaterError: told to leave.
     """
-    if not pause.exists() and not is_told_to_leave():
+
+    def found() -> list[Path]:
+        return [pause for pause in pauses if pause.exists()]
+
+    if not found() and not is_told_to_leave():
         return
     save()
-    while pause.exists() and not is_told_to_leave():
-        tell({"paused": str(pause)})
+    while (there := found()) and not is_told_to_leave():
+        tell({"paused": str(there[0])})
         time.sleep(_PAUSE_SECONDS)
     if is_told_to_leave():
         raise ResumeLaterError(

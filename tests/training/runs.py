@@ -104,6 +104,7 @@ def run(
         identity="test",
         environment=environment or {"threads": 1},
         tell=tell,
+        pauses=[folder.parent / "pause", folder / "pause"],
         is_told_to_leave=is_told_to_leave,
     )
 

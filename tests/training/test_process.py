@@ -38,7 +38,7 @@ def work(job, tell):
             while True:
                 time.sleep(0.01)
                 heed(
-                    Path("nowhere"),
+                    [Path("nowhere")],
                     is_told_to_leave,
                     save=lambda: Path(job["saved"]).touch(),
                     tell=tell,

@@ -252,22 +252,23 @@ def test_full_disk_leaves_the_last_good_checkpoint(
     assert same_weights(model, whole)
 
 
+@pytest.mark.parametrize("place", ["run/fold", "run"])
 def test_training_waits_while_a_file_says_pause(
-    blobs: Samples, tmp_path: Path, whole: SmallModel
+    place: str, blobs: Samples, tmp_path: Path, whole: SmallModel
 ) -> None:
-    folder = tmp_path / "paused"
-    folder.mkdir()
+    folder, pause = tmp_path / "run" / "fold", tmp_path / place / "pause"
+    folder.mkdir(parents=True)
     pauses: list[str] = []
 
     def listen(line: dict[str, Any]) -> None:
-        at(2, 3, (folder / "pause").touch)(line)
+        at(2, 3, pause.touch)(line)
         if "paused" in line:
             pauses.append(line["paused"])
             saved = load_progress(folder / "resume.pt", "test")
             assert (saved.epoch, saved.step) == (1, 3)
-            (folder / "pause").unlink()
+            pause.unlink()
 
     model = build_model()
     run(model, blobs, folder, settings=EVERYTHING, score=score, mix=MIX, tell=listen)
-    assert pauses == [str(folder / "pause")]
+    assert pauses == [str(pause)]
     assert same_weights(model, whole)
