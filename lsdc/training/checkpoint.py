@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lsdc.errors import NoSpaceError, StageError
 
+_WORDS = 24  # of a reason: which weight it is, and how it differs
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -97,7 +98,7 @@ def restore_weights(model: nn.Module, path: Path, *, of: str) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:
         raise StageError(
             f"{path}: not the weights of {of}, as this model has them "
-            f"({str(error).splitlines()[0]}); train the fold again"
+            f"({' '.join(str(error).split()[:_WORDS])}); train the fold again, with the same model"
         ) from error
 
 

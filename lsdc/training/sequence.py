@@ -37,7 +37,12 @@ class SliceSequence(nn.Module):
         if self.rnn is None:
             dropped: Tensor = self.dropout(slices)
             return dropped
-        return torch.cat([self.rnn(self.dropout(slices))[0], slices], dim=-1)
+        dropped = self.dropout(slices)
+        if slices.is_cuda:
+            return torch.cat([self.rnn(dropped)[0], slices], dim=-1)
+        # Most CPUs have no recurrent nets in less than full precision: oneDNN raises.
+        with torch.autocast(slices.device.type, enabled=False):
+            return torch.cat([self.rnn(dropped.float())[0], slices.float()], dim=-1)
 
 
 def _make_orthogonal(rnn: nn.LSTM | nn.GRU) -> None:

@@ -258,6 +258,53 @@ def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: 
 
 
 @pytest.mark.usefixtures("same_process")
+def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path: Path) -> None:
+    data.train(tmp_path / "small")
+    weights = tmp_path / "small" / "model.safetensors"
+    crops = np.load(data.root / "crops.npy").repeat(2, axis=2).repeat(2, axis=3)
+    np.save(tmp_path / "crops.npy", crops)
+    (tmp_path / "samples.parquet").write_bytes((data.root / "samples.parquet").read_bytes())
+    larger = EXPERIMENT.model_copy(
+        update={
+            "crops": CropsConfig(size_px=64),
+            "training": EXPERIMENT.training.model_copy(
+                update={"learning_rate": 1e-12, "epochs": 1}
+            ),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    replace(data, root=tmp_path).train(tmp_path / "large", experiment=larger, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "large" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    wider = EXPERIMENT.model_copy(
+        update={
+            "model": EXPERIMENT.model.model_copy(update={"width": 16}),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
+        data.train(tmp_path / "wide", experiment=wider, start_from=weights)
+
+
+@pytest.mark.usefixtures("same_process")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
+    precision: str, data: Data, tmp_path: Path
+) -> None:
+    reduced = EXPERIMENT.training.model_copy(update={"precision": precision})
+    data.train(tmp_path / "full")
+    experiment = EXPERIMENT.model_copy(update={"training": reduced})
+    data.train(tmp_path / "reduced", experiment=experiment)
+    full, less = (
+        pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("full", "reduced")
+    )
+    assert np.allclose(full["loss"], less["loss"], atol=0.05)
+    assert not full["loss"].equals(less["loss"])
+
+
+@pytest.mark.usefixtures("same_process")
 def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     data.train(folders[0])
