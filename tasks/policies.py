@@ -7,16 +7,18 @@ files are gone.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.results import get_result_store
 
-from lsdc.errors import LsdcError
+from lsdc.errors import LsdcError, ResumeLaterError
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from tasks.progress import tell_state
@@ -98,9 +100,12 @@ class IntactResults(CachePolicy):
 
 
 def stage_options(
-    stage: Stage, *, run_name: str, timeout_hours: float, retries: int = 0
+    stage: Stage, *, run_name: str, timeout_hours: float, retries: int = 0, resumes: int = 0
 ) -> dict[str, Any]:
     """The arguments of `@task` for a stage.
+
+    `retries` is how often a failure of the moment is tried again, `resumes` how often work goes on
+    that was told to leave and saved itself; the one takes nothing from the other.
 
     Results are small JSON manifests, never pickles: whoever could write to the result storage
     could otherwise run code.
@@ -113,14 +118,30 @@ def stage_options(
         "result_serializer": "json",
         "cache_result_in_memory": False,
         "timeout_seconds": timeout_hours * HOUR,
-        "retries": retries,
+        "retries": retries + resumes,
         "retry_delay_seconds": [5.0, 30.0, 120.0][:retries] or None,
         "retry_jitter_factor": 0.5 if retries else None,
-        "retry_condition_fn": can_pass_on_second_try if retries else None,
+        "retry_condition_fn": _tries_again(retries) if retries else None,
         "on_running": [tell_state],
         "on_completion": [tell_state],
         "on_failure": [tell_state],
     }
+
+
+def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
+    """Whether a task run is tried again, asked once after each of its failures.
+
+    Prefect has one number for all of them, which the resumes are in.
+    """
+    failures: Counter[UUID] = Counter()
+
+    def tries_again(task: Any, task_run: Any, state: Any) -> bool:
+        if isinstance(state.result(raise_on_failure=False), ResumeLaterError):
+            return True
+        failures[task_run.id] += 1
+        return failures[task_run.id] <= retries and can_pass_on_second_try(task, task_run, state)
+
+    return tries_again
 
 
 def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001

@@ -1,11 +1,13 @@
 """Training: one fold, one process, one device; begun once, resumed where it was killed."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import task
 
+from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.files import digest_file
@@ -19,6 +21,9 @@ from tasks.run import Run
 
 # Settings that the result does not depend on.
 _NO_MATTER = {"stall_minutes", "checkpoint_steps"}
+_RESUMES = 20  # each goes on where the one before was told to leave
+
+_ending = threading.Event()
 
 
 def _needed_weights(run: Run, fold: int) -> Path | None:
@@ -65,39 +70,55 @@ TRAIN = Stage(
 )
 
 
-@task(**stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1))
+@task(
+    **stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1, resumes=_RESUMES)
+)
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
     weights = _needed_weights(run, fold)
     key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
     out = claim_fold(run.home, run.experiment.name, fold, key)
-    fit_fold(
-        experiment=run.experiment,
-        fold=fold,
-        crops=crops.folder(run.root),
-        labels=folds.file(run.root, "labels.parquet"),
-        folds=folds.file(run.root, "folds.parquet"),
-        out=out,
-        identity=key,
-        seed=run.seed,
-        device=run.device,
-        threads=run.fold_threads,
-        workers=run.fold_workers,
-        log=run.home.logs / "children.log",
-        on_progress=tell_line(f"fold {fold}"),
-        start_from=weights,
-        fill_from=_needed_labels(run, fold),
-        weights=run.weights,
-    )
+    with _not_tried_again_at_the_end():
+        fit_fold(
+            experiment=run.experiment,
+            fold=fold,
+            crops=crops.folder(run.root),
+            labels=folds.file(run.root, "labels.parquet"),
+            folds=folds.file(run.root, "folds.parquet"),
+            out=out,
+            identity=key,
+            seed=run.seed,
+            device=run.device,
+            threads=run.fold_threads,
+            workers=run.fold_workers,
+            log=run.home.logs / "children.log",
+            on_progress=tell_line(f"fold {fold}"),
+            start_from=weights,
+            fill_from=_needed_labels(run, fold),
+            weights=run.weights,
+        )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
 
 
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
     """Kill the folds' processes if the block is left by an error, an interrupt included."""
+    _ending.clear()
     allow_children()
     try:
         yield
     except BaseException:
+        _ending.set()
         end_children()
         raise
+
+
+@contextmanager
+def _not_tried_again_at_the_end() -> Iterator[None]:
+    """Children that `ended_with_the_flow` ended stay so; else their tasks would start them anew."""
+    try:
+        yield
+    except (ResumeLaterError, ChildDiedError) as error:
+        if not _ending.is_set():
+            raise
+        raise InterruptedRunError(f"the run is ending: {error}") from error

@@ -44,6 +44,57 @@ APILogWorker.drain_all(timeout=10)
 """
 
 
+# A task that ends as the words say, one a try: "leave" as a training does that was told to.
+ENDS = """
+import sys
+from prefect import flow, task
+from prefect.logging.handlers import APILogWorker
+from lsdc.errors import ChildDiedError, DataError, ResumeLaterError
+from lsdc.store.manifest import Manifest
+from tasks.policies import Stage, stage_options
+
+KINDS = {"leave": ResumeLaterError, "die": ChildDiedError, "refuse": DataError}
+STAGE = Stage(name="fold", code=(), libraries=(), uses=lambda _: {})
+options = stage_options(STAGE, run_name="fold", timeout_hours=1, retries=1, resumes=4)
+
+@task(**options | {"retry_delay_seconds": 0, "cache_policy": None, "persist_result": False})
+def end_as(ends):
+    end = ends.pop(0)
+    if end in KINDS:
+        raise KINDS[end](end)
+    return end
+
+@flow
+def several():
+    for words in sys.argv[1:]:
+        ends = words.split()
+        state = end_as(ends, return_state=True)
+        print(state.name, len(words.split()) - len(ends), sep=":", flush=True)
+
+several(return_state=True)
+APILogWorker.drain_all(timeout=10)
+"""
+
+
+def test_leaving_and_failing_are_counted_apart(api: str) -> None:
+    ends = {
+        "leave leave leave done": "Completed:4",
+        "leave die leave leave done": "Completed:5",
+        "leave die leave die done": "Failed:4",
+        "die die done": "Failed:2",
+        "leave refuse done": "Failed:2",
+        "leave leave leave leave leave leave": "Failed:6",
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ENDS, *ends],
+        env=os.environ | {**QUIET, "PREFECT_API_URL": api},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == list(ends.values()), done.stderr
+
+
 def test_a_read_that_is_tried_again_is_logged_with_its_task_run(
     phantom: Path, tmp_path: Path, api: str
 ) -> None:
