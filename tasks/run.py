@@ -1,5 +1,6 @@
 """What a run is about: its settings, resolved once and handed from task to task."""
 
+import itertools
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ log = logging.getLogger("lsdc.run")
 
 # What a run was made with, beside its results: presets may change before somebody looks at them.
 EXPERIMENT_FILE = "experiment.json"
+
+_DEVICES = Path("/dev")
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -65,12 +68,19 @@ class Run(BaseModel):
     def fold_groups(self) -> list[tuple[int, ...]]:
         """The folds to train, in groups that are trained side by side.
 
-        One process on two threads is slower than two on one each, imports above all. A GPU takes
-        one fold at a time.
+        Each GPU takes one fold at a time. Without any, each thread does: one process on two threads
+        is slower than two on one each (`benchmarks/training.py` measures it).
         """
         folds = self.folds_to_train
-        width = 1 if _has_gpu(self.device) else min(self.threads, len(folds))
+        width = min(_gpus(self.device) or self.threads, len(folds))
         return [folds[start : start + width] for start in range(0, len(folds), width)]
+
+    def fold_device(self, fold: int) -> str:
+        """Where a fold is trained: a GPU of its own within its group, where there are any."""
+        if not _gpus(self.device):
+            return self.device
+        (place,) = (group.index(fold) for group in self.fold_groups if fold in group)
+        return f"{self.device}:{place}"
 
     @property
     def fold_threads(self) -> int:
@@ -80,7 +90,7 @@ class Run(BaseModel):
     @property
     def fold_workers(self) -> int:
         """Processes that load a fold's data; without a GPU they would take cores from training."""
-        return self.fold_threads if _has_gpu(self.device) else 0
+        return self.fold_threads if _gpus(self.device) else 0
 
     @property
     def has_test(self) -> bool:
@@ -171,9 +181,14 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _has_gpu(device: Device) -> bool:
-    """Whether training will be on a GPU, told without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") != ""
-    return device == "cuda" or (
-        device == "auto" and visible and any(Path("/dev").glob("nvidia[0-9]*"))
-    )
+def _gpus(device: Device) -> int:
+    """On how many GPUs training will be, told without importing torch; "cuda" is one at least."""
+    if device == "cpu":
+        return 0
+    present = len(list(_DEVICES.glob("nvidia[0-9]*")))
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        names = [name.strip() for name in visible.split(",")]
+        # CUDA stops at the first that is none.
+        meant = list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
+        present = min(present, len(meant))
+    return max(1, present) if device == "cuda" else present

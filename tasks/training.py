@@ -88,7 +88,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
             out=out,
             identity=key,
             seed=run.seed,
-            device=run.device,
+            device=run.fold_device(fold),
             threads=run.fold_threads,
             workers=run.fold_workers,
             log=run.home.logs / "children.log",

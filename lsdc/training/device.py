@@ -6,17 +6,25 @@ from lsdc.errors import SettingsError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one.
+    """The device of that name, from here on the current one if it is a GPU.
+
+    "auto" is the first GPU where there is one, else the CPU. "auto:1" is the second, counted round
+    where there are fewer.
 
     Raises:
         SettingsError: there is no such device here.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
     try:
-        device = torch.device(name)
+        if kind == "auto":
+            gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            device = torch.device(f"cuda:{int(number or 0) % gpus}" if gpus else "cpu")
+        else:
+            device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # else page-locked memory would take some of the first
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise SettingsError(
             f"device: {name!r} cannot be used here ({str(error).splitlines()[0]}); "
             "use --device cpu, or auto"

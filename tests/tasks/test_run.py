@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import tasks.run
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment
-from tasks.run import open_run
+from tasks.run import Run, open_run
 
 
 def test_run_is_of_the_experiment_with_what_was_set(tmp_path: Path) -> None:
@@ -41,3 +42,59 @@ def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
     (weights / f"{name}.safetensors").touch()
     run = open_run(experiment="exp118", data=None, home=home, folds=4, weights=weights)
     assert run.weights == weights
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with three."""
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / "dev" / name).touch()
+    monkeypatch.setattr(tasks.run, "_DEVICES", tmp_path / "dev")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def run_of(root: Path, **settings: object) -> Run:
+    return open_run(experiment="demo", data=None, home=root / "home", **{"folds": 5, **settings})
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_each_gpu_gets_a_fold_of_its_own(device: str, tmp_path: Path) -> None:
+    run = run_of(tmp_path, device=device, threads=8)
+    assert run.fold_groups == [(0, 1, 2), (3, 4)]
+    assert [run.fold_device(fold) for fold in range(5)] == [
+        f"{device}:{place}" for place in (0, 1, 2, 0, 1)
+    ]
+    assert run.fold_threads == run.fold_workers == 2
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    ("visible", "width"),
+    [("2", 1), ("0,2", 2), ("1, 0, 2", 3), ("0,-1,2", 1), ("GPU-8932f937,GPU-2a", 2)],
+)
+def test_gpus_that_are_not_visible_get_none(
+    visible: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert len(run_of(tmp_path).fold_groups[0]) == width
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(("visible", "device"), [("", "auto"), ("-1", "auto"), ("0", "cpu")])
+def test_without_gpus_each_thread_gets_a_fold(
+    visible: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    run = run_of(tmp_path, device=device, threads=4)
+    assert run.fold_groups == [(0, 1, 2, 3), (4,)]
+    assert {run.fold_device(fold) for fold in range(5)} == {device}
+    assert (run.fold_threads, run.fold_workers) == (1, 0)
+
+
+@pytest.mark.usefixtures("gpus")
+def test_one_fold_alone_takes_the_first_gpu(tmp_path: Path) -> None:
+    run = run_of(tmp_path, only_fold=3, threads=4)
+    assert run.fold_groups == [(3,)]
+    assert (run.fold_device(3), run.fold_threads) == ("auto:0", 4)
