@@ -19,6 +19,7 @@ def pipeline(
     folds: int = 4,
     only_fold: int | None = None,
     weights: Path | None = None,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     threads: int | None = None,
@@ -37,6 +38,7 @@ def pipeline(
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
         weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
         threads: how many the run may use; without it, one a core.
@@ -53,6 +55,7 @@ def pipeline(
         folds=folds,
         only_fold=only_fold,
         weights=weights,
+        holdout=holdout,
         seed=seed,
         device=device,
         threads=threads,

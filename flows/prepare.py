@@ -67,6 +67,7 @@ def prepare(
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
+    holdout: float = 0.0,
     seed: int = 0,
     annotations: Annotations = "clean",
 ) -> None:
@@ -78,6 +79,7 @@ def prepare(
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         annotations: clean, with the faults that can be proved mended, or raw.
     """
@@ -87,6 +89,7 @@ def prepare(
         data=data,
         home=home,
         folds=folds,
+        holdout=holdout,
         seed=seed,
         annotations=annotations,
     )

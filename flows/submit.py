@@ -37,6 +37,7 @@ def submit(
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     annotations: Annotations = "clean",
@@ -49,6 +50,7 @@ def submit(
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the models were trained on.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
         annotations: clean, with the faults that can be proved mended, or raw.
@@ -59,6 +61,7 @@ def submit(
         data=data,
         home=home,
         folds=folds,
+        holdout=holdout,
         seed=seed,
         device=device,
         annotations=annotations,

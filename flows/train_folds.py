@@ -38,6 +38,7 @@ def train_folds(
     folds: int = 4,
     only_fold: int | None = None,
     weights: Path | None = None,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     annotations: Annotations = "clean",
@@ -52,6 +53,7 @@ def train_folds(
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
         weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
         annotations: clean, with the faults that can be proved mended, or raw.
@@ -64,6 +66,7 @@ def train_folds(
         folds=folds,
         only_fold=only_fold,
         weights=weights,
+        holdout=holdout,
         seed=seed,
         device=device,
         annotations=annotations,
@@ -81,6 +84,7 @@ def train_fold(
     home: Path | None = None,
     folds: int = 4,
     weights: Path | None = None,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     annotations: Annotations = "clean",
@@ -95,6 +99,7 @@ def train_fold(
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
         annotations: clean, with the faults that can be proved mended, or raw.
@@ -107,6 +112,7 @@ def train_fold(
         folds=folds,
         only_fold=fold,
         weights=weights,
+        holdout=holdout,
         seed=seed,
         device=device,
         annotations=annotations,

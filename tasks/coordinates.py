@@ -6,6 +6,7 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar import coordinates
+from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.quarantine import check_bad_files
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
@@ -18,7 +19,7 @@ _LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom"
 
 COORDINATES = Stage(
     name="coordinates",
-    code=_CODE,
+    code=("lsdc.lumbar.annotated", *_CODE),
     libraries=_LIBRARIES,
     uses=lambda inputs: {
         "config": inputs["run"].experiment.coordinates,
@@ -56,7 +57,8 @@ def learn_coordinates(
             on_progress=tell_line("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
-            coordinates.write_annotated(instances, given, out)
+            held_out = pl.read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
+            take_annotated(instances, given, out, but_for=held_out.unique().to_list())
         return _settle(run, out, quarantine, index)
 
 

@@ -20,6 +20,7 @@ FOLDS = Stage(
         "seed": inputs["run"].seed,
         "limit": inputs["run"].limit,
         "strict": inputs["run"].strict,
+        "holdout": inputs["run"].holdout,
     },
 )
 
@@ -32,5 +33,13 @@ def assign_folds(run: Run, index: Manifest) -> Manifest:
     if run.limit is not None:  # what lies beyond is not wanted, rather than missing
         labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
     with write_folder(run.root / "folds") as out:
-        rows = deal_studies(labels, studies, out, folds=run.folds, seed=run.seed, strict=run.strict)
+        rows = deal_studies(
+            labels,
+            studies,
+            out,
+            folds=run.folds,
+            seed=run.seed,
+            strict=run.strict,
+            holdout=run.holdout,
+        )
         return settle(run.root, "folds", out, rows=rows)

@@ -20,17 +20,25 @@ OOF = Stage(
         "labels": inputs["run"].experiment.labels,
     },
 )
-RESULTS = ("oof.parquet", "scores.json")
+RESULTS = ("oof.parquet", "holdout.parquet", "scores.json")
 
 
 @task(**stage_options(OOF, run_name="oof", timeout_hours=1))
 def score_oof(run: Run, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
-    """Put the folds' predictions together and score them beside the weighted prior."""
+    """Put the folds' predictions together and score them beside the weighted prior.
+
+    What was held out of all folds is scored on its own.
+    """
     out = run.home.run(run.experiment.name)
+    labels, held_out = (
+        asked(pl.read_parquet(folds.file(run.root, name)), run.experiment.labels)
+        for name in ("labels.parquet", "holdout.parquet")
+    )
     rows = write_oof(
         [fold.folder(run.root) for fold in trained],
-        asked(pl.read_parquet(folds.file(run.root, "labels.parquet")), run.experiment.labels),
+        labels,
         pl.read_parquet(folds.file(run.root, "folds.parquet")),
+        held_out,
         out,
     )
     return seal(run.root, "oof", out, rows=rows, names=RESULTS)

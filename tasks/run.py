@@ -40,6 +40,7 @@ class Run(BaseModel):
     experiment: Experiment
     folds: int
     only_fold: int | None
+    holdout: float = 0.0
     seed: int
     device: Device
     threads: int
@@ -106,6 +107,7 @@ def open_run(
     home: Path | None,
     folds: int,
     only_fold: int | None = None,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     threads: int | None = None,
@@ -127,6 +129,8 @@ def open_run(
         raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds")
     if only_fold is not None and not 0 <= only_fold < folds:
         raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
+    if not 0 <= holdout < 1:
+        raise SettingsError(f"--holdout {holdout:g}: expected a share below 1, such as 10%")
     chosen = load_experiment(experiment, settings)
     if weights is not None:
         weights = weights.expanduser().absolute()
@@ -138,6 +142,7 @@ def open_run(
         experiment=chosen,
         folds=folds,
         only_fold=only_fold,
+        holdout=holdout,
         seed=seed,
         device=device,
         threads=threads or _cores(),

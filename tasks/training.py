@@ -96,6 +96,7 @@ def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifes
             start_from=weights,
             fill_from=_needed_labels(run, fold),
             weights=run.weights,
+            holdout=folds.file(run.root, "holdout.parquet"),
         )
     return seal(run.root, "train", out, rows=1, names=RESULTS)
 

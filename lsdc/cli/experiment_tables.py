@@ -126,7 +126,7 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
 
 
 def _figure_lines(experiment: Experiment, measured: Measured | None) -> list[dict[str, str]]:
-    """The cells of each fold's line, then of all folds', then of reruns', by their columns."""
+    """The cells of each fold's line, of all folds', of held-out studies', of reruns'."""
     reported = experiment.reported
     found = {} if measured is None else measured.folds
     lines = [
@@ -143,6 +143,14 @@ def _figure_lines(experiment: Experiment, measured: Measured | None) -> list[dic
     if measured:
         lines[-1]["prior"] = _figure(measured.weighted_prior)
     lines[-1].setdefault("", _marks(reported, measured))
+    if measured and measured.holdout is not None:
+        lines.append(
+            {
+                "of": "held out",
+                "measured": _figure(measured.holdout),
+                "prior": _figure(measured.holdout_prior),
+            }
+        )
     return lines + [
         {
             "of": _ALL_FOLDS if again.oof else f"fold {min(again.folds)}",

@@ -23,6 +23,9 @@ class Measured:
         folds: the competition's metric by fold; None where a fold has nothing to score by.
         score: over all folds that were trained.
         weighted_prior: the weighted prior's, of the same rows.
+        holdout: the score of the studies that were held out of all folds, by the mean of their
+            models; None without any.
+        holdout_prior: the weighted prior's, of the same rows.
         studies: how many were scored.
         partial: whether folds are missing.
         selected: whether epochs were chosen on the folds that are scored.
@@ -32,6 +35,8 @@ class Measured:
     folds: dict[int, float | None]
     score: float | None
     weighted_prior: float | None
+    holdout: float | None
+    holdout_prior: float | None
     studies: int
     partial: bool
     selected: bool
@@ -66,11 +71,14 @@ def read_measured(home: Home | None, name: str) -> Measured | None:
     if home is None or not (home.run(name) / "scores.json").is_file():
         return None
     scores = json.loads((home.run(name) / "scores.json").read_text(encoding="utf-8"))
+    held_out = scores.get("holdout")  # which runs of before do not say
     oof = pl.scan_parquet(home.run(name) / "oof.parquet")
     return Measured(
         folds={int(fold): each["score"] for fold, each in scores["folds"].items()},
         score=scores["score"],
         weighted_prior=scores["weighted_prior"]["score"],
+        holdout=held_out["score"] if held_out else None,
+        holdout_prior=held_out["weighted_prior"]["score"] if held_out else None,
         studies=oof.select(pl.col("study_id").n_unique()).collect().item(),
         partial=scores["partial"],
         selected=scores["selected"],

@@ -60,15 +60,21 @@ def reported_line(experiment: Experiment) -> str:
 
 
 def scores_table(scores: dict[str, Any], name: str) -> Table:
-    """The four losses and the score, a column a fold, then all, then the prior's."""
+    """The four losses and the score, a column a fold, then all, then the prior's; what is held out.
+
+    Of held-out studies and of their prior there is a column each, where there are any.
+    """
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
     title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
     table = Table(title=" · ".join([title, *marks]), title_justify="left", title_style="bold")
     table.add_column("")
     columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}
+    if held_out := scores["holdout"]:
+        columns |= {"held out": held_out, "its prior": held_out["weighted_prior"]}
     for column in columns:
-        table.add_column(column, justify="right", style="bold" if column == "all" else "")
+        style = "bold" if column in ("all", "held out") else ""
+        table.add_column(column, justify="right", style=style)
     for part in _PARTS:
         table.add_row(
             part.replace("_", " "),

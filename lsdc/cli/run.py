@@ -38,6 +38,9 @@ def run_local(
     only_fold: Annotated[
         int | None, typer.Option(help="Train this fold alone; scores are then marked partial.")
     ] = None,
+    holdout: Annotated[
+        str, typer.Option(help="Share of the studies that no fold sees; scored on its own.")
+    ] = "0%",
     experiment: Annotated[str, typer.Option(help="What is trained.")] = "demo",
     changes: Annotated[
         list[str] | None,
@@ -81,6 +84,7 @@ def run_local(
         "home": home,
         "folds": folds,
         "only_fold": only_fold,
+        "holdout": parse_share(holdout),
         "experiment": experiment,
         "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])],
         "seed": seed,

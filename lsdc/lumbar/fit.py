@@ -17,6 +17,7 @@ RESULTS = (
     "model.safetensors",
     "oof.parquet",
     "unlabelled.parquet",
+    "holdout.parquet",
     "steps.parquet",
     "history.parquet",
 )
@@ -40,12 +41,14 @@ def train_fold(
     start_from: Path | None = None,
     fill_from: Path | None = None,
     weights: Path | None = None,
+    holdout: Path | None = None,
 ) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
     label, normal_mild, moderate, severe: every row of the fold's studies that have samples),
     unlabelled.parquet (so of the other studies' labels without a grade, but for fold and label),
+    holdout.parquet (so of the studies of `holdout`, which are in no fold and are not learnt from),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm), tensorboard/ (the same as curves) and fit.json (how it was
     trained). While it trains it holds resume.pt, and it waits while somebody lays a file `pause`
@@ -58,7 +61,8 @@ def train_fold(
     `threads` gives other last bits, `workers` that load data give the same. `start_from` is the
     model.safetensors of the same fold of `experiment.needs.weights`, `fill_from` the
     unlabelled.parquet of the same fold of `experiment.needs.labels`, `weights` where those of
-    pretrained backbones lie, if not on the hub or in its cache. `on_progress` is given {epoch,
+    pretrained backbones lie, if not on the hub or in its cache. `holdout` is Parquet too, of which
+    study_id alone is read. `on_progress` is given {epoch,
     epochs, step, steps, loss, seconds_left} at each step and {epoch, epochs, loss, score} at each
     epoch's end, counted from 1.
 
@@ -89,6 +93,7 @@ def train_fold(
             "start_from": None if start_from is None else str(start_from),
             "fill_from": None if fill_from is None else str(fill_from),
             "weights": None if weights is None else str(weights),
+            "holdout": None if holdout is None else str(holdout),
             "identity": identity,
         },
         log=log,

@@ -41,9 +41,8 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     torch.set_num_threads(job["threads"])
 
     crops, labels = Path(job["crops"]), pl.read_parquet(job["labels"])
-    table = asked(read_table(crops, "train"), experiment.labels).join(
-        pl.read_parquet(job["folds"]), on="study_id", maintain_order="left"
-    )
+    samples = asked(read_table(crops, "train"), experiment.labels)
+    table = samples.join(pl.read_parquet(job["folds"]), on="study_id", maintain_order="left")
     inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
     if not len(inside) or not len(outside):
         raise StageError(
@@ -109,29 +108,37 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         device=device,
         on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
     )
-    found = predict(validation)
+
+    def predict_rows(rows: pl.DataFrame) -> pl.DataFrame:
+        found = np.zeros((0, len(CONDITIONS), len(GRADES)))
+        if len(rows):
+            found = predict(as_samples(crops, rows))
+        return _rows(experiment, rows, found)
+
     without_grade = asked(labels, experiment.labels).filter(pl.col("grade").is_null())
     to_fill = outside.join(without_grade, on=_LEVEL, how="semi", maintain_order="left")
-    fillings = np.zeros((0, len(CONDITIONS), len(GRADES)))
-    if len(to_fill):
-        fillings = predict(as_samples(crops, to_fill))
+    filled = predict_rows(to_fill).join(
+        without_grade, on=[*_LEVEL, "condition"], how="semi", maintain_order="left"
+    )
+    held_out = predict_rows(samples.filter(pl.col("study_id").is_in(_held_out(job))))
 
     save_weights(out / "model.safetensors", model.state_dict())
     grades = labels.rename({"grade": "label"})
-    with write_atomic(out / "unlabelled.parquet") as temporary:
-        _rows(experiment, to_fill, fillings).join(
-            without_grade, on=[*_LEVEL, "condition"], how="semi", maintain_order="left"
-        ).write_parquet(temporary)
-    oof = _rows(experiment, inside, found).join(
+    oof = predict_rows(inside).join(
         grades, on=["study_id", "condition", "level"], how="left", maintain_order="left"
     )
     oof = oof.with_columns(fold=pl.lit(fold, dtype=pl.Int32))
     order = ["row_id", "study_id", "condition", "level", "fold", "label"]
-    with write_atomic(out / "oof.parquet") as temporary:
-        oof.select(*order, pl.exclude(order)).write_parquet(temporary)
-    for name, rows in (("steps.parquet", progress.steps), ("history.parquet", progress.epochs)):
-        with write_atomic(out / name) as temporary:
-            pl.DataFrame(rows).write_parquet(temporary)
+    tables = {
+        "oof": oof.select(*order, pl.exclude(order)),
+        "unlabelled": filled,
+        "holdout": held_out,
+        "steps": pl.DataFrame(progress.steps),
+        "history": pl.DataFrame(progress.epochs),
+    }
+    for name, rows in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            rows.write_parquet(temporary)
     return {
         "fold": fold,
         "seed": seed,
@@ -142,6 +149,14 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         "selected": settings.keep != "last",
         "seconds": time.monotonic() - started,
     }
+
+
+def _held_out(job: dict[str, Any]) -> list[int]:
+    """The studies that are in no fold; their labels are not read."""
+    if job["holdout"] is None:
+        return []
+    studies = pl.read_parquet(job["holdout"], columns=["study_id"])["study_id"]
+    return studies.unique(maintain_order=True).to_list()
 
 
 def _rows(experiment: Experiment, table: pl.DataFrame, found: NDArray[np.float64]) -> pl.DataFrame:

@@ -1,8 +1,9 @@
-"""Studies dealt into folds, whole, with the rare grades spread evenly."""
+"""Studies dealt into folds, whole, with the rare grades spread evenly; some perhaps held out."""
 
 import logging
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from lsdc.lumbar.vocabulary import CONDITIONS
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
+
+_MOST_PARTS = 100  # a share is held out to the nearest hundredth
 
 
 def assign_folds(
@@ -47,6 +50,41 @@ def assign_folds(
     )
 
 
+def hold_out(labels: pl.DataFrame, study_ids: Sequence[int], share: float, seed: int) -> list[int]:
+    """The studies of a test split that no fold sees, stratified as folds are.
+
+    They are the first parts of as many as `share` is a fraction of, so that the same studies are
+    held out however many folds the others are dealt into.
+
+    Args:
+        labels: study_id, condition, level, grade.
+        study_ids: all studies that could be in a fold; their order does not matter.
+        share: of them, from 0 to below 1; taken to the nearest fraction that they allow.
+        seed: of the shuffle.
+
+    Returns:
+        Study ids in ascending order; none with a share of 0.
+
+    Raises:
+        SettingsError: the share comes to no study, or to all.
+        DataError: a study has no labels.
+    """
+    if not share:
+        return []
+    studies = sorted(set(study_ids))
+    fraction = Fraction(share).limit_denominator(min(_MOST_PARTS, max(1, len(studies))))
+    if not 0 < fraction < 1:
+        raise SettingsError(
+            f"holdout: {share:.0%} of {len(studies)} studies is {'none' if not fraction else 'all'}"
+            "; expected a share that leaves some of both, such as 10%"
+        )
+    strata = _strata(labels, studies)
+    parts = _deal(
+        strata["stratum"].to_numpy(), strata["study_id"].to_numpy(), fraction.denominator, seed
+    )
+    return [study for study in studies if parts[study] < fraction.numerator]
+
+
 def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
     rows = labels.filter(pl.col("study_id").is_in(studies)).sort("study_id", "condition", "level")
     without = sorted(set(studies) - set(rows["study_id"]))
@@ -74,9 +112,19 @@ def _deal(strata: np.ndarray, studies: np.ndarray, folds: int, seed: int) -> dic
 
 
 def deal_studies(
-    labels: pl.DataFrame, studies: pl.DataFrame, out: Path, *, folds: int, seed: int, strict: bool
+    labels: pl.DataFrame,
+    studies: pl.DataFrame,
+    out: Path,
+    *,
+    folds: int,
+    seed: int,
+    strict: bool,
+    holdout: float = 0.0,
 ) -> int:
-    """Deal the studies that have images and labels; write `folds.parquet` and `labels.parquet`.
+    """Deal the studies that have images and labels.
+
+    Writes `folds.parquet` (study_id, fold) and `labels.parquet`, the labels of these studies; and
+    `holdout.parquet`, the labels of those that are held out of all folds, perhaps none.
 
     Args:
         labels: study_id, condition, level, grade.
@@ -85,6 +133,7 @@ def deal_studies(
         folds: how many.
         seed: of the shuffle.
         strict: refuse to leave a study out.
+        holdout: the share of the studies that no fold gets; see `hold_out`.
 
     Returns:
         Studies dealt.
@@ -100,9 +149,14 @@ def deal_studies(
         if strict:
             raise DataError(f"folds: {message}; complete them, or run without --strict")
         log.warning("folds: %s; left out of folds and scores", message)
-    dealt = assign_folds(labels, sorted(labelled & usable), folds, seed)
-    kept = labels.join(dealt.select("study_id"), on="study_id", maintain_order="left")
-    for name, table in {"folds": dealt, "labels": kept}.items():
+    held_out = hold_out(labels, sorted(labelled & usable), holdout, seed)
+    dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed)
+    tables = {
+        "folds": dealt,
+        "labels": labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode())),
+        "holdout": labels.filter(pl.col("study_id").is_in(held_out)),
+    }
+    for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     return len(dealt)

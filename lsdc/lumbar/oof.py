@@ -1,4 +1,7 @@
-"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior."""
+"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior.
+
+Studies that were held out of all folds are scored on their own, by the mean of the folds' models.
+"""
 
 import json
 import logging
@@ -11,7 +14,7 @@ import polars as pl
 from lsdc.errors import StageError
 from lsdc.lumbar.metric import PARTS, score
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
-from lsdc.lumbar.prior import out_of_fold_prior, weighted_prior
+from lsdc.lumbar.prior import out_of_fold_prior, predict_prior, prior_table, weighted_prior
 from lsdc.lumbar.row_ids import first_few, row_id
 from lsdc.store.files import write_atomic
 
@@ -92,6 +95,71 @@ def scores_table(
     }
 
 
+def assemble_holdout(
+    fold_tables: Sequence[pl.DataFrame], held_out: pl.DataFrame, labels: pl.DataFrame
+) -> pl.DataFrame:
+    """The mean over the folds' models for every row of the studies that none of them has seen.
+
+    A level that could not be cut gets the smoothed prior of the folds' labels.
+
+    Args:
+        fold_tables: for each trained fold row_id and the three probabilities of these studies.
+        held_out: study_id, condition, level, grade of them.
+        labels: the same of the folds' studies.
+
+    Returns:
+        row_id, study_id, condition, level, label and the three probabilities, in the order of
+        `held_out`.
+
+    Raises:
+        StageError: a held-out study has labels among the folds', or not all folds predicted a row.
+    """
+    leaked = sorted(set(held_out["study_id"]) & set(labels["study_id"]))
+    if leaked:
+        raise StageError(
+            f"holdout: {len(leaked)} held-out studies are in folds too (the first: {leaked[0]}), "
+            "expected none; deal the folds again"
+        )
+    columns = ["row_id", *PROBABILITIES]
+    given = pl.concat([table.select(columns) for table in fold_tables])
+    means = given.group_by("row_id", maintain_order=True).agg(
+        pl.col(PROBABILITIES).mean(), pl.len()
+    )
+    torn = means.filter(pl.col("len") != len(fold_tables))["row_id"]
+    if len(torn):
+        raise StageError(
+            f"holdout: {first_few(torn)} not predicted by all of {len(fold_tables)} folds; "
+            "train the folds again"
+        )
+    unseen = predict_prior(held_out, prior_table(labels, smoothing=0.5)).join(
+        means, on="row_id", how="anti", maintain_order="left"
+    )
+    _tell_of_prior("holdout", unseen, held_out)
+    predicted = pl.concat([means.select(columns), unseen], how="vertical_relaxed")
+    return (
+        held_out.with_columns(row_id())
+        .join(predicted, on="row_id", how="left", maintain_order="left")
+        .rename({"grade": "label"})
+        .select(name for name in OOF if name != "fold")
+    )
+
+
+def holdout_scores(
+    predicted: pl.DataFrame, held_out: pl.DataFrame, *, models: int
+) -> dict[str, Any] | None:
+    """What `scores.json` says of the held-out studies, as it says of a fold; None without any.
+
+    Args:
+        predicted: as `assemble_holdout` returns it.
+        held_out: study_id, condition, level, grade.
+        models: over how many folds' models the predictions are a mean.
+    """
+    if predicted.is_empty():
+        return None
+    studies = predicted["study_id"].n_unique()
+    return {**_scores(predicted, held_out), "studies": studies, "models": models}
+
+
 def _refuse_strangers(predicted: pl.DataFrame, expected: pl.DataFrame) -> None:
     dealt = expected.select("row_id", "fold")
     beside = predicted.join(dealt, on="row_id", how="left", maintain_order="left")
@@ -106,6 +174,18 @@ def _refuse_strangers(predicted: pl.DataFrame, expected: pl.DataFrame) -> None:
         )
 
 
+def _tell_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) -> None:
+    rows = labels.with_columns(row_id()).join(predicted, on="row_id", how="semi")
+    for (study,), own in rows.group_by("study_id", maintain_order=True):
+        levels = ", ".join(own["level"].unique(maintain_order=True))
+        log.warning(
+            "%s: study %s has no crops of %s: predicted by the other folds' prior",
+            stage,
+            study,
+            levels,
+        )
+
+
 def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
     scored = labels.join(oof, on=["study_id", "condition", "level"], how="semi")
     if not scored["grade"].count():
@@ -117,11 +197,24 @@ def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_oof(trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame, out: Path) -> int:
-    """Assemble `oof.parquet` and `scores.json` from trained folds' folders.
+def write_oof(
+    trained: Sequence[Path],
+    labels: pl.DataFrame,
+    folds: pl.DataFrame,
+    held_out: pl.DataFrame,
+    out: Path,
+) -> int:
+    """Assemble `oof.parquet`, `holdout.parquet` and `scores.json` from trained folds' folders.
 
     A level that could not be cut (its study has no sagittal image, say) was in no model's input:
     its rows get the smoothed prior of the other folds' labels, and the log names it.
+
+    Args:
+        trained: the folds' folders.
+        labels: study_id, condition, level, grade of the folds' studies.
+        folds: study_id, fold.
+        held_out: as `labels`, of the studies that are in no fold; perhaps none.
+        out: an existing folder.
 
     Returns:
         Rows of `oof.parquet`.
@@ -132,20 +225,21 @@ def write_oof(trained: Sequence[Path], labels: pl.DataFrame, folds: pl.DataFrame
     given = pl.concat([table.select(columns) for table in tables])
     unseen = (
         out_of_fold_prior(labels, folds)
-        .join(labels.select("study_id", "level", row_id()), on="row_id", maintain_order="left")
+        .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
         .join(folds, on="study_id", maintain_order="left")
         .filter(pl.col("fold").is_in(given["fold"].unique().implode()))
         .join(given, on="row_id", how="anti", maintain_order="left")
     )
-    for (study,), rows in unseen.group_by("study_id", maintain_order=True):
-        levels = ", ".join(rows["level"].unique(maintain_order=True))
-        log.warning(
-            "oof: study %s has no crops of %s: predicted by the other folds' prior", study, levels
-        )
+    _tell_of_prior("oof", unseen, labels)
     oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
-    with write_atomic(out / "oof.parquet") as temporary:
-        oof.write_parquet(temporary)
+    unseen_by_all = assemble_holdout(
+        [pl.read_parquet(folder / "holdout.parquet") for folder in trained], held_out, labels
+    )
+    scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
+    for name, table in {"oof": oof, "holdout": unseen_by_all}.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
     with write_atomic(out / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     return len(oof)

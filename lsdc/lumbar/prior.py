@@ -44,7 +44,7 @@ def weighted_prior(labels: pl.DataFrame) -> pl.DataFrame:
     Returns:
         row_id and the three probabilities, in the labels' order.
     """
-    return _predict(labels, prior_table(labels))
+    return predict_prior(labels, prior_table(labels))
 
 
 def out_of_fold_prior(
@@ -65,12 +65,19 @@ def out_of_fold_prior(
     """
     dealt = labels.join(folds, on="study_id", how="inner", maintain_order="left")
     return pl.concat(
-        _predict(held_out, prior_table(dealt.join(held_out, on="study_id", how="anti"), smoothing))
+        predict_prior(
+            held_out, prior_table(dealt.join(held_out, on="study_id", how="anti"), smoothing)
+        )
         for held_out in dealt.partition_by("fold")
     )
 
 
-def _predict(labels: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
+def predict_prior(labels: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
+    """Predict each row of the labels by a prior, whose rows are as `prior_table` returns them.
+
+    Returns:
+        row_id and the three probabilities, in the labels' order.
+    """
     predicted = labels.join(prior, on=["condition", "level"], how="left", maintain_order="left")
     return predicted.select(row_id(), *PROBABILITIES)
 

@@ -17,7 +17,17 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
 
-_TABLES = {"instances", "series", "studies", "folds", "labels", "points", "slices", "conflicts"}
+_TABLES = {
+    "instances",
+    "series",
+    "studies",
+    "folds",
+    "labels",
+    "holdout",
+    "points",
+    "slices",
+    "conflicts",
+}
 _TABLES |= {"annotations", "corrections", "landmarks", "motion", "samples", "spines"}
 _TABLES |= {"quarantine"}
 

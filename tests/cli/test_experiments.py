@@ -37,6 +37,7 @@ def write_run(
     partial: bool = False,
     selected: bool = False,
     settings: list[str] | None = None,
+    holdout: float | None = None,
 ) -> None:
     """What a run leaves behind: its scores, the predictions they are of, and its settings."""
     folder = root / "runs" / name
@@ -50,6 +51,7 @@ def write_run(
         "folds": {fold: {"score": value, **parts, **prior} for fold, value in folds.items()},
         "partial": partial,
         "selected": selected,
+        "holdout": None if holdout is None else {"score": holdout, **parts, **prior},
     }
     (folder / "scores.json").write_text(json.dumps(scores))
     pl.DataFrame({"study_id": [1, 1, 2]}).write_parquet(folder / "oof.parquet")
@@ -131,6 +133,16 @@ def test_compare_shows_what_was_measured_fold_by_fold(home: Path) -> None:
     assert "exp001" not in printed
     assert "training.epochs" in typed("compare", "exp001", "--home", home)
     assert "changed" in typed("compare", "exp001", "--home", home)
+
+
+def test_held_out_studies_have_a_line_of_their_own(home: Path) -> None:
+    write_run(home, "exp178", {"0": 0.4, "1": 0.5}, score=0.45, holdout=0.5123)
+    printed = typed("compare", "exp178", "exp083", "--home", home)
+    (line,) = (line for line in printed.splitlines() if "held out" in line)
+    assert line.split() == ["held", "out", "0.5123", "0.7900"]
+    rows = listed("compare", "--home", home)
+    assert rows["exp178"]["measured"]["holdout"] == 0.5123
+    assert rows["exp083"]["measured"]["holdout"] is None
 
 
 def test_figures_of_some_folds_never_stand_beside_those_of_all(home: Path) -> None:

@@ -218,6 +218,39 @@ def _use_another_backbone(copy: Path) -> None:
     presets.write_text("\n".join(lines))
 
 
+@pytest.mark.slow_training
+def test_held_out_studies_are_scored_apart_and_known_to_no_fold(
+    competition: Path, command, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    changes = ("coordinates.source=annotated", "training.epochs=1")
+    outcome = command(
+        *("run-local", "--data", competition, "--home", home, "--folds", "2"),
+        *("--holdout", "20%", "--only-fold", "0"),
+        *(word for change in changes for word in ("--set", change)),
+    )
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "held out" in outcome.out
+    scores = json.loads((home / "runs" / "demo" / "scores.json").read_text())
+    predicted = pl.read_parquet(home / "runs" / "demo" / "holdout.parquet")
+    oof = pl.read_parquet(home / "runs" / "demo" / "oof.parquet")
+    with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as catalog:
+        dealt = {study for (study,) in catalog.execute("SELECT study_id FROM folds").fetchall()}
+        sources = catalog.execute("SELECT study_id, source FROM points").fetchall()
+    held_out = set(predicted["study_id"])
+    labels = open_competition(competition).labels
+    assert held_out | dealt == set(labels["study_id"])
+    assert not held_out & dealt
+    assert not held_out & set(oof["study_id"])
+    assert held_out <= {study for study, _ in sources}
+    assert "annotated" not in {source for study, source in sources if study in held_out}
+    assert "annotated" in {source for study, source in sources if study in dealt}
+    own = labels.filter(pl.col("study_id").is_in(held_out))
+    expected = score(own, predicted).as_dict()
+    assert {part: scores["holdout"][part] for part in PARTS} == pytest.approx(expected, abs=1e-12)
+    assert (scores["holdout"]["studies"], scores["holdout"]["models"]) == (len(held_out), 1)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(
     how: signal.Signals, competition: Path, tmp_path: Path

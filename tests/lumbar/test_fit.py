@@ -50,6 +50,7 @@ class Data:
         experiment: Experiment = EXPERIMENT,
         on_progress: Tell = ignore,
         start_from: Path | None = None,
+        holdout: Path | None = None,
     ) -> None:
         fit.train_fold(
             experiment=experiment,
@@ -66,6 +67,7 @@ class Data:
             log=out / "child.log",
             on_progress=on_progress,
             start_from=start_from,
+            holdout=holdout,
         )
 
     def predict(self, models: list[Path], out: Path) -> pl.DataFrame:
@@ -184,6 +186,36 @@ def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
     assert not one["label"].equals(two["label"])
 
 
+@pytest.mark.usefixtures("same_process")
+def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_path: Path) -> None:
+    held_out = pl.col("study_id").is_in([103, 106])
+    labels = pl.read_parquet(data.labels)
+    without = replace(data, folds=tmp_path / "folds.parquet")
+    pl.read_parquet(data.folds).filter(~held_out).write_parquet(without.folds)
+    labels.filter(held_out).write_parquet(tmp_path / "holdout.parquet")
+    without.train(tmp_path / "a", holdout=tmp_path / "holdout.parquet")
+    found = pl.read_parquet(tmp_path / "a" / "holdout.parquet")
+    assert sorted(found["study_id"].unique()) == [103, 106]
+    assert found["row_id"].n_unique() == len(found) == 50
+    for name in ("oof", "unlabelled"):
+        table = pl.read_parquet(tmp_path / "a" / f"{name}.parquet")
+        assert not set(table["study_id"]) & {103, 106}
+
+    # Their labels, should they come along, and their pixels change nothing that is learnt.
+    other = Data(tmp_path, tmp_path / "labels.parquet", without.folds)
+    grade = pl.when(held_out).then(2 - pl.col("grade")).otherwise("grade").cast(pl.Int8)
+    labels.with_columns(grade=grade).write_parquet(other.labels)
+    samples = pl.read_parquet(data.root / "samples.parquet")
+    samples.write_parquet(tmp_path / "samples.parquet")
+    crops = np.load(data.root / "crops.npy")
+    crops[samples.filter(held_out)["row"].to_numpy()] ^= 255
+    np.save(tmp_path / "crops.npy", crops)
+    other.train(tmp_path / "b", holdout=tmp_path / "holdout.parquet")
+    for name in ("model.safetensors", "oof.parquet", "history.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert not pl.read_parquet(tmp_path / "b" / "holdout.parquet").equals(found)
+
+
 def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
     data: Data, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -227,34 +259,6 @@ def test_training_starts_from_the_weights_of_the_same_folds_alone(
         replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
     with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
         data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
-
-
-@pytest.mark.usefixtures("same_process")
-def test_finished_fold_is_left_alone_until_something_of_it_changes(
-    data: Data, tmp_path: Path
-) -> None:
-    lines: list[dict[str, Any]] = []
-    data.train(tmp_path)
-    data.train(tmp_path, on_progress=lines.append)
-    assert not lines
-    (tmp_path / "oof.parquet").write_bytes(b"torn")
-    data.train(tmp_path, on_progress=lines.append)
-    assert len(pl.read_parquet(tmp_path / "oof.parquet")) == 100
-    changed = EXPERIMENT.training.model_copy(update={"learning_rate": 2e-3})
-    lines.clear()
-    data.train(
-        tmp_path,
-        experiment=EXPERIMENT.model_copy(update={"training": changed}),
-        on_progress=lines.append,
-    )
-    assert lines
-
-
-@pytest.mark.usefixtures("same_process")
-def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: Path) -> None:
-    best = EXPERIMENT.training.model_copy(update={"keep": "metric"})
-    data.train(tmp_path, experiment=EXPERIMENT.model_copy(update={"training": best}))
-    assert json.loads((tmp_path / "fit.json").read_text())["selected"] is True
 
 
 @pytest.mark.usefixtures("same_process")
@@ -302,6 +306,34 @@ def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
     )
     assert np.allclose(full["loss"], less["loss"], atol=0.05)
     assert not full["loss"].equals(less["loss"])
+
+
+@pytest.mark.usefixtures("same_process")
+def test_finished_fold_is_left_alone_until_something_of_it_changes(
+    data: Data, tmp_path: Path
+) -> None:
+    lines: list[dict[str, Any]] = []
+    data.train(tmp_path)
+    data.train(tmp_path, on_progress=lines.append)
+    assert not lines
+    (tmp_path / "oof.parquet").write_bytes(b"torn")
+    data.train(tmp_path, on_progress=lines.append)
+    assert len(pl.read_parquet(tmp_path / "oof.parquet")) == 100
+    changed = EXPERIMENT.training.model_copy(update={"learning_rate": 2e-3})
+    lines.clear()
+    data.train(
+        tmp_path,
+        experiment=EXPERIMENT.model_copy(update={"training": changed}),
+        on_progress=lines.append,
+    )
+    assert lines
+
+
+@pytest.mark.usefixtures("same_process")
+def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: Path) -> None:
+    best = EXPERIMENT.training.model_copy(update={"keep": "metric"})
+    data.train(tmp_path, experiment=EXPERIMENT.model_copy(update={"training": best}))
+    assert json.loads((tmp_path / "fit.json").read_text())["selected"] is True
 
 
 @pytest.mark.usefixtures("same_process")

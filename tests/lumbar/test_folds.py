@@ -1,11 +1,13 @@
 """Folds: whole studies, rare grades spread, the same every time."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from lsdc.errors import DataError, SettingsError
-from lsdc.lumbar.folds import assign_folds
+from lsdc.lumbar.folds import assign_folds, deal_studies, hold_out
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
 
@@ -78,3 +80,54 @@ def test_a_number_of_folds_that_cannot_be(count: int, said: str) -> None:
 def test_a_study_without_labels_is_named() -> None:
     with pytest.raises(DataError, match="the first: 99"):
         assign_folds(random_labels(4, 0), [1, 2, 99], 2, seed=0)
+
+
+def test_held_out_studies_are_of_the_share_whatever_the_order() -> None:
+    labels, studies = random_labels(40, 3), list(range(1, 41))
+    held_out = hold_out(labels, studies, 0.1, seed=0)
+    assert 3 <= len(held_out) <= 5
+    assert held_out == sorted(set(held_out) & set(studies))
+    assert hold_out(labels.reverse(), studies[::-1], 0.1, seed=0) == held_out
+    assert hold_out(labels, studies, 0.1, seed=1) != held_out
+    assert 14 <= len(hold_out(labels, studies, 0.4, seed=0)) <= 18
+    assert hold_out(labels, studies, 0.0, seed=0) == []
+
+
+def test_rare_severe_canals_are_held_out_too() -> None:
+    grades = np.zeros((40, 25), dtype=int)
+    severe = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
+    grades[np.array(severe) - 1, 3] = 2
+    assert len(set(hold_out(labels_of(grades), range(1, 41), 0.2, seed=0)) & set(severe)) == 2
+
+
+def test_held_out_studies_are_in_no_fold_and_their_labels_lie_apart(tmp_path: Path) -> None:
+    labels = random_labels(20, 4)
+    studies = pl.DataFrame({"study_id": range(1, 21), "usable": [True] * 19 + [False]})
+    ids = []
+    for folds in (2, 3):
+        dealt = deal_studies(
+            labels, studies, tmp_path, folds=folds, seed=0, strict=False, holdout=0.2
+        )
+        table, known, apart = (
+            pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("folds", "labels", "holdout")
+        )
+        assert set(known["study_id"]) == set(table["study_id"])
+        assert not set(apart["study_id"]) & set(table["study_id"])
+        assert set(apart["study_id"]) | set(table["study_id"]) == set(range(1, 20))
+        assert dealt == len(table) == 19 - apart["study_id"].n_unique()
+        assert len(apart) == 25 * apart["study_id"].n_unique()
+        ids.append(set(apart["study_id"]))
+    assert ids[0] == ids[1]  # however many folds there are
+    assert 3 <= len(ids[0]) <= 5
+
+
+def test_without_a_share_nothing_is_held_out(tmp_path: Path) -> None:
+    studies = pl.DataFrame({"study_id": range(1, 11), "usable": [True] * 10})
+    deal_studies(random_labels(10, 0), studies, tmp_path, folds=2, seed=0, strict=True)
+    assert pl.read_parquet(tmp_path / "holdout.parquet").is_empty()
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.01, "1% of 10 .* none"), (0.999, "of 10 .* all")])
+def test_a_share_that_holds_none_or_all_out_is_refused(share: float, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        hold_out(random_labels(10, 0), range(1, 11), share, seed=0)

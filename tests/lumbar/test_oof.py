@@ -8,7 +8,7 @@ import pytest
 
 from lsdc.errors import DataError, StageError
 from lsdc.lumbar.metric import score
-from lsdc.lumbar.oof import OOF, assemble_oof, scores_table
+from lsdc.lumbar.oof import OOF, assemble_holdout, assemble_oof, holdout_scores, scores_table
 from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.prior import weighted_prior
 from lsdc.lumbar.row_ids import with_row_id
@@ -143,3 +143,62 @@ def test_a_fold_in_which_nothing_is_labelled_has_no_score(labels: pl.DataFrame) 
     assert scores["folds"]["1"]["score"] is None
     assert scores["folds"]["1"]["weighted_prior"]["spinal"] is None
     assert scores["score"] > 0
+
+
+def held_out_tables(labels: pl.DataFrame, models: int) -> list[pl.DataFrame]:
+    """What each fold's model predicts of study 7, which is in no fold."""
+    rows = with_row_id(labels.filter(study_id=7)).drop("grade")
+    random = np.random.default_rng(2)
+    return [
+        rows.hstack(pl.DataFrame(random.dirichlet((3, 1, 1), len(rows)), schema=[*PROBABILITIES]))
+        for _ in range(models)
+    ]
+
+
+def test_held_out_studies_get_the_mean_of_the_models_and_its_score(labels: pl.DataFrame) -> None:
+    tables, held_out = held_out_tables(labels, 3), labels.filter(study_id=7)
+    known = labels.filter(pl.col("study_id") < 7)
+    predicted = assemble_holdout([table.sample(fraction=1) for table in tables], held_out, known)
+    assert predicted.columns == [name for name in OOF if name != "fold"]
+    assert predicted["row_id"].to_list() == with_row_id(held_out)["row_id"].to_list()
+    assert predicted["label"].to_list() == held_out["grade"].to_list()
+    mean = sum(table.select(PROBABILITIES).to_numpy() for table in tables) / 3
+    np.testing.assert_allclose(predicted.select(PROBABILITIES).to_numpy(), mean, rtol=1e-12)
+    scores = holdout_scores(predicted, held_out, models=3)
+    assert scores is not None
+    planted = pl.DataFrame(mean, schema=[*PROBABILITIES]).hstack(tables[0].select("row_id"))
+    assert scores["score"] == pytest.approx(score(held_out, planted).score, abs=1e-12)
+    assert scores["weighted_prior"] == score(held_out, weighted_prior(held_out)).as_dict()
+    assert (scores["studies"], scores["models"]) == (1, 3)
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+def test_held_out_study_without_crops_gets_the_prior_of_the_folds_labels(
+    labels: pl.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    held_out, known = labels.filter(study_id=7), labels.filter(pl.col("study_id") < 7)
+    nothing = [table.clear() for table in held_out_tables(labels, 2)]
+    predicted = assemble_holdout(nothing, held_out, known)
+    flipped = assemble_holdout(nothing, held_out.with_columns(grade=2 - pl.col("grade")), known)
+    assert predicted.select(PROBABILITIES).equals(flipped.select(PROBABILITIES))
+    assert predicted["severe"].is_between(0, 1, closed="none").all()
+    assert "holdout: study 7 has no crops of l1_l2, l2_l3" in caplog.text
+
+
+def test_nothing_held_out_has_no_score(labels: pl.DataFrame) -> None:
+    tables = [table.clear() for table in held_out_tables(labels, 2)]
+    predicted = assemble_holdout(tables, labels.clear(), labels)
+    assert predicted.is_empty()
+    assert holdout_scores(predicted, labels.clear(), models=2) is None
+
+
+def test_held_out_study_that_is_in_a_fold_is_refused(labels: pl.DataFrame) -> None:
+    with pytest.raises(StageError, match=r"1 held-out studies are in folds too .* 7"):
+        assemble_holdout(held_out_tables(labels, 2), labels.filter(study_id=7), labels)
+
+
+def test_row_that_one_fold_did_not_predict_is_refused(labels: pl.DataFrame) -> None:
+    one, other = held_out_tables(labels, 2)
+    known = labels.filter(pl.col("study_id") < 7)
+    with pytest.raises(StageError, match=r"1 row .* not predicted by all of 2 folds"):
+        assemble_holdout([one, other.head(-1)], labels.filter(study_id=7), known)

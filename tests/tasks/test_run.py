@@ -30,6 +30,12 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize("share", [1.0, -0.1])
+def test_share_that_holds_everything_out_is_refused(share: float, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="expected a share below 1, such as 10%"):
+        open_run(experiment="demo", data=None, home=tmp_path, folds=4, holdout=share)
+
+
 def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
     name = load_experiment("exp118").model.backbone
     home, weights = tmp_path / "home", tmp_path / "weights"

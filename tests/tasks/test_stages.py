@@ -83,6 +83,10 @@ def test_seed_changes_folds_and_what_is_learnt(run: Run) -> None:
     assert changed(run, seed=1) == {"folds", "coordinates", "train"}
 
 
+def test_studies_held_out_change_folds_and_what_rests_on_them(run: Run) -> None:
+    assert changed(run, holdout=0.2) == {"folds"}
+
+
 def test_raw_annotations_are_another_result_than_clean_ones(run: Run) -> None:
     assert run.annotations == "clean"
     assert changed(run, annotations="raw") == {"annotations"}
