@@ -13,6 +13,9 @@ Three ratios; both sides take turns for some rounds, and the best of each counts
   workers, at exp118's settings; at least 0.8. It needs a core a worker.
 - `metric`: how many times as fast as a version in pandas and scikit-learn the metric is on 49,375
   rows, and by how much the two differ; at least 20, at most 1e-12.
+- `folds`: seconds for as many folds as there are cores, processes' starts included, one after the
+  other on all threads over side by side on one thread each. Above 1 `Run.fold_groups` is right to
+  train them side by side. Taken once: it is of the whole machine, and other work on it shows.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +41,7 @@ from torch.nn.functional import cross_entropy
 
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.fit import train_fold
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.network import build_loss, build_mixing, build_model, read_grades
 from lsdc.lumbar.patient_augment import PatientAugment
@@ -44,6 +49,7 @@ from lsdc.lumbar.row_ids import row_id
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
 from lsdc.training.loop import train
 from lsdc.training.model import SliceModel
+from lsdc.training.process import ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 from lsdc.training.settings import TrainingSettings
 
@@ -70,6 +76,7 @@ def main() -> None:
         **compare("engine", "bare_loop", engine_rate, bare_rate, EXPERIMENT, rounds),
         **compare("loading", "augmentation", load_rate, augment_rate, LOADED, rounds),
         **compare_metrics(rounds),
+        **compare_folds(epochs=6 if options.full else 2),
     }
     if options.full:
         record("Training", "python benchmarks/training.py --full", figures)
@@ -207,6 +214,72 @@ def augment_rate(samples: Samples) -> float:
     for place in range(SAMPLES):
         augment(samples[place], place)
     return WORKERS * SAMPLES / (time.perf_counter() - began)
+
+
+def compare_folds(epochs: int) -> dict[str, float]:
+    """Folds of the demo's network, side by side on one thread each against one after the other."""
+    cores = max(2, os.cpu_count() or 1)
+    config = EXPERIMENT.training.model_copy(update={"epochs": epochs})
+    experiment = EXPERIMENT.model_copy(update={"training": config})
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        _write_crops(folder, folds=cores)
+
+        def train_one(fold: int, threads: int) -> None:
+            train_fold(
+                experiment=experiment,
+                fold=fold,
+                crops=folder,
+                labels=folder / "labels.parquet",
+                folds=folder / "folds.parquet",
+                out=folder / f"{threads}-threads" / f"fold-{fold}",
+                identity="benchmark",
+                seed=0,
+                device="cpu",
+                threads=threads,
+                workers=0,
+                log=folder / "log",
+                on_progress=ignore,
+            )
+
+        began = time.perf_counter()
+        for fold in range(cores):
+            train_one(fold, cores)
+        between = time.perf_counter()
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(partial(train_one, threads=1), range(cores)))
+        ended = time.perf_counter()
+    return {
+        "folds": cores,
+        "folds_one_after_the_other_seconds": round(between - began, 1),
+        "folds_side_by_side_seconds": round(ended - between, 1),
+        "folds_side_by_side_ratio": round((between - began) / (ended - between), 2),
+    }
+
+
+def _write_crops(folder: Path, folds: int) -> None:
+    """Noise as `make_samples` has it, as the stages before training leave crops and labels."""
+    samples = make_samples(EXPERIMENT)
+    table = pl.DataFrame(
+        {
+            "row": pl.Series(range(SAMPLES), dtype=pl.Int32),
+            "split": ["train"] * SAMPLES,
+            "study_id": [row // len(LEVELS) for row in range(SAMPLES)],
+            "level": [str(LEVELS[row % len(LEVELS)]) for row in range(SAMPLES)],
+            "side": pl.Series([None] * SAMPLES, dtype=pl.String),
+            "mask": samples.present.tolist(),
+        }
+    )
+    grades = {str(name): samples.labels[:, head] for head, name in enumerate(CONDITIONS)}
+    labels = table.select("study_id", "level").with_columns(**grades)
+    labels = labels.unpivot(
+        index=["study_id", "level"], variable_name="condition", value_name="grade"
+    )
+    dealt = table.select("study_id").unique().with_columns(fold=pl.col("study_id") % folds)
+    np.save(folder / "crops.npy", samples.slices)
+    table.write_parquet(folder / "samples.parquet")
+    labels.cast({"grade": pl.Int8}).write_parquet(folder / "labels.parquet")
+    dealt.cast({"fold": pl.Int32}).write_parquet(folder / "folds.parquet")
 
 
 def compare_metrics(rounds: int) -> dict[str, float]:
