@@ -14,7 +14,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.store.files import write_atomic
-from lsdc.store.home import Home, build_lock, open_home, resolve_home
+from lsdc.store.home import Home, build_lock, lend_lock, open_home, resolve_home
 from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
 from lsdc.training.weights import find_weights
@@ -169,6 +169,13 @@ def _require_weights(weights: Path, experiment: Experiment) -> None:
 def building(run: Run) -> Iterator[None]:
     """Hold the run's home while it is built in; a second run waits for the first."""
     with build_lock(run.home, wait=True, say=log.warning):
+        yield
+
+
+@contextmanager
+def letting_others_build(run: Run) -> Iterator[None]:
+    """Let others build in the run's home while this run waits for what they make."""
+    with lend_lock(run.home, say=log.warning):
         yield
 
 

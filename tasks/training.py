@@ -1,5 +1,6 @@
 """Training: one fold, one process, one device; begun once, resumed where it was killed."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.files import digest_file
-from lsdc.store.home import claim_fold
+from lsdc.store.home import claim_fold, fold_lock
 from lsdc.store.manifest import Manifest, seal
 from lsdc.training.process import allow_children, end_children
 from lsdc.training.weights import find_weights
 from tasks.policies import Stage, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
+
+log = logging.getLogger("lsdc.training")
 
 # Settings that the result does not depend on.
 _NO_MATTER = {"stall_minutes", "checkpoint_steps"}
@@ -75,6 +78,11 @@ TRAIN = Stage(
 )
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
+    with fold_lock(run.home, run.experiment.name, fold, say=log.warning):
+        return _train(run, fold, crops, folds)
+
+
+def _train(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     weights = _needed_weights(run, fold)
     key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
     out = claim_fold(run.home, run.experiment.name, fold, key)

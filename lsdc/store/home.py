@@ -20,12 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.store.files import free_bytes, write_atomic
 
 SCHEMA = 1
+_HOLDER = ".builder.json"
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,39 @@ def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterato
     Raises:
         HomeBusyError: another run builds here and `wait` is false.
     """
-    lock = FileLock(home.root / ".build.lock", is_singleton=True, thread_local=False)
+    lock = _build_lock(home)
     if lock.is_locked:
         yield
         return
-    holder = home.root / ".builder.json"
+    _acquire(lock, home, wait=wait, say=say)
+    try:
+        yield
+    finally:
+        _let_go(lock, home)
+
+
+@contextmanager
+def lend_lock(home: Home, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Let others build in the home while the block runs, which waits for what they make.
+
+    Afterwards this process holds the home again, if it did; not after an error, when it is about to
+    leave.
+    """
+    lock = _build_lock(home)
+    held = lock.is_locked
+    if held:
+        _let_go(lock, home)
+    yield
+    if held:
+        _acquire(lock, home, wait=True, say=say)
+
+
+def _build_lock(home: Home) -> BaseFileLock:
+    return FileLock(home.root / ".build.lock", is_singleton=True, thread_local=False)
+
+
+def _acquire(lock: BaseFileLock, home: Home, *, wait: bool, say: Callable[[str], None]) -> None:
+    holder = home.root / _HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -155,13 +184,14 @@ def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterato
             raise HomeBusyError(f"{message}; wait for it, or choose another --home") from None
         say(f"{message}; waiting for it to end")
         lock.acquire()
-    try:
-        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-        with write_atomic(holder) as temporary:
-            temporary.write_text(json.dumps(facts), encoding="utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
+    facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+    with write_atomic(holder) as temporary:
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _let_go(lock: BaseFileLock, home: Home) -> None:
+    if lock.is_locked:  # else it was lent, and the holder is another
+        (home.root / _HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
@@ -172,6 +202,42 @@ def _describe_holder(holder: Path) -> str:
         return f"process {facts['pid']} on {facts['host']} (for {minutes:.0f} min)"
     except (OSError, ValueError, KeyError):
         return "another run"
+
+
+@contextmanager
+def fold_lock(
+    home: Home, experiment: str, fold: int, *, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold a fold while it is trained; a second training of it waits, and then finds it done.
+
+    Folds are trained beside each other and beside whatever builds in the home.
+    """
+    folder = home.fold(experiment, fold)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = _fold_lock(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{folder}: another run trains this fold; waiting for it to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fold_lock(folder: Path) -> BaseFileLock:
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
+def _is_being_trained(folder: Path) -> bool:
+    lock = _fold_lock(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def claim_fold(home: Home, experiment: str, fold: int, key: str) -> Path:
@@ -227,6 +293,8 @@ def find_leftovers(home: Home) -> list[Path]:
     """Temporary files and folders that killed runs left; those inside of others not again."""
     patterns = (".writing-*", ".replaced-*", ".*.unfinished-*")
     found = {path for pattern in patterns for path in home.root.rglob(pattern)}
+    in_use = {fold for fold in home.runs.glob("*/fold-*") if _is_being_trained(fold)}
+    found = {path for path in found if not in_use.intersection(path.parents)}
     return sorted(path for path in found if not found.intersection(path.parents))
 
 
