@@ -7,10 +7,15 @@ from prefect import flow
 from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
+from tasks.artifacts import show_progress
 from tasks.run import Annotations, Device, building, open_run
 
 
-@flow(name="pipeline", flow_run_name="pipeline-{experiment}")
+@flow(
+    name="pipeline",
+    flow_run_name="pipeline-{experiment}",
+    on_running=[show_progress],
+)
 def pipeline(
     experiment: str = "demo",
     settings: list[str] | None = None,

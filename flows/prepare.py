@@ -5,16 +5,20 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.dispatch import Work, has_other_workers, train_elsewhere
 from lsdc.store.manifest import Manifest
 from tasks.annotations import correct_annotations
+from tasks.artifacts import show_progress
 from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
 from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
-from tasks.run import Annotations, Run, building, note_results, open_run
+from tasks.policies import is_kept
+from tasks.run import Annotations, Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
+from tasks.training import ended_with_the_flow
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,31 @@ class Prepared:
         ]
 
 
-def prepare_training(run: Run) -> Prepared:
-    """Take the training studies from files to crops."""
+def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
+    """Take the training studies from files to all that coordinates are learnt from."""
     if run.uses_phantom:
         write_demo_data(run)
     index = index_studies(run, "train")
     publish_catalog(
         run, [index], after="index"
     )  # what was quarantined can be asked for, come what may
-    folds = assign_folds(run, index)
-    annotations = correct_annotations(run, index)
-    coordinates = learn_coordinates(run, index, folds, annotations)
+    return index, assign_folds(run, index), correct_annotations(run, index)
+
+
+def dispatch_coordinates(
+    run: Run, index: Manifest, folds: Manifest, annotations: Manifest
+) -> Manifest:
+    """Have coordinates learnt: on another worker's GPU, or here where that is not for us."""
+    if not has_other_workers() or is_kept(learn_coordinates, run, index, folds, annotations):
+        return learn_coordinates(run, index, folds, annotations)
+    (coordinates,) = train_elsewhere(run, [Work("train-coordinates/default", "coordinates")])
+    return coordinates
+
+
+def prepare_training(run: Run) -> Prepared:
+    """Take the training studies from files to crops."""
+    index, folds, annotations = read_training(run)
+    coordinates = dispatch_coordinates(run, index, folds, annotations)
     sides = fix_sides(run, "train", index, coordinates, annotations)
     crops = cut_crops(run, "train", index, coordinates, sides)
     prepared = Prepared(index, folds, annotations, coordinates, sides, crops)
@@ -60,7 +78,7 @@ def prepare_training(run: Run) -> Prepared:
     return prepared
 
 
-@flow(name="prepare", flow_run_name="prepare-{experiment}")
+@flow(name="prepare", flow_run_name="prepare-{experiment}", on_running=[show_progress])
 def prepare(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -69,7 +87,12 @@ def prepare(
     folds: int = 4,
     holdout: float = 0.0,
     seed: int = 0,
+    device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
     annotations: Annotations = "clean",
+    max_bad: float = 0.01,
+    strict: bool = False,
 ) -> None:
     """Index, folds, annotations, coordinates, sides and crops of the training studies.
 
@@ -81,7 +104,12 @@ def prepare(
         folds: how many folds the studies are dealt into.
         holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
+        device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
         annotations: clean, with the faults that can be proved mended, or raw.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
     """
     run = open_run(
         experiment=experiment,
@@ -91,7 +119,67 @@ def prepare(
         folds=folds,
         holdout=holdout,
         seed=seed,
+        device=device,
+        threads=threads,
+        limit=limit,
         annotations=annotations,
+        max_bad=max_bad,
+        strict=strict,
     )
     with building(run):
         prepare_training(run)
+
+
+@flow(
+    name="train-coordinates",
+    flow_run_name="train-coordinates-{experiment}",
+    persist_result=True,
+    result_serializer="json",
+    on_running=[show_progress],
+)
+def train_coordinates(
+    experiment: str = "demo",
+    settings: list[str] | None = None,
+    data: Path | None = None,
+    home: Path | None = None,
+    folds: int = 4,
+    seed: int = 0,
+    device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
+    annotations: Annotations = "clean",
+    max_bad: float = 0.01,
+    strict: bool = False,
+) -> Manifest:
+    """Learn the coordinates of an experiment, a small model a fold.
+
+    Args:
+        experiment: whose coordinates are wanted.
+        settings: KEY=VALUE, such as coordinates.epochs=2, upon what the experiment says.
+        data: the competition's folder; without it, the phantom's.
+        home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
+        folds: how many folds the studies are dealt into.
+        seed: of folds and models.
+        device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
+        annotations: clean, with the faults that can be proved mended, or raw.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
+    """
+    run = open_run(
+        experiment=experiment,
+        settings=settings or (),
+        data=data,
+        home=home,
+        folds=folds,
+        seed=seed,
+        device=device,
+        threads=threads,
+        limit=limit,
+        annotations=annotations,
+        max_bad=max_bad,
+        strict=strict,
+    )
+    with building(run), ended_with_the_flow():
+        return learn_coordinates(run, *read_training(run))

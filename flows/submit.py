@@ -8,6 +8,7 @@ from prefect import flow
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
 from lsdc.store.manifest import Manifest
+from tasks.artifacts import show_progress
 from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
@@ -30,7 +31,7 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     note_results(run, results)
 
 
-@flow(name="submit", flow_run_name="submit-{experiment}")
+@flow(name="submit", flow_run_name="submit-{experiment}", on_running=[show_progress])
 def submit(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -40,7 +41,11 @@ def submit(
     holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
     annotations: Annotations = "clean",
+    max_bad: float = 0.01,
+    strict: bool = False,
 ) -> None:
     """Predict the test studies with an experiment's folds; trains what is missing.
 
@@ -53,7 +58,11 @@ def submit(
         holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
         annotations: clean, with the faults that can be proved mended, or raw.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
     """
     run = open_run(
         experiment=experiment,
@@ -64,7 +73,11 @@ def submit(
         holdout=holdout,
         seed=seed,
         device=device,
+        threads=threads,
+        limit=limit,
         annotations=annotations,
+        max_bad=max_bad,
+        strict=strict,
     )
     with building(run):
         prepared = prepare_training(run)

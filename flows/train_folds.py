@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from prefect import flow
-from prefect.futures import PrefectFuture
 
+from flows.dispatch import Work, has_other_workers, train_elsewhere
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
+from tasks.artifacts import show_progress, show_scores
 from tasks.oof import score_oof
+from tasks.policies import is_kept
 from tasks.run import Annotations, Device, Run, building, open_run
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
@@ -15,21 +17,38 @@ from tasks.training import train_fold as train_one_fold
 
 def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
     """Train the folds that were asked for, then score them out of fold."""
-    trained: list[Manifest] = []
-    with ended_with_the_flow():
-        for side_by_side in run.fold_groups:
-            dispatched = [dispatch_fold(run, prepared, fold) for fold in side_by_side]
-            trained += [fold.result() for fold in dispatched]
+    trained = dispatch_folds(run, prepared)
     score_oof(run, prepared.folds, trained)
+    show_scores(run)
     return trained
 
 
-def dispatch_fold(run: Run, prepared: Prepared, fold: int) -> PrefectFuture[Manifest]:
-    """Send a fold to where it is trained: here, a task beside its siblings."""
-    return train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
+def dispatch_folds(run: Run, prepared: Prepared) -> list[Manifest]:
+    """Have the folds trained: a run each on other workers, or here where that is not for us."""
+    folds = run.folds_to_train
+    if not has_other_workers() or all(
+        is_kept(train_one_fold, run, fold, prepared.crops, prepared.folds) for fold in folds
+    ):
+        return train_here(run, prepared)
+    return train_elsewhere(
+        run, [Work("train-fold/default", f"fold {fold}", {"fold": fold}) for fold in folds]
+    )
 
 
-@flow(name="train-folds", flow_run_name="train-folds-{experiment}")
+def train_here(run: Run, prepared: Prepared) -> list[Manifest]:
+    """Train the folds in this flow run, as many side by side as the machine has room for."""
+    trained: list[Manifest] = []
+    with ended_with_the_flow():
+        for side_by_side in run.fold_groups:
+            begun = [
+                train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
+                for fold in side_by_side
+            ]
+            trained += [fold.result() for fold in begun]
+    return trained
+
+
+@flow(name="train-folds", flow_run_name="train-folds-{experiment}", on_running=[show_progress])
 def train_folds(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -41,7 +60,11 @@ def train_folds(
     holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
     annotations: Annotations = "clean",
+    max_bad: float = 0.01,
+    strict: bool = False,
 ) -> None:
     """Train every fold of an experiment and score it out of fold; prepares what is missing.
 
@@ -56,7 +79,11 @@ def train_folds(
         holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
         annotations: clean, with the faults that can be proved mended, or raw.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
     """
     run = open_run(
         experiment=experiment,
@@ -69,13 +96,23 @@ def train_folds(
         holdout=holdout,
         seed=seed,
         device=device,
+        threads=threads,
+        limit=limit,
         annotations=annotations,
+        max_bad=max_bad,
+        strict=strict,
     )
     with building(run):
         train_and_score(run, prepare_training(run))
 
 
-@flow(name="train-fold", flow_run_name="train-fold-{fold}-{experiment}")
+@flow(
+    name="train-fold",
+    flow_run_name="train-fold-{fold}-{experiment}",
+    persist_result=True,
+    result_serializer="json",
+    on_running=[show_progress],
+)
 def train_fold(
     fold: int = 0,
     experiment: str = "demo",
@@ -87,9 +124,13 @@ def train_fold(
     holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
     annotations: Annotations = "clean",
-) -> None:
-    """Train one fold of an experiment.
+    max_bad: float = 0.01,
+    strict: bool = False,
+) -> Manifest:
+    """Train one fold of an experiment; prepares what is missing.
 
     Args:
         fold: which one, from 0.
@@ -102,7 +143,11 @@ def train_fold(
         holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
+        threads: how many the run may use; without it, one a core.
+        limit: the first so many training studies only.
         annotations: clean, with the faults that can be proved mended, or raw.
+        max_bad: the share of unreadable files that stops a stage.
+        strict: refuse to leave a study out.
     """
     run = open_run(
         experiment=experiment,
@@ -115,7 +160,13 @@ def train_fold(
         holdout=holdout,
         seed=seed,
         device=device,
+        threads=threads,
+        limit=limit,
         annotations=annotations,
+        max_bad=max_bad,
+        strict=strict,
     )
     with building(run), ended_with_the_flow():
-        dispatch_fold(run, prepare_training(run), fold).result()
+        prepared = prepare_training(run)
+    (trained,) = train_here(run, prepared)  # other folds are trained beside it
+    return trained

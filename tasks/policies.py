@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
+from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.results import get_result_store
+from prefect.results import ResultStore, get_result_store
+from prefect.utilities.callables import get_call_parameters
 
 from lsdc.errors import LsdcError, ResumeLaterError
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
@@ -80,12 +82,15 @@ class IntactResults(CachePolicy):
         flow_parameters: dict[str, Any],  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> str:
-        """The key under which Prefect looks, past results whose files no longer stand.
+        """The key under which Prefect looks."""
+        return self.key_of(inputs, get_result_store())
+
+    def key_of(self, inputs: Mapping[str, Any], store: ResultStore) -> str:
+        """The key under which a result is or will be, past those whose files no longer stand.
 
         Prefect believes what it finds. So a result that is no longer intact is stepped over: the
         next number has none yet, and the stage runs again.
         """
-        store = get_result_store()
         base = f"{self.stage.name}-{self.stage.key(inputs)}"
         number = 0
         while store.exists(f"{base}-{number + 1}"):
@@ -142,6 +147,16 @@ def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
         return failures[task_run.id] <= retries and can_pass_on_second_try(task, task_run, state)
 
     return tries_again
+
+
+def is_kept(task: Task[..., Any], *arguments: Any) -> bool:
+    """Whether a stage has a result for these arguments, so that its task would not run."""
+    policy = task.cache_policy
+    assert isinstance(policy, IntactResults)
+    # The flow's own store looks elsewhere; the cast is for the form that coroutines call.
+    store = cast(ResultStore, get_result_store().update_for_task(task))
+    key = policy.key_of(get_call_parameters(task.fn, arguments, {}), store)
+    return store.exists(key)
 
 
 def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001

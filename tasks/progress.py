@@ -32,11 +32,16 @@ _listeners: list[Listener] = []
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Hear all progress told in this process while the block runs."""
-    _listeners.append(listener)
+    listen(listener)
     try:
         yield
     finally:
         _listeners.remove(listener)
+
+
+def listen(listener: Listener) -> None:
+    """Hear all progress told in this process from now on."""
+    _listeners.append(listener)
 
 
 def tell(progress: Progress) -> None:
@@ -58,3 +63,22 @@ def tell_line(name: str) -> Callable[[dict[str, Any]], None]:
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
     """A task hook: the run's new state."""
     tell(Progress(task_run.name, state=state.name))
+
+
+def share_of_epochs(facts: dict[str, Any]) -> float:
+    """The share done; coordinates trains its folds one after the other."""
+    epochs = max(facts["epochs"], 1)
+    done = facts["epoch"]  # counted from 1, and at its end unless a step of it is named
+    if "step" in facts:
+        done += facts["step"] / facts["steps"] - 1
+    if "folds" in facts:
+        return float((facts["fold"] + done / epochs) / max(facts["folds"], 1))
+    return float(done / epochs)
+
+
+def words_of_epoch(facts: dict[str, Any]) -> str:
+    """The facts of a step or an epoch as words: its number, loss and score."""
+    words = [f"fold {facts['fold']}"] if "folds" in facts else []
+    words.append(f"epoch {facts.get('epoch', 0)}/{facts['epochs']}")
+    words += [f"{name} {facts[name]:.3f}" for name in ("loss", "score") if name in facts]
+    return ", ".join(words)

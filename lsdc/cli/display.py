@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -11,7 +10,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tasks.progress import Progress
+from tasks.progress import Progress, share_of_epochs, words_of_epoch
 
 _MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
 _STYLES = {"✓": "green", "✗": "bold red"}
@@ -49,9 +48,9 @@ class Row:
             self.share = progress.done / progress.total
             self.words = f"{progress.done:,} of {progress.total:,}"
         elif "epochs" in facts:
-            self.share = _share_of_epochs(facts)
+            self.share = share_of_epochs(facts)
             if "loss" in facts:  # else it predicts, and the last loss and score stay in view
-                self.words = _words_of_epoch(facts)
+                self.words = words_of_epoch(facts)
         elif "paused" in facts:
             self.words = f"paused; goes on without {facts['paused']}"
         elif "files" in facts:
@@ -128,24 +127,6 @@ def _plain(row: Row) -> str:
     if row.is_over:
         return f"{_MARKS[row.state]} {row.name}: {_verdict(row)}"
     return f"  {row.name}: {row.words}, {row.time_left()}"
-
-
-def _share_of_epochs(facts: dict[str, Any]) -> float:
-    """The share done; coordinates trains its folds one after the other."""
-    epochs = max(facts["epochs"], 1)
-    done = facts["epoch"]  # counted from 1, and at its end unless a step of it is named
-    if "step" in facts:
-        done += facts["step"] / facts["steps"] - 1
-    if "folds" in facts:
-        return float((facts["fold"] + done / epochs) / max(facts["folds"], 1))
-    return float(done / epochs)
-
-
-def _words_of_epoch(facts: dict[str, Any]) -> str:
-    words = [f"fold {facts['fold']}"] if "folds" in facts else []
-    words.append(f"epoch {facts.get('epoch', 0)}/{facts['epochs']}")
-    words += [f"{name} {facts[name]:.3f}" for name in ("loss", "score") if name in facts]
-    return ", ".join(words)
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,187 @@
+"""Dispatch: training as runs of deployments of its own, for workers that have a GPU.
+
+A flow run that a worker of another pool executes sends its training there; one that was started by
+hand, or that is on the GPU pool itself, trains where it is, since a parent which waits in a pool of
+one slot would wait for ever.
+"""
+
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import AwaitingRetry, Cancelling
+
+from lsdc.errors import StageError
+from lsdc.store.manifest import Manifest
+from tasks.run import Run, letting_others_build
+
+GPU_POOL = "lsdc-gpu"
+POLL_SECONDS = 2.0
+# A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
+CRASHES_FORGIVEN = 3
+
+log = logging.getLogger("lsdc.dispatch")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be trained elsewhere.
+
+    Attributes:
+        deployment: whose run does it, as FLOW/NAME.
+        name: what it is called here; one piece of work of a flow run has one name, on every retry.
+        parameters: what the run is told besides the parameters of its parent.
+    """
+
+    deployment: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def has_other_workers() -> bool:
+    """Whether training of this flow run is for workers of the GPU pool."""
+    me = _me()
+    return me.deployment_id is not None and me.work_pool_name != GPU_POOL
+
+
+def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
+    """Have each piece of work done by a run of its deployment; their results, in order.
+
+    Called again in a retry of this flow run it finds the runs that it sent before: what is done
+    stays done, what goes on is waited for, and what failed is set going again, in place.
+
+    Raises:
+        StageError: some failed; names them.
+    """
+    with get_client(sync_client=True) as client, letting_others_build(run):
+        # In order and in the flow's own body: Prefect tells them apart by their number.
+        children = [_send(client, work) for work in works]
+        try:
+            ended = _wait(client, works, children)
+        except BaseException:
+            _cancel_if_cancelled(client, children)
+            raise
+        _require_completed(works, ended)
+    return [_result(run, *each) for each in zip(works, ended, strict=True)]
+
+
+def _me() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return context.flow_run
+
+
+def _send(client: SyncPrefectClient, work: Work) -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None
+    try:
+        deployment = client.read_deployment_by_name(work.deployment)
+    except ObjectNotFound:
+        raise StageError(
+            f"{work.deployment}: no such deployment on this server, which trains {work.name}; "
+            "'lsdc up' makes it"
+        ) from None
+    experiment = (context.parameters or {}).get("experiment", "")
+    known = (deployment.parameter_openapi_schema or {}).get("properties", {})
+    told = {name: value for name, value in (context.parameters or {}).items() if name in known}
+    child = run_deployment(
+        deployment.id,
+        parameters=told | dict(work.parameters),
+        flow_run_name=f"train-{work.name.replace(' ', '-')}-{experiment}",
+        timeout=0,
+        idempotency_key=f"{_me().id}:{work.name}",
+    )
+    return cast(FlowRun, child)  # a coroutine to those alone who call it from one
+
+
+def _wait(
+    client: SyncPrefectClient, works: Sequence[Work], children: Sequence[FlowRun]
+) -> list[State]:
+    """The states in which the runs ended, once all have.
+
+    One that failed and is set going by hand while others go on is waited for as well.
+    """
+    names = {child.id: work.name for work, child in zip(works, children, strict=True)}
+    crashes = Counter[str]()
+    for child in _read(client, children):
+        if _is_lost(child):
+            _set_going(client, child, names[child.id])
+    while True:
+        try:
+            current = _read(client, children)
+            for child in current:
+                name = names[child.id]
+                if child.state and child.state.is_crashed() and crashes[name] < CRASHES_FORGIVEN:
+                    crashes[name] += 1
+                    _set_going(client, child, name)
+                    break  # what it is now is to be read again
+            else:
+                states = [child.state for child in current if child.state is not None]
+                if len(states) == len(children) and all(state.is_final() for state in states):
+                    return states
+        except httpx.HTTPError as error:
+            log.warning("the Prefect server does not answer (%s); asked again", error)
+        time.sleep(POLL_SECONDS)
+
+
+def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRun]:
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[child.id for child in children]))
+    found = {child.id: child for child in client.read_flow_runs(flow_run_filter=wanted)}
+    return [found[child.id] for child in children]
+
+
+def _is_lost(child: FlowRun) -> bool:
+    state = child.state
+    return state is not None and state.is_final() and not state.is_completed()
+
+
+def _set_going(client: SyncPrefectClient, child: FlowRun, name: str) -> None:
+    assert child.state is not None
+    log.warning("%s: %s; it is set going again", name, child.state.name)
+    client.set_flow_run_state(child.id, AwaitingRetry())
+
+
+def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:
+    """Pass a cancellation on; a flow run that merely dies leaves its children at work."""
+    with contextlib.suppress(httpx.HTTPError):  # what we are left for is not to be hidden
+        state = client.read_flow_run(_me().id).state
+        if state is None or not state.is_cancelling():
+            return
+        for child in _read(client, children):
+            if child.state is not None and not child.state.is_final():
+                client.set_flow_run_state(child.id, Cancelling())
+
+
+def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
+    failed = [
+        f"{work.name} ({state.name}: {state.message})"
+        for work, state in zip(works, ended, strict=True)
+        if not state.is_completed()
+    ]
+    if failed:
+        raise StageError(
+            f"{len(failed)} of {len(works)} on {GPU_POOL} did not end well: {'; '.join(failed)}; "
+            "Retry of this run sets them going again from their checkpoints, and nothing else"
+        )
+
+
+def _result(run: Run, work: Work, state: State) -> Manifest:
+    manifest = Manifest.model_validate(state.result())
+    if not manifest.is_intact(run.root):
+        raise StageError(
+            f"{work.name}: trained on {GPU_POOL}, but {manifest.folder(run.root)} does not hold "
+            "what its run left; its worker has to build in this home, on storage that both see"
+        )
+    return manifest

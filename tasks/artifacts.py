@@ -1,0 +1,171 @@
+"""Artifacts: what a worker's run shows in Prefect's pages, where nobody sees its screen."""
+
+import contextlib
+import contextvars
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+import polars as pl
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.context import FlowRunContext
+
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.vocabulary import Condition, Grade
+from tasks.progress import Progress, listen, share_of_epochs, words_of_epoch
+from tasks.run import Run
+
+# An update costs the server some 20 ms.
+SECONDS = 1.0
+_PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
+
+log = logging.getLogger("lsdc.progress")
+
+
+def show_progress(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
+    """A flow hook: show the progress of trainings, if a worker runs the flow."""
+    if flow_run.deployment_id is not None:
+        logging.getLogger("lsdc").setLevel(logging.INFO)
+        listen(_Shower(flow_run.parameters.get("experiment", "")))
+
+
+def show_scores(run: Run) -> None:
+    """Show the out-of-fold losses and confusions of the run, if a worker runs it."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return
+    folder = run.home.run(run.experiment.name)
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    oof = pl.read_parquet(folder / "oof.parquet")
+    name = run.experiment.name
+    columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
+    columns |= {"all": scores, "prior": scores["weighted_prior"]}
+    with _unless_refused():
+        create_table_artifact(
+            [
+                {"": part.replace("_", " ")}
+                | {column: _rounded(losses[part]) for column, losses in columns.items()}
+                for part in _PARTS
+            ],
+            key=_key(name, "oof"),
+            description=f"{name}: out-of-fold log loss beside the weighted prior's",
+        )
+        create_markdown_artifact(
+            _confusions(oof) + f"\n\n`{folder / 'oof.parquet'}`, `{folder / 'scores.json'}`\n",
+            key=_key(name, "confusions"),
+            description=f"{name}: graded (rows) and predicted most likely (columns), out of fold",
+        )
+
+
+class _Shower:
+    """Turns what trainings tell into a bar each, a table of its epochs and lines in the log."""
+
+    def __init__(self, experiment: str) -> None:
+        self.experiment = experiment
+        self.bars: dict[str, _Bar] = {}
+        self.epochs: dict[str, list[dict[str, Any]]] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        name, facts = progress.name, progress.facts
+        if "epochs" in facts:
+            bar = self.bars.get(name)
+            if bar is None:
+                bar = self.bars[name] = _Bar(_key(self.experiment, name), name)
+            bar.share = share_of_epochs(facts)
+        if "score" in facts:
+            log.info("%s: %s", name, words_of_epoch(facts))
+            self._show_epochs(name, facts)
+        if progress.state is not None and name in self.bars and progress.state != "Running":
+            self.bars.pop(name).end()
+
+    def _show_epochs(self, name: str, facts: dict[str, Any]) -> None:
+        rows = self.epochs.setdefault(name, [])
+        shown = ("fold", "epoch", "loss", "validation_loss", "score")
+        rows.append({column: _rounded(facts[column]) for column in shown if column in facts})
+        with _unless_refused():
+            create_table_artifact(
+                rows, key=_key(self.experiment, name, "losses"), description=f"{name}, by epoch"
+            )
+
+
+class _Bar:
+    """A progress artifact that a thread of its own brings up to date.
+
+    The training's lines must be read on, however long the server takes.
+    """
+
+    def __init__(self, key: str, name: str) -> None:
+        self.share = 0.0
+        self._ended = threading.Event()
+        context = contextvars.copy_context()  # which says whose artifact it is
+        self._thread = threading.Thread(target=context.run, args=(self._show, key, name))
+        self._thread.daemon = True
+        self._thread.start()
+
+    def end(self) -> None:
+        """Show the last share, and no more."""
+        self._ended.set()
+        self._thread.join(timeout=10 * SECONDS)
+
+    def _show(self, key: str, name: str) -> None:
+        shown = -1.0
+        artifact: UUID | None = None
+        while True:
+            last = self._ended.wait(SECONDS)
+            if self.share != shown:
+                shown = self.share
+                with _unless_refused():
+                    if artifact is None:
+                        artifact = cast(UUID, create_progress_artifact(100 * shown, key, name))
+                    else:
+                        update_progress_artifact(artifact, 100 * shown)
+            if last:
+                return
+
+
+@contextlib.contextmanager
+def _unless_refused() -> Iterator[None]:
+    """What is only shown must not end a run."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        log.warning("not shown in Prefect's pages: %s", error)
+
+
+def _key(*words: str) -> str:
+    """What Prefect takes as an artifact's key: lower-case letters, digits, dashes."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _confusions(oof: pl.DataFrame) -> str:
+    """A table of counts for each condition, as Markdown."""
+    likeliest = pl.concat_list(PROBABILITIES).list.arg_max().alias("predicted")
+    rows = oof.filter(pl.col("label").is_not_null()).with_columns(likeliest)
+    names = [grade.name.lower().replace("_", " ") for grade in Grade]
+    tables = []
+    for condition in Condition:
+        counts = rows.filter(condition=condition.value).group_by("label", "predicted").len()
+        found = {(label, predicted): n for label, predicted, n in counts.iter_rows()}
+        lines = [
+            f"| {name} | "
+            + " | ".join(str(found.get((row, k), 0)) for k in range(len(names)))
+            + " |"
+            for row, name in enumerate(names)
+        ]
+        head = f"| {condition.value.replace('_', ' ')} | " + " | ".join(names) + " |"
+        tables.append("\n".join([head, "|---" * (len(names) + 1) + "|", *lines]))
+    return "\n\n".join(tables)
