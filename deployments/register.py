@@ -1,0 +1,95 @@
+"""Register: the flows as deployments on work pools, and what watches over their runs.
+
+Deployments name flows by module, not by file: a worker runs them wherever lsdc is installed.
+"""
+
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+from prefect import Flow
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.types.entrypoint import EntrypointType
+from prefect.workers.process import ProcessWorker
+
+from flows.dispatch import GPU_POOL
+from flows.pipeline import pipeline
+from flows.prepare import prepare, train_coordinates
+from flows.submit import submit
+from flows.train_folds import train_fold, train_folds
+
+CPU_POOL = "lsdc-cpu"
+FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
+    CPU_POOL: (pipeline, prepare, train_folds, submit),
+    GPU_POOL: (train_fold, train_coordinates),
+}
+ZOMBIES = "Crash zombie runs"
+# Workers of 'lsdc up' and 'lsdc worker' have their runs tell so often that they are alive.
+HEARTBEAT_SECONDS = 30
+ZOMBIE_SECONDS = 3 * HEARTBEAT_SECONDS
+
+
+async def register() -> None:
+    """Make pools, deployments and the zombie automation, or bring them up to date."""
+    for pool, flows in FLOWS.items():
+        await _make_pool(pool)
+        for each in flows:
+            deployment = await each.ato_deployment(
+                "default", work_pool_name=pool, entrypoint_type=EntrypointType.MODULE_PATH
+            )
+            await deployment.aapply()
+    await _watch_for_zombies()
+
+
+async def _make_pool(name: str) -> None:
+    pool = WorkPoolCreate(
+        name=name,
+        type=ProcessWorker.type,
+        base_job_template=ProcessWorker.get_default_base_job_template(),
+    )
+    async with get_client() as client:
+        with contextlib.suppress(ObjectAlreadyExists):
+            await client.create_work_pool(pool)
+
+
+async def _watch_for_zombies() -> None:
+    """Have a run marked crashed whose process, worker and all, fell silent."""
+    wanted = Automation(
+        name=ZOMBIES,
+        description="A run that has told nothing for some time is crashed, so that it can go on.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={
+                "prefect.flow-run.heartbeat",
+                "prefect.flow-run.Completed",
+                "prefect.flow-run.Failed",
+                "prefect.flow-run.Cancelled",
+                "prefect.flow-run.Crashed",
+            },
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=ZOMBIE_SECONDS),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"No sign of life for {ZOMBIE_SECONDS} s: process and worker are gone.",
+            )
+        ],
+    )
+    try:
+        found = await Automation.aread(name=ZOMBIES)
+    except ValueError:
+        await wanted.acreate()
+        return
+    wanted.id = found.id
+    await wanted.aupdate()
