@@ -15,7 +15,10 @@ from lsdc.cli.index import index
 from lsdc.cli.inspect import inspect
 from lsdc.cli.run import run_local
 from lsdc.cli.score import score
+from lsdc.cli.trigger import trigger
 from lsdc.cli.ui import ui
+from lsdc.cli.up import up
+from lsdc.cli.worker import worker
 from lsdc.errors import LsdcError
 
 app = typer.Typer(
@@ -31,6 +34,9 @@ app.command()(index)
 app.command()(doctor)
 app.command()(inspect)
 app.command()(ui)
+app.command()(up)
+app.command()(worker)
+app.command()(trigger)
 app.command()(clean)
 app.add_typer(experiments, name="experiments")
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lsdc.cli.run import parse_share
+from lsdc.cli.shares import parse_share
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.quarantine import is_stranger

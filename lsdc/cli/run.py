@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,9 +11,11 @@ from rich.console import Console
 
 from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.logs import run_log
+from lsdc.cli.reach import configured_api, require_answer, running_api
 from lsdc.cli.results import show_results
 from lsdc.cli.serve import QUIET, Server, prefect_server
-from lsdc.errors import InterruptedRunError, SettingsError
+from lsdc.cli.shares import parse_share
+from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
 from tasks.run import Run, open_run
@@ -110,24 +110,9 @@ def run_local(
     show_results(run, console, log)
 
 
-def parse_share(text: str) -> float:
-    """`1%` or `0.01` as a share from 0 to 1.
-
-    Raises:
-        typer.BadParameter: it is neither.
-    """
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"{text!r}: expected a share such as 1% or 0.01")
-    return share
-
-
 @contextlib.contextmanager
 def _prefect(run: Run) -> Iterator[Server | None]:
-    """Prefect's API: the one that is configured, else a server of the run's own.
+    """Prefect's API: the one configured, else the home's that runs, else one of the run's own.
 
     Settings go through the environment, and Prefect is imported after it, since it reads them
     when it is imported and children inherit them.
@@ -139,32 +124,22 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
     }
+    api = configured_api() or running_api(run.home)
     from prefect.logging.configuration import setup_logging
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     setup_logging()  # now, for it takes away handlers that are added before
 
-    if api := PREFECT_API_URL.value():
-        _require_answer(api)
-        yield None
+    if api is not None:
+        require_answer(api)
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield None
         return
     with (
         prefect_server(run.home) as server,
         temporary_settings({PREFECT_API_URL: server.api}),
     ):
         yield server
-
-
-def _require_answer(api: str) -> None:
-    try:
-        urllib.request.urlopen(f"{api}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # it answers, if only to ask who we are
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); start it, or "
-            "unset it and the run brings a server of its own"
-        ) from error
 
 
 def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:

@@ -1,6 +1,7 @@
 """A Prefect server for a home: one of a run's own, or the one behind `lsdc ui`."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -8,14 +9,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsdc.errors import SettingsError, StageError
+import psutil
+from filelock import BaseFileLock, FileLock, Timeout
+
+from lsdc.errors import HomeBusyError, SettingsError, StageError
+from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
-START_SECONDS = 90.0
+SERVER = "lsdc.cli.server_child"
+START_SECONDS = 180.0  # a busy machine takes its time; one that ended is seen at once
+_NOTE = "server.json"
 _HEALTH_POLL_SECONDS = 0.1
 # Nothing that runs here calls home.
 QUIET = {
@@ -44,23 +51,32 @@ class Server:
         Raises:
             StageError: it ended, or did not come up in time; its log says why.
         """
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            code = self.process.poll()
-            if code is not None:
-                raise StageError(
-                    f"{self.address}: the Prefect server ended with {code}; see {self.log}"
-                )
-            with (
-                contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-                urllib.request.urlopen(f"{self.api}/health", timeout=2),
-            ):
-                return
-            time.sleep(_HEALTH_POLL_SECONDS)
-        raise StageError(
-            f"{self.address}: the Prefect server was not up after {START_SECONDS:.0f} s; "
-            f"see {self.log}"
-        )
+        wait_until_healthy(self.api, self._check)
+
+    def _check(self) -> None:
+        code = self.process.poll()
+        if code is not None:
+            raise StageError(
+                f"{self.address}: the Prefect server ended with {code}; see {self.log}"
+            )
+
+
+def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
+    """Return once a server that is coming up answers; `check` raises if it cannot any more.
+
+    Raises:
+        StageError: it did not come up in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        check()
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+            urllib.request.urlopen(f"{api}/health", timeout=10),
+        ):
+            return
+        time.sleep(_HEALTH_POLL_SECONDS)
+    raise StageError(f"{api}: the Prefect server was not up after {START_SECONDS:.0f} s")
 
 
 @contextlib.contextmanager
@@ -69,16 +85,21 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
 
     Raises:
         SettingsError: the port is taken.
+        HomeBusyError: the home has a server already.
     """
-    home.prefect.mkdir(exist_ok=True)
-    home.logs.mkdir(exist_ok=True)
-    port = _free_port(port)
+    port = free_port(port)
     address = f"http://127.0.0.1:{port}"
+    with the_only_server(home, address):
+        yield from _serve(home, port, address)
+
+
+def _serve(home: Home, port: int, address: str) -> Iterator[Server]:
+    home.logs.mkdir(exist_ok=True)
     log = home.logs / "prefect-server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lsdc.cli.server_child", str(port)],
-            env=_environment(home, address),
+            [sys.executable, "-P", "-m", SERVER, str(port)],
+            env=server_environment(home, address, sqlite_url(home)),
             stdin=subprocess.PIPE,  # held open: its end tells the server that we are gone
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -97,24 +118,94 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
             process.stdin.close()
 
 
-def _environment(home: Home, address: str) -> dict[str, str]:
+def sqlite_url(home: Home) -> str:
+    """Prefect's database in the home."""
+    return f"sqlite+aiosqlite:///{home.prefect}/prefect.db"
+
+
+def server_environment(home: Home, address: str, database: str) -> dict[str, str]:
+    """The environment of a server that is reached at `address`."""
     return os.environ | {
         **QUIET,
         "PREFECT_HOME": str(home.prefect),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home.prefect}/prefect.db",
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
         "PREFECT_UI_API_URL": f"{address}/api",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     }
 
 
-def _free_port(wanted: int | None) -> int:
+@contextlib.contextmanager
+def the_only_server(home: Home, address: str) -> Iterator[None]:
+    """Hold the home's place for a server, and say where it is; others find it there.
+
+    Raises:
+        HomeBusyError: the home has a server already; two on one database would quarrel.
+    """
+    home.prefect.mkdir(exist_ok=True)
+    lock, note = _server_lock(home), home.prefect / _NOTE
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusyError(
+            f"{home.root}: its Prefect server runs already, at {_noted(note) or 'a place unknown'}"
+        ) from None
+    try:
+        with write_atomic(note) as temporary:
+            temporary.write_text(json.dumps({"address": address}), encoding="utf-8")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def running_server(home: Home) -> str | None:
+    """The address of the server that runs for the home, if one does."""
+    if not home.prefect.is_dir():
+        return None
+    try:
+        lock = _server_lock(home)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _noted(home.prefect / _NOTE)
+    lock.release()
+    return None
+
+
+def _server_lock(home: Home) -> BaseFileLock:
+    return FileLock(home.prefect / ".server.lock")
+
+
+def _noted(note: Path) -> str | None:
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
+    """The port asked for, or any that is free.
+
+    Raises:
+        SettingsError: it is taken; says by whom.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind((host, wanted or 0))
         except OSError as error:
             raise SettingsError(
-                f"--port {wanted}: cannot be listened on ({error.strerror}); choose another"
+                f"--port {wanted}: cannot be listened on ({error.strerror}"
+                f"{_listener(wanted)}); choose another"
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _listener(port: int | None) -> str:
+    """Who listens on a port, as far as we may see."""
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.net_connections(kind="tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+                return f" by process {each.pid}, {psutil.Process(each.pid).name()}"
+    return ""

@@ -1,28 +1,22 @@
 """The process of a home's Prefect server; it ends with the process that started it.
 
-python -P -m lsdc.cli.server_child PORT     # its standard input is a pipe that the parent holds
+python -P -m lsdc.cli.server_child PORT [HOST]
 """
 
-import os
-import signal
 import sys
-import threading
 
 import uvicorn
 
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # returns at the pipe's end, however the parent ended
-    os.kill(os.getpid(), signal.SIGTERM)
+from lsdc.cli.orphans import end_with_parent
 
 
 def main() -> None:
     """Serve until told to end, or until the parent is gone."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     uvicorn.run(
         "prefect.server.api.server:create_app",
         factory=True,
-        host="127.0.0.1",
+        host=sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1",
         port=int(sys.argv[1]),
         log_level="warning",
         lifespan="on",

@@ -1,0 +1,136 @@
+"""Parts: the processes of an installation, kept running, each line of theirs under its name."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import psutil
+from rich.console import Console
+
+from lsdc.errors import StageError
+
+# What a worker may take to end its runs, of which a training saves itself.
+GRACE_SECONDS = 45.0
+_POLL_SECONDS = 0.2
+_RESTART_SECONDS = 2.0
+_SHORT_LIFE_SECONDS = 30.0
+_SHORT_LIVES = 3
+
+
+@dataclass
+class Part:
+    """A process: `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold."""
+
+    name: str
+    module: str
+    arguments: Sequence[str]
+    environment: dict[str, str] = field(repr=False)
+    process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+    started: float = 0.0
+    short_lives: int = 0
+
+    @property
+    def lives(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Start it, or start it again; its output is one stream of lines."""
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", self.module, *self.arguments],
+            env=self.environment,
+            stdin=subprocess.PIPE,  # held open: its end tells the part that we are gone
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is for us, who end the parts in order
+        )
+        return self.process
+
+
+class Parts:
+    """Parts that live as long as the block, and are then ended side by side."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end(GRACE_SECONDS)
+        except KeyboardInterrupt:  # asked twice: at once, then
+            self._end(0.0)
+
+    def start(self, part: Part) -> None:
+        """Start a part and keep it running."""
+        self.parts.append(part)
+        self._run(part)
+
+    def check(self) -> None:
+        """Start again what has ended.
+
+        Raises:
+            StageError: a part ends each time soon after its start.
+        """
+        for part in self.parts:
+            if part.process is None or part.process.poll() is None:
+                continue
+            code = part.process.returncode
+            lived = time.monotonic() - part.started
+            part.short_lives = part.short_lives + 1 if lived < _SHORT_LIFE_SECONDS else 0
+            if part.short_lives >= _SHORT_LIVES:
+                raise StageError(
+                    f"{part.name}: ended with {code} {_SHORT_LIVES} times within "
+                    f"{_SHORT_LIFE_SECONDS:.0f} s of its start; what it said stands above"
+                )
+            say(self.console, part.name, f"ended with {code}; it is started again")
+            time.sleep(_RESTART_SECONDS)
+            self._run(part)
+
+    def _run(self, part: Part) -> None:
+        process = part.start()
+        threading.Thread(target=self._pass_on, args=(part, process), daemon=True).start()
+
+    def _pass_on(self, part: Part, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(self.console, part.name, line.rstrip("\n"))
+
+    def _end(self, grace: float) -> None:
+        living = [psutil.Process(part.pid) for part in self.parts if part.lives]
+        family = [relative for part in living for relative in part.children(recursive=True)]
+        for process in living:
+            process.terminate()
+        _, late = psutil.wait_procs(living, timeout=grace)
+        for process in [*late, *family]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def keep_running(*groups: Parts) -> None:
+    """Keep all parts running until interrupted."""
+    while True:
+        for group in groups:
+            group.check()
+        time.sleep(_POLL_SECONDS)
+
+
+def say(console: Console, name: str, line: str) -> None:
+    """Print a line of a part."""
+    console.print(f"{name:<7}| {line}", markup=False, highlight=False, soft_wrap=True)

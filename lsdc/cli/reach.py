@@ -1,0 +1,62 @@
+"""The Prefect server that commands talk to: the one configured, else the one of the home."""
+
+import os
+import urllib.error
+import urllib.request
+
+from lsdc.cli.serve import running_server
+from lsdc.errors import SettingsError
+from lsdc.store.home import Home
+
+
+def reach_server(home: Home) -> str:
+    """The API's address of a server that answers.
+
+    Raises:
+        SettingsError: there is none; says how to get one.
+    """
+    api = configured_api() or running_api(home)
+    if api is not None:
+        require_answer(api)
+        return api
+    raise SettingsError(
+        f"no Prefect server: none runs for {home.root}, and PREFECT_API_URL names none; start one "
+        "with 'lsdc up', or set PREFECT_API_URL"
+    )
+
+
+def configured_api() -> str | None:
+    """What PREFECT_API_URL or Prefect's profile names."""
+    share_password()
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value() or None
+
+
+def running_api(home: Home) -> str | None:
+    """The API of the server that runs for the home, if one does."""
+    address = running_server(home)
+    return None if address is None else f"{address}/api"
+
+
+def share_password() -> None:
+    """A server's own password is its clients' as well, where they are given no other."""
+    if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
+
+
+def require_answer(api: str) -> None:
+    """See that a server answers.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    try:
+        urllib.request.urlopen(f"{api}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # it answers, if only to ask who we are
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); start it, or "
+            "unset it: 'lsdc up' brings a server, and so does 'lsdc run-local' for itself"
+        ) from error

@@ -1,0 +1,122 @@
+"""`lsdc trigger`: a run of a deployment, on whatever workers there are."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.reach import reach_server
+from lsdc.cli.serve import QUIET
+from lsdc.cli.shares import parse_share
+from lsdc.errors import SettingsError
+from lsdc.store.home import Home, resolve_home
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+
+def trigger(
+    deployment: Annotated[
+        str, typer.Argument(metavar="FLOW/NAME", help="For example train-folds/default.")
+    ],
+    experiment: Annotated[str | None, typer.Option(help="What is trained [demo].")] = None,
+    folds: Annotated[int | None, typer.Option(help="How many folds [4].")] = None,
+    only_fold: Annotated[int | None, typer.Option(help="Train this fold alone.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold, of train-fold [0].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The competition's folder, as workers see it [a phantom].")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Pretrained weights, as workers see them.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of folds and models [0].")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where models are trained [auto].")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run may use.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many studies.")] = None,
+    annotations: Annotated[
+        Literal["raw", "clean"] | None, typer.Option(help="Points as given, or mended [clean].")
+    ] = None,
+    max_bad: Annotated[
+        str | None, typer.Option(help="Share of unreadable files that stops a stage [1%].")
+    ] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="Refuse to leave a study out.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow folds and epochs; end as the run ends.")
+    ] = False,
+    home: Annotated[
+        Path | None, typer.Option(help="Whose server is asked [LSDC_HOME, else ./lsdc-home].")
+    ] = None,
+) -> None:
+    """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""
+    os.environ |= QUIET
+    console = Console()
+    api = reach_server(Home(resolve_home(home)))
+    asked = {
+        "experiment": experiment,
+        "folds": folds,
+        "only_fold": only_fold,
+        "fold": fold,
+        "data": None if data is None else str(data.expanduser().absolute()),
+        "settings": changes or None,
+        "weights": None if weights is None else str(weights.expanduser().absolute()),
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "limit": limit,
+        "annotations": annotations,
+        "max_bad": None if max_bad is None else parse_share(max_bad),
+        "strict": strict,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        found = _find(client, deployment)
+        _check(found, deployment, given)
+        run = client.create_flow_run_from_deployment(found.id, parameters=given)
+        console.print(
+            f"{api.removesuffix('/api')}/runs/flow-run/{run.id}", highlight=False, soft_wrap=True
+        )
+        if watch:
+            from lsdc.cli.follow import follow
+
+            raise typer.Exit(follow(client, run, console))
+
+
+def _find(client: "SyncPrefectClient", name: str) -> "DeploymentResponse":
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_deployment_by_name(name)
+    except (ObjectNotFound, ValueError):
+        there = sorted(
+            f"{client.read_flow(each.flow_id).name}/{each.name}"
+            for each in client.read_deployments()
+        )
+        raise SettingsError(
+            f"{name}: no such deployment on {client.api_url}; there are "
+            f"{', '.join(there) or 'none, and lsdc up makes them'}"
+        ) from None
+
+
+def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> None:
+    known = (found.parameter_openapi_schema or {}).get("properties", {})
+    for parameter in given:
+        if parameter not in known:
+            option = "set" if parameter == "settings" else parameter.replace("_", "-")
+            raise SettingsError(
+                f"--{option}: {name} takes no such thing, expected some of {', '.join(known)}"
+            )

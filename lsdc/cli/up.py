@@ -1,0 +1,128 @@
+"""`lsdc up`: an installation on one machine: server, pools, deployments and workers."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.parts import Part, Parts, keep_running
+from lsdc.cli.reach import share_password
+from lsdc.cli.serve import (
+    QUIET,
+    SERVER,
+    free_port,
+    server_environment,
+    sqlite_url,
+    the_only_server,
+    wait_until_healthy,
+)
+from lsdc.cli.worker import CPU_POOL, GPU_POOL, pool_workers, visible_gpus
+from lsdc.errors import SettingsError
+from lsdc.store.home import open_home, resolve_home
+
+LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+def up(
+    port: Annotated[int, typer.Option(help="Of server and UI.")] = 4200,
+    host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
+    home: Annotated[
+        Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LSDC_DATABASE_URL",
+            show_envvar=False,
+            help="postgresql://USER:PASSWORD@HOST/NAME [LSDC_DATABASE_URL, else SQLite].",
+        ),
+    ] = None,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")
+    ] = True,
+) -> None:
+    """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
+    console = Console()
+    opened = open_home(resolve_home(home))
+    url = _database_url(database) or sqlite_url(opened)
+    os.environ |= QUIET
+    share_password()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    name = socket.gethostname() if host == ANYWHERE else host
+    address = f"http://{name}:{free_port(port, host)}"
+    api = f"{address}/api"
+    server = Part(
+        "server",
+        SERVER,
+        [str(port), host],
+        server_environment(opened, address, url),
+    )
+    try:
+        with (
+            the_only_server(opened, address),
+            Parts(console) as servers,
+            Parts(console) as working,
+        ):
+            servers.start(server)
+            wait_until_healthy(api, servers.check)
+            _register(api)
+            if workers:
+                for pool in (CPU_POOL, GPU_POOL):
+                    for part in pool_workers(pool, opened, api):
+                        working.start(part)
+            _describe(console, address, url, workers=workers)
+            keep_running(servers, working)
+    except KeyboardInterrupt:
+        console.print("ended")
+
+
+def _database_url(given: str | None) -> str | None:
+    """A PostgreSQL address as Prefect's driver wants it.
+
+    Raises:
+        SettingsError: an address of something else.
+    """
+    if not given:
+        return None
+    scheme, separator, rest = given.partition("://")
+    if not separator or scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
+        raise SettingsError(
+            f"--database {scheme}{separator}...: expected postgresql://USER:PASSWORD@HOST/NAME"
+        )
+    return f"postgresql+asyncpg://{rest}"
+
+
+def _register(api: str) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}):
+        from deployments.register import register
+
+        asyncio.run(register())
+
+
+def _describe(console: Console, address: str, database: str, *, workers: bool) -> None:
+    where = urlsplit(database)
+    kept = (
+        "SQLite in the home, for a few workers at most: beyond, give it PostgreSQL as --database"
+        if where.scheme.startswith("sqlite")
+        else f"PostgreSQL at {where.hostname}, {where.path.strip('/')}"
+    )
+    gpus = visible_gpus()
+    gpu = f"a worker on each of {len(gpus)} GPUs" if gpus else "no GPU here: one worker on the CPU"
+    working = f"{CPU_POOL}: one worker; {GPU_POOL}: {gpu}" if workers else "no workers here"
+    console.print(
+        f"{address}/  (Ctrl-C ends)\n"
+        f"  history: {kept}\n"
+        f"  {working}\n"
+        f"  lsdc trigger train-folds/default --watch\n"
+        f"  export PREFECT_API_URL={address}/api    # for 'prefect' and 'lsdc' elsewhere",
+        highlight=False,
+        soft_wrap=True,
+    )

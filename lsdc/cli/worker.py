@@ -1,0 +1,98 @@
+"""`lsdc worker`: this machine's workers of a pool, for a server that runs here or elsewhere."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.parts import Part, Parts, keep_running
+from lsdc.cli.reach import reach_server
+from lsdc.cli.serve import QUIET
+from lsdc.errors import SettingsError
+from lsdc.store.home import Home, open_home, resolve_home
+
+CPU_POOL, GPU_POOL = "lsdc-cpu", "lsdc-gpu"
+# Runs tell so often that they are alive; the automation that `lsdc up` makes counts on it.
+HEARTBEAT_SECONDS = 30
+QUERY_SECONDS = 3
+
+
+def worker(
+    pool: Annotated[str, typer.Option(help=f"{GPU_POOL} or {CPU_POOL}.")],
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home to build in, the same storage for all workers [LSDC_HOME]."),
+    ] = None,
+) -> None:
+    """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
+    console = Console()
+    opened = open_home(resolve_home(home))
+    api = reach_server(opened)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    with Parts(console) as workers:
+        for part in pool_workers(pool, opened, api):
+            workers.start(part)
+        try:
+            keep_running(workers)
+        except KeyboardInterrupt:
+            console.print("ending: trainings save themselves")
+
+
+def pool_workers(pool: str, home: Home, api: str) -> list[Part]:
+    """The workers that this machine has for a pool: one a GPU, which takes one run at a time.
+
+    Raises:
+        SettingsError: an unknown pool.
+    """
+    if pool == CPU_POOL:
+        return [_worker("cpu", pool, home, api)]
+    if pool != GPU_POOL:
+        raise SettingsError(f"--pool {pool}: expected {GPU_POOL} or {CPU_POOL}")
+    one = ("--limit", "1")
+    found = visible_gpus()
+    if not found:
+        return [_worker("gpu", pool, home, api, one)]
+    return [
+        _worker(f"gpu{gpu}", pool, home, api, one, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in found
+    ]
+
+
+def visible_gpus() -> list[str]:
+    """GPUs of this machine that CUDA_VISIBLE_DEVICES, where it is set, leaves us."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu.strip() for gpu in chosen.split(",") if gpu.strip()]
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _worker(
+    name: str,
+    pool: str,
+    home: Home,
+    api: str,
+    more: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
+) -> Part:
+    return Part(
+        name,
+        "lsdc.cli.worker_child",
+        ["--pool", pool, "--name", f"{socket.gethostname()}-{name}", "--type", "process", *more],
+        os.environ
+        | {
+            **QUIET,
+            "LSDC_HOME": str(home.root),
+            "PREFECT_API_URL": api,
+            "PREFECT_HOME": str(home.prefect),
+            "PREFECT_LOCAL_STORAGE_PATH": str(home.prefect / "results"),
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
+            "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+            "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
+        }
+        | (environment or {}),
+    )
