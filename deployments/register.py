@@ -19,21 +19,17 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from flows.dispatch import GPU_POOL
 from flows.pipeline import pipeline
+from flows.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
 from flows.prepare import prepare, train_coordinates
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 
-CPU_POOL = "lsdc-cpu"
 FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
     GPU_POOL: (train_fold, train_coordinates),
 }
 ZOMBIES = "Crash zombie runs"
-# Workers of 'lsdc up' and 'lsdc worker' have their runs tell so often that they are alive.
-HEARTBEAT_SECONDS = 30
-ZOMBIE_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
 async def register() -> None:

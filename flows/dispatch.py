@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -22,11 +23,11 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelling
 
+from flows.pools import GPU_POOL
 from lsdc.errors import StageError
 from lsdc.store.manifest import Manifest
 from tasks.run import Run, letting_others_build
 
-GPU_POOL = "lsdc-gpu"
 POLL_SECONDS = 2.0
 # A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
 CRASHES_FORGIVEN = 3
@@ -114,23 +115,21 @@ def _wait(
     One that failed and is set going by hand while others go on is waited for as well.
     """
     names = {child.id: work.name for work, child in zip(works, children, strict=True)}
-    crashes = Counter[str]()
-    for child in _read(client, children):
-        if _is_lost(child):
-            _set_going(client, child, names[child.id])
+    # What an earlier attempt of this flow run left behind, a cancellation under way included.
+    left = {each.id for each in _read(client, children) if _is_lost(each) or _is_leaving(each)}
+    crashes = Counter[UUID]()
     while True:
         try:
             current = _read(client, children)
-            for child in current:
-                name = names[child.id]
-                if child.state and child.state.is_crashed() and crashes[name] < CRASHES_FORGIVEN:
-                    crashes[name] += 1
-                    _set_going(client, child, name)
-                    break  # what it is now is to be read again
-            else:
-                states = [child.state for child in current if child.state is not None]
-                if len(states) == len(children) and all(state.is_final() for state in states):
-                    return states
+            lost = [child for child in current if _is_lost(child)]
+            again = [child for child in lost if child.id in left or _may_go_on(child, crashes)]
+            for child in again:
+                left.discard(child.id)
+                log.warning("%s: %s; it is set going again", names[child.id], _state(child).name)
+                client.set_flow_run_state(child.id, AwaitingRetry())
+            states = [_state(child) for child in current]
+            if not again and all(state.is_final() for state in states):
+                return states
         except httpx.HTTPError as error:
             log.warning("the Prefect server does not answer (%s); asked again", error)
         time.sleep(POLL_SECONDS)
@@ -142,25 +141,34 @@ def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRu
     return [found[child.id] for child in children]
 
 
-def _is_lost(child: FlowRun) -> bool:
-    state = child.state
-    return state is not None and state.is_final() and not state.is_completed()
+def _state(run: FlowRun) -> State:
+    assert run.state is not None
+    return run.state
 
 
-def _set_going(client: SyncPrefectClient, child: FlowRun, name: str) -> None:
-    assert child.state is not None
-    log.warning("%s: %s; it is set going again", name, child.state.name)
-    client.set_flow_run_state(child.id, AwaitingRetry())
+def _is_lost(run: FlowRun) -> bool:
+    return _state(run).is_final() and not _state(run).is_completed()
+
+
+def _is_leaving(run: FlowRun) -> bool:
+    return _state(run).is_cancelling()
+
+
+def _may_go_on(run: FlowRun, crashes: Counter[UUID]) -> bool:
+    """Whether a run that crashed is to be set going again; counts how often it was."""
+    if not _state(run).is_crashed():
+        return False
+    crashes[run.id] += 1
+    return crashes[run.id] <= CRASHES_FORGIVEN
 
 
 def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:
     """Pass a cancellation on; a flow run that merely dies leaves its children at work."""
     with contextlib.suppress(httpx.HTTPError):  # what we are left for is not to be hidden
-        state = client.read_flow_run(_me().id).state
-        if state is None or not state.is_cancelling():
+        if not _is_leaving(client.read_flow_run(_me().id)):
             return
         for child in _read(client, children):
-            if child.state is not None and not child.state.is_final():
+            if not _state(child).is_final():
                 client.set_flow_run_state(child.id, Cancelling())
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
+from flows.pools import CPU_POOL, GPU_POOL
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.reach import share_password
 from lsdc.cli.serve import (
@@ -22,7 +23,7 @@ from lsdc.cli.serve import (
     the_only_server,
     wait_until_healthy,
 )
-from lsdc.cli.worker import CPU_POOL, GPU_POOL, pool_workers, visible_gpus
+from lsdc.cli.worker import pool_workers, visible_gpus
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home, resolve_home
 

@@ -9,15 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, open_home, resolve_home
 
-CPU_POOL, GPU_POOL = "lsdc-cpu", "lsdc-gpu"
-# Runs tell so often that they are alive; the automation that `lsdc up` makes counts on it.
-HEARTBEAT_SECONDS = 30
+# How soon a worker sees a run that waits.
 QUERY_SECONDS = 3
 
 

@@ -1,0 +1,52 @@
+"""Runs on worker pools: a real server, real workers, a fold that fails, the button Retry."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.flows.pools import installed
+
+# In the training child of fold 1: once an epoch is saved, fail; but only once.
+PLANTED = """
+import sys
+from pathlib import Path
+if "lsdc.lumbar.fit_child" in sys.orig_argv:
+    import lsdc.training.loop as loop
+    from lsdc.errors import StageError
+    save = loop.save_progress
+    def failing(path, progress, identity):
+        save(path, progress, identity)
+        planted = Path(planted_once)
+        if path.parent.name == "fold-1" and progress.epoch == 1 and not planted.exists():
+            planted.touch()
+            raise StageError("planted: fold 1 fails once")
+    loop.save_progress = failing
+"""
+
+
+def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_path: Path) -> None:
+    home, site = tmp_path / "home", tmp_path / "site"
+    shutil.copytree(ran.home, home)
+    site.mkdir()
+    planted = f"planted_once = {str(tmp_path / 'planted')!r}\n{PLANTED}"
+    (site / "sitecustomize.py").write_text(planted)
+    # What comes before training is in the home already; two epochs are another training.
+    asked = ("--data", ran.data, "--folds", "2", "--set", "training.epochs=2")
+    with installed(home, site=site) as here:
+        watched = here.trigger("train-folds/default", *asked, "--watch")
+        assert watched.returncode == 1, watched.stdout + watched.stderr
+        run_id = watched.stdout.splitlines()[0].rpartition("/")[2]
+        assert "fold 0: epoch 2/2" in watched.stdout
+        failed = here.run(run_id)
+        assert failed["state_type"] == "FAILED"
+        assert "1 of 2 on lsdc-gpu did not end well: fold 1 " in failed["state"]["message"]
+        assert "planted" in failed["state"]["message"]
+
+        here.retry(run_id)
+        assert here.ended(run_id)["state_type"] == "COMPLETED"
+        assert {name: run["run_count"] for name, run in here.children(run_id).items()} == {
+            "train-fold-0-demo": 1,
+            "train-fold-1-demo": 2,
+        }
+    fit = json.loads((home / "runs/demo/fold-1/fit.json").read_text())
+    assert [process["from_epoch"] for process in fit["processes"]] == [1, 2]
