@@ -143,6 +143,7 @@ def train_coordinates(
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
+    holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     threads: int | None = None,
@@ -159,6 +160,7 @@ def train_coordinates(
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
+        holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
         threads: how many the run may use; without it, one a core.
@@ -173,6 +175,7 @@ def train_coordinates(
         data=data,
         home=home,
         folds=folds,
+        holdout=holdout,
         seed=seed,
         device=device,
         threads=threads,

@@ -36,6 +36,9 @@ def trigger(
     weights: Annotated[
         Path | None, typer.Option(help="Pretrained weights, as workers see them.")
     ] = None,
+    holdout: Annotated[
+        str | None, typer.Option(help="Share of the studies that no fold gets [none].")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of folds and models [0].")] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where models are trained [auto].")
@@ -70,6 +73,7 @@ def trigger(
         "data": None if data is None else str(data.expanduser().absolute()),
         "settings": changes or None,
         "weights": None if weights is None else str(weights.expanduser().absolute()),
+        "holdout": None if holdout is None else parse_share(holdout),
         "seed": seed,
         "device": device,
         "threads": threads,

@@ -4,6 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+from prefect import Flow
+
+from flows.pipeline import pipeline
+from flows.prepare import prepare, train_coordinates
+from flows.train_folds import train_fold, train_folds
 from tests.flows.pools import installed
 
 # In the training child of fold 1: once an epoch is saved, fail; but only once.
@@ -22,6 +27,16 @@ if "lsdc.lumbar.fit_child" in sys.orig_argv:
             raise StageError("planted: fold 1 fails once")
     loop.save_progress = failing
 """
+
+
+def test_runs_elsewhere_are_told_all_that_their_results_depend_on() -> None:
+    def names(flow: Flow) -> set[str]:
+        return set(flow.parameters.properties)
+
+    for parent in (pipeline, train_folds):
+        assert names(parent) - {"only_fold"} <= names(train_fold)
+    for parent in (pipeline, train_folds, prepare):
+        assert names(parent) - {"only_fold", "weights"} <= names(train_coordinates)
 
 
 def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_path: Path) -> None:
