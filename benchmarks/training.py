@@ -270,7 +270,7 @@ def _write_crops(folder: Path, folds: int) -> None:
             "mask": samples.present.tolist(),
         }
     )
-    grades = {str(name): samples.labels[:, head] for head, name in enumerate(CONDITIONS)}
+    grades = {str(name): pl.Series(samples.labels[:, k]) for k, name in enumerate(CONDITIONS)}
     labels = table.select("study_id", "level").with_columns(**grades)
     labels = labels.unpivot(
         index=["study_id", "level"], variable_name="condition", value_name="grade"
