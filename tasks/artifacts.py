@@ -83,7 +83,7 @@ class _Shower:
                 bar = self.bars[name] = _Bar(_key(self.experiment, name), name)
             bar.share = share_of_epochs(facts)
         if "score" in facts:
-            log.info("%s: %s", name, words_of_epoch(facts))
+            log.info(words_of_epoch(facts))
             self._show_epochs(name, facts)
         if progress.state is not None and name in self.bars and progress.state != "Running":
             self.bars.pop(name).end()

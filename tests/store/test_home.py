@@ -4,6 +4,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.store.home import (
@@ -11,7 +12,10 @@ from lsdc.store.home import (
     Home,
     build_lock,
     claim_fold,
+    fold_lock,
+    lend_lock,
     open_home,
+    remove_leftovers,
     require_space,
     resolve_home,
 )
@@ -91,6 +95,49 @@ def test_killed_builder_leaves_no_lock(tmp_path: Path) -> None:
     holder.join()
     with build_lock(home, wait=False, say=print):
         pass
+
+
+def test_lent_home_is_built_in_by_others_and_then_held_again(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    context = multiprocessing.get_context("spawn")
+
+    held, release = context.Event(), context.Event()
+    another = context.Process(target=hold, args=(home.root, held, release))
+    with build_lock(home, wait=True, say=print):
+        with lend_lock(home, say=print):
+            another.start()
+            assert held.wait(60)
+            release.set()
+            another.join()
+        with pytest.raises(Timeout):
+            FileLock(home.root / ".build.lock", is_singleton=False).acquire(timeout=0)
+
+
+def test_home_lent_by_a_builder_that_fails_stays_with_who_has_it(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    with (
+        pytest.raises(KeyError),
+        build_lock(home, wait=True, say=print),
+        lend_lock(home, say=print),
+    ):
+        raise KeyError
+    with build_lock(home, wait=False, say=print):
+        pass
+
+
+def test_leftovers_are_removed_but_not_those_of_a_fold_that_is_being_trained(
+    tmp_path: Path,
+) -> None:
+    home = open_home(tmp_path)
+    for fold in range(2):
+        claim_fold(home, "demo", fold, "a" * 64)
+        (home.fold("demo", fold) / ".writing-resume.pt").touch()
+    with fold_lock(home, "demo", 0, say=print):
+        remove_leftovers(home)
+        assert (home.fold("demo", 0) / ".writing-resume.pt").exists()
+        assert not (home.fold("demo", 1) / ".writing-resume.pt").exists()
+    remove_leftovers(home)
+    assert not (home.fold("demo", 0) / ".writing-resume.pt").exists()
 
 
 def test_fold_of_other_settings_is_set_aside_and_comes_back(tmp_path: Path) -> None:
