@@ -18,6 +18,8 @@ from lsdc.store.home import Home, open_home, resolve_home
 
 # How soon a worker sees a run that waits.
 QUERY_SECONDS = 3
+# Of a server that does not answer; the pauses double, so they are four minutes in all.
+RETRIES = 7
 
 
 def worker(
@@ -92,6 +94,7 @@ def _worker(
             "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
             "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
+            "PREFECT_CLIENT_MAX_RETRIES": str(RETRIES),
         }
         | (environment or {}),
     )
