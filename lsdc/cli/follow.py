@@ -123,5 +123,6 @@ class _Logs:
 
 def _line(log: Log, names: Mapping[UUID, str]) -> str:
     """The first line of what was logged: what follows is a traceback, which the pages show."""
-    who = [names[each] for each in (log.flow_run_id, log.task_run_id) if each in names]
+    runs = (log.flow_run_id, log.task_run_id)
+    who = [names[each] for each in runs if each is not None and each in names]
     return f"{log.timestamp.astimezone():%H:%M:%S} {', '.join(who)}: {log.message.splitlines()[0]}"
