@@ -70,7 +70,7 @@ def scores_table(scores: dict[str, Any], name: str) -> Table:
     table.add_column("")
     columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}
-    if held_out := scores["holdout"]:
+    if held_out := scores.get("holdout"):  # none in what earlier versions wrote
         columns |= {"held out": held_out, "its prior": held_out["weighted_prior"]}
     for column in columns:
         style = "bold" if column in ("all", "held out") else ""
