@@ -29,6 +29,7 @@ def real_data() -> Path:
     return Path(root)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the tests, a file's stay together, and all of the flows'.
 

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,10 @@ _ROOT = Path(__file__).parents[2]
 _MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
 # Facts of a parse, not of the program; the second group came with Python 3.12.
 _IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
+
+# Threads that parse at once share a count of depth in CPython 3.11, and one may end in a
+# SystemError: https://github.com/python/cpython/issues/106905. Prefect would keep no result then.
+_PARSING = threading.Lock()
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -146,7 +151,8 @@ def _module_digest(path: Path) -> str:
 
 @cache
 def _parse(path: Path, mtime_ns: int) -> ast.Module:  # noqa: ARG001 (an edit changes mtime_ns)
-    return ast.parse(path.read_bytes())
+    with _PARSING:
+        return ast.parse(path.read_bytes())
 
 
 def _normal_form(node: Any) -> Any:

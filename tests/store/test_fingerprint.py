@@ -150,3 +150,18 @@ def test_tree_fingerprint_follows_links_and_survives_a_circle(tmp_path: Path) ->
     before = fingerprint_tree(root)
     (tmp_path / "far" / "1.dcm").write_bytes(b"one")
     assert fingerprint_tree(root) != before
+
+
+def test_threads_may_ask_at_once() -> None:
+    # A garbage collection amid a parse may let another thread run, and here does.
+    script = (
+        "import gc, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from lsdc.store.fingerprint import fingerprint_code\n"
+        "gc.callbacks.append(lambda *_: time.sleep(0))\n"
+        "gc.set_threshold(100)\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    found = set(pool.map(fingerprint_code, [['lsdc.lumbar.folds']] * 4))\n"
+        "assert len(found) == 1\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", script], cwd=PROJECT, check=True)
