@@ -27,16 +27,3 @@ def real_data() -> Path:
     if not root:
         pytest.skip("LSDC_REAL_DATA is not set: no real tables or study at hand")
     return Path(root)
-
-
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, a file's stay together, and all of the flows'.
-
-    These share a Prefect server and a home, take half of the time, and begin first.
-    """
-    flows = Path(__file__).parent / "flows"
-    items.sort(key=lambda item: flows not in item.path.parents)
-    for item in items:
-        group = flows if flows in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
