@@ -35,6 +35,9 @@ def demo_data(
         Geometry,
         typer.Option(help="Ordinary, or oblique, crooked, off centre, with series missing."),
     ] = Geometry.USUAL,
+    scatter: Annotated[
+        float, typer.Option(help="Of annotated points about the truth, mm; the real ones' is 1.3.")
+    ] = 0.0,
     max_size: Annotated[int, typer.Option(help="Longest side of an image, in pixels.")] = 320,
 ) -> None:
     """Write a phantom: a synthetic lumbar competition whose answers are known."""
@@ -57,6 +60,7 @@ def demo_data(
             seed=seed,
             grades=grades.value,
             geometry=geometry.value,
+            scatter_mm=scatter,
             max_size=max_size,
             on_progress=lambda done, _total: progress.update(bar, completed=done),
         )

@@ -258,6 +258,11 @@ class Spine:
         v = self._at(s, self.wall_mm) + RECESS_BEHIND_WALL_MM
         return self._both_sides(RECESS_BESIDE_MIDLINE_MM, v, s)
 
+    def structure_points_mm(self) -> Array:
+        """(5, 5 levels, 3) LPS: canal, left and right foramen, left and right recess."""
+        canal = self.canal_points_mm()[None]
+        return np.concatenate([canal, self.foramen_points_mm(), self.recess_points_mm()])
+
     def _both_sides(self, u_mm: float, v: Array, s: Array) -> Array:
         left = np.stack([np.full(LEVEL_COUNT, u_mm), v, s], axis=-1)
         return self.to_patient(np.stack([left, left * np.array([-1.0, 1.0, 1.0])]))

@@ -229,10 +229,7 @@ def _stack(
 
 def _landmarks(spine: Spine, first: int = 0, last: int = 4) -> Array:
     """(n, 3) canal, foramina and recesses of a span of levels, a structure after the other."""
-    structures = np.concatenate(
-        [spine.canal_points_mm()[None], spine.foramen_points_mm(), spine.recess_points_mm()]
-    )
-    return structures[:, first : last + 1].reshape(-1, 3)
+    return spine.structure_points_mm()[:, first : last + 1].reshape(-1, 3)
 
 
 def _size(max_size: int, rng: np.random.Generator) -> int:

@@ -18,6 +18,7 @@ from lsdc.phantom.tables import Grades, Split, StudyRecord
 from lsdc.phantom.tissues import TISSUES, vary
 
 _SERIES_IDS = (10**6, 2**32)
+_PURPOSES = ("plan", "images", "pose", "marks")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Order:
     grades: GradeMix
     max_size: int
     geometry: GeometryMix = "usual"
+    scatter_mm: float = 0.0
 
     @property
     def total(self) -> int:
@@ -76,6 +78,8 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
     spine = Spine(draw_patient(grades, rng, pose))
     plans = plan_series(spine, quirks, pose, order.max_size, rng)
     series_ids: NDArray[Any] = rng.integers(*_SERIES_IDS, size=len(plans))
+    truth = spine.structure_points_mm()
+    scatter = _chance(order, number, "marks").normal(0.0, order.scatter_mm, truth.shape)
     return StudyRecord(
         split=split,
         study_id=study_id,
@@ -84,12 +88,13 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
         pose=pose,
         series=tuple(zip(series_ids.tolist(), plans, strict=True)),
         spine=spine,
+        marked_mm=truth + scatter,
     )
 
 
 def _chance(order: Order, number: int, purpose: str) -> np.random.Generator:
     """Its own stream for every study and purpose, so that none depends on who writes what."""
-    return np.random.default_rng((order.seed, number, ("plan", "images", "pose").index(purpose)))
+    return np.random.default_rng((order.seed, number, _PURPOSES.index(purpose)))
 
 
 def _write_series(

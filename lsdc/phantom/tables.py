@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsdc.phantom.anatomy import LEVEL_COUNT, Spine
+from lsdc.phantom.anatomy import LEVEL_COUNT, Array, Spine
 from lsdc.phantom.planning import SeriesPlan
 from lsdc.phantom.pose import Pose
 
@@ -41,6 +41,7 @@ class StudyRecord:
     pose: Pose
     series: tuple[tuple[int, SeriesPlan], ...]  # series id, plan
     spine: Spine
+    marked_mm: Array  # (5 conditions, 5 levels, 3) LPS: where annotators saw the structures
 
 
 def write_tables(root: Path, records: Sequence[StudyRecord]) -> None:
@@ -77,7 +78,6 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
 
     A condition whose plane the study lacks and a cell without a label have no row.
     """
-    points = _points(record.spine)
     shown_on = ["Sagittal T2/STIR", *["Sagittal T1"] * 2, *["Axial T2"] * 2]
     rows: list[list[object]] = []
     for condition, name in enumerate(CONDITIONS):
@@ -90,7 +90,7 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
         for level, level_name in enumerate(LEVELS):
             if not slices or _is_empty(record, condition, level):
                 continue
-            places = [plane.to_px(points[condition, level]) for *_, plane in slices]
+            places = [plane.to_px(record.marked_mm[condition, level]) for *_, plane in slices]
             nearest = int(np.argmin([distance for *_, distance in places]))
             series_id, number, plane = slices[nearest]
             x_px, y_px, distance_mm = places[nearest]
@@ -140,7 +140,7 @@ def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
                 record.split,
                 record.study_id,
                 level_name,
-                *(f"{value:.6f}" for value in _points(record.spine)[:, level].ravel()),
+                *(f"{value:.6f}" for value in record.spine.structure_points_mm()[:, level].ravel()),
             ]
             for record in records
             for level, level_name in enumerate(LEVELS)
@@ -169,13 +169,6 @@ def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
             ]
             for record in records
         ),
-    )
-
-
-def _points(spine: Spine) -> NDArray[np.float64]:
-    """(5 conditions, 5 levels, 3) LPS; the level point is the canal's."""
-    return np.concatenate(
-        [spine.canal_points_mm()[None], spine.foramen_points_mm(), spine.recess_points_mm()]
     )
 
 

@@ -33,6 +33,7 @@ def write_phantom(
     grades: GradeMix = "balanced",
     max_size: int = 320,
     geometry: GeometryMix = "usual",
+    scatter_mm: float = 0.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a competition of synthetic studies in the layout of the real one.
@@ -49,6 +50,8 @@ def write_phantom(
         grades: "balanced" thirds, or the "real" frequencies.
         max_size: the longest side of an image, in pixels.
         geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
+        scatter_mm: how far annotated points lie from the truth, the standard deviation along each
+            axis; they choose their slice by where they lie. The answers keep the truth.
         on_progress: told how many studies are written, and of how many.
 
     Raises:
@@ -62,6 +65,7 @@ def write_phantom(
         grades=grades,
         max_size=max_size,
         geometry=geometry,
+        scatter_mm=scatter_mm,
     )
     out = out.resolve()
     _check(out, order)
@@ -136,6 +140,7 @@ def _check(out: Path, order: Order) -> None:
         "test": (order.test, 0, 100_000),
         "seed": (order.seed, 0, 2**32 - 1),
         "max_size": (order.max_size, SMALLEST_SIZE_PX, 2048),
+        "scatter_mm": (order.scatter_mm, 0.0, 20.0),
     }
     for name, (value, lowest, highest) in bounds.items():
         if not lowest <= value <= highest:
