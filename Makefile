@@ -32,7 +32,7 @@ demo: setup
 	$(BIN)/lsdc run-local --folds 4
 
 test: setup
-	$(PYTEST) -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
+	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
 
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
 	$(PYTEST) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from lsdc.phantom.writer import write_phantom
 
@@ -27,3 +29,24 @@ def real_data() -> Path:
     if not root:
         pytest.skip("LSDC_REAL_DATA is not set: no real tables or study at hand")
     return Path(root)
+
+
+class FilesTogether(LoadFileScheduling):
+    """How processes share the tests: by file, and all files of the flows to one.
+
+    These share a Prefect server and the homes of whole runs.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/flows" if file.startswith("tests/flows/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:
+    """The scheduler of `--numprocesses`."""
+    return FilesTogether(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The flows first: what takes longest and cannot be shared must not come last."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 
 from lsdc.dicom.gate import open_dicom
 from lsdc.dicom.header_table import FORMAT, HEADERS
@@ -14,6 +15,18 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
 
 AnyPath = str | bytes | os.PathLike[str]
+
+
+def children() -> list[psutil.Process]:
+    """The processes below this one, but for Python's own, which other tests may have begun."""
+    return [child for child in psutil.Process().children(recursive=True) if not _is_own(child)]
+
+
+def _is_own(process: psutil.Process) -> bool:
+    try:
+        return "from multiprocessing" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie, or gone meanwhile: a child in any case
+        return False
 
 
 def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:

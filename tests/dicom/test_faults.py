@@ -23,7 +23,7 @@ import pytest
 from lsdc.dicom.reader import Unreadable
 from lsdc.lumbar.tree import index_tree
 from tests.dicom.mutations import GIGABYTE, write_mutations
-from tests.dicom.reading import images_by_index
+from tests.dicom.reading import children, images_by_index
 from tests.lumbar.indexing import Tables, assert_same, index, read_tables
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def test_mutated_files_cost_themselves_alone(mutated: Path, tmp_path: Path, watc
     elapsed = time.monotonic() - begun
     second, again = index(mutated, tmp_path / "second")
     assert elapsed < NEVER_HANGS_SECONDS
-    assert not psutil.Process().children()
+    assert not children()
     assert watch.most_bytes < GIGABYTE
     if sys.platform == "linux":
         # Seen before it is set, or as it is set: a child sets it before it reads a file.
@@ -139,7 +139,7 @@ def test_every_mutated_file_has_an_image_or_a_reason(mutated: Path, watch: Watch
             assert outcome.dtype == np.float32
             assert outcome.ndim == 2
     assert elapsed < NEVER_HANGS_SECONDS
-    assert not psutil.Process().children()
+    assert not children()
     assert watch.most_bytes < GIGABYTE
     log.info(
         "pixels of %d files in %.0f s: %d unreadable, %d children seen, at most %d MiB each",

@@ -21,15 +21,11 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
 from lsdc.dicom.supervisor import Failure, supervise
 from tests.dicom.conftest import Inject
-from tests.dicom.reading import images_by_index, read_all, read_rows
+from tests.dicom.reading import children, images_by_index, read_all, read_rows
 
 WriteDicom = Callable[..., Path]
 
 PYTHON = [sys.executable, "-P", "-c"]
-
-
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
 
 
 def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
