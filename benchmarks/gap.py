@@ -69,7 +69,9 @@ def main() -> None:
             )
         figures = measure(data, folder, options.seeds)
     if options.full:
-        record("Points", "python benchmarks/gap.py --full", figures)
+        scatter = options.scatter
+        command = f"python benchmarks/gap.py --scatter {scatter:g} --full"
+        record(f"Points, annotated {scatter:g} mm about the truth", command, figures)
     if options.json:
         print(json.dumps(figures, indent=2))
         return
