@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 # from pixel to pixel may sum up to a tenth.
 _SAME_PLACE = 1024.0
 
-# What crops share that are cut together: sample, shape and scale of the image, rounded map.
-Alike = tuple[int, tuple[int, ...], tuple[float, float], bytes]
+# What crops share that are cut together: sample, shape, type and scale of the image, rounded map.
+Alike = tuple[int, tuple[int, ...], str, tuple[float, float], bytes]
 
 
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
@@ -147,7 +147,7 @@ def _cut_study(
     """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
     scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
     first_row = cuts.first_row
-    for (_, shape, linear, _), together in _alike(cuts, images, scales).items():
+    for (_, shape, _, linear, _), together in _alike(cuts, images, scales).items():
         part, pixel_map = needed_part(shape, cuts.maps[together[0]], config.size_px)
         crops = resample(
             [image.stored[part] for n in together if (image := images[cuts.file[n]]) is not None],
@@ -188,6 +188,7 @@ def _alike(
     for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):
         image = images[file]
         if image is not None:
-            key = row, image.stored.shape, scales[file], rounded[number].tobytes()
+            stored, place = image.stored, rounded[number].tobytes()
+            key = row, stored.shape, stored.dtype.str, scales[file], place
             alike.setdefault(key, []).append(number)
     return alike

@@ -60,6 +60,7 @@ REACH_MM = 8.0
 
 _KEY = ["study_id", "condition", "level"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
+_FILE = ["series_id", "instance_number"]
 
 
 def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
@@ -127,20 +128,24 @@ def annotated_landmarks(
         instances: the instances table.
         annotations: the annotations table.
     """
-    places = place_annotations(instances, annotations).unique(_KEY, keep="first")
-    # A canal's landmark is the level point, whichever slice it was marked on.
+    marked = place_annotations(instances, annotations).unique(_KEY, keep="first")
+    marked = marked.select(*_KEY, *_XYZ, *_FILE)
     canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
-    places = places.with_columns(pl.when(~canal).then(pl.col(_XYZ)))
-    own = (
-        places.select(*_KEY, *_XYZ, "series_id", "instance_number")
-        .join(
-            annotations.select(*_KEY, "series_id", "instance_number", "x_px", "y_px"),
-            on=[*_KEY, "series_id", "instance_number"],
-            how="left",
-        )
-        .unique(_KEY, keep="first")
+    # The canal's landmark is the level point, as far as that rests on the annotation.
+    resting = points.filter(source="annotated").select("study_id", "level", *_XYZ)
+    canals = marked.filter(canal).drop(_XYZ).join(resting, on=["study_id", "level"], how="inner")
+    own = pl.concat([marked.filter(~canal), canals.select(marked.columns)])
+    images = instances.unique(["study_id", *_FILE], keep="first")
+    planes = planes_of(own.join(images, on=["study_id", *_FILE], how="left", maintain_order="left"))
+    places = own.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    own = own.with_columns(
+        pl.Series("x_px", pixels[:, 0]),
+        pl.Series("y_px", pixels[:, 1]),
+        pl.Series("distance_mm", np.abs(planes.signed_distance(places))),
+        confidence=pl.lit(1.0),
+        source=pl.lit("annotated"),
     )
-    own = own.with_columns(confidence=pl.lit(1.0), source=pl.lit("annotated"), distance_mm=0.0)
     return sorted_landmarks(with_slices(typical_landmarks(points), instances).update(own, on=_KEY))
 
 

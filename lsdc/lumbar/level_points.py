@@ -108,15 +108,15 @@ def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
 
 
 def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One place a point from several models; the farther they lie apart, the less it is trusted.
+    """One place a point from several models; each that lies off takes its share of the trust.
 
     Args:
         points_mm: (models, points, 3), NaN where a model sees none.
         confidence: (models, points).
 
     Returns: places (points, 3), the median of the models that see a point, NaN where fewer than
-        half do; and confidence (points,): the mean over all models, times 0.37 where a model lies
-        AGREEMENT_MM from the median, 0.02 where it lies twice as far.
+        half do; and confidence (points,): the mean over all models, where one that lies
+        AGREEMENT_MM from the median counts 0.37 of its own, one twice as far 0.02.
     """
     seen = np.isfinite(points_mm).all(axis=2)
     enough = 2 * seen.sum(axis=0) >= len(points_mm)
@@ -124,9 +124,9 @@ def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of points that nobody sees
         median = np.nanmedian(held, axis=0)
-    farthest = np.nan_to_num(np.linalg.norm(held - median, axis=2)).max(axis=0)
-    trust = np.where(seen, confidence, 0.0).mean(axis=0)
-    return median, enough * trust * np.exp(-((farthest / AGREEMENT_MM) ** 2))
+    off = np.nan_to_num(np.linalg.norm(held - median, axis=2))
+    agreeing = np.where(seen, confidence, 0.0) * np.exp(-((off / AGREEMENT_MM) ** 2))
+    return median, enough * agreeing.mean(axis=0)
 
 
 def complete_levels(

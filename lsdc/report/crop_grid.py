@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from lsdc.lumbar.slice_places import Part, Place
-from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription, Side
 from lsdc.report.layout import Box
 from lsdc.report.marks import DIM, INK, LEVEL_COLOURS, ROOM, RULE, level_name, write
 from lsdc.report.study import StudyResults
@@ -33,19 +33,25 @@ class Grid:
     Attributes:
         left, top: of the whole, headings and names included.
         places: what each slice of a sample stands for.
-        levels: a row each.
+        rows: level and side of each row; without a side it is of both.
     """
 
     left: int
     top: int
     places: tuple[Place, ...]
-    levels: tuple[str, ...] = tuple(str(level) for level in LEVELS)
+    rows: tuple[tuple[str, str | None], ...]
 
-    def tile(self, level: int, place: int) -> Box:
-        """Where a crop lies; by the numbers of its level and place."""
-        return Box(
-            self.left + NAME + self._offset(place), self.top + HEAD + level * ROW, TILE, TILE
-        )
+    @classmethod
+    def fit(cls, left: int, top: int, study: StudyResults) -> "Grid":
+        """A row a level, or one for each of its sides where they have samples of their own."""
+        sided = any(side for _, side in study.samples)
+        sides: list[str | None] = [str(side) for side in Side] if sided else [None]
+        rows = tuple((str(level), side) for level in LEVELS for side in sides)
+        return cls(left, top, study.places, rows)
+
+    def tile(self, row: int, place: int) -> Box:
+        """Where a crop lies; by the numbers of its row and place."""
+        return Box(self.left + NAME + self._offset(place), self.top + HEAD + row * ROW, TILE, TILE)
 
     @property
     def width(self) -> int:
@@ -55,7 +61,7 @@ class Grid:
     @property
     def height(self) -> int:
         """From the headings to the last captions."""
-        return HEAD + len(self.levels) * ROW
+        return HEAD + len(self.rows) * ROW
 
     def runs(self) -> Iterator[tuple[int, int, Place]]:
         """First and last place of each part, and one of its places."""
@@ -79,27 +85,31 @@ class Grid:
 def draw_crops(sheet: Image.Image, grid: Grid, study: StudyResults) -> None:
     """Draw headings, crops and, beneath each, its slice's distance from the level point in mm."""
     _draw_headings(sheet, grid)
-    shown = {level: row for row, level in enumerate(study.levels)}
-    offsets: dict[tuple[str, int], float] = {}
-    if len(study.chosen):
-        cells = study.chosen.select("level", "place", "offset_mm")
-        offsets = {(level, place): offset for level, place, offset in cells.iter_rows()}
-    for row, level in enumerate(grid.levels):
-        first = grid.tile(row, 0)
-        at = (grid.left, first.top + TILE / 2)
-        colour = LEVEL_COLOURS[level]
-        write(sheet, at, level_name(level), size=18, colour=colour, anchor="lm")
+    shown = {sample: row for row, sample in enumerate(study.samples)}
+    for row, (level, side) in enumerate(grid.rows):
+        _name_row(sheet, grid, row)
+        sample, offsets = shown.get((level, side)), study.offsets_mm(level, side)
         for number, place in enumerate(grid.places):
             tile = grid.tile(row, number)
-            if level in shown and study.mask[shown[level], number]:
-                draw_tile(sheet, tile, study.crops[shown[level], number])
-                words = slice_distance(place, offsets.get((level, number)))
+            if sample is not None and study.mask[sample, number]:
+                draw_tile(sheet, tile, study.crops[sample, number])
+                words = slice_distance(place, offsets.get(number))
             else:
                 draw_masked(sheet, tile)
                 words = "masked"
             below = (tile.left + TILE / 2, tile.bottom + 4)
             colour = DIM if words == "masked" else INK
             write(sheet, below, words, size=13, colour=colour, anchor="ma")
+
+
+def _name_row(sheet: Image.Image, grid: Grid, row: int) -> None:
+    level, side = grid.rows[row]
+    at = (grid.left, grid.tile(row, 0).top + TILE / 2)
+    write(sheet, at, level_name(level), size=18, colour=LEVEL_COLOURS[level], anchor="lm")
+    if side:
+        words = f"{side}, mirrored" if side == Side.RIGHT else side
+        for line, word in enumerate(words.split(", ")):
+            write(sheet, (at[0], at[1] + 20 + 15 * line), word, size=13, colour=DIM, anchor="lm")
 
 
 def slice_distance(place: Place, offset_mm: float | None) -> str:

@@ -31,7 +31,7 @@ class Layout:
             for number, kind in enumerate(SAGITTAL)
         }
         self.beside = self.sagittal[SeriesDescription.SAGITTAL_T2].right + 2 * GAP
-        self.grid = Grid(MARGIN, top + SIDE + GAP, study.places)
+        self.grid = Grid.fit(MARGIN, top + SIDE + GAP, study)
         self.width = max(self.beside + NARROWEST, MARGIN + self.grid.width) + MARGIN
         self.height = self.grid.top + self.grid.height + MARGIN
         side = (self.width - MARGIN - self.beside - (len(LEVELS) - 1) * GAP) // len(LEVELS)

@@ -11,9 +11,9 @@ import polars as pl
 from lsdc.errors import DataError
 from lsdc.experiments.config import SlicesConfig
 from lsdc.lumbar.places import place_annotations
-from lsdc.lumbar.slice_places import Place, list_places
+from lsdc.lumbar.slice_places import Place, list_places, mirrored_places
 from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription, Side
 
 Crops = npt.NDArray[np.uint8 | np.uint16]
 
@@ -36,9 +36,10 @@ class StudyResults:
             y_mm, z_mm.
         corrections: what was corrected of its annotations.
         places: what each slice of a sample stands for.
-        levels: those that there are crops of.
-        crops: (levels, places, size, size).
-        mask: (levels, places), whether there is a slice.
+        mirrored: for each place, the one whose slice a right side's sample has there.
+        samples: level and side of what there are crops of; without a side it is of both.
+        crops: (samples, places, size, size).
+        mask: (samples, places), whether there is a slice.
     """
 
     study_id: int
@@ -50,7 +51,8 @@ class StudyResults:
     marks: pl.DataFrame
     corrections: pl.DataFrame
     places: tuple[Place, ...]
-    levels: tuple[str, ...]
+    mirrored: tuple[int, ...]
+    samples: tuple[tuple[str, str | None], ...]
     crops: Crops
     mask: npt.NDArray[np.bool_]
 
@@ -83,6 +85,18 @@ class StudyResults:
         file = ["series_id", "instance_number"]
         return self.instances.join(near.select(*file, "offset_mm"), on=file, how="inner")
 
+    def offsets_mm(self, level: str, side: str | None) -> dict[int, float]:
+        """How far the slice of each place of a sample lies from the level point; see `chosen`."""
+        if self.chosen.is_empty():
+            return {}
+        own = self.chosen.filter(level=level).select("place", "offset_mm")
+        offsets: dict[int, float] = dict(own.iter_rows())
+        if side != Side.RIGHT:
+            return offsets
+        return {
+            place: offsets[other] for place, other in enumerate(self.mirrored) if other in offsets
+        }
+
 
 def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> StudyResults:
     """Read what the results of a run's stages hold of a study.
@@ -109,7 +123,7 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
         tables.read(name).pipe(_of, split) for name in ("points", "landmarks", "slices")
     )
     annotations = tables.read("annotations") if split == "train" else pl.DataFrame()
-    levels, crops, mask = tables.crops(split)
+    samples, crops, mask = tables.crops(split)
     return StudyResults(
         study_id=study,
         split=split,
@@ -120,7 +134,8 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
         marks=_marks(instances, landmarks, annotations),
         corrections=tables.read("corrections"),
         places=list_places(config),
-        levels=levels,
+        mirrored=tuple(mirrored_places(config)),
+        samples=samples,
         crops=crops,
         mask=mask,
     )
@@ -138,18 +153,21 @@ class _Tables:
         parts = [pl.scan_parquet(file).filter(study_id=self._study) for file in files]
         return pl.concat(pl.collect_all(parts), how="diagonal") if parts else pl.DataFrame()
 
-    def crops(self, split: str) -> tuple[tuple[str, ...], Crops, npt.NDArray[np.bool_]]:
-        """The levels, their crops and masks; see `StudyResults`."""
+    def crops(
+        self, split: str
+    ) -> tuple[tuple[tuple[str, str | None], ...], Crops, npt.NDArray[np.bool_]]:
+        """The samples, their crops and masks; see `StudyResults`."""
         order = {str(level): number for number, level in enumerate(LEVELS)}
         for folder in self._folders:
             if (folder / "crops.npy").is_file():
                 samples = pl.read_parquet(folder / "samples.parquet")
                 own = samples.filter(study_id=self._study, split=split).sort(
-                    pl.col("level").replace_strict(order, return_dtype=pl.Int8)
+                    pl.col("level").replace_strict(order, return_dtype=pl.Int8), "side"
                 )
                 if len(own):
                     images = np.load(folder / "crops.npy", mmap_mode="r")[own["row"].to_numpy()]
-                    return tuple(own["level"]), images, np.array(own["mask"].to_list())
+                    of = tuple(own.select("level", "side").rows())
+                    return of, images, np.array(own["mask"].to_list())
         return (), np.zeros((0, 0, 1, 1), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
 
 

@@ -119,8 +119,26 @@ def test_models_are_joined_by_their_median_and_trusted_less_where_they_disagree(
     points, trust = median_of_models(models, np.repeat(SURE[None], 4, axis=0))
     np.testing.assert_allclose(points, SPINE, atol=1e-9)
     assert trust[0] == pytest.approx(0.8)
-    assert trust[1] < 0.05
-    assert 0.7 < trust[4] < 0.8
+    assert trust[1] == pytest.approx(0.75 * 0.8, abs=0.01)
+    assert 0.75 < trust[4] < 0.8
+
+
+def test_one_model_that_names_every_level_one_off_takes_no_point_away():
+    rng = np.random.default_rng(0)
+    models = SPINE + rng.normal(0.0, 1.0, (4, 5, 3))
+    models[3] += SPINE[1] - SPINE[0]
+    completed = complete_levels(*median_of_models(models, np.full((4, 5), 0.9)))
+    assert completed is not None
+    points, trust, filled = completed
+    assert not filled.any()
+    assert np.linalg.norm(points - SPINE, axis=1).max() < 2
+    assert ((trust > 0.6) & (trust < 0.75)).all()
+
+
+def test_models_at_odds_half_and_half_see_nothing():
+    models = np.repeat(SPINE[None], 4, axis=0)
+    models[2:] += SPINE[1] - SPINE[0]
+    assert complete_levels(*median_of_models(models, np.full((4, 5), 0.9))) is None
 
 
 # Annotations.

@@ -165,7 +165,7 @@ def test_study_without_t1_has_an_empty_room_and_masks_its_places(
 
 
 @pytest.mark.parametrize(
-    "lost", [("marks",), ("points", "marks"), ("points", "marks", "slices", "chosen", "levels")]
+    "lost", [("marks",), ("points", "marks"), ("points", "marks", "slices", "chosen", "samples")]
 )
 def test_sheet_is_drawn_of_what_there_is(study: StudyResults, lost: tuple[str, ...]) -> None:
     empty = {name: getattr(study, name)[:0] for name in lost}

@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from lsdc.errors import DataError
-from lsdc.experiments.config import SlicesConfig
+from lsdc.experiments.config import CropsConfig, SlicesConfig
+from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.vocabulary import SeriesDescription
 from lsdc.report.study import gather_study
 from tests.report.conftest import SLICES
@@ -60,7 +62,7 @@ def test_study_without_points_has_images_and_no_crops(
         path = folder / f"{name}.parquet"
         pl.read_parquet(path).filter(pl.col("study_id") != studies[0]).write_parquet(path)
     study = gather_study(studies[0], [folder], SLICES)
-    assert study.levels == ()
+    assert study.samples == ()
     numbers = study.instances.filter(series_description=str(T2)).sort("normal_position_mm")
     assert study.middle(T2)["path"][0] == numbers["path"][len(numbers) // 2]
     assert study.nearest_axial("l1_l2").is_empty()
@@ -69,3 +71,33 @@ def test_study_without_points_has_images_and_no_crops(
 def test_unknown_study_is_refused(results: Path) -> None:
     with pytest.raises(DataError, match="study 8: no image of it"):
         gather_study(8, [results], SlicesConfig())
+
+
+def test_a_right_sides_sample_tells_how_far_its_own_slices_lie(
+    results: Path, studies: list[int], tmp_path: Path
+) -> None:
+    """What stands under a right side's crop is of the slice that the crop was cut from."""
+    folder = tmp_path / "sided"
+    folder.mkdir()
+    tables = [
+        pl.read_parquet(results / f"{name}.parquet")
+        for name in ("instances", "slices", "landmarks")
+    ]
+    instances, slices, landmarks = (table.filter(study_id=studies[0]) for table in tables)
+    config = CropsConfig(size_px=16, by_side=True)
+    cut_crops(instances, slices, SLICES, config, folder, landmarks=landmarks)
+    plain = gather_study(studies[0], [results], SLICES)
+    sided = gather_study(
+        studies[0], [folder, without(results, tmp_path / "rest", "crops.npy")], SLICES
+    )
+    assert sided.samples[:3] == (("l1_l2", "left"), ("l1_l2", "right"), ("l2_l3", "left"))
+    of_both = {offset: place for place, offset in plain.offsets_mm("l3_l4", None).items()}
+    row, sagittal = plain.samples.index(("l3_l4", None)), SLICES.count - SLICES.axial_slices
+    for side in ("left", "right"):
+        offsets = sided.offsets_mm("l3_l4", side)
+        assert set(offsets) == set(np.flatnonzero(sided.mask[sided.samples.index(("l3_l4", side))]))
+        for place in range(sagittal):
+            crop = sided.crops[sided.samples.index(("l3_l4", side)), place]
+            # Sagittal slices are shown the same way round from either side.
+            assert np.array_equal(crop, plain.crops[row, of_both[offsets[place]]])
+    assert [np.sign(sided.offsets_mm("l3_l4", side)[0]) for side in ("left", "right")] == [1, -1]
