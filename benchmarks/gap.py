@@ -36,6 +36,8 @@ from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.fit import train_fold
 from lsdc.lumbar.predict import predict
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.prior import out_of_fold_prior
 from lsdc.phantom.writer import write_phantom
 from lsdc.training.process import ignore
 
@@ -88,6 +90,8 @@ def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
         work.mkdir(exist_ok=True)
         ways = train_in_all_ways(data, work, seed)
         labels = pl.read_parquet(work / "labels.parquet")
+        prior = out_of_fold_prior(labels, pl.read_parquet(work / "folds.parquet"))
+        ways = {name: _filled(found, prior) for name, found in ways.items()}
         for name, way in (("gap", "predicted"), ("mixed_gap", "mixed")):
             pair = compare(labels, ways[way], ways["annotated"])
             figures |= {f"{way}_{seed}": pair.first, f"annotated_{seed}": pair.second}
@@ -117,6 +121,13 @@ def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFra
         folds = [trained[points, fold] / "oof.parquet" for fold in range(FOLDS)]
         ways[points] = pl.concat([pl.read_parquet(fold) for fold in folds])
     return ways
+
+
+def _filled(found: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
+    """Predictions with the prior for what points lack, and so crops: as a run fills them."""
+    columns = ["row_id", *PROBABILITIES]
+    missed = prior.join(found, on="row_id", how="anti")
+    return pl.concat([found.select(columns), missed.select(columns)])
 
 
 def _cut(instances: pl.DataFrame, work: Path, points: str) -> Path:

@@ -1,6 +1,7 @@
 """Is every level found, every side right, every slice the right one?
 
-    python benchmarks/geometry.py [--full] [--crops] [--methods] [--json] [--folder DIR] [--seed 1]
+    python benchmarks/geometry.py [--full] [--crops] [--methods] [--scatter 0] [--json]
+                                  [--folder DIR] [--seed 1]
 
 On a phantom of hard geometry (slices up to 15 degrees oblique, scoliosis, fields of view off
 centre, both orders of slices, HFS and FFS, missing series, levels out of view, extra vertebrae) the
@@ -11,16 +12,19 @@ Training studies' points are out of fold: four folds, the settings of `Coordinat
     levels_right       levels found at their own disc; a level that images show but that has no
                        row is wrong; levels_right_in_view, of studies that show all five
     median_mm, p95_mm  of the 3-D level points' errors
-    axial_exact        from annotated canal points: levels whose nearest axial slice is the
-                       truly nearest one
-    axial_within_one   from predicted points: levels whose nearest axial slice is that or its
+    axial_exact        from annotated canal points: levels whose first axial slice is the truly
+                       nearest one
+    axial_within_one   from predicted points: levels whose first axial slice is that or its
                        neighbour
+    unseen_...         level points of twenty test studies of another phantom, the median over the
+                       models of all folds
 
 These are of studies with five lumbar vertebrae; of those with six, `extra_flagged` is the share
 that is flagged, `extra_false` the share of the others that is, where all five levels are in view.
 `absent_said` is the share of the levels that no image shows which have no row.
 
-`--methods` finds the points in the other two ways as well, by a segmented ball and by regression.
+Annotations lie at the truth, or `--scatter` mm about it, as annotators' do (`gap.py`). `--methods`
+finds the points in the other two ways as well, by a segmented ball and by regression.
 
 The default form takes 60 studies of up to 320 px; `--full` 200 of up to 1,024 px, with the crop
 stage's figures (`--crops`), and writes RESULTS.md.
@@ -40,7 +44,7 @@ from crop_stage import take_crop_figures
 from results import record
 
 from lsdc.experiments.config import CoordinatesConfig, SlicesConfig
-from lsdc.lumbar.coordinates import learn_points, write_annotated
+from lsdc.lumbar.coordinates import learn_points, locate_points, write_annotated
 from lsdc.lumbar.folds import deal_studies
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.places import planes_of
@@ -55,6 +59,7 @@ from lsdc.training.process import ignore
 STUDIES, SIZE = 60, 320
 FULL_STUDIES, FULL_SIZE = 200, 1024
 FOLDS = 4
+UNSEEN = 20
 # A point farther from its disc names no level, whichever is the nearest.
 OWN_DISC_MM = 15.0
 XYZ = ["x_mm", "y_mm", "z_mm"]
@@ -77,6 +82,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--crops", action="store_true", help="with the crop stage's figures")
     parser.add_argument("--methods", action="store_true", help="all ways to find points")
+    parser.add_argument("--scatter", type=float, default=0.0, help="of annotated points, mm")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="keep the phantom and the tables here")
     parser.add_argument("--seed", type=int, default=1)
@@ -84,7 +90,7 @@ def main() -> None:
     studies, size = (FULL_STUDIES, FULL_SIZE) if options.full else (STUDIES, SIZE)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        figures = measure(folder, studies, size, options.seed)
+        figures = measure(folder, studies, size, options.seed, options.scatter)
         if options.methods:
             figures |= compare_methods(folder)
         if options.crops or options.full:
@@ -100,20 +106,54 @@ def main() -> None:
         print(f"{name:24s} {value:.4g}" if isinstance(value, float) else f"{name:24s} {value}")
 
 
-def measure(folder: Path, studies: int, size: int, seed: int) -> dict[str, Any]:
+def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float) -> dict[str, Any]:
     """All figures of one phantom, and the seconds that its stages took."""
     seconds: dict[str, float] = {}
     data = folder / "phantom"
     if not data.exists():
         with _clock(seconds, "phantom"):
-            write_phantom(data, studies=studies, test=0, seed=seed, max_size=size, geometry="hard")
+            write_phantom(
+                data,
+                studies=studies,
+                test=0,
+                seed=seed,
+                max_size=size,
+                geometry="hard",
+                scatter_mm=scatter_mm,
+            )
     walk(data, folder, seconds)
     truth = read_truth(data)
     figures: dict[str, Any] = {"studies": studies, "max_size": size}
     figures |= compare_sides(folder, truth)
     figures |= compare_points(folder / "predicted", truth)
     figures |= compare_axial(folder, truth)
+    with _clock(seconds, "unseen"):
+        figures |= compare_unseen(folder, size, seed + 1)
     return figures | {f"{name}_seconds": value for name, value in seconds.items()}
+
+
+def compare_unseen(folder: Path, size: int, seed: int) -> dict[str, float]:
+    """Level points of test studies of another phantom: the median over the models of all folds."""
+    data, index, out = (folder / name for name in ("unseen", "unseen-index", "unseen-points"))
+    if not data.exists():
+        write_phantom(data, studies=1, test=UNSEEN, seed=seed, max_size=size, geometry="hard")
+    for each in (index, out):
+        each.mkdir(exist_ok=True)
+    build_index(open_competition(data), "test", index)
+    cores = os.cpu_count() or 1
+    locate_points(
+        instances=pl.read_parquet(index / "instances.parquet"),
+        models=folder / "predicted",
+        out=out,
+        device="cpu",
+        threads=cores,
+        processes=cores,
+        log=folder / "children.log",
+        on_progress=ignore,
+    )
+    found = compare_points(out, read_truth(data, "test"))
+    kept = ("levels", "levels_right", "median_mm", "p95_mm", "worst_mm", "levels_without_row")
+    return {f"unseen_{name}": found[name] for name in kept}
 
 
 class _clock:  # noqa: N801 (a context manager, used as a verb)
@@ -193,9 +233,9 @@ def compare_methods(folder: Path) -> dict[str, float]:
     return figures
 
 
-def read_truth(data: Path) -> pl.DataFrame:
+def read_truth(data: Path, split: str = "train") -> pl.DataFrame:
     """A row a study, level and condition: where it is, whether images show it, and of whom."""
-    points = pl.read_csv(data / "answers" / "points.csv")
+    points = pl.read_csv(data / "answers" / "points.csv").filter(split=split)
     spines = pl.read_csv(data / "answers" / "spines.csv").with_columns(
         pl.col("hidden_level").cast(pl.String).fill_null("")
     )
@@ -287,13 +327,9 @@ def _names_its_level(found: pl.DataFrame, canal: pl.DataFrame) -> pl.Series:
 
 def compare_sides(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
     """Sided annotations, predicted landmarks and chosen side slices against the answers."""
-    conflicts = pl.read_parquet(folder / "annotated" / "conflicts.parquet")
-    landmarks = pl.read_parquet(folder / "annotated" / "landmarks.parquet")
-    annotated = landmarks.filter(source="annotated")
-    sided = annotated.filter(_side(pl.col("condition")).is_not_null())
     tallies = {
-        "annotated": (len(sided) - len(conflicts), len(sided)),
-        "predicted": _landmarks_on_their_side(folder, truth),
+        "annotated": _landmarks_on_their_side(folder / "annotated", truth, "annotated"),
+        "predicted": _landmarks_on_their_side(folder / "predicted", truth),
         "chosen": _slices_on_their_side(folder, truth),
     }
     right, total = (sum(column) for column in zip(*tallies.values(), strict=True))
@@ -306,11 +342,13 @@ def _side(condition: pl.Expr) -> pl.Expr:
     return condition.replace_strict(sides, return_dtype=pl.String)
 
 
-def _landmarks_on_their_side(folder: Path, truth: pl.DataFrame) -> tuple[int, int]:
+def _landmarks_on_their_side(points: Path, truth: pl.DataFrame, *sources: str) -> tuple[int, int]:
     """Sided landmarks that lie nearer to their own side's true place than to the other's."""
-    landmarks = pl.read_parquet(folder / "predicted" / "landmarks.parquet").filter(
+    landmarks = pl.read_parquet(points / "landmarks.parquet").filter(
         _side(pl.col("condition")).is_not_null()
     )
+    if sources:
+        landmarks = landmarks.filter(pl.col("source").is_in(sources))
     mirrored = {str(each): str(each.mirrored) for each in Condition}
     places = truth.select("study_id", "level", "condition", *TRUE)
     own = landmarks.join(places, on=["study_id", "level", "condition"]).select(own=_error())
@@ -348,7 +386,7 @@ def true_offsets(folder: Path, truth: pl.DataFrame) -> pl.DataFrame:
 
 
 def compare_axial(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
-    """The axial slice nearest to annotated and to predicted points against the truly nearest."""
+    """The axial slice chosen by annotated and by predicted points against the truly nearest."""
     axial = str(SeriesDescription.AXIAL_T2)
     true = true_offsets(folder, truth).filter(pl.col("series_description") == axial)
     true = true.filter(~pl.col("extra")).with_columns(away=pl.col("true_offset_mm").abs())
@@ -360,10 +398,8 @@ def compare_axial(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
     for name in ("annotated", "predicted"):
         points = pl.read_parquet(folder / name / "points.parquet")
         points = points.select("study_id", "level", "source")
-        slices = pl.read_parquet(folder / name / "slices.parquet").filter(
-            pl.col("series_description") == axial, "inside"
-        )
-        found = slices.sort(pl.col("offset_mm").abs()).unique(["study_id", "level"], keep="first")
+        slices = pl.read_parquet(folder / name / "slices.parquet")
+        found = choose_slices(slices, SlicesConfig(axial_slices=1)).filter(series_description=axial)
         both = (
             nearest.join(found, on=["study_id", "level"], how="left", suffix="_found")
             .join(

@@ -145,6 +145,24 @@ def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: P
     assert not all(mask[11 + 3 : 11 + 8])
 
 
+def test_a_series_with_signed_and_unsigned_files_is_cut_as_any_other(
+    walked, cut: Path, tmp_path: Path
+) -> None:
+    middle = walked.table("slices").filter(series_description="Sagittal T1", level="l3_l4")
+    file = ["study_id", "series_id", "instance_number"]
+    victim = middle.sort(pl.col("offset_mm").abs()).join(walked.table("instances"), on=file).head(1)
+    signed = pydicom.dcmread(victim["path"][0])
+    assert signed.PixelRepresentation == 0
+    assert signed.pixel_array.max() < 2**15  # the same values either way
+    signed.PixelRepresentation = 1
+    signed.save_as(tmp_path / "signed.dcm")
+    theirs = pl.col("path") == victim["path"][0]
+    path = pl.when(theirs).then(pl.lit(str(tmp_path / "signed.dcm"))).otherwise("path")
+    instances = walked.table("instances").with_columns(path=path)
+    cut_crops(instances, walked.table("slices"), CHOICE, CONFIG, tmp_path)
+    assert (tmp_path / "crops.npy").read_bytes() == (cut / "crops.npy").read_bytes()
+
+
 def test_slices_that_moved_are_told_and_cut_where_they_lie(
     phantom: Path, walked, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.teaching import ANCHORS, FAMILIES, POINTS_OF_NET, boxes_mm, taught_points
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from tests.lumbar.conftest import Walked
+from tests.lumbar.test_coordinates import CANAL, annotations_of, sagittal_instances
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
 KEY = ["study_id", "condition", "level"]
@@ -50,8 +51,33 @@ def test_annotated_landmarks_are_on_the_slice_they_were_annotated_on(
     both = landmarks.join(walked.competition.annotations, on=KEY, suffix="_given")
     assert len(both) == len(walked.competition.annotations)
     assert set(both["source"]) == {"annotated"}
-    for name in ("series_id", "instance_number", "x_px", "y_px"):
+    for name in ("series_id", "instance_number"):
         assert (both[name] == both[f"{name}_given"]).all()
+    for name in ("x_px", "y_px"):
+        np.testing.assert_allclose(both[name], both[f"{name}_given"], atol=1e-6)
+
+
+def test_an_annotated_canals_landmark_tells_how_far_its_slice_lies(
+    walked: Walked, instances: pl.DataFrame, landmarks: pl.DataFrame
+) -> None:
+    canal = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS), source="annotated")
+    slices = canal.join(instances, on=["study_id", "series_id", "instance_number"])
+    away = np.abs(planes_of(slices).signed_distance(slices.select(XYZ).to_numpy()))
+    assert away.max() > 0.2
+    np.testing.assert_allclose(slices["distance_mm"], away, atol=1e-9)
+
+
+def test_a_level_point_that_contradicts_its_annotation_is_no_annotated_landmark() -> None:
+    rows = [list(row) for row in CANAL]
+    rows[2][4] = rows[1][4]  # L3/L4 marked at the height of L2/L3
+    instances, annotations = sagittal_instances(), annotations_of([tuple(row) for row in rows])
+    points = annotated_points(instances, annotations)
+    landmarks = annotated_landmarks(points, instances, annotations)
+    canal = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
+    assert canal["source"].to_list() == points["source"].to_list()
+    assert canal["confidence"].to_list() == points["confidence"].to_list()
+    filled = canal.filter(source="filled").row(0, named=True)
+    assert filled["y_px"] == pytest.approx(45.0 - filled["z_mm"] / 2)
 
 
 def test_the_canals_landmark_is_the_level_point(walked: Walked, landmarks: pl.DataFrame) -> None:
