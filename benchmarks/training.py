@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--full] [--json]
 
-Three ratios; both sides take turns for some rounds, and the best of each counts:
+Ratios; both sides take turns for some rounds, and the best of each counts:
 
 - `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop.train` over those of
   a bare loop (forward,
@@ -16,6 +16,8 @@ Three ratios; both sides take turns for some rounds, and the best of each counts
 - `folds`: seconds for as many folds as there are cores, processes' starts included, one after the
   other on all threads over side by side on one thread each. Above 1 `Run.fold_groups` is right to
   train them side by side. Taken once: it is of the whole machine, and other work on it shows.
+- `gpu`: where there is one, exp118 in bfloat16 on it, fed by as many processes as there are cores,
+  over a bare loop on a batch that lies there already; at least 0.97.
 """
 
 import argparse
@@ -26,7 +28,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ import numpy as np
 import pandas
 import polars as pl
 import torch
+from engine import NOISE, make_samples, measure_on, start_model, time_engine
 from results import record
 from sklearn.metrics import log_loss
 from torch.nn.functional import cross_entropy
@@ -43,17 +45,13 @@ from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.fit import train_fold
 from lsdc.lumbar.metric import score
-from lsdc.lumbar.network import build_loss, build_mixing, build_model, read_grades
 from lsdc.lumbar.patient_augment import PatientAugment
 from lsdc.lumbar.row_ids import row_id
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
-from lsdc.training.loop import train
-from lsdc.training.model import SliceModel
 from lsdc.training.process import ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
-from lsdc.training.settings import TrainingSettings
 
-SAMPLES, ROWS = 128, 49_375
+ROWS = 49_375
 WORKERS = 2
 EXPERIMENT, LOADED = load_experiment("demo"), load_experiment("exp118")
 BATCH = EXPERIMENT.training.batch_size
@@ -72,7 +70,7 @@ def main() -> None:
     figures = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, torch {torch.__version__}, one thread",
-        "gpu": "none at hand",
+        **compare_on_gpu(),
         **compare("engine", "bare_loop", engine_rate, bare_rate, EXPERIMENT, rounds),
         **compare("loading", "augmentation", load_rate, augment_rate, LOADED, rounds),
         **compare_metrics(rounds),
@@ -85,19 +83,6 @@ def main() -> None:
         return
     for name, value in figures.items():
         print(f"{name:32} {value}")
-
-
-def make_samples(experiment: Experiment) -> Samples:
-    """Noise in memory, as large as the experiment's crops."""
-    random = np.random.default_rng(0)
-    size, slices = experiment.crops.size_px, experiment.slices.count
-    return Samples(
-        slices=random.integers(0, 256, (SAMPLES, slices, size, size), dtype=np.uint8),
-        rows=np.arange(SAMPLES),
-        present=np.ones((SAMPLES, slices), dtype=bool),
-        labels=random.integers(0, len(GRADES), (SAMPLES, len(CONDITIONS))),
-        ids=tuple(str(number) for number in range(SAMPLES)),
-    )
 
 
 def compare(
@@ -119,60 +104,18 @@ def compare(
     }
 
 
-def _augment(experiment: Experiment) -> Augment:
-    return PatientAugment(experiment.augment, experiment.slices)
-
-
-def _rate_behind_the_first(moments: list[float]) -> float:
-    """Samples a second from the first step's end to the last one's."""
-    done = (len(moments) - 1) * EXPERIMENT.training.batch_size
-    return done / (moments[-1] - moments[0])
-
-
 def engine_rate(samples: Samples) -> float:
     """The engine's, from its first step to its last."""
-    moments: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        train(
-            _model(),
-            samples,
-            replace(
-                samples,
-                rows=samples.rows[:1],
-                present=samples.present[:1],
-                labels=samples.labels[:1],
-            ),
-            TrainingSettings(
-                **{
-                    each.name: getattr(EXPERIMENT.training, each.name)
-                    for each in fields(TrainingSettings)
-                    if each.name != "epochs"
-                },
-                epochs=1,
-            ),
-            augment=_augment(EXPERIMENT),
-            mix=build_mixing(EXPERIMENT),
-            criterion=build_loss(EXPERIMENT),
-            probabilities=partial(read_grades, EXPERIMENT),
-            score=lambda _: 0.0,
-            seed=0,
-            device=torch.device("cpu"),
-            workers=0,
-            folder=Path(folder),
-            identity="benchmark",
-            environment={},
-            tell=lambda line: moments.append(time.process_time()) if "step" in line else None,
-        )
-    return _rate(moments)
+    return _rate(time_engine(EXPERIMENT, samples, clock=time.process_time))
 
 
 def bare_rate(samples: Samples) -> float:
     """A loop that does no more than train."""
-    model, augment = _model().train(), _augment(EXPERIMENT)
+    model, augment = start_model(EXPERIMENT).train(), _augment(EXPERIMENT)
     weights = torch.tensor(EXPERIMENT.loss.grade_weights)
     optimiser = torch.optim.AdamW(model.parameters(), EXPERIMENT.training.learning_rate)
     moments = []
-    for start in range(0, SAMPLES, BATCH):
+    for start in range(0, NOISE, BATCH):
         batch = [augment(samples[place], place) for place in range(start, start + BATCH)]
         slices, present, labels = (
             torch.from_numpy(np.stack(column)) for column in zip(*batch, strict=True)
@@ -186,9 +129,8 @@ def bare_rate(samples: Samples) -> float:
     return _rate(moments)
 
 
-def _model() -> SliceModel:
-    torch.manual_seed(0)
-    return build_model(EXPERIMENT, pretrained=False)
+def _augment(experiment: Experiment) -> Augment:
+    return PatientAugment(experiment.augment, experiment.slices)
 
 
 def _rate(moments: list[float]) -> float:
@@ -211,9 +153,19 @@ def augment_rate(samples: Samples) -> float:
     """Augmentation in this process, times the loader's processes."""
     augment = _augment(LOADED)
     began = time.perf_counter()
-    for place in range(SAMPLES):
+    for place in range(NOISE):
         augment(samples[place], place)
-    return WORKERS * SAMPLES / (time.perf_counter() - began)
+    return WORKERS * NOISE / (time.perf_counter() - began)
+
+
+def compare_on_gpu() -> dict[str, object]:
+    """The engine's figures on the first GPU; or that there is none."""
+    if not torch.cuda.is_available():
+        return {"gpu": "none at hand"}
+    experiment = load_experiment("exp118", ["training.precision=bfloat16"])
+    cores = os.cpu_count() or 1
+    figures = measure_on(torch.device("cuda:0"), experiment, steps=60, workers=cores)
+    return {"gpu": torch.cuda.get_device_name(0), **figures}
 
 
 def compare_folds(epochs: int) -> dict[str, float]:
@@ -262,11 +214,11 @@ def _write_crops(folder: Path, folds: int) -> None:
     samples = make_samples(EXPERIMENT)
     table = pl.DataFrame(
         {
-            "row": pl.Series(range(SAMPLES), dtype=pl.Int32),
-            "split": ["train"] * SAMPLES,
-            "study_id": [row // len(LEVELS) for row in range(SAMPLES)],
-            "level": [str(LEVELS[row % len(LEVELS)]) for row in range(SAMPLES)],
-            "side": pl.Series([None] * SAMPLES, dtype=pl.String),
+            "row": pl.Series(range(NOISE), dtype=pl.Int32),
+            "split": ["train"] * NOISE,
+            "study_id": [row // len(LEVELS) for row in range(NOISE)],
+            "level": [str(LEVELS[row % len(LEVELS)]) for row in range(NOISE)],
+            "side": pl.Series([None] * NOISE, dtype=pl.String),
             "mask": samples.present.tolist(),
         }
     )

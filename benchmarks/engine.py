@@ -1,0 +1,143 @@
+"""The training engine on noise in memory: what benchmarks time, on a CPU or a GPU."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lsdc.experiments.config import Experiment
+from lsdc.lumbar.network import build_loss, build_mixing, build_model, read_grades
+from lsdc.lumbar.patient_augment import PatientAugment
+from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.training.loop import train
+from lsdc.training.model import SliceModel
+from lsdc.training.samples import Samples
+from lsdc.training.settings import TrainingSettings
+
+NOISE = 128  # different samples
+FOLD_SAMPLES = 7_400  # that a fold of the competition trains on
+
+
+def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
+    """Noise in memory, as large as the experiment's crops; NOISE samples again and again."""
+    random = np.random.default_rng(0)
+    size, slices = experiment.crops.size_px, experiment.slices.count
+    return Samples(
+        slices=random.integers(0, 256, (min(count, NOISE), slices, size, size), dtype=np.uint8),
+        rows=np.arange(count) % NOISE,
+        present=np.ones((count, slices), dtype=bool),
+        labels=random.integers(0, len(GRADES), (count, len(CONDITIONS))),
+        ids=tuple(str(number) for number in range(count)),
+    )
+
+
+def start_model(experiment: Experiment) -> SliceModel:
+    """The experiment's model, unpretrained, the same each time."""
+    torch.manual_seed(0)
+    return build_model(experiment, pretrained=False)
+
+
+def time_engine(
+    experiment: Experiment,
+    samples: Samples,
+    *,
+    clock: Callable[[], float],
+    device: torch.device | None = None,
+    workers: int = 0,
+) -> list[float]:
+    """When each step of one epoch of `lsdc.training.loop.train` ended."""
+    settings: dict[str, Any] = {
+        field.name: getattr(experiment.training, field.name) for field in fields(TrainingSettings)
+    }
+    one = replace(
+        samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
+    )
+    moments: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            start_model(experiment),
+            samples,
+            one,
+            TrainingSettings(**settings | {"epochs": 1}),
+            augment=PatientAugment(experiment.augment, experiment.slices),
+            mix=build_mixing(experiment),
+            criterion=build_loss(experiment),
+            probabilities=partial(read_grades, experiment),
+            score=lambda _: 0.0,
+            seed=0,
+            device=device or torch.device("cpu"),
+            workers=workers,
+            folder=Path(folder),
+            identity="benchmark",
+            environment={},
+            tell=lambda line: moments.append(clock()) if "step" in line else None,
+        )
+    return moments
+
+
+def measure_on(
+    device: torch.device, experiment: Experiment, *, steps: int, workers: int
+) -> dict[str, object]:
+    """The engine beside a bare loop over one batch that lies on the device already.
+
+    Whatever the engine's steps take longer, the device waited at most; of both the first steps,
+    which choose kernels and fill queues, are left out.
+
+    Returns: names and figures: samples a second of both, their ratio, GiB of memory at the peak,
+        minutes of a fold of the competition.
+    """
+    batch_size = experiment.training.batch_size
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    samples = make_samples(experiment, steps * batch_size)
+    engine = time_engine(
+        experiment, samples, clock=time.perf_counter, device=device, workers=workers
+    )
+    bare = _time_bare_loop(device, experiment, samples, steps)
+    ours, theirs = (batch_size / _seconds_a_step(moments) for moments in (engine, bare))
+    peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
+    epochs = experiment.training.epochs
+    return {
+        "gpu_engine_samples_a_second": round(ours, 1),
+        "gpu_bare_loop_samples_a_second": round(theirs, 1),
+        "gpu_ratio": round(ours / theirs, 3),
+        "gpu_peak_gib": peak and round(peak, 2),
+        "gpu_fold_minutes": round(epochs * FOLD_SAMPLES / ours / 60, 1),
+    }
+
+
+def _seconds_a_step(moments: list[float]) -> float:
+    lasting = np.diff(moments)
+    return statistics.median(lasting[len(lasting) // 3 :].tolist())
+
+
+def _time_bare_loop(
+    device: torch.device, experiment: Experiment, samples: Samples, steps: int
+) -> list[float]:
+    model, config = start_model(experiment).train().to(device), experiment.training
+    criterion, precision = build_loss(experiment), getattr(torch, config.precision)
+    optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    rows = samples.rows[: config.batch_size]
+    slices = torch.from_numpy(samples.slices[rows]).to(device)
+    present = torch.from_numpy(samples.present[: len(rows)]).to(device)
+    labels = torch.from_numpy(samples.labels[: len(rows)]).to(device)
+    moments = []
+    for _ in range(steps):
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits = model(slices, present)
+        loss = criterion(logits.float(), labels)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad()
+        loss.item()  # waits for the device, as the engine does to tell the loss
+        moments.append(time.perf_counter())
+    return moments
