@@ -34,7 +34,7 @@ from lsdc.lumbar.level_points import (
 )
 from lsdc.lumbar.midline import centre_on_midline
 from lsdc.lumbar.places import place_annotations
-from lsdc.lumbar.spines import describe_spines
+from lsdc.lumbar.spines import describe_spines, usual_doubt
 from lsdc.lumbar.teaching import FAMILIES, POINTS_OF_NET, Family, taught_points
 from lsdc.lumbar.views import Views, prepare_views
 from lsdc.lumbar.vocabulary import LEVELS
@@ -45,6 +45,7 @@ Progress = Callable[[dict[str, Any]], None]
 Found = dict[str, Floats]
 
 STALL_MINUTES = 15.0
+NAMES = "names.json"
 POINTS = {
     "split": pl.String,
     "study_id": pl.Int64,
@@ -84,12 +85,13 @@ def learn_points(
 ) -> pl.DataFrame:
     """Train the nets of each fold and find the points of all training studies.
 
-    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet` and, for each fold,
-    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; where no
-    view of a kind teaches anything, its net is left out. A study of fold K gets its points from the
-    nets of fold K, which saw nothing of that fold; a study in no fold is not trained on, and gets
-    the median over all. Order and augmentation depend on `seed` alone; the result is the same to
-    the bit for one number of `threads` on one CPU type.
+    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `names.json` (how much speaks
+    against the levels' names as a rule) and, for each fold, `fold-K-sagittal.safetensors` and
+    `fold-K-axial.safetensors` into the folder `out`; where no view of a kind teaches anything, its
+    net is left out. A study of fold K gets its points from the nets of fold K, which saw nothing of
+    that fold; a study in no fold is not trained on, and gets the median over all. Order and
+    augmentation depend on `seed` alone; the result is the same to the bit for one number of
+    `threads` on one CPU type.
 
     `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
     "epoch" of "epochs" and "seconds_left", or "without_points": the studies that got no rows.
@@ -181,7 +183,8 @@ def locate_points(
         studies = _studies_of(views)
         job = {"models": list(files.values())}
         found = _run([job], views, studies, work, log, device, threads, on_progress)
-    _write_found("test", test, studies, found, out, on_progress)
+    usual = json.loads((models / NAMES).read_text(encoding="utf-8"))["shifted"]
+    _write_found("test", test, studies, found, out, on_progress, usual=usual)
     return _quarantine(views)
 
 
@@ -322,7 +325,10 @@ def _write_found(
     found: Found,
     out: Path,
     on_progress: Progress,
+    *,
+    usual: float | None = None,
 ) -> None:
+    """Write the tables; `usual` is of the nets' training studies, found here where these are."""
     points: list[tuple[Any, ...]] = []
     sides: list[tuple[Any, ...]] = []
     shifted: dict[int, float] = {}
@@ -342,11 +348,15 @@ def _write_found(
                 sides += _side_rows(study, family, *median_of_models(*found_sides))
     table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
     seen = pl.DataFrame(sides, schema=SIDES, orient="row")
+    if usual is None:
+        usual = usual_doubt(shifted.values())
+        with write_atomic(out / NAMES) as temporary:
+            temporary.write_text(json.dumps({"shifted": usual}), encoding="utf-8")
     _write_tables(
         out,
         points=table,
         landmarks=join_landmarks(table, seen, instances),
-        spines=describe_spines(table, shifted),
+        spines=describe_spines(table, shifted, usual),
     )
     without = set(instances["study_id"].to_list()) - set(table["study_id"].to_list())
     if without:

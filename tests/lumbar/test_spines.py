@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from lsdc.lumbar.coordinates import POINTS
-from lsdc.lumbar.spines import SPINES, describe_spines
+from lsdc.lumbar.spines import SPINES, describe_spines, usual_doubt
 from lsdc.lumbar.vocabulary import LEVELS
 
 
@@ -55,6 +55,17 @@ def test_names_that_may_all_be_one_off_are_flagged() -> None:
     row = describe_spines(points_of(EVEN), {7: 0.3}).row(0, named=True)
     assert row["shifted"] == 0.3
     assert row["extra_vertebra"]
+
+
+@pytest.mark.parametrize(("usual", "flagged"), [(1e-3, True), (1e-2, False)])
+def test_doubt_of_names_is_told_by_what_is_usual(usual: float, flagged: bool) -> None:
+    row = describe_spines(points_of(EVEN), {7: 0.2}, usual).row(0, named=True)
+    assert row["extra_vertebra"] == flagged
+
+
+def test_what_is_usual_is_the_median() -> None:
+    assert usual_doubt([0.9, 1e-4, 2e-4]) == 2e-4
+    assert usual_doubt([]) == 0.0
 
 
 def test_no_points_give_no_rows() -> None:
