@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -48,7 +49,7 @@ from lsdc.lumbar.metric import score
 from lsdc.lumbar.patient_augment import PatientAugment
 from lsdc.lumbar.row_ids import row_id
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
-from lsdc.training.process import ignore
+from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 
 ROWS = 49_375
@@ -65,6 +66,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="more rounds, kept in RESULTS.md")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if not KEEP_MEMORY.items() <= os.environ.items():  # as the children that train have it
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP_MEMORY)
     rounds = 9 if options.full else 4
     torch.set_num_threads(1)
     figures = {
