@@ -107,6 +107,11 @@ def test_the_setting_that_all_later_entries_start_from() -> None:
     assert entry.augment.vertical_flip == entry.augment.mixup == 0
 
 
+def test_axial_windows_lie_around_the_images_middle_until_exp110() -> None:
+    for name, entry in load_all().items():
+        assert entry.crops.axial_centre == ("image" if name < "exp110" else "level"), name
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
     {
