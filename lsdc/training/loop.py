@@ -66,7 +66,8 @@ def train(
     submodules called `backbone` are what can be frozen.
 
     Raises:
-        StageError: the loss or the gradient is not finite; names the samples.
+        StageError: the loss or the gradient is not finite, in float16 time and again; names the
+            samples.
         SettingsError: memory ran out; names the batch size that fits.
         NoSpaceError: a checkpoint does not fit on the disk; the one before is kept.
         ResumeLaterError: told to leave, and saved.
@@ -155,7 +156,7 @@ def train(
                 "gradient_norm": norm.item(),
             }
             parts.schedule.step()
-            _require_finite(row, losses, batches, training, overflows=parts.scaler.is_enabled())
+            _require_finite(row, losses, batches, training, parts.scaler)
             progress.step = step
             progress.steps.append(row)
             curves.add(row)
@@ -217,20 +218,25 @@ def _require_finite(
     losses: list[float],
     batches: list[Batch],
     samples: Samples,
-    *,
-    overflows: bool,
+    scaler: torch.amp.GradScaler,
 ) -> None:
-    """Refuse a step that spoils the weights; a scaler skips gradients that overflow by itself."""
+    """Refuse a step that spoils the weights, or one of many that leave them as they are.
+
+    A scaler skips gradients that overflow, and halves its scale: below 1 that is of no help.
+    """
+    scaled = scaler.is_enabled()
     suspects = [
         batch for batch, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)
     ]
-    if not suspects and (overflows or math.isfinite(row["gradient_norm"])):
+    skipped = scaled and scaler.get_scale() >= 1
+    if not suspects and (skipped or math.isfinite(row["gradient_norm"])):
         return
     what = f"loss is {row['loss']}" if suspects else f"gradient's norm is {row['gradient_norm']}"
     ids = [samples.ids[place] for batch in suspects or batches for place in batch.places]
     raise StageError(
         f"training: the {what} in step {row['step']} of epoch {row['epoch']}, expected a finite "
         f"number; look at the samples {', '.join(ids)}, or lower training.learning_rate"
+        f"{', or set training.precision to bfloat16' if scaled else ''}"
     )
 
 

@@ -151,6 +151,17 @@ def test_gradient_that_is_not_finite_is_found_in_its_own_step(
         run(model, blobs, tmp_path)
 
 
+def test_gradient_that_float16_can_never_hold_ends_the_training(
+    blobs: Samples, tmp_path: Path
+) -> None:
+    model = build_model()
+    model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
+    # Three steps an epoch, each halving 2 ** 16: after the seventeenth less than 1 is left.
+    settings = replace(SETTINGS, epochs=8, precision="float16")
+    with pytest.raises(StageError, match=r"norm is (nan|inf) in step 2 of epoch 6.*bfloat16"):
+        run(model, blobs, tmp_path, settings=settings)
+
+
 def test_memory_that_runs_out_names_the_batch_size_that_fits(
     blobs: Samples, tmp_path: Path
 ) -> None:
