@@ -15,9 +15,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lsdc.errors import NoSpaceError, StageError
+from lsdc.training.process import Tell, ignore
 
-_WORDS = 24  # of a reason: which weight it is, and how it differs
+_WORDS = 24  # of a reason: enough to tell what is wrong, and where
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What torch raises of bytes that are not, or no longer, what it saved; found by damaging files.
+_DAMAGED = (
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass
@@ -69,11 +79,25 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
         ) from error
 
 
-def load_progress(path: Path, identity: str) -> Progress:
-    """What was saved under the same identity; else, or if the file is damaged, a fresh start."""
+def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
+    """What was saved under the same identity; else a fresh start.
+
+    A file that is damaged, or that this torch refuses, is set aside, and `tell` is warned.
+
+    Raises:
+        OSError: it is there, and cannot be read.
+    """
     try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        whole = io.BytesIO(path.read_bytes())  # torch's own file reader hides why it failed
+    except FileNotFoundError:
+        return Progress()
+    try:
+        saved = torch.load(whole, weights_only=True, map_location="cpu")
+    except _DAMAGED as error:
+        aside = path.with_name(f"damaged-{path.name}")
+        path.replace(aside)
+        reason = " ".join(str(error).split()[:_WORDS])
+        tell({"warning": f"begins anew: its checkpoint cannot be read ({reason}); see {aside}"})
         return Progress()
     if not isinstance(saved, dict) or saved.pop("identity", None) != identity:
         return Progress()

@@ -58,9 +58,10 @@ def train(
     TensorBoard's curves. Called again with the same `identity` (which names the data, the settings
     and the code) the training goes on from there, to the same bits on one CPU type, torch build and
     number of threads; `environment` says which these are. It is recorded beside the step from which
-    it held, and `tell` is warned of a change. Data are loaded in `workers` processes; the result
-    does not depend on their number. While one of the files `pauses` is there, the training waits.
-    `tell` is told of each step and each epoch, counted from 1.
+    it held, and `tell` is warned of a change, as of a checkpoint that cannot be read. Data are
+    loaded in `workers` processes; the result does not depend on their number. While one of the
+    files `pauses` is there, the training waits. `tell` is told of each step and each epoch, counted
+    from 1.
 
     The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
     submodules called `backbone` are what can be frozen.
@@ -84,7 +85,7 @@ def train(
     )
     steps, epochs = len(steps_of), settings.epochs
     parts = build_parts(model, settings, epochs * steps, device)
-    progress = load_progress(folder / "resume.pt", identity)
+    progress = load_progress(folder / "resume.pt", identity, tell)
     parts.load(progress.states)
     if progress.epoch < epochs:
         _note_process(progress, environment, tell)

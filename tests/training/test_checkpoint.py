@@ -1,9 +1,14 @@
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
+
+NOT_TENSORS = pickle.dumps({"identity": "this training", "epoch": Path()}, protocol=2)
 
 
 @pytest.fixture
@@ -26,9 +31,35 @@ def test_progress_of_another_training_is_not_taken_up(saved: Path) -> None:
     assert load_progress(saved, "another training").epoch == 0
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 10, 700])
-def test_damaged_or_missing_file_is_a_fresh_start(saved: Path, kept_bytes: int) -> None:
-    saved.write_bytes(saved.read_bytes()[:kept_bytes])
-    assert load_progress(saved, "this training").epoch == 0
+def test_missing_file_is_a_fresh_start_without_a_word(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    assert load_progress(tmp_path / "resume.pt", "this training", told.append).epoch == 0
+    assert not told
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"", lambda whole: whole[:10], lambda whole: whole[:700], lambda _: NOT_TENSORS],
+    ids=["empty", "ten bytes", "cut", "other classes"],
+)
+def test_file_that_cannot_be_read_is_told_of_and_set_aside(
+    damage: Callable[[bytes], bytes], saved: Path
+) -> None:
+    damaged = damage(saved.read_bytes())
+    saved.write_bytes(damaged)
+    told: list[dict[str, Any]] = []
+    assert load_progress(saved, "this training", told.append).epoch == 0
+    (line,) = told
+    aside = saved.with_name("damaged-resume.pt")
+    assert "cannot be read" in line["warning"]
+    assert str(aside) in line["warning"]
+    assert aside.read_bytes() == damaged
+    assert not saved.exists()
+
+
+def test_file_that_may_not_be_opened_is_no_fresh_start(saved: Path) -> None:
     saved.unlink()
-    assert load_progress(saved, "this training").epoch == 0
+    saved.symlink_to(saved.name)  # a loop, which no one may follow, not even root
+    with pytest.raises(OSError, match=r"resume\.pt"):
+        load_progress(saved, "this training")
+    assert saved.is_symlink()

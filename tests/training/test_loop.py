@@ -177,6 +177,14 @@ def test_memory_that_runs_out_names_the_batch_size_that_fits(
         run(Hungry(), blobs, tmp_path)
 
 
+def test_checkpoint_that_cannot_be_read_is_warned_of(blobs: Samples, tmp_path: Path) -> None:
+    (tmp_path / "resume.pt").write_bytes(b"noise")
+    lines: list[dict[str, Any]] = []
+    run(build_model(), blobs, tmp_path, settings=replace(SETTINGS, epochs=1), tell=lines.append)
+    assert "begins anew: its checkpoint cannot be read" in lines[0]["warning"]
+    assert (tmp_path / "damaged-resume.pt").read_bytes() == b"noise"
+
+
 def test_another_environment_is_recorded_and_warned_of(blobs: Samples, tmp_path: Path) -> None:
     def die(line: dict[str, Any]) -> None:
         if (line["epoch"], line.get("step")) == (2, 2):
