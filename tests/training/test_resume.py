@@ -19,15 +19,15 @@ import torch
 from numpy.typing import NDArray
 
 from lsdc.errors import NoSpaceError, ResumeLaterError
+from lsdc.training.augment import PixelAugmentation, PixelSettings
 from lsdc.training.checkpoint import load_progress, save_weights
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.losses import probabilities_by
 from lsdc.training.mixing import Mixing, MixSettings
 from lsdc.training.orders import leaving_on_sigterm
 from lsdc.training.process import Tell
-from lsdc.training.samples import Samples
-from lsdc.training.settings import TrainingSettings
-from tests.training.runs import SETTINGS, SmallModel, build_model, run, same_weights
+from lsdc.training.samples import Augment, Samples
+from tests.training.runs import SETTINGS, SmallModel, build_model, jitter, run, same_weights
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -47,16 +47,35 @@ EVERYTHING = replace(
     checkpoint_steps=2,
 )
 MIX = Mixing(MixSettings(mixup=0.5, mixup_alpha=0.4, cutmix=0.3, cutmix_alpha=1.0), classes=3)
+PIXELS = PixelAugmentation(
+    PixelSettings(
+        shift_scale_rotate=0.5,
+        brightness_contrast=0.5,
+        blur=0.5,
+        noise=0.5,
+        distortion=0.5,
+        cutout=0.5,
+    )
+)
 
 
 def score(probabilities: NDArray[np.float64]) -> float:
     return float(np.abs(probabilities - 0.4).mean())
 
 
-def train_whole(samples: Samples, folder: Path, workers: int, settings: TrainingSettings) -> None:
+def train_whole(samples: Samples, folder: Path, workers: int, augment: Augment) -> None:
     """Train, and leave the weights and the predictions in the folder."""
     model = build_model()
-    run(model, samples, folder, settings=settings, score=score, mix=MIX, workers=workers)
+    run(
+        model,
+        samples,
+        folder,
+        settings=EVERYTHING,
+        augment=augment,
+        score=score,
+        mix=MIX,
+        workers=workers,
+    )
     found = predict_probabilities(
         model, samples, probabilities_by("cross_entropy"), batch_size=5, device=torch.device("cpu")
     )
@@ -66,6 +85,12 @@ def train_whole(samples: Samples, folder: Path, workers: int, settings: Training
 
 def results(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in ("model.safetensors", "predictions.npy")]
+
+
+def beginnings(folder: Path) -> set[tuple[int, int]]:
+    """The epoch and the step at which each process began whose work was kept."""
+    processes = load_progress(folder / "resume.pt", "test").processes
+    return {(process["from_epoch"], process["from_step"]) for process in processes}
 
 
 class Fork:
@@ -95,39 +120,48 @@ class Fork:
         assert self._process.exitcode == 0
 
 
-def kill_often(samples: Samples, folder: Path, *, kills: int, workers: int, seconds: float) -> None:
-    """Kill a training at random moments within so many seconds of its start, then let it end."""
+def kill_often(
+    samples: Samples, folder: Path, workers: int, augment: Augment, *, kills: int, seconds: float
+) -> None:
+    """Kill a training at random moments within so many seconds of its start, then let it end.
+
+    It is killed once more than asked for as long as it has nothing to go on from.
+    """
     moments = random.Random(kills)
-    while kills:
-        if Fork(samples, folder, workers, EVERYTHING).kill_after(moments.uniform(0, seconds)):
+    while kills > 0 or not (folder / "resume.pt").exists():
+        if Fork(samples, folder, workers, augment).kill_after(moments.uniform(0, seconds)):
             kills -= 1
         else:  # it had ended before
             shutil.rmtree(folder)
-    Fork(samples, folder, workers, EVERYTHING).end()
+    Fork(samples, folder, workers, augment).end()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_three_times_it_ends_the_same(workers: int, blobs: Samples, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workers", "augment"), [(1, jitter), (2, PIXELS)])
+def test_killed_three_times_it_ends_the_same(
+    workers: int, augment: Augment, blobs: Samples, tmp_path: Path
+) -> None:
     began = time.monotonic()
-    train_whole(blobs, tmp_path / "whole", workers, EVERYTHING)
+    train_whole(blobs, tmp_path / "whole", workers, augment)
     seconds = time.monotonic() - began
-    kill_often(blobs, tmp_path / "killed", kills=3, workers=workers, seconds=seconds)
+    kill_often(blobs, tmp_path / "killed", workers, augment, kills=3, seconds=seconds)
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
+    assert beginnings(tmp_path / "killed") > {(1, 1)}  # else it has but begun anew
 
 
 @pytest.mark.slow_training
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_killed_twenty_times_it_ends_the_same(workers: int, blobs: Samples, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workers", "augment"), [(0, PIXELS), (1, jitter), (2, PIXELS)])
+def test_killed_twenty_times_it_ends_the_same(
+    workers: int, augment: Augment, blobs: Samples, tmp_path: Path
+) -> None:
     began = time.monotonic()
-    train_whole(blobs, tmp_path / "whole", workers, EVERYTHING)
+    train_whole(blobs, tmp_path / "whole", workers, augment)
     seconds = time.monotonic() - began
     went_on = set()
     for number in range(5):
         folder = tmp_path / str(number)
-        kill_often(blobs, folder, kills=4, workers=workers, seconds=seconds)
+        kill_often(blobs, folder, workers, augment, kills=4, seconds=seconds)
         assert results(folder) == results(tmp_path / "whole")
-        processes = load_progress(folder / "resume.pt", "test").processes
-        went_on |= {(process["from_epoch"], process["from_step"]) for process in processes}
+        went_on |= beginnings(folder)
     assert any(step > 1 for _, step in went_on)  # and not from epochs' starts alone
 
 
