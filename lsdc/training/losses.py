@@ -62,7 +62,7 @@ class GradedLoss:
             return self._graded(logits, targets)
         graded = self._graded(logits[:, :-1, :classes], targets[:, :-1, :classes])
         # Classes that are not groups have no probability; times -inf that would be no number.
-        known = logits[0, -1].isfinite()
+        known = ~logits[:, -1].isneginf().all(dim=0)
         group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
         return graded + settings.group_weight * group
 

@@ -124,6 +124,18 @@ def test_group_s_loss_is_added_whatever_its_number_of_classes(
     assert logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("row", [0, 2])
+def test_group_s_loss_hides_no_logit_that_is_not_finite(
+    logits: torch.Tensor, bad: float, row: int
+) -> None:
+    group = torch.randn(4, 1, 3, dtype=torch.float64)
+    group[row, 0, 2] = bad
+    labels = torch.cat([LABELS, torch.tensor([[1], [0], [1], [1]])], dim=1)
+    loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, group_weight=0.5))
+    assert not loss(torch.cat([logits, group], dim=1), labels).isfinite()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_sum_to_one_in_the_order_of_the_logits(kind: LossKind) -> None:
     logits = torch.tensor([[2.0, -1.0, 0.5, -torch.inf]])
