@@ -28,9 +28,10 @@ def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: in
     https://arxiv.org/abs/1708.07120).
     """
     if settings.schedule == "one_cycle":
-        return OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=updates, pct_start=settings.warmup
-        )
+        share = settings.warmup
+        if share * updates == 1:  # the first update is at the peak; torch would divide by zero
+            share *= 1 - 1e-9
+        return OneCycleLR(optimiser, settings.learning_rate, total_steps=updates, pct_start=share)
     rising, flat = (round(share * updates) for share in (settings.warmup, settings.flat))
 
     def share_of_peak(update: int) -> float:

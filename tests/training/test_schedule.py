@@ -17,11 +17,11 @@ def parameter() -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.ones(3))
 
 
-def rates(settings: TrainingSettings) -> list[float]:
+def rates(settings: TrainingSettings, updates: int = UPDATES) -> list[float]:
     optimiser = build_optimiser([parameter()], settings)
-    schedule = build_schedule(optimiser, settings, UPDATES)
+    schedule = build_schedule(optimiser, settings, updates)
     found = []
-    for _ in range(UPDATES):
+    for _ in range(updates):
         found.append(optimiser.param_groups[0]["lr"])
         optimiser.step()
         schedule.step()
@@ -66,6 +66,13 @@ def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
     optimiser = build_optimiser([parameter()], settings)
     build_schedule(optimiser, settings, UPDATES)
     assert optimiser.param_groups[0]["betas"][0] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(("updates", "warmup"), [(10, 0.1), (5, 0.2), (20, 0.05)])
+def test_one_cycle_of_one_update_s_rise_falls_from_its_peak(updates: int, warmup: float) -> None:
+    found = rates(replace(PLAIN, schedule="one_cycle", warmup=warmup), updates)
+    assert found[0] == pytest.approx(0.5)
+    assert all(np.diff(found) < 0)
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "radam"])
