@@ -149,6 +149,13 @@ def test_entries_choose_epochs_on_the_fold_that_is_scored_as_the_log_did() -> No
     assert load_experiment("baseline").training.keep == "last"
 
 
+def test_figures_that_come_first_are_of_the_choice_that_is_run() -> None:
+    by_loss = {name for name, entry in load_all().items() if entry.training.keep == "loss"}
+    assert by_loss == {"exp100", "exp101"}
+    for name, entry in load_all().items():
+        assert entry.reported.kept_by == ("loss" if name in by_loss else "metric"), name
+
+
 def test_no_word_is_left_at_the_ends_of_lines() -> None:
     for name, entry in load_all().items():
         for text in (entry.note, entry.deviation):
