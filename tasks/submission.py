@@ -25,6 +25,7 @@ PREDICT = Stage(
         "model": inputs["run"].experiment.model,
         "labels": inputs["run"].experiment.labels,
         "loss": inputs["run"].experiment.loss,
+        "precision": inputs["run"].experiment.training.precision,
     },
 )
 SUBMISSION = Stage(

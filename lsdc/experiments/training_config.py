@@ -26,7 +26,9 @@ class TrainingConfig(Config):
         default=None, gt=0, lt=1, description="score and keep a moving average of the weights"
     )
     freeze_epochs: int = Field(default=0, ge=0, description="at first, of the backbone")
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of the forward pass, in training and in every prediction"
+    )
     keep: Literal["last", "loss", "metric", "both"] = Field(
         default="last",
         description="the last epoch, or the best on the scored fold by its loss, its metric or "

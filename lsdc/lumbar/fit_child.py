@@ -74,6 +74,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         probabilities=probabilities,
         batch_size=settings.batch_size,
         device=device,
+        precision=getattr(torch, settings.precision),  # as epochs are judged
         on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
     )
 

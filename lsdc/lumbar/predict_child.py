@@ -46,6 +46,7 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
                 partial(read_grades, experiment),
                 batch_size=batch_size,
                 device=device,
+                precision=getattr(torch, experiment.training.precision),  # as folds are scored
                 on_batch=on_batch,
             )
 

@@ -23,7 +23,7 @@ class TrainingSettings:
         max_norm: to which gradients are clipped; None is not at all.
         ema_decay: of a moving average of the weights, which then is what is evaluated and kept.
         freeze_epochs: epochs at first in which the backbone learns nothing.
-        precision: of the forward pass, by autocast; weights are float32.
+        precision: of the forward pass, by autocast, of predictions too; weights are float32.
         keep: the weights of which epoch: the last, or the best by validation loss, by score or by
             the mean of the two. All but the last choose on the very fold that is scored.
         checkpoint_steps: a checkpoint is saved after so many batches, and at each epoch's end.

@@ -20,6 +20,7 @@ from lsdc.experiments.config import (
     TrainingConfig,
 )
 from lsdc.lumbar import fit, fit_child, predict, predict_child
+from lsdc.lumbar.metric import score
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import Tell, ignore
@@ -70,9 +71,11 @@ class Data:
             holdout=holdout,
         )
 
-    def predict(self, models: list[Path], out: Path) -> pl.DataFrame:
+    def predict(
+        self, models: list[Path], out: Path, *, experiment: Experiment = EXPERIMENT
+    ) -> pl.DataFrame:
         predict.predict(
-            experiment=EXPERIMENT,
+            experiment=experiment,
             models=models,
             crops=self.root,
             out=out,
@@ -306,6 +309,28 @@ def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
     )
     assert np.allclose(full["loss"], less["loss"], atol=0.05)
     assert not full["loss"].equals(less["loss"])
+
+
+@pytest.mark.usefixtures("same_process")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_fold_is_predicted_in_the_precision_in_which_epochs_are_chosen(
+    precision: str, data: Data, tmp_path: Path
+) -> None:
+    reduced = EXPERIMENT.training.model_copy(update={"precision": precision, "keep": "metric"})
+    experiment = EXPERIMENT.model_copy(update={"training": reduced})
+    data.train(tmp_path, experiment=experiment)
+    oof = pl.read_parquet(tmp_path / "oof.parquet")
+    known = pl.read_parquet(data.labels).join(oof, on="study_id", how="semi")
+    history = pl.read_parquet(tmp_path / "history.parquet")
+    assert score(known, oof).score == history["score"].min()
+
+    less, full = (
+        data.predict([tmp_path], tmp_path / f"{each.training.precision}.parquet", experiment=each)
+        for each in (experiment, EXPERIMENT)
+    )
+    one, other = (table.select(PROBABILITIES).to_numpy() for table in (less, full))
+    assert np.allclose(one, other, atol=0.05)
+    assert not np.allclose(one, other, atol=1e-7)
 
 
 @pytest.mark.usefixtures("same_process")

@@ -97,6 +97,11 @@ def test_backbone_changes_training_and_prediction_alone(run: Run) -> None:
     assert changed(run, experiment=experiment) == {"train", "predict"}
 
 
+def test_precision_changes_training_and_prediction_alone(run: Run) -> None:
+    experiment = with_experiment(run, "training", precision="bfloat16")
+    assert changed(run, experiment=experiment) == {"train", "predict"}
+
+
 def test_window_changes_crops_and_what_is_told_of_them(run: Run) -> None:
     experiment = with_experiment(run, "crops", axial_window=0.4)
     assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
