@@ -34,7 +34,9 @@ class TrainingConfig(Config):
         description="the last epoch, or the best on the scored fold by its loss, its metric or "
         "their mean, which marks scores as selected",
     )
-    checkpoint_steps: int = Field(default=500, ge=1, description="between two checkpoints")
+    checkpoint_steps: int = Field(
+        default=500, ge=1, description="of the optimiser, between two checkpoints"
+    )
     stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
 
     @model_validator(mode="after")

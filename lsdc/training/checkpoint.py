@@ -38,10 +38,10 @@ class Progress:
 
     Attributes:
         epoch: epochs done.
-        step: batches done of the next one.
+        step: updates of the weights done of the next one.
         states: the state dicts of the model, its moving average, the optimiser, its schedule and
             the scaler of the loss, by name.
-        steps: a row a batch.
+        steps: a row an update of the weights.
         epochs: a row an epoch.
         processes: for each process that trained, where it began and its environment.
         best: the weights to be kept, where they are not those of the last epoch.

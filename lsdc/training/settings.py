@@ -26,7 +26,8 @@ class TrainingSettings:
         precision: of the forward pass, by autocast, of predictions too; weights are float32.
         keep: the weights of which epoch: the last, or the best by validation loss, by score or by
             the mean of the two. All but the last choose on the very fold that is scored.
-        checkpoint_steps: a checkpoint is saved after so many batches, and at each epoch's end.
+        checkpoint_steps: a checkpoint is saved after so many updates of the weights, and at each
+            epoch's end.
     """
 
     epochs: int
