@@ -8,7 +8,7 @@ from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
 from tasks.artifacts import show_progress
-from tasks.run import Annotations, Device, building, open_run
+from tasks.run import Annotations, Device, building, open_run, require_needs
 
 
 @flow(
@@ -70,6 +70,7 @@ def pipeline(
         strict=strict,
     )
     with building(run):
+        require_needs(run)
         prepared = prepare_training(run)
         trained = train_and_score(run, prepared)
         if run.has_test:

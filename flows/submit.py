@@ -13,7 +13,7 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.index import index_studies
-from tasks.run import Annotations, Device, Run, building, note_results, open_run
+from tasks.run import Annotations, Device, Run, building, note_results, open_run, require_needs
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -80,6 +80,7 @@ def submit(
         strict=strict,
     )
     with building(run):
+        require_needs(run)
         prepared = prepare_training(run)
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)

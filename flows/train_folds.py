@@ -10,7 +10,7 @@ from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
 from tasks.oof import score_oof
 from tasks.policies import is_kept
-from tasks.run import Annotations, Device, Run, building, open_run
+from tasks.run import Annotations, Device, Run, building, open_run, require_needs
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 
@@ -103,6 +103,7 @@ def train_folds(
         strict=strict,
     )
     with building(run):
+        require_needs(run)
         train_and_score(run, prepare_training(run))
 
 
@@ -167,6 +168,7 @@ def train_fold(
         strict=strict,
     )
     with building(run), ended_with_the_flow():
+        require_needs(run)
         prepared = prepare_training(run)
     (trained,) = train_here(run, prepared)  # other folds are trained beside it
     return trained

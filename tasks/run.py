@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.fit import read_trained
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home, build_lock, lend_lock, open_home, resolve_home
 from lsdc.store.manifest import Manifest
@@ -163,6 +164,20 @@ def _require_weights(weights: Path, experiment: Experiment) -> None:
         )
     for backbone in experiment.model.backbones:
         find_weights(weights, backbone)
+
+
+def require_needs(run: Run) -> None:
+    """Refuse to prepare a training that rests on folds of another experiment that are not there.
+
+    To be asked once the home is the run's to build in: a run before may have trained them.
+
+    Raises:
+        StageError: one of these folds is not trained; names the setting that asks for it.
+    """
+    for what, needed in run.experiment.needs.model_dump().items():
+        if needed is not None:
+            for fold in run.folds_to_train:
+                read_trained(run.home.fold(needed, fold), f"needs.{what}")
 
 
 @contextmanager

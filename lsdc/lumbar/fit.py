@@ -108,16 +108,25 @@ def train_fold(
     (out / "resume.pt").unlink(missing_ok=True)
 
 
-def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
-    """Refuse what may come of a training on the studies which are to be predicted."""
+def read_trained(trained: Path, setting: str) -> dict[str, Any]:
+    """What is recorded in the folder of a finished fold.
+
+    Raises:
+        StageError: it is not finished; names the setting that asks for it.
+    """
     try:
-        written = json.loads((trained / "fit.json").read_text())
+        written: dict[str, Any] = json.loads((trained / "fit.json").read_text())
     except (OSError, ValueError) as error:
         raise StageError(
             f"{trained}: no trained fold, which {setting} asks for; run experiment "
             f"{trained.parent.name} first, with the same folds"
         ) from error
-    if written["folds"] != digest_file(folds):
+    return written
+
+
+def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
+    """Refuse what may come of a training on the studies which are to be predicted."""
+    if read_trained(trained, setting)["folds"] != digest_file(folds):
         raise StageError(
             f"{trained}: trained on other folds, so it may know the studies of this one; run "
             f"experiment {trained.parent.name} again with the same --folds and --seed"

@@ -79,6 +79,16 @@ def test_more_folds_than_studies_is_one_line_and_code_2(
     assert "Traceback" not in outcome.out + outcome.err
 
 
+def test_training_that_needs_another_is_refused_before_anything_is_prepared(
+    tmp_path: Path, command: Callable
+) -> None:
+    home = tmp_path / "home"
+    outcome = command("run-local", "--experiment", "exp178", "--home", home)
+    assert outcome.code == 1
+    assert "needs.labels asks for; run experiment exp114 first" in outcome.err
+    assert not (home / "phantom").exists()
+
+
 def test_real_tables_are_refused_only_for_too_few_studies(
     real_data: Path, tmp_path: Path, command: Callable
 ) -> None:

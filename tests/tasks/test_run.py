@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import tasks.run
-from lsdc.errors import SettingsError
+from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.presets import load_experiment
-from tasks.run import Run, open_run
+from tasks.run import Run, open_run, require_needs
 
 
 def test_run_is_of_the_experiment_with_what_was_set(tmp_path: Path) -> None:
@@ -48,6 +48,18 @@ def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
     (weights / f"{name}.safetensors").touch()
     run = open_run(experiment="exp118", data=None, home=home, folds=4, weights=weights)
     assert run.weights == weights
+
+
+def test_folds_that_a_training_rests_on_are_looked_for_each(tmp_path: Path) -> None:
+    run = open_run(experiment="exp178", data=None, home=tmp_path / "home", folds=2)
+    with pytest.raises(StageError, match=r"exp114/fold-0: no trained fold, which needs\.labels"):
+        require_needs(run)
+    trained = run.home.fold("exp114", 0)
+    trained.mkdir(parents=True)
+    (trained / "fit.json").write_text("{}")
+    require_needs(run.model_copy(update={"only_fold": 0}))
+    with pytest.raises(StageError, match=r"exp114/fold-1: .* run experiment exp114 first"):
+        require_needs(run)
 
 
 @pytest.fixture
