@@ -5,6 +5,8 @@ import json
 import time
 import urllib.request
 
+from lsdc.cli.reach import authorization
+
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
@@ -32,7 +34,7 @@ def _count(api: str, what: str, query: dict[str, object]) -> int:
     request = urllib.request.Request(
         f"{api}/{what}/count",
         data=json.dumps(query).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **authorization()},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return int(json.load(answer))

@@ -1,8 +1,10 @@
 """The Prefect server that commands talk to: the one configured, else the one of the home."""
 
+import base64
 import os
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 
 from lsdc.cli.serve import running_server
 from lsdc.errors import SettingsError
@@ -45,16 +47,32 @@ def share_password() -> None:
         os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
 
 
+def authorization() -> dict[str, str]:
+    """The header that a server with a password asks for; none where we know of no password."""
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    password = PREFECT_API_AUTH_STRING.value()
+    if not password:
+        return {}
+    encoded = base64.b64encode(password.encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
 def require_answer(api: str) -> None:
-    """See that a server answers.
+    """See that a server answers, and that it knows us.
 
     Raises:
         SettingsError: it does not.
     """
+    asked = urllib.request.Request(f"{api}/admin/version", headers=authorization())
     try:
-        urllib.request.urlopen(f"{api}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # it answers, if only to ask who we are
+        urllib.request.urlopen(asked, timeout=30).close()
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise SettingsError(
+                f"{api}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
+                "PREFECT_SERVER_API_AUTH_STRING is where it was started"
+            ) from error
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); start it, or "
