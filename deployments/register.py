@@ -29,11 +29,12 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
     GPU_POOL: (train_fold, train_coordinates),
 }
-ZOMBIES = "Crash zombie runs"
+ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
+STARTING = 3  # a busy machine takes its time to start a run: so many times as long as between signs
 
 
-async def register() -> None:
-    """Make pools, deployments and the zombie automation, or bring them up to date."""
+async def register(zombie_seconds: int = ZOMBIE_SECONDS) -> None:
+    """Make pools, deployments and the zombie automations, or bring them up to date."""
     for pool, flows in FLOWS.items():
         await _make_pool(pool)
         for each in flows:
@@ -41,7 +42,7 @@ async def register() -> None:
                 "default", work_pool_name=pool, entrypoint_type=EntrypointType.MODULE_PATH
             )
             await deployment.aapply()
-    await _watch_for_zombies()
+    await _watch_for_zombies(zombie_seconds)
 
 
 async def _make_pool(name: str) -> None:
@@ -55,35 +56,37 @@ async def _make_pool(name: str) -> None:
             await client.create_work_pool(pool)
 
 
-async def _watch_for_zombies() -> None:
+async def _watch_for_zombies(seconds: int) -> None:
     """Have a run marked crashed whose process, worker and all, fell silent."""
+    signs = {f"prefect.flow-run.{name}" for name in ("Running", "Cancelling", "heartbeat")}
+    await _crash_after(ZOMBIES, signs, seconds)
+    # Its worker took it, and may have died before the run began.
+    await _crash_after(UNBEGUN, {"prefect.flow-run.Pending"}, STARTING * seconds)
+
+
+async def _crash_after(name: str, signs: set[str], seconds: int) -> None:
+    """Have a run marked crashed of which nothing is heard for so long after one of these signs."""
     wanted = Automation(
-        name=ZOMBIES,
+        name=name,
         description="A run that has told nothing for some time is crashed, so that it can go on.",
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
-            expect={
-                "prefect.flow-run.heartbeat",
-                "prefect.flow-run.Completed",
-                "prefect.flow-run.Failed",
-                "prefect.flow-run.Cancelled",
-                "prefect.flow-run.Crashed",
-            },
+            after=signs,
+            expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=ZOMBIE_SECONDS),
+            within=timedelta(seconds=seconds),
         ),
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message=f"No sign of life for {ZOMBIE_SECONDS} s: process and worker are gone.",
+                message=f"No sign of life for {seconds} s: process and worker are gone.",
             )
         ],
     )
     try:
-        found = await Automation.aread(name=ZOMBIES)
+        found = await Automation.aread(name=name)
     except ValueError:
         await wanted.acreate()
         return

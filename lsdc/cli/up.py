@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from flows.pools import CPU_POOL, GPU_POOL
+from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.reach import share_password
 from lsdc.cli.serve import (
@@ -47,6 +47,14 @@ def up(
     workers: Annotated[
         bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")
     ] = True,
+    crash_after: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            min=HEARTBEAT_SECONDS + 15,
+            help="A run that gives no sign of life for so long is marked crashed.",
+        ),
+    ] = ZOMBIE_SECONDS,
 ) -> None:
     """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
     console = Console()
@@ -72,7 +80,7 @@ def up(
         ):
             servers.start(server)
             wait_until_healthy(api, servers.check)
-            _register(api)
+            _register(api, crash_after)
             if workers:
                 for pool in (CPU_POOL, GPU_POOL):
                     for part in pool_workers(pool, opened, api):
@@ -99,13 +107,13 @@ def _database_url(given: str | None) -> str | None:
     return f"postgresql+asyncpg://{rest}"
 
 
-def _register(api: str) -> None:
+def _register(api: str, crash_after: int) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: api}):
         from deployments.register import register
 
-        asyncio.run(register())
+        asyncio.run(register(crash_after))
 
 
 def _describe(console: Console, address: str, database: str, *, workers: bool) -> None:

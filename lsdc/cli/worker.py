@@ -95,6 +95,7 @@ def _worker(
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
             "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
             "PREFECT_CLIENT_MAX_RETRIES": str(RETRIES),
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # of a server that has lost its database
         }
         | (environment or {}),
     )
