@@ -52,7 +52,10 @@ class Work:
 
 def has_other_workers() -> bool:
     """Whether training of this flow run is for workers of the GPU pool."""
-    me = _me()
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return False
+    me = context.flow_run
     return me.deployment_id is not None and me.work_pool_name != GPU_POOL
 
 

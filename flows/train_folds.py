@@ -25,14 +25,15 @@ def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
 
 def dispatch_folds(run: Run, prepared: Prepared) -> list[Manifest]:
     """Have the folds trained: a run each on other workers, or here where that is not for us."""
-    folds = run.folds_to_train
-    if not has_other_workers() or all(
-        is_kept(train_one_fold, run, fold, prepared.crops, prepared.folds) for fold in folds
-    ):
+    if not has_other_workers():
         return train_here(run, prepared)
-    return train_elsewhere(
-        run, [Work("train-fold/default", f"fold {fold}", {"fold": fold}) for fold in folds]
-    )
+    inputs = prepared.crops, prepared.folds
+    missing = [
+        fold for fold in run.folds_to_train if not is_kept(train_one_fold, run, fold, *inputs)
+    ]
+    works = [Work("train-fold/default", f"fold {fold}", {"fold": fold}) for fold in missing]
+    trained = dict(zip(missing, train_elsewhere(run, works), strict=True))
+    return [trained.get(fold) or train_one_fold(run, fold, *inputs) for fold in run.folds_to_train]
 
 
 def train_here(run: Run, prepared: Prepared) -> list[Manifest]:
