@@ -1,5 +1,6 @@
 """An installation under test: `lsdc up` in a process of its own, and what its pages call."""
 
+import base64
 import contextlib
 import json
 import os
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,8 @@ from typing import Any
 import psutil
 
 from lsdc.cli.serve import free_port
-from tests.flows.test_run_local import ask
 
-SECONDS = 600  # no condition is waited for so long unless something is wrong
+SECONDS = 1200  # no condition is waited for so long unless something is wrong
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -29,6 +29,7 @@ class Installation:
 
     home: Path
     process: "subprocess.Popen[str]"
+    environment: Mapping[str, str]
     lines: list[str] = field(default_factory=list)
     api: str = ""
 
@@ -57,7 +58,7 @@ class Installation:
                 *(sys.executable, "-P", "-m", "lsdc", "trigger", *map(str, arguments)),
                 *("--home", str(self.home)),
             ],
-            env=_environment(),
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -65,17 +66,21 @@ class Installation:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A flow run, as the server has it."""
-        (run,) = ask(self.api, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        (run,) = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
         return run
 
     def children(self, run_id: str) -> dict[str, dict[str, Any]]:
         """The runs that a run sent, by name."""
         mine = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
-        return {run["name"]: run for run in ask(self.api, "flow_runs/filter", mine)}
+        return {run["name"]: run for run in self.ask("flow_runs/filter", mine)}
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it is over."""
         return self.until(lambda: (run := self.run(run_id))["state_type"] in FINAL and run)
+
+    def states(self, run_id: str) -> list[dict[str, Any]]:
+        """All states that a run was in."""
+        return self.ask(f"flow_run_states/?flow_run_id={run_id}")
 
     def retry(self, run_id: str) -> None:
         """What the button Retry of Prefect's pages calls."""
@@ -86,31 +91,43 @@ class Installation:
         self._set_state(run_id, "CANCELLING", "Cancelling")
 
     def _set_state(self, run_id: str, kind: str, name: str) -> None:
-        request = urllib.request.Request(
-            f"{self.api}/flow_runs/{run_id}/set_state",
-            data=json.dumps({"state": {"type": kind, "name": name}}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request, timeout=60).close()
+        self.ask(f"flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
-    def processes(self, module: str) -> list[psutil.Process]:
-        """The installation's processes that run a module."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
+    def ask(self, what: str, query: Mapping[str, Any] | None = None) -> Any:
+        """What the server answers; asked as its pages ask, with its password where it has one."""
+        headers = {"Content-Type": "application/json"}
+        if password := self.environment.get("PREFECT_SERVER_API_AUTH_STRING"):
+            headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+        body = None if query is None else json.dumps(query).encode()
+        request = urllib.request.Request(f"{self.api}/{what}", data=body, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def processes(self, module: str | None = None) -> list[psutil.Process]:
+        """The installation's processes, orphans too: all, or those that run a module."""
         found = []
-        for process in family:
+        for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if module in process.cmdline():
+                ours = process.environ().get("PREFECT_HOME") == str(self.home / "prefect")
+                if ours and (module is None or module in process.cmdline()):
                     found.append(process)
         return found
 
 
 @contextlib.contextmanager
-def installed(home: Path, *arguments: str, site: Path | None = None) -> Iterator[Installation]:
+def installed(
+    home: Path,
+    *arguments: str,
+    site: Path | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Installation]:
     """An installation in a home, which SIGTERM ends; nothing of it may be left.
 
-    `site` is a folder of modules that all its processes find first.
+    `site` is a folder of modules that all its processes find first, `more` is environment.
     """
-    environment = _environment()
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")
+    } | dict(more or {})
     if site is not None:
         paths = (str(site), environment.get("PYTHONPATH", ""))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -125,7 +142,7 @@ def installed(home: Path, *arguments: str, site: Path | None = None) -> Iterator
         stderr=subprocess.STDOUT,
         text=True,
     )
-    installation = Installation(home, process)
+    installation = Installation(home, process, environment)
     reader = threading.Thread(target=installation.read)
     reader.start()
     try:
@@ -133,14 +150,9 @@ def installed(home: Path, *arguments: str, site: Path | None = None) -> Iterator
         assert process.poll() is None, "".join(installation.lines)
         yield installation
     finally:
-        family = [*psutil.Process(process.pid).children(recursive=True)]
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=SECONDS)
         reader.join()
-    _, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(installation.processes(), timeout=30)
     assert alive == []
     assert process.returncode == 0, "".join(installation.lines[-40:])
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")}

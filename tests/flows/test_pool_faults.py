@@ -1,95 +1,104 @@
 """What ends under a run on worker pools, and what becomes of the run."""
 
-import json
+import os
+import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import psutil
 import pytest
 
 from tests.flows.conftest import lsdc
-from tests.flows.pools import Installation, installed
+from tests.flows.faults import (
+    FOLDS,
+    KINDS,
+    PASSWORD,
+    PG,
+    TRAINER,
+    TRAINING,
+    Faults,
+    prepared,
+)
+from tests.flows.pools import installed
+from tests.flows.postgres import has_postgresql
 
-pytestmark = pytest.mark.slow_prefect
-
-# Long enough to be met amid its epochs; one thread, so that the bits can be compared.
-TRAINING = ("--folds", "2", "--set", "training.epochs=40", "--threads", "1")
-TRAINER, SERVER, WORKER = "lsdc.lumbar.fit_child", "lsdc.cli.server_child", "lsdc.cli.worker_child"
+pytestmark = [
+    pytest.mark.slow_prefect,
+    pytest.mark.skipif(not has_postgresql(), reason="PostgreSQL's server is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(ran, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    """The out-of-fold table of a run that nothing happens to."""
-    home = tmp_path_factory.mktemp("undisturbed") / "home"
-    shutil.copytree(ran.home, home)
-    outcome = lsdc("run-local", "--data", ran.data, "--home", home, *TRAINING)
-    assert outcome.code == 0, outcome.out + outcome.err
-    return pl.read_parquet(home / "runs/demo/oof.parquet")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """An installation in which all was trained once, undisturbed."""
+    with prepared(tmp_path_factory.mktemp("faults"), "--crash-after", "60") as ready:
+        yield ready
 
 
-@pytest.fixture
-def here(ran, tmp_path: Path) -> Iterator[Installation]:
-    """An installation in which all is done but training."""
-    shutil.copytree(ran.home, tmp_path / "home")
-    with installed(tmp_path / "home") as installation:
-        yield installation
+def begin(faults: Faults) -> str:
+    """Start training the first fold anew; returns once it has saved itself and goes on."""
+    faults.forget([0])
+    run_id = faults.begin()
+    faults.here.until((faults.fold(0) / "resume.pt").is_file)
+    return run_id
 
 
-def begin(here: Installation, data: Path) -> str:
-    """Start training the folds; returns once the first has saved itself and goes on."""
-    begun = here.trigger("train-folds/default", "--data", data, *TRAINING)
-    assert begun.returncode == 0, begun.stderr
-    here.until((here.home / "runs/demo/fold-0/resume.pt").is_file)
-    return begun.stdout.splitlines()[0].rpartition("/")[2]
+def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(faults: Faults) -> None:
+    faults.forget()
+    faults.plant(2)
+    run_id = faults.begin()
+    failed = faults.here.ended(run_id)
+    assert failed["state_type"] == "FAILED"
+    assert "1 of 4 on lsdc-gpu did not end well: fold 2 " in failed["state"]["message"]
+
+    faults.here.retry(run_id)
+    assert faults.here.ended(run_id)["state_type"] == "COMPLETED"
+    children = faults.here.children(run_id)
+    assert {name: child["run_count"] for name, child in children.items()} == {
+        f"train-fold-{fold}-demo": 2 if fold == 2 else 1 for fold in range(FOLDS)
+    }
+    assert faults.begun_at(2) == [(1, 1), (3, 1)]
+    assert faults.oof() == faults.expected
 
 
-def gpu_worker(here: Installation) -> psutil.Process:
-    """The worker that trains."""
-    (worker,) = [each for each in here.processes(WORKER) if "lsdc-gpu" in each.cmdline()]
-    return worker
-
-
-def begun_at(here: Installation, fold: int) -> list[int]:
-    """The epochs from which a fold's training processes went on."""
-    fit = json.loads((here.home / f"runs/demo/fold-{fold}/fit.json").read_text())
-    return [process["from_epoch"] for process in fit["processes"]]
-
-
-@pytest.mark.parametrize("what", ["training", "worker", "worker and run", "server", "parent"])
-def test_killed_part_costs_one_retry_at_most_and_no_bit(
-    what: str, ran, here: Installation, undisturbed: pl.DataFrame
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_at_any_moment_it_loses_no_bit_and_does_nothing_twice(
+    kind: str, number: int, faults: Faults
 ) -> None:
-    run_id = begin(here, ran.data)
-    if what == "training":
-        killed = here.processes(TRAINER)
-    elif what == "worker":
-        killed = [gpu_worker(here)]
-    elif what == "worker and run":
-        worker = gpu_worker(here)
-        killed = [worker, *worker.children(recursive=True)]
-    elif what == "server":
-        killed = here.processes(SERVER)
-    else:
-        (worker,) = [each for each in here.processes(WORKER) if "lsdc-cpu" in each.cmdline()]
-        killed = worker.children(recursive=True)
-    assert killed
-    for process in killed:
-        process.kill()
-    if here.ended(run_id)["state_type"] != "COMPLETED":
-        here.retry(run_id)
-    assert here.until(lambda: here.run(run_id)["state_type"] == "COMPLETED")
-
-    assert pl.read_parquet(here.home / "runs/demo/oof.parquet").equals(undisturbed)
-    assert begun_at(here, 1) == [1]
-    if what in ("training", "worker", "worker and run"):
-        first, again = begun_at(here, 0)
-        assert first == 1 < again
+    outcome = faults.disturb(kind, random.Random(f"{kind} {number}"))
+    assert outcome.is_good, outcome
+    assert outcome.retries == 0 or kind in ("server", PG), outcome
 
 
-def test_cancelled_training_saves_itself_and_goes_on_after_retry(ran, here: Installation) -> None:
-    run_id = begin(here, ran.data)
+@pytest.mark.parametrize("kind", ["parent", "parent's worker and parent"])
+def test_killed_parent_finds_its_folds_after_one_retry(kind: str, faults: Faults) -> None:
+    outcome = faults.disturb(kind, random.Random(kind))
+    assert outcome.is_good, outcome
+    assert outcome.retries == 1
+
+
+def test_run_that_fell_silent_is_marked_crashed_and_set_going_again(faults: Faults) -> None:
+    run_id = begin(faults)
+    children = faults.here.children(run_id).values()
+    (killed,) = [child for child in children if child["state_type"] == "RUNNING"]
+    assert faults.kill("worker and run", run_id)
+    assert faults.here.ended(run_id)["state_type"] == "COMPLETED"
+    crashed = [each for each in faults.here.states(killed["id"]) if each["type"] == "CRASHED"]
+    assert [each["message"] for each in crashed] == [
+        "No sign of life for 60 s: process and worker are gone."
+    ]
+    first, again = faults.begun_at(0)
+    assert first == (1, 1) < again
+    assert faults.oof() == faults.expected
+
+
+def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults) -> None:
+    here = faults.here
+    run_id = begin(faults)
     trainers = here.processes(TRAINER)
     here.cancel(run_id)
     assert here.ended(run_id)["state_type"] == "CANCELLED"
@@ -100,15 +109,84 @@ def test_cancelled_training_saves_itself_and_goes_on_after_retry(ran, here: Inst
     _, alive = psutil.wait_procs(trainers, timeout=60)
     assert alive == []
     assert here.processes(TRAINER) == []
-    assert (here.home / "runs/demo/fold-0/resume.pt").is_file()
+    assert (faults.fold(0) / "resume.pt").is_file()
 
     here.retry(run_id)
     assert here.ended(run_id)["state_type"] == "COMPLETED"
-    first, again = begun_at(here, 0)
-    assert first == 1 < again
+    first, again = faults.begun_at(0)
+    assert first == (1, 1) < again
+    assert faults.oof() == faults.expected
 
 
-def test_two_triggers_of_the_same_run_train_each_fold_once(ran, here: Installation) -> None:
-    run_ids = [begin(here, ran.data) for _ in range(2)]
-    assert {here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
-    assert [begun_at(here, fold) for fold in range(2)] == [[1], [1]]
+def test_two_triggers_of_the_same_run_train_each_fold_once(faults: Faults) -> None:
+    run_ids = [begin(faults), faults.begin()]
+    assert {faults.here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
+    assert faults.begun_at(0) == [(1, 1)]
+    assert faults.oof() == faults.expected
+
+
+def test_full_disk_fails_the_fold_which_goes_on_once_there_is_room(
+    faults: Faults, tmp_path: Path
+) -> None:
+    """The whole home of the workers is on the small disk; the server's database is elsewhere."""
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small disk")
+    home = tmp_path / "home"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", home], check=True)
+    try:
+        shutil.copytree(faults.here.home, home, dirs_exist_ok=True)
+        with installed(
+            home,
+            *("--database", faults.cluster.create("disk")),
+            more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+        ) as here:
+            small = Faults(here, faults.cluster, faults.data, faults.site, faults.expected)
+            run_id = begin(small)
+            ballast = home / "ballast"
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(home).free)
+            failed = here.ended(run_id)
+            assert failed["state_type"] == "FAILED"
+            assert "no space" in failed["state"]["message"]
+
+            ballast.unlink()
+            here.retry(run_id)
+            assert here.ended(run_id)["state_type"] == "COMPLETED"
+            first, again = small.begun_at(0)
+            assert first == (1, 1) < again
+            assert small.oof() == faults.expected
+    finally:
+        subprocess.run(["umount", home], check=True)
+
+
+def test_password_is_asked_of_everybody(faults: Faults, tmp_path: Path) -> None:
+    here = faults.here
+    refused = lsdc("trigger", "train-folds/default", "--home", here.home)
+    assert refused.code == 2
+    assert "PREFECT_API_AUTH_STRING" in refused.err
+
+    joining = subprocess.Popen(
+        [sys.executable, "-P", "-m", "lsdc", "worker", "--pool", "lsdc-gpu", "--home", tmp_path],
+        env={**here.environment, "PREFECT_API_URL": here.api},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert joining.stdout is not None
+        assert any("started!" in line for line in joining.stdout)
+    finally:
+        joining.terminate()
+        joining.communicate()
+
+
+def test_local_run_guards_its_own_server_as_well(
+    faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(faults.here.home, tmp_path / "home")
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", PASSWORD)
+    outcome = lsdc("run-local", "--data", faults.data, "--home", tmp_path / "home", *TRAINING)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "has not recorded" not in outcome.out
+    assert not {name for name in outcome.ran if name.startswith("fold ")}

@@ -1,0 +1,96 @@
+"""What does a part that dies cost? Parts of a real installation killed at random moments of runs.
+
+    python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--seed 0] [--json] [--full]
+
+Server, workers, PostgreSQL: all that `lsdc up` starts, with a password, on this machine. Each run
+trains two folds of a phantom's four; at a random moment of it (of a fold's training where that is
+what is killed) a part gets SIGKILL:
+
+    training            the process that trains a fold
+    worker              the worker of the GPU pool
+    worker and run      the same with the fold's run, as where a machine vanishes
+    server              Prefect's server
+    postgresql          PostgreSQL's postmaster, which is started again after 5 s
+
+Where the run does not complete by itself, it is retried, as the pages' button does. For each kind:
+`kills`; `by_itself` and `one_retry`, which sum to `kills` where nothing is lost; `other_bits`, the
+out-of-fold tables that are not the undisturbed run's; `done_twice`, finished folds that were
+trained again; `from_start`, trainings cut off that did not go on from their checkpoint; `seconds`,
+the median of the runs beside `calm_seconds`, what one takes undisturbed. Needs PostgreSQL's server
+installed. `--full` writes RESULTS.md.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from results import record
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' installations are not installed
+from tests.flows.faults import KINDS, Faults, Outcome, prepared
+from tests.flows.postgres import has_postgresql
+
+CRASH_AFTER = "60"
+
+
+def main() -> None:
+    """Prepare an installation, kill its parts one after the other, and print what came of it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=20, help="of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    if not has_postgresql():
+        raise SystemExit("PostgreSQL's server is not installed: no initdb on the path")
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        prepared(Path(temporary), "--crash-after", CRASH_AFTER) as faults,
+    ):
+        figures: dict[str, object] = {"calm_seconds": round(faults.seconds)}
+        for kind in options.kinds:
+            outcomes = kill_often(faults, kind, options.kills, options.seed)
+            figures |= summarise(kind.replace(" ", "_"), outcomes)
+    if options.full:
+        record("Faults", f"python benchmarks/faults.py --kills {options.kills} --full", figures)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name:<28} {value}")
+
+
+def kill_often(faults: Faults, kind: str, kills: int, seed: int) -> list[Outcome]:
+    """Disturb so many runs, each at a moment of its own; says what became of each."""
+    outcomes = []
+    for number in range(kills):
+        outcomes.append(faults.disturb(kind, random.Random(f"{kind} {seed} {number}")))
+        print(outcomes[-1], file=sys.stderr, flush=True)
+    return outcomes
+
+
+def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """Counts of what became of the runs."""
+    completed = [outcome for outcome in outcomes if outcome.completed]
+    counts = {
+        "kills": len(outcomes),
+        "by_itself": sum(outcome.retries == 0 for outcome in completed),
+        "one_retry": sum(outcome.retries == 1 for outcome in completed),
+        "other_bits": sum(not outcome.same_bits for outcome in outcomes),
+        "done_twice": sum(len(outcome.twice) for outcome in outcomes),
+        "from_start": sum(len(outcome.from_start) for outcome in outcomes),
+        "seconds": round(statistics.median(outcome.seconds for outcome in outcomes)),
+    }
+    return {f"{kind}_{name}": count for name, count in counts.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Faults: parts of an installation killed at random moments of a run, and what becomes of it."""
+
+import contextlib
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lsdc.phantom.writer import write_phantom
+from tests.flows.pools import FINAL, Installation, installed
+from tests.flows.postgres import Cluster, postgresql
+
+TRAINER, SERVER, WORKER = "lsdc.lumbar.fit_child", "lsdc.cli.server_child", "lsdc.cli.worker_child"
+PG = "postgresql"
+KINDS = ("training", "worker", "worker and run", "server", PG)
+_ENDS_TRAINING = ("training", "worker", "worker and run")
+FOLDS = 4
+# Long enough to be met amid its epochs; one thread, so that the bits can be compared.
+EPOCHS = 10
+TRAINING = (
+    *("--folds", str(FOLDS), "--threads", "1"),
+    *("--set", f"training.epochs={EPOCHS}", "--set", "coordinates.min_steps=10"),
+)
+# PostgreSQL is away so long, as where the system starts it again.
+AWAY_SECONDS = 5.0
+# The installation's password, which all that is done here needs.
+PASSWORD = "someone:written-nowhere"
+# In the training child of a fold: once its second epoch is saved, fail; only if asked, and once.
+_PLANTED = """
+import sys
+from pathlib import Path
+if "lsdc.lumbar.fit_child" in sys.orig_argv:
+    import lsdc.training.loop as loop
+    from lsdc.errors import StageError
+    save = loop.save_progress
+    def failing(path, progress, identity):
+        save(path, progress, identity)
+        planted = Path(__file__).parent / path.parent.name
+        if progress.epoch == 2 and planted.exists():
+            planted.unlink()
+            raise StageError("planted: fails once")
+    loop.save_progress = failing
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        kind: what was killed.
+        moment: when, in seconds since the run was triggered.
+        trained: how many folds were trained then.
+        retries: how often Retry was needed.
+        seconds: from the trigger to the end.
+        completed: in the end.
+        same_bits: whether the out-of-fold table is that of the undisturbed run.
+        twice: folds that were finished and were trained again.
+        from_start: folds whose training was cut off and did not go on from its checkpoint.
+    """
+
+    kind: str
+    moment: float
+    trained: int
+    retries: int
+    seconds: float
+    completed: bool
+    same_bits: bool
+    twice: list[int]
+    from_start: list[int]
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing is lost, nothing finished ran twice, and one Retry is enough."""
+        return (
+            self.completed
+            and self.same_bits
+            and self.retries <= 1
+            and not self.twice
+            and not self.from_start
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+@dataclass
+class Faults:
+    """An installation with its database, and what an undisturbed run in it came to."""
+
+    here: Installation
+    cluster: Cluster
+    data: Path
+    site: Path
+    expected: bytes = b""
+    seconds: float = 0.0
+
+    def begin(self, *more: str) -> str:
+        """Start a run that trains the folds; its id."""
+        begun = self.here.trigger("train-folds/default", "--data", self.data, *TRAINING, *more)
+        assert begun.returncode == 0, begun.stderr
+        return begun.stdout.splitlines()[0].rpartition("/")[2]
+
+    def fold(self, fold: int) -> Path:
+        """The folder of a fold."""
+        return self.here.home / f"runs/demo/fold-{fold}"
+
+    def is_trained(self, fold: int) -> bool:
+        """Whether a fold is finished."""
+        return (self.fold(fold) / "fit.json").is_file()
+
+    def begun_at(self, fold: int) -> list[tuple[int, int]]:
+        """Epoch and step from which each process that trained a fold went on, counted from 1."""
+        fit = json.loads((self.fold(fold) / "fit.json").read_text())
+        return [(process["from_epoch"], process["from_step"]) for process in fit["processes"]]
+
+    def oof(self) -> bytes:
+        """The out-of-fold table's bytes."""
+        return (self.here.home / "runs/demo/oof.parquet").read_bytes()
+
+    def forget(self, folds: Sequence[int] = range(FOLDS)) -> None:
+        """Remove what was trained of these folds, and the scores."""
+        for fold in folds:
+            shutil.rmtree(self.fold(fold), ignore_errors=True)
+        for name in ("oof.parquet", "holdout.parquet", "scores.json"):
+            (self.here.home / "runs/demo" / name).unlink(missing_ok=True)
+
+    def plant(self, fold: int) -> None:
+        """Have a fold's training fail once its second epoch is saved."""
+        (self.site / f"fold-{fold}").touch()
+
+    def victims(self, kind: str) -> list[psutil.Process]:
+        """The processes that are to be killed, or nothing while they are not there."""
+        if kind == "training":
+            return self.here.processes(TRAINER)
+        if kind == "server":
+            return self.here.processes(SERVER)
+        pool = "lsdc-cpu" if "parent" in kind else "lsdc-gpu"
+        found = [each for each in self.here.processes(WORKER) if pool in each.cmdline()]
+        if kind == "worker" or not found:
+            return found
+        family = [process for worker in found for process in worker.children(recursive=True)]
+        return family and (family if kind == "parent" else [*found, *family])
+
+    def kill(self, kind: str, run_id: str) -> bool:
+        """Kill a part of a run as soon as it is there; whether it came before the run's end."""
+        if kind == "nothing":
+            return True
+        found = self.here.until(lambda: self._is_over(run_id) or self.victims(kind) or kind == PG)
+        if self._is_over(run_id):
+            return False
+        if kind == PG:
+            self.cluster.kill()
+            time.sleep(AWAY_SECONDS)
+            self.cluster.start()
+            return True
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return True
+
+    def disturb(self, kind: str, moments: random.Random, untrained: int = 2) -> Outcome:
+        """Train some folds, kill a part at a random moment, and see what becomes of the run."""
+        self.here.until(lambda: not self.here.processes(TRAINER))
+        folds = sorted(moments.sample(range(FOLDS), untrained))
+        self.forget(folds)
+        finished = {fold: self._stamp(fold) for fold in range(FOLDS) if fold not in folds}
+        started = time.monotonic()
+        run_id = self.begin()
+        self._wait_for_the_moment(kind, started, folds, moments)
+        moment = time.monotonic() - started
+        finished |= {fold: self._stamp(fold) for fold in folds if self.is_trained(fold)}
+        saved = [fold for fold in folds if (self.fold(fold) / "resume.pt").is_file()]
+        if not self.kill(kind, run_id):
+            return self.disturb(kind, moments, untrained)
+        cut_off = [fold for fold in saved if kind in _ENDS_TRAINING and not self.is_trained(fold)]
+        retries = 0
+        while self.here.ended(run_id)["state_type"] != "COMPLETED" and retries < 2:
+            retries += 1
+            self.here.retry(run_id)
+        completed = self.here.run(run_id)["state_type"] == "COMPLETED"
+        return Outcome(
+            kind=kind,
+            moment=round(moment, 1),
+            trained=len(finished),
+            retries=retries,
+            seconds=round(time.monotonic() - started, 1),
+            completed=completed,
+            same_bits=completed and self.oof() == self.expected,
+            twice=[fold for fold, stamp in finished.items() if self._stamp(fold) != stamp],
+            from_start=[fold for fold in cut_off if self.begun_at(fold)[-1] == (1, 1)],
+        )
+
+    def _wait_for_the_moment(
+        self, kind: str, started: float, folds: Sequence[int], moments: random.Random
+    ) -> None:
+        """Of a run; where it is the training that is killed, of a fold's."""
+        share, chosen, length = moments.random(), moments.choice(folds), self.seconds
+        if kind == "training":
+            others = [fold for fold in folds if fold < chosen]
+            self.here.until(
+                lambda: all(map(self.is_trained, others)) and self.here.processes(TRAINER)
+            )
+            started, length = time.monotonic(), length / 3
+        time.sleep(max(0.0, started + share * length - time.monotonic()))
+
+    def _is_over(self, run_id: str) -> bool:
+        return self.here.run(run_id)["state_type"] in FINAL
+
+    def _stamp(self, fold: int) -> int:
+        return (self.fold(fold) / "model.safetensors").stat().st_mtime_ns
+
+
+@contextlib.contextmanager
+def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
+    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed."""
+    data, site = folder / "competition", folder / "site"
+    write_phantom(data, studies=8, test=0, seed=3, max_size=64)
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_PLANTED)
+    with (
+        postgresql() as cluster,
+        installed(
+            folder / "home",
+            *("--database", cluster.create("prefect"), *arguments),
+            site=site,
+            more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+        ) as here,
+    ):
+        faults = Faults(here, cluster, data, site)
+        run_id = faults.begin()
+        assert here.ended(run_id)["state_type"] == "COMPLETED", "".join(here.lines[-80:])
+        faults.expected = faults.oof()
+        calm = faults.disturb("nothing", random.Random(0))
+        assert calm.is_good, calm
+        faults.seconds = calm.seconds
+        yield faults
