@@ -1,0 +1,102 @@
+"""What does Prefect add? The demo as it is, beside the same work without Prefect.
+
+    python benchmarks/overhead.py [--repeats 1] [--set KEY=VALUE ...] [--json] [--full]
+
+`with` is `lsdc run-local --folds 4` in a new home, from the command's start to its end: Prefect's
+imports, its server's start and end, its cache keys, states and logs, and the server's share of the
+cores included. `without` is a process that calls the same flow with Prefect taken out: a task is
+the function that it decorates, a submitted one runs in a thread, nothing is looked up, kept or told
+to a server; the seconds that importing Prefect takes are taken off, since the flows cannot be
+imported without. Each repeat is both, the one and the other first in turns, on a machine that has
+nothing else to do; the median of the repeats counts. `beyond_start_up` is what Prefect adds beyond
+15 s of start-up, in shares of `without`, to be at most 0.05. `--full` writes RESULTS.md.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from results import record
+
+START_UP_SECONDS = 15.0
+# argv: home, then settings. Prints the seconds that importing Prefect took.
+_WITHOUT = """
+import sys, time
+started = time.monotonic()
+import prefect, prefect.artifacts, prefect.deployments, prefect.results
+imported = time.monotonic() - started
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+pool = ThreadPoolExecutor()
+prefect.Task.__call__ = lambda task, *a, **k: task.fn(*a, **k)
+prefect.Task.submit = lambda task, *a, **k: pool.submit(task.fn, *a, **k)
+from flows.pipeline import pipeline
+pipeline.fn(home=Path(sys.argv[1]), folds=4, settings=sys.argv[2:])
+print(imported)
+"""
+
+
+def main() -> None:
+    """Run the demo both ways and print what the one adds to the other."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    ways = {run_with: list[float](), run_without: list[float]()}
+    for number in range(options.repeats):
+        for way in list(ways)[:: -1 if number % 2 else 1]:
+            ways[way].append(way(options.settings))
+    with_prefect, without = map(statistics.median, ways.values())
+    added = with_prefect - without
+    figures = {
+        "with_seconds": round(with_prefect, 1),
+        "without_seconds": round(without, 1),
+        "added_seconds": round(added, 1),
+        "beyond_start_up": round((added - START_UP_SECONDS) / without, 4),
+        "repeats": options.repeats,
+    }
+    if options.full:
+        record(
+            "Overhead", f"python benchmarks/overhead.py --repeats {options.repeats} --full", figures
+        )
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name:<18} {value}")
+
+
+def run_with(settings: list[str]) -> float:
+    """Seconds of the command, in a new home."""
+    changes = [word for setting in settings for word in ("--set", setting)]
+    with tempfile.TemporaryDirectory() as home:
+        command = ["-m", "lsdc", "run-local", "--folds", "4", "--home", home, *changes]
+        seconds, _ = _timed(command)
+    return seconds
+
+
+def run_without(settings: list[str]) -> float:
+    """Seconds of the same work with Prefect taken out, in a new home."""
+    with tempfile.TemporaryDirectory() as home:
+        seconds, imported = _timed(["-c", _WITHOUT, home, *settings])
+    return seconds - float(imported.split()[-1])
+
+
+def _timed(arguments: list[str]) -> tuple[float, str]:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-P", *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return time.monotonic() - started, done.stdout
+
+
+if __name__ == "__main__":
+    main()
