@@ -4,6 +4,7 @@ Deployments name flows by module, not by file: a worker runs them wherever lsdc 
 """
 
 import contextlib
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -58,19 +59,19 @@ async def _make_pool(name: str) -> None:
 
 async def _watch_for_zombies(seconds: int) -> None:
     """Have a run marked crashed whose process, worker and all, fell silent."""
-    signs = {f"prefect.flow-run.{name}" for name in ("Running", "Cancelling", "heartbeat")}
-    await _crash_after(ZOMBIES, signs, seconds)
-    # Its worker took it, and may have died before the run began.
-    await _crash_after(UNBEGUN, {"prefect.flow-run.Pending"}, STARTING * seconds)
+    await _crash_after(ZOMBIES, ("Running", "Cancelling", "heartbeat"), seconds)
+    # Their worker took them, and may have died before they began.
+    taken = ("Pending", "Submitting", "InfrastructurePending")
+    await _crash_after(UNBEGUN, taken, STARTING * seconds)
 
 
-async def _crash_after(name: str, signs: set[str], seconds: int) -> None:
+async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
     """Have a run marked crashed of which nothing is heard for so long after one of these signs."""
     wanted = Automation(
         name=name,
         description="A run that has told nothing for some time is crashed, so that it can go on.",
         trigger=EventTrigger(
-            after=signs,
+            after={f"prefect.flow-run.{sign}" for sign in signs},
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},
