@@ -16,6 +16,7 @@ from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept
+from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
@@ -134,7 +135,7 @@ def prepare(
     name="train-coordinates",
     flow_run_name="train-coordinates-{experiment}",
     persist_result=True,
-    result_serializer="json",
+    result_serializer=ResultSerializer(),
     on_running=[show_progress],
 )
 def train_coordinates(

@@ -10,6 +10,7 @@ from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
 from tasks.oof import score_oof
 from tasks.policies import is_kept
+from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, open_run, require_needs
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
@@ -112,7 +113,7 @@ def train_folds(
     name="train-fold",
     flow_run_name="train-fold-{fold}-{experiment}",
     persist_result=True,
-    result_serializer="json",
+    result_serializer=ResultSerializer(),
     on_running=[show_progress],
 )
 def train_fold(

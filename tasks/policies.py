@@ -24,6 +24,7 @@ from lsdc.errors import LsdcError, ResumeLaterError
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from tasks.progress import tell_state
+from tasks.results import ResultSerializer
 from tasks.run import Run
 
 HOUR = 3600.0
@@ -112,15 +113,14 @@ def stage_options(
     `retries` is how often a failure of the moment is tried again, `resumes` how often work goes on
     that was told to leave and saved itself; the one takes nothing from the other.
 
-    Results are small JSON manifests, never pickles: whoever could write to the result storage
-    could otherwise run code.
+    Results are small JSON manifests, see `tasks.results`.
     """
     return {
         "name": stage.name,
         "task_run_name": run_name,
         "cache_policy": IntactResults(stage=stage),
         "persist_result": True,
-        "result_serializer": "json",
+        "result_serializer": ResultSerializer(),
         "cache_result_in_memory": False,
         "timeout_seconds": timeout_hours * HOUR,
         "retries": retries + resumes,
