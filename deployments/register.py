@@ -25,6 +25,7 @@ from flows.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
 from flows.prepare import prepare, train_coordinates
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
+from lsdc import __version__
 
 FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
@@ -40,7 +41,10 @@ async def register(zombie_seconds: int = ZOMBIE_SECONDS) -> None:
         await _make_pool(pool)
         for each in flows:
             deployment = await each.ato_deployment(
-                "default", work_pool_name=pool, entrypoint_type=EntrypointType.MODULE_PATH
+                "default",
+                work_pool_name=pool,
+                version=__version__,
+                entrypoint_type=EntrypointType.MODULE_PATH,
             )
             await deployment.aapply()
     await _watch_for_zombies(zombie_seconds)

@@ -27,6 +27,7 @@ from flows.pools import GPU_POOL
 from lsdc.errors import StageError
 from lsdc.store.manifest import Manifest
 from tasks.run import Run, letting_others_build
+from tasks.versions import installed_versions
 
 POLL_SECONDS = 2.0
 # A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
@@ -102,7 +103,7 @@ def _send(client: SyncPrefectClient, work: Work) -> FlowRun:
     told = {name: value for name, value in (context.parameters or {}).items() if name in known}
     child = run_deployment(
         deployment.id,
-        parameters=told | dict(work.parameters),
+        parameters=told | {"versions": installed_versions()} | dict(work.parameters),
         flow_run_name=f"train-{work.name.replace(' ', '-')}-{experiment}",
         timeout=0,
         idempotency_key=f"{_me().id}:{work.name}",

@@ -20,6 +20,7 @@ from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
+from tasks.versions import require_versions
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def train_coordinates(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    versions: dict[str, str] | None = None,
 ) -> Manifest:
     """Learn the coordinates of an experiment, a small model a fold.
 
@@ -169,7 +171,9 @@ def train_coordinates(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        versions: of the run that sent this one; a worker that has others refuses.
     """
+    require_versions(versions)
     run = open_run(
         experiment=experiment,
         settings=settings or (),

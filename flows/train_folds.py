@@ -14,6 +14,7 @@ from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, open_run, require_needs
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
+from tasks.versions import require_versions
 
 
 def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
@@ -132,6 +133,7 @@ def train_fold(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    versions: dict[str, str] | None = None,
 ) -> Manifest:
     """Train one fold of an experiment; prepares what is missing.
 
@@ -151,7 +153,9 @@ def train_fold(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        versions: of the run that sent this one; a worker that has others refuses.
     """
+    require_versions(versions)
     run = open_run(
         experiment=experiment,
         settings=settings or (),

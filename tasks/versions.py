@@ -1,0 +1,52 @@
+"""Versions: which code and libraries a run's results rest on, the same on all of its workers."""
+
+import socket
+from collections.abc import Mapping
+
+from lsdc import __version__
+from lsdc.errors import SettingsError
+from lsdc.store.fingerprint import fingerprint_code, fingerprint_libraries
+from tasks.annotations import ANNOTATIONS
+from tasks.coordinates import COORDINATES
+from tasks.crops import CROPS
+from tasks.folds import FOLDS
+from tasks.index import INDEX
+from tasks.phantom import PHANTOM
+from tasks.sides import SIDES
+from tasks.training import TRAIN
+
+# What a run that trains for another one goes through.
+_STAGES = (PHANTOM, INDEX, FOLDS, ANNOTATIONS, COORDINATES, SIDES, CROPS, TRAIN)
+
+
+def installed_versions() -> dict[str, str]:
+    """Those of this project and of all libraries that the keys of results up to training hold.
+
+    This project's has a digest of its code beside it: a checkout may be edited under one version.
+    """
+    code = fingerprint_code(sorted({module for stage in _STAGES for module in stage.code}))
+    libraries = {library for stage in _STAGES for library in stage.libraries}
+    return {"lsdc": f"{__version__} (code {code[:8]})", **fingerprint_libraries(libraries)}
+
+
+def require_versions(expected: Mapping[str, str] | None) -> None:
+    """Refuse to train for a run that has other versions; one that names none is its own.
+
+    Its folds would be of two kinds, and all that they rest on would be made again for the new keys.
+
+    Raises:
+        SettingsError: names what differs.
+    """
+    found = installed_versions()
+    other = {
+        name: (version, found.get(name, "absent"))
+        for name, version in (expected or {}).items()
+        if found.get(name, "absent") != version
+    }
+    if other:
+        wanted = ", ".join(f"{name} {version}" for name, (version, _) in other.items())
+        here = ", ".join(f"{name} {version}" for name, (_, version) in other.items())
+        raise SettingsError(
+            f"the worker on {socket.gethostname()} has other versions than the run: expected "
+            f"{wanted}; found {here}; install the run's there and Retry, or trigger a new run"
+        )
