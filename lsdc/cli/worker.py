@@ -16,6 +16,7 @@ from lsdc.cli.serve import QUIET
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, open_home, resolve_home
 
+_DEVICES = Path("/dev")
 # How soon a worker sees a run that waits.
 QUERY_SECONDS = 3
 # Of a server that does not answer; the pauses double, so they are four minutes in all.
@@ -63,11 +64,12 @@ def pool_workers(pool: str, home: Home, api: str) -> list[Part]:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs of this machine that CUDA_VISIBLE_DEVICES, where it is set, leaves us."""
+    """This machine's GPUs as CUDA counts them, of which CUDA_VISIBLE_DEVICES may leave us some."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu.strip() for gpu in chosen.split(",") if gpu.strip()]
-    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    # CUDA counts those that it finds: the only one of a container may be /dev/nvidia3.
+    return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]
 
 
 def _worker(

@@ -1,0 +1,78 @@
+"""The Kubernetes template and the image, as far as can be told without a cluster."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import typer.main
+import yaml
+
+import lsdc
+from lsdc.cli.app import app
+
+ROOT = Path(lsdc.__file__).parents[1]
+DOCKERFILE = (ROOT / "deployments/Dockerfile").read_text()
+ITEMS = yaml.safe_load((ROOT / "deployments/kubernetes.yaml").read_text())["items"]
+PODS = {
+    item["metadata"]["name"]: item["spec"]["template"]["spec"]
+    for item in ITEMS
+    if item["kind"] == "Deployment"
+}
+# The secret that the template's head says how to make.
+SECRET = {"database-url", "auth"}
+
+
+def container(name: str) -> dict[str, Any]:
+    (only,) = PODS[name]["containers"]
+    return only
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item["metadata"]["name"])
+@pytest.mark.parametrize("version", ["1.31", "1.37"])
+def test_template_is_what_kubernetes_takes(item: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(item, version, strict=True)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_are_commands_of_ours_in_our_image(name: str) -> None:
+    command, *arguments = container(name)["args"]
+    front_door: Any = typer.main.get_command(app)
+    front_door.commands[command].make_context(command, arguments)
+    assert container(name)["image"] == f"lsdc:{lsdc.__version__}"
+    assert PODS[name]["securityContext"]["runAsUser"] == int(
+        re.search(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)[1]
+    )
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_share_the_home_and_know_secrets_by_name_alone(name: str) -> None:
+    (home,) = re.findall(r"LSDC_HOME=(\S+)", DOCKERFILE)
+    mounts = {mount["mountPath"]: mount["name"] for mount in container(name)["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in PODS[name]["volumes"]}
+    claim = volumes[mounts[home]]["persistentVolumeClaim"]["claimName"]
+    assert [item["kind"] for item in ITEMS if item["metadata"]["name"] == claim] == [
+        "PersistentVolumeClaim"
+    ]
+    for variable in container(name)["env"]:
+        if variable["name"] != "PREFECT_API_URL":
+            assert variable["valueFrom"]["secretKeyRef"]["name"] == "lsdc"
+            assert variable["valueFrom"]["secretKeyRef"]["key"] in SECRET
+
+
+def test_gpu_workers_have_one_gpu_each_and_others_none() -> None:
+    gpus = {name: container(name)["resources"].get("limits", {}) for name in PODS}
+    assert gpus == {"lsdc-head": {}, "lsdc-cpu": {}, "lsdc-gpu": {"nvidia.com/gpu": 1}}
+
+
+def test_image_holds_all_that_the_package_is_built_from() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    needed = {package.rstrip("*") for package in packages} | {"pyproject.toml", "constraints.txt"}
+    needed |= {project["project"]["readme"], *project["project"]["license-files"]}
+    copied = set()
+    for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE):
+        copied.update(line.split()[:-1])
+    assert copied == needed
