@@ -36,7 +36,14 @@ def show_progress(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001
     """A flow hook: show the progress of trainings, if a worker runs the flow."""
     if flow_run.deployment_id is not None:
         logging.getLogger("lsdc").setLevel(logging.INFO)
+        for runs in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(runs).addFilter(_is_of_the_work)
         listen(_Shower(flow_run.parameters.get("experiment", "")))
+
+
+def _is_of_the_work(record: logging.LogRecord) -> bool:
+    """Not of Prefect's machinery, which has four lines a task for hooks, and a warning a fold."""
+    return not record.getMessage().startswith(("Running hook ", "Hook ", "Timeout of "))
 
 
 def show_scores(run: Run) -> None:
@@ -53,7 +60,7 @@ def show_scores(run: Run) -> None:
     with _unless_refused():
         create_table_artifact(
             [
-                {"": part.replace("_", " ")}
+                {"log loss": part.replace("_", " ")}
                 | {column: _rounded(losses[part]) for column, losses in columns.items()}
                 for part in _PARTS
             ],

@@ -130,7 +130,7 @@ def server_environment(home: Home, address: str, database: str) -> dict[str, str
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_API_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
-        "PREFECT_UI_API_URL": f"{address}/api",
+        "PREFECT_UI_API_URL": "/api",  # whatever name, tunnel or proxy the pages are reached by
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     }

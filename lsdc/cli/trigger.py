@@ -90,7 +90,10 @@ def trigger(
     with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
         found = _find(client, deployment)
         _check(found, deployment, given)
-        run = client.create_flow_run_from_deployment(found.id, parameters=given)
+        # The name that it will have, so that it is found while it waits for a worker.
+        words = [deployment.partition("/")[0], fold, experiment or "demo"]
+        name = "-".join(str(word) for word in words if word is not None)
+        run = client.create_flow_run_from_deployment(found.id, parameters=given, name=name)
         console.print(
             f"{api.removesuffix('/api')}/runs/flow-run/{run.id}", highlight=False, soft_wrap=True
         )

@@ -41,7 +41,7 @@ def up(
         typer.Option(
             envvar="LSDC_DATABASE_URL",
             show_envvar=False,
-            help="postgresql://USER:PASSWORD@HOST/NAME [LSDC_DATABASE_URL, else SQLite].",
+            help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL [SQLite].",
         ),
     ] = None,
     workers: Annotated[

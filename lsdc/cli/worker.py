@@ -64,7 +64,7 @@ def pool_workers(pool: str, home: Home, api: str) -> list[Part]:
 
 
 def visible_gpus() -> list[str]:
-    """This machine's GPUs as CUDA counts them, of which CUDA_VISIBLE_DEVICES may leave us some."""
+    """GPUs of this machine as CUDA counts them; CUDA_VISIBLE_DEVICES may leave us some of them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu.strip() for gpu in chosen.split(",") if gpu.strip()]
