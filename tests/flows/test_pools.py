@@ -10,6 +10,7 @@ from flows.pipeline import pipeline
 from flows.prepare import prepare, train_coordinates
 from flows.train_folds import train_fold, train_folds
 from tests.flows.pools import installed
+from tests.flows.test_run_local import ask
 
 # In the training child of fold 1: once an epoch is saved, fail; but only once.
 PLANTED = """
@@ -63,5 +64,10 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
             "train-fold-0-demo": 1,
             "train-fold-1-demo": 2,
         }
+        # The pages leave out a column without a name, and the log is for what the work says.
+        shown = {each["key"]: each["data"] for each in ask(here.api, "artifacts/latest/filter", {})}
+        assert [row["log loss"] for row in json.loads(shown["demo-oof"])][-1] == "score"
+        logged = ask(here.api, "logs/filter", {})
+        assert not [each for each in logged if "tell_state" in each["message"]]
     fit = json.loads((home / "runs/demo/fold-1/fit.json").read_text())
     assert [process["from_epoch"] for process in fit["processes"]] == [1, 2]
