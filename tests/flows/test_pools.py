@@ -67,7 +67,9 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
         # The pages leave out a column without a name, and the log is for what the work says.
         shown = {each["key"]: each["data"] for each in ask(here.api, "artifacts/latest/filter", {})}
         assert [row["log loss"] for row in json.loads(shown["demo-oof"])][-1] == "score"
-        logged = ask(here.api, "logs/filter", {})
+        of_this_run = {"logs": {"flow_run_id": {"any_": [run_id]}}}
+        logged = ask(here.api, "logs/filter", of_this_run)
+        assert logged
         assert not [each for each in logged if "tell_state" in each["message"]]
     fit = json.loads((home / "runs/demo/fold-1/fit.json").read_text())
     assert [process["from_epoch"] for process in fit["processes"]] == [1, 2]
