@@ -35,6 +35,16 @@ class ResumeLaterError(StageError):
     is_of_the_moment = True
 
 
+class StoreError(StageError):
+    """The shared store or its locks do not answer, or refuse."""
+
+    is_of_the_moment = True
+
+
+class DamagedError(StageError):
+    """A file in the shared store is not what its digest says."""
+
+
 class NoSpaceError(LsdcError):
     """The disk is full, or would be."""
 

@@ -2,13 +2,16 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from lsdc.phantom.writer import write_phantom
+from tests.services import postgresql, s3_server
 
 # A shell that starts the tests in the background has them ignore interrupts, children included.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,6 +32,32 @@ def real_data() -> Path:
     if not root:
         pytest.skip("LSDC_REAL_DATA is not set: no real tables or study at hand")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[dict[str, str]]:
+    """An S3 server: the environment of those who use it."""
+    with s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """The address of a PostgreSQL server."""
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a bucket of its own, which this process and its children can use."""
+    import fsspec
+
+    for name, value in object_storage.items():
+        monkeypatch.setenv(name, value)
+    name = f"lsdc-{uuid4().hex}"
+    fsspec.filesystem("s3", use_listings_cache=False).mkdir(name)
+    return f"s3://{name}"
 
 
 class FilesTogether(LoadFileScheduling):

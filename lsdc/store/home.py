@@ -212,7 +212,13 @@ def fold_lock(
 
     Folds are trained beside each other and beside whatever builds in the home.
     """
-    folder = home.fold(experiment, fold)
+    with folder_lock(home.fold(experiment, fold), say=say):
+        yield
+
+
+@contextmanager
+def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a fold's folder; see `fold_lock`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _fold_lock(folder)
     try:
@@ -246,15 +252,19 @@ def claim_fold(home: Home, experiment: str, fold: int, key: str) -> Path:
     A folder of another training (other settings, other data) is not overwritten: it is moved to
     `replaced/`, where `lsdc clean` finds it, and comes back when its turn does.
     """
-    folder = home.fold(experiment, fold)
+    return claim_folder(home, home.fold(experiment, fold), key)
+
+
+def claim_folder(home: Home, folder: Path, key: str) -> Path:
+    """Claim a fold's folder, which is returned; see `claim_fold`."""
     current = _read_key(folder)
     if current == key:
         return folder
     if folder.exists():
-        _replaced(home, experiment, fold, current).parent.mkdir(exist_ok=True)
-        folder.rename(_replaced(home, experiment, fold, current))
+        _replaced(home, folder, current).parent.mkdir(exist_ok=True)
+        folder.rename(_replaced(home, folder, current))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    earlier = _replaced(home, experiment, fold, key)
+    earlier = _replaced(home, folder, key)
     if earlier.exists():
         earlier.rename(folder)
         return folder
@@ -269,10 +279,10 @@ def _read_key(folder: Path) -> str | None:
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 
 
-def _replaced(home: Home, experiment: str, fold: int, key: str | None) -> Path:
+def _replaced(home: Home, folder: Path, key: str | None) -> Path:
     # A folder without a key was cut off while it was founded; there is nothing to bring back.
     name = key[:16] if key else f"unknown-{time.time_ns()}"
-    return home.root / "replaced" / f"{experiment}-fold-{fold}-{name}"
+    return home.root / "replaced" / f"{folder.parent.name}-{folder.name}-{name}"
 
 
 def require_space(home: Home, needed: int, *, what: str) -> None:

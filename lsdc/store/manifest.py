@@ -27,6 +27,10 @@ class Manifest(BaseModel):
 
     `digest` depends on names and contents alone, so that the same result has the same digest
     wherever and whenever it was made.
+
+    Attributes:
+        key: of the training that a fold's folder is claimed for; None of other folders.
+        notes: files that go with the result without being part of it: how it was made.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +40,8 @@ class Manifest(BaseModel):
     digest: str
     rows: int
     files: tuple[FileRecord, ...]
+    key: str | None = None
+    notes: tuple[FileRecord, ...] = ()
 
     def folder(self, home: Path) -> Path:
         """Where the files lie."""
@@ -51,7 +57,16 @@ class Manifest(BaseModel):
         return all(_is_unchanged(folder / record.name, record) for record in self.files)
 
 
-def seal(home: Path, stage: str, folder: Path, *, rows: int, names: Iterable[str]) -> Manifest:
+def seal(
+    home: Path,
+    stage: str,
+    folder: Path,
+    *,
+    rows: int,
+    names: Iterable[str],
+    key: str | None = None,
+    notes: Iterable[str] = (),
+) -> Manifest:
     """Describe the named files of a folder inside the home.
 
     Args:
@@ -60,10 +75,19 @@ def seal(home: Path, stage: str, folder: Path, *, rows: int, names: Iterable[str
         folder: a folder inside the home.
         rows: how many rows, samples or files the result has; for people.
         names: the files that make up the result; others in the folder do not count.
+        key: of the training that the folder is claimed for, if it is a fold's.
+        notes: further files that go where the result goes.
     """
     records = tuple(_record(folder / name, name) for name in sorted(names))
-    path = folder.relative_to(home).as_posix()
-    return Manifest(stage=stage, path=path, digest=_digest(records), rows=rows, files=records)
+    return Manifest(
+        stage=stage,
+        path=folder.relative_to(home).as_posix(),
+        digest=_digest(records),
+        rows=rows,
+        files=records,
+        key=key,
+        notes=tuple(_record(folder / name, name) for name in sorted(notes)),
+    )
 
 
 def settle(home: Path, stage: str, temporary: Path, *, rows: int) -> Manifest:
