@@ -27,6 +27,7 @@ from flows.pools import GPU_POOL
 from lsdc.errors import StageError
 from lsdc.store.manifest import Manifest
 from tasks.run import Run, letting_others_build
+from tasks.sharing import is_at_hand
 from tasks.versions import installed_versions
 
 POLL_SECONDS = 2.0
@@ -191,9 +192,10 @@ def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
 
 def _result(run: Run, work: Work, state: State) -> Manifest:
     manifest = Manifest.model_validate(state.result())
-    if not manifest.is_intact(run.root):
+    if not is_at_hand(run, manifest):
         raise StageError(
             f"{work.name}: trained on {GPU_POOL}, but {manifest.folder(run.root)} does not hold "
-            "what its run left; its worker has to build in this home, on storage that both see"
+            "what its run left; its worker has to build in this home, on storage that both see, or "
+            "both have to share a store (--store)"
         )
     return manifest

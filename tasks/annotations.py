@@ -9,7 +9,7 @@ from lsdc.lumbar.corrections import Evidence, describe_corrections, write_annota
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 
 log = logging.getLogger("lsdc.annotations")
@@ -27,6 +27,7 @@ ANNOTATIONS = Stage(
 
 
 @task(**stage_options(ANNOTATIONS, run_name="annotations", timeout_hours=1))
+@shared(ANNOTATIONS)
 def correct_annotations(run: Run, index: Manifest) -> Manifest:
     """Write the annotations that the run learns from, and what was corrected of those given."""
     competition = open_competition(run.data)

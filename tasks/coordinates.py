@@ -10,7 +10,7 @@ from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.quarantine import check_bad_files
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
 
@@ -36,6 +36,7 @@ LOCATE = Stage(
 
 
 @task(**stage_options(COORDINATES, run_name="coordinates train", timeout_hours=12, retries=2))
+@shared(COORDINATES)
 def learn_coordinates(
     run: Run, index: Manifest, folds: Manifest, annotations: Manifest
 ) -> Manifest:
@@ -63,6 +64,7 @@ def learn_coordinates(
 
 
 @task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
+@shared(LOCATE)
 def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:

@@ -8,7 +8,7 @@ from lsdc.lumbar.tables import Split
 from lsdc.store.files import write_folder
 from lsdc.store.home import require_space
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_steps
 from tasks.run import Run
 
@@ -25,6 +25,7 @@ CROPS = Stage(
 
 
 @task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6, retries=3))
+@shared(CROPS)
 def cut_crops(
     run: Run, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:

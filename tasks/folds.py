@@ -7,7 +7,7 @@ from lsdc.lumbar.folds import deal_studies
 from lsdc.lumbar.tables import read_labels
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 
 FOLDS = Stage(
@@ -26,6 +26,7 @@ FOLDS = Stage(
 
 
 @task(**stage_options(FOLDS, run_name="folds", timeout_hours=1))
+@shared(FOLDS)
 def assign_folds(run: Run, index: Manifest) -> Manifest:
     """Deal the studies that have images and labels into folds."""
     studies = pl.read_parquet(index.file(run.root, "studies.parquet"))

@@ -10,7 +10,7 @@ from lsdc.lumbar.tables import Split, open_competition
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.fingerprint import fingerprint_tree
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_steps
 from tasks.run import Run
 
@@ -37,6 +37,7 @@ INDEX = Stage(
 
 
 @task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6, retries=3))
+@shared(INDEX)
 def index_studies(run: Run, split: Split) -> Manifest:
     """Read the header of every listed file of a split."""
     with write_folder(run.root / "index") as out:

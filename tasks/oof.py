@@ -8,7 +8,7 @@ from prefect import task
 from lsdc.lumbar.oof import write_oof
 from lsdc.lumbar.training_labels import asked
 from lsdc.store.manifest import Manifest, seal
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 
 OOF = Stage(
@@ -24,6 +24,7 @@ RESULTS = ("oof.parquet", "holdout.parquet", "scores.json")
 
 
 @task(**stage_options(OOF, run_name="oof", timeout_hours=1))
+@shared(OOF)
 def score_oof(run: Run, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
     """Put the folds' predictions together and score them beside the weighted prior.
 

@@ -6,7 +6,7 @@ from prefect import task
 
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_steps
 from tasks.run import Run
 
@@ -21,6 +21,7 @@ PHANTOM = Stage(
 
 
 @task(**stage_options(PHANTOM, run_name="phantom", timeout_hours=1))
+@shared(PHANTOM)
 def write_demo_data(run: Run) -> Manifest:
     """Write the phantom competition into the home."""
     # pydicom is not for a run that finds its phantom written.

@@ -7,11 +7,13 @@ files are gone.
 """
 
 import errno
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, cast
 from uuid import UUID
 
 from prefect import Task
@@ -26,8 +28,11 @@ from lsdc.store.manifest import Manifest
 from tasks.progress import tell_state
 from tasks.results import ResultSerializer
 from tasks.run import Run
+from tasks.sharing import is_at_hand, make_once
 
 HOUR = 3600.0
+
+P = ParamSpec("P")
 
 
 class Result(Protocol):
@@ -100,9 +105,39 @@ class IntactResults(CachePolicy):
         if store.exists(key):
             result: Result = store.read(key).result
             run: Run = inputs["run"]
-            if not result.is_intact(run.root):
+            if not _stands(run, result):
                 return f"{base}-{number + 1}"
         return key
+
+
+def _stands(run: Run, result: Result) -> bool:
+    if isinstance(result, Manifest):
+        return is_at_hand(run, result)
+    return result.is_intact(run.root)
+
+
+def shared(
+    stage: Stage,
+) -> Callable[[Callable[Concatenate[Run, P], Manifest]], Callable[Concatenate[Run, P], Manifest]]:
+    """Have a task's body run once among all hosts of a shared store; see `make_once`."""
+
+    def decorate(
+        body: Callable[Concatenate[Run, P], Manifest],
+    ) -> Callable[Concatenate[Run, P], Manifest]:
+        signature = inspect.signature(body)
+
+        @wraps(body)
+        def once(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> Manifest:
+            make = partial(body, run, *args, **kwargs)
+            if run.shared is None:
+                return make()
+            bound = signature.bind(run, *args, **kwargs)
+            bound.apply_defaults()
+            return make_once(run, stage.name, stage.key(bound.arguments), make)
+
+        return once
+
+    return decorate
 
 
 def stage_options(

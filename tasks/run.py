@@ -16,8 +16,10 @@ from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.fit import read_trained
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home, build_lock, lend_lock, open_home, resolve_home
+from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
+from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.weights import find_weights
 
 log = logging.getLogger("lsdc.run")
@@ -50,6 +52,12 @@ class Run(BaseModel):
     max_bad: float
     strict: bool
     weights: Path | None = None
+    store: str | None = None
+
+    @property
+    def shared(self) -> SharedStore | None:
+        """The store that the run shares with other hosts, if it does."""
+        return None if self.store is None else SharedStore(self.store)
 
     @property
     def home(self) -> Home:
@@ -120,11 +128,14 @@ def open_run(
 ) -> Run:
     """Check settings before any work is done, and open the home.
 
-    Without `data` the run uses the phantom, whose folder the home names.
+    Without `data` the run uses the phantom, whose folder the home names. The store is the one that
+    LSDC_STORE names on this host: it is a host's matter, not a run's.
 
     Raises:
-        SettingsError: an unknown experiment or setting, or settings that cannot work together.
+        SettingsError: an unknown experiment or setting, or settings that cannot work together; a
+            store without locks.
         DataError: the home cannot be used.
+        StoreError: the store cannot be used.
     """
     if folds < 2:
         raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds")
@@ -136,6 +147,10 @@ def open_run(
     if weights is not None:
         weights = weights.expanduser().absolute()
         _require_weights(weights, chosen)
+    store = open_store()
+    if store is not None:
+        require_locks(store)
+        store.require()
     opened = open_home(resolve_home(home))
     return Run(
         root=opened.root,
@@ -152,6 +167,7 @@ def open_run(
         max_bad=max_bad,
         strict=strict,
         weights=weights,
+        store=None if store is None else store.url,
     )
 
 

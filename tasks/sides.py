@@ -7,7 +7,7 @@ from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import Split
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 
 SIDES = Stage(
@@ -19,6 +19,7 @@ SIDES = Stage(
 
 
 @task(**stage_options(SIDES, run_name="sides {split}", timeout_hours=1))
+@shared(SIDES)
 def fix_sides(
     run: Run,
     split: Split,  # noqa: ARG001 (it names the task run)

@@ -10,7 +10,7 @@ from lsdc.lumbar.submission import write_submission
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
 
@@ -40,6 +40,7 @@ SUBMISSION = Stage(
 
 
 @task(**stage_options(PREDICT, run_name="predict", timeout_hours=12, retries=1))
+@shared(PREDICT)
 def predict_test(run: Run, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
     """Predict the test studies: the mean over the folds' models."""
     out = run.home.run(run.experiment.name)
@@ -57,6 +58,7 @@ def predict_test(run: Run, crops: Manifest, trained: Sequence[Manifest]) -> Mani
 
 
 @task(**stage_options(SUBMISSION, run_name="submission", timeout_hours=1))
+@shared(SUBMISSION)
 def assemble_submission(run: Run, folds: Manifest, predictions: Manifest) -> Manifest:
     """Give every row id of the sample submission its row."""
     out = run.home.run(run.experiment.name)

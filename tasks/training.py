@@ -2,29 +2,33 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
-from lsdc.lumbar.fit import RESULTS
+from lsdc.lumbar.fit import FACTS, RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.files import digest_file
 from lsdc.store.home import claim_fold, fold_lock
 from lsdc.store.manifest import Manifest, seal
 from lsdc.training.process import allow_children, end_children
 from lsdc.training.weights import find_weights
-from tasks.policies import Stage, stage_options
+from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
+from tasks.sharing import sharing_checkpoints
 
 log = logging.getLogger("lsdc.training")
 
 # Settings that the result does not depend on.
 _NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _RESUMES = 20  # each goes on where the one before was told to leave
+
+Listen = Callable[[dict[str, Any]], None]
 
 _ending = threading.Event()
 
@@ -76,6 +80,7 @@ TRAIN = Stage(
 @task(
     **stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1, resumes=_RESUMES)
 )
+@shared(TRAIN)
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
     with fold_lock(run.home, run.experiment.name, fold, say=log.warning):
@@ -86,7 +91,7 @@ def _train(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     weights = _needed_weights(run, fold)
     key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
     out = claim_fold(run.home, run.experiment.name, fold, key)
-    with _not_tried_again_at_the_end():
+    with _not_tried_again_at_the_end(), sharing_checkpoints(run, key, out) as share:
         fit_fold(
             experiment=run.experiment,
             fold=fold,
@@ -100,13 +105,21 @@ def _train(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
             threads=run.fold_threads,
             workers=run.fold_workers,
             log=run.home.logs / "children.log",
-            on_progress=tell_line(f"fold {fold}"),
+            on_progress=_both(tell_line(f"fold {fold}"), share),
             start_from=weights,
             fill_from=_needed_labels(run, fold),
             weights=run.weights,
             holdout=folds.file(run.root, "holdout.parquet"),
         )
-    return seal(run.root, "train", out, rows=1, names=RESULTS)
+    return seal(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
+
+
+def _both(first: Listen, second: Listen) -> Listen:
+    def listen(line: dict[str, Any]) -> None:
+        first(line)
+        second(line)
+
+    return listen
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from lsdc.store.files import digest_file
 from lsdc.training.process import run_child
 
 CHILD = "lsdc.lumbar.fit_child"
+FACTS = "fit.json"
 RESULTS = (
     "model.safetensors",
     "oof.parquet",
@@ -75,7 +76,7 @@ def train_fold(
         if needed is not None:
             _require_same_folds(needed.parent, folds, setting)
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("fit.json", *RESULTS):  # of another training; from here on there is none
+    for name in (FACTS, *RESULTS):  # of another training; from here on there is none
         (out / name).unlink(missing_ok=True)
     done = run_child(
         CHILD,
@@ -101,10 +102,10 @@ def train_fold(
         on_line=partial(_hear, fold, on_progress),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
-    temporary = out / ".writing-fit.json"
+    temporary = out / f".writing-{FACTS}"
     facts = {"identity": identity, "digests": digests, "folds": digest_file(folds), **done}
     temporary.write_text(json.dumps(facts, indent=1))
-    temporary.replace(out / "fit.json")
+    temporary.replace(out / FACTS)
     (out / "resume.pt").unlink(missing_ok=True)
 
 
@@ -115,7 +116,7 @@ def read_trained(trained: Path, setting: str) -> dict[str, Any]:
         StageError: it is not finished; names the setting that asks for it.
     """
     try:
-        written: dict[str, Any] = json.loads((trained / "fit.json").read_text())
+        written: dict[str, Any] = json.loads((trained / FACTS).read_text())
     except (OSError, ValueError) as error:
         raise StageError(
             f"{trained}: no trained fold, which {setting} asks for; run experiment "
@@ -142,7 +143,7 @@ def _hear(fold: int, on_progress: Callable[[dict[str, Any]], None], line: dict[s
 
 def _is_finished(out: Path, identity: str) -> bool:
     try:
-        written = json.loads((out / "fit.json").read_text())
+        written = json.loads((out / FACTS).read_text())
         return bool(written["identity"] == identity) and all(
             digest_file(out / name) == digest for name, digest in written["digests"].items()
         )

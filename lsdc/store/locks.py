@@ -7,10 +7,10 @@ advisory locks of a PostgreSQL that all hosts reach. Either ends with the proces
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from filelock import FileLock, Timeout
 
@@ -73,38 +73,50 @@ def _advisory_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
 
     # A database may serve several stores.
     number = int.from_bytes(sha256(f"{store.url} {name}".encode()).digest()[:8], signed=True)
+    with _telling(store, name):
+        connection = psycopg.connect(
+            _database(store), autocommit=True, application_name="lsdc", connect_timeout=30
+        )
+    with closing(connection):
+        with _telling(store, name):
+            _wait(connection, number, lambda: say(_waiting(name)))
+        try:
+            yield
+        finally:
+            try:
+                _ask(connection, "SELECT pg_advisory_unlock(%s)", number)
+            except psycopg.Error as error:
+                say(f"{name}: its lock was lost ({error}); another host may have made the same")
+
+
+def _wait(connection: "psycopg.Connection[Any]", number: int, say: Callable[[], None]) -> None:
+    for setting, value in _KEEPALIVE.items():
+        connection.execute("SELECT set_config(%s, %s, false)", [setting, str(value)])
+    said = False
+    while not _ask(connection, "SELECT pg_try_advisory_lock(%s)", number):
+        if not said:
+            say()
+        said = True
+        time.sleep(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
+
+
+@contextmanager
+def _telling(store: SharedStore, name: str) -> Iterator[None]:
+    import psycopg
+
     try:
-        connection = psycopg.connect(_database(store), autocommit=True, application_name="lsdc")
-        with connection.cursor() as cursor:
-            for setting, seconds in _KEEPALIVE.items():
-                cursor.execute("SELECT set_config(%s, %s, false)", [setting, str(seconds)])
-        said = False
-        while not _ask(connection, "SELECT pg_try_advisory_lock(%s)", number):
-            if not said:
-                say(_waiting(name))
-            said = True
-            time.sleep(_POLL_SECONDS)
+        yield
     except psycopg.Error as error:
         raise StoreError(
             f"{DATABASE}: PostgreSQL does not lock {name} for {store.url} ({error}); see that it "
             "can be reached from here"
         ) from error
-    try:
-        yield
-    finally:
-        try:
-            _ask(connection, "SELECT pg_advisory_unlock(%s)", number)
-        except psycopg.Error as error:
-            say(f"{name}: its lock was lost ({error}); another host may have made the same")
-        connection.close()
 
 
-def _ask(
-    connection: "psycopg.Connection[tuple[bool]]", query: "LiteralString", number: int
-) -> bool:
+def _ask(connection: "psycopg.Connection[Any]", query: LiteralString, number: int) -> bool:
     row = connection.execute(query, [number]).fetchone()
     assert row is not None
-    return row[0]
+    return bool(row[0])
 
 
 def _waiting(name: str) -> str:

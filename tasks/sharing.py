@@ -1,0 +1,162 @@
+"""Sharing: what another host has made is fetched, and what is made here is handed to all.
+
+Without a shared store all of this does nothing: a result is where the home is.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsdc.errors import DamagedError, LsdcError
+from lsdc.store.files import write_atomic
+from lsdc.store.home import claim_folder, folder_lock, require_space
+from lsdc.store.locks import shared_lock
+from lsdc.store.manifest import Manifest
+from lsdc.store.shared import Checkpoint, SharedStore
+from tasks.run import Run
+
+log = logging.getLogger("lsdc.sharing")
+
+# Beside a resume.pt: which of the published checkpoints it is, or goes on from.
+_CHECKPOINT_NOTE = "resume.json"
+
+
+def make_once(run: Run, stage: str, key: str, make: Callable[[], Manifest]) -> Manifest:
+    """What `make` makes of a stage, made once among all hosts that share a store.
+
+    Of several runs that lack the same result one makes it, and the others wait and fetch it.
+    """
+    store = run.shared
+    if store is None:
+        return make()
+    with shared_lock(store, f"{stage}-{key[:16]}", say=log.warning):
+        found = _find(store, stage, key)
+        if found is not None and is_at_hand(run, found):
+            return found
+        made = make()
+        store.publish(stage, key, made, run.root)
+        return made
+
+
+def is_at_hand(run: Run, manifest: Manifest) -> bool:
+    """Whether a result lies whole in the run's home, fetched from the shared store if need be."""
+    if manifest.is_intact(run.root):
+        return True
+    store = run.shared
+    if store is None:
+        return False
+    size = sum(record.bytes for record in manifest.files)
+    require_space(run.home, size, what=f"{manifest.stage} of {store.url}")
+    try:
+        with _claimed(run, manifest):
+            store.fetch(manifest, run.root)
+    except FileNotFoundError as error:
+        log.warning("%s: in %s no more (%s); it is made again", manifest.path, store.url, error)
+        return False
+    except DamagedError as error:
+        log.warning("%s: %s; it is made again", manifest.path, error)
+        return False
+    log.info("%s: fetched from %s, %.1f MB", manifest.path, store.url, size / 1e6)
+    return True
+
+
+def _find(store: SharedStore, stage: str, key: str) -> Manifest | None:
+    try:
+        return store.find(stage, key)
+    except DamagedError as error:
+        log.warning("%s; it is made again", error)
+        return None
+
+
+@contextmanager
+def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
+    """Hold the folder of a fold's training, which those of other settings leave first."""
+    if manifest.key is None:
+        yield
+        return
+    folder = manifest.folder(run.root)
+    with folder_lock(folder, say=log.warning):
+        claim_folder(run.home, folder, manifest.key)
+        yield
+
+
+@contextmanager
+def sharing_checkpoints(
+    run: Run, key: str, folder: Path
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Have a fold go on from where any host left it, and leave its checkpoints to all.
+
+    Brings the checkpoint that another host published into `folder`, if it did so last. Yields a
+    listener to the training's progress, on whose word of an epoch's end its checkpoint is published
+    beside the training; the last one is published on the way out, whatever the reason. That one
+    cannot be published is said, and no reason to stop.
+    """
+    store = run.shared
+    if store is None:
+        yield _ignore
+        return
+    _fetch_checkpoint(store, key, folder)
+    due, ended = threading.Event(), threading.Event()
+
+    def publish_those_due() -> None:
+        while due.wait() and not ended.is_set():
+            due.clear()
+            _publish_checkpoint(store, key, folder)
+
+    def listen(line: dict[str, Any]) -> None:
+        if "score" in line:  # an epoch's last line
+            due.set()
+
+    thread = threading.Thread(target=publish_those_due, name="checkpoints", daemon=True)
+    thread.start()
+    try:
+        yield listen
+    finally:
+        ended.set()
+        due.set()
+        thread.join()
+        _publish_checkpoint(store, key, folder)
+
+
+def _ignore(line: dict[str, Any]) -> None:
+    """Listen to a line and do nothing."""
+
+
+def _fetch_checkpoint(store: SharedStore, key: str, folder: Path) -> None:
+    note, path = folder / _CHECKPOINT_NOTE, folder / "resume.pt"
+    try:
+        found = store.checkpoint(key)
+        if found is None or (path.is_file() and note.is_file() and _read(note) == found):
+            return  # what is here is that one, or goes on from it
+        store.fetch_checkpoint(found, path)
+    except (DamagedError, FileNotFoundError) as error:
+        log.warning(
+            "%s: no checkpoint of %s (%s); training goes on without", path, store.url, error
+        )
+        return
+    _write(note, found)
+    log.info("%s: goes on from a checkpoint of %s", path, store.url)
+
+
+def _publish_checkpoint(store: SharedStore, key: str, folder: Path) -> None:
+    try:
+        _write(folder / _CHECKPOINT_NOTE, store.publish_checkpoint(key, folder / "resume.pt"))
+    except FileNotFoundError:  # the fold is finished, or has not begun
+        (folder / _CHECKPOINT_NOTE).unlink(missing_ok=True)
+    except (OSError, LsdcError) as error:
+        log.warning("%s: its checkpoint is on this host alone: %s", folder, error)
+
+
+def _read(note: Path) -> Checkpoint | None:
+    try:
+        return Checkpoint.model_validate_json(note.read_bytes())
+    except ValueError:
+        return None
+
+
+def _write(note: Path, checkpoint: Checkpoint) -> None:
+    with write_atomic(note) as temporary:
+        temporary.write_text(checkpoint.model_dump_json(), encoding="utf-8")
