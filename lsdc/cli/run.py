@@ -15,6 +15,7 @@ from lsdc.cli.reach import configured_api, require_answer, running_api
 from lsdc.cli.results import show_results
 from lsdc.cli.serve import QUIET, Server, prefect_server
 from lsdc.cli.shares import parse_share
+from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
@@ -73,6 +74,10 @@ def run_local(
         str, typer.Option(help="Share of unreadable files that stops a stage.")
     ] = "1%",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to leave a study out.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option(help="Wait for another run that builds in the same home.")
     ] = True,
@@ -96,6 +101,7 @@ def run_local(
         "strict": strict,
         "weights": weights,
     }
+    choose_store(store)
     run = open_run(**settings)
     if not run.uses_phantom:
         open_competition(run.data)  # what is wrong with the tables is said before anything starts
@@ -106,7 +112,7 @@ def run_local(
         run_log(log, console),
     ):
         remove_leftovers(run.home)
-        _run_flow(settings, console, server)
+        _run_flow(run, settings, console, server)
     show_results(run, console, log)
 
 
@@ -119,7 +125,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
     """
     os.environ |= {
         **QUIET,
-        "PREFECT_LOCAL_STORAGE_PATH": str(run.home.prefect / "results"),
+        **result_settings(run.home, run.shared),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
@@ -142,7 +148,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         yield server
 
 
-def _run_flow(settings: dict[str, Any], console: Console, server: Server | None) -> None:
+def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
     from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
@@ -154,6 +160,7 @@ def _run_flow(settings: dict[str, Any], console: Console, server: Server | None)
 
     if server is not None:
         server.wait_until_healthy()
+    register_storage(run.shared)
     display = Display(console)
     try:
         with display, listening(display):

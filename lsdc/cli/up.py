@@ -23,9 +23,11 @@ from lsdc.cli.serve import (
     the_only_server,
     wait_until_healthy,
 )
-from lsdc.cli.worker import pool_workers, visible_gpus
+from lsdc.cli.storage import choose_store
+from lsdc.cli.worker import pool_workers, tell_storage, visible_gpus
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home, resolve_home
+from lsdc.store.locks import DATABASE
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 
@@ -44,6 +46,10 @@ def up(
             help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL [SQLite].",
         ),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
+    ] = None,
     workers: Annotated[
         bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")
     ] = True,
@@ -58,8 +64,12 @@ def up(
 ) -> None:
     """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
     console = Console()
+    url = _database_url(database)
+    if database and url:
+        os.environ[DATABASE] = database  # the workers' locks are there, too
+    chosen = choose_store(store)
     opened = open_home(resolve_home(home))
-    url = _database_url(database) or sqlite_url(opened)
+    url = url or sqlite_url(opened)
     os.environ |= QUIET
     share_password()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
@@ -81,9 +91,10 @@ def up(
             servers.start(server)
             wait_until_healthy(api, servers.check)
             _register(api, crash_after)
+            tell_storage(api, chosen)
             if workers:
                 for pool in (CPU_POOL, GPU_POOL):
-                    for part in pool_workers(pool, opened, api):
+                    for part in pool_workers(pool, opened, api, chosen):
                         working.start(part)
             _describe(console, address, url, workers=workers)
             keep_running(servers, working)

@@ -13,8 +13,10 @@ from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
+from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.store.shared import SharedStore
 
 _DEVICES = Path("/dev")
 # How soon a worker sees a run that waits.
@@ -27,16 +29,22 @@ def worker(
     pool: Annotated[str, typer.Option(help=f"{GPU_POOL} or {CPU_POOL}.")],
     home: Annotated[
         Path | None,
-        typer.Option(help="The home to build in, the same storage for all workers [LSDC_HOME]."),
+        typer.Option(help="The home to build in; the same storage for all, or see --store."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
     ] = None,
 ) -> None:
     """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
     console = Console()
+    chosen = choose_store(store)
     opened = open_home(resolve_home(home))
     api = reach_server(opened)
+    tell_storage(api, chosen)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     with Parts(console) as workers:
-        for part in pool_workers(pool, opened, api):
+        for part in pool_workers(pool, opened, api, chosen):
             workers.start(part)
         try:
             keep_running(workers)
@@ -44,23 +52,32 @@ def worker(
             console.print("ending: trainings save themselves")
 
 
-def pool_workers(pool: str, home: Home, api: str) -> list[Part]:
+def pool_workers(pool: str, home: Home, api: str, store: SharedStore | None) -> list[Part]:
     """The workers that this machine has for a pool: one a GPU, which takes one run at a time.
 
     Raises:
         SettingsError: an unknown pool.
     """
     if pool == CPU_POOL:
-        return [_worker("cpu", pool, home, api)]
+        return [_worker("cpu", pool, home, api, store)]
     if pool != GPU_POOL:
         raise SettingsError(f"--pool {pool}: expected {GPU_POOL} or {CPU_POOL}")
     one = ("--limit", "1")
     found = visible_gpus()
     if not found:
-        return [_worker("gpu", pool, home, api, one)]
+        return [_worker("gpu", pool, home, api, store, one)]
     return [
-        _worker(f"gpu{gpu}", pool, home, api, one, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in found
+        _worker(f"gpu{gpu}", pool, home, api, store, one, {"CUDA_VISIBLE_DEVICES": gpu})
+        for gpu in found
     ]
+
+
+def tell_storage(api: str, store: SharedStore | None) -> None:
+    """Tell a server where its workers keep results, if that is object storage."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}):
+        register_storage(store)
 
 
 def visible_gpus() -> list[str]:
@@ -77,6 +94,7 @@ def _worker(
     pool: str,
     home: Home,
     api: str,
+    store: SharedStore | None,
     more: tuple[str, ...] = (),
     environment: dict[str, str] | None = None,
 ) -> Part:
@@ -90,7 +108,7 @@ def _worker(
             "LSDC_HOME": str(home.root),
             "PREFECT_API_URL": api,
             "PREFECT_HOME": str(home.prefect),
-            "PREFECT_LOCAL_STORAGE_PATH": str(home.prefect / "results"),
+            **result_settings(home, store),
             "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
             "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
