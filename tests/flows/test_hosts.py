@@ -149,9 +149,12 @@ def test_folds_trained_on_another_host_are_scored_here(
     ):
         begun = here.trigger("train-folds/default", "--data", phantom, *ASKED)
         assert begun.returncode == 0, begun.stderr
-        run = here.ended(begun.stdout.splitlines()[0].rpartition("/")[2])
+        run_id = begun.stdout.splitlines()[0].rpartition("/")[2]
+        children = here.until(lambda: len(found := here.children(run_id)) == 3 and found)
+        for child in children.values():  # two folds and the coordinates
+            assert here.ended(child["id"])["state_type"] == "COMPLETED"
+        run = here.ended(run_id)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
-        assert len(here.children(run["id"])) == 3  # two folds and the coordinates
 
     assert (one / "runs/demo/oof.parquet").is_file()
     assert not (two / "runs/demo/oof.parquet").exists()
