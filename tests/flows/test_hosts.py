@@ -54,9 +54,7 @@ def catalog(home: Path) -> dict[str, pl.DataFrame]:
     """The catalog's tables, rows in one order."""
     with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as connection:
         names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
-        return {
-            name: connection.execute(f'SELECT * FROM "{name}" ORDER BY ALL').pl() for name in names
-        }
+        return {name: connection.sql(f'SELECT * FROM "{name}" ORDER BY ALL').pl() for name in names}
 
 
 def headers_read(home: Path) -> int:
