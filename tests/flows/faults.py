@@ -220,7 +220,7 @@ class Faults:
 def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
     """An installation on PostgreSQL, with a password, in which all was trained once undisturbed."""
     data, site = folder / "competition", folder / "site"
-    write_phantom(data, studies=8, test=0, seed=3, max_size=64)
+    write_phantom(data, studies=8, test=2, seed=3, max_size=64)
     site.mkdir()
     (site / "sitecustomize.py").write_text(_PLANTED)
     with (
