@@ -33,7 +33,7 @@ from results import record
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' installations are not installed
 from tests.flows.faults import KINDS, Faults, Outcome, prepared
-from tests.flows.postgres import has_postgresql
+from tests.postgres import has_postgresql
 
 CRASH_AFTER = "60"
 

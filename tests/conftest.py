@@ -11,7 +11,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from lsdc.phantom.writer import write_phantom
-from tests.services import postgresql, s3_server
+from tests.object_storage import s3_server
+from tests.postgres import has_postgresql, postgresql
 
 # A shell that starts the tests in the background has them ignore interrupts, children included.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,9 +44,11 @@ def object_storage() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    """The address of a PostgreSQL server."""
-    with postgresql() as url:
-        yield url
+    """The address of a database of a PostgreSQL server."""
+    if not has_postgresql():
+        pytest.skip("no PostgreSQL is installed: locks in it are not tested")
+    with postgresql() as cluster:
+        yield cluster.create("lsdc")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psutil
 
 from lsdc.phantom.writer import write_phantom
 from tests.flows.pools import FINAL, Installation, installed
-from tests.flows.postgres import Cluster, postgresql
+from tests.postgres import Cluster, postgresql
 
 TRAINER, SERVER, WORKER = "lsdc.lumbar.fit_child", "lsdc.cli.server_child", "lsdc.cli.worker_child"
 PG = "postgresql"

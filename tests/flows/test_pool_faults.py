@@ -23,7 +23,7 @@ from tests.flows.faults import (
     prepared,
 )
 from tests.flows.pools import installed
-from tests.flows.postgres import has_postgresql
+from tests.postgres import has_postgresql
 
 pytestmark = [
     pytest.mark.slow_prefect,
