@@ -5,12 +5,12 @@
 Ratios; both sides take turns for some rounds, and the best of each counts:
 
 - `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop.train` over those of
-  a bare loop (forward,
-  backward, AdamW) of the same model, batches and augmentation on data in memory; at least 0.97.
+  a bare loop (forward, backward, AdamW) of the same model, batches and augmentation on data in
+  memory; at least 0.97.
   Curves, history and the check that all is finite are the engine's to pay; neither side validates
   or saves a checkpoint while it is timed.
 - `loading`: samples a second of the engine's loader over bare augmentation in one process times
-  workers, at exp118's settings; at least 0.8. It needs a core a worker.
+  workers, at exp118's settings; at least 0.8. A worker a core, but for one core.
 - `metric`: how many times as fast as a version in pandas and scikit-learn the metric is on 49,375
   rows, and by how much the two differ; at least 20, at most 1e-12.
 - `folds`: seconds for as many folds as there are cores, processes' starts included, one after the
@@ -53,7 +53,8 @@ from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 
 ROWS = 49_375
-WORKERS = 2
+# The process that takes the batches needs a core as well.
+WORKERS = max(1, (os.cpu_count() or 1) - 1)
 EXPERIMENT, LOADED = load_experiment("demo"), load_experiment("exp118")
 BATCH = EXPERIMENT.training.batch_size
 
