@@ -4,15 +4,18 @@ It is written and not mapped: the pages of a map count as the process's own unti
 writes them back, and its memory would grow with the number of studies.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from lsdc.store.files import reserve, write_atomic
+
+_CHUNK = 1 << 20
 
 Crops = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -28,8 +31,7 @@ def write_crops(
     """
     with write_atomic(path) as temporary, temporary.open("r+b") as file:
         kind = np.dtype(dtype)
-        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        _write_header(file, shape, kind)
         start, sample_bytes = file.tell(), int(np.prod(shape[1:])) * kind.itemsize
         file.truncate(start + shape[0] * sample_bytes)
         reserve(temporary, start + shape[0] * sample_bytes)
@@ -39,3 +41,33 @@ def write_crops(
             file.write(np.ascontiguousarray(samples, dtype=kind).data)
 
         yield write
+
+
+def join_files(parts: Sequence[Path], path: Path) -> None:
+    """Move the samples of several files, all alike but for their number, one after the other.
+
+    Each is removed as soon as it is in `path`, so that the disk never holds all of them twice.
+    """
+    if len(parts) == 1:
+        parts[0].replace(path)
+        return
+    with ExitStack() as opened:
+        sources = [opened.enter_context(part.open("rb")) for part in parts]
+        forms = [_read_header(source) for source in sources]
+        (_, *sample), kind = forms[0]
+        file = opened.enter_context(opened.enter_context(write_atomic(path)).open("wb"))
+        _write_header(file, (sum(shape[0] for shape, _ in forms), *sample), kind)
+        for part, source in zip(parts, sources, strict=True):
+            shutil.copyfileobj(source, file, _CHUNK)
+            part.unlink()
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    np.lib.format.read_magic(file)
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    return shape, kind
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
+    header = {"descr": kind.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -7,7 +7,8 @@ there. Where a window lies is `lsdc.lumbar.crop_windows`, what is black and whit
 """
 
 import logging
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.geometry.resample import needed_part, one_thread, resample
-from lsdc.lumbar.crop_file import Crops, write_crops
+from lsdc.lumbar.crop_file import Crops, join_files, write_crops
 from lsdc.lumbar.crop_plan import StudyCuts, choose_crops, files_in_order, list_samples, plan_cuts
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
@@ -80,6 +81,50 @@ def cut_crops(
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
         DataError: landmarks are needed and not given.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as shard:
+        cut_shard(
+            instances,
+            slices,
+            choice,
+            config,
+            Path(shard),
+            landmarks=landmarks,
+            processes=processes,
+            on_progress=on_progress,
+        )
+        return join_crops([Path(shard)], out, files=len(instances), max_bad=max_bad)
+
+
+def cut_shard(
+    instances: pl.DataFrame,
+    slices: pl.DataFrame,
+    choice: SlicesConfig,
+    config: CropsConfig,
+    out: Path,
+    *,
+    landmarks: pl.DataFrame | None = None,
+    processes: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Cut the crops of some studies, as `cut_crops` does of all, for `join_crops`.
+
+    Args:
+        instances: the instances table, of these studies at least.
+        slices: the slices table of these studies.
+        choice: which slices.
+        config: what is cut out of them.
+        out: the folder.
+        landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
+        processes: how many child processes read.
+        on_progress: told how many studies are done, and of how many.
+
+    Returns:
+        Samples written.
+
+    Raises:
+        DataError: landmarks are needed and not given.
+    """
     samples = list_samples(slices, config)
     chosen = choose_crops(instances, slices, samples, choice, config)
     paths = instances["path"].gather(files_in_order(chosen))
@@ -104,17 +149,50 @@ def cut_crops(
             if on_progress is not None:
                 on_progress(done, studies)
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
-    check_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
     tables = {"samples": samples, "quarantine": quarantine}
     if config.motion != "ignore":
         tables["motion"] = pl.concat(moved)
+    _write(tables, out)
+    return len(samples)
+
+
+def join_crops(shards: Sequence[Path], out: Path, *, files: int, max_bad: float) -> int:
+    """Join what `cut_shard` left of some studies each into the files of `cut_crops`.
+
+    The crops are moved: a shard is of no use afterwards.
+
+    Args:
+        shards: folders, in the order of their studies' numbers.
+        out: an existing folder, on the shards' disk.
+        files: how many there are in the instances table.
+        max_bad: share of the files.
+
+    Returns:
+        Samples written.
+
+    Raises:
+        StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
+    """
+    tables = {
+        name: pl.concat([pl.read_parquet(shard / f"{name}.parquet") for shard in shards])
+        for name in ("samples", "quarantine", "motion")
+        if (shards[0] / f"{name}.parquet").is_file()
+    }
+    check_bad_files("crops", tables["quarantine"], total=files, max_bad=max_bad)
+    if "motion" in tables:
         series = tables["motion"].n_unique(("study_id", "series_id"))
         log.info("crops: %d slices of %d series moved", len(tables["motion"]), series)
+    tables["samples"] = tables["samples"].with_columns(row=pl.int_range(pl.len(), dtype=pl.Int32))
+    join_files([shard / "crops.npy" for shard in shards], out / "crops.npy")
+    _write(tables, out)
+    return len(tables["samples"])
+
+
+def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
     for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
-    return len(samples)
 
 
 def _read(

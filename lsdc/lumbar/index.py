@@ -6,7 +6,7 @@ all there is below any folder. Both leave the same four tables.
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,18 +17,15 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_headers
 from lsdc.dicom.walk import list_folders
 from lsdc.errors import DataError
-from lsdc.lumbar.instances import INSTANCES, SERIES_ID, STUDY_ID, place_files, tabulate
-from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
-from lsdc.lumbar.series import SERIES, add_listed, summarise_series, summarise_studies
+from lsdc.lumbar.index_tables import IndexTables
+from lsdc.lumbar.instances import SERIES_ID, place_files
+from lsdc.lumbar.quarantine import check_bad_files
+from lsdc.lumbar.series import SERIES, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
 from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
-
-# Rows that are looked at together; more would fill the memory.
-_ROWS_AT_ONCE = 60_000
-_FILES_AT_ONCE = 200_000
 
 Progress = Callable[[int, int], None]
 
@@ -85,10 +82,55 @@ def build_index(
         DataError: no listed training series has a file; with `strict`, a study has no usable image.
         StageError: more than `max_bad` of the files, and at least 10, cannot be used.
     """
+    listed = listed_series(competition, split, limit)
+    with tempfile.TemporaryDirectory(dir=out) as shard:
+        index_shard(
+            competition,
+            split,
+            listed,
+            Path(shard),
+            processes=processes,
+            headers=headers,
+            on_progress=on_progress,
+        )
+        return join_index(
+            [Path(shard)], competition, split, listed, out, max_bad=max_bad, strict=strict
+        )
+
+
+def listed_series(competition: Competition, split: Split, limit: int | None = None) -> pl.DataFrame:
+    """The series that the tables list for a split, or for the first so many studies of it."""
     listed = competition.series.filter(split=split)
-    if limit is not None:
-        chosen = listed["study_id"].unique(maintain_order=True).head(limit)
-        listed = listed.filter(pl.col("study_id").is_in(chosen.implode()))
+    if limit is None:
+        return listed
+    chosen = listed["study_id"].unique(maintain_order=True).head(limit)
+    return listed.filter(pl.col("study_id").is_in(chosen.implode()))
+
+
+def index_shard(
+    competition: Competition,
+    split: Split,
+    listed: pl.DataFrame,
+    out: Path,
+    *,
+    processes: int = 2,
+    headers: Path | None = None,
+    on_progress: Progress | None = None,
+) -> int:
+    """Index the files of some studies: the tables of `build_index`, for `join_index`.
+
+    Args:
+        competition: the opened tables.
+        split: `train` or `test`.
+        listed: all listed series of these studies.
+        out: an existing folder.
+        processes: how many children read.
+        headers: a folder that keeps headers from one time to the next; none are kept without.
+        on_progress: called with files read and files in all.
+
+    Returns:
+        Rows of `instances`.
+    """
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), competition.root)
         found = list_folders(
@@ -99,60 +141,63 @@ def build_index(
             with_status=not rows.is_empty,
         )
         files = place_files(found.filter(pl.col("name").str.ends_with(".dcm")), listed)
-        if not len(files) and split == "train":  # a test study is predicted from what it has
-            raise DataError(
-                f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
-                ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
-            )
-        _warn_of_strangers(competition, split, listed)
         kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
         tables = IndexTables(out)
         tables.fill(kept, files)
-    check_bad_files("index", tables.quarantine, total=len(files), max_bad=max_bad)
-    instances = tables.close(listed)
-    _warn_of_empty_studies(split, pl.read_parquet(out / "studies.parquet"), strict=strict)
-    return instances
+    return tables.close(listed)
 
 
-class IndexTables:
-    """The four tables while they grow, in parts that fit into memory."""
+def join_index(
+    shards: Sequence[Path],
+    competition: Competition,
+    split: Split,
+    listed: pl.DataFrame,
+    out: Path,
+    *,
+    max_bad: float,
+    strict: bool,
+) -> int:
+    """Write the tables of all studies into `out`, given those that `index_shard` left of some.
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._parts: list[Path] = []
-        self._series = [pl.DataFrame(schema=SERIES)]
-        self.quarantine = pl.DataFrame(
-            schema={**QUARANTINE, **dict.fromkeys(SERIES_ID, pl.Int64()), "listed": pl.Boolean()}
+    Args:
+        shards: folders, in the order of their studies' numbers.
+        competition: the opened tables.
+        split: `train` or `test`.
+        listed: the listed series of all these studies.
+        out: an existing folder.
+        max_bad: the share of bad files that stops the stage.
+        strict: refuse a listed study without usable images.
+
+    Returns:
+        Rows of `instances`.
+
+    Raises:
+        DataError, StageError: see `build_index`.
+    """
+    quarantine = _joined(shards, "quarantine").sort("path").collect()
+    found = _joined(shards, "series").collect()
+    series = listed.select(SERIES_ID).join(found, on=SERIES_ID, maintain_order="left")
+    series = series.select(list(SERIES))
+    images = int(series["images"].sum())
+    if not images and not len(quarantine) and split == "train":  # a test study is predicted anyway
+        raise DataError(
+            f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
+            ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
         )
-
-    def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
-        """Take in the headers of files that `place_files` has placed."""
-        for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
-            instances, quarantine = tabulate(part)
-            path = self._out / f".instances-{len(self._parts):06d}.parquet"
-            instances.write_parquet(path)
-            self._parts.append(path)
-            self._series.append(summarise_series(instances, quarantine))
-            self.quarantine = pl.concat([self.quarantine, quarantine])
-
-    def close(self, listed: pl.DataFrame | None) -> int:
-        """Write the tables; how many rows `instances` has."""
-        series = pl.concat(self._series)
-        if listed is not None:
-            series = add_listed(series, listed)
-        self._write("series", series)
-        self._write("studies", summarise_studies(series))
-        self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
-        instances = pl.scan_parquet(self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
-        with write_atomic(self._out / "instances.parquet") as temporary:
-            instances.sink_parquet(temporary)
-        for part in self._parts:
-            part.unlink()
-        return int(series["images"].sum())
-
-    def _write(self, name: str, table: pl.DataFrame) -> None:
-        with write_atomic(self._out / f"{name}.parquet") as temporary:
+    _warn_of_strangers(competition, split, listed)
+    check_bad_files("index", quarantine, total=images + len(quarantine), max_bad=max_bad)
+    studies = summarise_studies(series)
+    for name, table in (("series", series), ("studies", studies), ("quarantine", quarantine)):
+        with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
+    with write_atomic(out / "instances.parquet") as temporary:
+        _joined(shards, "instances").sink_parquet(temporary)
+    _warn_of_empty_studies(split, studies, strict=strict)
+    return images
+
+
+def _joined(shards: Sequence[Path], name: str) -> pl.LazyFrame:
+    return pl.scan_parquet([shard / f"{name}.parquet" for shard in shards])
 
 
 def open_headers(parent: Path, root: Path) -> FileRows:
@@ -169,31 +214,6 @@ def read_files(
         read_headers(names, take, processes=processes, on_progress=on_progress)
 
     return rows.read(files.select("path", "bytes", "mtime_ns"), read)
-
-
-def _whole_studies(
-    headers: pl.LazyFrame, files: pl.DataFrame, scratch: Path
-) -> Iterator[pl.DataFrame]:
-    """Headers beside their files, in parts of about `_ROWS_AT_ONCE`, each of whole studies.
-
-    Many rows are joined block by block and lie in the folder `scratch` meanwhile: to join all of
-    them, and for every part anew, takes more memory and time.
-    """
-    if len(files) <= _ROWS_AT_ONCE:
-        yield headers.join(files.lazy(), on="path", how="inner").collect()
-        return
-    blocks = []
-    for number, block in enumerate(files.iter_slices(_FILES_AT_ONCE)):
-        blocks.append(scratch / f".placed-{number:06d}.parquet")
-        headers.join(block.lazy(), on="path", how="inner").sink_parquet(blocks[-1])
-    placed = pl.scan_parquet(blocks)
-    studies = placed.group_by(STUDY_ID).len().sort("study_id").collect()
-    part = (studies["len"].cum_sum() - 1) // _ROWS_AT_ONCE
-    for _, some in studies.group_by(part, maintain_order=True):
-        ids = some["study_id"]
-        yield placed.filter(STUDY_ID.is_between(ids.min(), ids.max())).collect()
-    for path in blocks:
-        path.unlink()
 
 
 def _warn_of_empty_studies(split: str, studies: pl.DataFrame, *, strict: bool) -> None:

@@ -18,8 +18,9 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.walk import list_tree
 from lsdc.errors import DataError
 from lsdc.geometry import planes
-from lsdc.lumbar import index, instances, series
-from lsdc.lumbar.index import IndexTables, Progress, open_headers, read_files
+from lsdc.lumbar import index, index_tables, instances, series
+from lsdc.lumbar.index import Progress, open_headers, read_files
+from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import place_files
 from lsdc.lumbar.quarantine import check_bad_files, is_stranger
 from lsdc.lumbar.tables import Competition
@@ -30,7 +31,7 @@ from lsdc.store.manifest import settle
 
 _NOTE = "tree.json"
 # What makes tables of headers.
-_CODE = (index, instances, series, planes)
+_CODE = (index, index_tables, instances, series, planes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.coordinates import annotated_points
-from lsdc.lumbar.crops import count_bytes, cut_crops
+from lsdc.lumbar.crops import count_bytes, cut_crops, cut_shard, join_crops
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.samples import as_samples, read_table
 from lsdc.lumbar.sides import find_sides
@@ -117,6 +117,26 @@ def test_two_cuts_are_equal_to_the_byte(walked, cut: Path, tmp_path: Path) -> No
     )
     for name in ("crops.npy", "samples.parquet"):
         assert (tmp_path / name).read_bytes() == (cut / name).read_bytes()
+
+
+@pytest.mark.parametrize("portions", [[1, 2, 3], [6], [0, 5, 0, 1]])
+def test_studies_dealt_into_shards_are_cut_to_the_same_bytes(
+    portions: list[int], walked, cut: Path, tmp_path: Path
+) -> None:
+    instances, slices = walked.table("instances"), walked.table("slices")
+    studies, shards = sorted(slices["study_id"].unique()), []
+    for number, count in enumerate(portions):
+        own, studies = studies[:count], studies[count:]
+        shards.append(tmp_path / str(number))
+        cut_shard(
+            instances, slices.filter(pl.col("study_id").is_in(own)), CHOICE, CONFIG, shards[-1]
+        )
+    out = tmp_path / "out"
+    out.mkdir()
+    assert join_crops(shards, out, files=len(instances), max_bad=0.0) == 30
+    for name in ("crops.npy", "samples.parquet", "quarantine.parquet"):
+        assert (out / name).read_bytes() == (cut / name).read_bytes()
+    assert not list(tmp_path.glob("*/.writing-*"))
 
 
 def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: Path) -> None:

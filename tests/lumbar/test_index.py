@@ -3,9 +3,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from lsdc.errors import DataError, StageError
-from lsdc.lumbar.index import build_index
+from lsdc.lumbar.index import build_index, index_shard, join_index, listed_series
 from lsdc.lumbar.tables import open_competition
 
 
@@ -100,3 +101,22 @@ def test_test_split_without_any_file_is_no_error(copy: Path, tmp_path: Path) -> 
     shutil.rmtree(copy / "test_images")
     assert build_index(open_competition(copy), "test", tmp_path) == 0
     assert not pl.read_parquet(tmp_path / "studies.parquet")["usable"].any()
+
+
+@pytest.mark.parametrize("portions", [[1, 2, 3], [6], [0, 5, 0, 1]])
+def test_studies_dealt_into_shards_give_the_same_tables(
+    portions: list[int], phantom: Path, walked, tmp_path: Path
+) -> None:
+    competition = open_competition(phantom)
+    listed = listed_series(competition, "train").sample(fraction=1, shuffle=True, seed=1)
+    studies, shards = sorted(listed["study_id"].unique()), []
+    for number, count in enumerate(portions):
+        own, studies = studies[:count], studies[count:]
+        shards.append(tmp_path / str(number))
+        shards[-1].mkdir()
+        index_shard(competition, "train", listed.filter(pl.col("study_id").is_in(own)), shards[-1])
+    listed = listed_series(competition, "train")
+    images = join_index(shards, competition, "train", listed, tmp_path, max_bad=1.0, strict=False)
+    assert images == len(walked.table("instances"))
+    for name in ("instances", "series", "studies", "quarantine"):
+        assert_frame_equal(pl.read_parquet(tmp_path / f"{name}.parquet"), walked.table(name))

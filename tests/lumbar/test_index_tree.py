@@ -14,6 +14,7 @@ import pytest
 from lsdc.dicom.names import unescape_name
 from lsdc.errors import DataError, StageError
 from lsdc.lumbar import index as index_module
+from lsdc.lumbar import index_tables
 from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.tree import index_tree
 from tests.lumbar.indexing import assert_same, index, read_tables, write_slice
@@ -181,7 +182,7 @@ def test_rows_that_do_not_fit_into_memory_together_give_the_same_tables(
         shutil.copytree(some_series(copy), copy / folder)
         (copy / folder / "empty").touch()
     _, whole = index(copy, tmp_path / "whole")
-    monkeypatch.setattr(index_module, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(index_tables, "_ROWS_AT_ONCE", 50)
     _, parts = index(copy, tmp_path / "parts")
     assert_same(parts, whole)
 
