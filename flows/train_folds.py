@@ -8,6 +8,7 @@ from flows.dispatch import Work, has_other_workers, train_elsewhere
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
+from tasks.futures import result_of
 from tasks.oof import score_oof
 from tasks.policies import is_kept
 from tasks.results import ResultSerializer
@@ -47,7 +48,7 @@ def train_here(run: Run, prepared: Prepared) -> list[Manifest]:
                 train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
                 for fold in side_by_side
             ]
-            trained += [fold.result() for fold in begun]
+            trained += [result_of(fold) for fold in begun]
     return trained
 
 

@@ -1,18 +1,30 @@
 """Index: DICOM headers to tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import polars as pl
 from prefect import task
 
-from lsdc.lumbar.index import build_index
+from lsdc.lumbar.index import index_shard, join_index, listed_series
 from lsdc.lumbar.tables import Split, open_competition
 from lsdc.store.files import digest_file, write_folder
-from lsdc.store.fingerprint import fingerprint_tree
+from lsdc.store.fingerprint import fingerprint, fingerprint_tree
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
-from tasks.progress import tell_steps
 from tasks.run import Run
+from tasks.shards import (
+    Shard,
+    deal,
+    settle_shard,
+    shard_options,
+    shard_processes,
+    tell_shard,
+    worked,
+)
+
+_CODE = ("lsdc.lumbar.index", "lsdc.lumbar.tables")
+_LIBRARIES = ("dicomsdl", "numpy", "polars", "pydicom")
 
 
 def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -28,28 +40,49 @@ def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-INDEX = Stage(
-    name="index",
-    code=("lsdc.lumbar.index", "lsdc.lumbar.tables"),
-    libraries=("dicomsdl", "numpy", "polars", "pydicom"),
-    uses=_uses,
+INDEX = Stage("index", _CODE, _LIBRARIES, _uses)
+INDEX_SHARD = Stage(
+    "index shard", _CODE, _LIBRARIES, uses=lambda inputs: {"data": inputs["run"].data}
 )
 
 
-@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6, retries=3))
+@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6, retries=1))
 @shared(INDEX)
 def index_studies(run: Run, split: Split) -> Manifest:
     """Read the header of every listed file of a split."""
-    with write_folder(run.root / "index") as out:
-        rows = build_index(
-            open_competition(run.data),
-            split,
-            out,
-            limit=run.limit if split == "train" else None,
-            processes=run.threads,
-            max_bad=run.max_bad,
-            strict=run.strict,
-            headers=run.home.headers,
-            on_progress=tell_steps(f"index {split}"),
+    competition = open_competition(run.data)
+    listed = listed_series(competition, split, run.limit if split == "train" else None)
+
+    def files(studies: Iterable[int]) -> str:
+        images = {study: run.data / f"{split}_images" / str(study) for study in studies}
+        rows = listed.filter(pl.col("study_id").is_in(list(images)))
+        trees = {str(study): fingerprint_tree(folder) for study, folder in images.items()}
+        return fingerprint({"listed": rows.rows(), "trees": trees})
+
+    name, shards = f"index {split}", deal(run, listed["study_id"], files)
+    with (
+        worked(read_shard, run, name, shards, split=split) as folders,
+        write_folder(run.root / "index") as out,
+    ):
+        rows = join_index(
+            folders, competition, split, listed, out, max_bad=run.max_bad, strict=run.strict
         )
         return settle(run.root, "index", out, rows=rows)
+
+
+@task(**shard_options(INDEX_SHARD, run_name="index {split} {shard}"))
+def read_shard(run: Run, shard: Shard, split: Split) -> Manifest:
+    """Read the headers of some studies."""
+    competition = open_competition(run.data)
+    listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
+    with write_folder(run.root / "shards") as out:
+        rows = index_shard(
+            competition,
+            split,
+            listed,
+            out,
+            processes=shard_processes(run),
+            headers=run.home.headers,
+            on_progress=tell_shard(f"index {split}", shard),
+        )
+        return settle_shard(run, out, rows=rows)

@@ -21,6 +21,7 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.weights import find_weights
+from tasks.runners import THREADS, choose_runner
 
 log = logging.getLogger("lsdc.run")
 
@@ -53,6 +54,7 @@ class Run(BaseModel):
     strict: bool
     weights: Path | None = None
     store: str | None = None
+    runner: str = THREADS
 
     @property
     def shared(self) -> SharedStore | None:
@@ -128,12 +130,12 @@ def open_run(
 ) -> Run:
     """Check settings before any work is done, and open the home.
 
-    Without `data` the run uses the phantom, whose folder the home names. The store is the one that
-    LSDC_STORE names on this host: it is a host's matter, not a run's.
+    Without `data` the run uses the phantom, whose folder the home names. Store and task runner are
+    those that LSDC_STORE and LSDC_TASK_RUNNER name: they are a host's matter, not a run's.
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
-            store without locks.
+            store without locks; a task runner that there is not.
         DataError: the home cannot be used.
         StoreError: the store cannot be used.
     """
@@ -168,6 +170,7 @@ def open_run(
         strict=strict,
         weights=weights,
         store=None if store is None else store.url,
+        runner=choose_runner(),
     )
 
 

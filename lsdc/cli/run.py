@@ -20,6 +20,7 @@ from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
 from tasks.run import Run, open_run
+from tasks.runners import choose_runner
 
 if TYPE_CHECKING:
     from lsdc.cli.display import Display
@@ -78,6 +79,13 @@ def run_local(
         str | None,
         typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
     ] = None,
+    task_runner: Annotated[
+        str | None,
+        typer.Option(
+            help="Where index and crops are worked: threads, dask, or a Dask scheduler's address "
+            "[LSDC_TASK_RUNNER, else threads]."
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option(help="Wait for another run that builds in the same home.")
     ] = True,
@@ -102,6 +110,7 @@ def run_local(
         "weights": weights,
     }
     choose_store(store)
+    choose_runner(task_runner)
     run = open_run(**settings)
     if not run.uses_phantom:
         open_competition(run.data)  # what is wrong with the tables is said before anything starts

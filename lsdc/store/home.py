@@ -5,6 +5,7 @@ catalog.duckdb             what the stages found, as tables
 headers/                   what was read of files, believed while they stand
 index/ folds/ ... crops/   results of stages, addressed by their content
 runs/EXPERIMENT/fold-K/    models, predictions and scores
+shards/                    what a stage has made so far of the studies' portions
 replaced/                  folds of runs/ that other settings took the place of
 prefect/                   Prefect's database and cached results
 logs/                      a log an experiment; what children and the server said

@@ -8,7 +8,7 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home, find_leftovers
 from lsdc.store.manifest import Manifest
 
-STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops")
+STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops", "shards")
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,30 @@ def test_ended_run_leaves_no_process_behind(
         assert "the same command goes on" in err
 
 
+def test_interrupt_amid_training_is_heard_before_the_fold_ends(ran, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(ran.home, home)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-m", "lsdc", "run-local", "--data", str(ran.data)),
+            *("--home", str(home), "--folds", "2", "--set", "training.epochs=100"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 1/100" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, out + err
+    assert "the same command goes on" in err
+    assert not list(home.glob("runs/demo/*/fit.json"))
+    assert list(home.glob("runs/demo/*/resume.pt"))
+
+
 def test_real_study_is_in_the_out_of_fold_table_and_the_submission(ran, real_data: Path) -> None:
     oof = pl.read_parquet(ran.folder / "oof.parquet").filter(study_id=100206310)
     submission = pl.read_csv(ran.folder / "submission.csv")

@@ -8,8 +8,8 @@ from lsdc.experiments.config import CoordinatesConfig
 from tasks.annotations import correct_annotations
 from tasks.coordinates import learn_coordinates, locate_test
 from tasks.folds import assign_folds
-from tasks.index import index_studies
 from tasks.run import open_run
+from tests.tasks.conftest import indexed
 
 CONFIG = CoordinatesConfig(
     source="annotated", image_size=32, axial_image_size=32, width=4, epochs=1, min_steps=4
@@ -22,11 +22,11 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     run = open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
     experiment = run.experiment.model_copy(update={"coordinates": CONFIG})
     run = run.model_copy(update={"experiment": experiment})
-    index = index_studies.fn(run, "train")
+    index = indexed(run, "train")
 
     folds, annotations = assign_folds.fn(run, index), correct_annotations.fn(run, index)
     learnt = learn_coordinates.fn(run, index, folds, annotations)
-    located = locate_test.fn(run, index_studies.fn(run, "test"), learnt)
+    located = locate_test.fn(run, indexed(run, "test"), learnt)
 
     points = pl.read_parquet(learnt.file(run.root, "points.parquet"))
     answers = pl.read_csv(phantom / "answers" / "points.csv")

@@ -14,8 +14,8 @@ from lsdc.store.catalog import publish_catalog
 from lsdc.store.manifest import Manifest
 from tasks.annotations import correct_annotations
 from tasks.coordinates import COORDINATES
-from tasks.index import index_studies
 from tasks.run import Run, open_run
+from tests.tasks.conftest import indexed
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def run(swapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def index(run: Run) -> Manifest:
-    return index_studies.fn(run, "train")
+    return indexed(run, "train")
 
 
 def in_mode(run: Run, mode: str, index: Manifest) -> Manifest:

@@ -1,0 +1,75 @@
+"""Runners: where the shards of a stage are worked, each host's own setting.
+
+`LSDC_TASK_RUNNER` is `threads` (this process), `dask` (processes of this machine, one a thread of
+the run) or the address of a Dask scheduler, such as tcp://HOST:8786.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from lsdc.errors import SettingsError, StageError
+
+THREADS, DASK = "threads", "dask"
+
+_VARIABLE = "LSDC_TASK_RUNNER"
+_ADDRESS = re.compile(r"(tcp|tls)://\S+:\d+")
+
+
+def choose_runner(asked: str | None = None) -> str:
+    """The runner asked for, else that of LSDC_TASK_RUNNER, else threads.
+
+    What this process starts finds it there.
+
+    Raises:
+        SettingsError: there is no such runner, or Dask is not installed.
+    """
+    runner = asked or os.environ.get(_VARIABLE) or THREADS
+    if runner not in (THREADS, DASK) and not _ADDRESS.fullmatch(runner):
+        raise SettingsError(
+            f"task runner {runner}: expected {THREADS}, {DASK}, or a Dask scheduler's address such "
+            "as tcp://HOST:8786"
+        )
+    if runner != THREADS and find_spec("prefect_dask") is None:
+        raise SettingsError(f"task runner {runner}: needs Dask; pip install 'lsdc[dask]'")
+    os.environ[_VARIABLE] = runner
+    return runner
+
+
+@contextmanager
+def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
+    """Yield what tasks are submitted to.
+
+    Args:
+        runner: as `choose_runner` gives it.
+        threads: of the run, on this machine.
+
+    Raises:
+        StageError: no scheduler answers at the address.
+    """
+    if runner == THREADS:
+        # One after the other: each has children enough for all threads.
+        with ThreadPoolTaskRunner[Any](max_workers=1) as here:
+            yield here
+        return
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    if runner == DASK:
+        cluster = {"n_workers": threads, "threads_per_worker": 1, "dashboard_address": None}
+        dask = DaskTaskRunner(cluster_kwargs=cluster)
+    else:
+        dask = DaskTaskRunner(address=runner)
+    with dask:
+        try:
+            _ = dask.client  # connects
+        except OSError as error:
+            raise StageError(
+                f"task runner {runner}: no Dask scheduler answers there ({error}); start one with "
+                f"'dask scheduler', or set {_VARIABLE} to {THREADS} or {DASK}"
+            ) from None
+        yield dask

@@ -1,0 +1,14 @@
+"""What the tests of tasks share."""
+
+from lsdc.lumbar.index import build_index
+from lsdc.lumbar.tables import Split, open_competition
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.run import Run
+
+
+def indexed(run: Run, split: Split) -> Manifest:
+    """What the stage index leaves, made without Prefect."""
+    with write_folder(run.root / "index") as out:
+        rows = build_index(open_competition(run.data), split, out)
+        return settle(run.root, "index", out, rows=rows)
