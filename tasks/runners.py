@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
-
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from typing import TYPE_CHECKING, Any
 
 from lsdc.errors import SettingsError, StageError
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
 
 THREADS, DASK = "threads", "dask"
 
@@ -52,7 +53,10 @@ def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
     Raises:
         StageError: no scheduler answers at the address.
     """
+    # Prefect reads its settings when it is imported, and commands have some to make first.
     if runner == THREADS:
+        from prefect.task_runners import ThreadPoolTaskRunner
+
         # One after the other: each has children enough for all threads.
         with ThreadPoolTaskRunner[Any](max_workers=1) as here:
             yield here
