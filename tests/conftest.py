@@ -66,11 +66,14 @@ def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> s
 class FilesTogether(LoadFileScheduling):
     """How processes share the tests: by file, and all files of the flows to one.
 
-    These share a Prefect server and the homes of whole runs.
+    These share a Prefect server and the homes of whole runs. Faults are for both: each process has
+    an installation of its own, in which they all wait more than they work.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if file == "tests/flows/test_pool_faults.py":
+            return nodeid
         return "tests/flows" if file.startswith("tests/flows/") else file
 
 
