@@ -7,7 +7,7 @@ imports, its server's start and end, its cache keys, states and logs, and the se
 cores included. `without` is a process that calls the same flow with Prefect taken out: a task is
 the function that it decorates, a submitted one runs in a thread, nothing is looked up, kept or told
 to a server; the seconds that importing Prefect takes are taken off, since the flows cannot be
-imported without. Each repeat is both, the one and the other first in turns, on a machine that has
+imported without. Shards are worked one at a time either way. Each repeat is both, the one and the other first in turns, on a machine that has
 nothing else to do; the median of the repeats counts. `beyond_start_up` is what Prefect adds beyond
 15 s of start-up, in shares of `without`, to be at most 0.05. `--full` writes RESULTS.md.
 """
@@ -27,11 +27,20 @@ START_UP_SECONDS = 15.0
 _WITHOUT = """
 import sys, time
 started = time.monotonic()
-import prefect, prefect.artifacts, prefect.deployments, prefect.results
+import prefect, prefect.artifacts, prefect.deployments, prefect.results, prefect.task_runners
 imported = time.monotonic() - started
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-pool = ThreadPoolExecutor()
+from types import SimpleNamespace
+import tasks.shards
+pool, one_shard = ThreadPoolExecutor(), ThreadPoolExecutor(1)
+def work(task, parameters):
+    context = SimpleNamespace(task=task, parameters=parameters)
+    tasks.shards.TaskRunContext = SimpleNamespace(get=lambda: context)
+    return task.fn(**parameters)
+def submit(runner, task, parameters):
+    return one_shard.submit(work, task, parameters)
+prefect.task_runners.ThreadPoolTaskRunner.submit = submit
 prefect.Task.__call__ = lambda task, *a, **k: task.fn(*a, **k)
 prefect.Task.submit = lambda task, *a, **k: pool.submit(task.fn, *a, **k)
 from flows.pipeline import pipeline
