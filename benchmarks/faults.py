@@ -1,9 +1,11 @@
 """What does a part that dies cost? Parts of a real installation killed at random moments of runs.
 
-    python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--seed 0] [--json] [--full]
+    python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--installations 2] [--seed 0]
+                                [--json] [--full]
 
-Server, workers, PostgreSQL: all that `lsdc up` starts, with a password, on this machine. Each run
-trains two folds of a phantom's four; at a random moment of it (of a fold's training where that is
+Server, workers, PostgreSQL: all that `lsdc up` starts, with a password, on this machine; and that
+so many times side by side as `--installations` says, since each waits a third of the time. Each run
+trains one fold of a phantom's four; at a random moment of it (of the fold's training where that is
 what is killed) a part gets SIGKILL:
 
     training            the process that trains a fold
@@ -27,12 +29,15 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, Queue
 
 from results import record
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' installations are not installed
-from tests.flows.faults import KINDS, Faults, Outcome, prepared
+from tests.flows.faults import KINDS, Outcome, prepared
 from tests.postgres import has_postgresql
 
 CRASH_AFTER = "60"
@@ -45,20 +50,27 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=20, help="of each kind")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--installations", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
     if not has_postgresql():
         raise SystemExit("PostgreSQL's server is not installed: no initdb on the path")
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        prepared(Path(temporary), "--crash-after", CRASH_AFTER) as faults,
-    ):
-        figures: dict[str, object] = {"calm_seconds": round(faults.seconds)}
+    kills = Queue[tuple[str, int]]()
+    for number in range(options.kills):
         for kind in options.kinds:
-            outcomes = kill_often(faults, kind, options.kills, options.seed)
-            figures |= summarise(kind.replace(" ", "_"), outcomes)
+            kills.put((kind, number))
+    with ThreadPoolExecutor(options.installations) as pool:
+        work = [pool.submit(kill_all, kills, options.seed) for _ in range(options.installations)]
+    calm, outcomes = [], list[Outcome]()
+    for seconds, became in map(Future.result, work):
+        calm.append(seconds)
+        outcomes += became
+    figures: dict[str, object] = {"calm_seconds": round(statistics.median(calm))}
+    for kind in options.kinds:
+        own = [outcome for outcome in outcomes if outcome.kind == kind]
+        figures |= summarise(kind.replace(" ", "_"), own)
     if options.full:
         record("Faults", f"python benchmarks/faults.py --kills {options.kills} --full", figures)
     if options.json:
@@ -68,13 +80,23 @@ def main() -> None:
         print(f"{name:<28} {value}")
 
 
-def kill_often(faults: Faults, kind: str, kills: int, seed: int) -> list[Outcome]:
-    """Disturb so many runs, each at a moment of its own; says what became of each."""
+def kill_all(kills: "Queue[tuple[str, int]]", seed: int) -> tuple[float, list[Outcome]]:
+    """Disturb a run in an installation of its own for each kill that is left.
+
+    Returns:
+        (seconds of an undisturbed run, what became of each)
+    """
     outcomes = []
-    for number in range(kills):
-        outcomes.append(faults.disturb(kind, random.Random(f"{kind} {seed} {number}")))
-        print(outcomes[-1], file=sys.stderr, flush=True)
-    return outcomes
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        prepared(Path(temporary), "--crash-after", CRASH_AFTER, untrained=1) as faults,
+        suppress(Empty),
+    ):
+        while True:
+            kind, number = kills.get_nowait()
+            outcomes.append(faults.disturb(kind, random.Random(f"{kind} {seed} {number}")))
+            print(outcomes[-1], file=sys.stderr, flush=True)
+    return faults.seconds, outcomes
 
 
 def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:

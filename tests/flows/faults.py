@@ -99,6 +99,7 @@ class Faults:
     site: Path
     expected: bytes = b""
     seconds: float = 0.0
+    untrained: int = 2  # folds of a run that is disturbed
 
     def begin(self, *more: str) -> str:
         """Start a run that trains the folds; its id."""
@@ -164,10 +165,10 @@ class Faults:
                 process.kill()
         return True
 
-    def disturb(self, kind: str, moments: random.Random, untrained: int = 2) -> Outcome:
+    def disturb(self, kind: str, moments: random.Random) -> Outcome:
         """Train some folds, kill a part at a random moment, and see what becomes of the run."""
         self.here.until(lambda: not self.here.processes(TRAINER))
-        folds = sorted(moments.sample(range(FOLDS), untrained))
+        folds = sorted(moments.sample(range(FOLDS), self.untrained))
         self.forget(folds)
         finished = {fold: self._stamp(fold) for fold in range(FOLDS) if fold not in folds}
         started = time.monotonic()
@@ -177,7 +178,7 @@ class Faults:
         finished |= {fold: self._stamp(fold) for fold in folds if self.is_trained(fold)}
         saved = [fold for fold in folds if (self.fold(fold) / "resume.pt").is_file()]
         if not self.kill(kind, run_id):
-            return self.disturb(kind, moments, untrained)
+            return self.disturb(kind, moments)
         cut_off = [fold for fold in saved if kind in _ENDS_TRAINING and not self.is_trained(fold)]
         retries = 0
         while self.here.ended(run_id)["state_type"] != "COMPLETED" and retries < 2:
@@ -217,8 +218,11 @@ class Faults:
 
 
 @contextlib.contextmanager
-def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
-    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed."""
+def prepared(folder: Path, *arguments: str, untrained: int = 2) -> Iterator[Faults]:
+    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed.
+
+    Runs that are disturbed train so many folds of it anew.
+    """
     data, site = folder / "competition", folder / "site"
     write_phantom(data, studies=8, test=2, seed=3, max_size=64)
     site.mkdir()
@@ -232,7 +236,7 @@ def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
             more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
         ) as here,
     ):
-        faults = Faults(here, cluster, data, site)
+        faults = Faults(here, cluster, data, site, untrained=untrained)
         run_id = faults.begin()
         assert here.ended(run_id)["state_type"] == "COMPLETED", "".join(here.lines[-80:])
         faults.expected = faults.oof()
