@@ -89,6 +89,8 @@ class _Shower:
             if bar is None:
                 bar = self.bars[name] = _Bar(_key(self.experiment, name), name)
             bar.share = share_of_epochs(facts)
+        if "past_epochs" in facts:
+            self.epochs[name] = list(map(_epoch, facts["past_epochs"]))
         if "score" in facts:
             log.info(words_of_epoch(facts))
             self._show_epochs(name, facts)
@@ -97,8 +99,7 @@ class _Shower:
 
     def _show_epochs(self, name: str, facts: dict[str, Any]) -> None:
         rows = self.epochs.setdefault(name, [])
-        shown = ("fold", "epoch", "loss", "validation_loss", "score")
-        rows.append({column: _rounded(facts[column]) for column in shown if column in facts})
+        rows.append(_epoch(facts))
         with _unless_refused():
             create_table_artifact(
                 rows, key=_key(self.experiment, name, "losses"), description=f"{name}, by epoch"
@@ -152,6 +153,11 @@ def _unless_refused() -> Iterator[None]:
 def _key(*words: str) -> str:
     """What Prefect takes as an artifact's key: lower-case letters, digits, dashes."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+
+
+def _epoch(facts: dict[str, Any]) -> dict[str, Any]:
+    shown = ("fold", "epoch", "loss", "validation_loss", "score")
+    return {column: _rounded(facts[column]) for column in shown if column in facts}
 
 
 def _rounded(value: Any) -> Any:

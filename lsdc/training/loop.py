@@ -61,7 +61,7 @@ def train(
     it held, and `tell` is warned of a change, as of a checkpoint that cannot be read. Data are
     loaded in `workers` processes; the result does not depend on their number. While one of the
     files `pauses` is there, the training waits. `tell` is told of each step and each epoch, counted
-    from 1.
+    from 1; first of the epochs that are past where it goes on.
 
     The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
     submodules called `backbone` are what can be frozen.
@@ -89,6 +89,8 @@ def train(
     parts.load(progress.states)
     if progress.epoch < epochs:
         _note_process(progress, environment, tell)
+    if progress.epochs:
+        tell({"past_epochs": progress.epochs})
     curves = Curves(folder / "tensorboard", steps, rows=[*progress.steps, *progress.epochs])
     clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 

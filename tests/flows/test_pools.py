@@ -67,6 +67,8 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
         # The pages leave out a column without a name, and the log is for what the work says.
         shown = {each["key"]: each["data"] for each in ask(here.api, "artifacts/latest/filter", {})}
         assert [row["log loss"] for row in json.loads(shown["demo-oof"])][-1] == "score"
+        losses = json.loads(shown["demo-fold-1-losses"])
+        assert [row["epoch"] for row in losses] == [1, 2]
         of_this_run = {"logs": {"flow_run_id": {"any_": [run_id]}}}
         logged = ask(here.api, "logs/filter", of_this_run)
         assert logged
