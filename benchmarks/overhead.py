@@ -7,9 +7,10 @@ imports, its server's start and end, its cache keys, states and logs, and the se
 cores included. `without` is a process that calls the same flow with Prefect taken out: a task is
 the function that it decorates, a submitted one runs in a thread, nothing is looked up, kept or told
 to a server; the seconds that importing Prefect takes are taken off, since the flows cannot be
-imported without. Each repeat is both, the one and the other first in turns, on a machine that has
-nothing else to do; the median of the repeats counts. `beyond_start_up` is what Prefect adds beyond
-15 s of start-up, in shares of `without`, to be at most 0.05. `--full` writes RESULTS.md.
+imported without. What shards know their files by is made either way. Each repeat is both, the one
+and the other first in turns, on a machine that has nothing else to do; the median of the repeats
+counts. `beyond_start_up` is what Prefect adds beyond 15 s of start-up, in shares of `without`, to
+be at most 0.05. `--full` writes RESULTS.md.
 """
 
 import argparse
@@ -31,15 +32,9 @@ import prefect, prefect.artifacts, prefect.deployments, prefect.results, prefect
 imported = time.monotonic() - started
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-import tasks.shards
-pool, one_shard = ThreadPoolExecutor(), ThreadPoolExecutor(1)
-def work(task, parameters):
-    context = SimpleNamespace(task=task, parameters=parameters)
-    tasks.shards.TaskRunContext = SimpleNamespace(get=lambda: context)
-    return task.fn(**parameters)
+pool, shards = ThreadPoolExecutor(), ThreadPoolExecutor(1)
 def submit(runner, task, parameters):
-    return one_shard.submit(work, task, parameters)
+    return shards.submit(task.fn, **parameters)
 prefect.task_runners.ThreadPoolTaskRunner.submit = submit
 prefect.Task.__call__ = lambda task, *a, **k: task.fn(*a, **k)
 prefect.Task.submit = lambda task, *a, **k: pool.submit(task.fn, *a, **k)

@@ -1,6 +1,7 @@
 """Crops: what the model is shown, cut once."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 from prefect import task
@@ -8,68 +9,85 @@ from prefect import task
 from lsdc.lumbar import crops
 from lsdc.lumbar.tables import Split
 from lsdc.store.files import write_folder
-from lsdc.store.home import require_space
+from lsdc.store.home import SHARDS, require_space
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 from tasks.shards import (
     Shard,
     deal,
+    require_same,
     settle_shard,
     shard_options,
     shard_processes,
+    shards_of,
     tell_shard,
     worked,
 )
 
+_CODE = ("lsdc.lumbar.crops",)
+_LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom")
+
+
+def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    experiment = inputs["run"].experiment
+    return {"slices": experiment.slices, "config": experiment.crops}
+
+
 CROPS = Stage(
-    name="crops",
-    code=("lsdc.lumbar.crops",),
-    libraries=("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom"),
-    uses=lambda inputs: {
-        "slices": inputs["run"].experiment.slices,
-        "config": inputs["run"].experiment.crops,
-        "max_bad": inputs["run"].max_bad,
-    },
+    "crops",
+    _CODE,
+    _LIBRARIES,
+    uses=lambda inputs: _cut(inputs) | {"max_bad": inputs["run"].max_bad},
 )
-CROPS_SHARD = replace(CROPS, name="crops shard")
+CROPS_SHARD = Stage("crops shard", _CODE, _LIBRARIES, uses=_cut, shared=False)
 
 
-@task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6, retries=1))
+@task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6))
 @shared(CROPS)
 def cut_crops(
     run: Run, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Choose the slices of every level and cut them into one memory map."""
     slices = pl.read_parquet(sides.file(run.root, "slices.parquet"))
-    choice, config = run.experiment.slices, run.experiment.crops
-    shards = deal(run, slices["study_id"])
-    size = crops.count_bytes(slices, choice, config)
-    require_space(run.home, size + size // len(shards), what=f"crops {split}")
-    given = {"split": split, "index": index, "coordinates": coordinates, "sides": sides}
+    shards = deal(run, f"crops {split}", CROPS_SHARD, slices["study_id"])
+    _require_space(run, shards, slices)
+    given = {"index": index, "coordinates": coordinates, "sides": sides}
     with (
-        worked(cut_shard, run, f"crops {split}", shards, **given) as folders,
+        worked(cut_shard, run, shards, **given) as folders,
         write_folder(run.root / "crops") as out,
     ):
         rows = crops.join_crops(folders, out, files=index.rows, max_bad=run.max_bad)
         return settle(run.root, "crops", out, rows=rows)
 
 
-@task(**shard_options(CROPS_SHARD, run_name="crops {split} {shard}"))
+@task(**shard_options(CROPS_SHARD))
 def cut_shard(
-    run: Run, shard: Shard, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
+    run: Run, shard: Shard, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Cut the crops of some studies."""
+    require_same(shard, CROPS_SHARD)
     own = pl.col("study_id").is_in(shard.studies)
-    with write_folder(run.root / "shards") as out:
+    instances = pl.scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
+    with write_folder(run.root / SHARDS) as out:
         rows = crops.cut_shard(
-            pl.read_parquet(index.file(run.root, "instances.parquet")).filter(own),
+            instances,
             pl.read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
             run.experiment.slices,
             run.experiment.crops,
             out,
             landmarks=pl.read_parquet(coordinates.file(run.root, "landmarks.parquet")),
             processes=shard_processes(run),
-            on_progress=tell_shard(f"crops {split}", shard),
+            on_progress=tell_shard(shard),
         )
-        return settle_shard(run, out, rows=rows)
+        return settle_shard(run, shard, out, rows=rows)
+
+
+def _require_space(run: Run, shards: list[Shard], slices: pl.DataFrame) -> None:
+    """Ask for the room of all crops, and of the shard that is there twice while they are joined."""
+    size = crops.count_bytes(slices, run.experiment.slices, run.experiment.crops)
+    if len(shards) > 1:
+        size += size // len(shards)
+    stage = shards[0].stage
+    made = [file for folder in shards_of(run, stage) for file in folder.glob("crops.npy")]
+    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)

@@ -6,16 +6,18 @@ from typing import Any
 import polars as pl
 from prefect import task
 
-from lsdc.lumbar.index import index_shard, join_index, listed_series
+from lsdc.lumbar import index
 from lsdc.lumbar.tables import Split, open_competition
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.fingerprint import fingerprint, fingerprint_tree
+from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
 from tasks.shards import (
     Shard,
     deal,
+    require_same,
     settle_shard,
     shard_options,
     shard_processes,
@@ -41,17 +43,18 @@ def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 INDEX = Stage("index", _CODE, _LIBRARIES, _uses)
+# What is read of the files, each shard has in itself.
 INDEX_SHARD = Stage(
-    "index shard", _CODE, _LIBRARIES, uses=lambda inputs: {"data": inputs["run"].data}
+    "index shard", _CODE, _LIBRARIES, lambda inputs: {"data": inputs["run"].data}, shared=False
 )
 
 
-@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6, retries=1))
+@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6))
 @shared(INDEX)
 def index_studies(run: Run, split: Split) -> Manifest:
     """Read the header of every listed file of a split."""
     competition = open_competition(run.data)
-    listed = listed_series(competition, split, run.limit if split == "train" else None)
+    listed = index.listed_series(competition, split, run.limit if split == "train" else None)
 
     def files(studies: Iterable[int]) -> str:
         images = {study: run.data / f"{split}_images" / str(study) for study in studies}
@@ -59,30 +62,31 @@ def index_studies(run: Run, split: Split) -> Manifest:
         trees = {str(study): fingerprint_tree(folder) for study, folder in images.items()}
         return fingerprint({"listed": rows.rows(), "trees": trees})
 
-    name, shards = f"index {split}", deal(run, listed["study_id"], files)
+    shards = deal(run, f"index {split}", INDEX_SHARD, listed["study_id"], files)
     with (
-        worked(read_shard, run, name, shards, split=split) as folders,
+        worked(read_shard, run, shards, split=split) as folders,
         write_folder(run.root / "index") as out,
     ):
-        rows = join_index(
+        rows = index.join_index(
             folders, competition, split, listed, out, max_bad=run.max_bad, strict=run.strict
         )
         return settle(run.root, "index", out, rows=rows)
 
 
-@task(**shard_options(INDEX_SHARD, run_name="index {split} {shard}"))
+@task(**shard_options(INDEX_SHARD))
 def read_shard(run: Run, shard: Shard, split: Split) -> Manifest:
     """Read the headers of some studies."""
+    require_same(shard, INDEX_SHARD)
     competition = open_competition(run.data)
     listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
-    with write_folder(run.root / "shards") as out:
-        rows = index_shard(
+    with write_folder(run.root / SHARDS) as out:
+        rows = index.read_shard(
             competition,
             split,
             listed,
             out,
             processes=shard_processes(run),
             headers=run.home.headers,
-            on_progress=tell_shard(f"index {split}", shard),
+            on_progress=tell_shard(shard),
         )
-        return settle_shard(run, out, rows=rows)
+        return settle_shard(run, shard, out, rows=rows)

@@ -53,26 +53,37 @@ class Stage:
         libraries: distributions whose version matters to the result.
         uses: what else the result depends on, from the task's arguments: the run's settings and
             the raw files that the stage reads, as JSON values or models.
+        shared: whether hosts that share a store hand its results to each other.
     """
 
     name: str
     code: tuple[str, ...]
     libraries: tuple[str, ...]
     uses: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    shared: bool = True
+
+    def made_by(self) -> str:
+        """A fingerprint of the code and the libraries."""
+        return fingerprint(self._made_by())
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The key of a result for these task arguments; equal keys mean equal results."""
         return fingerprint(
             {
                 "stage": self.name,
-                "code": fingerprint_code(self.code),
-                "libraries": fingerprint_libraries(self.libraries),
+                **self._made_by(),
                 "uses": dict(self.uses(inputs)),
                 "inputs": {
                     name: _what_counts(value) for name, value in inputs.items() if name != "run"
                 },
             }
         )
+
+    def _made_by(self) -> dict[str, Any]:
+        return {
+            "code": fingerprint_code(self.code),
+            "libraries": fingerprint_libraries(self.libraries),
+        }
 
 
 @dataclass(kw_only=True)
@@ -105,15 +116,14 @@ class IntactResults(CachePolicy):
         if store.exists(key):
             result: Result = store.read(key).result
             run: Run = inputs["run"]
-            if not _stands(run, result):
+            if not self._stands(run, result):
                 return f"{base}-{number + 1}"
         return key
 
-
-def _stands(run: Run, result: Result) -> bool:
-    if isinstance(result, Manifest):
-        return is_at_hand(run, result)
-    return result.is_intact(run.root)
+    def _stands(self, run: Run, result: Result) -> bool:
+        if isinstance(result, Manifest) and self.stage.shared:
+            return is_at_hand(run, result)
+        return result.is_intact(run.root)
 
 
 def shared(

@@ -15,6 +15,7 @@ class Progress:
         state: Prefect's state name (`Running`, `Completed`, `Cached`, `Failed`), or None for a
             step within the run.
         done, total: steps, where they are counted.
+        task_runs: how many further task runs have ended, of which nothing else is told.
         facts: what else there is to say, for example epoch, loss and score.
     """
 
@@ -22,6 +23,7 @@ class Progress:
     state: str | None = None
     done: int = 0
     total: int = 0
+    task_runs: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
 

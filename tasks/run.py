@@ -21,7 +21,7 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.rubbish import refer
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.weights import find_weights
-from tasks.runners import THREADS, choose_runner
+from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
 
@@ -170,7 +170,7 @@ def open_run(
         strict=strict,
         weights=weights,
         store=None if store is None else store.url,
-        runner=choose_runner(),
+        runner=find_runner(),
     )
 
 

@@ -16,21 +16,19 @@ from lsdc.errors import SettingsError, StageError
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
+VARIABLE = "LSDC_TASK_RUNNER"
 THREADS, DASK = "threads", "dask"
 
-_VARIABLE = "LSDC_TASK_RUNNER"
 _ADDRESS = re.compile(r"(tcp|tls)://\S+:\d+")
 
 
-def choose_runner(asked: str | None = None) -> str:
+def find_runner(asked: str | None = None) -> str:
     """The runner asked for, else that of LSDC_TASK_RUNNER, else threads.
-
-    What this process starts finds it there.
 
     Raises:
         SettingsError: there is no such runner, or Dask is not installed.
     """
-    runner = asked or os.environ.get(_VARIABLE) or THREADS
+    runner = asked or os.environ.get(VARIABLE) or THREADS
     if runner not in (THREADS, DASK) and not _ADDRESS.fullmatch(runner):
         raise SettingsError(
             f"task runner {runner}: expected {THREADS}, {DASK}, or a Dask scheduler's address such "
@@ -38,7 +36,6 @@ def choose_runner(asked: str | None = None) -> str:
         )
     if runner != THREADS and find_spec("prefect_dask") is None:
         raise SettingsError(f"task runner {runner}: needs Dask; pip install 'lsdc[dask]'")
-    os.environ[_VARIABLE] = runner
     return runner
 
 
@@ -47,7 +44,7 @@ def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
     """Yield what tasks are submitted to.
 
     Args:
-        runner: as `choose_runner` gives it.
+        runner: as `find_runner` gives it.
         threads: of the run, on this machine.
 
     Raises:
@@ -64,7 +61,12 @@ def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
     from prefect_dask.task_runners import DaskTaskRunner
 
     if runner == DASK:
-        cluster = {"n_workers": threads, "threads_per_worker": 1, "dashboard_address": None}
+        cluster = {
+            "n_workers": threads,
+            "threads_per_worker": 1,
+            "dashboard_address": None,
+            "memory_limit": None,  # else each has a share, which may be too little for anything
+        }
         dask = DaskTaskRunner(cluster_kwargs=cluster)
     else:
         dask = DaskTaskRunner(address=runner)
@@ -74,6 +76,6 @@ def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
         except OSError as error:
             raise StageError(
                 f"task runner {runner}: no Dask scheduler answers there ({error}); start one with "
-                f"'dask scheduler', or set {_VARIABLE} to {THREADS} or {DASK}"
+                f"'dask scheduler', or set {VARIABLE} to {THREADS} or {DASK}"
             ) from None
         yield dask

@@ -1,34 +1,39 @@
 """Shards: the studies of a stage in portions, each a task of its own, here or on a Dask cluster.
 
 A shard's result is kept until its stage has joined them all. So a stage that is killed, or fails,
-goes on with the shards that it lacks.
+goes on with the shards that it lacks. They are joined by moving, to spare the disk; what is lost
+amid that is made again.
 """
 
+import re
 import shutil
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from prefect import Task
-from prefect.context import TaskRunContext
 from prefect.transactions import CommitMode, transaction
 from pydantic import BaseModel, ConfigDict
 
-from lsdc.errors import InterruptedRunError, StageError
+from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
+from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, seal
 from tasks.futures import result_of
-from tasks.policies import IntactResults, Stage, stage_options
+from tasks.policies import Stage, stage_options
 from tasks.progress import Progress, tell
 from tasks.run import Run
 from tasks.runners import THREADS, open_runner
 
-# Enough that starting readers does not count, and so few that little is lost.
+# In this process: enough that the start of its readers does not count, few enough to lose.
 STUDIES_HERE = 512
-# Seconds of one core's work; so many that a cluster has something to share.
+# On one of many cores: some seconds of work.
 STUDIES_ELSEWHERE = 64
-FOLDER = "shards"
+
+_PAUSES_SECONDS = [5.0, 10.0, 20.0]  # between attempts; Ctrl-C waits for the end of one
 
 _leaving = threading.Event()
 
@@ -37,39 +42,55 @@ class Shard(BaseModel):
     """A portion of a stage's studies.
 
     Attributes:
+        stage: the stage's run, such as `crops train`.
         studies: their ids.
         files: a fingerprint of what is read of them, where no manifest holds it.
         before: how many studies the shards before have.
         total: how many studies the stage has.
+        made_by: a fingerprint of the run's code and libraries.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    stage: str
     number: int
     of: int
     studies: tuple[int, ...]
     files: str
     before: int
     total: int
+    made_by: str
 
     def __str__(self) -> str:
-        return f"{self.number} of {self.of}"
+        return f"{self.stage} {self.number} of {self.of}"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the stage's folders begin with."""
+        return _prefix(self.stage)
 
 
-def shard_options(stage: Stage, *, run_name: str) -> dict[str, Any]:
+def shard_options(stage: Stage) -> dict[str, Any]:
     """The arguments of `@task` for a shard, which is tried again by itself when a read fails."""
-    options = stage_options(stage, run_name=run_name, timeout_hours=6, retries=3)
+    options = stage_options(stage, run_name="{shard}", timeout_hours=6, retries=3)
     # How far it is, its stage tells.
-    return options | {"on_running": None, "on_completion": None, "on_failure": None}
+    told = {"on_running": None, "on_completion": None, "on_failure": None}
+    return options | told | {"retry_delay_seconds": _PAUSES_SECONDS}
 
 
 def deal(
-    run: Run, studies: Iterable[int], files: Callable[[Iterable[int]], str] | None = None
+    run: Run,
+    stage: str,
+    made: Stage,
+    studies: Iterable[int],
+    files: Callable[[Iterable[int]], str] | None = None,
 ) -> list[Shard]:
     """The studies in portions, by their ids; one at least, if an empty one.
 
     Args:
         run: the run.
+        stage: the stage's run, such as `crops train`.
+        made: of the shards.
         studies: ids, in any order, any number of times.
         files: makes the fingerprint of some studies' files.
     """
@@ -78,12 +99,14 @@ def deal(
     portions = [tuple(every[start : start + size]) for start in starts]
     return [
         Shard(
+            stage=stage,
             number=number,
             of=len(portions),
             studies=own,
             files=files(own) if files else "",
             before=start,
             total=len(every),
+            made_by=made.made_by(),
         )
         for number, (start, own) in enumerate(zip(starts, portions, strict=True), start=1)
     ]
@@ -91,38 +114,68 @@ def deal(
 
 @contextmanager
 def worked(
-    task: Task[..., Manifest], run: Run, name: str, shards: list[Shard], **arguments: Any
+    task: Task[..., Manifest], run: Run, shards: list[Shard], **arguments: Any
 ) -> Iterator[list[Path]]:
     """Have a task run for every shard, and yield the folders of what they made.
 
-    The block joins them; they are removed after it.
+    The block joins them; after it they are removed, with what earlier runs left of this stage's.
 
     Args:
         task: takes `run`, `shard` and the arguments.
         run: the run.
-        name: the stage's run, whose progress is told.
         shards: all of the stage.
         arguments: the task's others.
 
     Raises:
-        StageError: a shard's result is another version's, or is not in this home.
+        StageError: a shard's result is not in this home.
+        ChildDiedError: Dask could not have a shard made.
     """
     _leaving.clear()
     folders = []
     # Else Prefect would keep no shard's result but with the stage's own.
     with open_runner(run.runner, run.threads) as runner, transaction(commit_mode=CommitMode.EAGER):
         try:
-            given = [{"run": run, "shard": shard, **arguments} for shard in shards]
-            futures = [runner.submit(task, each) for each in given]
-            for shard, future, each in zip(shards, futures, given, strict=True):
-                folders.append(_folder(run, f"{name} {shard}", result_of(future), _key(task, each)))
-                tell(Progress(name, done=shard.before + len(shard.studies), total=shard.total))
+            futures = [
+                runner.submit(task, {"run": run, "shard": shard, **arguments}) for shard in shards
+            ]
+            for shard, future in zip(shards, futures, strict=True):
+                with _said_of_dask(shard):
+                    made = result_of(future)
+                folders.append(_folder(run, shard, made))
+                done = shard.before + len(shard.studies)
+                tell(Progress(shard.stage, done=done, total=shard.total, task_runs=1))
         except BaseException:
             _leaving.set()
             raise
     yield folders
-    for folder in folders:
-        shutil.rmtree(folder)
+    for folder in shards_of(run, shards[0].stage):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_same(shard: Shard, made: Stage) -> None:
+    """Refuse to make a shard for a run that has other code or libraries.
+
+    Raises:
+        SettingsError: they differ.
+    """
+    if shard.made_by != made.made_by():
+        raise SettingsError(
+            f"{shard}: the Dask worker on {socket.gethostname()} has other code or libraries than "
+            "the run; install the run's there"
+        )
+
+
+def settle_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
+    """Move a shard's finished temporary folder to where it is kept; no other lies there."""
+    folder = run.root / SHARDS / f"{shard.prefix}{shard.number}-{uuid4().hex[:8]}"
+    out.rename(folder)
+    names = sorted(entry.name for entry in folder.iterdir())
+    return seal(run.root, SHARDS, folder, rows=rows, names=names)
+
+
+def shards_of(run: Run, stage: str) -> list[Path]:
+    """The folders of what was made so far for a stage's run, such as `crops train`."""
+    return sorted((run.root / SHARDS).glob(f"{_prefix(stage)}*"))
 
 
 def shard_processes(run: Run) -> int:
@@ -130,18 +183,7 @@ def shard_processes(run: Run) -> int:
     return run.threads if _is_here(run) else 1
 
 
-def settle_shard(run: Run, out: Path, *, rows: int) -> Manifest:
-    """Move the finished temporary folder of the shard whose task runs to where `worked` looks."""
-    context = TaskRunContext.get()
-    assert context is not None
-    folder = run.root / FOLDER / _key(context.task, context.parameters)
-    shutil.rmtree(folder, ignore_errors=True)  # damaged, or the task would not have run
-    out.rename(folder)
-    names = sorted(entry.name for entry in folder.iterdir())
-    return seal(run.root, FOLDER, folder, rows=rows, names=names)
-
-
-def tell_shard(name: str, shard: Shard) -> Callable[[int, int], None]:
+def tell_shard(shard: Shard) -> Callable[[int, int], None]:
     """A callback for library functions that count; tells the studies done of the whole stage.
 
     It ends the shard if the stage is being left: nobody would wait for it.
@@ -149,9 +191,9 @@ def tell_shard(name: str, shard: Shard) -> Callable[[int, int], None]:
 
     def told(done: int, total: int) -> None:
         if _leaving.is_set():
-            raise InterruptedRunError(f"{name} {shard}: the run is ending")
+            raise InterruptedRunError(f"{shard}: the run is ending")
         own = len(shard.studies) * done // max(total, 1)
-        tell(Progress(name, done=shard.before + own, total=shard.total))
+        tell(Progress(shard.stage, done=shard.before + own, total=shard.total))
 
     return told
 
@@ -160,21 +202,28 @@ def _is_here(run: Run) -> bool:
     return run.runner == THREADS
 
 
-def _key(task: Task[..., Any], arguments: Mapping[str, Any]) -> str:
-    policy = task.cache_policy
-    assert isinstance(policy, IntactResults)
-    return policy.stage.key(arguments)[:16]
+def _prefix(stage: str) -> str:
+    return re.sub(r"\W+", "-", stage) + "-"
 
 
-def _folder(run: Run, name: str, made: Manifest, key: str) -> Path:
-    if made.path != f"{FOLDER}/{key}":
-        raise StageError(
-            f"{name}: its Dask worker has other code or libraries than this run; install the "
-            "run's there"
-        )
+@contextmanager
+def _said_of_dask(shard: Shard) -> Iterator[None]:
+    """Say what became of a shard whose workers died, or whose scheduler is gone."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("distributed"):
+            raise
+        raise ChildDiedError(
+            f"{shard}: Dask gave it up ({type(error).__name__}: {error}); look at the logs of its "
+            "workers, for memory that ran out, and Retry"
+        ) from error
+
+
+def _folder(run: Run, shard: Shard, made: Manifest) -> Path:
     if not made.is_intact(run.root):
         raise StageError(
-            f"{name}: {made.folder(run.root)} does not hold what was made; Dask's workers have to "
+            f"{shard}: {made.folder(run.root)} does not hold what was made; Dask's workers have to "
             "build in this home, on storage that all see at the same path"
         )
     return made.folder(run.root)

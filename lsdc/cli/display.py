@@ -70,6 +70,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.rows: dict[str, Row] = {}
+        self._without_row = 0
         self._live = Live(
             get_renderable=self._table, console=console, refresh_per_second=4, transient=False
         )
@@ -77,7 +78,7 @@ class Display:
     @property
     def ended(self) -> int:
         """Task runs that reached a final state."""
-        return sum(row.is_over for row in self.rows.values())
+        return sum(row.is_over for row in self.rows.values()) + self._without_row
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
@@ -92,6 +93,7 @@ class Display:
         row = self.rows.setdefault(progress.name, Row(progress.name))
         before = row.words
         row.hear(progress)
+        self._without_row += progress.task_runs
         if not self.console.is_terminal and self._is_news(row, progress, before):
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
 

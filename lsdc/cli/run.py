@@ -20,7 +20,7 @@ from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
 from tasks.run import Run, open_run
-from tasks.runners import choose_runner
+from tasks.runners import VARIABLE, find_runner
 
 if TYPE_CHECKING:
     from lsdc.cli.display import Display
@@ -110,7 +110,7 @@ def run_local(
         "weights": weights,
     }
     choose_store(store)
-    choose_runner(task_runner)
+    os.environ[VARIABLE] = find_runner(task_runner)
     run = open_run(**settings)
     if not run.uses_phantom:
         open_competition(run.data)  # what is wrong with the tables is said before anything starts

@@ -84,7 +84,7 @@ def build_index(
     """
     listed = listed_series(competition, split, limit)
     with tempfile.TemporaryDirectory(dir=out) as shard:
-        index_shard(
+        read_shard(
             competition,
             split,
             listed,
@@ -107,7 +107,7 @@ def listed_series(competition: Competition, split: Split, limit: int | None = No
     return listed.filter(pl.col("study_id").is_in(chosen.implode()))
 
 
-def index_shard(
+def read_shard(
     competition: Competition,
     split: Split,
     listed: pl.DataFrame,
@@ -157,7 +157,7 @@ def join_index(
     max_bad: float,
     strict: bool,
 ) -> int:
-    """Write the tables of all studies into `out`, given those that `index_shard` left of some.
+    """Write the tables of all studies into `out`, given those that `read_shard` left of some.
 
     Args:
         shards: folders, in the order of their studies' numbers.

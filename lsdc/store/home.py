@@ -27,6 +27,7 @@ from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.store.files import free_bytes, write_atomic
 
 SCHEMA = 1
+SHARDS = "shards"
 _HOLDER = ".builder.json"
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsdc.store.files import write_atomic
-from lsdc.store.home import Home, find_leftovers
+from lsdc.store.home import SHARDS, Home, find_leftovers
 from lsdc.store.manifest import Manifest
 
-STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops", "shards")
+STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def find_rubbish(home: Home) -> list[Rubbish]:
         for result in (home.root / stage).glob("[!.]*")
         if result not in kept
     }
+    unfinished = (home.root / SHARDS).glob("[!.]*")
+    found |= dict.fromkeys(unfinished, "made so far by a run that did not end")
     found |= dict.fromkeys(home.root.glob("replaced/*"), "replaced by other settings")
     found |= dict.fromkeys(find_leftovers(home), "left by a killed run")
     return [Rubbish(path, why, _bytes(path)) for path, why in sorted(found.items())]

@@ -59,3 +59,15 @@ def test_results_mark_what_is_partial_or_selected_and_leave_no_gap_for_nothing()
     assert "fold 0" in text
     assert "0.6000" in text
     assert " - " in text
+
+
+def test_task_runs_without_a_row_count_as_ended() -> None:
+    display = Display(Console(file=io.StringIO()))
+    for progress in (
+        Progress("index train", state="Running"),
+        Progress("index train", done=5, total=10, task_runs=1),
+        Progress("index train", done=10, total=10, task_runs=1),
+        Progress("index train", state="Completed"),
+    ):
+        display(progress)
+    assert display.ended == 3

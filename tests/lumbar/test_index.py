@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from lsdc.errors import DataError, StageError
-from lsdc.lumbar.index import build_index, index_shard, join_index, listed_series
+from lsdc.lumbar.index import build_index, join_index, listed_series, read_shard
 from lsdc.lumbar.tables import open_competition
 
 
@@ -114,7 +114,7 @@ def test_studies_dealt_into_shards_give_the_same_tables(
         own, studies = studies[:count], studies[count:]
         shards.append(tmp_path / str(number))
         shards[-1].mkdir()
-        index_shard(competition, "train", listed.filter(pl.col("study_id").is_in(own)), shards[-1])
+        read_shard(competition, "train", listed.filter(pl.col("study_id").is_in(own)), shards[-1])
     listed = listed_series(competition, "train")
     images = join_index(shards, competition, "train", listed, tmp_path, max_bad=1.0, strict=False)
     assert images == len(walked.table("instances"))

@@ -1,0 +1,64 @@
+"""Portions of a stage's studies: how they are dealt, and what they tell."""
+
+from pathlib import Path
+
+import pytest
+
+from lsdc.errors import SettingsError
+from tasks import shards
+from tasks.crops import CROPS_SHARD
+from tasks.progress import Progress, listening
+from tasks.run import Run, open_run
+
+
+@pytest.fixture
+def run(phantom: Path, tmp_path: Path) -> Run:
+    return open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+
+
+def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:
+    return shards.deal(run, "crops train", CROPS_SHARD, studies, lambda own: f"{len(list(own))}")
+
+
+def test_each_study_is_dealt_once_in_the_order_of_ids(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "STUDIES_HERE", 3)
+    portions = dealt(run, [5, 1, 1, 9, 7, 3, 8, 2, 5])
+    assert [shard.studies for shard in portions] == [(1, 2, 3), (5, 7, 8), (9,)]
+    assert [shard.before for shard in portions] == [0, 3, 6]
+    assert [shard.files for shard in portions] == ["3", "3", "1"]
+    assert {shard.total for shard in portions} == {7}
+    assert [str(shard) for shard in portions][1] == "crops train 2 of 3"
+
+
+def test_no_study_is_one_empty_shard(run: Run) -> None:
+    (shard,) = dealt(run, [])
+    assert (shard.studies, shard.total) == ((), 0)
+
+
+def test_a_dask_worker_takes_smaller_portions_than_this_process(run: Run) -> None:
+    there = run.model_copy(update={"runner": "tcp://somewhere:8786", "threads": 8})
+    studies = list(range(100))
+    assert len(dealt(there, studies)) > len(dealt(run, studies)) == 1
+    assert shards.shard_processes(there) == 1
+    assert shards.shard_processes(run.model_copy(update={"threads": 8})) == 8
+
+
+def test_shards_tell_the_studies_of_the_whole_stage(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "STUDIES_HERE", 4)
+    _, second = dealt(run, list(range(8)))
+    heard = list[Progress]()
+    with listening(heard.append):
+        shards.tell_shard(second)(60, 120)  # half of its files
+    assert heard == [Progress("crops train", done=6, total=8)]
+
+
+def test_other_code_or_libraries_are_refused(run: Run) -> None:
+    (shard,) = dealt(run, [1])
+    shards.require_same(shard, CROPS_SHARD)
+    other = shard.model_copy(update={"made_by": "another"})
+    with pytest.raises(SettingsError, match=r"crops train 1 of 1: the Dask worker on .* has other"):
+        shards.require_same(other, CROPS_SHARD)
