@@ -27,6 +27,9 @@ from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
+# Fixed, else the same rows would be other bytes where other shards were joined.
+_ROWS_A_GROUP = 2**16
+
 Progress = Callable[[int, int], None]
 
 
@@ -191,7 +194,7 @@ def join_index(
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     with write_atomic(out / "instances.parquet") as temporary:
-        _joined(shards, "instances").sink_parquet(temporary)
+        _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
     _warn_of_empty_studies(split, studies, strict=strict)
     return images
 
