@@ -81,7 +81,7 @@ def shard_options(stage: Stage) -> dict[str, Any]:
 def deal(
     run: Run,
     stage: str,
-    made: Stage,
+    kind: Stage,
     studies: Iterable[int],
     files: Callable[[Iterable[int]], str] | None = None,
 ) -> list[Shard]:
@@ -90,7 +90,7 @@ def deal(
     Args:
         run: the run.
         stage: the stage's run, such as `crops train`.
-        made: of the shards.
+        kind: of the shards, which have code, libraries and keys of their own.
         studies: ids, in any order, any number of times.
         files: makes the fingerprint of some studies' files.
     """
@@ -106,7 +106,7 @@ def deal(
             files=files(own) if files else "",
             before=start,
             total=len(every),
-            made_by=made.made_by(),
+            made_by=kind.made_by(),
         )
         for number, (start, own) in enumerate(zip(starts, portions, strict=True), start=1)
     ]
@@ -152,13 +152,13 @@ def worked(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def require_same(shard: Shard, made: Stage) -> None:
+def require_same(shard: Shard, kind: Stage) -> None:
     """Refuse to make a shard for a run that has other code or libraries.
 
     Raises:
         SettingsError: they differ.
     """
-    if shard.made_by != made.made_by():
+    if shard.made_by != kind.made_by():
         raise SettingsError(
             f"{shard}: the Dask worker on {socket.gethostname()} has other code or libraries than "
             "the run; install the run's there"
