@@ -90,7 +90,7 @@ def train(
     if progress.epoch < epochs:
         _note_process(progress, environment, tell)
     if progress.epochs:
-        tell({"past_epochs": progress.epochs})
+        tell({"past_epochs": list(progress.epochs)})
     curves = Curves(folder / "tensorboard", steps, rows=[*progress.steps, *progress.epochs])
     clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 
