@@ -4,13 +4,14 @@
 
 `with` is `lsdc run-local --folds 4` in a new home, from the command's start to its end: Prefect's
 imports, its server's start and end, its cache keys, states and logs, and the server's share of the
-cores included. `without` is a process that calls the same flow with Prefect taken out: a task is
-the function that it decorates, a submitted one runs in a thread, nothing is looked up, kept or told
-to a server; the seconds that importing Prefect takes are taken off, since the flows cannot be
-imported without. What shards know their files by is made either way. Each repeat is both, the one
-and the other first in turns, on a machine that has nothing else to do; the median of the repeats
-counts. `beyond_start_up` is what Prefect adds beyond 15 s of start-up, in shares of `without`, to
-be at most 0.05. `--full` writes RESULTS.md.
+cores included; not so what a user's first home adds, in which Prefect's database is migrated.
+`without` is a process that calls the same flow with Prefect taken out: a task is the function that
+it decorates, a submitted one runs in a thread, nothing is looked up, kept or told to a server; the
+seconds that importing Prefect takes are taken off, since the flows cannot be imported without. What
+shards know their files by is made either way. Each repeat is both, the one and the other first in
+turns, on a machine that has nothing else to do; the median of the repeats counts.
+`beyond_start_up` is what Prefect adds beyond 15 s of start-up, in shares of `without`, to be at
+most 0.05. `--full` writes RESULTS.md.
 """
 
 import argparse

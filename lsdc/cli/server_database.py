@@ -1,7 +1,7 @@
 """A new home's Prefect database: migrated once for a user and a version of Prefect, then copied.
 
-Prefect makes a new SQLite database by way of all its migrations, some hundred: 6 to 20 s. The copy
-is kept before a server has run on it, so it holds tables and no rows, and no server's secrets.
+Prefect makes a new SQLite database by way of all its migrations, some hundred: 15 s. The
+copy is kept before a server has run on it, so it holds tables and no rows, and no server's secrets.
 """
 
 import asyncio
