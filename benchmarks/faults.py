@@ -1,6 +1,6 @@
 """What does a part that dies cost? Parts of a real installation killed at random moments of runs.
 
-    python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--installations 2] [--seed 0]
+    python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--installations 3] [--seed 0]
                                 [--json] [--full]
 
 Server, workers, PostgreSQL: all that `lsdc up` starts, with a password, on this machine; and that
@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=20, help="of each kind")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--installations", type=int, default=2)
+    parser.add_argument("--installations", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--full", action="store_true")
@@ -89,7 +89,7 @@ def kill_all(kills: "Queue[tuple[str, int]]", seed: int) -> tuple[float, list[Ou
     outcomes = []
     with (
         tempfile.TemporaryDirectory() as temporary,
-        prepared(Path(temporary), "--crash-after", CRASH_AFTER, untrained=1) as faults,
+        prepared(Path(temporary), "--crash-after", CRASH_AFTER) as faults,
         suppress(Empty),
     ):
         while True:
@@ -108,7 +108,7 @@ def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
         "one_retry": sum(outcome.retries == 1 for outcome in completed),
         "other_bits": sum(not outcome.same_bits for outcome in outcomes),
         "done_twice": sum(len(outcome.twice) for outcome in outcomes),
-        "from_start": sum(len(outcome.from_start) for outcome in outcomes),
+        "from_start": sum(outcome.from_start for outcome in outcomes),
         "seconds": round(statistics.median(outcome.seconds for outcome in outcomes)),
     }
     return {f"{kind}_{name}": count for name, count in counts.items()}

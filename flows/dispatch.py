@@ -43,12 +43,15 @@ class Work:
 
     Attributes:
         deployment: whose run does it, as FLOW/NAME.
-        name: what it is called here; one piece of work of a flow run has one name, on every retry.
+        name: what it is called here.
+        key: of its result. A retry finds the run that did the work by name and key: where inputs
+            changed meanwhile, or the result is gone, it is other work.
         parameters: what the run is told besides the parameters of its parent.
     """
 
     deployment: str
     name: str
+    key: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -71,9 +74,11 @@ def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
         StageError: some failed; names them.
     """
     with get_client(sync_client=True) as client, letting_others_build(run):
-        # In order and in the flow's own body: Prefect tells them apart by their number.
-        children = [_send(client, work) for work in works]
+        children: list[FlowRun] = []
         try:
+            # In order and in the flow's own body: Prefect tells them apart by their number.
+            for work in works:
+                children.append(_send(client, work))  # noqa: PERF401 (one may fail when some are sent)
             ended = _wait(client, works, children)
         except BaseException:
             _cancel_if_cancelled(client, children)
@@ -107,7 +112,7 @@ def _send(client: SyncPrefectClient, work: Work) -> FlowRun:
         parameters=told | {"versions": installed_versions()} | dict(work.parameters),
         flow_run_name=f"train-{work.name.replace(' ', '-')}-{experiment}",
         timeout=0,
-        idempotency_key=f"{_me().id}:{work.name}",
+        idempotency_key=f"{_me().id}:{work.name}:{work.key}",
     )
     return cast(FlowRun, child)  # a coroutine to those alone who call it from one
 
@@ -143,6 +148,10 @@ def _wait(
 def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRun]:
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[child.id for child in children]))
     found = {child.id: child for child in client.read_flow_runs(flow_run_filter=wanted)}
+    if deleted := [child.name for child in children if child.id not in found]:
+        raise StageError(
+            f"{', '.join(deleted)}: deleted in Prefect; Retry of this run sends it anew"
+        )
     return [found[child.id] for child in children]
 
 
@@ -191,11 +200,12 @@ def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
 
 
 def _result(run: Run, work: Work, state: State) -> Manifest:
-    manifest = Manifest.model_validate(state.result())
-    if not is_at_hand(run, manifest):
-        raise StageError(
-            f"{work.name}: trained on {GPU_POOL}, but {manifest.folder(run.root)} does not hold "
-            "what its run left; its worker has to build in this home, on storage that both see, or "
-            "both have to share a store (--store)"
-        )
-    return manifest
+    with contextlib.suppress(ValueError):  # no record of it is to be found here
+        manifest = Manifest.model_validate(state.result())
+        if is_at_hand(run, manifest):
+            return manifest
+    raise StageError(
+        f"{work.name}: trained on {GPU_POOL}, but {run.root} does not hold what its run left; its "
+        "worker has to build in this home, on storage that both see, or both have to share a store "
+        "(--store); if it was removed since, trigger a new run"
+    )

@@ -15,7 +15,7 @@ from tasks.crops import cut_crops
 from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
-from tasks.policies import is_kept
+from tasks.policies import is_kept, result_key
 from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, note_results, open_run
 from tasks.sides import fix_sides
@@ -64,7 +64,8 @@ def dispatch_coordinates(
     """Have coordinates learnt: on another worker's GPU, or here where that is not for us."""
     if not has_other_workers() or is_kept(learn_coordinates, run, index, folds, annotations):
         return learn_coordinates(run, index, folds, annotations)
-    (coordinates,) = train_elsewhere(run, [Work("train-coordinates/default", "coordinates")])
+    key = result_key(learn_coordinates, run, index, folds, annotations)
+    (coordinates,) = train_elsewhere(run, [Work("train-coordinates/default", "coordinates", key)])
     return coordinates
 
 

@@ -10,7 +10,7 @@ from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
 from tasks.futures import result_of
 from tasks.oof import score_oof
-from tasks.policies import is_kept
+from tasks.policies import is_kept, result_key
 from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, open_run, require_needs
 from tasks.training import ended_with_the_flow
@@ -31,10 +31,15 @@ def dispatch_folds(run: Run, prepared: Prepared) -> list[Manifest]:
     if not has_other_workers():
         return train_here(run, prepared)
     inputs = prepared.crops, prepared.folds
-    missing = [
-        fold for fold in run.folds_to_train if not is_kept(train_one_fold, run, fold, *inputs)
+    missing = {
+        fold: result_key(train_one_fold, run, fold, *inputs)
+        for fold in run.folds_to_train
+        if not is_kept(train_one_fold, run, fold, *inputs)
+    }
+    works = [
+        Work("train-fold/default", f"fold {fold}", key, {"fold": fold})
+        for fold, key in missing.items()
     ]
-    works = [Work("train-fold/default", f"fold {fold}", {"fold": fold}) for fold in missing]
     trained = dict(zip(missing, train_elsewhere(run, works), strict=True))
     return [trained.get(fold) or train_one_fold(run, fold, *inputs) for fold in run.folds_to_train]
 

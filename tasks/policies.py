@@ -196,12 +196,22 @@ def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
 
 def is_kept(task: Task[..., Any], *arguments: Any) -> bool:
     """Whether a stage has a result for these arguments, so that its task would not run."""
+    key, store = _look_up(task, arguments)
+    return store.exists(key)
+
+
+def result_key(task: Task[..., Any], *arguments: Any) -> str:
+    """The key under which a stage's result for these arguments is, or will be."""
+    key, _ = _look_up(task, arguments)
+    return key
+
+
+def _look_up(task: Task[..., Any], arguments: tuple[Any, ...]) -> tuple[str, ResultStore]:
     policy = task.cache_policy
     assert isinstance(policy, IntactResults)
     # The flow's own store looks elsewhere; the cast is for the form that coroutines call.
     store = cast(ResultStore, get_result_store().update_for_task(task))
-    key = policy.key_of(get_call_parameters(task.fn, arguments, {}), store)
-    return store.exists(key)
+    return policy.key_of(get_call_parameters(task.fn, arguments, {}), store), store
 
 
 def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001

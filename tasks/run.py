@@ -29,6 +29,7 @@ log = logging.getLogger("lsdc.run")
 EXPERIMENT_FILE = "experiment.json"
 
 _DEVICES = Path("/dev")
+THREADS_OF_A_RUN = "LSDC_THREADS"
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -163,7 +164,7 @@ def open_run(
         holdout=holdout,
         seed=seed,
         device=device,
-        threads=threads or _cores(),
+        threads=threads or usable_threads(),
         limit=limit,
         annotations=annotations,
         max_bad=max_bad,
@@ -220,9 +221,19 @@ def note_results(run: Run, manifests: list[Manifest]) -> None:
         temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def _cores() -> int:
-    """Cores that this process may use; macOS cannot be asked that."""
-    if hasattr(os, "sched_getaffinity"):
+def usable_threads() -> int:
+    """Threads for runs that are not told: of LSDC_THREADS, else one a core that we may use.
+
+    Raises:
+        SettingsError: LSDC_THREADS is no number.
+    """
+    if (told := os.environ.get(THREADS_OF_A_RUN)) is not None:
+        if not told.isdecimal() or int(told) < 1:
+            raise SettingsError(
+                f"{THREADS_OF_A_RUN}: expected a whole number from 1, found {told!r}"
+            )
+        return int(told)
+    if hasattr(os, "sched_getaffinity"):  # macOS cannot be asked
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,8 +14,9 @@ from rich.console import Console
 
 from lsdc.errors import StageError
 
-# What a worker may take to end its runs, of which a training saves itself.
+# What runs may take to end, of which a training saves itself, and then the part that had them.
 GRACE_SECONDS = 45.0
+_PARTING_SECONDS = 15.0
 _POLL_SECONDS = 0.2
 _RESTART_SECONDS = 2.0
 _SHORT_LIFE_SECONDS = 30.0
@@ -115,12 +116,39 @@ class Parts:
     def _end(self, grace: float) -> None:
         living = [psutil.Process(part.pid) for part in self.parts if part.lives]
         family = [relative for part in living for relative in part.children(recursive=True)]
-        for process in living:
-            process.terminate()
-        _, late = psutil.wait_procs(living, timeout=grace)
-        for process in [*late, *family]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        _end_runs(living, grace)
+        _each(living, psutil.Process.terminate)
+        _each(living, psutil.Process.resume)
+        _, late = psutil.wait_procs(living, timeout=min(grace, _PARTING_SECONDS))
+        _each([*late, *family], psutil.Process.kill)
+
+
+def _end_runs(parts: Sequence[psutil.Process], grace: float) -> None:
+    """Have the processes that parts started end first, which they may take their time for.
+
+    Prefect's worker kills the runs that it has when it is told to end. So it is stopped meanwhile,
+    lest it take another run, and its runs are told themselves.
+    """
+    _each(parts, psutil.Process.suspend)
+    runs = [child for part in parts for child in part.children()]
+    _each(runs, psutil.Process.terminate)
+    until = time.monotonic() + grace
+    while time.monotonic() < until and any(map(_works, runs)):
+        time.sleep(_POLL_SECONDS)
+
+
+def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            act(process)
+
+
+def _works(process: psutil.Process) -> bool:
+    """Whether it has not ended; that of a parent that is stopped stays a zombie."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def keep_running(*groups: Parts) -> None:

@@ -1,6 +1,7 @@
 """The Prefect server that commands talk to: the one configured, else the one of the home."""
 
 import base64
+import json
 import os
 import urllib.error
 import urllib.request
@@ -66,15 +67,16 @@ def require_answer(api: str) -> None:
     """
     asked = urllib.request.Request(f"{api}/admin/version", headers=authorization())
     try:
-        urllib.request.urlopen(asked, timeout=30).close()
-    except urllib.error.HTTPError as error:
-        if error.code == HTTPStatus.UNAUTHORIZED:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            json.load(answer)
+    except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
             raise SettingsError(
                 f"{api}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
                 "PREFECT_SERVER_API_AUTH_STRING is where it was started"
             ) from error
-    except (OSError, ValueError) as error:
         raise SettingsError(
-            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); start it, or "
-            "unset it: 'lsdc up' brings a server, and so does 'lsdc run-local' for itself"
+            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); expected its "
+            "API, as http://HOST:4200/api; start it, or unset it: 'lsdc up' brings a server, and "
+            "so does 'lsdc run-local' for itself"
         ) from error

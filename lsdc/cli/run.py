@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.logs import run_log
 from lsdc.cli.reach import configured_api, require_answer, running_api
@@ -135,6 +136,8 @@ def _prefect(run: Run) -> Iterator[Server | None]:
     os.environ |= {
         **QUIET,
         **result_settings(run.home, run.shared),
+        # As often as the automation of 'lsdc up' expects it, which a home's database may keep.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead

@@ -1,6 +1,7 @@
 """A Prefect server for a home: one of a run's own, or the one behind `lsdc ui`."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ from lsdc.store.home import Home
 SERVER = "lsdc.cli.server_child"
 START_SECONDS = 600.0  # a busy machine takes its time; one that ended is seen at once
 _NOTE = "server.json"
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 _HEALTH_POLL_SECONDS = 0.1
 # Nothing that runs here calls home.
 QUIET = {
@@ -188,16 +190,17 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
     """The port asked for, or any that is free.
 
     Raises:
-        SettingsError: it is taken; says by whom.
+        SettingsError: it is taken, says by whom; or the host is none of this machine's addresses.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, wanted or 0))
         except OSError as error:
+            asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
             raise SettingsError(
-                f"--port {wanted}: cannot be listened on ({error.strerror}"
-                f"{_listener(wanted)}); choose another"
+                f"{asked}: cannot be listened on ({error.strerror}{_listener(wanted)}); choose "
+                "another"
             ) from error
         return int(probe.getsockname()[1])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -33,7 +34,7 @@ LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Of server and UI.")] = 4200,
+    port: Annotated[int, typer.Option(min=1, help="Of server and UI.")] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
     home: Annotated[
         Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
@@ -74,7 +75,7 @@ def up(
     share_password()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     name = socket.gethostname() if host == ANYWHERE else host
-    address = f"http://{name}:{free_port(port, host)}"
+    address = f"http://{name}:{port}"
     api = f"{address}/api"
     server = Part(
         "server",
@@ -88,6 +89,7 @@ def up(
             Parts(console) as servers,
             Parts(console) as working,
         ):
+            free_port(port, host)
             servers.start(server)
             wait_until_healthy(api, servers.check)
             _register(api, crash_after)
@@ -112,9 +114,11 @@ def _database_url(given: str | None) -> str | None:
         return None
     scheme, separator, rest = given.partition("://")
     if not separator or scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
+        found = f"{scheme}://..." if separator else "an address without '://'"  # it has a password
         raise SettingsError(
-            f"--database {scheme}{separator}...: expected postgresql://USER:PASSWORD@HOST/NAME"
+            f"--database: expected postgresql://USER:PASSWORD@HOST/NAME, got {found}"
         )
+    rest = re.sub("([?&])sslmode=", r"\1ssl=", rest)  # libpq's name for what asyncpg calls ssl
     return f"postgresql+asyncpg://{rest}"
 
 

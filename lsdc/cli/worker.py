@@ -17,6 +17,7 @@ from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.shared import SharedStore
+from tasks.run import THREADS_OF_A_RUN, usable_threads
 
 _DEVICES = Path("/dev")
 # How soon a worker sees a run that waits.
@@ -66,8 +67,9 @@ def pool_workers(pool: str, home: Home, api: str, store: SharedStore | None) -> 
     found = visible_gpus()
     if not found:
         return [_worker("gpu", pool, home, api, store, one)]
+    share = {THREADS_OF_A_RUN: str(max(1, usable_threads() // len(found)))}
     return [
-        _worker(f"gpu{gpu}", pool, home, api, store, one, {"CUDA_VISIBLE_DEVICES": gpu})
+        _worker(f"gpu{gpu}", pool, home, api, store, one, share | {"CUDA_VISIBLE_DEVICES": gpu})
         for gpu in found
     ]
 

@@ -2,11 +2,14 @@
 
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import lsdc.cli.reach
 import lsdc.cli.worker
 from lsdc.cli.app import app
 from lsdc.cli.serve import running_server, the_only_server
@@ -39,8 +42,52 @@ def test_port_in_use_is_refused_with_who_holds_it(tmp_path: Path) -> None:
 
 def test_database_of_another_kind_is_refused_without_its_password(tmp_path: Path) -> None:
     said = refuse("up", "--home", tmp_path / "home", "--database", "mysql://me:secret@host/name")
-    assert "--database mysql" in said
+    assert "got mysql://" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("url", ["me:secret@host/name", "postgresql:/me:secret@host/name"])
+def test_database_that_is_no_address_is_refused_without_its_password(
+    url: str, tmp_path: Path
+) -> None:
+    said = refuse("up", "--home", tmp_path / "home", "--database", url)
+    assert "expected postgresql://" in said
+    assert "secret" not in said
+
+
+def test_second_installation_of_a_home_is_refused_with_where_the_first_is(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with the_only_server(home, f"http://127.0.0.1:{port}"):
+            said = refuse("up", "--home", home.root, "--port", str(port))
+    assert f"runs already, at http://127.0.0.1:{port}" in said
+
+
+def test_host_that_is_not_ours_is_refused_by_name(tmp_path: Path) -> None:
+    said = refuse("up", "--home", tmp_path / "home", "--host", "192.0.2.1", "--port", "4999")
+    assert "--host 192.0.2.1: cannot be listened on" in said
+    assert "--port" not in said
+
+
+@pytest.mark.parametrize("body", [b"<html>a page</html>", b""])
+def test_address_of_something_else_than_the_api_is_refused(
+    body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if body else 404)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(lsdc.cli.reach, "configured_api", lambda: address)
+        said = refuse("trigger", "train-folds/default", "--home", tmp_path / "home")
+        server.shutdown()
+    assert f"PREFECT_API_URL is {address}" in said
+    assert "/api" in said
 
 
 @pytest.mark.parametrize("command", ["trigger train-folds/default", "worker --pool lsdc-gpu"])

@@ -30,14 +30,16 @@ TRAINING = (
 AWAY_SECONDS = 5.0
 # The installation's password, which all that is done here needs.
 PASSWORD = "someone:written-nowhere"
-# In the training child of a fold: once its second epoch is saved, fail; only if asked, and once.
+# In the training child of a fold, only if asked, and once: fail when its second epoch is saved, or
+# wait at the third step of its first epoch until told to leave.
 _PLANTED = """
 import sys
 from pathlib import Path
 if "lsdc.lumbar.fit_child" in sys.orig_argv:
+    import time
     import lsdc.training.loop as loop
     from lsdc.errors import StageError
-    save = loop.save_progress
+    save, heed = loop.save_progress, loop.heed
     def failing(path, progress, identity):
         save(path, progress, identity)
         planted = Path(__file__).parent / path.parent.name
@@ -45,6 +47,16 @@ if "lsdc.lumbar.fit_child" in sys.orig_argv:
             planted.unlink()
             raise StageError("planted: fails once")
     loop.save_progress = failing
+    steps = []
+    def holding(pauses, is_told_to_leave, **more):
+        steps.append(1)
+        held = Path(__file__).parent / f"{pauses[0].parent.name}-held"
+        if len(steps) == 3 and held.exists():
+            held.unlink()
+            while not is_told_to_leave():
+                time.sleep(0.05)
+        heed(pauses, is_told_to_leave, **more)
+    loop.heed = holding
 """
 
 
@@ -61,7 +73,7 @@ class Outcome:
         completed: in the end.
         same_bits: whether the out-of-fold table is that of the undisturbed run.
         twice: folds that were finished and were trained again.
-        from_start: folds whose training was cut off and did not go on from its checkpoint.
+        from_start: whether a training was cut off and did not go on from its checkpoint.
     """
 
     kind: str
@@ -72,7 +84,7 @@ class Outcome:
     completed: bool
     same_bits: bool
     twice: list[int]
-    from_start: list[int]
+    from_start: bool
 
     @property
     def is_good(self) -> bool:
@@ -99,7 +111,6 @@ class Faults:
     site: Path
     expected: bytes = b""
     seconds: float = 0.0
-    untrained: int = 2  # folds of a run that is disturbed
 
     def begin(self, *more: str) -> str:
         """Start a run that trains the folds; its id."""
@@ -135,6 +146,14 @@ class Faults:
         """Have a fold's training fail once its second epoch is saved."""
         (self.site / f"fold-{fold}").touch()
 
+    def hold(self, fold: int) -> None:
+        """Have a fold's training wait at its third step until it is told to leave."""
+        (self.site / f"fold-{fold}-held").touch()
+
+    def is_held(self, fold: int) -> bool:
+        """Whether a fold's training that was to wait does so, or has."""
+        return not (self.site / f"fold-{fold}-held").exists()
+
     def victims(self, kind: str) -> list[psutil.Process]:
         """The processes that are to be killed, or nothing while they are not there."""
         if kind == "training":
@@ -166,20 +185,21 @@ class Faults:
         return True
 
     def disturb(self, kind: str, moments: random.Random) -> Outcome:
-        """Train some folds, kill a part at a random moment, and see what becomes of the run."""
+        """Train a fold anew, kill a part at a random moment, and see what becomes of the run."""
         self.here.until(lambda: not self.here.processes(TRAINER))
-        folds = sorted(moments.sample(range(FOLDS), self.untrained))
-        self.forget(folds)
-        finished = {fold: self._stamp(fold) for fold in range(FOLDS) if fold not in folds}
+        fold = moments.randrange(FOLDS)
+        self.forget([fold])
+        finished = {other: self._stamp(other) for other in range(FOLDS) if other != fold}
         started = time.monotonic()
         run_id = self.begin()
-        self._wait_for_the_moment(kind, started, folds, moments)
+        self._wait_for_the_moment(kind, started, moments)
         moment = time.monotonic() - started
-        finished |= {fold: self._stamp(fold) for fold in folds if self.is_trained(fold)}
-        saved = [fold for fold in folds if (self.fold(fold) / "resume.pt").is_file()]
+        if self.is_trained(fold):
+            finished[fold] = self._stamp(fold)
+        saved = (self.fold(fold) / "resume.pt").is_file()
         if not self.kill(kind, run_id):
             return self.disturb(kind, moments)
-        cut_off = [fold for fold in saved if kind in _ENDS_TRAINING and not self.is_trained(fold)]
+        cut_off = saved and kind in _ENDS_TRAINING and not self.is_trained(fold)
         retries = 0
         while self.here.ended(run_id)["state_type"] != "COMPLETED" and retries < 2:
             retries += 1
@@ -193,20 +213,15 @@ class Faults:
             seconds=round(time.monotonic() - started, 1),
             completed=completed,
             same_bits=completed and self.oof() == self.expected,
-            twice=[fold for fold, stamp in finished.items() if self._stamp(fold) != stamp],
-            from_start=[fold for fold in cut_off if self.begun_at(fold)[-1] == (1, 1)],
+            twice=[each for each, stamp in finished.items() if self._stamp(each) != stamp],
+            from_start=cut_off and self.begun_at(fold)[-1] == (1, 1),
         )
 
-    def _wait_for_the_moment(
-        self, kind: str, started: float, folds: Sequence[int], moments: random.Random
-    ) -> None:
-        """Of a run; where it is the training that is killed, of a fold's."""
-        share, chosen, length = moments.random(), moments.choice(folds), self.seconds
+    def _wait_for_the_moment(self, kind: str, started: float, moments: random.Random) -> None:
+        """Of a run; where it is the training that is killed, of that."""
+        share, length = moments.random(), self.seconds
         if kind == "training":
-            others = [fold for fold in folds if fold < chosen]
-            self.here.until(
-                lambda: all(map(self.is_trained, others)) and self.here.processes(TRAINER)
-            )
+            self.here.until(lambda: self.here.processes(TRAINER))
             started, length = time.monotonic(), length / 3
         time.sleep(max(0.0, started + share * length - time.monotonic()))
 
@@ -218,11 +233,8 @@ class Faults:
 
 
 @contextlib.contextmanager
-def prepared(folder: Path, *arguments: str, untrained: int = 2) -> Iterator[Faults]:
-    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed.
-
-    Runs that are disturbed train so many folds of it anew.
-    """
+def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
+    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed."""
     data, site = folder / "competition", folder / "site"
     write_phantom(data, studies=8, test=2, seed=3, max_size=64)
     site.mkdir()
@@ -231,12 +243,12 @@ def prepared(folder: Path, *arguments: str, untrained: int = 2) -> Iterator[Faul
         postgresql() as cluster,
         installed(
             folder / "home",
-            *("--database", cluster.create("prefect"), *arguments),
+            *("--database", f"{cluster.create('prefect')}?sslmode=disable", *arguments),
             site=site,
             more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
         ) as here,
     ):
-        faults = Faults(here, cluster, data, site, untrained=untrained)
+        faults = Faults(here, cluster, data, site)
         run_id = faults.begin()
         assert here.ended(run_id)["state_type"] == "COMPLETED", "".join(here.lines[-80:])
         faults.expected = faults.oof()

@@ -5,7 +5,9 @@ import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -22,7 +24,7 @@ from tests.flows.faults import (
     Faults,
     prepared,
 )
-from tests.flows.pools import installed
+from tests.flows.pools import Installation, installed
 from tests.postgres import has_postgresql
 
 pytestmark = [
@@ -44,6 +46,16 @@ def begin(faults: Faults) -> str:
     run_id = faults.begin()
     faults.here.until((faults.fold(0) / "resume.pt").is_file)
     return run_id
+
+
+def begin_held(faults: Faults) -> tuple[str, list[psutil.Process]]:
+    """Start training the first fold anew; returns once it waits amid its first epoch, unsaved."""
+    faults.forget([0])
+    faults.hold(0)
+    run_id = faults.begin()
+    faults.here.until(lambda: faults.is_held(0))
+    assert not (faults.fold(0) / "resume.pt").exists()
+    return run_id, faults.here.processes(TRAINER)
 
 
 def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(faults: Faults) -> None:
@@ -98,8 +110,7 @@ def test_run_that_fell_silent_is_marked_crashed_and_set_going_again(faults: Faul
 
 def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults) -> None:
     here = faults.here
-    run_id = begin(faults)
-    trainers = here.processes(TRAINER)
+    run_id, trainers = begin_held(faults)
     here.cancel(run_id)
     assert here.ended(run_id)["state_type"] == "CANCELLED"
     children = here.until(
@@ -113,9 +124,59 @@ def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults)
 
     here.retry(run_id)
     assert here.ended(run_id)["state_type"] == "COMPLETED"
-    first, again = faults.begun_at(0)
-    assert first == (1, 1) < again
+    assert faults.begun_at(0) == [(1, 1), (1, 4)]
     assert faults.oof() == faults.expected
+
+
+def test_training_of_an_installation_that_is_ended_saves_itself(
+    faults: Faults, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(faults.here.home, home)
+    database = faults.cluster.create("ended")
+
+    def up() -> AbstractContextManager[Installation]:
+        password = {"PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+        return installed(home, "--database", database, site=faults.site, more=password)
+
+    with up() as here:
+        own = Faults(here, faults.cluster, faults.data, faults.site)
+        run_id, trainers = begin_held(own)
+    assert not any(each.is_running() for each in trainers)
+    assert (own.fold(0) / "resume.pt").is_file()
+
+    with up() as own.here:
+        assert own.here.run(run_id)["state_type"] == "CRASHED"
+        own.here.retry(run_id)
+        assert own.here.ended(run_id)["state_type"] == "COMPLETED"
+    assert own.begun_at(0) == [(1, 1), (1, 4)]
+    assert own.oof() == faults.expected
+
+
+def test_retry_after_the_data_were_mended_takes_nothing_of_the_old(
+    faults: Faults, tmp_path: Path
+) -> None:
+    data = tmp_path / "competition"
+    shutil.copytree(faults.data, data)
+    with installed(
+        tmp_path / "home",
+        *("--database", faults.cluster.create("mended")),
+        site=faults.site,
+        more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+    ) as here:
+        own = Faults(here, faults.cluster, data, faults.site)
+        own.plant(1)
+        run_id = own.begin("--set", "coordinates.source=annotated", "--set", "training.epochs=2")
+        assert here.ended(run_id)["state_type"] == "FAILED"
+        table = data / "train.csv"
+        given = table.read_text()
+        table.write_text(given.replace("Normal/Mild", "Severe", 1))
+        assert table.read_text() != given
+        here.retry(run_id)
+        assert here.ended(run_id)["state_type"] == "COMPLETED"
+        mine = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
+        sent = Counter(run["name"] for run in here.ask("flow_runs/filter", mine))
+    assert sent == {f"train-fold-{fold}-demo": 2 for fold in range(FOLDS)}
 
 
 def test_two_triggers_of_the_same_run_train_each_fold_once(faults: Faults) -> None:
