@@ -13,7 +13,7 @@ import lsdc.cli.reach
 import lsdc.cli.worker
 from lsdc.cli.app import app
 from lsdc.cli.serve import running_server, the_only_server
-from lsdc.cli.worker import visible_gpus
+from lsdc.cli.worker import pool_workers, visible_gpus
 from lsdc.errors import HomeBusyError, LsdcError
 from lsdc.store.home import open_home
 
@@ -126,3 +126,11 @@ def test_gpus_of_a_container_count_from_nought(
     monkeypatch.setattr(lsdc.cli.worker, "_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible_gpus() == ["0", "1"]
+
+
+def test_workers_on_gpus_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
+    monkeypatch.setenv("LSDC_THREADS", "9")
+    parts = pool_workers("lsdc-gpu", open_home(tmp_path / "home"), "http://127.0.0.1:1/api", None)
+    told = ("CUDA_VISIBLE_DEVICES", "LSDC_THREADS")
+    assert [[part.environment[name] for name in told] for part in parts] == [["2", "4"], ["5", "4"]]

@@ -57,9 +57,15 @@ def test_pods_share_the_home_and_know_secrets_by_name_alone(name: str) -> None:
         "PersistentVolumeClaim"
     ]
     for variable in container(name)["env"]:
-        if variable["name"] != "PREFECT_API_URL":
+        if variable["name"] not in ("PREFECT_API_URL", "LSDC_THREADS"):
             assert variable["valueFrom"]["secretKeyRef"]["name"] == "lsdc"
             assert variable["valueFrom"]["secretKeyRef"]["key"] in SECRET
+
+
+@pytest.mark.parametrize("name", ["lsdc-cpu", "lsdc-gpu"])
+def test_workers_have_a_thread_for_each_core_that_they_ask_for(name: str) -> None:
+    told = {variable["name"]: variable.get("value") for variable in container(name)["env"]}
+    assert told["LSDC_THREADS"] == container(name)["resources"]["requests"]["cpu"]
 
 
 def test_gpu_workers_have_one_gpu_each_and_others_none() -> None:

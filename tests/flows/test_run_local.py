@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 import lsdc
+from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
@@ -110,6 +112,18 @@ def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
     assert flows[0] == ("pipeline-demo", "COMPLETED")
     assert {name for name, _ in tasks} >= {*BEFORE_TRAINING, *TEST_SIDE, "fold 0", "fold 1"}
     assert {state for _, state in tasks} == {"COMPLETED"}
+
+
+def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -> None:
+    with sqlite3.connect(ran.home / "prefect" / "prefect.db") as database:
+        first = database.execute("SELECT start_time, end_time FROM flow_run ORDER BY start_time")
+        begun, ended = map(datetime.fromisoformat, first.fetchone())
+        signs = database.execute(
+            "SELECT occurred FROM events WHERE event = 'prefect.flow-run.heartbeat' "
+            "AND occurred BETWEEN ? AND ?",
+            [str(begun), str(ended)],
+        ).fetchall()
+    assert len(signs) >= (ended - begun).total_seconds() // (HEARTBEAT_SECONDS + 5)
 
 
 def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:

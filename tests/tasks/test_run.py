@@ -1,5 +1,6 @@
 """A run's settings, checked before any work is done."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,18 @@ def test_one_fold_alone_takes_the_first_gpu(tmp_path: Path) -> None:
     run = run_of(tmp_path, only_fold=3, threads=4)
     assert run.fold_groups == [(3,)]
     assert (run.fold_device(3), run.fold_threads) == ("auto:0", 4)
+
+
+def test_threads_are_as_many_as_told_else_one_a_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads() -> int:
+        return open_run(experiment="demo", data=None, home=tmp_path, folds=4).threads
+
+    monkeypatch.delenv("LSDC_THREADS", raising=False)
+    assert threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("LSDC_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.setenv("LSDC_THREADS", "0")
+    with pytest.raises(SettingsError, match="LSDC_THREADS: expected a whole number from 1"):
+        threads()
