@@ -33,9 +33,7 @@ def test_store_that_was_chosen_is_that_of_what_is_started(
     assert os.environ["LSDC_STORE"] == str(tmp_path / "store")
 
 
-@pytest.mark.parametrize(
-    "command", [["run-local"], ["up", "--port", "0"], ["worker", "--pool", "lsdc-gpu"]]
-)
+@pytest.mark.parametrize("command", [["run-local"], ["up"], ["worker", "--pool", "lsdc-gpu"]])
 def test_command_on_object_storage_without_postgresql_is_refused(
     command: list[str],
     tmp_path: Path,
