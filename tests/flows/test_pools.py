@@ -9,10 +9,11 @@ from prefect import Flow
 from flows.pipeline import pipeline
 from flows.prepare import prepare, train_coordinates
 from flows.train_folds import train_fold, train_folds
+from lsdc.experiments.presets import load_experiment
 from tests.flows.pools import installed
 from tests.flows.test_run_local import ask
 
-# In the training child of fold 1: once an epoch is saved, fail; but only once.
+# In the training child of fold 1: once its second epoch is saved, fail; but only once.
 PLANTED = """
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ if "lsdc.lumbar.fit_child" in sys.orig_argv:
     def failing(path, progress, identity):
         save(path, progress, identity)
         planted = Path(planted_once)
-        if path.parent.name == "fold-1" and progress.epoch == 1 and not planted.exists():
+        if path.parent.name == "fold-1" and progress.epoch == 2 and not planted.exists():
             planted.touch()
             raise StageError("planted: fold 1 fails once")
     loop.save_progress = failing
@@ -46,32 +47,35 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
     site.mkdir()
     planted = f"planted_once = {str(tmp_path / 'planted')!r}\n{PLANTED}"
     (site / "sitecustomize.py").write_text(planted)
-    # What comes before training is in the home already; two epochs are another training.
-    asked = ("--data", ran.data, "--folds", "2", "--set", "training.epochs=2")
+    # All but this fold is in the home already.
+    shutil.rmtree(home / "runs/demo/fold-1")
+    trained = (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns
+    epochs = load_experiment("demo").training.epochs
+    asked = ("--data", ran.data, "--folds", "2")
     with installed(home, site=site) as here:
         watched = here.trigger("train-folds/default", *asked, "--watch")
         assert watched.returncode == 1, watched.stdout + watched.stderr
         run_id = watched.stdout.splitlines()[0].rpartition("/")[2]
-        assert "fold 0: epoch 2/2" in watched.stdout
+        assert f"fold 1: epoch 1/{epochs}" in watched.stdout
         failed = here.run(run_id)
         assert failed["state_type"] == "FAILED"
-        assert "1 of 2 on lsdc-gpu did not end well: fold 1 " in failed["state"]["message"]
+        assert "1 of 1 on lsdc-gpu did not end well: fold 1 " in failed["state"]["message"]
         assert "planted" in failed["state"]["message"]
 
         here.retry(run_id)
         assert here.ended(run_id)["state_type"] == "COMPLETED"
         assert {name: run["run_count"] for name, run in here.children(run_id).items()} == {
-            "train-fold-0-demo": 1,
-            "train-fold-1-demo": 2,
+            "train-fold-1-demo": 2
         }
         # The pages leave out a column without a name, and the log is for what the work says.
         shown = {each["key"]: each["data"] for each in ask(here.api, "artifacts/latest/filter", {})}
         assert [row["log loss"] for row in json.loads(shown["demo-oof"])][-1] == "score"
         losses = json.loads(shown["demo-fold-1-losses"])
-        assert [row["epoch"] for row in losses] == [1, 2]
+        assert [row["epoch"] for row in losses] == list(range(1, epochs + 1))
         of_this_run = {"logs": {"flow_run_id": {"any_": [run_id]}}}
         logged = ask(here.api, "logs/filter", of_this_run)
         assert logged
         assert not [each for each in logged if "tell_state" in each["message"]]
     fit = json.loads((home / "runs/demo/fold-1/fit.json").read_text())
-    assert [process["from_epoch"] for process in fit["processes"]] == [1, 2]
+    assert [process["from_epoch"] for process in fit["processes"]] == [1, 3]
+    assert (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns == trained
