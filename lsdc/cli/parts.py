@@ -115,7 +115,8 @@ class Parts:
 
     def _end(self, grace: float) -> None:
         living = [psutil.Process(part.pid) for part in self.parts if part.lives]
-        family = [relative for part in living for relative in part.children(recursive=True)]
+        family: list[psutil.Process] = []
+        _each(living, lambda part: family.extend(part.children(recursive=True)))
         _end_runs(living, grace)
         _each(living, psutil.Process.terminate)
         _each(living, psutil.Process.resume)
@@ -130,7 +131,8 @@ def _end_runs(parts: Sequence[psutil.Process], grace: float) -> None:
     lest it take another run, and its runs are told themselves.
     """
     _each(parts, psutil.Process.suspend)
-    runs = [child for part in parts for child in part.children()]
+    runs: list[psutil.Process] = []
+    _each(parts, lambda part: runs.extend(part.children()))
     _each(runs, psutil.Process.terminate)
     until = time.monotonic() + grace
     while time.monotonic() < until and any(map(_works, runs)):
