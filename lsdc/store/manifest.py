@@ -52,8 +52,14 @@ class Manifest(BaseModel):
         return self.folder(home) / name
 
     def is_intact(self, home: Path) -> bool:
-        """Whether every file is there unchanged; bytes are read only where stat differs."""
+        """Whether every file is there unchanged; bytes are read only where stat differs.
+
+        Notes have to be there, whatever they say: they are written last. Files alone may be those
+        of work done once more, to the same bits, and cut off at its very end.
+        """
         folder = self.folder(home)
+        if not all((folder / note.name).is_file() for note in self.notes):
+            return False
         return all(_is_unchanged(folder / record.name, record) for record in self.files)
 
 

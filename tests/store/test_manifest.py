@@ -69,3 +69,15 @@ def test_sealed_files_are_those_named(tmp_path: Path) -> None:
 def test_manifest_survives_json(tmp_path: Path) -> None:
     manifest = settle_text(tmp_path, "pixels")
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_files_that_are_there_again_without_their_notes_are_unfinished(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "demo" / "fold-0"
+    folder.mkdir(parents=True)
+    (folder / "oof.parquet").write_text("rows")
+    (folder / "fit.json").write_text("made in 3 s")
+    manifest = seal(tmp_path, "train", folder, rows=1, names=["oof.parquet"], notes=["fit.json"])
+    (folder / "fit.json").write_text("made in 4 s")
+    assert manifest.is_intact(tmp_path)
+    (folder / "fit.json").unlink()
+    assert not manifest.is_intact(tmp_path)
