@@ -4,15 +4,26 @@ Where the store is a path the locks are its file system's. Object storage has no
 advisory locks of a PostgreSQL that all hosts reach. Either ends with the process that holds it.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from lsdc.errors import SettingsError, StoreError
 from lsdc.store.shared import SharedStore
@@ -21,7 +32,12 @@ if TYPE_CHECKING:
     import psycopg
 
 DATABASE = "LSDC_DATABASE_URL"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _POLL_SECONDS = 0.5
+# Of a PostgreSQL that is away, as where its system starts it again: the pauses double, so they are
+# half a minute in all.
+_ATTEMPTS = 6
+_FIRST_PAUSE_SECONDS = 1.0
 # Of a host that vanished: its locks are free again so soon.
 _KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 
@@ -32,10 +48,21 @@ def require_locks(store: SharedStore) -> None:
     """Refuse a store without locks.
 
     Raises:
-        SettingsError: it is no path, and no PostgreSQL is named.
+        SettingsError: its file system has none, or it is no path and no PostgreSQL is named.
     """
     if store.path is None:
         _database(store)
+        return
+    try:
+        with suppress(Timeout), _lock_file(store.path, "probe").acquire(timeout=0):
+            pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise StoreError(f"--store {store.path}: cannot be used ({error})") from error
+        raise SettingsError(
+            f"--store {store.path}: its file system has no locks ({error}), so two hosts would "
+            "make the same; use one that has, or object storage beside a PostgreSQL"
+        ) from error
 
 
 @contextmanager
@@ -53,9 +80,7 @@ def shared_lock(store: SharedStore, name: str, *, say: Say) -> Iterator[None]:
 @contextmanager
 def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
     assert store.path is not None
-    folder = store.path / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
+    lock = _lock_file(store.path, name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -67,19 +92,20 @@ def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
         lock.release()
 
 
+def _lock_file(store: Path, name: str) -> BaseFileLock:
+    folder = store / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    # No lock at all is better than one that a host which vanishes leaves behind.
+    return FileLock(folder / f"{name}.lock", fallback_to_soft=False)
+
+
 @contextmanager
 def _advisory_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
     import psycopg
 
     # A database may serve several stores.
     number = int.from_bytes(sha256(f"{store.url} {name}".encode()).digest()[:8], signed=True)
-    with _telling(store, name):
-        connection = psycopg.connect(
-            _database(store), autocommit=True, application_name="lsdc", connect_timeout=30
-        )
-    with closing(connection):
-        with _telling(store, name):
-            _wait(connection, number, lambda: say(_waiting(name)))
+    with closing(_take(store, name, number, say)) as connection:
         try:
             yield
         finally:
@@ -87,6 +113,35 @@ def _advisory_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
                 _ask(connection, "SELECT pg_advisory_unlock(%s)", number)
             except psycopg.Error as error:
                 say(f"{name}: its lock was lost ({error}); another host may have made the same")
+
+
+def _take(store: SharedStore, name: str, number: int, say: Say) -> "psycopg.Connection[Any]":
+    """A connection that holds the lock; one that breaks before it does is made anew."""
+    import psycopg
+
+    def take() -> "psycopg.Connection[Any]":
+        connection = psycopg.connect(
+            **_database(store), autocommit=True, application_name="lsdc", connect_timeout=30
+        )
+        with ExitStack() as broken:
+            broken.enter_context(closing(connection))
+            _wait(connection, number, lambda: say(_waiting(name)))
+            broken.pop_all()
+        return connection
+
+    def tell(attempt: RetryCallState) -> None:
+        assert attempt.outcome is not None
+        say(f"{name}: PostgreSQL does not answer ({attempt.outcome.exception()}); asked again")
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(psycopg.OperationalError),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
+        before_sleep=tell,
+        reraise=True,
+    )
+    with _telling(store, name):
+        return retrying(take)
 
 
 def _wait(connection: "psycopg.Connection[Any]", number: int, say: Callable[[], None]) -> None:
@@ -123,8 +178,10 @@ def _waiting(name: str) -> str:
     return f"{name}: another run makes it; waiting for it to end"
 
 
-def _database(store: SharedStore) -> str:
-    scheme, separator, rest = os.environ.get(DATABASE, "").partition("://")
+def _database(store: SharedStore) -> dict[str, Any]:
+    """What psycopg connects with, read from the address as Prefect's server reads it."""
+    given = os.environ.get(DATABASE, "")
+    scheme, separator, _ = given.partition("://")
     if not separator or scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
         raise SettingsError(
             f"--store {store.url}: object storage has no locks, so two hosts would make the same; "
@@ -133,4 +190,16 @@ def _database(store: SharedStore) -> str:
         )
     if find_spec("psycopg") is None:
         raise SettingsError(f"{DATABASE}: psycopg is not installed; pip install 'lsdc[s3]'")
-    return f"postgresql://{rest}"
+    try:
+        url = make_url(given)
+        if "@" in (url.host or ""):
+            raise ValueError
+    except (ArgumentError, ValueError):  # whose words repeat the address, password and all
+        raise SettingsError(
+            f"{DATABASE}: expected postgresql://USER:PASSWORD@HOST/NAME, found an address that "
+            "cannot be read; write / @ and the like in a password as %2F, %40"
+        ) from None
+    names = {"database": "dbname", "username": "user"}
+    place = {names.get(name, name): value for name, value in url.translate_connect_args().items()}
+    # Its driver calls ssl what libpq calls sslmode.
+    return place | {"sslmode" if name == "ssl" else name: url.query[name] for name in url.query}

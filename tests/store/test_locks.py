@@ -1,13 +1,15 @@
 """Locks between hosts: held once, waited for, and free when their holder is killed."""
 
+import errno
 import multiprocessing
+import traceback
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from lsdc.errors import StoreError
-from lsdc.store.locks import shared_lock
+from lsdc.errors import SettingsError, StoreError
+from lsdc.store.locks import require_locks, shared_lock
 from lsdc.store.shared import SharedStore
 
 
@@ -91,9 +93,86 @@ def test_postgresql_that_does_not_answer_is_an_error_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LSDC_DATABASE_URL", "postgresql://lsdc:geheim@127.0.0.1:1/none")
+    monkeypatch.setattr("lsdc.store.locks._FIRST_PAUSE_SECONDS", 0.0)
+    said: list[str] = []
     with (
         pytest.raises(StoreError, match="PostgreSQL does not lock crops-1") as refused,
-        shared_lock(SharedStore("s3://bucket/none"), "crops-1", say=print),
+        shared_lock(SharedStore("s3://bucket/none"), "crops-1", say=said.append),
     ):
         pass
-    assert "geheim" not in str(refused.value)
+    assert len(said) == 5
+    assert "geheim" not in f"{refused.value} {said}"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+@pytest.mark.parametrize("password", ["ge%heim", "ge heim", "ge/heim#", "ge@heim"])
+@pytest.mark.parametrize("place", ["127.0.0.1:1/none", "127.0.0.1:port/none", "[h/none?ssl=no"])
+def test_password_is_in_no_error(
+    scheme: str, password: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSDC_DATABASE_URL", f"{scheme}://lsdc:{password}@{place}")
+    monkeypatch.setattr("lsdc.store.locks._FIRST_PAUSE_SECONDS", 0.0)
+    said: list[str] = []
+    with (
+        pytest.raises((SettingsError, StoreError)) as refused,
+        shared_lock(SharedStore("s3://bucket/none"), "crops-1", say=said.append),
+    ):
+        pass
+    told = "".join(traceback.format_exception(refused.value)) + str(said)
+    assert password.rpartition("@")[2] not in told
+
+
+def test_address_is_read_as_the_server_reads_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, rest = database.partition("://")
+    monkeypatch.setenv("LSDC_DATABASE_URL", f"postgresql+asyncpg://{rest}?ssl=disable")
+    with shared_lock(SharedStore("s3://bucket/prefix"), "crops-1", say=pytest.fail):
+        pass
+
+
+def test_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    store = SharedStore(str(tmp_path / "store"))
+    require_locks(store)
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(SettingsError, match="its file system has no locks"):
+        require_locks(store)
+
+
+def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    monkeypatch.setenv("LSDC_DATABASE_URL", database)
+    monkeypatch.setattr("lsdc.store.locks._FIRST_PAUSE_SECONDS", 0.0)
+    url = "s3://bucket/away"
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(url, "crops-1", held, release))
+    holder.start()
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if len(said) == 1:
+            with psycopg.connect(database, autocommit=True) as admin:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'lsdc' AND pid NOT IN (SELECT pid FROM pg_locks)"
+                )
+        else:
+            release.set()
+
+    try:
+        assert held.wait(60)
+        with shared_lock(SharedStore(url), "crops-1", say=say):
+            waiting, broken, *_ = said
+    finally:
+        release.set()
+        holder.join()
+    assert "another run makes it" in waiting
+    assert "asked again" in broken
