@@ -242,10 +242,20 @@ def _gpus(device: Device) -> int:
     """On how many GPUs training will be, told without importing torch; "cuda" is one at least."""
     if device == "cpu":
         return 0
-    present = len(list(_DEVICES.glob("nvidia[0-9]*")))
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        names = [name.strip() for name in visible.split(",")]
-        # CUDA stops at the first that is none.
-        meant = list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
-        present = min(present, len(meant))
+    present = min(len(_present_gpus()), len(visible_gpus()))
     return max(1, present) if device == "cuda" else present
+
+
+def visible_gpus() -> list[str]:
+    """GPUs of this machine as CUDA counts them; CUDA_VISIBLE_DEVICES may leave us some of them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return _present_gpus()
+    names = [name.strip() for name in chosen.split(",")]
+    # CUDA stops at the first that is none.
+    return list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
+
+
+def _present_gpus() -> list[str]:
+    # CUDA counts those that it finds: the only one of a container may be /dev/nvidia3.
+    return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]

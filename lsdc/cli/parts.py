@@ -18,7 +18,8 @@ from lsdc.errors import StageError
 GRACE_SECONDS = 45.0
 _PARTING_SECONDS = 15.0
 _POLL_SECONDS = 0.2
-_RESTART_SECONDS = 2.0
+# Before a part is started again; doubled each time that it ends soon after its start.
+_RESTART_SECONDS, _LONGEST_RESTART_SECONDS = 2.0, 60.0
 _SHORT_LIFE_SECONDS = 30.0
 _SHORT_LIVES = 3
 
@@ -33,7 +34,10 @@ class Part:
     environment: dict[str, str] = field(repr=False)
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
     started: float = 0.0
+    due: float | None = None  # when it is started again, once it has been seen to have ended
+    pause: float = 0.0
     short_lives: int = 0
+    was_up: bool = False
 
     @property
     def lives(self) -> bool:
@@ -48,7 +52,7 @@ class Part:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start it, or start it again; its output is one stream of lines."""
-        self.started = time.monotonic()
+        self.started, self.due = time.monotonic(), None
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.module, *self.arguments],
             env=self.environment,
@@ -84,25 +88,39 @@ class Parts:
         self._run(part)
 
     def check(self) -> None:
-        """Start again what has ended.
+        """Start again what has ended, after a pause that others do not wait for.
 
         Raises:
-            StageError: a part ends each time soon after its start.
+            StageError: a part that has never been up ends each time soon after its start.
         """
         for part in self.parts:
-            if part.process is None or part.process.poll() is None:
+            if part.lives:
                 continue
-            code = part.process.returncode
-            lived = time.monotonic() - part.started
-            part.short_lives = part.short_lives + 1 if lived < _SHORT_LIFE_SECONDS else 0
-            if part.short_lives >= _SHORT_LIVES:
-                raise StageError(
-                    f"{part.name}: ended with {code} {_SHORT_LIVES} times within "
-                    f"{_SHORT_LIFE_SECONDS:.0f} s of its start; what it said stands above"
-                )
-            say(self.console, part.name, f"ended with {code}; it is started again")
-            time.sleep(_RESTART_SECONDS)
-            self._run(part)
+            if part.due is None:
+                self._plan(part)
+            elif time.monotonic() >= part.due:
+                self._run(part)
+
+    def _plan(self, part: Part) -> None:
+        """Say when a part that has ended is started again.
+
+        One that has been up may end over and over while its database is away, which comes back;
+        to give up would end the trainings of the others.
+        """
+        assert part.process is not None
+        code, now = part.process.returncode, time.monotonic()
+        if now - part.started >= _SHORT_LIFE_SECONDS:
+            part.short_lives, part.pause, part.was_up = 0, _RESTART_SECONDS, True
+        else:
+            part.short_lives += 1
+            part.pause = min(max(2 * part.pause, _RESTART_SECONDS), _LONGEST_RESTART_SECONDS)
+        if part.short_lives >= _SHORT_LIVES and not part.was_up:
+            raise StageError(
+                f"{part.name}: ended with {code} {_SHORT_LIVES} times within "
+                f"{_SHORT_LIFE_SECONDS:.0f} s of its start; what it said stands above"
+            )
+        part.due = now + part.pause
+        say(self.console, part.name, f"ended with {code}; it is started again in {part.pause:g} s")
 
     def _run(self, part: Part) -> None:
         process = part.start()

@@ -2,14 +2,19 @@
 
 import base64
 import json
-import os
+import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
 
-from lsdc.cli.serve import running_server
-from lsdc.errors import SettingsError
+from rich.console import Console
+
+from lsdc.cli.serve import running_server, share_passwords
+from lsdc.errors import SettingsError, StageError
 from lsdc.store.home import Home
+
+_OWN_SECONDS = 120.0  # what a home's server has to come up, or to be started again
+_POLL_SECONDS = 0.5
 
 
 def reach_server(home: Home) -> str:
@@ -17,10 +22,9 @@ def reach_server(home: Home) -> str:
 
     Raises:
         SettingsError: there is none; says how to get one.
+        StageError: the home's own does not answer.
     """
-    api = configured_api() or running_api(home)
-    if api is not None:
-        require_answer(api)
+    if api := find_server(home):
         return api
     raise SettingsError(
         f"no Prefect server: none runs for {home.root}, and PREFECT_API_URL names none; start one "
@@ -28,24 +32,33 @@ def reach_server(home: Home) -> str:
     )
 
 
+def find_server(home: Home) -> str | None:
+    """The API's address of the server configured, else of the home's own, if one runs; it answers.
+
+    Raises:
+        SettingsError: the one configured does not answer, or either asks for a password.
+        StageError: the home's own does not answer.
+    """
+    api = configured_api()
+    share_passwords(ours=api is None)
+    if api is None:
+        return _wait_for_own(home)
+    try:
+        _ask(api)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); expected its "
+            "API, as http://HOST:4200/api; start it, or unset it: 'lsdc up' brings a server, and "
+            "so does 'lsdc run-local' for itself"
+        ) from error
+    return api
+
+
 def configured_api() -> str | None:
     """What PREFECT_API_URL or Prefect's profile names."""
-    share_password()
     from prefect.settings import PREFECT_API_URL
 
-    return PREFECT_API_URL.value() or None
-
-
-def running_api(home: Home) -> str | None:
-    """The API of the server that runs for the home, if one does."""
-    address = running_server(home)
-    return None if address is None else f"{address}/api"
-
-
-def share_password() -> None:
-    """A server's own password is its clients' as well, where they are given no other."""
-    if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
+    return (PREFECT_API_URL.value() or "").rstrip("/") or None
 
 
 def authorization() -> dict[str, str]:
@@ -59,24 +72,44 @@ def authorization() -> dict[str, str]:
     return {"Authorization": f"Basic {encoded}"}
 
 
-def require_answer(api: str) -> None:
+def _wait_for_own(home: Home) -> str | None:
+    """The API of the server that runs for the home, once it answers; it is known before that."""
+    until, told = time.monotonic() + _OWN_SECONDS, False
+    while address := running_server(home):
+        api = f"{address}/api"
+        try:
+            _ask(api)
+            return api
+        except (OSError, ValueError) as error:
+            if time.monotonic() > until:
+                raise StageError(
+                    f"{api}: the Prefect server of {home.root} does not answer ({error}), and was "
+                    f"waited for {_OWN_SECONDS:.0f} s; see what 'lsdc up' says where it was started"
+                ) from error
+        if not told:
+            line = f"{api}: waiting for the Prefect server of {home.root}, which is not up yet"
+            Console(stderr=True, soft_wrap=True).print(line, style="yellow", markup=False)
+            told = True
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _ask(api: str) -> None:
     """See that a server answers, and that it knows us.
 
     Raises:
-        SettingsError: it does not.
+        SettingsError: it asks for a password.
+        OSError: it does not answer.
+        ValueError: what answers is no Prefect server.
     """
     asked = urllib.request.Request(f"{api}/admin/version", headers=authorization())
     try:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             json.load(answer)
-    except (OSError, ValueError) as error:
-        if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
-            raise SettingsError(
-                f"{api}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
-                "PREFECT_SERVER_API_AUTH_STRING is where it was started"
-            ) from error
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.UNAUTHORIZED:
+            raise
         raise SettingsError(
-            f"PREFECT_API_URL is {api}, where no Prefect server answers ({error}); expected its "
-            "API, as http://HOST:4200/api; start it, or unset it: 'lsdc up' brings a server, and "
-            "so does 'lsdc run-local' for itself"
+            f"{api}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
+            "PREFECT_SERVER_API_AUTH_STRING is where it was started"
         ) from error

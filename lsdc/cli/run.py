@@ -12,7 +12,7 @@ from rich.console import Console
 from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.logs import run_log
-from lsdc.cli.reach import configured_api, require_answer, running_api
+from lsdc.cli.reach import find_server
 from lsdc.cli.results import show_results
 from lsdc.cli.serve import QUIET, Server, prefect_server
 from lsdc.cli.shares import parse_share
@@ -142,14 +142,13 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
     }
-    api = configured_api() or running_api(run.home)
+    api = find_server(run.home)
     from prefect.logging.configuration import setup_logging
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     setup_logging()  # now, for it takes away handlers that are added before
 
     if api is not None:
-        require_answer(api)
         with temporary_settings({PREFECT_API_URL: api}):
             yield None
         return

@@ -91,6 +91,7 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
     """
     port = free_port(port)
     address = f"http://127.0.0.1:{port}"
+    share_passwords(ours=True)
     with the_only_server(home, address):
         yield from _serve(home, port, address)
 
@@ -118,6 +119,29 @@ def _serve(home: Home, port: int, address: str) -> Iterator[Server]:
             process.wait()
         if process.stdin is not None:
             process.stdin.close()
+
+
+def share_passwords(*, ours: bool) -> None:
+    """Put the passwords of Prefect's settings into the environment, wherever they are set.
+
+    What is started here has the home's settings, and with them none of the user's profile. A
+    server's password is its clients' as well: always if the server is `ours`, of this home, else
+    where they are given no other.
+    """
+    from prefect.context import refresh_global_settings_context
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING, Settings
+
+    settings = Settings()
+    server = PREFECT_SERVER_API_AUTH_STRING.value_from(settings)
+    client = PREFECT_API_AUTH_STRING.value_from(settings)
+    passwords = {
+        "PREFECT_SERVER_API_AUTH_STRING": server,
+        "PREFECT_API_AUTH_STRING": (server or client) if ours else (client or server),
+    }
+    found = {name: password for name, password in passwords.items() if password}
+    if not found.items() <= os.environ.items():
+        os.environ |= found
+        refresh_global_settings_context()  # Prefect has read the environment by now
 
 
 def sqlite_url(home: Home) -> str:

@@ -14,21 +14,22 @@ from rich.console import Console
 
 from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
-from lsdc.cli.reach import share_password
 from lsdc.cli.serve import (
     QUIET,
     SERVER,
     free_port,
     server_environment,
+    share_passwords,
     sqlite_url,
     the_only_server,
     wait_until_healthy,
 )
 from lsdc.cli.storage import choose_store
-from lsdc.cli.worker import pool_workers, tell_storage, visible_gpus
+from lsdc.cli.worker import pool_workers, tell_storage
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home, resolve_home
 from lsdc.store.locks import DATABASE
+from tasks.run import visible_gpus
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 
@@ -72,7 +73,7 @@ def up(
     opened = open_home(resolve_home(home))
     url = url or sqlite_url(opened)
     os.environ |= QUIET
-    share_password()
+    share_passwords(ours=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     name = socket.gethostname() if host == ANYWHERE else host
     address = f"http://{name}:{port}"

@@ -17,9 +17,8 @@ from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.shared import SharedStore
-from tasks.run import THREADS_OF_A_RUN, usable_threads
+from tasks.run import THREADS_OF_A_RUN, usable_threads, visible_gpus
 
-_DEVICES = Path("/dev")
 # How soon a worker sees a run that waits.
 QUERY_SECONDS = 3
 # Of a server that does not answer; the pauses double, so they are four minutes in all.
@@ -80,15 +79,6 @@ def tell_storage(api: str, store: SharedStore | None) -> None:
 
     with temporary_settings({PREFECT_API_URL: api}):
         register_storage(store)
-
-
-def visible_gpus() -> list[str]:
-    """GPUs of this machine as CUDA counts them; CUDA_VISIBLE_DEVICES may leave us some of them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [gpu.strip() for gpu in chosen.split(",") if gpu.strip()]
-    # CUDA counts those that it finds: the only one of a container may be /dev/nvidia3.
-    return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]
 
 
 def _worker(

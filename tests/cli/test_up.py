@@ -7,15 +7,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
 import lsdc.cli.reach
-import lsdc.cli.worker
+import tasks.run
 from lsdc.cli.app import app
-from lsdc.cli.serve import running_server, the_only_server
-from lsdc.cli.worker import pool_workers, visible_gpus
+from lsdc.cli.reach import configured_api
+from lsdc.cli.serve import free_port, prefect_server, running_server, the_only_server
+from lsdc.cli.worker import pool_workers
 from lsdc.errors import HomeBusyError, LsdcError
 from lsdc.store.home import open_home
+from tasks.run import visible_gpus
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +100,43 @@ def test_without_a_server_it_is_said_how_to_get_one(command: str, tmp_path: Path
     assert "'lsdc up'" in said
 
 
+def test_address_may_end_in_a_slash() -> None:
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4321/api/"}):
+        assert configured_api() == "http://127.0.0.1:4321/api"
+
+
+def test_server_of_a_home_is_waited_for_while_it_comes_up(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    with prefect_server(home) as server:
+        result = CliRunner().invoke(app, ["trigger", "no/such", "--home", str(home.root)])
+        assert str(result.exception).startswith(f"no/such: no such deployment on {server.api}")
+    waits = f"{server.api}: waiting for the Prefect server of {home.root}, which is not up yet\n"
+    assert result.output == waits
+
+
+def test_server_of_a_home_that_stays_away_is_called_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lsdc.cli.reach, "_OWN_SECONDS", 1.0)
+    home = open_home(tmp_path / "home")
+    address = f"http://127.0.0.1:{free_port(None)}"
+    with the_only_server(home, address):
+        said = refuse("trigger", "train-folds/default", "--home", home.root)
+    assert said.startswith(f"{address}/api: the Prefect server of {home.root} does not answer")
+    assert "PREFECT_API_URL" not in said
+
+
+def test_server_of_a_home_that_ends_is_waited_for_no_more(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    ended = the_only_server(home, f"http://127.0.0.1:{free_port(None)}")
+    ended.__enter__()
+    timer = threading.Timer(2.0, lambda: ended.__exit__(None, None, None))
+    timer.start()
+    said = refuse("trigger", "train-folds/default", "--home", home.root)
+    timer.join()
+    assert f"no Prefect server: none runs for {home.root}" in said
+
+
 def test_home_has_one_server_which_others_find(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     assert running_server(home) is None
@@ -114,8 +154,17 @@ def test_home_has_one_server_which_others_find(tmp_path: Path) -> None:
 def test_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     assert visible_gpus() == ["2", "5"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert visible_gpus() == []
+    for none in ("", "-1", "-1,0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert visible_gpus() == []
+
+
+def test_gpus_that_are_hidden_leave_one_worker_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    (part,) = pool_workers("lsdc-gpu", open_home(tmp_path), "http://127.0.0.1:1/api", None)
+    assert (part.name, part.environment["CUDA_VISIBLE_DEVICES"]) == ("gpu", "-1")
 
 
 def test_gpus_of_a_container_count_from_nought(
@@ -123,7 +172,7 @@ def test_gpus_of_a_container_count_from_nought(
 ) -> None:
     for name in ("nvidia3", "nvidia7", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    monkeypatch.setattr(lsdc.cli.worker, "_DEVICES", tmp_path)
+    monkeypatch.setattr(tasks.run, "_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible_gpus() == ["0", "1"]
 
