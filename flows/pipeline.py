@@ -8,7 +8,7 @@ from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
 from tasks.artifacts import show_progress
-from tasks.run import Annotations, Device, building, open_run, require_needs
+from tasks.run import Annotations, Device, building, occupying, open_run, require_needs
 
 
 @flow(
@@ -69,7 +69,7 @@ def pipeline(
         max_bad=max_bad,
         strict=strict,
     )
-    with building(run):
+    with occupying(run), building(run):
         require_needs(run)
         prepared = prepare_training(run)
         trained = train_and_score(run, prepared)

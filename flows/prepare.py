@@ -17,7 +17,7 @@ from tasks.index import index_studies
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept, result_key
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, note_results, open_run
+from tasks.run import Annotations, Device, Run, building, note_results, occupying, open_run
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
 from tasks.versions import require_versions
@@ -129,7 +129,7 @@ def prepare(
         max_bad=max_bad,
         strict=strict,
     )
-    with building(run):
+    with occupying(run), building(run):
         prepare_training(run)
 
 

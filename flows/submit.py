@@ -13,7 +13,16 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.index import index_studies
-from tasks.run import Annotations, Device, Run, building, note_results, open_run, require_needs
+from tasks.run import (
+    Annotations,
+    Device,
+    Run,
+    building,
+    note_results,
+    occupying,
+    open_run,
+    require_needs,
+)
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -79,7 +88,7 @@ def submit(
         max_bad=max_bad,
         strict=strict,
     )
-    with building(run):
+    with occupying(run), building(run):
         require_needs(run)
         prepared = prepare_training(run)
         trained = train_and_score(run, prepared)

@@ -12,7 +12,7 @@ from tasks.futures import result_of
 from tasks.oof import score_oof
 from tasks.policies import is_kept, result_key
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, open_run, require_needs
+from tasks.run import Annotations, Device, Run, building, occupying, open_run, require_needs
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 from tasks.versions import require_versions
@@ -111,7 +111,7 @@ def train_folds(
         max_bad=max_bad,
         strict=strict,
     )
-    with building(run):
+    with occupying(run), building(run):
         require_needs(run)
         train_and_score(run, prepare_training(run))
 

@@ -15,9 +15,11 @@ from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.fit import read_trained
 from lsdc.store.files import write_atomic
+from lsdc.store.fingerprint import fingerprint
 from lsdc.store.home import Home, build_lock, lend_lock, open_home, resolve_home
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
+from lsdc.store.occupancy import occupy
 from lsdc.store.rubbish import refer
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.weights import find_weights
@@ -30,6 +32,9 @@ EXPERIMENT_FILE = "experiment.json"
 
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
+
+# Where and by whom work is done, and how much of it.
+_NO_MATTER = {"root", "only_fold", "device", "threads", "store", "runner"}
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -71,6 +76,11 @@ class Run(BaseModel):
     def uses_phantom(self) -> bool:
         """Whether the run brings no data of its own."""
         return self.data == self.home.phantom
+
+    @property
+    def settings(self) -> str:
+        """A fingerprint of what the run is told that its results depend on."""
+        return fingerprint(self.model_dump(mode="json", exclude=_NO_MATTER))
 
     @property
     def folds_to_train(self) -> tuple[int, ...]:
@@ -198,6 +208,16 @@ def require_needs(run: Run) -> None:
         if needed is not None:
             for fold in run.folds_to_train:
                 read_trained(run.home.fold(needed, fold), f"needs.{what}")
+
+
+@contextmanager
+def occupying(run: Run) -> Iterator[None]:
+    """Keep the experiment's folder for the run's settings; a run of others waits for it to end.
+
+    For runs that send others: those are of their settings, and wait for nobody but each other.
+    """
+    with occupy(run.home, run.experiment.name, run.settings, say=log.warning):
+        yield
 
 
 @contextmanager

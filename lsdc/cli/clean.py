@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from lsdc.store.home import build_lock, existing_home, resolve_home
+from lsdc.errors import HomeBusyError
+from lsdc.store.home import Home, build_lock, existing_home, resolve_home
+from lsdc.store.occupancy import find_occupied
 from lsdc.store.rubbish import Rubbish, find_rubbish
 
 
@@ -23,6 +25,7 @@ def clean(
     console = Console()
     opened = existing_home(resolve_home(home))
     with build_lock(opened, wait=False, say=console.print):
+        _require_quiet(opened)
         rubbish = find_rubbish(opened)
         if not rubbish:
             console.print(f"{opened.root}: nothing to remove", soft_wrap=True)
@@ -36,6 +39,15 @@ def clean(
             else:
                 item.path.unlink()
         console.print(f"removed {decimal(sum(item.bytes for item in rubbish))}")
+
+
+def _require_quiet(home: Home) -> None:
+    """Refuse while runs go on: one that waits for others lets them build, and notes at its end."""
+    if experiments := find_occupied(home):
+        raise HomeBusyError(
+            f"{home.root}: runs of {', '.join(experiments)} go on, which may need what nothing "
+            "refers to yet; wait for them, or cancel them"
+        )
 
 
 def _as_table(rubbish: list[Rubbish], root: Path) -> Table:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock, remove_leftovers
+from lsdc.store.occupancy import occupy
 from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
@@ -116,8 +118,10 @@ def run_local(
     if not run.uses_phantom:
         open_competition(run.data)  # what is wrong with the tables is said before anything starts
     log = run.home.logs / f"{experiment}.log"
+    say = partial(console.print, style="yellow")
     with (
-        build_lock(run.home, wait=wait, say=lambda text: console.print(text, style="yellow")),
+        occupy(run.home, run.experiment.name, run.settings, wait=wait, say=say),
+        build_lock(run.home, wait=wait, say=say),
         _prefect(run) as server,
         run_log(log, console),
     ):
