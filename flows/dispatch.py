@@ -20,8 +20,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
-from prefect.states import AwaitingRetry, Cancelling
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from flows.pools import GPU_POOL
 from lsdc.errors import StageError
@@ -64,6 +64,15 @@ def has_other_workers() -> bool:
     return me.deployment_id is not None and me.work_pool_name != GPU_POOL
 
 
+def as_done_here(run: Run) -> Run:
+    """The run as this flow run's own stages are told it.
+
+    The device that was asked for is that of the training: where others do that, this host may have
+    none of the kind.
+    """
+    return run.model_copy(update={"device": "auto"}) if has_other_workers() else run
+
+
 def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
     """Have each piece of work done by a run of its deployment; their results, in order.
 
@@ -73,6 +82,8 @@ def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
     Raises:
         StageError: some failed; names them.
     """
+    if not works:
+        return []
     with get_client(sync_client=True) as client, letting_others_build(run):
         children: list[FlowRun] = []
         try:
@@ -134,9 +145,9 @@ def _wait(
             lost = [child for child in current if _is_lost(child)]
             again = [child for child in lost if child.id in left or _may_go_on(child, crashes)]
             for child in again:
-                left.discard(child.id)
                 log.warning("%s: %s; it is set going again", names[child.id], _state(child).name)
                 client.set_flow_run_state(child.id, AwaitingRetry())
+                left.discard(child.id)
             states = [_state(child) for child in current]
             if not again and all(state.is_final() for state in states):
                 return states
@@ -182,7 +193,9 @@ def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun])
         if not _is_leaving(client.read_flow_run(_me().id)):
             return
         for child in _read(client, children):
-            if not _state(child).is_final():
+            if _state(child).is_scheduled():  # no worker has it, which would make an end of it
+                client.set_flow_run_state(child.id, Cancelled())
+            elif not _state(child).is_final():
                 client.set_flow_run_state(child.id, Cancelling())
 
 
@@ -195,17 +208,25 @@ def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
     if failed:
         raise StageError(
             f"{len(failed)} of {len(works)} on {GPU_POOL} did not end well: {'; '.join(failed)}; "
-            "Retry of this run sets them going again from their checkpoints, and nothing else"
+            "Retry of this run sets these alone going again, folds from their checkpoints"
         )
 
 
 def _result(run: Run, work: Work, state: State) -> Manifest:
-    with contextlib.suppress(ValueError):  # no record of it is to be found here
-        manifest = Manifest.model_validate(state.result())
-        if is_at_hand(run, manifest):
-            return manifest
+    manifest = _read_result(state)
+    if manifest is not None and is_at_hand(run, manifest):
+        return manifest
     raise StageError(
         f"{work.name}: trained on {GPU_POOL}, but {run.root} does not hold what its run left; its "
         "worker has to build in this home, on storage that both see, or both have to share a store "
-        "(--store); if it was removed since, trigger a new run"
+        "(--store); if it was removed since, or a training of other settings took its place, "
+        "trigger a new run"
     )
+
+
+def _read_result(state: State) -> Manifest | None:
+    try:
+        return Manifest.model_validate(state.result())
+    except (OSError, PrefectException, ValueError) as error:
+        log.warning("what the run left on record cannot be read here (%s)", error)
+        return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.dispatch import as_done_here
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
 from lsdc.store.manifest import Manifest
@@ -29,11 +30,12 @@ from tasks.submission import assemble_submission, predict_test
 
 def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifest]) -> None:
     """Take the test studies from files to the submission."""
+    here = as_done_here(run)
     index = index_studies(run, "test")
-    coordinates = locate_test(run, index, prepared.coordinates)
+    coordinates = locate_test(here, index, prepared.coordinates)
     sides = fix_sides(run, "test", index, coordinates)
     crops = cut_crops(run, "test", index, coordinates, sides)
-    predictions = predict_test(run, crops, trained)
+    predictions = predict_test(here, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
     results = [*prepared.manifests, index, coordinates, sides, crops]
     publish_catalog(run, results, after="submission")

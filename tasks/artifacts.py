@@ -32,13 +32,17 @@ _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 log = logging.getLogger("lsdc.progress")
 
 
-def show_progress(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
+def show_progress(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect's)
     """A flow hook: show the progress of trainings, if a worker runs the flow."""
     if flow_run.deployment_id is not None:
         logging.getLogger("lsdc").setLevel(logging.INFO)
         for runs in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(runs).addFilter(_is_of_the_work)
-        listen(_Shower(flow_run.parameters.get("experiment", "")))
+        listen(_Shower(flow_run.parameters.get("experiment", _default(flow, "experiment"))))
+
+
+def _default(flow: Any, parameter: str) -> Any:
+    return flow.parameters.properties[parameter]["default"]
 
 
 def _is_of_the_work(record: logging.LogRecord) -> bool:

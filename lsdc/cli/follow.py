@@ -83,7 +83,14 @@ def _changes(family: Sequence[FlowRun], states: dict[UUID, str]) -> Iterator[str
         state = (run.state and run.state.name) or "Unknown"
         if states.get(run.id) != state:
             states[run.id] = state
-            yield f"{run.name}: {state}"
+            yield f"{run.name}: {state}{_reason(run.state)}"
+
+
+def _reason(state: State | None) -> str:
+    """Why a run ended as it did: its log's last records come late, and a crash leaves none."""
+    if state is None or not state.is_final() or state.is_completed() or not state.message:
+        return ""
+    return f" ({state.message.splitlines()[0]})"
 
 
 class _Logs:

@@ -36,6 +36,9 @@ def trigger(
     weights: Annotated[
         Path | None, typer.Option(help="Pretrained weights, as workers see them.")
     ] = None,
+    no_pretrained: Annotated[
+        bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
+    ] = False,
     holdout: Annotated[
         str | None, typer.Option(help="Share of the studies that no fold gets [none].")
     ] = None,
@@ -71,7 +74,8 @@ def trigger(
         "only_fold": only_fold,
         "fold": fold,
         "data": None if data is None else str(data.expanduser().absolute()),
-        "settings": changes or None,
+        "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])]
+        or None,
         "weights": None if weights is None else str(weights.expanduser().absolute()),
         "holdout": None if holdout is None else parse_share(holdout),
         "seed": seed,

@@ -45,8 +45,9 @@ _EXPECTED = {
 }
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
-# What a child that is told to end may take to save itself; another ends at once.
-_GRACE_SECONDS = 20.0
+# What a child that is told to end may take to save itself; another ends at once. Cancel is to be
+# through with all within 15 s.
+_GRACE_SECONDS = 12.0
 
 
 def ignore(line: dict[str, Any]) -> None:

@@ -57,6 +57,10 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
         assert watched.returncode == 1, watched.stdout + watched.stderr
         run_id = watched.stdout.splitlines()[0].rpartition("/")[2]
         assert f"fold 1: epoch 1/{epochs}" in watched.stdout
+        (why,) = (
+            each for each in watched.stdout.splitlines() if "train-folds-demo: Failed" in each
+        )
+        assert "1 of 1 on lsdc-gpu did not end well: fold 1 " in why
         failed = here.run(run_id)
         assert failed["state_type"] == "FAILED"
         assert "1 of 1 on lsdc-gpu did not end well: fold 1 " in failed["state"]["message"]
