@@ -35,7 +35,7 @@ test: setup
 	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
 
 # These wait more than they work.
-test-slow-prefect: processes = --numprocesses 2 --no-loadscope-reorder
+test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
 

@@ -14,6 +14,11 @@ what is killed) a part gets SIGKILL:
     server              Prefect's server
     postgresql          PostgreSQL's postmaster, which is started again after 5 s
 
+and, amid a training too, the run gets what the pages' button Cancel calls:
+
+    cancel              `gone_after` is the median, `gone_at_most` the most seconds until no
+                        training process was left
+
 Where the run does not complete by itself, it is retried, as the pages' button does. For each kind:
 `kills`; `by_itself` and `one_retry`, which sum to `kills` where nothing is lost; `other_bits`, the
 out-of-fold tables that are not the undisturbed run's; `done_twice`, finished folds that were
@@ -29,7 +34,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
@@ -37,10 +42,11 @@ from queue import Empty, Queue
 from results import record
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' installations are not installed
-from tests.flows.faults import KINDS, Outcome, prepared
+from tests.flows.faults import CANCEL, KINDS, Outcome, Undisturbed, prepared, undisturbed
 from tests.postgres import has_postgresql
 
 CRASH_AFTER = "60"
+_KINDS = (*KINDS, CANCEL)
 
 
 def main() -> None:
@@ -49,7 +55,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=20, help="of each kind")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS)
     parser.add_argument("--installations", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -61,13 +67,18 @@ def main() -> None:
     for number in range(options.kills):
         for kind in options.kinds:
             kills.put((kind, number))
-    with ThreadPoolExecutor(options.installations) as pool:
-        work = [pool.submit(kill_all, kills, options.seed) for _ in range(options.installations)]
-    calm, outcomes = [], list[Outcome]()
-    for seconds, became in map(Future.result, work):
-        calm.append(seconds)
-        outcomes += became
-    figures: dict[str, object] = {"calm_seconds": round(statistics.median(calm))}
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        ThreadPoolExecutor(options.installations) as pool,
+    ):
+        calm = undisturbed(Path(temporary) / "undisturbed")
+        work = [
+            pool.submit(kill_all, kills, calm, options.seed) for _ in range(options.installations)
+        ]
+        ended = [each.result() for each in work]
+    outcomes = [outcome for _, became in ended for outcome in became]
+    calm_seconds = statistics.median(seconds for seconds, _ in ended)
+    figures: dict[str, object] = {"calm_seconds": round(calm_seconds)}
     for kind in options.kinds:
         own = [outcome for outcome in outcomes if outcome.kind == kind]
         figures |= summarise(kind.replace(" ", "_"), own)
@@ -80,7 +91,9 @@ def main() -> None:
         print(f"{name:<28} {value}")
 
 
-def kill_all(kills: "Queue[tuple[str, int]]", seed: int) -> tuple[float, list[Outcome]]:
+def kill_all(
+    kills: "Queue[tuple[str, int]]", calm: Undisturbed, seed: int
+) -> tuple[float, list[Outcome]]:
     """Disturb a run in an installation of its own for each kill that is left.
 
     Returns:
@@ -89,7 +102,7 @@ def kill_all(kills: "Queue[tuple[str, int]]", seed: int) -> tuple[float, list[Ou
     outcomes = []
     with (
         tempfile.TemporaryDirectory() as temporary,
-        prepared(Path(temporary), "--crash-after", CRASH_AFTER) as faults,
+        prepared(Path(temporary), calm, "--crash-after", CRASH_AFTER) as faults,
         suppress(Empty),
     ):
         while True:
@@ -111,6 +124,9 @@ def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
         "from_start": sum(outcome.from_start for outcome in outcomes),
         "seconds": round(statistics.median(outcome.seconds for outcome in outcomes)),
     }
+    if kind == CANCEL:
+        gone = [outcome.gone_after for outcome in outcomes]
+        counts |= {"gone_after": statistics.median(gone), "gone_at_most": max(gone)}
     return {f"{kind}_{name}": count for name, count in counts.items()}
 
 

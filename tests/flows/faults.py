@@ -4,12 +4,16 @@ import contextlib
 import json
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+import torch
+from filelock import FileLock
 
 from lsdc.phantom.writer import write_phantom
 from tests.flows.pools import FINAL, Installation, installed
@@ -18,7 +22,8 @@ from tests.postgres import Cluster, postgresql
 TRAINER, SERVER, WORKER = "lsdc.lumbar.fit_child", "lsdc.cli.server_child", "lsdc.cli.worker_child"
 PG = "postgresql"
 KINDS = ("training", "worker", "worker and run", "server", PG)
-_ENDS_TRAINING = ("training", "worker", "worker and run")
+CANCEL = "cancel"
+_ENDS_TRAINING = ("training", "worker", "worker and run", CANCEL)
 FOLDS = 4
 # Long enough to be met amid its epochs; one thread, so that the bits can be compared.
 EPOCHS = 10
@@ -65,7 +70,7 @@ class Outcome:
     """What became of a run.
 
     Attributes:
-        kind: what was killed.
+        kind: what was killed, or that the run was cancelled.
         moment: when, in seconds since the run was triggered.
         trained: how many folds were trained then.
         retries: how often Retry was needed.
@@ -74,6 +79,7 @@ class Outcome:
         same_bits: whether the out-of-fold table is that of the undisturbed run.
         twice: folds that were finished and were trained again.
         from_start: whether a training was cut off and did not go on from its checkpoint.
+        gone_after: seconds from what was done until all that it was to end had ended.
     """
 
     kind: str
@@ -85,6 +91,7 @@ class Outcome:
     same_bits: bool
     twice: list[int]
     from_start: bool
+    gone_after: float
 
     @property
     def is_good(self) -> bool:
@@ -103,7 +110,7 @@ class Outcome:
 
 @dataclass
 class Faults:
-    """An installation with its database, and what an undisturbed run in it came to."""
+    """An installation with its database, and what an undisturbed run came to."""
 
     here: Installation
     cluster: Cluster
@@ -156,7 +163,7 @@ class Faults:
 
     def victims(self, kind: str) -> list[psutil.Process]:
         """The processes that are to be killed, or nothing while they are not there."""
-        if kind == "training":
+        if kind in ("training", CANCEL):
             return self.here.processes(TRAINER)
         if kind == "server":
             return self.here.processes(SERVER)
@@ -174,6 +181,10 @@ class Faults:
         found = self.here.until(lambda: self._is_over(run_id) or self.victims(kind) or kind == PG)
         if self._is_over(run_id):
             return False
+        if kind == CANCEL:
+            self.here.cancel(run_id)
+            self.here.until(lambda: not self.victims(kind))
+            return True
         if kind == PG:
             self.cluster.kill()
             time.sleep(AWAY_SECONDS)
@@ -196,10 +207,11 @@ class Faults:
         moment = time.monotonic() - started
         if self.is_trained(fold):
             finished[fold] = self._stamp(fold)
-        saved = (self.fold(fold) / "resume.pt").is_file()
+        acted = time.monotonic()
         if not self.kill(kind, run_id):
             return self.disturb(kind, moments)
-        cut_off = saved and kind in _ENDS_TRAINING and not self.is_trained(fold)
+        gone_after = time.monotonic() - acted
+        cut_off = kind in _ENDS_TRAINING and self._is_cut_off(fold)
         retries = 0
         while self.here.ended(run_id)["state_type"] != "COMPLETED" and retries < 2:
             retries += 1
@@ -215,15 +227,23 @@ class Faults:
             same_bits=completed and self.oof() == self.expected,
             twice=[each for each, stamp in finished.items() if self._stamp(each) != stamp],
             from_start=cut_off and self.begun_at(fold)[-1] == (1, 1),
+            gone_after=round(gone_after, 1),
         )
 
     def _wait_for_the_moment(self, kind: str, started: float, moments: random.Random) -> None:
         """Of a run; where it is the training that is killed, of that."""
         share, length = moments.random(), self.seconds
-        if kind == "training":
+        if kind in ("training", CANCEL):
             self.here.until(lambda: self.here.processes(TRAINER))
             started, length = time.monotonic(), length / 3
         time.sleep(max(0.0, started + share * length - time.monotonic()))
+
+    def _is_cut_off(self, fold: int) -> bool:
+        """Whether a checkpoint is left from which there is something to train."""
+        with contextlib.suppress(FileNotFoundError):
+            saved = torch.load(self.fold(fold) / "resume.pt", weights_only=True)
+            return not self.is_trained(fold) and saved["epoch"] < EPOCHS
+        return False
 
     def _is_over(self, run_id: str) -> bool:
         return self.here.run(run_id)["state_type"] in FINAL
@@ -232,27 +252,53 @@ class Faults:
         return (self.fold(fold) / "model.safetensors").stat().st_mtime_ns
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A competition, and a home in which all was trained by one command that nothing disturbed."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The competition."""
+        return self.folder / "competition"
+
+    @property
+    def home(self) -> Path:
+        """Where it was trained; to be copied."""
+        return self.folder / "home"
+
+
+def undisturbed(folder: Path) -> Undisturbed:
+    """Train all folds of a phantom's, unless the folder has them; one process waits for another."""
+    calm = Undisturbed(folder)
+    with FileLock(folder.with_suffix(".lock")):
+        if not (calm.home / "runs/demo/oof.parquet").is_file():
+            write_phantom(calm.data, studies=8, test=2, seed=3, max_size=64)
+            asked = ("--data", str(calm.data), "--home", str(calm.home), *TRAINING)
+            subprocess.run([sys.executable, "-P", "-m", "lsdc", "run-local", *asked], check=True)
+    return calm
+
+
 @contextlib.contextmanager
-def prepared(folder: Path, *arguments: str) -> Iterator[Faults]:
-    """An installation on PostgreSQL, with a password, in which all was trained once undisturbed."""
-    data, site = folder / "competition", folder / "site"
-    write_phantom(data, studies=8, test=2, seed=3, max_size=64)
+def prepared(folder: Path, calm: Undisturbed, *arguments: str) -> Iterator[Faults]:
+    """An installation on PostgreSQL, with a password, in which all is trained already."""
+    home, site = folder / "home", folder / "site"
+    shutil.copytree(calm.home, home)
     site.mkdir()
     (site / "sitecustomize.py").write_text(_PLANTED)
     with (
         postgresql() as cluster,
         installed(
-            folder / "home",
+            home,
             *("--database", f"{cluster.create('prefect')}?sslmode=disable", *arguments),
             site=site,
             more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
         ) as here,
     ):
-        faults = Faults(here, cluster, data, site)
-        run_id = faults.begin()
-        assert here.ended(run_id)["state_type"] == "COMPLETED", "".join(here.lines[-80:])
+        faults = Faults(here, cluster, calm.data, site)
         faults.expected = faults.oof()
-        calm = faults.disturb("nothing", random.Random(0))
-        assert calm.is_good, calm
-        faults.seconds = calm.seconds
+        once_more = faults.disturb("nothing", random.Random(0))
+        assert once_more.is_good, once_more
+        faults.seconds = once_more.seconds
         yield faults

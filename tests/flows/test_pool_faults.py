@@ -23,6 +23,7 @@ from tests.flows.faults import (
     TRAINING,
     Faults,
     prepared,
+    undisturbed,
 )
 from tests.flows.pools import Installation, installed
 from tests.postgres import has_postgresql
@@ -35,8 +36,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    """An installation in which all was trained once, undisturbed."""
-    with prepared(tmp_path_factory.mktemp("faults"), "--crash-after", "60") as ready:
+    """An installation in which all is trained, by whichever process of the tests comes first."""
+    base = tmp_path_factory.getbasetemp()
+    alike = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    calm = undisturbed(alike / "undisturbed")
+    with prepared(tmp_path_factory.mktemp("faults"), calm, "--crash-after", "60") as ready:
         yield ready
 
 
@@ -181,9 +185,30 @@ def test_retry_after_the_data_were_mended_takes_nothing_of_the_old(
     assert sent == dict.fromkeys(work, 2)
 
 
+def test_device_that_is_asked_for_is_that_of_the_training(faults: Faults) -> None:
+    """Where all is trained, a head node without a GPU predicts on what it has."""
+    submission = faults.here.home / "runs/demo/submission.csv"
+    submission.unlink(missing_ok=True)
+    asked = ("--data", faults.data, *TRAINING, "--device", "cuda", "--watch")
+    done = faults.here.trigger("submit/default", *asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert faults.here.children(done.stdout.splitlines()[0].rpartition("/")[2]) == {}
+    assert submission.is_file()
+
+
 def test_two_triggers_of_the_same_run_train_each_fold_once(faults: Faults) -> None:
     run_ids = [begin(faults), faults.begin()]
     assert {faults.here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
+    assert faults.begun_at(0) == [(1, 1)]
+    assert faults.oof() == faults.expected
+
+
+def test_run_of_other_settings_waits_and_takes_nothing_away(faults: Faults) -> None:
+    faults.forget([0])
+    run_ids = [faults.begin(), faults.begin("--set", "training.epochs=2")]
+    assert {faults.here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
+    again = faults.begin()
+    assert faults.here.ended(again)["state_type"] == "COMPLETED"
     assert faults.begun_at(0) == [(1, 1)]
     assert faults.oof() == faults.expected
 
