@@ -8,9 +8,9 @@ one slot would wait for ever.
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -32,7 +32,9 @@ from tasks.versions import installed_versions
 
 POLL_SECONDS = 2.0
 # A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
+# So often in a row; one after so long a time has got somewhere, as on machines that are taken away.
 CRASHES_FORGIVEN = 3
+LONG_ENOUGH = timedelta(minutes=10)
 
 log = logging.getLogger("lsdc.dispatch")
 
@@ -53,6 +55,14 @@ class Work:
     name: str
     key: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Crashes:
+    """How often a run crashed in a row, and how long it had run in all when it last did."""
+
+    in_a_row: int = 0
+    ran: timedelta = timedelta()
 
 
 def has_other_workers() -> bool:
@@ -138,7 +148,7 @@ def _wait(
     names = {child.id: work.name for work, child in zip(works, children, strict=True)}
     # What an earlier attempt of this flow run left behind, a cancellation under way included.
     left = {each.id for each in _read(client, children) if _is_lost(each) or _is_leaving(each)}
-    crashes = Counter[UUID]()
+    crashes: dict[UUID, Crashes] = {}
     while True:
         try:
             current = _read(client, children)
@@ -179,12 +189,14 @@ def _is_leaving(run: FlowRun) -> bool:
     return _state(run).is_cancelling()
 
 
-def _may_go_on(run: FlowRun, crashes: Counter[UUID]) -> bool:
+def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
     """Whether a run that crashed is to be set going again; counts how often it was."""
     if not _state(run).is_crashed():
         return False
-    crashes[run.id] += 1
-    return crashes[run.id] <= CRASHES_FORGIVEN
+    before = crashes.get(run.id, Crashes())
+    in_a_row = 0 if run.total_run_time - before.ran >= LONG_ENOUGH else before.in_a_row
+    crashes[run.id] = Crashes(in_a_row + 1, run.total_run_time)
+    return in_a_row < CRASHES_FORGIVEN
 
 
 def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:
