@@ -1,7 +1,6 @@
 """Training: one fold, one process, one device; begun once, resumed where it was killed."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Any
 
 from prefect import task
 
+from lsdc.ending import is_told_to_end, let_go_on, tell_to_end
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import FACTS, RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.files import digest_file
 from lsdc.store.home import claim_fold, fold_lock
 from lsdc.store.manifest import Manifest, seal
-from lsdc.training.process import allow_children, end_children
+from lsdc.training.process import end_children
 from lsdc.training.weights import find_weights
 from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
@@ -29,8 +29,6 @@ _NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _RESUMES = 20  # each goes on where the one before was told to leave
 
 Listen = Callable[[dict[str, Any]], None]
-
-_ending = threading.Event()
 
 
 def _needed_weights(run: Run, fold: int) -> Path | None:
@@ -124,13 +122,12 @@ def _both(first: Listen, second: Listen) -> Listen:
 
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
-    """Kill the folds' processes if the block is left by an error, an interrupt included."""
-    _ending.clear()
-    allow_children()
+    """End the folds' processes and waits if an error leaves the block, an interrupt included."""
+    let_go_on()
     try:
         yield
     except BaseException:
-        _ending.set()
+        tell_to_end()
         end_children()
         raise
 
@@ -141,6 +138,6 @@ def _not_tried_again_at_the_end() -> Iterator[None]:
     try:
         yield
     except (ResumeLaterError, ChildDiedError) as error:
-        if not _ending.is_set():
+        if not is_told_to_end():
             raise
         raise InterruptedRunError(f"the run is ending: {error}") from error

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from lsdc.errors import DataError, HomeBusyError, NoSpaceError
+from lsdc.ending import is_told_to_end
+from lsdc.errors import DataError, HomeBusyError, InterruptedRunError, NoSpaceError
 from lsdc.store.files import free_bytes, write_atomic
 
 SCHEMA = 1
@@ -223,15 +224,28 @@ def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a fold's folder; see `fold_lock`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _fold_lock(folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{folder}: another run trains this fold; waiting for it to end")
-        lock.acquire()
+    acquire(lock, lambda: say(f"{folder}: another run trains this fold; waiting for it to end"))
     try:
         yield
     finally:
         lock.release()
+
+
+def acquire(lock: BaseFileLock, say: Callable[[], None]) -> None:
+    """Take a lock, after a word if it has to be waited for.
+
+    Raises:
+        InterruptedRunError: the process was told to end meanwhile.
+    """
+    try:
+        lock.acquire(timeout=0)
+        return
+    except Timeout:
+        say()
+    try:
+        lock.acquire(cancel_check=is_told_to_end)
+    except Timeout:
+        raise InterruptedRunError(f"{lock.lock_file}: not waited for, the run is ending") from None
 
 
 def _fold_lock(folder: Path) -> BaseFileLock:

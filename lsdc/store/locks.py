@@ -25,7 +25,9 @@ from tenacity import (
     wait_exponential,
 )
 
-from lsdc.errors import SettingsError, StoreError
+from lsdc.ending import is_told_to_end
+from lsdc.errors import InterruptedRunError, SettingsError, StoreError
+from lsdc.store.home import acquire
 from lsdc.store.shared import SharedStore
 
 if TYPE_CHECKING:
@@ -81,11 +83,7 @@ def shared_lock(store: SharedStore, name: str, *, say: Say) -> Iterator[None]:
 def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
     assert store.path is not None
     lock = _lock_file(store.path, name)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(_waiting(name))
-        lock.acquire()
+    acquire(lock, lambda: say(_waiting(name)))
     try:
         yield
     finally:
@@ -152,6 +150,8 @@ def _wait(connection: "psycopg.Connection[Any]", number: int, say: Callable[[], 
         if not said:
             say()
         said = True
+        if is_told_to_end():
+            raise InterruptedRunError("a lock: not waited for, the run is ending")
         time.sleep(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsdc.ending import is_told_to_end
 from lsdc.errors import (
     ChildDiedError,
     DataError,
@@ -31,7 +32,6 @@ from lsdc.errors import (
 )
 
 _living: set["subprocess.Popen[bytes]"] = set()
-_ending = threading.Event()
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -100,7 +100,7 @@ def run_children(
     try:
         for job in jobs:
             processes.append(_start(module, job, log))
-            if _ending.is_set():
+            if is_told_to_end():
                 raise ChildDiedError(f"{module}: not gone on with, since the run is ending")
         for number, text in _lines(processes, results, stall_minutes * 60):
             if not text:
@@ -127,16 +127,9 @@ def run_children(
 def end_children() -> None:
     """End all children that threads of this process still wait for; their `run_child` raises.
 
-    An interrupt reaches the main thread alone, while other threads would wait on to the end, or
-    start another child; those end at once, until `allow_children`.
+    Threads that start another child, once `tell_to_end` was called, see it end at once.
     """
-    _ending.set()
     _end_groups(tuple(_living))
-
-
-def allow_children() -> None:
-    """Let children be started again after `end_children`."""
-    _ending.clear()
 
 
 def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:

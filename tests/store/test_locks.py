@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import SettingsError, StoreError
+from lsdc.ending import let_go_on, tell_to_end
+from lsdc.errors import InterruptedRunError, SettingsError, StoreError
 from lsdc.store.locks import require_locks, shared_lock
 from lsdc.store.shared import SharedStore
 
@@ -62,6 +63,24 @@ def test_killed_holder_leaves_no_lock(store: SharedStore) -> None:
     holder.join()
     with shared_lock(store, "crops-1", say=print):
         pass
+
+
+def test_waiting_ends_when_the_run_does(store: SharedStore) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(store.url, "crops-1", held, release))
+    holder.start()
+    try:
+        assert held.wait(60)
+        with (
+            pytest.raises(InterruptedRunError, match="the run is ending"),
+            shared_lock(store, "crops-1", say=lambda _: tell_to_end()),
+        ):
+            pass
+    finally:
+        let_go_on()
+        release.set()
+        holder.join()
 
 
 def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) -> None:
