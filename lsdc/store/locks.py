@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from filelock import BaseFileLock, FileLock, Timeout
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -190,6 +188,9 @@ def _database(store: SharedStore) -> dict[str, Any]:
         )
     if find_spec("psycopg") is None:
         raise SettingsError(f"{DATABASE}: psycopg is not installed; pip install 'lsdc[s3]'")
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(given)
         if "@" in (url.host or ""):

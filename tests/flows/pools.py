@@ -48,7 +48,7 @@ class Installation:
             with contextlib.suppress(OSError):  # a busy server may not answer in time
                 if found := condition():
                     return found
-            time.sleep(0.5)
+            time.sleep(1.0)  # asking costs the server something
         raise AssertionError("waited in vain:\n" + "".join(self.lines[-80:]))
 
     def trigger(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -20,8 +20,6 @@ from tests.flows.conftest import lsdc
 from tests.flows.pools import SECONDS, installed
 from tests.flows.test_run_local import BEFORE_TRAINING, TEST_SIDE
 
-pytestmark = pytest.mark.slow_prefect
-
 # Folds one after the other, on one thread, so that the bits can be compared.
 ASKED = (
     *("--folds", "2", "--threads", "1"),
@@ -86,6 +84,7 @@ def kill_when_a_checkpoint_is_published(data: Path, home: Path, store: str) -> N
     process.wait()
 
 
+@pytest.mark.slow_training
 def test_host_that_vanishes_is_gone_on_from_on_another(
     phantom: Path, store: str, tmp_path: Path
 ) -> None:
@@ -136,6 +135,7 @@ def worker(pool: str, home: Path, api: str) -> Iterator[None]:
         process.wait(SECONDS)
 
 
+@pytest.mark.slow_prefect
 def test_folds_trained_on_another_host_are_scored_here(
     phantom: Path, store: str, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def states(api: str, name: str) -> list[str]:
     return [run["state_name"] for run in ask(api, "task_runs/filter", query)]
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_index
 def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
     ran: Ran, home: Path
 ) -> None:
