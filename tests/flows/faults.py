@@ -208,7 +208,8 @@ class Faults:
         if self.is_trained(fold):
             finished[fold] = self._stamp(fold)
         acted = time.monotonic()
-        if not self.kill(kind, run_id):
+        if not self.kill(kind, run_id):  # it ended before: a run takes less than was thought
+            self.seconds = min(self.seconds, self.here.lasted(run_id))
             return self.disturb(kind, moments)
         gone_after = time.monotonic() - acted
         cut_off = kind in _ENDS_TRAINING and self._is_cut_off(fold)

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ class Installation:
     def ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it is over."""
         return self.until(lambda: (run := self.run(run_id))["state_type"] in FINAL and run)
+
+    def lasted(self, run_id: str) -> float:
+        """Seconds from the trigger of a run to its end."""
+        run = self.ended(run_id)
+        begun, ended = (datetime.fromisoformat(run[name]) for name in ("created", "end_time"))
+        return (ended - begun).total_seconds()
 
     def states(self, run_id: str) -> list[dict[str, Any]]:
         """All states that a run was in."""

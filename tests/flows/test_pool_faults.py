@@ -191,7 +191,8 @@ def test_two_triggers_of_the_same_run_train_each_fold_once(faults: Faults) -> No
 
 def test_run_of_other_settings_waits_and_takes_nothing_away(faults: Faults) -> None:
     faults.forget([0])
-    run_ids = [faults.begin(), faults.begin("--set", "training.epochs=2")]
+    others = ("--only-fold", "0", "--set", "training.epochs=2")
+    run_ids = [faults.begin(), faults.begin(*others)]
     assert {faults.here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
     again = faults.begin()
     assert faults.here.ended(again)["state_type"] == "COMPLETED"
