@@ -85,10 +85,6 @@ class Installation:
         begun, ended = (datetime.fromisoformat(run[name]) for name in ("created", "end_time"))
         return (ended - begun).total_seconds()
 
-    def states(self, run_id: str) -> list[dict[str, Any]]:
-        """All states that a run was in."""
-        return self.ask(f"flow_run_states/?flow_run_id={run_id}")
-
     def retry(self, run_id: str) -> None:
         """What the button Retry of Prefect's pages calls."""
         self._set_state(run_id, "SCHEDULED", "AwaitingRetry")
