@@ -30,6 +30,7 @@ installed. `--full` writes RESULTS.md.
 import argparse
 import json
 import random
+import shlex
 import statistics
 import sys
 import tempfile
@@ -83,7 +84,11 @@ def main() -> None:
         own = [outcome for outcome in outcomes if outcome.kind == kind]
         figures |= summarise(kind.replace(" ", "_"), own)
     if options.full:
-        record("Faults", f"python benchmarks/faults.py --kills {options.kills} --full", figures)
+        some = options.kinds != _KINDS
+        title = f"Faults: {', '.join(options.kinds)}" if some else "Faults"
+        kinds = " ".join(["", "--kinds", *map(shlex.quote, options.kinds)]) if some else ""
+        command = f"python benchmarks/faults.py --kills {options.kills}{kinds} --full"
+        record(title, command, figures)
     if options.json:
         print(json.dumps(figures, indent=2))
         return

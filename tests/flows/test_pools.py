@@ -9,7 +9,6 @@ from prefect import Flow
 from flows.pipeline import pipeline
 from flows.prepare import prepare, train_coordinates
 from flows.train_folds import train_fold, train_folds
-from lsdc.experiments.presets import load_experiment
 from tests.flows.pools import installed
 from tests.flows.test_run_local import ask
 
@@ -47,11 +46,12 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
     site.mkdir()
     planted = f"planted_once = {str(tmp_path / 'planted')!r}\n{PLANTED}"
     (site / "sitecustomize.py").write_text(planted)
-    # All but this fold is in the home already.
+    # All but this fold is in the home already; the other, of more epochs, is none of its business.
     shutil.rmtree(home / "runs/demo/fold-1")
     trained = (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns
-    epochs = load_experiment("demo").training.epochs
-    asked = ("--data", ran.data, "--folds", "2")
+    epochs = 3
+    asked = ("--data", ran.data, "--folds", "2", "--only-fold", "1")
+    asked += ("--set", f"training.epochs={epochs}")
     with installed(home, site=site) as here:
         watched = here.trigger("train-folds/default", *asked, "--watch")
         assert watched.returncode == 1, watched.stdout + watched.stderr
