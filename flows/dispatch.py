@@ -32,9 +32,11 @@ from tasks.versions import installed_versions
 
 POLL_SECONDS = 2.0
 # A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
-# So often in a row; one after so long a time has got somewhere, as on machines that are taken away.
+# So often in a row; one that ran so long has got somewhere, as on machines that are taken away, but
+# may be what ends them.
 CRASHES_FORGIVEN = 3
 LONG_ENOUGH = timedelta(minutes=10)
+CRASHES_IN_ALL = 20
 
 log = logging.getLogger("lsdc.dispatch")
 
@@ -59,8 +61,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Crashes:
-    """How often a run crashed in a row, and how long it had run in all when it last did."""
+    """How often a run crashed, and how long it had run in all when it last did."""
 
+    in_all: int = 0
     in_a_row: int = 0
     ran: timedelta = timedelta()
 
@@ -77,10 +80,10 @@ def has_other_workers() -> bool:
 def as_done_here(run: Run) -> Run:
     """The run as this flow run's own stages are told it.
 
-    The device that was asked for is that of the training: where others do that, this host may have
-    none of the kind.
+    The GPU that was asked for is the training's: where others do that, this host may have none.
     """
-    return run.model_copy(update={"device": "auto"}) if has_other_workers() else run
+    elsewhere = run.device == "cuda" and has_other_workers()
+    return run.model_copy(update={"device": "auto"}) if elsewhere else run
 
 
 def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
@@ -195,8 +198,8 @@ def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
         return False
     before = crashes.get(run.id, Crashes())
     in_a_row = 0 if run.total_run_time - before.ran >= LONG_ENOUGH else before.in_a_row
-    crashes[run.id] = Crashes(in_a_row + 1, run.total_run_time)
-    return in_a_row < CRASHES_FORGIVEN
+    crashes[run.id] = Crashes(before.in_all + 1, in_a_row + 1, run.total_run_time)
+    return in_a_row < CRASHES_FORGIVEN and before.in_all < CRASHES_IN_ALL
 
 
 def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:

@@ -179,8 +179,9 @@ def train_fold(
         max_bad=max_bad,
         strict=strict,
     )
-    with building(run), ended_with_the_flow():
-        require_needs(run)
-        prepared = prepare_training(run)
-    (trained,) = train_here(run, prepared)  # other folds are trained beside it
+    with occupying(run, wait=False):  # else it would keep a GPU from those whom it waits for
+        with building(run), ended_with_the_flow():
+            require_needs(run)
+            prepared = prepare_training(run)
+        (trained,) = train_here(run, prepared)  # other folds are trained beside it
     return trained

@@ -18,6 +18,11 @@ def let_go_on() -> None:
     _told.clear()
 
 
+def pause(seconds: float) -> None:
+    """Sleep, but not on once told to end."""
+    _told.wait(seconds)
+
+
 def is_told_to_end() -> bool:
     """Whether what is waited for is in vain."""
     return _told.is_set()

@@ -56,6 +56,6 @@ class InterruptedRunError(LsdcError):
 
 
 class HomeBusyError(LsdcError):
-    """Another run builds in this home and waiting was not wanted."""
+    """Another run needs this home as it is, and waiting was not wanted."""
 
     exit_code = 3

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from lsdc.ending import let_go_on
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
@@ -33,8 +34,11 @@ EXPERIMENT_FILE = "experiment.json"
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
 
-# Where and by whom work is done, and how much of it.
-_NO_MATTER = {"root", "only_fold", "device", "threads", "store", "runner"}
+# What no result depends on: where, by whom and how patiently work is done, and how much of it.
+TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
+_NO_MATTER = dict.fromkeys(
+    ("root", "only_fold", "device", "threads", "store", "runner", "strict"), True
+) | {"experiment": {"training": TRAINING_NO_MATTER}}
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -79,7 +83,7 @@ class Run(BaseModel):
 
     @property
     def settings(self) -> str:
-        """A fingerprint of what the run is told that its results depend on."""
+        """A fingerprint of what the run is told that its results may depend on."""
         return fingerprint(self.model_dump(mode="json", exclude=_NO_MATTER))
 
     @property
@@ -160,6 +164,7 @@ def open_run(
     if weights is not None:
         weights = weights.expanduser().absolute()
         _require_weights(weights, chosen)
+    let_go_on()  # a run before, in this process, may have been told to end
     store = open_store()
     if store is not None:
         require_locks(store)
@@ -211,12 +216,10 @@ def require_needs(run: Run) -> None:
 
 
 @contextmanager
-def occupying(run: Run) -> Iterator[None]:
-    """Keep the experiment's folder for the run's settings; a run of others waits for it to end.
-
-    For runs that send others: those are of their settings, and wait for nobody but each other.
-    """
-    with occupy(run.home, run.experiment.name, run.settings, say=log.warning):
+def occupying(run: Run, *, wait: bool = True) -> Iterator[None]:
+    """Keep the experiment's folder for the run's settings; one of others waits, or is refused."""
+    name = run.experiment.name
+    with occupy(run.home, name, run.settings, wait=wait, say=log.warning):
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import task
 
-from lsdc.ending import is_told_to_end, let_go_on, tell_to_end
+from lsdc.ending import is_told_to_end, tell_to_end
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import FACTS, RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
@@ -19,13 +19,11 @@ from lsdc.training.process import end_children
 from lsdc.training.weights import find_weights
 from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
-from tasks.run import Run
+from tasks.run import TRAINING_NO_MATTER, Run
 from tasks.sharing import sharing_checkpoints
 
 log = logging.getLogger("lsdc.training")
 
-# Settings that the result does not depend on.
-_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _RESUMES = 20  # each goes on where the one before was told to leave
 
 Listen = Callable[[dict[str, Any]], None]
@@ -66,7 +64,7 @@ TRAIN = Stage(
         "labels": inputs["run"].experiment.labels,
         "augment": inputs["run"].experiment.augment,
         "loss": inputs["run"].experiment.loss,
-        "training": inputs["run"].experiment.training.model_dump(exclude=_NO_MATTER),
+        "training": inputs["run"].experiment.training.model_dump(exclude=TRAINING_NO_MATTER),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
         "weights": _pretrained(inputs["run"]),
@@ -123,7 +121,6 @@ def _both(first: Listen, second: Listen) -> Listen:
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
     """End the folds' processes and waits if an error leaves the block, an interrupt included."""
-    let_go_on()
     try:
         yield
     except BaseException:

@@ -84,7 +84,8 @@ def _wait_for_own(home: Home) -> str | None:
             if time.monotonic() > until:
                 raise StageError(
                     f"{api}: the Prefect server of {home.root} does not answer ({error}), and was "
-                    f"waited for {_OWN_SECONDS:.0f} s; see what 'lsdc up' says where it was started"
+                    f"waited for {_OWN_SECONDS:.0f} s; what it said stands where 'lsdc up' was "
+                    f"started, or in {home.logs}"
                 ) from error
         if not told:
             line = f"{api}: waiting for the Prefect server of {home.root}, which is not up yet"

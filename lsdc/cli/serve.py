@@ -200,7 +200,7 @@ def running_server(home: Home) -> str | None:
 
 
 def _server_lock(home: Home) -> BaseFileLock:
-    return FileLock(home.prefect / ".server.lock")
+    return FileLock(home.prefect / ".server.lock", thread_local=False)
 
 
 def _noted(note: Path) -> str | None:

@@ -7,7 +7,6 @@ import signal
 import socket
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -133,11 +132,13 @@ def _register(api: str, crash_after: int) -> None:
 
 
 def _describe(console: Console, address: str, database: str, *, workers: bool) -> None:
-    where = urlsplit(database)
+    from sqlalchemy import make_url
+
+    where = make_url(database)
     kept = (
         "SQLite in the home, for a few workers at most: beyond, give it PostgreSQL as --database"
-        if where.scheme.startswith("sqlite")
-        else f"PostgreSQL at {where.hostname}, {where.path.strip('/')}"
+        if where.drivername.startswith("sqlite")
+        else f"PostgreSQL at {where.host}, {where.database}"
     )
     gpus = visible_gpus()
     gpu = f"a worker on each of {len(gpus)} GPUs" if gpus else "no GPU here: one worker on the CPU"

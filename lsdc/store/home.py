@@ -224,14 +224,14 @@ def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a fold's folder; see `fold_lock`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _fold_lock(folder)
-    acquire(lock, lambda: say(f"{folder}: another run trains this fold; waiting for it to end"))
+    take_lock(lock, lambda: say(f"{folder}: another run trains this fold; waiting for it to end"))
     try:
         yield
     finally:
         lock.release()
 
 
-def acquire(lock: BaseFileLock, say: Callable[[], None]) -> None:
+def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
     """Take a lock, after a word if it has to be waited for.
 
     Raises:

@@ -6,7 +6,6 @@ advisory locks of a PostgreSQL that all hosts reach. Either ends with the proces
 
 import errno
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
@@ -23,9 +22,9 @@ from tenacity import (
     wait_exponential,
 )
 
-from lsdc.ending import is_told_to_end
+from lsdc.ending import is_told_to_end, pause
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
-from lsdc.store.home import acquire
+from lsdc.store.home import take_lock
 from lsdc.store.shared import SharedStore
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def shared_lock(store: SharedStore, name: str, *, say: Say) -> Iterator[None]:
 def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
     assert store.path is not None
     lock = _lock_file(store.path, name)
-    acquire(lock, lambda: say(_waiting(name)))
+    take_lock(lock, lambda: say(_waiting(name)))
     try:
         yield
     finally:
@@ -115,42 +114,51 @@ def _take(store: SharedStore, name: str, number: int, say: Say) -> "psycopg.Conn
     """A connection that holds the lock; one that breaks before it does is made anew."""
     import psycopg
 
-    def take() -> "psycopg.Connection[Any]":
-        connection = psycopg.connect(
-            **_database(store), autocommit=True, application_name="lsdc", connect_timeout=30
-        )
-        with ExitStack() as broken:
-            broken.enter_context(closing(connection))
-            _wait(connection, number, lambda: say(_waiting(name)))
-            broken.pop_all()
+    while True:
+        with _telling(store, name):
+            connection = _connect(store, name, say)
+        with ExitStack() as failing:
+            failing.enter_context(closing(connection))
+            try:
+                _wait(connection, name, number, say)
+            except psycopg.OperationalError as error:
+                say(f"{name}: the connection to PostgreSQL broke ({error}); made anew")
+                pause(_FIRST_PAUSE_SECONDS)
+                continue
+            failing.pop_all()
         return connection
+
+
+def _connect(store: SharedStore, name: str, say: Say) -> "psycopg.Connection[Any]":
+    import psycopg
 
     def tell(attempt: RetryCallState) -> None:
         assert attempt.outcome is not None
-        say(f"{name}: PostgreSQL does not answer ({attempt.outcome.exception()}); asked again")
+        say(f"{name}: no connection to PostgreSQL ({attempt.outcome.exception()}); tried again")
 
     retrying = Retrying(
         retry=retry_if_exception_type(psycopg.OperationalError),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
         before_sleep=tell,
+        sleep=pause,
         reraise=True,
     )
-    with _telling(store, name):
-        return retrying(take)
+    place = {"application_name": "lsdc", "connect_timeout": 30} | _database(store)
+    return retrying(psycopg.connect, **place, autocommit=True)
 
 
-def _wait(connection: "psycopg.Connection[Any]", number: int, say: Callable[[], None]) -> None:
+def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Say) -> None:
     for setting, value in _KEEPALIVE.items():
         connection.execute("SELECT set_config(%s, %s, false)", [setting, str(value)])
     said = False
     while not _ask(connection, "SELECT pg_try_advisory_lock(%s)", number):
         if not said:
-            say()
+            say(_waiting(name))
         said = True
         if is_told_to_end():
-            raise InterruptedRunError("a lock: not waited for, the run is ending")
-        time.sleep(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
+            raise InterruptedRunError(f"{name}: not waited for, the run is ending")
+        pause(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
 
 
 @contextmanager
@@ -197,10 +205,11 @@ def _database(store: SharedStore) -> dict[str, Any]:
             raise ValueError
     except (ArgumentError, ValueError):  # whose words repeat the address, password and all
         raise SettingsError(
-            f"{DATABASE}: expected postgresql://USER:PASSWORD@HOST/NAME, found an address that "
-            "cannot be read; write / @ and the like in a password as %2F, %40"
+            f"{DATABASE}: expected postgresql://USER:PASSWORD@HOST/NAME with one host, found an "
+            "address that cannot be read; write / @ and the like in a password as %2F, %40"
         ) from None
     names = {"database": "dbname", "username": "user"}
     place = {names.get(name, name): value for name, value in url.translate_connect_args().items()}
     # Its driver calls ssl what libpq calls sslmode.
-    return place | {"sslmode" if name == "ssl" else name: url.query[name] for name in url.query}
+    more = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items()}
+    return place | {n: value if isinstance(value, str) else value[-1] for n, value in more.items()}

@@ -4,7 +4,6 @@ A fold's folder is one training's at a time: that of other settings moves it awa
 same settings share an experiment's folder, and one of others waits until they have ended.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,12 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from lsdc.errors import HomeBusyError
+from lsdc.ending import pause
+from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.store.home import Home
 
 _POLL_SECONDS = 1.0
+_ours: dict[Path, str] = {}  # the settings for which this process occupies a folder
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def occupy(
     """Have the experiment's folder kept for runs of these settings while the block runs.
 
     The locks are the operating system's, so a killed run leaves none behind. Who holds the home for
-    building waits for nobody here: it is to be occupied first.
+    building waits for nobody here: it is to be occupied first. Who occupies the folder already in
+    this process enters again.
 
     Args:
         home: the home.
@@ -36,8 +38,16 @@ def occupy(
 
     Raises:
         HomeBusyError: a run of other settings goes on and `wait` is false.
+        SettingsError: it is this process that occupies the folder for others.
     """
     folder = _folder(home) / experiment
+    if folder in _ours:
+        if _ours[folder] != settings:
+            raise SettingsError(
+                f"{experiment}: its settings changed meanwhile; start the run again"
+            )
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     mine = FileLock(folder / f"{settings[:16]}-{uuid4().hex}.lock")
     said = False
@@ -52,10 +62,12 @@ def occupy(
         if not said:
             say(f"{other}; waiting for it to end")
         said = True
-        time.sleep(_POLL_SECONDS)
+        pause(_POLL_SECONDS)
+    _ours[folder] = settings
     try:
         yield
     finally:
+        del _ours[folder]
         Path(mine.lock_file).unlink(missing_ok=True)
         mine.release()
 

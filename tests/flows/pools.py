@@ -82,8 +82,12 @@ class Installation:
     def lasted(self, run_id: str) -> float:
         """Seconds from the trigger of a run to its end."""
         run = self.ended(run_id)
-        begun, ended = (datetime.fromisoformat(run[name]) for name in ("created", "end_time"))
-        return (ended - begun).total_seconds()
+        return (_time(run["end_time"]) - _time(run["created"])).total_seconds()
+
+    def worked(self, run_id: str) -> tuple[datetime, datetime]:
+        """When a run sent its first child, and when it ended."""
+        sent = min(_time(child["created"]) for child in self.children(run_id).values())
+        return sent, _time(self.ended(run_id)["end_time"])
 
     def retry(self, run_id: str) -> None:
         """What the button Retry of Prefect's pages calls."""
@@ -115,6 +119,10 @@ class Installation:
                 if ours and (module is None or module in process.cmdline()):
                     found.append(process)
         return found
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from uuid import uuid4
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Failed
 
-from flows.dispatch import Crashes, _may_go_on
+from flows.dispatch import _may_go_on
 
 MINUTE = timedelta(minutes=1)
 
@@ -25,12 +25,15 @@ def test_run_that_crashes_soon_each_time_is_given_up_after_three() -> None:
     assert tries == [True, True, True, False]
 
 
-def test_run_that_gets_somewhere_between_crashes_is_never_given_up() -> None:
+def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
     crashes: dict = {}
-    assert all(_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 20))
-    assert crashes == {RUN: Crashes(1, 19 * 15 * MINUTE)}
-    tries = [_may_go_on(crashed(ran=300 * MINUTE), crashes) for _ in range(4)]
+    assert all(_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 11))
+    tries = [_may_go_on(crashed(ran=165 * MINUTE), crashes) for _ in range(4)]
     assert tries == [True, True, True, False]
+
+    crashes.clear()
+    tries = [_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 22)]
+    assert tries == [*[True] * 20, False]
 
 
 def test_failure_is_no_crash() -> None:

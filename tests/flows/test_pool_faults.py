@@ -194,6 +194,8 @@ def test_run_of_other_settings_waits_and_takes_nothing_away(faults: Faults) -> N
     others = ("--only-fold", "0", "--set", "training.epochs=2")
     run_ids = [faults.begin(), faults.begin(*others)]
     assert {faults.here.ended(run_id)["state_type"] for run_id in run_ids} == {"COMPLETED"}
+    first, second = sorted(map(faults.here.worked, run_ids))
+    assert first[1] < second[0]
     again = faults.begin()
     assert faults.here.ended(again)["state_type"] == "COMPLETED"
     assert faults.begun_at(0) == [(1, 1)]

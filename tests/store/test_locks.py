@@ -145,7 +145,9 @@ def test_address_is_read_as_the_server_reads_it(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, rest = database.partition("://")
-    monkeypatch.setenv("LSDC_DATABASE_URL", f"postgresql+asyncpg://{rest}?ssl=disable")
+    monkeypatch.setenv(
+        "LSDC_DATABASE_URL", f"postgresql+asyncpg://{rest}?ssl=disable&connect_timeout=20"
+    )
     with shared_lock(SharedStore("s3://bucket/prefix"), "crops-1", say=pytest.fail):
         pass
 
@@ -194,4 +196,4 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
         release.set()
         holder.join()
     assert "another run makes it" in waiting
-    assert "asked again" in broken
+    assert "made anew" in broken

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import HomeBusyError
+from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.store.home import open_home
 from lsdc.store.occupancy import find_occupied, occupy
 
@@ -62,3 +62,17 @@ def test_killed_run_keeps_nobody_waiting(tmp_path: Path) -> None:
     killed.join()
     with occupy(open_home(tmp_path), "demo", "others", say=pytest.fail):
         pass
+
+
+def test_process_enters_again_but_not_for_other_settings(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    with occupy(home, "demo", "some", say=pytest.fail):
+        with occupy(home, "demo", "some", say=pytest.fail):
+            pass
+        assert find_occupied(home) == ["demo"]
+        with (
+            pytest.raises(SettingsError, match="its settings changed meanwhile"),
+            occupy(home, "demo", "others", say=pytest.fail),
+        ):
+            pass
+    assert find_occupied(home) == []
