@@ -14,6 +14,7 @@ import pytest
 
 from lsdc.cli.serve import prefect_server
 from lsdc.store.home import open_home
+from tests.flows.faults import Undisturbed, undisturbed
 
 REAL_STUDY = 100206310
 _TABLES = ("train.csv", "train_series_descriptions.csv", "train_label_coordinates.csv")
@@ -132,6 +133,14 @@ def _add_real_study(root: Path, real: Path) -> None:
     for split in ("train", "test"):
         link = root / f"{split}_images" / str(REAL_STUDY)
         link.symlink_to(real / "train_images" / str(REAL_STUDY))
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """All folds trained, by whichever process of the tests comes first; to be copied."""
+    base = tmp_path_factory.getbasetemp()
+    alike = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return undisturbed(alike / "undisturbed")
 
 
 @pytest.fixture(scope="session")

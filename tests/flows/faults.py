@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-import torch
 from filelock import FileLock
 
 from lsdc.phantom.writer import write_phantom
@@ -241,6 +240,8 @@ class Faults:
 
     def _is_cut_off(self, fold: int) -> bool:
         """Whether a checkpoint is left from which there is something to train."""
+        import torch
+
         with contextlib.suppress(FileNotFoundError):
             saved = torch.load(self.fold(fold) / "resume.pt", weights_only=True)
             return not self.is_trained(fold) and saved["epoch"] < EPOCHS

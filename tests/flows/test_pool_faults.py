@@ -21,8 +21,8 @@ from tests.flows.faults import (
     TRAINER,
     TRAINING,
     Faults,
+    Undisturbed,
     prepared,
-    undisturbed,
 )
 from tests.flows.pools import Installation, installed
 from tests.postgres import has_postgresql
@@ -34,11 +34,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    """An installation in which all is trained, by whichever process of the tests comes first."""
-    base = tmp_path_factory.getbasetemp()
-    alike = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    calm = undisturbed(alike / "undisturbed")
+def faults(calm: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """An installation in which all is trained."""
     with prepared(tmp_path_factory.mktemp("faults"), calm, "--crash-after", "60") as ready:
         yield ready
 

@@ -17,6 +17,7 @@ import pytest
 
 from lsdc.cli.serve import free_port
 from tests.flows.conftest import lsdc
+from tests.flows.faults import TRAINING, Undisturbed
 from tests.flows.pools import SECONDS, Installation, installed
 from tests.tasks.test_results import PLANTED, plant
 
@@ -99,18 +100,18 @@ def written(home: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow_prefect
 def test_password_of_the_server_is_written_nowhere(
-    ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    calm: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = "5ecret-of-the-server"
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", f"lsdc:{secret}")
     home = tmp_path / "home"
-    shutil.copytree(ran.home, home)
+    shutil.copytree(calm.home, home)
     here: Installation
     with installed(home) as here:
         code, _ = answer(f"{here.api}/admin/version", headers={})
         assert code == 401
         # The folds are trained already; one that fails has its parameters and traceback kept.
-        done = here.trigger("train-folds/default", "--data", ran.data, "--folds", "2", "--watch")
+        done = here.trigger("train-folds/default", "--data", calm.data, *TRAINING, "--watch")
         assert done.returncode == 0, done.stdout + done.stderr
         failed = here.trigger("prepare/default", "--data", tmp_path / "nothing", "--watch")
         assert failed.returncode == 1, failed.stdout + failed.stderr

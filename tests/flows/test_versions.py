@@ -16,6 +16,7 @@ from flows.prepare import train_coordinates
 from flows.train_folds import train_fold
 from lsdc.errors import SettingsError
 from tasks.versions import installed_versions
+from tests.flows.faults import TRAINING, Undisturbed
 from tests.flows.pools import SECONDS, Installation, installed
 
 VERSIONS = """
@@ -82,11 +83,11 @@ def joined(here: Installation, pool: str, *site: Path) -> Iterator[None]:
 
 @pytest.mark.slow_prefect
 def test_worker_of_other_versions_refuses_and_a_right_one_goes_on_after_retry(
-    ran, other_timm: Path, tmp_path: Path
+    calm: Undisturbed, other_timm: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    shutil.copytree(ran.home, home)
-    asked = ("--data", ran.data, "--folds", "2", "--only-fold", "0", "--set", "training.epochs=2")
+    shutil.copytree(calm.home, home)
+    asked = ("--data", calm.data, *TRAINING, "--only-fold", "0", "--set", "training.epochs=2")
     with installed(home, "--no-workers") as here, joined(here, "lsdc-cpu"):
         begun = here.trigger("train-folds/default", *asked)
         run_id = begun.stdout.splitlines()[0].rpartition("/")[2]
