@@ -34,7 +34,7 @@ demo: setup
 test: setup
 	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
 
-# These wait more than they work; a minute of it for tests elsewhere, which none of these is.
+# These wait more than they work. All are in two folders: to collect the others takes a minute.
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code

@@ -3,6 +3,9 @@
 import errno
 import multiprocessing
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -31,13 +34,24 @@ def hold(url: str, name: str, held: Event, release: Event) -> None:
         release.wait()
 
 
-def test_second_host_waits_and_says_so(store: SharedStore) -> None:
+@contextmanager
+def another_host(url: str, name: str) -> Iterator[tuple[SpawnProcess, Event]]:
+    """A process that holds a lock, until the event is set or the block is left."""
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(store.url, "crops-1", held, release))
+    holder = context.Process(target=hold, args=(url, name, held, release))
     holder.start()
     try:
         assert held.wait(60)
+        yield holder, release
+    finally:
+        if holder.is_alive():  # to tell a killed one would wait for its answer
+            release.set()
+        holder.join()
+
+
+def test_second_host_waits_and_says_so(store: SharedStore) -> None:
+    with another_host(store.url, "crops-1") as (_, release):
         said: list[str] = []
 
         def say(text: str) -> None:
@@ -48,39 +62,26 @@ def test_second_host_waits_and_says_so(store: SharedStore) -> None:
             assert said == []
         with shared_lock(store, "crops-1", say=say):
             assert said == ["crops-1: another run makes it; waiting for it to end"]
-    finally:
-        release.set()
-        holder.join()
 
 
 def test_killed_holder_leaves_no_lock(store: SharedStore) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(store.url, "crops-1", held, release))
-    holder.start()
-    assert held.wait(60)
-    holder.kill()
-    holder.join()
-    with shared_lock(store, "crops-1", say=print):
-        pass
+    with another_host(store.url, "crops-1") as (holder, _):
+        holder.kill()
+        holder.join()
+        with shared_lock(store, "crops-1", say=print):
+            pass
 
 
 def test_waiting_ends_when_the_run_does(store: SharedStore) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(store.url, "crops-1", held, release))
-    holder.start()
     try:
-        assert held.wait(60)
         with (
+            another_host(store.url, "crops-1"),
             pytest.raises(InterruptedRunError, match="the run is ending"),
             shared_lock(store, "crops-1", say=lambda _: tell_to_end()),
         ):
             pass
     finally:
         let_go_on()
-        release.set()
-        holder.join()
 
 
 def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) -> None:
