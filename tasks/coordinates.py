@@ -1,5 +1,6 @@
 """Coordinates: the point of each level, learnt without seeing the study's own fold."""
 
+import logging
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,8 @@ from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
+
+log = logging.getLogger("lsdc.coordinates")
 
 _CODE = ("lsdc.lumbar.coordinates",)
 _LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom", "torch")
@@ -60,7 +63,7 @@ def learn_coordinates(
         if run.experiment.coordinates.source == "annotated":
             held_out = pl.read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
             take_annotated(instances, given, out, but_for=held_out.unique().to_list())
-        return _settle(run, out, quarantine, index)
+        return _settle(run, out, instances, quarantine, index)
 
 
 @task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
@@ -68,8 +71,9 @@ def learn_coordinates(
 def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:
+        instances = pl.read_parquet(index.file(run.root, "instances.parquet"))
         quarantine = coordinates.locate_points(
-            instances=pl.read_parquet(index.file(run.root, "instances.parquet")),
+            instances=instances,
             models=coordinates_train.folder(run.root),
             out=out,
             device=run.device,
@@ -78,11 +82,25 @@ def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manif
             log=run.home.logs / "children.log",
             on_progress=tell_line("coordinates test"),
         )
-        return _settle(run, out, quarantine, index)
+        return _settle(run, out, instances, quarantine, index)
 
 
-def _settle(run: Run, out: Path, quarantine: pl.DataFrame, index: Manifest) -> Manifest:
+def _settle(
+    run: Run, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame, index: Manifest
+) -> Manifest:
     check_bad_files("coordinates", quarantine, total=index.rows, max_bad=run.max_bad)
     quarantine.write_parquet(out / "quarantine.parquet")
-    rows = pl.scan_parquet(out / "points.parquet").select(pl.len()).collect().item()
-    return settle(run.root, "coordinates", out, rows=rows)
+    points = pl.read_parquet(out / "points.parquet")
+    _warn_of_lost(instances["study_id"].unique().sort(), points)
+    return settle(run.root, "coordinates", out, rows=len(points))
+
+
+def _warn_of_lost(studies: pl.Series, points: pl.DataFrame) -> None:
+    lost = studies.filter(~studies.is_in(points["study_id"].implode())).to_list()
+    if lost:
+        log.warning(
+            "coordinates: no level is found in %d of %d studies, which give no samples: %s",
+            len(lost),
+            len(studies),
+            ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else ""),
+        )

@@ -94,7 +94,7 @@ def learn_points(
     `threads` on one CPU type.
 
     `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
-    "epoch" of "epochs" and "seconds_left", or "without_points": the studies that got no rows.
+    "epoch" of "epochs" and "seconds_left".
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
 
@@ -130,7 +130,7 @@ def learn_points(
         beside = min(threads, len(names))
         jobs = [{**job, "folds": names[first::beside]} for first in range(beside)]
         found = _run(jobs, views, studies, work, log, device, threads, on_progress)
-    _write_found("train", train, studies, found, out, on_progress)
+    _write_found("train", train, studies, found, out)
     return _quarantine(views)
 
 
@@ -184,7 +184,7 @@ def locate_points(
         job = {"models": list(files.values())}
         found = _run([job], views, studies, work, log, device, threads, on_progress)
     usual = json.loads((models / NAMES).read_text(encoding="utf-8"))["shifted"]
-    _write_found("test", test, studies, found, out, on_progress, usual=usual)
+    _write_found("test", test, studies, found, out, usual=usual)
     return _quarantine(views)
 
 
@@ -324,7 +324,6 @@ def _write_found(
     studies: list[int],
     found: Found,
     out: Path,
-    on_progress: Progress,
     *,
     usual: float | None = None,
 ) -> None:
@@ -358,9 +357,6 @@ def _write_found(
         landmarks=join_landmarks(table, seen, instances),
         spines=describe_spines(table, shifted, usual),
     )
-    without = set(instances["study_id"].to_list()) - set(table["study_id"].to_list())
-    if without:
-        on_progress({"stage": "coordinates", "without_points": sorted(without)})
 
 
 def _write_tables(out: Path, **tables: pl.DataFrame) -> None:

@@ -28,7 +28,7 @@ FOLDS = 4
 EPOCHS = 10
 TRAINING = (
     *("--folds", str(FOLDS), "--threads", "1"),
-    *("--set", f"training.epochs={EPOCHS}", "--set", "coordinates.min_steps=10"),
+    *("--set", f"training.epochs={EPOCHS}"),
 )
 # PostgreSQL is away so long, as where the system starts it again.
 AWAY_SECONDS = 5.0

@@ -474,14 +474,6 @@ def test_the_stage_leaves_models_and_points_and_nothing_else(learning):
     assert_in_order(points)
 
 
-def test_every_study_is_asked_for_points_whatever_it_lacks(learning):
-    found = set(points_of(learning.first)["study_id"])
-    lines = [line["without_points"] for line in learning.lines if "without_points" in line]
-    said = set(lines[0]) if lines else set()
-    assert found | said == set(learning.studies)
-    assert found.isdisjoint(said)
-
-
 def test_progress_counts_files_folds_and_epochs(learning):
     trained = [line for line in learning.lines if "epoch" in line]
     for fold, views in product((0, 1), ("axial", "sagittal")):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from lsdc.experiments.config import CoordinatesConfig
 from tasks.annotations import correct_annotations
@@ -17,7 +18,7 @@ CONFIG = CoordinatesConfig(
 
 
 def test_training_points_are_the_annotated_ones_and_test_points_predicted(
-    phantom: Path, tmp_path: Path
+    phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
     experiment = run.experiment.model_copy(update={"coordinates": CONFIG})
@@ -25,6 +26,10 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     index = indexed(run, "train")
 
     folds, annotations = assign_folds.fn(run, index), correct_annotations.fn(run, index)
+    given = annotations.file(run.root, "annotations.parquet")
+    table = pl.read_parquet(given)
+    bare = table["study_id"].max()
+    table.filter(pl.col("study_id") != bare).write_parquet(given)
     learnt = learn_coordinates.fn(run, index, folds, annotations)
     located = locate_test.fn(run, indexed(run, "test"), learnt)
 
@@ -33,6 +38,9 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     both = points.filter(source="annotated").join(answers, on=["study_id", "level"])
     assert len(both) >= 25
     assert (both["z_mm"] - both["z_mm_right"]).abs().max() < 2.0
+    studies = pl.read_parquet(index.file(run.root, "studies.parquet"))
+    assert f"no level is found in 1 of {len(studies)} studies" in caplog.text
+    assert f"which give no samples: {bare}\n" in caplog.text
     test = pl.read_parquet(located.file(run.root, "points.parquet"))
     assert "annotated" not in set(test["source"])
     assert {record.name for record in learnt.files} >= {
