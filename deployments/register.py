@@ -4,16 +4,24 @@ Deployments name flows by module, not by file: a worker runs them wherever lsdc 
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
 
 from prefect import Flow
 from prefect.automations import Automation
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events import Event
 from prefect.events.actions import ChangeFlowRunState
+from prefect.events.clients import get_events_client
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists
@@ -32,7 +40,9 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     GPU_POOL: (train_fold, train_coordinates),
 }
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
-STARTING = 3  # a busy machine takes its time to start a run: so many times as long as between signs
+# Our own sign, of a run that a worker took before this server was started.
+_FOUND_UNBEGUN = "found-unbegun"
+_PAGE = 200
 
 
 async def register(zombie_seconds: int = ZOMBIE_SECONDS) -> None:
@@ -63,10 +73,11 @@ async def _make_pool(name: str) -> None:
 
 async def _watch_for_zombies(seconds: int) -> None:
     """Have a run marked crashed whose process, worker and all, fell silent."""
-    await _crash_after(ZOMBIES, ("Running", "Cancelling", "heartbeat"), seconds)
-    # Their worker took them, and may have died before they began.
-    taken = ("Pending", "Submitting", "InfrastructurePending")
-    await _crash_after(UNBEGUN, taken, STARTING * seconds)
+    await _crash_after(ZOMBIES, ("Running", "heartbeat"), seconds)
+    # Their worker took them, and may have died before they began. A busy machine takes its time.
+    taken = ("Pending", "Submitting", "InfrastructurePending", _FOUND_UNBEGUN)
+    await _crash_after(UNBEGUN, taken, max(seconds, ZOMBIE_SECONDS))
+    await _begin_watch()
 
 
 async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
@@ -95,5 +106,36 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
     except ValueError:
         await wanted.acreate()
         return
-    wanted.id = found.id
-    await wanted.aupdate()
+    if _meaning(found) != _meaning(wanted):  # an update makes Prefect forget whom it watches
+        wanted.id = found.id
+        await wanted.aupdate()
+
+
+def _meaning(automation: Automation) -> dict[str, Any]:
+    return automation.model_dump(mode="json", exclude={"id": True, "trigger": {"id"}})
+
+
+async def _begin_watch() -> None:
+    """Have the runs watched that are under way: what Prefect knew of them may be lost.
+
+    Those that died while no server ran are then marked crashed; those that live tell so in time.
+    """
+    async with get_client() as client, get_events_client() as events:
+        for state, sign in ((StateType.RUNNING, "heartbeat"), (StateType.PENDING, _FOUND_UNBEGUN)):
+            async for run in _runs_in(client, state):
+                resource = {
+                    "prefect.resource.id": f"prefect.flow-run.{run.id}",
+                    "prefect.resource.name": run.name,
+                }
+                await events.emit(Event(event=f"prefect.flow-run.{sign}", resource=resource))
+
+
+async def _runs_in(client: PrefectClient, state: StateType) -> AsyncIterator[FlowRun]:
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])))
+    offset = 0
+    while page := await client.read_flow_runs(
+        flow_run_filter=wanted, limit=_PAGE, offset=offset, sort=FlowRunSort.ID_DESC
+    ):
+        for run in page:
+            yield run
+        offset += len(page)

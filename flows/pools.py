@@ -2,7 +2,8 @@
 
 CPU_POOL = "lsdc-cpu"
 GPU_POOL = "lsdc-gpu"
-# A run tells so often that it is alive (Prefect's least); one that has not for three times as long
-# is dead.
+# A run tells so often that it is alive (Prefect's least).
 HEARTBEAT_SECONDS = 30
-ZOMBIE_SECONDS = 3 * HEARTBEAT_SECONDS
+# One that has not for so long is dead. Workers and runs ask a server that is away for four minutes:
+# what lives and goes on then must have told so before this ends.
+ZOMBIE_SECONDS = 300

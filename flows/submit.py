@@ -49,6 +49,7 @@ def submit(
     data: Path | None = None,
     home: Path | None = None,
     folds: int = 4,
+    weights: Path | None = None,
     holdout: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
@@ -66,6 +67,7 @@ def submit(
         data: the competition's folder; without it, the phantom's.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the models were trained on.
+        weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
         holdout: share of the studies that no fold gets; scored on its own.
         seed: of folds and models.
         device: auto, cpu or cuda.
@@ -81,6 +83,7 @@ def submit(
         data=data,
         home=home,
         folds=folds,
+        weights=weights,
         holdout=holdout,
         seed=seed,
         device=device,

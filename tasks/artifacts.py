@@ -83,66 +83,79 @@ class _Shower:
 
     def __init__(self, experiment: str) -> None:
         self.experiment = experiment
-        self.bars: dict[str, _Bar] = {}
-        self.epochs: dict[str, list[dict[str, Any]]] = {}
+        self.trainings: dict[str, _Training] = {}
 
     def __call__(self, progress: Progress) -> None:
         name, facts = progress.name, progress.facts
-        if "epochs" in facts:
-            bar = self.bars.get(name)
-            if bar is None:
-                bar = self.bars[name] = _Bar(_key(self.experiment, name), name)
-            bar.share = share_of_epochs(facts)
-        if "past_epochs" in facts:
-            self.epochs[name] = list(map(_epoch, facts["past_epochs"]))
+        if "epochs" in facts or "past_epochs" in facts:
+            if name not in self.trainings:
+                self.trainings[name] = _Training(self.experiment, name)
+            self.trainings[name].hear(facts)
         if "score" in facts:
             log.info(words_of_epoch(facts))
-            self._show_epochs(name, facts)
-        if progress.state is not None and name in self.bars and progress.state != "Running":
-            self.bars.pop(name).end()
-
-    def _show_epochs(self, name: str, facts: dict[str, Any]) -> None:
-        rows = self.epochs.setdefault(name, [])
-        rows.append(_epoch(facts))
-        with _unless_refused():
-            create_table_artifact(
-                rows, key=_key(self.experiment, name, "losses"), description=f"{name}, by epoch"
-            )
+        if progress.state is not None and name in self.trainings and progress.state != "Running":
+            self.trainings.pop(name).end()
 
 
-class _Bar:
-    """A progress artifact that a thread of its own brings up to date.
+class _Training:
+    """A bar and a table of epochs, which a thread of its own brings up to date.
 
     The training's lines must be read on, however long the server takes.
     """
 
-    def __init__(self, key: str, name: str) -> None:
-        self.share = 0.0
+    def __init__(self, experiment: str, name: str) -> None:
+        self.experiment, self.name = experiment, name
+        self.share: float | None = None
+        self.epochs: list[dict[str, Any]] = []
         self._ended = threading.Event()
-        context = contextvars.copy_context()  # which says whose artifact it is
-        self._thread = threading.Thread(target=context.run, args=(self._show, key, name))
-        self._thread.daemon = True
+        context = contextvars.copy_context()  # which says whose artifacts they are
+        self._thread = threading.Thread(target=context.run, args=(self._show,), daemon=True)
         self._thread.start()
 
+    def hear(self, facts: dict[str, Any]) -> None:
+        """Take in a line of the training's."""
+        if "epochs" in facts:
+            self.share = share_of_epochs(facts)
+        if "past_epochs" in facts:
+            self.epochs = list(map(_epoch, facts["past_epochs"]))
+        if "score" in facts:
+            self.epochs = [*self.epochs, _epoch(facts)]
+
     def end(self) -> None:
-        """Show the last share, and no more."""
+        """Show what was heard last, and no more."""
         self._ended.set()
         self._thread.join(timeout=10 * SECONDS)
 
-    def _show(self, key: str, name: str) -> None:
-        shown = -1.0
-        artifact: UUID | None = None
+    def _show(self) -> None:
+        bar: UUID | None = None
+        share: float | None = None
+        epochs: list[dict[str, Any]] = []
         while True:
             last = self._ended.wait(SECONDS)
-            if self.share != shown:
-                shown = self.share
-                with _unless_refused():
-                    if artifact is None:
-                        artifact = cast(UUID, create_progress_artifact(100 * shown, key, name))
-                    else:
-                        update_progress_artifact(artifact, 100 * shown)
+            with _unless_refused():
+                if self.share is not None and self.share != share:
+                    share = self.share
+                    bar = self._show_share(bar, 100 * share)
+                if self.epochs != epochs:
+                    epochs = self.epochs
+                    self._show_epochs(epochs)
             if last:
                 return
+
+    def _show_share(self, bar: UUID | None, percent: float) -> UUID:
+        if bar is not None:
+            update_progress_artifact(bar, percent)
+            return bar
+        return cast(
+            UUID, create_progress_artifact(percent, _key(self.experiment, self.name), self.name)
+        )
+
+    def _show_epochs(self, epochs: list[dict[str, Any]]) -> None:
+        create_table_artifact(
+            epochs,
+            key=_key(self.experiment, self.name, "losses"),
+            description=f"{self.name}, by epoch",
+        )
 
 
 @contextlib.contextmanager

@@ -17,7 +17,14 @@ from lsdc.experiments.presets import load_experiment
 from lsdc.lumbar.fit import read_trained
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
-from lsdc.store.home import Home, build_lock, lend_lock, open_home, resolve_home
+from lsdc.store.home import (
+    Home,
+    build_lock,
+    lend_lock,
+    open_home,
+    remove_leftovers,
+    resolve_home,
+)
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
 from lsdc.store.occupancy import occupy
@@ -225,8 +232,12 @@ def occupying(run: Run, *, wait: bool = True) -> Iterator[None]:
 
 @contextmanager
 def building(run: Run) -> Iterator[None]:
-    """Hold the run's home while it is built in; a second run waits for the first."""
+    """Hold the run's home while it is built in; a second run waits for the first.
+
+    What killed runs left half-written is removed first.
+    """
     with build_lock(run.home, wait=True, say=log.warning):
+        remove_leftovers(run.home)
         yield
 
 

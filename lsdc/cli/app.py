@@ -51,7 +51,9 @@ def about(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line; what a person can act on is one line and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like an interrupt: in order
+    for each in (signal.SIGTERM, signal.SIGHUP):  # ended like an interrupt: in order
+        if signal.getsignal(each) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(each, signal.default_int_handler)
     try:
         app()
     except LsdcError as error:

@@ -44,6 +44,9 @@ def follow(client: SyncPrefectClient, run: FlowRun, console: Console) -> int:
 
     Returns:
         The exit code: 0 completed, 130 cancelled, 1 otherwise.
+
+    Raises:
+        StageError: the run was deleted.
     """
     logs, states = _Logs(client), dict[UUID, str]()
     while True:
@@ -69,7 +72,10 @@ def _exit_code(state: State) -> int:
 
 def _family(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     """The run as it is now, then its children."""
-    (now,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    if not found:
+        raise StageError(f"{run.name}: deleted in Prefect while it was followed; trigger a new run")
+    (now,) = found
     children = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id])

@@ -180,5 +180,6 @@ def keep_running(*groups: Parts) -> None:
 
 
 def say(console: Console, name: str, line: str) -> None:
-    """Print a line of a part."""
-    console.print(f"{name:<7}| {line}", markup=False, highlight=False, soft_wrap=True)
+    """Print a line of a part, unless the terminal is gone: the part is to be read on and ended."""
+    with contextlib.suppress(OSError):
+        console.print(f"{name:<7}| {line}", markup=False, highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from lsdc.cli.shares import parse_share
 from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
-from lsdc.store.home import build_lock, remove_leftovers
+from lsdc.store.home import build_lock
 from lsdc.store.occupancy import occupy
 from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
@@ -125,7 +125,6 @@ def run_local(
         _prefect(run) as server,
         run_log(log, console),
     ):
-        remove_leftovers(run.home)
         _run_flow(run, settings, console, server)
     show_results(run, console, log)
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import HomeBusyError, SettingsError, StageError
+from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
@@ -156,6 +157,8 @@ def server_environment(home: Home, address: str, database: str) -> dict[str, str
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_API_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
+        # Of a cancelled run whose machine is gone: what lives has saved itself by then.
+        "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",
         "PREFECT_UI_API_URL": "/api",  # whatever name, tunnel or proxy the pages are reached by
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
@@ -200,7 +203,7 @@ def running_server(home: Home) -> str | None:
 
 
 def _server_lock(home: Home) -> BaseFileLock:
-    return FileLock(home.prefect / ".server.lock", thread_local=False)
+    return file_lock(home.prefect / ".server.lock", thread_local=False)
 
 
 def _noted(note: Path) -> str | None:

@@ -127,7 +127,12 @@ def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> Non
     known = (found.parameter_openapi_schema or {}).get("properties", {})
     for parameter in given:
         if parameter not in known:
-            option = "set" if parameter == "settings" else parameter.replace("_", "-")
+            there = (_option(each) for each in known if each != "home" and each != "versions")
             raise SettingsError(
-                f"--{option}: {name} takes no such thing, expected some of {', '.join(known)}"
+                f"{_option(parameter)}: {name} takes no such thing, expected some of "
+                f"{', '.join(there)}"
             )
+
+
+def _option(parameter: str) -> str:
+    return "--set" if parameter == "settings" else f"--{parameter.replace('_', '-')}"

@@ -16,7 +16,7 @@ def ui(
     home: Annotated[
         Path | None, typer.Option(help="The home to show [LSDC_HOME, else ./lsdc-home].")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 4200,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
     """Open the history of a home's runs until interrupted."""
     console = Console()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 from pathlib import Path
@@ -26,15 +25,15 @@ from lsdc.cli.serve import (
 from lsdc.cli.storage import choose_store
 from lsdc.cli.worker import pool_workers, tell_storage
 from lsdc.errors import SettingsError
+from lsdc.store.database import DATABASE, parse_address
 from lsdc.store.home import open_home, resolve_home
-from lsdc.store.locks import DATABASE
 from tasks.run import visible_gpus
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, help="Of server and UI.")] = 4200,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of server and UI.")] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
     home: Annotated[
         Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
@@ -74,8 +73,7 @@ def up(
     os.environ |= QUIET
     share_passwords(ours=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
-    name = socket.gethostname() if host == ANYWHERE else host
-    address = f"http://{name}:{port}"
+    address = f"http://{_own_name(host)}:{port}"
     api = f"{address}/api"
     server = Part(
         "server",
@@ -104,22 +102,37 @@ def up(
         console.print("ended")
 
 
+def _own_name(host: str) -> str:
+    """What others are told to reach a server by that listens on `host`.
+
+    Raises:
+        SettingsError: this machine's name leads nowhere, not even from here.
+    """
+    if host != ANYWHERE:
+        return host
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError as error:
+        raise SettingsError(
+            f"--host {host}: this machine's name, {name}, is known to no resolver "
+            f"({error.strerror}); enter it in /etc/hosts, or give --host an address of this machine"
+        ) from error
+    return name
+
+
 def _database_url(given: str | None) -> str | None:
     """A PostgreSQL address as Prefect's driver wants it.
 
     Raises:
-        SettingsError: an address of something else.
+        SettingsError: an address of something else, or one that cannot be read.
     """
     if not given:
         return None
-    scheme, separator, rest = given.partition("://")
-    if not separator or scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
-        found = f"{scheme}://..." if separator else "an address without '://'"  # it has a password
-        raise SettingsError(
-            f"--database: expected postgresql://USER:PASSWORD@HOST/NAME, got {found}"
-        )
-    rest = re.sub("([?&])sslmode=", r"\1ssl=", rest)  # libpq's name for what asyncpg calls ssl
-    return f"postgresql+asyncpg://{rest}"
+    url = parse_address(given, "--database").set(drivername="postgresql+asyncpg")
+    # libpq's name for what asyncpg calls ssl
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=False)
 
 
 def _register(api: str, crash_after: int) -> None:

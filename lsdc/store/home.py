@@ -11,6 +11,7 @@ prefect/                   Prefect's database and cached results
 logs/                      a log an experiment; what children and the server said
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -21,10 +22,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
-from lsdc.ending import is_told_to_end
-from lsdc.errors import DataError, HomeBusyError, InterruptedRunError, NoSpaceError
+from lsdc.errors import DataError, HomeBusyError, NoSpaceError
+from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.files import free_bytes, write_atomic
 
 SCHEMA = 1
@@ -86,13 +87,15 @@ def open_home(root: Path) -> Home:
     """Open the home at `root`; an empty or absent folder becomes one.
 
     Raises:
-        DataError: the folder holds something else, or was written by a newer version.
+        DataError: the folder holds something else, or was written by a newer version, or its file
+            system has no locks.
     """
     marker = root / "home.json"
     if marker.is_file():
         _check_schema(marker)
     else:
         _found_home(root, marker)
+    _require_locks(marker)
     return Home(root)
 
 
@@ -120,6 +123,19 @@ def _found_home(root: Path, marker: Path) -> None:
             temporary.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{root}: cannot be used as a home: {error.strerror}") from error
+
+
+def _require_locks(marker: Path) -> None:
+    with marker.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which is in nobody's way
+        except OSError as error:
+            if is_lockless(error):
+                raise DataError(
+                    f"{marker.parent}: its file system has no locks ({error.strerror}), so two "
+                    "runs would build the same; choose a --home on one that has"
+                ) from error
+            raise
 
 
 def _check_schema(marker: Path) -> None:
@@ -174,7 +190,7 @@ def lend_lock(home: Home, *, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _build_lock(home: Home) -> BaseFileLock:
-    return FileLock(home.root / ".build.lock", is_singleton=True, thread_local=False)
+    return file_lock(home.root / ".build.lock", is_singleton=True, thread_local=False)
 
 
 def _acquire(lock: BaseFileLock, home: Home, *, wait: bool, say: Callable[[str], None]) -> None:
@@ -231,25 +247,8 @@ def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
-    """Take a lock, after a word if it has to be waited for.
-
-    Raises:
-        InterruptedRunError: the process was told to end meanwhile.
-    """
-    try:
-        lock.acquire(timeout=0)
-        return
-    except Timeout:
-        say()
-    try:
-        lock.acquire(cancel_check=is_told_to_end)
-    except Timeout:
-        raise InterruptedRunError(f"{lock.lock_file}: not waited for, the run is ending") from None
-
-
 def _fold_lock(folder: Path) -> BaseFileLock:
-    return FileLock(folder.with_name(f".{folder.name}.lock"))
+    return file_lock(folder.with_name(f".{folder.name}.lock"))
 
 
 def _is_being_trained(folder: Path) -> bool:

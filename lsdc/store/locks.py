@@ -4,7 +4,6 @@ Where the store is a path the locks are its file system's. Object storage has no
 advisory locks of a PostgreSQL that all hosts reach. Either ends with the process that holds it.
 """
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -13,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -24,14 +23,13 @@ from tenacity import (
 
 from lsdc.ending import is_told_to_end, pause
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
-from lsdc.store.home import take_lock
+from lsdc.store.database import DATABASE, is_postgresql, parse_address
+from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.shared import SharedStore
 
 if TYPE_CHECKING:
     import psycopg
 
-DATABASE = "LSDC_DATABASE_URL"
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _POLL_SECONDS = 0.5
 # Of a PostgreSQL that is away, as where its system starts it again: the pauses double, so they are
 # half a minute in all.
@@ -56,7 +54,7 @@ def require_locks(store: SharedStore) -> None:
         with suppress(Timeout), _lock_file(store.path, "probe").acquire(timeout=0):
             pass
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if not is_lockless(error):
             raise StoreError(f"--store {store.path}: cannot be used ({error})") from error
         raise SettingsError(
             f"--store {store.path}: its file system has no locks ({error}), so two hosts would "
@@ -90,8 +88,7 @@ def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
 def _lock_file(store: Path, name: str) -> BaseFileLock:
     folder = store / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    # No lock at all is better than one that a host which vanishes leaves behind.
-    return FileLock(folder / f"{name}.lock", fallback_to_soft=False)
+    return file_lock(folder / f"{name}.lock")
 
 
 @contextmanager
@@ -187,8 +184,7 @@ def _waiting(name: str) -> str:
 def _database(store: SharedStore) -> dict[str, Any]:
     """What psycopg connects with, read from the address as Prefect's server reads it."""
     given = os.environ.get(DATABASE, "")
-    scheme, separator, _ = given.partition("://")
-    if not separator or scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
+    if not is_postgresql(given):
         raise SettingsError(
             f"--store {store.url}: object storage has no locks, so two hosts would make the same; "
             f"set {DATABASE}=postgresql://USER:PASSWORD@HOST/NAME to a PostgreSQL that all hosts "
@@ -196,18 +192,7 @@ def _database(store: SharedStore) -> dict[str, Any]:
         )
     if find_spec("psycopg") is None:
         raise SettingsError(f"{DATABASE}: psycopg is not installed; pip install 'lsdc[s3]'")
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        url = make_url(given)
-        if "@" in (url.host or ""):
-            raise ValueError
-    except (ArgumentError, ValueError):  # whose words repeat the address, password and all
-        raise SettingsError(
-            f"{DATABASE}: expected postgresql://USER:PASSWORD@HOST/NAME with one host, found an "
-            "address that cannot be read; write / @ and the like in a password as %2F, %40"
-        ) from None
+    url = parse_address(given, DATABASE)
     names = {"database": "dbname", "username": "user"}
     place = {names.get(name, name): value for name, value in url.translate_connect_args().items()}
     # Its driver calls ssl what libpq calls sslmode.

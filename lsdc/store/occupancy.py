@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from lsdc.ending import pause
 from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.store.file_locks import file_lock
 from lsdc.store.home import Home
 
 _POLL_SECONDS = 1.0
@@ -49,7 +50,7 @@ def occupy(
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    mine = FileLock(folder / f"{settings[:16]}-{uuid4().hex}.lock")
+    mine = file_lock(folder / f"{settings[:16]}-{uuid4().hex}.lock")
     said = False
     while True:
         with _gate(folder):
@@ -86,15 +87,15 @@ def _folder(home: Home) -> Path:
     return home.root / ".occupied"
 
 
-def _gate(folder: Path) -> FileLock:
-    return FileLock(folder / ".gate.lock")
+def _gate(folder: Path) -> BaseFileLock:
+    return file_lock(folder / ".gate.lock")
 
 
 def _held(folder: Path) -> list[Path]:
     """The locks of those that live; those of the dead are removed."""
     living = []
     for path in folder.glob("[!.]*.lock"):
-        lock = FileLock(path)
+        lock = file_lock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:

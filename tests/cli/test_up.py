@@ -49,13 +49,30 @@ def test_database_of_another_kind_is_refused_without_its_password(tmp_path: Path
     assert "secret" not in said
 
 
-@pytest.mark.parametrize("url", ["me:secret@host/name", "postgresql:/me:secret@host/name"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me:secret@host/name",
+        "postgresql:/me:secret@host/name",
+        "postgresql://me:secret@host:port/name",
+        "postgresql://me:secret@[host/name",
+        "postgresql://me:secret/name",
+    ],
+)
 def test_database_that_is_no_address_is_refused_without_its_password(
     url: str, tmp_path: Path
 ) -> None:
     said = refuse("up", "--home", tmp_path / "home", "--database", url)
     assert "expected postgresql://" in said
     assert "secret" not in said
+
+
+def test_name_of_the_machine_that_leads_nowhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "nowhere.invalid")
+    said = refuse("up", "--home", tmp_path / "home", "--host", "0.0.0.0")
+    assert "nowhere.invalid, is known to no resolver" in said
 
 
 def test_second_installation_of_a_home_is_refused_with_where_the_first_is(tmp_path: Path) -> None:

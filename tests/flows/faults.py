@@ -171,7 +171,7 @@ class Faults:
         if kind == "worker" or not found:
             return found
         family = [process for worker in found for process in worker.children(recursive=True)]
-        return family and (family if kind == "parent" else [*found, *family])
+        return family and (family if kind in ("run", "parent") else [*found, *family])
 
     def kill(self, kind: str, run_id: str) -> bool:
         """Kill a part of a run as soon as it is there; whether it came before the run's end."""

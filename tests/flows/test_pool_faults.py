@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lsdc.store.files import digest_file
+from lsdc.store.home import find_leftovers, open_home
 from tests.flows.conftest import lsdc
 from tests.flows.faults import (
     KINDS,
@@ -137,6 +139,69 @@ def test_training_of_an_installation_that_is_ended_saves_itself(
         assert own.here.ended(run_id)["state_type"] == "COMPLETED"
     assert own.begun_at(0) == [(1, 1), (1, 4)]
     assert own.oof() == faults.expected
+
+
+def test_run_whose_machine_lost_its_power_is_crashed_when_it_is_up_again(
+    faults: Faults, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(faults.here.home, home)
+    database = faults.cluster.create("power")
+
+    def up(crash_after: int) -> AbstractContextManager[Installation]:
+        return installed(
+            home,
+            *("--database", database, "--crash-after", str(crash_after)),
+            site=faults.site,
+            more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+        )
+
+    with up(60) as here:
+        own = Faults(here, faults.cluster, faults.data, faults.site)
+        run_id = begin(own)
+        here.kill()
+
+    with up(45) as own.here:  # an automation that is updated forgets whom it watched
+        crashed = own.here.ended(run_id)
+        assert crashed["state_type"] == "CRASHED"
+        assert "No sign of life for 45 s" in crashed["state"]["message"]
+        own.here.retry(run_id)
+        assert own.here.ended(run_id)["state_type"] == "COMPLETED"
+    first, again = own.begun_at(0)
+    assert first == (1, 1) < again
+    assert own.oof() == faults.expected
+
+
+def test_killed_while_it_prepares_it_makes_the_same(faults: Faults, tmp_path: Path) -> None:
+    """The run that learns coordinates, and then, while that is done again, the parent."""
+    home = tmp_path / "home"
+    with installed(
+        home,
+        *("--database", faults.cluster.create("prepares")),
+        more={"PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+    ) as here:
+        own = Faults(here, faults.cluster, faults.data, faults.site)
+        run_id = own.begin("--only-fold", "0", "--set", "training.epochs=1")
+        for kind in ("run", "parent"):
+            (learning,) = here.until(lambda: here.processes("lsdc.lumbar.locate"))
+            assert own.kill(kind, run_id)
+            psutil.wait_procs([learning], timeout=60)
+        assert here.ended(run_id)["state_type"] == "CRASHED"
+        here.retry(run_id)
+        assert here.ended(run_id)["state_type"] == "COMPLETED"
+        run_counts = {name: child["run_count"] for name, child in here.children(run_id).items()}
+    assert run_counts == {"train-coordinates-demo": 2, "train-fold-0-demo": 1}
+    for stage in ("index", "folds", "coordinates", "sides", "crops"):
+        made = contents(home / stage)
+        assert made
+        assert made.items() <= contents(faults.here.home / stage).items()
+    assert not find_leftovers(open_home(home))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The digest of every file in a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): digest_file(path) for path in files}
 
 
 def test_retry_after_the_data_were_mended_takes_nothing_of_the_old(

@@ -8,6 +8,7 @@ from prefect import Flow
 
 from flows.pipeline import pipeline
 from flows.prepare import prepare, train_coordinates
+from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 from tests.flows.pools import installed
 from tests.flows.test_run_local import ask
@@ -34,9 +35,9 @@ def test_runs_elsewhere_are_told_all_that_their_results_depend_on() -> None:
     def names(flow: Flow) -> set[str]:
         return set(flow.parameters.properties)
 
-    for parent in (pipeline, train_folds):
+    for parent in (pipeline, train_folds, submit):
         assert names(parent) - {"only_fold"} <= names(train_fold)
-    for parent in (pipeline, train_folds, prepare):
+    for parent in (pipeline, train_folds, prepare, submit):
         assert names(parent) - {"only_fold", "weights"} <= names(train_coordinates)
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 from multiprocessing.synchronize import Event
@@ -95,6 +96,18 @@ def test_killed_builder_leaves_no_lock(tmp_path: Path) -> None:
     holder.join()
     with build_lock(home, wait=False, say=print):
         pass
+
+
+def test_home_on_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    open_home(tmp_path)
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(DataError, match="its file system has no locks"):
+        open_home(tmp_path)
 
 
 def test_lent_home_is_built_in_by_others_and_then_held_again(tmp_path: Path) -> None:
