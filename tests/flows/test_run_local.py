@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -106,7 +107,8 @@ def test_every_study_of_the_run_can_be_inspected(ran, command, tmp_path: Path) -
 
 
 def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
-    with sqlite3.connect(f"file:{ran.home}/prefect/prefect.db?mode=ro", uri=True) as database:
+    history = sqlite3.connect(f"file:{ran.home}/prefect/prefect.db?mode=ro", uri=True)
+    with closing(history) as database:
         flows = database.execute("SELECT name, state_type FROM flow_run").fetchall()
         tasks = database.execute("SELECT name, state_type FROM task_run").fetchall()
     assert flows[0] == ("pipeline-demo", "COMPLETED")
@@ -115,7 +117,7 @@ def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
 
 
 def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -> None:
-    with sqlite3.connect(ran.home / "prefect" / "prefect.db") as database:
+    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
         first = database.execute("SELECT start_time, end_time FROM flow_run ORDER BY start_time")
         begun, ended = map(datetime.fromisoformat, first.fetchone())
         signs = database.execute(
