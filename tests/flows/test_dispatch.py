@@ -1,14 +1,49 @@
-"""How often a crashed run is set going again."""
+"""What becomes of runs that were sent elsewhere, and how often a crashed one is set going again."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Failed
 
 from flows.dispatch import _may_go_on
+from lsdc.cli.serve import QUIET
+from tests.flows.pools import Installation
 
 MINUTE = timedelta(minutes=1)
+# A flow run that sends a fold to workers that are not there.
+SENDS = """
+import asyncio, sys
+from pathlib import Path
+from prefect import flow
+from prefect.logging.handlers import APILogWorker
+from deployments.register import register
+from flows.dispatch import Work, train_elsewhere
+from lsdc.errors import StageError
+from tasks.run import open_run
+
+asyncio.run(register())
+run = open_run(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+
+@flow(flow_run_name=sys.argv[2])
+def sends(experiment: str = "demo"):
+    train_elsewhere(run, [Work("train-fold/default", "fold 0", "key", {"fold": 0})])
+
+try:
+    sends()
+except StageError as error:
+    print(error)
+finally:
+    APILogWorker.drain_all(timeout=10)
+"""
 
 
 def crashed(*, ran: timedelta) -> FlowRun:
@@ -38,3 +73,65 @@ def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
 
 def test_failure_is_no_crash() -> None:
     assert not _may_go_on(FlowRun(flow_id=RUN, state=Failed()), {})
+
+
+@dataclass
+class Sending:
+    """A flow run that has sent a fold and waits for it."""
+
+    here: Installation
+    run_id: str
+
+    def fold(self, state: str) -> str:
+        """The id of the fold's run, once it is in a state of this name."""
+
+        def found() -> str | None:
+            runs = self.here.children(self.run_id).values()
+            return next((run["id"] for run in runs if run["state"]["name"] == state), None)
+
+        return str(self.here.until(found))
+
+    def become(self, run_id: str, state: str) -> None:
+        """What a worker, or the pages, would tell the server of a run."""
+        told = {"state": {"type": state.upper(), "name": state}}
+        self.here.ask(f"flow_runs/{run_id}/set_state", told)
+
+
+@pytest.fixture
+def sending(api: str, tmp_path: Path) -> Iterator[Sending]:
+    """One in a process of its own, on a server whose pools have no workers."""
+    name, environment = f"sends-{uuid4()}", os.environ | {**QUIET, "PREFECT_API_URL": api}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", SENDS, str(tmp_path / "home"), name],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    here = Installation(tmp_path / "home", process, environment, api=api)
+    named = {"flow_runs": {"name": {"any_": [name]}}}
+    try:
+        (run,) = here.until(lambda: here.ask("flow_runs/filter", named))
+        yield Sending(here, run["id"])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_fold_that_waits_for_a_worker_is_cancelled_with_its_parent(sending: Sending) -> None:
+    sending.fold("Scheduled")
+    sending.become(sending.run_id, "Cancelling")
+    sending.here.process.send_signal(signal.SIGINT)
+    assert sending.fold("Cancelled")
+
+
+def test_fold_that_crashes_is_set_going_again_and_one_without_a_result_is_an_error(
+    sending: Sending,
+) -> None:
+    fold = sending.fold("Scheduled")
+    for _ in range(3):
+        sending.become(fold, "Crashed")
+        sending.fold("AwaitingRetry")
+    sending.become(fold, "Completed")
+    said, _ = sending.here.process.communicate(timeout=100)
+    assert "fold 0: trained on lsdc-gpu, but" in said
+    assert "does not hold what its run left" in said
