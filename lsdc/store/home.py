@@ -318,6 +318,7 @@ def find_leftovers(home: Home) -> list[Path]:
     """Temporary files and folders that killed runs left; those inside of others not again."""
     patterns = (".writing-*", ".replaced-*", ".*.unfinished-*")
     found = {path for pattern in patterns for path in home.root.rglob(pattern)}
+    found = {path for path in found if home.prefect not in path.parents}  # servers ask for no lock
     in_use = {fold for fold in home.runs.glob("*/fold-*") if _is_being_trained(fold)}
     found = {path for path in found if not in_use.intersection(path.parents)}
     return sorted(path for path in found if not found.intersection(path.parents))
