@@ -112,7 +112,7 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
 
 
 def _meaning(automation: Automation) -> dict[str, Any]:
-    return automation.model_dump(mode="json", exclude={"id": True, "trigger": {"id"}})
+    return automation.model_dump(exclude={"id": True, "trigger": {"id"}})
 
 
 async def _begin_watch() -> None:
