@@ -40,6 +40,7 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     GPU_POOL: (train_fold, train_coordinates),
 }
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
+STARTING = 3  # a busy machine takes its time to start a run: so many times as long, if that is short
 # Our own sign, of a run that a worker took before this server was started.
 _FOUND_UNBEGUN = "found-unbegun"
 _PAGE = 200
@@ -74,9 +75,9 @@ async def _make_pool(name: str) -> None:
 async def _watch_for_zombies(seconds: int) -> None:
     """Have a run marked crashed whose process, worker and all, fell silent."""
     await _crash_after(ZOMBIES, ("Running", "heartbeat"), seconds)
-    # Their worker took them, and may have died before they began. A busy machine takes its time.
+    # Their worker took them, and may have died before they began.
     taken = ("Pending", "Submitting", "InfrastructurePending", _FOUND_UNBEGUN)
-    await _crash_after(UNBEGUN, taken, max(seconds, ZOMBIE_SECONDS))
+    await _crash_after(UNBEGUN, taken, max(seconds, min(STARTING * seconds, ZOMBIE_SECONDS)))
     await _begin_watch()
 
 
