@@ -40,7 +40,7 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     GPU_POOL: (train_fold, train_coordinates),
 }
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
-STARTING = 3  # a busy machine takes its time to start a run: so many times as long, if that is short
+STARTING = 3  # a busy machine takes its time to start a run: so many times a short wait
 # Our own sign, of a run that a worker took before this server was started.
 _FOUND_UNBEGUN = "found-unbegun"
 _PAGE = 200
