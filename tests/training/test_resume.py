@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ class Fork:
         """Whether it was still at work then."""
         self._process.join(seconds)
         if self._process.exitcode is None:
-            os.killpg(self._process.pid or 0, signal.SIGKILL)
+            self._process.kill()
+            with suppress(ProcessLookupError):  # of one that has not come to lead its group
+                os.killpg(self._process.pid or 0, signal.SIGKILL)
             self._process.join()
         return self._process.exitcode == -signal.SIGKILL
 
