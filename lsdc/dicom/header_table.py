@@ -35,9 +35,11 @@ FORMAT: dict[str, pl.DataType] = {
     "header_study_id": _INTEGER,
     "header_series_id": _INTEGER,
     "transfer_syntax": pl.String(),
+    "sop_class": pl.String(),
     "orientation": pl.Array(pl.Float64, 6),
     "pixel_spacing_mm": pl.Array(pl.Float64, 2),
     "number_of_frames": _INTEGER,
+    "echo_time_ms": pl.Float64(),
 }
 # A row a file. `reason` says why it could not be read, `lasting` whether that will be so again
 # while the file's size and mtime are the same.
@@ -149,6 +151,7 @@ def _format(values: Any) -> Format | None:
     fits = all(
         value is None
         or (isinstance(dtype, pl.Int64) and type(value) is int and abs(value) < 2**63)
+        or (isinstance(dtype, pl.Float64) and type(value) is float)
         or (isinstance(dtype, pl.String) and type(value) is str and value.isascii())
         or (isinstance(dtype, pl.Array) and _fits_array(value, dtype.size))
         for value, dtype in zip(values, FORMAT.values(), strict=True)

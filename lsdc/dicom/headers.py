@@ -30,12 +30,17 @@ _VALUES = {
     "StudyInstanceUID": 0x0020000D,
     "SeriesInstanceUID": 0x0020000E,
     "TransferSyntaxUID": 0x00020010,
+    "SOPClassUID": 0x00080016,
+    "MediaStorageSOPClassUID": 0x00020002,
 }
+_FILE_META = ("TransferSyntaxUID", "MediaStorageSOPClassUID")
 _TEXTS = {
     "ImageOrientationPatient": 0x00200037,
     "PixelSpacing": 0x00280030,
     "NumberOfFrames": 0x00280008,
+    "EchoTime": 0x00180081,
 }
+_INTEGERS = 7  # so many of the values are
 # dicomsdl looks tags up sooner than keywords.
 _TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
 _NUMBER, _POSITION = 0x00200013, 0x00200032
@@ -66,6 +71,8 @@ PHOTOMETRICS = frozenset(
 _UID = re.compile(r"[0-9.]{1,64}")
 # DICOM's own and the vendors' transfer syntaxes; a patient's id cannot pass for one.
 _SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
+# DICOM's own (PS3.6 A).
+_SOP_CLASS = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
 # The competition's own: `study`, and `study.series`.
 _SHORT_UID = re.compile(r"(?:[0-9]{1,10}\.)?([0-9]{1,10})")
 # As in `lsdc.geometry.planes`, which refuses what is further off.
@@ -80,8 +87,11 @@ class Format(NamedTuple):
         study_id: of the StudyInstanceUID: its number where it is one as the competition's files
             have it, else 63 bits of its digest, for a UID can lead to a patient (PS3.15 E.1).
         series_id: of the SeriesInstanceUID, likewise.
+        sop_class: what kind of object this is; of SOPClassUID, and where that is not there, as in a
+            DICOMDIR, of MediaStorageSOPClassUID.
         image_orientation: the directions of growing column and of growing row, in patient space.
         pixel_spacing: (row spacing, column spacing) in mm, both above zero.
+        echo_time: in ms.
     """
 
     rows: int | None
@@ -96,9 +106,11 @@ class Format(NamedTuple):
     study_id: int | None
     series_id: int | None
     transfer_syntax: str | None
+    sop_class: str | None
     image_orientation: tuple[float, ...] | None
     pixel_spacing: tuple[float, ...] | None
     number_of_frames: int | None
+    echo_time: float | None
 
 
 class Header(NamedTuple):
@@ -162,7 +174,7 @@ def format_of_pydicom(dataset: Any) -> Format:
 
 def _header_of_pydicom(dataset: Any) -> Header:
     values = [
-        _value(dataset.file_meta if keyword == "TransferSyntaxUID" else dataset, keyword)
+        _value(dataset.file_meta if keyword in _FILE_META else dataset, keyword)
         for keyword in _VALUES
     ]
     texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
@@ -211,9 +223,12 @@ def _format(values: tuple[Any, ...]) -> Format:
 
 
 def _new_format(values: tuple[Any, ...]) -> Format:
-    *integers, photometric, position, study, series, syntax, orientation, spacing, frames = values
-    directions, spacings = _numbers(_parse(orientation), 6), _numbers(_parse(spacing), 2)
-    rows, columns, samples, allocated, stored, high_bit, signed = map(_integer, integers)
+    photometric, position, study, series, syntax, sop_class, media_class = map(
+        _text, values[_INTEGERS : len(_VALUES)]
+    )
+    orientation, spacing, frames, echo_time = map(_parse, values[len(_VALUES) :])
+    directions, spacings = _numbers(orientation, 6), _numbers(spacing, 2)
+    rows, columns, samples, allocated, stored, high_bit, signed = map(_integer, values[:_INTEGERS])
     return Format(
         rows,
         columns,
@@ -222,14 +237,16 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         stored,
         high_bit,
         signed,
-        word if (word := _text(photometric)) in PHOTOMETRICS else None,
-        word if (word := _text(position)) in PATIENT_POSITIONS else None,
-        _identifier(_text(study)),
-        _identifier(_text(series)),
-        word if _SYNTAX.fullmatch(word := _text(syntax)) else None,
+        photometric if photometric in PHOTOMETRICS else None,
+        position if position in PATIENT_POSITIONS else None,
+        _identifier(study),
+        _identifier(series),
+        syntax if _SYNTAX.fullmatch(syntax) else None,
+        next(filter(_SOP_CLASS.fullmatch, (sop_class, media_class)), None),
         directions if _are_directions(directions) else None,
         spacings if spacings is not None and min(spacings) > 0 else None,
-        _integer(_parse(frames)) or None,
+        _integer(frames) or None,
+        _number(echo_time),
     )
 
 

@@ -38,6 +38,8 @@ INSTANCES: dict[str, pl.DataType] = {
     "bits_stored": pl.Int32(),
     "photometric": pl.String(),
     "patient_position": pl.String(),
+    "sop_class": pl.String(),
+    "echo_time_ms": pl.Float64(),
 }
 SERIES_ID = ["study_id", "series_id"]
 STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")

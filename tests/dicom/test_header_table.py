@@ -20,7 +20,7 @@ from lsdc.dicom.slots import NO_SLOT
 from lsdc.dicom.supervisor import Failure, Read
 from tests.dicom.reading import outcome_of
 
-MISSING = Format(*[None] * 15)
+MISSING = Format(*[None] * len(Format._fields))
 AXIAL = Format(
     rows=24,
     columns=16,
@@ -34,9 +34,11 @@ AXIAL = Format(
     study_id=100206310,
     series_id=2**63 - 1,
     transfer_syntax="1.2.840.10008.1.2.5",
+    sop_class="1.2.840.10008.5.1.4.1.1.4",
     image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     pixel_spacing=(0.75, 0.5),
     number_of_frames=1,
+    echo_time=102.5,
 )
 STATUS = (1234, 1_700_000_000_123_456_789)
 
@@ -144,6 +146,7 @@ def with_code(code: int) -> Read:
 
 
 ORIENTATION = Format._fields.index("image_orientation")
+ECHO_TIME = Format._fields.index("echo_time")
 PHOTOMETRIC = Format._fields.index("photometric")
 NOISE = {
     "no formats": Read(2, {"count": 2}, GOOD.body),
@@ -162,6 +165,7 @@ NOISE = {
     "a text for a number": with_value(0, "24"),
     "a truth for a number": with_value(0, True),
     "a fraction for a number": with_value(0, 24.5),
+    "a text for a fraction": with_value(ECHO_TIME, "102.5"),
     "a number beyond 64 bits": with_value(0, 2**64),
     "a number for a text": with_value(PHOTOMETRIC, 1),
     "half a letter for a text": with_value(PHOTOMETRIC, "\ud800"),

@@ -43,7 +43,12 @@ def overwrite(path: Path, old: bytes, new: bytes) -> Path:
 
 
 def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
-    path = write_dicom(syntax="rle", StudyInstanceUID="100206310", SeriesInstanceUID="100206310.42")
+    path = write_dicom(
+        syntax="rle",
+        StudyInstanceUID="100206310",
+        SeriesInstanceUID="100206310.42",
+        EchoTime="102.5",
+    )
     for header in both(path):
         assert header == Header(
             format=Format(
@@ -59,9 +64,11 @@ def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
                 study_id=100206310,
                 series_id=42,
                 transfer_syntax="1.2.840.10008.1.2.5",
+                sop_class="1.2.840.10008.5.1.4.1.1.4",
                 image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
                 pixel_spacing=(0.75, 0.5),
                 number_of_frames=None,
+                echo_time=102.5,
             ),
             instance_number=7,
             image_position=(-10.5, 20.25, 30.0),
@@ -172,6 +179,29 @@ def test_what_geometry_cannot_use_is_missing(
 ) -> None:
     for header in both(write_dicom(**{tag: value})):
         assert getattr(header.format, field) is None
+
+
+def test_without_a_sop_class_in_the_data_set_that_of_the_file_meta_counts(
+    write_dicom: WriteDicom,
+) -> None:
+    path = write_dicom()
+    content = path.read_bytes()
+    at = content.index(b"\x08\x00\x16\x00UI")
+    length = 8 + struct.unpack_from("<H", content, at + 6)[0]
+    path.write_bytes(content[:at] + content[at + length :])
+    for header in both(path):
+        assert header.format.sop_class == "1.2.840.10008.5.1.4.1.1.4"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("text", [b"DOE^JANE", b"1.2.3.4.5.6"])
+def test_a_sop_class_that_is_not_dicoms_own_is_missing(
+    write_dicom: WriteDicom, text: bytes
+) -> None:
+    path = write_dicom()
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.5.1.4.1.1.4", text.ljust(25, b"\0")))
+    for header in both(path):
+        assert header.format.sop_class is None
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
