@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +15,12 @@ _CHUNK = 1 << 20
 def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without error.
 
-    The temporary file carries the suffix of `path`, since libraries choose formats by suffix.
+    The temporary file carries the suffix of `path`, since libraries choose formats by suffix. The
+    umask says who may read it, as of any file that is written; `tempfile` makes private ones.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path.parent, path.suffix)
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -32,14 +32,21 @@ def write_atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_folder(parent: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside `parent`; it is gone after the block unless moved away."""
+    """Yield a temporary folder inside `parent`; it is gone after the block unless moved away.
+
+    The umask says who may enter it, as in `write_atomic`.
+    """
     parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=parent, prefix=".writing-"))
-    temporary.chmod(0o755)  # mkdtemp's folders are private; results are for others to read too
+    temporary = _beside(parent)
+    temporary.mkdir()
     try:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(folder: Path, suffix: str = "") -> Path:
+    return folder / f".writing-{secrets.token_hex(8)}{suffix}"
 
 
 def digest_file(path: Path) -> str:

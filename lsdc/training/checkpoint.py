@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lsdc.errors import NoSpaceError, StageError
@@ -107,7 +107,8 @@ def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Save a state dict as safetensors."""
     temporary = path.with_name(f".writing-{path.name}")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
+    # Files that safetensors makes itself are private, whatever the umask says.
+    temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in weights.items()}))
     _replace(temporary, path)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -251,7 +251,8 @@ def save_net(net: Net, path: Path, metadata: Mapping[str, Any]) -> None:
     text = json.dumps({**metadata, **built}, sort_keys=True)
     temporary = path.with_name(f".writing-{path.name}")
     weights = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    save_file(weights, temporary, metadata={"net": text})
+    # Files that safetensors makes itself are private, whatever the umask says.
+    temporary.write_bytes(save(weights, metadata={"net": text}))
     temporary.replace(path)
 
 

@@ -1,5 +1,8 @@
+import os
+import stat
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lsdc.store.files import digest_file, write_atomic, write_folder
@@ -43,3 +46,27 @@ def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
     assert digest_file(tmp_path / "a") == expected
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_says_who_may_read_what_is_renamed_into_place(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with write_atomic(tmp_path / "new" / "table.csv") as temporary:
+            temporary.write_text("new")
+        with write_folder(tmp_path / "crops") as folder:
+            folder.rename(tmp_path / "crops" / "kept")
+        with write_atomic(tmp_path / "catalog.duckdb") as temporary:
+            temporary.unlink()
+            duckdb.connect(str(temporary)).close()
+    finally:
+        os.umask(before)
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    file, folder_mode = 0o666 & ~umask, 0o777 & ~umask
+    assert found == {
+        "new": folder_mode,
+        "table.csv": file,
+        "crops": folder_mode,
+        "kept": folder_mode,
+        "catalog.duckdb": file,
+    }

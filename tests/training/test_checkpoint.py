@@ -1,4 +1,6 @@
+import os
 import pickle
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lsdc.training.checkpoint import Progress, load_progress, save_progress
+from lsdc.training.checkpoint import Progress, load_progress, save_progress, save_weights
 
 NOT_TENSORS = pickle.dumps({"identity": "this training", "epoch": Path()}, protocol=2)
 
@@ -63,3 +65,14 @@ def test_file_that_may_not_be_opened_is_no_fresh_start(saved: Path) -> None:
     with pytest.raises(OSError, match=r"resume\.pt"):
         load_progress(saved, "this training")
     assert saved.is_symlink()
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_the_umask_says_who_may_read_weights(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        save_weights(tmp_path / "model.safetensors", {"weight": torch.arange(3.0)})
+    finally:
+        os.umask(before)
+    mode = stat.S_IMODE((tmp_path / "model.safetensors").stat().st_mode)
+    assert mode == 0o666 & ~umask
