@@ -2,11 +2,11 @@
 
 import logging
 
-import polars as pl
 from prefect import task
 
 from lsdc.lumbar.corrections import Evidence, describe_corrections, write_annotations
 from lsdc.lumbar.tables import open_competition
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
@@ -33,8 +33,8 @@ def correct_annotations(run: Run, index: Manifest) -> Manifest:
     competition = open_competition(run.data)
     evidence = Evidence(
         competition.series.filter(split="train"),
-        pl.read_parquet(index.file(run.root, "instances.parquet")),
-        pl.read_parquet(index.file(run.root, "series.parquet")),
+        read_parquet(index.file(run.root, "instances.parquet")),
+        read_parquet(index.file(run.root, "series.parquet")),
     )
     with write_folder(run.root / "annotations") as out:
         made = write_annotations(

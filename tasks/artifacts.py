@@ -22,6 +22,7 @@ from prefect.context import FlowRunContext
 
 from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.vocabulary import Condition, Grade
+from lsdc.store.exact_names import read_parquet
 from tasks.progress import Progress, listen, share_of_epochs, words_of_epoch
 from tasks.run import Run
 
@@ -57,7 +58,7 @@ def show_scores(run: Run) -> None:
         return
     folder = run.home.run(run.experiment.name)
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    oof = pl.read_parquet(folder / "oof.parquet")
+    oof = read_parquet(folder / "oof.parquet")
     name = run.experiment.name
     columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}

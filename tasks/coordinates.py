@@ -9,6 +9,7 @@ from prefect import task
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.quarantine import check_bad_files
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
@@ -45,12 +46,12 @@ def learn_coordinates(
 ) -> Manifest:
     """Train a model a fold and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
-        instances = pl.read_parquet(index.file(run.root, "instances.parquet"))
-        given = pl.read_parquet(annotations.file(run.root, "annotations.parquet"))
+        instances = read_parquet(index.file(run.root, "instances.parquet"))
+        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
         quarantine = coordinates.learn_points(
             instances=instances,
             annotations=given,
-            folds=pl.read_parquet(folds.file(run.root, "folds.parquet")),
+            folds=read_parquet(folds.file(run.root, "folds.parquet")),
             config=run.experiment.coordinates,
             out=out,
             seed=run.seed,
@@ -61,7 +62,7 @@ def learn_coordinates(
             on_progress=tell_line("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
-            held_out = pl.read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
+            held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
             take_annotated(instances, given, out, but_for=held_out.unique().to_list())
         return _settle(run, out, instances, quarantine, index)
 
@@ -71,7 +72,7 @@ def learn_coordinates(
 def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:
-        instances = pl.read_parquet(index.file(run.root, "instances.parquet"))
+        instances = read_parquet(index.file(run.root, "instances.parquet"))
         quarantine = coordinates.locate_points(
             instances=instances,
             models=coordinates_train.folder(run.root),
@@ -90,7 +91,7 @@ def _settle(
 ) -> Manifest:
     check_bad_files("coordinates", quarantine, total=index.rows, max_bad=run.max_bad)
     quarantine.write_parquet(out / "quarantine.parquet")
-    points = pl.read_parquet(out / "points.parquet")
+    points = read_parquet(out / "points.parquet")
     _warn_of_lost(instances["study_id"].unique().sort(), points)
     return settle(run.root, "coordinates", out, rows=len(points))
 

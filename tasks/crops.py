@@ -8,6 +8,7 @@ from prefect import task
 
 from lsdc.lumbar import crops
 from lsdc.lumbar.tables import Split
+from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.home import SHARDS, require_space
 from lsdc.store.manifest import Manifest, settle
@@ -49,7 +50,7 @@ def cut_crops(
     run: Run, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Choose the slices of every level and cut them into one memory map."""
-    slices = pl.read_parquet(sides.file(run.root, "slices.parquet"))
+    slices = read_parquet(sides.file(run.root, "slices.parquet"))
     shards = deal(run, f"crops {split}", CROPS_SHARD, slices["study_id"])
     _require_space(run, shards, slices)
     given = {"index": index, "coordinates": coordinates, "sides": sides}
@@ -68,15 +69,15 @@ def cut_shard(
     """Cut the crops of some studies."""
     require_same(shard, CROPS_SHARD)
     own = pl.col("study_id").is_in(shard.studies)
-    instances = pl.scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
+    instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
     with write_folder(run.root / SHARDS) as out:
         rows = crops.cut_shard(
             instances,
-            pl.read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
+            read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
             run.experiment.slices,
             run.experiment.crops,
             out,
-            landmarks=pl.read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
             processes=shard_processes(run),
             on_progress=tell_shard(shard),
         )

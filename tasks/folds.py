@@ -5,6 +5,7 @@ from prefect import task
 
 from lsdc.lumbar.folds import deal_studies
 from lsdc.lumbar.tables import read_labels
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
@@ -29,7 +30,7 @@ FOLDS = Stage(
 @shared(FOLDS)
 def assign_folds(run: Run, index: Manifest) -> Manifest:
     """Deal the studies that have images and labels into folds."""
-    studies = pl.read_parquet(index.file(run.root, "studies.parquet"))
+    studies = read_parquet(index.file(run.root, "studies.parquet"))
     labels = read_labels(run.data)
     if run.limit is not None:  # what lies beyond is not wanted, rather than missing
         labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import polars as pl
 from prefect import task
 
 from lsdc.lumbar.oof import write_oof
 from lsdc.lumbar.training_labels import asked
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest, seal
 from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
@@ -32,13 +32,13 @@ def score_oof(run: Run, folds: Manifest, trained: Sequence[Manifest]) -> Manifes
     """
     out = run.home.run(run.experiment.name)
     labels, held_out = (
-        asked(pl.read_parquet(folds.file(run.root, name)), run.experiment.labels)
+        asked(read_parquet(folds.file(run.root, name)), run.experiment.labels)
         for name in ("labels.parquet", "holdout.parquet")
     )
     rows = write_oof(
         [fold.folder(run.root) for fold in trained],
         labels,
-        pl.read_parquet(folds.file(run.root, "folds.parquet")),
+        read_parquet(folds.file(run.root, "folds.parquet")),
         held_out,
         out,
     )

@@ -1,10 +1,10 @@
 """Sides: left and right by world position."""
 
-import polars as pl
 from prefect import task
 
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import Split
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
@@ -30,13 +30,13 @@ def fix_sides(
     """Place every slice against every level point of its study, and annotations where there are."""
     given = None
     if annotations is not None:
-        given = pl.read_parquet(annotations.file(run.root, "annotations.parquet"))
+        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
     with write_folder(run.root / "sides") as out:
         rows = find_sides(
-            pl.read_parquet(index.file(run.root, "instances.parquet")),
-            pl.read_parquet(coordinates.file(run.root, "points.parquet")),
+            read_parquet(index.file(run.root, "instances.parquet")),
+            read_parquet(coordinates.file(run.root, "points.parquet")),
             given,
             out,
-            landmarks=pl.read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
         )
         return settle(run.root, "sides", out, rows=rows)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import polars as pl
 from prefect import task
 
 from lsdc.lumbar.predict import predict
 from lsdc.lumbar.submission import write_submission
 from lsdc.lumbar.tables import open_competition
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
 from tasks.policies import Stage, shared, stage_options
@@ -63,9 +63,9 @@ def assemble_submission(run: Run, folds: Manifest, predictions: Manifest) -> Man
     """Give every row id of the sample submission its row."""
     out = run.home.run(run.experiment.name)
     rows = write_submission(
-        pl.read_parquet(predictions.file(run.root, "predictions.parquet")),
+        read_parquet(predictions.file(run.root, "predictions.parquet")),
         open_competition(run.data).row_ids,
-        pl.read_parquet(folds.file(run.root, "labels.parquet")),
+        read_parquet(folds.file(run.root, "labels.parquet")),
         out / "submission.csv",
     )
     return seal(run.root, "submission", out, rows=rows, names=["submission.csv"])

@@ -11,6 +11,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import WORDS, flatten, settings_of
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.home import Home, open_home, resolve_home
 from tasks.run import EXPERIMENT_FILE
 
@@ -72,7 +73,7 @@ def read_measured(home: Home | None, name: str) -> Measured | None:
         return None
     scores = json.loads((home.run(name) / "scores.json").read_text(encoding="utf-8"))
     held_out = scores.get("holdout")  # which runs of before do not say
-    oof = pl.scan_parquet(home.run(name) / "oof.parquet")
+    oof = scan_parquet(home.run(name) / "oof.parquet")
     return Measured(
         folds={int(fold): each["score"] for fold, each in scores["folds"].items()},
         score=scores["score"],

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.corrections import describe_corrections
+from lsdc.store.exact_names import open_database
 from tasks.run import Run
 
 _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
@@ -39,7 +39,7 @@ def show_results(run: Run, console: Console, log: Path) -> None:
 
 def _annotations_line(run: Run) -> str:
     """What was corrected of the annotations, be it nothing, or earlier and kept."""
-    with duckdb.connect(str(run.home.catalog), read_only=True) as catalog:
+    with open_database(run.home.catalog, read_only=True) as catalog:
         rows = catalog.execute("SELECT rule, study_id FROM corrections").fetchall()
     made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
     return f"annotations {run.annotations}: {describe_corrections(made)}"

@@ -146,8 +146,10 @@ def share_passwords(*, ours: bool) -> None:
 
 
 def sqlite_url(home: Home) -> str:
-    """Prefect's database in the home."""
-    return f"sqlite+aiosqlite:///{home.prefect}/prefect.db"
+    """Prefect's database in the home, whatever signs the home's path has."""
+    from sqlalchemy import URL
+
+    return str(URL.create("sqlite+aiosqlite", database=str(home.prefect / "prefect.db")))
 
 
 def server_environment(home: Home, address: str, database: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(_no_such_file(path))
     try:
-        table = pl.read_csv(path, infer_schema=False)
+        table = pl.read_csv(path.read_bytes(), infer_schema=False)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: the file is empty, expected a header and rows") from error
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -26,6 +26,7 @@ from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
 from lsdc.lumbar.vocabulary import Side
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int, max_bad: float)
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
     """
     tables = {
-        name: pl.concat([pl.read_parquet(shard / f"{name}.parquet") for shard in shards])
+        name: pl.concat([read_parquet(shard / f"{name}.parquet") for shard in shards])
         for name in ("samples", "quarantine", "motion")
         if (shards[0] / f"{name}.parquet").is_file()
     }

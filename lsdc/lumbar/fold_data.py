@@ -13,6 +13,7 @@ from lsdc.experiments.config import Experiment
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.samples import as_rows, as_samples, count_repeats, read_table
 from lsdc.lumbar.training_labels import asked, labels_to_learn
+from lsdc.store.exact_names import read_parquet
 from lsdc.training.samples import Samples
 
 _LEVEL = ["study_id", "level"]
@@ -58,7 +59,7 @@ class FoldData:
             fill_from: predictions for labels without a grade, by a model that excluded the fold.
         """
         config = self.experiment.labels
-        predicted = pl.read_parquet(fill_from) if fill_from else None
+        predicted = read_parquet(fill_from) if fill_from else None
         soft = self.experiment.loss.labels == "soft"
         labels = labels_to_learn(self.labels, config, predicted, soft=soft)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
@@ -117,7 +118,7 @@ def read_fold(
         StageError: nothing to predict, or nothing to train on.
     """
     samples = asked(read_table(crops, "train"), experiment.labels)
-    table = samples.join(pl.read_parquet(folds), on="study_id", maintain_order="left")
+    table = samples.join(read_parquet(folds), on="study_id", maintain_order="left")
     inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
     if not len(inside) or not len(outside):
         raise StageError(
@@ -127,7 +128,7 @@ def read_fold(
         )
     held_out: list[int] = []
     if holdout is not None:
-        held_out = pl.read_parquet(holdout, columns=["study_id"])["study_id"].unique().to_list()
+        held_out = read_parquet(holdout, columns=["study_id"])["study_id"].unique().to_list()
     return FoldData(
         experiment=experiment,
         fold=fold,
@@ -135,5 +136,5 @@ def read_fold(
         inside=inside,
         outside=outside,
         held_out=samples.filter(pl.col("study_id").is_in(held_out)),
-        labels=asked(pl.read_parquet(labels), experiment.labels),
+        labels=asked(read_parquet(labels), experiment.labels),
     )

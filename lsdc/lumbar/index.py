@@ -22,6 +22,7 @@ from lsdc.lumbar.instances import SERIES_ID, place_files
 from lsdc.lumbar.quarantine import check_bad_files
 from lsdc.lumbar.series import SERIES, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
+from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
 
@@ -46,7 +47,7 @@ class Index:
     def load(cls, folder: Path) -> "Index":
         """The tables that an index stage wrote into a folder."""
         names = ("instances", "series", "studies", "quarantine")
-        return cls(*(pl.read_parquet(folder / f"{name}.parquet") for name in names))
+        return cls(*(read_parquet(folder / f"{name}.parquet") for name in names))
 
 
 def build_index(
@@ -200,7 +201,7 @@ def join_index(
 
 
 def _joined(shards: Sequence[Path], name: str) -> pl.LazyFrame:
-    return pl.scan_parquet([shard / f"{name}.parquet" for shard in shards])
+    return scan_parquet(*(shard / f"{name}.parquet" for shard in shards))
 
 
 def open_headers(parent: Path, root: Path) -> FileRows:

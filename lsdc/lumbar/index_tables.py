@@ -8,6 +8,7 @@ import polars as pl
 from lsdc.lumbar.instances import INSTANCES, SERIES_ID, STUDY_ID, tabulate
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES, add_listed, summarise_series, summarise_studies
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic
 
 # Rows that are looked at together; more would fill the memory.
@@ -44,7 +45,7 @@ class IndexTables:
         self._write("series", series)
         self._write("studies", summarise_studies(series))
         self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
-        instances = pl.scan_parquet(self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
+        instances = scan_parquet(*self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
         with write_atomic(self._out / "instances.parquet") as temporary:
             instances.sink_parquet(temporary)
         for part in self._parts:
@@ -71,7 +72,7 @@ def _whole_studies(
     for number, block in enumerate(files.iter_slices(_FILES_AT_ONCE)):
         blocks.append(scratch / f".placed-{number:06d}.parquet")
         headers.join(block.lazy(), on="path", how="inner").sink_parquet(blocks[-1])
-    placed = pl.scan_parquet(blocks)
+    placed = scan_parquet(*blocks)
     studies = placed.group_by(STUDY_ID).len().sort("study_id").collect()
     part = (studies["len"].cum_sum() - 1) // _ROWS_AT_ONCE
     for _, some in studies.group_by(part, maintain_order=True):

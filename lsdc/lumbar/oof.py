@@ -16,6 +16,7 @@ from lsdc.lumbar.metric import PARTS, score
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
 from lsdc.lumbar.prior import out_of_fold_prior, predict_prior, prior_table, weighted_prior
 from lsdc.lumbar.row_ids import first_few, row_id
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ def write_oof(
     Returns:
         Rows of `oof.parquet`.
     """
-    tables = [pl.read_parquet(folder / "oof.parquet") for folder in trained]
+    tables = [read_parquet(folder / "oof.parquet") for folder in trained]
     facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
     columns = ["row_id", "fold", *PROBABILITIES]
     given = pl.concat([table.select(columns) for table in tables])
@@ -234,7 +235,7 @@ def write_oof(
     oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
     unseen_by_all = assemble_holdout(
-        [pl.read_parquet(folder / "holdout.parquet") for folder in trained], held_out, labels
+        [read_parquet(folder / "holdout.parquet") for folder in trained], held_out, labels
     )
     scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
     for name, table in {"oof": oof, "holdout": unseen_by_all}.items():

@@ -10,6 +10,7 @@ from lsdc.errors import DataError
 from lsdc.lumbar import checked_csv
 from lsdc.lumbar.row_ids import first_few
 from lsdc.lumbar.vocabulary import GRADES
+from lsdc.store.exact_names import read_parquet
 
 PROBABILITIES = tuple(str(grade) for grade in GRADES)
 
@@ -24,7 +25,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
     if path.suffix != ".parquet" or not path.is_file():
         return checked_csv.read_csv(path, columns)
     try:
-        table = pl.read_parquet(path)
+        table = read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error

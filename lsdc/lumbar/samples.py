@@ -16,6 +16,7 @@ from lsdc.errors import DataError
 from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.row_ids import with_row_id
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
+from lsdc.store.exact_names import read_parquet
 from lsdc.training.samples import EMPTY_LABEL, Samples
 
 _NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
@@ -23,7 +24,7 @@ _NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
 
 def read_table(crops: Path, split: str) -> pl.DataFrame:
     """The split's rows of `samples.parquet`, in the order of the memory map."""
-    return pl.read_parquet(crops / "samples.parquet").filter(split=split).sort("row")
+    return read_parquet(crops / "samples.parquet").filter(split=split).sort("row")
 
 
 def as_samples(

@@ -14,6 +14,7 @@ from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.slice_places import Place, list_places, mirrored_places
 from lsdc.lumbar.slices import choose_slices
 from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription, Side
+from lsdc.store.exact_names import read_parquet, scan_parquet
 
 Crops = npt.NDArray[np.uint8 | np.uint16]
 
@@ -150,7 +151,7 @@ class _Tables:
     def read(self, name: str) -> pl.DataFrame:
         """The rows of a table over all folders that have it; no columns where none has."""
         files = [path for path in (f / f"{name}.parquet" for f in self._folders) if path.is_file()]
-        parts = [pl.scan_parquet(file).filter(study_id=self._study) for file in files]
+        parts = [scan_parquet(file).filter(study_id=self._study) for file in files]
         return pl.concat(pl.collect_all(parts), how="diagonal") if parts else pl.DataFrame()
 
     def crops(
@@ -160,7 +161,7 @@ class _Tables:
         order = {str(level): number for number, level in enumerate(LEVELS)}
         for folder in self._folders:
             if (folder / "crops.npy").is_file():
-                samples = pl.read_parquet(folder / "samples.parquet")
+                samples = read_parquet(folder / "samples.parquet")
                 own = samples.filter(study_id=self._study, split=split).sort(
                     pl.col("level").replace_strict(order, return_dtype=pl.Int8), "side"
                 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
+from lsdc.store.exact_names import open_database, plain_names
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
@@ -51,19 +52,20 @@ def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
         for record in manifest.files:
             path = manifest.file(home.root, record.name)
             if path.suffix == ".parquet" and path.stem in _TABLES:
-                tables[path.stem].append(str(path))
+                tables[path.stem].append(path)
     with write_atomic(home.catalog) as temporary:
         temporary.unlink()  # DuckDB makes its own file
         # A second thread costs as much time as it saves on tables of this size.
-        with duckdb.connect(str(temporary), config={"threads": 1}) as connection:
-            for table, files in sorted(tables.items()):
+        with open_database(temporary, threads=1) as connection:
+            for table, paths in sorted(tables.items()):
                 # A file that several stages refused is one row, with the first reason.
                 what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
-                connection.execute(
-                    f'CREATE TABLE "{table}" AS '
-                    f"SELECT {what} FROM read_parquet($files, union_by_name = true)",
-                    {"files": files},
-                )
+                with plain_names(paths) as files:
+                    connection.execute(
+                        f'CREATE TABLE "{table}" AS '
+                        f"SELECT {what} FROM read_parquet($files, union_by_name = true)",
+                        {"files": files},
+                    )
             connection.execute("CREATE TABLE sources (stage VARCHAR, digest VARCHAR)")
             connection.executemany(
                 "INSERT INTO sources VALUES (?, ?)", [[m.stage, m.digest] for m in manifests]
@@ -80,7 +82,7 @@ def _sources(catalog: Path) -> set[tuple[str, str]]:
     if not catalog.is_file():
         return set()
     try:
-        with duckdb.connect(str(catalog), read_only=True) as connection:
+        with open_database(catalog, read_only=True) as connection:
             rows = connection.execute("SELECT stage, digest FROM sources").fetchall()
     except duckdb.Error:
         return set()  # damaged, or another program's: it is written anew

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import digest_file, write_atomic, write_folder
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class FileRows:
         return path
 
     def _scan(self, shards: list[Path]) -> pl.LazyFrame:
-        return pl.scan_parquet(shards) if shards else pl.LazyFrame(schema=self._schema)
+        return scan_parquet(*shards) if shards else pl.LazyFrame(schema=self._schema)
 
 
 def _shard_name(number: int, digest: str) -> str:

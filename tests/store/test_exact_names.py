@@ -1,0 +1,142 @@
+"""A path names one file, whatever signs it holds and whatever lies beside it."""
+
+import ast
+import tempfile
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from lsdc.cli.serve import sqlite_url
+from lsdc.store.catalog import catalogued, publish_catalog
+from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
+from lsdc.store.home import Home, open_home
+from lsdc.store.manifest import seal
+
+# Signs that globs, URLs, shells, SQL or templates read a meaning into, and others.
+_SIGNS = "[]*?%{}#!^&=:@~$'\"\\;, \n-ab1é"
+_NAMES = st.text(_SIGNS, min_size=1, max_size=12).filter(lambda name: name not in (".", ".."))
+# What these names would match if they were patterns, or be if they were decoded or cut.
+_DECOYS = ("a", "b", "1", "a1", "aa", "ab", "x", "%", " ", "?")
+
+_READERS = ("read_", "scan_")  # of polars
+_OPENERS = ("connect", "read_parquet", "from_parquet", "read_csv", "query", "sql")  # of DuckDB
+
+
+def _decoys(name: str) -> set[str]:
+    cut = {name.split(sign)[0] for sign in "?#*[{\n" if sign in name}
+    named = {name.replace("%41", "A"), name.replace("\\", ""), name.replace("[1]", "1")}
+    return ({*_DECOYS} | cut | named) - {name, ""}
+
+
+def _folder(root: Path, name: str) -> Path:
+    """A folder of that name with a table of its own, among others with other tables."""
+    for number, each in enumerate([name, *sorted(_decoys(name))]):
+        (root / each).mkdir()
+        with (root / each / "table.parquet").open("wb") as file:
+            pl.DataFrame({"x": [number]}).write_parquet(file)
+    return root / name
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("names")
+
+
+@settings(max_examples=40, deadline=None)
+@given(_NAMES)
+@example("a[1]")
+@example("[ab]")
+@example("a*")
+@example("?")
+@example("%41")
+@example("{a,b}")
+@example("study_id=3")
+@example("s3:")
+@example("~")
+@example("-b")
+@example("$HOME")
+@example("back\\slash")
+def test_what_is_written_under_a_name_is_read_from_it(places: Path, name: str) -> None:
+    folder = _folder(Path(tempfile.mkdtemp(dir=places)), name)
+    table = folder / "table.parquet"
+    assert read_parquet(table)["x"].to_list() == [0]
+    both = scan_parquet(table, table).collect()
+    assert (both.columns, both["x"].to_list()) == (["x"], [0, 0])
+
+
+@pytest.mark.parametrize("name", ["a b-1", "a[1]", "?", "a*#%41", "back\\slash", "new\nline"])
+def test_a_database_lies_and_reads_under_a_name(tmp_path: Path, name: str) -> None:
+    folder = _folder(tmp_path, name)
+    with plain_names([folder / "table.parquet"]) as files, duckdb.connect() as memory:
+        rows = memory.execute("SELECT * FROM read_parquet($files)", {"files": files}).fetchall()
+    assert rows == [(0,)]
+    for number in (1, 2):
+        with open_database(folder / "it.duckdb") as database:
+            database.execute(f"CREATE TABLE table{number} AS SELECT {number} AS x")
+    with open_database(folder / "it.duckdb", read_only=True) as database:
+        assert database.execute("SELECT x FROM table1 UNION ALL FROM table2").fetchall() == [
+            (1,),
+            (2,),
+        ]
+    assert {path.name for path in folder.iterdir()} == {"table.parquet", "it.duckdb"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_NAMES, min_size=1, max_size=3))
+def test_a_server_finds_its_database_in_a_home_of_any_name(names: list[str]) -> None:
+    root = Path("/", *names)
+    assert make_url(sqlite_url(Home(root))).database == str(root / "prefect" / "prefect.db")
+
+
+def test_names_are_plain_even_where_the_folder_of_temporary_files_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "what?"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    with open_database(odd / "it.duckdb") as database:
+        database.execute("CREATE TABLE here AS SELECT 7 AS x")
+    assert [path.name for path in odd.iterdir()] == ["it.duckdb"]
+
+
+def test_a_missing_table_is_missing_whatever_lies_beside_it(tmp_path: Path) -> None:
+    (_folder(tmp_path, "a[1]") / "table.parquet").unlink()
+    with pytest.raises(FileNotFoundError):
+        read_parquet(tmp_path / "a[1]" / "table.parquet")
+    with pytest.raises(FileNotFoundError):
+        scan_parquet(tmp_path / "a[1]" / "table.parquet").collect()
+
+
+def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
+    home = open_home(_folder(tmp_path, "a[1]*?%41") / "home")
+    folder = home.root / "folds" / "1"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"study_id": [1, 2]}).write_parquet(folder / "folds.parquet")
+    made = seal(home.root, "folds", folder, rows=2, names=["folds.parquet"])
+    publish_catalog(home, [made])
+    assert catalogued(home, "folds") == [made.digest]
+
+
+def test_nothing_else_opens_a_table_by_its_name() -> None:
+    """Polars and DuckDB take names for patterns; one module opens files, one has their bytes."""
+    repository = Path(__file__).parents[2]
+    found = []
+    for file in (repository / path for path in _sources(repository)):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                reads = node.value.id in ("pl", "polars") and node.attr.startswith(_READERS)
+                if reads or (node.value.id == "duckdb" and node.attr in _OPENERS):
+                    found.append(f"{file.relative_to(repository)}:{node.lineno}")
+    assert not found
+
+
+def _sources(repository: Path) -> list[Path]:
+    rooms = (repository / room for room in ("lsdc", "tasks", "flows", "deployments"))
+    files = sorted(file for room in rooms for file in room.rglob("*.py"))
+    assert len(files) > 200
+    return [file for file in files if file.name not in ("exact_names.py", "checked_csv.py")]
