@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings, without_values
+from lsdc.names import require_name, require_no_twins
 
 FILES = (
     "presets.toml",
@@ -110,7 +111,7 @@ def _packaged() -> Tables:
 
 
 def _users() -> Tables:
-    """The user's own; they may not take the name of one of ours."""
+    """The user's own; they may not take the name of one of ours, and have to name folders."""
     named = os.environ.get("LSDC_PRESETS")
     path = Path(named or USER_FILE).expanduser()
     if not named and not path.is_file():
@@ -130,6 +131,8 @@ def _users() -> Tables:
             )
         if not isinstance(table, dict) or not isinstance(table.get("based_on", ""), str):
             raise SettingsError(f"{path}: {name}: expected a table with settings and based_on")
+        require_name(name, str(path))
+    require_no_twins([*_packaged(), *tables], str(path))
     return tables
 
 

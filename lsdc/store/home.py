@@ -25,6 +25,7 @@ from pathlib import Path
 from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
+from lsdc.names import require_run_name
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.files import free_bytes, write_atomic
 
@@ -70,7 +71,12 @@ class Home:
         return self.root / "runs"
 
     def run(self, experiment: str) -> Path:
-        """An experiment's folder."""
+        """An experiment's folder.
+
+        Raises:
+            SettingsError: the name is none that can stand in `runs/`.
+        """
+        require_run_name(experiment, str(self.runs))
         return self.runs / experiment
 
     def fold(self, experiment: str, fold: int) -> Path:

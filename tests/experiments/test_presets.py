@@ -78,6 +78,10 @@ def test_user_presets_are_found_where_one_stands(
         ('[mine]\nneeds.weights = "exp1145"\n', "no experiment is called 'exp1145'"),
         ("[exp118]\ntraining.epochs = 2\n", "exp118 is an experiment of lsdc's own"),
         ("mine = 3\n", "mine: expected a table"),
+        ('["v2/slices"]\nbased_on = "mine"\n', "mine.toml: 'v2/slices' cannot name a folder"),
+        ('["../../outside"]\n[mine]\n', "mine.toml: '../../outside' cannot name a folder"),
+        ("[mine]\n[Mine]\n", "Mine and mine are one folder where case does not count"),
+        ("[mine]\n[Demo]\n", "Demo and demo are one folder where case does not count"),
         ("[mine\n", "expected TOML"),
     ],
 )

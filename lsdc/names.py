@@ -1,0 +1,59 @@
+"""Names that become folders: of experiments, and of their runs."""
+
+import re
+from collections.abc import Iterable
+
+from lsdc.errors import SettingsError
+
+LONGEST = 100
+_PART = 40  # of what was somebody's text
+BETWEEN = "@"  # a run's name is its experiment's, or that and what tells it from others
+RULE = (
+    "expected a letter or digit, then letters (a to z), digits, '.', '_' or '-', "
+    f"{LONGEST} at most, the last no '.'"
+)
+
+_SAFE = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,{LONGEST - 2}}}[A-Za-z0-9_-])?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# Windows takes these for devices, whatever comes after a dot.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def require_name(name: str, where: str) -> None:
+    """Refuse a name that is not the same folder on every file system, or none at all.
+
+    Raises:
+        SettingsError: says where the name stands and what is expected.
+    """
+    if _DEVICES.fullmatch(name):
+        raise SettingsError(
+            f"{where}: {name!r} names a device on Windows, not a folder; call it otherwise"
+        )
+    if not _SAFE.fullmatch(name):
+        raise SettingsError(f"{where}: {_shown(name)} cannot name a folder: {RULE}")
+
+
+def require_run_name(name: str, where: str) -> None:
+    """Refuse what cannot be a run's folder: an experiment's name, perhaps `@` and another."""
+    for part in name.split(BETWEEN, maxsplit=1):
+        require_name(part, where)
+
+
+def require_no_twins(names: Iterable[str], where: str) -> None:
+    """Refuse names that are one folder where upper and lower case are the same."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (twin := found.setdefault(name.casefold(), name)) != name:
+            raise SettingsError(
+                f"{where}: {name} and {twin} are one folder where case does not count; call one "
+                "otherwise"
+            )
+
+
+def as_name(text: str) -> str:
+    """The text as part of a name: what is not allowed becomes a dash; perhaps empty."""
+    return _UNSAFE.sub("-", text).strip("._-")[:_PART].rstrip("._-")
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= LONGEST else f"{name[:20]!r}... of {len(name)} characters"

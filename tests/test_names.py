@@ -1,0 +1,66 @@
+"""What names a folder is the same folder everywhere; all else is refused in a line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.presets import experiment_names
+from lsdc.names import LONGEST, as_name, require_name, require_no_twins, require_run_name
+from lsdc.store.home import Home
+
+REFUSED = [
+    *("v2/slices", "../../outside", "/outside", "..", ".", "", ".hidden", "-y", "a\0b", "a\nb"),
+    *("a b", "a*", "a\\b", "a:b", "end.", "größe", "con", "NUL.txt", "Com1", "a@b"),
+    *("a" * (LONGEST + 1), "a" * 300),
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_folder_everywhere_is_refused_in_a_line(name: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        require_name(name, "presets.toml")
+    assert str(raised.value).startswith("presets.toml: ")
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 250
+
+
+@pytest.mark.parametrize("name", ["mine", "exp118.v2", "2_b", "A-1", "console", "a" * LONGEST])
+def test_what_is_a_folder_everywhere_is_taken(name: str) -> None:
+    require_name(name, "presets.toml")
+
+
+def test_our_own_experiments_are_folders_everywhere() -> None:
+    for name in experiment_names():
+        require_name(name, "ours")
+    require_no_twins(experiment_names(), "ours")
+
+
+def test_names_that_differ_by_case_alone_are_refused() -> None:
+    require_no_twins(["mine", "yours", "mine"], "presets.toml")
+    with pytest.raises(SettingsError, match="Mine and mine are one folder"):
+        require_no_twins(["mine", "Mine"], "presets.toml")
+
+
+_ANY = st.text() | st.text("abC.-_@/ \0*[", max_size=8) | st.sampled_from(REFUSED)
+
+
+@given(name=_ANY)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_run_is_listed_among_the_runs_or_refused(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path)
+    try:
+        folder = home.run(name)
+    except SettingsError:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    assert folder in set(home.runs.glob("*"))
+    assert [each.name for each in tmp_path.iterdir()] == ["runs"]
+
+
+@given(text=st.text(max_size=300))
+def test_any_text_becomes_part_of_a_runs_name_or_nothing(text: str) -> None:
+    if name := as_name(text):
+        require_run_name(f"demo@a{name}", "runs")
