@@ -102,7 +102,7 @@ def train_elsewhere(run: Run, works: Sequence[Work]) -> list[Manifest]:
         try:
             # In order and in the flow's own body: Prefect tells them apart by their number.
             for work in works:
-                children.append(_send(client, work))  # noqa: PERF401 (one may fail when some are sent)
+                children.append(_send(client, run, work))  # noqa: PERF401 (one may fail when some are sent)
             ended = _wait(client, works, children)
         except BaseException:
             _cancel_if_cancelled(client, children)
@@ -118,7 +118,7 @@ def _me() -> FlowRun:
     return context.flow_run
 
 
-def _send(client: SyncPrefectClient, work: Work) -> FlowRun:
+def _send(client: SyncPrefectClient, run: Run, work: Work) -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
     try:
@@ -128,13 +128,14 @@ def _send(client: SyncPrefectClient, work: Work) -> FlowRun:
             f"{work.deployment}: no such deployment on this server, which trains {work.name}; "
             "'lsdc up' makes it"
         ) from None
-    experiment = (context.parameters or {}).get("experiment", "")
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
     told = {name: value for name, value in (context.parameters or {}).items() if name in known}
+    # What was resolved and installed when this run began is what the others work with.
+    same = {"resolved": run.resolved, "versions": installed_versions()}
     child = run_deployment(
         deployment.id,
-        parameters=told | {"versions": installed_versions()} | dict(work.parameters),
-        flow_run_name=f"train-{work.name.replace(' ', '-')}-{experiment}",
+        parameters=told | same | dict(work.parameters),
+        flow_run_name=f"train-{work.name.replace(' ', '-')}-{run.experiment.name}",
         timeout=0,
         idempotency_key=f"{_me().id}:{work.name}:{work.key}",
     )

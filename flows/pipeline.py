@@ -1,6 +1,7 @@
 """Pipeline: the whole walk in one flow run, from DICOM files to a scored submission."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -8,7 +9,8 @@ from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
 from tasks.artifacts import show_progress
-from tasks.run import Annotations, Device, building, occupying, open_run, require_needs
+from tasks.request import open_requested
+from tasks.run import Annotations, Device, building, occupying, require_needs
 
 
 @flow(
@@ -32,6 +34,7 @@ def pipeline(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Take a competition from DICOM files to out-of-fold scores and a submission.
 
@@ -51,9 +54,12 @@ def pipeline(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
     """
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -16,8 +17,9 @@ from tasks.folds import assign_folds
 from tasks.index import index_studies
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept, result_key
+from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, note_results, occupying, open_run
+from tasks.run import Annotations, Device, Run, building, note_results, occupying
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
 from tasks.versions import require_versions
@@ -96,6 +98,7 @@ def prepare(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Index, folds, annotations, coordinates, sides and crops of the training studies.
 
@@ -113,9 +116,12 @@ def prepare(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
     """
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,
@@ -154,6 +160,7 @@ def train_coordinates(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
     versions: dict[str, str] | None = None,
 ) -> Manifest:
     """Learn the coordinates of an experiment, a small model a fold.
@@ -172,11 +179,14 @@ def train_coordinates(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
         versions: of the run that sent this one; a worker that has others refuses.
     """
     require_versions(versions)
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -14,6 +15,7 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.index import index_studies
+from tasks.request import open_requested
 from tasks.run import (
     Annotations,
     Device,
@@ -21,7 +23,6 @@ from tasks.run import (
     building,
     note_results,
     occupying,
-    open_run,
     require_needs,
 )
 from tasks.sides import fix_sides
@@ -58,6 +59,7 @@ def submit(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Predict the test studies with an experiment's folds; trains what is missing.
 
@@ -76,9 +78,12 @@ def submit(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
     """
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,

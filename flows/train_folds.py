@@ -1,6 +1,7 @@
 """Train folds: a model a fold, and the score of what each had not seen."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -11,8 +12,9 @@ from tasks.artifacts import show_progress, show_scores
 from tasks.futures import result_of
 from tasks.oof import score_oof
 from tasks.policies import is_kept, result_key
+from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, occupying, open_run, require_needs
+from tasks.run import Annotations, Device, Run, building, occupying, require_needs
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 from tasks.versions import require_versions
@@ -74,6 +76,7 @@ def train_folds(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Train every fold of an experiment and score it out of fold; prepares what is missing.
 
@@ -93,9 +96,12 @@ def train_folds(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
     """
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,
@@ -139,6 +145,7 @@ def train_fold(
     annotations: Annotations = "clean",
     max_bad: float = 0.01,
     strict: bool = False,
+    resolved: dict[str, Any] | None = None,
     versions: dict[str, str] | None = None,
 ) -> Manifest:
     """Train one fold of an experiment; prepares what is missing.
@@ -159,11 +166,14 @@ def train_fold(
         annotations: clean, with the faults that can be proved mended, or raw.
         max_bad: the share of unreadable files that stops a stage.
         strict: refuse to leave a study out.
+        resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
+            looked up by its name.
         versions: of the run that sent this one; a worker that has others refuses.
     """
     require_versions(versions)
-    run = open_run(
+    run = open_requested(
         experiment=experiment,
+        resolved=resolved,
         settings=settings or (),
         data=data,
         home=home,

@@ -3,17 +3,17 @@
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.ending import let_go_on
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import load_experiment
+from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.lumbar.fit import read_trained
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
@@ -44,7 +44,7 @@ THREADS_OF_A_RUN = "LSDC_THREADS"
 # What no result depends on: where, by whom and how patiently work is done, and how much of it.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _NO_MATTER = dict.fromkeys(
-    ("root", "only_fold", "device", "threads", "store", "runner", "strict"), True
+    ("root", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"), True
 ) | {"experiment": {"training": TRAINING_NO_MATTER}}
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -52,13 +52,18 @@ Annotations = Literal["raw", "clean"]
 
 
 class Run(BaseModel):
-    """A run's settings; frozen, JSON, and the same for all of its tasks."""
+    """A run's settings; frozen, JSON, and the same for all of its tasks.
+
+    `resolved` is what the experiment's name meant when the run was asked for, without what was set
+    upon it; for runs that this one sends.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     root: Path
     data: Path
     experiment: Experiment
+    resolved: dict[str, Any]
     folds: int
     only_fold: int | None
     holdout: float = 0.0
@@ -135,6 +140,7 @@ class Run(BaseModel):
 def open_run(
     *,
     experiment: str,
+    resolved: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
     data: Path | None,
     home: Path | None,
@@ -152,7 +158,8 @@ def open_run(
 ) -> Run:
     """Check settings before any work is done, and open the home.
 
-    Without `data` the run uses the phantom, whose folder the home names. Store and task runner are
+    Without `data` the run uses the phantom, whose folder the home names; without `resolved` the
+    experiment is looked up by its name. Store and task runner are
     those that LSDC_STORE and LSDC_TASK_RUNNER name: they are a host's matter, not a run's.
 
     Raises:
@@ -167,7 +174,8 @@ def open_run(
         raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
     if not 0 <= holdout < 1:
         raise SettingsError(f"--holdout {holdout:g}: expected a share below 1, such as 10%")
-    chosen = load_experiment(experiment, settings)
+    tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
+    chosen = load_experiment(experiment, settings, resolved=resolved)
     if weights is not None:
         weights = weights.expanduser().absolute()
         _require_weights(weights, chosen)
@@ -181,6 +189,7 @@ def open_run(
         root=opened.root,
         data=opened.phantom if data is None else data.expanduser().absolute(),
         experiment=chosen,
+        resolved=tables,
         folds=folds,
         only_fold=only_fold,
         holdout=holdout,

@@ -11,11 +11,16 @@ from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
 from lsdc.cli.shares import parse_share
 from lsdc.errors import SettingsError
+from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.store.home import Home, resolve_home
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
+
+
+# What a deployment takes beside what is asked for here by options.
+_NOT_OPTIONS = ("home", "resolved", "versions")
 
 
 def trigger(
@@ -68,7 +73,7 @@ def trigger(
     os.environ |= QUIET
     console = Console()
     api = reach_server(Home(resolve_home(home)))
-    asked = {
+    asked: dict[str, Any] = {
         "experiment": experiment,
         "folds": folds,
         "only_fold": only_fold,
@@ -94,10 +99,16 @@ def trigger(
     with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
         found = _find(client, deployment)
         _check(found, deployment, given)
+        parameters = found.parameters | given
+        name = parameters.get("experiment") or "demo"
+        # What is wrong with it is said here, at once.
+        load_experiment(name, parameters.get("settings") or ())
+        if "resolved" in _known(found):
+            given["resolved"] = resolve_experiment(name)
         # The name that it will have, so that it is found while it waits for a worker.
-        words = [deployment.partition("/")[0], fold, experiment or "demo"]
-        name = "-".join(str(word) for word in words if word is not None)
-        run = client.create_flow_run_from_deployment(found.id, parameters=given, name=name)
+        words = [deployment.partition("/")[0], fold, name]
+        called = "-".join(str(word) for word in words if word is not None)
+        run = client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
         console.print(
             f"{api.removesuffix('/api')}/runs/flow-run/{run.id}", highlight=False, soft_wrap=True
         )
@@ -124,14 +135,19 @@ def _find(client: "SyncPrefectClient", name: str) -> "DeploymentResponse":
 
 
 def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> None:
-    known = (found.parameter_openapi_schema or {}).get("properties", {})
+    known = _known(found)
     for parameter in given:
         if parameter not in known:
-            there = (_option(each) for each in known if each != "home" and each != "versions")
+            there = (_option(each) for each in known if each not in _NOT_OPTIONS)
             raise SettingsError(
                 f"{_option(parameter)}: {name} takes no such thing, expected some of "
                 f"{', '.join(there)}"
             )
+
+
+def _known(found: "DeploymentResponse") -> dict[str, Any]:
+    """The parameters that a deployment takes."""
+    return dict((found.parameter_openapi_schema or {}).get("properties", {}))
 
 
 def _option(parameter: str) -> str:

@@ -15,6 +15,7 @@ from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
 from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.errors import SettingsError
+from lsdc.experiments.presets import presets_environment
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.shared import SharedStore
 from tasks.run import THREADS_OF_A_RUN, usable_threads, visible_gpus
@@ -98,6 +99,7 @@ def _worker(
         | {
             **QUIET,
             "LSDC_HOME": str(home.root),
+            **presets_environment(),
             "PREFECT_API_URL": api,
             "PREFECT_HOME": str(home.prefect),
             **result_settings(home, store),

@@ -2,7 +2,9 @@
 
 A table is an experiment; `based_on` names the one it starts from, and only what changes is written
 down, as the lab log does. `log/` holds the log's entries, `presets.toml` ours, and a file of the
-user's, LSDC_PRESETS or else ./lsdc-presets.toml, more of them.
+user's, LSDC_PRESETS or else ./lsdc-presets.toml, more of them. That file is a matter of the host
+and the folder, and may be edited: a run takes along what its experiment's name meant when it was
+asked for.
 """
 
 import difflib
@@ -30,6 +32,8 @@ FILES = (
     "log/153-190.toml",
 )
 USER_FILE = "lsdc-presets.toml"
+# The user's file, or the folder in which it is looked for by processes that run in another.
+NAMED, FOLDER = "LSDC_PRESETS", "LSDC_PRESETS_FOLDER"
 
 Tables = dict[str, dict[str, Any]]
 
@@ -39,33 +43,55 @@ def experiment_names() -> list[str]:
     return list(_presets())
 
 
-def load_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
-    """The experiment of that name, its ancestors' settings merged, and `settings` upon them.
+def resolve_experiment(name: str) -> dict[str, Any]:
+    """What an experiment's name means here: its tables, its ancestors' settings merged into them.
 
-    Args:
-        name: one of `experiment_names()`.
-        settings: `KEY=VALUE`, such as `training.epochs=2`; see `parse_settings`.
+    They are plain values, which `load_experiment` takes elsewhere and later in the name's place.
 
     Raises:
-        SettingsError: no such experiment, a circle of `based_on`, a setting that does not exist,
-            a value out of bounds, or values that cannot go together.
+        SettingsError: no such experiment, or a circle of `based_on`.
     """
     presets = _presets()
     merged: dict[str, Any] = {}
     for each in lineage(name):
         merged = _merge(_inherited(presets[each]), merged)
     own = {word: presets[name][word] for word in WORDS if word in presets[name]}
+    return merged | own | {"name": name}
+
+
+def load_experiment(
+    name: str, settings: Sequence[str] = (), *, resolved: Mapping[str, Any] | None = None
+) -> Experiment:
+    """The experiment of that name, and `settings` upon it.
+
+    Args:
+        name: one of `experiment_names()`.
+        settings: `KEY=VALUE`, such as `training.epochs=2`; see `parse_settings`.
+        resolved: what `resolve_experiment` gave where the run was asked for; here is then not
+            looked again.
+
+    Raises:
+        SettingsError: no such experiment, a circle of `based_on`, a setting that does not exist,
+            a value out of bounds, or values that cannot go together.
+    """
+    tables = resolve_experiment(name) if resolved is None else resolved
+    if tables.get("name") != name:
+        raise SettingsError(
+            f"experiment {name}: the settings sent along are those of {tables.get('name')!r}; "
+            "leave 'resolved' empty, and the name is looked up"
+        )
+    require_name(name, "resolved")
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
     try:
         experiment = Experiment.model_validate(
-            without_values(_merge(merged, parse_settings(settings))) | own | {"name": name}
+            without_values(_merge(tables, parse_settings(settings)))
         )
     except ValidationError as error:
         raise SettingsError(f"{where}: {explain(error)}") from error
     for what, needed in experiment.needs.model_dump().items():
         if needed == name:
             raise SettingsError(f"{where}: needs.{what}: it cannot need itself; name another")
-        if needed is not None:
+        if needed is not None and resolved is None:
             lineage(needed)
     return experiment
 
@@ -86,7 +112,7 @@ def lineage(name: str) -> list[str]:
         if current not in presets:
             close = difflib.get_close_matches(current, presets, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "'lsdc experiments list' has all"
-            raise SettingsError(f"no experiment is called {current!r}; {hint}")
+            raise SettingsError(f"no experiment is called {current!r}; {hint}{_where_looked()}")
         found.append(current)
         current = presets[current].get("based_on")
     return found
@@ -110,18 +136,34 @@ def _packaged() -> Tables:
     return presets
 
 
+def presets_file() -> Path:
+    """Where the user's own presets are looked for, whether they are there or not."""
+    if named := os.environ.get(NAMED):
+        return Path(named).expanduser().absolute()
+    return Path(os.environ.get(FOLDER) or ".").absolute() / USER_FILE
+
+
+def presets_environment() -> dict[str, str]:
+    """The environment that has a process which runs in another folder look where this one does."""
+    path = presets_file()
+    return {NAMED: str(path)} if os.environ.get(NAMED) else {FOLDER: str(path.parent)}
+
+
+def _where_looked() -> str:
+    path = presets_file()
+    absent = "" if path.is_file() else ", which is not there"
+    return f"; looked for among lsdc's own and in {path}{absent}"
+
+
 def _users() -> Tables:
-    """The user's own; they may not take the name of one of ours, and have to name folders."""
-    named = os.environ.get("LSDC_PRESETS")
-    path = Path(named or USER_FILE).expanduser()
-    if not named and not path.is_file():
+    """The user\'s own; they may not take the name of one of ours, and have to name folders."""
+    path = presets_file()
+    if not os.environ.get(NAMED) and not path.is_file():
         return {}
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(
-            f"LSDC_PRESETS: {path}: {error.strerror}; unset it, or mend it"
-        ) from error
+        raise SettingsError(f"{NAMED}: {path}: {error.strerror}; unset it, or mend it") from error
     except ValueError as error:
         raise SettingsError(f"{path}: {error}; expected TOML, a table an experiment") from error
     for name, table in tables.items():

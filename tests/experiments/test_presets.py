@@ -1,10 +1,18 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import SlicesConfig
-from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment
+from lsdc.experiments.presets import (
+    changes,
+    experiment_names,
+    lineage,
+    load_experiment,
+    presets_environment,
+    resolve_experiment,
+)
 
 
 @pytest.fixture
@@ -94,3 +102,57 @@ def test_fault_of_a_user_preset_is_named(presets: Path, text: str, said: str) ->
 def test_named_file_that_is_not_there_is_refused(presets: Path) -> None:
     with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*mine\.toml: No such file"):
         load_experiment("demo")
+
+
+def test_what_a_name_meant_stays_where_its_file_is_edited_or_gone(presets: Path) -> None:
+    presets.write_text(
+        '[base]\nbased_on = "demo"\ntraining.epochs = 9\n\n'
+        '[mine]\nbased_on = "base"\nneeds.weights = "base"\n'
+    )
+    meant, mine = json.loads(json.dumps(resolve_experiment("mine"))), load_experiment("mine")
+    changed = load_experiment("mine", ["crops.size_px=32"])
+    presets.write_text('[mine]\nbased_on = "exp118"\n')
+    assert load_experiment("mine", resolved=meant) == mine
+    assert load_experiment("mine", ["crops.size_px=32"], resolved=meant) == changed
+    presets.unlink()
+    assert load_experiment("mine", resolved=meant) == mine
+    assert (mine.training.epochs, mine.needs.weights) == (9, "base")
+
+
+def test_every_experiment_is_the_same_by_what_is_sent_of_it() -> None:
+    for name in experiment_names():
+        sent = json.loads(json.dumps(resolve_experiment(name)))
+        assert load_experiment(name, resolved=sent) == load_experiment(name)
+
+
+def test_what_another_name_meant_is_not_taken_for_it() -> None:
+    with pytest.raises(SettingsError, match="are those of 'demo'; leave 'resolved' empty"):
+        load_experiment("baseline", resolved=resolve_experiment("demo"))
+
+
+def test_unknown_name_says_where_was_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LSDC_PRESETS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=f"in {tmp_path}/lsdc-presets.toml, which is not there"):
+        load_experiment("mine")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_process_in_another_folder_finds_the_same_presets(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "lsdc-presets.toml").write_text('[mine]\nbased_on = "demo"\n')
+    monkeypatch.chdir(tmp_path)
+    if named:
+        monkeypatch.setenv("LSDC_PRESETS", "lsdc-presets.toml")
+    else:
+        monkeypatch.delenv("LSDC_PRESETS", raising=False)
+    handed = presets_environment()
+    monkeypatch.chdir(elsewhere)
+    for name, value in handed.items():
+        monkeypatch.setenv(name, value)
+    assert "mine" in experiment_names()

@@ -1,0 +1,88 @@
+"""What a run was asked for, on a real server: the same wherever and whenever it is worked."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import AwaitingRetry
+
+from deployments.register import register
+from lsdc.cli.serve import QUIET
+
+
+@pytest.fixture
+def client(api: str) -> Iterator[SyncPrefectClient]:
+    """Of a server that has the deployments and no workers."""
+    with temporary_settings({PREFECT_API_URL: api}):
+        asyncio.run(register())
+        with get_client(sync_client=True) as client:
+            yield client
+
+
+def asked(client: SyncPrefectClient, **parameters: Any) -> FlowRun:
+    """A run of `prepare/default`, as Prefect's own form asks for it."""
+    deployment = client.read_deployment_by_name("prepare/default")
+    return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+
+
+def worked(client: SyncPrefectClient, run: FlowRun, folder: Path, **more: str) -> FlowRun:
+    """The run after a worker's process had it, in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-P", "-m", "prefect.engine", str(run.id)],
+        cwd=folder,
+        env=os.environ | QUIET | {"PREFECT_API_URL": str(client.api_url), **more},
+        capture_output=True,
+        check=False,
+    )
+    return client.read_flow_run(run.id)
+
+
+def reason(run: FlowRun) -> str:
+    """Why it ended as it did."""
+    assert run.state is not None
+    return str(run.state.message)
+
+
+def test_relative_home_is_refused_and_nothing_is_made(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    run = worked(client, asked(client, home="myhome"), tmp_path / "worker")
+    assert run.state is not None
+    assert run.state.is_failed()
+    assert "home=myhome: a run on a worker takes absolute paths only" in reason(run)
+    assert list((tmp_path / "worker").iterdir()) == []
+
+
+def test_preset_that_is_edited_meanwhile_is_the_same_after_retry(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    presets, worker = tmp_path / "mine.toml", tmp_path / "worker"
+    presets.write_text('[mine]\nbased_on = "demo"\ntraining.epochs = 9\n')
+    # It is refused where it first looks at the data, which are not there.
+    run = asked(
+        client, experiment="mine", home=str(tmp_path / "home"), data=str(tmp_path / "competition")
+    )
+    run = worked(client, run, worker, LSDC_PRESETS=str(presets))
+    assert "competition" in reason(run)
+    assert run.parameters["resolved"]["training"]["epochs"] == 9
+    assert {"mine", "competition"} <= set(run.tags)
+    presets.unlink()
+    client.set_flow_run_state(run.id, AwaitingRetry())
+    again = worked(client, run, worker)
+    assert again.run_count == run.run_count + 1
+    assert reason(again) == reason(run)
+
+
+def test_unknown_preset_says_where_was_looked(client: SyncPrefectClient, tmp_path: Path) -> None:
+    run = asked(client, experiment="mine", home=str(tmp_path / "home"))
+    run = worked(client, run, tmp_path / "worker", LSDC_PRESETS_FOLDER=str(tmp_path))
+    assert f"in {tmp_path}/lsdc-presets.toml, which is not there" in reason(run)
