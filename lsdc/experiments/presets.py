@@ -156,7 +156,7 @@ def _where_looked() -> str:
 
 
 def _users() -> Tables:
-    """The user\'s own; they may not take the name of one of ours, and have to name folders."""
+    """The user's own; they may not take the name of one of ours, and have to name folders."""
     path = presets_file()
     if not os.environ.get(NAMED) and not path.is_file():
         return {}
