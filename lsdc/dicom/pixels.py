@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lsdc.dicom.codestream import describe
+from lsdc.dicom.codestream import describe, family_in, family_of
 from lsdc.dicom.frames import pack
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import (
@@ -22,12 +22,10 @@ from lsdc.dicom.headers import (
     text_of_pydicom,
 )
 from lsdc.dicom.image import STORED_TYPES, Stored
+from lsdc.dicom.native import BIG_ENDIAN, DEFLATED, NATIVE, WHOLE_BYTES, native_values
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
+from lsdc.dicom.usable import name_syntax, refuse
 
-# Little endian implicit and explicit, big endian: PixelData holds the values as they are.
-NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
-LITTLE_ENDIAN = NATIVE - {"1.2.840.10008.1.2.2"}
-DEFLATED = "1.2.840.10008.1.2.1.99"
 # RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
 # in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare.
 CHECKED_BY_DICOMSDL = frozenset(
@@ -35,8 +33,6 @@ CHECKED_BY_DICOMSDL = frozenset(
 )
 _PIXEL_DATA = 0x7FE00010
 _LARGEST_FILE_BYTES = 2**28
-_MOST_BITS = 32
-GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 
 
 class Decoded(NamedTuple):
@@ -131,22 +127,26 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     form = format_of(dataset)
     needed = _needed_bytes(form)
     syntax = form.transfer_syntax
-    if form.bits_allocated not in (8, 16):
+    if form.bits_allocated not in WHOLE_BYTES:
         raise DeclinedError(f"{form.bits_allocated} bits allocated")
     if syntax in NATIVE and file.size_bytes < needed:
         raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
     pixel_data = dataset.getDataElement(_PIXEL_DATA)
     if not pixel_data.length():
         raise RefusedError("no PixelData")
-    if syntax in NATIVE | {DEFLATED}:
-        if pixel_data.length() < needed:
-            raise RefusedError(f"{pixel_data.length()} bytes of PixelData, expected {needed}")
-    elif syntax not in CHECKED_BY_DICOMSDL:
-        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), form)
     rescale = [dataset.getDataElement(tag).toBytes() for tag in RESCALE_TEXTS.values()]
-    if syntax in LITTLE_ENDIAN:
-        stored = _stored_in(content, pixel_data.offset(), form)
+    if pixel_data.vr() != dicomsdl.VR.PIXSEQ:
+        at = pixel_data.offset()
+        # A deflated data set is in the file as something else.
+        own = pixel_data.toBytes() if syntax == DEFLATED else memoryview(content)[at:]
+        stored = native_values(
+            own[: pixel_data.length()],
+            form,
+            big_endian=syntax == BIG_ENDIAN,
+            in_words=pixel_data.vr() == dicomsdl.VR.OW,
+        )
     else:
+        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), form)
         stored = dataset.pixelData(storedvalue=True)
     return finish(stored, form, *map(parse_number, rescale))
 
@@ -158,6 +158,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         RefusedError: the file holds no single greyscale image, or not all of it.
     """
     import pydicom
+    from pydicom.encaps import get_frame
 
     with open(file.descriptor, "rb", closefd=False) as stream:
         dataset = pydicom.dcmread(stream)
@@ -166,23 +167,35 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         rescale = [text_of_pydicom(dataset, tag) for tag in RESCALE_TEXTS.values()]
         if "PixelData" not in dataset:
             raise RefusedError("no PixelData")
-        length = len(dataset.PixelData)
-    if form.transfer_syntax in NATIVE | {DEFLATED} and length < needed:
-        raise RefusedError(f"{length} bytes of PixelData, expected {needed}")
-    return finish(dataset.pixel_array, form, *map(parse_number, rescale))
-
-
-def _stored_in(content: bytes, offset: int, form: Format) -> Stored:
-    """The values as they lie in the file, without the copy that dicomsdl would make of them."""
-    shape = form.rows or 0, form.columns or 0
-    kind = "i" if form.pixel_representation else "u"
-    dtype = np.dtype(f"<{kind}{(form.bits_allocated or 0) // 8}")
-    count = shape[0] * shape[1]
-    if len(content) < offset + count * dtype.itemsize:
-        raise RefusedError(
-            f"{len(content) - offset} bytes of PixelData, expected {count * dtype.itemsize}"
+        pixel_data = dataset["PixelData"]
+    syntax = form.transfer_syntax
+    if pixel_data.is_undefined_length:
+        coded = get_frame(pixel_data.value, 0, number_of_frames=1)
+        _check_family(coded, form)
+        stored = _decode(dataset, form)
+    elif form.bits_allocated in WHOLE_BYTES:
+        stored = native_values(
+            pixel_data.value,
+            form,
+            big_endian=syntax == BIG_ENDIAN,
+            in_words=pixel_data.VR == "OW",
         )
-    return np.frombuffer(content, dtype, count, offset).reshape(shape)
+    elif len(pixel_data.value) < needed:
+        raise RefusedError(f"{len(pixel_data.value)} bytes of PixelData, expected {needed}")
+    else:
+        stored = _decode(dataset, form)
+    return finish(stored, form, *map(parse_number, rescale))
+
+
+def _decode(dataset: Any, form: Format) -> Stored:
+    """The image by pydicom's decoders, which raise all kinds of errors."""
+    try:
+        return dataset.pixel_array  # type: ignore[no-any-return]
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # as said
+        syntax = name_syntax(form.transfer_syntax or "")
+        raise RefusedError(f"its pixels are damaged: {syntax} cannot be decoded") from None
 
 
 def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Decoded:
@@ -190,7 +203,7 @@ def finish(stored: Stored, form: Format, intercept: float | None, slope: float |
     if stored.shape != (form.rows, form.columns):
         raise RefusedError(f"decoded to {stored.shape}, expected {form.rows, form.columns}")
     bits, signed = form.bits_stored, bool(form.pixel_representation)
-    assert bits is not None  # _needed_bytes has seen to it
+    assert bits is not None  # `refuse` has seen to it
     slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero is none
     if form.photometric == "MONOCHROME1":
         lowest_plus_highest = -1 if signed else 2**bits - 1
@@ -200,6 +213,9 @@ def finish(stored: Stored, form: Format, intercept: float | None, slope: float |
 
 def _check_coded(coded: bytes, form: Format) -> None:
     """Let dicomsdl decode JPEG and JPEG 2000 only where header and coded image agree."""
+    _check_family(coded, form)
+    if form.transfer_syntax in CHECKED_BY_DICOMSDL:
+        return
     image = describe(coded)
     agrees = (
         image is not None
@@ -208,23 +224,26 @@ def _check_coded(coded: bytes, form: Format) -> None:
         and image.signed in (None, bool(form.pixel_representation))
     )
     if not agrees:
-        raise DeclinedError(f"transfer syntax {form.transfer_syntax}, coded as {image}")
+        raise DeclinedError(
+            f"the header says {form.rows} x {form.columns} pixels of 1 sample of "
+            f"{form.bits_allocated} bits, the coded image {image or 'nothing'}"
+        )
+
+
+def _check_family(coded: bytes, form: Format) -> None:
+    """Refuse pixels that are coded in another way than the header says."""
+    said, found = family_of(form.transfer_syntax), family_in(coded)
+    if form.transfer_syntax in NATIVE | {DEFLATED}:
+        found = found or "something encapsulated"
+    if found is not None and found != said:
+        raise RefusedError(
+            f"its transfer syntax is {name_syntax(form.transfer_syntax or '')}, its pixels are "
+            f"{found}: one of them was exchanged"
+        )
 
 
 def _needed_bytes(form: Format) -> int:
     """Bytes of the uncompressed image, after a look at whether it is one that we can use."""
-    if form.photometric not in GREYSCALE or form.samples_per_pixel not in (None, 1):
-        raise RefusedError(
-            f"{form.photometric}, {form.samples_per_pixel} samples a pixel, "
-            "expected MONOCHROME1 or MONOCHROME2, 1 sample"
-        )
-    if form.number_of_frames not in (None, 0, 1):
-        raise RefusedError(f"{form.number_of_frames} frames, expected 1")
-    rows, columns, allocated = form.rows, form.columns, form.bits_allocated
-    if not (rows and columns and allocated and form.bits_stored):
-        raise RefusedError("no Rows, Columns, BitsAllocated or BitsStored")
-    if allocated > _MOST_BITS:
-        raise RefusedError(f"{allocated} bits allocated, expected at most {_MOST_BITS}")
-    if form.bits_stored > allocated:
-        raise RefusedError(f"{form.bits_stored} bits stored of {allocated} allocated")
-    return (rows * columns * allocated + 7) // 8
+    if (reason := refuse(form)) is not None:
+        raise RefusedError(reason)
+    return ((form.rows or 0) * (form.columns or 0) * (form.bits_allocated or 0) + 7) // 8

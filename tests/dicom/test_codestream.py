@@ -6,13 +6,22 @@ import pydicom
 import pytest
 from pydicom.encaps import get_frame
 
-from lsdc.dicom.codestream import CodedImage, describe
+from lsdc.dicom.codestream import (
+    JPEG,
+    JPEG_2000,
+    JPEG_LS,
+    CodedImage,
+    describe,
+    family_in,
+    family_of,
+)
 
 CODED = {
-    "693_J2KI.dcm": CodedImage(512, 512, 1, bits=16, signed=True),
-    "J2K_pixelrep_mismatch.dcm": CodedImage(512, 512, 1, bits=13, signed=False),
-    "JPGExtended.dcm": CodedImage(1024, 256, 1, bits=12, signed=None),
-    "SC_rgb_jpeg_dcmtk.dcm": CodedImage(100, 100, 3, bits=8, signed=None),
+    "693_J2KI.dcm": CodedImage(JPEG_2000, 512, 512, 1, bits=16, signed=True),
+    "J2K_pixelrep_mismatch.dcm": CodedImage(JPEG_2000, 512, 512, 1, bits=13, signed=False),
+    "JPGExtended.dcm": CodedImage(JPEG, 1024, 256, 1, bits=12, signed=None),
+    "SC_rgb_jpeg_dcmtk.dcm": CodedImage(JPEG, 100, 100, 3, bits=8, signed=None),
+    "JPEGLSNearLossless_16.dcm": CodedImage(JPEG_LS, 50, 10, 1, bits=16, signed=None),
     "MR_small_RLE.dcm": None,
 }
 
@@ -25,6 +34,15 @@ def coded(pydicom_files: list[Path], name: str) -> bytes:
 @pytest.mark.parametrize("name", CODED)
 def test_size_and_kind_are_found(pydicom_files: list[Path], name: str) -> None:
     assert describe(coded(pydicom_files, name)) == CODED[name]
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_the_family_is_the_one_that_the_transfer_syntax_promises(
+    pydicom_files: list[Path], name: str
+) -> None:
+    (path,) = [path for path in pydicom_files if path.name == name]
+    syntax = pydicom.dcmread(path).file_meta.TransferSyntaxUID
+    assert family_in(coded(pydicom_files, name)) == family_of(syntax)
 
 
 @pytest.mark.parametrize("name", CODED)

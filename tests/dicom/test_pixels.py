@@ -69,7 +69,7 @@ def test_what_is_no_single_greyscale_image_is_unreadable(
     images_of_pydicom: dict[Path, np.ndarray | Unreadable],
 ) -> None:
     expected = {
-        "rtplan.dcm": "samples",
+        "rtplan.dcm": "no usable Rows",
         "SC_rgb_rle.dcm": "RGB",
         "examples_palette.dcm": "PALETTE COLOR",
         "rtdose_rle.dcm": "15 frames",

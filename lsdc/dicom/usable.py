@@ -1,0 +1,92 @@
+"""Usable: what a header alone tells of whether one greyscale image can be had, and what would help.
+
+Asked at the index, so that nobody trains first and hears later, and again before pixels are read.
+"""
+
+import importlib.util
+from functools import lru_cache
+
+from lsdc.dicom.headers import Format
+from lsdc.dicom.native import DEFLATED, NATIVE
+
+GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
+# dicomsdl cannot be asked: the RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
+_BY_DICOMSDL = frozenset(
+    f"1.2.840.10008.1.2.{end}"
+    for end in ("5", "4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91")
+)
+# What pydicom's dictionary does not have yet, or not at all.
+_NAMES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.113619.5.2": "GE's private one with big-endian pixels",
+}
+# What GDCM decodes and pydicom has no decoder for.
+_BY_GDCM = frozenset(["1.2.840.113619.5.2"])
+_MOST_BITS = 32
+
+
+def refuse(form: Format) -> str | None:
+    """Why no greyscale image can be had of a file, in words, as far as its header tells."""
+    if not (form.rows and form.columns and form.bits_allocated):
+        return "no usable Rows, Columns or BitsAllocated in the header"
+    if form.photometric not in GREYSCALE or form.samples_per_pixel not in (None, 1):
+        return _refuse_colour(form)
+    if form.number_of_frames not in (None, 0, 1):
+        return (
+            f"{form.number_of_frames} frames in one file, expected 1; "
+            "'dcuncat' of dicom3tools makes a file of each"
+        )
+    if form.bits_stored is None and form.pixel_representation is None:
+        return "its pixels are fractions (FloatPixelData), expected whole numbers"
+    if form.bits_allocated > _MOST_BITS:
+        return f"{form.bits_allocated} bits allocated, expected at most {_MOST_BITS}"
+    if not form.bits_stored:
+        return "no usable BitsStored in the header"
+    if form.bits_stored > form.bits_allocated:
+        return f"{form.bits_stored} bits stored of {form.bits_allocated} allocated"
+    return refuse_syntax(form.transfer_syntax)
+
+
+def _refuse_colour(form: Format) -> str:
+    if form.photometric is None:
+        return "no usable PhotometricInterpretation in the header: is low dark, or bright?"
+    return (
+        f"{form.photometric}, {form.samples_per_pixel or 1} samples a pixel: colours; "
+        "expected MONOCHROME1 or MONOCHROME2, 1 sample"
+    )
+
+
+@lru_cache(maxsize=64)
+def refuse_syntax(uid: str | None) -> str | None:
+    """Why nothing here decodes a transfer syntax, and what does; None where it is decoded."""
+    if uid is None:
+        return "its TransferSyntaxUID is none: nothing says how its pixels are coded"
+    if uid in NATIVE or uid == DEFLATED:
+        return None
+    if uid in _BY_DICOMSDL and importlib.util.find_spec("dicomsdl") is not None:
+        return None
+    # Not at the top: it takes a while, and plain files need none of it.
+    from pydicom.pixels.decoders import get_decoder
+
+    said = f"nothing here decodes its transfer syntax, {name_syntax(uid)}"
+    try:
+        decoder = get_decoder(uid)
+    except NotImplementedError:
+        if uid in _BY_GDCM:
+            return f"{said}; convert it with 'gdcmconv --raw' of GDCM"
+        return f"{said}; ask for it in Explicit VR Little Endian"
+    if decoder.is_available:
+        return None
+    # "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0", as pydicom says it.
+    needed = " or ".join(each.split(" requires ")[-1] for each in decoder.missing_dependencies)
+    return f"{said}; install {needed}, or convert it, as with 'gdcmconv --raw' or 'dcm2dcm'"
+
+
+def name_syntax(uid: str) -> str:
+    """A transfer syntax as people and as programs know it: `RLE Lossless (1.2.840.10008.1.2.5)`."""
+    from pydicom.uid import UID
+
+    name = _NAMES.get(uid, UID(uid).name)
+    return uid if name == uid else f"{name} ({uid})"

@@ -1,0 +1,182 @@
+"""Native pixels: what was planted is read, whatever VR, bits, byte order and transfer syntax."""
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import dcmread, dcmwrite
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from lsdc.dicom.gate import RefusedError, open_dicom
+from lsdc.dicom.headers import Format
+from lsdc.dicom.native import native_values
+from lsdc.dicom.pixels import read_with_pydicom
+from lsdc.dicom.reader import Unreadable
+from tests.dicom.reading import images_by_index
+
+WriteDicom = Callable[..., Path]
+
+
+def encoded(values: np.ndarray, *, big_endian: bool, in_words: bool) -> bytes:
+    """Values as PS3.5 lays them down; of one byte, a big-endian word holds the second one first."""
+    size = values.dtype.itemsize
+    if size > 1:
+        return values.astype(values.dtype.newbyteorder(">" if big_endian else "<")).tobytes()
+    raw = values.tobytes() + bytes(values.size % 2)
+    if big_endian and in_words:
+        return b"".join(raw[at : at + 2][::-1] for at in range(0, len(raw), 2))
+    return raw
+
+
+def format_for(values: np.ndarray) -> Format:
+    """What a header says of (frames, rows, columns)."""
+    return Format(*[None] * len(Format._fields))._replace(
+        rows=values.shape[1],
+        columns=values.shape[2],
+        bits_allocated=8 * values.dtype.itemsize,
+        bits_stored=8 * values.dtype.itemsize,
+        pixel_representation=int(values.dtype.kind == "i"),
+    )
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> np.ndarray:
+    """(frames, rows, columns) of any size and type."""
+    shape = tuple(draw(st.integers(1, most)) for most in (3, 5, 5))
+    dtype = np.dtype(draw(st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4"])))
+    size = int(np.prod(shape)) * dtype.itemsize
+    return np.frombuffer(draw(st.binary(min_size=size, max_size=size)), dtype).reshape(shape)
+
+
+@given(stacks(), st.booleans(), st.booleans())
+def test_every_frame_is_read_as_it_was_laid_down(
+    values: np.ndarray, big_endian: bool, in_words: bool
+) -> None:
+    data = encoded(values, big_endian=big_endian, in_words=in_words)
+    form = format_for(values)
+    for number, planted in enumerate(values, start=1):
+        read = native_values(data, form, big_endian=big_endian, in_words=in_words, frame=number)
+        np.testing.assert_array_equal(read, planted)
+    with pytest.raises(RefusedError, match="bytes of PixelData"):
+        native_values(
+            data[: values.nbytes - 1],
+            form,
+            big_endian=big_endian,
+            in_words=False,
+            frame=len(values),
+        )
+
+
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big": ExplicitVRBigEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_both_readers_read_what_was_planted_in_every_kind_of_file(write_dicom: WriteDicom) -> None:
+    planted: dict[Path, np.ndarray] = {}
+    types = ("u1", "i1", "u2", "i2", "u4", "i4")
+    for syntax, vr, kind, columns in itertools.product(SYNTAXES, ("OB", "OW"), types, (16, 17)):
+        values = np.random.default_rng(7).integers(0, 256, (13, columns, 4), dtype=np.uint8)
+        values = values[..., : int(kind[1])].copy().view(kind)[..., 0]
+        path = write_dicom(f"{syntax}-{vr}-{kind}-{columns}", values)
+        dataset = dcmread(path)
+        uid = dataset.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
+        big_endian = syntax == "big"
+        dataset.PixelData = encoded(values, big_endian=big_endian, in_words=vr == "OW")
+        dataset["PixelData"].VR = vr
+        dcmwrite(path, dataset, implicit_vr=uid.is_implicit_VR, little_endian=not big_endian)
+        planted[path] = values
+    paths = list(planted)
+    for number, image in images_by_index(paths):
+        assert not isinstance(image, Unreadable), f"{paths[number].name}: {image.reason}"
+        expected = planted[paths[number]].astype(np.float32)
+        np.testing.assert_array_equal(image, expected, err_msg=paths[number].name)
+    for path, values in planted.items():
+        with open_dicom(os.fsencode(path)) as file:
+            read = read_with_pydicom(file)
+        np.testing.assert_array_equal(read.stored, values, err_msg=path.name)
+        np.testing.assert_array_equal(dcmread(path).pixel_array, values, err_msg=path.name)
+
+
+COMPRESSED = {
+    "RLE": RLELossless,
+    "JPEG": "1.2.840.10008.1.2.4.50",
+    "JPEG lossless": "1.2.840.10008.1.2.4.70",
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000": "1.2.840.10008.1.2.4.90",
+}
+
+
+def test_native_pixels_are_read_whatever_compression_the_header_speaks_of(
+    write_dicom: WriteDicom,
+) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (24, 16), dtype=np.uint16)
+    paths = []
+    for name, syntax in COMPRESSED.items():
+        path = write_dicom(name, values)
+        replace_syntax(path, syntax)
+        paths.append(path)
+    for number, image in images_by_index(paths):
+        assert not isinstance(image, Unreadable), f"{paths[number].name}: {image.reason}"
+        np.testing.assert_array_equal(image, values.astype(np.float32))
+    for path in paths:
+        with open_dicom(os.fsencode(path)) as file:
+            np.testing.assert_array_equal(read_with_pydicom(file).stored, values)
+
+
+def replace_syntax(path: Path, syntax: str) -> None:
+    """Let the file meta name another transfer syntax, and leave all else as it is."""
+    content = path.read_bytes()
+    at = content.index(b"\x02\x00\x10\x00UI")
+    length = int.from_bytes(content[at + 6 : at + 8], "little")
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    size = int.from_bytes(content[140:144], "little") + len(value) - length
+    path.write_bytes(
+        content[:140]
+        + size.to_bytes(4, "little")
+        + content[144 : at + 6]
+        + len(value).to_bytes(2, "little")
+        + value
+        + content[at + 8 + length :]
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("name", "syntax", "said"),
+    [
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.70", "its pixels are JPEG 2000"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.90", "its pixels are JPEG-LS"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.5", "its pixels are JPEG-LS"),
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.1", "its pixels are JPEG 2000"),
+        ("MR_small_RLE.dcm", "1.2.840.10008.1.2.1", "its pixels are something encapsulated"),
+    ],
+)
+def test_pixels_of_another_compression_than_the_headers_are_told(
+    pydicom_files: list[Path], tmp_path: Path, name: str, syntax: str, said: str
+) -> None:
+    (source,) = [path for path in pydicom_files if path.name == name]
+    path = tmp_path / name
+    path.write_bytes(source.read_bytes())
+    replace_syntax(path, syntax)
+    ((_, image),) = images_by_index([path])
+    assert isinstance(image, Unreadable)
+    assert said in image.reason
+    assert syntax in image.reason
+    with open_dicom(os.fsencode(path)) as file, pytest.raises(RefusedError, match=said):
+        read_with_pydicom(file)
