@@ -86,7 +86,8 @@ def serve(
                 send(answer.rest())
                 kind, reason = _why(error)
                 status = getattr(error, "status", None) or status
-                send(pack({"count": 1, kind: reason, "status": status}))
+                head = {"count": 1, kind: reason, "status": status}
+                send(pack(head | {"where": _where(error)} if kind == "failed" else head))
                 if kind == "failed" and ends_at_failure:
                     return
             else:
@@ -127,10 +128,15 @@ def _why(error: Exception) -> tuple[str, str]:
         return "declined", str(error)
     if isinstance(error, PassingError):
         return "passing", str(error)
-    # What was raised and where, not its text: that may quote a value from the file.
+    if isinstance(error, MemoryError):
+        return "failed", f"needs more than {MEMORY_LIMIT_BYTES // 2**20:,} MiB of memory"
+    return "failed", "cannot make sense of it"
+
+
+def _where(error: Exception) -> str:
+    """What was raised and where, not its text: that may quote a value from the file."""
     frames = traceback.extract_tb(error.__traceback__)
-    name = type(error).__name__
-    return "failed", f"{name} in {frames[-1].name}" if frames else name
+    return f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__
 
 
 def _silence(stream: TextIO) -> None:

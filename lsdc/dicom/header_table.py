@@ -13,10 +13,18 @@ from lsdc.dicom.frames import HEADER_INTEGERS, HEADER_NUMBERS, NO_NUMBER
 from lsdc.dicom.headers import Format
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
+from lsdc.dicom.usable import refuse
 
 # As they stand: few files, quickly read, and read anew for a comment's sake if need be.
-_CODE = ("child.py", "frames.py", "gate.py", "header_table.py", "headers.py")
-_LIBRARIES = ("dicomsdl", "pydicom")
+_CODE = (
+    *("child.py", "frames.py", "gate.py", "header_table.py", "headers.py", "native.py"),
+    "usable.py",
+)
+# Those that read headers, then those that pydicom can decode with.
+_LIBRARIES = (
+    *("dicomsdl", "pydicom", "pyjpegls", "pillow", "python-gdcm", "pylibjpeg"),
+    *("pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
+)
 
 BROKEN = "the reading process gave a broken answer"
 
@@ -42,13 +50,14 @@ FORMAT: dict[str, pl.DataType] = {
     "echo_time_ms": pl.Float64(),
 }
 # A row a file. `reason` says why it could not be read, `lasting` whether that will be so again
-# while the file's size and mtime are the same.
+# while the file's size and mtime are the same; `refusal` why no image can be had of what was read.
 HEADERS: dict[str, pl.DataType] = {
     "path": pl.String(),
     "bytes": _INTEGER,
     "mtime_ns": _INTEGER,
     "reason": pl.String(),
     "lasting": pl.Boolean(),
+    "refusal": pl.String(),
     "instance_number": _INTEGER,
     "position_mm": pl.Array(pl.Float64, 3),
     **FORMAT,
@@ -122,6 +131,7 @@ class HeaderBlock:
                 "mtime_ns": integers[:, 2],
                 "reason": pl.repeat(None, len(integers), dtype=pl.String, eager=True),
                 "lasting": pl.repeat(True, len(integers), eager=True),
+                "refusal": pl.Series(map(refuse, self._formats), dtype=pl.String)[integers[:, 0]],
                 "instance_number": numbers.set(numbers == NO_NUMBER, None),
                 "position_mm": position.set(pl.Series(np.isnan(positions[:, 0])), None),
             }

@@ -213,6 +213,8 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         elif "declined" in head:
             self._fail(batch, child.reader, _said(head["declined"]), status=status)
         elif "failed" in head:
+            where = _said(head.get("where"))
+            log.debug("%s: %s raised %s", self._names[batch.start], child.reader, where)
             self._fail(batch, child.reader, _said(head["failed"]), status=status)
             if child.reader == "dicomsdl":
                 self._retire(child)  # after an exception its heap may be damaged

@@ -68,7 +68,7 @@ def refuse_syntax(uid: str | None) -> str | None:
     if uid in _BY_DICOMSDL and importlib.util.find_spec("dicomsdl") is not None:
         return None
     # Not at the top: it takes a while, and plain files need none of it.
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # its documented place
 
     said = f"nothing here decodes its transfer syntax, {name_syntax(uid)}"
     try:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import polars as pl
 
-from lsdc.dicom.pixels import NATIVE
+from lsdc.dicom.native import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.quarantine import QUARANTINE
 
@@ -133,10 +133,10 @@ def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
     cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
-    several = pl.col("number_of_frames").fill_null(1) > 1
-    bad = rows.filter(lacking | several | cut.fill_null(False)).with_columns(
-        reason=pl.when(several)
-        .then(pl.format("{} frames in one file, expected 1", "number_of_frames"))
+    no_image = pl.col("refusal").is_not_null()
+    bad = rows.filter(no_image | lacking | cut.fill_null(False)).with_columns(
+        reason=pl.when(no_image)
+        .then("refusal")
         .when(lacking)
         .then(pl.format("no usable {} in the header", _name_lacking()))
         .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))

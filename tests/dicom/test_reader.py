@@ -103,12 +103,12 @@ def test_broken_images_cost_themselves_alone(write_dicom: WriteDicom, cut_file: 
     broken = {
         cut_file: "bytes of PixelData, expected 768",
         write_dicom("native.dcm", Rows=48): "768 bytes of PixelData, expected 1536",
-        write_dicom("rle.dcm", syntax="rle", Rows=48): "dicomsdl: DicomException",
-        name_as_syntax: "pydicom: ",
+        write_dicom("rle.dcm", syntax="rle", Rows=48): "RLE Lossless (1.2.840.10008.1.2.5)",
+        name_as_syntax: "TransferSyntaxUID",
     }
     if sys.platform == "linux":  # memory is limited there alone
         huge = write_dicom("huge.dcm", syntax="rle", Rows=60000, Columns=60000)
-        broken[huge] = "MemoryError"
+        broken[huge] = "1,024 MiB of memory"
     good = write_dicom("good.dcm")
     paths = [path for bad in broken for path in (good, bad, good)]
     outcomes = dict(images_by_index(paths))
@@ -147,7 +147,7 @@ def test_killers_in_the_middle_of_a_batch_cost_themselves_alone(write_dicom: Wri
     for number, outcome in enumerate(read_all(paths)):
         if number in killers:
             assert outcome == Unreadable(
-                "pydicom: RecursionError in read_sequence_item (dicomsdl: killed by SIGSEGV)"
+                "pydicom: cannot make sense of it (dicomsdl: killed by SIGSEGV)"
             )
         else:
             assert isinstance(outcome, Header)

@@ -458,9 +458,11 @@ def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> Non
         ({"number": None}, "no usable InstanceNumber in the header"),
         ({"NumberOfFrames": 3}, "3 frames in one file, expected 1"),
         (
-            {"Rows": 0, "PixelSpacing": None, "orientation": (1, 0, 0, 1, 0, 0)},
-            "no usable ImageOrientationPatient, PixelSpacing, Rows in the header",
+            {"PixelSpacing": None, "orientation": (1, 0, 0, 1, 0, 0)},
+            "no usable ImageOrientationPatient, PixelSpacing in the header",
         ),
+        ({"Rows": 0, "PixelSpacing": None}, "no usable Rows, Columns or BitsAllocated"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
         ({"Rows": 40}, "expected at least 1280 of pixels"),
     ],
 )

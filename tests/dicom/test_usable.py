@@ -1,0 +1,113 @@
+"""What a header tells to be no greyscale image is told at the index, in words that help."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from lsdc.dicom.reader import Unreadable
+from lsdc.dicom.usable import refuse_syntax
+from tests.dicom.reading import images_by_index, read_rows
+from tests.dicom.test_native import replace_syntax
+
+WriteDicom = Callable[..., Path]
+
+CLASS_NAME = re.compile(r"(Error|Exception)\b|__|\b_\w| in \w+_\w+")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
+    pydicom_files: list[Path],
+) -> None:
+    rows = read_rows(pydicom_files)
+    refused = 0
+    for number, image in images_by_index(pydicom_files):
+        row = rows.row(number, named=True)
+        said = row["reason"] or row["refusal"]
+        if said is not None:
+            assert isinstance(image, Unreadable), pydicom_files[number].name
+            assert image.reason == said
+            refused += row["refusal"] is not None
+        if isinstance(image, Unreadable):
+            assert not CLASS_NAME.search(image.reason), image.reason
+    assert refused > 20
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 samples a pixel"),
+        ({"PhotometricInterpretation": ""}, "no usable PhotometricInterpretation"),
+        ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples a pixel"),
+        ({"Rows": 0}, "no usable Rows, Columns or BitsAllocated"),
+        ({"BitsStored": 0}, "no usable BitsStored"),
+        ({"BitsStored": 17}, "17 bits stored of 16 allocated"),
+        ({"BitsAllocated": 64, "BitsStored": 64}, "64 bits allocated, expected at most 32"),
+        ({"NumberOfFrames": 15}, "15 frames in one file, expected 1; 'dcuncat' of dicom3tools"),
+    ],
+)
+def test_headers_say_why_there_is_no_image(
+    write_dicom: WriteDicom, tags: dict[str, Any], said: str
+) -> None:
+    (row,) = read_rows([write_dicom(**tags)]).iter_rows(named=True)
+    assert row["reason"] is None
+    assert said in row["refusal"]
+
+
+def test_pixels_that_are_fractions_are_told(write_dicom: WriteDicom) -> None:
+    path = write_dicom(pixels=np.zeros((24, 16), np.uint32))
+    dataset = pydicom.dcmread(path)
+    dataset.FloatPixelData = dataset.PixelData
+    for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(dataset, keyword)
+    dataset.save_as(path)
+    (row,) = read_rows([path]).iter_rows(named=True)
+    assert "FloatPixelData" in row["refusal"]
+
+
+def test_a_sound_header_is_not_refused(write_dicom: WriteDicom) -> None:
+    rows = read_rows([write_dicom(syntax) for syntax in ("explicit", "implicit", "rle")])
+    assert rows["refusal"].to_list() == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("syntax", "said"),
+    [
+        ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
+        ("1.2.840.10008.1.2.4.201", "install pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0"),
+        ("1.2.840.10008.1.2.4.110", "JPEG XL Lossless"),
+        ("1.2.840.10008.1.2.4.102", "MPEG-4"),
+        ("1.2.840.113619.5.2", "gdcmconv --raw"),
+    ],
+)
+def test_a_syntax_that_nothing_decodes_is_named_with_what_would(
+    write_dicom: WriteDicom, syntax: str, said: str
+) -> None:
+    path = write_dicom()
+    replace_syntax(path, syntax)
+    (row,) = read_rows([path]).iter_rows(named=True)
+    assert said in row["refusal"]
+    assert f"({syntax})" in row["refusal"]
+
+
+def test_without_dicomsdl_what_pydicom_cannot_decode_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = "lsdc.dicom.usable.importlib.util.find_spec"
+    lossless = "1.2.840.10008.1.2.4.70"
+    refuse_syntax.cache_clear()
+    monkeypatch.setattr(find, lambda name: object() if name == "dicomsdl" else None)
+    assert refuse_syntax(lossless) is None
+    refuse_syntax.cache_clear()
+    monkeypatch.setattr(find, lambda _: None)
+    said = refuse_syntax(lossless)
+    assert said is not None
+    assert "pylibjpeg-libjpeg" in said
+    assert refuse_syntax("1.2.840.10008.1.2.5") is None  # RLE, by pydicom itself
+    refuse_syntax.cache_clear()
