@@ -80,7 +80,7 @@ def _values(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
     if path.suffix == ".parquet":
         yield from _of_frame("table", pl.read_parquet(path))
     elif content.startswith(_SQLITE):
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             yield from (("database", line) for line in database.iterdump())
     elif content[8:12] == _DUCKDB:
         with closing(duckdb.connect(str(path), read_only=True)) as database:

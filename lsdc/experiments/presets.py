@@ -22,6 +22,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings, without_values
 from lsdc.names import require_name, require_no_twins
+from lsdc.plain_text import read_text
 
 FILES = (
     "presets.toml",
@@ -161,7 +162,7 @@ def _users() -> Tables:
     if not os.environ.get(NAMED) and not path.is_file():
         return {}
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise SettingsError(f"{NAMED}: {path}: {error.strerror}; unset it, or mend it") from error
     except ValueError as error:

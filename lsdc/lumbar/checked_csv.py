@@ -1,35 +1,107 @@
 """CSV tables read strictly: every fault is one line that names the file, the row and the remedy."""
 
+import csv
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from lsdc.errors import DataError
+from lsdc.plain_text import read_text
+
+LINE = "line"
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
+_ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+")
+_MOST_DIGITS = 18  # of what fits into 64 bits
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     """The named columns of a CSV file, in that order, every value a string (null where empty).
 
-    Columns that are not asked for are dropped, and so are blank lines.
+    Columns that are not asked for are dropped, and so are blank lines. The last column, `line`,
+    says where in the file a row begins.
 
     Raises:
-        DataError: no such file, not a CSV table, or a column is not there.
+        DataError: no such file, not a CSV table, a column is not there, or a row has more or fewer
+            cells than the header.
     """
     if not path.is_file():
         raise DataError(_no_such_file(path))
     try:
-        table = pl.read_csv(path.read_bytes(), infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise DataError(f"{path}: the file is empty, expected a header and rows") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{path}: cannot be read as a CSV table ({reason}); replace it") from error
-    require_columns(table, columns, str(path))
-    stripped = pl.col(pl.String).str.strip_chars().replace("", None)
-    table = table.select(columns).with_columns(stripped)
-    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+        text = read_text(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    (_, header), *rows = _rows(text, path) or [(1, [])]
+    if not header:
+        raise DataError(f"{path}: the file is empty, expected a header and rows")
+    _refuse_separator(header, columns, path)
+    require_columns(pl.DataFrame(schema=dict.fromkeys(header)), columns, str(path))
+    _refuse_twins(header, columns, path)
+    _refuse_lengths(rows, len(header), path)
+    places = [header.index(name) for name in columns]
+    cells = {
+        name: [row[place].strip() or None for _, row in rows]
+        for name, place in zip(columns, places, strict=True)
+    }
+    table = pl.DataFrame(cells, schema=dict.fromkeys(columns, pl.String))
+    lines = pl.Series(LINE, [line for line, _ in rows], dtype=pl.Int64)
+    return table.with_columns(lines).filter(~pl.all_horizontal(pl.col(columns).is_null()))
+
+
+def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the line in which it begins."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    rows, line = [], 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((line, row))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: the quotes of the row in line {line} do not match, expected each cell with "
+            "both or with none; correct the row"
+        ) from error
+    return rows
+
+
+def _refuse_separator(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
+    """Refuse a table whose cells are separated by something else than commas."""
+    found = len({*columns} & {*header})
+    for sign, name in _SEPARATORS.items():
+        cells = {cell.strip().strip('"') for cell in ",".join(header).split(sign)}
+        if len({*columns} & cells) > found:
+            raise DataError(
+                f"{path}: its columns are separated by {name}, expected commas; save it as CSV "
+                "with commas, and with points in numbers"
+            )
+
+
+def _refuse_twins(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
+    twins = [name for name in columns if header.count(name) > 1]
+    if twins:
+        raise DataError(f"{path}: column {twins[0]!r} is there twice, expected once; remove one")
+
+
+def _refuse_lengths(rows: Sequence[tuple[int, list[str]]], width: int, path: Path) -> None:
+    """Refuse rows that are cut or too long: their cells may be anybody's."""
+    odd = [(line, len(row)) for line, row in rows if len(row) != width]
+    if not odd:
+        return
+    line, cells = odd[0]
+    more = f" (and {len(odd) - 1} more rows of another length)" if len(odd) > 1 else ""
+    if cells < width:
+        raise DataError(
+            f"{path}: line {line} has {cells} of {width} cells{more}: the row is cut; copy the "
+            "table again, or complete it"
+        )
+    raise DataError(
+        f"{path}: line {line} has {cells} cells{more}, expected the {width} of the header; put "
+        "quotes around what holds a comma, or remove what is too much"
+    )
 
 
 def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) -> None:
@@ -55,12 +127,21 @@ def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.Dat
     """The table with these columns as i64.
 
     Raises:
-        DataError: a value is empty or is not a whole number.
+        DataError: a value is empty, is not a whole number, or has more than 18 digits.
     """
     for name in columns:
-        whole = pl.col(name).str.contains(r"^\d{1,18}$").fill_null(False)
-        _refuse(table, ~whole, name, source, "a whole number")
+        whole = pl.col(name).str.contains(rf"^0*[0-9]{{1,{_MOST_DIGITS}}}$").fill_null(False)
+        _refuse(table, ~whole, name, source, _whole_number)
     return table.cast(dict.fromkeys(columns, pl.Int64))
+
+
+def _whole_number(found: str | None) -> str:
+    """What was expected where this was found."""
+    if found is not None and found.isdecimal():
+        return f"at most {_MOST_DIGITS} digits, found {len(found)}"
+    if found is not None and _ROUNDED.fullmatch(found):
+        return "a whole number: a spreadsheet rounds ids so; take the table as it was before"
+    return "a whole number"
 
 
 def reals(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.DataFrame:
@@ -92,33 +173,41 @@ def one_of(known: Iterable[str]) -> str:
 
 
 def refuse_repeats(table: pl.DataFrame, columns: Sequence[str], source: str) -> None:
-    """Refuse a table in which these columns together name the same thing twice.
+    """Refuse a table of `read_csv` in which these columns together name the same thing twice.
 
     Raises:
         DataError: a repeated row.
     """
-    repeated = (
-        table.filter(table.select(columns).is_duplicated())
-        .select(columns)
-        .unique(maintain_order=True)
+    repeated = table.filter(table.select(columns).is_duplicated())
+    if repeated.is_empty():
+        return
+    things = repeated.select(columns).unique(maintain_order=True)
+    named = ", ".join(f"{name} {things.item(0, name)}" for name in columns)
+    first = repeated.join(things.head(1), on=columns, how="semi", maintain_order="left")
+    lines = " and ".join(map(str, first[LINE].head(2)))
+    more = f" (and {things.height - 1} more)" if things.height > 1 else ""
+    raise DataError(
+        f"{source}: {named}{more} is listed twice, in lines {lines}, expected once; remove the "
+        "repeat"
     )
-    if repeated.height:
-        named = ", ".join(f"{name} {repeated.item(0, name)}" for name in columns)
-        more = f" (and {repeated.height - 1} more)" if repeated.height > 1 else ""
-        raise DataError(
-            f"{source}: {named}{more} is listed twice, expected once; remove the repeat"
-        )
 
 
-def _refuse(table: pl.DataFrame, bad: pl.Expr, column: str, source: str, expected: str) -> None:
-    # The line numbers count non-blank lines from the header, which is line 1.
-    found = table.with_row_index("line", offset=2).filter(bad).select("line", column)
+def _refuse(
+    table: pl.DataFrame,
+    bad: pl.Expr,
+    column: str,
+    source: str,
+    expected: str | Callable[[str | None], str],
+) -> None:
+    """Refuse a table of `read_csv` with bad cells; what was expected may depend on the first."""
+    found = table.filter(bad).select(LINE, column)
     if not found.height:
         return
     line, value = found.row(0)
     more = f" (and {found.height - 1} more)" if found.height > 1 else ""
     got = "is empty" if value is None else f"is {value!r}"
-    raise DataError(f"{source}: {column} in line {line} {got}{more}, expected {expected}")
+    right = expected if isinstance(expected, str) else expected(value)
+    raise DataError(f"{source}: {column} in line {line} {got}{more}, expected {right}")
 
 
 def _no_such_file(path: Path) -> str:

@@ -14,8 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.errors import DataError
+from lsdc.lumbar.checked_csv import require_columns
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
-from lsdc.lumbar.row_ids import first_few, row_id
+from lsdc.lumbar.row_ids import first_few, row_id, without_zeros
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES
 
 POOLED = tuple(dict.fromkeys(condition.pooled for condition in CONDITIONS))
@@ -63,7 +64,9 @@ def score(labels: pl.DataFrame, predictions: pl.DataFrame, source: str = "predic
         DataError: a labelled row is not predicted, a row id is not among the labels, nothing is
             labelled, or what `check_predictions` refuses.
     """
-    checked = check_predictions(predictions, source)
+    require_columns(predictions, ["row_id"], source)
+    bare = without_zeros(pl.col("row_id").cast(pl.String))  # the labels' studies are numbers
+    checked = check_predictions(predictions.with_columns(bare), source)
     rows = _align(labels, checked, source)
     return score_arrays(
         studies=rows["study_id"].to_numpy(),

@@ -22,8 +22,8 @@ def read_predictions(path: Path) -> pl.DataFrame:
         DataError: no such file, not such a table, or a column is not there.
     """
     columns = ["row_id", *PROBABILITIES]
-    if path.suffix != ".parquet" or not path.is_file():
-        return checked_csv.read_csv(path, columns)
+    if not _is_parquet(path):
+        return checked_csv.read_csv(path, columns).select(columns)
     try:
         table = read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -31,6 +31,14 @@ def read_predictions(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error
     checked_csv.require_columns(table, columns, str(path))
     return table.select(columns)
+
+
+def _is_parquet(path: Path) -> bool:
+    """By what it holds, or by its name where that is damaged."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix == ".parquet"
 
 
 def check_predictions(predictions: pl.DataFrame, source: str = "predictions") -> pl.DataFrame:

@@ -6,7 +6,8 @@ from lsdc.errors import DataError
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
 _PATTERN = (
-    rf"^(?<study_id>\d{{1,18}})_(?<condition>{'|'.join(CONDITIONS)})_(?<level>{'|'.join(LEVELS)})$"
+    rf"^0*(?<study_id>[0-9]{{1,18}})_(?<condition>{'|'.join(CONDITIONS)})"
+    rf"_(?<level>{'|'.join(LEVELS)})$"
 )
 
 
@@ -20,6 +21,11 @@ def with_row_id(frame: pl.DataFrame) -> pl.DataFrame:
     if "row_id" in frame.columns:
         return frame.select("row_id", pl.exclude("row_id"))
     return frame.select(row_id(), pl.all())
+
+
+def without_zeros(row_ids: pl.Expr) -> pl.Expr:
+    """Row ids as `row_id` makes them, whose studies are numbers: 007_... is 7_..."""
+    return row_ids.str.replace(r"^0+([0-9])", "$1")
 
 
 def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
@@ -36,7 +42,8 @@ def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
     if len(bad):
         raise DataError(
             f"{source}: {first_few(bad)}: expected row ids like 123_{CONDITIONS[0]}_{LEVELS[0]}, "
-            "made of a study, a known condition and a known level; correct the row_id column"
+            "made of a study (at most 18 digits), a known condition and a known level; correct the "
+            "row_id column"
         )
     return parts.select(pl.col("part").struct.unnest()).cast({"study_id": pl.Int64})
 

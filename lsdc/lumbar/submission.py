@@ -8,7 +8,7 @@ import polars as pl
 from lsdc.errors import DataError
 from lsdc.lumbar.predictions import PROBABILITIES, check_predictions
 from lsdc.lumbar.prior import prior_table
-from lsdc.lumbar.row_ids import split_row_ids, with_row_id
+from lsdc.lumbar.row_ids import split_row_ids, with_row_id, without_zeros
 from lsdc.store.files import write_atomic
 
 
@@ -36,9 +36,9 @@ def assemble_submission(
     wanted = pl.Series("row_id", row_ids, dtype=pl.String)
     cells = split_row_ids(wanted, source).with_columns(wanted)
     rows = cells.join(prior, on=["condition", "level"], how="left", maintain_order="left")
-    rows = rows.update(
-        check_predictions(with_row_id(predictions), "predictions"), on="row_id", how="left"
-    )
+    found = check_predictions(with_row_id(predictions), "predictions")
+    bare = without_zeros(pl.col("row_id")).alias("bare")  # studies are numbers to what predicts
+    rows = rows.with_columns(bare).update(found.select(bare, *PROBABILITIES), on="bare", how="left")
     return check_predictions(rows.select("row_id", *PROBABILITIES), "submission")
 
 

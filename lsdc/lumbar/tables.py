@@ -108,7 +108,8 @@ def read_labels(root: Path) -> pl.DataFrame:
     checked_csv.refuse_repeats(wide, ["study_id"], str(path))
     order = {name: place for place, name in enumerate(cells)}
     long = (
-        wide.with_row_index("study")
+        wide.drop(checked_csv.LINE)
+        .with_row_index("study")
         .unpivot(index=["study", "study_id"], variable_name="cell", value_name="word")
         .sort("study", pl.col("cell").replace_strict(order, return_dtype=pl.UInt8))
     )
@@ -146,7 +147,7 @@ def _read_annotations(root: Path) -> pl.DataFrame:
     table = checked_csv.words(table, "condition", _CONDITIONS_IN_TABLE, str(path))
     table = checked_csv.words(table, "level", _LEVELS_IN_TABLE, str(path))
     table = checked_csv.reals(table, ["x", "y"], str(path))
-    return table.rename({"x": "x_px", "y": "y_px"})
+    return table.drop(checked_csv.LINE).rename({"x": "x_px", "y": "y_px"})
 
 
 def _read_series(root: Path, split: Split) -> pl.DataFrame:
@@ -156,7 +157,7 @@ def _read_series(root: Path, split: Split) -> pl.DataFrame:
     table = checked_csv.integers(table, ids, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
     checked_csv.refuse_repeats(table, ids, str(path))
-    return table.select(pl.lit(split).alias("split"), pl.all())
+    return table.select(pl.lit(split).alias("split"), *ids, "series_description")
 
 
 def _read_row_ids(root: Path) -> tuple[str, ...]:

@@ -97,3 +97,24 @@ def test_a_published_models_score_on_the_real_labels() -> None:
     name = "fourth_place_swin_t_oof"
     printed = typed(real / "oof" / f"{name}.csv", "--data", real / "competition", "--json")
     assert json.loads(printed) == pytest.approx(expected[name], abs=1e-9, rel=0)
+
+
+def test_a_parquet_file_is_known_by_what_it_holds(
+    data: Path, predictions: pl.DataFrame, tmp_path: Path
+) -> None:
+    predictions.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").rename(tmp_path / "predictions.CSV")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    read = typed(tmp_path / "predictions.CSV", "--data", data, "--json")
+    assert json.loads(read)["score"] == score_predictions(read_labels(data), predictions).score
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        typed(tmp_path / "cut.parquet", "--data", data)
+
+
+def test_row_ids_whose_studies_lead_with_zeros_are_those_of_the_labels(
+    data: Path, predictions: pl.DataFrame, tmp_path: Path
+) -> None:
+    predictions.with_columns("00" + pl.col("row_id")).write_csv(tmp_path / "zeros.csv")
+    read = typed(tmp_path / "zeros.csv", "--data", data, "--json")
+    expected = score_predictions(read_labels(data), predictions).score
+    assert json.loads(read)["score"] == pytest.approx(expected)

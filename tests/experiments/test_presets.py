@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import SettingsError
+from lsdc.errors import LsdcError, SettingsError
 from lsdc.experiments.config import SlicesConfig
 from lsdc.experiments.presets import (
     changes,
@@ -156,3 +156,28 @@ def test_process_in_another_folder_finds_the_same_presets(
     for name, value in handed.items():
         monkeypatch.setenv(name, value)
     assert "mine" in experiment_names()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[mine]\nbased_on = "demo"\n'.encode("utf-16"), "is written in UTF-16, expected UTF-8"),
+        ('[mine]\nnote = "café"\n'.encode("latin-1"), "line 2 holds the byte 0xE9"),
+        (b'[mine]\nbased_on = "demo"\n' + bytes(40), "40 NUL bytes at the end, from line 3 on"),
+    ],
+)
+def test_presets_in_another_encoding_are_called_that(
+    presets: Path, content: bytes, said: str
+) -> None:
+    presets.write_bytes(content)
+    with pytest.raises(LsdcError, match=said):
+        load_experiment("mine")
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r"])
+def test_presets_with_a_byte_order_mark_and_other_line_ends_are_read(
+    presets: Path, line_end: str
+) -> None:
+    text = line_end.join(["[mine]", 'based_on = "demo"', "training.epochs = 3", ""])
+    presets.write_bytes(text.encode("utf-8-sig"))
+    assert load_experiment("mine").training.epochs == 3

@@ -107,8 +107,7 @@ def test_every_study_of_the_run_can_be_inspected(ran, command, tmp_path: Path) -
 
 
 def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
-    history = sqlite3.connect(f"file:{ran.home}/prefect/prefect.db?mode=ro", uri=True)
-    with closing(history) as database:
+    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
         flows = database.execute("SELECT name, state_type FROM flow_run").fetchall()
         tasks = database.execute("SELECT name, state_type FROM task_run").fetchall()
     assert flows[0] == ("pipeline-demo", "COMPLETED")

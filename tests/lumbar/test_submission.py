@@ -85,3 +85,15 @@ def test_a_row_id_of_an_unknown_level_is_refused(prior: pl.DataFrame) -> None:
 def test_a_competition_without_test_rows_is_refused(prior: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="lists no row id"):
         assemble_submission(predictions_of([]), [], prior)
+
+
+def test_studies_whose_ids_lead_with_zeros_get_their_predictions_under_these(
+    prior: pl.DataFrame,
+) -> None:
+    asked = [f"00{row_id}" for row_id in ROW_IDS]
+    predictions = predictions_of(ROW_IDS)
+    for given in (predictions, predictions.with_columns(row_id=pl.Series(asked))):
+        submission = assemble_submission(given, asked, prior)
+        assert submission["row_id"].to_list() == asked
+        expected = assemble_submission(predictions, ROW_IDS, prior)
+        assert submission.drop("row_id").equals(expected.drop("row_id"))

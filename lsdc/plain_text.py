@@ -1,0 +1,77 @@
+"""Text files read strictly: what is not UTF-8 text is called what it is, with the line."""
+
+import re
+from pathlib import Path
+
+from lsdc.errors import DataError
+
+_WIDE = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_OTHER_FILES = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"\x1f\x8b": "compressed with gzip",
+    b"PAR1": "a Parquet file",
+    b"\x89PNG": "a PNG image",
+    b"%PDF": "a PDF file",
+}
+_LOOKED_AT = 4096  # bytes, to tell UTF-16 without a byte order mark
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def read_text(path: Path) -> str:
+    r"""The text of a UTF-8 file, without a byte order mark, its lines ended by `\n`.
+
+    Raises:
+        DataError: it is in another encoding, holds NUL bytes, or is no text at all.
+        OSError: it is not there, or may not be read.
+    """
+    content = path.read_bytes()
+    for magic, what in _OTHER_FILES.items():
+        if content.startswith(magic):
+            raise DataError(f"{path}: is {what}, expected text in UTF-8; save or unpack it as that")
+    if wide := _wide(content):
+        raise DataError(f"{path}: is written in {wide}, expected UTF-8; save it in UTF-8")
+    if b"\0" in content:
+        raise DataError(f"{path}: {_of_nul_bytes(content)}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: line {_line_of(content, error.start)} holds the byte "
+            f"0x{content[error.start]:02X}, which is not UTF-8 there (perhaps the file is in "
+            "Latin-1 or Windows-1252); save it in UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _wide(content: bytes) -> str | None:
+    """UTF-16 or UTF-32, by the byte order mark, or by NULs at every other place."""
+    for mark, name in _WIDE.items():
+        if content.startswith(mark):
+            return name
+    start = content[:_LOOKED_AT]
+    halves = [start[place::2] for place in (0, 1)]
+    few, many = sorted(half.count(0) / max(len(half), 1) for half in halves)
+    return "UTF-16" if many > 0.5 and few < 0.1 else None
+
+
+def _of_nul_bytes(content: bytes) -> str:
+    whole = content.rstrip(b"\0")
+    if b"\0" in whole:
+        line = _line_of(content, content.index(b"\0"))
+        return f"line {line} holds a NUL byte, expected text; copy the file again"
+    count, line = len(content) - len(whole), _line_of(content, len(whole))
+    plural = "s" if count > 1 else ""
+    return (
+        f"{count:,} NUL byte{plural} at the end, from line {line} on: the file was not written "
+        "whole; copy it again"
+    )
+
+
+def _line_of(content: bytes, place: int) -> int:
+    return 1 + len(_LINE_END.findall(content[:place]))
