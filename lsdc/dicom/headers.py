@@ -200,8 +200,8 @@ def parse_number(text: bytes) -> float | None:
 
 
 def _whole(text: bytes) -> int | None:
-    if text.isdigit():  # as nearly all are
-        return int(text) if len(text) < 10 else None
+    if text.isdigit() and len(text) < 10:  # as nearly all are
+        return int(text)
     return _integer(_parse(text))
 
 

@@ -202,7 +202,7 @@ def finish(stored: Stored, form: Format, intercept: float | None, slope: float |
     """The image with how to rescale it, and to invert it where low is bright (see `Image`)."""
     if stored.shape != (form.rows, form.columns):
         raise RefusedError(f"decoded to {stored.shape}, expected {form.rows, form.columns}")
-    bits, signed = form.bits_stored, bool(form.pixel_representation)
+    bits, signed = form.bits_stored or form.bits_allocated, bool(form.pixel_representation)
     assert bits is not None  # `refuse` has seen to it
     slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero is none
     if form.photometric == "MONOCHROME1":

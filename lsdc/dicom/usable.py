@@ -42,9 +42,7 @@ def refuse(form: Format) -> str | None:
         return "its pixels are fractions (FloatPixelData), expected whole numbers"
     if form.bits_allocated > _MOST_BITS:
         return f"{form.bits_allocated} bits allocated, expected at most {_MOST_BITS}"
-    if not form.bits_stored:
-        return "no usable BitsStored in the header"
-    if form.bits_stored > form.bits_allocated:
+    if form.bits_stored is not None and not 0 < form.bits_stored <= form.bits_allocated:
         return f"{form.bits_stored} bits stored of {form.bits_allocated} allocated"
     return refuse_syntax(form.transfer_syntax)
 

@@ -55,7 +55,6 @@ _MISSING = {
     "pixel_spacing_mm": "PixelSpacing",
     "rows": "Rows",
     "columns": "Columns",
-    "instance_number": "InstanceNumber",
 }
 
 
@@ -145,10 +144,11 @@ def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         rows = rows.join(bad, on="path", how="anti", maintain_order="left")
     rows = rows.sort(*_INSTANCE, "path")
     again = pl.DataFrame(schema=rows.schema)
-    if rows.select(_INSTANCE).is_duplicated().any():
+    numbered = pl.col("instance_number").is_not_null()
+    if rows.filter(numbered).select(_INSTANCE).is_duplicated().any():
         # The tables name a series' files by their numbers; elsewhere scanners count as they like.
         rows = rows.sort(*_INSTANCE, pl.col("path").str.len_bytes(), "path")
-        repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed")
+        repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed") & numbered
         again = rows.filter(repeated).with_columns(
             reason=pl.format("instance {} of the series came before", "instance_number")
         )
@@ -226,13 +226,29 @@ def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
     groups = orientation_groups(orientations, series=series)
     most = int(groups.max(initial=0)) + 1
     along = normal_positions(positions, orientations, groups=series.astype("int64") * most + groups)
-    return rows.with_columns(
+    rows = rows.with_columns(
         pl.Series("orientation_group", groups, dtype=pl.Int32),
         pl.Series("normal_position_mm", along),
         pl.col("bits_stored").cast(pl.Int32, strict=False),
         row_spacing_mm=pl.col("pixel_spacing_mm").arr.get(0),
         column_spacing_mm=pl.col("pixel_spacing_mm").arr.get(1),
     ).select(list(INSTANCES))
+    return _count_on(rows) if rows["instance_number"].null_count() else rows
+
+
+def _count_on(rows: pl.DataFrame) -> pl.DataFrame:
+    """Number the slices that have no number, from their series' highest on, along the normal."""
+    lacking = pl.col("instance_number").is_null()
+    highest = pl.col("instance_number").max().over(SERIES_ID).fill_null(0)
+    return (
+        rows.sort(*SERIES_ID, "orientation_group", "normal_position_mm", "path")
+        .with_columns(
+            instance_number=pl.when(lacking)
+            .then(highest + lacking.cum_sum().over(SERIES_ID))
+            .otherwise("instance_number")
+        )
+        .sort(*_INSTANCE, "path")
+    )
 
 
 def _digest(text: str) -> int:

@@ -150,6 +150,25 @@ def test_an_instance_number_that_is_no_whole_number_is_missing(
         assert header.instance_number is None
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b"0000000012", 12),
+        (b"000000000012", 12),
+        (b"2000000001", 2_000_000_001),
+        (b"2147483647", 2**31 - 1),
+        (b" +7 ", 7),
+        (b"-3", -3),
+    ],
+)
+def test_every_whole_number_that_an_is_can_hold_is_read(
+    write_dicom: WriteDicom, text: bytes, number: int
+) -> None:
+    digits = b"1" * len(text)
+    for header in both(overwrite(write_dicom(InstanceNumber=int(digits)), digits, text)):
+        assert header.instance_number == number
+
+
 def test_zeros_that_are_meant_are_kept(write_dicom: WriteDicom) -> None:
     path = write_dicom(ImagePositionPatient=[0, 0, 0], InstanceNumber=0)
     for header in both(path):

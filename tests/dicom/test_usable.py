@@ -46,7 +46,7 @@ def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
         ({"PhotometricInterpretation": ""}, "no usable PhotometricInterpretation"),
         ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples a pixel"),
         ({"Rows": 0}, "no usable Rows, Columns or BitsAllocated"),
-        ({"BitsStored": 0}, "no usable BitsStored"),
+        ({"BitsStored": 0}, "0 bits stored of 16 allocated"),
         ({"BitsStored": 17}, "17 bits stored of 16 allocated"),
         ({"BitsAllocated": 64, "BitsStored": 64}, "64 bits allocated, expected at most 32"),
         ({"NumberOfFrames": 15}, "15 frames in one file, expected 1; 'dcuncat' of dicom3tools"),
@@ -69,6 +69,23 @@ def test_pixels_that_are_fractions_are_told(write_dicom: WriteDicom) -> None:
     dataset.save_as(path)
     (row,) = read_rows([path]).iter_rows(named=True)
     assert "FloatPixelData" in row["refusal"]
+
+
+@pytest.mark.parametrize(
+    "keyword", ["BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "SOPClassUID"]
+)
+def test_what_the_pixels_tell_without_a_tag_needs_no_tag(
+    write_dicom: WriteDicom, keyword: str
+) -> None:
+    path = write_dicom()
+    dataset = pydicom.dcmread(path)
+    expected = dataset.pixel_array
+    delattr(dataset, keyword)
+    dataset.save_as(path)
+    assert read_rows([path])["refusal"].to_list() == [None]
+    ((_, image),) = images_by_index([path])
+    assert isinstance(image, np.ndarray), image
+    np.testing.assert_array_equal(image, expected)
 
 
 def test_a_sound_header_is_not_refused(write_dicom: WriteDicom) -> None:

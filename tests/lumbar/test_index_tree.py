@@ -455,7 +455,6 @@ def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> Non
     ("tags", "reason"),
     [
         ({"position": ()}, "no usable ImagePositionPatient in the header"),
-        ({"number": None}, "no usable InstanceNumber in the header"),
         ({"NumberOfFrames": 3}, "3 frames in one file, expected 1"),
         (
             {"PixelSpacing": None, "orientation": (1, 0, 0, 1, 0, 0)},
@@ -475,6 +474,43 @@ def test_what_geometry_cannot_use_is_in_quarantine(
     (said,) = tables["quarantine"]["reason"]
     assert reason in said
     assert tables["series"].row(0, named=True)["quarantined"] == 1
+
+
+def test_slices_without_a_number_are_counted_on_along_the_normal(
+    tree: Path, tmp_path: Path
+) -> None:
+    places = [9.0, 3.0, 6.0, 0.0]
+    for name, z in enumerate(places):
+        write_slice(tree / f"{name}", number=None, position=(0, 0, z))
+    rows = index(tree, tmp_path / "none")[1]["instances"]
+    by_number = rows.sort("instance_number")
+    assert by_number["instance_number"].to_list() == [1, 2, 3, 4]
+    assert by_number["normal_position_mm"].to_list() == sorted(places)
+    write_slice(tree / "numbered", number=40, position=(0, 0, 12.0))
+    rows = index(tree, tmp_path / "some")[1]["instances"]
+    numbers = dict(rows.select("normal_position_mm", "instance_number").iter_rows())
+    assert numbers == {0.0: 41, 3.0: 42, 6.0: 43, 9.0: 44, 12.0: 40}
+
+
+def test_files_of_a_listed_series_need_neither_number_nor_a_name_that_is_one(
+    copy: Path, tmp_path: Path
+) -> None:
+    folder = some_series(copy)
+    competition = open_competition(copy)
+    _, before = index(copy, tmp_path / "before", competition=competition)
+    paths = sorted(folder.iterdir(), key=lambda path: int(path.stem))[-3:]
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        del dataset.InstanceNumber
+        dataset.save_as(path.with_name(f"IM{path.name}"))
+        path.unlink()
+    _, after = index(copy, tmp_path / "after", competition=competition)
+    assert after["quarantine"].equals(before["quarantine"])
+    own = pl.col("path").str.starts_with(f"{folder}/")
+    numbers = [
+        tables["instances"].filter(own)["instance_number"].to_list() for tables in (before, after)
+    ]
+    assert numbers[0] == sorted(numbers[1])
 
 
 # How much may be bad.
