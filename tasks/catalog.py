@@ -4,17 +4,21 @@ from collections.abc import Sequence
 
 from prefect import task
 
+from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.store import catalog
 from lsdc.store.manifest import Manifest
 from tasks.policies import Stage, stage_options
 from tasks.run import Run
 
-CATALOG = Stage(
-    name="catalog", code=("lsdc.store.catalog",), libraries=("duckdb",), uses=lambda _: {}
+STAGE = Stage(
+    name="catalog",
+    code=("lsdc.store.catalog", "lsdc.lumbar.catalog_tables"),
+    libraries=("duckdb",),
+    uses=lambda inputs: {"run": inputs["run"].experiment.name},
 )
 
 
-@task(**stage_options(CATALOG, run_name="catalog after {after}", timeout_hours=1))
+@task(**stage_options(STAGE, run_name="catalog after {after}", timeout_hours=1))
 def publish_catalog(
     run: Run,
     manifests: Sequence[Manifest],
@@ -22,4 +26,4 @@ def publish_catalog(
     after: str,  # noqa: ARG001 (it names the task run)
 ) -> catalog.CatalogRecord:
     """Load the stages' tables into `catalog.duckdb`; `after` says how far the walk has come."""
-    return catalog.publish_catalog(run.home, manifests)
+    return catalog.publish_catalog(run.home, run.experiment.name, manifests, CATALOG)

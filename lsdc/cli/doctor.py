@@ -58,7 +58,7 @@ def _index_of(folder: Path, home: Path | None, competition: Competition | None) 
     """The index of the folder's files, from the home or built into it; None without any image."""
     kept = open_home(resolve_home(home))
     index_folder(folder, kept, competition=competition, max_bad=1.0)
-    index = Index.load(tree_tables(kept))
+    index = Index.load(tree_tables(kept, folder))
     any_image = len(index.instances) or index.quarantine["path"].str.ends_with(".dcm").any()
     return index if any_image else None
 

@@ -17,7 +17,8 @@ from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.quarantine import is_stranger
 from lsdc.lumbar.tables import Competition, competition_in
-from lsdc.lumbar.tree import Indexed, catalog_tree, tree_tables
+from lsdc.lumbar.tree import Indexed, catalog_name, catalog_tree, tree_tables
+from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 
 _MOST_REASONS = 8
@@ -50,8 +51,16 @@ def index(
         processes=processes,
         wait=wait,
     )
-    _show(indexed, Index.load(tree_tables(home_)), console)
+    _show(indexed, Index.load(tree_tables(home_, folder)), console)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
+    if (shown := shown_run(home_)) != (name := catalog_name(folder)):
+        console.print(
+            f"its rows: FROM all_runs.instances WHERE run = '{name}'; the tables at the top are "
+            f"those of the run {shown}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
 
 def index_folder(

@@ -40,7 +40,8 @@ def show_results(run: Run, console: Console, log: Path) -> None:
 def _annotations_line(run: Run) -> str:
     """What was corrected of the annotations, be it nothing, or earlier and kept."""
     with open_database(run.home.catalog, read_only=True) as catalog:
-        rows = catalog.execute("SELECT rule, study_id FROM corrections").fetchall()
+        query = "SELECT rule, study_id FROM all_runs.corrections WHERE run = ?"
+        rows = catalog.execute(query, [run.experiment.name]).fetchall()
     made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
     return f"annotations {run.annotations}: {describe_corrections(made)}"
 

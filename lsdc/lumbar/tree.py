@@ -19,15 +19,16 @@ from lsdc.dicom.walk import list_tree
 from lsdc.errors import DataError
 from lsdc.geometry import planes
 from lsdc.lumbar import index, index_tables, instances, series
+from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.index import Progress, open_headers, read_files
 from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import place_files
 from lsdc.lumbar.quarantine import check_bad_files, is_stranger
 from lsdc.lumbar.tables import Competition
-from lsdc.store.catalog import catalogued, publish_catalog
+from lsdc.store.catalog import catalogued, is_shown, publish_catalog
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.store.home import Home
-from lsdc.store.manifest import settle
+from lsdc.store.manifest import Manifest, seal, settle
 
 _NOTE = "tree.json"
 # What makes tables of headers.
@@ -117,8 +118,7 @@ def catalog_tree(
 ) -> Indexed:
     """Index every file below a folder into the home's catalog; only under the build lock.
 
-    The catalog then holds the four tables of this tree and no others: those of a run are loaded
-    again by the next one.
+    The catalog then holds the four tables of this tree beside what it held of runs and of others.
 
     Args:
         root: an existing folder.
@@ -138,7 +138,7 @@ def catalog_tree(
             out,
             competition=competition,
             headers=home.headers,
-            known=_known(home),
+            known=_known(home, root),
             processes=processes,
             max_bad=max_bad,
             on_progress=on_progress,
@@ -147,31 +147,45 @@ def catalog_tree(
             with write_atomic(out / _NOTE) as temporary:
                 note = asdict(indexed) | {"read": 0}  # the same result, however it came about
                 temporary.write_text(json.dumps(note), encoding="utf-8")
-            publish_catalog(home, [settle(home.root, "index", out, rows=indexed.instances)])
+            _publish(home, root, settle(home.root, "index", out, rows=indexed.instances))
+        elif not is_shown(home, catalog_name(root)):
+            tables = tree_tables(home, root)
+            names = [path.name for path in tables.iterdir()]
+            sealed = seal(home.root, "index", tables, rows=indexed.instances, names=names)
+            _publish(home, root, sealed)
     return indexed
 
 
-def tree_tables(home: Home) -> Path:
-    """The folder with the tables of the tree that is in the catalog.
+def catalog_name(root: Path) -> str:
+    """Whose rows those of a tree are in the catalog."""
+    return escape_name(root.absolute())
+
+
+def tree_tables(home: Home, root: Path) -> Path:
+    """The folder with the tables of a tree that is in the catalog.
 
     Raises:
         DataError: there is none.
     """
-    folder = _folder(home)
+    folder = _folder(home, root)
     if folder is None:
-        raise DataError(f"{home.root}: no tree is indexed here; 'lsdc index DIR' indexes one")
+        raise DataError(f"{home.root}: {root} is not indexed here; 'lsdc index DIR' indexes one")
     return folder
 
 
-def _folder(home: Home) -> Path | None:
-    """Where the result lies that the catalog was loaded from, if it is that of one tree."""
-    digests = catalogued(home, "index")
+def _publish(home: Home, root: Path, tables: Manifest) -> None:
+    publish_catalog(home, catalog_name(root), [tables], CATALOG, kind="folder")
+
+
+def _folder(home: Home, root: Path) -> Path | None:
+    """Where the result lies that the catalog was loaded from."""
+    digests = catalogued(home, catalog_name(root), "index")
     folders = [home.root / "index" / digest[:16] for digest in digests]
     return folders[0] if len(folders) == 1 and (folders[0] / _NOTE).is_file() else None
 
 
-def _known(home: Home) -> Indexed | None:
-    folder = _folder(home)
+def _known(home: Home, root: Path) -> Indexed | None:
+    folder = _folder(home, root)
     if folder is None:
         return None
     try:

@@ -1,89 +1,307 @@
-"""The catalog: one DuckDB file with what the stages found, rebuilt whole beside the old.
+"""The catalog: one DuckDB file with what the runs of a home found, built beside the old one.
 
-Stages leave Parquet; the catalog is loaded from it and renamed into place, so that a reader who
-has it open is never in the way and never sees half of it. Each Parquet file is a table of its own
-name, the union over the stages that left one (train and test; `quarantine` from every stage).
-`sources` names the results that went in.
+Stages leave Parquet; a run's files are loaded into a schema of its own, each table the union over
+the stages that left one of its name (train and test; `quarantine` from every stage). The other
+runs' stay as they are. What is built is renamed into place, so that a reader who has the catalog
+open is never in the way and never sees half of it.
+
+Whoever looks into it finds views: `points` is the last run's, `all_runs.points` every run's, with
+a column `run`. What a folder's files say, which is looked at without a run, is kept likewise under
+the folder's name; it is at the top as long as the home has no run.
 """
 
+import logging
+import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.store.exact_names import open_database, plain_names
+from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
 
-_TABLES = {
-    "instances",
-    "series",
-    "studies",
-    "folds",
-    "labels",
-    "holdout",
-    "points",
-    "slices",
-    "conflicts",
-}
-_TABLES |= {"annotations", "corrections", "landmarks", "motion", "samples", "spines"}
-_TABLES |= {"quarantine"}
+log = logging.getLogger(__name__)
+
+Kind = Literal["run", "folder"]
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A table of the catalog, in the words that stand beside it there.
+
+    Attributes:
+        about: what a row is.
+        columns: what each column is.
+    """
+
+    about: str
+    columns: Mapping[str, str]
+
+
+RUN_COLUMN = "whose row it is: a run's folder in runs/, or a folder that was indexed by itself"
+RUNS = CatalogTable(
+    "a row a run, or folder indexed by itself, that the catalog holds",
+    {
+        "run": "the run's folder in runs/, or the folder that was indexed",
+        "kind": "run, or folder: one indexed by 'lsdc index' or 'lsdc doctor'",
+        "published": "when its tables were last written, in UTC",
+        "shown": "whether the tables without a schema are its",
+    },
+)
+SOURCES = CatalogTable(
+    "a row a result that the tables were loaded from",
+    {
+        "stage": "which made the result",
+        "digest": "of the result's files; its first 16 digits name the folder",
+    },
+)
 
 
 class CatalogRecord(BaseModel):
-    """What a task remembers of a published catalog: the digests that went in."""
+    """What a task remembers of a published catalog: whose it was, and the digests that went in."""
 
     model_config = ConfigDict(frozen=True)
 
+    run: str
     sources: tuple[str, ...]
 
     def is_intact(self, home: Path) -> bool:
-        """Whether the catalog is there and holds these sources, and perhaps more."""
-        return set(self.sources) <= {digest for _, digest in _sources(Home(home).catalog)}
+        """Whether the catalog is there, shows the run, and holds these sources and perhaps more."""
+        return is_shown(Home(home), self.run) and set(self.sources) <= {
+            digest for run, _, digest in _sources(Home(home).catalog) if run == self.run
+        }
 
 
-def publish_catalog(home: Home, manifests: Sequence[Manifest]) -> CatalogRecord:
-    """Write the catalog anew from the Parquet files of the manifests."""
-    tables = defaultdict(list)
+def publish_catalog(
+    home: Home,
+    run: str,
+    manifests: Sequence[Manifest],
+    tables: Mapping[str, CatalogTable],
+    *,
+    kind: Kind = "run",
+) -> CatalogRecord:
+    """Load a run's Parquet files into the catalog, in place of what it held of that run.
+
+    Where it holds all of them and more, the run is only shown again.
+
+    Args:
+        home: whose catalog it is.
+        run: the run's name, or the folder's that was indexed by itself.
+        manifests: the results to load.
+        tables: the tables that are wanted, by the names of their files.
+        kind: whether it is a run.
+    """
+    digests = tuple(manifest.digest for manifest in manifests)
+    with file_lock(home.root / ".catalog.lock"), write_atomic(home.catalog) as temporary:
+        if _is_ours(home.catalog):
+            shutil.copyfile(home.catalog, temporary)
+        else:
+            temporary.unlink()  # DuckDB makes its own file
+        # A second thread costs as much time as it saves on tables of this size.
+        with open_database(temporary, threads=1) as connection:
+            connection.execute(_FOUND)
+            for gone in _gone(home, connection, run):
+                _drop(connection, gone)
+            held = connection.execute("SELECT digest FROM all_runs.sources WHERE run = ?", [run])
+            if not set(digests) <= {digest for (digest,) in held.fetchall()}:
+                _drop(connection, run)
+                _load(connection, home, run, manifests, tables)
+            connection.execute("DELETE FROM runs WHERE run = ?", [run])
+            now = datetime.now(UTC).replace(tzinfo=None)
+            connection.execute("INSERT INTO runs VALUES (?, ?, ?, false)", [run, kind, now])
+            _show_last(connection, tables)
+    return CatalogRecord(run=run, sources=digests)
+
+
+def catalogued(home: Home, run: str, stage: str) -> list[str]:
+    """The digests of the stage's results that the catalog holds of a run."""
+    return sorted(
+        digest for whose, name, digest in _sources(home.catalog) if (whose, name) == (run, stage)
+    )
+
+
+def is_shown(home: Home, run: str) -> bool:
+    """Whether the tables without a schema are this run's, or would be if there were no run."""
+    query = "SELECT run, kind FROM runs ORDER BY kind = 'run', published"
+    rows = _query(home.catalog, query)
+    kinds: dict[str, Kind] = dict(rows)
+    last = {kind: name for name, kind in rows}
+    return run in kinds and last[kinds[run]] == run
+
+
+def shown_run(home: Home) -> str | None:
+    """Whose the tables without a schema are; None without a catalog."""
+    for (run,) in _query(home.catalog, "SELECT run FROM runs WHERE shown"):
+        return run
+    return None
+
+
+_FOUND = """
+CREATE SCHEMA IF NOT EXISTS all_runs;
+CREATE TABLE IF NOT EXISTS runs (
+    run VARCHAR, kind VARCHAR, published TIMESTAMP, shown BOOLEAN
+);
+CREATE TABLE IF NOT EXISTS all_runs.sources (run VARCHAR, stage VARCHAR, digest VARCHAR);
+"""
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    run: str,
+    manifests: Sequence[Manifest],
+    tables: Mapping[str, CatalogTable],
+) -> None:
+    found = defaultdict(list)
     for manifest in manifests:
         for record in manifest.files:
             path = manifest.file(home.root, record.name)
-            if path.suffix == ".parquet" and path.stem in _TABLES:
-                tables[path.stem].append(path)
-    with write_atomic(home.catalog) as temporary:
-        temporary.unlink()  # DuckDB makes its own file
-        # A second thread costs as much time as it saves on tables of this size.
-        with open_database(temporary, threads=1) as connection:
-            for table, paths in sorted(tables.items()):
-                # A file that several stages refused is one row, with the first reason.
-                what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
-                with plain_names(paths) as files:
-                    connection.execute(
-                        f'CREATE TABLE "{table}" AS '
-                        f"SELECT {what} FROM read_parquet($files, union_by_name = true)",
-                        {"files": files},
-                    )
-            connection.execute("CREATE TABLE sources (stage VARCHAR, digest VARCHAR)")
-            connection.executemany(
-                "INSERT INTO sources VALUES (?, ?)", [[m.stage, m.digest] for m in manifests]
+            if path.suffix == ".parquet" and path.stem in tables:
+                found[path.stem].append(path)
+    connection.execute(f"CREATE SCHEMA {_schema(run)}")
+    for table, paths in sorted(found.items()):
+        # A file that several stages refused is one row, with the first reason.
+        what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
+        with plain_names(paths) as files:
+            connection.execute(
+                f"CREATE TABLE {_schema(run)}.{_quoted(table)} AS "
+                f"SELECT {what} FROM read_parquet($files, union_by_name = true)",
+                {"files": files},
             )
-    return CatalogRecord(sources=tuple(manifest.digest for manifest in manifests))
+        _comment(connection, f"{_schema(run)}.{_quoted(table)}", tables[table], is_view=False)
+    connection.executemany(
+        "INSERT INTO all_runs.sources VALUES (?, ?, ?)",
+        [[run, manifest.stage, manifest.digest] for manifest in manifests],
+    )
 
 
-def catalogued(home: Home, stage: str) -> list[str]:
-    """The digests of the stage's results that the catalog was loaded from."""
-    return sorted(digest for name, digest in _sources(home.catalog) if name == stage)
+def _drop(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+    connection.execute(f"DROP SCHEMA IF EXISTS {_schema(run)} CASCADE")
+    connection.execute("DELETE FROM all_runs.sources WHERE run = ?", [run])
+    connection.execute("DELETE FROM runs WHERE run = ?", [run])
 
 
-def _sources(catalog: Path) -> set[tuple[str, str]]:
+def _gone(home: Home, connection: duckdb.DuckDBPyConnection, run: str) -> list[str]:
+    """Runs whose folder was removed, and folders whose index was."""
+    runs = connection.execute("SELECT run FROM runs WHERE kind = 'run'").fetchall()
+    gone = [name for (name,) in runs if not (home.runs / name).is_dir()]
+    indexed = connection.execute(
+        "SELECT run, digest FROM all_runs.sources JOIN runs USING (run) WHERE kind = 'folder'"
+    ).fetchall()
+    gone += [name for name, digest in indexed if not (home.root / "index" / digest[:16]).is_dir()]
+    return [name for name in gone if name != run]
+
+
+def _show_last(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, CatalogTable]) -> None:
+    """Make the views anew: the last run's at the top, and every run's in `all_runs`."""
+    views = "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
+    for schema, view in connection.execute(views).fetchall():
+        connection.execute(f"DROP VIEW {_quoted(schema)}.{_quoted(view)}")
+    rows = connection.execute("SELECT run FROM runs ORDER BY kind = 'run', published").fetchall()
+    runs = [run for (run,) in rows]
+    connection.execute("UPDATE runs SET shown = (run = ?)", [runs[-1]])
+    there = {
+        (schema, table)
+        for schema, table in connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables()"
+        ).fetchall()
+    }
+    for name, table in tables.items():
+        having = [run for run in runs if (_plain_schema(run), name) in there]
+        parts = [
+            f"SELECT {_text(run)} AS run, * FROM {_schema(run)}.{_quoted(name)}" for run in having
+        ]
+        if parts:
+            view = f"all_runs.{_quoted(name)}"
+            connection.execute(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)}")
+            _comment(connection, view, table, run=True)
+        if runs[-1] in having:
+            view = f"main.{_quoted(name)}"
+            connection.execute(
+                f"CREATE VIEW {view} AS SELECT * FROM {_schema(runs[-1])}.{_quoted(name)}"
+            )
+            _comment(connection, view, table)
+    connection.execute(
+        "CREATE VIEW main.sources AS SELECT stage, digest FROM all_runs.sources "
+        f"WHERE run = {_text(runs[-1])}"
+    )
+    _comment(connection, "main.sources", SOURCES)
+    _comment(connection, "all_runs.sources", SOURCES, run=True, is_view=False)
+    _comment(connection, "main.runs", RUNS, is_view=False)
+
+
+def _comment(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    table: CatalogTable,
+    *,
+    run: bool = False,
+    is_view: bool = True,
+) -> None:
+    """Have the catalog itself say what a table and its columns are."""
+    kind = "VIEW" if is_view else "TABLE"
+    connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about)}")
+    there = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
+    columns = ({"run": RUN_COLUMN} if run else {}) | dict(table.columns)
+    for column, about in columns.items():
+        if column in there:  # else of a result that another version left
+            connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(about)}")
+
+
+def _plain_schema(run: str) -> str:
+    return f"of {run}"  # so that no run takes the name of a schema of DuckDB's
+
+
+def _schema(run: str) -> str:
+    return _quoted(_plain_schema(run))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _is_ours(catalog: Path) -> bool:
+    """Whether there is a catalog that can be gone on with."""
     if not catalog.is_file():
-        return set()
+        return False
     try:
         with open_database(catalog, read_only=True) as connection:
-            rows = connection.execute("SELECT stage, digest FROM sources").fetchall()
+            connection.execute("SELECT run, kind, published, shown FROM runs").fetchall()
+            connection.execute("SELECT run, stage, digest FROM all_runs.sources").fetchall()
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        log.warning(
+            "%s: damaged, or of another version (%s): written anew; the other runs' tables come "
+            "back when those are run again",
+            catalog,
+            reason,
+        )
+        return False
+    return True
+
+
+def _sources(catalog: Path) -> list[tuple[str, str, str]]:
+    return _query(catalog, "SELECT run, stage, digest FROM all_runs.sources")
+
+
+def _query(catalog: Path, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query; none where the catalog is not there, or cannot be read."""
+    if not catalog.is_file():
+        return []
+    try:
+        with open_database(catalog, read_only=True) as connection:
+            return connection.execute(query).fetchall()
     except duckdb.Error:
-        return set()  # damaged, or another program's: it is written anew
-    return set(rows)
+        return []

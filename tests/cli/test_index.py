@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from lsdc.cli.app import app
+from lsdc.lumbar.catalog_tables import CATALOG
+from lsdc.store.catalog import publish_catalog
+from lsdc.store.home import open_home
+from lsdc.store.manifest import seal
 
 LSDC = [sys.executable, "-P", "-m", "lsdc"]
 
@@ -52,9 +57,34 @@ def test_an_open_reader_does_not_stop_it(phantom: Path, tmp_path: Path) -> None:
     lsdc("index", phantom / "test_images", home=home)
     with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as reader:
         before = reader.execute("SELECT count(*) FROM instances").fetchall()
-        lsdc("index", phantom, home=home)
+        again = [*LSDC, "index", str(phantom), "--home", str(home)]
+        subprocess.run(again, check=True, capture_output=True)  # one process shares what is open
         assert reader.execute("SELECT count(*) FROM instances").fetchall() == before
     assert rows(home, "SELECT count(*) FROM instances") > before
+
+
+@pytest.mark.parametrize("command", ["index", "doctor"])
+def test_looking_at_a_folder_takes_nothing_of_a_runs_away(
+    command: str, phantom: Path, tmp_path: Path
+) -> None:
+    home = open_home(tmp_path / "home")
+    home.run("demo").mkdir(parents=True)
+    folder = home.root / "coordinates" / "1"
+    folder.mkdir(parents=True)
+    for table in ("points", "quarantine"):
+        pl.DataFrame({"study_id": [1], "path": "a"}).write_parquet(folder / f"{table}.parquet")
+    names = ["points.parquet", "quarantine.parquet"]
+    made = seal(home.root, "coordinates", folder, rows=1, names=names)
+    publish_catalog(home, "demo", [made], CATALOG)
+    before = rows(home.root, "SHOW TABLES")
+
+    said = lsdc(command, phantom, home=home.root)
+
+    assert rows(home.root, "SHOW TABLES") == before
+    assert rows(home.root, "SELECT path FROM quarantine") == [("a",)]
+    looked_at = f"FROM all_runs.instances WHERE run = '{phantom}'"
+    assert rows(home.root, f"SELECT count(*) > 0 {looked_at}") == [(True,)]
+    assert command == "doctor" or looked_at in said
 
 
 def test_too_many_bad_files_are_an_error_and_a_report_with_max_bad(

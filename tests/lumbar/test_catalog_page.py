@@ -1,14 +1,20 @@
-"""The page that describes the catalog names every column, and no other."""
+"""The words of the catalog are those of the tables there are, and of the page about it."""
 
-import re
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from lsdc.lumbar.catalog_tables import CATALOG
+from lsdc.lumbar.coordinates import POINTS
 from lsdc.lumbar.corrections import CORRECTIONS
 from lsdc.lumbar.instances import INSTANCES
+from lsdc.lumbar.landmarks import LANDMARKS
+from lsdc.lumbar.motion import MOTION
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
+from lsdc.lumbar.spines import SPINES
+from lsdc.store.catalog import RUNS, SOURCES, CatalogTable
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
 
@@ -20,9 +26,26 @@ PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
         ("series", SERIES),
         ("quarantine", QUARANTINE),
         ("corrections", CORRECTIONS),
+        ("points", POINTS),
+        ("landmarks", LANDMARKS),
+        ("spines", SPINES),
+        ("motion", MOTION),
     ],
 )
-def test_the_page_describes_the_columns_there_are(table: str, columns: dict[str, object]) -> None:
-    section = PAGE.read_text().split(f"## {table}:")[1].split("\n## ")[0]
-    first_cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
-    assert re.findall(r"`(\w+)`", "".join(first_cells)) == list(columns)
+def test_the_words_are_of_the_columns_there_are(table: str, columns: dict[str, object]) -> None:
+    assert list(CATALOG[table].columns) == list(columns)
+
+
+@pytest.mark.parametrize("name", [*CATALOG, "runs", "sources"])
+def test_the_page_has_the_words_of_each_table(name: str) -> None:
+    table = {**CATALOG, "runs": RUNS, "sources": SOURCES}[name]
+    assert section(name, table) in PAGE.read_text(encoding="utf-8")
+
+
+def section(name: str, table: CatalogTable) -> str:
+    """What the page is to say of a table: neighbours of the same words share a line."""
+    lines = [f"## {name}: {table.about}", "", "| column | what |", "|---|---|"]
+    for words, columns in groupby(table.columns, key=lambda column: table.columns[column]):
+        names = ", ".join(f"`{column}`" for column in columns)
+        lines.append(f"| {names} | {words} |")
+    return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from lsdc.cli.serve import sqlite_url
-from lsdc.store.catalog import catalogued, publish_catalog
+from lsdc.store.catalog import CatalogTable, catalogued, publish_catalog
 from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
 from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import seal
@@ -118,8 +118,9 @@ def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     pl.DataFrame({"study_id": [1, 2]}).write_parquet(folder / "folds.parquet")
     made = seal(home.root, "folds", folder, rows=2, names=["folds.parquet"])
-    publish_catalog(home, [made])
-    assert catalogued(home, "folds") == [made.digest]
+    tables = {"folds": CatalogTable("a row a study", {"study_id": "the study's id"})}
+    publish_catalog(home, "demo", [made], tables)
+    assert catalogued(home, "demo", "folds") == [made.digest]
 
 
 def test_nothing_else_opens_a_table_by_its_name() -> None:

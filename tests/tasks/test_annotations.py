@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.corrections import undo_corrections
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.catalog import publish_catalog
@@ -70,7 +71,7 @@ def test_clean_is_another_result_and_says_what_it_changed(
 
 
 def test_catalog_holds_what_was_corrected(run: Run, index: Manifest) -> None:
-    publish_catalog(run.home, [index, in_mode(run, "clean", index)])
+    publish_catalog(run.home, "demo", [index, in_mode(run, "clean", index)], CATALOG)
     with duckdb.connect(str(run.home.catalog), read_only=True) as catalog:
         rows = catalog.execute("SELECT DISTINCT rule, became_level = level FROM corrections")
         assert rows.fetchall() == [("sides_swapped", True)]

@@ -75,7 +75,7 @@ def store(tmp_path: Path) -> ResultStore:
     "result",
     [
         Manifest(stage="x", path="x/1", digest="1", rows=1, files=()),
-        CatalogRecord(sources=("1", "2")),
+        CatalogRecord(run="demo", sources=("1", "2")),
     ],
 )
 def test_results_of_ours_come_back(result: Manifest | CatalogRecord, store: ResultStore) -> None:

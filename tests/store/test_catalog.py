@@ -1,0 +1,185 @@
+"""One catalog holds what all runs of a home found; none takes another's away."""
+
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from lsdc.store.catalog import (
+    RUN_COLUMN,
+    CatalogTable,
+    Kind,
+    catalogued,
+    is_shown,
+    publish_catalog,
+    shown_run,
+)
+from lsdc.store.files import write_folder
+from lsdc.store.home import Home, open_home
+from lsdc.store.manifest import Manifest, settle
+
+TABLES = {
+    "points": CatalogTable("a row a level's point", {"study_id": "the study's id", "x_mm": "left"}),
+    "quarantine": CatalogTable("a row a bad file", {"path": "the file"}),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+def made(home: Home, stage: str, **tables: dict[str, list[Any]]) -> Manifest:
+    with write_folder(home.root / stage) as out:
+        for name, columns in tables.items():
+            pl.DataFrame(columns).write_parquet(out / f"{name}.parquet")
+        return settle(home.root, stage, out, rows=1)
+
+
+def publish(home: Home, run: str, *manifests: Manifest, kind: Kind = "run") -> None:
+    if kind == "run":
+        home.run(run).mkdir(parents=True, exist_ok=True)
+    assert publish_catalog(home, run, manifests, TABLES, kind=kind).is_intact(home.root)
+
+
+def ask(home: Home, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home.catalog), read_only=True) as catalog:
+        return catalog.execute(query).fetchall()
+
+
+def points(home: Home, x_mm: float) -> Manifest:
+    return made(home, "coordinates", points={"study_id": [1, 2], "x_mm": [x_mm, x_mm]})
+
+
+def bad(home: Home, path: str) -> Manifest:
+    return made(home, "index", quarantine={"path": [path]})
+
+
+def test_runs_stand_side_by_side_and_the_last_is_at_the_top(home: Home) -> None:
+    publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
+    publish(home, "demo@ph", points(home, 2.0))
+
+    assert ask(home, "SELECT DISTINCT x_mm FROM points") == [(2.0,)]
+    both = "SELECT run, sum(x_mm) FROM all_runs.points GROUP BY run ORDER BY run"
+    assert ask(home, both) == [("demo", 2.0), ("demo@ph", 4.0)]
+    assert ask(home, "SELECT run, path FROM all_runs.quarantine") == [("demo", "a.dcm")]
+    assert ask(home, "SELECT run, shown FROM runs ORDER BY run") == [
+        ("demo", False),
+        ("demo@ph", True),
+    ]
+
+
+def test_run_that_publishes_part_of_what_is_held_is_shown_again_and_loses_nothing(
+    home: Home,
+) -> None:
+    index, whole = bad(home, "a.dcm"), points(home, 1.0)
+    publish(home, "demo", index, whole)
+    publish(home, "mine", points(home, 2.0))
+    assert not is_shown(home, "demo")
+    publish(home, "demo", index)
+    assert shown_run(home) == "demo"
+    assert ask(home, "SELECT DISTINCT x_mm FROM points") == [(1.0,)]
+
+
+def test_run_that_found_other_things_gives_up_what_it_held(home: Home) -> None:
+    publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
+    publish(home, "mine", points(home, 2.0))
+    publish(home, "demo", index := bad(home, "b.dcm"))
+    assert ask(home, "SELECT run, path FROM all_runs.quarantine") == [("demo", "b.dcm")]
+    assert ask(home, "SELECT DISTINCT run FROM all_runs.points") == [("mine",)]
+    assert catalogued(home, "demo", "index") == [index.digest]
+    assert catalogued(home, "demo", "coordinates") == []
+
+
+def test_looking_at_a_folder_changes_nothing_of_a_runs(home: Home) -> None:
+    publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
+    before = ask(home, "SHOW TABLES")
+    publish(home, '/data/o\'ther "x"', bad(home, "b.dcm"), kind="folder")
+    assert ask(home, "SHOW TABLES") == before
+    assert ask(home, "SELECT path FROM quarantine") == [("a.dcm",)]
+    other = "SELECT path FROM all_runs.quarantine WHERE run LIKE '/data/%'"
+    assert ask(home, other) == [("b.dcm",)]
+
+
+def test_folder_looked_at_last_is_at_the_top_of_a_home_without_runs(home: Home) -> None:
+    first, second = bad(home, "a.dcm"), bad(home, "b.dcm")
+    publish(home, "/data/a", first, kind="folder")
+    publish(home, "/data/b", second, kind="folder")
+    assert ask(home, "SELECT path FROM quarantine") == [("b.dcm",)]
+    publish(home, "/data/a", first, kind="folder")
+    assert ask(home, "SELECT path FROM quarantine") == [("a.dcm",)]
+
+
+def test_what_was_removed_is_dropped_by_the_next(home: Home) -> None:
+    publish(home, "gone", points(home, 1.0))
+    folder = bad(home, "a.dcm")
+    publish(home, "/data/a", folder, kind="folder")
+    home.run("gone").rmdir()
+    for file in folder.folder(home.root).iterdir():
+        file.unlink()
+    folder.folder(home.root).rmdir()
+    publish(home, "demo", points(home, 2.0))
+    assert ask(home, "SELECT run FROM runs") == [("demo",)]
+    assert ask(home, "SELECT DISTINCT run FROM all_runs.points") == [("demo",)]
+
+
+def test_catalog_says_what_its_tables_and_columns_are(home: Home) -> None:
+    publish(home, "demo", points(home, 1.0))
+    tables = "SELECT table_name, comment FROM duckdb_tables() WHERE table_name = 'points'"
+    assert ask(home, tables) == [("points", "a row a level's point")]
+    views = "SELECT comment FROM duckdb_views() WHERE view_name = 'points'"
+    assert ask(home, views) == [("a row a level's point",)] * 2
+    columns = (
+        "SELECT column_name, comment FROM duckdb_columns() "
+        "WHERE schema_name = '{}' AND table_name = 'points' ORDER BY column_index"
+    )
+    own = [("study_id", "the study's id"), ("x_mm", "left")]
+    assert ask(home, columns.format("main")) == own
+    assert ask(home, columns.format("all_runs")) == [("run", RUN_COLUMN), *own]
+    silent = "SELECT column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
+    assert ask(home, silent) == []
+
+
+def test_reader_keeps_what_it_has_open(home: Home) -> None:
+    publish(home, "demo", points(home, 1.0))
+    with duckdb.connect(str(home.catalog), read_only=True) as reader:
+        publish_catalog(home, "mine", [points(home, 2.0)], TABLES)
+        assert reader.execute("SELECT DISTINCT x_mm FROM points").fetchall() == [(1.0,)]
+    assert ask(home, "SELECT DISTINCT x_mm FROM points") == [(2.0,)]
+
+
+def test_damaged_catalog_is_written_anew_with_a_word(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.catalog.write_bytes(b"no database")
+    publish(home, "demo", points(home, 1.0))
+    assert ask(home, "SELECT run FROM runs") == [("demo",)]
+    assert "damaged, or of another version" in caplog.text
+
+
+def publish_at_once(root: Path, run: str, start: Barrier) -> None:
+    home = Home(root)
+    mine = points(home, 1.0)
+    start.wait()
+    publish_catalog(home, run, [mine], TABLES)
+
+
+def test_runs_that_publish_at_once_lose_nothing(home: Home) -> None:
+    context = multiprocessing.get_context("spawn")
+    names, start = ["a", "b", "c"], context.Barrier(3)
+    for name in names:
+        home.run(name).mkdir(parents=True)
+    processes = [
+        context.Process(target=publish_at_once, args=(home.root, name, start)) for name in names
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert ask(home, "SELECT DISTINCT run FROM all_runs.points ORDER BY run") == [
+        (name,) for name in names
+    ]
