@@ -139,9 +139,8 @@ def is_shown(home: Home, run: str) -> bool:
 
 def shown_run(home: Home) -> str | None:
     """Whose the tables without a schema are; None without a catalog."""
-    for (run,) in _query(home.catalog, "SELECT run FROM runs WHERE shown"):
-        return run
-    return None
+    shown = _query(home.catalog, "SELECT run FROM runs WHERE shown")
+    return str(shown[0][0]) if shown else None
 
 
 _FOUND = """
