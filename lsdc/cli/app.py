@@ -4,7 +4,6 @@ import signal
 import sys
 
 import typer
-from rich.console import Console
 
 from lsdc import __version__
 from lsdc.cli.clean import clean
@@ -15,6 +14,7 @@ from lsdc.cli.index import index
 from lsdc.cli.inspect import inspect
 from lsdc.cli.run import run_local
 from lsdc.cli.score import score
+from lsdc.cli.streams import open_console, prepare_streams
 from lsdc.cli.trigger import trigger
 from lsdc.cli.ui import ui
 from lsdc.cli.up import up
@@ -51,6 +51,7 @@ def about(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line; what a person can act on is one line and an exit code."""
+    prepare_streams()
     for each in (signal.SIGTERM, signal.SIGHUP):  # ended like an interrupt: in order
         if signal.getsignal(each) != signal.SIG_IGN:  # as nohup has it
             signal.signal(each, signal.default_int_handler)
@@ -80,6 +81,6 @@ def _in_one_line(error: Exception) -> str | None:
 
 
 def _print_error(line: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(
-        f"lsdc: {line}", style="red", markup=False, highlight=False
+    open_console(stderr=True).print(
+        f"lsdc: {line}", style="red", markup=False, highlight=False, soft_wrap=True
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from lsdc.cli.streams import open_console
 from lsdc.errors import HomeBusyError
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home
 from lsdc.store.occupancy import find_occupied
@@ -22,7 +22,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove results that no run refers to, replaced folds and leftovers of killed runs."""
-    console = Console()
+    console = open_console()
     opened = existing_home(resolve_home(home))
     with build_lock(opened, wait=False, say=console.print):
         _require_quiet(opened)

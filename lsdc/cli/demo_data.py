@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lsdc.cli.streams import open_console
 
 
 class Grades(StrEnum):
@@ -43,7 +44,7 @@ def demo_data(
     """Write a phantom: a synthetic lumbar competition whose answers are known."""
     from lsdc.phantom.writer import write_phantom  # numpy and pydicom only where they are needed
 
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     with Progress(
         TextColumn("writing studies"),
         BarColumn(),

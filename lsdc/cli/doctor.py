@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lsdc.cli.index import Folder, IndexHome, index_folder
+from lsdc.cli.streams import open_console
 from lsdc.errors import DataError
 from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.findings import Finding, Severity
@@ -25,6 +26,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
     "first": "left",
 }
 _BETWEEN = 10  # blanks beside and between the three columns
+_WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
 
 
 def doctor(
@@ -51,7 +53,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
-    show_report(report, Console())
+    show_report(report, open_console())
 
 
 def _index_of(folder: Path, home: Path | None, competition: Competition | None) -> Index | None:
@@ -68,7 +70,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(_counts_table(report.counts))
     found = [finding for finding in report.findings if finding.count]
     if found:
-        console.print(_findings_table(found, console.width))
+        console.print(_findings_table(found, min(console.width, _WIDEST)))
     silent = len(report.findings) - len(found)
     console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
     if found:

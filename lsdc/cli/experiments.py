@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from lsdc.cli import experiment_tables as tables
 from lsdc.cli.measured import Measured, differences, find_home, measured_names, read_measured
+from lsdc.cli.streams import open_console
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment
 from lsdc.experiments.settings import settings_of
@@ -75,7 +75,7 @@ def list_all(home: FromHome = None, sort: Sort = "log", as_json: AsJson = False)
     if as_json:
         _print_json([entry.as_dict() for entry in entries])
         return
-    console = Console()
+    console = open_console()
     rows = [(entry.experiment, entry.measured) for entry in entries]
     console.print(tables.list_table(rows, console.width))
 
@@ -92,7 +92,7 @@ def show(
         more = {"lineage": lineage(name), "settings": settings_of(entry.experiment)}
         _print_json([{**entry.as_dict(), **more}])
         return
-    console = Console()
+    console = open_console()
     tables.print_words(console, entry.experiment, lineage(name))
     if any((*entry.experiment.reported.results, entry.measured)):
         console.print(tables.figures_table([(entry.experiment, entry.measured)]))
@@ -111,9 +111,9 @@ def diff(
     if as_json:
         _print_json([{"name": key, "a": x, "b": y} for key, (x, y) in differing.items()])
     elif not differing:
-        Console().print(f"{first} and {second} have the same settings.")
+        open_console().print(f"{first} and {second} have the same settings.")
     else:
-        Console().print(tables.differences_table(first, second, differing))
+        open_console().print(tables.differences_table(first, second, differing))
 
 
 @experiments.command()
@@ -133,9 +133,11 @@ def compare(
     if as_json:
         _print_json([entry.as_dict() for entry in entries])
     elif not entries:
-        Console().print("Nothing was measured here yet; name experiments to compare their reports.")
+        open_console().print(
+            "Nothing was measured here yet; name experiments to compare their reports."
+        )
     else:
-        Console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))
+        open_console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))
 
 
 def _sorted(entries: list[Entry], order: Order) -> list[Entry]:

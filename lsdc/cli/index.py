@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lsdc.cli.shares import parse_share
+from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.quarantine import is_stranger
@@ -42,7 +43,7 @@ def index(
     wait: Annotated[bool, typer.Option(help="Wait for a run that builds in the same home.")] = True,
 ) -> None:
     """Read the header of every DICOM file below a folder into the home's catalog."""
-    console, home_ = Console(), open_home(resolve_home(home))
+    console, home_ = open_console(), open_home(resolve_home(home))
     indexed = index_folder(
         folder,
         home_,
@@ -79,7 +80,7 @@ def index_folder(
         DataError: there is no such folder.
         StageError: too many files cannot be used.
     """
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     with (
         build_lock(home, wait=wait, say=lambda text: console.print(text, style="yellow")),
         _progress(console) as on_progress,

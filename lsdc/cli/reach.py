@@ -7,9 +7,8 @@ import urllib.error
 import urllib.request
 from http import HTTPStatus
 
-from rich.console import Console
-
 from lsdc.cli.serve import running_server, share_passwords
+from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError, StageError
 from lsdc.store.home import Home
 
@@ -89,7 +88,7 @@ def _wait_for_own(home: Home) -> str | None:
                 ) from error
         if not told:
             line = f"{api}: waiting for the Prefect server of {home.root}, which is not up yet"
-            Console(stderr=True, soft_wrap=True).print(line, style="yellow", markup=False)
+            open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
             told = True
         time.sleep(_POLL_SECONDS)
     return None

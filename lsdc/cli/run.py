@@ -18,6 +18,7 @@ from lsdc.cli.results import show_results
 from lsdc.cli.serve import QUIET, Server, prefect_server
 from lsdc.cli.shares import parse_share
 from lsdc.cli.storage import choose_store, register_storage, result_settings
+from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
@@ -94,7 +95,7 @@ def run_local(
     ] = True,
 ) -> None:
     """Take a competition from DICOM files to out-of-fold scores and a submission, here."""
-    console = Console()
+    console = open_console()
     settings: dict[str, Any] = {
         "data": data,
         "home": home,

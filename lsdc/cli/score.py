@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from lsdc.cli.streams import open_console
 from lsdc.lumbar.metric import Score
 from lsdc.lumbar.metric import score as score_predictions
 from lsdc.lumbar.predictions import read_predictions
@@ -31,7 +31,7 @@ def score(
         typer.echo(json.dumps(result.as_dict(), indent=2))
         return
     prior = score_predictions(labels, weighted_prior(labels), "weighted prior")
-    Console().print(_as_table(result, prior))
+    open_console().print(_as_table(result, prior))
 
 
 def _as_table(result: Score, prior: Score) -> Table:

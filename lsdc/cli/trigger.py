@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
 from lsdc.cli.shares import parse_share
+from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.store.home import Home, resolve_home
@@ -71,7 +71,7 @@ def trigger(
 ) -> None:
     """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""
     os.environ |= QUIET
-    console = Console()
+    console = open_console()
     api = reach_server(Home(resolve_home(home)))
     asked: dict[str, Any] = {
         "experiment": experiment,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lsdc.cli.serve import prefect_server
+from lsdc.cli.streams import open_console
 from lsdc.store.home import build_lock, existing_home, resolve_home
 
 
@@ -19,7 +19,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
     """Open the history of a home's runs until interrupted."""
-    console = Console()
+    console = open_console()
     opened = existing_home(resolve_home(home))
     with (
         build_lock(opened, wait=False, say=console.print),

@@ -23,6 +23,7 @@ from lsdc.cli.serve import (
     wait_until_healthy,
 )
 from lsdc.cli.storage import choose_store
+from lsdc.cli.streams import open_console
 from lsdc.cli.worker import pool_workers, tell_storage
 from lsdc.errors import SettingsError
 from lsdc.store.database import DATABASE, parse_address
@@ -63,7 +64,7 @@ def up(
     ] = ZOMBIE_SECONDS,
 ) -> None:
     """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
-    console = Console()
+    console = open_console()
     url = _database_url(database)
     if database and url:
         os.environ[DATABASE] = database  # the workers' locks are there, too

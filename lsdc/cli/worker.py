@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.reach import reach_server
 from lsdc.cli.serve import QUIET
 from lsdc.cli.storage import choose_store, register_storage, result_settings
+from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import presets_environment
 from lsdc.store.home import Home, open_home, resolve_home
@@ -38,7 +38,7 @@ def worker(
     ] = None,
 ) -> None:
     """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
-    console = Console()
+    console = open_console()
     chosen = choose_store(store)
     opened = open_home(resolve_home(home))
     api = reach_server(opened)

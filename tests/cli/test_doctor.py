@@ -27,8 +27,10 @@ def tables(phantom: Path, tmp_path: Path) -> Path:
     return root
 
 
-def typed(*words: object) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+def typed(*words: object, columns: int = 200) -> str:
+    result = CliRunner().invoke(
+        app, [*map(str, words)], catch_exceptions=False, env={"COLUMNS": str(columns)}
+    )
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -48,7 +50,7 @@ def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
     path = tables / "train_label_coordinates.csv"
     points = pl.read_csv(path, infer_schema=False)
     points.with_columns(instance_number=pl.lit("5046"), x=pl.lit("-9")).write_csv(path)
-    printed = typed(tables)
+    printed = typed(tables, columns=80)
     found = json.loads(typed(tables, "--json"))["findings"]
     assert max(map(len, printed.splitlines())) <= 80
     for finding in found:

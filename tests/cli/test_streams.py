@@ -1,0 +1,94 @@
+"""Whatever standard output is, nothing fails for what is printed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRINTS = "from lsdc.cli.streams import open_console, prepare_streams; prepare_streams(); "
+
+
+def python(
+    script: str, *, shell: str = "", **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a script; `shell` is what a shell adds to its command."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -P -c "$1" {shell}', sys.executable, script],
+        env=os.environ | environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+def our_signs() -> str:
+    """All signs beyond ASCII in what the project may print."""
+    rooms = ("lsdc/cli", "tasks", "flows", "lsdc/experiments", "lsdc/lumbar", "lsdc/store")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.*")]
+    texts = [file.read_text("utf-8") for file in files if file.suffix in (".py", ".toml")]
+    return "".join(sorted(set(re.findall(r"[^\x00-\x7f]", "".join(texts)))))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_signs_that_the_encoding_lacks_become_plain_ones(encoding: str) -> None:
+    script = PRINTS + f"open_console().print({our_signs() + 'é中'!r}); print('\\udcff')"
+    said = python(script, PYTHONIOENCODING=encoding)
+    assert (said.returncode, said.stderr) == (0, b"")
+    text = said.stdout.decode(encoding)
+    assert "\\xff" in text
+    if encoding == "ascii":
+        assert "?" not in text.replace("e?", "")  # of é and 中 alone one has no plain letter
+        assert {"+", "x"} <= set(text)
+
+
+@pytest.mark.parametrize(
+    ("stream", "shell"), [("stdout", "| head -c 1"), ("stderr", "2>&1 >/dev/null | head -c 1")]
+)
+def test_a_reader_that_goes_ends_nothing(stream: str, shell: str, tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    script = PRINTS + (
+        f"import sys; [print('x' * 1000, file=sys.{stream}) for _ in range(1000)]; "
+        "open_console().print('more'); open_console(stderr=True).print('done'); "
+        f"open({str(end)!r}, 'w').close()"
+    )
+    said = python(script, shell=shell)
+    assert said.stdout == b"x"
+    assert said.stderr == (b"done\n" if stream == "stdout" else b"")
+    assert end.exists()
+
+
+def test_a_closed_descriptor_is_nobodys_file(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    script = PRINTS + (
+        f"file = open({str(kept)!r}, 'wb', buffering=0); print('said'); "
+        "import os, sys; print('said', file=sys.stderr); os.write(1, b'x'); os.write(2, b'x'); "
+        "file.write(b'kept'); sys.exit(7)"
+    )
+    said = python(script, shell=">&- 2>&- <&-")
+    assert said.returncode == 7
+    assert kept.read_bytes() == b"kept"
+
+
+def test_a_pipe_is_as_wide_as_what_is_printed() -> None:
+    script = PRINTS + "open_console().print('x ' * 300)"
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    wide = subprocess.run(
+        [sys.executable, "-P", "-c", script], env=environment, capture_output=True, check=True
+    )
+    assert wide.stdout.count(b"\n") == 1
+    assert python(script, COLUMNS="100").stdout.count(b"\n") == 6
+
+
+def test_the_front_door_prepares_them() -> None:
+    script = "from lsdc.cli.app import main; main()"
+    said = subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -P -c "{script}" experiments list | head -1', sys.executable],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert said.stdout.startswith(b"Weighted log loss")
+    assert said.stderr == b""
