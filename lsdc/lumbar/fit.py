@@ -51,11 +51,12 @@ def train_fold(
     unlabelled.parquet (so of the other studies' labels without a grade, but for fold and label),
     holdout.parquet (so of the studies of `holdout`, which are in no fold and are not learnt from),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
-    learning_rate, gradient_norm), tensorboard/ (the same as curves) and fit.json (how it was
-    trained). While it trains it holds resume.pt, and it waits while somebody lays a file `pause`
-    there, or beside `out` for all folds. A fold that is finished under the same `identity`, which
-    names all that the result depends on, is left as it is; device, threads and library versions are
-    recorded, and a training may go on under others.
+    learning_rate, gradient_norm, which is not finite where float16 skipped the update),
+    tensorboard/ (the same as curves) and fit.json (how it was trained). While it trains it holds
+    resume.pt, and it waits while somebody lays a file `pause` there, or beside `out` for all folds.
+    A fold that is finished under the same `identity`, which names all that the result depends on,
+    is left as it is; device, threads and library versions are recorded, and a training may go on
+    under others.
 
     `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
     `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of

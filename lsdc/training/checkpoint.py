@@ -43,6 +43,8 @@ class Progress:
             the scaler of the loss, by name.
         steps: a row an update of the weights.
         epochs: a row an epoch.
+        losses: of the epoch under way, for each term of the loss the sum over its labels, and what
+            these weigh.
         processes: for each process that trained, where it began and its environment.
         best: the weights to be kept, where they are not those of the last epoch.
     """
@@ -52,6 +54,7 @@ class Progress:
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     steps: list[dict[str, float]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
+    losses: list[tuple[float, float]] = field(default_factory=list)
     processes: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lsdc.errors import StageError
 from lsdc.training.keypoint_batches import Batch, Stacks, augment, gather, pick_slices
 from lsdc.training.keypoint_losses import loss_of
 from lsdc.training.keypoints import Method, Net, Satellites, build_net
@@ -53,8 +54,12 @@ def train_keypoints(
         settings: how to build and train.
         seed: of weights, order and augmentation.
         device: "cpu" or "cuda".
-        on_epoch: told the epoch (from 1), how many there are and the mean loss; there are
-            `settings.epochs`, or more where those would make fewer than `settings.min_steps`.
+        on_epoch: told the epoch (from 1), how many there are and the mean loss over all that was
+            taught; there are `settings.epochs`, or more where those would make fewer than
+            `settings.min_steps`.
+
+    Raises:
+        StageError: the loss is not finite.
     """
     torch.manual_seed(seed)
     sides = len(satellites.anchors)
@@ -73,18 +78,27 @@ def train_keypoints(
     net.train()
     for epoch in range(1, epochs + 1):
         order = np.random.default_rng((seed, epoch)).permutation(labelled)
-        total = 0.0
+        total, taught = 0.0, 0
         for chosen in np.array_split(order, steps):
             batch = _training_batch(stacks, targets_mm, chosen, settings, seed, epoch)
             goal = torch.from_numpy(targets_mm[chosen] - batch.centres_mm[:, None]).float()
-            loss = loss_of(net, batch, goal, satellites, device)
+            loss, count = loss_of(net, batch, goal, satellites, device)
+            _require_finite(loss.item(), epoch, stacks.keys[chosen])
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-            total += loss.item()
-        on_epoch(epoch, epochs, total / steps)
+            total, taught = total + loss.item() * int(count), taught + int(count)
+        on_epoch(epoch, epochs, total / max(taught, 1))
     return net
+
+
+def _require_finite(loss: float, epoch: int, series: NDArray[np.int64]) -> None:
+    if not math.isfinite(loss):
+        raise StageError(
+            f"coordinates: the loss is {loss} in epoch {epoch}, expected a finite number; lower "
+            f"coordinates.learning_rate, or look at the series {', '.join(map(str, series))}"
+        )
 
 
 def _training_batch(

@@ -29,8 +29,10 @@ BALL_WEIGHT = 60.0
 SLICE_SIGMA_MM = 3.0
 
 
-def loss_of(net: Net, batch: Batch, goal_mm: Tensor, satellites: Satellites, device: str) -> Tensor:
-    """The mean over the points that can be taught.
+def loss_of(
+    net: Net, batch: Batch, goal_mm: Tensor, satellites: Satellites, device: str
+) -> tuple[Tensor, Tensor]:
+    """The mean over what can be taught, points or the cells of their heatmaps, and how many.
 
     Args:
         net: of any method.
@@ -57,7 +59,7 @@ def _soft_argmax(
     shown: Tensor,
     absent: Tensor,
     satellites: Satellites,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Of a shown point the cross-entropy of its heatmap and the distance of its centre of mass.
 
     An absent keypoint costs the cross-entropy of being in no cell.
@@ -77,8 +79,7 @@ def _soft_argmax(
         log_s = box_log_softmax(logits[:, :, k].flatten(1), boxes)
         total = total + (_cost(log_s, cells, goal_mm[:, k:].nan_to_num(), boxes) * taught).sum()
         count = count + taught.sum()
-    loss: Tensor = total / count.clamp_min(1)
-    return loss
+    return total / count.clamp_min(1), count
 
 
 def _cost(log_p: Tensor, cells: Tensor, goal_mm: Tensor, allowed: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ def _cost(log_p: Tensor, cells: Tensor, goal_mm: Tensor, allowed: Tensor) -> Ten
 
 def _segmentation(
     logits: Tensor, cells: Tensor, mask: Tensor, goal_mm: Tensor, shown: Tensor, absent: Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The binary cross-entropy of balls about points, where it is known what a heatmap holds."""
     k = logits.shape[2] - 1
     flat = cells.flatten(1, 3)
@@ -109,7 +110,8 @@ def _segmentation(
         pos_weight=torch.tensor(BALL_WEIGHT, device=logits.device),
         reduction="sum",
     )
-    return costs / (seen & known[..., None]).sum().clamp_min(1)
+    count = (seen & known[..., None]).sum()
+    return costs / count.clamp_min(1), count
 
 
 def _regression(
@@ -119,7 +121,7 @@ def _regression(
     shown: Tensor,
     absent: Tensor,
     device: str,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The distance of shown points (per 10 mm) and the cross-entropy of the slice they are on."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
     said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
@@ -131,8 +133,8 @@ def _regression(
     wanted = (-away.square() / (2 * SLICE_SIGMA_MM**2)).softmax(-1)
     costs = (places - goal).norm(dim=-1) / 10 - (wanted * log_p[..., :-1]).sum(-1)
     total = (costs * shown).sum() - (log_p[..., -1] * absent).sum()
-    loss: Tensor = total / (shown.sum() + absent.sum()).clamp_min(1)
-    return loss
+    count = shown.sum() + absent.sum()
+    return total / count.clamp_min(1), count
 
 
 def look(net: HeatmapNet, batch: Batch, device: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ from lsdc.errors import StageError
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.curves import Curves
 from lsdc.training.inference import Probabilities, as_array, predict_logits
+from lsdc.training.losses import GradedLoss
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.orders import IsToldToLeave, heed
 from lsdc.training.parts import Parts, build_parts
@@ -24,11 +25,12 @@ from lsdc.training.process import Tell
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
 from lsdc.training.settings import Keep, TrainingSettings
 
-Criterion = Callable[[Tensor, Tensor], Tensor]
-"""From logits (n, heads, classes) and labels, as samples or `Mix` have them, to a scalar."""
+Floats = NDArray[np.float64]
 
-Score = Callable[[NDArray[np.float64]], float]
+Score = Callable[[Floats], float]
 """From probabilities (n, heads, classes) of the validation samples to a score, lower is better."""
+
+_TINY = float(np.finfo(np.float32).tiny)  # where no label weighs anything, nothing is divided by 0
 
 
 def train(
@@ -39,7 +41,7 @@ def train(
     *,
     augment: Augment,
     mix: Mix,
-    criterion: Criterion,
+    criterion: GradedLoss,
     probabilities: Probabilities,
     score: Score,
     seed: int,
@@ -94,13 +96,13 @@ def train(
     curves = Curves(folder / "tensorboard", steps, rows=[*progress.steps, *progress.epochs])
     clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 
-    def backward(batch: Batch, share: float) -> float:
-        """Add the batch's share to the gradients; its loss."""
+    def backward(batch: Batch, shares: Tensor) -> Floats:
+        """Add the batch's shares (terms,) of the loss to the gradients; the loss so shared."""
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             logits = model(batch.slices, batch.present)
-        loss = criterion(logits.float(), batch.labels)
-        parts.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
-        return loss.item()
+        terms = criterion.terms(logits.float(), batch.labels) * shares
+        parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
+        return as_array(terms.detach())
 
     def evaluate(epoch: int) -> dict[str, float]:
         """Loss and score of the validation samples."""
@@ -134,32 +136,33 @@ def train(
     for epoch in range(progress.epoch + 1, epochs + 1):
         model.train()
         _freeze(model, frozen=epoch <= settings.freeze_epochs)
+        if not progress.step:
+            progress.losses = []
         for step, batches in enumerate(steps_of.of_epoch(epoch, progress.step), progress.step + 1):
             torch.manual_seed(step_seed(seed, epoch, step))
             batches = [
                 mix(batch.to(device), mix_seed(seed, epoch, step, number))
                 for number, batch in enumerate(batches)
             ]
+            weights = torch.stack([criterion.weigh(batch.labels) for batch in batches])
+            shares = weights / weights.sum(dim=0).clamp(min=_TINY)  # means of means would be wrong
             attempt = partial(_attempt, parts, backward, batches[0])
             with advice_when_memory_runs_out(settings.batch_size, device, attempt=attempt):
-                losses = [backward(batch, 1 / len(batches)) for batch in batches]
-                parts.scaler.unscale_(parts.optimiser)
-                norm = clip_grad_norm_(model.parameters(), settings.max_norm or math.inf)
-                parts.scaler.step(parts.optimiser)
-            parts.scaler.update()
-            parts.optimiser.zero_grad()
-            if parts.average:
-                parts.average.update(model, step=(epoch - 1) * steps + step)
-
+                losses = [backward(batch, own) for batch, own in zip(batches, shares, strict=True)]
+                norm, skipped = _update(parts, settings.max_norm)
             row: dict[str, float] = {
                 "epoch": epoch,
                 "step": step,
-                "loss": float(np.mean(losses)),
+                "loss": float(np.sum(losses)),
                 "learning_rate": float(parts.schedule.get_last_lr()[0]),
-                "gradient_norm": norm.item(),
+                "gradient_norm": norm,
             }
-            parts.schedule.step()
-            _require_finite(row, losses, batches, training, parts.scaler)
+            _require_finite(row, losses, batches, training, parts.scaler, skipped=skipped)
+            if not skipped:
+                parts.schedule.step()
+                if parts.average:
+                    parts.average.update(model, step=parts.schedule.last_epoch)
+            progress.losses = _sum_up(progress.losses, np.sum(losses, axis=0), weights.sum(dim=0))
             progress.step = step
             progress.steps.append(row)
             curves.add(row)
@@ -168,18 +171,19 @@ def train(
                 save()
             heed_orders()
 
-        loss = float(np.mean([row["loss"] for row in progress.steps[-steps:]]))
+        loss = sum((total / max(weight, _TINY) for total, weight in progress.losses), 0.0)
         row = {"epoch": epoch, "loss": loss, **evaluate(epoch)}
         progress.epoch, progress.step = epoch, 0
         progress.epochs.append(row)
         curves.add(row)
         if settings.keep != "last" and _is_best(progress.epochs, settings.keep):
-            weights = parts.judged.state_dict()
-            progress.best = {name: tensor.cpu().clone() for name, tensor in weights.items()}
+            judged = parts.judged.state_dict()
+            progress.best = {name: tensor.cpu().clone() for name, tensor in judged.items()}
         save()
         tell(row | {"epochs": epochs})
         heed_orders()
 
+    _say_what_was_passed_over(progress, settings, tell)
     model.load_state_dict(progress.best or parts.judged.state_dict())
     return progress
 
@@ -207,51 +211,109 @@ def _freeze(model: nn.Module, *, frozen: bool) -> None:
 
 
 def _attempt(
-    parts: Parts, backward: Callable[[Batch, float], float], batch: Batch, samples: int
+    parts: Parts, backward: Callable[[Batch, Tensor], Floats], batch: Batch, samples: int
 ) -> None:
     """Two steps with so many samples; from the second on the optimiser's state takes memory too."""
     for _ in range(2):
         parts.optimiser.zero_grad()
-        backward(batch.first(samples), 1.0)
+        backward(batch.first(samples), torch.ones((), device=batch.labels.device))
         parts.optimiser.step()
+
+
+def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
+    """Update the weights; the gradient's norm before it was clipped, and whether it was skipped.
+
+    The scaler skips a gradient that overflows in float16, and then scales the loss by less.
+    """
+    parts.scaler.unscale_(parts.optimiser)
+    norm = clip_grad_norm_(parts.model.parameters(), max_norm or math.inf)
+    parts.scaler.step(parts.optimiser)
+    before = parts.scaler.get_scale()
+    parts.scaler.update()
+    parts.optimiser.zero_grad()
+    return norm.item(), parts.scaler.get_scale() < before
+
+
+def _sum_up(
+    before: list[tuple[float, float]], means: Floats, weights: Tensor
+) -> list[tuple[float, float]]:
+    """Sums of losses and weights by term, with those of one more step."""
+    return [
+        (total + mean * weight, weighed + weight)
+        for (total, weighed), mean, weight in zip(
+            before or [(0.0, 0.0)] * len(means), means.tolist(), weights.tolist(), strict=True
+        )
+    ]
 
 
 def _require_finite(
     row: dict[str, float],
-    losses: list[float],
+    losses: list[Floats],
     batches: list[Batch],
     samples: Samples,
     scaler: torch.amp.GradScaler,
+    *,
+    skipped: bool,
 ) -> None:
     """Refuse a step that spoils the weights, or one of many that leave them as they are.
 
     A scaler skips gradients that overflow, and halves its scale: below 1 that is of no help.
     """
-    scaled = scaler.is_enabled()
     suspects = [
-        batch for batch, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)
+        batch for batch, loss in zip(batches, losses, strict=True) if not np.isfinite(loss).all()
     ]
-    skipped = scaled and scaler.get_scale() >= 1
-    if not suspects and (skipped or math.isfinite(row["gradient_norm"])):
+    harmless = scaler.get_scale() >= 1 if skipped else math.isfinite(row["gradient_norm"])
+    if not suspects and harmless:
         return
     what = f"loss is {row['loss']}" if suspects else f"gradient's norm is {row['gradient_norm']}"
     ids = [samples.ids[place] for batch in suspects or batches for place in batch.places]
     raise StageError(
         f"training: the {what} in step {row['step']} of epoch {row['epoch']}, expected a finite "
         f"number; look at the samples {', '.join(ids)}, or lower training.learning_rate"
-        f"{', or set training.precision to bfloat16' if scaled else ''}"
+        f"{', or set training.precision to bfloat16' if scaler.is_enabled() else ''}"
     )
 
 
 def _is_best(epochs: list[dict[str, float]], keep: Keep) -> bool:
-    """Whether the last epoch is at least as good as all before; where nothing is scored, it is."""
+    """Whether the last epoch is at least as good as all before; where nothing is scored, it is.
+
+    A figure that is not a number is worse than any other.
+    """
+    values = [_judge(row, keep) for row in epochs]
+    return not any(value < values[-1] for value in values)
+
+
+def _judge(row: dict[str, float], keep: Keep) -> float:
+    """The figure by which an epoch is chosen, lower is better; infinite where there is none."""
     columns = {
+        "last": [],
         "loss": ["validation_loss"],
         "metric": ["score"],
         "both": ["validation_loss", "score"],
     }
-    values = [sum(row[column] for column in columns[keep]) for row in epochs]
-    return not any(value < values[-1] for value in values)
+    value = sum(row[column] for column in columns[keep])
+    return value if math.isfinite(value) else math.inf
+
+
+def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, tell: Tell) -> None:
+    """Warn of updates that were skipped, and of epochs that nothing could choose between."""
+    skipped = sum(not math.isfinite(row["gradient_norm"]) for row in progress.steps)
+    if skipped:
+        tell(
+            {
+                "warning": f"skipped {skipped} of {len(progress.steps)} updates, whose gradients "
+                "overflowed in float16; training.precision bfloat16 has the range of float32"
+            }
+        )
+    unjudged = [row["epoch"] for row in progress.epochs if _judge(row, settings.keep) == math.inf]
+    if unjudged:
+        kept = "the last epoch is kept" if len(unjudged) == len(progress.epochs) else "never kept"
+        tell(
+            {
+                "warning": f"training.keep {settings.keep}: no number to judge epoch "
+                f"{', '.join(f'{epoch:g}' for epoch in unjudged)} by; {kept}"
+            }
+        )
 
 
 class _Clock:

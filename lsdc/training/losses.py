@@ -56,15 +56,36 @@ class GradedLoss:
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """A scalar; zero, and no gradient, where every label is empty."""
+        return self.terms(logits, labels).sum()
+
+    def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of the grades and, with a group, that of the group: (1,) or (2,).
+
+        Each is a mean over the batch. The mean over several batches is not the mean of their means:
+        `weigh` says how much each counts.
+        """
         settings, classes = self._settings, len(self._settings.class_weights)
         targets = as_probabilities_of(labels, logits.shape[-1])
         if not settings.group_weight:
-            return self._graded(logits, targets)
+            return self._graded(logits, targets).unsqueeze(0)
         graded = self._graded(logits[:, :-1, :classes], targets[:, :-1, :classes])
         # Classes that are not groups have no probability; times -inf that would be no number.
         known = ~logits[:, -1].isneginf().all(dim=0)
         group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
-        return graded + settings.group_weight * group
+        return torch.stack([graded, settings.group_weight * group])
+
+    def weigh(self, labels: Tensor) -> Tensor:
+        """(terms,) float32: what each of the means in `terms` is divided by, for these labels."""
+        settings, classes = self._settings, len(self._settings.class_weights)
+        graded = labels[:, :-1] if settings.group_weight else labels
+        if settings.labels == "soft":
+            weight = torch.tensor(float(graded.shape[0] * graded.shape[1]), device=labels.device)
+        else:
+            targets = as_probabilities_of(graded, classes)[..., :classes].float()
+            weight = (targets * targets.new_tensor(settings.class_weights)).sum()
+        if not settings.group_weight:
+            return weight.unsqueeze(0)
+        return torch.stack([weight, torch.full_like(weight, len(labels))])
 
     def _graded(self, logits: Tensor, targets: Tensor) -> Tensor:
         settings = self._settings

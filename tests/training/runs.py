@@ -34,6 +34,8 @@ SETTINGS = TrainingSettings(
     checkpoint_steps=100,
 )
 
+CRITERION = GradedLoss(LossSettings("cross_entropy", class_weights=(1.0, 2.0, 4.0)))
+
 
 class SmallModel(nn.Module):
     """A head reads all slices; batch norm and dropout have state and chance to go wrong with."""
@@ -80,6 +82,7 @@ def run(
     augment: Augment = jitter,
     mix: Mix = lambda batch, _: batch,
     score: Callable[[NDArray[np.float64]], float] = lambda _: 1.0,
+    criterion: GradedLoss = CRITERION,
     workers: int = 0,
     environment: dict[str, Any] | None = None,
     tell: Tell = ignore,
@@ -95,7 +98,7 @@ def run(
         augment=augment,
         mix=mix,
         probabilities=probabilities_by("cross_entropy"),
-        criterion=GradedLoss(LossSettings("cross_entropy", class_weights=(1.0, 2.0, 4.0))),
+        criterion=criterion,
         score=score,
         seed=5,
         device=torch.device("cpu"),

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from lsdc.errors import StageError
+from lsdc.training import keypoint_fit
 from lsdc.training.keypoint_batches import (
     Stacks,
     augment,
@@ -17,6 +19,7 @@ from lsdc.training.keypoint_batches import (
     what_is_shown,
 )
 from lsdc.training.keypoint_fit import KeypointSettings, train_keypoints
+from lsdc.training.keypoint_losses import loss_of
 from lsdc.training.keypoint_search import find_candidates, find_satellites
 from lsdc.training.keypoints import (
     HeatmapNet,
@@ -239,6 +242,36 @@ def test_few_stacks_are_gone_through_more_often():
         on_epoch=lambda epoch, epochs, _: told.append((epoch, epochs)),
     )
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_loss_of_an_epoch_is_the_mean_over_the_points_taught(monkeypatch):
+    stacks, centres = toy_stacks(5, seed=1)
+    centres[2:, 1:] = np.nan  # five stacks in two batches, which teach unlike numbers of points
+    batches, told = [], []
+
+    def listen(*arguments):
+        batches.append(loss_of(*arguments))
+        return batches[-1]
+
+    monkeypatch.setattr(keypoint_fit, "loss_of", listen)
+    train_keypoints(
+        stacks,
+        centres,
+        SATELLITES,
+        dataclasses.replace(SETTINGS, epochs=1, batch_size=3),
+        seed=0,
+        device="cpu",
+        on_epoch=lambda *line: told.append(line[2]),
+    )
+    losses, counts = zip(*[(loss.item(), int(count)) for loss, count in batches], strict=True)
+    assert len(set(counts)) > 1
+    assert told == [pytest.approx(np.average(losses, weights=counts))]
+
+
+def test_net_whose_loss_is_no_number_is_refused():
+    stacks, centres = toy_stacks(4, seed=1)
+    with pytest.raises(StageError, match=r"coordinates: the loss is nan .*learning_rate"):
+        train(stacks, centres, 0, dataclasses.replace(SETTINGS, learning_rate=1e30))
 
 
 def test_a_stack_may_lack_one_of_its_targets():

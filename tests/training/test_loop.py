@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
-from lsdc.training.samples import Samples
+from lsdc.training.losses import GradedLoss, LossSettings
+from lsdc.training.samples import EMPTY_LABEL, Samples
 from tests.training.runs import SETTINGS, SmallModel, build_model, run, same_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,20 +43,59 @@ def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
     assert steps[-1]["seconds_left"] == 0
 
 
-def test_gradients_of_two_batches_are_those_of_one_of_both(blobs: Samples, tmp_path: Path) -> None:
-    def without_chance() -> SmallModel:
-        model = build_model()
-        model.dropout.p = 0.0
-        model.backbone[1] = torch.nn.Identity()  # batch norm looks at one batch alone
-        return model
+def without_chance() -> SmallModel:
+    """A model that sees each sample by itself, and whole."""
+    model = build_model()
+    model.dropout.p = 0.0
+    model.backbone[1] = torch.nn.Identity()  # batch norm looks at one batch alone
+    return model
 
-    # An even number of labels of one class, so that every batch weighs the same.
-    even = replace(blobs, labels=np.ones_like(blobs.labels))
-    whole, halves = without_chance(), without_chance()
-    run(whole, even, tmp_path / "whole", settings=replace(SETTINGS, batch_size=8))
-    run(halves, even, tmp_path / "halves", settings=replace(SETTINGS, batch_size=4, accumulate=2))
-    for name, weights in whole.state_dict().items():
-        torch.testing.assert_close(halves.state_dict()[name], weights, rtol=1e-3, atol=1e-5)
+
+@pytest.fixture
+def uneven(blobs: Samples) -> Samples:
+    """Most labels of some samples are empty, so that batches weigh more or less."""
+    labels = blobs.labels.copy()
+    labels[::3] = EMPTY_LABEL
+    labels[1::3, 1] = EMPTY_LABEL
+    return replace(blobs, labels=labels)
+
+
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+@pytest.mark.parametrize("changes", [{}, {"max_norm": 0.5}, {"precision": "float16"}], ids=str)
+def test_batches_added_up_are_one_batch_of_all(
+    changes: dict[str, Any], labels: Any, uneven: Samples, tmp_path: Path
+) -> None:
+    criterion = GradedLoss(LossSettings("cross_entropy", (1.0, 2.0, 4.0), labels=labels))
+    found = {}
+    for batch_size, accumulate in ((10, 1), (5, 2), (2, 5)):  # 24 samples: a last step of 4
+        settings = replace(SETTINGS, batch_size=batch_size, accumulate=accumulate, **changes)
+        model = without_chance()
+        folder = tmp_path / str(batch_size)
+        progress = run(model, uneven, folder, settings=settings, criterion=criterion)
+        found[batch_size] = model.state_dict(), progress.steps, progress.epochs
+    rounding = {"rtol": 2e-2, "atol": 1e-3} if "precision" in changes else {"rtol": 1e-3}
+    weights, steps, epochs = found.pop(10)
+    for other, its_steps, its_epochs in found.values():
+        for name in ("loss", "gradient_norm"):
+            np.testing.assert_allclose(
+                [row[name] for row in its_steps], [row[name] for row in steps], **rounding
+            )
+        for row, its_row in zip(epochs, its_epochs, strict=True):
+            assert its_row == pytest.approx(row, rel=rounding["rtol"])
+        if "precision" not in changes:
+            for name, tensor in weights.items():
+                torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_loss_of_an_epoch_is_the_mean_over_its_labels(uneven: Samples, tmp_path: Path) -> None:
+    model = without_chance()
+    settings = replace(SETTINGS, batch_size=5, accumulate=2, epochs=1, learning_rate=1e-12)
+    progress = run(model, uneven, tmp_path, settings=settings, augment=lambda sample, _: sample)
+    (row,) = progress.epochs
+    assert row["loss"] == pytest.approx(row["validation_loss"], rel=1e-5)  # of the same samples
+    assert np.mean([step["loss"] for step in progress.steps]) != pytest.approx(
+        row["loss"], rel=0.01
+    )
 
 
 def test_gradients_are_clipped_to_the_norm(blobs: Samples, tmp_path: Path) -> None:
@@ -126,6 +166,43 @@ def test_epoch_that_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[best_epoch].items())
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("keep", ["metric", "both"])
+@pytest.mark.parametrize(
+    ("scores", "kept_epoch"),
+    [
+        ([0.9, 0.3, NAN], 2),
+        ([NAN, 0.9, NAN], 2),
+        ([0.1, NAN, 0.9], 1),
+        ([float("inf"), -float("inf"), 0.9], 3),
+        ([NAN, NAN, NAN], 3),
+    ],
+    ids=str,
+)
+def test_what_is_no_number_is_never_best(
+    scores: list[float], kept_epoch: int, keep: Any, blobs: Samples, tmp_path: Path
+) -> None:
+    left = iter(scores)
+    weights: dict[int, dict[str, Tensor]] = {}
+    warnings: list[str] = []
+    model = build_model()
+
+    def look(line: dict[str, Any]) -> None:
+        if "score" in line:
+            weights[line["epoch"]] = {k: v.clone() for k, v in model.state_dict().items()}
+        warnings.extend([line["warning"]] if "warning" in line else [])
+
+    settings = replace(SETTINGS, keep=keep)
+    run(model, blobs, tmp_path, settings=settings, score=lambda _: next(left), tell=look)
+    kept = model.state_dict()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in weights[kept_epoch].items())
+    unjudged = ", ".join(str(n) for n, score in enumerate(scores, 1) if not np.isfinite(score))
+    fate = "never kept" if np.isfinite(scores).any() else "the last epoch is kept"
+    assert warnings == [f"training.keep {keep}: no number to judge epoch {unjudged} by; {fate}"]
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_reduced_precision_learns_too(precision: Any, blobs: Samples, tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=8, learning_rate=1e-2, precision=precision)
@@ -149,6 +226,56 @@ def test_gradient_that_is_not_finite_is_found_in_its_own_step(
     model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
     with pytest.raises(StageError, match=r"gradient's norm is (nan|inf) in step 1 of epoch 1"):
         run(model, blobs, tmp_path)
+
+
+def overflowing() -> SmallModel:
+    """Its first gradients are more than float16 holds, until the scaler has found its scale."""
+    model = build_model()
+    with torch.no_grad():
+        model.head.weight.mul_(100)
+    return model
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_updates_that_are_skipped_count_nowhere(
+    schedule: Any, blobs: Samples, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, epochs=6, schedule=schedule, ema_decay=0.9, warmup=0.4)
+    whole = run(build_model(), blobs, tmp_path / "float32", settings=settings)
+    lines: list[dict[str, Any]] = []
+    progress = run(
+        overflowing(),
+        blobs,
+        tmp_path / "float16",
+        settings=replace(settings, precision="float16"),
+        tell=lines.append,
+    )
+    done = [row for row in progress.steps if np.isfinite(row["gradient_norm"])]
+    skipped = len(progress.steps) - len(done)
+    assert skipped >= 2
+    assert len(done) >= 5
+    rates = [row["learning_rate"] for row in whole.steps]
+    assert [row["learning_rate"] for row in done] == rates[: len(done)]
+    assert progress.states["schedule"]["last_epoch"] == len(done)
+    assert any(
+        f"skipped {skipped} of {len(progress.steps)} updates" in line.get("warning", "")
+        for line in lines
+    )
+
+
+def test_average_of_the_weights_passes_skipped_updates_over(blobs: Samples, tmp_path: Path) -> None:
+    """All updates of this epoch are skipped: weights and average stay as they were."""
+    model = build_model()
+    before = {name: weights.clone() for name, weights in model.named_parameters()}
+    model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
+    settings = replace(SETTINGS, epochs=1, precision="float16", ema_decay=0.5)
+    run(model, blobs, tmp_path, settings=settings)
+    states = load_progress(tmp_path / "resume.pt", "test").states
+    assert states["schedule"]["last_epoch"] == 0
+    assert all(torch.equal(states["model"][name], weights) for name, weights in before.items())
+    averaged = {name: states["average"][f"module.{name}"] for name in states["model"]}
+    fresh = build_model().state_dict()
+    assert all(torch.equal(averaged[name], tensor) for name, tensor in fresh.items())
 
 
 def test_gradient_that_float16_can_never_hold_ends_the_training(

@@ -3,11 +3,20 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from lsdc.training.losses import GradedLoss, LossKind, LossSettings, probabilities_by
-from lsdc.training.samples import EMPTY_LABEL
+from lsdc.training.losses import (
+    GradedLoss,
+    LossKind,
+    LossSettings,
+    as_probabilities_of,
+    probabilities_by,
+)
+from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.samples import EMPTY_LABEL, Batch
 
 WEIGHTS = (1.0, 2.0, 4.0)
 KINDS: tuple[LossKind, ...] = ("cross_entropy", "bce", "focal")
@@ -146,3 +155,61 @@ def test_probabilities_sum_to_one_in_the_order_of_the_logits(kind: LossKind) -> 
     if kind == "bce":
         each = 1 / (1 + np.exp([-2.0, 1.0, -0.5]))
         np.testing.assert_allclose(shares[:3], each / each.sum(), rtol=1e-6)
+
+
+SETTINGS_OF_LOSSES = st.builds(
+    LossSettings,
+    kind=st.sampled_from(KINDS),
+    class_weights=st.just(WEIGHTS),
+    labels=st.sampled_from(["hard", "soft"]),
+    label_smoothing=st.sampled_from([0.0, 0.1]),
+    group_weight=st.sampled_from([0.0, 0.3]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    loss_settings=SETTINGS_OF_LOSSES,
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    seed=st.integers(0, 99),
+    mixed=st.booleans(),
+)
+def test_shares_of_batches_add_up_to_the_loss_and_gradient_of_all(
+    loss_settings: LossSettings, sizes: list[int], seed: int, mixed: bool
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    groups = 5 if loss_settings.group_weight else 0
+    heads, classes = 2 + bool(groups), max(3, groups)
+    logits = torch.randn(sum(sizes), heads, classes, dtype=torch.float64, generator=random)
+    labels = torch.randint(0, 3, (sum(sizes), heads), generator=random)
+    graded = labels[:, :2]  # a view; the group is never empty
+    graded[torch.rand(graded.shape, generator=random) < 0.5] = EMPTY_LABEL
+    if groups:
+        logits[:, :2, 3:] = -torch.inf
+    logits.requires_grad_()
+    parts = list(labels.split(sizes))
+    if mixed:
+        parts = [_mixed(part, classes, seed) for part in parts]
+    loss = GradedLoss(loss_settings)
+    whole = loss(logits, torch.cat(parts))
+    (expected,) = torch.autograd.grad(whole, logits)
+
+    weights = torch.stack([loss.weigh(part) for part in parts])
+    shares = weights / weights.sum(dim=0).clamp(min=1e-30)
+    added = sum(
+        (loss.terms(own, part) * share).sum()
+        for own, part, share in zip(logits.split(sizes), parts, shares, strict=True)
+    )
+    (found,) = torch.autograd.grad(added, logits)
+    torch.testing.assert_close(added, whole, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    if len(sizes) == 1 and weights.all():
+        assert torch.equal(found, expected)  # to the bit
+
+
+def _mixed(labels: torch.Tensor, classes: int, seed: int) -> torch.Tensor:
+    """Labels (b, heads) as probabilities, mixed or not as the seed says."""
+    mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), classes)
+    slices, present = torch.rand(len(labels), 1, 2, 2), torch.ones(len(labels), 1).bool()
+    batch = mixing(Batch(list(range(len(labels))), slices, present, labels), seed)
+    return as_probabilities_of(batch.labels, classes)
