@@ -1,8 +1,13 @@
+import re
+from typing import get_args, get_origin
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from lsdc.errors import SettingsError
+from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import experiment_names, load_experiment
 from lsdc.experiments.settings import setting_names, settings_of
 
@@ -65,3 +70,44 @@ def test_setting_what_is_set_already_changes_nothing(name: str, key: str) -> Non
     value = settings_of(experiment)[key]
     typed = "none" if value is None else str(value).lower() if isinstance(value, bool) else value
     assert load_experiment(name, [f"{key}={typed}"]) == experiment
+
+
+def _holds_numbers(annotation: object) -> bool:
+    return annotation is float or any(_holds_numbers(part) for part in get_args(annotation))
+
+
+def _settings_of_numbers(model: type[BaseModel], above: str = "") -> dict[str, int]:
+    """Dotted names of all settings that hold a float, and how many of them; 0 is not a tuple."""
+    found: dict[str, int] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found |= _settings_of_numbers(annotation, f"{above}{name}.")
+        elif _holds_numbers(annotation):
+            found[f"{above}{name}"] = len(get_args(annotation)) * (get_origin(annotation) is tuple)
+    return {name: count for name, count in found.items() if name in setting_names()}
+
+
+NUMBERS = _settings_of_numbers(Experiment)
+
+
+def test_settings_with_numbers_are_found() -> None:
+    assert NUMBERS["training.learning_rate"] == 0
+    assert NUMBERS["training.max_norm"] == 0
+    assert NUMBERS["loss.grade_weights"] == 3
+    assert len(NUMBERS) > 40
+
+
+@given(
+    key=st.sampled_from(list(NUMBERS)),
+    bad=st.sampled_from(["inf", "-inf", "nan", "1e999", "1e39", "-1e39", "1e-46"]),
+    place=st.integers(0, 2),
+)
+@example("training.learning_rate", "inf", 0)
+@example("loss.grade_weights", "inf", 1)
+def test_number_that_training_cannot_hold_is_refused(key: str, bad: str, place: int) -> None:
+    count = NUMBERS[key]
+    values = [bad if number == place % count else "1.0" for number in range(count)]
+    typed = f"[{', '.join(values)}]" if values else bad
+    with pytest.raises(SettingsError, match=rf"--set {re.escape(key)}=.*: {key.partition('.')[0]}"):
+        load_experiment("demo", [f"{key}={typed}"])
