@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -23,26 +24,55 @@ from lsdc.errors import LsdcError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which would take [words] of ours for markup, and leave them out
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Lumbar spine MR: from DICOM folders to a cross-validated, scored submission.",
 )
-app.command()(run_local)
-app.command()(score)
-app.command()(demo_data)
-app.command()(index)
-app.command()(doctor)
-app.command()(inspect)
-app.command()(ui)
-app.command()(up)
-app.command()(worker)
-app.command()(trigger)
-app.command()(clean)
-app.add_typer(experiments, name="experiments")
+# What a command does, in a line that the list of commands does not cut, and how it is typed.
+_COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
+    run_local: (
+        "Train and score on this machine, from DICOM files to a submission.",
+        [
+            "lsdc run-local                         # the demo, on a phantom",
+            "lsdc run-local --data rsna-2024 --home /big/disk/lsdc --experiment baseline",
+            "lsdc run-local --data rsna-2024 --only-fold 0 --set training.epochs=2",
+        ],
+    ),
+    score: (
+        "Score predictions by the competition's metric.",
+        ["lsdc score lsdc-home/runs/demo/oof.parquet --data rsna-2024 --json"],
+    ),
+    demo_data: ("Write a synthetic competition, a phantom.", ["lsdc demo-data phantom"]),
+    index: (
+        "Read the DICOM headers below a folder into the catalog.",
+        ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
+    ),
+    doctor: ("Say what is odd in a folder's data.", ["lsdc doctor rsna-2024 --json"]),
+    inspect: (
+        "Draw a study: its slices, points and crops.",
+        ["lsdc inspect 100206310 --experiment demo --out study.png"],
+    ),
+    ui: ("Show the history of a home's runs in a browser.", ["lsdc ui --home /big/disk/lsdc"]),
+    up: ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
+    worker: ("Work for a server, from this machine.", ["lsdc worker --pool lsdc-gpu"]),
+    trigger: (
+        "Start a run that workers do.",
+        ["lsdc trigger train-folds/default --experiment baseline --watch"],
+    ),
+    clean: ("Remove results that no run refers to.", ["lsdc clean"]),
+}
+for _command, (_summary, _examples) in _COMMANDS.items():
+    # A line with a backspace alone keeps the lines of its paragraph as they are.
+    _epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)])
+    app.command(short_help=_summary, epilog=_epilog)(_command)
+app.add_typer(experiments, name="experiments", short_help="List, show and compare experiments.")
 
 
 @app.callback(invoke_without_command=True)
-def about(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+def about(
+    version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
+) -> None:
     """Lumbar spine MR: from DICOM folders to a cross-validated, scored submission."""
     if version:
         typer.echo(f"lsdc {__version__}")

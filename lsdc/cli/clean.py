@@ -17,7 +17,8 @@ from lsdc.store.rubbish import Rubbish, find_rubbish
 
 def clean(
     home: Annotated[
-        Path | None, typer.Option(help="The home to clean [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="The home to clean.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:

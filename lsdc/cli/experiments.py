@@ -19,7 +19,10 @@ from lsdc.store.home import Home
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 FromHome = Annotated[
-    Path | None, typer.Option("--home", help="Whose runs are shown [LSDC_HOME, else ./lsdc-home].")
+    Path | None,
+    typer.Option(
+        "--home", help="Whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"
+    ),
 ]
 Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
 Sort = Annotated[
@@ -119,7 +122,7 @@ def diff(
 @experiments.command()
 def compare(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Experiments [all that were measured].")
+        list[str] | None, typer.Argument(help="Experiments.", show_default="all that were measured")
     ] = None,
     home: FromHome = None,
     sort: Sort = "log",

@@ -29,7 +29,9 @@ Folder = Annotated[
 ]
 IndexHome = Annotated[
     Path | None,
-    typer.Option("--home", help="The home that keeps the index [LSDC_HOME, else ./lsdc-home]."),
+    typer.Option(
+        "--home", help="The home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
+    ),
 ]
 
 

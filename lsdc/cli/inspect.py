@@ -19,10 +19,13 @@ from tasks.run import EXPERIMENT_FILE
 def inspect(
     study: Annotated[int, typer.Argument(help="The study's id.")],
     home: Annotated[
-        Path | None, typer.Option(help="The home to look into [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="The home to look into.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     experiment: Annotated[str, typer.Option(help="Whose results are shown.")] = "demo",
-    out: Annotated[Path | None, typer.Option(help="The PNG to write [STUDY.png].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The PNG to write.", show_default="STUDY.png")
+    ] = None,
 ) -> None:
     """Show a study on one sheet: its points, chosen slices and crops, with distances in mm."""
     opened = existing_home(resolve_home(home))

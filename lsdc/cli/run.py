@@ -38,7 +38,8 @@ def run_local(
         Path | None, typer.Option(help="The competition's folder; without it, a phantom's.")
     ] = None,
     home: Annotated[
-        Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="Where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     folds: Annotated[int, typer.Option(help="How many folds the studies are dealt into.")] = 4,
     only_fold: Annotated[
@@ -54,7 +55,9 @@ def run_local(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Pretrained weights, a file or a folder [timm's hub, or its cache]."),
+        typer.Option(
+            help="Pretrained weights, a file or a folder.", show_default="timm's hub, or its cache"
+        ),
     ] = None,
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
@@ -64,7 +67,7 @@ def run_local(
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads the run may use [one a core].")
+        int | None, typer.Option(min=1, help="Threads the run may use.", show_default="one a core")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The first so many training studies only.")
@@ -81,13 +84,15 @@ def run_local(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to leave a study out.")] = False,
     store: Annotated[
         str | None,
-        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
+        typer.Option(
+            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+        ),
     ] = None,
     task_runner: Annotated[
         str | None,
         typer.Option(
-            help="Where index and crops are worked: threads, dask, or a Dask scheduler's address "
-            "[LSDC_TASK_RUNNER, else threads]."
+            help="Where index and crops are worked: threads, dask, or a Dask scheduler's address.",
+            show_default="LSDC_TASK_RUNNER, else threads",
         ),
     ] = None,
     wait: Annotated[

@@ -27,12 +27,17 @@ def trigger(
     deployment: Annotated[
         str, typer.Argument(metavar="FLOW/NAME", help="For example train-folds/default.")
     ],
-    experiment: Annotated[str | None, typer.Option(help="What is trained [demo].")] = None,
-    folds: Annotated[int | None, typer.Option(help="How many folds [4].")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="What is trained.", show_default="demo")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default="4")] = None,
     only_fold: Annotated[int | None, typer.Option(help="Train this fold alone.")] = None,
-    fold: Annotated[int | None, typer.Option(help="Which fold, of train-fold [0].")] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Which fold, of train-fold.", show_default="0")
+    ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The competition's folder, as workers see it [a phantom].")
+        Path | None,
+        typer.Option(help="The competition's folder, as workers see it.", show_default="a phantom"),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -45,19 +50,23 @@ def trigger(
         bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
     ] = False,
     holdout: Annotated[
-        str | None, typer.Option(help="Share of the studies that no fold gets [none].")
+        str | None,
+        typer.Option(help="Share of the studies that no fold gets.", show_default="none"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of folds and models [0].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of folds and models.", show_default="0")] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where models are trained [auto].")
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="Where models are trained.", show_default="auto"),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a run may use.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many studies.")] = None,
     annotations: Annotated[
-        Literal["raw", "clean"] | None, typer.Option(help="Points as given, or mended [clean].")
+        Literal["raw", "clean"] | None,
+        typer.Option(help="Points as given, or mended.", show_default="clean"),
     ] = None,
     max_bad: Annotated[
-        str | None, typer.Option(help="Share of unreadable files that stops a stage [1%].")
+        str | None,
+        typer.Option(help="Share of unreadable files that stops a stage.", show_default="1%"),
     ] = None,
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Refuse to leave a study out.")
@@ -66,7 +75,8 @@ def trigger(
         bool, typer.Option("--watch", help="Follow folds and epochs; end as the run ends.")
     ] = False,
     home: Annotated[
-        Path | None, typer.Option(help="Whose server is asked [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="Whose server is asked.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
 ) -> None:
     """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""

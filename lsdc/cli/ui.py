@@ -14,7 +14,8 @@ from lsdc.store.home import build_lock, existing_home, resolve_home
 
 def ui(
     home: Annotated[
-        Path | None, typer.Option(help="The home to show [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="The home to show.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:

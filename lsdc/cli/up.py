@@ -37,19 +37,23 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of server and UI.")] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
     home: Annotated[
-        Path | None, typer.Option(help="Where results are kept [LSDC_HOME, else ./lsdc-home].")
+        Path | None,
+        typer.Option(help="Where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     database: Annotated[
         str | None,
         typer.Option(
             envvar="LSDC_DATABASE_URL",
             show_envvar=False,
-            help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL [SQLite].",
+            help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL.",
+            show_default="SQLite",
         ),
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
+        typer.Option(
+            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+        ),
     ] = None,
     workers: Annotated[
         bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")

@@ -34,7 +34,9 @@ def worker(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="Shared with other hosts: a path or s3://BUCKET/PREFIX [LSDC_STORE]."),
+        typer.Option(
+            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+        ),
     ] = None,
 ) -> None:
     """Join a server's pool with this machine's workers, one a GPU, until interrupted."""

@@ -1,0 +1,77 @@
+"""Help says all that the declarations say: every word, every default, no bracket swallowed."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lsdc.cli.app import app
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*path, name))
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+
+
+def squeezed(text: str) -> str:
+    """Without blanks: lines break anywhere."""
+    return re.sub(r"\s+", "", text)
+
+
+def shown(path: tuple[str, ...], flag: str = "--help", columns: int = 80) -> str:
+    result = CliRunner().invoke(app, [*path, flag], env={"COLUMNS": str(columns)})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_has_every_word_and_default(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    for columns in (60, 80, 200):
+        printed = squeezed(shown(path, columns=columns))
+        assert squeezed(command.help) in printed
+        for parameter in command.params:
+            assert squeezed(parameter.help or "") in printed, parameter.name
+            if isinstance(parameter.show_default, str):
+                assert f"[default:({squeezed(parameter.show_default)})" in printed
+            elif parameter.default not in (None, False, ()) and not parameter.required:
+                assert "[default:" in printed
+    assert shown(path, "-h") == shown(path)
+
+
+def test_every_parameter_of_every_command_is_described() -> None:
+    bare = [
+        (*path, parameter.name)
+        for path, command in ALL.items()
+        for parameter in command.params
+        if not parameter.help
+    ]
+    assert not bare
+
+
+def test_a_default_in_brackets_is_shown_as_it_is() -> None:
+    printed = squeezed(shown(("trigger",)))
+    assert "Whatistrained.[default:(demo)]" in printed
+    assert "Howmanyfolds.[default:(4)]" in printed
+    assert "[default:(LSDC_HOME,else./lsdc-home)]" in printed
+
+
+def test_no_line_of_the_list_of_commands_is_cut_and_examples_keep_their_lines() -> None:
+    assert "..." not in shown(()).partition("Commands:")[2]
+    for path, command in ALL.items():
+        if len(path) == 1 and path != ("experiments",):
+            examples = [line for line in shown(path).splitlines() if line.startswith("    lsdc ")]
+            assert len(examples) == command.epilog.count("lsdc ") - command.epilog.count("/lsdc ")
+            assert all(line.split()[1] == path[0] for line in examples)
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version_is_one_line(flag: str) -> None:
+    assert re.fullmatch(r"lsdc \d+\.\d+\S*\n", shown((), flag))
