@@ -32,9 +32,11 @@ _LIBRARIES = ("dicomsdl", "numpy", "polars", "pydicom")
 def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     run, split = inputs["run"], inputs["split"]
     listed = run.data / f"{split}_series_descriptions.csv"
+    points = run.data / "train_label_coordinates.csv"
     return {
         "data": run.data,
         "listed": digest_file(listed) if listed.is_file() else None,
+        "points": digest_file(points) if split == "train" else None,  # which echo is meant
         "files": fingerprint_tree(run.data / f"{split}_images"),
         "limit": run.limit if split == "train" else None,
         "max_bad": run.max_bad,
@@ -58,9 +60,10 @@ def index_studies(run: Run, split: Split) -> Manifest:
 
     def files(studies: Iterable[int]) -> str:
         images = {study: run.data / f"{split}_images" / str(study) for study in studies}
-        rows = listed.filter(pl.col("study_id").is_in(list(images)))
+        own = pl.col("study_id").is_in(list(images))
         trees = {str(study): fingerprint_tree(folder) for study, folder in images.items()}
-        return fingerprint({"listed": rows.rows(), "trees": trees})
+        points = competition.annotations.filter(own).rows() if split == "train" else []
+        return fingerprint({"listed": listed.filter(own).rows(), "points": points, "trees": trees})
 
     shards = deal(run, f"index {split}", INDEX_SHARD, listed["study_id"], files)
     with (

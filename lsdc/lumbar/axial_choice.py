@@ -1,4 +1,4 @@
-"""Which axial slices show a level, over all series and orientation groups of a study."""
+"""Which axial slices show a level, over all series and stacks of a study."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def _around(stack: Stack, nearest: int, config: SlicesConfig) -> tuple[Stack, In
     """The nearest slice and those beside it in its own stack, or series of instances."""
     here = stack.series_id == stack.series_id[nearest]
     if config.stack_order == "position":
-        here &= stack.orientation_group == stack.orientation_group[nearest]
+        here &= stack.stack == stack.stack[nearest]
     own = stack.take(np.flatnonzero(here))
     if config.stack_order == "instances":
         own = own.by_instances()

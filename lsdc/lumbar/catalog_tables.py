@@ -50,6 +50,10 @@ CATALOG: dict[str, CatalogTable] = {
             "orientation": "ImageOrientationPatient: directions of growing column and growing row",
             "orientation_group": "which stack of parallel slices of the series, from 0",
             "normal_position_mm": "where the slice lies along the mean normal of its group",
+            "stack": "which stack of the series, from 0: images of one orientation group, shape "
+            "and pixel spacing",
+            "used_as": "the kind of series that a run uses the image as; null where it does not",
+            "set_aside": "why not: another plane than described, localizer or second contrast",
             "transfer_syntax": "as in the header",
             "bits_stored": "as in the header",
             "photometric": "as in the header",
@@ -211,7 +215,7 @@ CATALOG: dict[str, CatalogTable] = {
             "inside": "whether the slice shows the level: the point is within the image, and the "
             "plane leans by no more than 60 degrees from where its kind should face",
             "patient_left_is_image_right": "how an axial slice is stored",
-            "orientation_group": "which stack of parallel slices of the series, from 0",
+            "stack": "its stack within the series, as in instances",
         },
     ),
     "conflicts": CatalogTable(

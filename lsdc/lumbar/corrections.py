@@ -24,6 +24,7 @@ from lsdc.lumbar.annotation_checks import (
 )
 from lsdc.lumbar.coverage_checks import studies_unlike_a_lumbar_spine
 from lsdc.lumbar.findings import Finding
+from lsdc.lumbar.image_use import used_images
 from lsdc.lumbar.level_checks import (
     conditions_a_level_off,
     points_across_the_middle,
@@ -204,14 +205,23 @@ def _no_lumbar_spine(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
 
 def _wrong_series(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    used = evidence.listed if evidence.instances is None else _as_used(evidence)
     wrong = pl.concat(
         [
-            points_on_unlisted_series(points, evidence.listed),
-            points_on_the_wrong_kind_of_series(points, evidence.listed),
+            points_on_unlisted_series(points, used),
+            points_on_the_wrong_kind_of_series(points, used),
         ],
         how="diagonal",
     )
     return _left_out(_same(points, wrong))
+
+
+def _as_used(evidence: Evidence) -> pl.DataFrame:
+    """The listed series, described as what their images are used as."""
+    assert evidence.instances is not None
+    series = ["study_id", "series_id"]
+    read = used_images(evidence.instances).unique(series, keep="first")
+    return evidence.listed.update(read.select(*series, "series_description"), on=series)
 
 
 def _outside_the_image(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.lumbar.findings import Finding
+from lsdc.lumbar.image_use import SetAside, summarise_use
 from lsdc.lumbar.level_points import known_points
 from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.vocabulary import SeriesDescription
@@ -32,6 +33,11 @@ _PLANES = {
     str(SeriesDescription.SAGITTAL_T2): "sagittal",
     str(SeriesDescription.AXIAL_T2): "axial",
 }
+_SET_ASIDE = {
+    SetAside.ANOTHER_PLANE: ("images_of_another_plane", "Set aside: another plane than described"),
+    SetAside.LOCALIZER: ("localizers", "Set aside: localizers under a series"),
+    SetAside.SECOND_CONTRAST: ("second_contrasts", "Set aside: second contrasts"),
+}
 
 
 def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Finding]:
@@ -55,7 +61,37 @@ def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Findin
             "series",
             axial_apart_from_sagittal(instances, series),
         ),
+        *(
+            Finding(name, title, "series", images_set_aside(instances, reason))
+            for reason, (name, title) in _SET_ASIDE.items()
+        ),
+        Finding(
+            "series_read_by_their_plane",
+            "Series read as their plane has it",
+            "series",
+            series_read_by_their_plane(instances),
+        ),
     ]
+
+
+def images_set_aside(instances: pl.DataFrame, reason: SetAside) -> pl.DataFrame:
+    """Series of which a run uses some images not, or none, for a reason.
+
+    Returns:
+        split, ids, series_description, images: how many.
+    """
+    found = summarise_use(instances.lazy()).filter(set_aside=str(reason))
+    return found.select(*_KEY, "series_description", "images")
+
+
+def series_read_by_their_plane(instances: pl.DataFrame) -> pl.DataFrame:
+    """Series that a run uses as another kind than they are described as.
+
+    Returns:
+        split, ids, series_description, used_as, images.
+    """
+    found = summarise_use(instances.lazy()).filter(pl.col("used_as").is_not_null())
+    return found.select(*_KEY, "series_description", "used_as", "images")
 
 
 def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:

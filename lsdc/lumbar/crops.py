@@ -22,6 +22,7 @@ from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.lumbar.crop_file import Crops, join_files, write_crops
 from lsdc.lumbar.crop_plan import StudyCuts, choose_crops, files_in_order, list_samples, plan_cuts
+from lsdc.lumbar.image_use import acquisitions
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
 from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
@@ -246,12 +247,12 @@ def _scales(
     cuts: StudyCuts, images: list[Image | None], *, white: int
 ) -> dict[int, tuple[float, float]]:
     """The factor and the summand of each readable file's values; see `Range.linear`."""
-    by_series: dict[int, list[int]] = {}
-    for file, series in enumerate(cuts.files["series_id"]):
+    acquired: dict[int, list[int]] = {}
+    for file, acquisition in enumerate(acquisitions(cuts.files).tolist()):
         if images[file] is not None:
-            by_series.setdefault(series, []).append(file)
+            acquired.setdefault(acquisition, []).append(file)
     scales: dict[int, tuple[float, float]] = {}
-    for files in by_series.values():
+    for files in acquired.values():
         readable = {file: image for file in files if (image := images[file]) is not None}
         range_ = robust_range(list(readable.values()))
         scales |= {file: range_.linear(image, white) for file, image in readable.items()}

@@ -17,6 +17,7 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_headers
 from lsdc.dicom.walk import list_folders
 from lsdc.errors import DataError
+from lsdc.lumbar.image_use import describe_use, summarise_use
 from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import SERIES_ID, place_files
 from lsdc.lumbar.quarantine import check_bad_files
@@ -146,7 +147,7 @@ def read_shard(
         )
         files = place_files(found.filter(pl.col("name").str.ends_with(".dcm")), listed)
         kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
-        tables = IndexTables(out)
+        tables = IndexTables(out, competition.annotations)
         tables.fill(kept, files)
     return tables.close(listed)
 
@@ -197,6 +198,8 @@ def join_index(
     with write_atomic(out / "instances.parquet") as temporary:
         _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
     _warn_of_empty_studies(split, studies, strict=strict)
+    for line in describe_use(summarise_use(_joined(shards, "instances"))):
+        log.warning("index %s: %s", split, line)
     return images
 
 

@@ -19,8 +19,9 @@ _FILES_AT_ONCE = 200_000
 class IndexTables:
     """The four tables while they grow, in parts that fit into memory."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, out: Path, annotations: pl.DataFrame | None = None) -> None:
+        """Begin with no rows; `annotations` are the points on training images, if there are any."""
+        self._out, self._annotations = out, annotations
         self._parts: list[Path] = []
         self._series = [pl.DataFrame(schema=SERIES)]
         self.quarantine = pl.DataFrame(
@@ -30,7 +31,7 @@ class IndexTables:
     def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
         """Take in the headers of files that `place_files` has placed."""
         for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
-            instances, quarantine = tabulate(part)
+            instances, quarantine = tabulate(part, self._annotations)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
             instances.write_parquet(path)
             self._parts.append(path)

@@ -12,6 +12,7 @@ import polars as pl
 
 from lsdc.dicom.native import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.image_use import with_use
 from lsdc.lumbar.quarantine import QUARANTINE
 
 INSTANCES: dict[str, pl.DataType] = {
@@ -34,6 +35,9 @@ INSTANCES: dict[str, pl.DataType] = {
     "orientation": pl.Array(pl.Float64, 6),
     "orientation_group": pl.Int32(),
     "normal_position_mm": pl.Float64(),
+    "stack": pl.Int32(),
+    "used_as": pl.String(),
+    "set_aside": pl.String(),
     "transfer_syntax": pl.String(),
     "bits_stored": pl.Int32(),
     "photometric": pl.String(),
@@ -112,11 +116,14 @@ def place_files(files: pl.DataFrame, series: pl.DataFrame | None) -> pl.DataFram
     )
 
 
-def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def tabulate(
+    headers: pl.DataFrame, annotations: pl.DataFrame | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Part the files that can be used from those that cannot, and find out how they lie.
 
     Args:
-        headers: the columns of `header_table.HEADERS` and of `place_files`; whole series.
+        headers: the columns of `header_table.HEADERS` and of `place_files`; whole studies.
+        annotations: the competition's points on training images, if there are any.
 
     Returns:
         `INSTANCES` and `QUARANTINE`, the latter with study_id and series_id.
@@ -155,7 +162,7 @@ def tabulate(headers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         rows = rows.filter(~repeated)
     columns = [*QUARANTINE, *SERIES_ID, "listed"]
     quarantine = pl.concat([part.select(columns) for part in (refused, bad, again)])
-    return _with_geometry(rows), quarantine
+    return with_use(_with_geometry(rows), annotations).select(list(INSTANCES)), quarantine
 
 
 def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
@@ -232,7 +239,7 @@ def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("bits_stored").cast(pl.Int32, strict=False),
         row_spacing_mm=pl.col("pixel_spacing_mm").arr.get(0),
         column_spacing_mm=pl.col("pixel_spacing_mm").arr.get(1),
-    ).select(list(INSTANCES))
+    )
     return _count_on(rows) if rows["instance_number"].null_count() else rows
 
 

@@ -1,8 +1,9 @@
 """Intensities: what of a series' stored values becomes black and white.
 
-Scanners store any range they like, so each series is scaled by robust percentiles of its own. They
-are taken of the values as stored (rescaled where the file says so), and only what comes of it is
-rounded: to round first has cost others most of the contrast.
+Scanners store any range they like, so each acquisition of a series (its images of one shape and
+spacing) is scaled by robust percentiles of its own. They are taken of the values as stored
+(rescaled where the file says so), and only what comes of it is rounded: to round first has cost
+others most of the contrast.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from lsdc.dicom.image import Image
 
 DARKEST, BRIGHTEST = 0.01, 0.995  # shares of the pixels that lie below black and white
-# Pixels evenly spread over the series, which tell these shares as well as all do.
+# Pixels evenly spread over the acquisition, which tell these shares as well as all do.
 _PIXELS = 2**14
 
 
@@ -32,7 +33,7 @@ class Range:
 
 
 def robust_range(images: Sequence[Image]) -> Range:
-    """The range of a series from those of its images that are at hand, one or more."""
+    """The range of an acquisition from those of its images that are at hand, one or more."""
     values = np.concatenate([_brightness(image, _PIXELS // len(images)) for image in images])
     values.sort()
     ranks = np.rint(np.array([DARKEST, BRIGHTEST]) * (len(values) - 1)).astype(int)

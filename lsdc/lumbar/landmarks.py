@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.lumbar.image_use import used_images
 from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
 
@@ -106,7 +107,8 @@ def join_landmarks(
 def shown_on_images(points: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
     """Points without those that were filled and that no image of their study shows."""
     doubtful = points.filter(source="filled")
-    pairs = doubtful.select("study_id", "level", *_XYZ).join(instances, on="study_id", how="inner")
+    images = used_images(instances)
+    pairs = doubtful.select("study_id", "level", *_XYZ).join(images, on="study_id", how="inner")
     planes, places = planes_of(pairs), pairs.select(_XYZ).to_numpy()
     pixels = planes.to_pixel(places)
     inside = (pixels >= 0) & (pixels <= pairs.select("columns", "rows").to_numpy() - 1)
@@ -150,13 +152,16 @@ def annotated_landmarks(
 
 
 def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Landmarks with the nearest slice of the kind that shows them and that they fall onto."""
+    """Landmarks with the nearest slice of the kind that shows them and that they fall onto.
+
+    Slices are those that are used; see `lsdc.lumbar.image_use`.
+    """
     kind = {str(condition): str(description) for condition, description in SHOWN_ON.items()}
     pairs = (
         landmarks.with_row_index("row")
         .with_columns(series_description=pl.col("condition").replace_strict(kind))
         .select("row", "study_id", "series_description", *_XYZ)
-        .join(instances, on=["study_id", "series_description"], how="inner")
+        .join(used_images(instances), on=["study_id", "series_description"], how="inner")
     )
     planes = planes_of(pairs)
     places = pairs.select(_XYZ).to_numpy()

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from lsdc.lumbar.image_use import OBLIQUE, SAME_PLACE_MM
 from lsdc.lumbar.instances import SERIES_ID
 
 SERIES: dict[str, pl.DataType] = {
@@ -34,10 +35,6 @@ _COUNTS = [
     "id_mismatches",
 ]
 
-# Slices nearer to one another than this are the same slice twice.
-SAME_PLACE_MM = 0.01
-# The normal's share along an axis of the patient, below which (41 degrees) a plane is oblique.
-_OBLIQUE = 0.75
 _PLANES = ("sagittal", "coronal", "axial")
 # What growing instance numbers do where x, y or z grows with them, and where it falls (LPS).
 _ORDERS = (
@@ -167,7 +164,7 @@ def _lie(instances: pl.DataFrame) -> pl.DataFrame:
         "slice_spacing_mm",
         "duplicate_positions",
         "extent_mm",
-        plane=pl.when(pl.col("share") < _OBLIQUE)
+        plane=pl.when(pl.col("share") < OBLIQUE)
         .then(pl.lit("oblique"))
         .otherwise(axis.replace_strict(dict(enumerate(_PLANES)), return_dtype=pl.String)),
         order=pl.when(pl.col("grows") & pl.col("falls"))

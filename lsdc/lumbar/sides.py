@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.geometry.planes import FloatArray, Planes
+from lsdc.lumbar.image_use import LARGEST_LEAN_DEGREES, used_images
 from lsdc.lumbar.places import place_annotations, planes_of
 from lsdc.lumbar.vocabulary import Condition, SeriesDescription, Side
 from lsdc.store.files import write_atomic
@@ -18,8 +19,6 @@ _KEY = ("split", "study_id", "series_id", "instance_number", "series_description
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _LEFT = np.array([1.0, 0.0, 0.0])
 _HEAD = np.array([0.0, 0.0, 1.0])
-# Scans are turned by 15 degrees, lowest discs lean by 45; what leans more is of another kind.
-_LARGEST_LEAN_DEGREES = 60.0
 # What the sides of a level are marked by, on sagittal and on axial slices.
 _LANDMARKS = {
     Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (False, Side.LEFT),
@@ -37,7 +36,7 @@ def find_sides(
     *,
     landmarks: pl.DataFrame | None = None,
 ) -> int:
-    """Place every slice against every level point of its study; write two tables into `out`.
+    """Place every slice that is used against every level point of its study; write two tables.
 
     `slices.parquet`, a row a slice and level: `offset_mm` is how far the slice's plane lies from
     the level point, towards the patient's left for sagittal slices and towards the head for axial
@@ -47,7 +46,7 @@ def find_sides(
     point dropped onto the slice, `image_share` how far down the image that is; `inside` whether the
     slice shows the level: the point is within the image, and the plane leans by no more than 60
     degrees from where its kind should face; `patient_left_is_image_right` how an axial slice is
-    stored; `orientation_group` its stack within the series.
+    stored; `stack` its stack within the series; `series_description` is what it is used as.
 
     `conflicts.parquet`, a row an annotation whose side, by position, is not the side it names; it
     is written where there are annotations.
@@ -68,7 +67,7 @@ def find_sides(
 def _slices(
     instances: pl.DataFrame, points: pl.DataFrame, landmarks: pl.DataFrame | None
 ) -> pl.DataFrame:
-    pairs = instances.join(
+    pairs = used_images(instances).join(
         points.drop("split"), on="study_id", how="inner", maintain_order="left_right"
     )
     planes = planes_of(pairs)
@@ -77,7 +76,7 @@ def _slices(
     outward = np.where(is_axial.to_numpy()[:, None], _HEAD, _LEFT)
     facing = np.sum(planes.normal * outward, axis=1)
     pixels = planes.to_pixel(level_points)
-    shows = np.abs(facing) >= np.cos(np.radians(_LARGEST_LEAN_DEGREES))
+    shows = np.abs(facing) >= np.cos(np.radians(LARGEST_LEAN_DEGREES))
     return pairs.select(
         *_KEY,
         "level",
@@ -94,7 +93,7 @@ def _slices(
         & pl.Series(pixels[:, 0]).is_between(0, pairs["columns"] - 1)
         & pl.Series(pixels[:, 1]).is_between(0, pairs["rows"] - 1),
         patient_left_is_image_right=pl.Series(planes.row_direction[:, 0] > 0),
-        orientation_group="orientation_group",
+        stack="stack",
     )
 
 

@@ -89,7 +89,7 @@ def _name(
 def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:
     """Of several series of a kind, what the one that fills most places gives.
 
-    By distance, a series with several orientation groups is taken as a whole only where that fills
+    By distance, a series with several stacks is taken as a whole only where that fills
     more: two stacks through one place show it twice. Of equals the one with more slices is taken,
     and of those the one with the lowest id.
     """
@@ -101,15 +101,15 @@ def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part
 
 
 def _candidates(stack: Stack, config: SlicesConfig) -> Iterator[tuple[Stack, bool]]:
-    """Each series, and each orientation group of one that has several; whether it is one group."""
+    """Each series, and each stack of one that has several; whether it is one stack."""
     several = len(set(stack.series_id.tolist())) > 1
     for series in np.unique(stack.series_id) if several else stack.series_id[:1]:
         whole = stack.take(np.flatnonzero(stack.series_id == series)) if several else stack
-        groups = set(whole.orientation_group.tolist())
-        yield whole, len(groups) == 1
-        if len(groups) > 1 and config.sagittal in ("distance", "landmark"):
-            for group in sorted(groups):
-                yield whole.take(np.flatnonzero(whole.orientation_group == group)), True
+        numbers = set(whole.stack.tolist())
+        yield whole, len(numbers) == 1
+        if len(numbers) > 1 and config.sagittal in ("distance", "landmark"):
+            for number in sorted(numbers):
+                yield whole.take(np.flatnonzero(whole.stack == number)), True
 
 
 def _filled(parts: dict[Part, Indices]) -> int:

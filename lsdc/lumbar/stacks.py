@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lsdc.lumbar.series import SAME_PLACE_MM
+from lsdc.lumbar.image_use import SAME_PLACE_MM
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -23,13 +23,13 @@ def line_up(slices: pl.DataFrame) -> pl.DataFrame:
     """Sort the slices of each study, level and kind of series, and leave out doubles.
 
     They run from the patient's left to the right, or from top to bottom. Of slices at one place of
-    their series and orientation group the first instance that shows the level stays.
+    their series and stack the first instance that shows the level stays.
 
     Returns:
         Rows of `slices`, with `row`, their number.
     """
     kind = [*LEVEL, "series_description"]
-    stack = [*kind, "series_id", "orientation_group"]
+    stack = [*kind, "series_id", "stack"]
     step_mm = pl.col("offset_mm").diff().fill_null(0.0)
     starts = (pl.struct(stack).rle_id().diff().fill_null(1) > 0) | (step_mm > SAME_PLACE_MM)
     return (
@@ -49,7 +49,7 @@ class Stack:
 
     Attributes:
         row: (n,) their rows in the table.
-        series_id, orientation_group, instance_number: (n,).
+        series_id, stack, instance_number: (n,).
         offset_mm: (n,) from the level point, see `lsdc.lumbar.sides`.
         left_offset_mm, right_offset_mm: (n,) from the landmarks of both sides, NaN without them.
         height_mm: (n,) of ImagePositionPatient above the level point.
@@ -59,7 +59,7 @@ class Stack:
 
     row: Indices
     series_id: Indices
-    orientation_group: Indices
+    stack: Indices
     instance_number: Indices
     offset_mm: Floats
     left_offset_mm: Floats

@@ -18,7 +18,7 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.walk import list_tree
 from lsdc.errors import DataError
 from lsdc.geometry import planes
-from lsdc.lumbar import index, index_tables, instances, series
+from lsdc.lumbar import image_use, index, index_tables, instances, series
 from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.index import Progress, open_headers, read_files
 from lsdc.lumbar.index_tables import IndexTables
@@ -32,7 +32,7 @@ from lsdc.store.manifest import Manifest, seal, settle
 
 _NOTE = "tree.json"
 # What makes tables of headers.
-_CODE = (index, index_tables, instances, series, planes)
+_CODE = (image_use, index, index_tables, instances, series, planes)
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ def index_tree(
         rows = open_headers(headers or Path(nowhere), root)
         files = place_files(list_tree(root, with_status=not rows.is_empty), listed)
         kept, read = read_files(rows, files, processes=processes, on_progress=on_progress)
-        state = _state(root, kept, listed)
+        state = _state(root, kept, competition)
         if known is not None and not read and known.state == state:
             return Indexed(**{**asdict(known), "read": 0})
-        tables = IndexTables(out)
+        tables = IndexTables(out, competition.annotations if competition else None)
         tables.fill(kept, files)
         bad, total = _where_good_is_expected(
             files, tables.quarantine, has_tables=listed is not None
@@ -194,13 +194,15 @@ def _known(home: Home, root: Path) -> Indexed | None:
         return None  # another version's, or damaged
 
 
-def _state(root: Path, headers: pl.LazyFrame, listed: pl.DataFrame | None) -> str:
+def _state(root: Path, headers: pl.LazyFrame, competition: Competition | None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     files = headers.select("path", "bytes", "mtime_ns").sort("path").collect()
     digest.update("\0".join(files["path"]).encode())
     for column in ("bytes", "mtime_ns"):
         digest.update(files[column].fill_null(-1).to_numpy().tobytes())
-    digest.update(b"" if listed is None else listed.write_csv().encode())
+    if competition is not None:
+        for table in (competition.series, competition.annotations):
+            digest.update(table.write_csv().encode())
     for text in (escape_name(root), reading_version(), *map(inspect.getsource, _CODE)):
         digest.update(text.encode())
     return digest.hexdigest()

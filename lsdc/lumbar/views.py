@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.lumbar.image_use import acquisitions, used_images
 from lsdc.lumbar.places import planes_of
 from lsdc.lumbar.vocabulary import SeriesDescription
 from lsdc.store.files import reserve
@@ -63,10 +64,12 @@ def prepare_views(
 
     A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
     longer side where that is more, so that nothing is cut off. Grey values are scaled by
-    percentiles of their whole series, taken before anything is rounded.
+    percentiles of all their series' slices of one shape and spacing, taken before anything is
+    rounded.
 
     Args:
-        instances: rows of the instances table; those of other series are left alone.
+        instances: rows of the instances table; those of other series are left alone, and those that
+            are not used.
         kinds: SAGITTAL or AXIAL.
         images: the `.npy` file to write; rows beyond `starts[-1]` are unused.
         size: side of the grid in pixels.
@@ -75,9 +78,9 @@ def prepare_views(
         on_progress: told how many files are read, and of how many.
     """
     slices = _in_order(
-        instances.filter(pl.col("series_description").is_in(kinds)).sort(
-            "study_id", "series_id", "instance_number"
-        ),
+        used_images(instances)
+        .filter(pl.col("series_description").is_in(kinds))
+        .sort("study_id", "series_id", "instance_number"),
         _HEAD if kinds == AXIAL else _LEFT,
     )
     grids, planes = _lay_grids(slices, size, field_mm)
@@ -92,16 +95,18 @@ def prepare_views(
     pixels = _counted(read_pixels(paths, processes=processes), len(paths), on_progress)
     for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
         own: list[Grid] = []
-        for _ in range(len(rows)):
+        acquired: list[int] = []
+        for acquisition in acquisitions(rows):
             index, image = next(pixels)
             if isinstance(image, Unreadable):
                 unreadable.append((paths[index], image.reason))
                 continue
             own.append(_resample(image.rescaled(), grids[index], size))
+            acquired.append(acquisition)
             kept.append(index)
         if not own:
             continue
-        stored[len(kept) - len(own) : len(kept)] = _to_grey(np.stack(own))
+        stored[len(kept) - len(own) : len(kept)] = _to_grey(np.stack(own), np.array(acquired))
         if kinds == AXIAL and owners and owners[-1][0] == owner[0]:
             starts[-1] = len(kept)
         else:
@@ -169,10 +174,14 @@ def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) ->
     return laid
 
 
-def _to_grey(series: Grid) -> NDArray[np.uint8]:
-    dark, bright = np.nanpercentile(series, [DARKEST, BRIGHTEST])
-    scaled = (series - dark) / max(bright - dark, 1e-6)
-    grey: NDArray[np.uint8] = np.rint(255 * np.nan_to_num(scaled).clip(0, 1)).astype(np.uint8)
+def _to_grey(series: Grid, acquired: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The slices (n, size, size) of a series as grey values, each acquisition by its own range."""
+    grey = np.empty(series.shape, np.uint8)
+    for acquisition in np.unique(acquired):
+        own = series[acquired == acquisition]
+        dark, bright = np.nanpercentile(own, [DARKEST, BRIGHTEST])
+        scaled = (own - dark) / max(bright - dark, 1e-6)
+        grey[acquired == acquisition] = np.rint(255 * np.nan_to_num(scaled).clip(0, 1))
     return grey
 
 

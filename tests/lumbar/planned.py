@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.geometry.planes import normal_positions, orientation_groups
+from lsdc.lumbar.image_use import with_use
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.phantom.study import Order, plan_studies
@@ -53,7 +54,9 @@ def planned_annotations(order: Order) -> pl.DataFrame:
 def index_of(files: list[dict[str, object]]) -> Index:
     """The index's tables, as far as they are looked at, for files in the order of their numbers."""
     triple, six = pl.Array(pl.Float64, 3), pl.Array(pl.Float64, 6)
-    instances = pl.DataFrame(files, schema_overrides={"position_mm": triple, "orientation": six})
+    instances = used(
+        pl.DataFrame(files, schema_overrides={"position_mm": triple, "orientation": six})
+    )
     key = ["split", "study_id", "series_id", "series_description"]
     groups = instances.group_by(key, maintain_order=True)
     series = pl.DataFrame([summarised(ids, rows) for ids, rows in groups])
@@ -62,6 +65,21 @@ def index_of(files: list[dict[str, object]]) -> Index:
     )
     quarantine = pl.DataFrame(schema=QUARANTINE)
     return Index(instances, series, studies, quarantine)
+
+
+def used(instances: pl.DataFrame) -> pl.DataFrame:
+    """The instances with their orientation groups, and what they are used as."""
+    series = instances.select(pl.struct("study_id", "series_id").rank("dense")).to_series()
+    orientations, positions = (instances[n].to_numpy() for n in ("orientation", "position_mm"))
+    groups = orientation_groups(orientations, series=series)
+    along = normal_positions(positions, orientations, groups=series.to_numpy() * 1000 + groups)
+    return with_use(
+        instances.with_columns(
+            pl.Series("orientation_group", groups),
+            pl.Series("normal_position_mm", along),
+            echo_time_ms=pl.lit(None, dtype=pl.Float64),
+        )
+    )
 
 
 def summarised(key: tuple[object, ...], rows: pl.DataFrame) -> dict[str, object]:

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-from lsdc.geometry.planes import orientation_groups
 from lsdc.lumbar.coordinates import annotated_points
 from lsdc.lumbar.landmarks import annotated_landmarks
 from lsdc.phantom.study import Order, plan_studies
@@ -38,8 +36,6 @@ def plan_patients(count: int, *, seed: int) -> Patients:
     order = Order(count, 0, seed, "balanced", 320, "hard")
     studies = plan_studies(order)
     instances = planned_index(order).instances
-    groups = orientation_groups(instances["orientation"].to_numpy(), series=instances["series_id"])
-    instances = instances.with_columns(pl.Series("orientation_group", groups.astype(np.int32)))
     annotations = planned_annotations(order)
     points = annotated_points(instances, annotations)
     truth = [

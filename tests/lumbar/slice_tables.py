@@ -32,7 +32,7 @@ def slices_at(
             "image_share": 0.5,
             "inside": True,
             "patient_left_is_image_right": True,
-            "orientation_group": pl.Series([group] * len(offsets), dtype=pl.Int32),
+            "stack": pl.Series([group] * len(offsets), dtype=pl.Int32),
         }
     )
 

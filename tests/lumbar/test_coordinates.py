@@ -25,6 +25,7 @@ from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.views import SAGITTAL, prepare_views
 from lsdc.lumbar.vocabulary import LEVELS
+from tests.lumbar.planned import used
 
 SPINE = np.array([[3.0, 40.0 + 2 * k, -100.0 - 35.0 * k] for k in range(5)])
 SURE = np.full(5, 0.8)
@@ -165,7 +166,7 @@ def sagittal_instances(count: int = 9, **changes: Any) -> pl.DataFrame:
         for k in range(count)
     ]
     arrays = {"position_mm": pl.Array(pl.Float64, 3), "orientation": pl.Array(pl.Float64, 6)}
-    return pl.DataFrame(rows, schema_overrides=arrays)
+    return used(pl.DataFrame(rows, schema_overrides=arrays))
 
 
 def annotations_of(rows: list[tuple[int, str, str, float, float]]) -> pl.DataFrame:
@@ -236,7 +237,8 @@ def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
                 }
             )
     arrays = {"position_mm": pl.Array(pl.Float64, 3), "orientation": pl.Array(pl.Float64, 6)}
-    instances = pl.DataFrame(rows, schema_overrides=arrays).with_columns(split=pl.lit("train"))
+    table = pl.DataFrame(rows, schema_overrides=arrays).with_columns(split=pl.lit("train"))
+    instances = used(table.join(competition.series, on=["split", "study_id", "series_id"]))
     points = annotated_points(instances, competition.annotations)
     assert points["study_id"].unique().to_list() == [100206310]
     assert points["source"].to_list() == ["annotated"] * 5
