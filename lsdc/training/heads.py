@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch import nn
 
 HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
 
@@ -21,7 +20,7 @@ def build_head(
             modules.append(nn.Linear(features, width if linear else outputs))
             features = width
         elif layer == "batch_norm":
-            modules.append(_BatchNorm(features))
+            modules.append(nn.BatchNorm1d(features))
         elif layer == "layer_norm":
             modules.append(nn.LayerNorm(features))
         elif layer == "dropout":
@@ -29,15 +28,3 @@ def build_head(
         else:
             modules.append(nn.ReLU() if layer == "relu" else nn.LeakyReLU())
     return nn.Sequential(*modules)
-
-
-class _BatchNorm(nn.BatchNorm1d):
-    """torch's, but a batch of one, such as an epoch's last, is normed by what was before."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        if self.training and len(features) == 1:
-            return batch_norm(
-                features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        normed: Tensor = super().forward(features)
-        return normed

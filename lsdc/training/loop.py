@@ -17,6 +17,7 @@ from lsdc.errors import StageError
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.curves import Curves
 from lsdc.training.inference import Probabilities, as_array, predict_logits
+from lsdc.training.lone import needs_company, norm_by_running_means
 from lsdc.training.losses import GradedLoss
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.orders import IsToldToLeave, heed
@@ -30,6 +31,10 @@ Floats = NDArray[np.float64]
 Score = Callable[[Floats], float]
 """From probabilities (n, heads, classes) of the validation samples to a score, lower is better."""
 
+_ALONE = (
+    "norms of a batch in which a sample is alone go by their running means; take another "
+    "training.batch_size, or a model.backbone without batch norms, if that is not wanted"
+)
 _TINY = float(np.finfo(np.float32).tiny)  # where no label weighs anything, nothing is divided by 0
 
 
@@ -84,9 +89,11 @@ def train(
         accumulate=settings.accumulate,
         seed=seed,
         workers=workers,
+        together=needs_company(model, training, settings.batch_size, device),
     )
     steps, epochs = len(steps_of), settings.epochs
     parts = build_parts(model, settings, epochs * steps, device)
+    norm_by_running_means(model, say=partial(tell, {"warning": _ALONE}))
     progress = load_progress(folder / "resume.pt", identity, tell)
     parts.load(progress.states)
     if progress.epoch < epochs:

@@ -2,7 +2,7 @@
 
 import itertools
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ class TrainingSteps:
 
     Order and augmentation are functions of (seed, epoch, sample); a sample that is repeated is
     augmented anew each time. With `workers` batches are loaded in that many processes, and are the
-    same.
+    same. With `together` no sample is left over for a batch by itself, where there are others.
     """
 
     def __init__(
@@ -121,12 +121,13 @@ class TrainingSteps:
         accumulate: int,
         seed: int,
         workers: int,
+        together: bool = False,
     ) -> None:
         self._accumulate = accumulate
         repeats = samples.repeats
         if repeats is None:
             repeats = np.ones(len(samples), np.int64)
-        self._order = _Order(repeats, batch_size, seed)
+        self._order = _Order(repeats, batch_size, seed, together=together)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
             batch_sampler=self._order,
@@ -154,27 +155,46 @@ class TrainingSteps:
 def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
     """Every sample once, as it is, in the order of `samples`."""
     for start in range(0, len(samples), batch_size):
-        places = range(start, min(start + batch_size, len(samples)))
-        yield _collate([(place, samples[place]) for place in places])
+        yield batch_of(samples, range(start, min(start + batch_size, len(samples))))
+
+
+def batch_of(samples: Samples, places: Iterable[int]) -> Batch:
+    """Some samples as they are."""
+    return _collate([(place, samples[place]) for place in places])
 
 
 class _Order(Sampler[list[tuple[int, int, int]]]):
     """Batches of (epoch, place, which time); the epoch travels along, so workers keep no state."""
 
-    def __init__(self, repeats: NDArray[np.int64], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, repeats: NDArray[np.int64], batch_size: int, seed: int, *, together: bool
+    ) -> None:
         self.epoch = self.done = 0
-        self._batch_size, self._seed = batch_size, seed
+        self._seed = seed
         self._all = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
+        self._bounds = _bounds(len(self._all), batch_size, together=together)
 
     def __len__(self) -> int:
-        return -(-len(self._all) // self._batch_size)
+        return len(self._bounds) - 1
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         random = np.random.default_rng((_ORDER, self._seed, self.epoch))
         order = random.permutation(len(self._all)).tolist()
-        for start in range(self.done * self._batch_size, len(order), self._batch_size):
-            batch = order[start : start + self._batch_size]
-            yield [(self.epoch, *self._all[number]) for number in batch]
+        for start, end in itertools.pairwise(self._bounds[self.done :]):
+            yield [(self.epoch, *self._all[number]) for number in order[start:end]]
+
+
+def _bounds(samples: int, batch_size: int, *, together: bool) -> list[int]:
+    """Where each batch starts, and where the last one ends.
+
+    With `together` a sample that is left over halves the batch before with it, or joins two.
+    """
+    bounds = [*range(0, samples, batch_size), samples]
+    if together and batch_size > 1 and len(bounds) > 2 and samples % batch_size == 1:
+        before, last = bounds[-3], bounds.pop(-2)
+        if batch_size > 2:
+            bounds.insert(-1, before + (last + 1 - before + 1) // 2)
+    return bounds
 
 
 class _Augmented(Dataset[tuple[int, Sample]]):

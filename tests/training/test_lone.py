@@ -1,0 +1,179 @@
+"""Batch norms and samples that are alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lsdc.training.lone import norm_by_running_means
+from lsdc.training.model import ModelSettings, SliceModel, Task
+from lsdc.training.samples import Samples, TrainingSteps
+from tests.training.runs import SETTINGS, run, same_weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CHANNELS = ModelSettings(
+    "test_resnet", slices_as="channels", rnn="none", slice_pool="mean", width=8
+)
+
+
+def first(samples: Samples, count: int) -> Samples:
+    return replace(
+        samples,
+        rows=samples.rows[:count],
+        present=samples.present[:count],
+        labels=samples.labels[:count],
+        ids=samples.ids[:count],
+    )
+
+
+def build_model(settings: ModelSettings = CHANNELS, **task: Any) -> SliceModel:
+    """Its last feature map is one pixel, with images of 32."""
+    torch.manual_seed(0)
+    return SliceModel(settings, Task(4, 32, heads=2, classes=3, **task), pretrained=False)
+
+
+def sizes_seen(model: nn.Module) -> list[int]:
+    """Grows by the number of samples of each training batch."""
+    sizes: list[int] = []
+
+    def note(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if module.training:
+            sizes.append(len(given[0]))
+
+    model.register_forward_pre_hook(note)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "expected"),
+    [(9, 4, [4, 3, 2]), (9, 2, [2, 2, 2, 3]), (9, 8, [5, 4]), (3, 2, [3]), (8, 4, [4, 4])],
+)
+def test_no_sample_is_left_over_where_norms_need_more(
+    count: int, batch_size: int, expected: list[int], blobs: Samples, tmp_path: Path
+) -> None:
+    model, warnings = build_model(), []
+    sizes = sizes_seen(model)
+    training = replace(SETTINGS, epochs=1, batch_size=batch_size)
+
+    def listen(line: dict[str, Any]) -> None:
+        warnings.extend([line["warning"]] if "warning" in line else [])
+
+    run(model, first(blobs, count), tmp_path, settings=training, tell=listen)
+    assert sizes == expected
+    assert warnings == []
+
+
+def test_batches_stay_as_they_are_where_a_sample_can_be_alone(
+    blobs: Samples, build: Callable[[], SliceModel], tmp_path: Path
+) -> None:
+    several_pixels = ModelSettings("test_resnet", rnn="none", slice_pool="mean", width=8)
+    for number, model in enumerate((build(), build_model(several_pixels))):
+        sizes = sizes_seen(model)
+        training = replace(SETTINGS, epochs=1, batch_size=4)
+        run(model, first(blobs, 9), tmp_path / str(number), settings=training)
+        assert sizes == [4, 4, 1]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 3), st.integers(0, 3))
+def test_dealing_changes_no_order(count: int, batch_size: int, accumulate: int, done: int) -> None:
+    samples = Samples(
+        np.zeros((count, 1, 1, 1), np.uint8),
+        np.arange(count),
+        np.ones((count, 1), bool),
+        np.zeros((count, 1), np.int64),
+        tuple(map(str, range(count))),
+    )
+
+    def deal(together: bool, done: int = 0) -> list[list[int]]:
+        steps = TrainingSteps(
+            samples,
+            lambda sample, _: sample,
+            batch_size=batch_size,
+            accumulate=accumulate,
+            seed=3,
+            workers=0,
+            together=together,
+        )
+        found = list(steps.of_epoch(2, done))
+        assert len(found) == max(0, len(steps) - done)
+        return [batch.places for step in found for batch in step]
+
+    usual, dealt = deal(together=False), deal(together=True)
+    assert list(chain(*dealt)) == list(chain(*usual))
+    assert dealt[:-2] == usual[: len(dealt) - 2]
+    assert deal(together=True, done=done) == dealt[done * accumulate :]
+    if batch_size > 1 and count > 1:
+        assert min(map(len, dealt)) > 1
+        assert max(map(len, dealt)) <= max(batch_size, 3)
+    if batch_size == 1 or count % batch_size != 1:
+        assert dealt == usual
+
+
+def test_training_goes_on_to_the_same_bits_where_batches_were_dealt(
+    blobs: Samples, tmp_path: Path
+) -> None:
+    some = first(blobs, 9)
+    training = replace(SETTINGS, epochs=2, batch_size=4, checkpoint_steps=1)
+    whole, resumed = build_model(), build_model()
+    run(whole, some, tmp_path / "whole", settings=training)
+
+    def die(line: dict[str, Any]) -> None:
+        if (line["epoch"], line.get("step")) == (1, 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(build_model(), some, tmp_path / "killed", settings=training, tell=die)
+    run(resumed, some, tmp_path / "killed", settings=training)
+    assert same_weights(whole, resumed)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_what_is_alone_all_the_same_goes_by_running_means_and_is_said(
+    batch_size: int, blobs: Samples, tmp_path: Path
+) -> None:
+    """Batches of one; and the only sample of a batch that has slices for the second backbone."""
+    two = replace(CHANNELS, second_backbone="test_resnet")
+    present = np.ones((9, 4), bool)
+    present[1:, 2:] = False
+    some = replace(first(blobs, 9), present=present)
+    model, warnings = build_model(two, second=(2, 3)), []
+
+    def listen(line: dict[str, Any]) -> None:
+        warnings.extend([line["warning"]] if "warning" in line else [])
+
+    training = replace(SETTINGS, epochs=2, batch_size=batch_size)
+    progress = run(model, some, tmp_path, settings=training, tell=listen)
+    assert len(progress.epochs) == 2
+    assert ["go by their running means" in line for line in warnings] == [True]
+    assert all(module.training for module in model.train().modules())
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
+def test_one_value_a_channel_is_normed_by_those_before(kind: type[Any]) -> None:
+    norm, ones = (
+        kind(4),
+        [1] * {"BatchNorm1d": 0, "BatchNorm2d": 2, "BatchNorm3d": 3}[kind.__name__],
+    )
+    said: list[int] = []
+    norm_by_running_means(norm, say=lambda: said.append(1))
+    before = 3 + 2 * torch.randn(500, 4, *ones)
+    for _ in range(50):
+        norm(before)
+    learnt = norm.running_mean.clone()
+    one = torch.full((1, 4, *ones), 3.0)
+    assert norm(one).abs().max() < 0.2
+    torch.testing.assert_close(norm(one), norm.eval()(one))
+    assert torch.equal(norm.running_mean, learnt)
+    assert said == [1]
+    norm.train()(before + 9)
+    assert not torch.equal(norm.running_mean, learnt)  # it learns again
