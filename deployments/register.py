@@ -11,7 +11,7 @@ from typing import Any
 from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -20,11 +20,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import Event
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import ActionTypes, ChangeFlowRunState
 from prefect.events.clients import get_events_client
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
@@ -39,26 +39,52 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
     GPU_POOL: (train_fold, train_coordinates),
 }
+NAME = "default"
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
 STARTING = 3  # a busy machine takes its time to start a run: so many times a short wait
 # Our own sign, of a run that a worker took before this server was started.
 _FOUND_UNBEGUN = "found-unbegun"
+# How an automation's action is known to be ours, and not one that somebody added or reworded.
+_SILENT = "No sign of life"
 _PAGE = 200
 
 
 async def register(zombie_seconds: int = ZOMBIE_SECONDS) -> None:
-    """Make pools, deployments and the zombie automations, or bring them up to date."""
+    """Make pools, deployments and the zombie automations, or bring them up to date.
+
+    Only what is ours of them is brought up to date, where its meaning changed: what a person made
+    of them in Prefect (schedules, pauses, parameters, tags, limits, settings of pools) stays.
+    """
     for pool, flows in FLOWS.items():
         await _make_pool(pool)
         for each in flows:
-            deployment = await each.ato_deployment(
-                "default",
-                work_pool_name=pool,
-                version=__version__,
-                entrypoint_type=EntrypointType.MODULE_PATH,
-            )
-            await deployment.aapply()
+            await _make_deployment(each, pool)
     await _watch_for_zombies(zombie_seconds)
+
+
+async def _make_deployment(flow: Flow[..., Any], pool: str) -> None:
+    wanted = await flow.ato_deployment(
+        NAME,
+        work_pool_name=pool,
+        version=__version__,
+        tags=["lsdc"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    async with get_client() as client:
+        try:
+            found = await client.read_deployment_by_name(f"{flow.name}/{NAME}")
+        except ObjectNotFound:
+            await wanted.aapply()
+            return
+        ours: dict[str, Any] = {
+            "version": wanted.version,
+            "entrypoint": wanted.entrypoint,
+            "parameter_openapi_schema": flow.parameters.model_dump(exclude_unset=True),
+        }
+        if found.work_pool_name is None:  # somebody removed it, and it was made anew
+            ours["work_pool_name"] = pool
+        if ours != found.model_dump(include=set(ours)):
+            await client.update_deployment(found.id, DeploymentUpdate(**ours))
 
 
 async def _make_pool(name: str) -> None:
@@ -98,7 +124,7 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message=f"No sign of life for {seconds} s: process and worker are gone.",
+                message=f"{_SILENT} for {seconds} s: process and worker are gone.",
             )
         ],
     )
@@ -107,9 +133,19 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
     except ValueError:
         await wanted.acreate()
         return
-    if _meaning(found) != _meaning(wanted):  # an update makes Prefect forget whom it watches
-        wanted.id = found.id
-        await wanted.aupdate()
+    (our_action,) = wanted.actions
+    merged = found.model_copy(
+        update={
+            "trigger": wanted.trigger,
+            "actions": [our_action if _is_ours(each) else each for each in found.actions],
+        }
+    )
+    if _meaning(found) != _meaning(merged):  # an update makes Prefect forget whom it watches
+        await merged.aupdate()
+
+
+def _is_ours(action: ActionTypes) -> bool:
+    return isinstance(action, ChangeFlowRunState) and (action.message or "").startswith(_SILENT)
 
 
 def _meaning(automation: Automation) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun, Log, State
 from prefect.client.schemas.sorting import LogSort
 from rich.console import Console
 
+from lsdc.cli.waiting import Waits
 from lsdc.errors import InterruptedRunError, StageError
 
 _POLL_SECONDS = 1.0
@@ -48,12 +49,12 @@ def follow(client: SyncPrefectClient, run: FlowRun, console: Console) -> int:
     Raises:
         StageError: the run was deleted.
     """
-    logs, states = _Logs(client), dict[UUID, str]()
+    logs, states, waits = _Logs(client), dict[UUID, str](), Waits(client)
     while True:
         try:
             family = _family(client, run)
             # Asked for first, so that a run which is over has said all that is to be printed.
-            for line in [*_changes(family, states), *logs.new(family)]:
+            for line in [*_changes(family, states), *logs.new(family), *_waits(family, waits)]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         except httpx.HTTPError as error:
             console.print(f"the server does not answer ({error}); asked again", style="yellow")
@@ -90,6 +91,12 @@ def _changes(family: Sequence[FlowRun], states: dict[UUID, str]) -> Iterator[str
         if states.get(run.id) != state:
             states[run.id] = state
             yield f"{run.name}: {state}{_reason(run.state)}"
+
+
+def _waits(family: Sequence[FlowRun], waits: Waits) -> Iterator[str]:
+    for run in family:
+        if reason := waits.new(run):
+            yield f"{run.name}: waits: {reason}"
 
 
 def _reason(state: State | None) -> str:
