@@ -26,6 +26,7 @@ from prefect.states import AwaitingRetry, Cancelled, Cancelling
 from flows.pools import GPU_POOL
 from lsdc.errors import StageError
 from lsdc.store.manifest import Manifest
+from tasks.device import require_device
 from tasks.run import Run, letting_others_build
 from tasks.sharing import is_at_hand
 from tasks.versions import installed_versions
@@ -75,6 +76,16 @@ def has_other_workers() -> bool:
         return False
     me = context.flow_run
     return me.deployment_id is not None and me.work_pool_name != GPU_POOL
+
+
+def require_device_here(run: Run) -> None:
+    """Refuse a GPU that this host has not, before anything is read, unless others train.
+
+    Raises:
+        SettingsError: it is not here.
+    """
+    if not has_other_workers():
+        require_device(run.device)
 
 
 def as_done_here(run: Run) -> Run:

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.dispatch import require_device_here
 from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
@@ -75,6 +76,7 @@ def pipeline(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with occupying(run), building(run):
         require_needs(run)
         prepared = prepare_training(run)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import Work, has_other_workers, train_elsewhere
+from flows.dispatch import Work, has_other_workers, require_device_here, train_elsewhere
 from lsdc.store.manifest import Manifest
 from tasks.annotations import correct_annotations
 from tasks.artifacts import show_progress
@@ -135,6 +135,7 @@ def prepare(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with occupying(run), building(run):
         prepare_training(run)
 
@@ -200,5 +201,6 @@ def train_coordinates(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with building(run), ended_with_the_flow():
         return learn_coordinates(run, *read_training(run))

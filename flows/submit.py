@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import as_done_here
+from flows.dispatch import as_done_here, require_device_here
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
 from lsdc.store.manifest import Manifest
@@ -98,6 +98,7 @@ def submit(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with occupying(run), building(run):
         require_needs(run)
         prepared = prepare_training(run)

@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import Work, has_other_workers, train_elsewhere
+from flows.dispatch import Work, has_other_workers, require_device_here, train_elsewhere
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
@@ -117,6 +117,7 @@ def train_folds(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with occupying(run), building(run):
         require_needs(run)
         train_and_score(run, prepare_training(run))
@@ -189,6 +190,7 @@ def train_fold(
         max_bad=max_bad,
         strict=strict,
     )
+    require_device_here(run)
     with occupying(run, wait=False):  # else it would keep a GPU from those whom it waits for
         with building(run), ended_with_the_flow():
             require_needs(run)

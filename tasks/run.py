@@ -40,6 +40,7 @@ EXPERIMENT_FILE = "experiment.json"
 
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
+MOST_HELD_OUT = 0.5
 
 # What no result depends on: where, by whom and how patiently work is done, and how much of it.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
@@ -172,8 +173,11 @@ def open_run(
         raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds")
     if only_fold is not None and not 0 <= only_fold < folds:
         raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
-    if not 0 <= holdout < 1:
-        raise SettingsError(f"--holdout {holdout:g}: expected a share below 1, such as 10%")
+    if not 0 <= holdout <= MOST_HELD_OUT:
+        raise SettingsError(
+            f"--holdout {holdout:.0%}: expected {MOST_HELD_OUT:.0%} at most, such as 10%; the rest "
+            "is what folds are trained on"
+        )
     tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
     chosen = load_experiment(experiment, settings, resolved=resolved)
     if weights is not None:

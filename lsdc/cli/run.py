@@ -23,6 +23,7 @@ from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
 from lsdc.store.occupancy import occupy
+from tasks.device import require_device
 from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
@@ -118,6 +119,7 @@ def run_local(
         "strict": strict,
         "weights": weights,
     }
+    require_device(device)
     choose_store(store)
     os.environ[VARIABLE] = find_runner(task_runner)
     run = open_run(**settings)

@@ -27,10 +27,10 @@ def score(
     """Score predictions by the competition's metric: lower is better."""
     labels = read_labels(data)
     result = score_predictions(labels, read_predictions(predictions), str(predictions))
-    if as_json:
-        typer.echo(json.dumps(result.as_dict(), indent=2))
-        return
     prior = score_predictions(labels, weighted_prior(labels), "weighted prior")
+    if as_json:
+        typer.echo(json.dumps({**result.as_dict(), "weighted_prior": prior.as_dict()}, indent=2))
+        return
     open_console().print(_as_table(result, prior))
 
 

@@ -14,6 +14,7 @@ from lsdc.cli.score import score
 from lsdc.errors import DataError
 from lsdc.lumbar.metric import score as score_predictions
 from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.prior import weighted_prior
 from lsdc.lumbar.row_ids import with_row_id
 from lsdc.lumbar.tables import read_labels
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
@@ -52,7 +53,10 @@ def typed(*words: object) -> str:
 def test_json_holds_the_score_and_its_parts(data: Path, predictions: pl.DataFrame) -> None:
     predictions.write_csv(data / "given.csv")
     printed = json.loads(typed(data / "given.csv", "--data", data, "--json"))
-    assert printed == score_predictions(read_labels(data), predictions).as_dict()
+    labels = read_labels(data)
+    prior = score_predictions(labels, weighted_prior(labels)).as_dict()
+    assert printed.pop("weighted_prior") == prior
+    assert printed == score_predictions(labels, predictions).as_dict()
     assert list(printed) == ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
 
 
@@ -95,8 +99,10 @@ def test_a_published_models_score_on_the_real_labels() -> None:
     real = Path(os.environ["LSDC_REAL_DATA"])
     expected = json.loads((real / "oof" / "expected_scores.json").read_text(encoding="utf-8"))
     name = "fourth_place_swin_t_oof"
-    printed = typed(real / "oof" / f"{name}.csv", "--data", real / "competition", "--json")
-    assert json.loads(printed) == pytest.approx(expected[name], abs=1e-9, rel=0)
+    table = real / "oof" / f"{name}.csv"
+    printed = json.loads(typed(table, "--data", real / "competition", "--json"))
+    assert printed.pop("weighted_prior")["score"] > printed["score"]
+    assert printed == pytest.approx(expected[name], abs=1e-9, rel=0)
 
 
 def test_a_parquet_file_is_known_by_what_it_holds(

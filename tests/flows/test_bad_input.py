@@ -6,10 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from flows.dispatch import require_device_here
 from lsdc.cli.app import app
-from lsdc.errors import LsdcError
+from lsdc.errors import LsdcError, SettingsError
+from tasks.run import open_run
 
 
 @pytest.fixture
@@ -46,6 +49,26 @@ def test_settings_are_checked_before_anything_starts(
     assert said in str(error)
     assert not (home / "runs").exists()
     assert not (home / "prefect").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_here_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    error = refuse("run-local", "--data", "/nowhere", "--home", home, "--device", "cuda")
+    assert error.exit_code == 2
+    assert "device: 'cuda' cannot be used here" in str(error)
+    assert not home.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_flow_refuses_a_gpu_that_is_not_here_unless_others_train(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2, device="cuda")
+    with pytest.raises(SettingsError, match="use --device cpu, or auto"):
+        require_device_here(run)
+    monkeypatch.setattr("flows.dispatch.has_other_workers", lambda: True)
+    require_device_here(run)
 
 
 def test_missing_table_is_named(copy: Path, tmp_path: Path) -> None:

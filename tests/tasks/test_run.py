@@ -31,9 +31,9 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("share", [1.0, -0.1])
-def test_share_that_holds_everything_out_is_refused(share: float, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="expected a share below 1, such as 10%"):
+@pytest.mark.parametrize("share", [1.0, 0.6, -0.1])
+def test_share_that_leaves_too_little_to_train_on_is_refused(share: float, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"--holdout {share:.0%}: expected 50% at most"):
         open_run(experiment="demo", data=None, home=tmp_path, folds=4, holdout=share)
 
 

@@ -1,0 +1,34 @@
+"""Device: that the one asked for is here, known before anything is read or prepared."""
+
+import subprocess
+import sys
+from functools import cache
+
+from lsdc.errors import SettingsError
+
+_ASK = (
+    "from lsdc.errors import SettingsError\n"
+    "from lsdc.training.device import pick_device\n"
+    "try:\n    pick_device({0!r})\n"
+    "except SettingsError as error:\n    print(error)\n"
+)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is not here; asked in a process of its own, since torch takes seconds.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    if device in ("auto", "cpu"):
+        return
+    if refusal := _refusal(device):
+        raise SettingsError(refusal)
+
+
+@cache
+def _refusal(device: str) -> str:
+    """Why the device cannot be used; empty where it can, or where torch itself failed."""
+    command = [sys.executable, "-P", "-c", _ASK.format(device)]
+    asked = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return asked.stdout.strip()
