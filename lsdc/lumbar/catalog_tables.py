@@ -135,8 +135,8 @@ CATALOG: dict[str, CatalogTable] = {
         "a row a point that a run corrected",
         {
             "row": "of train_label_coordinates.csv, from 0",
-            "rule": "why; in this order: wrong_series, outside_the_image, no_lumbar_spine, "
-            "level_off_by_one, sides_swapped, off_the_trend, across_the_middle",
+            "rule": "why; in this order: wrong_series, outside_the_image, repeated_apart, "
+            "no_lumbar_spine, level_off_by_one, sides_swapped, off_the_trend, across_the_middle",
             "study_id": "the point's image",
             "series_id": "the point's image",
             "instance_number": "the point's image",

@@ -32,6 +32,7 @@ from lsdc.lumbar.level_checks import (
     points_off_their_curve,
 )
 from lsdc.lumbar.place_checks import points_outside_their_image
+from lsdc.lumbar.repeat_checks import repeats_to_leave_out
 from lsdc.lumbar.side_checks import certainly_swapped, side_pairs
 from lsdc.lumbar.vocabulary import LEVELS, Condition
 from lsdc.store.files import write_atomic
@@ -59,6 +60,7 @@ class Rule(StrEnum):
 
     WRONG_SERIES = "wrong_series"
     OUTSIDE_THE_IMAGE = "outside_the_image"
+    REPEATED_APART = "repeated_apart"
     NO_LUMBAR_SPINE = "no_lumbar_spine"
     LEVEL_OFF_BY_ONE = "level_off_by_one"
     SIDES_SWAPPED = "sides_swapped"
@@ -69,6 +71,7 @@ class Rule(StrEnum):
 TITLES = {
     Rule.WRONG_SERIES: "Left out by a run: on a wrong series",
     Rule.OUTSIDE_THE_IMAGE: "Left out by a run: outside the image",
+    Rule.REPEATED_APART: "Left out by a run: one cell, two places",
     Rule.NO_LUMBAR_SPINE: "Left out by a run: no lumbar spine",
     Rule.LEVEL_OFF_BY_ONE: "Mended by a run: a level off by one",
     Rule.SIDES_SWAPPED: "Mended by a run: left and right swapped",
@@ -229,6 +232,10 @@ def _outside_the_image(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame
     return _left_out(_same(points, outside))
 
 
+def _repeated_apart(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    return _left_out(repeats_to_leave_out(points, evidence.listed, evidence.instances))
+
+
 def _level_off_by_one(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     if evidence.instances is None:
         return _left_out(points.clear())
@@ -278,6 +285,7 @@ def _across_the_middle(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame
 _RULES: dict[Rule, Callable[[pl.DataFrame, Evidence], pl.DataFrame]] = {
     Rule.WRONG_SERIES: _wrong_series,
     Rule.OUTSIDE_THE_IMAGE: _outside_the_image,
+    Rule.REPEATED_APART: _repeated_apart,
     Rule.NO_LUMBAR_SPINE: _no_lumbar_spine,
     Rule.LEVEL_OFF_BY_ONE: _level_off_by_one,
     Rule.SIDES_SWAPPED: _sides_swapped,
