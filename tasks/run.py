@@ -30,6 +30,7 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.occupancy import occupy
 from lsdc.store.rubbish import refer
 from lsdc.store.shared import SharedStore, open_store
+from lsdc.training.process import let_threads_roam
 from lsdc.training.weights import find_weights
 from tasks.runners import THREADS, find_runner
 
@@ -178,11 +179,20 @@ def open_run(
             f"--holdout {holdout:.0%}: expected {MOST_HELD_OUT:.0%} at most, such as 10%; the rest "
             "is what folds are trained on"
         )
+    if not 0 <= max_bad <= 1:
+        raise SettingsError(f"--max-bad {max_bad:g}: expected a share, such as 1%")
     tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
     chosen = load_experiment(experiment, settings, resolved=resolved)
     if weights is not None:
         weights = weights.expanduser().absolute()
         _require_weights(weights, chosen)
+    if bound := let_threads_roam():
+        log.info(
+            "%s: not heeded, or all processes of a run would sit on its first core; a run uses the "
+            "cores that the system gives it, %d threads of them",
+            ", ".join(bound),
+            threads or usable_threads(),
+        )
     let_go_on()  # a run before, in this process, may have been told to end
     store = open_store()
     if store is not None:

@@ -39,9 +39,28 @@ Tell = Callable[[dict[str, Any]], None]
 # 230 ms a step against 175, the demo's net on one thread). Other systems take no notice.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
+# What clusters set for one process of many threads. OpenMP counts places from the first core that
+# a process may use, so that processes side by side, each of few threads, all sit on that one.
+BINDING = (
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "OMP_THREAD_LIMIT",
+    "OMP_DYNAMIC",
+    "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY",
+    "KMP_HW_SUBSET",
+    "KMP_ALL_THREADS",
+    "KMP_DEVICE_THREAD_LIMIT",
+)
+
 _EXPECTED = {
     kind.__name__: kind
     for kind in (DataError, SettingsError, NoSpaceError, ResumeLaterError, StageError)
+}
+_MEANINGS = {
+    "SIGKILL": " (the system ends processes so when memory runs out)",
+    "SIGBUS": " (the system ends processes so when a mapped file has no room on its disk, or in "
+    "/dev/shm, or became shorter)",
 }
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
@@ -79,7 +98,8 @@ def run_children(
 
     Each child leads a process group of its own, which is ended on the way out, however that is: by
     SIGTERM, and by SIGKILL when the leader is gone or takes too long. Where one fails, all end.
-    `job["threads"]`, where given, bounds the threads of OpenMP and MKL.
+    `job["threads"]`, where given, is how many threads OpenMP and MKL take, whatever the environment
+    says; which of the cores that this process may use they take is the system's matter.
 
     Args:
         module: a module that ends in `child_main(work)`.
@@ -122,6 +142,17 @@ def run_children(
         _living.difference_update(processes)
         _end(processes)
     return [results[number] for number in range(len(jobs))]
+
+
+def let_threads_roam() -> list[str]:
+    """Take the variables that bind threads to cores out of this process's environment.
+
+    Which cores it may use, by affinity or cgroup, stays. To be called before OpenMP is loaded,
+    which binds the thread that loads it, and all that this thread starts.
+
+    Returns: the variables that were set, as NAME=VALUE.
+    """
+    return [f"{name}={os.environ.pop(name)}" for name in BINDING if name in os.environ]
 
 
 def end_children() -> None:
@@ -173,7 +204,7 @@ def _environment(job: Mapping[str, Any]) -> dict[str, str]:
         # 4.5 s a step against 0.9 s, two threads on two busy cores), and gain nothing where not.
         "OMP_WAIT_POLICY": "PASSIVE",
         **KEEP_MEMORY,
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in BINDING},
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS is not deterministic
         "DO_NOT_TRACK": "1",
         "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -237,9 +268,8 @@ def _death(process: "subprocess.Popen[bytes]") -> str:
     code = process.wait()
     if code >= 0:
         return f"ended with exit code {code} and no result"
-    return f"killed by {signal.Signals(-code).name}" + (
-        " (the system ends processes so when memory runs out)" if code == -signal.SIGKILL else ""
-    )
+    name = signal.Signals(-code).name
+    return f"killed by {name}{_MEANINGS.get(name, '')}"
 
 
 def _last_words(log: Path, start: int) -> str:

@@ -1,6 +1,8 @@
 """A run's settings, checked before any work is done."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,36 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
             folds=4,
         )
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux where threads may run")
+def test_process_of_a_run_keeps_its_cores_whatever_binds_threads(tmp_path: Path) -> None:
+    """Scikit-learn brings OpenMP, which binds the thread that loads it, and with it all folds."""
+    said = subprocess.run(
+        [sys.executable, "-c", _OPEN_AND_LOAD, str(tmp_path)],
+        env=os.environ | {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after, log = said.stdout.splitlines()
+    assert after == before
+    assert "OMP_PROC_BIND=true, OMP_PLACES=cores: not heeded" in log
+
+
+_OPEN_AND_LOAD = """
+import logging, os, sys
+from pathlib import Path
+from tasks.run import open_run
+print(sorted(os.sched_getaffinity(0)))
+lines, log = [], logging.getLogger("lsdc.run")
+log.setLevel(logging.INFO)
+log.addFilter(lambda record: lines.append(record.getMessage()))
+open_run(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+import sklearn.model_selection
+print(sorted(os.sched_getaffinity(0)))
+print(lines)
+"""
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6, -0.1])

@@ -26,12 +26,20 @@ def work(job, tell):
         time.sleep(0.01)
     if job["do"] == "answer":
         return {"twice": 2 * job["value"], "threads": os.environ.get("OMP_NUM_THREADS")}
+    if job["do"] == "compute":
+        import torch
+        torch.set_num_threads(job["threads"])
+        torch.ones(300, 300) @ torch.ones(300, 300)
+        torch.ones(2**20).exp().sum()
+        threads = [int(thread) for thread in os.listdir("/proc/self/task")]
+        cores = [sorted(os.sched_getaffinity(thread)) for thread in threads]
+        return {"cores": cores, "threads": torch.get_num_threads()}
     if job["do"] == "refuse":
         raise SettingsError("batch_size: 64 does not fit; try 32")
     if job["do"] == "raise":
         raise ValueError("unforeseen")
     if job["do"] == "die":
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.Signals[job.get("of", "SIGSEGV")])
     if job["do"] == "save":
         with leaving_on_sigterm() as is_told_to_leave:
             tell({"ready": True})
@@ -224,3 +232,30 @@ def test_where_one_child_fails_or_stalls_the_others_end(
         )
     assert len(pids) >= 2
     assert within(5, lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux where threads may run")
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_THREAD_LIMIT": "1"},
+        {"GOMP_CPU_AFFINITY": "0", "KMP_AFFINITY": "compact", "OMP_NUM_THREADS": "7"},
+    ],
+    ids=str,
+)
+def test_threads_of_children_run_on_all_cores_that_this_process_may_use(
+    variables: dict[str, str], child: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    jobs = [{"do": "compute", "threads": 2}] * 2
+    found = run_children(child, jobs, log=tmp_path / "log", stall_minutes=2)
+    ours = sorted(os.sched_getaffinity(0))
+    for result in found:
+        assert result["threads"] == 2
+        assert all(cores == ours for cores in result["cores"])
+
+
+def test_child_without_room_for_what_it_maps_is_told_as_such(child: str, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"killed by SIGBUS \(.*mapped file has no room"):
+        run_child(child, {"do": "die", "of": "SIGBUS"}, log=tmp_path / "log", stall_minutes=1)
