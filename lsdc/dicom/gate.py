@@ -3,12 +3,15 @@
 import errno
 import os
 import stat
+from io import BytesIO
 from types import TracebackType
+from typing import BinaryIO
 
-# PS3.10 7.1: a preamble of 128 bytes, then the prefix. An empty file damages dicomsdl's heap.
-PREAMBLE_BYTES = 128
-PREFIX = b"DICM"
+from lsdc.dicom.part10 import AS_IT_IS, PREAMBLE_BYTES, PREFIX, Opening, open_data_set
+
+# An empty file damages dicomsdl's heap.
 MIN_FILE_BYTES = 256
+LARGEST_FILE_BYTES = 2**28
 # How the reasons begin that say a file never was an image of DICOM.
 NO_DICOM = "not "
 # Holds the header of nearly every image up to its pixels; reading more costs time.
@@ -51,13 +54,18 @@ class OpenFile:
 
     Attributes:
         status: its size in bytes and its mtime in ns when it was opened.
-        start: its first bytes, all of them where it is short.
+        start: its first bytes, all of them where it is short; as if it began as it should.
+        is_whole: whether it does; else `content` and `stream` put what is missing before it.
     """
 
-    __slots__ = ("_descriptor", "_read_on", "start", "status")
+    __slots__ = ("_descriptor", "_opening", "_read_on", "is_whole", "start", "status")
 
-    def __init__(self, descriptor: int, status: tuple[int, int], start: bytes) -> None:
-        self._descriptor, self.status, self.start = descriptor, status, start
+    def __init__(
+        self, descriptor: int, status: tuple[int, int], start: bytes, opening: Opening
+    ) -> None:
+        self._descriptor, self.status, self._opening = descriptor, status, opening
+        self.is_whole = opening is AS_IT_IS
+        self.start = start if self.is_whole else opening.head + start[opening.begin :]
         self._read_on = False
 
     @property
@@ -75,6 +83,19 @@ class OpenFile:
     def size_bytes(self) -> int:
         """When it was opened."""
         return self.status[0]
+
+    def content(self) -> bytes:
+        """All of it. Raises RefusedError where that is too much for one image."""
+        if self.size_bytes > LARGEST_FILE_BYTES:
+            raise RefusedError(f"{self.size_bytes} bytes, too many for one image")
+        content = os.pread(self.descriptor, self.size_bytes, 0)
+        return content if self.is_whole else self._opening.head + content[self._opening.begin :]
+
+    def stream(self) -> BinaryIO:
+        """Reads it; to be closed, which leaves the file itself open."""
+        if self.is_whole:
+            return open(self.descriptor, "rb", closefd=False)
+        return BytesIO(self.content())
 
     def __enter__(self) -> "OpenFile":
         return self
@@ -119,8 +140,13 @@ def open_dicom(path: bytes) -> OpenFile:
                 f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
             )
         start = os.pread(descriptor, START_BYTES, 0)
-        if not start.startswith(PREFIX, PREAMBLE_BYTES):
-            raise RefusedError(f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte 128", status)
+        opening = open_data_set(start, found.st_size)
+        if opening is None:
+            raise RefusedError(
+                f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}, and no data set "
+                "at its start",
+                status,
+            )
     except OSError as error:
         os.close(descriptor)
         if error.errno in _OF_THE_MOMENT:
@@ -129,7 +155,7 @@ def open_dicom(path: bytes) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(descriptor, status, start)
+    return OpenFile(descriptor, status, start, opening)
 
 
 def _status(descriptor: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from lsdc.dicom.usable import refuse
 # As they stand: few files, quickly read, and read anew for a comment's sake if need be.
 _CODE = (
     *("child.py", "frames.py", "gate.py", "header_table.py", "headers.py", "native.py"),
-    "usable.py",
+    *("part10.py", "usable.py"),
 )
 # Those that read headers, then those that pydicom can decode with.
 _LIBRARIES = (

@@ -137,6 +137,9 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
         header = _header(dataset)
         if header.format.pixel_representation is not None:  # the start held all that is needed
             return header
+    if not file.is_whole:
+        content = file.content()
+        return _header(dicomsdl.open_memory(content, copy_data=False, load_until=_LAST_HEADER_TAG))
     return _header(dicomsdl.open(file.path, load_until=_LAST_HEADER_TAG))
 
 
@@ -162,7 +165,7 @@ def read_with_pydicom(file: OpenFile) -> Header:
     """Read a header. Raises what pydicom raises."""
     import pydicom
 
-    with open(file.descriptor, "rb", closefd=False) as stream:
+    with file.stream() as stream:
         dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(ALLOWED))
     return _header_of_pydicom(dataset)
 

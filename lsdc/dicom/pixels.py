@@ -5,7 +5,6 @@ and inversion are ours, so that the readers cannot differ in them.
 """
 
 import mmap
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +31,6 @@ CHECKED_BY_DICOMSDL = frozenset(
     ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
 )
 _PIXEL_DATA = 0x7FE00010
-_LARGEST_FILE_BYTES = 2**28
 
 
 class Decoded(NamedTuple):
@@ -120,9 +118,7 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     """
     import dicomsdl
 
-    if file.size_bytes > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{file.size_bytes} bytes, too many for one image")
-    content = os.pread(file.descriptor, file.size_bytes, 0)
+    content = file.content()
     dataset = dicomsdl.open_memory(content, copy_data=False)
     form = format_of(dataset)
     needed = _needed_bytes(form)
@@ -160,7 +156,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
     import pydicom
     from pydicom.encaps import get_frame
 
-    with open(file.descriptor, "rb", closefd=False) as stream:
+    with file.stream() as stream:
         dataset = pydicom.dcmread(stream)
         form = format_of_pydicom(dataset)
         needed = _needed_bytes(form)

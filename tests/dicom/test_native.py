@@ -23,6 +23,7 @@ from lsdc.dicom.headers import Format
 from lsdc.dicom.native import native_values
 from lsdc.dicom.pixels import read_with_pydicom
 from lsdc.dicom.reader import Unreadable
+from tests.dicom.file_meta import replace_syntax
 from tests.dicom.reading import images_by_index
 
 WriteDicom = Callable[..., Path]
@@ -137,23 +138,6 @@ def test_native_pixels_are_read_whatever_compression_the_header_speaks_of(
     for path in paths:
         with open_dicom(os.fsencode(path)) as file:
             np.testing.assert_array_equal(read_with_pydicom(file).stored, values)
-
-
-def replace_syntax(path: Path, syntax: str) -> None:
-    """Let the file meta name another transfer syntax, and leave all else as it is."""
-    content = path.read_bytes()
-    at = content.index(b"\x02\x00\x10\x00UI")
-    length = int.from_bytes(content[at + 6 : at + 8], "little")
-    value = syntax.encode() + b"\0" * (len(syntax) % 2)
-    size = int.from_bytes(content[140:144], "little") + len(value) - length
-    path.write_bytes(
-        content[:140]
-        + size.to_bytes(4, "little")
-        + content[144 : at + 6]
-        + len(value).to_bytes(2, "little")
-        + value
-        + content[at + 8 + length :]
-    )
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -11,8 +11,8 @@ import pytest
 
 from lsdc.dicom.reader import Unreadable
 from lsdc.dicom.usable import refuse_syntax
+from tests.dicom.file_meta import replace_syntax
 from tests.dicom.reading import images_by_index, read_rows
-from tests.dicom.test_native import replace_syntax
 
 WriteDicom = Callable[..., Path]
 
