@@ -72,13 +72,13 @@ def serve(
     at = 0
     alarm = Alarm(seconds)
     while files := read_request(sys.stdin.buffer):
-        for path, slot in files:
+        for path, slot, frame in files:
             # Shared memory costs nothing; a message a file would cost most of the time.
             COUNT.pack_into(begun, 0, at)
             alarm.put_off()
             status = None
             try:
-                with open_dicom(path) as file:
+                with open_dicom(path, frame) as file:
                     status = file.status
                     result = read(file)
             except Exception as error:  # noqa: BLE001  # a hostile file may raise anything

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lsdc.dicom.headers import Header
 
 _LENGTHS = struct.Struct("<IQ")  # of head and body
-_FILE = struct.Struct("<Ii")  # length of a path, slot for its image
+_FILE = struct.Struct("<IiI")  # length of a path, slot for its image, which of its images
 # The count of files that a child has begun before the one it is at, in shared memory.
 COUNT = struct.Struct("<Q")
 # Far above what any answer needs: a longer frame is noise.
@@ -97,15 +97,15 @@ def unpack(received: bytearray) -> tuple[dict[str, Any], bytearray] | None:
     return head, body
 
 
-def pack_request(paths: Sequence[bytes], slots: Sequence[int]) -> bytes:
-    """A batch of paths, each with the slot for its image, as the supervisor asks for them."""
-    files = zip(paths, slots, strict=True)
-    packed = b"".join(_FILE.pack(len(path), slot) + path for path, slot in files)
+def pack_request(paths: Sequence[bytes], slots: Sequence[int], images: Sequence[int]) -> bytes:
+    """A batch of paths, each with the slot for its image, and which of its images that is."""
+    files = zip(paths, slots, images, strict=True)
+    packed = b"".join(_FILE.pack(len(path), slot, image) + path for path, slot, image in files)
     return _LENGTHS.pack(len(paths), len(packed)) + packed
 
 
-def read_request(stream: BinaryIO) -> list[tuple[bytes, int]]:
-    """The next batch of paths and slots; empty when the supervisor is gone."""
+def read_request(stream: BinaryIO) -> list[tuple[bytes, int, int]]:
+    """The next batch of paths, slots and images; empty when the supervisor is gone."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return []
@@ -115,8 +115,8 @@ def read_request(stream: BinaryIO) -> list[tuple[bytes, int]]:
         return []
     files, at = [], 0
     for _ in range(count):
-        length, slot = _FILE.unpack_from(packed, at)
+        length, slot, image = _FILE.unpack_from(packed, at)
         at += _FILE.size
-        files.append((packed[at : at + length], slot))
+        files.append((packed[at : at + length], slot, image))
         at += length
     return files

@@ -55,15 +55,22 @@ class OpenFile:
     Attributes:
         status: its size in bytes and its mtime in ns when it was opened.
         start: its first bytes, all of them where it is short; as if it began as it should.
+        frame: which of its images is asked for, from 1.
         is_whole: whether it does; else `content` and `stream` put what is missing before it.
     """
 
-    __slots__ = ("_descriptor", "_opening", "_read_on", "is_whole", "start", "status")
+    __slots__ = ("_descriptor", "_opening", "_read_on", "frame", "is_whole", "start", "status")
 
     def __init__(
-        self, descriptor: int, status: tuple[int, int], start: bytes, opening: Opening
+        self,
+        descriptor: int,
+        status: tuple[int, int],
+        start: bytes,
+        opening: Opening,
+        frame: int,
     ) -> None:
         self._descriptor, self.status, self._opening = descriptor, status, opening
+        self.frame = frame
         self.is_whole = opening is AS_IT_IS
         self.start = start if self.is_whole else opening.head + start[opening.begin :]
         self._read_on = False
@@ -115,7 +122,7 @@ class OpenFile:
             raise PassingError("changed while it was read") from None
 
 
-def open_dicom(path: bytes) -> OpenFile:
+def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
     """Open a file if it can be DICOM; a FIFO, on which both libraries hang, is not waited for.
 
     Raises:
@@ -155,7 +162,7 @@ def open_dicom(path: bytes) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(descriptor, status, start, opening)
+    return OpenFile(descriptor, status, start, opening, frame)
 
 
 def _status(descriptor: int) -> tuple[int, int]:

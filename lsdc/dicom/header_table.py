@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from lsdc.dicom.frames import HEADER_INTEGERS, HEADER_NUMBERS, NO_NUMBER
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.headers import Format
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
@@ -17,8 +18,8 @@ from lsdc.dicom.usable import refuse
 
 # As they stand: few files, quickly read, and read anew for a comment's sake if need be.
 _CODE = (
-    *("child.py", "frames.py", "gate.py", "header_table.py", "headers.py", "native.py"),
-    *("part10.py", "usable.py"),
+    *("child.py", "frames.py", "functional_groups.py", "gate.py", "header_table.py", "headers.py"),
+    *("native.py", "numbers.py", "part10.py", "usable.py"),
 )
 # Those that read headers, then those that pydicom can decode with.
 _LIBRARIES = (
@@ -48,6 +49,7 @@ FORMAT: dict[str, pl.DataType] = {
     "pixel_spacing_mm": pl.Array(pl.Float64, 2),
     "number_of_frames": _INTEGER,
     "echo_time_ms": pl.Float64(),
+    "frames": pl.List(pl.Float64),
 }
 # A row a file. `reason` says why it could not be read, `lasting` whether that will be so again
 # while the file's size and mtime are the same; `refusal` why no image can be had of what was read.
@@ -163,7 +165,8 @@ def _format(values: Any) -> Format | None:
         or (isinstance(dtype, pl.Int64) and type(value) is int and abs(value) < 2**63)
         or (isinstance(dtype, pl.Float64) and type(value) is float)
         or (isinstance(dtype, pl.String) and type(value) is str and value.isascii())
-        or (isinstance(dtype, pl.Array) and _fits_array(value, dtype.size))
+        or (isinstance(dtype, pl.Array) and _are_floats(value, dtype.size))
+        or (isinstance(dtype, pl.List) and _are_frames(value))
         for value, dtype in zip(values, FORMAT.values(), strict=True)
     )
     if not fits:
@@ -171,8 +174,17 @@ def _format(values: Any) -> Format | None:
     return Format._make(tuple(value) if isinstance(value, list) else value for value in values)
 
 
-def _fits_array(value: Any, size: int) -> bool:
+def _are_floats(value: Any, size: int) -> bool:
     return isinstance(value, list) and len(value) == size and {float} >= set(map(type, value))
+
+
+def _are_frames(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and len(value) % FRAME_NUMBERS == 0
+        and _are_floats(value, len(value))
+    )
 
 
 def _status(name: str) -> tuple[int | None, int | None]:

@@ -9,12 +9,21 @@ dicomsdl takes an empty or a garbled one for zero, and `1A` for 1.
 """
 
 import hashlib
-import math
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from lsdc.dicom.gate import OpenFile
+from lsdc.dicom.functional_groups import ENHANCED, SEQUENCES, read_frames
+from lsdc.dicom.gate import DeclinedError, OpenFile
+from lsdc.dicom.numbers import (
+    as_whole,
+    parse_directions,
+    parse_number,
+    parse_position,
+    parse_spacing,
+    parse_whole,
+    text_of_pydicom,
+)
 
 # Keywords (PS3.6) in the order of `Format`: numbers and words, then numbers written as text.
 _VALUES = {
@@ -75,8 +84,6 @@ _SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
 _SOP_CLASS = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
 # The competition's own: `study`, and `study.series`.
 _SHORT_UID = re.compile(r"(?:[0-9]{1,10}\.)?([0-9]{1,10})")
-# As in `lsdc.geometry.planes`, which refuses what is further off.
-_DIRECTION_TOLERANCE = 0.01
 
 
 class Format(NamedTuple):
@@ -92,6 +99,7 @@ class Format(NamedTuple):
         image_orientation: the directions of growing column and of growing row, in patient space.
         pixel_spacing: (row spacing, column spacing) in mm, both above zero.
         echo_time: in ms.
+        frames: of a file whose functional groups say where its frames lie, `FRAME_NUMBERS` of each.
     """
 
     rows: int | None
@@ -111,6 +119,7 @@ class Format(NamedTuple):
     pixel_spacing: tuple[float, ...] | None
     number_of_frames: int | None
     echo_time: float | None
+    frames: tuple[float, ...] | None
 
 
 class Header(NamedTuple):
@@ -126,7 +135,11 @@ class Header(NamedTuple):
 
 
 def read_with_dicomsdl(file: OpenFile) -> Header:
-    """Read a header; may end the process. Raises what dicomsdl raises."""
+    """Read a header; may end the process. Raises what dicomsdl raises.
+
+    Raises:
+        DeclinedError: what is sought stands beyond the header, frame by frame.
+    """
     import dicomsdl
 
     start = file.start
@@ -154,20 +167,32 @@ def format_of(dataset: Any) -> Format:
 
 def _header(dataset: Any) -> Header:
     element = dataset.getDataElement
+    form = format_of(dataset)
+    if form.sop_class in ENHANCED:
+        raise DeclinedError("functional groups are left to pydicom")
     return Header(
-        format_of(dataset),
-        _whole(element(_NUMBER).toBytes()),
-        _position(element(_POSITION).toBytes()),
+        form,
+        parse_whole(element(_NUMBER).toBytes()),
+        parse_position(element(_POSITION).toBytes()),
     )
 
 
 def read_with_pydicom(file: OpenFile) -> Header:
-    """Read a header. Raises what pydicom raises."""
+    """Read a header. Raises what pydicom raises.
+
+    Raises:
+        RefusedError: functional groups contradict the frames.
+    """
     import pydicom
 
     with file.stream() as stream:
-        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(ALLOWED))
-    return _header_of_pydicom(dataset)
+        tags = [*ALLOWED, *SEQUENCES]
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
+    header = _header_of_pydicom(dataset)
+    if header.format.sop_class not in ENHANCED:
+        return header
+    frames = read_frames(dataset, header.format.number_of_frames or 1)
+    return header._replace(format=header.format._replace(frames=frames))
 
 
 def format_of_pydicom(dataset: Any) -> Format:
@@ -182,40 +207,7 @@ def _header_of_pydicom(dataset: Any) -> Header:
     ]
     texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
     number, position = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION))
-    return Header(_format((*values, *texts)), _whole(number), _position(position))
-
-
-def text_of_pydicom(dataset: Any, tag: int) -> bytes:
-    """The bytes of an element as they are in the file; none where it is not there."""
-    from pydicom.dataelem import RawDataElement
-
-    if tag not in dataset:
-        return b""
-    element = dataset.get_item(tag)
-    if isinstance(element, RawDataElement):
-        return element.value or b""
-    return str(element.value).encode()  # a sequence where text belongs: no number
-
-
-def parse_number(text: bytes) -> float | None:
-    """The number of a DS or IS; None where it is missing, garbled, or more than one."""
-    return _number(_parse(text))
-
-
-def _whole(text: bytes) -> int | None:
-    if text.isdigit() and len(text) < 10:  # as nearly all are
-        return int(text)
-    return _integer(_parse(text))
-
-
-def _position(text: bytes) -> tuple[float, float, float] | None:
-    if b"_" in text:
-        return None
-    try:
-        x, y, z = map(float, text.rstrip(b"\0").split(b"\\"))
-    except ValueError:
-        return None
-    return (x, y, z) if math.isfinite(x + y + z) else None
+    return Header(_format((*values, *texts)), parse_whole(number), parse_position(position))
 
 
 def _format(values: tuple[Any, ...]) -> Format:
@@ -229,9 +221,8 @@ def _new_format(values: tuple[Any, ...]) -> Format:
     photometric, position, study, series, syntax, sop_class, media_class = map(
         _text, values[_INTEGERS : len(_VALUES)]
     )
-    orientation, spacing, frames, echo_time = map(_parse, values[len(_VALUES) :])
-    directions, spacings = _numbers(orientation, 6), _numbers(spacing, 2)
-    rows, columns, samples, allocated, stored, high_bit, signed = map(_integer, values[:_INTEGERS])
+    orientation, spacing, frames, echo_time = values[len(_VALUES) :]
+    rows, columns, samples, allocated, stored, high_bit, signed = map(as_whole, values[:_INTEGERS])
     return Format(
         rows,
         columns,
@@ -246,10 +237,11 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         _identifier(series),
         syntax if _SYNTAX.fullmatch(syntax) else None,
         next(filter(_SOP_CLASS.fullmatch, (sop_class, media_class)), None),
-        directions if _are_directions(directions) else None,
-        spacings if spacings is not None and min(spacings) > 0 else None,
-        _integer(frames) or None,
-        _number(echo_time),
+        parse_directions(orientation),
+        parse_spacing(spacing),
+        parse_whole(frames) or None,
+        parse_number(echo_time),
+        None,
     )
 
 
@@ -262,57 +254,6 @@ def _value(dataset: Any, keyword: str) -> Any:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):  # not what its tag promises: as if missing
         return None
-
-
-def _parse(text: bytes) -> list[float] | float | None:
-    """The numbers of a DS or IS (PS3.5 6.2)."""
-    if not text or b"_" in text:  # Python's own way to write numbers
-        return None
-    try:
-        numbers = list(map(float, text.rstrip(b" \0").split(b"\\")))
-    except ValueError:
-        return None
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _integer(value: object) -> int | None:
-    if type(value) is int and 0 <= value < 2**32:
-        return value
-    number = _number(value)
-    # Beyond 32 bits nothing that we read makes sense.
-    return (
-        int(number)
-        if number is not None and number == int(number) and abs(number) < 2**32
-        else None
-    )
-
-
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    try:
-        numbers = tuple(map(float, value))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
-
-
-def _are_directions(orientation: tuple[float, ...] | None) -> bool:
-    """Whether these are two perpendicular unit vectors, but for rounding; garbled ones are not."""
-    if orientation is None:
-        return False
-    row, column = orientation[:3], orientation[3:]
-    return (
-        abs(math.hypot(*row) - 1) <= _DIRECTION_TOLERANCE
-        and abs(math.hypot(*column) - 1) <= _DIRECTION_TOLERANCE
-        and abs(sum(a * b for a, b in zip(row, column, strict=True))) <= _DIRECTION_TOLERANCE
-    )
 
 
 @lru_cache(maxsize=64)

@@ -5,23 +5,24 @@ and inversion are ours, so that the readers cannot differ in them.
 """
 
 import mmap
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lsdc.dicom.codestream import describe, family_in, family_of
 from lsdc.dicom.frames import pack
+from lsdc.dicom.functional_groups import ENHANCED, read_rescale
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import (
     RESCALE_TEXTS,
     Format,
     format_of,
     format_of_pydicom,
-    parse_number,
-    text_of_pydicom,
 )
 from lsdc.dicom.image import STORED_TYPES, Stored
 from lsdc.dicom.native import BIG_ENDIAN, DEFLATED, NATIVE, WHOLE_BYTES, native_values
+from lsdc.dicom.numbers import parse_number, text_of_pydicom
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
 from lsdc.dicom.usable import name_syntax, refuse
 
@@ -122,6 +123,8 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     dataset = dicomsdl.open_memory(content, copy_data=False)
     form = format_of(dataset)
     needed = _needed_bytes(form)
+    if form.sop_class in ENHANCED:
+        raise DeclinedError("functional groups are left to pydicom")
     syntax = form.transfer_syntax
     if form.bits_allocated not in WHOLE_BYTES:
         raise DeclinedError(f"{form.bits_allocated} bits allocated")
@@ -154,39 +157,59 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         RefusedError: the file holds no single greyscale image, or not all of it.
     """
     import pydicom
-    from pydicom.encaps import get_frame
 
     with file.stream() as stream:
         dataset = pydicom.dcmread(stream)
         form = format_of_pydicom(dataset)
         needed = _needed_bytes(form)
+        frames = form.number_of_frames or 1
+        if file.frame > frames:
+            raise RefusedError(f"no frame {file.frame}: there are {frames}")
         rescale = [text_of_pydicom(dataset, tag) for tag in RESCALE_TEXTS.values()]
+        if form.sop_class in ENHANCED:
+            own = read_rescale(dataset, frames, file.frame)
+            rescale = [text or top for text, top in zip(own, rescale, strict=True)]
         if "PixelData" not in dataset:
             raise RefusedError("no PixelData")
         pixel_data = dataset["PixelData"]
     syntax = form.transfer_syntax
     if pixel_data.is_undefined_length:
-        coded = get_frame(pixel_data.value, 0, number_of_frames=1)
-        _check_family(coded, form)
-        stored = _decode(dataset, form)
+        _check_family(_first_fragment(pixel_data.value), form)
+        stored = _decode(dataset, form, file.frame)
     elif form.bits_allocated in WHOLE_BYTES:
         stored = native_values(
             pixel_data.value,
             form,
             big_endian=syntax == BIG_ENDIAN,
             in_words=pixel_data.VR == "OW",
+            frame=file.frame,
         )
-    elif len(pixel_data.value) < needed:
-        raise RefusedError(f"{len(pixel_data.value)} bytes of PixelData, expected {needed}")
+    elif len(pixel_data.value) < needed * frames:
+        raise RefusedError(
+            f"{len(pixel_data.value)} bytes of PixelData, expected {needed * frames}"
+        )
     else:
-        stored = _decode(dataset, form)
+        stored = _decode(dataset, form, file.frame)
     return finish(stored, form, *map(parse_number, rescale))
 
 
-def _decode(dataset: Any, form: Format) -> Stored:
-    """The image by pydicom's decoders, which raise all kinds of errors."""
+def _first_fragment(encapsulated: bytes) -> bytes:
+    """How coded pixels begin, if they do."""
+    from pydicom.encaps import generate_fragments
+
     try:
-        return dataset.pixel_array  # type: ignore[no-any-return]
+        _offset_table, *fragments = islice(generate_fragments(encapsulated), 2)
+    except ValueError:
+        return b""
+    return b"".join(fragments)
+
+
+def _decode(dataset: Any, form: Format, frame: int) -> Stored:
+    """A frame by pydicom's decoders, which raise all kinds of errors."""
+    from pydicom.pixels import pixel_array  # type: ignore[attr-defined]  # its documented place
+
+    try:
+        return pixel_array(dataset, index=frame - 1)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # as said
@@ -239,7 +262,7 @@ def _check_family(coded: bytes, form: Format) -> None:
 
 
 def _needed_bytes(form: Format) -> int:
-    """Bytes of the uncompressed image, after a look at whether it is one that we can use."""
+    """Bytes of an uncompressed image, after a look at whether it is one that we can use."""
     if (reason := refuse(form)) is not None:
         raise RefusedError(reason)
     return ((form.rows or 0) * (form.columns or 0) * (form.bits_allocated or 0) + 7) // 8

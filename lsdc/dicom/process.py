@@ -54,12 +54,14 @@ class Batch:
     Attributes:
         start: the first one's place in that order.
         paths: their names.
+        frames: which frame is asked for of each, from 1.
         first_reason: why dicomsdl could not read this one file, where it could not.
         slots: where their images are to be written, once they are asked for.
     """
 
     start: int
     paths: list[bytes]
+    frames: list[int]
     first_reason: str | None = None
     slots: tuple[int, ...] = ()
 
@@ -68,8 +70,13 @@ class Batch:
 
     def part(self, begin: int, end: int | None = None) -> "Batch":
         """The files from one to another of its own."""
+        own = slice(begin, end)
         return Batch(
-            self.start + begin, self.paths[begin:end], self.first_reason, self.slots[begin:end]
+            self.start + begin,
+            self.paths[own],
+            self.frames[own],
+            self.first_reason,
+            self.slots[own],
         )
 
 
@@ -127,7 +134,7 @@ class Child:
         self.asked.append(batch)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will say so
-            self._process.stdin.write(pack_request(batch.paths, batch.slots))
+            self._process.stdin.write(pack_request(batch.paths, batch.slots, batch.frames))
             self._process.stdin.flush()
 
     def answers(self) -> Iterator[tuple[Batch, dict[str, Any], bytearray]]:

@@ -107,28 +107,34 @@ def read_headers(
 
 
 def read_pixels(
-    names: Sequence[str], *, processes: int = 2, file_seconds: float = FILE_SECONDS
+    names: Sequence[str],
+    frames: Sequence[int] | None = None,
+    *,
+    processes: int = 2,
+    file_seconds: float = FILE_SECONDS,
 ) -> Iterator[tuple[int, Image | Unreadable]]:
-    """Read the greyscale image of each file, in their order, a few files ahead of the caller.
+    """Read a greyscale image of each file, in their order, a few files ahead of the caller.
 
     Args:
-        names: any files, as `names.escape_name` writes them.
+        names: any files, as `names.escape_name` writes them; one may come for several frames.
+        frames: which frame of each file is read, from 1; by default the first.
         processes: how many child processes read.
         file_seconds: a file that takes longer is unreadable.
 
     Yields:
         (index into names, image). Let go of an image when you have done with it: the memory that
-        the children write into is then free for another. A file with several frames or with
-        colours is unreadable.
+        the children write into is then free for another. A file whose frames are no slices, or
+        with colours, is unreadable.
 
     Raises:
         StageError: the child processes could not start.
     """
     slots = Slots()
 
-    def outcomes(some: Sequence[str]) -> Iterator[Read | Failure]:
+    def outcomes(some: slice) -> Iterator[Read | Failure]:
         return supervise(
-            some,
+            names[some],
+            frames=None if frames is None else frames[some],
             work="pixels",
             processes=processes,
             batch_files=_IMAGES_A_REQUEST,
@@ -138,7 +144,7 @@ def read_pixels(
         )
 
     number = 0
-    for outcome in outcomes(names):
+    for outcome in outcomes(slice(None)):
         final = outcome
         if isinstance(outcome, Failure) and outcome.passing:
             final = _again(names, number, outcome, outcomes)
@@ -151,7 +157,7 @@ def _again(
     names: Sequence[str],
     number: int,
     failure: Failure,
-    outcomes: Callable[[Sequence[str]], Iterator[Read | Failure]],
+    outcomes: Callable[[slice], Iterator[Read | Failure]],
 ) -> Read | Failure:
     """Read one file again that failed in passing."""
     found: Read | Failure = failure
@@ -160,7 +166,7 @@ def _again(
     def read() -> list[tuple[int, Failure]]:
         nonlocal found, tried
         if tried:
-            (found,) = outcomes([names[number]])
+            (found,) = outcomes(slice(number, number + 1))
         tried = True
         return [(number, found)] if isinstance(found, Failure) and found.passing else []
 

@@ -78,6 +78,7 @@ def supervise(
     files_ahead: int,
     file_seconds: float = FILE_SECONDS,
     slots: Slots | None = None,
+    frames: Sequence[int] | None = None,
 ) -> Iterator[Read | Failure]:
     """Read files in child processes and yield what became of them, in order.
 
@@ -91,12 +92,16 @@ def supervise(
         files_ahead: how far beyond the file whose turn it is others are read. Few where answers
             are large: so many of them are in memory while the caller is busy.
         file_seconds: a file that takes longer is given up.
+        frames: which frame of each file is read, from 1; by default the first.
         slots: shared memory for images; who is given a `Read` gives its slots back.
 
     Raises:
         StageError: a child could not start at all.
     """
-    with _Crew(names, work, processes, batch_files, files_ahead, file_seconds, slots) as crew:
+    frames = [1] * len(names) if frames is None else frames
+    with _Crew(
+        names, frames, work, processes, batch_files, files_ahead, file_seconds, slots
+    ) as crew:
         yield from crew.run()
 
 
@@ -106,6 +111,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     def __init__(
         self,
         names: Sequence[str],
+        frames: Sequence[int],
         work: str,
         processes: int,
         batch_files: int,
@@ -113,7 +119,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         seconds: float,
         slots: Slots | None,
     ) -> None:
-        self._names, self._work, self._seconds = names, work, seconds
+        self._names, self._frames, self._work, self._seconds = names, frames, work, seconds
         self._processes, self._batch_files = processes, batch_files
         self._files_ahead, self._slots = files_ahead, slots
         self._first, *self._others = readers()
@@ -170,7 +176,8 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             if paths and size > _REQUEST_BYTES:
                 break
             paths.append(path)
-        batch = Batch(self._fresh, paths)
+        frames = self._frames[self._fresh : self._fresh + len(paths)]
+        batch = Batch(self._fresh, paths, list(frames))
         self._fresh += len(paths)
         return batch
 
@@ -265,7 +272,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     ) -> None:
         said = f"{reader}: {reason}"
         if self._others and reader == self._first:
-            self._wait(self._others[0], Batch(file.start, file.paths, said))
+            self._wait(self._others[0], Batch(file.start, file.paths, file.frames, said))
         else:
             first = f" ({file.first_reason})" if file.first_reason else ""
             self._answers[file.start] = Failure(said + first, passing, status)

@@ -6,6 +6,7 @@ Asked at the index, so that nobody trains first and hears later, and again befor
 import importlib.util
 from functools import lru_cache
 
+from lsdc.dicom.functional_groups import ENHANCED
 from lsdc.dicom.headers import Format
 from lsdc.dicom.native import DEFLATED, NATIVE
 
@@ -33,10 +34,10 @@ def refuse(form: Format) -> str | None:
         return "no usable Rows, Columns or BitsAllocated in the header"
     if form.photometric not in GREYSCALE or form.samples_per_pixel not in (None, 1):
         return _refuse_colour(form)
-    if form.number_of_frames not in (None, 0, 1):
+    if form.number_of_frames not in (None, 0, 1) and form.sop_class not in ENHANCED:
         return (
-            f"{form.number_of_frames} frames in one file, expected 1; "
-            "'dcuncat' of dicom3tools makes a file of each"
+            f"{form.number_of_frames} frames in one file, expected 1 or functional groups as of "
+            "Enhanced MR; 'dcuncat' of dicom3tools makes a file of each"
         )
     if form.bits_stored is None and form.pixel_representation is None:
         return "its pixels are fractions (FloatPixelData), expected whole numbers"

@@ -27,19 +27,21 @@ _HEADER_IDS = (
 
 CATALOG: dict[str, CatalogTable] = {
     "instances": CatalogTable(
-        "a row a usable file",
+        "a row a usable image",
         {
             "split": _SPLIT,
             "study_id": _IDS,
             "series_id": _IDS,
             "instance_number": "from the file's name in the layout; elsewhere InstanceNumber; "
-            "slices without one are counted on from their series' highest, along the normal",
+            "slices without one are counted on from their series' highest, along the normal, "
+            "and so are further frames of a file",
             "header_study_id": _HEADER_IDS,
             "header_series_id": _HEADER_IDS,
             "id_mismatch": "path and header contradict one another, or the file's series is not "
             "that of its folder",
             "series_description": _DESCRIPTION,
             "path": "the file",
+            "frame": "which of the file's images, from 1: of Enhanced MR, each frame is one",
             "bytes": "the file's size when it was read",
             "mtime_ns": "when the file was last changed, in nanoseconds since 1970",
             "rows": "height in pixels",

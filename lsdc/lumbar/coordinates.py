@@ -397,4 +397,4 @@ def _quarantine(views: Mapping[str, Views]) -> pl.DataFrame:
         ],
         schema={"path": pl.String, "stage": pl.String, "reason": pl.String},
         orient="row",
-    )
+    ).unique("path", keep="first", maintain_order=True)

@@ -129,14 +129,14 @@ def cut_shard(
     """
     samples = list_samples(slices, config)
     chosen = choose_crops(instances, slices, samples, choice, config)
-    paths = instances["path"].gather(files_in_order(chosen))
+    files = instances.select("path", "frame")[files_in_order(chosen)]
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
     moved = [pl.DataFrame(schema=MOTION)]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
     mask = np.zeros(shape[:2], dtype=bool)
     with one_thread(), write_crops(out / "crops.npy", shape, config.dtype) as write:
-        images = _read(paths.to_list(), quarantined, processes)
+        images = _read(files, quarantined, processes)
         for done, cuts in enumerate(plan_cuts(chosen, instances, landmarks, config), start=1):
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
             own = [next(images) for _ in cuts.files["path"]]
@@ -151,6 +151,7 @@ def cut_shard(
             if on_progress is not None:
                 on_progress(done, studies)
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
+    quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # a row a file
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
     tables = {"samples": samples, "quarantine": quarantine}
     if config.motion != "ignore":
@@ -198,10 +199,11 @@ def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
 
 
 def _read(
-    paths: list[str], quarantined: list[dict[str, str]], processes: int
+    files: pl.DataFrame, quarantined: list[dict[str, str]], processes: int
 ) -> Iterator[Image | None]:
-    """The image of each file, None for one that is added to `quarantined`."""
-    for number, image in read_pixels(paths, processes=processes):
+    """The image of each path and frame, None for one that is added to `quarantined`."""
+    paths, frames = files["path"].to_list(), files["frame"].to_list()
+    for number, image in read_pixels(paths, frames, processes=processes):
         if isinstance(image, Unreadable):
             quarantined.append({"path": paths[number], "stage": "crops", "reason": image.reason})
             yield None

@@ -1,5 +1,7 @@
 """Instances: what headers and paths say of every file, or why it cannot be used.
 
+A file with functional groups, as of Enhanced MR, is an instance a frame.
+
 In the competition's layout, `{split}_images/{study}/{series}/{instance}.dcm`, ids come from the
 path. Elsewhere they come from the header: the numbers that `lsdc.dicom.headers` makes of UIDs,
 and of the folder's name where there is none.
@@ -8,8 +10,10 @@ and of the folder's name where there is none.
 import re
 from hashlib import blake2b
 
+import numpy as np
 import polars as pl
 
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.native import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.image_use import with_use
@@ -25,6 +29,7 @@ INSTANCES: dict[str, pl.DataType] = {
     "id_mismatch": pl.Boolean(),
     "series_description": pl.String(),
     "path": pl.String(),
+    "frame": pl.Int32(),
     "bytes": pl.Int64(),
     "mtime_ns": pl.Int64(),
     "rows": pl.Int32(),
@@ -135,12 +140,14 @@ def tabulate(
         study_id=pl.coalesce("path_study_id", "header_study_id"),
         series_id=pl.coalesce("path_series_id", "header_series_id"),
     )
-    rows = rows.filter(reason.is_null())
+    rows = _by_frame(rows.filter(reason.is_null()))
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
+    needed *= pl.col("number_of_frames").fill_null(1)
     cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
     no_image = pl.col("refusal").is_not_null()
-    bad = rows.filter(no_image | lacking | cut.fill_null(False)).with_columns(
+    is_bad = no_image | lacking | cut.fill_null(False)
+    bad = rows.filter(is_bad).with_columns(
         reason=pl.when(no_image)
         .then("refusal")
         .when(lacking)
@@ -148,7 +155,9 @@ def tabulate(
         .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))
     )
     if len(bad):
-        rows = rows.join(bad, on="path", how="anti", maintain_order="left")
+        rows = rows.filter(~is_bad)
+        # Of a file's bad frames the first speaks for all.
+        bad = bad.unique("path", keep="first", maintain_order=True)
     rows = rows.sort(*_INSTANCE, "path")
     again = pl.DataFrame(schema=rows.schema)
     numbered = pl.col("instance_number").is_not_null()
@@ -217,6 +226,35 @@ def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row a frame of the files whose functional groups place their frames, with `frame`."""
+    one = rows.with_columns(frame=pl.lit(1, dtype=pl.Int32))
+    has_groups = pl.col("frames").is_not_null()
+    enhanced = one.filter(has_groups)
+    if enhanced.is_empty():
+        return one
+    counts = enhanced["frames"].list.len().to_numpy() // FRAME_NUMBERS
+    numbers = enhanced["frames"].explode().to_numpy().reshape(-1, FRAME_NUMBERS)
+    position, orientation, spacing, echo_time = np.split(numbers, [3, 9, 11], axis=1)
+    own = {"position_mm": position, "orientation": orientation, "pixel_spacing_mm": spacing}
+    # What no group says is as in the header, but no place is every frame's.
+    frame = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("path")
+    frames = enhanced[np.repeat(np.arange(len(enhanced)), counts)].with_columns(
+        frame=frame,
+        position_mm=pl.when(pl.col("number_of_frames").fill_null(1) == 1).then("position_mm"),
+        instance_number=pl.when(frame == 1).then("instance_number"),
+    )
+    groups = [
+        pl.Series(name, values, dtype=frames.schema[name]).set(
+            pl.Series(np.isnan(values).any(axis=1)), None
+        )
+        for name, values in own.items()
+    ]
+    echo = pl.Series("echo_time_ms", echo_time[:, 0]).fill_nan(None)
+    told = [pl.coalesce(each, each.name) for each in (*groups, echo)]
+    return pl.concat([one.filter(~has_groups), frames.with_columns(told)])
+
+
 def _name_lacking() -> pl.Expr:
     names = [
         pl.when(pl.col(column).is_null()).then(pl.lit(tag)) for column, tag in _MISSING.items()
@@ -244,11 +282,16 @@ def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_on(rows: pl.DataFrame) -> pl.DataFrame:
-    """Number the slices that have no number, from their series' highest on, along the normal."""
+    """Number what has no number, from the series' highest on: along the normal, frame by frame."""
     lacking = pl.col("instance_number").is_null()
     highest = pl.col("instance_number").max().over(SERIES_ID).fill_null(0)
     return (
-        rows.sort(*SERIES_ID, "orientation_group", "normal_position_mm", "path")
+        rows.sort(
+            *SERIES_ID,
+            pl.when(pl.col("frame") > 1).then("path"),  # none before all that are
+            pl.when(pl.col("frame") > 1).then("frame"),
+            *("orientation_group", "normal_position_mm", "path"),
+        )
         .with_columns(
             instance_number=pl.when(lacking)
             .then(highest + lacking.cum_sum().over(SERIES_ID))

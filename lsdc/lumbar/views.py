@@ -92,7 +92,8 @@ def prepare_views(
     kept: list[int] = []
     owners: list[tuple[int, int]] = []
     starts = [0]
-    pixels = _counted(read_pixels(paths, processes=processes), len(paths), on_progress)
+    read = read_pixels(paths, slices["frame"].to_list(), processes=processes)
+    pixels = _counted(read, len(paths), on_progress)
     for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
         own: list[Grid] = []
         acquired: list[int] = []

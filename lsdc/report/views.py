@@ -19,7 +19,7 @@ from lsdc.report.marks import DIM, INK, LEVEL_COLOURS, ROOM, Overlay, level_name
 from lsdc.report.study import StudyResults
 
 SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
-Images = dict[str, Dicom]  # by path
+Images = dict[tuple[str, int], Dicom]  # by path and frame
 Names = dict[str, tuple[float, float]]  # where the levels' names are written
 Grey = npt.NDArray[np.uint8]  # (rows, columns)
 
@@ -34,9 +34,9 @@ def read_views(study: StudyResults) -> Images:
     """All images that are shown whole, read at once; those that cannot be are left away."""
     shown = [study.middle(kind) for kind in SAGITTAL]
     shown += [study.nearest_axial(str(level)) for level in LEVELS]
-    paths = pl.concat([instance.select("path") for instance in shown])["path"].unique().to_list()
-    read = read_pixels(paths, processes=1)
-    return {paths[n]: image for n, image in read if not isinstance(image, Unreadable)}
+    files = pl.concat([instance.select("path", "frame") for instance in shown]).unique().rows()
+    read = read_pixels(*map(list, zip(*files, strict=True)), processes=1) if files else ()
+    return {files[n]: image for n, image in read if not isinstance(image, Unreadable)}
 
 
 def draw_sagittal(
@@ -105,7 +105,7 @@ def draw_image(
         sheet: what is drawn on.
         room: where.
         instance: a row of the instances table, or none.
-        images: by path.
+        images: by path and frame.
         missing: what is said where there is none.
         mirrored: show columns from right to left.
         around_mm: (1, 3) a point of which only the surroundings are shown.
@@ -116,7 +116,7 @@ def draw_image(
     if instance.is_empty():
         _leave_empty(sheet, room, missing)
         return None
-    image = images.get(instance["path"][0])
+    image = images.get(instance.select("path", "frame").row(0))
     if image is None:
         _leave_empty(sheet, room, "cannot be read")
         return None

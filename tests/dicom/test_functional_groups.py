@@ -1,0 +1,143 @@
+"""Enhanced MR: every frame lies where highdicom has it, and its pixels are that frame's own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import RLELossless
+
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
+from lsdc.dicom.gate import open_dicom
+from lsdc.dicom.pixels import read_with_pydicom
+from lsdc.dicom.reader import Image, Unreadable, read_pixels
+from tests.dicom.enhanced import item, plant_frames, write_enhanced
+from tests.dicom.reading import read_rows
+
+WriteDicom = Callable[..., Path]
+
+
+def frames_of(path: Path) -> np.ndarray:
+    """(frames, 12): position, directions, spacing, echo time, as the header row has them."""
+    (row,) = read_rows([path]).iter_rows(named=True)
+    assert (row["reason"], row["refusal"]) == (None, None)
+    return np.array(row["frames"]).reshape(-1, FRAME_NUMBERS)
+
+
+def images_of(path: Path, count: int) -> list[np.ndarray]:
+    """The rescaled image of each frame, asked for in another order than they lie in."""
+    order = [*range(count, 0, -1)]
+    read = [image for _, image in read_pixels([os.fspath(path)] * count, order, processes=1)]
+    assert all(isinstance(image, Image) for image in read), read
+    return [image.rescaled() for image in read[::-1] if isinstance(image, Image)]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_places_and_pixels_are_those_of_highdicom(
+    tmp_path: Path, count: int, compressed: bool
+) -> None:
+    planted = plant_frames(count)
+    options = {"syntax": RLELossless} if compressed else {}
+    path = write_enhanced(tmp_path / "IM1", planted, **options)
+    found, images = frames_of(path), images_of(path, count)
+    oracle = highdicom.imread(path)
+    for number, (frame, row, image) in enumerate(zip(planted, found, images, strict=True), 1):
+        expected = [*frame.position, *frame.orientation, *frame.spacing, frame.echo_time]
+        np.testing.assert_allclose(row, expected)
+        np.testing.assert_allclose(image, frame.pixels * frame.slope + frame.intercept, rtol=1e-6)
+        by_oracle = oracle.get_frame(number, apply_modality_transform=True, dtype=np.float64)
+        np.testing.assert_allclose(image, by_oracle, rtol=1e-6)
+    if count > 1:
+        geometry = oracle.get_volume_geometry()
+        assert geometry is not None
+        volume = geometry.affine @ np.array([[0, 0, 0, 1], [count - 1, 0, 0, 1]]).T
+        ends = found[[0, -1], :3]
+        assert np.allclose(volume[:3].T, ends) or np.allclose(volume[:3].T, ends[::-1])
+
+
+def test_what_classic_slices_are_converted_to_is_read_as_the_slices(
+    write_dicom: WriteDicom, tmp_path: Path
+) -> None:
+    slices = []
+    for number in range(1, 5):
+        path = write_dicom(f"{number}", np.full((24, 16), number, np.uint16))
+        dataset = pydicom.dcmread(path)
+        dataset.InstanceNumber, dataset.EchoTime = number, 80 + number
+        dataset.SOPInstanceUID = f"1.2.3.{number}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", "1.2.3.4.5"
+        dataset.FrameOfReferenceUID, dataset.Modality = "1.2.3.4.6", "MR"
+        dataset.ImagePositionPatient = [0, 0, 4.0 * number]
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]
+        for keyword in ("PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
+                        "StudyTime", "AccessionNumber", "ReferringPhysicianName",
+                        "Manufacturer"):  # fmt: skip
+            setattr(dataset, keyword, "")
+        dataset.SeriesNumber = 1
+        slices.append(dataset)
+    legacy = highdicom.legacy.LegacyConvertedEnhancedMRImage(
+        slices, series_instance_uid="1.2.3.4.7", series_number=2, sop_instance_uid="1.2.3.9",
+        instance_number=1,
+    )  # fmt: skip
+    legacy.save_as(tmp_path / "legacy.dcm")
+    found = frames_of(tmp_path / "legacy.dcm")
+    np.testing.assert_allclose(found[:, 9:11], [[0.75, 0.5]] * 4)
+    numbers = []
+    for frame, image in zip(found, images_of(tmp_path / "legacy.dcm", 4), strict=True):
+        numbers.append(int(image[0, 0]))
+        assert (image == numbers[-1]).all()
+        assert frame[2] == 4.0 * numbers[-1]
+        assert frame[11] == 80 + numbers[-1]
+    assert sorted(numbers) == [1, 2, 3, 4]
+
+
+def test_groups_may_be_shared_or_a_frames_own(tmp_path: Path) -> None:
+    """A group that all frames have in common may be in either place (PS3.3 C.7.6.16.1)."""
+    planted = plant_frames(3)
+    path = write_enhanced(tmp_path / "IM1", planted)
+    expected = frames_of(path)
+    dataset = pydicom.dcmread(path)
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        frame.PixelMeasuresSequence = shared.PixelMeasuresSequence
+        frame.PlaneOrientationSequence = shared.PlaneOrientationSequence
+    dataset.SharedFunctionalGroupsSequence = [item()]
+    dataset.save_as(path)
+    np.testing.assert_array_equal(frames_of(path), expected)
+
+
+def test_a_frame_without_a_place_says_so_alone(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "IM1", plant_frames(3))
+    dataset = pydicom.dcmread(path)
+    del dataset.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
+    del dataset.PerFrameFunctionalGroupsSequence[2].MREchoSequence
+    dataset.save_as(path)
+    found = frames_of(path)
+    assert np.isnan(found[:, 0]).tolist() == [False, True, False]
+    assert np.isnan(found[:, 11]).tolist() == [False, False, True]
+
+
+def test_frames_and_groups_that_differ_in_number_are_refused(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "IM1", plant_frames(3))
+    dataset = pydicom.dcmread(path)
+    del dataset.PerFrameFunctionalGroupsSequence[2]
+    dataset.save_as(path)
+    assert read_rows([path])["reason"].to_list() == ["3 frames, but functional groups of 2"]
+
+
+def test_a_frame_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "IM1", plant_frames(2))
+    ((_, outcome),) = read_pixels([os.fspath(path)], [3], processes=1)
+    assert outcome == Unreadable("no frame 3: there are 2")
+
+
+def test_the_second_reader_reads_the_frame_that_is_asked_for(tmp_path: Path) -> None:
+    planted = plant_frames(2)
+    path = write_enhanced(tmp_path / "IM1", planted)
+    for number, frame in enumerate(planted, start=1):
+        with open_dicom(os.fsencode(path), number) as file:
+            np.testing.assert_array_equal(read_with_pydicom(file).stored, frame.pixels)
