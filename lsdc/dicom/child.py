@@ -130,7 +130,7 @@ def _why(error: Exception) -> tuple[str, str]:
         return "passing", str(error)
     if isinstance(error, MemoryError):
         return "failed", f"needs more than {MEMORY_LIMIT_BYTES // 2**20:,} MiB of memory"
-    return "failed", "cannot make sense of it"
+    return "failed", "damaged, cannot be parsed"
 
 
 def _where(error: Exception) -> str:
