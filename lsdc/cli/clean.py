@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.table import Table
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.errors import HomeBusyError
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home
@@ -51,12 +51,13 @@ def _require_quiet(home: Home) -> None:
         )
 
 
-def _as_table(rubbish: list[Rubbish], root: Path) -> Table:
+def _as_table(rubbish: list[Rubbish], root: Path) -> FittedTable:
     total = sum(item.bytes for item in rubbish)
-    table = Table(title=f"{len(rubbish)} things no run refers to, {decimal(total)}")
-    table.add_column("path")
-    table.add_column("why")
-    table.add_column("size", justify="right")
-    for item in rubbish:
-        table.add_row(str(item.path.relative_to(root)), item.why, decimal(item.bytes))
-    return table
+    return FittedTable(
+        [
+            Column("path", [str(item.path.relative_to(root)) for item in rubbish], is_text=True),
+            Column("why", [item.why for item in rubbish], is_text=True),
+            Column("size", [decimal(item.bytes) for item in rubbish]),
+        ],
+        title=f"{len(rubbish)} things no run refers to, {decimal(total)}",
+    )

@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.index import Folder, IndexHome, index_folder
 from lsdc.cli.streams import open_console
 from lsdc.errors import DataError
@@ -20,11 +18,6 @@ from lsdc.lumbar.tables import Competition, competition_in
 from lsdc.lumbar.tree import tree_tables
 from lsdc.store.home import open_home, resolve_home
 
-_COLUMNS: dict[str, Literal["left", "right"]] = {
-    "finding": "left",
-    "count": "right",
-    "first": "left",
-}
 _BETWEEN = 10  # blanks beside and between the three columns
 _WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
 
@@ -77,23 +70,18 @@ def show_report(report: Report, console: Console) -> None:
         console.print("All ids: the same command with --json.", style="dim", highlight=False)
 
 
-def _counts_table(counts: dict[str, Any]) -> Table:
+def _counts_table(counts: dict[str, Any]) -> FittedTable:
     """Series by split and kind, and their slices where images are indexed."""
     slices = counts.get("slices", {})
     by_split = {f"{split} series": kinds for split, kinds in counts.get("series", {}).items()}
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("kind", no_wrap=True)
-    for column in by_split:
-        table.add_column(column, justify="right")
+    kinds = sorted({*slices, *(kind for split in by_split.values() for kind in split)})
+    columns = [Column("kind", kinds, is_text=True)]
+    for name, series in by_split.items():
+        columns.append(Column(name, [f"{series.get(kind, 0):,}" for kind in kinds]))
     if slices:
-        table.add_column("with images", justify="right")
-        table.add_column("slices min/median/max", justify="right")
-    for kind in sorted({*slices, *(kind for kinds in by_split.values() for kind in kinds)}):
-        cells = [f"{kinds.get(kind, 0):,}" for kinds in by_split.values()]
-        if slices:
-            cells += _slices(slices.get(kind))
-        table.add_row(kind, *cells)
-    return table
+        images, spreads = zip(*(_slices(slices.get(kind)) for kind in kinds), strict=True)
+        columns += [Column("with images", images), Column("slices min/median/max", spreads)]
+    return FittedTable(columns)
 
 
 def _slices(of_kind: dict[str, Any] | None) -> list[str]:
@@ -103,17 +91,19 @@ def _slices(of_kind: dict[str, Any] | None) -> list[str]:
     return [f"{of_kind['series']:,}", spread]
 
 
-def _findings_table(found: list[Finding], width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for column, justify in _COLUMNS.items():
-        table.add_column(column, justify=justify, no_wrap=True)
+def _findings_table(found: list[Finding], width: int) -> FittedTable:
+    order = {Severity.WARNING: "", Severity.NOTE: "dim"}
+    found = sorted(found, key=lambda finding: list(order).index(finding.severity))
     titles, counts = [_titled(finding) for finding in found], [f"{f.count:,}" for f in found]
     room = width - max(map(len, titles)) - max(map(len, [*counts, "count"])) - _BETWEEN
-    for severity, style in ((Severity.WARNING, ""), (Severity.NOTE, "dim")):
-        for finding, title, count in zip(found, titles, counts, strict=True):
-            if finding.severity is severity:
-                table.add_row(title, count, _first_ids(finding, room), style=style)
-    return table
+    return FittedTable(
+        [
+            Column("finding", titles, is_text=True),
+            Column("count", counts),
+            Column("first", [_first_ids(finding, room) for finding in found], is_text=True, rank=1),
+        ],
+        styles=[order[finding.severity] for finding in found],
+    )
 
 
 def _titled(finding: Finding) -> str:
@@ -130,7 +120,7 @@ def _first_ids(finding: Finding, room: int) -> str:
     shown = 1
     while shown < len(known) and len(_listed(known, shown + 1)) <= room:
         shown += 1
-    return escape(_listed(known, shown))
+    return _listed(known, shown)
 
 
 def _listed(known: list[str], shown: int) -> str:

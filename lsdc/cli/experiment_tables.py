@@ -1,13 +1,14 @@
-"""Experiments in tables, for 100 columns."""
+"""Experiments in tables."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.measured import Measured
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import changes
@@ -16,94 +17,91 @@ from lsdc.experiments.settings import settings_of
 
 Row = tuple[Experiment, Measured | None]
 _ALL_FOLDS = "all folds"
-_STYLES = {"experiment": "bold", "based on": "dim", "of": "dim", "": "yellow"}
+_STYLES = {"experiment": "bold", "of": "dim", "": "yellow"}
 _FIGURES = ("experiment", "of", "reported", "measured", "differs", "prior", "board", "")
 _BETWEEN = 2  # blanks from column to column
-_MARK = len("selected,")  # a line a mark
-_LEAST = 12  # of what is left for changes, on however narrow a terminal
+_LEAST, _MOST = 16, 60  # columns for changes, where there are few, or no end of them
 
 
-def list_table(rows: Sequence[Row], width: int) -> Table:
+def list_table(rows: Sequence[Row], width: int) -> FittedTable:
     """A line an experiment; its report is out of fold where there is such a figure."""
-    columns: dict[str, list[str]] = {
-        "experiment": [experiment.name for experiment, _ in rows],
-        "based on": [experiment.based_on or "" for experiment, _ in rows],
-        "changes": [_short(changes(experiment.name)) for experiment, _ in rows],
-        "reported": [_first(experiment.reported) for experiment, _ in rows],
-        "of": [_of(experiment.reported) for experiment, _ in rows],
-        "board": [_figure(experiment.reported.leaderboard, 2) for experiment, _ in rows],
-    }
+    reports = [experiment.reported for experiment, _ in rows]
+    columns = [
+        Column("experiment", [e.name for e, _ in rows], style="bold", is_text=True),
+        Column("reported", [_first(report) for report in reports]),
+        Column("of", [_of(report) for report in reports], style="dim", is_text=True),
+        Column("board", [_figure(report.leaderboard, 2) for report in reports], rank=1),
+    ]
     if any(measured for _, measured in rows):
-        columns["measured"] = [_figure(measured.score) if measured else "" for _, measured in rows]
-        columns[""] = [_short_marks(measured) if measured else "" for _, measured in rows]
-    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
-    if "" in widths:
-        widths[""] = _MARK
-    others = sum(wide for name, wide in widths.items() if name != "changes")
-    widths["changes"] = min(
-        widths["changes"], max(_LEAST, width - others - _BETWEEN * len(columns) - 1)
+        scores = [_figure(measured.score) if measured else "" for _, measured in rows]
+        marks = [_short_marks(measured) if measured else "" for _, measured in rows]
+        columns.append(Column("measured", scores))
+        if any(marks):
+            columns.append(Column("measured of", marks, style="yellow", is_text=True))
+    columns.append(
+        Column("based on", [e.based_on or "" for e, _ in rows], style="dim", is_text=True, rank=2)
     )
-    table = _table("Weighted log loss, lower is better")
-    for name, wide in widths.items():
-        table.add_column(
-            name,
-            width=wide,
-            no_wrap=name != "",
-            overflow="ellipsis",
-            style=_STYLES.get(name, ""),
-            justify="right" if name in ("reported", "board", "measured") else "left",
-        )
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    return table
+    room = width - sum(column.widest + _BETWEEN for column in columns) - _BETWEEN
+    room = min(max(room, _LEAST), _MOST)
+    changed = [_short(changes(experiment.name), room) for experiment, _ in rows]
+    columns.append(Column("changes", changed, is_text=True, rank=3))
+    return FittedTable(columns, title="Weighted log loss, lower is better")
 
 
-def figures_table(rows: Sequence[Row]) -> Table:
+def figures_table(rows: Sequence[Row]) -> FittedTable:
     """Reported beside measured: a line a fold, a line for all, a line for each rerun."""
     blocks = [_figure_lines(experiment, measured) for experiment, measured in rows]
-    table = _table("Weighted log loss, lower is better")
-    shown = [name for name in _FIGURES if any(line.get(name) for lines in blocks for line in lines)]
-    for name in shown:
-        table.add_column(
-            name,
-            justify="left" if name in ("experiment", "of", "") else "right",
-            no_wrap=name != "",
-            min_width=_MARK if name == "" else None,
-            style="bold" if name == "experiment" else "yellow" if name == "" else "",
-        )
-    for lines in blocks:
-        for line in lines:
-            table.add_row(*(line.get(name, "") for name in shown))
-        table.add_section()
-    return table
+    lines = [line for block in blocks for line in block]
+    shown = [name for name in _FIGURES if any(line.get(name) for line in lines)]
+    return FittedTable(
+        [
+            Column(
+                name,
+                [line.get(name, "") for line in lines],
+                style=_STYLES.get(name, ""),
+                is_text=name in ("experiment", "of", ""),
+            )
+            for name in shown
+        ],
+        title="Weighted log loss, lower is better",
+        ends=frozenset(itertools.accumulate(map(len, blocks), initial=-1)),
+    )
 
 
-def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> Table:
+def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> FittedTable:
     """Every setting, its value and which ancestor gave it; what nobody gave is dim."""
-    table = _table("Settings")
-    table.add_column("setting", no_wrap=True)
-    table.add_column("value", ratio=1)
-    table.add_column("from", no_wrap=True)
-    section = ""
-    for key, value in settings_of(experiment).items():
-        if section and key.partition(".")[0] != section:
-            table.add_section()
-        section = key.partition(".")[0]
-        origin = origins.get(key, "")
-        style = "bold" if origin == experiment.name else "" if origin else "dim"
-        table.add_row(key, _value(value), origin, style=style)
-    return table
+    settings = settings_of(experiment)
+    names = list(settings)
+    sections = [name.partition(".")[0] for name in names]
+    given = [origins.get(name, "") for name in names]
+    return FittedTable(
+        [
+            Column("setting", names, is_text=True),
+            Column("value", [_value(value) for value in settings.values()], is_text=True),
+            Column("from", given, is_text=True, rank=1),
+        ],
+        title="Settings",
+        styles=["bold" if by == experiment.name else "" if by else "dim" for by in given],
+        ends=frozenset(
+            number
+            for number, (section, below) in enumerate(itertools.pairwise(sections))
+            if section != below
+        ),
+    )
 
 
-def differences_table(first: str, second: str, differing: Mapping[str, tuple[Any, Any]]) -> Table:
+def differences_table(
+    first: str, second: str, differing: Mapping[str, tuple[Any, Any]]
+) -> FittedTable:
     """A line a setting that differs."""
-    table = _table("")
-    table.add_column("setting", no_wrap=True)
-    table.add_column(first)
-    table.add_column(second)
-    for key, values in differing.items():
-        table.add_row(key, *(_value(value) for value in values))
-    return table
+    before, after = zip(*differing.values(), strict=True)
+    return FittedTable(
+        [
+            Column("setting", list(differing), is_text=True),
+            Column(first, [_value(value) for value in before], is_text=True),
+            Column(second, [_value(value) for value in after], is_text=True),
+        ]
+    )
 
 
 def print_words(console: Console, experiment: Experiment, ancestors: Sequence[str]) -> None:
@@ -204,15 +202,26 @@ def _short_marks(measured: Measured) -> str:
     return ", ".join(mark.partition(" ")[0] for mark in measured.marks)
 
 
-def _short(settings: Mapping[str, Any]) -> str:
-    """Settings as a few words: the last part of their names, their values, no weights' names."""
+def _short(settings: Mapping[str, Any], room: int) -> str:
+    """Settings as a few words: the last part of their names, their values, no weights' names.
+
+    Of more than there is room for the first are whole, and how many follow is said.
+    """
     words = []
     for key, value in settings.items():
         name = key.rpartition(".")[2]
         words.append(
             f"{name} {_value(value).partition('.')[0] if 'backbone' in name else _value(value)}"
         )
-    return ", ".join(words)
+    shown = len(words)
+    while shown > 1 and len(_listed(words, shown)) > room:
+        shown -= 1
+    return _listed(words, shown)
+
+
+def _listed(words: Sequence[str], shown: int) -> str:
+    more = len(words) - shown
+    return ", ".join(words[:shown]) + (f" and {more} more" if more else "")
 
 
 def _value(value: Any) -> str:
@@ -225,9 +234,3 @@ def _value(value: Any) -> str:
 
 def _figure(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
-
-
-def _table(title: str) -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", padding=(0, 1, 0, 0)
-    )

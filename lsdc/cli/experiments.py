@@ -13,7 +13,7 @@ from lsdc.cli import experiment_tables as tables
 from lsdc.cli.measured import Measured, differences, find_home, measured_names, read_measured
 from lsdc.cli.streams import open_console
 from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment
+from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment, own_names
 from lsdc.experiments.settings import settings_of
 from lsdc.store.home import Home
 
@@ -32,6 +32,9 @@ Sort = Annotated[
         "of fold or on the leaderboard, or by what was measured."
     ),
 ]
+
+# To begin with: quick on any machine; ours; the lab log's network, and its best out of fold.
+RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
 
 experiments = typer.Typer(
     no_args_is_help=True,
@@ -72,15 +75,30 @@ class Entry:
 
 
 @experiments.command("list")
-def list_all(home: FromHome = None, sort: Sort = "log", as_json: AsJson = False) -> None:
-    """All experiments: what each changes, what the log reports, what was measured."""
-    entries = _sorted([Entry.find(name, find_home(home)) for name in experiment_names()], sort)
+def list_all(
+    home: FromHome = None,
+    sort: Sort = "log",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those of the lab log, too; so do --sort and --json.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Your experiments, measured and recommended ones, and with --all the lab log's."""
+    opened, known = find_home(home), experiment_names()
+    if everything or as_json or sort != "log":
+        names = known
+    else:
+        first = {*own_names(), *measured_names(opened), *RECOMMENDED}
+        names = [name for name in known if name in first]
+    entries = _sorted([Entry.find(name, opened) for name in names], sort)
     if as_json:
         _print_json([entry.as_dict() for entry in entries])
         return
     console = open_console()
     rows = [(entry.experiment, entry.measured) for entry in entries]
     console.print(tables.list_table(rows, console.width))
+    if more := len(known) - len(names):
+        console.print(f"{more} more of the lab log: --all", style="dim", highlight=False)
 
 
 @experiments.command()

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
@@ -140,21 +139,24 @@ def _show(indexed: Indexed, tables: Index, console: Console) -> None:
         .sort("series", descending=True)
     )
     if len(kinds):
-        table = Table(box=box.SIMPLE_HEAD)
-        for name in ("described as", "plane"):
-            table.add_column(name)
-        for name in ("series", "images"):
-            table.add_column(name, justify="right")
-        for described, plane, series, images in kinds.iter_rows():
-            table.add_row(described or "-", plane or "no image", f"{series:,}", f"{images:,}")
-        console.print(table)
+        described, planes, series, images = kinds.get_columns()
+        console.print(
+            FittedTable(
+                [
+                    Column("described as", [each or "-" for each in described], is_text=True),
+                    Column("plane", [each or "no image" for each in planes], is_text=True),
+                    Column("series", [f"{each:,}" for each in series]),
+                    Column("images", [f"{each:,}" for each in images]),
+                ]
+            )
+        )
     reasons = tables.quarantine["reason"].value_counts(sort=True)
     if len(reasons):
-        table = Table(box=box.SIMPLE_HEAD)
-        table.add_column("quarantined", justify="right")
-        table.add_column("because")
-        for reason, count in reasons.head(_MOST_REASONS).iter_rows():
-            table.add_row(f"{count:,}", reason)
+        shown = reasons.head(_MOST_REASONS)
+        rows = [(f"{count:,}", reason) for reason, count in shown.iter_rows()]
         if len(reasons) > _MOST_REASONS:
-            table.add_row("...", "the catalog's table quarantine has all")
-        console.print(table)
+            rows.append(("...", "the catalog's table quarantine has all"))
+        counts, because = zip(*rows, strict=True)
+        console.print(
+            FittedTable([Column("quarantined", counts), Column("because", because, is_text=True)])
+        )

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.corrections import describe_corrections
 from lsdc.store.exact_names import open_database
@@ -60,30 +60,31 @@ def reported_line(experiment: Experiment) -> str:
     return f"the lab log reports {partial}{', '.join(figures)}, of folds and studies of its own"
 
 
-def scores_table(scores: dict[str, Any], name: str) -> Table:
+def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
     """The four losses and the score, a column a fold, then all, then the prior's; what is held out.
 
     Of held-out studies and of their prior there is a column each, where there are any.
     """
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
     title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
-    table = Table(title=" · ".join([title, *marks]), title_justify="left", title_style="bold")
-    table.add_column("")
     columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}
     if held_out := scores.get("holdout"):  # none in what earlier versions wrote
         columns |= {"held out": held_out, "its prior": held_out["weighted_prior"]}
-    for column in columns:
-        style = "bold" if column in ("all", "held out") else ""
-        table.add_column(column, justify="right", style=style)
-    for part in _PARTS:
-        table.add_row(
-            part.replace("_", " "),
-            *(_loss(column[part]) for column in columns.values()),
-            style="bold" if part == "score" else "",
-            end_section=part == _PARTS[-2],
+    losses = [
+        Column(
+            heading,
+            [_loss(losses[part]) for part in _PARTS],
+            style="bold" if heading in ("all", "held out") else "",
         )
-    return table
+        for heading, losses in columns.items()
+    ]
+    return FittedTable(
+        [Column("", [part.replace("_", " ") for part in _PARTS], is_text=True), *losses],
+        title=" · ".join([title, *marks]),
+        styles=["bold" if part == "score" else "" for part in _PARTS],
+        ends=frozenset([len(_PARTS) - 2]),
+    )
 
 
 def _loss(value: float | None) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.lumbar.metric import Score
 from lsdc.lumbar.metric import score as score_predictions
@@ -31,23 +31,24 @@ def score(
     if as_json:
         typer.echo(json.dumps({**result.as_dict(), "weighted_prior": prior.as_dict()}, indent=2))
         return
-    open_console().print(_as_table(result, prior))
-
-
-def _as_table(result: Score, prior: Score) -> Table:
-    table = Table(title="Weighted log loss, lower is better", title_justify="left")
-    table.add_column("part")
-    table.add_column("predictions", justify="right")
-    table.add_column("weighted prior", justify="right")
-    beside = prior.as_dict()
-    for part, loss in result.as_dict().items():
-        style = "bold" if part == "score" else None
-        table.add_row(part, _as_text(loss), _as_text(beside[part]), style=style)
+    console = open_console()
+    console.print(_as_table(result, prior))
     if result.unscored_parts:
-        table.caption = (
-            f"not in the mean, since no row is labelled: {', '.join(result.unscored_parts)}"
-        )
-    return table
+        parts = ", ".join(result.unscored_parts)
+        console.print(f"not in the mean, since no row is labelled: {parts}", style="dim")
+
+
+def _as_table(result: Score, prior: Score) -> FittedTable:
+    losses, beside = result.as_dict(), prior.as_dict()
+    return FittedTable(
+        [
+            Column("part", list(losses), is_text=True),
+            Column("predictions", [_as_text(loss) for loss in losses.values()]),
+            Column("weighted prior", [_as_text(beside[part]) for part in losses]),
+        ],
+        title="Weighted log loss, lower is better",
+        styles=["bold" if part == "score" else "" for part in losses],
+    )
 
 
 def _as_text(loss: float | None) -> str:

@@ -39,6 +39,11 @@ NAMED, FOLDER = "LSDC_PRESETS", "LSDC_PRESETS_FOLDER"
 Tables = dict[str, dict[str, Any]]
 
 
+def own_names() -> list[str]:
+    """The user's experiments, as their file has them."""
+    return list(_users())
+
+
 def experiment_names() -> list[str]:
     """The names of all known experiments, in the order of the files."""
     return list(_presets())

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from lsdc.cli.experiments import experiments
+from lsdc.cli.experiments import RECOMMENDED, experiments
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import experiment_names, load_experiment
 from lsdc.store.home import open_home
@@ -91,7 +91,7 @@ def test_list_has_every_experiment_with_reported_beside_measured(home: Path) -> 
 
 
 def test_tables_fit_100_columns_and_mark_what_is_partial_selected_or_changed(home: Path) -> None:
-    printed = typed("list", "--home", home)
+    printed = typed("list", "--all", "--home", home)
     assert max(map(len, printed.splitlines())) <= 100
     assert line_of("exp118", printed).count("partial") == 2  # what is reported, what was measured
     assert "partial" not in line_of("exp083", printed)
@@ -105,6 +105,20 @@ def test_tables_fit_100_columns_and_mark_what_is_partial_selected_or_changed(hom
             *words, *(["--home", home] if words != ["diff", "exp001", "exp187"] else [])
         )
         assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_list_begins_with_what_is_yours_measured_or_recommended(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[mine]\nbased_on = "demo"\n')
+    monkeypatch.setenv("LSDC_PRESETS", str(mine))
+    printed = typed("list", "--home", home)
+    shown = ["mine", "exp001", "exp083", "exp118", *RECOMMENDED]
+    lines = [line.split()[0] for line in printed.splitlines() if line.strip()]
+    assert {*lines} >= {*shown}
+    assert len([name for name in experiment_names() if name in lines]) == len({*shown})
+    assert f"{len(experiment_names()) - len({*shown})} more of the lab log: --all" in printed
 
 
 def test_list_is_sorted_by_what_is_asked(home: Path) -> None:

@@ -1,0 +1,130 @@
+"""Tables that fit the terminal without cutting anything: columns narrow, go, or go on below."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_LEAST_TEXT = 12  # columns of text that is wrapped, on however narrow a terminal
+_LONGEST_WORD = 24  # that is kept in one piece; a path may be folded
+_EDGE, _BETWEEN = 1, 2  # blanks before the first column, and after each
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading and cells.
+
+    Attributes:
+        is_text: its cells may be wrapped; those of others stay in one piece.
+        rank: where room lacks, the column with the highest rank goes first; 0 never goes.
+    """
+
+    name: str
+    cells: Sequence[str]
+    style: str = ""
+    is_text: bool = False
+    rank: int = 0
+
+    @property
+    def widest(self) -> int:
+        """What it takes to show each cell on one line."""
+        return max(map(len, [self.name, *self.cells]))
+
+    @property
+    def least(self) -> int:
+        """What it takes to show every number, and words that are not too long, in one piece."""
+        heading = max(map(len, self.name.split()), default=0)
+        if not self.is_text:
+            return max([heading, *map(len, self.cells)])
+        words = (len(word) for cell in self.cells for word in cell.split())
+        longest = max((length for length in words if length <= _LONGEST_WORD), default=0)
+        return min(self.widest, max(_LEAST_TEXT, heading, longest))
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """Columns as one table where they fit, else without the least of them, else in several.
+
+    Attributes:
+        styles: of the rows, by their numbers.
+        ends: numbers of rows below which there is a rule.
+    """
+
+    columns: Sequence[Column]
+    title: str = ""
+    styles: Sequence[str] = ()
+    ends: frozenset[int] = frozenset()
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The tables, as Rich asks for them."""
+        shown, left_out = _without_least(self.columns, options.max_width)
+        if self.title:
+            yield Text(self.title, style="bold")
+        for block in _blocks(shown, options.max_width):
+            yield self._table(block, options.max_width)
+        if left_out:
+            words = f"left out here: {', '.join(left_out)}; a wider terminal or a pipe shows all"
+            yield Text(words, style="dim")
+
+    def _table(self, columns: Sequence[Column], width: int) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for column, wide in zip(columns, _widths(columns, width), strict=True):
+            table.add_column(
+                "\n".join(textwrap.wrap(column.name, wide)),
+                width=wide,
+                overflow="fold",
+                style=column.style,
+                justify="left" if column.is_text else "right",
+            )
+        for number, cells in enumerate(zip(*(each.cells for each in columns), strict=True)):
+            style = self.styles[number] if self.styles else ""
+            table.add_row(*map(Text, cells), style=style, end_section=number in self.ends)
+        return table
+
+
+def _room(columns: Sequence[Column], width: int) -> int:
+    return width - _EDGE - _BETWEEN * len(columns)
+
+
+def _fits(columns: Sequence[Column], width: int) -> bool:
+    return sum(column.least for column in columns) <= _room(columns, width)
+
+
+def _without_least(columns: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:
+    shown, left_out = list(columns), []
+    while not _fits(shown, width) and any(column.rank for column in shown):
+        least = max(shown, key=lambda column: column.rank)
+        shown.remove(least)
+        left_out.append(least.name)
+    return shown, left_out
+
+
+def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
+    """The columns in as many tables as they need, each beginning with the first column."""
+    label, *others = columns
+    block = [label]
+    for column in others:
+        if len(block) > 1 and not _fits([*block, column], width):
+            yield block
+            block = [label]
+        block.append(column)
+    yield block
+
+
+def _widths(columns: Sequence[Column], width: int) -> list[int]:
+    """Each column's width: the widest that may narrow give way first, down to what they need."""
+    widths = [column.widest for column in columns]
+    room = _room(columns, width)
+    while sum(widths) > room:
+        spare = [wide - each.least for wide, each in zip(widths, columns, strict=True)]
+        most = max(range(len(widths)), key=lambda place: (spare[place] > 0, widths[place]))
+        if spare[most] <= 0:
+            break
+        widths[most] -= min(spare[most], sum(widths) - room)
+    return widths
