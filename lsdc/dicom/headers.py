@@ -73,8 +73,10 @@ PHOTOMETRICS = frozenset(
         "YBR_FULL",
         "YBR_FULL_422",
         "YBR_PARTIAL_420",
+        "YBR_PARTIAL_422",
         "YBR_ICT",
         "YBR_RCT",
+        *("ARGB", "CMYK", "HSV", "XYB"),
     ]
 )
 _UID = re.compile(r"[0-9.]{1,64}")

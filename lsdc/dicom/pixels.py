@@ -24,7 +24,7 @@ from lsdc.dicom.image import STORED_TYPES, Stored
 from lsdc.dicom.native import BIG_ENDIAN, DEFLATED, NATIVE, WHOLE_BYTES, native_values
 from lsdc.dicom.numbers import parse_number, text_of_pydicom
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
-from lsdc.dicom.usable import name_syntax, refuse
+from lsdc.dicom.usable import name_uid, refuse
 
 # RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
 # in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare.
@@ -169,7 +169,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         if form.sop_class in ENHANCED:
             own = read_rescale(dataset, frames, file.frame)
             rescale = [text or top for text, top in zip(own, rescale, strict=True)]
-        if "PixelData" not in dataset:
+        if not dataset.get("PixelData"):
             raise RefusedError("no PixelData")
         pixel_data = dataset["PixelData"]
     syntax = form.transfer_syntax
@@ -213,7 +213,7 @@ def _decode(dataset: Any, form: Format, frame: int) -> Stored:
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # as said
-        syntax = name_syntax(form.transfer_syntax or "")
+        syntax = name_uid(form.transfer_syntax or "")
         raise RefusedError(f"its pixels are damaged: {syntax} cannot be decoded") from None
 
 
@@ -256,8 +256,8 @@ def _check_family(coded: bytes, form: Format) -> None:
         found = found or "something encapsulated"
     if found is not None and found != said:
         raise RefusedError(
-            f"its transfer syntax is {name_syntax(form.transfer_syntax or '')}, its pixels are "
-            f"{found}: one of them was exchanged"
+            f"its pixels are {found}, but its transfer syntax is "
+            f"{name_uid(form.transfer_syntax or '')}: write the right TransferSyntaxUID into it"
         )
 
 

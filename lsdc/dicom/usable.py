@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from lsdc.dicom.functional_groups import ENHANCED
 from lsdc.dicom.headers import Format
-from lsdc.dicom.native import DEFLATED, NATIVE
+from lsdc.dicom.native import DEFLATED, NATIVE, WHOLE_BYTES
 
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 # dicomsdl cannot be asked: the RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
@@ -25,7 +25,7 @@ _NAMES = {
 }
 # What GDCM decodes and pydicom has no decoder for.
 _BY_GDCM = frozenset(["1.2.840.113619.5.2"])
-_MOST_BITS = 32
+_BITS = (1, *WHOLE_BYTES)
 
 
 def refuse(form: Format) -> str | None:
@@ -36,13 +36,13 @@ def refuse(form: Format) -> str | None:
         return _refuse_colour(form)
     if form.number_of_frames not in (None, 0, 1) and form.sop_class not in ENHANCED:
         return (
-            f"{form.number_of_frames} frames in one file, expected 1 or functional groups as of "
-            "Enhanced MR; 'dcuncat' of dicom3tools makes a file of each"
+            f"{form.number_of_frames} frames in one file{_of_class(form)}, expected 1 or "
+            "functional groups as of Enhanced MR; 'dcuncat' of dicom3tools makes a file of each"
         )
     if form.bits_stored is None and form.pixel_representation is None:
         return "its pixels are fractions (FloatPixelData), expected whole numbers"
-    if form.bits_allocated > _MOST_BITS:
-        return f"{form.bits_allocated} bits allocated, expected at most {_MOST_BITS}"
+    if form.bits_allocated not in _BITS:
+        return f"{form.bits_allocated} bits allocated, expected 1, 8, 16 or 32"
     if form.bits_stored is not None and not 0 < form.bits_stored <= form.bits_allocated:
         return f"{form.bits_stored} bits stored of {form.bits_allocated} allocated"
     return refuse_syntax(form.transfer_syntax)
@@ -50,7 +50,10 @@ def refuse(form: Format) -> str | None:
 
 def _refuse_colour(form: Format) -> str:
     if form.photometric is None:
-        return "no usable PhotometricInterpretation in the header: is low dark, or bright?"
+        return (
+            "no PhotometricInterpretation in the header that DICOM defines: whether low is dark or "
+            "bright, nothing says"
+        )
     return (
         f"{form.photometric}, {form.samples_per_pixel or 1} samples a pixel: colours; "
         "expected MONOCHROME1 or MONOCHROME2, 1 sample"
@@ -61,7 +64,7 @@ def _refuse_colour(form: Format) -> str:
 def refuse_syntax(uid: str | None) -> str | None:
     """Why nothing here decodes a transfer syntax, and what does; None where it is decoded."""
     if uid is None:
-        return "its TransferSyntaxUID is none: nothing says how its pixels are coded"
+        return "its TransferSyntaxUID is none that is known here, so nothing says how to read it"
     if uid in NATIVE or uid == DEFLATED:
         return None
     if uid in _BY_DICOMSDL and importlib.util.find_spec("dicomsdl") is not None:
@@ -69,7 +72,7 @@ def refuse_syntax(uid: str | None) -> str | None:
     # Not at the top: it takes a while, and plain files need none of it.
     from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # its documented place
 
-    said = f"nothing here decodes its transfer syntax, {name_syntax(uid)}"
+    said = f"nothing here decodes its transfer syntax, {name_uid(uid)}"
     try:
         decoder = get_decoder(uid)
     except NotImplementedError:
@@ -83,8 +86,12 @@ def refuse_syntax(uid: str | None) -> str | None:
     return f"{said}; install {needed}, or convert it, as with 'gdcmconv --raw' or 'dcm2dcm'"
 
 
-def name_syntax(uid: str) -> str:
-    """A transfer syntax as people and as programs know it: `RLE Lossless (1.2.840.10008.1.2.5)`."""
+def _of_class(form: Format) -> str:
+    return "" if form.sop_class is None else f" of {name_uid(form.sop_class)}"
+
+
+def name_uid(uid: str) -> str:
+    """A UID of DICOM's as people and as programs know it: `RLE Lossless (1.2.840.10008.1.2.5)`."""
     from pydicom.uid import UID
 
     name = _NAMES.get(uid, UID(uid).name)

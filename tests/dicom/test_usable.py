@@ -43,13 +43,16 @@ def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
     [
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 samples a pixel"),
-        ({"PhotometricInterpretation": ""}, "no usable PhotometricInterpretation"),
+        ({"PhotometricInterpretation": ""}, "no PhotometricInterpretation in the header"),
         ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples a pixel"),
         ({"Rows": 0}, "no usable Rows, Columns or BitsAllocated"),
         ({"BitsStored": 0}, "0 bits stored of 16 allocated"),
         ({"BitsStored": 17}, "17 bits stored of 16 allocated"),
-        ({"BitsAllocated": 64, "BitsStored": 64}, "64 bits allocated, expected at most 32"),
-        ({"NumberOfFrames": 15}, "15 frames in one file, expected 1; 'dcuncat' of dicom3tools"),
+        ({"BitsAllocated": 64, "BitsStored": 64}, "64 bits allocated, expected 1"),
+        ({"BitsAllocated": 12, "BitsStored": 12}, "12 bits allocated, expected 1"),
+        ({"NumberOfFrames": 15}, "15 frames in one file of MR Image Storage"),
+        ({"NumberOfFrames": 15}, "'dcuncat' of dicom3tools"),
+        ({"PhotometricInterpretation": "YBR_PARTIAL_422"}, "YBR_PARTIAL_422"),
     ],
 )
 def test_headers_say_why_there_is_no_image(

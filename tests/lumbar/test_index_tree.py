@@ -455,7 +455,7 @@ def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> Non
     ("tags", "reason"),
     [
         ({"position": ()}, "no usable ImagePositionPatient in the header"),
-        ({"NumberOfFrames": 3}, "3 frames in one file, expected 1"),
+        ({"NumberOfFrames": 3}, "3 frames in one file of MR Image Storage"),
         (
             {"PixelSpacing": None, "orientation": (1, 0, 0, 1, 0, 0)},
             "no usable ImageOrientationPatient, PixelSpacing in the header",
