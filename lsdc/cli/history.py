@@ -5,13 +5,15 @@ import json
 import time
 import urllib.request
 
+from lsdc.cli.network import open_directly
+from lsdc.cli.prefect_settings import Api
 from lsdc.cli.reach import authorization
 
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
-def wait_until_recorded(api: str, flow_run_id: str, task_runs: int, *, timeout: float) -> bool:
+def wait_until_recorded(api: Api, flow_run_id: str, task_runs: int, *, timeout: float) -> bool:
     """Wait until a flow run's end and that many ended task runs are in the server's database.
 
     Returns:
@@ -30,11 +32,11 @@ def wait_until_recorded(api: str, flow_run_id: str, task_runs: int, *, timeout: 
     return False
 
 
-def _count(api: str, what: str, query: dict[str, object]) -> int:
+def _count(api: Api, what: str, query: dict[str, object]) -> int:
     request = urllib.request.Request(
-        f"{api}/{what}/count",
+        f"{api.url}/{what}/count",
         data=json.dumps(query).encode(),
-        headers={"Content-Type": "application/json", **authorization()},
+        headers={"Content-Type": "application/json", **authorization(api)},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with open_directly(request, timeout=10) as answer:
         return int(json.load(answer))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -26,12 +27,16 @@ _SHORT_LIVES = 3
 
 @dataclass
 class Part:
-    """A process: `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold."""
+    """A process: `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold.
+
+    Its working folder has to be one without files that Prefect reads settings from.
+    """
 
     name: str
     module: str
     arguments: Sequence[str]
     environment: dict[str, str] = field(repr=False)
+    folder: Path
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
     started: float = 0.0
     due: float | None = None  # when it is started again, once it has been seen to have ended
@@ -56,6 +61,7 @@ class Part:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.module, *self.arguments],
             env=self.environment,
+            cwd=self.folder,
             stdin=subprocess.PIPE,  # held open: its end tells the part that we are gone
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,12 +13,14 @@ from rich.console import Console
 from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.logs import run_log
+from lsdc.cli.prefect_settings import own_environment, own_settings
 from lsdc.cli.reach import find_server
 from lsdc.cli.results import show_results
-from lsdc.cli.serve import QUIET, Server, prefect_server
+from lsdc.cli.serve import Server, prefect_server
 from lsdc.cli.shares import parse_share
 from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.cli.streams import open_console
+from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
@@ -141,11 +143,11 @@ def run_local(
 def _prefect(run: Run) -> Iterator[Server | None]:
     """Prefect's API: the one configured, else the home's that runs, else one of the run's own.
 
-    Settings go through the environment, and Prefect is imported after it, since it reads them
-    when it is imported and children inherit them.
+    Yields:
+        The run's own, which may still be coming up.
     """
-    os.environ |= {
-        **QUIET,
+    user = read_user_settings()
+    settings = {
         **result_settings(run.home, run.shared),
         # As often as the automation of 'lsdc up' expects it, which a home's database may keep.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
@@ -153,20 +155,16 @@ def _prefect(run: Run) -> Iterator[Server | None]:
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
     }
-    api = find_server(run.home)
-    from prefect.logging.configuration import setup_logging
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    api = find_server(run.home, user)
+    with contextlib.ExitStack() as stack:
+        server = None
+        if api is None:
+            server = stack.enter_context(prefect_server(run.home, password=user.server_password))
+            api = server.api
+        stack.enter_context(own_settings(own_environment(run.home, api) | settings))
+        from prefect.logging.configuration import setup_logging
 
-    setup_logging()  # now, for it takes away handlers that are added before
-
-    if api is not None:
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield None
-        return
-    with (
-        prefect_server(run.home) as server,
-        temporary_settings({PREFECT_API_URL: server.api}),
-    ):
+        setup_logging()  # now, for it takes away handlers that are added before
         yield server
 
 

@@ -3,13 +3,12 @@
 import contextlib
 import errno
 import json
-import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from pathlib import Path
 import psutil
 from filelock import BaseFileLock, Timeout
 
+from lsdc.cli.network import open_directly
+from lsdc.cli.prefect_settings import Api, own_api, own_environment
 from lsdc.errors import HomeBusyError, SettingsError, StageError
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
@@ -27,12 +28,8 @@ START_SECONDS = 600.0  # a busy machine takes its time; one that ended is seen a
 _NOTE = "server.json"
 _OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 _HEALTH_POLL_SECONDS = 0.1
-# Nothing that runs here calls home.
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
+# The last line of a traceback: a class, in words as 'asyncpg.exceptions.NoSuchError: ', and why.
+_RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Denied|Exit): (?P<reason>.+)")
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,9 @@ class Server:
     """A Prefect server that was started and may still be coming up."""
 
     address: str
+    api: Api
     process: "subprocess.Popen[bytes]"
     log: Path
-
-    @property
-    def api(self) -> str:
-        """What clients take as PREFECT_API_URL."""
-        return f"{self.address}/api"
 
     def wait_until_healthy(self) -> None:
         """Return once the server answers.
@@ -54,14 +47,25 @@ class Server:
         Raises:
             StageError: it ended, or did not come up in time; its log says why.
         """
-        wait_until_healthy(self.api, self._check)
+        wait_until_healthy(self.api.url, self._check)
 
     def _check(self) -> None:
         code = self.process.poll()
         if code is not None:
             raise StageError(
-                f"{self.address}: the Prefect server ended with {code}; see {self.log}"
+                f"{self.address}: the Prefect server ended with {code} "
+                f"({last_words(self.log.read_text(encoding='utf-8', errors='replace'))}); "
+                f"see {self.log}"
             )
+
+
+def last_words(said: str) -> str:
+    """What a process that failed named as the reason: its last error, else its last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if found := _RAISED.fullmatch(line):
+            return found["reason"]
+    return lines[-1] if lines else "without a word"
 
 
 def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
@@ -75,7 +79,7 @@ def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
         check()
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(f"{api}/health", timeout=10),
+            open_directly(f"{api}/health", timeout=10),
         ):
             return
         time.sleep(_HEALTH_POLL_SECONDS)
@@ -83,8 +87,12 @@ def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
+def prefect_server(
+    home: Home, *, port: int | None = None, password: str | None = None
+) -> Iterator[Server]:
     """Start a Prefect server on loopback, its database in the home; stop it after the block.
+
+    With a password it answers only those who know it.
 
     Raises:
         SettingsError: the port is taken.
@@ -92,25 +100,25 @@ def prefect_server(home: Home, *, port: int | None = None) -> Iterator[Server]:
     """
     port = free_port(port)
     address = f"http://127.0.0.1:{port}"
-    share_passwords(ours=True)
     with the_only_server(home, address):
-        yield from _serve(home, port, address)
+        yield from _serve(home, port, address, password)
 
 
-def _serve(home: Home, port: int, address: str) -> Iterator[Server]:
+def _serve(home: Home, port: int, address: str, password: str | None) -> Iterator[Server]:
     home.logs.mkdir(exist_ok=True)
     log = home.logs / "prefect-server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", SERVER, str(port)],
-            env=server_environment(home, address, sqlite_url(home)),
+            env=server_environment(home, address, sqlite_url(home), password),
+            cwd=home.prefect,  # where no files of settings are
             stdin=subprocess.PIPE,  # held open: its end tells the server that we are gone
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the run, which then stops the server
         )
     try:
-        yield Server(address, process, log)
+        yield Server(address, own_api(address, password), process, log)
     finally:
         process.terminate()
         try:
@@ -122,29 +130,6 @@ def _serve(home: Home, port: int, address: str) -> Iterator[Server]:
             process.stdin.close()
 
 
-def share_passwords(*, ours: bool) -> None:
-    """Put the passwords of Prefect's settings into the environment, wherever they are set.
-
-    What is started here has the home's settings, and with them none of the user's profile. A
-    server's password is its clients' as well: always if the server is `ours`, of this home, else
-    where they are given no other.
-    """
-    from prefect.context import refresh_global_settings_context
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING, Settings
-
-    settings = Settings()
-    server = PREFECT_SERVER_API_AUTH_STRING.value_from(settings)
-    client = PREFECT_API_AUTH_STRING.value_from(settings)
-    passwords = {
-        "PREFECT_SERVER_API_AUTH_STRING": server,
-        "PREFECT_API_AUTH_STRING": (server or client) if ours else (client or server),
-    }
-    found = {name: password for name, password in passwords.items() if password}
-    if not found.items() <= os.environ.items():
-        os.environ |= found
-        refresh_global_settings_context()  # Prefect has read the environment by now
-
-
 def sqlite_url(home: Home) -> str:
     """Prefect's database in the home, whatever signs the home's path has."""
     from sqlalchemy import URL
@@ -152,18 +137,19 @@ def sqlite_url(home: Home) -> str:
     return str(URL.create("sqlite+aiosqlite", database=str(home.prefect / "prefect.db")))
 
 
-def server_environment(home: Home, address: str, database: str) -> dict[str, str]:
-    """The environment of a server that is reached at `address`."""
-    return os.environ | {
-        **QUIET,
-        "PREFECT_HOME": str(home.prefect),
-        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+def server_environment(
+    home: Home, address: str, database: str, password: str | None = None
+) -> dict[str, str]:
+    """The environment of a server that is reached at `address`, and asks for `password`."""
+    return {
+        **own_environment(home),
+        **({"PREFECT_SERVER_API_AUTH_STRING": password} if password else {}),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
         # Of a cancelled run whose machine is gone: what lives has saved itself by then.
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",
-        "PREFECT_UI_API_URL": "/api",  # whatever name, tunnel or proxy the pages are reached by
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
-        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+        "PREFECT_SERVER_UI_API_URL": "/api",  # whatever name, tunnel or proxy leads to the pages
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": address,
     }
 
 
@@ -221,17 +207,19 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
     Raises:
         SettingsError: it is taken, says by whom; or the host is none of this machine's addresses.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted or 0))
-        except OSError as error:
-            asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
-            raise SettingsError(
-                f"{asked}: cannot be listened on ({error.strerror}{_listener(wanted)}); choose "
-                "another"
-            ) from error
-        return int(probe.getsockname()[1])
+    try:
+        (family, _, _, _, where), *_ = socket.getaddrinfo(
+            host, wanted or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
+        raise SettingsError(
+            f"{asked}: cannot be listened on ({error.strerror}{_listener(wanted)}); choose another"
+        ) from error
 
 
 def _listener(port: int | None) -> str:

@@ -30,6 +30,18 @@ def create_database(database: Path) -> None:
             _copy(database, temporary)
 
 
+def why_not_database(database: Path) -> str:
+    """Why a file cannot be Prefect's SQLite database; nothing if it can."""
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:  # locked, or not to be opened: not its content
+        return str(error) if "locked" not in str(error) else ""
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return ""
+
+
 def _copy(source: Path, target: Path) -> None:
     """As one transaction: a copy that is cut short leaves an empty database."""
     with (

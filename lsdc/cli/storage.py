@@ -31,9 +31,10 @@ def result_settings(home: Home, store: SharedStore | None) -> dict[str, str]:
     folder: Path = home.prefect / _RESULTS
     if store is not None and store.path is not None:
         folder = store.path / _RESULTS
-    settings = {"PREFECT_LOCAL_STORAGE_PATH": str(folder)}
+    settings = {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(folder)}
     if store is not None and store.path is None:
-        settings["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"] = f"remote-file-system/{_block(store)}"
+        block = f"remote-file-system/{_block(store)}"
+        settings["PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK"] = block
     return settings
 
 

@@ -1,15 +1,16 @@
 """`lsdc trigger`: a run of a deployment, on whatever workers there are."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lsdc.cli.network import hide_password
+from lsdc.cli.prefect_settings import own_environment, own_settings
 from lsdc.cli.reach import reach_server
-from lsdc.cli.serve import QUIET
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
+from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.store.home import Home, resolve_home
@@ -80,9 +81,8 @@ def trigger(
     ] = None,
 ) -> None:
     """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""
-    os.environ |= QUIET
     console = open_console()
-    api = reach_server(Home(resolve_home(home)))
+    api = reach_server(Home(resolve_home(home)), read_user_settings())
     asked: dict[str, Any] = {
         "experiment": experiment,
         "folds": folds,
@@ -104,9 +104,8 @@ def trigger(
     given = {name: value for name, value in asked.items() if value is not None}
 
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+    with own_settings(own_environment(None, api)), get_client(sync_client=True) as client:
         found = _find(client, deployment)
         _check(found, deployment, given)
         parameters = found.parameters | given
@@ -120,7 +119,9 @@ def trigger(
         called = "-".join(str(word) for word in words if word is not None)
         run = client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
         console.print(
-            f"{api.removesuffix('/api')}/runs/flow-run/{run.id}", highlight=False, soft_wrap=True
+            f"{hide_password(api.url.removesuffix('/api'))}/runs/flow-run/{run.id}",
+            highlight=False,
+            soft_wrap=True,
         )
         if watch:
             from lsdc.cli.follow import follow

@@ -9,6 +9,7 @@ import typer
 
 from lsdc.cli.serve import prefect_server
 from lsdc.cli.streams import open_console
+from lsdc.cli.user_settings import read_user_settings
 from lsdc.store.home import build_lock, existing_home, resolve_home
 
 
@@ -22,9 +23,10 @@ def ui(
     """Open the history of a home's runs until interrupted."""
     console = open_console()
     opened = existing_home(resolve_home(home))
+    password = read_user_settings().server_password
     with (
         build_lock(opened, wait=False, say=console.print),
-        prefect_server(opened, port=port) as server,
+        prefect_server(opened, port=port, password=password) as server,
     ):
         server.wait_until_healthy()
         console.print(f"{server.address}/  (Ctrl-C ends)")

@@ -12,25 +12,25 @@ from rich.console import Console
 
 from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
+from lsdc.cli.prefect_settings import Api, own_api, own_environment, own_settings
 from lsdc.cli.serve import (
-    QUIET,
     SERVER,
     free_port,
     server_environment,
-    share_passwords,
     sqlite_url,
     the_only_server,
     wait_until_healthy,
 )
 from lsdc.cli.storage import choose_store
 from lsdc.cli.streams import open_console
+from lsdc.cli.user_settings import read_user_settings
 from lsdc.cli.worker import pool_workers, tell_storage
 from lsdc.errors import SettingsError
 from lsdc.store.database import DATABASE, parse_address
-from lsdc.store.home import open_home, resolve_home
+from lsdc.store.home import Home, open_home, resolve_home
 from tasks.run import visible_gpus
 
-LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
+LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 
 
 def up(
@@ -75,16 +75,17 @@ def up(
     chosen = choose_store(store)
     opened = open_home(resolve_home(home))
     url = url or sqlite_url(opened)
-    os.environ |= QUIET
-    share_passwords(ours=True)
+    user = read_user_settings()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     address = f"http://{_own_name(host)}:{port}"
-    api = f"{address}/api"
+    api = own_api(address, user.own_password)
+    opened.prefect.mkdir(exist_ok=True)
     server = Part(
         "server",
         SERVER,
         [str(port), host],
-        server_environment(opened, address, url),
+        server_environment(opened, address, url, user.server_password),
+        opened.prefect,
     )
     try:
         with (
@@ -94,9 +95,9 @@ def up(
         ):
             free_port(port, host)
             servers.start(server)
-            wait_until_healthy(api, servers.check)
-            _register(api, crash_after)
-            tell_storage(api, chosen)
+            wait_until_healthy(api.url, servers.check)
+            _register(opened, api, crash_after)
+            tell_storage(opened, api, chosen)
             if workers:
                 for pool in (CPU_POOL, GPU_POOL):
                     for part in pool_workers(pool, opened, api, chosen):
@@ -108,13 +109,13 @@ def up(
 
 
 def _own_name(host: str) -> str:
-    """What others are told to reach a server by that listens on `host`.
+    """What others are told to reach a server by that listens on `host`, as in an address.
 
     Raises:
         SettingsError: this machine's name leads nowhere, not even from here.
     """
-    if host != ANYWHERE:
-        return host
+    if host not in ANYWHERE:
+        return f"[{host}]" if ":" in host else host
     name = socket.gethostname()
     try:
         socket.getaddrinfo(name, None)
@@ -140,10 +141,8 @@ def _database_url(given: str | None) -> str | None:
     return url.set(query=query).render_as_string(hide_password=False)
 
 
-def _register(api: str, crash_after: int) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: api}):
+def _register(home: Home, api: Api, crash_after: int) -> None:
+    with own_settings(own_environment(home, api)):
         from deployments.register import register
 
         asyncio.run(register(crash_after))

@@ -1,6 +1,5 @@
 """`lsdc worker`: this machine's workers of a pool, for a server that runs here or elsewhere."""
 
-import os
 import signal
 import socket
 from pathlib import Path
@@ -10,10 +9,11 @@ import typer
 
 from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
 from lsdc.cli.parts import Part, Parts, keep_running
+from lsdc.cli.prefect_settings import Api, own_environment, own_settings
 from lsdc.cli.reach import reach_server
-from lsdc.cli.serve import QUIET
 from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.cli.streams import open_console
+from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import presets_environment
 from lsdc.store.home import Home, open_home, resolve_home
@@ -43,8 +43,8 @@ def worker(
     console = open_console()
     chosen = choose_store(store)
     opened = open_home(resolve_home(home))
-    api = reach_server(opened)
-    tell_storage(api, chosen)
+    api = reach_server(opened, read_user_settings())
+    tell_storage(opened, api, chosen)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     with Parts(console) as workers:
         for part in pool_workers(pool, opened, api, chosen):
@@ -55,7 +55,7 @@ def worker(
             console.print("ending: trainings save themselves")
 
 
-def pool_workers(pool: str, home: Home, api: str, store: SharedStore | None) -> list[Part]:
+def pool_workers(pool: str, home: Home, api: Api, store: SharedStore | None) -> list[Part]:
     """The workers that this machine has for a pool: one a GPU, which takes one run at a time.
 
     Raises:
@@ -76,11 +76,9 @@ def pool_workers(pool: str, home: Home, api: str, store: SharedStore | None) -> 
     ]
 
 
-def tell_storage(api: str, store: SharedStore | None) -> None:
+def tell_storage(home: Home, api: Api, store: SharedStore | None) -> None:
     """Tell a server where its workers keep results, if that is object storage."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: api}):
+    with own_settings(own_environment(home, api)):
         register_storage(store)
 
 
@@ -88,23 +86,21 @@ def _worker(
     name: str,
     pool: str,
     home: Home,
-    api: str,
+    api: Api,
     store: SharedStore | None,
     more: tuple[str, ...] = (),
     environment: dict[str, str] | None = None,
 ) -> Part:
+    home.prefect.mkdir(exist_ok=True)
     return Part(
         name,
         "lsdc.cli.worker_child",
         ["--pool", pool, "--name", f"{socket.gethostname()}-{name}", "--type", "process", *more],
-        os.environ
-        | {
-            **QUIET,
-            "LSDC_HOME": str(home.root),
+        {
+            **own_environment(home, api),
             **presets_environment(),
-            "PREFECT_API_URL": api,
-            "PREFECT_HOME": str(home.prefect),
             **result_settings(home, store),
+            "LSDC_HOME": str(home.root),
             "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
             "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
@@ -112,6 +108,7 @@ def _worker(
             "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
             "PREFECT_CLIENT_MAX_RETRIES": str(RETRIES),
             "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # of a server that has lost its database
-        }
-        | (environment or {}),
+            **(environment or {}),
+        },
+        home.prefect,
     )

@@ -70,7 +70,8 @@ def _create_apart(database: Path) -> None:
             "it.create_database(Path(sys.argv[1]))",
             str(database),
         ],
-        env=os.environ | {"PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"},
+        env=os.environ
+        | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"},
         check=True,
     )
 

@@ -15,11 +15,11 @@ HOME = Home(Path("/scratch/lsdc"))
 
 def test_results_lie_where_all_hosts_find_them() -> None:
     alone = result_settings(HOME, None)
-    assert alone == {"PREFECT_LOCAL_STORAGE_PATH": "/scratch/lsdc/prefect/results"}
+    assert alone == {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/scratch/lsdc/prefect/results"}
     path = result_settings(HOME, SharedStore("/shared/store"))
-    assert path == {"PREFECT_LOCAL_STORAGE_PATH": "/shared/store/results"}
+    assert path == {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/shared/store/results"}
     one, other = (result_settings(HOME, SharedStore(f"s3://bucket/{name}")) for name in "ab")
-    block = "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"
+    block = "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK"
     assert one[block].startswith("remote-file-system/lsdc-")
     assert one[block] != other[block]
 

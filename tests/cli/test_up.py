@@ -7,13 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
 import lsdc.cli.reach
 import tasks.run
 from lsdc.cli.app import app
-from lsdc.cli.reach import configured_api
+from lsdc.cli.prefect_settings import own_api
 from lsdc.cli.serve import free_port, prefect_server, running_server, the_only_server
 from lsdc.cli.worker import pool_workers
 from lsdc.errors import HomeBusyError, LsdcError
@@ -100,13 +99,16 @@ def test_address_of_something_else_than_the_api_is_refused(
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.do_GET()
+
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(lsdc.cli.reach, "configured_api", lambda: address)
+        monkeypatch.setenv("PREFECT_API_URL", address)
         said = refuse("trigger", "train-folds/default", "--home", tmp_path / "home")
         server.shutdown()
-    assert f"PREFECT_API_URL is {address}" in said
+    assert f"{address}, from the environment variable PREFECT_API_URL: no Prefect server" in said
     assert "/api" in said
 
 
@@ -117,17 +119,14 @@ def test_without_a_server_it_is_said_how_to_get_one(command: str, tmp_path: Path
     assert "'lsdc up'" in said
 
 
-def test_address_may_end_in_a_slash() -> None:
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4321/api/"}):
-        assert configured_api() == "http://127.0.0.1:4321/api"
-
-
 def test_server_of_a_home_is_waited_for_while_it_comes_up(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     with prefect_server(home) as server:
         result = CliRunner().invoke(app, ["trigger", "no/such", "--home", str(home.root)])
-        assert str(result.exception).startswith(f"no/such: no such deployment on {server.api}")
-    waits = f"{server.api}: waiting for the Prefect server of {home.root}, which is not up yet\n"
+        assert str(result.exception).startswith(f"no/such: no such deployment on {server.api.url}")
+    waits = (
+        f"{server.api.url}: waiting for the Prefect server of {home.root}, which is not up yet\n"
+    )
     assert result.output == waits
 
 
@@ -180,7 +179,7 @@ def test_gpus_that_are_hidden_leave_one_worker_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    (part,) = pool_workers("lsdc-gpu", open_home(tmp_path), "http://127.0.0.1:1/api", None)
+    (part,) = pool_workers("lsdc-gpu", open_home(tmp_path), own_api("http://127.0.0.1:1"), None)
     assert (part.name, part.environment["CUDA_VISIBLE_DEVICES"]) == ("gpu", "-1")
 
 
@@ -197,6 +196,8 @@ def test_gpus_of_a_container_count_from_nought(
 def test_workers_on_gpus_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     monkeypatch.setenv("LSDC_THREADS", "9")
-    parts = pool_workers("lsdc-gpu", open_home(tmp_path / "home"), "http://127.0.0.1:1/api", None)
+    parts = pool_workers(
+        "lsdc-gpu", open_home(tmp_path / "home"), own_api("http://127.0.0.1:1"), None
+    )
     told = ("CUDA_VISIBLE_DEVICES", "LSDC_THREADS")
     assert [[part.environment[name] for name in told] for part in parts] == [["2", "4"], ["5", "4"]]

@@ -96,7 +96,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prefect server for all that need none of their own."""
     with prefect_server(open_home(tmp_path_factory.mktemp("server") / "home")) as server:
         server.wait_until_healthy()
-        yield server.api
+        yield server.api.url
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Failed
 
 from flows.dispatch import _may_go_on
-from lsdc.cli.serve import QUIET
+from lsdc.cli.prefect_settings import QUIET
 from tests.flows.pools import Installation
 
 MINUTE = timedelta(minutes=1)

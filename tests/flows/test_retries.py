@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsdc.cli.serve import QUIET
+from lsdc.cli.prefect_settings import QUIET
 from tests.flows.test_run_local import ask
 
 # In the reading child, the first look at any file that is an instance 2 fails once.
@@ -107,7 +107,7 @@ def test_a_read_that_is_tried_again_is_logged_with_its_task_run(
         "PYTHONPATH": str(site),
         "PREFECT_API_URL": api,
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
-        "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "results"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path / "results"),
     }
     done = subprocess.run(
         [sys.executable, "-P", "-c", INDEX, str(phantom), str(tmp_path / "home")],

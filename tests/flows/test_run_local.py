@@ -19,6 +19,7 @@ import pytest
 import lsdc
 from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
+from lsdc.cli.prefect_settings import Api
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
 from tests.leaks import find_leaks
@@ -153,7 +154,7 @@ def test_run_shows_up_whole_on_a_server_that_is_configured(ran) -> None:
     latest = {"sort": "START_TIME_DESC", "limit": 1}
     (flow_run,) = ask(ran.api, "flow_runs/filter", latest)
     lines = [line for line in outcome.out.splitlines() if line.startswith("✓")]
-    assert wait_until_recorded(ran.api, flow_run["id"], len(lines), timeout=30)
+    assert wait_until_recorded(Api(ran.api), flow_run["id"], len(lines), timeout=30)
     mine = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
     states = {run["name"]: run["state_name"] for run in ask(ran.api, "task_runs/filter", mine)}
     assert len(states) == len(lines)

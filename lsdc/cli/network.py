@@ -1,0 +1,90 @@
+"""Proxies and certificates of the environment: what leads past them, what cannot be used."""
+
+import ipaddress
+import ssl
+import urllib.request
+from collections.abc import Iterable, Mapping
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+_CERTIFICATES = "SSL_CERT_FILE"
+# Asks servers of ours, which no proxy stands before.
+open_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) -> dict[str, str]:
+    """An environment in which no proxy stands before this machine, nor before `hosts`.
+
+    What HTTP clients refuse in it is left out: with it they would not even talk to this machine.
+    """
+    unusable = find_unusable(environment)
+    kept = {name: value for name, value in environment.items() if name not in unusable}
+    listed = [
+        host.strip().strip("[]") for name in _NO_PROXY for host in kept.get(name, "").split(",")
+    ]
+    past = [*filter(_can_be_passed, listed), *LOOPBACK, *hosts]
+    return kept | dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys(past)))
+
+
+def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables about proxies and certificates that HTTP clients refuse, each with the reason."""
+    found = {
+        name: _why_not_proxy(value)
+        for name, value in environment.items()
+        if name.upper() in _PROXIES and value
+    }
+    if path := environment.get(_CERTIFICATES):
+        found[_CERTIFICATES] = why_not_certificates(path)
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def why_not_certificates(path: str) -> str:
+    """Why certificates cannot be read from a file; nothing if they can."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        return f"{path} holds no certificates"
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return ""
+
+
+def hide_password(url: str) -> str:
+    """An address without the name and the password that it may hold."""
+    before, sign, after = url.partition("//") if "//" in url else ("", "", url)
+    host, slash, path = after.partition("/")
+    return f"{before}{sign}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _why_not_proxy(url: str) -> str:
+    import httpx
+
+    try:
+        httpx.Client(
+            proxy=url if "://" in url else f"http://{url}", verify=False, trust_env=False
+        ).close()
+    except ImportError:
+        return f"{hide_password(url)} needs a library for SOCKS: pip install 'httpx[socks]'"
+    except (ValueError, httpx.InvalidURL):
+        return f"{hide_password(url)} is no address of a proxy, such as http://HOST:PORT"
+    return ""
+
+
+def _can_be_passed(host: str) -> bool:
+    """Whether httpx, which Prefect asks with, can read an entry of NO_PROXY."""
+    import httpx
+
+    if not host:
+        return False
+    try:
+        address = ipaddress.ip_interface(host)
+    except ValueError:
+        pattern = host if "://" in host else f"all://*{host.removeprefix('*')}"
+    else:
+        pattern = f"all://{host}" if address.version == 4 else f"all://[{host}]"
+    try:
+        httpx.Client(mounts={pattern: None}, verify=False, trust_env=False).close()
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return True
