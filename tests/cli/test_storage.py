@@ -38,7 +38,7 @@ def test_command_on_object_storage_without_postgresql_is_refused(
     command: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("LSDC_DATABASE_URL", raising=False)
     monkeypatch.setattr(
@@ -48,5 +48,5 @@ def test_command_on_object_storage_without_postgresql_is_refused(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "set LSDC_DATABASE_URL=postgresql://" in capsys.readouterr().err
+    assert "set LSDC_DATABASE_URL=postgresql://" in capfd.readouterr().err
     assert not (tmp_path / "home").exists()
