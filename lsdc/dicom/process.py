@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lsdc.dicom.frames import COUNT, BrokenFrameError, pack_request, unpack
-from lsdc.dicom.slots import NO_SLOT, Slots
+from lsdc.dicom.slots import NO_SLOT, Slots, memory_file
 from lsdc.errors import StageError
 
 _START_SECONDS = 60.0
@@ -101,9 +100,8 @@ class Child:
         self._ready = False
         self._received = bytearray()
         self._answered = self._seen_at = 0
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # `end` closes it
-        with tempfile.TemporaryFile() as shared:
-            shared.truncate(COUNT.size)
+        self._stderr = memory_file()  # `end` closes it
+        with memory_file(COUNT.size) as shared:
             self._count = mmap.mmap(shared.fileno(), COUNT.size)
             inherited = [shared.fileno(), (slots.file if slots else shared).fileno()]
             self._process = subprocess.Popen(

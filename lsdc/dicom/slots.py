@@ -28,8 +28,7 @@ class Slots:
     """
 
     def __init__(self) -> None:
-        self.file = _memory_file()
-        os.ftruncate(self.file.fileno(), _SLOTS * SLOT_BYTES)  # pages come when they are written
+        self.file = memory_file(_SLOTS * SLOT_BYTES)  # pages come when they are written
         self._memory = mmap.mmap(self.file.fileno(), _SLOTS * SLOT_BYTES)
         self._free = list(range(_SLOTS))
 
@@ -65,7 +64,15 @@ def _flat(memory: mmap.mmap, slot: int, shape: tuple[int, int], dtype: np.dtype[
     return np.frombuffer(memory, dtype, shape[0] * shape[1], slot * SLOT_BYTES)
 
 
-def _memory_file() -> IO[bytes]:
+def memory_file(size: int = 0) -> IO[bytes]:
+    """A file in memory of so many bytes, for children to inherit and to map.
+
+    Not in TMPDIR: who writes into a map of a file that a full disk has no room for is ended by
+    SIGBUS.
+    """
     if hasattr(os, "memfd_create"):  # Linux
-        return os.fdopen(os.memfd_create("lsdc-slots"), "r+b")
-    return tempfile.TemporaryFile()
+        file = os.fdopen(os.memfd_create("lsdc"), "r+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # its owner closes it
+    file.truncate(size)
+    return file

@@ -27,14 +27,15 @@ def write_crops(
     """Yield what writes samples, given the first one's row; rows never written are zeros.
 
     Raises:
-        OSError: the disk is too small; said before anything is written.
+        NoSpaceError: the disk is too small; said before anything is written.
     """
     with write_atomic(path) as temporary, temporary.open("r+b") as file:
         kind = np.dtype(dtype)
         _write_header(file, shape, kind)
         start, sample_bytes = file.tell(), int(np.prod(shape[1:])) * kind.itemsize
-        file.truncate(start + shape[0] * sample_bytes)
+        file.flush()
         reserve(temporary, start + shape[0] * sample_bytes)
+        file.truncate(start + shape[0] * sample_bytes)
 
         def write(row: int, samples: Crops) -> None:
             file.seek(start + row * sample_bytes)

@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -7,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lsdc.errors import NoSpaceError
 
 _CHUNK = 1 << 20
 
@@ -62,11 +65,21 @@ def reserve(path: Path, size: int) -> None:
     """Take a file's bytes on the disk now; a memory map that fills a disk ends the process.
 
     Raises:
-        OSError: no space left.
+        NoSpaceError: they are not there, or more than this process may write into one file.
     """
-    if hasattr(os, "posix_fallocate"):  # not on macOS
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        free = free_bytes(path.parent)
+        raise NoSpaceError(
+            f"{path.parent}: {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB are free; make room "
+            "('lsdc clean'), or choose another --home"
+        ) from error
 
 
 def free_bytes(folder: Path) -> int:

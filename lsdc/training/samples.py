@@ -1,9 +1,11 @@
 """What the engine trains on: sequences of slices, some absent, with a few graded labels each."""
 
 import itertools
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lsdc.errors import NoSpaceError
+
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
+_SHARED_MEMORY = Path("/dev/shm")  # where torch's workers lay their batches
+_BATCHES_A_WORKER = 2
 _ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # streams of random numbers that must not meet
 
 
@@ -110,6 +116,9 @@ class TrainingSteps:
     Order and augmentation are functions of (seed, epoch, sample); a sample that is repeated is
     augmented anew each time. With `workers` batches are loaded in that many processes, and are the
     same. With `together` no sample is left over for a batch by itself, where there are others.
+
+    Raises:
+        NoSpaceError: the workers have no room for their batches in shared memory.
     """
 
     def __init__(
@@ -123,6 +132,7 @@ class TrainingSteps:
         workers: int,
         together: bool = False,
     ) -> None:
+        _require_shared_memory(samples, batch_size, workers)
         self._accumulate = accumulate
         repeats = samples.repeats
         if repeats is None:
@@ -133,6 +143,7 @@ class TrainingSteps:
             batch_sampler=self._order,
             collate_fn=_collate,
             num_workers=workers,
+            prefetch_factor=_BATCHES_A_WORKER if workers else None,
             worker_init_fn=_leave_when_told,
             persistent_workers=workers > 0,
             pin_memory=workers > 0 and torch.cuda.is_available(),
@@ -150,6 +161,20 @@ class TrainingSteps:
         batches = iter(self._loader)
         while step := list(itertools.islice(batches, self._accumulate)):
             yield step
+
+
+def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> None:
+    """Refuse what torch's workers would wait for in vain, without a word."""
+    if not workers or not len(samples) or not _SHARED_MEMORY.is_dir():
+        return
+    needed = (workers * _BATCHES_A_WORKER + 1) * batch_size * samples[0].slices.nbytes
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if free < needed:
+        raise NoSpaceError(
+            f"{_SHARED_MEMORY}: {needed / 1e6:.1f} MB needed for the batches that {workers} "
+            f"processes load, {free / 1e6:.1f} MB are free; give the machine or the container more "
+            "shared memory (docker --shm-size), or lower training.batch_size or --threads"
+        )
 
 
 def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:

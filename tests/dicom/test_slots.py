@@ -2,10 +2,12 @@
 
 import gc
 import mmap
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lsdc.dicom.image import Image
 from lsdc.dicom.names import escape_name
@@ -66,3 +68,14 @@ def test_an_image_larger_than_a_slot_comes_through_the_pipe(
     (image,) = (image for _, image in read_pixels([escape_name(write_dicom("large.dcm", pixels))]))
     assert isinstance(image, Image)
     np.testing.assert_array_equal(image.stored, pixels)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is a file of TMPDIR elsewhere")
+def test_files_are_read_without_any_temporary_file(
+    write_dicom: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A disk that is full ends who maps a file on it, by SIGBUS."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    names = [escape_name(write_dicom("a.dcm", np.full((4, 3), 7, dtype=np.uint16)))]
+    ((_, image),) = read_pixels(names)
+    assert isinstance(image, Image)

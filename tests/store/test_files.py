@@ -1,11 +1,13 @@
 import os
+import resource
 import stat
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from lsdc.store.files import digest_file, write_atomic, write_folder
+from lsdc.errors import NoSpaceError
+from lsdc.store.files import digest_file, reserve, write_atomic, write_folder
 
 
 def test_atomic_write_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
@@ -70,3 +72,19 @@ def test_the_umask_says_who_may_read_what_is_renamed_into_place(tmp_path: Path, 
         "kept": folder_mode,
         "catalog.duckdb": file,
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="nothing is reserved on macOS")
+def test_bytes_that_the_disk_does_not_have_are_refused_before_they_are_mapped(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "images.npy").touch()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limits[1]))
+    try:
+        with pytest.raises(NoSpaceError, match=rf"{tmp_path}: 2\.0 MB needed, .* are free"):
+            reserve(tmp_path / "images.npy", 2 * 10**6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    reserve(tmp_path / "images.npy", 2 * 10**6)
+    assert (tmp_path / "images.npy").stat().st_blocks * 512 >= 2 * 10**6

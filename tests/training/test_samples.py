@@ -1,3 +1,6 @@
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -96,3 +99,35 @@ def test_epoch_goes_on_behind_the_steps_that_are_done(blobs: Samples, workers: i
     rest = list(steps.of_epoch(1, done=1))
     assert [places(step) for step in rest] == [places(step) for step in whole[1:]]
     assert [len(step) for step in steps.of_epoch(2)] == [2, 2, 1]
+
+
+_LOAD_IN_LITTLE_SHARED_MEMORY = """
+import numpy as np
+from lsdc.errors import NoSpaceError
+from lsdc.training.samples import Samples, TrainingSteps
+n = 64
+samples = Samples(
+    np.zeros((n, 4, 64, 64), np.uint8),
+    np.arange(n),
+    np.ones((n, 4), bool),
+    np.zeros((n, 1), np.int64),
+    tuple(map(str, range(n))),
+)
+try:
+    TrainingSteps(samples, lambda sample, _: sample, batch_size=16, accumulate=1, seed=0, workers=1)
+except NoSpaceError as error:
+    print(error)
+"""
+
+
+def test_workers_without_shared_memory_are_told_as_such() -> None:
+    """In a mount namespace of its own, where /dev/shm has 64 kB, as in a container."""
+    mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
+    own = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*own, mount], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    load = [sys.executable, "-c", _LOAD_IN_LITTLE_SHARED_MEMORY]
+    said = subprocess.run(
+        [*own, f'{mount} && exec "$@"', "sh", *load], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.startswith("/dev/shm: 0.8 MB needed for the batches"), said.stderr
