@@ -107,6 +107,13 @@ def _in_one_line(error: Exception) -> str | None:
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; see that it exists and may be used"
+    httpx = sys.modules.get("httpx")  # whoever asks a server has imported it
+    if httpx is not None and isinstance(error, httpx.HTTPError):
+        reason = (str(error).splitlines() or ["no answer in time"])[0]
+        return (
+            f"the Prefect server does not answer any more ({reason}); see that it runs, and run "
+            "the same command again"
+        )
     return None
 
 

@@ -77,7 +77,7 @@ def up(
     url = url or sqlite_url(opened)
     user = read_user_settings()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
-    address = f"http://{_own_name(host)}:{port}"
+    address = f"http://{own_name(host)}:{port}"
     api = own_api(address, user.own_password)
     opened.prefect.mkdir(exist_ok=True)
     server = Part(
@@ -108,7 +108,7 @@ def up(
         console.print("ended")
 
 
-def _own_name(host: str) -> str:
+def own_name(host: str) -> str:
     """What others are told to reach a server by that listens on `host`, as in an address.
 
     Raises:

@@ -15,8 +15,9 @@ import pytest
 import toml  # Prefect's
 
 from lsdc.cli.prefect_settings import own_api, own_environment, own_settings, without_prefect
-from lsdc.cli.serve import prefect_server, server_environment, sqlite_url
+from lsdc.cli.serve import last_words, prefect_server, server_environment, sqlite_url
 from lsdc.cli.worker import pool_workers
+from lsdc.errors import StageError
 from lsdc.store.home import Home, open_home
 from tests.cli.every_setting import Setting, every_setting
 
@@ -168,3 +169,24 @@ def test_server_of_a_home_is_the_homes_whatever_the_user_has_set(
     assert not theirs.exists()
     with closing(sqlite3.connect(home.prefect / "prefect.db")) as database:
         assert database.execute("SELECT name FROM flow").fetchall() == [("planted",)]
+
+
+def test_server_that_does_not_start_says_why(home: Home) -> None:
+    (home.prefect / "prefect.db").write_bytes(bytes(range(256)) * 400)
+    with prefect_server(home) as server, pytest.raises(StageError) as refused:
+        server.wait_until_healthy()
+    assert "prefect.db: file is not a database; it holds the history of runs" in str(refused.value)
+    assert "file is not a database" in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Traceback\n  File\nsqlalchemy.exc.DatabaseError: (x) no\n[SQL: a]\n", "(x) no"),
+        ("Traceback\nModuleNotFoundError: No module named 'a'\n\n", "No module named 'a'"),
+        ("first\n last \n\n", "last"),
+        ("", "without a word"),
+    ],
+)
+def test_reason_of_a_process_that_failed_is_its_last_error(said: str, words: str) -> None:
+    assert last_words(said) == words

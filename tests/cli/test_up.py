@@ -1,23 +1,28 @@
 """What `lsdc up`, `lsdc worker` and `lsdc trigger` refuse, and how a home's server is found."""
 
+import contextlib
 import os
 import socket
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 import lsdc.cli.reach
 import tasks.run
-from lsdc.cli.app import app
+from lsdc.cli.app import app, main
 from lsdc.cli.prefect_settings import own_api
 from lsdc.cli.serve import free_port, prefect_server, running_server, the_only_server
+from lsdc.cli.up import own_name
 from lsdc.cli.worker import pool_workers
-from lsdc.errors import HomeBusyError, LsdcError
+from lsdc.errors import HomeBusyError, LsdcError, SettingsError
 from lsdc.store.home import open_home
 from tasks.run import visible_gpus
+from tests.flows.pools import installed
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +115,66 @@ def test_address_of_something_else_than_the_api_is_refused(
         server.shutdown()
     assert f"{address}, from the environment variable PREFECT_API_URL: no Prefect server" in said
     assert "/api" in said
+
+
+def test_server_that_goes_away_meanwhile_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Leaving(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "version" in self.path:
+                self.answer(b'"3.8.8"')
+            if "csrf-token" in self.path:
+                self.send_error(404)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if "flows/filter" in self.path:
+                self.answer(b"[]")
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Leaving) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
+        monkeypatch.setattr("sys.argv", ["lsdc", "trigger", "x/y", "--home", str(tmp_path / "x")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        server.shutdown()
+    assert ended.value.code == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lsdc: ")]
+    assert len(said) == 1
+    assert said[0].startswith("lsdc: the Prefect server does not answer any more (")
+
+
+@pytest.mark.parametrize(
+    ("host", "family"), [("::1", socket.AF_INET6), ("localhost", None), ("127.0.0.1", None)]
+)
+def test_address_of_a_server_holds_its_host(host: str, family: int | None) -> None:
+    with contextlib.closing(socket.socket(family or socket.AF_INET)) as taken:
+        taken.bind(("::1" if family else "127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        if host != "localhost":
+            with pytest.raises(SettingsError, match=rf"--port {port}: cannot be listened on"):
+                free_port(port, host)
+    assert urlsplit(f"http://{own_name(host)}:{free_port(None, host)}").hostname == host
+
+
+@pytest.mark.slow_prefect
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_installation_on_ipv6_answers(host: str, tmp_path: Path) -> None:
+    with installed(tmp_path / "home", "--no-workers", "--host", host) as here:
+        port = urlsplit(here.api).port
+        for name in {"::1": ["[::1]"], "::": ["[::1]", "127.0.0.1"]}[host]:
+            with urllib.request.urlopen(f"http://{name}:{port}/api/health", timeout=60) as answer:
+                assert answer.status == 200
+        assert "no/such: no such deployment" in here.trigger("no/such").stderr
 
 
 @pytest.mark.parametrize("command", ["trigger train-folds/default", "worker --pool lsdc-gpu"])
