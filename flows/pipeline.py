@@ -79,7 +79,6 @@ def pipeline(
     require_device_here(run)
     with occupying(run), building(run):
         require_needs(run)
-        prepared = prepare_training(run)
+        prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)
-        if run.has_test:
-            predict_and_assemble(run, prepared, trained)
+        predict_and_assemble(run, prepared, trained)

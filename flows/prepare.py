@@ -1,5 +1,6 @@
 """Prepare: DICOM files to crops, with folds fixed before anything learns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
 from tasks.folds import assign_folds
-from tasks.index import index_studies
+from tasks.index import index_studies, require_usable
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept, result_key
+from tasks.quarantine import refuse_bad_files
 from tasks.request import open_requested
 from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, note_results, occupying
@@ -27,7 +29,11 @@ from tasks.versions import require_versions
 
 @dataclass(frozen=True)
 class Prepared:
-    """The training studies' results, from the first stage to the last before training."""
+    """The training studies' results, from the first stage to the last before training.
+
+    Attributes:
+        test: the index of the test studies, where a submission is asked for.
+    """
 
     index: Manifest
     folds: Manifest
@@ -35,11 +41,12 @@ class Prepared:
     coordinates: Manifest
     sides: Manifest
     crops: Manifest
+    test: Manifest | None = None
 
     @property
     def manifests(self) -> list[Manifest]:
         """All of them, in the order of the walk."""
-        return [
+        training = [
             self.index,
             self.folds,
             self.annotations,
@@ -47,6 +54,7 @@ class Prepared:
             self.sides,
             self.crops,
         ]
+        return training if self.test is None else [*training, self.test]
 
 
 def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
@@ -54,9 +62,8 @@ def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
     if run.uses_phantom:
         write_demo_data(run)
     index = index_studies(run, "train")
-    publish_catalog(
-        run, [index], after="index"
-    )  # what was quarantined can be asked for, come what may
+    publish_catalog(run, [index], after="index")  # what was quarantined can be asked for
+    require_usable(run, "train", index)
     return index, assign_folds(run, index), correct_annotations(run, index)
 
 
@@ -71,14 +78,26 @@ def dispatch_coordinates(
     return coordinates
 
 
-def prepare_training(run: Run) -> Prepared:
-    """Take the training studies from files to crops."""
+def read_test(run: Run, training: Sequence[Manifest]) -> Manifest:
+    """Index the test studies, so that what is wrong with them is said before anything is learnt."""
+    test = index_studies(run, "test")
+    publish_catalog(run, [*training, test], after="index test")
+    require_usable(run, "test", test)
+    return test
+
+
+def prepare_training(run: Run, *, for_submission: bool = False) -> Prepared:
+    """Take the training studies from files to crops; for a submission, look at the test studies."""
     index, folds, annotations = read_training(run)
+    test = read_test(run, [index, folds, annotations]) if for_submission and run.has_test else None
     coordinates = dispatch_coordinates(run, index, folds, annotations)
+    so_far = [index, folds, annotations, coordinates]
+    refuse_bad_files(run, coordinates, files=index.rows, so_far=so_far)
     sides = fix_sides(run, "train", index, coordinates, annotations)
     crops = cut_crops(run, "train", index, coordinates, sides)
-    prepared = Prepared(index, folds, annotations, coordinates, sides, crops)
+    prepared = Prepared(index, folds, annotations, coordinates, sides, crops, test)
     publish_catalog(run, prepared.manifests, after="crops")
+    refuse_bad_files(run, crops, files=index.rows, so_far=prepared.manifests)
     note_results(run, prepared.manifests)
     return prepared
 

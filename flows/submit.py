@@ -14,7 +14,6 @@ from tasks.artifacts import show_progress
 from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
-from tasks.index import index_studies
 from tasks.request import open_requested
 from tasks.run import (
     Annotations,
@@ -30,15 +29,16 @@ from tasks.submission import assemble_submission, predict_test
 
 
 def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifest]) -> None:
-    """Take the test studies from files to the submission."""
-    here = as_done_here(run)
-    index = index_studies(run, "test")
+    """Take the test studies from their index to the submission."""
+    here, index = as_done_here(run), prepared.test
+    if index is None:  # nobody asks for a submission
+        return
     coordinates = locate_test(here, index, prepared.coordinates)
     sides = fix_sides(run, "test", index, coordinates)
     crops = cut_crops(run, "test", index, coordinates, sides)
     predictions = predict_test(here, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
-    results = [*prepared.manifests, index, coordinates, sides, crops]
+    results = [*prepared.manifests, coordinates, sides, crops]
     publish_catalog(run, results, after="submission")
     note_results(run, results)
 
@@ -101,6 +101,6 @@ def submit(
     require_device_here(run)
     with occupying(run), building(run):
         require_needs(run)
-        prepared = prepare_training(run)
+        prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)

@@ -8,7 +8,7 @@ from prefect import task
 
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
-from lsdc.lumbar.quarantine import check_bad_files
+from lsdc.lumbar.quarantine import tell_bad_files
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
@@ -28,14 +28,13 @@ COORDINATES = Stage(
     uses=lambda inputs: {
         "config": inputs["run"].experiment.coordinates,
         "seed": inputs["run"].seed,
-        "max_bad": inputs["run"].max_bad,
     },
 )
 LOCATE = Stage(
     name="coordinates",
     code=_CODE,
     libraries=_LIBRARIES,
-    uses=lambda inputs: {"test": True, "max_bad": inputs["run"].max_bad},
+    uses=lambda _: {"test": True},
 )
 
 
@@ -89,7 +88,7 @@ def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manif
 def _settle(
     run: Run, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame, index: Manifest
 ) -> Manifest:
-    check_bad_files("coordinates", quarantine, total=index.rows, max_bad=run.max_bad)
+    tell_bad_files("coordinates", quarantine, total=index.rows)
     quarantine.write_parquet(out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(instances["study_id"].unique().sort(), points)

@@ -39,7 +39,7 @@ CROPS = Stage(
     "crops",
     _CODE,
     _LIBRARIES,
-    uses=lambda inputs: _cut(inputs) | {"max_bad": inputs["run"].max_bad},
+    uses=_cut,
 )
 CROPS_SHARD = Stage("crops shard", _CODE, _LIBRARIES, uses=_cut, shared=False)
 
@@ -58,7 +58,7 @@ def cut_crops(
         worked(cut_shard, run, shards, **given) as folders,
         write_folder(run.root / "crops") as out,
     ):
-        rows = crops.join_crops(folders, out, files=index.rows, max_bad=run.max_bad)
+        rows = crops.join_crops(folders, out, files=index.rows)
         return settle(run.root, "crops", out, rows=rows)
 
 

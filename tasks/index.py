@@ -7,8 +7,9 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar import index
-from lsdc.lumbar.tables import Split, open_competition
-from lsdc.store.files import digest_file, write_folder
+from lsdc.lumbar.layout import layout_of
+from lsdc.lumbar.tables import Competition, Split, open_competition
+from lsdc.store.files import write_folder
 from lsdc.store.fingerprint import fingerprint, fingerprint_tree
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, settle
@@ -31,16 +32,33 @@ _LIBRARIES = ("dicomsdl", "numpy", "polars", "pydicom")
 
 def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     run, split = inputs["run"], inputs["split"]
-    listed = run.data / f"{split}_series_descriptions.csv"
-    points = run.data / "train_label_coordinates.csv"
+    competition, limit = open_competition(run.data), run.limit if split == "train" else None
+    listed = index.listed_series(competition, split, limit)
     return {
         "data": run.data,
-        "listed": digest_file(listed) if listed.is_file() else None,
-        "points": digest_file(points) if split == "train" else None,  # which echo is meant
-        "files": fingerprint_tree(run.data / f"{split}_images"),
-        "limit": run.limit if split == "train" else None,
-        "max_bad": run.max_bad,
-        "strict": run.strict,
+        "listed": listed.rows(),
+        "points": _points(competition, split, listed["study_id"]),
+        "files": _fingerprints(competition, split, listed["study_id"]),
+    }
+
+
+def _points(
+    competition: Competition, split: Split, studies: Iterable[int]
+) -> list[tuple[Any, ...]]:
+    """The annotations of studies, which tell the echo that is meant."""
+    if split == "test":
+        return []
+    return competition.annotations.filter(pl.col("study_id").is_in(list(studies))).rows()
+
+
+def _fingerprints(
+    competition: Competition, split: Split, studies: Iterable[int]
+) -> dict[str, dict[str, str]]:
+    """The fingerprints of the folders of studies."""
+    folders = layout_of(competition).study_folders(split, set(studies))
+    return {
+        str(study): {str(folder): fingerprint_tree(folder) for folder in own}
+        for study, own in folders.items()
     }
 
 
@@ -59,21 +77,33 @@ def index_studies(run: Run, split: Split) -> Manifest:
     listed = index.listed_series(competition, split, run.limit if split == "train" else None)
 
     def files(studies: Iterable[int]) -> str:
-        images = {study: run.data / f"{split}_images" / str(study) for study in studies}
-        own = pl.col("study_id").is_in(list(images))
-        trees = {str(study): fingerprint_tree(folder) for study, folder in images.items()}
-        points = competition.annotations.filter(own).rows() if split == "train" else []
-        return fingerprint({"listed": listed.filter(own).rows(), "points": points, "trees": trees})
+        own = list(studies)
+        return fingerprint(
+            {
+                "listed": listed.filter(pl.col("study_id").is_in(own)).rows(),
+                "points": _points(competition, split, own),
+                "trees": _fingerprints(competition, split, own),
+            }
+        )
 
     shards = deal(run, f"index {split}", INDEX_SHARD, listed["study_id"], files)
     with (
         worked(read_shard, run, shards, split=split) as folders,
         write_folder(run.root / "index") as out,
     ):
-        rows = index.join_index(
-            folders, competition, split, listed, out, max_bad=run.max_bad, strict=run.strict
-        )
+        rows = index.join_index(folders, competition, split, listed, out)
         return settle(run.root, "index", out, rows=rows)
+
+
+def require_usable(run: Run, split: Split, indexed: Manifest) -> None:
+    """Stop where an index is too bad to go on; its tables are kept, and can be looked at."""
+    index.require_usable(
+        indexed.folder(run.root),
+        open_competition(run.data),
+        split,
+        max_bad=run.max_bad,
+        strict=run.strict,
+    )
 
 
 @task(**shard_options(INDEX_SHARD))

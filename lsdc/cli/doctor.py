@@ -15,7 +15,6 @@ from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.findings import Finding, Severity
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.tables import Competition, competition_in
-from lsdc.lumbar.tree import tree_tables
 from lsdc.store.home import open_home, resolve_home
 
 _BETWEEN = 10  # blanks beside and between the three columns
@@ -52,10 +51,8 @@ def doctor(
 def _index_of(folder: Path, home: Path | None, competition: Competition | None) -> Index | None:
     """The index of the folder's files, from the home or built into it; None without any image."""
     kept = open_home(resolve_home(home))
-    index_folder(folder, kept, competition=competition, max_bad=1.0)
-    index = Index.load(tree_tables(kept, folder))
-    any_image = len(index.instances) or index.quarantine["path"].str.ends_with(".dcm").any()
-    return index if any_image else None
+    _, index = index_folder(folder, kept, competition=competition)
+    return index if len(index.instances) or len(index.quarantine) else None
 
 
 def show_report(report: Report, console: Console) -> None:

@@ -11,13 +11,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lsdc.cli.fitted import Column, FittedTable
+from lsdc.cli.logs import run_log
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
-from lsdc.lumbar.index import Index
-from lsdc.lumbar.quarantine import is_stranger
+from lsdc.lumbar.index import Index, few, series_without_images, tell_index
+from lsdc.lumbar.other_files import group_others
+from lsdc.lumbar.quarantine import group_reasons
 from lsdc.lumbar.tables import Competition, competition_in
-from lsdc.lumbar.tree import Indexed, catalog_name, catalog_tree, tree_tables
+from lsdc.lumbar.tree import (
+    Indexed,
+    catalog_name,
+    catalog_tree,
+    refuse_bad_tree,
+    tree_tables,
+)
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 
@@ -44,16 +52,12 @@ def index(
     wait: Annotated[bool, typer.Option(help="Wait for a run that builds in the same home.")] = True,
 ) -> None:
     """Read the header of every DICOM file below a folder into the home's catalog."""
-    console, home_ = open_console(), open_home(resolve_home(home))
-    indexed = index_folder(
-        folder,
-        home_,
-        competition=competition_in(folder) if folder.is_dir() else None,
-        max_bad=parse_share(max_bad),
-        processes=processes,
-        wait=wait,
+    console, home_, share = open_console(), open_home(resolve_home(home)), parse_share(max_bad)
+    competition = competition_in(folder) if folder.is_dir() else None
+    indexed, tables = index_folder(
+        folder, home_, competition=competition, processes=processes, wait=wait
     )
-    _show(indexed, Index.load(tree_tables(home_, folder)), console)
+    _show(indexed, tables, console)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
     if (shown := shown_run(home_)) != (name := catalog_name(folder)):
         console.print(
@@ -63,6 +67,7 @@ def index(
             highlight=False,
             markup=False,
         )
+    refuse_bad_tree(tables, competition, max_bad=share)
 
 
 def index_folder(
@@ -70,32 +75,35 @@ def index_folder(
     home: Home,
     *,
     competition: Competition | None,
-    max_bad: float,
     processes: int = 2,
     wait: bool = True,
-) -> Indexed:
+) -> tuple[Indexed, Index]:
     """Index a folder into the home, with a progress bar on a terminal.
+
+    What is put aside goes to the home's `logs/index.log`, every file by name.
 
     Raises:
         InterruptedRunError: stopped from the keyboard.
         DataError: there is no such folder.
-        StageError: too many files cannot be used.
     """
     console = open_console(stderr=True)
     with (
         build_lock(home, wait=wait, say=lambda text: console.print(text, style="yellow")),
-        _progress(console) as on_progress,
+        run_log(home.logs / "index.log", None),
     ):
         remove_leftovers(home)
         try:
-            return catalog_tree(
-                folder,
-                home,
-                competition=competition,
-                processes=processes,
-                max_bad=max_bad,
-                on_progress=on_progress,
-            )
+            with _progress(console) as on_progress:
+                indexed = catalog_tree(
+                    folder,
+                    home,
+                    competition=competition,
+                    processes=processes,
+                    on_progress=on_progress,
+                )
+            tables = Index.load(tree_tables(home, folder))
+            tell_index(None, tables)
+            return indexed, tables
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 "interrupted; the same command goes on where this one stopped"
@@ -126,11 +134,10 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(indexed: Indexed, tables: Index, console: Console) -> None:
-    """Print what was found: counts, series by plane and description, reasons of quarantine."""
-    strangers = len(tables.quarantine.filter(is_stranger()))
+    """Print what was found: counts, series by plane and description, what is put aside and why."""
     console.print(
         f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable, "
-        f"{indexed.quarantined:,} quarantined ({strangers:,} no DICOM)",
+        f"{indexed.quarantined:,} quarantined, {indexed.others:,} others",
         highlight=False,
     )
     kinds = (
@@ -150,13 +157,34 @@ def _show(indexed: Indexed, tables: Index, console: Console) -> None:
                 ]
             )
         )
-    reasons = tables.quarantine["reason"].value_counts(sort=True)
-    if len(reasons):
-        shown = reasons.head(_MOST_REASONS)
-        rows = [(f"{count:,}", reason) for reason, count in shown.iter_rows()]
-        if len(reasons) > _MOST_REASONS:
-            rows.append(("...", "the catalog's table quarantine has all"))
-        counts, because = zip(*rows, strict=True)
+    if missing := series_without_images(tables.series):
         console.print(
-            FittedTable([Column("quarantined", counts), Column("because", because, is_text=True)])
+            f"{len(missing):,} listed series without a usable image: {few(missing)}",
+            style="yellow",
+            highlight=False,
         )
+    reasons = group_reasons(tables.quarantine)
+    _show_files("quarantined", "because", reasons, "quarantine", console)
+    _show_files("others", "what", group_others(tables.other_files), "other_files", console)
+
+
+def _show_files(title: str, why: str, kinds: pl.DataFrame, name: str, console: Console) -> None:
+    """Print kinds of files: how many there are of each, what they are, and the first."""
+    if kinds.is_empty():
+        return
+    rows = [
+        (f"{count:,}", words, path.rpartition("/")[2])
+        for count, words, path in kinds.head(_MOST_REASONS).iter_rows()
+    ]
+    if len(kinds) > _MOST_REASONS:
+        rows.append(("...", f"the catalog's table {name} has all", ""))
+    counts, reasons, examples = zip(*rows, strict=True)
+    console.print(
+        FittedTable(
+            [
+                Column(title, counts),
+                Column(why, reasons, is_text=True),
+                Column("such as", examples, is_text=True, rank=1),
+            ]
+        )
+    )

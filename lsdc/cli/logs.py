@@ -25,17 +25,25 @@ class _OnScreen(logging.Handler):
 
 
 @contextmanager
-def run_log(path: Path, console: Console) -> Iterator[None]:
-    """Write this project's and Prefect's log records to `path` while the block runs."""
+def run_log(path: Path, console: Console | None) -> Iterator[None]:
+    """Write this project's and Prefect's log records to `path` while the block runs.
+
+    Args:
+        path: the log file.
+        console: where warnings are printed too, if anywhere.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_KEPT, encoding="utf-8")
     file.setFormatter(logging.Formatter(_FORMAT))
-    screen = _OnScreen(console)
+    screens = [] if console is None else [_OnScreen(console)]
     ours = logging.getLogger("lsdc")
     ours.setLevel(logging.DEBUG)
     # Prefect keeps the records of its runs from its own root logger, so both are asked.
     theirs = [logging.getLogger(f"prefect{name}") for name in ("", ".flow_runs", ".task_runs")]
-    attached = [(ours, screen), *((logger, file) for logger in (ours, *theirs))]
+    attached: list[tuple[logging.Logger, logging.Handler]] = [
+        *((ours, screen) for screen in screens),
+        *((logger, file) for logger in (ours, *theirs)),
+    ]
     for logger, handler in attached:
         logger.addHandler(handler)
     try:

@@ -1,7 +1,7 @@
 """The files of a folder tree, each once, none of them opened."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -19,7 +19,13 @@ FILES: dict[str, pl.DataType] = {
 _BLOCK = 2**16
 
 
-def list_tree(root: Path, *, with_status: bool) -> pl.DataFrame:
+def list_tree(
+    root: Path,
+    *,
+    with_status: bool,
+    apart: Sequence[Path] = (),
+    leave_out: Path | None = None,
+) -> pl.DataFrame:
     """All entries below a folder that are no folders, in the order of folders and names.
 
     Links to folders are followed, but every folder is gone through once, so that a loop ends; a
@@ -28,46 +34,72 @@ def list_tree(root: Path, *, with_status: bool) -> pl.DataFrame:
     Args:
         root: an existing folder.
         with_status: whether to ask for size and time, half of the cost.
+        apart: folders that come first, each as a tree of its own (see `list_trees`); the walk from
+            the root passes over them.
+        leave_out: a folder that is passed over wherever it lies, with all that is in it.
     """
-    listing = _Listing(with_status=with_status)
-    waiting: list[str] = [os.fspath(root)]
-    # Folders that are reached through links come last: their own place counts.
-    links: list[str] = []
-    while waiting or links:
-        if not waiting:
-            links.sort(reverse=True)
-        folder = waiting.pop() if waiting else links.pop()
-        inner = listing.add(folder)
-        links += [entry.path for entry in inner if entry.is_symlink()]
-        waiting += sorted((entry.path for entry in inner if not entry.is_symlink()), reverse=True)
+    listing = _Listing(with_status=with_status, leave_out=leave_out)
+    listing.add_trees(apart)
+    listing.pass_over_what_was_seen()
+    listing.add_tree(root)
     return listing.table()
 
 
-def list_folders(folders: Iterable[Path], *, with_status: bool) -> pl.DataFrame:
-    """The entries of folders, in their order, that are no folders; an absent folder has none."""
-    listing = _Listing(with_status=with_status)
-    for folder in folders:
-        if folder.is_dir():
-            listing.add(os.fspath(folder))
+def list_trees(
+    folders: Iterable[Path], *, with_status: bool, leave_out: Path | None = None
+) -> pl.DataFrame:
+    """The files of several folders, each as `list_tree` has them, though links lead to the same."""
+    listing = _Listing(with_status=with_status, leave_out=leave_out)
+    listing.add_trees(folders)
     return listing.table()
 
 
 class _Listing:
     """Collects the files of folders by column."""
 
-    def __init__(self, *, with_status: bool) -> None:
+    def __init__(self, *, with_status: bool, leave_out: Path | None) -> None:
         self._with_status = with_status
         self._seen: set[tuple[int, int]] = set()
+        self._seen_before: set[tuple[int, int]] = set()
+        self._passed_over = {_identity(leave_out)} if leave_out and leave_out.is_dir() else set()
         self._parts = [pl.DataFrame(schema=FILES)]
         self._folders: list[str] = []
         self._names: list[str] = []
         self._status: list[tuple[int | None, int | None]] = []
 
-    def add(self, folder: str) -> "list[os.DirEntry[str]]":
+    def add_trees(self, folders: Iterable[Path]) -> None:
+        """Take in the files below each folder, as if it were the only one."""
+        for folder in folders:
+            self.add_tree(folder)
+            self._seen_before |= self._seen
+            self._seen = set()
+
+    def pass_over_what_was_seen(self) -> None:
+        """From now on, what was gone through is no more than that."""
+        self._passed_over |= self._seen_before
+
+    def add_tree(self, root: Path) -> None:
+        """Take in the files below a folder."""
+        waiting: list[str] = [os.fspath(root)]
+        # Folders that are reached through links come last: their own place counts.
+        links: list[str] = []
+        while waiting or links:
+            if not waiting:
+                links.sort(reverse=True)
+            folder = waiting.pop() if waiting else links.pop()
+            inner = self._add(folder)
+            links += [entry.path for entry in inner if entry.is_symlink()]
+            waiting += sorted(
+                (entry.path for entry in inner if not entry.is_symlink()), reverse=True
+            )
+
+    def _add(self, folder: str) -> "list[os.DirEntry[str]]":
         """Take in the files of a folder; the folders in it, or none if it was taken before."""
         try:
-            status = os.stat(folder)  # noqa: PTH116  # one of many: a Path each takes its time
-            if (status.st_dev, status.st_ino) in self._seen:
+            identity = _identity(folder)
+            if identity in self._passed_over:
+                return []
+            if identity in self._seen:
                 raise FileExistsError
             with os.scandir(folder) as found:
                 entries = sorted(found, key=attrgetter("name"))
@@ -75,10 +107,10 @@ class _Listing:
             parent, name = os.path.split(folder)
             self._append(parent, [name], [_status_of(folder)])
             return []
-        self._seen.add((status.st_dev, status.st_ino))
-        inner = [entry for entry in entries if _is_folder(entry)]
+        self._seen.add(identity)
+        inner = [entry for entry in entries if is_folder(entry)]
         if inner:
-            entries = [entry for entry in entries if not _is_folder(entry)]
+            entries = [entry for entry in entries if not is_folder(entry)]
         names = [entry.name for entry in entries]
         self._append(folder, names, map(_status_of, entries) if self._with_status else None)
         return inner
@@ -112,11 +144,18 @@ class _Listing:
         return pl.concat(self._parts)
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is one, or a link to one; a link that leads to itself is none."""
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself, or where we may not look
+    except OSError:  # such a link, or where we may not look
         return False
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """The same for all paths that lead to one folder."""
+    status = os.stat(folder)  # noqa: PTH116  # one of many: a Path each takes its time
+    return status.st_dev, status.st_ino
 
 
 def _status_of(entry: "os.DirEntry[str] | str") -> os.stat_result | None:

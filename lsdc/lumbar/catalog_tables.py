@@ -20,6 +20,7 @@ _CONFIDENCE = "0 to 1: how sure the net is, 1 of what was annotated"
 _WORLD = "the point in mm in the patient's space (LPS: +x left, +y back, +z head)"
 _IMAGE = "the image's number within its series"
 _PIXEL = "where the point lies on the image: x the column, y the row"
+_REFUSED_IDS = "as in instances, where path or header tell; null of a stage after the index"
 _HEADER_IDS = (
     "of StudyInstanceUID and SeriesInstanceUID: the number itself where it is one as the "
     "competition has it, else 63 bits of a digest"
@@ -107,6 +108,20 @@ CATALOG: dict[str, CatalogTable] = {
             "bytes": "the file's size when it was refused; null of a stage after the index",
             "mtime_ns": "when the file was last changed, in nanoseconds since 1970; null of a "
             "stage after the index",
+            "study_id": _REFUSED_IDS,
+            "series_id": _REFUSED_IDS,
+            "instance_number": _REFUSED_IDS,
+        },
+    ),
+    "other_files": CatalogTable(
+        "a row a file that is no image of its own, and no fault: none counts against --max-bad",
+        {
+            "path": "the file",
+            "what": "a copy, byte for byte; structured report, presentation state, secondary "
+            "capture and so on, by SOPClassUID; DICOMDIR; AppleDouble or another file that "
+            "operating systems leave; no DICOM; in a run, a file in no listed series, which is not "
+            "read",
+            "copy_of": "the file of its series whose copy it is",
         },
     ),
     "folds": CatalogTable(

@@ -130,9 +130,13 @@ def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.Dat
         DataError: a value is empty, is not a whole number, or has more than 18 digits.
     """
     for name in columns:
-        whole = pl.col(name).str.contains(rf"^0*[0-9]{{1,{_MOST_DIGITS}}}$").fill_null(False)
-        _refuse(table, ~whole, name, source, _whole_number)
+        _refuse(table, ~is_whole(name), name, source, _whole_number)
     return table.cast(dict.fromkeys(columns, pl.Int64))
+
+
+def is_whole(column: str) -> pl.Expr:
+    """Whether a column's text is a whole number of at most 18 digits; zeros before it are none."""
+    return pl.col(column).str.contains(rf"^0*[0-9]{{1,{_MOST_DIGITS}}}$").fill_null(False)
 
 
 def _whole_number(found: str | None) -> str:

@@ -25,7 +25,7 @@ from lsdc.lumbar.crop_plan import StudyCuts, choose_crops, files_in_order, list_
 from lsdc.lumbar.image_use import acquisitions
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
-from lsdc.lumbar.quarantine import QUARANTINE, check_bad_files
+from lsdc.lumbar.quarantine import QUARANTINE, refuse_bad_files, tell_bad_files
 from lsdc.lumbar.vocabulary import Side
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
@@ -95,7 +95,10 @@ def cut_crops(
             processes=processes,
             on_progress=on_progress,
         )
-        return join_crops([Path(shard)], out, files=len(instances), max_bad=max_bad)
+        samples = join_crops([Path(shard)], out, files=len(instances))
+    quarantine = read_parquet(out / "quarantine.parquet")
+    refuse_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
+    return samples
 
 
 def cut_shard(
@@ -160,7 +163,7 @@ def cut_shard(
     return len(samples)
 
 
-def join_crops(shards: Sequence[Path], out: Path, *, files: int, max_bad: float) -> int:
+def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
     """Join what `cut_shard` left of some studies each into the files of `cut_crops`.
 
     The crops are moved: a shard is of no use afterwards.
@@ -169,20 +172,16 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int, max_bad: float)
         shards: folders, in the order of their studies' numbers.
         out: an existing folder, on the shards' disk.
         files: how many there are in the instances table.
-        max_bad: share of the files.
 
     Returns:
         Samples written.
-
-    Raises:
-        StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
     """
     tables = {
         name: pl.concat([read_parquet(shard / f"{name}.parquet") for shard in shards])
         for name in ("samples", "quarantine", "motion")
         if (shards[0] / f"{name}.parquet").is_file()
     }
-    check_bad_files("crops", tables["quarantine"], total=files, max_bad=max_bad)
+    tell_bad_files("crops", tables["quarantine"], total=files)
     if "motion" in tables:
         series = tables["motion"].n_unique(("study_id", "series_id"))
         log.info("crops: %d slices of %d series moved", len(tables["motion"]), series)

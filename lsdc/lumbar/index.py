@@ -1,13 +1,14 @@
 """Index: the headers of every file, a row each; what cannot be used is quarantined.
 
 `build_index` reads what the tables of a competition list, for the stages that follow; `tree` reads
-all there is below any folder. Both leave the same four tables.
+all there is below any folder. Both leave the same tables.
 """
 
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -15,12 +16,14 @@ import polars as pl
 from lsdc.dicom.header_table import HEADERS, reading_version
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_headers
-from lsdc.dicom.walk import list_folders
+from lsdc.dicom.walk import list_trees
 from lsdc.errors import DataError
 from lsdc.lumbar.image_use import describe_use, summarise_use
 from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import SERIES_ID, place_files
-from lsdc.lumbar.quarantine import check_bad_files
+from lsdc.lumbar.layout import layout_of
+from lsdc.lumbar.other_files import NOT_LISTED, others, set_aside
+from lsdc.lumbar.quarantine import refuse_bad_files, tell_bad_files
 from lsdc.lumbar.series import SERIES, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
 from lsdc.store.exact_names import read_parquet, scan_parquet
@@ -31,24 +34,33 @@ log = logging.getLogger(__name__)
 
 # Fixed, else the same rows would be other bytes where other shards were joined.
 _ROWS_A_GROUP = 2**16
+_MOST_NAMES = 10  # that a message gives
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Index:
-    """The four tables of an index: `instances.INSTANCES`, `series.SERIES`, studies, quarantine."""
+    """The tables of an index.
+
+    Attributes:
+        instances: `instances.INSTANCES`, a row a usable file.
+        series: `series.SERIES`, a row a series that is listed or found.
+        studies: a row a study.
+        quarantine: `quarantine.QUARANTINE`, a row a file that cannot be used.
+        other_files: `other_files.OTHER_FILES`, a row a file that never was a slice, or is a copy.
+    """
 
     instances: pl.DataFrame
     series: pl.DataFrame
     studies: pl.DataFrame
     quarantine: pl.DataFrame
+    other_files: pl.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> "Index":
         """The tables that an index stage wrote into a folder."""
-        names = ("instances", "series", "studies", "quarantine")
-        return cls(*(read_parquet(folder / f"{name}.parquet") for name in names))
+        return cls(*(read_parquet(folder / f"{table.name}.parquet") for table in fields(cls)))
 
 
 def build_index(
@@ -63,11 +75,10 @@ def build_index(
     headers: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
-    """Index the files of a split's listed series and write four tables into `out`.
+    """Index the files of a split's listed series and write the tables of `Index` into `out`.
 
-    `instances.parquet` has a row a usable file, `series.parquet` a row a listed series,
-    `studies.parquet` a row a listed study (`usable` says whether it has any image), and
-    `quarantine.parquet` a row a file that cannot be used, with the reason.
+    `series.parquet` has a row a listed series, `studies.parquet` a row a listed study (`usable`
+    says whether it has any image). A test study's bad files never stop the stage.
 
     Args:
         competition: the opened tables.
@@ -98,9 +109,9 @@ def build_index(
             headers=headers,
             on_progress=on_progress,
         )
-        return join_index(
-            [Path(shard)], competition, split, listed, out, max_bad=max_bad, strict=strict
-        )
+        images = join_index([Path(shard)], competition, split, listed, out)
+    require_usable(out, competition, split, max_bad=max_bad, strict=strict)
+    return images
 
 
 def listed_series(competition: Competition, split: Split, limit: int | None = None) -> pl.DataFrame:
@@ -136,31 +147,23 @@ def read_shard(
     Returns:
         Rows of `instances`.
     """
+    layout = layout_of(competition)
+    folders = layout.study_folders(split, set(listed["study_id"]))
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), competition.root)
-        found = list_folders(
-            [
-                competition.image_folder(split, study, series)
-                for study, series in listed.select(SERIES_ID).iter_rows()
-            ],
-            with_status=not rows.is_empty,
-        )
-        files = place_files(found.filter(pl.col("name").str.ends_with(".dcm")), listed)
+        found = list_trees(chain.from_iterable(folders.values()), with_status=not rows.is_empty)
+        files = place_files(found, layout, listed)
+        unlisted = others(files.filter(~pl.col("listed")), pl.lit(NOT_LISTED))
+        files, aside = set_aside(files.filter("listed"))
         kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
-        tables = IndexTables(out, competition.annotations)
+        aside = pl.concat([unlisted, aside])
+        tables = IndexTables(out, aside, competition.annotations)
         tables.fill(kept, files)
     return tables.close(listed)
 
 
 def join_index(
-    shards: Sequence[Path],
-    competition: Competition,
-    split: Split,
-    listed: pl.DataFrame,
-    out: Path,
-    *,
-    max_bad: float,
-    strict: bool,
+    shards: Sequence[Path], competition: Competition, split: Split, listed: pl.DataFrame, out: Path
 ) -> int:
     """Write the tables of all studies into `out`, given those that `read_shard` left of some.
 
@@ -170,34 +173,32 @@ def join_index(
         split: `train` or `test`.
         listed: the listed series of all these studies.
         out: an existing folder.
-        max_bad: the share of bad files that stops the stage.
-        strict: refuse a listed study without usable images.
 
     Returns:
         Rows of `instances`.
 
     Raises:
-        DataError, StageError: see `build_index`.
+        DataError: no listed training series has a file.
     """
-    quarantine = _joined(shards, "quarantine").sort("path").collect()
+    quarantine, other_files = (
+        _joined(shards, name).sort("path").collect() for name in ("quarantine", "other_files")
+    )
     found = _joined(shards, "series").collect()
     series = listed.select(SERIES_ID).join(found, on=SERIES_ID, maintain_order="left")
     series = series.select(list(SERIES))
     images = int(series["images"].sum())
     if not images and not len(quarantine) and split == "train":  # a test study is predicted anyway
-        raise DataError(
-            f"{competition.root}/{split}_images: none of the {len(listed)} listed series has a "
-            ".dcm file; expected {study_id}/{series_id}/{instance}.dcm"
-        )
-    _warn_of_strangers(competition, split, listed)
-    check_bad_files("index", quarantine, total=images + len(quarantine), max_bad=max_bad)
+        raise DataError(_nothing_found(competition, split, listed))
     studies = summarise_studies(series)
-    for name, table in (("series", series), ("studies", studies), ("quarantine", quarantine)):
+    tables = {"series": series, "studies": studies, "quarantine": quarantine}
+    for name, table in (tables | {"other_files": other_files}).items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
     with write_atomic(out / "instances.parquet") as temporary:
         _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
-    _warn_of_empty_studies(split, studies, strict=strict)
+    tell_index(split, Index.load(out))
+    if split == "test":
+        _tell("index test: %d rows of the table are left out: %s", rows_left_out(competition))
     for line in describe_use(summarise_use(_joined(shards, "instances"))):
         log.warning("index %s: %s", split, line)
     return images
@@ -205,6 +206,103 @@ def join_index(
 
 def _joined(shards: Sequence[Path], name: str) -> pl.LazyFrame:
     return scan_parquet(*(shard / f"{name}.parquet" for shard in shards))
+
+
+def _nothing_found(competition: Competition, split: Split, listed: pl.DataFrame) -> str:
+    folder = competition.root / f"{split}_images"
+    study, series = listed.select("study_id", "series_id").row(0)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    got = f"{names[0]!r} and the like" if names else "nothing"
+    return (
+        f"{folder}: none of the {len(listed)} listed series has a file; expected folders such as "
+        f"{study}/{series}, found {got}; put the images there"
+    )
+
+
+def tell_index(split: Split | None, index: Index) -> None:
+    """Say what was put aside, by name: the first few as a warning, all as a debug message."""
+    name = f"index {split}" if split else "index"
+    tell_bad_files(name, index.quarantine, total=len(index.instances) + len(index.quarantine))
+    unlisted = index.other_files.filter(what=NOT_LISTED)["path"].str.extract(r"^(.*)/[^/]*$")
+    kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
+    _tell(
+        f"{name}: %d files that are no slices, or copies, are passed over: %s",
+        [f"{count} {what}" for what, count in kinds["what"].value_counts(sort=True).iter_rows()],
+        len(kinds),
+    )
+    for path, what in kinds.select("path", "what").iter_rows():
+        log.debug("%s: %s passed over: %s", name, path, what)
+    _tell(f"{name}: %d folders in no table are left out: %s", unlisted.unique().sort().to_list())
+    missing = series_without_images(index.series)
+    _tell(f"{name}: %d listed series without a usable image: %s", missing)
+    unusable = index.studies.filter(~pl.col("usable"))["study_id"]
+    _tell(f"{name}: %d studies without usable images: %s", [str(study) for study in unusable])
+
+
+def rows_left_out(competition: Competition) -> list[str]:
+    """The rows of the test table that cannot be meant, and why."""
+    return [
+        f"line {row['line']} ({row['series_description']!r}): {row['why']}"
+        for row in competition.left_out.iter_rows(named=True)
+    ]
+
+
+def series_without_images(series: pl.DataFrame) -> list[str]:
+    """Listed series of which no file can be used: `STUDY/SERIES (no file)`."""
+    rows = series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
+    return [
+        f"{study}/{one} ({f'{bad} quarantined' if bad else 'no file'})"
+        for study, one, bad in rows.select("study_id", "series_id", "quarantined").iter_rows()
+    ]
+
+
+def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
+    """Warn with a count and the first few names; all of them are for the log file."""
+    if names:
+        log.warning(message, count or len(names), few(names))
+    if len(names) > _MOST_NAMES:
+        log.debug(message, count or len(names), ", ".join(names))
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, as messages give them."""
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def require_usable(
+    folder: Path, competition: Competition, split: Split, *, max_bad: float, strict: bool
+) -> None:
+    """Refuse an index whose training files are too bad to go on, or with `strict` an empty study.
+
+    It is asked for once the index is kept and can be looked at.
+
+    Args:
+        folder: with the tables of an index.
+        competition: the opened tables.
+        split: `train` or `test`.
+        max_bad: the share of bad training files that is too much.
+        strict: refuse a listed study without usable images, and a row of the test table that
+            cannot be meant.
+
+    Raises:
+        StageError: more than `max_bad` of the training files, and at least 10, cannot be used.
+        DataError: with `strict`, a study has no usable image, or a row is left out.
+    """
+    index = Index.load(folder)
+    if split == "train":
+        total = len(index.instances) + len(index.quarantine)
+        refuse_bad_files("index", index.quarantine, total=total, max_bad=max_bad)
+    if strict and split == "test" and (left_out := rows_left_out(competition)):
+        raise DataError(
+            f"{competition.root / 'test_series_descriptions.csv'}: {few(left_out)}; correct the "
+            "table, or run without --strict"
+        )
+    without = index.studies.filter(~pl.col("usable"))["study_id"].to_list()
+    if strict and without:
+        raise DataError(
+            f"index {split}: {len(without)} studies without usable images: "
+            f"{few([str(study) for study in without])}; complete them, or run without --strict"
+        )
 
 
 def open_headers(parent: Path, root: Path) -> FileRows:
@@ -221,32 +319,3 @@ def read_files(
         read_headers(names, take, processes=processes, on_progress=on_progress)
 
     return rows.read(files.select("path", "bytes", "mtime_ns"), read)
-
-
-def _warn_of_empty_studies(split: str, studies: pl.DataFrame, *, strict: bool) -> None:
-    without = studies.filter(~pl.col("usable"))["study_id"].to_list()
-    if not without:
-        return
-    first = ", ".join(map(str, without[:5])) + (" ..." if len(without) > 5 else "")
-    message = f"index {split}: {len(without)} studies without usable images: {first}"
-    if strict:
-        raise DataError(f"{message}; complete them, or run without --strict")
-    log.warning("%s", message)
-
-
-def _warn_of_strangers(competition: Competition, split: Split, listed: pl.DataFrame) -> None:
-    """Name the series folders that no table lists; they are not read."""
-    known = {f"{study}/{series}" for study, series in listed.select(SERIES_ID).rows()}
-    strangers = []
-    for study in listed["study_id"].unique().sort():
-        folder = competition.image_folder(split, study, 0).parent
-        if folder.is_dir():
-            names = (f"{study}/{entry.name}" for entry in sorted(folder.iterdir()))
-            strangers += [name for name in names if name not in known]
-    if strangers:
-        log.warning(
-            "%s: %d folders or files in no table are left out: %s",
-            f"{split}_images",
-            len(strangers),
-            ", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else ""),
-        )

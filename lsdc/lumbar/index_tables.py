@@ -1,11 +1,12 @@
-"""The four tables of an index while they grow, in parts that fit into memory."""
+"""The tables of an index while they grow, in parts that fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from lsdc.lumbar.instances import INSTANCES, SERIES_ID, STUDY_ID, tabulate
+from lsdc.lumbar.instances import INSTANCES, STUDY_ID, tabulate
+from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES, add_listed, summarise_series, summarise_studies
 from lsdc.store.exact_names import scan_parquet
@@ -17,26 +18,35 @@ _FILES_AT_ONCE = 200_000
 
 
 class IndexTables:
-    """The four tables while they grow, in parts that fit into memory."""
+    """The tables while they grow, in parts that fit into memory.
 
-    def __init__(self, out: Path, annotations: pl.DataFrame | None = None) -> None:
-        """Begin with no rows; `annotations` are the points on training images, if there are any."""
+    Args:
+        out: an existing folder.
+        aside: files that are not read (`OTHER_FILES`).
+        annotations: the points on training images, if there are any.
+    """
+
+    def __init__(
+        self, out: Path, aside: pl.DataFrame, annotations: pl.DataFrame | None = None
+    ) -> None:
         self._out, self._annotations = out, annotations
         self._parts: list[Path] = []
         self._series = [pl.DataFrame(schema=SERIES)]
         self.quarantine = pl.DataFrame(
-            schema={**QUARANTINE, **dict.fromkeys(SERIES_ID, pl.Int64()), "listed": pl.Boolean()}
+            schema={**QUARANTINE, "split": pl.String(), "listed": pl.Boolean()}
         )
+        self.others = aside
 
     def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
         """Take in the headers of files that `place_files` has placed."""
         for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
-            instances, quarantine = tabulate(part, self._annotations)
+            instances, quarantine, others = tabulate(part, self._annotations)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
             instances.write_parquet(path)
             self._parts.append(path)
             self._series.append(summarise_series(instances, quarantine))
             self.quarantine = pl.concat([self.quarantine, quarantine])
+            self.others = pl.concat([self.others, others])
 
     def close(self, listed: pl.DataFrame | None) -> int:
         """Write the tables; how many rows `instances` has."""
@@ -46,6 +56,7 @@ class IndexTables:
         self._write("series", series)
         self._write("studies", summarise_studies(series))
         self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
+        self._write("other_files", self.others.select(list(OTHER_FILES)).sort("path"))
         instances = scan_parquet(*self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
         with write_atomic(self._out / "instances.parquet") as temporary:
             instances.sink_parquet(temporary)

@@ -2,12 +2,11 @@
 
 A file with functional groups, as of Enhanced MR, is an instance a frame.
 
-In the competition's layout, `{split}_images/{study}/{series}/{instance}.dcm`, ids come from the
-path. Elsewhere they come from the header: the numbers that `lsdc.dicom.headers` makes of UIDs,
-and of the folder's name where there is none.
+In the competition's layout (see `lsdc.lumbar.layout`) ids come from the path. Elsewhere they come
+from the header: the numbers that `lsdc.dicom.headers` makes of UIDs, and of the folder's name where
+there is none.
 """
 
-import re
 from hashlib import blake2b
 
 import numpy as np
@@ -17,7 +16,17 @@ from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.native import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.image_use import with_use
-from lsdc.lumbar.quarantine import QUARANTINE
+from lsdc.lumbar.layout import NAME_NUMBER, Layout, place_folders
+from lsdc.lumbar.other_files import (
+    COPY,
+    NO_IMAGE,
+    NOT_DICOM,
+    describe_class,
+    find_copies,
+    is_slice_class,
+    others,
+)
+from lsdc.lumbar.quarantine import QUARANTINE, is_stranger
 
 INSTANCES: dict[str, pl.DataType] = {
     "split": pl.String(),
@@ -50,11 +59,11 @@ INSTANCES: dict[str, pl.DataType] = {
     "sop_class": pl.String(),
     "echo_time_ms": pl.Float64(),
 }
-SERIES_ID = ["study_id", "series_id"]
+# A study may be of both splits.
+SERIES_ID = ["study_id", "series_id", "split"]
 STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
 _INSTANCE = [*SERIES_ID, "instance_number"]
 
-_LAYOUT = re.compile(r"(?:^|/)(train|test)_images/([0-9]{1,18})/([0-9]{1,18})$")
 _LARGEST_SIDE = 2**16
 # Identifiers of the competition's own, as against digests of UIDs.
 _SHORT_ID = 10**10
@@ -67,11 +76,12 @@ _MISSING = {
 }
 
 
-def place_files(files: pl.DataFrame, series: pl.DataFrame | None) -> pl.DataFrame:
+def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None) -> pl.DataFrame:
     """Add what a file's path says, and the tables of its series.
 
     Args:
         files: `walk.FILES`.
+        layout: of the competition, or of a tree without tables.
         series: the competition's series table, if there is one.
 
     Returns:
@@ -80,20 +90,10 @@ def place_files(files: pl.DataFrame, series: pl.DataFrame | None) -> pl.DataFram
         series_description and listed (whether the tables list the series).
     """
     folders = files["folder"].unique(maintain_order=True)
-    found = [_LAYOUT.search(folder) for folder in folders]
-    places = pl.DataFrame(
-        {
-            "folder": folders,
-            "folder_id": [_digest(folder) for folder in folders],
-            "split": [match and match[1] for match in found],
-            "path_study_id": [match and int(match[2]) for match in found],
-            "path_series_id": [match and int(match[3]) for match in found],
-        },
-        schema_overrides={
-            "split": pl.String,
-            "path_study_id": pl.Int64,
-            "path_series_id": pl.Int64,
-        },
+    places = pl.DataFrame({"folder": folders, "folder_id": list(map(_digest, folders))}).hstack(
+        place_folders(folders, layout).rename(
+            {"study_id": "path_study_id", "series_id": "path_series_id"}
+        )
     )
     if series is None:
         places = places.with_columns(
@@ -117,30 +117,53 @@ def place_files(files: pl.DataFrame, series: pl.DataFrame | None) -> pl.DataFram
         "bytes",
         "mtime_ns",
         *places.columns[1:],
-        name_number=pl.col("name").str.strip_suffix(".dcm").cast(pl.Int64, strict=False),
+        name_number=pl.col("name").str.extract(NAME_NUMBER).cast(pl.Int64, strict=False),
     )
 
 
 def tabulate(
     headers: pl.DataFrame, annotations: pl.DataFrame | None = None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the files that can be used from those that cannot, and find out how they lie.
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Part the files that can be used from the others, and find out how they lie.
 
     Args:
         headers: the columns of `header_table.HEADERS` and of `place_files`; whole studies.
         annotations: the competition's points on training images, if there are any.
 
     Returns:
-        `INSTANCES` and `QUARANTINE`, the latter with study_id and series_id.
+        `INSTANCES`; `QUARANTINE`, with split and listed; `OTHER_FILES`.
     """
     rows = _with_ids(headers)
-    reason = pl.col("reason")
+    unread = pl.col("reason").is_not_null()
     # Of what was never an image, the folder says nothing either.
-    refused = rows.filter(reason.is_not_null()).with_columns(
+    refused = rows.filter(unread & ~is_stranger()).with_columns(
         study_id=pl.coalesce("path_study_id", "header_study_id"),
         series_id=pl.coalesce("path_series_id", "header_series_id"),
+        instance_number=pl.coalesce("name_number", "header_number"),
     )
-    rows = _by_frame(rows.filter(reason.is_null()))
+    aside = [others(rows.filter(unread & is_stranger()), pl.lit(NOT_DICOM))]
+    rows = rows.filter(~unread)
+    imageless = pl.col("sop_class").is_null() & pl.col("rows").is_null()
+    aside += [
+        others(rows.filter(~is_slice_class()), describe_class()),
+        others(rows.filter(imageless), pl.lit(NO_IMAGE)),
+    ]
+    rows = rows.filter(is_slice_class() & ~imageless)
+    copies = find_copies(rows, SERIES_ID)
+    if len(copies):
+        again = rows.join(copies, on="path", maintain_order="left")
+        aside.append(others(again, pl.lit(COPY), pl.col("copy_of")))
+        rows = rows.join(copies, on="path", how="anti", maintain_order="left")
+    rows, bad = _part_bad(_by_frame(rows))
+    rows, repeated = _part_repeated(rows)
+    columns = [*QUARANTINE, "split", "listed"]
+    quarantine = pl.concat([part.select(columns) for part in (refused, bad, repeated)])
+    instances = with_use(_with_geometry(rows), annotations).select(list(INSTANCES))
+    return instances, quarantine, pl.concat(aside)
+
+
+def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images whose headers tell what is needed, and the others with a reason."""
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
     needed *= pl.col("number_of_frames").fill_null(1)
@@ -158,20 +181,22 @@ def tabulate(
         rows = rows.filter(~is_bad)
         # Of a file's bad frames the first speaks for all.
         bad = bad.unique("path", keep="first", maintain_order=True)
+    return rows, bad
+
+
+def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images in the order of their numbers, and those of a number that came before."""
     rows = rows.sort(*_INSTANCE, "path")
-    again = pl.DataFrame(schema=rows.schema)
     numbered = pl.col("instance_number").is_not_null()
-    if rows.filter(numbered).select(_INSTANCE).is_duplicated().any():
-        # The tables name a series' files by their numbers; elsewhere scanners count as they like.
-        rows = rows.sort(*_INSTANCE, pl.col("path").str.len_bytes(), "path")
-        repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed") & numbered
-        again = rows.filter(repeated).with_columns(
-            reason=pl.format("instance {} of the series came before", "instance_number")
-        )
-        rows = rows.filter(~repeated)
-    columns = [*QUARANTINE, *SERIES_ID, "listed"]
-    quarantine = pl.concat([part.select(columns) for part in (refused, bad, again)])
-    return with_use(_with_geometry(rows), annotations).select(list(INSTANCES)), quarantine
+    if not rows.filter(numbered).select(_INSTANCE).is_duplicated().any():
+        return rows, pl.DataFrame(schema=rows.schema)
+    # The tables name a series' files by their numbers; elsewhere scanners count as they like.
+    rows = rows.sort(*_INSTANCE, pl.col("path").str.len_bytes(), "path")
+    repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed") & numbered
+    again = rows.filter(repeated).with_columns(
+        reason=pl.format("instance {} of the series came before", "instance_number")
+    )
+    return rows.filter(~repeated), again
 
 
 def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
@@ -187,13 +212,14 @@ def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
     short_study, short_series = (
         pl.col(f"header_{name}").is_between(0, _SHORT_ID)
         & (pl.col(f"header_{name}") != pl.col(f"path_{name}"))
-        for name in SERIES_ID
+        for name in ("study_id", "series_id")
     )
     renumbered = number != pl.col("name_number")
     rows = headers.with_columns(
         *side,
         STUDY_ID,
         stage=pl.lit("index"),
+        header_number=number,
         series_id=pl.coalesce("path_series_id", "header_series_id", "folder_id"),
         instance_number=pl.when(in_layout)
         .then(pl.coalesce("name_number", number))

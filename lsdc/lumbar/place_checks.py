@@ -153,8 +153,7 @@ def points_without_an_image(
     """
     with_files = indexed.filter(pl.col("images") + pl.col("quarantined") > 0)
     reasons = (
-        with_ids_of_path(quarantine)
-        .select(*_INSTANCE, "reason")
+        quarantine.select(*_INSTANCE, "reason")
         .drop_nulls("instance_number")
         .unique(_INSTANCE, keep="first")
     )
@@ -176,16 +175,4 @@ def points_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -
         beside_canal(annotations, instances)
         .filter(pl.col("up_mm").abs() > OFF_LEVEL_MM)
         .select(*_POINT, offset_mm="up_mm")
-    )
-
-
-def with_ids_of_path(quarantine: pl.DataFrame) -> pl.DataFrame:
-    """Quarantine rows with study_id, series_id, instance_number from `STUDY/SERIES/INSTANCE.dcm`.
-
-    They are null, each by itself, where that part of the path is no number.
-    """
-    folders = r"([^/\\]+)[/\\]([^/\\]+)[/\\]([^/\\]+)\.dcm$"
-    return quarantine.with_columns(
-        pl.col("path").str.extract(folders, part).cast(pl.Int64, strict=False).alias(name)
-        for part, name in enumerate(_INSTANCE, start=1)
     )

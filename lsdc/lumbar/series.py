@@ -48,7 +48,7 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
     """A row a series of which there is a file, usable or not (`SERIES`), in the order of ids."""
     shape = pl.struct("rows", "columns")
     counted = instances.group_by(SERIES_ID, maintain_order=True).agg(
-        pl.col("split", "series_description").first(),
+        pl.col("series_description").first(),
         images=pl.len().cast(pl.Int64),
         orientation_groups=pl.col("orientation_group").n_unique().cast(pl.Int64),
         first_instance=pl.col("instance_number").min(),
@@ -63,8 +63,10 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
     known = quarantine.filter(pl.col("series_id").is_not_null())
     bad = known.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
     return (
-        counted.join(_lie(instances), on=SERIES_ID, how="left", maintain_order="left")
-        .join(bad, on=SERIES_ID, how="full", coalesce=True)
+        counted.join(
+            _lie(instances), on=SERIES_ID, how="left", nulls_equal=True, maintain_order="left"
+        )
+        .join(bad, on=SERIES_ID, how="full", nulls_equal=True, coalesce=True)
         .sort(SERIES_ID)
         .with_columns(pl.col(_COUNTS).fill_null(0))
         .select(pl.col(name).cast(kind) for name, kind in SERIES.items())
@@ -78,9 +80,8 @@ def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
         series: `SERIES`, a row a series of which there is a file.
         listed: split, study_id, series_id, series_description.
     """
-    known = ["split", "series_description"]
-    first = listed.select(*known, *SERIES_ID).join(
-        series.drop(known), on=SERIES_ID, how="left", maintain_order="left"
+    first = listed.select("series_description", *SERIES_ID).join(
+        series.drop("series_description"), on=SERIES_ID, how="left", maintain_order="left"
     )
     others = series.join(listed, on=SERIES_ID, how="anti", maintain_order="left")
     return pl.concat(
@@ -141,7 +142,11 @@ def _lie(instances: pl.DataFrame) -> pl.DataFrame:
     axis = pl.col("axis")
     steps = (
         rows.join(
-            planes.select(*SERIES_ID, "axis"), on=SERIES_ID, how="left", maintain_order="left"
+            planes.select(*SERIES_ID, "axis"),
+            on=SERIES_ID,
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
         )
         .with_columns(
             place=pl.when(axis == 0)
@@ -158,8 +163,9 @@ def _lie(instances: pl.DataFrame) -> pl.DataFrame:
             falls=(pl.col("step") < -SAME_PLACE_MM).any(),
         )
     )
-    table = planes.join(steps, on=SERIES_ID, how="left").join(gaps, on=SERIES_ID, how="left")
-    return table.join(extents, on=SERIES_ID, how="left").select(
+    for more in (steps, gaps, extents):
+        planes = planes.join(more, on=SERIES_ID, how="left", nulls_equal=True)
+    return planes.select(
         *SERIES_ID,
         "slice_spacing_mm",
         "duplicate_positions",

@@ -3,8 +3,6 @@
 import polars as pl
 
 from lsdc.lumbar.findings import Finding, Severity
-from lsdc.lumbar.place_checks import with_ids_of_path
-from lsdc.lumbar.quarantine import is_stranger
 from lsdc.lumbar.tables import Competition
 from lsdc.lumbar.vocabulary import SeriesDescription
 
@@ -27,6 +25,12 @@ def check_series_tables(competition: Competition) -> list[Finding]:
             "studies",
             several_series_of_a_kind(competition.series),
             Severity.NOTE,
+        ),
+        Finding(
+            "test_rows_left_out",
+            "Rows of the test table that no run can use",
+            "rows",
+            competition.left_out,
         ),
         Finding(
             "studies_absent_from_a_table",
@@ -160,8 +164,7 @@ def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
 def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
     """Files that the index cannot use: those without geometry in their header, and all others."""
     ids = ["study_id", "series_id", "instance_number"]
-    files = quarantine.filter(~is_stranger(), stage="index")
-    rows = with_ids_of_path(files).select(*ids, "path", "reason")
+    rows = quarantine.filter(stage="index").select(*ids, "path", "reason")
     no_geometry = pl.col("reason").str.starts_with("no usable ") & pl.any_horizontal(
         pl.col("reason").str.contains(tag, literal=True) for tag in _GEOMETRY
     )

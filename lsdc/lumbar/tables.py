@@ -32,18 +32,28 @@ _TABLES = (
 _GRADES_IN_TABLE = {grade.in_table: code for code, grade in enumerate(GRADES)}
 _CONDITIONS_IN_TABLE = {name.replace("_", " ").title(): str(name) for name in CONDITIONS}
 _LEVELS_IN_TABLE = {name.replace("_", "/").upper(): str(name) for name in LEVELS}
+_SERIES_ID = ["study_id", "series_id"]
+_LEFT_OUT = {checked_csv.LINE: pl.Int64} | dict.fromkeys(
+    (*_SERIES_ID, "series_description", "why"), pl.String
+)
 _DESCRIPTIONS = {str(name): str(name) for name in SeriesDescription}
 
 
 @dataclass(frozen=True)
 class Competition:
-    """A competition's folder and its tables; the test split may be empty."""
+    """A competition's folder and its tables; the test split may be empty.
+
+    Attributes:
+        left_out: rows of test_series_descriptions.csv that cannot be meant: line, study_id,
+            series_id, series_description as they are written, and why.
+    """
 
     root: Path
     labels: pl.DataFrame
     annotations: pl.DataFrame
     series: pl.DataFrame
     row_ids: tuple[str, ...]
+    left_out: pl.DataFrame
 
     def image_folder(self, split: Split, study_id: int, series_id: int) -> Path:
         """Where a series' `{instance}.dcm` files lie."""
@@ -66,8 +76,12 @@ def open_competition(root: Path) -> Competition:
     competition is then for training alone. Annotations are never optional here, since the level
     points are learnt from them; who only scores reads `read_labels`.
 
+    A row of `test_series_descriptions.csv` that cannot be meant costs its series alone: the rows of
+    the submission are due all the same.
+
     Raises:
-        DataError: no such folder, a missing table or column, or a row that cannot be meant.
+        DataError: no such folder, a missing table or column, or, but for that table, a row that
+            cannot be meant.
     """
     if not root.is_dir():
         raise DataError(
@@ -76,13 +90,18 @@ def open_competition(root: Path) -> Competition:
         )
     test_tables = [root / "test_series_descriptions.csv", root / "sample_submission.csv"]
     has_test = any(path.exists() for path in test_tables)
-    splits: tuple[Split, ...] = ("train", "test") if has_test else ("train",)
+    labels, annotations, training = read_labels(root), _read_annotations(root), _read_series(root)
+    row_ids = _read_row_ids(root) if has_test else ()
+    test, left_out = (
+        _read_test_series(root) if has_test else (training.clear(), pl.DataFrame(schema=_LEFT_OUT))
+    )
     return Competition(
         root=root,
-        labels=read_labels(root),
-        annotations=_read_annotations(root),
-        series=pl.concat([_read_series(root, split) for split in splits]),
-        row_ids=_read_row_ids(root) if has_test else (),
+        labels=labels,
+        annotations=annotations,
+        series=pl.concat([training, test]),
+        row_ids=row_ids,
+        left_out=left_out,
     )
 
 
@@ -150,14 +169,40 @@ def _read_annotations(root: Path) -> pl.DataFrame:
     return table.drop(checked_csv.LINE).rename({"x": "x_px", "y": "y_px"})
 
 
-def _read_series(root: Path, split: Split) -> pl.DataFrame:
-    path = root / f"{split}_series_descriptions.csv"
-    ids = ["study_id", "series_id"]
-    table = checked_csv.read_csv(path, [*ids, "series_description"])
-    table = checked_csv.integers(table, ids, str(path))
+def _read_series(root: Path) -> pl.DataFrame:
+    path = root / "train_series_descriptions.csv"
+    table = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
+    table = checked_csv.integers(table, _SERIES_ID, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
-    checked_csv.refuse_repeats(table, ids, str(path))
-    return table.select(pl.lit(split).alias("split"), *ids, "series_description")
+    checked_csv.refuse_repeats(table, _SERIES_ID, str(path))
+    return _as_series(table, "train")
+
+
+def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of the test table that can be meant, and the others with why they cannot."""
+    path = root / "test_series_descriptions.csv"
+    table = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
+    known = pl.col("series_description").is_in(list(_DESCRIPTIONS)).fill_null(False)
+    ids = pl.struct(pl.col(name).str.strip_chars_start("0") for name in _SERIES_ID)
+    rows = table.with_columns(
+        why=pl.when(~checked_csv.is_whole("study_id"))
+        .then(pl.lit("study_id is no whole number"))
+        .when(~checked_csv.is_whole("series_id"))
+        .then(pl.lit("series_id is no whole number"))
+        .when(~known)
+        .then(pl.lit(f"series_description is not {checked_csv.one_of(_DESCRIPTIONS)}"))
+    )
+    again = pl.col("why").is_null() & ~ids.is_first_distinct().over("why")
+    rows = rows.with_columns(
+        why=pl.when(again).then(pl.lit("the series is listed before")).otherwise("why")
+    )
+    left_out = rows.filter(pl.col("why").is_not_null())
+    good = rows.filter(pl.col("why").is_null()).cast(dict.fromkeys(_SERIES_ID, pl.Int64))
+    return _as_series(good, "test"), left_out.select(list(_LEFT_OUT))
+
+
+def _as_series(table: pl.DataFrame, split: Split) -> pl.DataFrame:
+    return table.select(pl.lit(split).alias("split"), *_SERIES_ID, "series_description")
 
 
 def _read_row_ids(root: Path) -> tuple[str, ...]:

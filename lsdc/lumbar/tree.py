@@ -18,12 +18,23 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.walk import list_tree
 from lsdc.errors import DataError
 from lsdc.geometry import planes
-from lsdc.lumbar import image_use, index, index_tables, instances, series
+from lsdc.lumbar import (
+    image_use,
+    index,
+    index_tables,
+    instances,
+    layout,
+    other_files,
+    quarantine,
+    series,
+)
 from lsdc.lumbar.catalog_tables import CATALOG
-from lsdc.lumbar.index import Progress, open_headers, read_files
+from lsdc.lumbar.index import Index, Progress, open_headers, read_files
 from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import place_files
-from lsdc.lumbar.quarantine import check_bad_files, is_stranger
+from lsdc.lumbar.layout import layout_of
+from lsdc.lumbar.other_files import set_aside
+from lsdc.lumbar.quarantine import refuse_bad_files
 from lsdc.lumbar.tables import Competition
 from lsdc.store.catalog import catalogued, is_shown, publish_catalog
 from lsdc.store.files import write_atomic, write_folder
@@ -32,7 +43,10 @@ from lsdc.store.manifest import Manifest, seal, settle
 
 _NOTE = "tree.json"
 # What makes tables of headers.
-_CODE = (image_use, index, index_tables, instances, series, planes)
+_CODE = (
+    *(image_use, index, index_tables, instances, layout, other_files, quarantine, series),
+    planes,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,8 @@ class Indexed:
         files: entries that are no folders.
         read: those of them whose header was read this time.
         instances: usable files.
-        quarantined: all others.
+        quarantined: files that cannot be used.
+        others: files that never were slices, and copies.
         state: changes with any file, table or code that decides what the index says.
     """
 
@@ -51,6 +66,7 @@ class Indexed:
     read: int
     instances: int
     quarantined: int
+    others: int
     state: str
 
 
@@ -62,13 +78,10 @@ def index_tree(
     headers: Path | None = None,
     known: Indexed | None = None,
     processes: int = 2,
-    max_bad: float = 0.01,
+    leave_out: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Indexed:
-    """Index every file below a folder and write the four tables of `build_index` into `out`.
-
-    Bad files are counted where they ought to be good: among the `.dcm` files of listed series; in
-    a tree without tables, among all `.dcm` files and all others that begin as DICOM does.
+    """Index every file below a folder and write the tables of `index.Index` into `out`.
 
     Args:
         root: an existing folder.
@@ -77,34 +90,46 @@ def index_tree(
         headers: a folder that keeps headers from one time to the next; none are kept without.
         known: what came of it the last time; where nothing has changed since, no table is written.
         processes: how many children read.
-        max_bad: the share of bad files that is too much.
+        leave_out: a folder that is not looked into wherever it lies, such as the home.
         on_progress: called with files read and files to be read.
 
     Raises:
-        DataError: there is no such folder.
-        StageError: more than `max_bad` of the files, and at least 10, cannot be used; no table is
-            written.
+        DataError: there is no such folder, or it is the one to leave out.
     """
     root = root.absolute()
     if not root.is_dir():
         raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
-    listed = competition.series if competition else None
+    if leave_out is not None and leave_out.is_dir() and root.samefile(leave_out):
+        raise DataError(
+            f"{root}: this is the home that keeps the index, expected a folder with images; name "
+            "that one, or another --home"
+        )
+    places, listed = layout_of(competition), competition.series if competition else None
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), root)
-        files = place_files(list_tree(root, with_status=not rows.is_empty), listed)
+        found = list_tree(
+            root,
+            with_status=not rows.is_empty,
+            apart=places.all_study_folders(),
+            leave_out=leave_out,
+        )
+        files, aside = set_aside(place_files(found, places, listed))
         kept, read = read_files(rows, files, processes=processes, on_progress=on_progress)
-        state = _state(root, kept, competition)
+        state = _state(root, kept, aside, competition)
         if known is not None and not read and known.state == state:
             return Indexed(**{**asdict(known), "read": 0})
-        tables = IndexTables(out, competition.annotations if competition else None)
+        tables = IndexTables(out, aside, competition.annotations if competition else None)
         tables.fill(kept, files)
-        bad, total = _where_good_is_expected(
-            files, tables.quarantine, has_tables=listed is not None
-        )
-        check_bad_files("index", bad, total=total, max_bad=max_bad)
         rows.keep_only(kept, len(files))
         usable = tables.close(listed)
-    return Indexed(len(files), read, usable, len(tables.quarantine), state)
+    return Indexed(
+        files=len(found),
+        read=read,
+        instances=usable,
+        quarantined=len(tables.quarantine),
+        others=len(tables.others),
+        state=state,
+    )
 
 
 def catalog_tree(
@@ -113,24 +138,21 @@ def catalog_tree(
     *,
     competition: Competition | None = None,
     processes: int = 2,
-    max_bad: float = 0.01,
     on_progress: Progress | None = None,
 ) -> Indexed:
     """Index every file below a folder into the home's catalog; only under the build lock.
 
-    The catalog then holds the four tables of this tree beside what it held of runs and of others.
+    The catalog then holds the tables of this tree beside what it held of runs and of others.
 
     Args:
         root: an existing folder.
-        home: keeps headers, tables and catalog.
+        home: keeps headers, tables and catalog; it is left out where it lies below the folder.
         competition: the tables, if the folder has some.
         processes: how many children read.
-        max_bad: the share of bad files that is too much.
         on_progress: called with files read and files to be read.
 
     Raises:
-        DataError: there is no such folder.
-        StageError: more than `max_bad` of the files, and at least 10, cannot be used.
+        DataError: there is no such folder, or it is the home.
     """
     with write_folder(home.root / "index") as out:
         indexed = index_tree(
@@ -140,7 +162,7 @@ def catalog_tree(
             headers=home.headers,
             known=_known(home, root),
             processes=processes,
-            max_bad=max_bad,
+            leave_out=home.root,
             on_progress=on_progress,
         )
         if any(out.iterdir()):
@@ -159,6 +181,21 @@ def catalog_tree(
 def catalog_name(root: Path) -> str:
     """Whose rows those of a tree are in the catalog."""
     return escape_name(root.absolute())
+
+
+def refuse_bad_tree(index: Index, competition: Competition | None, *, max_bad: float) -> None:
+    """Refuse a tree with too many bad files where they should be good; its tables are kept.
+
+    In a competition the files of listed series should be, in a tree without tables all slices.
+
+    Raises:
+        StageError: more than `max_bad` of these, and at least 10, cannot be used.
+    """
+    bad, good = index.quarantine, index.instances
+    if competition is not None:
+        bad = bad.join(competition.series, on=["study_id", "series_id"], how="semi")
+        good = good.filter(pl.col("series_description").is_not_null())
+    refuse_bad_files("index", bad, total=len(bad) + len(good), max_bad=max_bad)
 
 
 def tree_tables(home: Home, root: Path) -> Path:
@@ -194,10 +231,13 @@ def _known(home: Home, root: Path) -> Indexed | None:
         return None  # another version's, or damaged
 
 
-def _state(root: Path, headers: pl.LazyFrame, competition: Competition | None) -> str:
+def _state(
+    root: Path, headers: pl.LazyFrame, aside: pl.DataFrame, competition: Competition | None
+) -> str:
     digest = hashlib.blake2b(digest_size=16)
     files = headers.select("path", "bytes", "mtime_ns").sort("path").collect()
-    digest.update("\0".join(files["path"]).encode())
+    for names in (files["path"], aside["path"].sort()):
+        digest.update("\0".join(names).encode() + b"\1")
     for column in ("bytes", "mtime_ns"):
         digest.update(files[column].fill_null(-1).to_numpy().tobytes())
     if competition is not None:
@@ -206,14 +246,3 @@ def _state(root: Path, headers: pl.LazyFrame, competition: Competition | None) -
     for text in (escape_name(root), reading_version(), *map(inspect.getsource, _CODE)):
         digest.update(text.encode())
     return digest.hexdigest()
-
-
-def _where_good_is_expected(
-    files: pl.DataFrame, quarantine: pl.DataFrame, *, has_tables: bool
-) -> tuple[pl.DataFrame, int]:
-    """The bad files among those that ought to be good, and how many ought to."""
-    if has_tables:
-        wanted = pl.col("listed") & pl.col("path").str.ends_with(".dcm")
-        return quarantine.filter(wanted), len(files.filter(wanted))
-    bad = quarantine.filter(~is_stranger())
-    return bad, len(files) - len(quarantine) + len(bad)

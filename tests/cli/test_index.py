@@ -28,7 +28,7 @@ def lsdc(*arguments: object, home: Path) -> str:
         app, [*map(str, arguments), "--home", str(home)], env={"COLUMNS": "100"}
     )
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def rows(home: Path, query: str) -> list[tuple[object, ...]]:
@@ -43,7 +43,9 @@ def test_a_competition_becomes_a_catalog(phantom: Path, tmp_path: Path) -> None:
     assert f"{files:,} files, {files:,} read now" in said
     assert "catalog.duckdb" in said
     (counted,) = rows(
-        home, "SELECT (SELECT count(*) FROM instances) + (SELECT count(*) FROM quarantine)"
+        home,
+        "SELECT (SELECT count(*) FROM instances) + (SELECT count(*) FROM quarantine)"
+        " + (SELECT count(*) FROM other_files)",
     )
     assert counted == (files,)
     assert rows(home, "SELECT DISTINCT split FROM instances ORDER BY 1") == [("test",), ("train",)]

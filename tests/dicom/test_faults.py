@@ -172,7 +172,7 @@ def step(event, _):
 
 print("begun", flush=True)
 sys.addaudithook(step)
-index_tree(root, out, headers=headers, max_bad=1.0)
+index_tree(root, out, headers=headers)
 print(steps, flush=True)
 """
 
@@ -247,7 +247,7 @@ def test_after_a_kill_at_any_moment_the_next_index_is_that_of_a_clean_run(
         killed += process.wait() < 0
         assert process.stdout is not None
         process.stdout.close()
-        indexed = index_tree(killable.root, folder / "out", headers=folder / "headers", max_bad=1.0)
+        indexed = index_tree(killable.root, folder / "out", headers=folder / "headers")
         assert indexed.files == len(killable.tables["instances"]) + len(
             killable.tables["quarantine"]
         )

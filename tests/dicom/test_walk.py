@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from lsdc.dicom.names import escape_name, unescape_name
-from lsdc.dicom.walk import FILES, list_folders, list_tree
+from lsdc.dicom.walk import FILES, list_tree, list_trees
 
 
 def names_below(root: Path) -> list[str]:
@@ -147,15 +147,34 @@ def test_status_is_asked_for_only_when_wanted(tmp_path: Path) -> None:
     assert with_status.select("folder", "name").equals(without.select("folder", "name"))
 
 
-def test_folders_are_listed_in_the_order_asked_for_and_absent_ones_are_empty(
-    tmp_path: Path,
-) -> None:
+def test_trees_come_in_the_order_asked_for_each_as_if_alone(tmp_path: Path) -> None:
     make(tmp_path, "a/2", "a/1", "b/3", "b/deeper/4")
-    folders = [tmp_path / name for name in ("b", "nowhere", "a")]
-    listed = list_folders(folders, with_status=True)
-    assert listed["name"].to_list() == ["3", "1", "2"]
-    assert listed["folder"].to_list() == [f"{tmp_path}/b", f"{tmp_path}/a", f"{tmp_path}/a"]
-    assert listed["bytes"].to_list() == [3, 3, 3]
+    (tmp_path / "c").symlink_to("a")
+    listed = list_trees([tmp_path / name for name in "bac"], with_status=True)
+    assert listed["name"].to_list() == ["3", "4", "1", "2", "1", "2"]
+    below = ["b", "b/deeper", "a", "a", "c", "c"]
+    assert listed["folder"].to_list() == [f"{tmp_path}/{folder}" for folder in below]
+    assert listed["bytes"].to_list() == [3, 10, 3, 3, 3, 3]
+
+
+def test_what_is_listed_apart_comes_first_and_once(tmp_path: Path) -> None:
+    make(tmp_path, "0", "a/1", "b/2", "b/inner/3")
+    (tmp_path / "link").symlink_to("b")
+    listed = list_tree(tmp_path, with_status=False, apart=[tmp_path / "link", tmp_path / "b"])
+    whole = (listed["folder"] + "/" + listed["name"]).to_list()
+    expected = ["link/2", "link/inner/3", "b/2", "b/inner/3", "0", "a/1"]
+    assert whole == [f"{tmp_path}/{name}" for name in expected]
+
+
+@pytest.mark.parametrize("name", ["home", "deep/home", "linked"])
+def test_a_folder_that_is_left_out_is_not_looked_into(tmp_path: Path, name: str) -> None:
+    outside, tree = tmp_path / "outside", tmp_path / "tree"
+    make(outside, "5")
+    make(tree, "1", "deep/2", "home/3", "deep/home/4")
+    (tree / "linked").symlink_to(outside)
+    listed = list_tree(tree, with_status=False, leave_out=tree / name)
+    names = {"1", "2", "3", "4", "5"} - {{"home": "3", "deep/home": "4", "linked": "5"}[name]}
+    assert set(listed["name"]) == names
 
 
 def test_trees_of_more_files_than_a_block_are_whole(

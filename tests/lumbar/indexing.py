@@ -12,43 +12,46 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from lsdc.dicom.names import escape_name
 from lsdc.lumbar.instances import INSTANCES
+from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
 from lsdc.lumbar.tree import Indexed, index_tree
 
 Tables = dict[str, pl.DataFrame]
 
-NAMES = ("instances", "series", "studies", "quarantine")
+NAMES = ("instances", "series", "studies", "quarantine", "other_files")
 
 
 def read_tables(folder: Path) -> Tables:
-    """The four tables of an index."""
+    """The tables of an index."""
     return {name: pl.read_parquet(folder / f"{name}.parquet") for name in NAMES}
 
 
 def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
     """Index a tree; what came of it, after a look at what holds of every index."""
     out.mkdir(exist_ok=True, parents=True)
-    indexed = index_tree(root, out, **{"max_bad": 1.0, **options})
+    indexed = index_tree(root, out, **options)
     tables = read_tables(out)
     assert sorted(path.name for path in out.iterdir()) == sorted(
         f"{name}.parquet" for name in NAMES
     )
     check_whole(root, tables)
-    assert indexed.files == len(tables["instances"]) + len(tables["quarantine"])
+    assert indexed.files == indexed.instances + indexed.quarantined + indexed.others
     assert indexed.instances == len(tables["instances"])
     assert indexed.quarantined == len(tables["quarantine"])
+    assert indexed.others == len(tables["other_files"])
     return indexed, tables
 
 
 def check_whole(root: Path, tables: Tables) -> None:
-    """Every entry that is no folder is a row of instances or of quarantine, and of one alone."""
-    instances, series, studies, quarantine = (tables[name] for name in NAMES)
+    """Every entry that is no folder is a row of one table, and of one alone."""
+    instances, series, studies, quarantine, others = (tables[name] for name in NAMES)
     assert dict(instances.schema) == INSTANCES
     assert dict(series.schema) == SERIES
     assert dict(quarantine.schema) == QUARANTINE
-    usable, bad = instances["path"].to_list(), quarantine["path"].to_list()
-    assert sorted(usable + bad) == sorted(entries(root))
+    assert dict(others.schema) == OTHER_FILES
+    usable, bad, aside = (rows["path"].to_list() for rows in (instances, quarantine, others))
+    assert sorted(usable + bad + aside) == sorted(entries(root))
     assert quarantine["reason"].null_count() == 0
     assert series["images"].sum() == studies["images"].sum() == len(usable)
     assert series["quarantined"].sum() <= len(bad)  # some belong to no series that is known

@@ -6,6 +6,7 @@ import polars as pl
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.image_use import with_use
 from lsdc.lumbar.index import Index
+from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.phantom.study import Order, plan_studies
 from lsdc.phantom.tables import annotation_rows
@@ -64,7 +65,7 @@ def index_of(files: list[dict[str, object]]) -> Index:
         usable=pl.lit(True), images=pl.col("images").sum(), series=pl.len()
     )
     quarantine = pl.DataFrame(schema=QUARANTINE)
-    return Index(instances, series, studies, quarantine)
+    return Index(instances, series, studies, quarantine, pl.DataFrame(schema=OTHER_FILES))
 
 
 def used(instances: pl.DataFrame) -> pl.DataFrame:

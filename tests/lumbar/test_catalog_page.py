@@ -11,6 +11,7 @@ from lsdc.lumbar.corrections import CORRECTIONS
 from lsdc.lumbar.instances import INSTANCES
 from lsdc.lumbar.landmarks import LANDMARKS
 from lsdc.lumbar.motion import MOTION
+from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
 from lsdc.lumbar.spines import SPINES
@@ -25,6 +26,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
         ("instances", INSTANCES),
         ("series", SERIES),
         ("quarantine", QUARANTINE),
+        ("other_files", OTHER_FILES),
         ("corrections", CORRECTIONS),
         ("points", POINTS),
         ("landmarks", LANDMARKS),

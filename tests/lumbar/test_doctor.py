@@ -358,7 +358,9 @@ def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Pati
         patient.index,
         instances=patient.index.instances.join(lost, on=ids, how="anti"),
         quarantine=pl.DataFrame(
-            [(path, "index", "0 bytes", 0, 0)], schema=QUARANTINE, orient="row"
+            [(path, "index", "0 bytes", 0, 0, *(broken[name] for name in ids))],
+            schema=QUARANTINE,
+            orient="row",
         ),
     )
     report = examine(patient.competition, index)
@@ -485,14 +487,21 @@ def test_an_axial_series_far_from_the_sagittal_images_is_named(patient: Patient)
 
 
 def test_files_without_position_are_told_from_those_that_cannot_be_read(index: Index) -> None:
-    paths = ["/tree/11/22/3.dcm", "/tree/11/22/4.dcm", "/tree/scan/IM0001"]
+    files = [
+        ("/tree/11/22/3.dcm", 11, 22, 3),
+        ("/tree/11/22/4.dcm", 11, 22, 4),
+        ("/tree/scan/IM0001", None, None, None),
+    ]
     reasons = [
         "no usable ImagePositionPatient in the header",
         "no usable ImageOrientationPatient, PixelSpacing in the header",
         "pydicom: killed by SIGSEGV (dicomsdl: killed by SIGSEGV)",
     ]
-    files = [(path, "index", reason, 5000, 0) for path, reason in zip(paths, reasons, strict=True)]
-    quarantine = pl.DataFrame(files, schema=QUARANTINE, orient="row")
+    rows = [
+        (path, "index", reason, 5000, 0, *ids)
+        for (path, *ids), reason in zip(files, reasons, strict=True)
+    ]
+    quarantine = pl.DataFrame(rows, schema=QUARANTINE, orient="row")
     report = examine(None, replace(index, quarantine=quarantine))
     lost = report.finding("files_without_position").rows
     assert lost.select("study_id", "series_id", "instance_number").rows() == [

@@ -8,6 +8,7 @@ from lsdc.errors import DataError, StageError
 from lsdc.lumbar import index
 from lsdc.lumbar.index import build_index, join_index, listed_series, read_shard
 from lsdc.lumbar.tables import open_competition
+from tests.lumbar.indexing import NAMES
 
 
 def test_every_listed_file_is_a_row_or_in_quarantine_and_none_is_both(phantom, walked) -> None:
@@ -90,7 +91,7 @@ def test_tables_that_list_no_image_are_refused(copy: Path, tmp_path: Path) -> No
 
 def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_path: Path) -> None:
     original = next(path for path in sorted((copy / "train_images").rglob("1.dcm")))
-    shutil.copy(original, original.with_name("01.dcm"))
+    original.with_name("01.dcm").write_bytes(original.read_bytes() + bytes(2))
     build_index(open_competition(copy), "train", tmp_path)
     quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
     said = quarantine.filter(pl.col("path").str.ends_with("01.dcm"))["reason"].to_list()
@@ -119,8 +120,40 @@ def test_studies_dealt_into_shards_give_the_same_bytes(
         shards.append(tmp_path / str(number))
         shards[-1].mkdir()
         read_shard(competition, "train", shuffled.filter(pl.col("study_id").is_in(own)), shards[-1])
-    joined = join_index(shards, competition, "train", listed, tmp_path, max_bad=1, strict=False)
+    joined = join_index(shards, competition, "train", listed, tmp_path)
     assert joined == rows > 150
-    for name in ("instances", "series", "studies", "quarantine"):
+    for name in NAMES:
         path = f"{name}.parquet"
         assert (tmp_path / path).read_bytes() == (whole / path).read_bytes()
+
+
+def test_bad_test_files_and_rows_never_stop_an_index_unless_strict(
+    copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in (copy / "test_images").rglob("*.dcm"):
+        path.write_bytes(b"")
+    with (copy / "test_series_descriptions.csv").open("a") as table:
+        table.write("5,6,Sagital T1\n")
+    competition = open_competition(copy)
+    build_index(competition, "test", tmp_path, max_bad=0.0)
+    assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) == 99
+    assert "1 rows of the table are left out: line 7 ('Sagital T1')" in caplog.text
+    with pytest.raises(DataError, match=r"test_series_descriptions\.csv: line 7 \('Sagital T1'"):
+        build_index(competition, "test", tmp_path, strict=True)
+
+
+def test_a_listed_series_without_a_file_is_named(
+    copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    competition = open_competition(copy)
+    gone, broken = (
+        competition.series.filter(split="train").select("study_id", "series_id")[:2].rows()
+    )
+    shutil.rmtree(copy / "train_images/{}/{}".format(*gone))
+    for path in (copy / "train_images/{}/{}".format(*broken)).iterdir():
+        path.write_bytes(b"")
+    build_index(competition, "train", tmp_path, max_bad=1.0)
+    said = caplog.text
+    assert "2 listed series without a usable image: " in said
+    assert "{}/{} (no file)".format(*gone) in said
+    assert "{}/{} (".format(*broken) in said

@@ -15,8 +15,9 @@ from lsdc.dicom.names import unescape_name
 from lsdc.errors import DataError, StageError
 from lsdc.lumbar import index as index_module
 from lsdc.lumbar import index_tables
-from lsdc.lumbar.tables import open_competition
-from lsdc.lumbar.tree import index_tree
+from lsdc.lumbar.index import Index
+from lsdc.lumbar.tables import Competition, open_competition
+from lsdc.lumbar.tree import index_tree, refuse_bad_tree
 from tests.lumbar.indexing import assert_same, index, read_tables, write_slice
 
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -67,11 +68,11 @@ def test_where_nothing_changed_no_table_is_written_again(copy: Path, tmp_path: P
     first, _ = index(copy, tmp_path / "first", headers=headers)
     out = tmp_path / "second"
     out.mkdir()
-    again = index_tree(copy, out, headers=headers, known=first, max_bad=1.0)
+    again = index_tree(copy, out, headers=headers, known=first)
     assert (again.read, again.files, again.state) == (0, first.files, first.state)
     assert list(out.iterdir()) == []
     (some_series(copy) / "1.dcm").unlink()
-    fewer = index_tree(copy, out, headers=headers, known=first, max_bad=1.0)
+    fewer = index_tree(copy, out, headers=headers, known=first)
     assert (fewer.read, fewer.files) == (0, first.files - 1)
     assert fewer.state != first.state
     assert len(read_tables(out)["instances"]) == fewer.instances
@@ -162,7 +163,8 @@ def test_what_may_be_otherwise_the_next_time_is_read_again(tree: Path, tmp_path:
     write_slice(tree / "2.dcm", number=2, position=(0, 0, 4))
     indexed, tables = index(tree, tmp_path / "out", headers=headers)
     assert indexed.read == 2
-    assert len(tables["instances"]) == 3
+    assert len(tables["instances"]) == 2
+    assert tables["other_files"]["copy_of"].to_list() == [str(tree / "2.dcm")]
 
 
 def test_another_way_of_reading_reads_all_again(
@@ -220,16 +222,19 @@ def plant_oddities(root: Path, good: Path) -> dict[str, str]:
     (root / "cut.dcm").write_bytes(whole[: len(whole) // 2])
     reasons = {
         "empty.dcm": "0 bytes, expected at least 256",
-        "deeper/text.txt": "not DICOM",
-        "short": "4 bytes",
+        "deeper/text.txt": "no DICOM",
+        "short": "no DICOM",
         "fifo.dcm": "not a regular file",
         "dangling.dcm": "No such file",
         "loop.dcm": "Too many levels of symbolic links",
-        "deeper/up": "not a regular file",
+        "deeper/up": "no DICOM",
+        "copy without a suffix": "copy, byte for byte",
+        "link.dcm": "copy, byte for byte",
         "cut.dcm": "cut off",
     }
     if sys.platform != "darwin":  # whose names are UTF-8
         shutil.copy(good, os.fsencode(root) + b"/caf\xe9%.dcm")
+        reasons["caf%E9%25.dcm"] = "copy, byte for byte"
         with open(os.fsencode(root) + b"/\xff.dcm", "wb"):  # noqa: PTH123  # bytes are no Path
             reasons["%FF.dcm"] = "0 bytes"
     return reasons
@@ -240,12 +245,12 @@ def test_every_entry_is_an_instance_or_in_quarantine(tree: Path, tmp_path: Path)
     reasons = plant_oddities(tree, good)
     indexed, tables = index(tree, tmp_path / "out")  # which looks that each is one row
     quarantine = dict(tables["quarantine"].select("path", "reason").iter_rows())
+    quarantine |= dict(tables["other_files"].select("path", "what").iter_rows())
     assert {path.removeprefix(f"{tree}/") for path in quarantine} == set(reasons)
     for name, reason in reasons.items():
         assert reason in quarantine[f"{tree}/{name}"]
     names = {path.removeprefix(f"{tree}/") for path in tables["instances"]["path"]}
-    odd = {"caf%E9%25.dcm"} if sys.platform != "darwin" else set()
-    assert names == {"good.dcm", "copy without a suffix", "link.dcm"} | odd
+    assert names == {"good.dcm"}
     assert indexed.files == len(reasons) + len(names)
     paths = [*tables["instances"]["path"], *quarantine]
     assert all(os.path.lexists(unescape_name(path)) for path in paths)
@@ -521,17 +526,22 @@ def spoil(paths: list[Path]) -> None:
         path.write_bytes(b"")
 
 
-def test_too_many_bad_files_are_refused_and_no_table_is_written(copy: Path, tmp_path: Path) -> None:
+def tabulated(root: Path, out: Path, competition: Competition | None) -> Index:
+    index(root, out, competition=competition)
+    return Index.load(out)
+
+
+def test_too_many_bad_files_are_refused_once_the_tables_name_them(
+    copy: Path, tmp_path: Path
+) -> None:
     competition = open_competition(copy)
     spoil(sorted((copy / "train_images").rglob("*.dcm"))[:12])
     for tables in (competition, None):
-        out = tmp_path / f"{tables is None}"
-        out.mkdir()
+        found = tabulated(copy, tmp_path / f"{tables is None}", tables)
+        assert len(found.quarantine) >= 12
         with pytest.raises(StageError, match=r"index: 1\d of 4\d\d files cannot be used.*0 bytes"):
-            index_tree(copy, out, competition=tables)
-        assert not [path for path in out.iterdir() if not path.name.startswith(".")]
-        index_tree(copy, out, competition=tables, max_bad=0.1)
-        assert len(read_tables(out)["quarantine"]) >= 12
+            refuse_bad_tree(found, tables, max_bad=0.01)
+        refuse_bad_tree(found, tables, max_bad=0.1)
 
 
 def test_files_that_never_were_images_are_not_held_against_a_tree(
@@ -543,8 +553,9 @@ def test_files_that_never_were_images_are_not_held_against_a_tree(
         (copy / f"notes/{n}").write_text("words " * 100)
         (copy / f"notes/{n}.md").symlink_to("nowhere")
     for tables in (open_competition(copy), None):
-        indexed = index_tree(copy, tmp_path, competition=tables)
-        assert indexed.quarantined >= 300  # named all the same
+        found = tabulated(copy, tmp_path / "out", tables)
+        refuse_bad_tree(found, tables, max_bad=0.01)
+        assert len(found.other_files) >= 300  # named all the same
 
 
 def test_bad_files_of_series_that_no_table_lists_are_not_held_against_a_tree(
@@ -554,6 +565,7 @@ def test_bad_files_of_series_that_no_table_lists_are_not_held_against_a_tree(
     paths = sorted((copy / "train_images/100/200").iterdir())
     assert len(paths) >= 10
     spoil(paths)
-    index_tree(copy, tmp_path, competition=open_competition(copy))
+    competition = open_competition(copy)
+    refuse_bad_tree(tabulated(copy, tmp_path / "out", competition), competition, max_bad=0.01)
     with pytest.raises(StageError):
-        index_tree(copy, tmp_path)
+        refuse_bad_tree(tabulated(copy, tmp_path / "out", None), None, max_bad=0.01)

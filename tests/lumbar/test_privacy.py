@@ -183,8 +183,8 @@ def test_an_index_keeps_nothing_that_names_a_patient(
     out.mkdir()
     with caplog.at_level(logging.DEBUG):
         for _ in range(2):  # the second time with headers that were kept
-            indexed = index_tree(tree, out, headers=headers, max_bad=1.0)
-        catalog_tree(tree, open_home(home), max_bad=1.0)
+            indexed = index_tree(tree, out, headers=headers)
+        catalog_tree(tree, open_home(home))
     assert indexed.files == len(list(tree.iterdir()))
     assert indexed.instances > 10
     assert indexed.quarantined > 50

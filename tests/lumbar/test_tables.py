@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lsdc.errors import DataError
 from lsdc.lumbar.checked_csv import read_csv
+from lsdc.lumbar.doctor import examine
 from lsdc.lumbar.tables import open_competition, read_labels
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
@@ -228,6 +229,27 @@ def test_a_cell_that_cannot_be_meant_is_named(
     message = refusal(root)
     assert f"{root / name}: " in message
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("33,331,Sagital T1", "series_description is not one of"),
+        ("33,331,", "series_description is not one of"),
+        ("33,x,Axial T2", "series_id is no whole number"),
+        ("33.0,331,Axial T2", "study_id is no whole number"),
+        ("033,330,Axial T2", "the series is listed before"),
+    ],
+)
+def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, why: str) -> None:
+    with (root / "test_series_descriptions.csv").open("a", encoding="utf-8") as table:
+        table.write(f"{row}\n33,332,Sagittal T1\n")
+    competition = open_competition(root)
+    assert competition.series.filter(split="test")["series_id"].to_list() == [330, 332]
+    (left_out,) = competition.left_out.rows(named=True)
+    assert left_out["line"] == 3
+    assert left_out["why"].startswith(why)
+    assert examine(competition, None).finding("test_rows_left_out").count == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Layout: index and run see the same files, however unpacking and exporting left the folders."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsdc.lumbar.index import Index, build_index
+from lsdc.lumbar.layout import Layout, layout_of
+from lsdc.lumbar.tables import open_competition
+from lsdc.lumbar.tree import index_tree
+
+KEY = ["study_id", "series_id", "instance_number", "series_description"]
+
+
+def rename_files(ending: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        for path in list((root / "train_images").rglob("*.dcm")):
+            path.rename(path.with_suffix(ending))
+
+    return change
+
+
+def rename_folders(pattern: str, name: Callable[[str], str]) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        for folder in sorted(root.glob(pattern)):
+            folder.rename(folder.with_name(name(folder.name)))
+
+    return change
+
+
+def put_inside(pattern: str, name: str) -> Callable[[Path], None]:
+    """Move what is in folders into one further folder in each."""
+
+    def change(root: Path) -> None:
+        for folder in sorted(root.glob(pattern)):
+            aside = folder.rename(folder.with_name("aside"))
+            folder.mkdir()
+            aside.rename(folder / name)
+
+    return change
+
+
+def link_images(root: Path) -> None:
+    (root / "train_images").rename(root.parent / "elsewhere")
+    (root / "train_images").symlink_to(root.parent / "elsewhere")
+
+
+def unpack_in_a_folder(root: Path) -> None:
+    (root / "rsna").mkdir()
+    (root / "train_images").rename(root / "rsna/train_images")
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "as they are": rename_files(".dcm"),
+    "no ending": rename_files(""),
+    "capitals": rename_files(".DCM"),
+    "ima": rename_files(".ima"),
+    "zeros before a number": rename_folders("train_images/*/*/*.dcm", lambda name: f"00{name}"),
+    "zeros before a study": rename_folders("train_images/*", lambda name: f"00{name}"),
+    "zeros before a series": rename_folders("train_images/*/*", lambda name: f"0{name}"),
+    "folders in capitals": rename_folders("train_images", str.upper),
+    "unpacked twice": put_inside("train_images", "train_images"),
+    "by part": put_inside("train_images", "part 1"),
+    "by date": put_inside("train_images", "20240501"),
+    "a folder in the study": put_inside("train_images/*", "DICOM"),
+    "a folder in the series": put_inside("train_images/*/*", "DICOM"),
+    "a number in the series": put_inside("train_images/*/*", "1"),
+    "linked": link_images,
+    "in a folder of its own": unpack_in_a_folder,
+}
+
+
+def as_run(root: Path, out: Path) -> Index:
+    out.mkdir()
+    build_index(open_competition(root), "train", out)
+    return Index.load(out)
+
+
+def as_tree(root: Path, out: Path) -> Index:
+    out.mkdir()
+    index_tree(root, out, competition=open_competition(root))
+    return Index.load(out)
+
+
+@pytest.fixture(scope="module")
+def expected(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return as_run(phantom, tmp_path_factory.mktemp("expected") / "out")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_run_and_tree_see_the_same_files(
+    name: str, phantom: Path, expected: Index, tmp_path: Path
+) -> None:
+    root = tmp_path / "competition"
+    root.mkdir()
+    for path in phantom.glob("*.csv"):
+        shutil.copy(path, root)
+    shutil.copytree(phantom / "train_images", root / "train_images")
+    CHANGES[name](root)
+    run, tree = as_run(root, tmp_path / "run"), as_tree(root, tmp_path / "tree")
+    for found in (run, tree):
+        own = found.series.filter(split="train")
+        assert own.select("images", "quarantined").equals(
+            expected.series.select("images", "quarantined")
+        )
+        instances = found.instances.filter(split="train")
+        assert instances.select(KEY).equals(expected.instances.select(KEY))
+        assert len(found.quarantine) == len(expected.quarantine) == 3
+    assert run.instances["path"].equals(tree.instances.filter(split="train")["path"])
+
+
+def test_two_splits_may_hold_the_same_study(phantom: Path, tmp_path: Path) -> None:
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    series = pl.read_csv(root / "train_series_descriptions.csv")
+    study = series["study_id"][0]
+    tested = root / "test_series_descriptions.csv"
+    own = series.filter(study_id=study)
+    pl.concat([pl.read_csv(tested), own]).write_csv(tested)
+    (root / f"test_images/{study}").symlink_to(root / f"train_images/{study}")
+    found = as_tree(root, tmp_path / "out")
+    both = found.series.filter(study_id=study).group_by("split", maintain_order=True).agg("images")
+    assert both["split"].to_list() == ["train", "test"]
+    assert both["images"][0].equals(both["images"][1])
+    assert both["images"][0].min() > 0
+
+
+ids = st.integers(min_value=1, max_value=30)
+listed_pairs = st.frozensets(st.tuples(ids, ids), min_size=1, max_size=6)
+between = st.lists(st.sampled_from(["DICOM", "part", "a.b", "x1"]), max_size=2)
+
+
+@given(listed=listed_pairs, data=st.data(), zeros=st.integers(0, 3))
+def test_a_listed_pair_is_found_whatever_lies_between(
+    listed: frozenset[tuple[int, int]], data: st.DataObject, zeros: int
+) -> None:
+    layout = Layout({"/data/train_images": "train"}, {"train": listed})
+    study, series = data.draw(st.sampled_from(sorted(listed)))
+    names = ["/data/train_images", *data.draw(between), "0" * zeros + str(study)]
+    names += [*data.draw(between), "0" * zeros + str(series), *data.draw(between)]
+    assert layout.place("/".join(names)) == ("train", study, series)
+
+
+@given(st.lists(st.sampled_from(["DICOM", "7", "007", "8", "x"]), max_size=5))
+def test_without_tables_the_first_two_numbers_below_images_count(names: list[str]) -> None:
+    numbers = [int(name) for name in names if name.isdigit()]
+    expected = ("test", *numbers[:2]) if len(numbers) > 1 else None
+    assert layout_of(None).place("/".join(["/1/2/Test_Images", *names])) == expected
+    assert layout_of(None).place("/".join(["/1/2/images", *names])) is None
