@@ -1,6 +1,5 @@
 """Prepare: DICOM files to crops, with folds fixed before anything learns."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,10 +77,10 @@ def dispatch_coordinates(
     return coordinates
 
 
-def read_test(run: Run, training: Sequence[Manifest]) -> Manifest:
+def read_test(run: Run, index: Manifest, *others: Manifest) -> Manifest:
     """Index the test studies, so that what is wrong with them is said before anything is learnt."""
-    test = index_studies(run, "test")
-    publish_catalog(run, [*training, test], after="index test")
+    test = index_studies(run, "test", index)
+    publish_catalog(run, [index, *others, test], after="index test")
     require_usable(run, "test", test)
     return test
 
@@ -89,7 +88,7 @@ def read_test(run: Run, training: Sequence[Manifest]) -> Manifest:
 def prepare_training(run: Run, *, for_submission: bool = False) -> Prepared:
     """Take the training studies from files to crops; for a submission, look at the test studies."""
     index, folds, annotations = read_training(run)
-    test = read_test(run, [index, folds, annotations]) if for_submission and run.has_test else None
+    test = read_test(run, index, folds, annotations) if for_submission and run.has_test else None
     coordinates = dispatch_coordinates(run, index, folds, annotations)
     so_far = [index, folds, annotations, coordinates]
     refuse_bad_files(run, coordinates, files=index.rows, so_far=so_far)

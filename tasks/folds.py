@@ -43,5 +43,6 @@ def assign_folds(run: Run, index: Manifest) -> Manifest:
             seed=run.seed,
             strict=run.strict,
             holdout=run.holdout,
+            twins=read_parquet(index.file(run.root, "twins.parquet")),
         )
         return settle(run.root, "folds", out, rows=rows)

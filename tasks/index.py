@@ -71,8 +71,8 @@ INDEX_SHARD = Stage(
 
 @task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6))
 @shared(INDEX)
-def index_studies(run: Run, split: Split) -> Manifest:
-    """Read the header of every listed file of a split."""
+def index_studies(run: Run, split: Split, beside: Manifest | None = None) -> Manifest:
+    """Read the header of every listed file of a split; say what another index has as well."""
     competition = open_competition(run.data)
     listed = index.listed_series(competition, split, run.limit if split == "train" else None)
 
@@ -91,7 +91,15 @@ def index_studies(run: Run, split: Split) -> Manifest:
         worked(read_shard, run, shards, split=split) as folders,
         write_folder(run.root / "index") as out,
     ):
-        rows = index.join_index(folders, competition, split, listed, out)
+        rows = index.join_index(
+            folders,
+            competition,
+            split,
+            listed,
+            out,
+            beside=None if beside is None else beside.folder(run.root),
+            processes=run.threads,
+        )
         return settle(run.root, "index", out, rows=rows)
 
 

@@ -124,6 +124,18 @@ CATALOG: dict[str, CatalogTable] = {
             "copy_of": "the file of its series whose copy it is",
         },
     ),
+    "twins": CatalogTable(
+        "a row a series whose images another one has: their studies are in one fold",
+        {
+            "split": _SPLIT,
+            "study_id": _IDS,
+            "series_id": _IDS,
+            "twin_split": "of the first series with these images",
+            "twin_study_id": "of the first series with these images",
+            "twin_series_id": "of the first series with these images",
+            "images": "how many images lie at one place; the pixels of some were compared",
+        },
+    ),
     "folds": CatalogTable(
         "a row a study that is in a fold",
         {"study_id": _STUDY, "fold": "which fold holds it out, from 0"},

@@ -19,7 +19,12 @@ from lsdc.lumbar.coverage_checks import check_coverage
 from lsdc.lumbar.findings import Finding
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.place_checks import check_places
-from lsdc.lumbar.series_checks import check_indexed_series, check_quarantine, check_series_tables
+from lsdc.lumbar.series_checks import (
+    check_indexed_series,
+    check_quarantine,
+    check_series_tables,
+    check_twins,
+)
 from lsdc.lumbar.side_checks import check_sides, side_pairs, t1_orders
 from lsdc.lumbar.tables import Competition
 
@@ -60,6 +65,7 @@ def examine(competition: Competition | None, index: Index | None) -> Report:
         counts |= _count_index(index)
         findings += check_indexed_series(index.series, with_tables=competition is not None)
         findings += check_coverage(index.instances, index.series)
+        findings += check_twins(index.twins)
         findings += check_quarantine(index.quarantine)
     return Report(counts, tuple(findings))
 

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.errors import DataError, SettingsError
+from lsdc.lumbar.twins import groups_of_twins
 from lsdc.lumbar.vocabulary import CONDITIONS
 from lsdc.store.files import write_atomic
 
@@ -19,7 +20,11 @@ _MOST_PARTS = 100  # a share is held out to the nearest hundredth
 
 
 def assign_folds(
-    labels: pl.DataFrame, study_ids: Sequence[int], folds: int, seed: int
+    labels: pl.DataFrame,
+    study_ids: Sequence[int],
+    folds: int,
+    seed: int,
+    twins: Mapping[int, int] | None = None,
 ) -> pl.DataFrame:
     """Deal studies into folds by scikit-learn's StratifiedGroupKFold.
 
@@ -27,30 +32,43 @@ def assign_folds(
     with its grade: nine classes and one for empty labels, so that severe canals, foramina and
     recesses are each spread, however rare. The order of `study_ids` does not matter.
 
+    Args:
+        labels: study_id, condition, level, grade.
+        study_ids: whom to deal.
+        folds: how many.
+        seed: of the shuffle.
+        twins: studies that stay in one fold, as `groups_of_twins` has them.
+
     Returns:
         study_id (i64), fold (i32, 0 .. folds - 1), sorted by study; no fold is empty.
 
     Raises:
-        SettingsError: fewer than two folds, or more folds than studies.
+        SettingsError: fewer than two folds, or more folds than studies (twins count once).
         DataError: a study has no labels.
     """
     studies = sorted(set(study_ids))
     if folds < 2:
         raise SettingsError(f"folds: {folds} is too few to hold studies out; ask for 2 or more")
-    if folds > len(studies):
+    different = len({(twins or {}).get(study, study) for study in studies})
+    if folds > different:
         raise SettingsError(
-            f"folds: {folds} folds need as many studies, found {len(studies)} with images and "
-            f"labels; {'ask for fewer folds' if len(studies) > 1 else 'add studies'}"
+            f"folds: {folds} folds need as many studies, found {different} with images and "
+            f"labels; {'ask for fewer folds' if different > 1 else 'add studies'}"
         )
-    strata = _strata(labels, studies)
-    dealt = _deal(strata["stratum"].to_numpy(), strata["study_id"].to_numpy(), folds, seed)
+    dealt = _deal(_strata(labels, studies), folds, seed, twins)
     return pl.DataFrame(
         {"study_id": studies, "fold": [dealt[study] for study in studies]},
         schema={"study_id": pl.Int64, "fold": pl.Int32},
     )
 
 
-def hold_out(labels: pl.DataFrame, study_ids: Sequence[int], share: float, seed: int) -> list[int]:
+def hold_out(
+    labels: pl.DataFrame,
+    study_ids: Sequence[int],
+    share: float,
+    seed: int,
+    twins: Mapping[int, int] | None = None,
+) -> list[int]:
     """The studies of a test split that no fold sees, stratified as folds are.
 
     They are the first parts of as many as `share` is a fraction of, so that the same studies are
@@ -61,6 +79,7 @@ def hold_out(labels: pl.DataFrame, study_ids: Sequence[int], share: float, seed:
         study_ids: all studies that could be in a fold; their order does not matter.
         share: of them, from 0 to below 1; taken to the nearest fraction that they allow.
         seed: of the shuffle.
+        twins: studies that stay together, as `groups_of_twins` has them.
 
     Returns:
         Study ids in ascending order; none with a share of 0.
@@ -78,10 +97,7 @@ def hold_out(labels: pl.DataFrame, study_ids: Sequence[int], share: float, seed:
             f"holdout: {share:.0%} of {len(studies)} studies is {'none' if not fraction else 'all'}"
             "; expected a share that leaves some of both, such as 10%"
         )
-    strata = _strata(labels, studies)
-    parts = _deal(
-        strata["stratum"].to_numpy(), strata["study_id"].to_numpy(), fraction.denominator, seed
-    )
+    parts = _deal(_strata(labels, studies), fraction.denominator, seed, twins)
     return [study for study in studies if parts[study] < fraction.numerator]
 
 
@@ -99,15 +115,20 @@ def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
     return rows.select("study_id", stratum=pl.when(empty).then(pl.lit("empty")).otherwise(graded))
 
 
-def _deal(strata: np.ndarray, studies: np.ndarray, folds: int, seed: int) -> dict[int, int]:
+def _deal(
+    strata: pl.DataFrame, folds: int, seed: int, twins: Mapping[int, int] | None
+) -> dict[int, int]:
+    """The part of each study; twins are in one, as if they were one study."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer rows than folds cannot be in every fold; small data is like that.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        parts = list(splitter.split(np.zeros(len(strata)), strata, studies))
-    held_out = [np.unique(studies[validation]).tolist() for _, validation in parts]
+        studies, groups = strata["study_id"], strata["study_id"].replace(twins or {})
+        classes = strata["stratum"].to_numpy()
+        parts = list(splitter.split(np.zeros(len(strata)), classes, groups.to_numpy()))
+    held_out = [studies.gather(validation).unique().to_list() for _, validation in parts]
     return {study: fold for fold, members in enumerate(held_out) for study in members}
 
 
@@ -120,8 +141,9 @@ def deal_studies(
     seed: int,
     strict: bool,
     holdout: float = 0.0,
+    twins: pl.DataFrame | None = None,
 ) -> int:
-    """Deal the studies that have images and labels.
+    """Deal the studies that have images and labels; those with the same images into one fold.
 
     Writes `folds.parquet` (study_id, fold) and `labels.parquet`, the labels of these studies; and
     `holdout.parquet`, the labels of those that are held out of all folds, perhaps none.
@@ -134,6 +156,7 @@ def deal_studies(
         seed: of the shuffle.
         strict: refuse to leave a study out.
         holdout: the share of the studies that no fold gets; see `hold_out`.
+        twins: `twins.TWINS`.
 
     Returns:
         Studies dealt.
@@ -149,8 +172,11 @@ def deal_studies(
         if strict:
             raise DataError(f"folds: {message}; complete them, or run without --strict")
         log.warning("folds: %s; left out of folds and scores", message)
-    held_out = hold_out(labels, sorted(labelled & usable), holdout, seed)
-    dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed)
+    together = {} if twins is None else groups_of_twins(twins, "train")
+    held_out = hold_out(labels, sorted(labelled & usable), holdout, seed, together)
+    dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed, together)
+    if together:
+        log.warning("folds: %d studies share images; those that do are in one fold", len(together))
     tables = {
         "folds": dealt,
         "labels": labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode())),

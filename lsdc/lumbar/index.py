@@ -26,6 +26,7 @@ from lsdc.lumbar.other_files import NOT_LISTED, others, set_aside
 from lsdc.lumbar.quarantine import refuse_bad_files, tell_bad_files
 from lsdc.lumbar.series import SERIES, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
+from lsdc.lumbar.twins import describe_twins, find_twins
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
@@ -49,6 +50,7 @@ class Index:
         studies: a row a study.
         quarantine: `quarantine.QUARANTINE`, a row a file that cannot be used.
         other_files: `other_files.OTHER_FILES`, a row a file that never was a slice, or is a copy.
+        twins: `twins.TWINS`, a row a series whose images another one has.
     """
 
     instances: pl.DataFrame
@@ -56,6 +58,7 @@ class Index:
     studies: pl.DataFrame
     quarantine: pl.DataFrame
     other_files: pl.DataFrame
+    twins: pl.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> "Index":
@@ -73,6 +76,7 @@ def build_index(
     max_bad: float = 0.01,
     strict: bool = False,
     headers: Path | None = None,
+    beside: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
     """Index the files of a split's listed series and write the tables of `Index` into `out`.
@@ -89,6 +93,7 @@ def build_index(
         max_bad: the share of bad files that stops the stage.
         strict: refuse a listed study without usable images.
         headers: a folder that keeps headers from one time to the next; none are kept without.
+        beside: a folder with another index, whose images these may be as well.
         on_progress: called with files read and files in all.
 
     Returns:
@@ -109,7 +114,7 @@ def build_index(
             headers=headers,
             on_progress=on_progress,
         )
-        images = join_index([Path(shard)], competition, split, listed, out)
+        images = join_index([Path(shard)], competition, split, listed, out, beside=beside)
     require_usable(out, competition, split, max_bad=max_bad, strict=strict)
     return images
 
@@ -163,7 +168,14 @@ def read_shard(
 
 
 def join_index(
-    shards: Sequence[Path], competition: Competition, split: Split, listed: pl.DataFrame, out: Path
+    shards: Sequence[Path],
+    competition: Competition,
+    split: Split,
+    listed: pl.DataFrame,
+    out: Path,
+    *,
+    beside: Path | None = None,
+    processes: int = 2,
 ) -> int:
     """Write the tables of all studies into `out`, given those that `read_shard` left of some.
 
@@ -173,6 +185,8 @@ def join_index(
         split: `train` or `test`.
         listed: the listed series of all these studies.
         out: an existing folder.
+        beside: a folder with another index, whose images these may be as well.
+        processes: how many children read the images that may be twins.
 
     Returns:
         Rows of `instances`.
@@ -196,6 +210,10 @@ def join_index(
             table.write_parquet(temporary)
     with write_atomic(out / "instances.parquet") as temporary:
         _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
+    folders = [out] if beside is None else [beside, out]
+    every = scan_parquet(*(folder / "instances.parquet" for folder in folders))
+    with write_atomic(out / "twins.parquet") as temporary:
+        find_twins(every, processes=processes).filter(split=split).write_parquet(temporary)
     tell_index(split, Index.load(out))
     if split == "test":
         _tell("index test: %d rows of the table are left out: %s", rows_left_out(competition))
@@ -235,6 +253,8 @@ def tell_index(split: Split | None, index: Index) -> None:
     _tell(f"{name}: %d folders in no table are left out: %s", unlisted.unique().sort().to_list())
     missing = series_without_images(index.series)
     _tell(f"{name}: %d listed series without a usable image: %s", missing)
+    twins = describe_twins(index.twins)
+    _tell(f"{name}: the same images under two ids, %d times: %s", twins)
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
     _tell(f"{name}: %d studies without usable images: %s", [str(study) for study in unusable])
 

@@ -161,6 +161,27 @@ def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
     ).select(*_KEY, "images", "first_instance", "last_instance", "gaps")
 
 
+def check_twins(twins: pl.DataFrame) -> list[Finding]:
+    """The same images under two ids: of two studies, or of two series of one."""
+    one = (pl.col("study_id") == pl.col("twin_study_id")) & pl.col("split").eq_missing(
+        pl.col("twin_split")
+    )
+    return [
+        Finding(
+            "studies_with_the_same_images",
+            "Studies with the images of another study",
+            "series",
+            twins.filter(~one),
+        ),
+        Finding(
+            "series_with_the_same_images",
+            "Series with the images of another series",
+            "series",
+            twins.filter(one),
+        ),
+    ]
+
+
 def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
     """Files that the index cannot use: those without geometry in their header, and all others."""
     ids = ["study_id", "series_id", "instance_number"]

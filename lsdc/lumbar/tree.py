@@ -27,6 +27,7 @@ from lsdc.lumbar import (
     other_files,
     quarantine,
     series,
+    twins,
 )
 from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.index import Index, Progress, open_headers, read_files
@@ -36,7 +37,9 @@ from lsdc.lumbar.layout import layout_of
 from lsdc.lumbar.other_files import set_aside
 from lsdc.lumbar.quarantine import refuse_bad_files
 from lsdc.lumbar.tables import Competition
+from lsdc.lumbar.twins import find_twins
 from lsdc.store.catalog import catalogued, is_shown, publish_catalog
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest, seal, settle
@@ -44,7 +47,7 @@ from lsdc.store.manifest import Manifest, seal, settle
 _NOTE = "tree.json"
 # What makes tables of headers.
 _CODE = (
-    *(image_use, index, index_tables, instances, layout, other_files, quarantine, series),
+    *(image_use, index, index_tables, instances, layout, other_files, quarantine, series, twins),
     planes,
 )
 
@@ -122,6 +125,9 @@ def index_tree(
         tables.fill(kept, files)
         rows.keep_only(kept, len(files))
         usable = tables.close(listed)
+    with write_atomic(out / "twins.parquet") as temporary:
+        found_twins = find_twins(scan_parquet(out / "instances.parquet"), processes=processes)
+        found_twins.write_parquet(temporary)
     return Indexed(
         files=len(found),
         read=read,

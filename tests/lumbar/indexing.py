@@ -16,10 +16,11 @@ from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
 from lsdc.lumbar.tree import Indexed, index_tree
+from lsdc.lumbar.twins import TWINS
 
 Tables = dict[str, pl.DataFrame]
 
-NAMES = ("instances", "series", "studies", "quarantine", "other_files")
+NAMES = ("instances", "series", "studies", "quarantine", "other_files", "twins")
 
 
 def read_tables(folder: Path) -> Tables:
@@ -45,11 +46,12 @@ def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
 
 def check_whole(root: Path, tables: Tables) -> None:
     """Every entry that is no folder is a row of one table, and of one alone."""
-    instances, series, studies, quarantine, others = (tables[name] for name in NAMES)
+    instances, series, studies, quarantine, others, twins = (tables[name] for name in NAMES)
     assert dict(instances.schema) == INSTANCES
     assert dict(series.schema) == SERIES
     assert dict(quarantine.schema) == QUARANTINE
     assert dict(others.schema) == OTHER_FILES
+    assert dict(twins.schema) == TWINS
     usable, bad, aside = (rows["path"].to_list() for rows in (instances, quarantine, others))
     assert sorted(usable + bad + aside) == sorted(entries(root))
     assert quarantine["reason"].null_count() == 0

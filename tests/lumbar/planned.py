@@ -8,6 +8,7 @@ from lsdc.lumbar.image_use import with_use
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
+from lsdc.lumbar.twins import TWINS
 from lsdc.phantom.study import Order, plan_studies
 from lsdc.phantom.tables import annotation_rows
 
@@ -65,7 +66,8 @@ def index_of(files: list[dict[str, object]]) -> Index:
         usable=pl.lit(True), images=pl.col("images").sum(), series=pl.len()
     )
     quarantine = pl.DataFrame(schema=QUARANTINE)
-    return Index(instances, series, studies, quarantine, pl.DataFrame(schema=OTHER_FILES))
+    others, twins = pl.DataFrame(schema=OTHER_FILES), pl.DataFrame(schema=TWINS)
+    return Index(instances, series, studies, quarantine, others, twins)
 
 
 def used(instances: pl.DataFrame) -> pl.DataFrame:

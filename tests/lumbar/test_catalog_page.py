@@ -15,6 +15,7 @@ from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
 from lsdc.lumbar.spines import SPINES
+from lsdc.lumbar.twins import TWINS
 from lsdc.store.catalog import RUNS, SOURCES, CatalogTable
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
@@ -27,6 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
         ("series", SERIES),
         ("quarantine", QUARANTINE),
         ("other_files", OTHER_FILES),
+        ("twins", TWINS),
         ("corrections", CORRECTIONS),
         ("points", POINTS),
         ("landmarks", LANDMARKS),

@@ -1,0 +1,158 @@
+"""Twins: the same images under two ids. In two folds they would tell each other's grades.
+
+Images of different series that lie at one place and are of one shape may be the same. A few of each
+such series are read; equal pixels make twins. Headers may differ, as those of images that were
+anonymised twice do; images that were coded anew with a loss are not found.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import polars as pl
+
+from lsdc.dicom.reader import Unreadable, read_pixels
+
+TWINS: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "twin_split": pl.String(),
+    "twin_study_id": pl.Int64(),
+    "twin_series_id": pl.Int64(),
+    "images": pl.Int64(),
+}
+# Of a series: the first may be blank, or unreadable.
+_IMAGES_COMPARED = 3
+_SERIES = ["split", "study_id", "series_id"]
+
+Series = tuple[str | None, int, int]
+
+
+def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
+    """Find the series that have images of another one.
+
+    Args:
+        instances: `instances.INSTANCES`.
+        processes: how many children read.
+
+    Returns:
+        `TWINS`: a series, the first other one that has its images, and how many lie at one place.
+        Training comes before testing, and the lower id before the higher.
+    """
+    shared = _at_one_place(instances)
+    compared = (
+        shared.sort("place", "path")
+        .group_by(_SERIES, maintain_order=True)
+        .head(_IMAGES_COMPARED)
+        .filter(pl.col("place").is_duplicated())
+    )
+    digests = _digest_pixels(compared["path"].to_list(), processes)
+    owners: defaultdict[tuple[int, str], list[Series]] = defaultdict(list)
+    rows = compared.select("place", *_SERIES).iter_rows()
+    for (place, *series), digest in zip(rows, digests, strict=True):
+        if digest is not None:
+            owners[place, digest].append((series[0], series[1], series[2]))
+    twins: dict[Series, Series] = {}
+    for alike in owners.values():
+        original = min(alike, key=_rank)
+        for twin in alike:
+            if twin != original:
+                twins[twin] = min(original, twins.get(twin, original), key=_rank)
+    places = {
+        (split, study, series): set(own)
+        for split, study, series, own in shared.group_by(_SERIES).agg("place").iter_rows()
+    }
+    found = [
+        (*series, *original, len(places[series] & places[original]))
+        for series, original in sorted(twins.items(), key=lambda pair: _rank(pair[0]))
+    ]
+    return pl.DataFrame(found, schema=TWINS, orient="row")
+
+
+def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
+    """The studies of a split that belong together: each to the lowest id of its group.
+
+    Args:
+        twins: `TWINS`.
+        split: of both.
+
+    Returns:
+        Studies with a twin in their split; all others are a group of their own.
+    """
+    pairs = twins.filter(split=split, twin_split=split).select("study_id", "twin_study_id")
+    lowest: dict[int, int] = {}
+
+    def root(study: int) -> int:
+        while lowest.setdefault(study, study) != study:
+            study = lowest[study]
+        return study
+
+    for one, other in pairs.iter_rows():
+        first, second = sorted((root(one), root(other)))
+        lowest[second] = first
+    groups = {study: root(study) for study in lowest}
+    sizes = defaultdict[int, int](int)
+    for group in groups.values():
+        sizes[group] += 1
+    return {study: group for study, group in sorted(groups.items()) if sizes[group] > 1}
+
+
+def describe_twins(twins: pl.DataFrame) -> list[str]:
+    """Each pair of ids once, as messages name it: `12 is 34`, or `12/3 is 12/4` in one study."""
+    said: Mapping[str, None] = {
+        _name(row["split"], row["study_id"], row["series_id"], row)
+        + " is "
+        + _name(row["twin_split"], row["twin_study_id"], row["twin_series_id"], row): None
+        for row in twins.iter_rows(named=True)
+    }
+    return list(said)
+
+
+def _name(split: str | None, study: int, series: int, row: Mapping[str, object]) -> str:
+    where = f"{split} " if row["split"] != row["twin_split"] else ""
+    in_one = where == "" and row["study_id"] == row["twin_study_id"]
+    return f"{where}{study}/{series}" if in_one else f"{where}{study}"
+
+
+def _rank(series: Series) -> tuple[bool, int, int]:
+    split, study, one = series
+    return split != "train", study, one
+
+
+def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
+    """The images that may be another series': the ids, path, and a digest of shape and place.
+
+    Two echoes of one study share a place, and are no twins.
+    """
+    numbers = [
+        *((pl.col(name), 3) for name in ("row_spacing_mm", "column_spacing_mm")),
+        *((pl.col("position_mm").arr.get(axis), 2) for axis in range(3)),
+        *((pl.col("orientation").arr.get(axis), 3) for axis in range(6)),
+    ]
+    # Zero is added since there are two zeros.
+    rounded = [
+        (number.round(digits) + 0.0).alias(f"{place}")
+        for place, (number, digits) in enumerate(numbers)
+    ]
+    keyed = instances.select(
+        *_SERIES, "path", "echo_time_ms", place=pl.struct("rows", "columns", *rounded).hash()
+    )
+    several = keyed.group_by("place").agg(
+        series=pl.struct(_SERIES).n_unique(),
+        studies=pl.struct("split", "study_id").n_unique(),
+        echoes=pl.col("echo_time_ms").n_unique(),
+    )
+    echoes = (pl.col("studies") == 1) & (pl.col("echoes") == pl.col("series"))
+    wanted = several.filter(pl.col("series") > 1, ~echoes).select("place")
+    return keyed.join(wanted, on="place", how="semi").drop("echo_time_ms").collect()
+
+
+def _digest_pixels(paths: list[str], processes: int) -> list[str | None]:
+    """A digest of each image's brightnesses; None of one that is blank or cannot be read."""
+    digests: list[str | None] = [None] * len(paths)
+    for number, image in read_pixels(paths, processes=processes) if paths else ():
+        if not isinstance(image, Unreadable) and image.stored.min() != image.stored.max():
+            pixels = image.rescaled()
+            digests[number] = blake2b(pixels.tobytes(), digest_size=16).hexdigest()
+    return digests
