@@ -1,6 +1,7 @@
 """`lsdc doctor`: what tables and headers say about the quality of a folder's data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,7 +61,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(_counts_table(report.counts))
     found = [finding for finding in report.findings if finding.count]
     if found:
-        console.print(_findings_table(found, min(console.width, _WIDEST)))
+        console.print(_findings_table(found, min(console.width, _WIDEST), report.spelled))
     silent = len(report.findings) - len(found)
     console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
     if found:
@@ -88,16 +89,17 @@ def _slices(of_kind: dict[str, Any] | None) -> list[str]:
     return [f"{of_kind['series']:,}", spread]
 
 
-def _findings_table(found: list[Finding], width: int) -> FittedTable:
+def _findings_table(found: list[Finding], width: int, spelled: Mapping[int, str]) -> FittedTable:
     order = {Severity.WARNING: "", Severity.NOTE: "dim"}
     found = sorted(found, key=lambda finding: list(order).index(finding.severity))
     titles, counts = [_titled(finding) for finding in found], [f"{f.count:,}" for f in found]
     room = width - max(map(len, titles)) - max(map(len, [*counts, "count"])) - _BETWEEN
+    firsts = [_first_ids(finding, room, spelled) for finding in found]
     return FittedTable(
         [
             Column("finding", titles, is_text=True),
             Column("count", counts),
-            Column("first", [_first_ids(finding, room) for finding in found], is_text=True, rank=1),
+            Column("first", firsts, is_text=True, rank=1),
         ],
         styles=[order[finding.severity] for finding in found],
     )
@@ -107,13 +109,13 @@ def _titled(finding: Finding) -> str:
     return finding.title if finding.of is None else f"{finding.title} (of {finding.of:,})"
 
 
-def _first_ids(finding: Finding, room: int) -> str:
+def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
     """As many of the studies, series or files as fit whole; at least one."""
     name = next(name for name in ("study_id", "series_id", "path") if name in finding.rows.columns)
     ids = finding.rows[name].drop_nulls()
     if ids.is_empty():  # a file outside the usual layout has a path alone
         ids = finding.rows["path"].str.extract(r"([^/\\]*)$")
-    known = [str(each) for each in ids.unique(maintain_order=True)]
+    known = [spelled.get(each, str(each)) for each in ids.unique(maintain_order=True)]
     shown = 1
     while shown < len(known) and len(_listed(known, shown + 1)) <= room:
         shown += 1

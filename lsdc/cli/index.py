@@ -15,7 +15,7 @@ from lsdc.cli.logs import run_log
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
-from lsdc.lumbar.index import Index, few, series_without_images, tell_index
+from lsdc.lumbar.index import Index, Spell, few, series_without_images, tell_index
 from lsdc.lumbar.other_files import group_others
 from lsdc.lumbar.quarantine import group_reasons
 from lsdc.lumbar.tables import Competition, competition_in
@@ -26,6 +26,7 @@ from lsdc.lumbar.tree import (
     refuse_bad_tree,
     tree_tables,
 )
+from lsdc.lumbar.twins import describe_twins
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 
@@ -57,7 +58,9 @@ def index(
     indexed, tables = index_folder(
         folder, home_, competition=competition, processes=processes, wait=wait
     )
-    _show(indexed, tables, console)
+    _show(indexed, tables, console, spell=competition.spell if competition else str)
+    if home_.root.resolve().is_relative_to(folder.resolve()):
+        console.print(f"left out: the home, {home_.root}", soft_wrap=True, highlight=False)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
     if (shown := shown_run(home_)) != (name := catalog_name(folder)):
         console.print(
@@ -102,7 +105,7 @@ def index_folder(
                     on_progress=on_progress,
                 )
             tables = Index.load(tree_tables(home, folder))
-            tell_index(None, tables)
+            tell_index(None, tables, competition.spell if competition else str)
             return indexed, tables
         except KeyboardInterrupt:
             raise InterruptedRunError(
@@ -133,7 +136,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield on_progress
 
 
-def _show(indexed: Indexed, tables: Index, console: Console) -> None:
+def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
     """Print what was found: counts, series by plane and description, what is put aside and why."""
     console.print(
         f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable, "
@@ -157,12 +160,15 @@ def _show(indexed: Indexed, tables: Index, console: Console) -> None:
                 ]
             )
         )
-    if missing := series_without_images(tables.series):
+    if missing := series_without_images(tables.series, spell):
         console.print(
             f"{len(missing):,} listed series without a usable image: {few(missing)}",
             style="yellow",
             highlight=False,
         )
+    if twins := describe_twins(tables.twins, spell):
+        said = f"the same images under two ids, {len(twins):,} times: {few(twins)}"
+        console.print(said, style="yellow", highlight=False)
     reasons = group_reasons(tables.quarantine)
     _show_files("quarantined", "because", reasons, "quarantine", console)
     _show_files("others", "what", group_others(tables.other_files), "other_files", console)

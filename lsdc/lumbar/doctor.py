@@ -8,6 +8,7 @@ correct of the annotations is listed, rule by rule. The checks themselves are in
 `coverage_checks` (series and files), the rules in `corrections`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +32,17 @@ from lsdc.lumbar.tables import Competition
 
 @dataclass(frozen=True)
 class Report:
-    """What was examined: counts for an overview, and one finding a check, empty ones included."""
+    """What was examined.
+
+    Attributes:
+        counts: for an overview.
+        findings: one a check, empty ones included.
+        spelled: how the tables write ids that begin with zeros.
+    """
 
     counts: dict[str, Any]
     findings: tuple[Finding, ...]
+    spelled: Mapping[int, str]
 
     def finding(self, name: str) -> Finding:
         """The finding of that name; KeyError where its check could not be made."""
@@ -67,7 +75,7 @@ def examine(competition: Competition | None, index: Index | None) -> Report:
         findings += check_coverage(index.instances, index.series)
         findings += check_twins(index.twins)
         findings += check_quarantine(index.quarantine)
-    return Report(counts, tuple(findings))
+    return Report(counts, tuple(findings), competition.spelled if competition else {})
 
 
 def _check_points(competition: Competition, index: Index | None) -> list[Finding]:

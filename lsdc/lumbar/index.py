@@ -38,6 +38,7 @@ _ROWS_A_GROUP = 2**16
 _MOST_NAMES = 10  # that a message gives
 
 Progress = Callable[[int, int], None]
+Spell = Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def join_index(
     every = scan_parquet(*(folder / "instances.parquet" for folder in folders))
     with write_atomic(out / "twins.parquet") as temporary:
         find_twins(every, processes=processes).filter(split=split).write_parquet(temporary)
-    tell_index(split, Index.load(out))
+    tell_index(split, Index.load(out), competition.spell)
     if split == "test":
         _tell("index test: %d rows of the table are left out: %s", rows_left_out(competition))
     for line in describe_use(summarise_use(_joined(shards, "instances"))):
@@ -237,8 +238,14 @@ def _nothing_found(competition: Competition, split: Split, listed: pl.DataFrame)
     )
 
 
-def tell_index(split: Split | None, index: Index) -> None:
-    """Say what was put aside, by name: the first few as a warning, all as a debug message."""
+def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
+    """Say what was put aside, by name: the first few as a warning, all as a debug message.
+
+    Args:
+        split: whose index it is; None of a tree.
+        index: the tables.
+        spell: how ids are written.
+    """
     name = f"index {split}" if split else "index"
     tell_bad_files(name, index.quarantine, total=len(index.instances) + len(index.quarantine))
     unlisted = index.other_files.filter(what=NOT_LISTED)["path"].str.extract(r"^(.*)/[^/]*$")
@@ -251,12 +258,12 @@ def tell_index(split: Split | None, index: Index) -> None:
     for path, what in kinds.select("path", "what").iter_rows():
         log.debug("%s: %s passed over: %s", name, path, what)
     _tell(f"{name}: %d folders in no table are left out: %s", unlisted.unique().sort().to_list())
-    missing = series_without_images(index.series)
+    missing = series_without_images(index.series, spell)
     _tell(f"{name}: %d listed series without a usable image: %s", missing)
-    twins = describe_twins(index.twins)
+    twins = describe_twins(index.twins, spell)
     _tell(f"{name}: the same images under two ids, %d times: %s", twins)
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
-    _tell(f"{name}: %d studies without usable images: %s", [str(study) for study in unusable])
+    _tell(f"{name}: %d studies without usable images: %s", list(map(spell, unusable)))
 
 
 def rows_left_out(competition: Competition) -> list[str]:
@@ -267,11 +274,11 @@ def rows_left_out(competition: Competition) -> list[str]:
     ]
 
 
-def series_without_images(series: pl.DataFrame) -> list[str]:
+def series_without_images(series: pl.DataFrame, spell: Spell = str) -> list[str]:
     """Listed series of which no file can be used: `STUDY/SERIES (no file)`."""
     rows = series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
     return [
-        f"{study}/{one} ({f'{bad} quarantined' if bad else 'no file'})"
+        f"{spell(study)}/{spell(one)} ({f'{bad} quarantined' if bad else 'no file'})"
         for study, one, bad in rows.select("study_id", "series_id", "quarantined").iter_rows()
     ]
 
@@ -321,7 +328,7 @@ def require_usable(
     if strict and without:
         raise DataError(
             f"index {split}: {len(without)} studies without usable images: "
-            f"{few([str(study) for study in without])}; complete them, or run without --strict"
+            f"{few(list(map(competition.spell, without)))}; complete them, or run without --strict"
         )
 
 

@@ -9,6 +9,7 @@
 x_px is the column and y_px the row of a pixel of that instance.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,7 @@ class Competition:
     Attributes:
         left_out: rows of test_series_descriptions.csv that cannot be meant: line, study_id,
             series_id, series_description as they are written, and why.
+        spelled: how the tables write ids that begin with zeros.
     """
 
     root: Path
@@ -54,6 +56,11 @@ class Competition:
     series: pl.DataFrame
     row_ids: tuple[str, ...]
     left_out: pl.DataFrame
+    spelled: Mapping[int, str]
+
+    def spell(self, identifier: int) -> str:
+        """An id of a study or series as the tables write it."""
+        return self.spelled.get(identifier, str(identifier))
 
     def image_folder(self, split: Split, study_id: int, series_id: int) -> Path:
         """Where a series' `{instance}.dcm` files lie."""
@@ -90,11 +97,13 @@ def open_competition(root: Path) -> Competition:
         )
     test_tables = [root / "test_series_descriptions.csv", root / "sample_submission.csv"]
     has_test = any(path.exists() for path in test_tables)
-    labels, annotations, training = read_labels(root), _read_annotations(root), _read_series(root)
+    labels, annotations = read_labels(root), _read_annotations(root)
+    training, spelled = _read_series(root)
     row_ids = _read_row_ids(root) if has_test else ()
-    test, left_out = (
-        _read_test_series(root) if has_test else (training.clear(), pl.DataFrame(schema=_LEFT_OUT))
-    )
+    test, left_out = training.clear(), pl.DataFrame(schema=_LEFT_OUT)
+    if has_test:
+        test, left_out, of_test = _read_test_series(root)
+        spelled |= of_test
     return Competition(
         root=root,
         labels=labels,
@@ -102,6 +111,7 @@ def open_competition(root: Path) -> Competition:
         series=pl.concat([training, test]),
         row_ids=row_ids,
         left_out=left_out,
+        spelled=spelled,
     )
 
 
@@ -169,17 +179,18 @@ def _read_annotations(root: Path) -> pl.DataFrame:
     return table.drop(checked_csv.LINE).rename({"x": "x_px", "y": "y_px"})
 
 
-def _read_series(root: Path) -> pl.DataFrame:
+def _read_series(root: Path) -> tuple[pl.DataFrame, dict[int, str]]:
+    """The rows of the training table, and how it writes ids that begin with zeros."""
     path = root / "train_series_descriptions.csv"
-    table = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
-    table = checked_csv.integers(table, _SERIES_ID, str(path))
+    written = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
+    table = checked_csv.integers(written, _SERIES_ID, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
     checked_csv.refuse_repeats(table, _SERIES_ID, str(path))
-    return _as_series(table, "train")
+    return _as_series(table, "train"), _spelled(written)
 
 
-def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows of the test table that can be meant, and the others with why they cannot."""
+def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[int, str]]:
+    """The rows of the test table that can be meant; the others with why they cannot; ids' zeros."""
     path = root / "test_series_descriptions.csv"
     table = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
     known = pl.col("series_description").is_in(list(_DESCRIPTIONS)).fill_null(False)
@@ -197,8 +208,15 @@ def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         why=pl.when(again).then(pl.lit("the series is listed before")).otherwise("why")
     )
     left_out = rows.filter(pl.col("why").is_not_null())
-    good = rows.filter(pl.col("why").is_null()).cast(dict.fromkeys(_SERIES_ID, pl.Int64))
-    return _as_series(good, "test"), left_out.select(list(_LEFT_OUT))
+    written = rows.filter(pl.col("why").is_null())
+    good = written.cast(dict.fromkeys(_SERIES_ID, pl.Int64))
+    return _as_series(good, "test"), left_out.select(list(_LEFT_OUT)), _spelled(written)
+
+
+def _spelled(written: pl.DataFrame) -> dict[int, str]:
+    """The ids of a table that begin with zeros, by their numbers."""
+    ids = pl.concat([written[name] for name in _SERIES_ID]).unique()
+    return {int(each): each for each in ids if each.startswith("0")}
 
 
 def _as_series(table: pl.DataFrame, split: Split) -> pl.DataFrame:

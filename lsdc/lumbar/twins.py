@@ -6,7 +6,7 @@ anonymised twice do; images that were coded anew with a loss are not found.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable
 from hashlib import blake2b
 
 import polars as pl
@@ -42,12 +42,12 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
     """
     shared = _at_one_place(instances)
     compared = (
-        shared.sort("place", "path")
+        shared.sort("place", "path", "frame")
         .group_by(_SERIES, maintain_order=True)
         .head(_IMAGES_COMPARED)
         .filter(pl.col("place").is_duplicated())
     )
-    digests = _digest_pixels(compared["path"].to_list(), processes)
+    digests = _digest_pixels(compared, processes)
     owners: defaultdict[tuple[int, str], list[Series]] = defaultdict(list)
     rows = compared.select("place", *_SERIES).iter_rows()
     for (place, *series), digest in zip(rows, digests, strict=True):
@@ -98,21 +98,22 @@ def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
     return {study: group for study, group in sorted(groups.items()) if sizes[group] > 1}
 
 
-def describe_twins(twins: pl.DataFrame) -> list[str]:
-    """Each pair of ids once, as messages name it: `12 is 34`, or `12/3 is 12/4` in one study."""
-    said: Mapping[str, None] = {
-        _name(row["split"], row["study_id"], row["series_id"], row)
-        + " is "
-        + _name(row["twin_split"], row["twin_study_id"], row["twin_series_id"], row): None
-        for row in twins.iter_rows(named=True)
-    }
+def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> list[str]:
+    """Each pair of ids once, as messages name it: `12 is 34`, or `12/3 is 12/4` in one study.
+
+    Args:
+        twins: `TWINS`.
+        spell: how ids are written.
+    """
+    said: dict[str, None] = {}
+    for split, study, series, twin_split, twin_study, twin_series, _ in twins.iter_rows():
+        one, other = spell(study), spell(twin_study)
+        if split != twin_split:
+            one, other = f"{split} {one}", f"{twin_split} {other}"
+        elif study == twin_study:
+            one, other = f"{one}/{spell(series)}", f"{other}/{spell(twin_series)}"
+        said[f"{one} is {other}"] = None
     return list(said)
-
-
-def _name(split: str | None, study: int, series: int, row: Mapping[str, object]) -> str:
-    where = f"{split} " if row["split"] != row["twin_split"] else ""
-    in_one = where == "" and row["study_id"] == row["twin_study_id"]
-    return f"{where}{study}/{series}" if in_one else f"{where}{study}"
 
 
 def _rank(series: Series) -> tuple[bool, int, int]:
@@ -136,7 +137,11 @@ def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
         for place, (number, digits) in enumerate(numbers)
     ]
     keyed = instances.select(
-        *_SERIES, "path", "echo_time_ms", place=pl.struct("rows", "columns", *rounded).hash()
+        *_SERIES,
+        "path",
+        "frame",
+        "echo_time_ms",
+        place=pl.struct("rows", "columns", *rounded).hash(),
     )
     several = keyed.group_by("place").agg(
         series=pl.struct(_SERIES).n_unique(),
@@ -148,10 +153,13 @@ def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
     return keyed.join(wanted, on="place", how="semi").drop("echo_time_ms").collect()
 
 
-def _digest_pixels(paths: list[str], processes: int) -> list[str | None]:
+def _digest_pixels(images: pl.DataFrame, processes: int) -> list[str | None]:
     """A digest of each image's brightnesses; None of one that is blank or cannot be read."""
-    digests: list[str | None] = [None] * len(paths)
-    for number, image in read_pixels(paths, processes=processes) if paths else ():
+    digests: list[str | None] = [None] * len(images)
+    if images.is_empty():
+        return digests
+    paths, frames = images["path"].to_list(), images["frame"].to_list()
+    for number, image in read_pixels(paths, frames=frames, processes=processes):
         if not isinstance(image, Unreadable) and image.stored.min() != image.stored.max():
             pixels = image.rescaled()
             digests[number] = blake2b(pixels.tobytes(), digest_size=16).hexdigest()

@@ -231,6 +231,15 @@ def test_a_cell_that_cannot_be_meant_is_named(
     assert said in message
 
 
+def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -> None:
+    edit(root, "train_series_descriptions.csv", "11,110", "0011,00110")
+    edit(root, "test_series_descriptions.csv", "33,330", "033,330")
+    competition = open_competition(root)
+    assert competition.series["study_id"].to_list() == [22, 22, 11, 33]
+    spelled = [competition.spell(each) for each in (22, 11, 110, 33, 330)]
+    assert spelled == ["22", "0011", "00110", "033", "330"]
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
