@@ -74,7 +74,7 @@ def test_a_study_of_enhanced_files_gives_the_crops_and_views_of_its_slices(
     shutil.copytree(phantom, root)
     for folder in (root / f"train_images/{study}").iterdir():
         convert(folder)
-    index_tree(root, tmp_path, competition=open_competition(root), max_bad=1.0)
+    index_tree(root, tmp_path, competition=open_competition(root))
     own = pl.col("study_id") == study
     classic = walked.table("instances").filter(own).sort("series_id", "instance_number")
     enhanced = read_tables(tmp_path)["instances"].filter(own).sort("series_id", "instance_number")
@@ -109,7 +109,7 @@ def test_frames_without_a_place_are_put_aside_and_cost_no_other(tmp_path: Path) 
     dataset.save_as(path)
     out = tmp_path / "out"
     out.mkdir()
-    indexed = index_tree(tree, out, max_bad=1.0)
+    indexed = index_tree(tree, out)
     tables = read_tables(out)
     assert (indexed.files, indexed.instances, indexed.quarantined) == (1, 4, 1)
     assert tables["instances"]["frame"].to_list() == [1, 3, 4, 6]
