@@ -68,19 +68,23 @@ def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a
 
 
 def share_of_epochs(facts: dict[str, Any]) -> float:
-    """The share done; coordinates trains its folds one after the other."""
+    """The share done; coordinates trains one net after the other."""
     epochs = max(facts["epochs"], 1)
     done = facts["epoch"]  # counted from 1, and at its end unless a step of it is named
     if "step" in facts:
         done += facts["step"] / facts["steps"] - 1
-    if "folds" in facts:
-        return float((facts["fold"] + done / epochs) / max(facts["folds"], 1))
+    if "nets" in facts:
+        return float((facts["net"] - 1 + done / epochs) / max(facts["nets"], 1))
     return float(done / epochs)
+
+
+def parts_of_epoch(facts: dict[str, Any]) -> list[str]:
+    """The facts of a step or an epoch in words, the most telling first."""
+    words = [f"net {facts['net']} of {facts['nets']}"] if "nets" in facts else []
+    words.append(f"epoch {facts.get('epoch', 0)}/{facts['epochs']}")
+    return words + [f"{name} {facts[name]:.3f}" for name in ("loss", "score") if name in facts]
 
 
 def words_of_epoch(facts: dict[str, Any]) -> str:
     """The facts of a step or an epoch as words: its number, loss and score."""
-    words = [f"fold {facts['fold']}"] if "folds" in facts else []
-    words.append(f"epoch {facts.get('epoch', 0)}/{facts['epochs']}")
-    words += [f"{name} {facts[name]:.3f}" for name in ("loss", "score") if name in facts]
-    return ", ".join(words)
+    return ", ".join(parts_of_epoch(facts))

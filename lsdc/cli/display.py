@@ -1,78 +1,47 @@
 """What a run shows while it goes: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tasks.progress import Progress, share_of_epochs, words_of_epoch
+from lsdc.cli.rows import MARKS, Row, clock_words
+from tasks.progress import Progress
 
-_MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
 _STYLES = {"✓": "green", "✗": "bold red"}
-
-
-@dataclass
-class Row:
-    """One task run, as far as it is known."""
-
-    name: str
-    state: str = "Running"
-    share: float = 0.0
-    words: str = ""
-    started: float = field(default_factory=time.monotonic)
-    ended: float | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the task run has reached a final state."""
-        return self.state in _MARKS
-
-    @property
-    def seconds(self) -> float:
-        """How long it has run, or ran."""
-        return (self.ended or time.monotonic()) - self.started
-
-    def hear(self, progress: Progress) -> None:
-        """Take in what the task told."""
-        if progress.state is not None:
-            self.state = progress.state
-            self.ended = time.monotonic() if self.is_over else None
-            return
-        facts = progress.facts
-        if progress.total:
-            self.share = progress.done / progress.total
-            self.words = f"{progress.done:,} of {progress.total:,}"
-        elif "epochs" in facts:
-            self.share = share_of_epochs(facts)
-            if "loss" in facts:  # else it predicts, and the last loss and score stay in view
-                self.words = words_of_epoch(facts)
-        elif "paused" in facts:
-            self.words = f"paused; goes on without {facts['paused']}"
-        elif "files" in facts:
-            self.share = facts["read"] / max(facts["files"], 1)
-            self.words = f"reading {facts['read']:,} of {facts['files']:,}"
-
-    def time_left(self) -> str:
-        """How long it will take yet, once enough has been seen to tell."""
-        if self.is_over or self.share < 0.02:
-            return ""
-        return f"{_clock(self.seconds * (1 - self.share) / self.share)} left"
+_BAR, _WORDS, _BETWEEN, _NARROW = 12, 24, 2, 60  # columns
+_FOLD = "fold "
 
 
 class Display:
-    """Listens to progress; use it as a context manager around the run."""
+    """Listens to progress; use it as a context manager around the run.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    Args:
+        console: what is printed on.
+        expected: the task runs that there will be, as far as they are known.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        expected: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console, self.expected = console, expected
         self.rows: dict[str, Row] = {}
+        self._clock, self._started = clock, clock()
         self._without_row = 0
+        self._is_live = False
         self._live = Live(
-            get_renderable=self._table, console=console, refresh_per_second=4, transient=False
+            get_renderable=lambda: self.shown(live=self._is_live),
+            console=console,
+            refresh_per_second=4,
+            transient=False,
         )
 
     @property
@@ -82,15 +51,17 @@ class Display:
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
+            self._is_live = True
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_live = False  # what is shown last stays, and is whole
         self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
         """Hear one thing."""
-        row = self.rows.setdefault(progress.name, Row(progress.name))
+        row = self.rows.setdefault(progress.name, Row(progress.name, self._clock))
         before = row.words
         row.hear(progress)
         self._without_row += progress.task_runs
@@ -100,40 +71,95 @@ class Display:
     def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
         if progress.state is not None:
             return row.is_over
-        return "score" in progress.facts and row.words != before
+        told = "score" in progress.facts or "past_epochs" in progress.facts
+        return told and row.words != before
 
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for row in list(self.rows.values()):
-            mark = _MARKS.get(row.state)
+    def shown(self, *, live: bool) -> Group:
+        """What stands on the terminal: all rows; while it is live what fits, under a first line."""
+        rows = list(self.rows.values())
+        if not live:
+            return Group(self._table(rows))
+        return Group(self._overall(), self._table(_in_sight(rows, self.console.height - 2)))
+
+    def _overall(self) -> Text:
+        """How far the whole run is: stages, folds, time."""
+        over = [name for name in self.expected if name in self.rows and self.rows[name].is_over]
+        words = []
+        if self.expected:
+            stage = min(len(over) + 1, len(self.expected))
+            words.append(f"stage {stage} of {len(self.expected)}")
+        folds = [name for name in self.expected if name.startswith(_FOLD)]
+        if folds:
+            done = sum(self.rows[name].is_done for name in folds if name in over)
+            words.append(f"{done} of {len(folds)} folds done")
+        words.append(f"{clock_words(self._clock() - self._started)} so far")
+        return Text(_that_fit(words, self.console.width), style="bold", no_wrap=True)
+
+    def _table(self, rows: Sequence[Row]) -> Table:
+        verdicts = [_verdict(row, short=self.console.width < _NARROW) for row in rows]
+        names, ends = (
+            max(map(len, words), default=0) for words in ([r.name for r in rows], verdicts)
+        )
+        room = self.console.width - len("✓") - names - ends - 4 * _BETWEEN
+        told = max((len(row.words) for row in rows if not row.is_over), default=0)
+        with_bar = room >= _BAR + _BETWEEN + min(told, _WORDS)  # words before bars
+        room -= (_BAR + _BETWEEN) * with_bar
+        table = Table.grid(padding=(0, _BETWEEN, 0, 0))
+        for row, verdict in zip(rows, verdicts, strict=True):
+            mark = MARKS.get(row.state)
+            bar = "" if mark else ProgressBar(total=1, completed=row.share, width=_BAR)
+            speaks = not mark or row.name.startswith(_FOLD)
+            style = "dim" if mark == "✓" else "bold red" if mark else "cyan"
             table.add_row(
-                Text(mark, style=_STYLES[mark]) if mark else Spinner("dots", style="cyan"),
-                Text(row.name, style="bold" if not mark else ""),
-                "" if mark else ProgressBar(total=1, completed=row.share, width=24),
-                Text(row.words if not mark or row.name.startswith("fold") else "", style="dim"),
-                Text(_verdict(row), style="dim" if mark == "✓" else "bold red" if mark else "cyan"),
+                Text(mark, style=_STYLES[mark]) if mark else self._spinner(),
+                Text(row.name, style="bold" if not mark else "", no_wrap=True),
+                *([bar] if with_bar else []),
+                Text(_that_fit(row.parts, room) if speaks else "", style="dim", no_wrap=True),
+                Text(verdict, style=style, no_wrap=True),
             )
         return table
 
+    def _spinner(self) -> Spinner:
+        plain = not self.console.encoding.lower().startswith("utf")
+        return Spinner("line" if plain else "dots", style="cyan")
 
-def _verdict(row: Row) -> str:
+
+def _in_sight(rows: list[Row], lines: int) -> list[Row]:
+    """All rows, or where they are more than the lines, those that go on, and what ended last."""
+    if len(rows) <= lines:
+        return rows
+    going = [row for row in rows if not row.is_over][-lines:]
+    over = [row for row in rows if row.is_over]
+    kept = {row.name for row in [*going, *over[len(over) - (lines - len(going)) :]]}
+    return [row for row in rows if row.name in kept]
+
+
+def _that_fit(parts: Sequence[str], room: int) -> str:
+    """As many of the words as fit whole."""
+    shown = len(parts)
+    while shown and len(", ".join(parts[:shown])) > room:
+        shown -= 1
+    return ", ".join(parts[:shown])
+
+
+def _verdict(row: Row, *, short: bool = False) -> str:
     if row.state == "Cached":
         return "unchanged, kept"
+    if row.is_over and row.state != "Completed":
+        how = row.state.lower()
+        return how if short else f"{how} after {clock_words(row.seconds)}"
     if row.is_over:
-        how = "" if row.state == "Completed" else f"{row.state.lower()} after "
-        return how + _clock(row.seconds)
-    return row.time_left() or _clock(row.seconds)
+        return clock_words(row.seconds)
+    return _time_left(row) or clock_words(row.seconds) + ("" if short else " so far")
+
+
+def _time_left(row: Row) -> str:
+    """How long it will take yet, as words; what has counted to its end still saves."""
+    left = row.seconds_left()
+    return "finishing" if row.share >= 1 else "" if left is None else f"{clock_words(left)} left"
 
 
 def _plain(row: Row) -> str:
     if row.is_over:
-        return f"{_MARKS[row.state]} {row.name}: {_verdict(row)}"
-    return f"  {row.name}: {row.words}, {row.time_left()}"
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+        return f"{MARKS[row.state]} {row.name}: {_verdict(row)}"
+    return f"  {row.name}: {', '.join(filter(None, [row.words, _time_left(row)]))}"

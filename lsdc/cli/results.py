@@ -1,6 +1,7 @@
 """The table that a run ends with: losses by fold and over all, beside the weighted prior."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from lsdc.cli.fitted import Column, FittedTable
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.corrections import describe_corrections
-from lsdc.store.exact_names import open_database
+from lsdc.store.exact_names import open_database, scan_parquet
 from tasks.run import Run
 
 _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
@@ -35,6 +36,19 @@ def show_results(run: Run, console: Console, log: Path) -> None:
         del paths["submission"]  # one that lies there is of another run
     for what, path in paths.items():  # whole, however narrow the terminal, to be copied
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
+    for line in _what_now(run):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _what_now(run: Run) -> list[str]:
+    """Commands to go on with, as they are typed."""
+    oof = scan_parquet(run.home.run(run.experiment.name) / "oof.parquet")
+    study = oof.select(pl.col("study_id").first()).collect().item()
+    home = shlex.quote(str(run.home.root))
+    return [
+        f"{'next':<12}lsdc inspect {study} --experiment {run.experiment.name} --home {home}",
+        f"{'':<12}lsdc ui --home {home}",
+    ]
 
 
 def _annotations_line(run: Run) -> str:

@@ -132,7 +132,7 @@ def run_local(
     with (
         occupy(run.home, run.experiment.name, run.settings, wait=wait, say=say),
         build_lock(run.home, wait=wait, say=say),
-        _prefect(run) as server,
+        _prefect(run, console) as server,
         run_log(log, console),
     ):
         _run_flow(run, settings, console, server)
@@ -140,7 +140,7 @@ def run_local(
 
 
 @contextlib.contextmanager
-def _prefect(run: Run) -> Iterator[Server | None]:
+def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
     """Prefect's API: the one configured, else the home's that runs, else one of the run's own.
 
     Yields:
@@ -159,6 +159,7 @@ def _prefect(run: Run) -> Iterator[Server | None]:
     with contextlib.ExitStack() as stack:
         server = None
         if api is None:
+            console.print("starting Prefect's server ...", style="dim")
             server = stack.enter_context(prefect_server(run.home, password=user.server_password))
             api = server.api
         stack.enter_context(own_settings(own_environment(run.home, api) | settings))
@@ -166,6 +167,15 @@ def _prefect(run: Run) -> Iterator[Server | None]:
 
         setup_logging()  # now, for it takes away handlers that are added before
         yield server
+
+
+def _task_runs(run: Run) -> list[str]:
+    """The names of the task runs that a run is counted by, from the first to the last."""
+    before = ["index train", "folds", "annotations", "coordinates train", "sides train"]
+    folds = [f"fold {fold}" for fold in run.folds_to_train]
+    test = ["index test", "coordinates test", "sides test", "crops test", "predict", "submission"]
+    has_test = run.uses_phantom or run.has_test  # a phantom may be written yet
+    return [*before, "crops train", *folds, "oof", *(test if has_test else [])]
 
 
 def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Server | None) -> None:
@@ -181,7 +191,7 @@ def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Serv
     if server is not None:
         server.wait_until_healthy()
     register_storage(run.shared)
-    display = Display(console)
+    display = Display(console, expected=_task_runs(run))
     try:
         with display, listening(display):
             state: State[None] = pipeline(**settings, return_state=True)

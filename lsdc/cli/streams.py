@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -40,12 +41,13 @@ def prepare_streams() -> None:
 def open_console(*, stderr: bool = False) -> Console:
     """The console to print on: as wide as the terminal, in a pipe as wide as what is printed.
 
-    COLUMNS says otherwise, where it is set.
+    COLUMNS says otherwise, where it is set. What is printed is text, whatever signs it has: `[v2]`
+    in a path is no markup, `:x:` no picture.
     """
-    console = Console(stderr=stderr)
-    if console.is_terminal or "COLUMNS" in os.environ:
-        return console
-    return Console(stderr=stderr, width=_NO_LIMIT)
+    console = partial(Console, stderr=stderr, markup=False, emoji=False, highlight=False)
+    if console().is_terminal or "COLUMNS" in os.environ:
+        return console()
+    return console(width=_NO_LIMIT)
 
 
 class _PatientFile(io.FileIO):

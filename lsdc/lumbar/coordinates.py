@@ -94,7 +94,7 @@ def learn_points(
     `threads` on one CPU type.
 
     `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
-    "epoch" of "epochs" and "seconds_left".
+    "net" of "nets", "epoch" of "epochs" and "seconds_left".
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
 

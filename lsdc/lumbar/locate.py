@@ -195,6 +195,7 @@ class _Clock:
                     "stage": "coordinates",
                     "fold": fold,
                     "views": family,
+                    "net": self._nets - self._nets_left,
                     "nets": self._nets,
                     "epoch": epoch,
                     "epochs": epochs,

@@ -82,6 +82,11 @@ def test_a_pipe_is_as_wide_as_what_is_printed() -> None:
     assert python(script, COLUMNS="100").stdout.count(b"\n") == 6
 
 
+def test_what_is_printed_is_text_and_no_markup() -> None:
+    said = python(PRINTS + "open_console().print('/data [v2]/:x:/[bold]a')")
+    assert said.stdout == b"/data [v2]/:x:/[bold]a\n"
+
+
 def test_the_front_door_prepares_them() -> None:
     script = "from lsdc.cli.app import main; main()"
     said = subprocess.run(

@@ -1,0 +1,111 @@
+"""Rows of the display: what is known of each task run, and how long it will take yet."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tasks.progress import Progress, parts_of_epoch, share_of_epochs
+
+MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
+MARKS |= {"Cancelled": "✗"}
+# What is seen before a time left is named: the first step brings everything up, and counts not.
+_SIGHTINGS, _SECONDS = 3, 3.0
+
+
+@dataclass
+class Row:
+    """One task run, as far as it is known.
+
+    Attributes:
+        parts: words for what it does, the most telling first.
+        share: what is done of it.
+    """
+
+    name: str
+    clock: Callable[[], float] = time.monotonic
+    state: str = "Running"
+    share: float = 0.0
+    parts: list[str] = field(default_factory=lambda: ["starting"])
+    started: float = 0.0
+    ended: float | None = None
+    _seen: int = 0  # steps since this process works at it
+    _first: tuple[float, float] = (0.0, 0.0)  # when the first of them ended, and at which share
+    _latest: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin to count the time."""
+        self.started = self.clock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task run has reached a final state."""
+        return self.state in MARKS
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended as it should."""
+        return self.state in ("Completed", "Cached")
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran."""
+        return (self.clock() if self.ended is None else self.ended) - self.started
+
+    @property
+    def words(self) -> str:
+        """What it does."""
+        return ", ".join(self.parts)
+
+    def hear(self, progress: Progress) -> None:
+        """Take in what the task told."""
+        facts = progress.facts
+        if progress.state is not None:
+            self.state = progress.state
+            self.ended = self.clock() if self.is_over else None
+            if self.is_over and not self._seen:
+                self.parts = []  # it never came to do anything
+        elif progress.total:
+            self.parts = [f"{progress.done:,} of {progress.total:,}"]
+            self._step(progress.done / progress.total)
+        elif "past_epochs" in facts:
+            self.parts = [f"goes on from epoch {len(facts['past_epochs']) + 1}"]
+        elif "epochs" in facts:
+            if "loss" in facts:  # else it predicts, and the last loss and score stay in view
+                self.parts = parts_of_epoch(facts)
+            self._step(share_of_epochs(facts))
+        elif "models" in facts:
+            self.parts = [f"model {facts['model']} of {facts['models']}"]
+            part = facts["done"] / max(facts["samples"], 1) if "samples" in facts else 1.0
+            self._step((facts["model"] - 1 + part) / max(facts["models"], 1))
+        elif "paused" in facts:
+            self.parts = [f"paused; goes on without {facts['paused']}"]
+            self._seen = 0  # what it waits is no measure of its pace
+        elif "files" in facts:
+            self.parts = [f"reading {facts['read']:,} of {facts['files']:,}"]
+            self._step(facts["read"] / max(facts["files"], 1))
+
+    def seconds_left(self) -> float | None:
+        """How long it will take yet; None until enough has been seen to tell, and at its end."""
+        begun, first = self._first
+        if self.is_over or self._seen < _SIGHTINGS or self.share >= 1:
+            return None
+        if self._latest - begun < _SECONDS or self.share <= first:
+            return None
+        pace = (self._latest - begun) / (self.share - first)
+        left = pace * (1 - self.share) - (self.clock() - self._latest)
+        return left if left > 0 else None
+
+    def _step(self, share: float) -> None:
+        now = self.clock()
+        if self._seen == 0 or share < self.share:  # new, or something else is counted now
+            self._seen, self._first = 0, (now, share)
+        self._seen, self.share, self._latest = self._seen + 1, min(share, 1.0), now
+
+
+def clock_words(seconds: float) -> str:
+    """A time as it is said: 9.5 s, 40 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{min(seconds, 59):.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
