@@ -62,6 +62,9 @@ def show_report(report: Report, console: Console) -> None:
     found = [finding for finding in report.findings if finding.count]
     if found:
         console.print(_findings_table(found, min(console.width, _WIDEST), report.spelled))
+    for finding in found:
+        if finding.advice:
+            console.print(f"{finding.title}: {finding.advice}.", highlight=False, markup=False)
     silent = len(report.findings) - len(found)
     console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
     if found:

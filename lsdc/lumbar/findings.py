@@ -26,6 +26,7 @@ class Finding:
             then what was measured.
         severity: of each row.
         of: how many were looked at, where that says more than the count alone.
+        advice: what a run does about it, and what one can do, in a few words; may be empty.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Finding:
     rows: pl.DataFrame
     severity: Severity = Severity.WARNING
     of: int | None = None
+    advice: str = ""
 
     @property
     def count(self) -> int:
@@ -57,5 +59,6 @@ class Finding:
             "count": self.count,
             "of": self.of,
             "studies": self.studies,
+            "advice": self.advice,
             "rows": self.rows.to_dicts(),
         }

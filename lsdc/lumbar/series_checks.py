@@ -18,6 +18,7 @@ def check_series_tables(competition: Competition) -> list[Finding]:
             "Studies without a kind of series",
             "series",
             studies_missing_a_series(competition.series),
+            advice="runs mask what it would show",
         ),
         Finding(
             "several_series_of_a_kind",
@@ -31,12 +32,14 @@ def check_series_tables(competition: Competition) -> list[Finding]:
             "Rows of the test table that no run can use",
             "rows",
             competition.left_out,
+            advice="their series are masked; correct test_series_descriptions.csv",
         ),
         Finding(
             "studies_absent_from_a_table",
             "Studies that one table has and one lacks",
             "studies",
             studies_absent_from_a_table(competition),
+            advice="left out of training; in the submission they get the weighted prior",
         ),
     ]
 
@@ -102,6 +105,7 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
             "series",
             series.filter(pl.col("images") == 0).select(*_KEY, "quarantined"),
             of=series.height,
+            advice="masked; look for their files, or take them out of the table",
         ),
         Finding(
             "gaps_in_instance_numbers",
@@ -115,6 +119,7 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
             "Series with slices at one position",
             "series",
             series.filter(pl.col("duplicate_positions") > 0).select(*_KEY, "duplicate_positions"),
+            advice="the first slice at each place is shown; see whether some are copies",
         ),
         Finding(
             "mixed_shapes",
@@ -131,22 +136,31 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
         ),
         Finding(
             "mixed_order",
-            "Series whose slices run no one way",
+            "Series with slices out of order",
             "series",
             series.filter(order="mixed").select(*_KEY, "plane"),
             Severity.NOTE,
         ),
         Finding(
             "id_mismatches",
-            "Series whose headers deny their folder",
+            "Series whose headers have other ids",
             "series",
             series.filter(pl.col("id_mismatches") > 0).select(*_KEY, "id_mismatches"),
+            advice="folder and file name count; see whether files lie where they belong",
         ),
     ]
     if with_tables:
         strangers = series.filter(pl.col("series_description").is_null())
         unlisted = strangers.select("split", "study_id", "series_id", "images", "plane")
-        found.append(Finding("unlisted_series", "Series in no table", "series", unlisted))
+        found.append(
+            Finding(
+                "unlisted_series",
+                "Series in no table",
+                "series",
+                unlisted,
+                advice="runs leave them out; add them to the table to have them used",
+            )
+        )
     return found
 
 
@@ -172,12 +186,14 @@ def check_twins(twins: pl.DataFrame) -> list[Finding]:
             "Studies with the images of another study",
             "series",
             twins.filter(~one),
+            advice="runs keep them in one fold; remove one of each",
         ),
         Finding(
             "series_with_the_same_images",
             "Series with the images of another series",
             "series",
             twins.filter(one),
+            advice="both are used; remove one of each",
         ),
     ]
 
@@ -192,14 +208,16 @@ def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
     return [
         Finding(
             "files_without_position",
-            "Files whose place no header tells",
+            "Files without a position in the header",
             "files",
             rows.filter(no_geometry),
+            advice="masked; export them again, with all their tags",
         ),
         Finding(
             "unusable_files",
-            "Files that cannot be used otherwise",
+            "Files that cannot be used",
             "files",
             rows.filter(~no_geometry),
+            advice="masked; --json and the catalog's table quarantine say why",
         ),
     ]

@@ -58,6 +58,14 @@ def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
     assert "…" not in printed
 
 
+def test_what_to_do_is_said_of_what_was_found_alone(tables: Path) -> None:
+    printed = " ".join(typed(tables).split())
+    for finding in json.loads(typed(tables, "--json"))["findings"]:
+        if finding["advice"]:
+            assert (finding["advice"] in printed) == (finding["count"] > 0)
+    assert "Studies without a kind of series: runs mask what it would show." in printed
+
+
 def test_json_has_every_row_and_the_checks_that_found_nothing(tables: Path) -> None:
     report = json.loads(typed(tables, "--json"))
     assert report["counts"]["studies"] == {"test": 2, "train": 6}
