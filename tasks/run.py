@@ -15,6 +15,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.lumbar.fit import read_trained
+from lsdc.store.exact_names import from_root
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.home import (
@@ -184,7 +185,7 @@ def open_run(
     tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
     chosen = load_experiment(experiment, settings, resolved=resolved)
     if weights is not None:
-        weights = weights.expanduser().absolute()
+        weights = from_root(weights)
         _require_weights(weights, chosen)
     if bound := let_threads_roam():
         log.info(
@@ -201,7 +202,7 @@ def open_run(
     opened = open_home(resolve_home(home))
     return Run(
         root=opened.root,
-        data=opened.phantom if data is None else data.expanduser().absolute(),
+        data=opened.phantom if data is None else from_root(data),
         experiment=chosen,
         resolved=tables,
         folds=folds,

@@ -13,6 +13,7 @@ from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
+from lsdc.store.exact_names import from_root
 from lsdc.store.home import Home, resolve_home
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def trigger(
         "folds": folds,
         "only_fold": only_fold,
         "fold": fold,
-        "data": None if data is None else str(data.expanduser().absolute()),
+        "data": None if data is None else str(from_root(data)),
         "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])]
         or None,
-        "weights": None if weights is None else str(weights.expanduser().absolute()),
+        "weights": None if weights is None else str(from_root(weights)),
         "holdout": None if holdout is None else parse_share(holdout),
         "seed": seed,
         "device": device,

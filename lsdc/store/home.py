@@ -26,6 +26,7 @@ from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.names import require_run_name
+from lsdc.store.exact_names import from_root
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.files import free_bytes, write_atomic
 
@@ -86,7 +87,7 @@ class Home:
 
 def resolve_home(home: Path | None) -> Path:
     """The folder asked for, else LSDC_HOME, else ./lsdc-home."""
-    return (home or Path(os.environ.get("LSDC_HOME") or "lsdc-home")).expanduser().absolute()
+    return from_root(home or Path(os.environ.get("LSDC_HOME") or "lsdc-home"))
 
 
 def open_home(root: Path) -> Home:

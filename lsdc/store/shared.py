@@ -27,6 +27,7 @@ import fsspec
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DamagedError, SettingsError, StoreError
+from lsdc.store.exact_names import from_root
 from lsdc.store.files import digest_file, write_atomic, write_folder
 from lsdc.store.manifest import FileRecord, Manifest
 
@@ -228,7 +229,7 @@ def open_store(url: str | None = None) -> SharedStore | None:
     if not url:
         return None
     if "://" not in url:
-        return SharedStore(str(Path(url).expanduser().absolute()))
+        return SharedStore(str(from_root(Path(url))))
     scheme, _, rest = url.partition("://")
     if scheme != "s3" or not rest.strip("/"):
         raise SettingsError(f"--store {scheme}://...: expected a path or s3://BUCKET/PREFIX")
