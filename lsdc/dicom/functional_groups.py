@@ -4,7 +4,7 @@ A group stands in the frame's own item, or in the one that all frames share.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 from lsdc.dicom.gate import RefusedError
 from lsdc.dicom.numbers import (
@@ -20,21 +20,86 @@ from lsdc.dicom.numbers import (
 ENHANCED = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.4", "130", "128.1")
 )
-SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_SHARED, PER_FRAME = 0x52009229, 0x52009230
+SEQUENCES = (_SHARED, PER_FRAME)
 # Position, directions, spacing, echo time of a frame; NaN where one is missing.
 FRAME_NUMBERS = 3 + 6 + 2 + 1
 _MOST_FRAMES = 2**16
 
-_POSITION, _ORIENTATION, _SPACING = 0x00200032, 0x00200037, 0x00280030
-_ECHO_TIME = 0x00180081
-_INTERCEPT, _SLOPE = 0x00281052, 0x00281053
+# A group's sequence, and the element in it.
+_POSITION = 0x00209113, 0x00200032
+_ORIENTATION = 0x00209116, 0x00200037
+_SPACING = 0x00289110, 0x00280030
+_RESCALE = 0x00289145, (0x00281052, 0x00281053)  # intercept, slope
+_ECHO, _EFFECTIVE_ECHO_TIME = 0x00189114, 0x00189082
+# Where conversion from classic files leaves what no group has a place for: a frame's own, shared.
+_UNASSIGNED, _ECHO_TIME = (0x00209171, 0x00209170), 0x00180081
 
 
-def read_frames(dataset: Any, count: int) -> tuple[float, ...]:
+class DataSet(Protocol):
+    """A data set or an item of a sequence, whichever library has read it."""
+
+    def items(self, tag: int) -> list[Self]:
+        """The items of a sequence; none where it is not there."""
+        ...
+
+    def text(self, tag: int) -> bytes:
+        """A text as it is in the file; none where it is not there."""
+        ...
+
+    def number(self, tag: int) -> float | None:
+        """A binary number."""
+        ...
+
+
+class DataSetOfDicomsdl:
+    """A data set that dicomsdl has read."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def items(self, tag: int) -> list[Self]:
+        """See `DataSet`."""
+        sequence = self._dataset.getDataElement(tag).toSequence()
+        return [type(self)(sequence[n]) for n in range(len(sequence))] if sequence else []
+
+    def text(self, tag: int) -> bytes:
+        """See `DataSet`."""
+        text: bytes = self._dataset.getDataElement(tag).toBytes()
+        return text
+
+    def number(self, tag: int) -> float | None:
+        """See `DataSet`."""
+        element = self._dataset.getDataElement(tag)
+        return as_number(element.toDouble()) if element.length() else None
+
+
+class DataSetOfPydicom:
+    """A data set that pydicom has read."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def items(self, tag: int) -> list[Self]:
+        """See `DataSet`."""
+        element = self._dataset.get(tag)
+        return [type(self)(item) for item in element.value] if element and element.value else []
+
+    def text(self, tag: int) -> bytes:
+        """See `DataSet`."""
+        return text_of_pydicom(self._dataset, tag)
+
+    def number(self, tag: int) -> float | None:
+        """See `DataSet`."""
+        element = self._dataset.get(tag)
+        return None if element is None else as_number(element.value)
+
+
+def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
     """Where each frame lies: `FRAME_NUMBERS` of each, one after the other.
 
     Args:
-        dataset: of pydicom.
+        dataset: with its functional groups.
         count: NumberOfFrames.
 
     Raises:
@@ -42,67 +107,55 @@ def read_frames(dataset: Any, count: int) -> tuple[float, ...]:
     """
     numbers: list[float] = []
     for groups in _groups(dataset, count):
-        position = parse_position(groups.text("PlanePositionSequence", _POSITION))
-        directions = parse_directions(groups.text("PlaneOrientationSequence", _ORIENTATION))
-        spacing = parse_spacing(groups.text("PixelMeasuresSequence", _SPACING))
-        numbers += position or [math.nan] * 3
-        numbers += directions or [math.nan] * 6
-        numbers += spacing or [math.nan] * 2
+        numbers += parse_position(groups.text(*_POSITION)) or [math.nan] * 3
+        numbers += parse_directions(groups.text(*_ORIENTATION)) or [math.nan] * 6
+        numbers += parse_spacing(groups.text(*_SPACING)) or [math.nan] * 2
         numbers.append(_echo_time(groups))
     return tuple(numbers)
 
 
-def read_rescale(dataset: Any, count: int, frame: int) -> list[bytes]:
+def read_rescale(dataset: DataSet, count: int, frame: int) -> list[bytes]:
     """RescaleIntercept and RescaleSlope of one frame of `count`, from 1, as they are in the file.
 
     Raises:
         RefusedError: there are not as many groups as frames.
     """
     groups = _groups(dataset, count)[frame - 1]
-    group = "PixelValueTransformationSequence"
-    return [groups.text(group, tag) for tag in (_INTERCEPT, _SLOPE)]
+    sequence, tags = _RESCALE
+    return [groups.text(sequence, tag) for tag in tags]
 
 
 class _Groups(NamedTuple):
     """The items in which a frame's groups stand: its own, and the shared one."""
 
-    own: Any
-    shared: Any
+    places: tuple[DataSet, ...]
 
-    def find(self, keyword: str) -> Any:
+    def find(self, sequence: int) -> DataSet | None:
         """The one item of a group; None where there is none."""
-        for item in (self.own, self.shared):
-            sequence = item.get(keyword) if item is not None else None
-            if sequence:
-                return sequence[0]
-        return None
+        found = (item for place in self.places for item in place.items(sequence))
+        return next(found, None)
 
-    def text(self, keyword: str, tag: int) -> bytes:
+    def text(self, sequence: int, tag: int) -> bytes:
         """An element of a group, as it is in the file."""
-        group = self.find(keyword)
-        return b"" if group is None else text_of_pydicom(group, tag)
+        group = self.find(sequence)
+        return b"" if group is None else group.text(tag)
 
 
-def _groups(dataset: Any, count: int) -> list[_Groups]:
+def _groups(dataset: DataSet, count: int) -> list[_Groups]:
     if count > _MOST_FRAMES:
         raise RefusedError(f"{count} frames, expected at most {_MOST_FRAMES}")
-    shared, own = (list(dataset.get(keyword) or []) for keyword in SEQUENCES)
+    shared, own = (dataset.items(tag) for tag in SEQUENCES)
     if count == 1 and not own:
-        own = [None]
+        return [_Groups(tuple(shared[:1]))]
     if len(own) != count:
         raise RefusedError(f"{count} frames, but functional groups of {len(own)}")
-    return [_Groups(item, shared[0] if shared else None) for item in own]
+    return [_Groups((item, *shared[:1])) for item in own]
 
 
 def _echo_time(groups: _Groups) -> float:
-    echo = groups.find("MREchoSequence")
-    if echo is not None and (time := as_number(echo.get("EffectiveEchoTime"))) is not None:
-        return time
-    # Where conversion from classic files leaves what no group has a place for.
-    for keyword in (
-        "UnassignedPerFrameConvertedAttributesSequence",
-        "UnassignedSharedConvertedAttributesSequence",
-    ):
-        if (time := parse_number(groups.text(keyword, _ECHO_TIME))) is not None:
-            return time
-    return math.nan
+    echo = groups.find(_ECHO)
+    time = None if echo is None else echo.number(_EFFECTIVE_ECHO_TIME)
+    for sequence in _UNASSIGNED:
+        if time is None:
+            time = parse_number(groups.text(sequence, _ECHO_TIME))
+    return math.nan if time is None else time

@@ -13,8 +13,16 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from lsdc.dicom.functional_groups import ENHANCED, SEQUENCES, read_frames
-from lsdc.dicom.gate import DeclinedError, OpenFile
+from lsdc.dicom.functional_groups import (
+    ENHANCED,
+    PER_FRAME,
+    SEQUENCES,
+    DataSet,
+    DataSetOfDicomsdl,
+    DataSetOfPydicom,
+    read_frames,
+)
+from lsdc.dicom.gate import OpenFile
 from lsdc.dicom.numbers import (
     as_whole,
     parse_directions,
@@ -54,7 +62,6 @@ _INTEGERS = 7  # so many of the values are
 _TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
 _NUMBER, _POSITION = 0x00200013, 0x00200032
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
-ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
 
 # PixelRepresentation comes last of what a header needs, and every image has it.
 _LAST_HEADER_TAG = 0x00280103
@@ -140,7 +147,7 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
     """Read a header; may end the process. Raises what dicomsdl raises.
 
     Raises:
-        DeclinedError: what is sought stands beyond the header, frame by frame.
+        RefusedError: functional groups contradict the frames.
     """
     import dicomsdl
 
@@ -150,12 +157,20 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
         # dies on one that is cut within its pixels.
         dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_HEADER_TAG)
         header = _header(dataset)
-        if header.format.pixel_representation is not None:  # the start held all that is needed
+        # Mostly the start holds all that is needed.
+        if header.format.pixel_representation is not None and not _needs_groups(header):
             return header
-    if not file.is_whole:
-        content = file.content()
-        return _header(dicomsdl.open_memory(content, copy_data=False, load_until=_LAST_HEADER_TAG))
-    return _header(dicomsdl.open(file.path, load_until=_LAST_HEADER_TAG))
+    content = b"" if file.is_whole else file.content()
+
+    def read_to(tag: int) -> Any:
+        if file.is_whole:
+            return dicomsdl.open(file.path, load_until=tag)
+        return dicomsdl.open_memory(content, copy_data=False, load_until=tag)
+
+    header = _header(read_to(_LAST_HEADER_TAG))
+    if not _needs_groups(header):
+        return header
+    return _with_frames(header, DataSetOfDicomsdl(read_to(PER_FRAME)))
 
 
 def format_of(dataset: Any) -> Format:
@@ -169,11 +184,8 @@ def format_of(dataset: Any) -> Format:
 
 def _header(dataset: Any) -> Header:
     element = dataset.getDataElement
-    form = format_of(dataset)
-    if form.sop_class in ENHANCED:
-        raise DeclinedError("functional groups are left to pydicom")
     return Header(
-        form,
+        format_of(dataset),
         parse_whole(element(_NUMBER).toBytes()),
         parse_position(element(_POSITION).toBytes()),
     )
@@ -188,11 +200,23 @@ def read_with_pydicom(file: OpenFile) -> Header:
     import pydicom
 
     with file.stream() as stream:
-        tags = [*ALLOWED, *SEQUENCES]
+        tags = [*_TAGS, *_TEXT_TAGS, _NUMBER, _POSITION, *SEQUENCES]
         dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
     header = _header_of_pydicom(dataset)
-    if header.format.sop_class not in ENHANCED:
-        return header
+    return _with_frames(header, DataSetOfPydicom(dataset)) if _needs_groups(header) else header
+
+
+def _needs_groups(header: Header) -> bool:
+    """Whether only functional groups say where the image lies.
+
+    The competition's own files are of Enhanced MR, and say it in the header as classic ones do.
+    """
+    form = header.format
+    places = header.image_position, form.image_orientation, form.pixel_spacing
+    return form.sop_class in ENHANCED and ((form.number_of_frames or 1) > 1 or None in places)
+
+
+def _with_frames(header: Header, dataset: DataSet) -> Header:
     frames = read_frames(dataset, header.format.number_of_frames or 1)
     return header._replace(format=header.format._replace(frames=frames))
 

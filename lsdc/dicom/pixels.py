@@ -12,7 +12,13 @@ import numpy as np
 
 from lsdc.dicom.codestream import describe, family_in, family_of
 from lsdc.dicom.frames import pack
-from lsdc.dicom.functional_groups import ENHANCED, read_rescale
+from lsdc.dicom.functional_groups import (
+    ENHANCED,
+    DataSet,
+    DataSetOfDicomsdl,
+    DataSetOfPydicom,
+    read_rescale,
+)
 from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import (
     RESCALE_TEXTS,
@@ -22,7 +28,7 @@ from lsdc.dicom.headers import (
 )
 from lsdc.dicom.image import STORED_TYPES, Stored
 from lsdc.dicom.native import BIG_ENDIAN, DEFLATED, NATIVE, WHOLE_BYTES, native_values
-from lsdc.dicom.numbers import parse_number, text_of_pydicom
+from lsdc.dicom.numbers import parse_number
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
 from lsdc.dicom.usable import name_uid, refuse
 
@@ -123,17 +129,16 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     dataset = dicomsdl.open_memory(content, copy_data=False)
     form = format_of(dataset)
     needed = _needed_bytes(form)
-    if form.sop_class in ENHANCED:
-        raise DeclinedError("functional groups are left to pydicom")
+    frames = _frames(form, file.frame)
     syntax = form.transfer_syntax
     if form.bits_allocated not in WHOLE_BYTES:
         raise DeclinedError(f"{form.bits_allocated} bits allocated")
-    if syntax in NATIVE and file.size_bytes < needed:
-        raise DeclinedError(f"{file.size_bytes} bytes of file, {needed} of pixels")
+    if syntax in NATIVE and file.size_bytes < needed * frames:
+        raise DeclinedError(f"{file.size_bytes} bytes of file, {needed * frames} of pixels")
     pixel_data = dataset.getDataElement(_PIXEL_DATA)
     if not pixel_data.length():
         raise RefusedError("no PixelData")
-    rescale = [dataset.getDataElement(tag).toBytes() for tag in RESCALE_TEXTS.values()]
+    rescale = _rescale(DataSetOfDicomsdl(dataset), form, file.frame)
     if pixel_data.vr() != dicomsdl.VR.PIXSEQ:
         at = pixel_data.offset()
         # A deflated data set is in the file as something else.
@@ -143,11 +148,15 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
             form,
             big_endian=syntax == BIG_ENDIAN,
             in_words=pixel_data.vr() == dicomsdl.VR.OW,
+            frame=file.frame,
         )
     else:
-        _check_coded(pixel_data.toPixelSequence().encodedFrameData(0), form)
-        stored = dataset.pixelData(storedvalue=True)
-    return finish(stored, form, *map(parse_number, rescale))
+        coded = pixel_data.toPixelSequence()
+        if coded.numberOfFrames() < frames:
+            raise DeclinedError(f"{coded.numberOfFrames()} coded frames, expected {frames}")
+        _check_coded(coded.encodedFrameData(file.frame - 1), form)
+        stored = dataset.pixelData(storedvalue=True, index=file.frame - 1)
+    return finish(stored, form, *rescale)
 
 
 def read_with_pydicom(file: OpenFile) -> Decoded:
@@ -162,13 +171,8 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         dataset = pydicom.dcmread(stream)
         form = format_of_pydicom(dataset)
         needed = _needed_bytes(form)
-        frames = form.number_of_frames or 1
-        if file.frame > frames:
-            raise RefusedError(f"no frame {file.frame}: there are {frames}")
-        rescale = [text_of_pydicom(dataset, tag) for tag in RESCALE_TEXTS.values()]
-        if form.sop_class in ENHANCED:
-            own = read_rescale(dataset, frames, file.frame)
-            rescale = [text or top for text, top in zip(own, rescale, strict=True)]
+        frames = _frames(form, file.frame)
+        rescale = _rescale(DataSetOfPydicom(dataset), form, file.frame)
         if not dataset.get("PixelData"):
             raise RefusedError("no PixelData")
         pixel_data = dataset["PixelData"]
@@ -190,7 +194,24 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         )
     else:
         stored = _decode(dataset, form, file.frame)
-    return finish(stored, form, *map(parse_number, rescale))
+    return finish(stored, form, *rescale)
+
+
+def _frames(form: Format, frame: int) -> int:
+    """How many frames there are, `frame` among them."""
+    frames = form.number_of_frames or 1
+    if frame > frames:
+        raise RefusedError(f"no frame {frame}: there are {frames}")
+    return frames
+
+
+def _rescale(dataset: DataSet, form: Format, frame: int) -> list[float | None]:
+    """The intercept and the slope of a frame: of its groups, where they have some."""
+    texts = [dataset.text(tag) for tag in RESCALE_TEXTS.values()]
+    if form.sop_class in ENHANCED:
+        own = read_rescale(dataset, form.number_of_frames or 1, frame)
+        texts = [text or top for text, top in zip(own, texts, strict=True)]
+    return list(map(parse_number, texts))
 
 
 def _first_fragment(encapsulated: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_enhanced(
 ) -> Path:
     """Write frames as one file: what they have in common of spacing and directions is shared."""
     first, dataset = frames[0], Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, generate_uid()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, "1.2.3"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", "1.2.3.4.5"
     dataset.Modality, dataset.PatientName, dataset.PatientID = "MR", "DOE^JANE", "4711"
     dataset.FrameOfReferenceUID = "1.2.3.4.6"
@@ -91,7 +91,8 @@ def write_enhanced(
         else:
             setattr(dataset, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
+    implicit = dataset.file_meta.TransferSyntaxUID.is_implicit_VR
+    dataset.save_as(path, implicit_vr=implicit, little_endian=True, enforce_file_format=True)
     return path
 
 

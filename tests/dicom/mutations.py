@@ -7,10 +7,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pydicom
 import pydicom.data
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
+from tests.dicom.enhanced import plant_frames, write_enhanced
 
 # Of all these, pydicom's own files; together with the phantom's they have most transfer syntaxes.
 PYDICOM_SEEDS = (
@@ -46,6 +49,8 @@ _TAGS = (
     (0x0028, 0x0010),
     (0x0028, 0x0030),
     (0x0028, 0x0100),
+    (0x5200, 0x9229),
+    (0x5200, 0x9230),
     (0x7FE0, 0x0010),
 )
 _FORMAT = {
@@ -74,7 +79,7 @@ class Seed:
 
 
 def find_seeds(phantom: Path) -> list[Seed]:
-    """Files of the phantom, one a kind, and of pydicom."""
+    """Files of the phantom, one a kind, one of several frames, and of pydicom."""
     kinds: dict[str, Path] = {}
     for path in sorted((phantom / "train_images").rglob("*.dcm")):
         if path.stat().st_size < 1000 or path.read_bytes()[128:132] != b"DICM":
@@ -90,6 +95,9 @@ def find_seeds(phantom: Path) -> list[Seed]:
             kinds.setdefault("explicit", path)
     assert len(kinds) == 4
     seeds = [Seed(f"phantom-{kind}", path.read_bytes()) for kind, path in sorted(kinds.items())]
+    with TemporaryDirectory() as scratch:
+        enhanced = write_enhanced(Path(scratch) / "enhanced", plant_frames(3))
+        seeds.append(Seed("enhanced", enhanced.read_bytes()))
     folder = Path(pydicom.data.__file__).parent / "test_files"
     return seeds + [
         Seed(name.removesuffix(".dcm"), (folder / name).read_bytes()) for name in PYDICOM_SEEDS

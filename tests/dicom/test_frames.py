@@ -34,11 +34,14 @@ def test_noise_is_no_frame(noise: bytes) -> None:
 
 
 def test_paths_come_through_whatever_their_bytes() -> None:
-    batches = [[(b"/a/b.dcm", 3), (b"\xff\n\0", -1), (b"", 0)], [(b"x" * 70_000, 7)]]
+    batches = [
+        [(b"/a/b.dcm", 3, 1), (b"\xff\n\0", -1, 9), (b"", 0, 1)],
+        [(b"x" * 70_000, 7, 2**16)],
+    ]
     requests = (pack_request(*zip(*batch, strict=True)) for batch in batches)
     stream = io.BytesIO(b"".join(requests))
     assert [read_request(stream) for _ in range(3)] == [*batches, []]
 
 
 def test_a_request_that_breaks_off_is_the_end() -> None:
-    assert read_request(io.BytesIO(pack_request([b"/a/b.dcm"], [0])[:-1])) == []
+    assert read_request(io.BytesIO(pack_request([b"/a/b.dcm"], [0], [1])[:-1])) == []

@@ -8,14 +8,22 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.uid import (
+    UID,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.gate import open_dicom
 from lsdc.dicom.pixels import read_with_pydicom
 from lsdc.dicom.reader import Image, Unreadable, read_pixels
 from tests.dicom.enhanced import item, plant_frames, write_enhanced
-from tests.dicom.reading import read_rows
+from tests.dicom.file_meta import take_apart
+from tests.dicom.reading import by_pydicom, read_all, read_rows
 
 WriteDicom = Callable[..., Path]
 
@@ -36,13 +44,12 @@ def images_of(path: Path, count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("compressed", [False, True])
-def test_places_and_pixels_are_those_of_highdicom(
-    tmp_path: Path, count: int, compressed: bool
-) -> None:
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless]
+)
+def test_places_and_pixels_are_those_of_highdicom(tmp_path: Path, count: int, syntax: UID) -> None:
     planted = plant_frames(count)
-    options = {"syntax": RLELossless} if compressed else {}
-    path = write_enhanced(tmp_path / "IM1", planted, **options)
+    path = write_enhanced(tmp_path / "IM1", planted, syntax=syntax)
     found, images = frames_of(path), images_of(path, count)
     oracle = highdicom.imread(path)
     for number, (frame, row, image) in enumerate(zip(planted, found, images, strict=True), 1):
@@ -129,15 +136,46 @@ def test_frames_and_groups_that_differ_in_number_are_refused(tmp_path: Path) -> 
     assert read_rows([path])["reason"].to_list() == ["3 frames, but functional groups of 2"]
 
 
+def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
+    write_dicom: WriteDicom,
+) -> None:
+    path = write_dicom(SOPClassUID=EnhancedMRImageStorage, NumberOfFrames=1, RescaleSlope=2)
+    header = by_pydicom(path)
+    assert read_all([path]) == [header]
+    assert header.format.frames is None
+    assert header.image_position == (-10.5, 20.25, 30.0)
+    (image,) = images_of(path, 1)
+    np.testing.assert_array_equal(image, 2 * pydicom.dcmread(path).pixel_array)
+
+
 def test_a_frame_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(2))
     ((_, outcome),) = read_pixels([os.fspath(path)], [3], processes=1)
     assert outcome == Unreadable("no frame 3: there are 2")
 
 
-def test_the_second_reader_reads_the_frame_that_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_the_second_reader_reads_the_same(tmp_path: Path, syntax: UID) -> None:
     planted = plant_frames(2)
-    path = write_enhanced(tmp_path / "IM1", planted)
+    path = write_enhanced(tmp_path / "IM1", planted, syntax=syntax)
+    np.testing.assert_array_equal(np.ravel(frames_of(path)), by_pydicom(path).format.frames)
     for number, frame in enumerate(planted, start=1):
         with open_dicom(os.fsencode(path), number) as file:
-            np.testing.assert_array_equal(read_with_pydicom(file).stored, frame.pixels)
+            read = read_with_pydicom(file)
+        np.testing.assert_array_equal(read.stored, frame.pixels)
+        assert (read.slope, read.intercept) == (frame.slope, frame.intercept)
+
+
+def test_bare_and_cut_files_cost_what_is_missing_alone(tmp_path: Path) -> None:
+    planted = plant_frames(3)
+    content = write_enhanced(tmp_path / "IM1", planted).read_bytes()
+    bare, cut = tmp_path / "bare", tmp_path / "cut"
+    bare.write_bytes(take_apart(content)[1])
+    np.testing.assert_array_equal(frames_of(bare), frames_of(tmp_path / "IM1"))
+    np.testing.assert_array_equal(images_of(bare, 3)[2], images_of(tmp_path / "IM1", 3)[2])
+    cut.write_bytes(content[:-100])
+    frames = [1, 3]
+    read = [image for _, image in read_pixels([os.fspath(cut)] * 2, frames, processes=1)]
+    assert isinstance(read[0], Image)
+    assert isinstance(read[1], Unreadable)
+    assert "bytes of PixelData" in read[1].reason

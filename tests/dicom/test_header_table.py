@@ -39,13 +39,15 @@ AXIAL = Format(
     pixel_spacing=(0.75, 0.5),
     number_of_frames=1,
     echo_time=102.5,
+    frames=None,
 )
+ENHANCED = AXIAL._replace(number_of_frames=2, frames=tuple(map(float, range(24))))
 STATUS = (1234, 1_700_000_000_123_456_789)
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 headers = st.builds(
     Header,
-    st.sampled_from([MISSING, AXIAL, AXIAL._replace(photometric=None, rows=512)]),
+    st.sampled_from([MISSING, AXIAL, AXIAL._replace(photometric=None, rows=512), ENHANCED]),
     st.none() | st.integers(-(2**32), 2**32),
     st.none() | st.tuples(numbers, numbers, numbers),
 )
@@ -146,6 +148,7 @@ def with_code(code: int) -> Read:
 
 
 ORIENTATION = Format._fields.index("image_orientation")
+FRAMES = Format._fields.index("frames")
 ECHO_TIME = Format._fields.index("echo_time")
 PHOTOMETRIC = Format._fields.index("photometric")
 NOISE = {
@@ -173,6 +176,9 @@ NOISE = {
     "a list too short": with_value(ORIENTATION, [1.0] * 5),
     "a list of texts": with_value(ORIENTATION, ["1.0"] * 6),
     "a list with a hole": with_value(ORIENTATION, [1.0] * 5 + [None]),
+    "no frames": with_value(FRAMES, []),
+    "half a frame": with_value(FRAMES, [1.0] * 6),
+    "a frame of texts": with_value(FRAMES, ["1.0"] * 12),
     "a number for a list": with_value(ORIENTATION, 1.0),
 }
 

@@ -69,6 +69,7 @@ def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
                 pixel_spacing=(0.75, 0.5),
                 number_of_frames=None,
                 echo_time=102.5,
+                frames=None,
             ),
             instance_number=7,
             image_position=(-10.5, 20.25, 30.0),

@@ -37,7 +37,8 @@ def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
         f"{name}.parquet" for name in NAMES
     )
     check_whole(root, tables)
-    assert indexed.files == indexed.instances + indexed.quarantined + indexed.others
+    names = ("instances", "quarantine", "other_files")
+    assert indexed.files == len({path for name in names for path in tables[name]["path"]})
     assert indexed.instances == len(tables["instances"])
     assert indexed.quarantined == len(tables["quarantine"])
     assert indexed.others == len(tables["other_files"])
@@ -45,18 +46,25 @@ def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
 
 
 def check_whole(root: Path, tables: Tables) -> None:
-    """Every entry that is no folder is a row of one table, and of one alone."""
+    """Every entry that is no folder is a row of one table, and of one alone.
+
+    Of a file of several frames each that can be used is a row, and the others together are one.
+    """
     instances, series, studies, quarantine, others, twins = (tables[name] for name in NAMES)
     assert dict(instances.schema) == INSTANCES
     assert dict(series.schema) == SERIES
     assert dict(quarantine.schema) == QUARANTINE
     assert dict(others.schema) == OTHER_FILES
     assert dict(twins.schema) == TWINS
-    usable, bad, aside = (rows["path"].to_list() for rows in (instances, quarantine, others))
-    assert sorted(usable + bad + aside) == sorted(entries(root))
+    usable = instances["path"].unique().to_list()
+    of_several = instances.filter(pl.col("frame").max().over("path") > 1)["path"]
+    bad = quarantine.filter(~pl.col("path").is_in(of_several.implode()))["path"].to_list()
+    assert sorted(usable + bad + others["path"].to_list()) == sorted(entries(root))
+    assert not instances.select("path", "frame").is_duplicated().any()
+    assert quarantine["path"].is_unique().all()
     assert quarantine["reason"].null_count() == 0
-    assert series["images"].sum() == studies["images"].sum() == len(usable)
-    assert series["quarantined"].sum() <= len(bad)  # some belong to no series that is known
+    assert series["images"].sum() == studies["images"].sum() == len(instances)
+    assert series["quarantined"].sum() <= len(quarantine)  # some belong to no series that is known
     for table, key in ((series, ["study_id", "series_id"]), (studies, ["study_id"])):
         assert not table.select("split", *key).is_duplicated().any()
 
