@@ -71,10 +71,13 @@ def own_environment(home: Home | None, api: Api | None = None) -> dict[str, str]
         api: what the process is a client of.
     """
     direct = [] if api is None or not api.is_own else [urlsplit(api.url).hostname or ""]
+    folder = os.devnull if home is None else str(home.prefect)
+    has_home = os.path.expanduser("~") != "~"  # noqa: PTH111 (which would raise)
     return {
         **reach_directly(without_prefect(os.environ), direct),
         **QUIET,
-        "PREFECT_HOME": os.devnull if home is None else str(home.prefect),
+        **({} if has_home else {"HOME": folder}),  # of a user whom the system does not know
+        "PREFECT_HOME": folder,
         "PREFECT_PROFILES_PATH": os.devnull,
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",  # no server that we did not start
         **({} if api is None else api.environment),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -266,3 +268,25 @@ def test_only_what_clients_cannot_use_is_unusable() -> None:
 )
 def test_addresses_are_shown_without_passwords(url: str, shown: str) -> None:
     assert hide_password(url) == shown
+
+
+def test_user_without_a_home_folder_needs_none(tmp_path: Path) -> None:
+    code = """
+import pwd
+def unknown(uid): raise KeyError(uid)
+pwd.getpwuid = unknown
+from lsdc.cli.user_settings import read_user_settings
+print(read_user_settings())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    for given in ({}, {"PREFECT_HOME": str(tmp_path)}):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            cwd=tmp_path,
+            env=without_prefect(environment) | given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "UserSettings(api=None, source='')\n", done.stderr
+    assert [*tmp_path.iterdir()] == [tmp_path / "user"]
