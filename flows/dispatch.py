@@ -142,7 +142,11 @@ def _send(client: SyncPrefectClient, run: Run, work: Work) -> FlowRun:
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
     told = {name: value for name, value in (context.parameters or {}).items() if name in known}
     # What was resolved and installed when this run began is what the others work with.
-    same = {"resolved": run.resolved, "versions": installed_versions()}
+    same = {
+        "data": run.data_word,
+        "resolved": run.resolved,
+        "versions": installed_versions(),
+    }
     child = run_deployment(
         deployment.id,
         parameters=told | same | dict(work.parameters),

@@ -10,8 +10,9 @@ from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
 from tasks.artifacts import show_progress
+from tasks.identity import occupying, require_needs
 from tasks.request import open_requested
-from tasks.run import Annotations, Device, building, occupying, require_needs
+from tasks.run import Annotations, Device, building
 
 
 @flow(
@@ -42,7 +43,7 @@ def pipeline(
     Args:
         experiment: what is trained.
         settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
@@ -77,7 +78,7 @@ def pipeline(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run), building(run):
+    with occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)

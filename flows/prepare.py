@@ -14,13 +14,14 @@ from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
 from tasks.folds import assign_folds
+from tasks.identity import occupying
 from tasks.index import index_studies, require_usable
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept, result_key
 from tasks.quarantine import refuse_bad_files
 from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, note_results, occupying
+from tasks.run import Annotations, Device, Run, building, note_results
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
 from tasks.versions import require_versions
@@ -123,7 +124,7 @@ def prepare(
     Args:
         experiment: whose coordinates and crops are wanted.
         settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         holdout: share of the studies that no fold gets; scored on its own.
@@ -154,7 +155,7 @@ def prepare(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run), building(run):
+    with occupying(run) as run, building(run):
         prepare_training(run)
 
 
@@ -187,7 +188,7 @@ def train_coordinates(
     Args:
         experiment: whose coordinates are wanted.
         settings: KEY=VALUE, such as coordinates.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         holdout: share of the studies that no fold gets; scored on its own.
@@ -220,5 +221,5 @@ def train_coordinates(
         strict=strict,
     )
     require_device_here(run)
-    with building(run), ended_with_the_flow():
+    with occupying(run, wait=False) as run, building(run), ended_with_the_flow():
         return learn_coordinates(run, *read_training(run))

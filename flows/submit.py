@@ -14,16 +14,9 @@ from tasks.artifacts import show_progress
 from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
+from tasks.identity import occupying, require_needs
 from tasks.request import open_requested
-from tasks.run import (
-    Annotations,
-    Device,
-    Run,
-    building,
-    note_results,
-    occupying,
-    require_needs,
-)
+from tasks.run import Annotations, Device, Run, building, note_results
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -66,7 +59,7 @@ def submit(
     Args:
         experiment: whose models predict.
         settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the models were trained on.
         weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
@@ -99,7 +92,7 @@ def submit(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run), building(run):
+    with occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)

@@ -1,5 +1,6 @@
 """Train folds: a model a fold, and the score of what each had not seen."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,37 @@ from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
 from tasks.futures import result_of
+from tasks.identity import occupying, require_needs
 from tasks.oof import score_oof
 from tasks.policies import is_kept, result_key
 from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, occupying, require_needs
+from tasks.run import Annotations, Device, Run, building
 from tasks.training import ended_with_the_flow
 from tasks.training import train_fold as train_one_fold
 from tasks.versions import require_versions
 
+log = logging.getLogger("lsdc.training")
+
 
 def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
-    """Train the folds that were asked for, then score them out of fold."""
-    trained = dispatch_folds(run, prepared)
+    """Train the folds that were asked for, then score out of fold all that there are."""
+    trained = with_earlier_folds(run, prepared, dispatch_folds(run, prepared))
     score_oof(run, prepared.folds, trained)
     show_scores(run)
     return trained
+
+
+def with_earlier_folds(run: Run, prepared: Prepared, trained: list[Manifest]) -> list[Manifest]:
+    """Add the folds that were trained before and still stand, so that one alone is not scored."""
+    whole = run.model_copy(update={"only_fold": None})
+    inputs = prepared.crops, prepared.folds
+    found = dict(zip(run.folds_to_train, trained, strict=True))
+    for fold in whole.folds_to_train:
+        if fold not in found and is_kept(train_one_fold, whole, fold, *inputs):
+            found[fold] = train_one_fold(whole, fold, *inputs)
+            log.info("fold %d was trained before and stands: it is scored as well", fold)
+    return [found[fold] for fold in sorted(found)]
 
 
 def dispatch_folds(run: Run, prepared: Prepared) -> list[Manifest]:
@@ -83,7 +99,7 @@ def train_folds(
     Args:
         experiment: what is trained.
         settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         only_fold: train this one alone; the scores are then marked partial.
@@ -118,7 +134,7 @@ def train_folds(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run), building(run):
+    with occupying(run) as run, building(run):
         require_needs(run)
         train_and_score(run, prepare_training(run))
 
@@ -155,7 +171,7 @@ def train_fold(
         fold: which one, from 0.
         experiment: what is trained.
         settings: KEY=VALUE, such as training.epochs=2, upon what the experiment says.
-        data: the competition's folder; without it, the phantom's.
+        data: the competition's folder, or phantom; without it, that in a home without other data.
         home: where results are kept; without it, LSDC_HOME or ./lsdc-home.
         folds: how many folds the studies are dealt into.
         weights: pretrained ones, a file or a folder; without, timm's hub or its cache.
@@ -191,7 +207,7 @@ def train_fold(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run, wait=False):  # else it would keep a GPU from those whom it waits for
+    with occupying(run, wait=False) as run:  # else it would keep a GPU from those whom it waits for
         with building(run), ended_with_the_flow():
             require_needs(run)
             prepared = prepare_training(run)

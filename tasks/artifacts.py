@@ -56,7 +56,7 @@ def show_scores(run: Run) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
         return
-    folder = run.home.run(run.experiment.name)
+    folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     oof = read_parquet(folder / "oof.parquet")
     name = run.experiment.name

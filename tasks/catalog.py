@@ -14,7 +14,7 @@ STAGE = Stage(
     name="catalog",
     code=("lsdc.store.catalog", "lsdc.lumbar.catalog_tables"),
     libraries=("duckdb",),
-    uses=lambda inputs: {"run": inputs["run"].experiment.name},
+    uses=lambda inputs: {"run": inputs["run"].name},
 )
 
 
@@ -26,4 +26,4 @@ def publish_catalog(
     after: str,  # noqa: ARG001 (it names the task run)
 ) -> catalog.CatalogRecord:
     """Load the stages' tables into `catalog.duckdb`; `after` says how far the walk has come."""
-    return catalog.publish_catalog(run.home, run.experiment.name, manifests, CATALOG)
+    return catalog.publish_catalog(run.home, run.name, manifests, CATALOG)

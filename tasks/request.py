@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from lsdc.errors import SettingsError
-from tasks.run import Run, open_run
+from tasks.run import Run, is_phantom, open_run
 
 
 def open_requested(
@@ -26,7 +26,8 @@ def open_requested(
     """
     flow_run = _flow_run()
     if flow_run is not None and flow_run.deployment_id is not None:
-        _require_absolute(data=data, home=home, weights=weights)
+        folder = None if data is None or is_phantom(data) else data
+        _require_absolute(data=folder, home=home, weights=weights)
     run = open_run(data=data, home=home, weights=weights, **settings)
     if flow_run is not None:
         _note(flow_run, run)

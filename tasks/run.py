@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +14,6 @@ from lsdc.ending import let_go_on
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment, resolve_experiment
-from lsdc.lumbar.fit import read_trained
 from lsdc.store.exact_names import from_root
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
@@ -28,8 +27,8 @@ from lsdc.store.home import (
 )
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
-from lsdc.store.occupancy import occupy
 from lsdc.store.rubbish import refer
+from lsdc.store.runs import list_runs
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.process import let_threads_roam
 from lsdc.training.weights import find_weights
@@ -40,6 +39,8 @@ log = logging.getLogger("lsdc.run")
 # What a run was made with, beside its results: presets may change before somebody looks at them.
 EXPERIMENT_FILE = "experiment.json"
 
+PHANTOM = "phantom"  # in the place of a folder
+
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
 MOST_HELD_OUT = 0.5
@@ -47,7 +48,8 @@ MOST_HELD_OUT = 0.5
 # What no result depends on: where, by whom and how patiently work is done, and how much of it.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _NO_MATTER = dict.fromkeys(
-    ("root", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"), True
+    ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"),
+    True,
 ) | {"experiment": {"training": TRAINING_NO_MATTER}}
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -57,13 +59,15 @@ Annotations = Literal["raw", "clean"]
 class Run(BaseModel):
     """A run's settings; frozen, JSON, and the same for all of its tasks.
 
-    `resolved` is what the experiment's name meant when the run was asked for, without what was set
-    upon it; for runs that this one sends.
+    `name` is that of its folder in `runs/`, once `occupying` has found it. `resolved` is what the
+    experiment's name meant when the run was asked for, without what was set upon it; for runs that
+    this one sends.
     """
 
     model_config = ConfigDict(frozen=True)
 
     root: Path
+    name: str
     data: Path
     experiment: Experiment
     resolved: dict[str, Any]
@@ -92,9 +96,34 @@ class Run(BaseModel):
         return Home(self.root)
 
     @property
+    def folder(self) -> Path:
+        """Where the run's models, predictions and scores are."""
+        return self.home.run(self.name)
+
+    def fold(self, fold: int) -> Path:
+        """A fold's folder."""
+        return self.home.fold(self.name, fold)
+
+    def at_home(self, manifest: Manifest) -> Manifest:
+        """A result where it is, or belongs, in this home.
+
+        On another host, or to another run that asked for the same, the run's folder may have
+        another name.
+        """
+        room, *inside = PurePosixPath(manifest.path).parts
+        if room != self.home.runs.name:
+            return manifest
+        return manifest.model_copy(update={"path": "/".join([room, self.name, *inside[1:]])})
+
+    @property
     def uses_phantom(self) -> bool:
         """Whether the run brings no data of its own."""
         return self.data == self.home.phantom
+
+    @property
+    def data_word(self) -> str:
+        """What another host is told to take: its own phantom, or the same folder."""
+        return PHANTOM if self.uses_phantom else str(self.data)
 
     @property
     def settings(self) -> str:
@@ -161,9 +190,10 @@ def open_run(
 ) -> Run:
     """Check settings before any work is done, and open the home.
 
-    Without `data` the run uses the phantom, whose folder the home names; without `resolved` the
-    experiment is looked up by its name. Store and task runner are
-    those that LSDC_STORE and LSDC_TASK_RUNNER name: they are a host's matter, not a run's.
+    Without `data` the run uses the phantom, whose folder the home names, unless the home has runs
+    on other data; `phantom` in its place always does. Without `resolved` the experiment is looked
+    up by its name. Store and task runner are those that LSDC_STORE and LSDC_TASK_RUNNER name: they
+    are a host's matter, not a run's.
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
@@ -202,7 +232,8 @@ def open_run(
     opened = open_home(resolve_home(home))
     return Run(
         root=opened.root,
-        data=opened.phantom if data is None else from_root(data),
+        name=chosen.name,
+        data=choose_data(opened, data),
         experiment=chosen,
         resolved=tables,
         folds=folds,
@@ -221,6 +252,33 @@ def open_run(
     )
 
 
+def choose_data(home: Home, data: Path | None) -> Path:
+    """The folder that was asked for, else the phantom's.
+
+    Raises:
+        SettingsError: none was asked for, and the home has runs on other data.
+    """
+    if data is not None and not is_phantom(data):
+        return from_root(data)
+    if data is None:
+        others = {
+            record.data
+            for record in list_runs(home).values()
+            if record is not None and record.data != PHANTOM
+        }
+        if others:
+            raise SettingsError(
+                f"--data: none is given, and {home.root} has runs on {', '.join(sorted(others))}; "
+                f"name the folder that is meant, or '--data {PHANTOM}' for the phantom"
+            )
+    return home.phantom
+
+
+def is_phantom(data: Path) -> bool:
+    """Whether the home's phantom is asked for by its name; a folder of that name comes first."""
+    return data == Path(PHANTOM) and not data.exists()
+
+
 def _require_weights(weights: Path, experiment: Experiment) -> None:
     """Refuse weights that nothing is done with, or that are not there."""
     if not experiment.model.pretrained:
@@ -230,28 +288,6 @@ def _require_weights(weights: Path, experiment: Experiment) -> None:
         )
     for backbone in experiment.model.backbones:
         find_weights(weights, backbone)
-
-
-def require_needs(run: Run) -> None:
-    """Refuse to prepare a training that rests on folds of another experiment that are not there.
-
-    To be asked once the home is the run's to build in: a run before may have trained them.
-
-    Raises:
-        StageError: one of these folds is not trained; names the setting that asks for it.
-    """
-    for what, needed in run.experiment.needs.model_dump().items():
-        if needed is not None:
-            for fold in run.folds_to_train:
-                read_trained(run.home.fold(needed, fold), f"needs.{what}")
-
-
-@contextmanager
-def occupying(run: Run, *, wait: bool = True) -> Iterator[None]:
-    """Keep the experiment's folder for the run's settings; one of others waits, or is refused."""
-    name = run.experiment.name
-    with occupy(run.home, name, run.settings, wait=wait, say=log.warning):
-        yield
 
 
 @contextmanager
@@ -274,8 +310,8 @@ def letting_others_build(run: Run) -> Iterator[None]:
 
 def note_results(run: Run, manifests: list[Manifest]) -> None:
     """Note what the run rests on, for `lsdc clean` to spare and `lsdc inspect` to show."""
-    refer(run.home, run.experiment.name, manifests)
-    with write_atomic(run.home.run(run.experiment.name) / EXPERIMENT_FILE) as temporary:
+    refer(run.home, run.name, manifests)
+    with write_atomic(run.folder / EXPERIMENT_FILE) as temporary:
         temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 

@@ -4,6 +4,8 @@ Without a shared store all of this does nothing: a result is where the home is.
 """
 
 import logging
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +14,10 @@ from typing import Any
 
 from lsdc.errors import DamagedError, LsdcError
 from lsdc.store.files import write_atomic
-from lsdc.store.home import claim_folder, folder_lock, require_space
+from lsdc.store.home import folder_lock, require_space
 from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
+from lsdc.store.put_aside import claim_folder
 from lsdc.store.shared import Checkpoint, SharedStore
 from tasks.run import Run
 
@@ -42,8 +45,15 @@ def make_once(run: Run, stage: str, key: str, make: Callable[[], Manifest]) -> M
 
 
 def is_at_hand(run: Run, manifest: Manifest) -> bool:
-    """Whether a result lies whole in the run's home, fetched from the shared store if need be."""
+    """Whether a result lies whole in the run's home, fetched from the shared store if need be.
+
+    What another run of this home has made of the same is copied.
+    """
+    made, manifest = manifest, run.at_home(manifest)
     if manifest.is_intact(run.root):
+        return True
+    if made.path != manifest.path and made.is_intact(run.root):
+        _copy(run, made, manifest)
         return True
     store = run.shared
     if store is None:
@@ -63,6 +73,15 @@ def is_at_hand(run: Run, manifest: Manifest) -> bool:
     return True
 
 
+def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
+    with _claimed(run, manifest):
+        for record in (*made.files, *made.notes):
+            with write_atomic(manifest.file(run.root, record.name)) as temporary:
+                shutil.copyfile(made.file(run.root, record.name), temporary)
+                os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))
+    log.info("%s: copied from %s, which asked for the same", manifest.path, made.path)
+
+
 def _find(store: SharedStore, stage: str, key: str) -> Manifest | None:
     try:
         return store.find(stage, key)
@@ -79,7 +98,7 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
         return
     folder = manifest.folder(run.root)
     with folder_lock(folder, say=log.warning):
-        claim_folder(run.home, folder, manifest.key)
+        claim_folder(run.home, folder, manifest.key, say=log.warning)
         yield
 
 

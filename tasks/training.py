@@ -13,10 +13,11 @@ from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import FACTS, RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
 from lsdc.store.files import digest_file
-from lsdc.store.home import claim_fold, fold_lock
+from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, seal
+from lsdc.store.put_aside import claim_fold
 from lsdc.training.process import end_children
-from lsdc.training.weights import find_weights
+from tasks.identity import needed_fold, pretrained_digests
 from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import TRAINING_NO_MATTER, Run
@@ -32,24 +33,17 @@ Listen = Callable[[dict[str, Any]], None]
 def _needed_weights(run: Run, fold: int) -> Path | None:
     """Those of another experiment's same fold, which this one starts from."""
     needed = run.experiment.needs.weights
-    return None if needed is None else run.home.fold(needed, fold) / "model.safetensors"
+    return None if needed is None else needed_fold(run, needed, fold) / "model.safetensors"
 
 
 def _needed_labels(run: Run, fold: int) -> Path | None:
     """Those of another experiment's same fold, which fill labels without a grade."""
     needed = run.experiment.needs.labels
-    return None if needed is None else run.home.fold(needed, fold) / "unlabelled.parquet"
+    return None if needed is None else needed_fold(run, needed, fold) / "unlabelled.parquet"
 
 
 def _digest(path: Path | None) -> str | None:
     return digest_file(path) if path and path.is_file() else None
-
-
-def _pretrained(run: Run) -> list[str] | None:
-    """Digests of the backbones' weights, where they are not timm's own."""
-    if run.weights is None:
-        return None
-    return [digest_file(find_weights(run.weights, name)) for name in run.experiment.model.backbones]
 
 
 TRAIN = Stage(
@@ -67,7 +61,7 @@ TRAIN = Stage(
         "training": inputs["run"].experiment.training.model_dump(exclude=TRAINING_NO_MATTER),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
-        "weights": _pretrained(inputs["run"]),
+        "weights": pretrained_digests(inputs["run"]),
         "seed": inputs["run"].seed,
     },
 )
@@ -79,14 +73,14 @@ TRAIN = Stage(
 @shared(TRAIN)
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
-    with fold_lock(run.home, run.experiment.name, fold, say=log.warning):
+    with fold_lock(run.home, run.name, fold, say=log.warning):
         return _train(run, fold, crops, folds)
 
 
 def _train(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     weights = _needed_weights(run, fold)
     key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
-    out = claim_fold(run.home, run.experiment.name, fold, key)
+    out = claim_fold(run.home, run.name, fold, key, say=log.warning)
     with _not_tried_again_at_the_end(), sharing_checkpoints(run, key, out) as share:
         fit_fold(
             experiment=run.experiment,

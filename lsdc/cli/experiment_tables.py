@@ -136,7 +136,7 @@ def _figure_lines(experiment: Experiment, measured: Measured | None) -> list[dic
         lines.append({"of": _ALL_FOLDS, **_beside(reported.oof, complete)})
     if not lines:
         lines.append({"": "no figure"})
-    lines[0]["experiment"] = experiment.name
+    lines[0]["experiment"] = measured.run if measured else experiment.name
     lines[-1]["board"] = _figure(reported.leaderboard, 2)
     if measured:
         lines[-1]["prior"] = _figure(measured.weighted_prior)
@@ -172,7 +172,8 @@ def _marks(reported: Result, measured: Measured | None) -> str:
         return "partial" * _is_partial(reported)
     alone = _is_partial(reported) and not measured.partial
     marks = ["report partial"] * alone + measured.marks
-    return ", ".join([*marks, f"{measured.studies:,} studies"])
+    of = f" of {measured.data}" if measured.data else ""
+    return ", ".join([*marks, f"{measured.studies:,} studies{of}"])
 
 
 def _remark(result: Result) -> str:

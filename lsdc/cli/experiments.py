@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lsdc.cli import experiment_tables as tables
-from lsdc.cli.measured import Measured, differences, find_home, measured_names, read_measured
+from lsdc.cli.measured import (
+    Measured,
+    differences,
+    find_home,
+    load_experiment_of,
+    measured_runs,
+    read_measured,
+)
 from lsdc.cli.streams import open_console
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment, own_names
@@ -44,25 +51,33 @@ experiments = typer.Typer(
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment, and what a home's runs measured of it."""
+    """An experiment, and what a run of a home measured of it."""
 
     experiment: Experiment
     measured: Measured | None
 
     @classmethod
     def find(cls, name: str, home: Home | None) -> "Entry":
-        """The entry of that name.
+        """The entry of that name, with its last run.
 
         Raises:
             SettingsError: there is none, or it is not in order.
         """
-        return cls(load_experiment(name), read_measured(home, name))
+        runs = [run for run, each in measured_runs(home).items() if each == name]
+        measured = read_measured(home, runs[-1]) if home and runs else None
+        return cls(load_experiment(name), measured)
+
+    @classmethod
+    def of_run(cls, run: str, name: str, home: Home) -> "Entry":
+        """The entry of a run that was scored, of the experiment of that name."""
+        return cls(load_experiment_of(home, run, name), read_measured(home, run))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values: what it is, what is reported, what was measured, and how they differ."""
         experiment, reported = self.experiment, self.experiment.reported
         return {
             "name": experiment.name,
+            "run": self.measured and self.measured.run,
             "based_on": experiment.based_on,
             "note": experiment.note,
             "deviation": experiment.deviation,
@@ -88,7 +103,7 @@ def list_all(
     if everything or as_json or sort != "log":
         names = known
     else:
-        first = {*own_names(), *measured_names(opened), *RECOMMENDED}
+        first = {*own_names(), *measured_runs(opened).values(), *RECOMMENDED}
         names = [name for name in known if name in first]
     entries = _sorted([Entry.find(name, opened) for name in names], sort)
     if as_json:
@@ -140,7 +155,8 @@ def diff(
 @experiments.command()
 def compare(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Experiments.", show_default="all that were measured")
+        list[str] | None,
+        typer.Argument(help="Experiments or runs.", show_default="all that were measured"),
     ] = None,
     home: FromHome = None,
     sort: Sort = "log",
@@ -148,9 +164,7 @@ def compare(
 ) -> None:
     """Measured beside reported, fold by fold; what is partial or selected is marked."""
     opened = find_home(home)
-    known = experiment_names()
-    chosen = names or [name for name in known if name in measured_names(opened)]
-    entries = _sorted([Entry.find(name, opened) for name in chosen], sort)
+    entries = _sorted(_chosen(names or [], opened), sort)
     if as_json:
         _print_json([entry.as_dict() for entry in entries])
     elif not entries:
@@ -159,6 +173,19 @@ def compare(
         )
     else:
         open_console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))
+
+
+def _chosen(names: list[str], home: Home | None) -> list[Entry]:
+    """The runs of these names, or of experiments of these names; without names, all."""
+    runs = measured_runs(home)
+    order = {name: place for place, name in enumerate(experiment_names())}
+    entries = []
+    for name in names or sorted(set(runs.values()), key=lambda each: order.get(each, len(order))):
+        wanted = sorted(run for run, of in runs.items() if name in (run, of))
+        entries += [Entry.of_run(run, runs[run], home) for run in wanted if home]
+        if not wanted:
+            entries.append(Entry.find(name, home))
+    return entries
 
 
 def _sorted(entries: list[Entry], order: Order) -> list[Entry]:

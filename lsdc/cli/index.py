@@ -63,8 +63,9 @@ def index(
         console.print(f"left out: the home, {home_.root}", soft_wrap=True, highlight=False)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
     if (shown := shown_run(home_)) != (name := catalog_name(folder)):
+        quoted = name.replace("'", "''")
         console.print(
-            f"its rows: FROM all_runs.instances WHERE run = '{name}'; the tables at the top are "
+            f"its rows: FROM all_runs.instances WHERE run = '{quoted}'; the tables at the top are "
             f"those of the run {shown}",
             soft_wrap=True,
             highlight=False,

@@ -22,7 +22,7 @@ def inspect(
         Path | None,
         typer.Option(help="The home to look into.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
-    experiment: Annotated[str, typer.Option(help="Whose results are shown.")] = "demo",
+    experiment: Annotated[str, typer.Option(help="The run whose results are shown.")] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="The PNG to write.", show_default="STUDY.png")
     ] = None,

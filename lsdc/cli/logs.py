@@ -1,7 +1,7 @@
 """A run's log: everything that is said, Prefect's words included, in the home; kept short."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -25,16 +25,23 @@ class _OnScreen(logging.Handler):
 
 
 @contextmanager
-def run_log(path: Path, console: Console | None) -> Iterator[None]:
+def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> Iterator[None]:
     """Write this project's and Prefect's log records to `path` while the block runs.
 
     Args:
         path: the log file.
         console: where warnings are printed too, if anywhere.
+        said: what was said before there was a log.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_KEPT, encoding="utf-8")
     file.setFormatter(logging.Formatter(_FORMAT))
+    for text in said:
+        file.handle(
+            logging.makeLogRecord(
+                {"name": "lsdc.run", "levelno": logging.INFO, "levelname": "INFO", "msg": text}
+            )
+        )
     screens = [] if console is None else [_OnScreen(console)]
     ours = logging.getLogger("lsdc")
     ours.setLevel(logging.DEBUG)

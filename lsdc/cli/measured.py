@@ -8,21 +8,27 @@ from typing import Any
 import polars as pl
 
 from lsdc.errors import SettingsError
+from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import WORDS, flatten, settings_of
+from lsdc.lumbar.metric import PARTS
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.store.runs import list_runs, read_record
 from tasks.run import EXPERIMENT_FILE
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The scores of an experiment's last run.
+    """The scores of a run.
 
     Attributes:
+        run: its name.
+        data: its competition's folder, or the phantom; empty if an earlier version left it.
         folds: the competition's metric by fold; None where a fold has nothing to score by.
         score: over all folds that were trained.
+        parts: the losses that the score is the mean of.
         weighted_prior: the weighted prior's, of the same rows.
         holdout: the score of the studies that were held out of all folds, by the mean of their
             models; None without any.
@@ -33,8 +39,11 @@ class Measured:
         changed: the settings, by dotted name, that were not the experiment's present ones.
     """
 
+    run: str
+    data: str
     folds: dict[int, float | None]
     score: float | None
+    parts: dict[str, float | None]
     weighted_prior: float | None
     holdout: float | None
     holdout_prior: float | None
@@ -60,30 +69,56 @@ def find_home(home: Path | None) -> Home | None:
     return open_home(root) if (root / "home.json").is_file() else None
 
 
-def measured_names(home: Home | None) -> list[str]:
-    """The experiments that were scored here."""
-    return (
-        [] if home is None else sorted(path.parent.name for path in home.runs.glob("*/scores.json"))
+def measured_runs(home: Home | None) -> dict[str, str]:
+    """The runs that were scored here, the last one last, and the experiment of each."""
+    if home is None:
+        return {}
+    scored = {
+        name: record.experiment if record else name
+        for name, record in list_runs(home).items()
+        if (home.run(name) / "scores.json").is_file()
+    }
+    return dict(
+        sorted(scored.items(), key=lambda run: (home.run(run[0]) / "scores.json").stat().st_mtime)
     )
 
 
-def read_measured(home: Home | None, name: str) -> Measured | None:
-    """The scores of an experiment's last run in the home; None if there is none."""
-    if home is None or not (home.run(name) / "scores.json").is_file():
-        return None
-    scores = json.loads((home.run(name) / "scores.json").read_text(encoding="utf-8"))
+def load_experiment_of(home: Home, run: str, name: str) -> Experiment:
+    """The experiment of a run: as its preset is now, or was, where that is not known here.
+
+    Raises:
+        SettingsError: neither can be read.
+    """
+    try:
+        return load_experiment(name)
+    except SettingsError:
+        try:
+            return Experiment.model_validate_json((home.run(run) / EXPERIMENT_FILE).read_bytes())
+        except (OSError, ValueError):
+            pass
+        raise
+
+
+def read_measured(home: Home, run: str) -> Measured:
+    """The scores of a run that was scored."""
+    folder, record = home.run(run), read_record(home.run(run))
+    name = record.experiment if record else run
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     held_out = scores.get("holdout")  # which runs of before do not say
-    oof = scan_parquet(home.run(name) / "oof.parquet")
+    oof = scan_parquet(folder / "oof.parquet")
     return Measured(
+        run=run,
+        data=record.data if record else "",
         folds={int(fold): each["score"] for fold, each in scores["folds"].items()},
         score=scores["score"],
+        parts={part: scores.get(part) for part in PARTS},
         weighted_prior=scores["weighted_prior"]["score"],
         holdout=held_out["score"] if held_out else None,
         holdout_prior=held_out["weighted_prior"]["score"] if held_out else None,
         studies=oof.select(pl.col("study_id").n_unique()).collect().item(),
         partial=scores["partial"],
         selected=scores["selected"],
-        changed=_changed(home.run(name) / EXPERIMENT_FILE, name),
+        changed=_changed(folder / EXPERIMENT_FILE, name),
     )
 
 

@@ -19,9 +19,9 @@ _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 
 def show_results(run: Run, console: Console, log: Path) -> None:
     """Print the scores, what was corrected, and where everything lies."""
-    folder = run.home.run(run.experiment.name)
+    folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    console.print(scores_table(scores, run.experiment.name))
+    console.print(scores_table(scores, run.name))
     if said := reported_line(run.experiment):
         console.print(said, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
@@ -55,7 +55,7 @@ def _annotations_line(run: Run) -> str:
     """What was corrected of the annotations, be it nothing, or earlier and kept."""
     with open_database(run.home.catalog, read_only=True) as catalog:
         query = "SELECT rule, study_id FROM all_runs.corrections WHERE run = ?"
-        rows = catalog.execute(query, [run.experiment.name]).fetchall()
+        rows = catalog.execute(query, [run.name]).fetchall()
     made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
     return f"annotations {run.annotations}: {describe_corrections(made)}"
 

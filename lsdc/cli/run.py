@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,8 +23,8 @@ from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import InterruptedRunError
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
-from lsdc.store.occupancy import occupy
 from tasks.device import require_device
+from tasks.identity import occupying
 from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
@@ -38,7 +37,11 @@ DRAIN_SECONDS = 10
 
 def run_local(
     data: Annotated[
-        Path | None, typer.Option(help="The competition's folder; without it, a phantom's.")
+        Path | None,
+        typer.Option(
+            help="The competition's folder, or 'phantom'.",
+            show_default="phantom, in a home without other data",
+        ),
     ] = None,
     home: Annotated[
         Path | None,
@@ -125,15 +128,20 @@ def run_local(
     choose_store(store)
     os.environ[VARIABLE] = find_runner(task_runner)
     run = open_run(**settings)
+    settings["data"] = run.data  # whatever else may begin in the home meanwhile
     if not run.uses_phantom:
         open_competition(run.data)  # what is wrong with the tables is said before anything starts
-    log = run.home.logs / f"{experiment}.log"
-    say = partial(console.print, style="yellow")
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
     with (
-        occupy(run.home, run.experiment.name, run.settings, wait=wait, say=say),
+        occupying(run, wait=wait, say=say) as run,
         build_lock(run.home, wait=wait, say=say),
         _prefect(run, console) as server,
-        run_log(log, console),
+        run_log(log := run.home.logs / f"{run.name}.log", console, said),
     ):
         _run_flow(run, settings, console, server)
     show_results(run, console, log)

@@ -15,6 +15,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.store.exact_names import from_root
 from lsdc.store.home import Home, resolve_home
+from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -39,7 +40,10 @@ def trigger(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="The competition's folder, as workers see it.", show_default="a phantom"),
+        typer.Option(
+            help="The competition's folder, as workers see it, or 'phantom'.",
+            show_default="phantom, in a home without other data",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -89,7 +93,7 @@ def trigger(
         "folds": folds,
         "only_fold": only_fold,
         "fold": fold,
-        "data": None if data is None else str(from_root(data)),
+        "data": None if data is None else _as_workers_see(data),
         "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])]
         or None,
         "weights": None if weights is None else str(from_root(weights)),
@@ -113,6 +117,8 @@ def trigger(
         name = parameters.get("experiment") or "demo"
         # What is wrong with it is said here, at once.
         load_experiment(name, parameters.get("settings") or ())
+        if parameters.get("data") is None and "data" in _known(found):
+            choose_data(Home(resolve_home(home)), None)
         if "resolved" in _known(found):
             given["resolved"] = resolve_experiment(name)
         # The name that it will have, so that it is found while it waits for a worker.
@@ -128,6 +134,10 @@ def trigger(
             from lsdc.cli.follow import follow
 
             raise typer.Exit(follow(client, run, console))
+
+
+def _as_workers_see(data: Path) -> str:
+    return PHANTOM if is_phantom(data) else str(from_root(data))
 
 
 def _find(client: "SyncPrefectClient", name: str) -> "DeploymentResponse":

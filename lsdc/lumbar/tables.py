@@ -20,6 +20,8 @@ from lsdc.errors import DataError
 from lsdc.lumbar import checked_csv
 from lsdc.lumbar.row_ids import split_row_ids
 from lsdc.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
+from lsdc.store.files import digest_file
+from lsdc.store.fingerprint import fingerprint
 
 Split = Literal["train", "test"]
 
@@ -74,6 +76,13 @@ def competition_in(root: Path) -> Competition | None:
         DataError: as `open_competition`.
     """
     return open_competition(root) if any((root / name).is_file() for name in _TABLES) else None
+
+
+def digest_tables(root: Path) -> str | None:
+    """A digest of the training tables' content; None where there are none."""
+    names = (name for name in _TABLES if name.startswith("train"))
+    found = {name: digest_file(root / name) for name in names if (root / name).is_file()}
+    return fingerprint(found) if found else None
 
 
 def open_competition(root: Path) -> Competition:

@@ -4,11 +4,11 @@ home.json                  the schema version
 catalog.duckdb             what the stages found, as tables
 headers/                   what was read of files, believed while they stand
 index/ folds/ ... crops/   results of stages, addressed by their content
-runs/EXPERIMENT/fold-K/    models, predictions and scores
+runs/NAME/fold-K/          models, predictions and scores of a run; run.json says what it is of
 shards/                    what a stage has made so far of the studies' portions
-replaced/                  folds of runs/ that other settings took the place of
+replaced/                  folds of runs/ whose place the same run on changed data or code took
 prefect/                   Prefect's database and cached results
-logs/                      a log an experiment; what children and the server said
+logs/                      a log a run; what children and the server said
 """
 
 import fcntl
@@ -53,7 +53,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """A log an experiment, and what children and the server said."""
+        """A log a run, and what children and the server said."""
         return self.root / "logs"
 
     @property
@@ -68,21 +68,26 @@ class Home:
 
     @property
     def runs(self) -> Path:
-        """Experiment folders, and nothing else."""
+        """Folders of runs, and nothing else."""
         return self.root / "runs"
 
-    def run(self, experiment: str) -> Path:
-        """An experiment's folder.
+    @property
+    def replaced(self) -> Path:
+        """Folds that were put aside."""
+        return self.root / "replaced"
+
+    def run(self, name: str) -> Path:
+        """A run's folder.
 
         Raises:
             SettingsError: the name is none that can stand in `runs/`.
         """
-        require_run_name(experiment, str(self.runs))
-        return self.runs / experiment
+        require_run_name(name, str(self.runs))
+        return self.runs / name
 
-    def fold(self, experiment: str, fold: int) -> Path:
+    def fold(self, run: str, fold: int) -> Path:
         """A fold's folder."""
-        return self.run(experiment) / f"fold-{fold}"
+        return self.run(run) / f"fold-{fold}"
 
 
 def resolve_home(home: Path | None) -> Path:
@@ -231,14 +236,12 @@ def _describe_holder(holder: Path) -> str:
 
 
 @contextmanager
-def fold_lock(
-    home: Home, experiment: str, fold: int, *, say: Callable[[str], None]
-) -> Iterator[None]:
+def fold_lock(home: Home, run: str, fold: int, *, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a fold while it is trained; a second training of it waits, and then finds it done.
 
     Folds are trained beside each other and beside whatever builds in the home.
     """
-    with folder_lock(home.fold(experiment, fold), say=say):
+    with folder_lock(home.fold(run, fold), say=say):
         yield
 
 
@@ -268,45 +271,6 @@ def _is_being_trained(folder: Path) -> bool:
     return False
 
 
-def claim_fold(home: Home, experiment: str, fold: int, key: str) -> Path:
-    """The fold's folder for the training that `key` names, with all that it left so far.
-
-    A folder of another training (other settings, other data) is not overwritten: it is moved to
-    `replaced/`, where `lsdc clean` finds it, and comes back when its turn does.
-    """
-    return claim_folder(home, home.fold(experiment, fold), key)
-
-
-def claim_folder(home: Home, folder: Path, key: str) -> Path:
-    """Claim a fold's folder, which is returned; see `claim_fold`."""
-    current = _read_key(folder)
-    if current == key:
-        return folder
-    if folder.exists():
-        _replaced(home, folder, current).parent.mkdir(exist_ok=True)
-        folder.rename(_replaced(home, folder, current))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    earlier = _replaced(home, folder, key)
-    if earlier.exists():
-        earlier.rename(folder)
-        return folder
-    folder.mkdir()
-    with write_atomic(folder / "key") as temporary:
-        temporary.write_text(key, encoding="utf-8")
-    return folder
-
-
-def _read_key(folder: Path) -> str | None:
-    marker = folder / "key"
-    return marker.read_text(encoding="utf-8") if marker.is_file() else None
-
-
-def _replaced(home: Home, folder: Path, key: str | None) -> Path:
-    # A folder without a key was cut off while it was founded; there is nothing to bring back.
-    name = key[:16] if key else f"unknown-{time.time_ns()}"
-    return home.root / "replaced" / f"{folder.parent.name}-{folder.name}-{name}"
-
-
 def require_space(home: Home, needed: int, *, what: str) -> None:
     """Refuse to begin what cannot be finished.
 
@@ -326,7 +290,8 @@ def find_leftovers(home: Home) -> list[Path]:
     patterns = (".writing-*", ".replaced-*", ".*.unfinished-*")
     found = {path for pattern in patterns for path in home.root.rglob(pattern)}
     found = {path for path in found if home.prefect not in path.parents}  # servers ask for no lock
-    in_use = {fold for fold in home.runs.glob("*/fold-*") if _is_being_trained(fold)}
+    runs = [run for run in home.runs.glob("*") if not run.is_symlink()]
+    in_use = {fold for run in runs for fold in run.glob("fold-*") if _is_being_trained(fold)}
     found = {path for path in found if not in_use.intersection(path.parents)}
     return sorted(path for path in found if not found.intersection(path.parents))
 
@@ -334,7 +299,7 @@ def find_leftovers(home: Home) -> list[Path]:
 def remove_leftovers(home: Home) -> None:
     """Remove temporary files and folders that killed runs left; only under the build lock."""
     for leftover in find_leftovers(home):
-        if leftover.is_dir():
+        if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)

@@ -1,14 +1,23 @@
 """What in a home no run refers to: results that others replaced, and leftovers."""
 
 import json
+import re
+import shutil
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
+from lsdc.errors import DataError
 from lsdc.store.files import write_atomic
 from lsdc.store.home import SHARDS, Home, find_leftovers
 from lsdc.store.manifest import Manifest
+from lsdc.store.put_aside import describe_age, find_put_aside
+from lsdc.store.runs import list_runs
 
 STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops")
+_RESULT = re.compile("[0-9a-f]{16}")  # what results are called
 
 
 @dataclass(frozen=True)
@@ -28,29 +37,78 @@ def refer(home: Home, run: str, manifests: list[Manifest]) -> None:
 
 
 def referred(home: Home, run: str) -> list[Path]:
-    """The folders of the results that a run rests on; empty if there is no such run."""
+    """The folders of the results that a run rests on; empty if there is no such run.
+
+    Raises:
+        DataError: what it rests on is written down, and cannot be read.
+    """
     notes = home.run(run) / "rests-on.json"
     if not notes.is_file():
         return []
-    return [home.root / path for path in json.loads(notes.read_text(encoding="utf-8"))]
+    try:
+        paths = json.loads(notes.read_text(encoding="utf-8"))
+        return [home.root / str(path) for path in paths]
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{notes}: expected a list of results, found something else; the same run once more "
+            "writes it anew, or remove the file, and 'lsdc clean' takes what the run rests on"
+        ) from error
 
 
-def find_rubbish(home: Home) -> list[Rubbish]:
-    """All that may be removed without any run noticing; only under the build lock."""
-    kept = {path for run in home.runs.glob("*") for path in referred(home, run.name)}
-    found = {
-        result: f"{stage} of no run"
+def find_rubbish(
+    home: Home, *, removed: Collection[str] = (), put_aside: bool = False
+) -> list[Rubbish]:
+    """All that may be removed without any run noticing; only under the build lock.
+
+    What is not of our making is left alone, and so is what a link leads to.
+
+    Args:
+        home: the home.
+        removed: runs that go as well, with what they alone rest on.
+        put_aside: whether folds that hold a training go, which were put aside.
+    """
+    runs = list_runs(home)
+    kept = {path for run in runs if run not in removed for path in referred(home, run)}
+    found = {home.run(run): "asked for by name" for run in removed}
+    found |= {
+        result: f"{stage} of no run, {age_of(result)} old"
         for stage in STAGES
-        for result in (home.root / stage).glob("[!.]*")
-        if result not in kept
+        for result in _own(home.root / stage)
+        if _RESULT.fullmatch(result.name) and result not in kept
     }
-    unfinished = (home.root / SHARDS).glob("[!.]*")
+    unfinished = _own(home.root / SHARDS)
     found |= dict.fromkeys(unfinished, "made so far by a run that did not end")
-    found |= dict.fromkeys(home.root.glob("replaced/*"), "replaced by other settings")
+    found |= {
+        fold.path: f"{fold}, put aside"
+        for fold in find_put_aside(home)
+        if put_aside or not fold.holds_training
+    }
     found |= dict.fromkeys(find_leftovers(home), "left by a killed run")
-    return [Rubbish(path, why, _bytes(path)) for path, why in sorted(found.items())]
+    found = {path: why for path, why in found.items() if not found.keys() & set(path.parents)}
+    return [Rubbish(path, why, count_bytes(path)) for path, why in sorted(found.items())]
 
 
-def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def age_of(path: Path) -> str:
+    """How long ago a file or folder was last changed."""
+    return describe_age(max(0.0, time.time() - path.stat().st_mtime))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link without what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def count_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder; what links lead to does not count."""
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(status.st_size for file in files if S_ISREG((status := file.lstat()).st_mode))
+
+
+def _own(folder: Path) -> list[Path]:
+    """The folders in one of the home's; where a link stands, what it leads to is not the home's."""
+    if folder.is_symlink():
+        return []
+    return [each for each in folder.glob("[!.]*") if each.is_dir() and not each.is_symlink()]

@@ -20,6 +20,7 @@ import lsdc
 from flows.pools import HEARTBEAT_SECONDS
 from lsdc.cli.history import wait_until_recorded
 from lsdc.cli.prefect_settings import Api
+from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
 from tests.leaks import find_leaks
@@ -83,6 +84,13 @@ def test_catalog_answers_what_was_quarantined_and_why(ran) -> None:
     with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
         bad = catalog.execute("SELECT path, stage, reason FROM quarantine").fetchall()
         splits = catalog.execute("SELECT DISTINCT split FROM instances ORDER BY 1").fetchall()
+        tables = {name for (name,) in catalog.execute("SHOW TABLES").fetchall()}
+        silent = catalog.execute(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+            "WHERE NOT internal AND comment IS NULL"
+        ).fetchall()
+    assert tables == {*CATALOG, "runs", "sources"} - {"motion"}
+    assert silent == []
     assert len(bad) == 3
     assert {stage for _, stage, _ in bad} == {"index"}
     assert splits == [("test",), ("train",)]
@@ -209,20 +217,41 @@ def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: P
     helper.write_text(source)
 
 
-def test_another_backbone_trains_anew_from_the_same_crops(ran, copy: Path) -> None:
+def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own(
+    ran, copy: Path
+) -> None:
     _use_another_backbone(copy)
+    trained = {path: path.stat().st_mtime_ns for path in ran.folder.rglob("*")}
     outcome = ran.again("--only-fold", "1", source=copy)
     try:
         assert outcome.code == 0, outcome.out + outcome.err
-        assert outcome.ran == {"fold 1", "oof", "predict", "submission"}
-        scores = json.loads((ran.folder / "scores.json").read_text())
+        catalogs = {f"catalog after {stage}" for stage in ("index", "crops", "submission")}
+        assert outcome.ran == {"fold 1", "oof", "predict", "submission", *catalogs}
+        own = ran.home / "runs" / "demo@backbone-test_resnet"
+        assert f"runs/{own.name}: a folder of its own, since runs/demo holds demo" in outcome.out
+        scores = json.loads((own / "scores.json").read_text())
         assert scores["partial"] is True
         assert set(scores["folds"]) == {"1"}
         assert "partial" in outcome.out
+        with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
+            both = "SELECT run, count(*) FROM all_runs.samples GROUP BY run ORDER BY run"
+            (first, samples), (second, same) = catalog.execute(both).fetchall()
+        assert (first, second, same) == ("demo", own.name, samples)
     finally:
-        before = ran.again()  # the first fold was kept aside, and comes back untrained
+        before = ran.again()
+        shutil.rmtree(ran.home / "runs" / "demo@backbone-test_resnet", ignore_errors=True)
     assert before.code == 0
-    assert "fold 0" not in before.ran
+    assert before.ran <= catalogs  # which show this run again
+    assert trained == {path: path.stat().st_mtime_ns for path in trained}
+
+
+def test_one_fold_alone_takes_nothing_from_a_whole_table(ran) -> None:
+    before = {name: (ran.folder / name).read_bytes() for name in ("oof.parquet", "scores.json")}
+    outcome = ran.again("--only-fold", "1")
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert outcome.ran == set()
+    assert before == {name: (ran.folder / name).read_bytes() for name in before}
+    assert "partial" not in outcome.out
 
 
 def _use_another_backbone(copy: Path) -> None:
@@ -317,8 +346,9 @@ def test_interrupt_amid_training_is_heard_before_the_fold_ends(ran, tmp_path: Pa
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, out + err
     assert "the same command goes on" in err
-    assert not list(home.glob("runs/demo/*/fit.json"))
-    assert list(home.glob("runs/demo/*/resume.pt"))
+    assert not list(home.glob("runs/demo@epochs-100/*/fit.json"))
+    assert list(home.glob("runs/demo@epochs-100/*/resume.pt"))
+    assert len(list(home.glob("runs/demo/*/fit.json"))) == 2
 
 
 def test_real_study_is_in_the_out_of_fold_table_and_the_submission(ran, real_data: Path) -> None:

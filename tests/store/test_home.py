@@ -12,7 +12,6 @@ from lsdc.store.home import (
     SCHEMA,
     Home,
     build_lock,
-    claim_fold,
     fold_lock,
     lend_lock,
     open_home,
@@ -20,8 +19,7 @@ from lsdc.store.home import (
     require_space,
     resolve_home,
 )
-from lsdc.store.manifest import Manifest
-from lsdc.store.rubbish import find_rubbish, refer
+from lsdc.store.put_aside import claim_fold
 
 
 def test_home_is_founded_with_its_schema(tmp_path: Path) -> None:
@@ -143,7 +141,7 @@ def test_leftovers_are_removed_but_not_those_of_a_fold_that_is_being_trained(
 ) -> None:
     home = open_home(tmp_path)
     for fold in range(2):
-        claim_fold(home, "demo", fold, "a" * 64)
+        claim_fold(home, "demo", fold, "a" * 64, say=print)
         (home.fold("demo", fold) / ".writing-resume.pt").touch()
     with fold_lock(home, "demo", 0, say=print):
         remove_leftovers(home)
@@ -153,40 +151,6 @@ def test_leftovers_are_removed_but_not_those_of_a_fold_that_is_being_trained(
     assert not (home.fold("demo", 0) / ".writing-resume.pt").exists()
 
 
-def test_fold_of_other_settings_is_set_aside_and_comes_back(tmp_path: Path) -> None:
-    home = open_home(tmp_path)
-    first = claim_fold(home, "demo", 0, "a" * 64)
-    (first / "model.safetensors").write_text("weights of a")
-
-    second = claim_fold(home, "demo", 0, "b" * 64)
-    assert second == first
-    assert not (second / "model.safetensors").exists()
-
-    assert claim_fold(home, "demo", 0, "a" * 64) == first
-    assert (first / "model.safetensors").read_text() == "weights of a"
-    assert [entry.name for entry in home.runs.iterdir()] == ["demo"]
-
-
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(NoSpaceError, match=r"crops needs 1000000\.00 GB, .* GB are free"):
         require_space(open_home(tmp_path), 10**15, what="crops")
-
-
-def test_rubbish_is_what_no_run_rests_on(tmp_path: Path) -> None:
-    home = open_home(tmp_path)
-    for name in ("index/kept", "index/old", "crops/old", "replaced/demo-fold-0-ab"):
-        (home.root / name).mkdir(parents=True)
-        (home.root / name / "file").write_text("1234")
-    (home.root / "crops" / ".writing-x").mkdir()
-    (home.root / "crops" / ".writing-x" / ".writing-y.npy").write_text("12")
-    kept = Manifest(stage="index", path="index/kept", digest="", rows=0, files=())
-    refer(home, "demo", [kept])
-
-    found = {item.path.relative_to(home.root).as_posix(): item.bytes for item in find_rubbish(home)}
-
-    assert found == {
-        "crops/.writing-x": 2,
-        "crops/old": 4,
-        "index/old": 4,
-        "replaced/demo-fold-0-ab": 4,
-    }

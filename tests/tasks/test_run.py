@@ -10,7 +10,8 @@ import pytest
 import tasks.run
 from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.presets import load_experiment
-from tasks.run import Run, open_run, require_needs
+from tasks.identity import require_needs
+from tasks.run import Run, open_run
 
 
 def test_run_is_of_the_experiment_with_what_was_set(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from lsdc.errors import SettingsError
 from lsdc.store.files import write_folder
-from lsdc.store.home import claim_fold
 from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.put_aside import claim_fold
 from lsdc.store.shared import SharedStore
 from tasks.run import Run, open_run
 from tasks.sharing import is_at_hand, make_once, sharing_checkpoints
@@ -102,25 +102,25 @@ def test_damaged_result_is_said_and_made_again(
 
 def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[Run, Run]) -> None:
     one, two = hosts
-    folder = claim_fold(one.home, "demo", 0, KEY)
+    folder = claim_fold(one.home, "demo", 0, KEY, say=print)
     for name in ("oof.parquet", "fit.json", "notes.txt"):
         (folder / name).write_text(name)
     made = seal(
         one.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
     )
     make_once(one, "train", KEY, lambda: made)
-    other = claim_fold(two.home, "demo", 0, "b" * 64)
+    other = claim_fold(two.home, "demo", 0, "b" * 64, say=print)
     (other / "model.safetensors").write_text("weights of b")
 
     assert is_at_hand(two, made)
 
     assert sorted(path.name for path in other.iterdir()) == ["fit.json", "key", "oof.parquet"]
-    assert claim_fold(two.home, "demo", 0, "b" * 64) == other
+    assert claim_fold(two.home, "demo", 0, "b" * 64, say=print) == other
     assert (other / "model.safetensors").read_text() == "weights of b"
 
 
 def test_checkpoint_of_another_host_is_gone_on_from(hosts: tuple[Run, Run]) -> None:
-    one, two = (claim_fold(run.home, "demo", 0, KEY) / "resume.pt" for run in hosts)
+    one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
     with sharing_checkpoints(hosts[0], KEY, one.parent) as listen:
         one.write_bytes(b"one's first epoch")
         listen(EPOCH)
@@ -132,7 +132,7 @@ def test_checkpoint_of_another_host_is_gone_on_from(hosts: tuple[Run, Run]) -> N
 
 
 def test_checkpoint_of_ones_own_is_not_set_back(hosts: tuple[Run, Run]) -> None:
-    path = claim_fold(hosts[0].home, "demo", 0, KEY) / "resume.pt"
+    path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
     with sharing_checkpoints(hosts[0], KEY, path.parent):
         path.write_bytes(b"first epoch")
     path.write_bytes(b"steps of the second")  # then killed, before it was published
@@ -143,7 +143,7 @@ def test_checkpoint_of_ones_own_is_not_set_back(hosts: tuple[Run, Run]) -> None:
 def test_checkpoint_that_is_damaged_is_said_and_done_without(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, two = (claim_fold(run.home, "demo", 0, KEY) / "resume.pt" for run in hosts)
+    one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
     with sharing_checkpoints(hosts[0], KEY, one.parent):
         one.write_bytes(b"first epoch")
     (stored,) = (tmp_path / "store" / "objects").glob("*/*")
@@ -156,7 +156,7 @@ def test_checkpoint_that_is_damaged_is_said_and_done_without(
 def test_training_goes_on_when_its_checkpoint_cannot_be_published(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = claim_fold(hosts[0].home, "demo", 0, KEY) / "resume.pt"
+    path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
     (tmp_path / "store").mkdir(exist_ok=True)
     (tmp_path / "store" / "objects").write_text("no folder")
     with (

@@ -1,0 +1,139 @@
+"""Folds that others took the place of: whose they were, how good, and how they come back.
+
+They lie in `replaced/`, each by the name of its run, its fold and the training's key, and return
+to the run's folder when that training is asked for again.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars.exceptions
+
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import write_atomic
+from lsdc.store.home import Home
+from lsdc.store.runs import RECORD, RunRecord, read_record
+
+_NAME = re.compile(r".+-fold-\d+-([0-9a-f]{16}|unknown-\d+)")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A fold's folder, in its run's or put aside.
+
+    Attributes:
+        path: the folder.
+        record: what its run was of; None if nothing says so.
+        finished: whether it was trained to its end.
+        score: of its last epoch; None if it has none, or none can be read.
+        seconds: how long ago it was last worked on.
+    """
+
+    path: Path
+    record: RunRecord | None
+    finished: bool
+    score: float | None
+    seconds: float
+
+    @property
+    def holds_training(self) -> bool:
+        """Whether it is finished, or can be gone on with."""
+        return self.finished or (self.path / "resume.pt").is_file()
+
+    def __str__(self) -> str:
+        """Whether it is finished, whose it is, its score and age."""
+        state = "a finished fold" if self.finished else "an unfinished fold"
+        whose = f" of {self.record}" if self.record else ""
+        score = f", score {self.score:.4f}" if self.score is not None else ""
+        return f"{state}{whose}{score}, {describe_age(self.seconds)} old"
+
+
+def claim_fold(home: Home, run: str, fold: int, key: str, *, say: Callable[[str], None]) -> Path:
+    """The fold's folder for the training that `key` names, with all that it left so far.
+
+    A folder of another training (other data, other code) is not overwritten: it is moved to
+    `replaced/`, and comes back when its turn does. Both are said.
+    """
+    return claim_folder(home, home.fold(run, fold), key, say=say)
+
+
+def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], None]) -> Path:
+    """Claim a fold's folder, which is returned; see `claim_fold`."""
+    current = _read_key(folder)
+    if current == key:
+        return folder
+    if folder.exists():
+        _put_aside(home, folder, current, say)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    earlier = _replaced(home, folder, key)
+    if earlier.exists():
+        earlier.rename(folder)
+        say(f"{folder}: {read_fold(folder)}, comes back from {earlier.parent}")
+        return folder
+    folder.mkdir()
+    if (folder.parent / RECORD).is_file():  # whose it is, wherever it is moved
+        shutil.copyfile(folder.parent / RECORD, folder / RECORD)
+    with write_atomic(folder / "key") as temporary:
+        temporary.write_text(key, encoding="utf-8")
+    return folder
+
+
+def _put_aside(home: Home, folder: Path, key: str | None, say: Callable[[str], None]) -> None:
+    aside = _replaced(home, folder, key)
+    aside.parent.mkdir(exist_ok=True)
+    if key is not None:
+        say(
+            f"{folder}: {read_fold(folder)}, is put aside as {aside}, since its data or the code "
+            "changed; it comes back by itself when they are as they were, and is kept until "
+            "'lsdc clean --replaced'"
+        )
+    folder.rename(aside)
+
+
+def _read_key(folder: Path) -> str | None:
+    marker = folder / "key"
+    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+
+
+def _replaced(home: Home, folder: Path, key: str | None) -> Path:
+    # A folder without a key was cut off while it was founded; there is nothing to bring back.
+    name = key[:16] if key else f"unknown-{time.time_ns()}"
+    return home.replaced / f"{folder.parent.name}-{folder.name}-{name}"
+
+
+def read_fold(path: Path) -> Fold:
+    """What can be said of a fold's folder."""
+    finished = (path / "fit.json").is_file()
+    newest = path / ("fit.json" if finished else "resume.pt")
+    touched = (newest if newest.exists() else path).stat().st_mtime
+    return Fold(path, read_record(path), finished, _score(path), max(0.0, time.time() - touched))
+
+
+def find_put_aside(home: Home) -> list[Fold]:
+    """The folds that were put aside; what else lies there is none of ours."""
+    return [
+        read_fold(path)
+        for path in sorted(home.replaced.glob("[!.]*"))
+        if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
+
+
+def describe_age(seconds: float) -> str:
+    """A time span in its largest unit."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def _score(path: Path) -> float | None:
+    try:
+        scores = read_parquet(path / "history.parquet", ["score"])["score"].drop_nulls()
+    except (OSError, polars.exceptions.PolarsError):
+        return None
+    return float(scores[-1]) if len(scores) else None

@@ -1,0 +1,215 @@
+"""The runs of a home: a folder each in `runs/`, told apart by experiment, data and settings.
+
+The first run of an experiment has the experiment's name, one on other data or with other settings
+that name, `@` and what is other about it. `run.json` in the folder says what the run is of. By it
+the same run is found again: of the same experiment with the same settings, whose training tables
+have the same content or lie where they lay. So data may be moved, mended, or get another test set.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lsdc.errors import DataError, SettingsError
+from lsdc.names import BETWEEN, as_name, require_run_name
+from lsdc.store.file_locks import file_lock
+from lsdc.store.files import write_atomic
+from lsdc.store.home import Home
+from lsdc.store.occupancy import find_occupied
+
+RECORD = "run.json"
+_MOST_WORDS = 2  # more changes than that do not fit into a name
+
+
+class RunRecord(BaseModel):
+    """What a run is of.
+
+    Attributes:
+        experiment: its name.
+        data: the competition's folder, or `phantom`.
+        tables: a digest of the training tables; None of the phantom.
+        settings: all that decides the result, by name, the experiment's own included.
+        changed: those of them that were set upon what the experiment says.
+        begun: when the folder was founded.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    experiment: str
+    data: str
+    tables: str | None
+    settings: dict[str, Any]
+    changed: dict[str, Any] = {}
+    begun: datetime
+
+    def is_on_same_data(self, other: "RunRecord") -> bool:
+        """Whether the training tables are the same by content, or lie in the same place."""
+        return self.data == other.data or self.has_same_tables(other)
+
+    def has_same_tables(self, other: "RunRecord") -> bool:
+        """Whether the training tables are the same by content."""
+        return self.tables is not None and self.tables == other.tables
+
+    def differences(self, other: "RunRecord") -> dict[str, Any]:
+        """The settings in which it differs from another run, with its own values.
+
+        One that only one of them knows came up since, or is gone, and counts for nothing.
+        """
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if name in other.settings and other.settings[name] != value
+        }
+
+    def is_same(self, other: "RunRecord") -> bool:
+        """Whether it is the same run, done once more."""
+        if self.experiment != other.experiment or self.differences(other):
+            return False
+        return self.is_on_same_data(other)
+
+    def __str__(self) -> str:
+        """The experiment, its data and what was set."""
+        changed = ", ".join(f"{name}={value}" for name, value in self.changed.items())
+        return f"{self.experiment} on {self.data}" + (f" with {changed}" if changed else "")
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """What the run in a folder is of; None where nothing says so.
+
+    Raises:
+        DataError: what stands there cannot be read.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise DataError(
+            f"{path}: expected what the run is of, found something else; remove this file, and the "
+            "next run of that name writes it anew"
+        ) from error
+
+
+def list_runs(home: Home) -> dict[str, RunRecord | None]:
+    """The runs of a home by name; what is in `runs/` and no run's folder is left out."""
+    found = {}
+    for folder in sorted(home.runs.glob("*")):
+        try:
+            require_run_name(folder.name, str(home.runs))
+        except SettingsError:
+            continue
+        if folder.is_dir():
+            found[folder.name] = read_record(folder)
+    return found
+
+
+@contextmanager
+def settled_run(
+    home: Home, record: RunRecord, occupied: Callable[[str], Any], *, say: Callable[[str], None]
+) -> Iterator[str]:
+    """Yield the name of the run's folder, occupied by it; found, or founded if it is new.
+
+    A folder in which nothing was trained, and which no run is using, is taken over by the next run.
+
+    Args:
+        home: the home.
+        record: what the run is of.
+        occupied: given a name, returns what keeps that folder for the run while it is entered.
+        say: told where a run goes on that is not as it was, or whose folder is not the usual one.
+    """
+    while True:
+        with _lock(home):
+            name = _found(home, record, say)
+        with occupied(name):
+            with _lock(home):  # before we were in it another may have taken it over
+                written = read_record(home.run(name))
+                is_ours = written is not None and written.is_same(record)
+            if is_ours:
+                yield name
+                return
+
+
+def _lock(home: Home) -> Any:
+    return file_lock(home.root / ".runs.lock")
+
+
+def _found(home: Home, record: RunRecord, say: Callable[[str], None]) -> str:
+    """The name of the run's folder, in which what it is of is written."""
+    runs = list_runs(home)
+    name = _same(runs, record)
+    if name is None:
+        name = _new_name(home, runs, record)
+        if name != record.experiment:
+            say(f"runs/{name}: a folder of its own{_why(record, runs.get(record.experiment))}")
+    elif (before := runs[name]) is not None:
+        if before.data != record.data:
+            say(f"runs/{name}: the same training tables lay in {before.data}; it goes on with them")
+        elif before.tables != record.tables:
+            say(
+                f"runs/{name}: the training tables of {record.data} have changed; what rests on "
+                "them is made again, and folds that rest on the former ones are put aside"
+            )
+        record = record.model_copy(update={"begun": before.begun})
+    if runs.get(name) != record:
+        with write_atomic(home.run(name) / RECORD) as temporary:
+            temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return name
+
+
+def _same(runs: dict[str, RunRecord | None], record: RunRecord) -> str | None:
+    """The run that this one is once more; of several, that with the same tables."""
+    same = {name: each for name, each in runs.items() if each is not None and each.is_same(record)}
+    if same:
+        return max(
+            same, key=lambda name: (same[name].has_same_tables(record), same[name].begun, name)
+        )
+    # What an earlier version left says nothing of itself.
+    first = record.experiment
+    return first if first in runs and runs[first] is None else None
+
+
+def _new_name(home: Home, runs: dict[str, RunRecord | None], record: RunRecord) -> str:
+    in_use = find_occupied(home)
+    taken = {name.casefold() for name in runs if name in in_use or has_trained(home.run(name))}
+    if record.experiment.casefold() not in taken:
+        return record.experiment
+    words = _words(record, runs.get(record.experiment))
+    names = [words] if words else []
+    number = 2
+    while not names or f"{record.experiment}{BETWEEN}{names[-1]}".casefold() in taken:
+        names.append("-".join(filter(None, [words, str(number)])))
+        number += 1
+    return f"{record.experiment}{BETWEEN}{names[-1]}"
+
+
+def _why(record: RunRecord, first: RunRecord | None) -> str:
+    """What is other about a run than about the first of its experiment, as a person reads it."""
+    if first is None:
+        return ""
+    other = [] if record.is_on_same_data(first) else [f"data {record.data}"]
+    other += [f"{name}={value}" for name, value in record.differences(first).items()]
+    return f", since runs/{record.experiment} holds {first}, and this run has {', '.join(other)}"
+
+
+def has_trained(folder: Path) -> bool:
+    """Whether a run's folder holds anything of a training, finished or not."""
+    return any(any(folder.glob(pattern)) for pattern in ("fold-*", "oof.parquet", "scores.json"))
+
+
+def _words(record: RunRecord, first: RunRecord | None) -> str:
+    """What is other about a run than about the first of its experiment, as part of a name."""
+    if first is None:
+        return ""
+    other_data = not record.is_on_same_data(first)
+    words = [Path(record.data).name if other_data else ""]
+    differences = record.differences(first)
+    if len(differences) <= _MOST_WORDS:
+        words += [
+            f"{name.rpartition('.')[2]}-{value}" for name, value in sorted(differences.items())
+        ]
+    return "-".join(filter(None, map(as_name, words)))

@@ -1,0 +1,106 @@
+"""Identity: what a run is of, the folder that is therefore its, and those of others it rests on."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lsdc.dicom.names import escape_name
+from lsdc.experiments.presets import load_experiment
+from lsdc.experiments.settings import settings_of
+from lsdc.lumbar.fit import read_trained
+from lsdc.lumbar.tables import digest_tables
+from lsdc.store.files import digest_file
+from lsdc.store.occupancy import occupy
+from lsdc.store.runs import RunRecord, list_runs, settled_run
+from lsdc.training.weights import find_weights
+from tasks.run import PHANTOM, TRAINING_NO_MATTER, Run
+
+log = logging.getLogger("lsdc.run")
+
+_SPLIT = ("folds", "seed", "holdout", "limit", "annotations")
+
+
+@contextmanager
+def occupying(
+    run: Run, *, wait: bool = True, say: Callable[[str], None] = log.warning
+) -> Iterator[Run]:
+    """Find the run's folder, or found it, and keep it while the block runs; yields the run so.
+
+    Runs of the same share it. One whose data lie elsewhere, or that bears with more bad files,
+    waits for them or is refused.
+    """
+
+    def occupied(name: str) -> AbstractContextManager[None]:
+        return occupy(run.home, name, run.settings, wait=wait, say=say)
+
+    with settled_run(run.home, record_of(run), occupied, say=say) as name:
+        yield run.model_copy(update={"name": name})
+
+
+def record_of(run: Run) -> RunRecord:
+    """What the run is of, by which its folder is found again."""
+    drop = {f"training.{name}" for name in TRAINING_NO_MATTER}
+    own, plain = (
+        {key: value for key, value in settings_of(each).items() if key not in drop}
+        for each in (run.experiment, load_experiment(run.experiment.name, resolved=run.resolved))
+    )
+    told = {
+        "folds": run.folds,
+        "seed": run.seed,
+        "holdout": run.holdout,
+        "limit": run.limit,
+        "annotations": run.annotations,
+    }
+    weights = {} if run.weights is None else {"weights": pretrained_digests(run)}
+    return RunRecord(
+        experiment=run.experiment.name,
+        data=PHANTOM if run.uses_phantom else escape_name(run.data),
+        tables=None if run.uses_phantom else digest_tables(run.data),
+        settings=told | weights | own,
+        changed={key: value for key, value in own.items() if plain[key] != value},
+        begun=datetime.now(UTC).replace(microsecond=0),
+    )
+
+
+def pretrained_digests(run: Run) -> list[str] | None:
+    """Digests of the backbones' weights, where they are not timm's own."""
+    if run.weights is None:
+        return None
+    return [digest_file(find_weights(run.weights, name)) for name in run.experiment.model.backbones]
+
+
+def require_needs(run: Run) -> None:
+    """Refuse to prepare a training that rests on folds of another experiment that are not there.
+
+    To be asked once the home is the run's to build in: a run before may have trained them.
+
+    Raises:
+        StageError: one of these folds is not trained; names the setting that asks for it.
+    """
+    for what, needed in run.experiment.needs.model_dump().items():
+        if needed is not None:
+            for fold in run.folds_to_train:
+                read_trained(needed_fold(run, needed, fold), f"needs.{what}")
+
+
+def needed_fold(run: Run, experiment: str, fold: int) -> Path:
+    """Another experiment's same fold: of its run on the same data, dealt into the same folds.
+
+    Of several runs the one without changed settings is taken, else the latest. Where there is none,
+    it is the fold that would be looked at first.
+    """
+    mine = record_of(run)
+    found = {
+        name: record
+        for name, record in list_runs(run.home).items()
+        if record is not None
+        and record.experiment == experiment
+        and record.is_on_same_data(mine)
+        and all(record.settings.get(key) == mine.settings[key] for key in _SPLIT)
+    }
+    if not found:
+        return run.home.fold(experiment, fold)
+    name = max(found, key=lambda name: (not found[name].changed, found[name].begun, name))
+    return run.home.fold(name, fold)

@@ -1,0 +1,157 @@
+"""Runs are told apart by experiment, data and settings, and found again by them."""
+
+import multiprocessing
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsdc.errors import DataError
+from lsdc.store.home import Home, open_home
+from lsdc.store.occupancy import occupy
+from lsdc.store.runs import RECORD, RunRecord, list_runs, read_record, settled_run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+def of(
+    data: str = "/data/ph",
+    tables: str | None = "1",
+    experiment: str = "demo",
+    changed: dict[str, Any] | None = None,
+    **settings: Any,
+) -> RunRecord:
+    settings = {"folds": 4, "seed": 0, "training.epochs": 6} | settings | (changed or {})
+    return RunRecord(
+        experiment=experiment,
+        data=data,
+        tables=tables,
+        settings=settings,
+        changed=changed or {},
+        begun=datetime.now(UTC),
+    )
+
+
+def settle(
+    home: Home, record: RunRecord, said: list[str] | None = None, *, train: bool = True
+) -> str:
+    def occupied(name: str) -> AbstractContextManager[None]:
+        return occupy(home, name, "settings", say=pytest.fail)
+
+    told: list[str] = [] if said is None else said
+    with settled_run(home, record, occupied, say=told.append) as name:
+        if train:
+            home.fold(name, 0).mkdir(parents=True, exist_ok=True)
+        return name
+
+
+def test_same_run_is_found_again(home: Home) -> None:
+    assert settle(home, of()) == "demo"
+    assert settle(home, of()) == "demo"
+    assert settle(home, of(experiment="mine")) == "mine"
+    assert list(list_runs(home)) == ["demo", "mine"]
+
+
+def test_other_data_and_settings_get_folders_that_say_what_is_other(home: Home) -> None:
+    said: list[str] = []
+    settle(home, of())
+    assert settle(home, of("/other/ph2", "2"), said) == "demo@ph2"
+    assert settle(home, of(folds=3), said) == "demo@folds-3"
+    holds = "a folder of its own, since runs/demo holds demo on /data/ph, and this run has"
+    assert said == [
+        f"runs/demo@ph2: {holds} data /other/ph2",
+        f"runs/demo@folds-3: {holds} folds=3",
+    ]
+    assert settle(home, of(changed={"training.epochs": 2})) == "demo@epochs-2"
+    assert settle(home, of("phantom", None)) == "demo@phantom"
+    assert settle(home, of("/third/ph2", "3")) == "demo@ph2-2"
+    assert settle(home, of("/da ta/[x]*", "4")) == "demo@x"
+    assert settle(home, of(folds=2, seed=3, holdout=0.1, **{"training.epochs": 9})) == "demo@2"
+    assert settle(home, of("/other/ph2", "2", folds=3)) == "demo@ph2-folds-3"
+    for record, name in ((of(), "demo"), (of(folds=3), "demo@folds-3")):
+        assert settle(home, record) == name
+    assert settle(home, of("/other/ph2", "2")) == "demo@ph2"
+
+
+def test_data_that_were_moved_or_mended_go_on_in_the_same_folder_with_a_word(home: Home) -> None:
+    said: list[str] = []
+    settle(home, of("/data/ph", "1"))
+    assert settle(home, of("/moved/ph", "1"), said) == "demo"
+    assert settle(home, of("/moved/ph", "mended"), said) == "demo"
+    assert ["lay in /data/ph" in said[0], "have changed" in said[1], len(said)] == [True, True, 2]
+    record = read_record(home.run("demo"))
+    assert record is not None
+    assert (record.data, record.tables) == ("/moved/ph", "mended")
+
+
+def test_run_with_the_same_tables_comes_before_one_in_the_same_place(home: Home) -> None:
+    settle(home, of("/a", "1"))
+    settle(home, of("/b", "2"))
+    assert settle(home, of("/a", "2")) == "demo@b"
+
+
+def test_folder_in_which_nothing_was_trained_is_taken_over_unless_it_is_used(home: Home) -> None:
+    assert settle(home, of("/mistyped", None), train=False) == "demo"
+    with occupy(home, "demo", "settings", say=pytest.fail):
+        assert settle(home, of("/data/ph", "1"), train=False) == "demo@ph"
+    assert settle(home, of("/data/ph2", "2")) == "demo"
+
+
+def test_setting_that_came_up_since_makes_no_other_run(home: Home) -> None:
+    settle(home, of())
+    assert settle(home, of(**{"training.new": 1})) == "demo"
+
+
+def test_what_an_earlier_version_left_is_gone_on_with(home: Home) -> None:
+    home.fold("demo", 0).mkdir(parents=True)
+    assert settle(home, of()) == "demo"
+    assert settle(home, of("/other", "2")) == "demo@other"
+
+
+def test_names_that_differ_by_case_alone_are_not_given(home: Home) -> None:
+    settle(home, of())
+    settle(home, of("/data/A", "2"))
+    assert settle(home, of("/more/a", "3")) == "demo@a-2"
+
+
+def test_what_is_no_run_is_not_listed(home: Home) -> None:
+    settle(home, of())
+    (home.runs / "my notes").mkdir()
+    (home.runs / "file").write_text("")
+    assert list(list_runs(home)) == ["demo"]
+
+
+def test_damaged_record_is_named(home: Home) -> None:
+    settle(home, of())
+    (home.run("demo") / RECORD).write_text("{")
+    with pytest.raises(DataError, match=r"run\.json: expected what the run is of.*remove this"):
+        settle(home, of())
+
+
+def settle_at_once(root: Path, record: RunRecord, start: Barrier) -> None:
+    start.wait()
+    settle(Home(root), record)
+
+
+def test_runs_that_begin_at_once_get_a_folder_each(home: Home) -> None:
+    context = multiprocessing.get_context("spawn")
+    records = [of("/a", "1"), of("/b", "2"), of("/a", "1")]
+    start = context.Barrier(len(records))
+    processes = [
+        context.Process(target=settle_at_once, args=(home.root, record, start))
+        for record in records
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    found = list_runs(home).values()
+    assert sorted(record.data for record in found if record) == ["/a", "/b"]
+    assert "demo" in list_runs(home)

@@ -1,0 +1,151 @@
+"""Which folder is a run's, whose folds it rests on, and which data are meant."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lsdc.errors import SettingsError
+from lsdc.store.manifest import Manifest, seal
+from lsdc.store.put_aside import claim_fold
+from lsdc.store.runs import read_record
+from tasks.identity import needed_fold, occupying
+from tasks.run import PHANTOM, Run, open_run
+from tasks.sharing import is_at_hand
+
+KEY = "a" * 64
+
+
+@pytest.fixture
+def tables(phantom: Path, tmp_path: Path) -> Path:
+    """A folder with a competition's tables, and nothing else."""
+    return copied(phantom, tmp_path / "lumbar")
+
+
+def copied(phantom: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for table in phantom.glob("*.csv"):
+        shutil.copy(table, folder)
+    return folder
+
+
+def run_of(home: Path, data: Path | None, experiment: str = "demo", **settings: object) -> Run:
+    return open_run(
+        **{"experiment": experiment, "data": data, "home": home, "folds": 4, **settings}  # type: ignore[arg-type]
+    )
+
+
+def settled(run: Run) -> Run:
+    """The run in its folder, in which something is trained."""
+    with occupying(run) as found:
+        found.fold(0).mkdir(parents=True, exist_ok=True)
+        return found
+
+
+def test_what_changes_no_result_changes_no_folder(tables: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    settled(run_of(home, tables))
+    same: list[dict[str, object]] = [
+        {"only_fold": 1},
+        {"device": "cpu", "threads": 1},
+        {"strict": True, "max_bad": 0.5},
+        {"settings": ["training.stall_minutes=9"]},
+    ]
+    assert {settled(run_of(home, tables, **each)).name for each in same} == {"demo"}
+    others: dict[str, dict[str, object]] = {
+        "demo@folds-3": {"folds": 3},
+        "demo@seed-1": {"seed": 1},
+        "demo@limit-5": {"limit": 5},
+        "demo@annotations-raw": {"annotations": "raw"},
+        "demo@holdout-0.1": {"holdout": 0.1},
+        "demo@epochs-2": {"settings": ["training.epochs=2"]},
+    }
+    assert [settled(run_of(home, tables, **each)).name for each in others.values()] == [*others]
+    record = read_record(home / "runs" / "demo@epochs-2")
+    assert record is not None
+    assert record.changed == {"training.epochs": 2}
+
+
+def test_data_that_were_moved_are_the_same_and_mended_ones_too(
+    tables: Path, phantom: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    settled(run_of(home, tables))
+    moved = tables.rename(tmp_path / "moved")
+    (moved / "sample_submission.csv").unlink()  # another test set is no other data
+    assert settled(run_of(home, moved)).name == "demo"
+    with (moved / "train.csv").open("a") as table:
+        table.write("\n")
+    assert settled(run_of(home, moved)).name == "demo"
+    other = copied(phantom, tmp_path / "other")
+    assert settled(run_of(home, other)).name == "demo@other"
+
+
+def test_home_with_runs_on_other_data_is_not_answered_with_the_phantom(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    assert settled(run_of(home, None)).uses_phantom
+    assert run_of(home, None).uses_phantom
+    settled(run_of(home, tables))
+    with pytest.raises(SettingsError, match=rf"has runs on {tables}; .*'--data phantom'"):
+        run_of(home, None)
+    asked = run_of(home, Path(PHANTOM))
+    assert asked.uses_phantom
+    assert settled(asked).name == "demo"
+    assert run_of(home, home / "phantom").uses_phantom
+    (tmp_path / PHANTOM).mkdir()
+    assert run_of(home, Path(PHANTOM)).data == tmp_path / PHANTOM
+
+
+def test_folds_that_are_needed_are_of_the_same_data_and_split(tables: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    settled(run_of(home, None, "exp114"))
+    settled(run_of(home, tables, "exp114", folds=3))
+    run = settled(run_of(home, tables, "exp178"))
+    first = home / "runs"
+    assert needed_fold(run, "exp114", 1) == first / "exp114" / "fold-1"  # which is then refused
+    settled(run_of(home, tables, "exp114", settings=["training.epochs=2"]))
+    changed = "exp114@lumbar-epochs-2"
+    assert needed_fold(run, "exp114", 1) == first / changed / "fold-1"
+    settled(run_of(home, tables, "exp114"))
+    assert needed_fold(run, "exp114", 1) == first / "exp114@lumbar" / "fold-1"
+
+
+def trained(run: Run, fold: int) -> Manifest:
+    folder = claim_fold(run.home, run.name, fold, KEY, say=pytest.fail)
+    for name in ("oof.parquet", "fit.json"):
+        (folder / name).write_text(name)
+    return seal(
+        run.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
+    )
+
+
+def test_fold_that_another_run_has_made_the_same_is_copied(tables: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with occupying(run_of(home, tables)) as one:
+        made = trained(one, 0)
+    with occupying(run_of(home, tables, annotations="raw")) as two:
+        assert is_at_hand(two, made)
+    assert two.name != one.name
+    assert two.at_home(made).folder(home) == two.fold(0)
+    assert (two.fold(0) / "oof.parquet").read_text() == "oof.parquet"
+    assert (one.fold(0) / "oof.parquet").exists()
+
+
+def test_fold_of_another_host_lands_in_the_runs_own_folder(
+    tables: Path, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
+    here, there = tmp_path / "here", tmp_path / "there"
+    with occupying(run_of(there, tables)) as run:
+        made = trained(run, 0)
+        assert run.shared is not None
+        run.shared.publish("train", KEY, made, run.root)
+    settled(run_of(here, None))
+    with occupying(run_of(here, tables)) as run:
+        assert run.name == "demo@lumbar"
+        assert is_at_hand(run, made)
+    assert (run.fold(0) / "fit.json").read_text() == "fit.json"
+    assert [each.name for each in (here / "runs" / "demo" / "fold-0").iterdir()] == []

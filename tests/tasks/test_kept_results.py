@@ -1,0 +1,97 @@
+"""What a run has made is not overwritten without a word."""
+
+import json
+import logging
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.tables import open_competition
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, seal, settle
+from tasks.oof import score_oof
+from tasks.run import Run, open_run
+from tasks.submission import assemble_submission
+
+
+@pytest.fixture
+def run(phantom: Path, tmp_path: Path) -> Run:
+    return open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+
+
+@pytest.fixture
+def folds(run: Run) -> Manifest:
+    """The studies of the competition, dealt into two."""
+    labels = open_competition(run.data).labels
+    studies = labels["study_id"].unique(maintain_order=True)
+    dealt = pl.DataFrame({"study_id": studies}).with_columns(
+        fold=(pl.int_range(pl.len()) % 2).cast(pl.Int32)
+    )
+    with write_folder(run.root / "folds") as out:
+        labels.write_parquet(out / "labels.parquet")
+        labels.clear().write_parquet(out / "holdout.parquet")
+        dealt.write_parquet(out / "folds.parquet")
+        return settle(run.root, "folds", out, rows=len(studies))
+
+
+def of_rows(row_ids: list[str], share: float) -> pl.DataFrame:
+    shares = dict(zip(PROBABILITIES, (share, 0.9 - share, 0.1), strict=True))
+    return pl.DataFrame({"row_id": row_ids}).with_columns(
+        **{name: pl.lit(value) for name, value in shares.items()}
+    )
+
+
+def submit(run: Run, folds: Manifest, share: float) -> bytes:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    rows = of_rows(list(open_competition(run.data).row_ids), share)
+    rows.write_parquet(run.folder / "predictions.parquet")
+    made = seal(run.root, "predict", run.folder, rows=len(rows), names=["predictions.parquet"])
+    assemble_submission.fn(run, folds, made)
+    return (run.folder / "submission.csv").read_bytes()
+
+
+def test_submission_that_differs_leaves_the_one_before(
+    run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "lsdc")
+    first = submit(run, folds, 0.5)
+    assert submit(run, folds, 0.5) == first
+    assert list(run.folder.glob("submission-*")) == []
+    assert caplog.messages == []
+
+    second = submit(run, folds, 0.6)
+    assert second != first
+    (former,) = run.folder.glob("submission-*.csv")
+    assert former.read_bytes() == first
+    (said,) = caplog.messages
+    assert f"{run.folder / 'submission.csv'}: other than before" in said
+    assert said.endswith(former.name)
+
+
+def trained(run: Run, folds: Manifest, fold: int) -> Manifest:
+    dealt = pl.read_parquet(folds.file(run.root, "folds.parquet")).filter(fold=fold)
+    labels = pl.read_parquet(folds.file(run.root, "labels.parquet")).join(dealt, on="study_id")
+    ids = labels.select(pl.format("{}_{}_{}", "study_id", "condition", "level")).to_series()
+    out = run.fold(fold)
+    out.mkdir(parents=True)
+    rows = of_rows(ids.to_list(), 0.5).with_columns(fold=pl.lit(fold, dtype=pl.Int32))
+    rows.write_parquet(out / "oof.parquet")
+    rows.clear().write_parquet(out / "holdout.parquet")
+    (out / "fit.json").write_text(json.dumps({"selected": False}))
+    return seal(run.root, "train", out, rows=1, names=["oof.parquet", "holdout.parquet"])
+
+
+def test_scores_of_fewer_folds_than_before_are_said(
+    run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "lsdc")
+    both = [trained(run, folds, fold) for fold in (0, 1)]
+    score_oof.fn(run, folds, both[:1])
+    score_oof.fn(run, folds, both)
+    assert caplog.messages == []
+    score_oof.fn(run, folds, both[1:])
+    (said,) = caplog.messages
+    assert f"{run.folder}: out-of-fold table and scores were of 2 folds (score " in said
+    assert "and are now of 1" in said
