@@ -8,6 +8,7 @@ from prefect import task
 
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
+from lsdc.lumbar.moves import describe_moves
 from lsdc.lumbar.quarantine import tell_bad_files
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
@@ -92,6 +93,9 @@ def _settle(
     quarantine.write_parquet(out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(instances["study_id"].unique().sort(), points)
+    moves = pl.read_parquet(out / "moves.parquet")
+    if len(moves):
+        log.warning("coordinates: %s", describe_moves(moves))
     return settle(run.root, "coordinates", out, rows=len(points))
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from prefect import task
 
 from lsdc.lumbar import crops
+from lsdc.lumbar.moves import moved_back
 from lsdc.lumbar.tables import Split
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
@@ -26,7 +27,7 @@ from tasks.shards import (
     worked,
 )
 
-_CODE = ("lsdc.lumbar.crops",)
+_CODE = ("lsdc.lumbar.crops", "lsdc.lumbar.moves")
 _LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom")
 
 
@@ -70,9 +71,10 @@ def cut_shard(
     require_same(shard, CROPS_SHARD)
     own = pl.col("study_id").is_in(shard.studies)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
+    moves = read_parquet(coordinates.file(run.root, "moves.parquet"))
     with write_folder(run.root / SHARDS) as out:
         rows = crops.cut_shard(
-            instances,
+            moved_back(instances, moves),
             read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
             run.experiment.slices,
             run.experiment.crops,

@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from lsdc.lumbar.moves import moved_back
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import Split
 from lsdc.store.exact_names import read_parquet
@@ -12,7 +13,7 @@ from tasks.run import Run
 
 SIDES = Stage(
     name="sides",
-    code=("lsdc.lumbar.sides",),
+    code=("lsdc.lumbar.moves", "lsdc.lumbar.sides"),
     libraries=("numpy", "polars"),
     uses=lambda _: {},
 )
@@ -33,7 +34,10 @@ def fix_sides(
         given = read_parquet(annotations.file(run.root, "annotations.parquet"))
     with write_folder(run.root / "sides") as out:
         rows = find_sides(
-            read_parquet(index.file(run.root, "instances.parquet")),
+            moved_back(
+                read_parquet(index.file(run.root, "instances.parquet")),
+                read_parquet(coordinates.file(run.root, "moves.parquet")),
+            ),
             read_parquet(coordinates.file(run.root, "points.parquet")),
             given,
             out,

@@ -9,7 +9,7 @@ from lsdc.lumbar.coordinates import write_annotated
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 
-_TABLES = ("points", "landmarks", "spines")
+_TABLES = ("points", "landmarks", "spines", "moves")
 
 
 def take_annotated(

@@ -224,6 +224,18 @@ CATALOG: dict[str, CatalogTable] = {
             "extra_vertebra": "whether there may be more vertebrae than names, by one of these two",
         },
     ),
+    "moves": CatalogTable(
+        "a row an axial series that lies elsewhere than the sagittal images of its study",
+        {
+            "split": _OF_A_RUN,
+            "study_id": _STUDY,
+            "series_id": _SERIES,
+            "x_mm": "how far from where the sagittal images have its levels",
+            "y_mm": "how far from where the sagittal images have its levels",
+            "z_mm": "how far from where the sagittal images have its levels",
+            "source": "annotated or predicted: by which points it was found",
+        },
+    ),
     "slices": CatalogTable(
         "a row a slice and level: every slice against every level point of its study",
         {

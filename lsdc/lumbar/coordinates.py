@@ -33,6 +33,7 @@ from lsdc.lumbar.level_points import (
     median_of_models,
 )
 from lsdc.lumbar.midline import centre_on_midline
+from lsdc.lumbar.moves import annotated_moves, as_axial_images_show, moved_back, predicted_moves
 from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.spines import describe_spines, usual_doubt
 from lsdc.lumbar.teaching import FAMILIES, POINTS_OF_NET, Family, taught_points
@@ -85,13 +86,13 @@ def learn_points(
 ) -> pl.DataFrame:
     """Train the nets of each fold and find the points of all training studies.
 
-    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `names.json` (how much speaks
-    against the levels' names as a rule) and, for each fold, `fold-K-sagittal.safetensors` and
-    `fold-K-axial.safetensors` into the folder `out`; where no view of a kind teaches anything, its
-    net is left out. A study of fold K gets its points from the nets of fold K, which saw nothing of
-    that fold; a study in no fold is not trained on, and gets the median over all. Order and
-    augmentation depend on `seed` alone; the result is the same to the bit for one number of
-    `threads` on one CPU type.
+    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `moves.parquet`, `names.json`
+    (how much speaks against the levels' names as a rule) and, for each fold,
+    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; where no
+    view of a kind teaches anything, its net is left out. A study of fold K gets its points from the
+    nets of fold K, which saw nothing of that fold; a study in no fold is not trained on, and gets
+    the median over all. Order and augmentation depend on `seed` alone; the result is the same to
+    the bit for one number of `threads` on one CPU type.
 
     `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
     "net" of "nets", "epoch" of "epochs" and "seconds_left".
@@ -103,7 +104,12 @@ def learn_points(
         StageError: the child process died.
     """
     train = instances.filter(pl.col("split") == "train")
-    places = centre_on_midline(place_annotations(train, annotations), train)
+    # Annotations say where the nets' images show what they teach; where a study's own images lie,
+    # its points are to tell as a test study's do.
+    moves = annotated_moves(train, annotations)
+    rightly = moved_back(train, moves)
+    places = centre_on_midline(place_annotations(rightly, annotations), rightly)
+    shown = {"sagittal": places, "axial": as_axial_images_show(places, moves)}
     grids = {
         "sagittal": {"image_size": config.image_size, "field_mm": config.field_mm},
         "axial": {"image_size": config.axial_image_size, "field_mm": config.axial_field_mm},
@@ -116,7 +122,7 @@ def learn_points(
         owners = np.array([fold_of.get(study, -1) for study in studies], np.int64)
         np.save(work / "folds.npy", owners)
         taught = [
-            _write_targets(own, taught_points(places, family), work / family.name)
+            _write_targets(own, taught_points(shown[family.name], family), work / family.name)
             for family, own in _by_family(views)
         ]
         _refuse_untaught(set().union(*taught), fold_of, names)
@@ -147,7 +153,7 @@ def locate_points(
 ) -> pl.DataFrame:
     """Find the points of all test studies: the median over the models, in mm.
 
-    Writes the three tables into the folder `out`; the confidence falls where models disagree.
+    Writes the four tables into the folder `out`; the confidence falls where models disagree.
 
     Args:
         instances: the instances table; rows of the training split are left alone.
@@ -207,10 +213,13 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
 
 
 def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
-    """Write the three tables as the annotations have them into `out`."""
+    """Write the four tables as the annotations have them into `out`."""
+    moves = annotated_moves(instances, annotations)
+    instances = moved_back(instances, moves)
     points = annotated_points(instances, annotations)
     _write_tables(
         out,
+        moves=moves,
         points=points,
         landmarks=annotated_landmarks(points, instances, annotations),
         spines=describe_spines(points, {}),
@@ -330,6 +339,7 @@ def _write_found(
     """Write the tables; `usual` is of the nets' training studies, found here where these are."""
     points: list[tuple[Any, ...]] = []
     sides: list[tuple[Any, ...]] = []
+    shifts: list[tuple[int, Floats]] = []
     shifted: dict[int, float] = {}
     for row, study in enumerate(studies):
         asked = np.isfinite(found["shifted"][:, row])
@@ -341,10 +351,15 @@ def _write_found(
         sources = np.where(filled, "filled", "predicted")
         points += _rows(split, study, places, trust, sources)
         shifted[study] = float(own["shifted"].mean())
+        apart = np.isfinite(own["moved_mm"]).all(axis=1)
+        if 2 * apart.sum() > len(apart):
+            shifts.append((study, np.median(own["moved_mm"][apart], axis=0)))
         for family in FAMILIES:
             if f"{family.name}_sides_mm" in own:
                 found_sides = (own[f"{family.name}_sides_{what}"] for what in ("mm", "confidence"))
                 sides += _side_rows(study, family, *median_of_models(*found_sides))
+    moves = predicted_moves(instances, split, shifts)
+    instances = moved_back(instances, moves)
     table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
     seen = pl.DataFrame(sides, schema=SIDES, orient="row")
     if usual is None:
@@ -353,6 +368,7 @@ def _write_found(
             temporary.write_text(json.dumps({"shifted": usual}), encoding="utf-8")
     _write_tables(
         out,
+        moves=moves,
         points=table,
         landmarks=join_landmarks(table, seen, instances),
         spines=describe_spines(table, shifted, usual),

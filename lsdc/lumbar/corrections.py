@@ -12,7 +12,7 @@ wrongly in labels and points alike.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from lsdc.lumbar.level_checks import (
     points_far_off_their_level,
     points_off_their_curve,
 )
+from lsdc.lumbar.moves import annotated_moves, moved_back
 from lsdc.lumbar.place_checks import points_outside_their_image
 from lsdc.lumbar.repeat_checks import repeats_to_leave_out
 from lsdc.lumbar.side_checks import certainly_swapped, side_pairs
@@ -107,6 +108,9 @@ def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFr
         what it became: both null where it is left out. A point may be corrected twice.
     """
     found = pl.DataFrame(schema=CORRECTIONS)
+    if evidence.instances is not None:  # points are held against one another where they belong
+        moves = annotated_moves(evidence.instances, annotations)
+        evidence = replace(evidence, instances=moved_back(evidence.instances, moves))
     for rule, judge in _RULES.items():
         points = _corrected(annotations, found)
         changed = judge(points, evidence).select("row", *_NEW)

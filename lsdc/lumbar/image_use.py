@@ -21,14 +21,15 @@ SAME_PLACE_MM = 0.01
 LARGEST_LEAN_DEGREES = 60.0
 # The normal's share along an axis of the patient, below which (41 degrees) a plane is oblique.
 OBLIQUE = 0.75
-# Images of one shape and spacing are one acquisition's; files round the latter to a micrometre.
+# Images of one shape and spacing are one stack's; files round the latter to a micrometre.
 _GRID = ["rows", "columns", "row_spacing_mm", "column_spacing_mm"]
 _GRID_DECIMALS = 3
-# A localizer's pixels or field are so many times those of the slices, or the reverse.
-_OTHER_SCALE = 1.25
-# Images of another shape or spacing are few, set against the others of the series, up to this
-# share; of another angle alone, up to that; and axial ones of a like size up to so many.
-_FEW_OF_A_GRID, _FEW_AT_AN_ANGLE, _FEW_AXIAL = 1 / 2, 1 / 4, 2
+# A localizer's field is so many times that of the slices, or the reverse; or its pixels are, which
+# in a sagittal series, or of so few axial images, are all of one size.
+_OTHER_FIELD, _OTHER_PIXELS, _FEW_AXIAL = 1.25, 1.02, 2
+# Images of another field or pixels are few, set against the others of the series, up to this share;
+# of another angle alone, up to that.
+_FEW_OF_A_GRID, _FEW_AT_AN_ANGLE = 1 / 2, 1 / 4
 _ECHO_DECIMALS = 1
 # So many series a line of the log names.
 _NAMED = 20
@@ -96,12 +97,11 @@ def used_images(instances: pl.DataFrame) -> pl.DataFrame:
 
 
 def acquisitions(images: pl.DataFrame) -> NDArray[np.int64]:
-    """(n,) numbers that images of one series and of one shape and spacing share.
+    """(n,) numbers that images of one series and of one pixel spacing share.
 
     Brightness is scaled by acquisition: another one under the series' number says nothing of it.
     """
-    spacing = [pl.col(name).round(_GRID_DECIMALS) for name in _GRID[2:]]
-    key = pl.struct(*_SERIES, *_GRID[:2], *spacing)
+    key = pl.struct(*_SERIES, *(pl.col(name).round(_GRID_DECIMALS) for name in _GRID[2:]))
     numbers: NDArray[np.int64] = images.select(key.rank("dense")).to_series().to_numpy()
     return numbers
 
@@ -211,13 +211,15 @@ def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
         )
     )
     stacks = stacks.join(main, on=_SERIES, how="left", maintain_order="left")
-    scale = pl.max_horizontal(
-        _ratio(pl.col(name), pl.col(f"main_{name}")) for name in ("longer_mm", "pixel_mm")
-    )
+    field, pixels = (_ratio(name, f"main_{name}") for name in ("longer_mm", "pixel_mm"))
     is_axial = pl.col("kind") == str(SeriesDescription.AXIAL_T2)
-    few = pl.col("fitting") <= _FEW_OF_A_GRID * pl.col("most")
-    other_grid = (pl.col("grid") != pl.col("main")) & (
-        (few & (~is_axial | (scale >= _OTHER_SCALE))) | (pl.col("fitting") <= _FEW_AXIAL)
+    other_pixels = (
+        pl.when(is_axial & (pl.col("fitting") > _FEW_AXIAL))
+        .then(_OTHER_FIELD)
+        .otherwise(_OTHER_PIXELS)
+    )
+    other_grid = (pl.col("fitting") <= _FEW_OF_A_GRID * pl.col("most")) & (
+        (field >= _OTHER_FIELD) | (pixels >= other_pixels)
     )
     # A sagittal series is of one angle; each disc may have its own axial one.
     other_angle = ~is_axial & (pl.col("images") <= _FEW_AT_AN_ANGLE * pl.col("widest"))
@@ -234,8 +236,8 @@ def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ratio(one: pl.Expr, other: pl.Expr) -> pl.Expr:
-    return pl.max_horizontal(one / other, other / one)
+def _ratio(one: str, other: str) -> pl.Expr:
+    return pl.max_horizontal(pl.col(one) / pl.col(other), pl.col(other) / pl.col(one))
 
 
 def _second_contrasts(rows: pl.DataFrame, annotations: pl.DataFrame | None) -> pl.Series:

@@ -1,6 +1,6 @@
 """Intensities: what of a series' stored values becomes black and white.
 
-Scanners store any range they like, so each acquisition of a series (its images of one shape and
+Scanners store any range they like, so each acquisition of a series (its images of one pixel
 spacing) is scaled by robust percentiles of its own. They are taken of the values as stored
 (rescaled where the file says so), and only what comes of it is rounded: to round first has cost
 others most of the contrast.

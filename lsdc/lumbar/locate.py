@@ -12,12 +12,14 @@ many studies there are. It is one of two:
 - to locate: `models`, the files of trained nets by family, one of each asked for every study.
 
 Leaves in `found` arrays by (model, study), NaN where a model was not asked: points_mm
-(..., levels, 3), confidence (..., levels), shifted; and by family sides_mm, sides_confidence
-(..., 2 * levels, 3 or none), NaN and 0 where nothing is found.
+(..., levels, 3), confidence (..., levels), shifted; moved_mm (..., 3), how far axial images lie
+from where sagittal ones have their levels, infinite where not over 10 mm (see `lsdc.lumbar.moves`);
+and by family sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN and 0 where nothing is
+found.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsdc.lumbar.chains import View, chain_of_views
+from lsdc.lumbar.chains import Chain, View, chain_of_views
 from lsdc.lumbar.level_points import complete_levels, fuse_views
+from lsdc.lumbar.moves import shift_between
 from lsdc.lumbar.teaching import ANCHORS, FAMILIES, Family, boxes_mm
 from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
@@ -40,6 +43,10 @@ from lsdc.training.process import Tell, child_main
 
 Floats = NDArray[np.float64]
 Found = dict[str, Floats]
+
+SAGITTAL, AXIAL = (family.name for family in FAMILIES)
+# From this confidence on a level counts where views are held against one another.
+SURE = 0.4
 
 
 @dataclass(frozen=True)
@@ -144,9 +151,10 @@ def _look(
     points = np.full((studies, levels, 3), np.nan)
     confidence = np.full((studies, levels), np.nan)
     shifted = np.full(studies, np.nan)
+    moved = np.full((studies, 3), np.nan)
     anchors = np.full((studies, levels, 3), np.nan)
     for study in asked.tolist():
-        seen = []
+        seen: dict[str, list[View]] = {name: [] for name in nets}
         for name, net in nets.items():
             own = views[name]
             stacks = own.of(study)
@@ -154,26 +162,55 @@ def _look(
                 found = find_candidates(net, own.stacks, stack, device=device)
                 # What T1 and T2 say together counts as much as what axial slices say.
                 normal, weight = own.normal(stack), 1 / len(stacks)
-                seen.append(View(found.places_mm, found.shares, normal, weight))
-        chain = chain_of_views(seen)
+                seen[name].append(View(found.places_mm, found.shares, normal, weight))
+        chain, moved[study] = chain_of_families(seen)
         points[study], confidence[study] = chain.points_mm, chain.confidence
         shifted[study] = chain.shifted
         completed = complete_levels(chain.points_mm, chain.confidence)
         if completed is not None:
             anchors[study] = completed[0]
-    result = {"points_mm": points, "confidence": confidence, "shifted": shifted}
+    result = {
+        "points_mm": points,
+        "confidence": confidence,
+        "shifted": shifted,
+        "moved_mm": moved,
+    }
     for name, own in views.items():
+        # Where its images show the anchors.
+        away = np.where(np.isfinite(moved) & (name == AXIAL), moved, 0.0)
         sides = np.full((studies, len(ANCHORS), 3), np.nan)
         trust = np.zeros((studies, len(ANCHORS)))
         if name in nets:
             found_mm, shares = find_satellites(
-                nets[name], own.stacks, anchors[own.studies], own.satellites, device=device
+                nets[name],
+                own.stacks,
+                (anchors + away[:, None])[own.studies],
+                own.satellites,
+                device=device,
             )
+            found_mm -= away[own.studies][:, None]
             for study in np.unique(own.studies).tolist():
                 mine = own.of(study)
                 sides[study], trust[study] = fuse_views(found_mm[mine], shares[mine])
         result |= {f"{name}_sides_mm": sides, f"{name}_sides_confidence": trust}
     return result
+
+
+def chain_of_families(seen: Mapping[str, Sequence[View]]) -> tuple[Chain, Floats]:
+    """The chain of a study's views, and how far the axial ones are moved, infinite if they are not.
+
+    Moved ones have no say in the chain.
+    """
+    chain = chain_of_views([view for views in seen.values() for view in views])
+    sagittal, axial = (chain_of_views(seen.get(name, [])) for name in (SAGITTAL, AXIAL))
+    shift = shift_between(_sure(sagittal), _sure(axial))
+    return (chain, np.full(3, np.inf)) if shift is None else (sagittal, shift)
+
+
+def _sure(chain: Chain) -> Floats:
+    """(levels, 3), NaN where the chain is not sure."""
+    sure: Floats = np.where(chain.confidence[:, None] >= SURE, chain.points_mm, np.nan)
+    return sure
 
 
 class _Clock:

@@ -4,6 +4,7 @@ import polars as pl
 
 from lsdc.lumbar.findings import Finding
 from lsdc.lumbar.level_checks import OFF_LEVEL_MM
+from lsdc.lumbar.moves import annotated_moves
 from lsdc.lumbar.places import beside_canal, with_position
 from lsdc.lumbar.vocabulary import LEVELS, SeriesDescription
 
@@ -74,6 +75,12 @@ def check_places(
             "Points over 20 mm off their level",
             "points",
             points_off_their_level(annotations, instances),
+        ),
+        Finding(
+            "axial_series_moved",
+            "Axial series over 10 mm off the sagittal",
+            "series",
+            annotated_moves(instances, annotations).drop("source"),
         ),
     ]
 

@@ -64,7 +64,7 @@ def prepare_views(
 
     A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
     longer side where that is more, so that nothing is cut off. Grey values are scaled by
-    percentiles of all their series' slices of one shape and spacing, taken before anything is
+    percentiles of all their series' slices of one pixel spacing, taken before anything is
     rounded.
 
     Args:

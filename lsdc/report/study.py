@@ -10,6 +10,8 @@ import polars as pl
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import SlicesConfig
+from lsdc.lumbar.image_use import used_images
+from lsdc.lumbar.moves import moved_back
 from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.slice_places import Place, list_places, mirrored_places
 from lsdc.lumbar.slices import choose_slices
@@ -29,7 +31,7 @@ class StudyResults:
     Attributes:
         study_id: the study.
         split: `train` or `test`; a study of both is shown as the former.
-        instances: its rows of the instances table.
+        instances: its rows of the instances table, of the images that are used, where they belong.
         slices: its rows of the slices table: every slice against every level point.
         chosen: those of them that the model is shown, with `place`.
         points: its level points.
@@ -119,7 +121,7 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
         )
     split = instances["split"].sort(descending=True).first()  # "train" before "test"
     assert isinstance(split, str)
-    instances = instances.filter(split=split)
+    instances = moved_back(instances.filter(split=split), tables.read("moves"))
     points, landmarks, slices = (
         tables.read(name).pipe(_of, split) for name in ("points", "landmarks", "slices")
     )
@@ -128,7 +130,7 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
     return StudyResults(
         study_id=study,
         split=split,
-        instances=instances,
+        instances=used_images(instances),
         slices=slices,
         chosen=choose_slices(slices, config) if len(slices) else slices,
         points=points,

@@ -39,7 +39,7 @@ TINY = CoordinatesConfig(
     learning_rate=5e-3,
 )
 XYZ = ["x_mm", "y_mm", "z_mm"]
-TABLES = ["landmarks.parquet", "points.parquet", "spines.parquet"]
+TABLES = ["landmarks.parquet", "moves.parquet", "points.parquet", "spines.parquet"]
 
 
 # Rules.
@@ -155,6 +155,7 @@ def sagittal_instances(count: int = 9, **changes: Any) -> pl.DataFrame:
             "instance_number": k,
             "series_description": "Sagittal T2/STIR",
             "path": "",
+            "frame": 1,
             "rows": 100,
             "columns": 80,
             "row_spacing_mm": 2.0,

@@ -8,7 +8,13 @@ import polars as pl
 import pytest
 
 from lsdc.experiments.config import SlicesConfig
-from lsdc.lumbar.image_use import describe_use, summarise_use, used_images, with_use
+from lsdc.lumbar.image_use import (
+    acquisitions,
+    describe_use,
+    summarise_use,
+    used_images,
+    with_use,
+)
 from lsdc.lumbar.landmarks import typical_landmarks, with_slices
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.slices import choose_slices
@@ -286,3 +292,13 @@ def test_what_is_set_aside_is_neither_chosen_nor_named(tmp_path: Path) -> None:
     marks = with_slices(typical_landmarks(points), found)
     assert marks["instance_number"].null_count() == 0
     assert 99 not in marks["instance_number"]
+
+
+@pytest.mark.parametrize("series", [1, 2, 3])
+def test_slices_of_other_shapes_are_used_where_pixels_and_field_are_alike(series: int) -> None:
+    study = good_study()
+    for n, image in enumerate(study[series - 1]):
+        image["rows"] = 250 + 2 * n
+    found = table(*study)
+    assert (found["used_as"] == found["series_description"]).all()
+    assert (acquisitions(found.filter(series_id=series)) == 1).all()
