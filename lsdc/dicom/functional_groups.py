@@ -148,7 +148,10 @@ def _groups(dataset: DataSet, count: int) -> list[_Groups]:
     if count == 1 and not own:
         return [_Groups(tuple(shared[:1]))]
     if len(own) != count:
-        raise RefusedError(f"{count} frames, but functional groups of {len(own)}")
+        raise RefusedError(
+            f"{count} frames, but functional groups of {len(own)}: where all of them lie, "
+            "nothing says"
+        )
     return [_Groups((item, *shared[:1])) for item in own]
 
 

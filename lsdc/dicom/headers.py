@@ -62,6 +62,7 @@ _INTEGERS = 7  # so many of the values are
 _TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
 _NUMBER, _POSITION = 0x00200013, 0x00200032
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
+ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
 
 # PixelRepresentation comes last of what a header needs, and every image has it.
 _LAST_HEADER_TAG = 0x00280103

@@ -133,7 +133,8 @@ def test_frames_and_groups_that_differ_in_number_are_refused(tmp_path: Path) -> 
     dataset = pydicom.dcmread(path)
     del dataset.PerFrameFunctionalGroupsSequence[2]
     dataset.save_as(path)
-    assert read_rows([path])["reason"].to_list() == ["3 frames, but functional groups of 2"]
+    (reason,) = read_rows([path])["reason"]
+    assert "3 frames, but functional groups of 2" in reason
 
 
 def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
