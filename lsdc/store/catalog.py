@@ -153,7 +153,7 @@ CREATE TABLE IF NOT EXISTS all_runs.sources (run VARCHAR, stage VARCHAR, digest 
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection,
+    connection: "duckdb.DuckDBPyConnection",
     home: Home,
     run: str,
     manifests: Sequence[Manifest],
@@ -182,13 +182,13 @@ def _load(
     )
 
 
-def _drop(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+def _drop(connection: "duckdb.DuckDBPyConnection", run: str) -> None:
     connection.execute(f"DROP SCHEMA IF EXISTS {_schema(run)} CASCADE")
     connection.execute("DELETE FROM all_runs.sources WHERE run = ?", [run])
     connection.execute("DELETE FROM runs WHERE run = ?", [run])
 
 
-def _gone(home: Home, connection: duckdb.DuckDBPyConnection, run: str) -> list[str]:
+def _gone(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list[str]:
     """Runs whose folder was removed, and folders whose index was."""
     runs = connection.execute("SELECT run FROM runs WHERE kind = 'run'").fetchall()
     gone = [name for (name,) in runs if not (home.runs / name).is_dir()]
@@ -199,7 +199,7 @@ def _gone(home: Home, connection: duckdb.DuckDBPyConnection, run: str) -> list[s
     return [name for name in gone if name != run]
 
 
-def _show_last(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, CatalogTable]) -> None:
+def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, CatalogTable]) -> None:
     """Make the views anew: the last run's at the top, and every run's in `all_runs`."""
     views = "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
     for schema, view in connection.execute(views).fetchall():
@@ -238,7 +238,7 @@ def _show_last(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Catal
 
 
 def _comment(
-    connection: duckdb.DuckDBPyConnection,
+    connection: "duckdb.DuckDBPyConnection",
     name: str,
     table: CatalogTable,
     *,

@@ -62,7 +62,7 @@ def scan_parquet(*paths: Path) -> pl.LazyFrame:
 @contextmanager
 def open_database(
     path: Path, *, read_only: bool = False, threads: int | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
+) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Yield a connection to a DuckDB file, which is made if it is absent and may be written.
 
     DuckDB follows links to the path itself, so of a path that is not plain a copy is opened; one

@@ -2,6 +2,8 @@
 
 import ast
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -135,6 +137,21 @@ def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
     tables = {"folds": CatalogTable("a row a study", {"study_id": "the study's id"})}
     publish_catalog(home, "demo", [made], tables)
     assert catalogued(home, "demo", "folds") == [made.digest]
+
+
+def test_thread_that_outlives_the_process_has_duckdb_complain_of_nothing() -> None:
+    """Prefect leaves such threads; an annotation that holds a type of DuckDB's would be a leak."""
+    script = """
+import threading, time
+from lsdc.store import catalog, exact_names
+kept = [each for module in (catalog, exact_names) for each in vars(module).values()
+        if getattr(each, "__module__", "").startswith("lsdc.")]
+threading.Thread(target=lambda kept: time.sleep(100), args=(kept,), daemon=True).start()
+del kept
+"""
+    command = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_nothing_else_opens_a_table_by_its_name() -> None:
