@@ -19,6 +19,9 @@ from pathlib import Path
 
 import psutil
 
+from lsdc.store.home import Home
+from lsdc.store.runs import list_runs
+
 
 def run_demo(home: Path, seed: int) -> dict[str, float]:
     """Run the demo with a seed; its score, the prior's, the seconds and the peak memory."""
@@ -31,7 +34,9 @@ def run_demo(home: Path, seed: int) -> dict[str, float]:
     watcher.start()
     if process.wait():
         raise SystemExit(f"the demo failed with seed {seed}; see {home}/logs")
-    scores = json.loads((home / "runs" / "demo" / "scores.json").read_text())
+    runs = list_runs(Home(home)).items()
+    (name,) = (name for name, of in runs if of and of.settings["seed"] == seed)  # a folder a seed
+    scores = json.loads((home / "runs" / name / "scores.json").read_text())
     prior = scores["weighted_prior"]["score"]
     return {
         "seed": seed,
