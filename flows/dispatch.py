@@ -29,6 +29,7 @@ from lsdc.store.manifest import Manifest
 from tasks.device import require_device
 from tasks.run import Run, letting_others_build
 from tasks.sharing import is_at_hand
+from tasks.training import require_model
 from tasks.versions import installed_versions
 
 POLL_SECONDS = 2.0
@@ -86,6 +87,18 @@ def require_device_here(run: Run) -> None:
     """
     if not has_other_workers():
         require_device(run.device)
+
+
+def require_model_here(run: Run) -> None:
+    """Refuse a model that cannot be trained, before anything is prepared for it.
+
+    Where others train, what their hosts alone can tell is asked there.
+
+    Raises:
+        SettingsError: the backbone, its weights, the size of its images, or the device.
+        StageError: the process that tries it died.
+    """
+    require_model(run, trained_here=not has_other_workers())
 
 
 def as_done_here(run: Run) -> Run:

@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import require_device_here
+from flows.dispatch import require_device_here, require_model_here
 from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
@@ -78,6 +78,7 @@ def pipeline(
         strict=strict,
     )
     require_device_here(run)
+    require_model_here(run)
     with occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import as_done_here, require_device_here
+from flows.dispatch import as_done_here, require_device_here, require_model_here
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
 from lsdc.store.manifest import Manifest
@@ -92,6 +92,7 @@ def submit(
         strict=strict,
     )
     require_device_here(run)
+    require_model_here(run)
     with occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)

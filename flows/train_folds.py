@@ -6,7 +6,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import Work, has_other_workers, require_device_here, train_elsewhere
+from flows.dispatch import (
+    Work,
+    has_other_workers,
+    require_device_here,
+    require_model_here,
+    train_elsewhere,
+)
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
 from tasks.artifacts import show_progress, show_scores
@@ -134,6 +140,7 @@ def train_folds(
         strict=strict,
     )
     require_device_here(run)
+    require_model_here(run)
     with occupying(run) as run, building(run):
         require_needs(run)
         train_and_score(run, prepare_training(run))
@@ -207,6 +214,7 @@ def train_fold(
         strict=strict,
     )
     require_device_here(run)
+    require_model_here(run)
     with occupying(run, wait=False) as run:  # else it would keep a GPU from those whom it waits for
         with building(run), ended_with_the_flow():
             require_needs(run)

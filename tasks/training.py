@@ -12,6 +12,7 @@ from lsdc.ending import is_told_to_end, tell_to_end
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.lumbar.fit import FACTS, RESULTS
 from lsdc.lumbar.fit import train_fold as fit_fold
+from lsdc.lumbar.trial import try_model
 from lsdc.store.files import digest_file
 from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, seal
@@ -25,6 +26,7 @@ from tasks.sharing import sharing_checkpoints
 
 log = logging.getLogger("lsdc.training")
 
+TRIED = "tried-models.json"  # in the home: models that can be trained
 _RESUMES = 20  # each goes on where the one before was told to leave
 
 Listen = Callable[[dict[str, Any]], None]
@@ -44,6 +46,27 @@ def _needed_labels(run: Run, fold: int) -> Path | None:
 
 def _digest(path: Path | None) -> str | None:
     return digest_file(path) if path and path.is_file() else None
+
+
+def require_model(run: Run, *, trained_here: bool) -> None:
+    """Refuse a model that cannot be trained, before anything is prepared for it.
+
+    Other hosts that train have weights and devices of their own, and are asked there.
+
+    Raises:
+        SettingsError: the backbone, its weights, the size of its images or the device.
+        StageError: the process that tries it died.
+    """
+    config, start_from = run.experiment.model, run.experiment.needs.weights
+    try_model(
+        run.experiment,
+        weights=run.weights if trained_here else None,
+        pretrained=trained_here and config.pretrained and start_from is None,
+        device=run.fold_device(run.folds_to_train[0]) if trained_here else "cpu",
+        threads=run.fold_threads,
+        kept=run.home.root / TRIED,
+        log=run.home.logs / "children.log",
+    )
 
 
 TRAIN = Stage(

@@ -61,9 +61,10 @@ def create_backbone(
     chance = torch.get_rng_state()
     try:
         backbone = timm.create_model(name, **options)
-    except (TypeError, AssertionError, ValueError) as error:
+    except (TypeError, AssertionError, ValueError, RuntimeError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise SettingsError(
-            f"model.backbone: timm's {name} cannot be had with {options} ({error}); try another "
+            f"model.backbone: timm's {name} cannot be had with {options} ({reason}); try another "
             "one, model.map_pool 'avg' and model.drop_path 0"
         ) from error
     if pretrained:
@@ -100,9 +101,7 @@ def _load_pretrained(
             name, pretrained=True, pretrained_cfg_overlay=overlay, **options
         )
     except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise _unreachable(
-            name, weights, str(error) if weights else type(error).__name__
-        ) from error
+        raise _unreachable(name, weights, str(error)) from error
     # timm passes over what a file lacks: it is as chance had it.
     loaded = dict(backbone.named_parameters())
     lacking = [
@@ -116,7 +115,7 @@ def _load_pretrained(
 
 
 def _unreachable(name: str, weights: Path | None, reason: str) -> SettingsError:
-    reason = reason.strip().partition("\n")[0]
+    reason = reason.strip().partition("\n")[0].rstrip(".")
     if weights:
         return SettingsError(
             f"--weights {weights}: not the weights of {published_name(name)} ({reason}); fetch "

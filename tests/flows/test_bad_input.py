@@ -102,6 +102,17 @@ def test_more_folds_than_studies_is_one_line_and_code_2(
     assert "Traceback" not in outcome.out + outcome.err
 
 
+def test_model_that_cannot_be_trained_is_refused_before_anything_is_prepared(
+    phantom: Path, tmp_path: Path, command: Callable
+) -> None:
+    home, name = tmp_path / "home", "model.backbone=resnet19"
+    outcome = command("run-local", "--data", phantom, "--home", home, "--set", name)
+    assert outcome.code == 2
+    assert "timm knows no 'resnet19'; did you mean" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not any((home / made).exists() for made in ("index", "coordinates", "crops", "runs"))
+
+
 def test_training_that_needs_another_is_refused_before_anything_is_prepared(
     tmp_path: Path, command: Callable
 ) -> None:

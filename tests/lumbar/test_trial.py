@@ -1,0 +1,91 @@
+"""A model is tried before anything is prepared for it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.trial import try_model
+from lsdc.lumbar.trial_child import work
+
+SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=1"]
+
+
+def try_here(*settings: str, **job: Any) -> None:
+    """In this process, which has loaded torch."""
+    experiment = load_experiment("demo", [*SMALL, *settings])
+    common = {"weights": None, "pretrained": False, "device": "cpu", "threads": 1}
+    work(common | {"experiment": experiment.model_dump(mode="json"), **job}, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["model.slices_as=channels", "model.rnn=none", "model.slice_pool=mean"],
+        ["model.backbone=test_resnet", "crops.size_px=32", "training.precision=bfloat16"],
+        ["model.axial_backbone=test_resnet", "loss.level_weight=0.1"],
+    ],
+    ids=str,
+)
+def test_models_that_can_be_trained_pass(settings: list[str]) -> None:
+    try_here(*settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["model.backbone=resnet19"], "timm knows no 'resnet19'; did you mean 'resnet"),
+        (["model.backbone=vgg11", "model.drop_path=0.1"], "vgg11 cannot be had with"),
+        (
+            ["model.backbone=inception_v3", "crops.size_px=32"],
+            r"inception_v3 cannot be trained on slices of 32 x 32 px, .*try a larger crops.size_px",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_models_that_cannot_be_trained_are_refused(settings: list[str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        try_here(*settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match="device: 'cuda:99' cannot be used here"):
+        try_here(device="cuda:99")
+
+
+def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "test_resnet.pth"
+    weights.write_bytes(b"not weights")
+    with pytest.raises(SettingsError, match="not the weights of test_resnet"):
+        try_here("model.backbone=test_resnet", weights=str(weights), pretrained=True)
+
+
+def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
+    kept, log = tmp_path / "kept.json", tmp_path / "logs" / "children.log"
+
+    def attempt(*settings: str) -> bool:
+        """Whether a child was started for it."""
+        log.unlink(missing_ok=True)
+        try_model(
+            load_experiment("demo", [*SMALL, *settings]),
+            weights=None,
+            pretrained=False,
+            device="cpu",
+            threads=1,
+            kept=kept,
+            log=log,
+        )
+        return log.exists()
+
+    assert attempt()
+    assert not attempt()
+    assert not attempt("training.epochs=9", "augment.noise=0.5")
+    assert len(json.loads(kept.read_text())) == 1
+    with pytest.raises(SettingsError, match="timm knows no"):
+        attempt("model.backbone=resnet19")
+    assert len(json.loads(kept.read_text())) == 1
