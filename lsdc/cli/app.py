@@ -107,6 +107,8 @@ def _in_one_line(error: Exception) -> str | None:
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; see that it exists and may be used"
+    if isinstance(error, FileNotFoundError):  # only the working folder has no name
+        return "the working folder is gone; change to one that is there"
     httpx = sys.modules.get("httpx")  # whoever asks a server has imported it
     if httpx is not None and isinstance(error, httpx.HTTPError):
         reason = (str(error).splitlines() or ["no answer in time"])[0]

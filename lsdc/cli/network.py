@@ -1,9 +1,11 @@
 """Proxies and certificates of the environment: what leads past them, what cannot be used."""
 
 import ipaddress
+import socket
 import ssl
 import urllib.request
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -17,14 +19,18 @@ def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) ->
     """An environment in which no proxy stands before this machine, nor before `hosts`.
 
     What HTTP clients refuse in it is left out: with it they would not even talk to this machine.
+    Certificates are named so that processes in other folders find them.
     """
     unusable = find_unusable(environment)
     kept = {name: value for name, value in environment.items() if name not in unusable}
     listed = [
         host.strip().strip("[]") for name in _NO_PROXY for host in kept.get(name, "").split(",")
     ]
-    past = [*filter(_can_be_passed, listed), *LOOPBACK, *hosts]
-    return kept | dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys(past)))
+    past = [*filter(_can_be_passed, listed), *LOOPBACK, socket.gethostname(), *hosts]
+    kept |= dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys(past)))
+    if path := kept.get(_CERTIFICATES):
+        kept[_CERTIFICATES] = str(Path(path).absolute())
+    return kept
 
 
 def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:

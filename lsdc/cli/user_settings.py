@@ -19,7 +19,7 @@ from lsdc.cli.prefect_settings import Api, own_environment, own_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 
-_URL = "PREFECT_API_URL"
+_URL, _CERTIFICATES = "PREFECT_API_URL", "PREFECT_API_SSL_CERT_FILE"
 # How clients reach an API of the user's and are let in; what else they are told is ours to say.
 OBEYED = {
     "api": (
@@ -80,6 +80,8 @@ def read_user_settings() -> UserSettings:
         if server_password and not client_password and not client.get("PREFECT_API_KEY"):
             client["PREFECT_API_AUTH_STRING"] = server_password
         _check(url, source, client, unusable)
+        if path := client.get(_CERTIFICATES):  # processes in other folders find it, too
+            client[_CERTIFICATES] = str(Path(path).absolute())
         api = Api(url, client, is_own=False)
     for name, reason in unusable.items():
         line = f"{name}: {reason}; left out, for Prefect's server is reached without it"
@@ -102,8 +104,8 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
     if asked.scheme == "http" and asked.hostname in LOOPBACK:
         return  # neither proxies nor certificates matter
     refused = dict(unusable)
-    if path := client.get("PREFECT_API_SSL_CERT_FILE"):
-        refused["PREFECT_API_SSL_CERT_FILE"] = why_not_certificates(path)
+    if path := client.get(_CERTIFICATES):
+        refused[_CERTIFICATES] = why_not_certificates(path)
     for name, reason in refused.items():
         if reason:
             raise SettingsError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import certifi
 import pytest
 from typer.testing import CliRunner
 
@@ -223,7 +225,24 @@ def test_proxies_that_cannot_be_used_are_left_out_and_named(
     assert not {"ALL_PROXY", "SSL_CERT_FILE"} & environment.keys()
     assert environment["HTTP_PROXY"] == "proxy.example:3128"
     for name in ("NO_PROXY", "no_proxy"):
-        assert environment[name] == "::1,.example,127.0.0.1,localhost,head.example"
+        here = socket.gethostname()
+        assert environment[name] == f"::1,.example,127.0.0.1,localhost,{here},head.example"
+
+
+def test_certificates_are_found_from_other_folders(
+    user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    for name in ("SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "ca.pem")
+    monkeypatch.setenv("PREFECT_API_URL", "https://head.example/api")
+    found = read_user_settings().api
+    assert found is not None
+    environment = own_environment(None, found)
+    for name in ("SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE"):
+        assert environment[name] == f"{user}/ca.pem"
+    (user / "ca.pem").write_text("none")
+    assert refuse(user).startswith("SSL_CERT_FILE: ca.pem holds no certificates; https://head")
 
 
 def test_proxy_that_cannot_be_used_is_refused_where_it_is_needed(
