@@ -219,6 +219,12 @@ class _Places:
             raise SettingsError(
                 f"Prefect's settings: {' '.join(str(error).split())}; correct it, or unset it"
             ) from None
+        except (AttributeError, TypeError):  # of Prefect, where it finds no table
+            files = [str(path) for path in (*self.files, self.profiles_path) if path.exists()]
+            raise SettingsError(
+                f"one of {', '.join(files)} holds a value where Prefect has a table of settings; "
+                "correct it, or move it away"
+            ) from None
         wanted = {_variable(*group, name) for name in settings if name in found.model_fields_set}
         as_environment = found.to_environment_variables(exclude_unset=True)
         return {name: value for name, value in as_environment.items() if name in wanted}

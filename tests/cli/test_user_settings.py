@@ -191,6 +191,22 @@ def test_file_that_cannot_be_read_is_named_in_a_line(
     assert refuse(tmp_path).startswith(f"{user / name}: cannot be read (")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("profiles.toml", 'active = "mine"\nprofiles = 3\n'),
+        ("profiles.toml", 'active = "mine"\n[profiles]\nmine = 3\n'),
+        ("prefect.toml", "api = 3\n"),
+        ("pyproject.toml", "tool = 3\n"),
+    ],
+)
+def test_file_of_another_form_is_named_in_a_line(
+    name: str, content: str, user: Path, tmp_path: Path
+) -> None:
+    (user / name).write_text(content)
+    assert str(user / name) in refuse(tmp_path)
+
+
 def test_profile_that_there_is_not_is_refused(
     user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
