@@ -27,6 +27,7 @@ from flows.pools import GPU_POOL
 from lsdc.errors import StageError
 from lsdc.store.manifest import Manifest
 from tasks.device import require_device
+from tasks.interrupts import is_interrupted
 from tasks.run import Run, letting_others_build
 from tasks.sharing import is_at_hand
 from tasks.training import require_model
@@ -222,7 +223,12 @@ def _is_leaving(run: FlowRun) -> bool:
 
 
 def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
-    """Whether a run that crashed is to be set going again; counts how often it was."""
+    """Whether a run that crashed, or whose worker left, is to be set going again.
+
+    Counts how often it crashed.
+    """
+    if is_interrupted(_state(run)):  # its worker ended, as machines do that are taken away
+        return True
     if not _state(run).is_crashed():
         return False
     before = crashes.get(run.id, Crashes())

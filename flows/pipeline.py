@@ -9,8 +9,9 @@ from flows.dispatch import require_device_here, require_model_here
 from flows.prepare import prepare_training
 from flows.submit import predict_and_assemble
 from flows.train_folds import train_and_score
-from tasks.artifacts import show_progress
+from tasks.artifacts import shown
 from tasks.identity import occupying, require_needs
+from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import open_requested
 from tasks.run import Annotations, Device, building
 
@@ -18,8 +19,8 @@ from tasks.run import Annotations, Device, building
 @flow(
     name="pipeline",
     flow_run_name="pipeline-{experiment}",
-    on_running=[show_progress],
 )
+@cancelled_when_interrupted
 def pipeline(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -79,7 +80,7 @@ def pipeline(
     )
     require_device_here(run)
     require_model_here(run)
-    with occupying(run) as run, building(run):
+    with shown(run), occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)

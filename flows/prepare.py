@@ -9,13 +9,14 @@ from prefect import flow
 from flows.dispatch import Work, has_other_workers, require_device_here, train_elsewhere
 from lsdc.store.manifest import Manifest
 from tasks.annotations import correct_annotations
-from tasks.artifacts import show_progress
+from tasks.artifacts import shown
 from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
 from tasks.folds import assign_folds
 from tasks.identity import occupying
 from tasks.index import index_studies, require_usable
+from tasks.interrupts import cancelled_when_interrupted
 from tasks.phantom import write_demo_data
 from tasks.policies import is_kept, result_key
 from tasks.quarantine import refuse_bad_files
@@ -102,7 +103,8 @@ def prepare_training(run: Run, *, for_submission: bool = False) -> Prepared:
     return prepared
 
 
-@flow(name="prepare", flow_run_name="prepare-{experiment}", on_running=[show_progress])
+@flow(name="prepare", flow_run_name="prepare-{experiment}")
+@cancelled_when_interrupted
 def prepare(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -155,7 +157,7 @@ def prepare(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run) as run, building(run):
+    with shown(run), occupying(run) as run, building(run):
         prepare_training(run)
 
 
@@ -164,8 +166,8 @@ def prepare(
     flow_run_name="train-coordinates-{experiment}",
     persist_result=True,
     result_serializer=ResultSerializer(),
-    on_running=[show_progress],
 )
+@cancelled_when_interrupted
 def train_coordinates(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -221,5 +223,5 @@ def train_coordinates(
         strict=strict,
     )
     require_device_here(run)
-    with occupying(run, wait=False) as run, building(run), ended_with_the_flow():
+    with shown(run), occupying(run, wait=False) as run, building(run), ended_with_the_flow():
         return learn_coordinates(run, *read_training(run))

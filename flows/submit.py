@@ -10,11 +10,12 @@ from flows.dispatch import as_done_here, require_device_here, require_model_here
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
 from lsdc.store.manifest import Manifest
-from tasks.artifacts import show_progress
+from tasks.artifacts import shown
 from tasks.catalog import publish_catalog
 from tasks.coordinates import locate_test
 from tasks.crops import cut_crops
 from tasks.identity import occupying, require_needs
+from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import open_requested
 from tasks.run import Annotations, Device, Run, building, note_results
 from tasks.sides import fix_sides
@@ -36,7 +37,8 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     note_results(run, results)
 
 
-@flow(name="submit", flow_run_name="submit-{experiment}", on_running=[show_progress])
+@flow(name="submit", flow_run_name="submit-{experiment}")
+@cancelled_when_interrupted
 def submit(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -93,7 +95,7 @@ def submit(
     )
     require_device_here(run)
     require_model_here(run)
-    with occupying(run) as run, building(run):
+    with shown(run), occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)

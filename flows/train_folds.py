@@ -15,9 +15,10 @@ from flows.dispatch import (
 )
 from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
-from tasks.artifacts import show_progress, show_scores
+from tasks.artifacts import show_scores, shown
 from tasks.futures import result_of
 from tasks.identity import occupying, require_needs
+from tasks.interrupts import cancelled_when_interrupted
 from tasks.oof import score_oof
 from tasks.policies import is_kept, result_key
 from tasks.request import open_requested
@@ -81,7 +82,8 @@ def train_here(run: Run, prepared: Prepared) -> list[Manifest]:
     return trained
 
 
-@flow(name="train-folds", flow_run_name="train-folds-{experiment}", on_running=[show_progress])
+@flow(name="train-folds", flow_run_name="train-folds-{experiment}")
+@cancelled_when_interrupted
 def train_folds(
     experiment: str = "demo",
     settings: list[str] | None = None,
@@ -141,7 +143,7 @@ def train_folds(
     )
     require_device_here(run)
     require_model_here(run)
-    with occupying(run) as run, building(run):
+    with shown(run), occupying(run) as run, building(run):
         require_needs(run)
         train_and_score(run, prepare_training(run))
 
@@ -151,8 +153,8 @@ def train_folds(
     flow_run_name="train-fold-{fold}-{experiment}",
     persist_result=True,
     result_serializer=ResultSerializer(),
-    on_running=[show_progress],
 )
+@cancelled_when_interrupted
 def train_fold(
     fold: int = 0,
     experiment: str = "demo",
@@ -215,7 +217,8 @@ def train_fold(
     )
     require_device_here(run)
     require_model_here(run)
-    with occupying(run, wait=False) as run:  # else it would keep a GPU from those whom it waits for
+    # Waiting, it would keep a GPU from those whom it waits for.
+    with shown(run), occupying(run, wait=False) as run:
         with building(run), ended_with_the_flow():
             require_needs(run)
             prepared = prepare_training(run)

@@ -1,4 +1,4 @@
-"""Artifacts: what a worker's run shows in Prefect's pages, where nobody sees its screen."""
+"""Artifacts: what a run shows in Prefect's pages, which outlast its screen."""
 
 import contextlib
 import contextvars
@@ -18,12 +18,25 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
 from prefect.context import FlowRunContext
 
 from lsdc.lumbar.predictions import PROBABILITIES
 from lsdc.lumbar.vocabulary import Condition, Grade
 from lsdc.store.exact_names import read_parquet
-from tasks.progress import Progress, listen, share_of_epochs, words_of_epoch
+from tasks.progress import (
+    Progress,
+    listening,
+    mute_machinery,
+    share_of_epochs,
+    words_of_epoch,
+)
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
@@ -33,35 +46,30 @@ _PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 log = logging.getLogger("lsdc.progress")
 
 
-def show_progress(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect's)
-    """A flow hook: show the progress of trainings, if a worker runs the flow."""
-    if flow_run.deployment_id is not None:
-        logging.getLogger("lsdc").setLevel(logging.INFO)
-        for runs in ("prefect.flow_runs", "prefect.task_runs"):
-            logging.getLogger(runs).addFilter(_is_of_the_work)
-        listen(_Shower(flow_run.parameters.get("experiment", _default(flow, "experiment"))))
-
-
-def _default(flow: Any, parameter: str) -> Any:
-    return flow.parameters.properties[parameter]["default"]
-
-
-def _is_of_the_work(record: logging.LogRecord) -> bool:
-    """Not of Prefect's machinery, which has four lines a task for hooks, and a warning a fold."""
-    return not record.getMessage().startswith(("Running hook ", "Hook ", "Timeout of "))
+@contextlib.contextmanager
+def shown(run: Run) -> Iterator[None]:
+    """Show in Prefect's pages and in the log how far the run's trainings are, during the block."""
+    ours = logging.getLogger("lsdc")
+    ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
+    mute_machinery()
+    shower = _Shower(run.experiment.name)
+    try:
+        with listening(shower):
+            yield
+    finally:
+        shower.end()
 
 
 def show_scores(run: Run) -> None:
-    """Show the out-of-fold losses and confusions of the run, if a worker runs it."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
-        return
+    """Show the out-of-fold losses and confusions of the run."""
     folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     oof = read_parquet(folder / "oof.parquet")
     name = run.experiment.name
     columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}
+    figures = (scores["score"], scores["weighted_prior"]["score"])
+    log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
     with _unless_refused():
         create_table_artifact(
             [
@@ -97,6 +105,12 @@ class _Shower:
         if progress.state is not None and name in self.trainings and progress.state != "Running":
             self.trainings.pop(name).end()
 
+    def end(self) -> None:
+        """Show what trainings told last that are left amid."""
+        while self.trainings:
+            _, training = self.trainings.popitem()
+            training.end()
+
 
 class _Training:
     """A bar and a table of epochs, which a thread of its own brings up to date.
@@ -129,6 +143,7 @@ class _Training:
 
     def _show(self) -> None:
         bar: UUID | None = None
+        table: UUID | None = None
         share: float | None = None
         epochs: list[dict[str, Any]] = []
         while True:
@@ -139,24 +154,39 @@ class _Training:
                     bar = self._show_share(bar, 100 * share)
                 if self.epochs != epochs:
                     epochs = self.epochs
-                    self._show_epochs(epochs)
+                    table = self._show_epochs(table, epochs)
             if last:
                 return
 
     def _show_share(self, bar: UUID | None, percent: float) -> UUID:
-        if bar is not None:
+        key = _key(self.experiment, self.name)
+        if bar := bar or _shown_before(key):
             update_progress_artifact(bar, percent)
             return bar
-        return cast(
-            UUID, create_progress_artifact(percent, _key(self.experiment, self.name), self.name)
-        )
+        return cast(UUID, create_progress_artifact(percent, key, self.name))
 
-    def _show_epochs(self, epochs: list[dict[str, Any]]) -> None:
-        create_table_artifact(
-            epochs,
-            key=_key(self.experiment, self.name, "losses"),
-            description=f"{self.name}, by epoch",
-        )
+    def _show_epochs(self, table: UUID | None, epochs: list[dict[str, Any]]) -> UUID:
+        key = _key(self.experiment, self.name, "losses")
+        if table := table or _shown_before(key):
+            with get_client(sync_client=True) as client:
+                client.update_artifact(table, ArtifactUpdate(data=json.dumps(epochs)))
+            return table
+        description = f"{self.name}, by epoch"
+        return cast(UUID, create_table_artifact(epochs, key=key, description=description))
+
+
+def _shown_before(key: str) -> UUID | None:
+    """An artifact of the flow run under this key: of an attempt before a Retry."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return None
+    mine = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[key]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=mine, limit=1)
+    return found[0].id if found else None
 
 
 @contextlib.contextmanager

@@ -114,9 +114,9 @@ class IntactResults(CachePolicy):
             number += 1
         key = f"{base}-{number}"
         if store.exists(key):
-            result: Result = store.read(key).result
+            result: Result | None = store.read(key).result
             run: Run = inputs["run"]
-            if not self._stands(run, result):
+            if result is None or not self._stands(run, result):
                 return f"{base}-{number + 1}"
         return key
 
@@ -151,12 +151,18 @@ def shared(
 
 
 def stage_options(
-    stage: Stage, *, run_name: str, timeout_hours: float, retries: int = 0, resumes: int = 0
+    stage: Stage,
+    *,
+    run_name: str,
+    timeout_hours: float | None = None,
+    retries: int = 0,
+    resumes: int = 0,
 ) -> dict[str, Any]:
     """The arguments of `@task` for a stage.
 
     `retries` is how often a failure of the moment is tried again, `resumes` how often work goes on
-    that was told to leave and saved itself; the one takes nothing from the other.
+    that was told to leave and saved itself; the one takes nothing from the other. A timeout is for
+    what runs in the flow's own thread: in others Prefect cannot interrupt anything.
 
     Results are small JSON manifests, see `tasks.results`.
     """
@@ -167,7 +173,7 @@ def stage_options(
         "persist_result": True,
         "result_serializer": ResultSerializer(),
         "cache_result_in_memory": False,
-        "timeout_seconds": timeout_hours * HOUR,
+        "timeout_seconds": None if timeout_hours is None else timeout_hours * HOUR,
         "retries": retries + resumes,
         "retry_delay_seconds": [5.0, 30.0, 120.0][:retries] or None,
         "retry_jitter_factor": 0.5 if retries else None,

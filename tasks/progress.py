@@ -1,9 +1,13 @@
 """How far the run is: tasks tell, whoever displays listens."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from lsdc.ending import is_told_to_end
+from lsdc.errors import InterruptedRunError
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class Progress:
     task_runs: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
+
+# What Prefect says of runs that a signal ended.
+_ABORTED = tuple(
+    f"Execution was aborted by {by} signal" for by in ("an interrupt", "a termination")
+)
 
 Listener = Callable[[Progress], None]
 _listeners: list[Listener] = []
@@ -63,8 +72,23 @@ def tell_line(name: str) -> Callable[[dict[str, Any]], None]:
 
 
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
-    """A task hook: the run's new state."""
-    tell(Progress(task_run.name, state=state.name))
+    """A task hook: the run's new state; what fails because the run is ending is cancelled."""
+    is_cancelled = state.is_failed() and is_told_to_end()
+    tell(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
+
+
+def mute_machinery() -> None:
+    """Keep what Prefect says of its own machinery out of logs: several lines a task."""
+    for runs in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(runs).addFilter(_is_of_the_work)
+
+
+def _is_of_the_work(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    # An interrupt would read like a failure: it is told in words of its own.
+    is_the_end = any(words in said for words in _ABORTED)
+    is_the_end |= is_told_to_end() and InterruptedRunError.__name__ in said
+    return not is_the_end and not said.startswith(("Running hook ", "Hook "))
 
 
 def share_of_epochs(facts: dict[str, Any]) -> float:

@@ -46,6 +46,8 @@ class ResultSerializer(Serializer):
                 kept = _Kept(manifest=obj)
             case CatalogRecord():
                 kept = _Kept(catalog=obj)
+            case None:  # of a flow run that was cancelled
+                kept = _Kept()
             case BaseException():
                 kept = _Kept(error=f"{type(obj).__name__}: {obj}")
             case _:
@@ -53,7 +55,7 @@ class ResultSerializer(Serializer):
         return kept.model_dump_json(exclude_none=True).encode()
 
     def loads(self, blob: bytes) -> Any:
-        """The result again; a failure as what it said."""
+        """The result again; a failure as what it said, None of what had none."""
         kept = _Kept.model_validate_json(blob)
         return kept.manifest or kept.catalog or kept.error
 

@@ -72,7 +72,7 @@ class Shard(BaseModel):
 
 def shard_options(stage: Stage) -> dict[str, Any]:
     """The arguments of `@task` for a shard, which is tried again by itself when a read fails."""
-    options = stage_options(stage, run_name="{shard}", timeout_hours=6, retries=3)
+    options = stage_options(stage, run_name="{shard}", retries=3)
     # How far it is, its stage tells.
     told = {"on_running": None, "on_completion": None, "on_failure": None}
     return options | told | {"retry_delay_seconds": _PAUSES_SECONDS}

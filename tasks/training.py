@@ -90,9 +90,7 @@ TRAIN = Stage(
 )
 
 
-@task(
-    **stage_options(TRAIN, run_name="fold {fold}", timeout_hours=120, retries=1, resumes=_RESUMES)
-)
+@task(**stage_options(TRAIN, run_name="fold {fold}", retries=1, resumes=_RESUMES))
 @shared(TRAIN)
 def train_fold(run: Run, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from lsdc.cli.rows import MARKS, Row, clock_words
 from tasks.progress import Progress
 
-_STYLES = {"✓": "green", "✗": "bold red"}
+_STYLES = {"✓": "green", "✗": "bold red", "-": "yellow"}
 _BAR, _WORDS, _BETWEEN, _NARROW = 12, 24, 2, 60  # columns
 _FOLD = "fold "
 
@@ -61,12 +61,18 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         """Hear one thing."""
+        self._without_row += progress.task_runs
+        if progress.state == "Cancelled" and self._is_known_to_be_over(progress.name):
+            return
         row = self.rows.setdefault(progress.name, Row(progress.name, self._clock))
         before = row.words
         row.hear(progress)
-        self._without_row += progress.task_runs
         if not self.console.is_terminal and self._is_news(row, progress, before):
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
+
+    def _is_known_to_be_over(self, name: str) -> bool:
+        """Whether a task run has ended, or is one of those that have no row of their own."""
+        return name not in self.rows or self.rows[name].is_over
 
     def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
         if progress.state is not None:
@@ -109,7 +115,7 @@ class Display:
             mark = MARKS.get(row.state)
             bar = "" if mark else ProgressBar(total=1, completed=row.share, width=_BAR)
             speaks = not mark or row.name.startswith(_FOLD)
-            style = "dim" if mark == "✓" else "bold red" if mark else "cyan"
+            style = "dim" if mark == "✓" else _STYLES[mark] if mark else "cyan"
             table.add_row(
                 Text(mark, style=_STYLES[mark]) if mark else self._spinner(),
                 Text(row.name, style="bold" if not mark else "", no_wrap=True),

@@ -1,15 +1,25 @@
 """A run's log: everything that is said, Prefect's words included, in the home; kept short."""
 
 import logging
+import shlex
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
 
+from lsdc.errors import InterruptedRunError, LsdcError
+from tasks.progress import mute_machinery
+
 _BYTES, _KEPT = 5_000_000, 5
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_FORMAT = "%(asctime)s %(levelname)-7s %(who)s: %(message)s"
+
+
+_VERSIONS = ("lsdc", "prefect", "torch", "timm")
 
 
 class _OnScreen(logging.Handler):
@@ -24,9 +34,31 @@ class _OnScreen(logging.Handler):
         self.console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
+class _Named(logging.Formatter):
+    """Says of each record which task or flow run it is of, where it is of one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as a line."""
+        record.who = next(filter(None, _names(record)), record.name)
+        return super().format(record)
+
+
+def _names(record: logging.LogRecord) -> Iterator[str | None]:
+    yield getattr(record, "task_run_name", None)
+    yield getattr(record, "flow_run_name", None)
+    if "prefect.context" in sys.modules:  # else nothing here is run by Prefect
+        from prefect.context import FlowRunContext, TaskRunContext
+
+        task, flow = TaskRunContext.get(), FlowRunContext.get()
+        yield None if task is None else task.task_run.name
+        yield None if flow is None or flow.flow_run is None else flow.flow_run.name
+
+
 @contextmanager
 def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> Iterator[None]:
     """Write this project's and Prefect's log records to `path` while the block runs.
+
+    They begin with the command and the versions, and end with how and when it ended.
 
     Args:
         path: the log file.
@@ -35,27 +67,45 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_KEPT, encoding="utf-8")
-    file.setFormatter(logging.Formatter(_FORMAT))
-    for text in said:
-        file.handle(
-            logging.makeLogRecord(
-                {"name": "lsdc.run", "levelno": logging.INFO, "levelname": "INFO", "msg": text}
-            )
-        )
+    file.setFormatter(_Named(_FORMAT))
     screens = [] if console is None else [_OnScreen(console)]
     ours = logging.getLogger("lsdc")
     ours.setLevel(logging.DEBUG)
-    # Prefect keeps the records of its runs from its own root logger, so both are asked.
-    theirs = [logging.getLogger(f"prefect{name}") for name in ("", ".flow_runs", ".task_runs")]
+    mute_machinery()
     attached: list[tuple[logging.Logger, logging.Handler]] = [
         *((ours, screen) for screen in screens),
-        *((logger, file) for logger in (ours, *theirs)),
+        *((logger, file) for logger in (ours, logging.getLogger("prefect"))),
     ]
     for logger, handler in attached:
         logger.addHandler(handler)
+    _write(file, f"command: {shlex.join(sys.argv)}")
+    _write(file, "versions: " + ", ".join(f"{name} {version(name)}" for name in _VERSIONS))
+    for text in said:
+        _write(file, text)
+    begun, code = time.monotonic(), 0
     try:
         yield
+    except BaseException as error:
+        code = _exit_code(error)
+        _write(file, str(error) or type(error).__name__)
+        raise
     finally:
+        _write(file, f"ended: code {code}, after {time.monotonic() - begun:.0f} s")
         for logger, handler in attached:
             logger.removeHandler(handler)
         file.close()
+
+
+def _write(file: logging.Handler, words: str) -> None:
+    """Write what is no logger's: those of this project tell Prefect's server of flow runs alone."""
+    file.handle(
+        logging.makeLogRecord(
+            {"name": "lsdc", "msg": words, "levelno": logging.INFO, "levelname": "INFO"}
+        )
+    )
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, LsdcError):
+        return error.exit_code
+    return InterruptedRunError.exit_code if isinstance(error, KeyboardInterrupt) else 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tasks.progress import Progress, parts_of_epoch, share_of_epochs
 
 MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
-MARKS |= {"Cancelled": "✗"}
+MARKS |= {"Cancelled": "-"}
 # What is seen before a time left is named: the first step brings everything up, and counts not.
 _SIGHTINGS, _SECONDS = 3, 3.0
 

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from flows.pools import HEARTBEAT_SECONDS
-from lsdc.cli.history import wait_until_recorded
+from lsdc.cli.history import living, mark_killed, wait_until_recorded
 from lsdc.cli.logs import run_log
+from lsdc.cli.network import hide_password
 from lsdc.cli.prefect_settings import own_environment, own_settings
 from lsdc.cli.reach import find_server
 from lsdc.cli.results import show_results
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 RECORD_SECONDS = 30.0
 DRAIN_SECONDS = 10
+_INTERRUPTED = "interrupted; the same command goes on where this one stopped"
 
 
 def run_local(
@@ -188,9 +190,10 @@ def _task_runs(run: Run) -> list[str]:
 
 def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
-    from prefect.client.schemas.objects import State
+    from prefect.client.schemas.objects import FlowRun, State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_API_URL
 
     from flows.pipeline import pipeline
     from lsdc.cli.display import Display
@@ -198,18 +201,27 @@ def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Serv
 
     if server is not None:
         server.wait_until_healthy()
+    mark_killed(run.home, say=console.print)
     register_storage(run.shared)
     display = Display(console, expected=_task_runs(run))
+
+    def begin(flow: object, flow_run: FlowRun, state: object) -> None:  # noqa: ARG001 (Prefect's)
+        lives.enter_context(living(run.home, flow_run.id))
+        pages = hide_password(str(PREFECT_API_URL.value()).removesuffix("/api"))
+        where = f"{pages}/runs/flow-run/{flow_run.id}"
+        console.print(f"follow it at {where}", highlight=False, soft_wrap=True)
+
+    begun = pipeline.with_options(on_running=[begin])
     try:
-        with display, listening(display):
-            state: State[None] = pipeline(**settings, return_state=True)
+        with contextlib.ExitStack() as lives, display, listening(display):
+            state: State[None] = begun(**settings, return_state=True)
     except (KeyboardInterrupt, TerminationSignal):
-        raise InterruptedRunError(
-            "interrupted; the same command goes on where this one stopped"
-        ) from None
+        raise InterruptedRunError(_INTERRUPTED) from None
     finally:
         # Else Prefect would try for minutes to send its last words to a server that is gone.
         APILogWorker.drain_all(timeout=DRAIN_SECONDS)
+    if state.is_cancelled():
+        raise InterruptedRunError(state.message or _INTERRUPTED)
     if server is not None:
         _wait_for_history(server, state, display, console)
     state.result()  # raises what the run raised

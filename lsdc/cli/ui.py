@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lsdc.cli.serve import prefect_server
+from lsdc.cli.history import mark_killed
+from lsdc.cli.prefect_settings import own_environment, own_settings
+from lsdc.cli.serve import prefect_server, running_server
 from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
 from lsdc.store.home import build_lock, existing_home, resolve_home
@@ -20,15 +22,23 @@ def ui(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
-    """Open the history of a home's runs until interrupted."""
+    """Open the history of a home's runs until interrupted; of one that runs, say where it is."""
     console = open_console()
     opened = existing_home(resolve_home(home))
+    if address := running_server(opened):
+        console.print(
+            f"{address}/  (the server of what runs in this home, which shows its history as well)",
+            soft_wrap=True,
+        )
+        return
     password = read_user_settings().server_password
     with (
         build_lock(opened, wait=False, say=console.print),
         prefect_server(opened, port=port, password=password) as server,
     ):
         server.wait_until_healthy()
+        with own_settings(own_environment(opened, server.api)):
+            mark_killed(opened, say=console.print)
         console.print(f"{server.address}/  (Ctrl-C ends)")
         stop = threading.Event()
         for each in (signal.SIGINT, signal.SIGTERM):

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flows.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
+from lsdc.cli.history import mark_killed
 from lsdc.cli.parts import Part, Parts, keep_running
 from lsdc.cli.prefect_settings import Api, own_api, own_environment, own_settings
 from lsdc.cli.serve import (
@@ -96,7 +97,7 @@ def up(
             free_port(port, host)
             servers.start(server)
             wait_until_healthy(api.url, servers.check)
-            _register(opened, api, crash_after)
+            _register(opened, api, crash_after, console)
             tell_storage(opened, api, chosen)
             if workers:
                 for pool in (CPU_POOL, GPU_POOL):
@@ -141,11 +142,12 @@ def _database_url(given: str | None) -> str | None:
     return url.set(query=query).render_as_string(hide_password=False)
 
 
-def _register(home: Home, api: Api, crash_after: int) -> None:
+def _register(home: Home, api: Api, crash_after: int, console: Console) -> None:
     with own_settings(own_environment(home, api)):
         from deployments.register import register
 
         asyncio.run(register(crash_after))
+        mark_killed(home, say=console.print)
 
 
 def _describe(console: Console, address: str, database: str, *, workers: bool) -> None:

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from lsdc.errors import (
     SettingsError,
     StageError,
 )
+
+# What our own lines in the children's log begin with.
+_OURS = "-- "
 
 _living: set["subprocess.Popen[bytes]"] = set()
 
@@ -114,6 +118,9 @@ def run_children(
         ChildDiedError: a child died otherwise, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    for job in jobs:
+        _note(log, f"{_what(module, job)} begins")
     said_before = log.stat().st_size if log.exists() else 0
     processes: list[subprocess.Popen[bytes]] = []
     results: dict[int, dict[str, Any]] = {}
@@ -141,6 +148,10 @@ def run_children(
     finally:
         _living.difference_update(processes)
         _end(processes)
+        seconds = time.monotonic() - begun
+        for number, process in enumerate(processes):
+            how = "is done" if number in results else f"ended with code {process.returncode}"
+            _note(log, f"{_what(module, jobs[number])} {how} after {seconds:.0f} s")
     return [results[number] for number in range(len(jobs))]
 
 
@@ -235,6 +246,19 @@ def _start(module: str, job: Mapping[str, Any], log: Path) -> "subprocess.Popen[
     return process
 
 
+def _what(module: str, job: Mapping[str, Any]) -> str:
+    """A child's work in words, for the log."""
+    fold = f" of fold {job['fold']}" if "fold" in job else ""
+    return f"{module}{fold}" + (f" into {job['out']}" if "out" in job else "")
+
+
+def _note(log: Path, words: str) -> None:
+    """Say in the log whose words stand there."""
+    # A full disk is told by what was to be done.
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(f"{_OURS}{datetime.now():%Y-%m-%d %H:%M:%S} {words}\n")
+
+
 def _lines(
     processes: "Sequence[subprocess.Popen[bytes]]", finished: Container[int], stall_seconds: float
 ) -> Iterator[tuple[int, bytes]]:
@@ -277,7 +301,8 @@ def _last_words(log: Path, start: int) -> str:
     with log.open("rb") as file:
         file.seek(max(start, file.seek(0, os.SEEK_END) - 4096))
         lines = file.read().decode(errors="replace").split("\n")
-    said = " | ".join([line.strip() for line in lines if line.strip()][-3:])
+    theirs = [line.strip() for line in lines if line.strip() and not line.startswith(_OURS)]
+    said = " | ".join(theirs[-3:])
     return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
 
 

@@ -36,6 +36,18 @@ def test_plain_lines_say_ends_and_epochs_and_nothing_between() -> None:
     assert len(lines) == 4
 
 
+def test_what_an_interrupt_cancels_is_said_once_and_is_no_failure() -> None:
+    lines = plain_lines(
+        Progress("folds", state="Completed"),
+        Progress("fold 0", state="Running"),
+        Progress("fold 0", state="Cancelled"),
+        Progress("fold 0", state="Cancelled"),
+        Progress("crops train 2 of 4", state="Cancelled"),
+    )
+    assert [line.partition(":")[0] for line in lines] == ["✓ folds", "- fold 0"]
+    assert "cancelled after" in lines[1]
+
+
 def test_live_table_shows_all_rows_and_counts_the_ended() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     display = Display(console)

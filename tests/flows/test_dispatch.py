@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Failed
+from prefect.states import Cancelled, Crashed, Failed
 
 from flows.dispatch import _may_go_on
 from lsdc.cli.prefect_settings import QUIET
+from tasks.interrupts import INTERRUPTED
 from tests.flows.pools import Installation
 
 MINUTE = timedelta(minutes=1)
@@ -73,6 +74,13 @@ def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
 
 def test_failure_is_no_crash() -> None:
     assert not _may_go_on(FlowRun(flow_id=RUN, state=Failed()), {})
+
+
+def test_run_whose_worker_left_goes_on_and_one_cancelled_by_hand_does_not() -> None:
+    left = Cancelled(message=f"{INTERRUPTED} the end of its worker; Retry goes on")
+    assert _may_go_on(FlowRun(flow_id=RUN, state=left), {})
+    by_hand = Cancelled(message="cancelled in Prefect; Retry goes on where it stopped")
+    assert not _may_go_on(FlowRun(flow_id=RUN, state=by_hand), {})
 
 
 @dataclass

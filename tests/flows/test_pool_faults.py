@@ -134,7 +134,9 @@ def test_training_of_an_installation_that_is_ended_saves_itself(
     assert (own.fold(0) / "resume.pt").is_file()
 
     with up() as own.here:
-        assert own.here.run(run_id)["state_type"] == "CRASHED"
+        state = own.here.run(run_id)["state"]
+        assert state["type"] == "CANCELLED"
+        assert state["message"].startswith("interrupted by the end of its worker")
         own.here.retry(run_id)
         assert own.here.ended(run_id)["state_type"] == "COMPLETED"
     assert own.begun_at(0) == [(1, 1), (1, 4)]

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -23,14 +22,16 @@ def server(api: str) -> Iterator[str]:
         asyncio.run(register())
 
 
-def change(api: str, what: str, values: dict[str, Any], method: str = "PATCH") -> None:
-    """What Prefect's pages call when somebody edits something."""
-    httpx.request(method, f"{api}/{what}", json=values).raise_for_status()
+def change(what: str, values: Any, method: str = "PATCH") -> None:
+    """What Prefect's pages call when somebody edits something; asked again of a busy server."""
+    with get_client(sync_client=True) as client:
+        client.request(method, f"/{what}", json=values)
 
 
-def read(api: str, what: str) -> dict[str, Any]:
+def read(what: str) -> dict[str, Any]:
     """What the server has of it."""
-    return httpx.get(f"{api}/{what}").raise_for_status().json()
+    with get_client(sync_client=True) as client:
+        return client.request("GET", f"/{what}").json()
 
 
 def triggers(api: str) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
     asyncio.run(register(400))
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("submit/default").id
-    ask(server, f"deployments/{deployment}/schedules", [{"schedule": {"cron": "0 3 * * *"}}])
+    nightly = [{"schedule": {"cron": "0 3 * * *"}}]
+    change(f"deployments/{deployment}/schedules", nightly, method="POST")
     mine = {
         "paused": True,
         "tags": ["night"],
@@ -59,9 +61,9 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
         "work_queue_name": "night",
         "job_variables": {"env": {"LSDC_THREADS": "1"}},
     }
-    change(server, f"deployments/{deployment}", mine | {"concurrency_limit": 2})
-    change(server, "work_pools/lsdc-cpu", {"is_paused": True, "concurrency_limit": 3})
-    change(server, "work_pools/lsdc-gpu/queues/default", {"is_paused": True, "priority": 4})
+    change(f"deployments/{deployment}", mine | {"concurrency_limit": 2})
+    change("work_pools/lsdc-cpu", {"is_paused": True, "concurrency_limit": 3})
+    change("work_pools/lsdc-gpu/queues/default", {"is_paused": True, "priority": 4})
     silent = next(
         each for each in ask(server, "automations/filter", {}) if "zombie" in each["name"]
     )
@@ -69,22 +71,22 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
     before = {name: silent[name] for name in kept_of_it}
     added = {"type": "cancel-flow-run"}
     told = {"enabled": False, "description": "mine", "actions": [*silent["actions"], added]}
-    change(server, f"automations/{silent['id']}", before | told, method="PUT")
+    change(f"automations/{silent['id']}", before | told, method="PUT")
     # Another version's parameters, as an upgrade finds them.
-    change(server, f"deployments/{deployment}", {"version": "0", "parameter_openapi_schema": {}})
+    change(f"deployments/{deployment}", {"version": "0", "parameter_openapi_schema": {}})
     try:
         asyncio.run(register(500))
-        found = read(server, f"deployments/{deployment}")
+        found = read(f"deployments/{deployment}")
         assert {name: found[name] for name in mine} == mine
         assert found["global_concurrency_limit"]["limit"] == 2
         assert [each["schedule"]["cron"] for each in found["schedules"]] == ["0 3 * * *"]
         assert found["version"] == __version__
         assert "holdout" in found["parameter_openapi_schema"]["properties"]
-        pool = read(server, "work_pools/lsdc-cpu")
+        pool = read("work_pools/lsdc-cpu")
         assert (pool["is_paused"], pool["concurrency_limit"]) == (True, 3)
-        queue = read(server, "work_pools/lsdc-gpu/queues/default")
+        queue = read("work_pools/lsdc-gpu/queues/default")
         assert (queue["is_paused"], queue["priority"]) == (True, 4)
-        kept = read(server, f"automations/{silent['id']}")
+        kept = read(f"automations/{silent['id']}")
         assert (kept["enabled"], kept["description"]) == (False, "mine")
         assert kept["trigger"]["within"] == 500.0
         assert [each["type"] for each in kept["actions"]] == [
@@ -94,14 +96,14 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
         assert "500 s" in kept["actions"][0]["message"]
     finally:
         for path in ("work_pools/lsdc-cpu", "work_pools/lsdc-gpu/queues/default"):
-            change(server, path, {"is_paused": False, "concurrency_limit": None})
-        change(server, f"automations/{silent['id']}", before, method="PUT")
-        change(server, f"deployments/{deployment}", {"paused": False, "concurrency_limit": None})
+            change(path, {"is_paused": False, "concurrency_limit": None})
+        change(f"automations/{silent['id']}", before, method="PUT")
+        change(f"deployments/{deployment}", {"paused": False, "concurrency_limit": None})
 
 
 def test_pool_that_was_removed_is_made_again_with_its_deployments(server: str) -> None:
     asyncio.run(register())
-    httpx.delete(f"{server}/work_pools/lsdc-gpu").raise_for_status()
+    change("work_pools/lsdc-gpu", {}, method="DELETE")
     asyncio.run(register())
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("train-fold/default")

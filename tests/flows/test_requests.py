@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry
 
 from deployments.register import register
-from lsdc.cli.serve import QUIET
+from lsdc.cli.prefect_settings import QUIET
 
 
 @pytest.fixture

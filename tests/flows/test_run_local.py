@@ -18,11 +18,13 @@ import pytest
 
 import lsdc
 from flows.pools import HEARTBEAT_SECONDS
-from lsdc.cli.history import wait_until_recorded
-from lsdc.cli.prefect_settings import Api
+from lsdc.cli.history import mark_killed, wait_until_recorded
+from lsdc.cli.prefect_settings import Api, own_environment, own_settings
+from lsdc.cli.serve import prefect_server
 from lsdc.lumbar.catalog_tables import CATALOG
 from lsdc.lumbar.metric import score
 from lsdc.lumbar.tables import open_competition
+from lsdc.store.home import open_home
 from tests.leaks import find_leaks
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
@@ -122,6 +124,35 @@ def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
     assert flows[0] == ("pipeline-demo", "COMPLETED")
     assert {name for name, _ in tasks} >= {*BEFORE_TRAINING, *TEST_SIDE, "fold 0", "fold 1"}
     assert {state for _, state in tasks} == {"COMPLETED"}
+
+
+def test_history_shows_scores_and_one_bar_and_table_a_fold(ran) -> None:
+    query = """SELECT artifact.key, artifact.data FROM artifact
+               JOIN flow_run ON flow_run.id = artifact.flow_run_id WHERE run_count = 1
+               AND flow_run.id = (SELECT id FROM flow_run ORDER BY start_time LIMIT 1)"""
+    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
+        artifacts = database.execute(query).fetchall()
+    keys = [key for key, _ in artifacts if key is not None]
+    assert len(keys) == len(set(keys))
+    shown = {"oof", "confusions", "fold-0", "fold-0-losses", "fold-1", "fold-1-losses"}
+    assert {f"demo-{each}" for each in shown} <= set(keys)
+    losses = json.loads(json.loads(dict(artifacts)["demo-fold-1-losses"]))
+    assert [each["epoch"] for each in losses] == [1, 2, 3, 4, 5, 6]
+
+
+def test_log_tells_the_run_from_its_command_to_its_end(ran) -> None:
+    text = (ran.home / "logs" / "demo.log").read_text(encoding="utf-8")
+    lines = text[: text.index("ended: code")].splitlines()
+    assert "command: " in lines[0]
+    assert f"--home {ran.home}" in lines[0]
+    assert "versions: lsdc " in lines[1]
+    assert "ended: code 0, after " in text
+    for words in ("fold 0: epoch 1/6, loss", "fold 1: epoch 6/6", ": out of fold: score 0."):
+        assert sum(words in line for line in lines) == 1, words
+    assert any("crops train: Finished in state Completed()" in line for line in lines)
+    assert len(lines) == len(set(lines))
+    assert "hook" not in text
+    assert "Timeout of" not in text
 
 
 def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -> None:
@@ -296,6 +327,13 @@ def test_held_out_studies_are_scored_apart_and_known_to_no_fold(
     assert (scores["holdout"]["studies"], scores["holdout"]["models"]) == (len(held_out), 1)
 
 
+def states(home: Path) -> set[str]:
+    """What became of a home's runs and their tasks, by its history."""
+    with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as database:
+        query = "SELECT state_type FROM flow_run UNION SELECT state_type FROM task_run"
+        return {state for (state,) in database.execute(query)}
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(
     how: signal.Signals, competition: Path, tmp_path: Path
@@ -323,10 +361,23 @@ def test_ended_run_leaves_no_process_behind(
     assert alive == []
     if how != signal.SIGKILL:
         assert process.returncode == 130, out + err
-        assert "the same command goes on" in err
+        assert "interrupted by SIGTERM; the same command goes on" in err
+        assert states(tmp_path / "home") <= {"COMPLETED", "CANCELLED"}
+        return
+    home = open_home(tmp_path / "home")
+    with prefect_server(home) as server:
+        server.wait_until_healthy()
+        said: list[str] = []
+        with own_settings(own_environment(home, server.api)):
+            mark_killed(home, say=said.append)
+            mark_killed(home, say=said.append)
+        assert said == ["pipeline-demo: was killed, and is marked crashed"]
+    assert states(home.root) <= {"COMPLETED", "CRASHED"}
 
 
-def test_interrupt_amid_training_is_heard_before_the_fold_ends(ran, tmp_path: Path) -> None:
+def test_interrupt_amid_training_is_heard_before_the_fold_ends(
+    ran, command, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     shutil.copytree(ran.home, home)
     process = subprocess.Popen(
@@ -339,13 +390,23 @@ def test_interrupt_amid_training_is_heard_before_the_fold_ends(ran, tmp_path: Pa
         text=True,
     )
     assert process.stdout is not None
+    followed = next(line for line in process.stdout if line.startswith("follow it at http://"))
     for line in process.stdout:
         if "epoch 1/100" in line:
             break
+    address = command("ui", "--home", home).out.split()[0]
+    assert followed.startswith(f"follow it at {address}runs/flow-run/")
+    with urllib.request.urlopen(followed.split()[-1], timeout=60) as page:
+        assert b"<html" in page.read()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, out + err
-    assert "the same command goes on" in err
+    assert "interrupted by Ctrl-C; the same command goes on" in err
+    assert "✗" not in out
+    assert "- fold 0: cancelled after" in out
+    assert states(home) == {"COMPLETED", "CANCELLED"}
+    log = home / "logs" / "demo@epochs-100.log"
+    assert "interrupted by Ctrl-C" in log.read_text(encoding="utf-8")
     assert not list(home.glob("runs/demo@epochs-100/*/fit.json"))
     assert list(home.glob("runs/demo@epochs-100/*/resume.pt"))
     assert len(list(home.glob("runs/demo/*/fit.json"))) == 2

@@ -90,7 +90,10 @@ def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_pa
     done = run_child(child, job, log=log, stall_minutes=1, on_line=lines.append)
     assert done == {"twice": 42, "threads": "3"}
     assert [list(line) for line in lines] == [["pid"]]
-    assert "a library that prints" in log.read_text()
+    begun, *said, ended = log.read_text().splitlines()
+    assert begun.endswith(f" {child} begins")
+    assert any("a library that prints" in line for line in said)
+    assert f" {child} is done after " in ended
 
 
 def test_expected_error_arrives_as_its_class(child: str, tmp_path: Path) -> None:

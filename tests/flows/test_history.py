@@ -1,0 +1,100 @@
+"""A local run whose process is gone is marked; one that lives, here or on another host, is not."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Running
+
+from lsdc.cli.history import living, mark_killed
+from lsdc.store.home import Home, open_home
+
+# Holds a run's lock in a home until it is killed.
+HOLDS = """
+import sys
+from pathlib import Path
+from uuid import UUID
+from lsdc.cli.history import living
+from lsdc.store.home import open_home
+with living(open_home(Path(sys.argv[1])), UUID(sys.argv[2])):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+@flow
+def pipeline() -> None:
+    """Stand for the flow of a local run."""
+
+
+@pytest.fixture
+def client(api: str) -> Iterator[SyncPrefectClient]:
+    with (
+        temporary_settings({PREFECT_API_URL: api}),
+        get_client(sync_client=True) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = open_home(tmp_path / "home")
+    home.prefect.mkdir()
+    return home
+
+
+def killed(home: Home) -> list[str]:
+    """What is said of the home's runs that were killed."""
+    said: list[str] = []
+    mark_killed(home, say=said.append)
+    return said
+
+
+def test_run_is_marked_once_its_process_is_gone_and_not_before(
+    client: SyncPrefectClient, home: Home
+) -> None:
+    run = client.create_flow_run(pipeline, state=Running())
+    holder = subprocess.Popen(
+        [sys.executable, "-P", "-c", HOLDS, str(home.root), str(run.id)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"holds\n"
+        assert killed(home) == []
+        assert client.read_flow_run(run.id).state_type == "RUNNING"
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert killed(home) == [f"{run.name}: was killed, and is marked crashed"]
+    state = client.read_flow_run(run.id).state
+    assert state is not None
+    assert state.is_crashed()
+    assert "killed" in str(state.message)
+    assert killed(home) == []
+
+
+def test_run_that_ended_or_is_another_servers_is_left_alone(
+    client: SyncPrefectClient, home: Home
+) -> None:
+    run = client.create_flow_run(pipeline, state=Completed())
+    stranger = "00000000-0000-4000-8000-000000000000"
+    for each in (str(run.id), stranger):
+        (home.prefect / "local-runs").mkdir(exist_ok=True)
+        (home.prefect / "local-runs" / f"{each}.lock").touch()
+    assert killed(home) == []
+    assert client.read_flow_run(run.id).state_type == "COMPLETED"
+    assert [path.stem for path in (home.prefect / "local-runs").iterdir()] == [stranger]
+
+
+def test_run_that_came_to_its_end_leaves_no_lock(home: Home) -> None:
+    with living(home, uuid4()):
+        assert len(list((home.prefect / "local-runs").iterdir())) == 1
+    assert list((home.prefect / "local-runs").iterdir()) == []
