@@ -12,6 +12,7 @@ from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.measured import Measured
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import changes
+from lsdc.experiments.reference import Setting
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import settings_of
 
@@ -72,7 +73,6 @@ def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> Fitted
     """Every setting, its value and which ancestor gave it; what nobody gave is dim."""
     settings = settings_of(experiment)
     names = list(settings)
-    sections = [name.partition(".")[0] for name in names]
     given = [origins.get(name, "") for name in names]
     return FittedTable(
         [
@@ -82,12 +82,33 @@ def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> Fitted
         ],
         title="Settings",
         styles=["bold" if by == experiment.name else "" if by else "dim" for by in given],
-        ends=frozenset(
-            number
-            for number, (section, below) in enumerate(itertools.pairwise(sections))
-            if section != below
-        ),
+        ends=_section_ends(names),
     )
+
+
+def reference_table(
+    described: Sequence[Setting], values: Mapping[str, Any] | None = None
+) -> FittedTable:
+    """What each setting takes and is for, with its default, or an experiment's value of it."""
+    shown = [
+        each.default_words if values is None else _value(values[each.name]) for each in described
+    ]
+    return FittedTable(
+        [
+            Column("setting", [each.name for each in described], style="bold", is_text=True),
+            Column("default" if values is None else "value", shown, is_text=True),
+            Column("takes", [each.takes for each in described], style="dim", is_text=True),
+            Column("what for", [each.description for each in described], is_text=True),
+        ],
+        ends=_section_ends([each.name for each in described]),
+    )
+
+
+def _section_ends(names: Sequence[str]) -> frozenset[int]:
+    """The rows of settings below which another section begins."""
+    sections = [name.partition(".")[0] for name in names]
+    pairs = enumerate(itertools.pairwise(sections))
+    return frozenset(number for number, (section, below) in pairs if section != below)
 
 
 def differences_table(

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from lsdc.cli.measured import (
 from lsdc.cli.streams import open_console
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import changes, experiment_names, lineage, load_experiment, own_names
+from lsdc.experiments.reference import describe_settings
 from lsdc.experiments.settings import settings_of
 from lsdc.store.home import Home
 
@@ -120,6 +121,9 @@ def list_all(
 def show(
     name: Annotated[str, typer.Argument(help="The experiment.")],
     home: FromHome = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what each setting takes and is for.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """One experiment: its note, its figures, and every setting with where it comes from."""
@@ -132,7 +136,26 @@ def show(
     tables.print_words(console, entry.experiment, lineage(name))
     if any((*entry.experiment.reported.results, entry.measured)):
         console.print(tables.figures_table([(entry.experiment, entry.measured)]))
-    console.print(tables.settings_table(entry.experiment, _origins(name)))
+    if describe:
+        values = settings_of(entry.experiment)
+        console.print(tables.reference_table(describe_settings(), values))
+    else:
+        console.print(tables.settings_table(entry.experiment, _origins(name)))
+
+
+@experiments.command()
+def explain(
+    key: Annotated[
+        str | None, typer.Argument(help="A setting or a section.", show_default="all")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a setting takes, its default, and what it is for."""
+    described = describe_settings(key)
+    if as_json:
+        _print_json([asdict(each) for each in described])
+        return
+    open_console().print(tables.reference_table(described))
 
 
 @experiments.command()

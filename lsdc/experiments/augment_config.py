@@ -17,7 +17,7 @@ class AugmentConfig(Config):
     No other flip along the patient's left-right axis exists.
     """
 
-    mirror: Probability = 0.0
+    mirror: Probability = Field(default=0.0, description="left and right, with their labels")
     horizontal_flip: Probability = Field(
         default=0.0, description="front and back of sagittal slices; axial ones stay as they are"
     )
@@ -28,22 +28,24 @@ class AugmentConfig(Config):
     alike: Literal["sample", "slice"] = Field(
         default="sample", description="whether what follows happens to all slices of a sample alike"
     )
-    shift_scale_rotate: Probability = 0.0
+    shift_scale_rotate: Probability = Field(
+        default=0.0, description="by what shift, scale and rotate say, together"
+    )
     shift: Share = Field(default=0.06, description="up to, of the side")
     scale: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="up to")
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(default=10.0, description="degrees")
-    brightness_contrast: Probability = 0.7
+    brightness_contrast: Probability = Field(default=0.7, description="both changed at random")
     brightness: Share = Field(default=0.2, description="up to, of white")
     contrast: Share = Field(default=0.2, description="up to")
-    blur: Probability = 0.2
+    blur: Probability = Field(default=0.2, description="by a Gaussian of a blur_sigma")
     blur_sigma: tuple[float, float] = Field(default=(0.5, 1.5), description="from, to, px")
-    noise: Probability = 0.2
+    noise: Probability = Field(default=0.2, description="Gaussian, of a noise_std")
     noise_std: tuple[Share, Share] = Field(default=(0.02, 0.08), description="from, to, of white")
-    distortion: Probability = 0.2
+    distortion: Probability = Field(default=0.2, description="of the image by a bent grid")
     distortion_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="of a grid's cell, up to"
     )
-    cutout: Probability = 0.5
+    cutout: Probability = Field(default=0.5, description="rectangles are blanked")
     cutout_holes: tuple[int, int] = Field(default=(1, 4), description="from, to")
     cutout_size: tuple[Share, Share] = Field(default=(0.08, 0.2), description="from, to, of a side")
 

@@ -31,15 +31,15 @@ class CoordinatesConfig(Config):
         default=256.0, gt=0, description="side of that square; a larger image gets a larger one"
     )
     axial_image_size: int = Field(default=80, ge=32, description="the same for the axial net, px")
-    axial_field_mm: float = Field(default=200.0, gt=0)
+    axial_field_mm: float = Field(default=200.0, gt=0, description="the same for the axial net")
     width: int = Field(default=16, ge=4, description="channels of the net's first layer")
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=12, ge=1, description="how often a net sees each series")
     min_steps: int = Field(
         default=120, ge=1, description="of a net; few series are gone through for more epochs"
     )
     batch_size: int = Field(default=8, ge=1, description="series a step")
     slices_per_series: int = Field(default=4, ge=1, description="slices of a series seen a step")
-    learning_rate: float = Field(default=1e-2, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0, description="at its peak")
     shift_along: float = Field(
         default=0.35,
         ge=0,
@@ -57,8 +57,8 @@ class SlicesConfig(Config):
     """
 
     side_slices: int = Field(default=3, ge=0, description="of each side of a sagittal series")
-    middle_slices: int = Field(default=5, ge=0)
-    axial_slices: int = Field(default=3, ge=0)
+    middle_slices: int = Field(default=5, ge=0, description="of a sagittal series' middle")
+    axial_slices: int = Field(default=3, ge=0, description="of all axial series")
     t1_middle: bool = Field(default=True, description="whether T1 has a middle part")
     t2_sides: bool = Field(default=True, description="whether T2 has side parts")
     group_by: Literal["series", "side"] = Field(
@@ -169,7 +169,7 @@ class CropsConfig(Config):
         default=None, gt=0, description="the same size whatever the image's: then it alone counts"
     )
     axial_window_mm: float | None = Field(default=None, gt=0, description="likewise")
-    size_px: int = Field(default=128, ge=16)
+    size_px: int = Field(default=128, ge=16, description="side of the square that is cut out")
     sagittal_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
         description="the level point, the level's landmark nearest to the slice, or the image's",

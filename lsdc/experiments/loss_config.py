@@ -65,7 +65,9 @@ class LossConfig(Config):
         "grade over labels that are there; of class probabilities, the mean over all labels, "
         "empty ones as zeros, and predicted ones as probabilities",
     )
-    grade_weights: tuple[float, float, float] = (1.0, 2.0, 4.0)
+    grade_weights: tuple[float, float, float] = Field(
+        default=(1.0, 2.0, 4.0), description="of normal or mild, moderate, severe"
+    )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share of a label that is spread over all grades"
     )

@@ -52,7 +52,7 @@ class ModelConfig(Config):
     rnn: Literal["none", "lstm", "gru"] = Field(
         default="lstm", description="over the slices, in both directions"
     )
-    rnn_layers: int = Field(default=1, ge=1, le=4)
+    rnn_layers: int = Field(default=1, ge=1, le=4, description="one upon the other")
     rnn_per_head: bool = Field(default=False, description="one a condition, or one for all")
     rnn_init: Literal["uniform", "orthogonal"] = Field(
         default="uniform", description="weights at first: torch's own, or orthogonal matrices"

@@ -36,6 +36,11 @@ def setting_names() -> list[str]:
     return list(_SETTINGS)
 
 
+def setting_fields() -> Mapping[str, FieldInfo]:
+    """The declarations of all settings by dotted name."""
+    return _SETTINGS
+
+
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:
     """`["training.epochs=2"]` as nested tables; a value is read as TOML, else taken as text.
 

@@ -10,13 +10,15 @@ from lsdc.experiments.part import Config
 class TrainingConfig(Config):
     """How a fold is trained."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, description="how often each sample is seen")
     batch_size: int = Field(default=8, ge=1, description="samples at a time")
     accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
-    optimiser: Literal["adamw", "radam"] = "adamw"
+    optimiser: Literal["adamw", "radam"] = Field(default="adamw", description="AdamW or RAdam")
     learning_rate: float = Field(default=4e-4, gt=0, description="at its peak")
-    weight_decay: float = Field(default=1e-2, ge=0)
-    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    weight_decay: float = Field(default=1e-2, ge=0, description="of the optimiser")
+    schedule: Literal["cosine", "one_cycle"] = Field(
+        default="cosine", description="of the learning rate: warm-up, then a cosine; or one cycle"
+    )
     warmup: float = Field(default=0.2, ge=0, lt=1, description="of all steps")
     flat: float = Field(
         default=0.0, ge=0, le=1, description="of all steps, at the peak before the cosine falls"

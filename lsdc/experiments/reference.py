@@ -1,0 +1,118 @@
+"""What each setting is: what it takes, its default, and what for; docs/settings.md is made of it.
+
+python -m lsdc.experiments.reference > docs/settings.md
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from lsdc.errors import SettingsError
+from lsdc.experiments.settings import setting_fields, suggest
+
+_KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_KINDS |= {"string": "a text", "null": "none"}
+_TITLE = """# Settings
+What `--set KEY=VALUE` and `lsdc-presets.toml` change. `lsdc experiments explain KEY`
+says the same of a setting or a section, `lsdc experiments show NAME --describe` of an experiment's.
+This page is made of their declarations: `python -m lsdc.experiments.reference > docs/settings.md`.
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, in words."""
+
+    name: str
+    takes: str
+    default: Any
+    description: str
+
+    @property
+    def section(self) -> str:
+        """The table that it stands in."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def default_words(self) -> str:
+        """The default as it is typed; a list with commas between."""
+        return _typed(self.default)
+
+
+def describe_settings(asked: str | None = None) -> list[Setting]:
+    """All settings in words, or those that are called so, or stand below it.
+
+    Raises:
+        SettingsError: none is; names those that were perhaps meant.
+    """
+    found = list(_described())
+    if asked is None:
+        return found
+    chosen = [each for each in found if f"{each.name}.".startswith(f"{asked}.")]
+    if not chosen:
+        raise SettingsError(f"no setting is called {asked!r}; {suggest(asked)}")
+    return chosen
+
+
+def as_markdown(settings: Sequence[Setting]) -> str:
+    """The settings as a page, a table a section."""
+    lines = [_TITLE]
+    for section, members in groupby(settings, key=lambda each: each.section):
+        lines += [f"## {section}", "| setting | takes | default | |", "|---|---|---|---|"]
+        lines += [
+            f"| `{each.name}` | {each.takes} | {each.default_words} | {each.description} |"
+            for each in members
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _described() -> Iterator[Setting]:
+    for name, field in setting_fields().items():
+        annotation: Any = Annotated[field.annotation, field]
+        schema = TypeAdapter(annotation).json_schema()
+        default = None if field.default is PydanticUndefined else field.default
+        yield Setting(name, _takes(schema), default, field.description or "")
+
+
+def _takes(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_takes(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "prefixItems" in schema:
+        items = [_takes(each) for each in schema["prefixItems"]]
+        same = f"{len(items)} times {items[0]}"
+        return same if len({*items}) == 1 else "; ".join(items)
+    if schema.get("type") == "array":
+        return f"a list of {_takes(schema['items'])}"
+    return " ".join(filter(None, [_KINDS[schema["type"]], _bounds(schema)]))
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    words = {
+        "minimum": "from {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "to {}",
+        "exclusiveMaximum": "below {}",
+    }
+    return " ".join(said.format(f"{schema[key]:g}") for key, said in words.items() if key in schema)
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_typed, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown(describe_settings()))
