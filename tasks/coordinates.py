@@ -8,8 +8,10 @@ from prefect import task
 
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
+from lsdc.lumbar.index import few
 from lsdc.lumbar.moves import describe_moves
 from lsdc.lumbar.quarantine import tell_bad_files
+from lsdc.lumbar.tables import open_competition
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
@@ -92,19 +94,19 @@ def _settle(
     tell_bad_files("coordinates", quarantine, total=index.rows)
     quarantine.write_parquet(out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
-    _warn_of_lost(instances["study_id"].unique().sort(), points)
-    moves = pl.read_parquet(out / "moves.parquet")
+    _warn_of_lost(run, instances["study_id"].unique().sort(), points)
+    moves = read_parquet(out / "moves.parquet")
     if len(moves):
         log.warning("coordinates: %s", describe_moves(moves))
     return settle(run.root, "coordinates", out, rows=len(points))
 
 
-def _warn_of_lost(studies: pl.Series, points: pl.DataFrame) -> None:
+def _warn_of_lost(run: Run, studies: pl.Series, points: pl.DataFrame) -> None:
     lost = studies.filter(~studies.is_in(points["study_id"].implode())).to_list()
     if lost:
         log.warning(
             "coordinates: no level is found in %d of %d studies, which give no samples: %s",
             len(lost),
             len(studies),
-            ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else ""),
+            few(list(map(open_competition(run.data).spell, lost))),
         )

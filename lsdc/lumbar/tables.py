@@ -64,10 +64,6 @@ class Competition:
         """An id of a study or series as the tables write it."""
         return self.spelled.get(identifier, str(identifier))
 
-    def image_folder(self, split: Split, study_id: int, series_id: int) -> Path:
-        """Where a series' `{instance}.dcm` files lie."""
-        return self.root / f"{split}_images" / str(study_id) / str(series_id)
-
 
 def competition_in(root: Path) -> Competition | None:
     """The competition in a folder that may be none; where one of its tables is, all are asked for.

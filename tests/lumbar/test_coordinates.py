@@ -221,7 +221,7 @@ def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
     competition = open_competition(real_data / "competition")
     rows = []
     for study, series in competition.annotations.select("study_id", "series_id").unique().rows():
-        folder = competition.image_folder("train", study, series)
+        folder = competition.root / f"train_images/{study}/{series}"
         for path in sorted(folder.glob("*.dcm")):
             header = pydicom.dcmread(path, stop_before_pixels=True)
             rows.append(

@@ -630,7 +630,7 @@ def test_the_real_study_is_where_it_should_be_and_looks_like_a_lumbar_spine(
     listed = competition.series.filter(split="train", study_id=100206310)
     files: list[dict[str, object]] = []
     for series in listed.to_dicts():
-        folder = competition.image_folder("train", series["study_id"], series["series_id"])
+        folder = competition.root / f"train_images/{series['study_id']}/{series['series_id']}"
         for path in sorted(folder.glob("*.dcm"), key=lambda path: int(path.stem)):
             header = pydicom.dcmread(path, stop_before_pixels=True)
             geometry = {
