@@ -9,6 +9,7 @@ from prefect import flow
 from flows.dispatch import as_done_here, require_device_here, require_model_here
 from flows.prepare import Prepared, prepare_training
 from flows.train_folds import train_and_score
+from lsdc.errors import DataError
 from lsdc.store.manifest import Manifest
 from tasks.artifacts import shown
 from tasks.catalog import publish_catalog
@@ -98,5 +99,9 @@ def submit(
     with shown(run), occupying(run) as run, building(run):
         require_needs(run)
         prepared = prepare_training(run, for_submission=True)
+        if prepared.test is None:
+            raise DataError(
+                f"{run.data}: no sample_submission.csv, which names the rows to predict"
+            )
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)
