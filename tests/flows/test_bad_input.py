@@ -110,7 +110,7 @@ def test_model_that_cannot_be_trained_is_refused_before_anything_is_prepared(
     assert outcome.code == 2
     assert "timm knows no 'resnet19'; did you mean" in outcome.err
     assert outcome.err.count("\n") == 1
-    assert not any((home / made).exists() for made in ("index", "coordinates", "crops", "runs"))
+    assert not any((home / made).exists() for made in ("index", "coordinates", "crops"))
 
 
 def test_training_that_needs_another_is_refused_before_anything_is_prepared(
