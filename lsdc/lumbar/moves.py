@@ -66,7 +66,9 @@ def shift_between(
         return None
     shift: Floats = np.median(apart, axis=0)
     left_over = _median_length(apart - shift)
-    if np.linalg.norm(shift) <= AGREEMENT_MM or left_over > RIGID_MM:
+    # Of two axial series one may have moved alone: then no one shift is that of both.
+    odd = np.linalg.norm(apart - shift, axis=1) > 2 * RIGID_MM
+    if np.linalg.norm(shift) <= AGREEMENT_MM or left_over > RIGID_MM or odd.sum() > 1:
         return None
     for named, next_to in ((axial_mm[1:], sagittal_mm[:-1]), (axial_mm[:-1], sagittal_mm[1:])):
         if _median_length(named - next_to) <= max(left_over, RENAMED_MM):

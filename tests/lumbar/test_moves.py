@@ -88,6 +88,14 @@ def test_what_is_apart_at_one_level_only_is_not_moved() -> None:
     )
 
 
+def test_where_three_levels_of_five_lie_elsewhere_no_one_shift_is_that_of_all() -> None:
+    axial = SPINE.copy()
+    axial[:3] += [0, 0, 60]
+    assert shift_between(SPINE, axial) is None
+    axial[3] += [0, 0, 60]
+    np.testing.assert_allclose(shift_between(SPINE, axial), [0, 0, 60])
+
+
 def test_two_levels_tell_nothing() -> None:
     axial = SPINE + np.array([0, 0, 60])
     axial[2:] = np.nan
