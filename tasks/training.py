@@ -57,12 +57,15 @@ def require_model(run: Run, *, trained_here: bool) -> None:
         SettingsError: the backbone, its weights, the size of its images or the device.
         StageError: the process that tries it died.
     """
-    config, start_from = run.experiment.model, run.experiment.needs.weights
+    config, fold = run.experiment.model, run.folds_to_train[0]
+    start_from = _needed_weights(run, fold)
     try_model(
         run.experiment,
         weights=run.weights if trained_here else None,
         pretrained=trained_here and config.pretrained and start_from is None,
-        device=run.fold_device(run.folds_to_train[0]) if trained_here else "cpu",
+        # Where they are not there yet, another run may be training them.
+        start_from=start_from if start_from is not None and start_from.is_file() else None,
+        device=run.fold_device(fold) if trained_here else "cpu",
         threads=run.fold_threads,
         kept=run.home.root / TRIED,
         log=run.home.logs / "children.log",

@@ -23,6 +23,7 @@ def try_model(
     *,
     weights: Path | None,
     pretrained: bool,
+    start_from: Path | None = None,
     device: str,
     threads: int,
     kept: Path,
@@ -34,6 +35,7 @@ def try_model(
         experiment: whose model.
         weights: see `lsdc.training.backbone.create_backbone`.
         pretrained: whether it is to have learnt before.
+        start_from: weights of `experiment.needs.weights` that it has to have room for.
         device: "auto", "cpu", "cuda" or what else torch knows.
         threads: torch's threads.
         kept: a JSON file that names the trials that went well.
@@ -41,12 +43,13 @@ def try_model(
 
     Raises:
         SettingsError: it cannot be built, or does not take such samples; no such device.
-        StageError: the child died.
+        StageError: the child died, or the weights to start from are not this model's.
     """
     job = {
         "experiment": experiment.model_dump(mode="json"),
         "weights": None if weights is None else str(weights),
         "pretrained": pretrained,
+        "start_from": None if start_from is None else str(start_from),
         "device": device,
     }
     key = _key(experiment, job)
@@ -60,11 +63,10 @@ def try_model(
 
 
 def _key(experiment: Experiment, job: Mapping[str, Any]) -> str:
-    files = []
+    files = [] if job["start_from"] is None else [Path(job["start_from"])]
     if job["weights"] is not None and job["pretrained"]:
-        for backbone in experiment.model.backbones:
-            status = find_weights(Path(job["weights"]), backbone).stat()
-            files.append([status.st_size, status.st_mtime_ns])
+        files += [find_weights(Path(job["weights"]), name) for name in experiment.model.backbones]
+    status = [file.stat() for file in files]
     return fingerprint(
         {
             "model": experiment.model,
@@ -72,7 +74,10 @@ def _key(experiment: Experiment, job: Mapping[str, Any]) -> str:
             "size_px": experiment.crops.size_px,
             "level_weight": experiment.loss.level_weight,
             "precision": experiment.training.precision,
-            "weights": [job["weights"], *files],
+            "files": [
+                [str(file), own.st_size, own.st_mtime_ns]
+                for file, own in zip(files, status, strict=True)
+            ],
             "pretrained": job["pretrained"],
             "device": job["device"],
             "code": fingerprint_code([CHILD]),

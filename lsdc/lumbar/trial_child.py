@@ -9,6 +9,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.network import build_model
 from lsdc.lumbar.slice_places import list_places
+from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.memory import advice_when_memory_runs_out
 from lsdc.training.model import SliceModel
@@ -24,6 +25,8 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # 
     torch.set_num_threads(job["threads"])
     weights = None if job["weights"] is None else Path(job["weights"])
     model = build_model(experiment, pretrained=job["pretrained"], weights=weights)
+    if job["start_from"] is not None:
+        restore_weights(model, Path(job["start_from"]), of=f"{experiment.needs.weights}")
     with advice_when_memory_runs_out(2, device):
         _show_noise(model.to(device), experiment, device)
     return {}

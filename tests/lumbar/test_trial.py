@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from lsdc.errors import SettingsError
+from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar.network import build_model
 from lsdc.lumbar.trial import try_model
 from lsdc.lumbar.trial_child import work
+from lsdc.training.checkpoint import save_weights
 
 SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=1"]
 
@@ -17,8 +19,9 @@ SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=
 def try_here(*settings: str, **job: Any) -> None:
     """In this process, which has loaded torch."""
     experiment = load_experiment("demo", [*SMALL, *settings])
-    common = {"weights": None, "pretrained": False, "device": "cpu", "threads": 1}
-    work(common | {"experiment": experiment.model_dump(mode="json"), **job}, lambda _: None)
+    common = {"weights": None, "pretrained": False, "start_from": None, "device": "cpu"}
+    given = {"experiment": experiment.model_dump(mode="json"), "threads": 1, **common, **job}
+    work(given, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,15 @@ def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> 
     weights.write_bytes(b"not weights")
     with pytest.raises(SettingsError, match="not the weights of test_resnet"):
         try_here("model.backbone=test_resnet", weights=str(weights), pretrained=True)
+
+
+def test_weights_to_start_from_have_to_be_those_of_such_a_model(tmp_path: Path) -> None:
+    experiment = load_experiment("demo", SMALL)
+    weights = tmp_path / "model.safetensors"
+    save_weights(weights, build_model(experiment, pretrained=False).state_dict())
+    try_here("needs.weights=exp114", start_from=str(weights))
+    with pytest.raises(StageError, match="not the weights of exp114, as this model has them"):
+        try_here("needs.weights=exp114", "model.width=32", start_from=str(weights))
 
 
 def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
