@@ -28,7 +28,7 @@ def part(tmp_path: Path) -> Callable[[str, Path], Part]:
     """A part that lives while a file is there."""
     (tmp_path / "lives.py").write_text(LIVES_WHILE_THERE_IS)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    return lambda name, needed: Part(name, "lives", [str(needed)], environment)
+    return lambda name, needed: Part(name, "lives", [str(needed)], environment, tmp_path)
 
 
 @pytest.fixture
