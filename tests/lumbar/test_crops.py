@@ -133,7 +133,7 @@ def test_studies_dealt_into_shards_are_cut_to_the_same_bytes(
         )
     out = tmp_path / "out"
     out.mkdir()
-    assert join_crops(shards, out, files=len(instances), max_bad=0.0) == 30
+    assert join_crops(shards, out, files=len(instances)) == 30
     for name in ("crops.npy", "samples.parquet", "quarantine.parquet"):
         assert (out / name).read_bytes() == (cut / name).read_bytes()
     assert not list(tmp_path.glob("*/.writing-*"))
