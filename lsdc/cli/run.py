@@ -181,11 +181,17 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
 
 def _task_runs(run: Run) -> list[str]:
     """The names of the task runs that a run is counted by, from the first to the last."""
-    before = ["index train", "folds", "annotations", "coordinates train", "sides train"]
     folds = [f"fold {fold}" for fold in run.folds_to_train]
-    test = ["index test", "coordinates test", "sides test", "crops test", "predict", "submission"]
+    test = ["coordinates test", "sides test", "crops test", "predict", "submission"]
     has_test = run.uses_phantom or run.has_test  # a phantom may be written yet
-    return [*before, "crops train", *folds, "oof", *(test if has_test else [])]
+    return [
+        *("index train", "folds", "annotations"),
+        *(["index test"] if has_test else []),
+        *("coordinates train", "sides train", "crops train"),
+        *folds,
+        "oof",
+        *(test if has_test else []),
+    ]
 
 
 def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Server | None) -> None:

@@ -121,7 +121,11 @@ def _count_index(index: Index) -> dict[str, Any]:
     )
     kinds = sorted(with_images["kind"].unique())
     return {
-        "files": {"usable": index.instances.height, "quarantined": index.quarantine.height},
+        "files": {
+            "usable": index.instances.height,
+            "quarantined": index.quarantine.height,
+            "others": index.other_files.height,
+        },
         "indexed_studies": index.studies.height,
         "slices": {row.pop("kind"): row for row in slices.sort("kind").to_dicts()},
         "orientation_groups": {

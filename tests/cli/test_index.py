@@ -149,3 +149,10 @@ def test_the_doctor_looks_at_the_headers(phantom: Path, tmp_path: Path) -> None:
     found = {finding["name"]: finding["count"] for finding in report["findings"]}
     assert found["unusable_files"] == 3
     assert found["series_without_images"] == 0
+    # Table, JSON and catalog count alike; the competition's tables are no images that failed.
+    (quarantined,) = rows(tmp_path / "home", "SELECT count(*) FROM quarantine")[0]
+    (others,) = rows(tmp_path / "home", "SELECT count(*) FROM other_files")[0]
+    counts = report["counts"]["files"]
+    assert (counts["quarantined"], counts["others"]) == (quarantined, others)
+    assert quarantined == 3
+    assert f"3 quarantined, {others} others" in lsdc("index", phantom, home=tmp_path / "home")

@@ -106,7 +106,7 @@ def test_counts_are_by_split_and_kind(competition: Competition, index: Index) ->
     counts = examine(competition, index).counts
     assert counts["studies"] == {"test": 2, "train": 6}
     assert counts["series"]["train"] == {"Axial T2": 7, "Sagittal T1": 5, "Sagittal T2/STIR": 6}
-    assert counts["files"] == {"usable": index.instances.height, "quarantined": 0}
+    assert counts["files"] == {"usable": index.instances.height, "quarantined": 0, "others": 0}
     slices = counts["slices"]["Sagittal T1"]
     assert slices["series"] == 7
     assert 13 <= slices["min"] <= slices["median"] <= slices["max"]
