@@ -42,11 +42,11 @@ def show_results(run: Run, console: Console, log: Path) -> None:
 
 def _what_now(run: Run) -> list[str]:
     """Commands to go on with, as they are typed."""
-    oof = scan_parquet(run.home.run(run.experiment.name) / "oof.parquet")
+    oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()
     home = shlex.quote(str(run.home.root))
     return [
-        f"{'next':<12}lsdc inspect {study} --experiment {run.experiment.name} --home {home}",
+        f"{'next':<12}lsdc inspect {study} --experiment {run.name} --home {home}",
         f"{'':<12}lsdc ui --home {home}",
     ]
 

@@ -256,7 +256,8 @@ def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own
     outcome = ran.again("--only-fold", "1", source=copy)
     try:
         assert outcome.code == 0, outcome.out + outcome.err
-        catalogs = {f"catalog after {stage}" for stage in ("index", "crops", "submission")}
+        stages = ("index", "index test", "crops", "submission")
+        catalogs = {f"catalog after {stage}" for stage in stages}
         assert outcome.ran == {"fold 1", "oof", "predict", "submission", *catalogs}
         own = ran.home / "runs" / "demo@backbone-test_resnet"
         assert f"runs/{own.name}: a folder of its own, since runs/demo holds demo" in outcome.out
