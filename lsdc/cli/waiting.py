@@ -17,6 +17,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus, WorkPool, WorkQueue
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from lsdc.cli.network import hide_password
+
 # A worker that is free has taken a run by then.
 PATIENCE_SECONDS = 10.0
 _NAMED = 3
@@ -83,9 +85,10 @@ def why_waiting(client: SyncPrefectClient, run: FlowRun) -> str:
     workers = client.read_workers_for_work_pool(pool_name)
     online = [each for each in workers if each.status == WorkerStatus.ONLINE]
     if not online:
+        api = hide_password(str(client.api_url).rstrip("/"))
         return (
             f"no worker of {pool_name} is online; start 'lsdc up', or 'lsdc worker --pool "
-            f"{pool_name}' with PREFECT_API_URL set to {client.api_url}"
+            f"{pool_name}' with PREFECT_API_URL set to {api}"
         )
     names = ", ".join(sorted(each.name for each in online)[:_NAMED])
     if in_pool:
