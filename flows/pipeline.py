@@ -79,9 +79,9 @@ def pipeline(
         strict=strict,
     )
     require_device_here(run)
-    require_model_here(run)
     with shown(run), occupying(run) as run, building(run):
         require_needs(run)
+        require_model_here(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)

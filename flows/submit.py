@@ -95,9 +95,9 @@ def submit(
         strict=strict,
     )
     require_device_here(run)
-    require_model_here(run)
     with shown(run), occupying(run) as run, building(run):
         require_needs(run)
+        require_model_here(run)
         prepared = prepare_training(run, for_submission=True)
         if prepared.test is None:
             raise DataError(

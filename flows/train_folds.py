@@ -142,9 +142,9 @@ def train_folds(
         strict=strict,
     )
     require_device_here(run)
-    require_model_here(run)
     with shown(run), occupying(run) as run, building(run):
         require_needs(run)
+        require_model_here(run)
         train_and_score(run, prepare_training(run))
 
 
@@ -216,11 +216,11 @@ def train_fold(
         strict=strict,
     )
     require_device_here(run)
-    require_model_here(run)
     # Waiting, it would keep a GPU from those whom it waits for.
     with shown(run), occupying(run, wait=False) as run:
         with building(run), ended_with_the_flow():
             require_needs(run)
+            require_model_here(run)
             prepared = prepare_training(run)
         (trained,) = train_here(run, prepared)  # other folds are trained beside it
     return trained

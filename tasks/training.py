@@ -63,8 +63,7 @@ def require_model(run: Run, *, trained_here: bool) -> None:
         run.experiment,
         weights=run.weights if trained_here else None,
         pretrained=trained_here and config.pretrained and start_from is None,
-        # Where they are not there yet, another run may be training them.
-        start_from=start_from if start_from is not None and start_from.is_file() else None,
+        start_from=start_from,
         device=run.fold_device(fold) if trained_here else "cpu",
         threads=run.fold_threads,
         kept=run.home.root / TRIED,
