@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from pydicom.datadict import DicomDictionary
 
+from lsdc.lumbar.index import Index, tell_index
 from lsdc.lumbar.tree import catalog_tree, index_tree
 from lsdc.store.home import open_home
 from tests.leaks import find_leaks
@@ -185,6 +186,7 @@ def test_an_index_keeps_nothing_that_names_a_patient(
         for _ in range(2):  # the second time with headers that were kept
             indexed = index_tree(tree, out, headers=headers)
         catalog_tree(tree, open_home(home))
+        tell_index(None, Index.load(out))
     assert indexed.files == len(list(tree.iterdir()))
     assert indexed.instances > 10
     assert indexed.quarantined > 50
