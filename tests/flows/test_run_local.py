@@ -397,7 +397,8 @@ def test_interrupt_amid_training_is_heard_before_the_fold_ends(
             break
     address = command("ui", "--home", home).out.split()[0]
     assert followed.startswith(f"follow it at {address}runs/flow-run/")
-    with urllib.request.urlopen(followed.split()[-1], timeout=60) as page:
+    asked = urllib.request.Request(followed.split()[-1], headers={"Accept": "text/html"})
+    with urllib.request.urlopen(asked, timeout=60) as page:
         assert b"<html" in page.read()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)

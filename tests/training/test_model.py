@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lsdc.training.losses import GradedLoss, LossSettings
+from lsdc.training.lone import norm_by_running_means
 from lsdc.training.model import ModelSettings, SliceModel, Task
 
 Build = Callable[[], SliceModel]
@@ -142,6 +143,7 @@ def test_last_head_tells_the_group_and_others_have_no_such_classes() -> None:
 def test_batch_of_one_passes_a_batch_norm() -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS["one for all"]).train()
+    norm_by_running_means(model, say=lambda: None)  # as the training loop does
     assert model(slices[:1], present[:1])[:, :2, :3].isfinite().all()
 
 
