@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from lsdc.training.losses import GradedLoss, LossSettings
 from lsdc.training.lone import norm_by_running_means
+from lsdc.training.losses import GradedLoss, LossSettings
 from lsdc.training.model import ModelSettings, SliceModel, Task
 
 Build = Callable[[], SliceModel]
