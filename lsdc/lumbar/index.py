@@ -260,6 +260,9 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
     _tell(f"{name}: %d folders in no table are left out: %s", unlisted.unique().sort().to_list())
     missing = series_without_images(index.series, spell)
     _tell(f"{name}: %d listed series without a usable image: %s", missing)
+    if split is not None:
+        odd = series_laid_otherwise(index.instances, spell)
+        _tell(f"{name}: %d series are read though no file is STUDY/SERIES/NUMBER.dcm: %s", odd)
     twins = describe_twins(index.twins, spell)
     _tell(f"{name}: the same images under two ids, %d times: %s", twins)
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
@@ -280,6 +283,16 @@ def series_without_images(series: pl.DataFrame, spell: Spell = str) -> list[str]
     return [
         f"{spell(study)}/{spell(one)} ({f'{bad} quarantined' if bad else 'no file'})"
         for study, one, bad in rows.select("study_id", "series_id", "quarantined").iter_rows()
+    ]
+
+
+def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[str]:
+    """Series all of whose files have another ending or other folders than a competition's."""
+    usual = pl.col("path").str.contains(r"/[0-9]+/[0-9]+/[0-9]+\.dcm$")
+    rows = instances.group_by(SERIES_ID, maintain_order=True).agg(usual.any())
+    return [
+        f"{spell(study)}/{spell(series)}"
+        for study, series in rows.filter(~pl.col("path")).select("study_id", "series_id").rows()
     ]
 
 

@@ -114,6 +114,22 @@ def test_run_and_tree_see_the_same_files(
     assert run.instances["path"].equals(tree.instances.filter(split="train")["path"])
 
 
+@pytest.mark.parametrize("odd", [True, False])
+def test_series_of_other_endings_are_named(
+    odd: bool, phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    series = sorted((root / "train_images").glob("*/*"))[0]
+    for path in list(series.iterdir()):
+        path.rename(path.with_suffix(".DCM" if odd else ".dcm"))
+    as_run(root, tmp_path / "out")
+    said = [line for line in caplog.messages if "STUDY/SERIES/NUMBER.dcm" in line]
+    assert len(said) == odd
+    assert not odd or f" {series.parent.name}/{series.name}" in said[0]
+    assert not odd or ": 1 series are read" in said[0]
+
+
 def test_two_splits_may_hold_the_same_study(phantom: Path, tmp_path: Path) -> None:
     root = tmp_path / "competition"
     shutil.copytree(phantom, root)
