@@ -220,7 +220,7 @@ def weigh(tables: Path, studies: int) -> dict[str, float]:
 
 def index_phantom(folder: Path, max_size: int) -> None:
     """Write a phantom, its index, and where its slices lie."""
-    from lsdc.lumbar.coordinates import annotated_points
+    from lsdc.lumbar.annotated import annotated_points
     from lsdc.lumbar.index import build_index
     from lsdc.lumbar.landmarks import annotated_landmarks
     from lsdc.lumbar.sides import find_sides

@@ -44,7 +44,8 @@ from crop_stage import take_crop_figures
 from results import record
 
 from lsdc.experiments.config import CoordinatesConfig, SlicesConfig
-from lsdc.lumbar.coordinates import learn_points, locate_points, write_annotated
+from lsdc.lumbar.annotated import write_annotated
+from lsdc.lumbar.coordinates import learn_points, locate_points
 from lsdc.lumbar.folds import deal_studies
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.places import planes_of

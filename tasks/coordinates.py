@@ -11,6 +11,7 @@ from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.index import few
 from lsdc.lumbar.moves import describe_moves
 from lsdc.lumbar.quarantine import tell_bad_files
+from lsdc.lumbar.spines import describe_disputes
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
@@ -95,10 +96,26 @@ def _settle(
     quarantine.write_parquet(out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(run, instances["study_id"].unique().sort(), points)
+    _warn_of_guessed(run, points)
     moves = read_parquet(out / "moves.parquet")
     if len(moves):
         log.warning("coordinates: %s", describe_moves(moves))
+    if disputes := describe_disputes(read_parquet(out / "spines.parquet")):
+        log.warning("coordinates: %s", disputes)
     return settle(run.root, "coordinates", out, rows=len(points))
+
+
+def _warn_of_guessed(run: Run, points: pl.DataFrame) -> None:
+    seen = pl.col("source") != "filled"
+    guessed = points.group_by("study_id").agg(seen.any()).filter(~pl.col("source"))["study_id"]
+    if len(guessed):
+        log.warning(
+            "coordinates: no level is seen in %d of %d studies; they are taken where levels lie in "
+            "the training studies: %s",
+            len(guessed),
+            points["study_id"].n_unique(),
+            few(list(map(open_competition(run.data).spell, guessed.sort()))),
+        )
 
 
 def _warn_of_lost(run: Run, studies: pl.Series, points: pl.DataFrame) -> None:

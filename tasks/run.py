@@ -14,6 +14,7 @@ from lsdc.ending import let_go_on
 from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment, resolve_experiment
+from lsdc.lumbar.tables import asks_for_rows
 from lsdc.store.exact_names import from_root
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
@@ -165,8 +166,8 @@ class Run(BaseModel):
 
     @property
     def has_test(self) -> bool:
-        """Whether the competition asks for a submission."""
-        return (self.data / "sample_submission.csv").is_file()
+        """Whether the competition asks for a submission: a sample of it with rows."""
+        return asks_for_rows(self.data)
 
 
 def open_run(

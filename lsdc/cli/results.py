@@ -25,15 +25,14 @@ def show_results(run: Run, console: Console, log: Path) -> None:
     if said := reported_line(run.experiment):
         console.print(said, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
+    asked = run.has_test  # without, a submission that lies there is of another run
     paths = {
         "out of fold": folder / "oof.parquet",
         "scores": folder / "scores.json",
-        "submission": folder / "submission.csv",
+        "submission": folder / "submission.csv" if asked else "none: no sample_submission.csv row",
         "catalog": run.home.catalog,
         "log": log,
     }
-    if not run.has_test:
-        del paths["submission"]  # one that lies there is of another run
     for what, path in paths.items():  # whole, however narrow the terminal, to be copied
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
     for line in _what_now(run):

@@ -1,15 +1,55 @@
-"""Coordinates as the annotations have them, for studies that are trained on."""
+"""Coordinates as the annotations have them, without a model, for studies that are trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from lsdc.lumbar.coordinates import write_annotated
+from lsdc.lumbar.landmarks import annotated_landmarks, shown_on_images
+from lsdc.lumbar.level_points import complete_levels, known_points
+from lsdc.lumbar.midline import centre_on_midline
+from lsdc.lumbar.moves import annotated_moves, moved_back
+from lsdc.lumbar.places import place_annotations
+from lsdc.lumbar.point_tables import POINTS, level_rows, write_tables
+from lsdc.lumbar.spines import describe_spines
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 
 _TABLES = ("points", "landmarks", "spines", "moves")
+
+
+def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
+    """The points table as the annotations have it, without a model.
+
+    A canal point is centred on the midline. A level without one takes the middle of its foraminal
+    or subarticular points, or is filled from other levels; its source is then "filled".
+    """
+    places = centre_on_midline(place_annotations(instances, annotations), instances)
+    split_of = dict(places.select("study_id", "split").iter_rows())
+    rows: list[tuple[Any, ...]] = []
+    for study, points, from_canal in zip(*known_points(places), strict=True):
+        completed = complete_levels(points, np.isfinite(points).all(axis=1).astype(np.float64))
+        if completed is not None:
+            points, trust, filled = completed
+            sources = np.where(from_canal & ~filled, "annotated", "filled")
+            rows += level_rows(split_of[study], study, points, trust, sources)
+    return shown_on_images(pl.DataFrame(rows, schema=POINTS, orient="row"), instances)
+
+
+def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
+    """Write the four tables as the annotations have them into `out`."""
+    moves = annotated_moves(instances, annotations)
+    instances = moved_back(instances, moves)
+    points = annotated_points(instances, annotations)
+    write_tables(
+        out,
+        moves=moves,
+        points=points,
+        landmarks=annotated_landmarks(points, instances, annotations),
+        spines=describe_spines(points, {}),
+    )
 
 
 def take_annotated(

@@ -2,25 +2,26 @@
 
 The job names `work`, the `device`, the `threads`, the `families` of views, in order, and `found`,
 the file for the result. For each family a folder of its name lies in `work`, with `images.npy` and
-`stacks.npz` (planes_mm, starts, keys, studies: the row of each stack's study). `studies` is how
-many studies there are. It is one of two:
+`stacks.npz` (planes_mm, starts, keys, and whose they are: studies, the row of each stack's study,
+and series, the row of each slice's series). `studies` and `series` are how many there are, in the
+order in which their word leads where views contradict each other. It is one of two:
 
 - to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets by family and
-  `models`, the folder for them; `folds.npy` (by study) lies in `work` and `targets.npy` (by stack)
-  in the families' folders. One net a fold and family is trained on the other folds; a fold's nets
-  are asked for the studies of their fold and of no fold.
+  `models`, the folder for them; `folds.npy` (by study) lies in `work`, `targets.npy` (by stack) and
+  `taught.npy` (planes_mm as they are taught) in the families' folders. One net a fold and family is
+  trained on the other folds; a fold's nets are asked for the studies of their fold and of no fold.
 - to locate: `models`, the files of trained nets by family, one of each asked for every study.
 
 Leaves in `found` arrays by (model, study), NaN where a model was not asked: points_mm
-(..., levels, 3), confidence (..., levels), shifted; moved_mm (..., 3), how far axial images lie
-from where sagittal ones have their levels, infinite where not over 10 mm (see `lsdc.lumbar.moves`);
-and by family sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN and 0 where nothing is
+(..., levels, 3), confidence (..., levels), shifted, disputed (..., levels); by (model, series)
+moved_mm (..., 3), infinite where a series is not moved (see `lsdc.lumbar.agreement`); and by family
+sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN and 0 where nothing is
 found.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsdc.lumbar.chains import Chain, View, chain_of_views
+from lsdc.lumbar.agreement import Agreement, agree
+from lsdc.lumbar.chains import View
 from lsdc.lumbar.level_points import complete_levels, fuse_views
-from lsdc.lumbar.moves import shift_between
 from lsdc.lumbar.teaching import ANCHORS, FAMILIES, Family, boxes_mm
 from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
@@ -45,8 +46,6 @@ Floats = NDArray[np.float64]
 Found = dict[str, Floats]
 
 SAGITTAL, AXIAL = (family.name for family in FAMILIES)
-# From this confidence on a level counts where views are held against one another.
-SURE = 0.4
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class _Views:
     family: Family
     stacks: Stacks
     studies: NDArray[np.int64]
+    series: NDArray[np.int64]
     folder: Path
 
     @property
@@ -65,9 +65,15 @@ class _Views:
     def of(self, study: int) -> list[int]:
         return [int(stack) for stack in np.flatnonzero(self.studies == study)]
 
-    def normal(self, stack: int) -> Floats:
-        """(3,) across the stack's slices, on average."""
-        planes = self.stacks.planes_mm[self.stacks.slices(stack)]
+    def slices_of(self, stack: int) -> dict[int, NDArray[np.int64]]:
+        """The stack's slices by their series, the one first whose word leads."""
+        slices = self.stacks.slices(stack)
+        own = self.series[slices]
+        return {int(series): slices[own == series] for series in np.unique(own)}
+
+    def normal(self, slices: NDArray[np.int64]) -> Floats:
+        """(3,) across slices, on average."""
+        planes = self.stacks.planes_mm[slices]
         normals = np.cross(planes[:, 1], planes[:, 2])
         mean: Floats = normals.mean(axis=0)
         return mean / np.linalg.norm(mean)
@@ -95,9 +101,9 @@ def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
 def _open_views(folder: Path, family: Family) -> _Views:
     with np.load(folder / "stacks.npz") as arrays:
         held = dict(arrays)
-    studies = held.pop("studies")
+    studies, series = held.pop("studies"), held.pop("series")
     stacks = Stacks(images=np.load(folder / "images.npy", mmap_mode="r"), **held)
-    return _Views(family, stacks, studies, folder)
+    return _Views(family, stacks, studies, series, folder)
 
 
 def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
@@ -116,7 +122,7 @@ def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iter
                 settings.batch_size, job["device"], "coordinates.batch_size"
             ):
                 nets[name] = train_keypoints(
-                    own.stacks,
+                    replace(own.stacks, planes_mm=np.load(own.folder / "taught.npy")),
                     targets,
                     own.satellites,
                     settings,
@@ -151,21 +157,18 @@ def _look(
     points = np.full((studies, levels, 3), np.nan)
     confidence = np.full((studies, levels), np.nan)
     shifted = np.full(studies, np.nan)
-    moved = np.full((studies, 3), np.nan)
+    disputed = np.full((studies, levels), np.nan)
+    moved = np.full((job["series"], 3), np.nan)
     anchors = np.full((studies, levels, 3), np.nan)
     for study in asked.tolist():
-        seen: dict[str, list[View]] = {name: [] for name in nets}
-        for name, net in nets.items():
-            own = views[name]
-            stacks = own.of(study)
-            for stack in stacks:
-                found = find_candidates(net, own.stacks, stack, device=device)
-                # What T1 and T2 say together counts as much as what axial slices say.
-                normal, weight = own.normal(stack), 1 / len(stacks)
-                seen[name].append(View(found.places_mm, found.shares, normal, weight))
-        chain, moved[study] = chain_of_families(seen)
+        said = _compare(nets, views, study, device)
+        chain = said.chain
         points[study], confidence[study] = chain.points_mm, chain.confidence
-        shifted[study] = chain.shifted
+        shifted[study], disputed[study] = chain.shifted, said.disputed
+        for own in views.values():
+            for stack in own.of(study):
+                for series in own.slices_of(stack):
+                    moved[series] = said.moves.get(series, np.inf)
         completed = complete_levels(chain.points_mm, chain.confidence)
         if completed is not None:
             anchors[study] = completed[0]
@@ -173,22 +176,23 @@ def _look(
         "points_mm": points,
         "confidence": confidence,
         "shifted": shifted,
+        "disputed": disputed,
         "moved_mm": moved,
     }
     for name, own in views.items():
-        # Where its images show the anchors.
-        away = np.where(np.isfinite(moved) & (name == AXIAL), moved, 0.0)
         sides = np.full((studies, len(ANCHORS), 3), np.nan)
         trust = np.zeros((studies, len(ANCHORS)))
         if name in nets:
+            away = np.where(np.isfinite(moved), moved, 0.0)[own.series]  # (slices, 3)
+            planes = own.stacks.planes_mm.copy()
+            planes[:, 0] -= away
             found_mm, shares = find_satellites(
                 nets[name],
-                own.stacks,
-                (anchors + away[:, None])[own.studies],
+                replace(own.stacks, planes_mm=planes),
+                anchors[own.studies],
                 own.satellites,
                 device=device,
             )
-            found_mm -= away[own.studies][:, None]
             for study in np.unique(own.studies).tolist():
                 mine = own.of(study)
                 sides[study], trust[study] = fuse_views(found_mm[mine], shares[mine])
@@ -196,21 +200,31 @@ def _look(
     return result
 
 
-def chain_of_families(seen: Mapping[str, Sequence[View]]) -> tuple[Chain, Floats]:
-    """The chain of a study's views, and how far the axial ones are moved, infinite if they are not.
+def _compare(
+    nets: Mapping[str, Net], views: Mapping[str, _Views], study: int, device: str
+) -> Agreement:
+    """What the nets see on a study's views, compared and joined."""
+    seen = {name: views[name].of(study) for name in nets}
 
-    Moved ones have no say in the chain.
-    """
-    chain = chain_of_views([view for views in seen.values() for view in views])
-    sagittal, axial = (chain_of_views(seen.get(name, [])) for name in (SAGITTAL, AXIAL))
-    shift = shift_between(_sure(sagittal), _sure(axial))
-    return (chain, np.full(3, np.inf)) if shift is None else (sagittal, shift)
+    def look(name: str, stack: int, slices: NDArray[np.int64]) -> View:
+        own = views[name]
+        found = find_candidates(nets[name], own.stacks, stack, device=device, slices=slices)
+        # What T1 and T2 say together counts as much as what axial slices say.
+        weight = 1 / len(seen[name])
+        return View(found.places_mm, found.shares, own.normal(slices), weight)
 
-
-def _sure(chain: Chain) -> Floats:
-    """(levels, 3), NaN where the chain is not sure."""
-    sure: Floats = np.where(chain.confidence[:, None] >= SURE, chain.points_mm, np.nan)
-    return sure
+    sagittal, together, alone = {}, None, {}
+    for stack in seen.get(SAGITTAL, []):
+        for series, slices in views[SAGITTAL].slices_of(stack).items():
+            sagittal[series] = look(SAGITTAL, stack, slices)
+    for stack in seen.get(AXIAL, []):
+        own = views[AXIAL].slices_of(stack)
+        together = look(AXIAL, stack, views[AXIAL].stacks.slices(stack))
+        alone = {
+            series: together if len(own) == 1 else look(AXIAL, stack, slices)
+            for series, slices in own.items()
+        }
+    return agree(dict(sorted(sagittal.items())), together, alone)
 
 
 class _Clock:

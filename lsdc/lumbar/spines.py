@@ -3,12 +3,14 @@
 The spines table has a row a study with points: split, study_id; seen, filled and absent, how many
 of its levels were seen, filled from other levels, and are outside every image; absent_levels, their
 names; widest_step, the longest step from level to level as a multiple of the median one; shifted in
-[0, 1], how much speaks for every level being named one off; and extra_vertebra, whether one of the
-last two says that there may be more vertebrae than names. A sacrum out of view leaves names as
-doubtful as a sixth lumbar vertebra does, and is flagged alike.
+[0, 1], how much speaks for every level being named one off; extra_vertebra, whether one of the
+last two says that there may be more vertebrae than names; and disputed_levels, the names of those
+that sagittal and axial images, both sure, put over 10 mm apart. A sacrum out of view leaves names
+as doubtful as a sixth lumbar vertebra does, and is flagged alike.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import compress
 
 import numpy as np
 import polars as pl
@@ -28,6 +30,7 @@ SPINES: dict[str, pl.DataType] = {
     "widest_step": pl.Float64(),
     "shifted": pl.Float64(),
     "extra_vertebra": pl.Boolean(),
+    "disputed_levels": pl.String(),
 }
 # A step so much longer than the others has a level in it that nobody named.
 TWO_STEPS = 1.6
@@ -35,6 +38,8 @@ TWO_STEPS = 1.6
 # studies they were tried on. On phantoms with all levels in view, five lumbar vertebrae came to 26
 # times that at most, six to 86 times at least.
 DOUBTFUL = 50.0
+# So many studies a line of the log names.
+_NAMED = 20
 # So little is no doubt, however sure the nets usually are.
 LEAST_DOUBT = 1e-4
 
@@ -45,7 +50,10 @@ def usual_doubt(shifted: Iterable[float]) -> float:
 
 
 def describe_spines(
-    points: pl.DataFrame, shifted: Mapping[int, float], usual: float = 0.0
+    points: pl.DataFrame,
+    shifted: Mapping[int, float],
+    usual: float = 0.0,
+    disputed: Mapping[int, NDArray[np.bool_]] | None = None,
 ) -> pl.DataFrame:
     """The spines table.
 
@@ -53,7 +61,9 @@ def describe_spines(
         points: a points table.
         shifted: of each study, how much speaks for names one off; without an entry nothing does.
         usual: the same as a rule; see `usual_doubt`.
+        disputed: (levels,) of each study, which of them its views contradict each other on.
     """
+    disputed = disputed or {}
     doubtful = max(LEAST_DOUBT, DOUBTFUL * usual)
     rows = []
     for (split, study), own in points.group_by("split", "study_id", maintain_order=True):
@@ -73,9 +83,23 @@ def describe_spines(
                 "widest_step": widest,
                 "shifted": weight,
                 "extra_vertebra": weight > doubtful or widest > TWO_STEPS,
+                "disputed_levels": " ".join(compress(map(str, LEVELS), disputed.get(study, []))),
             }
         )
     return pl.DataFrame(rows, schema=SPINES)
+
+
+def describe_disputes(spines: pl.DataFrame) -> str | None:
+    """Which studies' views contradict each other on levels, in a line; None where none do."""
+    rows = spines.filter(pl.col("disputed_levels") != "").select("study_id", "disputed_levels")
+    if rows.is_empty():
+        return None
+    names = [f"{study} ({levels.replace(' ', ', ')})" for study, levels in rows.iter_rows()]
+    more = " ..." if len(names) > _NAMED else ""
+    return (
+        f"sagittal and axial images of {len(names)} studies put levels over 10 mm apart: "
+        f"{', '.join(names[:_NAMED])}{more}; the surer are believed, with half the confidence"
+    )
 
 
 def _widest_step(points: pl.DataFrame) -> float:

@@ -81,12 +81,21 @@ def digest_tables(root: Path) -> str | None:
     return fingerprint(found) if found else None
 
 
+def asks_for_rows(root: Path) -> bool:
+    """Whether a competition's folder has a `sample_submission.csv` that lists any row.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return (root / "sample_submission.csv").is_file() and bool(_read_row_ids(root))
+
+
 def open_competition(root: Path) -> Competition:
     """Read and check all tables of a competition's folder.
 
-    `test_series_descriptions.csv` and `sample_submission.csv` may be absent together: the
-    competition is then for training alone. Annotations are never optional here, since the level
-    points are learnt from them; who only scores reads `read_labels`.
+    `test_series_descriptions.csv` and `sample_submission.csv` may be absent together, or list
+    nothing: the competition is then for training alone. Annotations are never optional here, since
+    the level points are learnt from them; who only scores reads `read_labels`.
 
     A row of `test_series_descriptions.csv` that cannot be meant costs its series alone: the rows of
     the submission are due all the same.

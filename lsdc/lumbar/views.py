@@ -40,6 +40,7 @@ class Views:
         starts: (views + 1,) first slice of each view, and the end of the last.
         planes_mm: (slices, 3, 3): the place of grid pixel (0, 0), the step to the next column and
             the step to the next row.
+        slices: study_id, series_id and series_description of each slice.
         unreadable: path and reason of each file that gave no slice.
     """
 
@@ -47,6 +48,7 @@ class Views:
     series_ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     planes_mm: Floats
+    slices: pl.DataFrame
     unreadable: list[tuple[str, str]]
 
 
@@ -115,7 +117,8 @@ def prepare_views(
             owners.append(owner)
     stored.flush()
     studies, series = np.array(owners, np.int64).reshape(-1, 2).T
-    return Views(studies, series, np.array(starts), planes[kept], unreadable)
+    shown = slices[kept].select("study_id", "series_id", "series_description")
+    return Views(studies, series, np.array(starts), planes[kept], shown, unreadable)
 
 
 def _in_order(slices: pl.DataFrame, onwards: Floats) -> pl.DataFrame:

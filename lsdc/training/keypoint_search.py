@@ -41,11 +41,26 @@ class Candidates:
     shares: Floats
 
 
-def find_candidates(net: Net, stacks: Stacks, stack: int, *, device: str) -> Candidates:
-    """Where the net sees its keypoints on a stack: the peaks of all their heatmaps together."""
+def find_candidates(
+    net: Net,
+    stacks: Stacks,
+    stack: int,
+    *,
+    device: str,
+    slices: NDArray[np.int64] | None = None,
+) -> Candidates:
+    """Where the net sees its keypoints on a stack: the peaks of all their heatmaps together.
+
+    Args:
+        net: the net.
+        stacks: all stacks.
+        stack: which of them.
+        device: "cpu" or "cuda".
+        slices: those of its slices to look at; all without.
+    """
     net.eval()
     with torch.inference_mode():
-        batch = gather(stacks, [stack], [stacks.slices(stack)])
+        batch = gather(stacks, [stack], [stacks.slices(stack) if slices is None else slices])
         if isinstance(net, RegressionNet):
             points, share = _regress(net, batch, device)
             k = net.keypoints

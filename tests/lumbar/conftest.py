@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lsdc.lumbar.coordinates import annotated_points
+from lsdc.lumbar.annotated import annotated_points
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.sides import find_sides
 from lsdc.lumbar.tables import Competition, open_competition

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lsdc.lumbar.coordinates import annotated_points
+from lsdc.lumbar.annotated import annotated_points
 from lsdc.lumbar.landmarks import annotated_landmarks
 from lsdc.phantom.study import Order, plan_studies
 from lsdc.phantom.tables import LEVELS, StudyRecord

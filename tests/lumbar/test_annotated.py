@@ -5,8 +5,7 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from lsdc.lumbar.annotated import take_annotated
-from lsdc.lumbar.coordinates import write_annotated
+from lsdc.lumbar.annotated import take_annotated, write_annotated
 from tests.lumbar.conftest import Walked
 
 TABLES = ("points", "landmarks", "spines")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lsdc.lumbar.catalog_tables import CATALOG
-from lsdc.lumbar.coordinates import POINTS
 from lsdc.lumbar.corrections import CORRECTIONS
 from lsdc.lumbar.instances import INSTANCES
 from lsdc.lumbar.landmarks import LANDMARKS
 from lsdc.lumbar.motion import MOTION
 from lsdc.lumbar.other_files import OTHER_FILES
+from lsdc.lumbar.point_tables import POINTS
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
 from lsdc.lumbar.spines import SPINES

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
-from lsdc.lumbar.coordinates import annotated_points
+from lsdc.lumbar.annotated import annotated_points
 from lsdc.lumbar.crops import count_bytes, cut_crops, cut_shard, join_crops
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.samples import as_samples, read_table

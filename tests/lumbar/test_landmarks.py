@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.lumbar.coordinates import POINTS, annotated_points
+from lsdc.lumbar.annotated import annotated_points
 from lsdc.lumbar.landmarks import (
     LANDMARKS,
     SIDES,
@@ -15,6 +15,7 @@ from lsdc.lumbar.landmarks import (
     shown_on_images,
 )
 from lsdc.lumbar.places import place_annotations, planes_of
+from lsdc.lumbar.point_tables import POINTS
 from lsdc.lumbar.teaching import ANCHORS, FAMILIES, POINTS_OF_NET, boxes_mm, taught_points
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from tests.lumbar.conftest import Walked

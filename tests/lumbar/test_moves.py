@@ -1,4 +1,4 @@
-"""Axial images that lie elsewhere than the sagittal ones of their study."""
+"""Series that lie elsewhere than the others of their study, and views at odds."""
 
 import numpy as np
 import polars as pl
@@ -6,18 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsdc.lumbar.agreement import agree
 from lsdc.lumbar.chains import View
 from lsdc.lumbar.corrections import Evidence, find_corrections
-from lsdc.lumbar.locate import AXIAL, SAGITTAL, chain_of_families
 from lsdc.lumbar.moves import (
     annotated_moves,
-    as_axial_images_show,
     describe_moves,
     moved_back,
+    odd_ones,
     predicted_moves,
     shift_between,
 )
-from lsdc.lumbar.places import place_annotations
+from lsdc.lumbar.spines import describe_disputes, describe_spines
+from lsdc.lumbar.vocabulary import LEVELS
 from lsdc.phantom.study import Order
 from tests.lumbar.planned import planned_annotations, planned_index
 
@@ -45,12 +46,14 @@ def annotations() -> pl.DataFrame:
     return planned_annotations(HARD)
 
 
-def moved(instances: pl.DataFrame, shift: tuple[float, float, float]) -> pl.DataFrame:
-    """Every axial series elsewhere."""
-    axial = pl.col("series_description") == "Axial T2"
+def moved(
+    instances: pl.DataFrame, shift: tuple[float, float, float], kind: str = "Axial T2"
+) -> pl.DataFrame:
+    """Every series of a kind elsewhere."""
+    own = pl.col("series_description") == kind
     there = pl.lit(pl.Series([shift], dtype=pl.Array(pl.Float64, 3))).first()
     return instances.with_columns(
-        position_mm=pl.when(axial).then(pl.col("position_mm") + there).otherwise("position_mm")
+        position_mm=pl.when(own).then(pl.col("position_mm") + there).otherwise("position_mm")
     )
 
 
@@ -151,20 +154,32 @@ def test_an_annotation_a_level_off_is_no_move(
     assert annotated_moves(instances, renamed).is_empty()
 
 
-def test_what_axial_images_teach_lies_where_they_show_it(
-    instances: pl.DataFrame, annotations: pl.DataFrame
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_annotations_tell_a_sagittal_series_that_moved(
+    instances: pl.DataFrame, annotations: pl.DataFrame, shift: tuple[float, float, float]
 ) -> None:
-    shift = (0.0, 0.0, 60.0)
-    there = moved(instances, shift)
-    moves = annotated_moves(there, annotations)
-    places = place_annotations(moved_back(there, moves), annotations)
-    shown = as_axial_images_show(places, moves)
-    assert shown.columns == places.columns
-    studies = moves["study_id"].implode()
-    own = pl.col("study_id").is_in(studies)
-    apart = shown.filter(own).select(XYZ).to_numpy() - places.filter(own).select(XYZ).to_numpy()
-    np.testing.assert_allclose(apart, np.broadcast_to(shift, apart.shape), atol=4.5)
-    assert shown.filter(~own).equals(places.filter(~own))
+    moves = annotated_moves(moved(instances, shift, "Sagittal T1"), annotations)
+    canal = annotations.filter(condition="spinal_canal_stenosis").select("study_id", "level")
+    foramina = annotations.filter(pl.col("condition").str.contains("foraminal")).join(
+        canal, on=["study_id", "level"], how="semi"
+    )
+    cells = foramina.group_by("study_id", "series_id", "level").len().filter(pl.col("len") == 2)
+    told = cells.group_by("study_id", "series_id").len().filter(pl.col("len") >= 2)
+    assert len(told) > 15
+    assert set(told["series_id"]) <= set(moves["series_id"])
+    own = moves.filter(pl.col("study_id").is_in(told["study_id"].implode()))
+    assert set(own["series_id"]) == set(told["series_id"])
+    np.testing.assert_allclose(own.select(XYZ).to_numpy(), [shift] * len(own), atol=6.0)
+
+
+def test_the_sagittal_series_that_axial_images_contradict_is_the_one_that_moved() -> None:
+    there = SPINE + np.array([0.0, 0.0, 60.0])
+    assert odd_ones({1: SPINE, 2: there}, SPINE).keys() == {2}
+    assert odd_ones({1: there, 2: SPINE}, SPINE).keys() == {1}
+    nowhere = np.full_like(SPINE, np.nan)
+    assert odd_ones({1: there, 2: SPINE}, nowhere).keys() == {2}  # of equals the first leads
+    assert odd_ones({1: SPINE, 2: SPINE + 1.0}, nowhere) == {}
+    assert odd_ones({1: SPINE}, there) == {}
 
 
 def view(points: np.ndarray, share: float = 0.8) -> View:
@@ -174,27 +189,95 @@ def view(points: np.ndarray, share: float = 0.8) -> View:
     return View(points, shares, np.array([1.0, 0.0, 0.0]))
 
 
+def both(one: View, other: View) -> View:
+    """What two see on one stack."""
+    places = np.concatenate([one.places_mm, other.places_mm])
+    return View(places, np.concatenate([one.shares, other.shares]) / 2, one.normal)
+
+
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_sagittal_views_alone_place_the_levels_where_the_axial_view_is_moved(
     shift: tuple[float, float, float],
 ) -> None:
-    views = {SAGITTAL: [view(SPINE), view(SPINE)], AXIAL: [view(SPINE + np.array(shift))]}
-    chain, found = chain_of_families(views)
-    np.testing.assert_allclose(chain.points_mm, SPINE, atol=1e-6)
-    np.testing.assert_allclose(found, shift, atol=1e-6)
-    assert chain.confidence.min() > 0.5
+    axial = view(SPINE + np.array(shift))
+    said = agree({1: view(SPINE), 2: view(SPINE)}, axial, {3: axial})
+    np.testing.assert_allclose(said.chain.points_mm, SPINE, atol=1e-6)
+    assert said.moves.keys() == {3}
+    np.testing.assert_allclose(said.moves[3], shift, atol=1e-6)
+    assert said.chain.confidence.min() > 0.5
+    assert not said.disputed.any()
 
 
-@pytest.mark.parametrize("missing", [SAGITTAL, AXIAL])
+@pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.parametrize("odd", [1, 2])
+def test_a_sagittal_view_that_moved_is_moved_back(
+    odd: int, shift: tuple[float, float, float]
+) -> None:
+    sagittal = {1: view(SPINE), 2: view(SPINE)} | {odd: view(SPINE + np.array(shift))}
+    said = agree(sagittal, view(SPINE), {3: view(SPINE)})
+    np.testing.assert_allclose(said.chain.points_mm, SPINE, atol=1e-6)
+    assert said.moves.keys() == {odd}
+    np.testing.assert_allclose(said.moves[odd], shift, atol=1e-6)
+    assert said.chain.confidence.min() > 0.5
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_of_two_axial_series_the_one_that_moved_is_moved_back(
+    shift: tuple[float, float, float],
+) -> None:
+    there = view(SPINE + np.array(shift))
+    said = agree({1: view(SPINE)}, both(view(SPINE), there), {3: view(SPINE), 4: there})
+    np.testing.assert_allclose(said.chain.points_mm, SPINE, atol=1e-6)
+    assert said.moves.keys() == {4}
+    np.testing.assert_allclose(said.moves[4], shift, atol=1e-6)
+
+
+@pytest.mark.parametrize("missing", ["sagittal", "axial"])
 def test_views_of_one_plane_contradict_nobody(missing: str) -> None:
-    views = {SAGITTAL: [view(SPINE)], AXIAL: [view(SPINE + np.array([0, 0, 60]))]}
-    del views[missing]
-    assert np.isinf(chain_of_families(views)[1]).all()
+    there = view(SPINE + np.array([0, 0, 60]))
+    axial_alone = agree({}, there, {3: there})
+    said = axial_alone if missing == "sagittal" else agree({1: view(SPINE)}, None, {})
+    assert said.moves == {}
+    assert not said.disputed.any()
 
 
-def test_a_nets_finding_moves_all_axial_series_of_the_study(instances: pl.DataFrame) -> None:
-    study = instances["study_id"][0]
-    moves = predicted_moves(instances, "train", [(study, np.array([0.0, 1.0, 60.0]))])
-    axial = instances.filter(study_id=study, series_description="Axial T2")
-    assert set(moves["series_id"]) == set(axial["series_id"])
-    assert moves.select(*XYZ, "source").unique().rows() == [(0.0, 1.0, 60.0, "predicted")]
+def test_contradiction_that_is_no_single_move_is_named_and_the_surer_side_taken() -> None:
+    """A patient who bent: every level lies elsewhere by another way."""
+    bent = SPINE + np.array([[0, y, 0] for y in (45.0, 25.0, 2.0, -22.0, -44.0)])
+    for sagittal, axial in ((0.9, 0.6), (0.6, 0.9)):
+        other = view(bent, axial)
+        said = agree({1: view(SPINE, sagittal)}, other, {3: other})
+        expected = SPINE if sagittal > axial else bent
+        np.testing.assert_allclose(said.chain.points_mm, expected, atol=1e-6)
+        assert said.moves == {}
+        assert said.disputed.tolist() == [True, True, False, True, True]
+        assert (said.chain.confidence[said.disputed] <= 0.5).all()
+        assert said.chain.confidence[2] > 0.5
+
+
+def test_one_level_that_views_contradict_each_other_on_is_named() -> None:
+    axial = SPINE.copy()
+    axial[2] += [0, 25.0, 0]
+    said = agree({1: view(SPINE)}, view(axial), {3: view(axial)})
+    assert said.disputed.tolist() == [False, False, True, False, False]
+    np.testing.assert_allclose(said.chain.points_mm[[0, 1, 3, 4]], SPINE[[0, 1, 3, 4]], atol=1.5)
+    spines = describe_spines(
+        pl.DataFrame(
+            {"split": "test", "study_id": 7, "level": LEVELS, "source": "predicted"}
+        ).hstack(pl.DataFrame(said.chain.points_mm, schema=XYZ)),
+        {},
+        disputed={7: said.disputed},
+    )
+    assert "7 (l3_l4)" in (describe_disputes(spines) or "")
+    assert describe_disputes(spines.with_columns(disputed_levels=pl.lit(""))) is None
+
+
+def test_a_nets_finding_moves_the_series_that_it_is_of(instances: pl.DataFrame) -> None:
+    study, series = instances.select("study_id", "series_id").row(0)
+    moves = predicted_moves("train", [(study, series, np.array([0.0, 1.0, 60.0]))])
+    assert moves.rows() == [("train", study, series, 0.0, 1.0, 60.0, "predicted")]
+    back = np.stack(moved_back(instances, moves)["position_mm"].to_numpy())
+    off = back - np.stack(instances["position_mm"].to_numpy())
+    own = (instances["series_id"] == series).to_numpy()
+    np.testing.assert_allclose(off[own], [[0.0, -1.0, -60.0]] * own.sum())
+    assert (off[~own] == 0).all()

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
-from lsdc.lumbar.coordinates import annotated_points
+from lsdc.lumbar.annotated import annotated_points
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
 from lsdc.lumbar.places import place_annotations

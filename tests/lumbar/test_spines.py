@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from lsdc.lumbar.coordinates import POINTS
+from lsdc.lumbar.point_tables import POINTS
 from lsdc.lumbar.spines import SPINES, describe_spines, usual_doubt
 from lsdc.lumbar.vocabulary import LEVELS
 

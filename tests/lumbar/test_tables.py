@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lsdc.errors import DataError
 from lsdc.lumbar.checked_csv import read_csv
 from lsdc.lumbar.doctor import examine
-from lsdc.lumbar.tables import open_competition, read_labels
+from lsdc.lumbar.tables import asks_for_rows, open_competition, read_labels
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
 CELLS = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
@@ -141,12 +141,16 @@ def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root
     assert open_competition(root).labels.equals(before)
 
 
-def test_a_training_only_competition_has_an_empty_test_split(root: Path) -> None:
-    (root / "test_series_descriptions.csv").unlink()
-    (root / "sample_submission.csv").unlink()
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: bool) -> None:
+    assert asks_for_rows(root)
+    for name in ("test_series_descriptions.csv", "sample_submission.csv"):
+        head, *_ = (root / name).read_text().splitlines(keepends=True)
+        (root / name).unlink() if gone else (root / name).write_text(head)
     competition = open_competition(root)
     assert competition.series["split"].unique().to_list() == ["train"]
     assert competition.row_ids == ()
+    assert not asks_for_rows(root)
 
 
 @pytest.mark.parametrize(

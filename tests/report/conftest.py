@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lsdc.experiments.config import CropsConfig, SlicesConfig
-from lsdc.lumbar.coordinates import write_annotated
+from lsdc.lumbar.annotated import write_annotated
 from lsdc.lumbar.corrections import Evidence, write_annotations
 from lsdc.lumbar.crops import cut_crops
 from lsdc.lumbar.index import build_index
