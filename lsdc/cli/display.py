@@ -1,5 +1,6 @@
 """What a run shows while it goes: a live table on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -98,8 +99,27 @@ class Display:
         if folds:
             done = sum(self.rows[name].is_done for name in folds if name in over)
             words.append(f"{done} of {len(folds)} folds done")
+            if (left := self._folds_left(folds)) is not None:
+                words.append(f"{clock_words(left)} left for the folds")
         words.append(f"{clock_words(self._clock() - self._started)} so far")
         return Text(_that_fit(words, self.console.width), style="bold", no_wrap=True)
+
+    def _folds_left(self, folds: Sequence[str]) -> float | None:
+        """Seconds until all folds are trained, by the slowest so far; None until one can tell."""
+        begun = [self.rows[name] for name in folds if name in self.rows]
+        going = [row for row in begun if not row.is_over]
+        waiting = len(folds) - len(begun)
+        left = {row.name: row.seconds_left() for row in going}
+        known = [row.seconds for row in begun if row.state == "Completed"]
+        known += [row.seconds + own for row in going if (own := left[row.name]) is not None]
+        if not known or not (going or waiting):
+            return None
+        whole = max(known)
+        own_left = [
+            max(0.0, whole - row.seconds) if (own := left[row.name]) is None else own
+            for row in going
+        ]
+        return max(own_left, default=0.0) + math.ceil(waiting / max(1, len(going))) * whole
 
     def _table(self, rows: Sequence[Row]) -> Table:
         verdicts = [_verdict(row, short=self.console.width < _NARROW) for row in rows]

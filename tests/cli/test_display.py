@@ -121,6 +121,26 @@ def test_time_left_is_that_of_the_steps_without_what_brings_them_up(first: int) 
     assert row.seconds_left() == pytest.approx(2)
 
 
+def test_first_line_says_how_long_all_folds_will_take_yet() -> None:
+    clock = Clock()
+    display = Display(terminal(80, 24), ["fold 0", "fold 1", "fold 2", "oof"], clock)
+    display(Progress("fold 0", state="Running"))
+    assert "left" not in lines_shown(display)[0]
+    trained(display.rows["fold 0"], clock, steps=range(1, 52), seconds=2)
+    # 98 s of this fold, and two more of 200 s.
+    assert "8 min 18 s left for the folds" in lines_shown(display)[0]
+    trained(display.rows["fold 0"], clock, steps=range(52, 101), seconds=2)
+    display(Progress("fold 0", state="Completed"))
+    display(Progress("fold 1", state="Running"))
+    assert "6 min 40 s left for the folds" in lines_shown(display)[0]
+    clock.now += 50
+    display(Progress("fold 2", state="Running"))
+    assert "3 min 20 s left for the folds" in lines_shown(display)[0]
+    for fold in (1, 2):
+        display(Progress(f"fold {fold}", state="Completed"))
+    assert "left" not in lines_shown(display)[0]
+
+
 def test_no_time_is_named_from_less_than_some_seconds() -> None:
     clock = Clock()
     row = Row("fold 0", clock)
