@@ -38,6 +38,7 @@ CHECKED_BY_DICOMSDL = frozenset(
     ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
 )
 _PIXEL_DATA = 0x7FE00010
+_ITEM = b"\xfe\xff\x00\xe0"
 
 
 class Decoded(NamedTuple):
@@ -143,6 +144,8 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
         at = pixel_data.offset()
         # A deflated data set is in the file as something else.
         own = pixel_data.toBytes() if syntax == DEFLATED else memoryview(content)[at:]
+        if _lie_in_items(own, form):
+            raise DeclinedError("encapsulated pixels of a defined length")
         stored = native_values(
             own[: pixel_data.length()],
             form,
@@ -177,7 +180,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
             raise RefusedError("no PixelData")
         pixel_data = dataset["PixelData"]
     syntax = form.transfer_syntax
-    if pixel_data.is_undefined_length:
+    if pixel_data.is_undefined_length or _lie_in_items(pixel_data.value, form):
         _check_family(_first_fragment(pixel_data.value), form)
         stored = _decode(dataset, form, file.frame)
     elif form.bits_allocated in WHOLE_BYTES:
@@ -223,6 +226,14 @@ def _first_fragment(encapsulated: bytes) -> bytes:
     except ValueError:
         return b""
     return b"".join(fragments)
+
+
+def _lie_in_items(data: bytes | memoryview, form: Format) -> bool:
+    """Whether pixels are encapsulated (PS3.5 A.4), though their element may have a length.
+
+    Under a syntax of coded pixels some writers leave them as they are, in no items.
+    """
+    return form.transfer_syntax not in NATIVE | {DEFLATED} and bytes(data[:4]) == _ITEM
 
 
 def _decode(dataset: Any, form: Format, frame: int) -> Stored:

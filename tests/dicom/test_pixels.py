@@ -1,5 +1,6 @@
 """Pixels: equal to pydicom's rescaled ones, whatever the syntax; then inverted for MONOCHROME1."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from lsdc.dicom.reader import Unreadable
 from tests.dicom.reading import images_by_index
 
 WriteDicom = Callable[..., Path]
+
+OF_ONE_FRAGMENT = (
+    *("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"),
+)
 
 
 def images_of(paths: list[Path]) -> list[np.ndarray]:
@@ -166,3 +171,25 @@ def test_bits_beyond_bits_stored_are_no_part_of_the_value(write_dicom: WriteDico
 def test_a_real_study_decodes_as_pydicom_decodes_it(real_files: list[Path]) -> None:
     for path, image in zip(real_files, images_of(real_files), strict=True):
         np.testing.assert_array_equal(image, pydicom.dcmread(path).pixel_array)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_coded_pixels_are_decoded_though_their_element_has_a_length(
+    write_dicom: WriteDicom, pydicom_files: list[Path], tmp_path: Path
+) -> None:
+    coded = [path for path in pydicom_files if path.name in OF_ONE_FRAGMENT]
+    assert len(coded) == len(OF_ONE_FRAGMENT)
+    coded.append(write_dicom(syntax="rle"))
+    copies = []
+    for number, path in enumerate(coded):
+        before, vr, items = re.split(
+            rb"\xe0\x7f\x10\x00(O[BW])\0\0\xff{4}", path.read_bytes(), maxsplit=1
+        )
+        items, end, rest = items.partition(b"\xfe\xff\xdd\xe0\0\0\0\0")
+        items += end * (number % 2)  # some count the end in
+        length = len(items).to_bytes(4, "little")
+        copies.append(tmp_path / f"{number}.dcm")
+        copies[-1].write_bytes(before + b"\xe0\x7f\x10\x00" + vr + b"\0\0" + length + items + rest)
+    images = images_of([*coded, *copies])
+    for path, expected, image in zip(coded, images, images[len(coded) :], strict=False):
+        np.testing.assert_array_equal(image, expected, err_msg=path.name)
