@@ -13,7 +13,7 @@ from tasks.artifacts import shown
 from tasks.catalog import publish_catalog
 from tasks.coordinates import learn_coordinates
 from tasks.crops import cut_crops
-from tasks.folds import assign_folds
+from tasks.folds import assign_folds, require_studies
 from tasks.identity import occupying
 from tasks.index import index_studies, require_usable
 from tasks.interrupts import cancelled_when_interrupted
@@ -62,6 +62,7 @@ def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
     """Take the training studies from files to all that coordinates are learnt from."""
     if run.uses_phantom:
         write_demo_data(run)
+    require_studies(run)
     index = index_studies(run, "train")
     publish_catalog(run, [index], after="index")  # what was quarantined can be asked for
     require_usable(run, "train", index)

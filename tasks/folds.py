@@ -3,13 +3,19 @@
 import polars as pl
 from prefect import task
 
-from lsdc.lumbar.folds import deal_studies
-from lsdc.lumbar.tables import read_labels
+from lsdc.lumbar import folds
+from lsdc.lumbar.tables import open_competition, read_labels
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.policies import Stage, shared, stage_options
 from tasks.run import Run
+
+
+def require_studies(run: Run) -> None:
+    """Refuse tables that cannot be read, or with fewer studies than folds, before any image."""
+    folds.require_studies(open_competition(run.data), run.folds, run.limit)
+
 
 FOLDS = Stage(
     name="folds",
@@ -35,7 +41,7 @@ def assign_folds(run: Run, index: Manifest) -> Manifest:
     if run.limit is not None:  # what lies beyond is not wanted, rather than missing
         labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
     with write_folder(run.root / "folds") as out:
-        rows = deal_studies(
+        rows = folds.deal_studies(
             labels,
             studies,
             out,

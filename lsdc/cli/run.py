@@ -22,6 +22,7 @@ from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import InterruptedRunError
+from lsdc.lumbar.folds import require_studies
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
 from tasks.device import require_device
@@ -132,7 +133,8 @@ def run_local(
     run = open_run(**settings)
     settings["data"] = run.data  # whatever else may begin in the home meanwhile
     if not run.uses_phantom:
-        open_competition(run.data)  # what is wrong with the tables is said before anything starts
+        # What is wrong with the tables is said before anything starts.
+        require_studies(open_competition(run.data), run.folds, run.limit)
     said: list[str] = []
 
     def say(text: str) -> None:

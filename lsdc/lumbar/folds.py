@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.errors import DataError, SettingsError
+from lsdc.lumbar.tables import Competition
 from lsdc.lumbar.twins import groups_of_twins
 from lsdc.lumbar.vocabulary import CONDITIONS
 from lsdc.store.files import write_atomic
@@ -51,14 +52,36 @@ def assign_folds(
         raise SettingsError(f"folds: {folds} is too few to hold studies out; ask for 2 or more")
     different = len({(twins or {}).get(study, study) for study in studies})
     if folds > different:
-        raise SettingsError(
-            f"folds: {folds} folds need as many studies, found {different} with images and "
-            f"labels; {'ask for fewer folds' if different > 1 else 'add studies'}"
-        )
+        raise _too_many(folds, different, "images and labels")
     dealt = _deal(_strata(labels, studies), folds, seed, twins)
     return pl.DataFrame(
         {"study_id": studies, "fold": [dealt[study] for study in studies]},
         schema={"study_id": pl.Int64, "fold": pl.Int32},
+    )
+
+
+def require_studies(competition: Competition, folds: int, limit: int | None = None) -> None:
+    """Refuse more folds than studies that the tables know, before an image is looked at.
+
+    Args:
+        competition: the opened tables.
+        folds: how many are asked for.
+        limit: the first so many listed studies only.
+
+    Raises:
+        SettingsError: the tables have fewer studies that are listed and labelled.
+    """
+    listed = competition.series.filter(split="train")["study_id"].unique(maintain_order=True)
+    wanted = listed if limit is None else listed.head(limit)
+    labelled = len(set(wanted) & set(competition.labels["study_id"]))
+    if folds > labelled:
+        raise _too_many(folds, labelled, "a row of train.csv and a listed series")
+
+
+def _too_many(folds: int, studies: int, what: str) -> SettingsError:
+    return SettingsError(
+        f"folds: {folds} folds need as many studies, found {studies} with {what}; "
+        f"{'ask for fewer folds' if studies > 1 else 'add studies'}"
     )
 
 

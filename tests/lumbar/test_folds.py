@@ -1,5 +1,6 @@
 """Folds: whole studies, rare grades spread, the same every time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import polars as pl
 import pytest
 
 from lsdc.errors import DataError, SettingsError
-from lsdc.lumbar.folds import assign_folds, deal_studies, hold_out
+from lsdc.lumbar.folds import assign_folds, deal_studies, hold_out, require_studies
+from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
 
@@ -131,3 +133,14 @@ def test_without_a_share_nothing_is_held_out(tmp_path: Path) -> None:
 def test_a_share_that_holds_none_or_all_out_is_refused(share: float, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         hold_out(random_labels(10, 0), range(1, 11), share, seed=0)
+
+
+def test_more_folds_than_studies_in_the_tables_are_refused_without_an_image(phantom: Path) -> None:
+    competition = open_competition(phantom)
+    require_studies(competition, 6)
+    for folds, limit, found in ((7, None, 6), (4, 3, 3)):
+        with pytest.raises(SettingsError, match=f"{folds} folds need .* found {found} with a row"):
+            require_studies(competition, folds, limit)
+    unlabelled = replace(competition, labels=competition.labels.head(25))
+    with pytest.raises(SettingsError, match=r"found 1 with .* add studies"):
+        require_studies(unlabelled, 2)
