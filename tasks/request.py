@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from lsdc.errors import SettingsError
+from lsdc.typed_paths import is_from_root
 from tasks.run import Run, is_phantom, open_run
 
 
@@ -47,7 +48,7 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
     store = os.environ.get("LSDC_STORE")
     told["LSDC_STORE of the worker"] = None if store and "://" in store else store
     for name, path in told.items():
-        if path is not None and not Path(path).expanduser().is_absolute():
+        if path is not None and not is_from_root(Path(path)):
             raise SettingsError(
                 f"{name}={path}: a run on a worker takes absolute paths only, since it works in a "
                 f"temporary folder, which is removed when it ends; expected {Path('/')}.../{path}"

@@ -15,7 +15,6 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.config import Experiment
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.lumbar.tables import asks_for_rows
-from lsdc.store.exact_names import from_root
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.home import (
@@ -33,6 +32,7 @@ from lsdc.store.runs import list_runs
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.process import let_threads_roam
 from lsdc.training.weights import find_weights
+from lsdc.typed_paths import from_root
 from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")

@@ -13,8 +13,8 @@ from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
-from lsdc.store.exact_names import from_root
 from lsdc.store.home import Home, resolve_home
+from lsdc.typed_paths import from_root
 from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:

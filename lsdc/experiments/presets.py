@@ -23,6 +23,7 @@ from lsdc.experiments.config import Experiment
 from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings, without_values
 from lsdc.names import require_name, require_no_twins
 from lsdc.plain_text import read_text
+from lsdc.typed_paths import from_root
 
 FILES = (
     "presets.toml",
@@ -145,7 +146,7 @@ def _packaged() -> Tables:
 def presets_file() -> Path:
     """Where the user's own presets are looked for, whether they are there or not."""
     if named := os.environ.get(NAMED):
-        return Path(named).expanduser().absolute()
+        return from_root(Path(named))
     return Path(os.environ.get(FOLDER) or ".").absolute() / USER_FILE
 
 

@@ -15,32 +15,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from lsdc.errors import SettingsError
 from lsdc.store.files import write_atomic
 
 _PLAIN = re.compile(r"[\w/. ,+@-]*")  # what no library gives a meaning to
 _TEMPORARY = ("/tmp", "/var/tmp")  # if TMPDIR's own name is not plain
-
-
-def from_root(path: Path) -> Path:
-    """A path as it was typed, from the root of the file system.
-
-    `~` alone or before a slash is the user's own folder, as to a shell; other names are names.
-
-    Raises:
-        SettingsError: it holds bytes that are no UTF-8 text, which tables and Prefect cannot hold;
-            or the user has no folder.
-    """
-    try:
-        str(path).encode()
-        own = path.parts[:1] == ("~",)
-        return (path.expanduser() if own else path).absolute()
-    except UnicodeEncodeError as error:
-        raise SettingsError(
-            f"{path}: a name in it is no UTF-8 text, expected one; rename it, or reach it by a link"
-        ) from error
-    except RuntimeError as error:
-        raise SettingsError(f"{path}: there is no folder of your own here; set HOME") from error
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -26,9 +26,9 @@ from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.names import require_run_name
-from lsdc.store.exact_names import from_root
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.files import free_bytes, write_atomic
+from lsdc.typed_paths import from_root
 
 SCHEMA = 1
 SHARDS = "shards"

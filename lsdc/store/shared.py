@@ -27,9 +27,9 @@ import fsspec
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DamagedError, SettingsError, StoreError
-from lsdc.store.exact_names import from_root
 from lsdc.store.files import digest_file, write_atomic, write_folder
 from lsdc.store.manifest import FileRecord, Manifest
+from lsdc.typed_paths import from_root
 
 _SIDE_BY_SIDE = 8  # files under way at once
 _S3 = "s3://"

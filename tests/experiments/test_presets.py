@@ -99,8 +99,13 @@ def test_fault_of_a_user_preset_is_named(presets: Path, text: str, said: str) ->
         load_experiment("mine")
 
 
-def test_named_file_that_is_not_there_is_refused(presets: Path) -> None:
+def test_named_file_that_is_not_there_is_refused(
+    presets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*mine\.toml: No such file"):
+        load_experiment("demo")
+    monkeypatch.setenv("LSDC_PRESETS", "~nobody-of-ours/mine.toml")
+    with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*~nobody-of-ours/mine\.toml: No such"):
         load_experiment("demo")
 
 

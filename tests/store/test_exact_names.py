@@ -1,7 +1,6 @@
 """A path names one file, whatever signs it holds and whatever lies beside it."""
 
 import ast
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,10 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from lsdc.cli.serve import sqlite_url
-from lsdc.errors import SettingsError
 from lsdc.store.catalog import CatalogTable, catalogued, publish_catalog
-from lsdc.store.exact_names import from_root, open_database, plain_names, read_parquet, scan_parquet
-from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
+from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import seal
 
 # Signs that globs, URLs, shells, SQL or templates read a meaning into, and others.
@@ -106,18 +104,6 @@ def test_names_are_plain_even_where_the_folder_of_temporary_files_is_not(
     with open_database(odd / "it.duckdb") as database:
         database.execute("CREATE TABLE here AS SELECT 7 AS x")
     assert [path.name for path in odd.iterdir()] == ["it.duckdb"]
-
-
-def test_a_path_is_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/of/mine")
-    assert from_root(Path("~/a")) == Path("/of/mine/a")
-    for name in ("~nobody", "a~", "$HOME", "s3:a", "-a"):
-        assert from_root(Path(name)) == tmp_path / name
-        assert resolve_home(Path(name)) == tmp_path / name
-    with pytest.raises(SettingsError, match="no UTF-8 text") as caught:
-        from_root(Path(os.fsdecode(b"a\xff")))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_table_is_missing_whatever_lies_beside_it(tmp_path: Path) -> None:

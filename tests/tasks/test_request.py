@@ -22,13 +22,14 @@ def on_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["data", "home", "weights"])
+@pytest.mark.parametrize("path", ["mine", "~mine/folder"])  # which is no user's folder of ours
 @pytest.mark.usefixtures("on_worker")
 def test_relative_path_is_refused_on_a_worker(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    paths = {"data": tmp_path, "home": tmp_path / "home", name: Path("mine")}
-    with pytest.raises(SettingsError, match=f"{name}=mine: .*absolute paths only"):
+    paths = {"data": tmp_path, "home": tmp_path / "home", name: Path(path)}
+    with pytest.raises(SettingsError, match=f"{name}={path}: .*absolute paths only"):
         open_requested(experiment="demo", folds=2, **paths)
     assert list(tmp_path.iterdir()) == []
 
