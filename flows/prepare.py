@@ -22,7 +22,7 @@ from tasks.policies import is_kept, result_key
 from tasks.quarantine import refuse_bad_files
 from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building, note_results
+from tasks.run import Annotations, Device, Run, building, note_results, note_so_far
 from tasks.sides import fix_sides
 from tasks.training import ended_with_the_flow
 from tasks.versions import require_versions
@@ -64,9 +64,12 @@ def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
         write_demo_data(run)
     require_studies(run)
     index = index_studies(run, "train")
+    note_so_far(run, index)
     publish_catalog(run, [index], after="index")  # what was quarantined can be asked for
     require_usable(run, "train", index)
-    return index, assign_folds(run, index), correct_annotations(run, index)
+    folds, annotations = assign_folds(run, index), correct_annotations(run, index)
+    note_so_far(run, folds, annotations)
+    return index, folds, annotations
 
 
 def dispatch_coordinates(
@@ -83,6 +86,7 @@ def dispatch_coordinates(
 def read_test(run: Run, index: Manifest, *others: Manifest) -> Manifest:
     """Index the test studies, so that what is wrong with them is said before anything is learnt."""
     test = index_studies(run, "test", index)
+    note_so_far(run, test)
     publish_catalog(run, [index, *others, test], after="index test")
     require_usable(run, "test", test)
     return test
@@ -93,10 +97,13 @@ def prepare_training(run: Run, *, for_submission: bool = False) -> Prepared:
     index, folds, annotations = read_training(run)
     test = read_test(run, index, folds, annotations) if for_submission and run.has_test else None
     coordinates = dispatch_coordinates(run, index, folds, annotations)
+    note_so_far(run, coordinates)
     so_far = [index, folds, annotations, coordinates]
     refuse_bad_files(run, coordinates, files=index.rows, so_far=so_far)
     sides = fix_sides(run, "train", index, coordinates, annotations)
+    note_so_far(run, sides)
     crops = cut_crops(run, "train", index, coordinates, sides)
+    note_so_far(run, crops)
     prepared = Prepared(index, folds, annotations, coordinates, sides, crops, test)
     publish_catalog(run, prepared.manifests, after="crops")
     refuse_bad_files(run, crops, files=index.rows, so_far=prepared.manifests)
@@ -225,4 +232,6 @@ def train_coordinates(
     )
     require_device_here(run)
     with shown(run), occupying(run, wait=False) as run, building(run), ended_with_the_flow():
-        return learn_coordinates(run, *read_training(run))
+        coordinates = learn_coordinates(run, *read_training(run))
+        note_so_far(run, coordinates)
+    return coordinates

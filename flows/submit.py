@@ -18,7 +18,7 @@ from tasks.crops import cut_crops
 from tasks.identity import occupying, require_needs
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import open_requested
-from tasks.run import Annotations, Device, Run, building, note_results
+from tasks.run import Annotations, Device, Run, building, note_results, note_so_far
 from tasks.sides import fix_sides
 from tasks.submission import assemble_submission, predict_test
 
@@ -29,8 +29,11 @@ def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifes
     if index is None:  # nobody asks for a submission
         return
     coordinates = locate_test(here, index, prepared.coordinates)
+    note_so_far(run, coordinates)
     sides = fix_sides(run, "test", index, coordinates)
+    note_so_far(run, sides)
     crops = cut_crops(run, "test", index, coordinates, sides)
+    note_so_far(run, crops)
     predictions = predict_test(here, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
     results = [*prepared.manifests, coordinates, sides, crops]

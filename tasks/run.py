@@ -27,7 +27,7 @@ from lsdc.store.home import (
 )
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
-from lsdc.store.rubbish import refer
+from lsdc.store.rubbish import refer, refer_so_far
 from lsdc.store.runs import list_runs
 from lsdc.store.shared import SharedStore, open_store
 from lsdc.training.process import let_threads_roam
@@ -314,6 +314,11 @@ def note_results(run: Run, manifests: list[Manifest]) -> None:
     refer(run.home, run.name, manifests)
     with write_atomic(run.folder / EXPERIMENT_FILE) as temporary:
         temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def note_so_far(run: Run, *manifests: Manifest) -> None:
+    """Note what a run has by now, for `lsdc clean` to spare where the run does not end."""
+    refer_so_far(run.home, run.name, manifests)
 
 
 def usable_threads() -> int:

@@ -14,7 +14,7 @@ from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home
 from lsdc.store.occupancy import find_occupied
 from lsdc.store.put_aside import Fold, find_put_aside
-from lsdc.store.rubbish import Rubbish, count_bytes, find_rubbish, referred, remove
+from lsdc.store.rubbish import Rubbish, count_bytes, find_rubbish, remove, spared
 from lsdc.store.runs import list_runs
 
 
@@ -80,7 +80,7 @@ def _usage_table(home: Home) -> FittedTable:
     """A line a run: what it is of, how good, and the room that it and its results take."""
     runs = list_runs(home)
     folders = [home.run(name) for name in runs]
-    results = [[each for each in referred(home, name) if each.is_dir()] for name in runs]
+    results = [[each for each in spared(home, name) if each.is_dir()] for name in runs]
     finished = [len(list(folder.glob("fold-*/fit.json"))) for folder in folders]
     return FittedTable(
         [

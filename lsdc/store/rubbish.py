@@ -1,10 +1,11 @@
 """What in a home no run refers to: results that others replaced, and leftovers."""
 
 import json
+import logging
 import re
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -16,8 +17,12 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import describe_age, find_put_aside
 from lsdc.store.runs import list_runs
 
+log = logging.getLogger(__name__)
+
 STAGES = ("index", "folds", "annotations", "coordinates", "sides", "crops")
 _RESULT = re.compile("[0-9a-f]{16}")  # what results are called
+_NOTES = "rests-on.json"
+_SO_FAR = "rests-on-so-far.json"  # of a run that goes on, or did not end
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,23 @@ class Rubbish:
 
 
 def refer(home: Home, run: str, manifests: list[Manifest]) -> None:
-    """Note which results a run rests on; `find_rubbish` spares them."""
-    with write_atomic(home.run(run) / "rests-on.json") as temporary:
-        paths = sorted({manifest.path for manifest in manifests})
-        temporary.write_text(json.dumps(paths, indent=2) + "\n", encoding="utf-8")
+    """Note which results a run rests on, once it has all; `find_rubbish` spares them.
+
+    Where it rested on these and more, as a submission does on the test studies, that stays.
+    """
+    folder = home.run(run)
+    paths = {manifest.path for manifest in manifests}
+    if not paths <= _readable(folder / _NOTES):
+        _write(folder / _NOTES, paths)
+    (folder / _SO_FAR).unlink(missing_ok=True)
+
+
+def refer_so_far(home: Home, run: str, manifests: Sequence[Manifest]) -> None:
+    """Note results of a run that goes on, which it finds again if it does not end."""
+    notes = home.run(run) / _SO_FAR
+    paths, before = {manifest.path for manifest in manifests}, _readable(notes)
+    if not paths <= before:
+        _write(notes, paths | before)
 
 
 def referred(home: Home, run: str) -> list[Path]:
@@ -42,12 +60,38 @@ def referred(home: Home, run: str) -> list[Path]:
     Raises:
         DataError: what it rests on is written down, and cannot be read.
     """
-    notes = home.run(run) / "rests-on.json"
+    return [home.root / path for path in _read(home.run(run) / _NOTES)]
+
+
+def spared(home: Home, run: str) -> list[Path]:
+    """The folders of the results that a run rests on, and those that it has made so far.
+
+    Raises:
+        DataError: what it rests on is written down, and cannot be read.
+    """
+    so_far = [home.root / path for path in _read(home.run(run) / _SO_FAR)]
+    return list(dict.fromkeys([*referred(home, run), *so_far]))
+
+
+def _write(notes: Path, paths: Collection[str]) -> None:
+    with write_atomic(notes) as temporary:
+        temporary.write_text(json.dumps(sorted(paths), indent=2) + "\n", encoding="utf-8")
+
+
+def _readable(notes: Path) -> set[str]:
+    """What is noted; nothing where that cannot be read, for it is about to be written anew."""
+    try:
+        return set(_read(notes))
+    except DataError as error:
+        log.warning("%s; it is written anew now", error)
+        return set()
+
+
+def _read(notes: Path) -> list[str]:
     if not notes.is_file():
         return []
     try:
-        paths = json.loads(notes.read_text(encoding="utf-8"))
-        return [home.root / str(path) for path in paths]
+        return [str(path) for path in json.loads(notes.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{notes}: expected a list of results, found something else; the same run once more "
@@ -68,7 +112,7 @@ def find_rubbish(
         put_aside: whether folds that hold a training go, which were put aside.
     """
     runs = list_runs(home)
-    kept = {path for run in runs if run not in removed for path in referred(home, run)}
+    kept = {path for run in runs if run not in removed for path in spared(home, run)}
     found = {home.run(run): "asked for by name" for run in removed}
     found |= {
         result: f"{stage} of no run, {age_of(result)} old"

@@ -8,7 +8,7 @@ from lsdc.errors import DataError
 from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_fold
-from lsdc.store.rubbish import find_rubbish, refer, remove
+from lsdc.store.rubbish import find_rubbish, refer, refer_so_far, referred, remove
 
 KEPT, OLD = "a" * 16, "b" * 16
 
@@ -42,6 +42,25 @@ def test_run_that_is_removed_takes_along_what_it_alone_rests_on(home: Home) -> N
     refer(home, "demo@x", [shared, own])
     assert found(home) == {}
     assert list(found(home, removed=["demo@x"])) == [f"index/{OLD}", "runs/demo@x"]
+
+
+def result(path: str) -> Manifest:
+    return Manifest(stage=path.split("/")[0], path=path, digest="", rows=0, files=())
+
+
+def test_run_that_did_not_end_keeps_what_it_has_until_one_ends(home: Home) -> None:
+    refer_so_far(home, "demo", [result(f"index/{OLD}")])
+    refer_so_far(home, "demo", [result(f"crops/{OLD}")])
+    assert found(home) == {}
+    assert referred(home, "demo") == [home.root / f"index/{KEPT}"]  # with which it ended last
+    refer(home, "demo", [result(f"index/{OLD}")])
+    assert list(found(home)) == [f"crops/{OLD}", f"index/{KEPT}"]
+
+
+def test_test_studies_results_stay_where_training_alone_is_done_again(home: Home) -> None:
+    refer(home, "demo", [result(f"index/{KEPT}"), result(f"index/{OLD}"), result(f"crops/{OLD}")])
+    refer(home, "demo", [result(f"index/{KEPT}")])
+    assert found(home) == {}
 
 
 def test_trained_folds_that_were_put_aside_stay_unless_asked_for(home: Home) -> None:

@@ -1,0 +1,43 @@
+"""What a run has made is noted as it goes: 'lsdc clean' spares it wherever it is cut off."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from flows import prepare
+from lsdc.errors import NoSpaceError
+from lsdc.store.manifest import Manifest
+from lsdc.store.rubbish import referred, spared
+from tasks.run import open_run
+
+STAGES = {
+    "index_studies": "index",
+    "assign_folds": "folds",
+    "correct_annotations": "annotations",
+    "learn_coordinates": "coordinates",
+    "fix_sides": "sides",
+    "cut_crops": "crops",
+}
+NOT_ASKED = ("write_demo_data", "publish_catalog", "require_usable", "refuse_bad_files")
+
+
+@pytest.mark.parametrize("full_at", ["assign_folds", "fix_sides", "cut_crops"])
+def test_run_that_stops_keeps_what_it_has(
+    full_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object) -> NoReturn:
+        raise NoSpaceError("no space left")
+
+    for name, stage in STAGES.items():
+        made = Manifest(stage=stage, path=f"{stage}/{'a' * 16}", digest="", rows=1, files=())
+        monkeypatch.setattr(prepare, name, lambda *_, made=made: made)
+    for name in NOT_ASKED:
+        monkeypatch.setattr(prepare, name, lambda *_, **__: None)
+    run = open_run(experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    monkeypatch.setattr(prepare, full_at, no_space)
+    with pytest.raises(NoSpaceError):
+        prepare.prepare_training(run)
+    before = list(STAGES.values())[: list(STAGES).index(full_at)]
+    assert {path.parent.name for path in spared(run.home, run.name)} == set(before)
+    assert referred(run.home, run.name) == []
