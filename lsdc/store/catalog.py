@@ -10,10 +10,13 @@ a column `run`. What a folder's files say, which is looked at without a run, is 
 the folder's name; it is at the top as long as the home has no run.
 """
 
+import contextlib
 import logging
 import shutil
+import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,9 +104,10 @@ def publish_catalog(
     """
     digests = tuple(manifest.digest for manifest in manifests)
     with file_lock(home.root / ".catalog.lock"), write_atomic(home.catalog) as temporary:
-        if _is_ours(home.catalog):
+        if home.catalog.is_file():
+            # A copy, for who writes to the catalog itself has it locked.
             shutil.copyfile(home.catalog, temporary)
-        else:
+        if not _is_ours(temporary, home.catalog):
             temporary.unlink()  # DuckDB makes its own file
         # A second thread costs as much time as it saves on tables of this size.
         with open_database(temporary, threads=1) as connection:
@@ -271,12 +275,12 @@ def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _is_ours(catalog: Path) -> bool:
-    """Whether there is a catalog that can be gone on with."""
-    if not catalog.is_file():
+def _is_ours(copy: Path, catalog: Path) -> bool:
+    """Whether the copy of a catalog can be gone on with; there may be none."""
+    if not copy.stat().st_size:
         return False
     try:
-        with open_database(catalog, read_only=True) as connection:
+        with open_database(copy, read_only=True) as connection:
             connection.execute("SELECT run, kind, published, shown FROM runs").fetchall()
             connection.execute("SELECT run, stage, digest FROM all_runs.sources").fetchall()
     except duckdb.Error as error:
@@ -299,8 +303,16 @@ def _query(catalog: Path, query: str) -> list[tuple[Any, ...]]:
     """The rows of a query; none where the catalog is not there, or cannot be read."""
     if not catalog.is_file():
         return []
-    try:
-        with open_database(catalog, read_only=True) as connection:
+    for open_it in (open_database, _open_copy):  # who writes to it has it locked
+        with contextlib.suppress(duckdb.Error), open_it(catalog, read_only=True) as connection:
             return connection.execute(query).fetchall()
-    except duckdb.Error:
-        return []
+    return []
+
+
+@contextmanager
+def _open_copy(catalog: Path, *, read_only: bool) -> Iterator["duckdb.DuckDBPyConnection"]:
+    with tempfile.TemporaryDirectory(prefix="lsdc-") as folder:
+        copy = Path(folder) / catalog.name
+        shutil.copyfile(catalog, copy)
+        with open_database(copy, read_only=read_only) as connection:
+            yield connection

@@ -1,6 +1,8 @@
 """One catalog holds what all runs of a home found; none takes another's away."""
 
 import multiprocessing
+import subprocess
+import sys
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,34 @@ def test_reader_keeps_what_it_has_open(home: Home) -> None:
         publish_catalog(home, "mine", [points(home, 2.0)], TABLES)
         assert reader.execute("SELECT DISTINCT x_mm FROM points").fetchall() == [(1.0,)]
     assert ask(home, "SELECT DISTINCT x_mm FROM points") == [(2.0,)]
+
+
+WRITES = """
+import duckdb, sys
+with duckdb.connect(sys.argv[1]) as catalog:
+    print(catalog.execute("SELECT count(*) FROM runs").fetchall(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_catalog_that_another_process_writes_to_loses_nothing(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(home, "demo", points(home, 1.0))
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(home.catalog)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout is not None
+        assert b"1" in writer.stdout.readline()
+        with pytest.raises(duckdb.IOException, match="lock"):
+            ask(home, "SELECT run FROM runs")
+        assert shown_run(home) == "demo"
+        publish(home, "mine", points(home, 2.0))
+        writer.communicate(b"")
+    assert ask(home, "SELECT run FROM runs ORDER BY run") == [("demo",), ("mine",)]
+    assert caplog.text == ""
 
 
 def test_damaged_catalog_is_written_anew_with_a_word(
