@@ -7,6 +7,7 @@ from lsdc.errors import SettingsError
 
 LONGEST = 100
 _PART = 40  # of what was somebody's text
+_JOINED = 80  # of several such parts
 BETWEEN = "@"  # a run's name is its experiment's, or that and what tells it from others
 RULE = (
     "expected a letter or digit, then letters (a to z), digits, '.', '_' or '-', "
@@ -39,6 +40,14 @@ def require_run_name(name: str, where: str) -> None:
         require_name(part, where)
 
 
+def is_run_name(name: str) -> bool:
+    """Whether a name can be that of a run's folder."""
+    return all(
+        _SAFE.fullmatch(part) and not _DEVICES.fullmatch(part)
+        for part in name.split(BETWEEN, maxsplit=1)
+    )
+
+
 def require_no_twins(names: Iterable[str], where: str) -> None:
     """Refuse names that are one folder where upper and lower case are the same."""
     found: dict[str, str] = {}
@@ -53,6 +62,12 @@ def require_no_twins(names: Iterable[str], where: str) -> None:
 def as_name(text: str) -> str:
     """The text as part of a name: what is not allowed becomes a dash; perhaps empty."""
     return _UNSAFE.sub("-", text).strip("._-")[:_PART].rstrip("._-")
+
+
+def join_names(parts: Iterable[str]) -> str:
+    """Parts of names as one that a run's may end with, and a number; perhaps empty."""
+    joined = "-".join(filter(None, parts))[:_JOINED].rstrip("._-")
+    return f"of-{joined}" if _DEVICES.fullmatch(joined) else joined
 
 
 def _shown(name: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lsdc.errors import DataError, SettingsError
-from lsdc.names import BETWEEN, as_name, require_run_name
+from lsdc.errors import DataError
+from lsdc.names import BETWEEN, as_name, is_run_name, join_names
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
@@ -97,15 +97,12 @@ def read_record(folder: Path) -> RunRecord | None:
 
 def list_runs(home: Home) -> dict[str, RunRecord | None]:
     """The runs of a home by name; what is in `runs/` and no run's folder is left out."""
-    found = {}
-    for folder in sorted(home.runs.glob("*")):
-        try:
-            require_run_name(folder.name, str(home.runs))
-        except SettingsError:
-            continue
-        if folder.is_dir():
-            found[folder.name] = read_record(folder)
-    return found
+    folders = sorted(home.runs.glob("*"))
+    return {
+        folder.name: read_record(folder)
+        for folder in folders
+        if is_run_name(folder.name) and folder.is_dir()
+    }
 
 
 @contextmanager
@@ -212,4 +209,4 @@ def _words(record: RunRecord, first: RunRecord | None) -> str:
         words += [
             f"{name.rpartition('.')[2]}-{value}" for name, value in sorted(differences.items())
         ]
-    return "-".join(filter(None, map(as_name, words)))
+    return join_names(map(as_name, words))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lsdc.errors import DataError
+from lsdc.names import require_run_name
 from lsdc.store.home import Home, open_home
 from lsdc.store.occupancy import occupy
 from lsdc.store.runs import RECORD, RunRecord, list_runs, read_record, settled_run
@@ -77,6 +78,20 @@ def test_other_data_and_settings_get_folders_that_say_what_is_other(home: Home) 
     for record, name in ((of(), "demo"), (of(folds=3), "demo@folds-3")):
         assert settle(home, record) == name
     assert settle(home, of("/other/ph2", "2")) == "demo@ph2"
+
+
+@pytest.mark.parametrize("folder", ["d" * 90, "con", "Aux.v2", "..."])
+def test_run_has_a_name_that_is_taken_whatever_its_folder_is_called(
+    home: Home, folder: str
+) -> None:
+    settle(home, of())
+    for changed in ({}, {"training.epochs": "a" * 60, "seed": "b" * 60}):
+        for number in (1, 2):
+            record = of(f"/data/{number}/{folder}", str(number), changed=changed)
+            name = settle(home, record)
+            require_run_name(name, "")
+            assert name in list_runs(home)
+            assert settle(home, record) == name
 
 
 def test_data_that_were_moved_or_mended_go_on_in_the_same_folder_with_a_word(home: Home) -> None:
