@@ -52,13 +52,13 @@ def record_of(run: Run) -> RunRecord:
         "holdout": run.holdout,
         "limit": run.limit,
         "annotations": run.annotations,
+        "weights": pretrained_digests(run),
     }
-    weights = {} if run.weights is None else {"weights": pretrained_digests(run)}
     return RunRecord(
         experiment=run.experiment.name,
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
         tables=None if run.uses_phantom else digest_tables(run.data),
-        settings=told | weights | own,
+        settings=told | own,
         changed={key: value for key, value in own.items() if plain[key] != value},
         begun=datetime.now(UTC).replace(microsecond=0),
     )

@@ -66,6 +66,22 @@ def test_what_changes_no_result_changes_no_folder(tables: Path, tmp_path: Path) 
     assert record.changed == {"training.epochs": 2}
 
 
+def test_weights_tell_runs_apart(tables: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    chosen = {"experiment": "exp118", "settings": ["model.pretrained=true"]}
+    plain = run_of(home, tables, **chosen)
+    backbone = plain.experiment.model.backbone
+    runs = [plain]
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{backbone}.safetensors").write_text(name)
+        runs.append(run_of(home, tables, weights=tmp_path / name, **chosen))
+    names = [settled(run).name for run in runs]
+    assert len(set(names)) == 3
+    assert all(name.startswith("exp118@weights-") for name in names[1:])
+    assert [settled(run).name for run in runs] == names
+
+
 def test_data_that_were_moved_are_the_same_and_mended_ones_too(
     tables: Path, phantom: Path, tmp_path: Path
 ) -> None:
