@@ -93,7 +93,8 @@ def require_device_here(run: Run) -> None:
 def require_model_here(run: Run) -> None:
     """Refuse a model that cannot be trained, before anything is prepared for it.
 
-    Where others train, what their hosts alone can tell is asked there.
+    Where others train, what their hosts alone can tell is asked there: of their devices, and of
+    timm's hub.
 
     Raises:
         SettingsError: the backbone, its weights, the size of its images, or the device.

@@ -6,7 +6,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import Work, has_other_workers, require_device_here, train_elsewhere
+from flows.dispatch import (
+    Work,
+    has_other_workers,
+    require_device_here,
+    require_model_here,
+    train_elsewhere,
+)
 from lsdc.store.manifest import Manifest
 from tasks.annotations import correct_annotations
 from tasks.artifacts import shown
@@ -24,7 +30,7 @@ from tasks.request import open_requested
 from tasks.results import ResultSerializer
 from tasks.run import Annotations, Device, Run, building, note_results, note_so_far
 from tasks.sides import fix_sides
-from tasks.training import ended_with_the_flow
+from tasks.training import ended_with_the_flow, takes_hub_weights
 from tasks.versions import require_versions
 
 
@@ -73,13 +79,18 @@ def read_training(run: Run) -> tuple[Manifest, Manifest, Manifest]:
 
 
 def dispatch_coordinates(
-    run: Run, index: Manifest, folds: Manifest, annotations: Manifest
+    run: Run, index: Manifest, folds: Manifest, annotations: Manifest, *, tries_model: bool
 ) -> Manifest:
-    """Have coordinates learnt: on another worker's GPU, or here where that is not for us."""
+    """Have coordinates learnt: on another worker's GPU, or here where that is not for us.
+
+    Such a worker is asked first whether the model can be had there, if it `tries_model`.
+    """
     if not has_other_workers() or is_kept(learn_coordinates, run, index, folds, annotations):
         return learn_coordinates(run, index, folds, annotations)
     key = result_key(learn_coordinates, run, index, folds, annotations)
-    (coordinates,) = train_elsewhere(run, [Work("train-coordinates/default", "coordinates", key)])
+    told = {"tries_model": True} if tries_model else {}
+    work = Work("train-coordinates/default", "coordinates", key, told)
+    (coordinates,) = train_elsewhere(run, [work])
     return coordinates
 
 
@@ -92,11 +103,14 @@ def read_test(run: Run, index: Manifest, *others: Manifest) -> Manifest:
     return test
 
 
-def prepare_training(run: Run, *, for_submission: bool = False) -> Prepared:
+def prepare_training(
+    run: Run, *, for_submission: bool = False, for_training: bool = True
+) -> Prepared:
     """Take the training studies from files to crops; for a submission, look at the test studies."""
     index, folds, annotations = read_training(run)
     test = read_test(run, index, folds, annotations) if for_submission and run.has_test else None
-    coordinates = dispatch_coordinates(run, index, folds, annotations)
+    asks_hub = for_training and takes_hub_weights(run)
+    coordinates = dispatch_coordinates(run, index, folds, annotations, tries_model=asks_hub)
     note_so_far(run, coordinates)
     so_far = [index, folds, annotations, coordinates]
     refuse_bad_files(run, coordinates, files=index.rows, so_far=so_far)
@@ -166,7 +180,7 @@ def prepare(
     )
     require_device_here(run)
     with shown(run), occupying(run) as run, building(run):
-        prepare_training(run)
+        prepare_training(run, for_training=False)
 
 
 @flow(
@@ -192,6 +206,7 @@ def train_coordinates(
     strict: bool = False,
     resolved: dict[str, Any] | None = None,
     versions: dict[str, str] | None = None,
+    tries_model: bool = False,
 ) -> Manifest:
     """Learn the coordinates of an experiment, a small model a fold.
 
@@ -212,6 +227,7 @@ def train_coordinates(
         resolved: what the experiment's name means, as 'lsdc trigger' sends it; without it, it is
             looked up by its name.
         versions: of the run that sent this one; a worker that has others refuses.
+        tries_model: refuse first of all if weights or device of the folds' models are not here.
     """
     require_versions(versions)
     run = open_requested(
@@ -232,6 +248,8 @@ def train_coordinates(
     )
     require_device_here(run)
     with shown(run), occupying(run, wait=False) as run, building(run), ended_with_the_flow():
+        if tries_model:
+            require_model_here(run)
         coordinates = learn_coordinates(run, *read_training(run))
         note_so_far(run, coordinates)
     return coordinates

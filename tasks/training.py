@@ -51,7 +51,8 @@ def _digest(path: Path | None) -> str | None:
 def require_model(run: Run, *, trained_here: bool) -> None:
     """Refuse a model that cannot be trained, before anything is prepared for it.
 
-    Other hosts that train have weights and devices of their own, and are asked there.
+    Other hosts that train have devices and a hub's cache of their own, and are asked there. Weights
+    that were given are here too, since what the run is of rests on them.
 
     Raises:
         SettingsError: the backbone, its weights, the size of its images or the device.
@@ -59,16 +60,23 @@ def require_model(run: Run, *, trained_here: bool) -> None:
     """
     config, fold = run.experiment.model, run.folds_to_train[0]
     start_from = _needed_weights(run, fold)
+    at_hand = trained_here or run.weights is not None
     try_model(
         run.experiment,
-        weights=run.weights if trained_here else None,
-        pretrained=trained_here and config.pretrained and start_from is None,
+        weights=run.weights,
+        pretrained=at_hand and config.pretrained and start_from is None,
         start_from=start_from,
         device=run.fold_device(fold) if trained_here else "cpu",
         threads=run.fold_threads,
         kept=run.home.root / TRIED,
         log=run.home.logs / "children.log",
     )
+
+
+def takes_hub_weights(run: Run) -> bool:
+    """Whether its models begin with timm's own weights, which are where they are trained."""
+    experiment = run.experiment
+    return experiment.model.pretrained and experiment.needs.weights is None and run.weights is None
 
 
 TRAIN = Stage(

@@ -19,7 +19,13 @@ STAGES = {
     "fix_sides": "sides",
     "cut_crops": "crops",
 }
-NOT_ASKED = ("write_demo_data", "publish_catalog", "require_usable", "refuse_bad_files")
+NOT_ASKED = (
+    "write_demo_data",
+    "require_studies",
+    "publish_catalog",
+    "require_usable",
+    "refuse_bad_files",
+)
 
 
 @pytest.mark.parametrize("full_at", ["assign_folds", "fix_sides", "cut_crops"])

@@ -1,0 +1,71 @@
+"""What a model needs is looked for where it is: before anything is prepared, whoever trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks.training
+from flows import prepare
+from flows.dispatch import Work
+from lsdc.store.manifest import Manifest
+from tasks.run import Run, open_run
+from tasks.training import require_model
+
+MADE = Manifest(stage="x", path="x/0", digest="0", rows=1, files=())
+
+
+def run_of(home: Path, **settings: Any) -> Run:
+    return open_run(experiment="exp118", data=None, home=home, folds=2, **settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "here", "asked"),
+    [(False, True, True), (False, False, False), (True, True, True), (True, False, True)],
+)
+def test_weights_are_tried_where_they_are(
+    given: bool, here: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: dict[str, Any] = {}
+    monkeypatch.setattr(tasks.training, "try_model", lambda _, **told: tried.update(told))
+    (tmp_path / "weights.pth").touch()
+    weights = tmp_path / "weights.pth" if given else None
+    require_model(run_of(tmp_path / "home", weights=weights), trained_here=here)
+    assert (tried["pretrained"], tried["weights"]) == (asked, weights)
+
+
+@pytest.mark.parametrize(
+    ("settings", "for_training", "told"),
+    [
+        ([], True, {"tries_model": True}),
+        ([], False, {}),  # nobody asks for a training
+        (["model.pretrained=false"], True, {}),
+        (["needs.weights=exp114"], True, {}),
+    ],
+)
+def test_workers_are_asked_for_the_hubs_weights_before_they_learn_coordinates(
+    settings: list[str],
+    for_training: bool,
+    told: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[Work] = []
+
+    def train_elsewhere(_: Run, works: Sequence[Work]) -> list[Manifest]:
+        sent.extend(works)
+        return [MADE]
+
+    for name in ("publish_catalog", "refuse_bad_files", "note_so_far", "note_results"):
+        monkeypatch.setattr(prepare, name, lambda *_, **__: None)
+    for name in ("fix_sides", "cut_crops"):
+        monkeypatch.setattr(prepare, name, lambda *_: MADE)
+    monkeypatch.setattr(prepare, "read_training", lambda _: (MADE, MADE, MADE))
+    monkeypatch.setattr(prepare, "has_other_workers", lambda: True)
+    monkeypatch.setattr(prepare, "is_kept", lambda *_: False)
+    monkeypatch.setattr(prepare, "result_key", lambda *_: "key")
+    monkeypatch.setattr(prepare, "train_elsewhere", train_elsewhere)
+    run = run_of(tmp_path / "home", settings=settings)
+    prepare.prepare_training(run, for_training=for_training)
+    assert [dict(work.parameters) for work in sent] == [told]
