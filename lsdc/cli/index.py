@@ -161,7 +161,7 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
                 ]
             )
         )
-    if missing := series_without_images(tables.series, spell):
+    if missing := series_without_images(tables, spell):
         console.print(
             f"{len(missing):,} listed series without a usable image: {few(missing)}",
             style="yellow",

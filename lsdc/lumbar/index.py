@@ -158,9 +158,9 @@ def read_shard(
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), competition.root)
         found = list_trees(chain.from_iterable(folders.values()), with_status=not rows.is_empty)
-        files = place_files(found, layout, listed)
+        files, aside = set_aside(place_files(found, layout, listed))
         unlisted = others(files.filter(~pl.col("listed")), pl.lit(NOT_LISTED))
-        files, aside = set_aside(files.filter("listed"))
+        files = files.filter("listed")
         kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
         aside = pl.concat([unlisted, aside])
         tables = IndexTables(out, aside, competition.annotations)
@@ -248,7 +248,6 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
     """
     name = f"index {split}" if split else "index"
     tell_bad_files(name, index.quarantine, total=len(index.instances) + len(index.quarantine))
-    unlisted = index.other_files.filter(what=NOT_LISTED)["path"].str.extract(r"^(.*)/[^/]*$")
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
     _tell(
         f"{name}: %d files that are no slices, or copies, are passed over: %s",
@@ -257,8 +256,8 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
     )
     for path, what in kinds.select("path", "what").iter_rows():
         log.debug("%s: %s passed over: %s", name, path, what)
-    _tell(f"{name}: %d folders in no table are left out: %s", unlisted.unique().sort().to_list())
-    missing = series_without_images(index.series, spell)
+    _tell_unlisted(name, index.other_files.filter(what=NOT_LISTED))
+    missing = series_without_images(index, spell)
     _tell(f"{name}: %d listed series without a usable image: %s", missing)
     if split is not None:
         odd = series_laid_otherwise(index.instances, spell)
@@ -269,6 +268,24 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
     _tell(f"{name}: %d studies without usable images: %s", list(map(spell, unusable)))
 
 
+def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
+    """Name the folders of files that the tables do not list."""
+    folders = (
+        files.group_by(
+            pl.col("path").str.extract(r"^(.*)/[^/]*$"), in_none=pl.col("series_id").is_null()
+        )
+        .agg(files=pl.len())
+        .sort("path")
+        # A study's own folder is in a table.
+        .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
+    )
+    others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
+    _tell(f"{name}: %d folders in no table are left out: %s", others)
+    own = folders.filter("own")
+    beside = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
+    _tell(f"{name}: %d studies have files beside their series, which are left out: %s", beside)
+
+
 def rows_left_out(competition: Competition) -> list[str]:
     """The rows of the test table that cannot be meant, and why."""
     return [
@@ -277,13 +294,26 @@ def rows_left_out(competition: Competition) -> list[str]:
     ]
 
 
-def series_without_images(series: pl.DataFrame, spell: Spell = str) -> list[str]:
-    """Listed series of which no file can be used: `STUDY/SERIES (no file)`."""
-    rows = series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
-    return [
-        f"{spell(study)}/{spell(one)} ({f'{bad} quarantined' if bad else 'no file'})"
-        for study, one, bad in rows.select("study_id", "series_id", "quarantined").iter_rows()
-    ]
+def series_without_images(index: Index, spell: Spell = str) -> list[str]:
+    """Listed series of which no file can be used, and why: `STUDY/SERIES (no file)`."""
+    series = ["study_id", "series_id"]
+    rows = index.series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
+    kinds = (
+        index.other_files.join(rows, on=series, how="semi")
+        .group_by(*series, "what")
+        .agg(files=pl.len())
+        .sort("files", "what", descending=[True, False])
+    )
+    passed_over: dict[tuple[int, int], list[str]] = {}
+    for study, one, what, count in kinds.iter_rows():
+        passed_over.setdefault((study, one), []).append(f"{count} {what}")
+    named = []
+    for study, one, bad in rows.select(*series, "quarantined").iter_rows():
+        why = [f"{bad} quarantined"] if bad else []
+        if others := passed_over.get((study, one)):
+            why.append(f"passed over: {', '.join(others)}")
+        named.append(f"{spell(study)}/{spell(one)} ({'; '.join(why) or 'no file'})")
+    return named
 
 
 def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[str]:

@@ -23,7 +23,7 @@ from lsdc.lumbar.other_files import (
     NOT_DICOM,
     describe_class,
     find_copies,
-    is_slice_class,
+    may_be_slice,
     others,
 )
 from lsdc.lumbar.quarantine import QUARANTINE, is_stranger
@@ -145,10 +145,10 @@ def tabulate(
     rows = rows.filter(~unread)
     imageless = pl.col("sop_class").is_null() & pl.col("rows").is_null()
     aside += [
-        others(rows.filter(~is_slice_class()), describe_class()),
+        others(rows.filter(~may_be_slice()), describe_class()),
         others(rows.filter(imageless), pl.lit(NO_IMAGE)),
     ]
-    rows = rows.filter(is_slice_class() & ~imageless)
+    rows = rows.filter(may_be_slice() & ~imageless)
     copies = find_copies(rows, SERIES_ID)
     if len(copies):
         again = rows.join(copies, on="path", maintain_order="left")

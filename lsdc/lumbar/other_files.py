@@ -10,16 +10,20 @@ from hashlib import blake2b
 import polars as pl
 
 from lsdc.dicom.names import unescape_name
+from lsdc.dicom.usable import GREYSCALE
 
 OTHER_FILES: dict[str, pl.DataType] = {
     "path": pl.String(),
     "what": pl.String(),
     "copy_of": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
 }
 COPY = "copy, byte for byte"
 NOT_DICOM = "no DICOM"
 NOT_LISTED = "in no listed series"
 NO_IMAGE = "DICOM without an image"
+SECONDARY_CAPTURE = "secondary capture"
 
 # macOS keeps what other file systems cannot in a second file, `._7.dcm` beside `7.dcm`.
 _APPLE_DOUBLE, _APPLE_DOUBLE_MAGIC = "._", b"\x00\x05\x16\x07"
@@ -35,14 +39,16 @@ _SLICES = frozenset(
         "2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "20", "128", "128.1", "130", "13.1.1",
     )
 )  # fmt: skip
+# What the header of a slice tells.
+_OF_A_SLICE = ("rows", "columns", "position_mm", "orientation", "pixel_spacing_mm")
 # Whole, or by how they begin where a dot comes last.
 _WORDS = {
     f"{_DICOM}1.3.10": "DICOMDIR",
     f"{_STORAGE}88.59": "key object selection",
     f"{_STORAGE}88.": "structured report",
     f"{_STORAGE}11.": "presentation state",
-    f"{_STORAGE}7": "secondary capture",
-    f"{_STORAGE}7.": "secondary capture",
+    f"{_STORAGE}7": SECONDARY_CAPTURE,
+    f"{_STORAGE}7.": SECONDARY_CAPTURE,
     f"{_STORAGE}481.": "radiotherapy object",
     f"{_STORAGE}66.4": "segmentation",
     f"{_STORAGE}66.": "registration, fiducials or surface",
@@ -54,15 +60,30 @@ _WORDS = {
 }
 
 
-def is_slice_class() -> pl.Expr:
-    """Whether a header's SOP class is one of slices; none, or a vendor's own, may be."""
+def may_be_slice() -> pl.Expr:
+    """Whether a header is one of a slice, by its SOP class; none, or a vendor's own, may be.
+
+    In a series that the tables list, so is one of a secondary capture or of a class that has no
+    word here, where it tells all that a slice's does: exports have slices as such.
+    """
     sop_class = pl.col("sop_class")
-    return (sop_class.is_in(list(_SLICES)) | ~sop_class.str.starts_with(_DICOM)).fill_null(True)
+    by_class = sop_class.is_in(list(_SLICES)) | ~sop_class.str.starts_with(_DICOM)
+    placed = pl.all_horizontal(pl.col(name).is_not_null() for name in _OF_A_SLICE)
+    grey = pl.col("photometric").is_in(GREYSCALE) & (pl.col("samples_per_pixel").fill_null(1) == 1)
+    alone = pl.col("number_of_frames").fill_null(1) == 1
+    word = _word_of_class()
+    open_class = word.is_null() | (word == SECONDARY_CAPTURE)
+    by_header = pl.col("listed") & open_class & placed & grey.fill_null(False) & alone
+    return by_class.fill_null(True) | by_header
 
 
 def describe_class() -> pl.Expr:
     """What an object is whose SOP class is none of slices, in words."""
-    word = pl.format("DICOM of another kind ({})", "sop_class")
+    return pl.coalesce(_word_of_class(), pl.format("DICOM of another kind ({})", "sop_class"))
+
+
+def _word_of_class() -> pl.Expr:
+    word = pl.lit(None, dtype=pl.String)
     sop_class = pl.col("sop_class")
     for name, words in sorted(_WORDS.items(), key=lambda item: len(item[0])):  # the longest decides
         there = sop_class.str.starts_with(name) if name.endswith(".") else sop_class == name
@@ -71,9 +92,13 @@ def describe_class() -> pl.Expr:
 
 
 def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -> pl.DataFrame:
-    """Files as rows of `OTHER_FILES`."""
+    """Files as rows of `OTHER_FILES`; they have ids where path or header tell."""
     none = pl.lit(None, dtype=pl.String)
-    rows = files.select("path", what=what, copy_of=none if copy_of is None else copy_of)
+    ids = {
+        name: pl.coalesce(one for one in (f"path_{name}", f"header_{name}") if one in files.columns)
+        for name in ("study_id", "series_id")
+    }
+    rows = files.select("path", what=what, copy_of=none if copy_of is None else copy_of, **ids)
     return pl.DataFrame(rows, schema=OTHER_FILES)
 
 
@@ -81,7 +106,7 @@ def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Part the files whose names tell that they are no slices from those that are to be read.
 
     Args:
-        files: with `path`.
+        files: of `instances.place_files`.
 
     Returns:
         The files to read; `OTHER_FILES`.

@@ -15,8 +15,10 @@ from lsdc.lumbar.instances import INSTANCES
 from lsdc.lumbar.other_files import OTHER_FILES
 from lsdc.lumbar.quarantine import QUARANTINE
 from lsdc.lumbar.series import SERIES
+from lsdc.lumbar.tables import Competition, open_competition
 from lsdc.lumbar.tree import Indexed, index_tree
 from lsdc.lumbar.twins import TWINS
+from lsdc.lumbar.vocabulary import CONDITIONS, LEVELS
 
 Tables = dict[str, pl.DataFrame]
 
@@ -131,3 +133,24 @@ def write_slice(
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path)
     return path
+
+
+def write_tables(root: Path, series: Sequence[tuple[str, str, str]]) -> Competition:
+    """Write the tables of a competition for training: a row a study, series and description."""
+    root.mkdir(parents=True, exist_ok=True)
+    cells = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
+    studies = dict.fromkeys(study for study, *_ in series)
+    tables = {
+        "train": [
+            ["study_id", *cells],
+            *([study, *["Normal/Mild"] * len(cells)] for study in studies),
+        ],
+        "train_series_descriptions": [["study_id", "series_id", "series_description"], *series],
+        "train_label_coordinates": [
+            ["study_id", "series_id", "instance_number", "condition", "level", "x", "y"]
+        ],
+    }
+    for name, rows in tables.items():
+        text = "".join(f"{','.join(row)}\n" for row in rows)
+        (root / f"{name}.csv").write_text(text, encoding="utf-8")
+    return open_competition(root)

@@ -9,11 +9,11 @@ import pytest
 from pydicom.uid import UID, generate_uid
 
 from lsdc.errors import StageError
-from lsdc.lumbar.index import Index, build_index
+from lsdc.lumbar.index import Index, build_index, series_without_images
 from lsdc.lumbar.quarantine import QUARANTINE, group_reasons, refuse_bad_files
-from lsdc.lumbar.tables import open_competition
+from lsdc.lumbar.tables import Competition, open_competition
 from lsdc.lumbar.tree import index_tree, refuse_bad_tree
-from tests.lumbar.indexing import index, write_slice
+from tests.lumbar.indexing import index, write_slice, write_tables
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(4000)
 
@@ -73,6 +73,76 @@ def test_a_screenshot_is_no_slice_though_it_has_a_place(tmp_path: Path) -> None:
     write_slice(tmp_path / "tree/1.dcm")
     write_slice(tmp_path / "tree/2.dcm", number=2, SOPClassUID=f"{STORAGE}7")
     assert kinds(tmp_path / "tree", tmp_path / "out") == {"secondary capture": ["2.dcm"]}
+
+
+LISTED = [("100", "200", "Sagittal T1"), ("100", "300", "Axial T2")]
+
+
+def built(competition: Competition, out: Path) -> Index:
+    """What a run's index of the training split has."""
+    out.mkdir()
+    build_index(competition, "train", out)
+    return Index.load(out)
+
+
+@pytest.mark.parametrize("sop_class", ["7", "7.2", "6.2", "12.1"])
+def test_slices_of_a_listed_series_may_be_of_other_classes(sop_class: str, tmp_path: Path) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    folder = tmp_path / "data/train_images/100/200"
+    for n in range(1, 4):
+        write_slice(
+            folder / f"{n}.dcm", number=n, position=(0, 0, n), SOPClassUID=f"{STORAGE}{sop_class}"
+        )
+    lacking: list[dict[str, object]] = [
+        {"ImagePositionPatient": None},
+        {"PixelSpacing": None},
+        {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3},
+        {"NumberOfFrames": 2},
+    ]
+    for n, tags in enumerate(lacking, start=4):
+        write_slice(folder / f"{n}.dcm", number=n, SOPClassUID=f"{STORAGE}{sop_class}", **tags)
+    write_slice(folder / "9.dcm", number=9, SOPClassUID=f"{STORAGE}481.2")
+    found = built(competition, tmp_path / "out")
+    assert found.instances["instance_number"].to_list() == [1, 2, 3]
+    assert len(found.other_files) == 5
+    assert found.quarantine.is_empty()
+
+
+def test_a_listed_series_of_other_files_alone_says_what_they_are(tmp_path: Path) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    folder = tmp_path / "data/train_images/100/200"
+    for n in (1, 2):
+        write_slice(
+            folder / f"{n}.dcm", SOPClassUID=f"{STORAGE}7", ImagePositionPatient=None, number=n
+        )
+    write_object(folder / "3.dcm", f"{STORAGE}88.11")
+    write_slice(folder / "4.dcm", ImagePositionPatient=None)
+    found = built(competition, tmp_path / "out")
+    assert series_without_images(found) == [
+        "100/200 (1 quarantined; passed over: 2 secondary capture, 1 structured report)",
+        "100/300 (no file)",
+    ]
+    ids = found.other_files.select("study_id", "series_id").unique().rows()
+    assert ids == [(100, 200)]
+
+
+def test_a_listed_study_is_not_named_as_in_no_table(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    study = tmp_path / "data/train_images/100"
+    write_slice(study / "200/1.dcm")
+    for name in (".DS_Store", "Thumbs.db", "DICOMDIR"):
+        (study / name).write_bytes(bytes(5000))
+    built(competition, tmp_path / "clean")
+    assert "left out" not in caplog.text
+    write_slice(study / "7.dcm")
+    write_slice(study / "400/1.dcm")
+    built(competition, tmp_path / "out")
+    assert f"1 folders in no table are left out: {study}/400" in caplog.text
+    assert (
+        f"1 studies have files beside their series, which are left out: {study} (1)" in caplog.text
+    )
 
 
 def test_a_class_of_a_vendors_own_or_none_is_judged_by_its_image(tmp_path: Path) -> None:
