@@ -39,10 +39,13 @@ LEAST_PREDICTED, LEAST_ANNOTATED = 3, 2
 RIGID_MM = 6.0
 # Levels of the one that lie so near to neighbouring ones of the other bear another name.
 RENAMED_MM = 4.0
+# Left and right points of one level lie at one height up to here, those of two levels farther.
+ONE_HEIGHT_MM = 15.0
 
 _SERIES = ["study_id", "series_id"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _CANAL = str(Condition.SPINAL_CANAL_STENOSIS)
+_KINDS = {str(condition): condition.pooled for condition in Condition}
 _ZONES = [str(c) for c in Condition if c.pooled == "subarticular"]
 # So many studies a line of the log names.
 _NAMED = 20
@@ -166,7 +169,15 @@ def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
 
 
 def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
-    """(split, study, series) and (levels, 3) of each series that annotations lie on."""
+    """(split, study, series) and (levels, 3) of each series that annotations lie on.
+
+    Where left and right points of a level lie at two heights, one side bears another level's name,
+    and their middle says nothing of where the series lies.
+    """
+    kind = pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String)
+    height = pl.col("z_mm").max() - pl.col("z_mm").min()
+    at_one_height = height.over("split", *_SERIES, kind, "level") <= ONE_HEIGHT_MM
+    places = places.filter(at_one_height | (pl.col("condition") == _CANAL))
     groups = places.group_by("split", *_SERIES, maintain_order=True)
     return [(key, known_points(own)[1][0]) for key, own in groups]
 
