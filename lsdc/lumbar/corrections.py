@@ -52,7 +52,6 @@ CORRECTIONS = {
     "became_level": pl.String,
 }
 _NEW = ["became_condition", "became_level"]
-_CELL = ["study_id", "condition", "level"]
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
 
 
@@ -262,8 +261,8 @@ def _sides_swapped(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     mirrored = {str(condition): str(condition.mirrored) for condition in Condition}
     kinds = {str(condition): condition.pooled for condition in Condition}
     return (
-        points.unique(_CELL, keep="first", maintain_order=True)
-        .with_columns(kind=pl.col("condition").replace_strict(kinds, return_dtype=pl.String))
+        # Those of one cell lie together, or a rule before this one has seen to them.
+        points.with_columns(kind=pl.col("condition").replace_strict(kinds, return_dtype=pl.String))
         .join(pairs, on=["study_id", "kind", "level"], how="semi", maintain_order="left")
         .select(
             "row",

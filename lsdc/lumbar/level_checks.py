@@ -37,6 +37,8 @@ AWAY_FROM_OWN, NEAR_THE_NEXT = 0.65, 0.35
 # Steps that a point lies off the curve through the others of its condition and series: in the
 # competition's tables one point of 29,000 does, and the points of much bent spines reach 1.2.
 OFF_CURVE_STEPS = 1.5
+# From their mean, up to which repeated points are of one place: 5 mm, as half of 10 mm apart.
+REPEATED_STEPS = 0.15
 
 _SIDES = np.array([{Side.LEFT: 1.0, Side.RIGHT: -1.0, None: 0.0}[c.side] for c in CONDITIONS])
 _KINDS = np.array([("spinal", "foraminal", "subarticular").index(c.pooled) for c in CONDITIONS])
@@ -52,40 +54,49 @@ class LevelGrid:
         study_ids: (n,).
         points_mm: (n, conditions, levels, 3), NaN where there is none; the first of
             repeated points.
-        keys: the points' ids, in the order of `cells`.
-        cells: (points, 3), the study, condition and level that each key lies at.
+        keys: the ids of all points, in the order of `cells`.
+        cells: (points, 3), the study, condition and level that each is of.
+        placed_mm: (points, 3), where each lies.
     """
 
     study_ids: NDArray[np.int64]
     points_mm: Floats
     keys: pl.DataFrame
     cells: NDArray[np.int64]
+    placed_mm: Floats
 
     @classmethod
     def of(cls, annotations: pl.DataFrame, instances: pl.DataFrame) -> "LevelGrid":
         """The grid of the annotations whose image is indexed."""
-        placed = place_annotations(instances, annotations).unique(
-            ["study_id", "condition", "level"], keep="first", maintain_order=True
-        )
+        placed = place_annotations(instances, annotations)
         study_ids, study = np.unique(placed["study_id"].to_numpy(), return_inverse=True)
         condition, level = (
             placed[name].replace_strict({str(word): k for k, word in enumerate(words)}).to_numpy()
             for name, words in (("condition", CONDITIONS), ("level", LEVELS))
         )
+        cells, placed_mm = (
+            np.stack([study, condition, level], 1),
+            placed.select("x_mm", "y_mm", "z_mm").to_numpy(),
+        )
         points = np.full((len(study_ids), len(CONDITIONS), len(LEVELS), 3), np.nan)
-        points[study, condition, level] = placed.select("x_mm", "y_mm", "z_mm").to_numpy()
-        return cls(study_ids, points, placed.select(_POINT), np.stack([study, condition, level], 1))
+        _, first = np.unique(cells, axis=0, return_index=True)
+        points[tuple(cells[first].T)] = placed_mm[first]
+        return cls(study_ids, points, placed.select(_POINT), cells, placed_mm)
+
+    def at(self, values: Floats) -> Floats:
+        """(points, ...) what there is at each point's cell, of (n, conditions, levels, ...)."""
+        found: Floats = values[tuple(self.cells.T)]
+        return found
 
     def select(self, wanted: NDArray[np.bool_], **measures: Floats) -> pl.DataFrame:
         """The ids of the points that are wanted, and what was measured of them.
 
         Args:
-            wanted: (n, conditions, levels).
+            wanted: (points,).
             measures: arrays of that shape.
         """
-        at = tuple(self.cells.T)
-        columns = [pl.Series(name, values[at]) for name, values in measures.items()]
-        return self.keys.with_columns(columns).filter(pl.Series(wanted[at]))
+        columns = [pl.Series(name, values) for name, values in measures.items()]
+        return self.keys.with_columns(columns).filter(pl.Series(wanted, dtype=pl.Boolean))
 
 
 def conditions_a_level_off(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
@@ -124,10 +135,12 @@ def points_far_off_their_level(annotations: pl.DataFrame, instances: pl.DataFram
         ids, condition, level, away_mm (in the sagittal plane), beside_mm (towards the left).
     """
     grid = LevelGrid.of(annotations, instances)
-    apart = grid.points_mm - others_say(grid.points_mm)
-    usual = _nanmedian(apart, axis=2)[:, :, None]
+    others = others_say(grid.points_mm)
+    usual = _nanmedian(grid.points_mm - others, axis=2)[:, :, None]
+    usual = grid.at(np.broadcast_to(usual, others.shape))
+    apart = grid.placed_mm - grid.at(others)
     away = np.linalg.norm(apart[..., 1:], axis=-1)
-    beside = grid.points_mm[..., 0] - middles(grid.points_mm)
+    beside = grid.placed_mm[:, 0] - grid.at(middles(grid.points_mm))
     off = (away > OFF_LEVEL_MM) & (np.linalg.norm((apart - usual)[..., 1:], axis=-1) > OFF_LEVEL_MM)
     return grid.select(off | (np.abs(beside) > OFF_MIDDLE_MM), away_mm=away, beside_mm=beside)
 
@@ -139,8 +152,8 @@ def points_across_the_middle(annotations: pl.DataFrame, instances: pl.DataFrame)
         ids, condition, level, beside_mm: from the middle, towards the patient's left.
     """
     grid = LevelGrid.of(annotations, instances)
-    beside = grid.points_mm[..., 0] - middles(grid.points_mm)
-    return grid.select(beside * _SIDES[:, None] < -ACROSS_MM, beside_mm=beside)
+    beside = grid.placed_mm[:, 0] - grid.at(middles(grid.points_mm))
+    return grid.select(beside * _SIDES[grid.cells[:, 1]] < -ACROSS_MM, beside_mm=beside)
 
 
 def points_off_their_curve(annotations: pl.DataFrame) -> pl.DataFrame:
@@ -232,18 +245,22 @@ def _median_apart(points_mm: Floats, places: Floats) -> Floats:
 
 
 def _off_curve(rank: NDArray[np.int64], pixels: Floats) -> Floats:
-    """How many steps the point without which the others lie best lies off their curve; others 0.
+    """How many steps the level without which the others lie best lies off their curve; others 0.
 
-    The curve is a parabola through four others or a line through three; fewer show none.
+    The curve is a parabola through four others or a line through three; fewer show none. Of
+    repeated points their mean counts, and those that lie apart are another matter.
     """
+    levels, which = np.unique(rank, return_inverse=True)
     steps = np.zeros(len(rank))
-    if len(np.unique(rank)) < max(4, len(rank)):  # repeated points are another matter
+    if len(levels) < 4:
         return steps
-    order = np.argsort(rank)
-    step = np.median(np.linalg.norm(np.diff(pixels[order], axis=0), axis=1) / np.diff(rank[order]))
-    expected, unfitting = _curves_of_others(tuple(rank))
-    odd = np.linalg.norm(unfitting @ pixels, axis=(1, 2)).argmin()
-    steps[odd] = np.linalg.norm(pixels[odd] - expected[odd] @ pixels) / step
+    means = np.stack([pixels[which == n].mean(axis=0) for n in range(len(levels))])
+    step = np.median(np.linalg.norm(np.diff(means, axis=0), axis=1) / np.diff(levels))
+    if np.linalg.norm(pixels - means[which], axis=1).max() > REPEATED_STEPS * step:
+        return steps
+    expected, unfitting = _curves_of_others(tuple(levels))
+    odd = np.linalg.norm(unfitting @ means, axis=(1, 2)).argmin()
+    steps[which == odd] = np.linalg.norm(means[odd] - expected[odd] @ means) / step
     return steps
 
 

@@ -192,6 +192,28 @@ def test_what_no_name_mends_is_left_out(patient: Patient, plant: Plant) -> None:
     assert apply_corrections(given_points, found).equals(patient.points.filter(~rows))
 
 
+def given_twice(points: pl.DataFrame) -> pl.DataFrame:
+    """Every point a second time, 1 to 2 mm beside itself."""
+    return pl.concat([points, points.with_columns(pl.col("x_px") + 0.4)])
+
+
+@pytest.mark.parametrize("plant", [swap_foramina, move_down, mark_on_the_right])
+def test_of_a_point_given_twice_both_are_corrected(patient: Patient, plant: Plant) -> None:
+    given_points = plant(patient)
+    once = find_corrections(given_points, patient.evidence)
+    twice = find_corrections(given_twice(given_points), patient.evidence)
+    rows = [row + copy * len(given_points) for copy in (0, 1) for row in once["row"]]
+    assert len(once) > 0
+    assert sorted(twice["row"]) == sorted(rows)
+    assert set(twice["rule"]) == set(once["rule"])
+
+
+def test_of_a_point_given_twice_both_are_off_their_curve_in_pixels(patient: Patient) -> None:
+    points = given_twice(move_down(patient))
+    found = find_corrections(points, Evidence(patient.evidence.listed))
+    assert found.select("rule", "level").rows() == [(Rule.OFF_THE_TREND, "l1_l2")] * 2
+
+
 @pytest.mark.parametrize(
     "conditions",
     [[LEFT_FORAMEN], [CANAL], [LEFT_FORAMEN, RIGHT_FORAMEN], [LEFT_RECESS, RIGHT_RECESS]],
