@@ -7,6 +7,7 @@ printed by `ast.unparse` or `ast.dump`, whose text differs between Python versio
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -25,9 +26,8 @@ _MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
 # Facts of a parse, not of the program; the second group came with Python 3.12.
 _IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
 
-# Threads that parse at once share a count of depth in CPython 3.11, and one may end in a
-# SystemError: https://github.com/python/cpython/issues/106905. Prefect would keep no result then.
-_PARSING = threading.Lock()
+# Prefect keeps no result where the key of a task cannot be told; see `parse_source`.
+_PARSING, _PARSE_AGAIN = threading.Lock(), 10
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -151,8 +151,21 @@ def _module_digest(path: Path) -> str:
 
 @cache
 def _parse(path: Path, mtime_ns: int) -> ast.Module:  # noqa: ARG001 (an edit changes mtime_ns)
+    return parse_source(path.read_bytes())
+
+
+def parse_source(source: bytes) -> ast.Module:
+    """Parse Python source, whatever a library's threads parse meanwhile.
+
+    Parses that overlap share a count of depth in CPython 3.11 up to 3.11.7, and one may end in a
+    SystemError: https://github.com/python/cpython/issues/106905. That says nothing of the source,
+    so it is parsed again.
+    """
+    for _ in range(_PARSE_AGAIN):
+        with contextlib.suppress(SystemError), _PARSING:
+            return ast.parse(source)
     with _PARSING:
-        return ast.parse(path.read_bytes())
+        return ast.parse(source)
 
 
 def _normal_form(node: Any) -> Any:

@@ -94,8 +94,11 @@ class Sending:
         """The id of the fold's run, once it is in a state of this name."""
 
         def found() -> str | None:
+            has_ended = self.here.process.poll() is not None
             runs = self.here.children(self.run_id).values()
-            return next((run["id"] for run in runs if run["state"]["name"] == state), None)
+            told = next((run["id"] for run in runs if run["state"]["name"] == state), None)
+            assert told or not has_ended, f"what sends the fold has ended, not {state}"
+            return told
 
         return str(self.here.until(found))
 

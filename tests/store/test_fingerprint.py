@@ -1,5 +1,8 @@
 """The code's fingerprint, held against a copy of the project that is edited."""
 
+import ast
+import contextlib
+import gc
 import json
 import os
 import shutil
@@ -10,7 +13,12 @@ from pathlib import Path
 import pytest
 
 import lsdc
-from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_tree
+from lsdc.store.fingerprint import (
+    fingerprint,
+    fingerprint_code,
+    fingerprint_tree,
+    parse_source,
+)
 
 PROJECT = Path(lsdc.__file__).parent.parent
 DIGESTS = """
@@ -165,3 +173,27 @@ def test_threads_may_ask_at_once() -> None:
         "assert len(found) == 1\n"
     )
     subprocess.run([sys.executable, "-P", "-c", script], cwd=PROJECT, check=True)
+
+
+class ParsesWhenGone:
+    """Garbage that, when it is collected, parses amid whatever goes on, as another thread may."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        with contextlib.suppress(SystemError):
+            ast.parse("1")
+
+
+def test_a_parse_that_another_falls_into_is_done_again() -> None:
+    source = b"x = [" + b",".join([b"f(a + b * (c - d))"] * 50) + b"]"
+    expected = ast.dump(ast.parse(source))
+    before = gc.get_threshold()
+    gc.set_threshold(50, 1, 1)
+    try:
+        for _ in range(100):
+            ParsesWhenGone()
+            assert ast.dump(parse_source(source)) == expected
+    finally:
+        gc.set_threshold(*before)
