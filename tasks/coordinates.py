@@ -8,8 +8,8 @@ from prefect import task
 
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
-from lsdc.lumbar.index import few
 from lsdc.lumbar.moves import describe_moves
+from lsdc.lumbar.naming import few
 from lsdc.lumbar.quarantine import tell_bad_files
 from lsdc.lumbar.spines import describe_disputes
 from lsdc.lumbar.tables import open_competition
@@ -98,9 +98,10 @@ def _settle(
     _warn_of_lost(run, instances["study_id"].unique().sort(), points)
     _warn_of_guessed(run, points)
     moves = read_parquet(out / "moves.parquet")
+    spell = open_competition(run.data).spell
     if len(moves):
-        log.warning("coordinates: %s", describe_moves(moves))
-    if disputes := describe_disputes(read_parquet(out / "spines.parquet")):
+        log.warning("coordinates: %s", describe_moves(moves, spell))
+    if disputes := describe_disputes(read_parquet(out / "spines.parquet"), spell):
         log.warning("coordinates: %s", disputes)
     return settle(run.root, "coordinates", out, rows=len(points))
 

@@ -50,5 +50,6 @@ def assign_folds(run: Run, index: Manifest) -> Manifest:
             strict=run.strict,
             holdout=run.holdout,
             twins=read_parquet(index.file(run.root, "twins.parquet")),
+            spell=open_competition(run.data).spell,
         )
         return settle(run.root, "folds", out, rows=rows)

@@ -15,7 +15,8 @@ from lsdc.cli.logs import run_log
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
-from lsdc.lumbar.index import Index, Spell, few, series_without_images, tell_index
+from lsdc.lumbar.index import Index, series_without_images, tell_index
+from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.other_files import group_others
 from lsdc.lumbar.quarantine import group_reasons
 from lsdc.lumbar.tables import Competition, competition_in

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.errors import DataError, SettingsError
+from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.tables import Competition
 from lsdc.lumbar.twins import groups_of_twins
 from lsdc.lumbar.vocabulary import CONDITIONS
@@ -165,6 +166,7 @@ def deal_studies(
     strict: bool,
     holdout: float = 0.0,
     twins: pl.DataFrame | None = None,
+    spell: Spell = str,
 ) -> int:
     """Deal the studies that have images and labels; those with the same images into one fold.
 
@@ -180,6 +182,7 @@ def deal_studies(
         strict: refuse to leave a study out.
         holdout: the share of the studies that no fold gets; see `hold_out`.
         twins: `twins.TWINS`.
+        spell: how ids are written.
 
     Returns:
         Studies dealt.
@@ -191,7 +194,8 @@ def deal_studies(
     usable = set(studies.filter("usable")["study_id"])
     left_out = sorted((labelled | set(studies["study_id"])) - (labelled & usable))
     if left_out:
-        message = f"{len(left_out)} studies lack images or labels (the first: {left_out[0]})"
+        named = few(list(map(spell, left_out)))
+        message = f"{len(left_out)} studies lack images or labels: {named}"
         if strict:
             raise DataError(f"folds: {message}; complete them, or run without --strict")
         log.warning("folds: %s; left out of folds and scores", message)

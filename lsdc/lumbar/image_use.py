@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.vocabulary import SeriesDescription
 
 # Slices nearer to one another than this are the same slice twice.
@@ -21,18 +22,22 @@ SAME_PLACE_MM = 0.01
 LARGEST_LEAN_DEGREES = 60.0
 # The normal's share along an axis of the patient, below which (41 degrees) a plane is oblique.
 OBLIQUE = 0.75
-# Images of one shape and spacing are one stack's; files round the latter to a micrometre.
+# Images of one shape and spacing are one stack's; files round the latter to three digits or more.
 _GRID = ["rows", "columns", "row_spacing_mm", "column_spacing_mm"]
-_GRID_DECIMALS = 3
+_SPACING_SHARE = 0.002
 # A localizer's field is so many times that of the slices, or the reverse; or its pixels are, which
-# in a sagittal series, or of so few axial images, are all of one size.
-_OTHER_FIELD, _OTHER_PIXELS, _FEW_AXIAL = 1.25, 1.02, 2
+# in a sagittal series, or of so few axial images, are all of one size. Of sagittal images, those
+# of so much coarser pixels are of one however many there are.
+_OTHER_FIELD, _OTHER_PIXELS, _FEW_AXIAL, _COARSE_PIXELS = 1.25, 1.02, 2, 1.5
+# Axial slices that lie so near to others show the same place; those of a stack follow at less than
+# this, those of a localizer at more.
+_SAME_SHOWN_MM, _STACK_STEP_MM = 6.0, 10.0
 # Images of another field or pixels are few, set against the others of the series, up to this share;
 # of another angle alone, up to that.
 _FEW_OF_A_GRID, _FEW_AT_AN_ANGLE = 1 / 2, 1 / 4
 _ECHO_DECIMALS = 1
-# So many series a line of the log names.
-_NAMED = 20
+# A second image at this share of a series' places is a second contrast or phase.
+_MOST_PLACES = 1 / 2
 
 _SERIES = ["study_id", "series_id"]
 _INSTANCE = [*_SERIES, "instance_number"]
@@ -68,11 +73,9 @@ def with_use(rows: pl.DataFrame, annotations: pl.DataFrame | None = None) -> pl.
         none); and `set_aside`, why not (`SetAside`; null where it is used, or where no table
         describes its series).
     """
-    rows = rows.with_columns(
-        pl.col("row_spacing_mm", "column_spacing_mm").round(_GRID_DECIMALS).name.prefix("grid_")
-    )
+    rows = rows.with_columns(_equal_spacing(name).alias(f"grid_{name}") for name in _GRID[2:])
     stack = [*_SERIES, "orientation_group", "rows", "columns", *_rounded_spacing()]
-    stacks = _judged(_with_kind(_list_stacks(rows, stack)))
+    stacks = _judged(_with_kind(_list_stacks(rows, stack)), rows, stack)
     used = rows.join(
         stacks.select(*stack, "stack", "used_as", "set_aside"),
         on=stack,
@@ -101,9 +104,18 @@ def acquisitions(images: pl.DataFrame) -> NDArray[np.int64]:
 
     Brightness is scaled by acquisition: another one under the series' number says nothing of it.
     """
-    key = pl.struct(*_SERIES, *(pl.col(name).round(_GRID_DECIMALS) for name in _GRID[2:]))
+    key = pl.struct(*_SERIES, *(_equal_spacing(name) for name in _GRID[2:]))
     numbers: NDArray[np.int64] = images.select(key.rank("dense")).to_series().to_numpy()
     return numbers
+
+
+def _equal_spacing(name: str) -> pl.Expr:
+    """A series' spacings, those that are equal but for rounding as the least of them."""
+    spacing = pl.col(name)
+    ordered = spacing.sort()
+    begins = (ordered > (1 + _SPACING_SHARE) * ordered.shift()).fill_null(True)
+    least = pl.when(begins).then(ordered).forward_fill()
+    return least.gather(spacing.rank("ordinal") - 1).over(_SERIES)
 
 
 def _rounded_spacing() -> list[str]:
@@ -184,8 +196,14 @@ def _with_kind(stacks: pl.DataFrame) -> pl.DataFrame:
     return stacks.join(kinds, on=_SERIES, how="left", maintain_order="left")
 
 
-def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
-    """Add `used_as` and `set_aside`, echoes apart."""
+def _judged(stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str]) -> pl.DataFrame:
+    """Add `used_as` and `set_aside`, echoes apart.
+
+    Args:
+        stacks: a row a stack.
+        images: of all of them.
+        stack: the columns by which an image is of a stack.
+    """
     axis = pl.col("kind").replace_strict(_AXES, default=None, return_dtype=pl.Int8)
     lean = np.cos(np.radians(LARGEST_LEAN_DEGREES))
     fits = pl.any_horizontal((axis == n) & (pl.col(name) >= lean) for n, name in enumerate(_NORMAL))
@@ -197,10 +215,10 @@ def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
         fitting=pl.col("images").filter("fits").sum().over("grid"),
         widest=pl.col("images").filter("fits").max().over("grid"),
     )
-    # The acquisition that most images of the right plane are of; of equals the first.
+    # The acquisition that most images of the right plane are of; of equals the finer.
     main = (
         stacks.filter("fits")
-        .sort(*_SERIES, -pl.col("fitting").cast(pl.Int64), "grid")
+        .sort(*_SERIES, -pl.col("fitting").cast(pl.Int64), "pixel_mm", "grid")
         .unique(_SERIES, keep="first", maintain_order=True)
         .select(
             *_SERIES,
@@ -221,6 +239,12 @@ def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
     other_grid = (pl.col("fitting") <= _FEW_OF_A_GRID * pl.col("most")) & (
         (field >= _OTHER_FIELD) | (pixels >= other_pixels)
     )
+    coarser = pl.col("pixel_mm") >= _COARSE_PIXELS * pl.col("main_pixel_mm")
+    other_grid |= ~is_axial & coarser & (pl.col("grid") != pl.col("main"))
+    stacks = stacks.with_columns(other_grid=other_grid.fill_null(False))
+    axial = stacks.filter("fits", "other_grid", is_axial)
+    alone = [] if axial.is_empty() else _grids_at_own_places(axial, stacks, images, stack)
+    other_grid = pl.col("other_grid") & ~pl.col("grid").is_in(alone)
     # A sagittal series is of one angle; each disc may have its own axial one.
     other_angle = ~is_axial & (pl.col("images") <= _FEW_AT_AN_ANGLE * pl.col("widest"))
     described = pl.col("series_description").is_not_null()
@@ -236,6 +260,40 @@ def _judged(stacks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _grids_at_own_places(
+    suspects: pl.DataFrame, stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str]
+) -> list[int]:
+    """The axial grids most of whose slices show what their series' main grid does not.
+
+    A stack does where no slice of the main grid is near; slices far from one another, as those of a
+    localizer, where they lie beyond all of these.
+    """
+    fitting = stacks.filter("fits").select(*stack, "grid", "main")
+    placed = images.join(fitting, on=stack, how="inner", maintain_order="left")
+    alone = []
+    for grid, main in suspects.select("grid", "main").unique(maintain_order=True).iter_rows():
+        own, others = _heights(placed.filter(grid=grid)), _heights(placed.filter(grid=main))
+        gaps = np.diff(np.sort(own))
+        if len(gaps) and np.median(gaps) <= _STACK_STEP_MM:
+            shown = np.abs(own[:, None] - others).min(axis=1) <= _SAME_SHOWN_MM
+        else:
+            shown = (own >= others.min()) & (own <= others.max())
+        if 2 * shown.sum() < len(own):
+            alone.append(grid)
+    return alone
+
+
+def _heights(images: pl.DataFrame) -> NDArray[np.float64]:
+    """(n,) how high the middles of images lie, in mm."""
+    orientation = images["orientation"].to_numpy().reshape(-1, 2, 3)[..., 2]
+    spacing = images.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    sides_mm = images.select("columns", "rows").to_numpy() * spacing / 2
+    heights: NDArray[np.float64] = images["position_mm"].to_numpy().reshape(-1, 3)[:, 2] + (
+        orientation * sides_mm
+    ).sum(axis=1)
+    return heights
+
+
 def _ratio(one: str, other: str) -> pl.Expr:
     return pl.max_horizontal(pl.col(one) / pl.col(other), pl.col(other) / pl.col(one))
 
@@ -244,36 +302,49 @@ def _second_contrasts(rows: pl.DataFrame, annotations: pl.DataFrame | None) -> p
     """Which used images show a place at another echo than the one that is used there.
 
     Of the echoes of a series that share places, the one most points are annotated on is used, else
-    the later one of T2, the earlier one of T1.
+    the later one of T2, the earlier one of T1. Images without an EchoTime are of an echo of their
+    own, of which points alone can tell.
     """
     second = np.zeros(len(rows), dtype=bool)
     used = (
         rows.with_row_index("row")
-        .filter(pl.col("used_as").is_not_null(), pl.col("echo_time_ms").is_not_null())
+        .filter(pl.col("used_as").is_not_null())
         .with_columns(echo=pl.col("echo_time_ms").round(_ECHO_DECIMALS))
         .filter(pl.col("echo").n_unique().over(_SERIES) > 1)
-        .sort(*_SERIES, "orientation_group", "normal_position_mm")
     )
     if used.is_empty():
         return pl.Series(second)
     used = used.join(_count_points(annotations), on=["split", *_INSTANCE], how="left")
-    apart = (pl.col("normal_position_mm").diff().abs() > SAME_PLACE_MM).fill_null(True)
-    group = pl.struct(*_SERIES, "orientation_group").rle_id().diff().fill_null(1) > 0
-    used = used.with_columns(place=(apart | group).cum_sum())
-    for _, series in used.group_by("split", *_SERIES, maintain_order=True):
+    for _, series in _with_place(used).group_by("split", *_SERIES, maintain_order=True):
         t1 = series["used_as"][0] == str(SeriesDescription.SAGITTAL_T1)
         echoes = (
             series.group_by("echo")
             .agg(pl.col("points").sum(), "row", places=pl.col("place").unique())
-            .sort("points", "echo", descending=[True, not t1])
+            .sort("points", "echo", descending=[True, not t1], nulls_last=True)
         )
-        taken: set[int] = set()
-        for places, images in echoes.select("places", "row").iter_rows():
-            if 2 * len(taken.intersection(places)) >= len(places):
+        taken: list[tuple[float | None, int, list[int]]] = []
+        for echo, points, places, images in echoes.select(
+            "echo", "points", "places", "row"
+        ).iter_rows():
+            shown = {
+                place
+                for first, more, own in taken
+                if None not in (first, echo) or more > points
+                for place in own
+            }
+            if 2 * len(shown.intersection(places)) >= len(places):
                 second[images] = True
             else:
-                taken.update(places)
+                taken.append((echo, points, places))
     return pl.Series(second)
+
+
+def _with_place(images: pl.DataFrame) -> pl.DataFrame:
+    """The images in the order of places, with a number that those at one place share."""
+    images = images.sort("split", *_SERIES, "orientation_group", "normal_position_mm")
+    apart = (pl.col("normal_position_mm").diff().abs() > SAME_PLACE_MM).fill_null(True)
+    group = pl.struct("split", *_SERIES, "orientation_group").rle_id().diff().fill_null(1) > 0
+    return images.with_columns(place=(apart | group).cum_sum())
 
 
 def _count_points(annotations: pl.DataFrame | None) -> pl.DataFrame:
@@ -298,12 +369,28 @@ def summarise_use(instances: pl.LazyFrame) -> pl.DataFrame:
     return odd.group_by(key, maintain_order=True).agg(images=pl.len().cast(pl.Int64)).collect()
 
 
-def describe_use(summary: pl.DataFrame) -> list[str]:
+def list_undecided(instances: pl.LazyFrame, spell: Spell = str) -> list[str]:
+    """Series most of whose places have several used images, some of them without EchoTime."""
+    series = ["split", *_SERIES]
+    timeless = pl.col("echo_time_ms").is_null().any().over(series)
+    columns = [*series, "orientation_group", "normal_position_mm", "echo_time_ms"]
+    images = instances.filter(pl.col("used_as").is_not_null()).select(columns)
+    places = (
+        _with_place(images.filter(timeless).collect())
+        .group_by(*series, "place", maintain_order=True)
+        .agg(several=pl.len() > 1)
+    )
+    found = places.group_by(series, maintain_order=True).agg(pl.col("several").mean())
+    rows = found.filter(pl.col("several") >= _MOST_PLACES).select(_SERIES)
+    return [f"{spell(study)}/{spell(one)}" for study, one in rows.iter_rows()]
+
+
+def describe_use(summary: pl.DataFrame, spell: Spell = str) -> list[str]:
     """What `summarise_use` found, a line a kind, with the series' names."""
     lines = []
     for (used_as, set_aside), rows in summary.group_by("used_as", "set_aside", maintain_order=True):
-        names = [f"{study}/{series}" for study, series in rows.select(_SERIES).iter_rows()]
-        named = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+        ids = rows.select(_SERIES).iter_rows()
+        named = few([f"{spell(study)}/{spell(series)}" for study, series in ids])
         what = f"set aside: {set_aside}" if used_as is None else f"read as {used_as} by their plane"
         lines.append(
             f"{rows['images'].sum()} images {what}, of series {named}; the catalog's table "

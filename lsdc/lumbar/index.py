@@ -18,10 +18,11 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_headers
 from lsdc.dicom.walk import list_trees
 from lsdc.errors import DataError
-from lsdc.lumbar.image_use import describe_use, summarise_use
+from lsdc.lumbar.image_use import describe_use, list_undecided, summarise_use
 from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import SERIES_ID, place_files
 from lsdc.lumbar.layout import layout_of
+from lsdc.lumbar.naming import MOST_NAMES, Spell, few
 from lsdc.lumbar.other_files import NOT_LISTED, others, set_aside
 from lsdc.lumbar.quarantine import refuse_bad_files, tell_bad_files
 from lsdc.lumbar.series import SERIES, summarise_studies
@@ -35,10 +36,8 @@ log = logging.getLogger(__name__)
 
 # Fixed, else the same rows would be other bytes where other shards were joined.
 _ROWS_A_GROUP = 2**16
-_MOST_NAMES = 10  # that a message gives
 
 Progress = Callable[[int, int], None]
-Spell = Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,16 @@ def join_index(
     tell_index(split, Index.load(out), competition.spell)
     if split == "test":
         _tell("index test: %d rows of the table are left out: %s", rows_left_out(competition))
-    for line in describe_use(summarise_use(_joined(shards, "instances"))):
+    instances = _joined(shards, "instances")
+    if undecided := list_undecided(instances, competition.spell):
+        log.warning(
+            "index %s: %d series have several images at each place, and neither EchoTime nor "
+            "points tell which of them are meant; all are used: %s",
+            split,
+            len(undecided),
+            few(undecided),
+        )
+    for line in describe_use(summarise_use(instances), competition.spell):
         log.warning("index %s: %s", split, line)
     return images
 
@@ -330,13 +338,8 @@ def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
     """Warn with a count and the first few names; all of them are for the log file."""
     if names:
         log.warning(message, count or len(names), few(names))
-    if len(names) > _MOST_NAMES:
+    if len(names) > MOST_NAMES:
         log.debug(message, count or len(names), ", ".join(names))
-
-
-def few(names: Sequence[str]) -> str:
-    """The first names, as messages give them."""
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 def require_usable(

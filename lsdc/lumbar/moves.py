@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.lumbar.level_points import AGREEMENT_MM, Floats, known_points
+from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.places import place_annotations
 from lsdc.lumbar.vocabulary import LEVELS, Condition
 
@@ -47,8 +48,6 @@ _XYZ = ["x_mm", "y_mm", "z_mm"]
 _CANAL = str(Condition.SPINAL_CANAL_STENOSIS)
 _KINDS = {str(condition): condition.pooled for condition in Condition}
 _ZONES = [str(c) for c in Condition if c.pooled == "subarticular"]
-# So many studies a line of the log names.
-_NAMED = 20
 
 
 def shift_between(
@@ -217,16 +216,16 @@ def moved_back(instances: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     ).drop("shift_mm")
 
 
-def describe_moves(moves: pl.DataFrame) -> str:
+def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
     """Which series moved, and how far, in a line."""
     names = [
-        f"{study}/{series} {np.linalg.norm(shift):.0f} mm"
+        f"{spell(study)}/{spell(series)} {np.linalg.norm(shift):.0f} mm"
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
     ]
     return (
         f"{len(moves)} series lie over 10 mm from where others of their study have its levels and "
-        f"are moved back: {', '.join(names[:_NAMED])}{' ...' if len(names) > _NAMED else ''}; the "
-        "patient moved between the series, the catalog's table moves says whereto"
+        f"are moved back: {few(names)}; the patient moved between the series, the "
+        "catalog's table moves says whereto"
     )
 
 

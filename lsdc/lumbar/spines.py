@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.vocabulary import LEVELS
 
 Floats = NDArray[np.float64]
@@ -38,8 +39,6 @@ TWO_STEPS = 1.6
 # studies they were tried on. On phantoms with all levels in view, five lumbar vertebrae came to 26
 # times that at most, six to 86 times at least.
 DOUBTFUL = 50.0
-# So many studies a line of the log names.
-_NAMED = 20
 # So little is no doubt, however sure the nets usually are.
 LEAST_DOUBT = 1e-4
 
@@ -89,16 +88,15 @@ def describe_spines(
     return pl.DataFrame(rows, schema=SPINES)
 
 
-def describe_disputes(spines: pl.DataFrame) -> str | None:
+def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:
     """Which studies' views contradict each other on levels, in a line; None where none do."""
     rows = spines.filter(pl.col("disputed_levels") != "").select("study_id", "disputed_levels")
     if rows.is_empty():
         return None
-    names = [f"{study} ({levels.replace(' ', ', ')})" for study, levels in rows.iter_rows()]
-    more = " ..." if len(names) > _NAMED else ""
+    names = [f"{spell(study)} ({levels.replace(' ', ', ')})" for study, levels in rows.iter_rows()]
     return (
         f"sagittal and axial images of {len(names)} studies put levels over 10 mm apart: "
-        f"{', '.join(names[:_NAMED])}{more}; the surer are believed, with half the confidence"
+        f"{few(names)}; the surer are believed, with half the confidence"
     )
 
 

@@ -129,6 +129,18 @@ def test_without_a_share_nothing_is_held_out(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "holdout.parquet").is_empty()
 
 
+def test_studies_that_are_left_out_are_named_as_the_tables_write_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    studies = pl.DataFrame({"study_id": range(1, 11), "usable": [True] * 8 + [False] * 2})
+    labels = random_labels(10, 0)
+    options = {"folds": 2, "seed": 0, "spell": lambda study: f"00{study}"}
+    deal_studies(labels, studies, tmp_path, strict=False, **options)
+    assert "2 studies lack images or labels: 009, 0010; left out" in caplog.text
+    with pytest.raises(DataError, match="labels: 009, 0010; complete them"):
+        deal_studies(labels, studies, tmp_path, strict=True, **options)
+
+
 @pytest.mark.parametrize(("share", "said"), [(0.01, "1% of 10 .* none"), (0.999, "of 10 .* all")])
 def test_a_share_that_holds_none_or_all_out_is_refused(share: float, said: str) -> None:
     with pytest.raises(SettingsError, match=said):

@@ -11,6 +11,7 @@ from lsdc.experiments.config import SlicesConfig
 from lsdc.lumbar.image_use import (
     acquisitions,
     describe_use,
+    list_undecided,
     summarise_use,
     used_images,
     with_use,
@@ -135,6 +136,8 @@ def test_exchanged_planes_are_read_as_the_geometry_has_them() -> None:
     assert kinds(found, 3) == {(AXIAL, None)}
     said = "\n".join(describe_use(summarise_use(found.lazy())))
     assert "15 images read as Sagittal T2/STIR by their plane, of series 7/2" in said
+    spelled = describe_use(summarise_use(found.lazy()), lambda one: f"0{one}")
+    assert "of series 07/02" in "".join(spelled)
     assert "20 images read as Axial T2 by their plane, of series 7/3" in said
 
 
@@ -249,6 +252,82 @@ def test_the_echo_that_is_annotated_is_used() -> None:
     ]
     found = table(*both, annotations=points_on(1, [3, 4, 26]))
     assert set(used_images(found)["echo_time_ms"]) == {15.0}
+
+
+@pytest.mark.parametrize("timed", [1, 2])
+def test_of_images_without_an_echo_time_points_tell_whether_they_are_meant(timed: int) -> None:
+    both = [
+        images(
+            "axial",
+            12,
+            series=1,
+            described=AXIAL,
+            first=1 + 20 * n,
+            echo_ms=15.0 if n + 1 == timed else None,
+        )
+        for n in range(2)
+    ]
+    found = table(*both, annotations=points_on(1, [23, 26]))
+    assert used_images(found)["instance_number"].to_list() == list(range(21, 33))
+    assert list_undecided(found.lazy()) == []
+    found = table(*both)
+    assert len(used_images(found)) == 24
+    assert list_undecided(found.lazy(), lambda one: f"00{one}") == ["007/001"]
+
+
+def test_slices_without_an_echo_time_beside_others_are_of_their_contrast() -> None:
+    slices = images("axial", 12, series=1, described=AXIAL, echo_ms=100.0)
+    for image in slices[::3]:
+        image["echo_time_ms"] = None
+    found = table(slices, annotations=points_on(1, [3, 4]))
+    assert kinds(found, 1) == {(AXIAL, None)}
+    assert list_undecided(found.lazy()) == []
+
+
+@pytest.mark.parametrize("count", [9, 15])
+def test_many_sagittal_slices_of_much_coarser_pixels_are_a_localizer(count: int) -> None:
+    localizer = images(
+        "sagittal", count, series=2, described=T2, first=1, size=160, pixel_mm=1.5, step_mm=8.0
+    )
+    slices = images("sagittal", 15, series=2, described=T2, first=50, size=400, pixel_mm=0.6)
+    found = table(localizer + slices)
+    assert used_images(found)["instance_number"].to_list() == list(range(50, 65))
+
+
+@pytest.mark.parametrize("begin_mm", [-50.0, 17.0])
+@pytest.mark.parametrize("count", [2, 5])
+def test_an_axial_stack_of_other_pixels_is_used_where_it_alone_shows_a_place(
+    begin_mm: float, count: int
+) -> None:
+    blocks = [
+        images(
+            *("axial", number),
+            series=3,
+            described=AXIAL,
+            first=first,
+            begin_mm=begin,
+            size=size,
+            pixel_mm=pixel_mm,
+        )
+        for number, first, begin, size, pixel_mm in (
+            (5, 1, 35.0, 512, 0.39),
+            (5, 11, -20.0, 512, 0.39),
+            (count, 21, begin_mm, 384, 0.5),
+        )
+    ]
+    assert kinds(table(*blocks), 3) == {(AXIAL, None)}
+
+
+def test_spacings_that_differ_by_rounding_alone_are_one() -> None:
+    blocks = [
+        images("axial", 6, series=1, described=AXIAL, first=first, pixel_mm=pixel_mm, begin_mm=at)
+        for first, pixel_mm, at in ((1, 0.4375, 30.0), (11, 0.43749999, 0.0), (21, 0.438, -30.0))
+    ]
+    found = table(*blocks)
+    assert found["stack"].unique().to_list() == [0]
+    assert (acquisitions(found) == 1).all()
+    apart = found.with_columns(row_spacing_mm=pl.Series([0.4375] * 9 + [0.4545] * 9))
+    assert len(set(acquisitions(apart).tolist())) == 2
 
 
 def test_stacks_at_other_places_may_have_other_echoes() -> None:

@@ -130,6 +130,8 @@ def test_annotations_tell_every_moved_series_and_whereto(
     assert off[instances["series_id"].is_in(moves["series_id"].implode()).to_numpy()].max() < 5
     assert (off[(instances["series_description"] != "Axial T2").to_numpy()] == 0).all()
     assert str(moves["study_id"][0]) in describe_moves(moves)
+    study, series = moves.select("study_id", "series_id").row(0)
+    assert f"0{study}/0{series} " in describe_moves(moves, lambda one: f"0{one}")
 
 
 def test_points_of_a_moved_series_are_not_corrected(
@@ -269,6 +271,7 @@ def test_one_level_that_views_contradict_each_other_on_is_named() -> None:
         disputed={7: said.disputed},
     )
     assert "7 (l3_l4)" in (describe_disputes(spines) or "")
+    assert "007 (l3_l4)" in (describe_disputes(spines, lambda one: f"00{one}") or "")
     assert describe_disputes(spines.with_columns(disputed_levels=pl.lit(""))) is None
 
 
