@@ -1,5 +1,10 @@
 """Errors that a person can act on; the CLI prints them as one line and exits with their code."""
 
+import errno
+
+# What the system says of a disk that is full, of a quota that is, and of a limit on files.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class LsdcError(Exception):
     """Says what is wrong, where, what was expected, what was found and what to do, in one line."""

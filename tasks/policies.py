@@ -6,7 +6,6 @@ arguments by value and the task's own source, miss an edit in a helper, and beli
 files are gone.
 """
 
-import errno
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from prefect.context import TaskRunContext
 from prefect.results import ResultStore, get_result_store
 from prefect.utilities.callables import get_call_parameters
 
-from lsdc.errors import LsdcError, ResumeLaterError
+from lsdc.errors import NO_ROOM, LsdcError, ResumeLaterError
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from tasks.progress import tell_state
@@ -225,7 +224,7 @@ def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noq
     error = state.result(raise_on_failure=False)
     if isinstance(error, LsdcError):
         return error.is_of_the_moment
-    return isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, OSError) and error.errno not in NO_ROOM
 
 
 def _what_counts(value: Any) -> Any:

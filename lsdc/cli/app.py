@@ -1,5 +1,7 @@
 """`lsdc`: the front door. Commands live in modules of their own; here they meet."""
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from lsdc.cli.trigger import trigger
 from lsdc.cli.ui import ui
 from lsdc.cli.up import up
 from lsdc.cli.worker import worker
-from lsdc.errors import LsdcError
+from lsdc.errors import NO_ROOM, LsdcError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,6 +64,8 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
     ),
     clean: ("Remove results that no run refers to.", ["lsdc clean"]),
 }
+# What reads and writes say of a disk, or a server of files, that fails.
+_DISK = (errno.EIO, errno.ESTALE, errno.EROFS, errno.ENXIO, errno.ENODEV)
 for _command, (_summary, _examples) in _COMMANDS.items():
     # A line with a backspace alone keeps the lines of its paragraph as they are.
     _epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)])
@@ -100,15 +104,21 @@ def main() -> None:
 
 def _in_one_line(error: Exception) -> str | None:
     """What the world outside refused, if that is what it is; libraries wrap a full disk."""
-    if "No space left on device" in str(error):
+    said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if any(os.strerror(number) in str(error) for number in NO_ROOM):
         return (
-            f"no space left on the disk ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "make room ('lsdc clean' says what may go) and run the same command again"
+            f"no space left on the disk ({said}); make room ('lsdc clean' says what may go) and "
+            "run the same command again"
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; see that it exists and may be used"
-    if isinstance(error, FileNotFoundError):  # only the working folder has no name
+    if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working folder is gone; change to one that is there"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return (
+            f"a disk does not answer as it should ({said}); see that home, data and TMPDIR can be "
+            "read and written ('dmesg' says more), and run the same command again"
+        )
     httpx = sys.modules.get("httpx")  # whoever asks a server has imported it
     if httpx is not None and isinstance(error, httpx.HTTPError):
         reason = (str(error).splitlines() or ["no answer in time"])[0]
@@ -117,6 +127,14 @@ def _in_one_line(error: Exception) -> str | None:
             "the same command again"
         )
     return None
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 (asked for what it raises)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _print_error(line: str) -> None:

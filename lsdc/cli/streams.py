@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
+from lsdc.errors import NO_ROOM
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -19,14 +21,16 @@ PLAIN = "lsdc-plain"
 _SIGNS = {"✓": "+", "✗": "x", "·": "-", "×": "x", "…": "...", "µ": "u", "–": "-", "→": "->"}
 _NO_LIMIT = 10_000  # columns
 _STANDARD = (0, 1, 2)
+# A reader that is gone, a terminal that is closed, a log whose disk is full.
+_GONE = (errno.EPIPE, errno.EIO, *NO_ROOM)
 
 
 def prepare_streams() -> None:
     """Have nothing fail for what it prints, or for who has stopped reading it.
 
     Signs that the encoding lacks become plain ones. Once a reader is gone, as `head` is after its
-    lines, the rest is said to nobody. Closed descriptors are opened on nothing, before a file or
-    socket of ours gets their number and is written to by what prints.
+    lines, or the disk of a log is full, the rest is said to nobody. Closed descriptors are opened
+    on nothing, before a file or socket of ours gets their number and is written to by what prints.
     """
     for number in _STANDARD:
         try:
@@ -51,13 +55,13 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 class _PatientFile(io.FileIO):
-    """A file whose reader may go: what is written from then on goes nowhere."""
+    """A file whose reader or room may go: what is written from then on goes nowhere."""
 
     def write(self, data: "ReadableBuffer") -> int:
         try:
             return super().write(data) or 0
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: of a terminal that is closed
+            if error.errno not in _GONE:
                 raise
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self.fileno())

@@ -1,6 +1,5 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
-import errno
 import hashlib
 import os
 import secrets
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lsdc.errors import NoSpaceError
+from lsdc.errors import NO_ROOM, NoSpaceError
 
 _CHUNK = 1 << 20
 
@@ -73,7 +72,7 @@ def reserve(path: Path, size: int) -> None:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in NO_ROOM:
             raise
         free = free_bytes(path.parent)
         raise NoSpaceError(

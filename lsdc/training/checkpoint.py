@@ -1,6 +1,5 @@
 """Checkpoints: whole or absent, loadable without running code, and bound to what made them."""
 
-import errno
 import io
 import os
 import pickle
@@ -14,11 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from lsdc.errors import NoSpaceError, StageError
+from lsdc.errors import NO_ROOM, NoSpaceError, StageError
 from lsdc.training.process import Tell, ignore
 
 _WORDS = 24  # of a reason: enough to tell what is wrong, and where
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What torch raises of bytes that are not, or no longer, what it saved; found by damaging files.
 _DAMAGED = (
     EOFError,
@@ -73,7 +71,7 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
         _replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_ROOM:
             raise
         kept = "the one before is kept" if path.exists() else "there is none yet"
         raise NoSpaceError(

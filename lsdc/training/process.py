@@ -7,7 +7,6 @@ it prints goes to the log.
 """
 
 import contextlib
-import errno
 import functools
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 from lsdc.ending import is_told_to_end
 from lsdc.errors import (
+    NO_ROOM,
     ChildDiedError,
     DataError,
     NoSpaceError,
@@ -194,7 +194,7 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
     try:
         say("result", work(job, functools.partial(say, "progress")))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         say("error", {"kind": NoSpaceError.__name__, "message": str(error)})
         sys.exit(NoSpaceError.exit_code)

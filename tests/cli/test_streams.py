@@ -60,6 +60,18 @@ def test_a_reader_that_goes_ends_nothing(stream: str, shell: str, tmp_path: Path
     assert end.exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a disk always full")
+@pytest.mark.parametrize("shell", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
+def test_a_log_whose_disk_is_full_ends_nothing(shell: str, tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    script = PRINTS + (
+        "import sys; print('said'); print('said', file=sys.stderr); open_console().print('more'); "
+        f"open({str(end)!r}, 'w').close()"
+    )
+    assert python(script, shell=shell).returncode == 0
+    assert end.exists()
+
+
 def test_a_closed_descriptor_is_nobodys_file(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     script = PRINTS + (
