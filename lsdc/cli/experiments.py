@@ -74,8 +74,12 @@ class Entry:
         return cls(load_experiment_of(home, run, name), read_measured(home, run))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values: what it is, what is reported, what was measured, and how they differ."""
+        """JSON values: what it is, what is reported, what was measured, and how they differ.
+
+        What it changes is null where its preset is not known here.
+        """
         experiment, reported = self.experiment, self.experiment.reported
+        is_known = experiment.name in experiment_names()
         return {
             "name": experiment.name,
             "run": self.measured and self.measured.run,
@@ -83,7 +87,7 @@ class Entry:
             "note": experiment.note,
             "deviation": experiment.deviation,
             "needs": experiment.needs.model_dump(),
-            "changes": changes(experiment.name),
+            "changes": changes(experiment.name) if is_known else None,
             "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
             "measured": self.measured and self.measured.as_dict(),
             "differences": differences(reported, self.measured),

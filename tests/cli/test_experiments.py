@@ -197,5 +197,9 @@ def test_unknown_name_is_refused_with_the_nearest(words: tuple[str, ...]) -> Non
 
 def test_run_of_a_preset_that_is_gone_stops_nothing(home: Path, tmp_path: Path) -> None:
     write_run(home, "exp114", {"0": 0.4}, score=0.4, partial=True)
-    (home / "runs" / "exp114").rename(home / "runs" / "mine")
-    assert "mine" not in listed("compare", "--home", home)
+    run = (home / "runs" / "exp114").rename(home / "runs" / "mine")
+    was = json.loads((run / "experiment.json").read_text())
+    (run / "experiment.json").write_text(json.dumps(was | {"name": "mine", "based_on": "gone"}))
+    mine = listed("compare", "--home", home)["mine"]
+    assert (mine["changes"], mine["measured"]["score"]) == (None, 0.4)
+    assert "0.4" in line_of("mine", typed("compare", "--home", home))
