@@ -71,6 +71,8 @@ def own_environment(home: Home | None, api: Api | None = None) -> dict[str, str]
         api: what the process is a client of.
     """
     direct = [] if api is None or not api.is_own else [urlsplit(api.url).hostname or ""]
+    if home is not None:
+        home.prefect.mkdir(exist_ok=True)  # as the umask says; Prefect shuts out all others
     folder = os.devnull if home is None else str(home.prefect)
     has_home = os.path.expanduser("~") != "~"  # noqa: PTH111 (which would raise)
     return {

@@ -41,9 +41,7 @@ with own_settings(own_environment(Home(Path(sys.argv[1])), own_api({ADDRESS!r}))
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    home = open_home(tmp_path / "home")
-    home.prefect.mkdir()
-    return home
+    return open_home(tmp_path / "home")
 
 
 @pytest.fixture
@@ -70,6 +68,15 @@ def _nested(header: tuple[str, ...]) -> dict[str, Any]:
             table = table.setdefault(name, {})
         table[setting.path[-1]] = setting.planted
     return tables
+
+
+def test_prefects_folder_is_entered_by_whom_the_umask_lets_in(home: Home) -> None:
+    before = os.umask(0o002)
+    try:
+        own_environment(home)
+    finally:
+        os.umask(before)
+    assert home.prefect.stat().st_mode & 0o777 == 0o775
 
 
 def kinds(home: Home) -> dict[str, dict[str, str]]:
@@ -172,6 +179,7 @@ def test_server_of_a_home_is_the_homes_whatever_the_user_has_set(
 
 
 def test_server_that_does_not_start_says_why(home: Home) -> None:
+    home.prefect.mkdir()
     (home.prefect / "prefect.db").write_bytes(bytes(range(256)) * 400)
     with prefect_server(home) as server, pytest.raises(StageError) as refused:
         server.wait_until_healthy()
