@@ -45,6 +45,7 @@ PHANTOM = "phantom"  # in the place of a folder
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
 MOST_HELD_OUT = 0.5
+MOST_SEED = 2**32 - 1  # which scikit-learn deals folds by
 
 # What no result depends on: where, by whom and how patiently work is done, and how much of it.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
@@ -213,6 +214,11 @@ def open_run(
         )
     if not 0 <= max_bad <= 1:
         raise SettingsError(f"--max-bad {max_bad:g}: expected a share, such as 1%")
+    if not 0 <= seed <= MOST_SEED:
+        raise SettingsError(f"--seed {seed}: expected a whole number from 0 to {MOST_SEED}")
+    for name, number in (("threads", threads), ("limit", limit)):
+        if number is not None and number < 1:
+            raise SettingsError(f"--{name} {number}: expected a whole number from 1, or none given")
     tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
     chosen = load_experiment(experiment, settings, resolved=resolved)
     if weights is not None:

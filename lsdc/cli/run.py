@@ -27,7 +27,7 @@ from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
 from tasks.device import require_device
 from tasks.identity import occupying
-from tasks.run import Run, open_run
+from tasks.run import MOST_SEED, Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run_local(
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of folds and models.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of folds and models.")] = 0,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
     ] = "auto",

@@ -15,7 +15,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.presets import load_experiment, resolve_experiment
 from lsdc.store.home import Home, resolve_home
 from lsdc.typed_paths import from_root
-from tasks.run import PHANTOM, choose_data, is_phantom
+from tasks.run import MOST_SEED, PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -59,7 +59,10 @@ def trigger(
         str | None,
         typer.Option(help="Share of the studies that no fold gets.", show_default="none"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of folds and models.", show_default="0")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MOST_SEED, help="Of folds and models.", show_default="0"),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None,
         typer.Option(help="Where models are trained.", show_default="auto"),

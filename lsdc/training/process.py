@@ -36,6 +36,7 @@ from lsdc.errors import (
 _OURS = "-- "
 
 _living: set["subprocess.Popen[bytes]"] = set()
+_unbound: dict[str, str] = {}  # taken out of this process's environment
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -161,9 +162,10 @@ def let_threads_roam() -> list[str]:
     Which cores it may use, by affinity or cgroup, stays. To be called before OpenMP is loaded,
     which binds the thread that loads it, and all that this thread starts.
 
-    Returns: the variables that were set, as NAME=VALUE.
+    Returns: the variables that were set, now or when this was called before, as NAME=VALUE.
     """
-    return [f"{name}={os.environ.pop(name)}" for name in BINDING if name in os.environ]
+    _unbound.update({name: os.environ.pop(name) for name in BINDING if name in os.environ})
+    return [f"{name}={value}" for name, value in _unbound.items()]
 
 
 def end_children() -> None:

@@ -34,6 +34,23 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"seed": -1}, "--seed -1: expected a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "--seed 4294967296: expected a whole number from 0 to 4294967295"),
+        ({"limit": 0}, "--limit 0: expected a whole number from 1"),
+        ({"threads": -2}, "--threads -2: expected a whole number from 1"),
+    ],
+)
+def test_number_that_no_stage_takes_leaves_no_home(
+    settings: dict[str, int], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        open_run(experiment="demo", data=None, home=tmp_path / "home", folds=4, **settings)  # type: ignore[arg-type]
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux where threads may run")
 def test_process_of_a_run_keeps_its_cores_whatever_binds_threads(tmp_path: Path) -> None:
     """Scikit-learn brings OpenMP, which binds the thread that loads it, and with it all folds."""
@@ -57,6 +74,8 @@ print(sorted(os.sched_getaffinity(0)))
 lines, log = [], logging.getLogger("lsdc.run")
 log.setLevel(logging.INFO)
 log.addFilter(lambda record: lines.append(record.getMessage()))
+open_run(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+lines.clear()  # said before the run had a log, and again in its flow
 open_run(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
 import sklearn.model_selection
 print(sorted(os.sched_getaffinity(0)))
