@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_folder
 from lsdc.store.shared import Checkpoint, SharedStore
+from lsdc.training.process import ignore
+from tasks.former import keeping_oof, keeping_submission
 from tasks.run import Run
 
 log = logging.getLogger("lsdc.sharing")
@@ -92,11 +94,16 @@ def _find(store: SharedStore, stage: str, key: str) -> Manifest | None:
 
 @contextmanager
 def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
-    """Hold the folder of a fold's training, which those of other settings leave first."""
-    if manifest.key is None:
-        yield
-        return
+    """Hold the folder of a fold's training, which those of other settings leave first.
+
+    What a run has one of is kept beside, as where it is made.
+    """
     folder = manifest.folder(run.root)
+    if manifest.key is None:
+        keeping = {"oof": keeping_oof, "submission": keeping_submission}.get(manifest.stage)
+        with nullcontext() if keeping is None else keeping(folder):
+            yield
+        return
     with folder_lock(folder, say=log.warning):
         claim_folder(run.home, folder, manifest.key, say=log.warning)
         yield
@@ -115,7 +122,7 @@ def sharing_checkpoints(
     """
     store = run.shared
     if store is None:
-        yield _ignore
+        yield ignore
         return
     _fetch_checkpoint(store, key, folder)
     due, ended = threading.Event(), threading.Event()
@@ -138,10 +145,6 @@ def sharing_checkpoints(
         due.set()
         thread.join()
         _publish_checkpoint(store, key, folder)
-
-
-def _ignore(line: dict[str, Any]) -> None:
-    """Listen to a line and do nothing."""
 
 
 def _fetch_checkpoint(store: SharedStore, key: str, folder: Path) -> None:

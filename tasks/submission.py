@@ -1,10 +1,6 @@
 """Prediction and submission: the test set through the same code, a row for every row id."""
 
-import logging
-import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import task
 
@@ -14,11 +10,10 @@ from lsdc.lumbar.tables import open_competition
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
+from tasks.former import SUBMISSION_FILES, keeping_submission
 from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
 from tasks.run import Run
-
-log = logging.getLogger("lsdc.submission")
 
 PREDICT = Stage(
     name="predict",
@@ -68,37 +63,11 @@ def predict_test(run: Run, crops: Manifest, trained: Sequence[Manifest]) -> Mani
 def assemble_submission(run: Run, folds: Manifest, predictions: Manifest) -> Manifest:
     """Give every row id of the sample submission its row."""
     out = run.folder
-    before = _set_beside(out / "submission.csv")
-    rows = write_submission(
-        read_parquet(run.at_home(predictions).file(run.root, "predictions.parquet")),
-        open_competition(run.data).row_ids,
-        read_parquet(folds.file(run.root, "labels.parquet")),
-        out / "submission.csv",
-    )
-    _tell_of_former(out / "submission.csv", before)
-    return seal(run.root, "submission", out, rows=rows, names=["submission.csv"])
-
-
-def _set_beside(path: Path) -> Path | None:
-    """A second name for the submission that is there, by the time it was written."""
-    if not path.is_file():
-        return None
-    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    former = path.with_name(f"submission-{written:%Y-%m-%dT%H-%M-%SZ}.csv")
-    shutil.copy2(path, former)
-    return former
-
-
-def _tell_of_former(path: Path, former: Path | None) -> None:
-    """Keep the earlier submission if it differs, and say so."""
-    if former is None:
-        return
-    if digest_file(former) == digest_file(path):
-        former.unlink()
-        return
-    log.warning(
-        "%s: other than before, since test studies, models or code are; the earlier one is kept "
-        "as %s",
-        path,
-        former.name,
-    )
+    with keeping_submission(out):
+        rows = write_submission(
+            read_parquet(run.at_home(predictions).file(run.root, "predictions.parquet")),
+            open_competition(run.data).row_ids,
+            read_parquet(folds.file(run.root, "labels.parquet")),
+            out / "submission.csv",
+        )
+    return seal(run.root, SUBMISSION.name, out, rows=rows, names=SUBMISSION_FILES)

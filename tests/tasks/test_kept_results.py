@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
 from tasks.oof import score_oof
 from tasks.run import Run, open_run
+from tasks.sharing import is_at_hand
 from tasks.submission import assemble_submission
 
 
@@ -95,3 +97,45 @@ def test_scores_of_fewer_folds_than_before_are_said(
     (said,) = caplog.messages
     assert f"{run.folder}: out-of-fold table and scores were of 2 folds (score " in said
     assert "and are now of 1" in said
+    (former,) = run.folder.glob("oof-*.parquet")
+    assert former.name in said
+    assert sorted(pl.read_parquet(former)["fold"].unique()) == [0, 1]
+    (scores,) = run.folder.glob("scores-*.json")
+    assert sorted(json.loads(scores.read_text())["folds"]) == ["0", "1"]
+    assert list(run.folder.glob("holdout-*")) == []  # which is as it was
+
+
+def test_damaged_scores_are_mended_by_the_same_once_more(
+    run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = [trained(run, folds, fold) for fold in (0, 1)]
+    for damaged in ("{", "[]", '{"folds": 3}'):
+        (run.folder / "scores.json").write_text(damaged)
+        score_oof.fn(run, folds, both)
+        assert len(json.loads((run.folder / "scores.json").read_text())["folds"]) == 2
+    assert list(run.folder.glob("*-*Z.*")) == []
+
+
+def test_results_that_are_fetched_leave_the_ones_before(
+    run: Run, folds: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [trained(run, folds, fold) for fold in (0, 1)]
+    monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
+    there = open_run(experiment="demo", data=run.data, home=run.root, folds=2)
+    here = open_run(experiment="demo", data=run.data, home=tmp_path / "here", folds=2)
+    assert there.shared is not None
+    submit(there, folds, 0.5)
+    made = seal(run.root, "submission", run.folder, rows=1, names=["submission.csv"])
+    one = score_oof.fn(run, folds, both[:1])
+    for manifest in (made, one):
+        there.shared.publish(manifest.stage, "a" * 64, manifest, run.root)
+    score_oof.fn(run, folds, both)
+    shutil.copytree(run.folder, here.folder)
+    (here.folder / "submission.csv").write_text("sent")
+    for manifest in (made, one):
+        assert is_at_hand(here, manifest)
+    (former,) = here.folder.glob("submission-*.csv")
+    assert former.read_text() == "sent"
+    (former,) = here.folder.glob("oof-*.parquet")
+    assert sorted(pl.read_parquet(former)["fold"].unique()) == [0, 1]
+    assert sorted(pl.read_parquet(here.folder / "oof.parquet")["fold"].unique()) == [0]

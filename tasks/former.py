@@ -1,0 +1,99 @@
+"""Former results: what a person may have sent or reported is not written over without a trace."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars.exceptions
+
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import digest_file
+
+log = logging.getLogger("lsdc.former")
+
+OOF_FILES = ("oof.parquet", "holdout.parquet", "scores.json")
+SUBMISSION_FILES = ("submission.csv",)
+
+
+@contextmanager
+def keeping_submission(folder: Path) -> Iterator[None]:
+    """Leave the submission in a folder beside the one that is written there, if they differ."""
+    former = _set_beside(folder, SUBMISSION_FILES)
+    try:
+        yield
+    finally:
+        kept = _keep_changed(former)
+    if kept:
+        log.warning(
+            "%s: other than before, since test studies, models or code are; the earlier one is "
+            "kept as %s",
+            folder / SUBMISSION_FILES[0],
+            kept[0].name,
+        )
+
+
+@contextmanager
+def keeping_oof(folder: Path) -> Iterator[None]:
+    """Leave the out-of-fold table and scores in a folder beside those of fewer folds."""
+    former, folds, score = _set_beside(folder, OOF_FILES), _count_folds(folder), _score(folder)
+    try:
+        yield
+    except BaseException:
+        _keep_changed(former)
+        raise
+    now = _count_folds(folder)
+    if now >= folds:
+        for beside in former.values():
+            beside.unlink()
+    elif kept := _keep_changed(former):
+        log.warning(
+            "%s: out-of-fold table and scores were of %d folds%s, and are now of %d: the others "
+            "rest on other data or code; train them again to have all; the earlier ones are kept "
+            "as %s",
+            folder,
+            folds,
+            "" if score is None else f" (score {score:.4f})",
+            now,
+            ", ".join(path.name for path in kept),
+        )
+
+
+def _set_beside(folder: Path, names: Sequence[str]) -> dict[Path, Path]:
+    """Copies of the files that are there, by the time that the last of them was written."""
+    there = [path for name in names if (path := folder / name).is_file()]
+    written = max((path.stat().st_mtime for path in there), default=0.0)
+    time = f"{datetime.fromtimestamp(written, UTC):%Y-%m-%dT%H-%M-%SZ}"
+    former = {path: path.with_name(f"{path.stem}-{time}{path.suffix}") for path in there}
+    for path, beside in former.items():
+        shutil.copy2(path, beside)
+    return former
+
+
+def _keep_changed(former: dict[Path, Path]) -> list[Path]:
+    """The copies of what has changed; the others go."""
+    kept = []
+    for path, beside in former.items():
+        if path.is_file() and digest_file(path) == digest_file(beside):
+            beside.unlink()
+        else:
+            kept.append(beside)
+    return kept
+
+
+def _count_folds(folder: Path) -> int:
+    """How many folds the out-of-fold table is of; none where there is no such table."""
+    try:
+        return read_parquet(folder / OOF_FILES[0], ["fold"])["fold"].n_unique()
+    except (OSError, polars.exceptions.PolarsError):  # absent or damaged: nothing worth keeping
+        return 0
+
+
+def _score(folder: Path) -> float | None:
+    try:
+        return float(json.loads((folder / "scores.json").read_text(encoding="utf-8"))["score"])
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or nothing to score by
+        return None
