@@ -17,11 +17,13 @@ def from_root(path: Path) -> Path:
             or the user has no folder.
     """
     try:
-        str(path).encode()
-        return (path.expanduser() if _is_own(path) else path).absolute()
+        found = (path.expanduser() if _is_own(path) else path).absolute()
+        str(found).encode()
+        return found
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"{path}: a name in it is no UTF-8 text, expected one; rename it, or reach it by a link"
+            f"{path.absolute()}: a name in it is no UTF-8 text, expected one; rename it, or reach "
+            "it by a link"
         ) from error
     except RuntimeError as error:
         raise SettingsError(f"{path}: there is no folder of your own here; set HOME") from error

@@ -22,6 +22,17 @@ def test_a_path_is_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
+def test_folder_that_we_are_in_is_part_of_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xff")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(SettingsError, match="no UTF-8 text"):
+        from_root(Path("home"))
+    assert from_root(tmp_path / "home") == tmp_path / "home"
+
+
 def test_own_folder_counts_as_the_root_and_a_name_with_its_sign_does_not() -> None:
     assert all(is_from_root(Path(name)) for name in ("/a", "~", "~/a"))
     assert not any(is_from_root(Path(name)) for name in ("a", "~nobody", "~nobody/a", "a/~"))

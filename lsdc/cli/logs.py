@@ -66,7 +66,13 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
         said: what was said before there was a log.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_KEPT, encoding="utf-8")
+    file = RotatingFileHandler(
+        path,
+        maxBytes=_BYTES,
+        backupCount=_KEPT,
+        encoding="utf-8",
+        errors="backslashreplace",  # names of files need be no text
+    )
     file.setFormatter(_Named(_FORMAT))
     screens = [] if console is None else [_OnScreen(console)]
     ours = logging.getLogger("lsdc")

@@ -257,7 +257,10 @@ def _what(module: str, job: Mapping[str, Any]) -> str:
 def _note(log: Path, words: str) -> None:
     """Say in the log whose words stand there."""
     # A full disk is told by what was to be done.
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+    with (
+        contextlib.suppress(OSError),
+        log.open("a", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         file.write(f"{_OURS}{datetime.now():%Y-%m-%d %H:%M:%S} {words}\n")
 
 
