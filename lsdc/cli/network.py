@@ -7,10 +7,14 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 _CERTIFICATES = "SSL_CERT_FILE"
+# Where Python notes the keys of its connections; a file that cannot be written stops them all.
+KEY_LOG = "SSLKEYLOGFILE"
 # Asks servers of ours, which no proxy stands before.
 open_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
@@ -19,7 +23,6 @@ def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) ->
     """An environment in which no proxy stands before this machine, nor before `hosts`.
 
     What HTTP clients refuse in it is left out: with it they would not even talk to this machine.
-    Certificates are named so that processes in other folders find them.
     """
     unusable = find_unusable(environment)
     kept = {name: value for name, value in environment.items() if name not in unusable}
@@ -27,10 +30,21 @@ def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) ->
         host.strip().strip("[]") for name in _NO_PROXY for host in kept.get(name, "").split(",")
     ]
     past = [*filter(_can_be_passed, listed), *LOOPBACK, socket.gethostname(), *hosts]
-    kept |= dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys(past)))
-    if path := kept.get(_CERTIFICATES):
-        kept[_CERTIFICATES] = str(Path(path).absolute())
-    return kept
+    return kept | dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys(past)))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name or address is one of this machine, where no proxy is asked for it."""
+    if host in LOOPBACK or host.casefold() == socket.gethostname().casefold():
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if address.is_unspecified or address.is_loopback:
+        return True
+    own = {each.address for some in psutil.net_if_addrs().values() for each in some}
+    return str(address) in own
 
 
 def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:
@@ -42,13 +56,15 @@ def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:
     }
     if path := environment.get(_CERTIFICATES):
         found[_CERTIFICATES] = why_not_certificates(path)
+    if path := environment.get(KEY_LOG):
+        found[KEY_LOG] = _why_not_written(path)
     return {name: reason for name, reason in found.items() if reason}
 
 
 def why_not_certificates(path: str) -> str:
     """Why certificates cannot be read from a file; nothing if they can."""
     try:
-        ssl.create_default_context(cafile=path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError:
         return f"{path} holds no certificates"
     except OSError as error:
@@ -61,6 +77,14 @@ def hide_password(url: str) -> str:
     before, sign, after = url.partition("//") if "//" in url else ("", "", url)
     host, slash, path = after.partition("/")
     return f"{before}{sign}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _why_not_written(path: str) -> str:
+    try:
+        with Path(path).open("ab"):
+            return ""
+    except OSError as error:
+        return f"{path}: {error.strerror}"
 
 
 def _why_not_proxy(url: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lsdc.cli.network import reach_directly
+from lsdc.cli.network import is_this_machine, reach_directly
 from lsdc.store.home import Home
 
 # All names that Prefect reads begin so, whatever their case; the last is of old versions.
@@ -27,6 +27,17 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
+# What libraries of ours take for a file or folder, from wherever they are: workers run elsewhere.
+_PLACES = (
+    *("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"),
+    *("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_XET_CACHE", "HF_TOKEN_PATH"),
+    *("TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH"),
+    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"),
+    *("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    "NETRC",
+)
+_EXPANDED = ("~", "$")  # by who reads it
 # A folder of ours, which holds none of the files that Prefect reads settings from.
 _WITHOUT_SETTINGS = Path(__file__).parent
 
@@ -70,13 +81,14 @@ def own_environment(home: Home | None, api: Api | None = None) -> dict[str, str]
         home: where Prefect keeps its files; nowhere without it.
         api: what the process is a client of.
     """
-    direct = [] if api is None or not api.is_own else [urlsplit(api.url).hostname or ""]
+    host = "" if api is None else urlsplit(api.url).hostname or ""
+    direct = [host] if api is not None and (api.is_own or is_this_machine(host)) else []
     if home is not None:
         home.prefect.mkdir(exist_ok=True)  # as the umask says; Prefect shuts out all others
     folder = os.devnull if home is None else str(home.prefect)
     has_home = os.path.expanduser("~") != "~"  # noqa: PTH111 (which would raise)
     return {
-        **reach_directly(without_prefect(os.environ), direct),
+        **_found_from_elsewhere(reach_directly(without_prefect(os.environ), direct)),
         **QUIET,
         **({} if has_home else {"HOME": folder}),  # of a user whom the system does not know
         "PREFECT_HOME": folder,
@@ -100,6 +112,16 @@ def own_settings(environment: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         _become(before)
+
+
+def _found_from_elsewhere(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose files and folders processes in other folders find as well."""
+    here = {
+        name: str(Path(value).absolute())
+        for name in _PLACES
+        if (value := environment.get(name)) and not value.startswith(_EXPANDED)
+    }
+    return {**environment, **here}
 
 
 def _become(environment: Mapping[str, str]) -> None:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lsdc.cli.network import LOOPBACK, find_unusable, hide_password, why_not_certificates
+from lsdc.cli.network import (
+    KEY_LOG,
+    find_unusable,
+    hide_password,
+    is_this_machine,
+    why_not_certificates,
+)
 from lsdc.cli.prefect_settings import Api, own_environment, own_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
@@ -101,9 +107,9 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
             f"{source} is {hide_password(url)!r}, which is no address; expected a Prefect API such "
             "as http://HOST:4200/api; correct it, or unset it"
         )
-    if asked.scheme == "http" and asked.hostname in LOOPBACK:
+    if asked.scheme == "http" and is_this_machine(asked.hostname or ""):
         return  # neither proxies nor certificates matter
-    refused = dict(unusable)
+    refused = {name: reason for name, reason in unusable.items() if name != KEY_LOG}
     if path := client.get(_CERTIFICATES):
         refused[_CERTIFICATES] = why_not_certificates(path)
     for name, reason in refused.items():

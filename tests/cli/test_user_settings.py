@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import certifi
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -30,7 +32,14 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a user who has set nothing yet, which is the working folder as well."""
     for name in os.environ.keys() - without_prefect(os.environ).keys():
         monkeypatch.delenv(name)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSLKEYLOGFILE",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     folder = tmp_path / "user"
@@ -281,6 +290,49 @@ def test_api_of_the_user_is_asked_through_the_users_proxy(
     environment = own_environment(None, found.api)
     assert environment["HTTP_PROXY"] == "http://proxy.example:3128"
     assert "head.example" not in environment["NO_PROXY"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "[::]", socket.gethostname(), "own"])
+def test_api_on_this_machine_is_asked_directly(
+    host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if host == "own":  # an address of a network that it is in
+        own = SimpleNamespace(address="192.0.2.7")
+        monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth0": [own]})
+        host = own.address
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    monkeypatch.setenv("PREFECT_API_URL", f"http://{host}:4200/api")
+    found = read_user_settings()
+    environment = own_environment(None, found.api)
+    past = environment["NO_PROXY"].lower().split(",")
+    assert host.strip("[]").lower() in past
+
+
+def test_key_log_that_cannot_be_written_is_left_out_and_named(
+    user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (user / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
+    monkeypatch.setenv("PREFECT_API_URL", "https://head.example/api")
+    found = read_user_settings()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("SSLKEYLOGFILE: /nowhere/keys: No such file or directory; left out")
+    environment = own_environment(None, found.api)
+    assert "SSLKEYLOGFILE" not in environment
+    assert environment["SSL_CERT_FILE"] == f"{user}/ca.pem"
+
+
+def test_places_are_found_from_other_folders(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", "models")
+    monkeypatch.setenv("PGPASSFILE", "../pgpass")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "~/aws")
+    monkeypatch.setenv("TORCH_HOME", "/models")
+    environment = own_environment(None)
+    assert environment["HF_HOME"] == f"{user}/models"
+    assert environment["PGPASSFILE"] == f"{user}/../pgpass"
+    assert (environment["AWS_CONFIG_FILE"], environment["TORCH_HOME"]) == ("~/aws", "/models")
 
 
 def test_only_what_clients_cannot_use_is_unusable() -> None:
