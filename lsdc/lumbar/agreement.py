@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 # From this confidence on a level counts where views are held against one another.
 SURE = 0.4
+# From this one on two contradict each other, rather than one of them err.
+SURE_TO_DISPUTE = 0.6
 # What is contradicted is trusted that much of what it was.
 DOUBTED_SHARE = 0.5
 
@@ -57,7 +59,7 @@ def agree(
         rest = [view for series, view in axial_series.items() if series not in away]
         seen = [replace(view, weight=1 / len(rest)) for view in rest]
     other = chain_of_views(seen)
-    disputed = apart(_sure(reference), _sure(other))
+    disputed = apart(_sure(reference, SURE_TO_DISPUTE), _sure(other, SURE_TO_DISPUTE))
     if disputed.sum() >= 2 and not one_off(_sure(reference), _sure(other)):
         chain = max(reference, other, key=lambda each: each.confidence.sum())
     else:
@@ -83,7 +85,7 @@ def _moved_back(view: View, shift: Floats | None) -> View:
     return view if shift is None else replace(view, places_mm=view.places_mm - shift)
 
 
-def _sure(chain: Chain) -> Floats:
-    """(levels, 3), NaN where the chain is not sure."""
-    sure: Floats = np.where(chain.confidence[:, None] >= SURE, chain.points_mm, np.nan)
+def _sure(chain: Chain, least: float = SURE) -> Floats:
+    """(levels, 3), NaN where the chain is less sure."""
+    sure: Floats = np.where(chain.confidence[:, None] >= least, chain.points_mm, np.nan)
     return sure
