@@ -116,10 +116,15 @@ class OpenFile:
         except OSError:  # the drive has lost it
             changed = True
         os.close(self._descriptor)
-        if isinstance(error, OSError) and error.errno in _OF_THE_MOMENT:
+        if isinstance(error, OSError) and may_pass(error):
             raise PassingError(f"cannot be read: {error.strerror}") from None
         if changed:
             raise PassingError("changed while it was read") from None
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether the system may answer otherwise at another time."""
+    return error.errno in _OF_THE_MOMENT
 
 
 def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
@@ -132,7 +137,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno in _OF_THE_MOMENT:
+        if may_pass(error):
             raise PassingError(f"cannot be opened: {error.strerror}") from None
         raise RefusedError(f"cannot be opened: {error.strerror}") from None
     except ValueError:
@@ -156,7 +161,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
             )
     except OSError as error:
         os.close(descriptor)
-        if error.errno in _OF_THE_MOMENT:
+        if may_pass(error):
             raise PassingError(f"cannot be read: {error.strerror}") from None
         raise RefusedError(f"cannot be read: {error.strerror}") from None
     except BaseException:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
+from lsdc.dicom.gate import may_pass
 from lsdc.dicom.names import escape_name
 
-# A row a file. `bytes` and `mtime_ns` are those of what a link leads to; null where not asked for.
+# A row a file, or a `closed` folder, one that may not be read. `bytes` and `mtime_ns` are those of
+# what a link leads to; null where not asked for.
 FILES: dict[str, pl.DataType] = {
     "folder": pl.String(),
     "name": pl.String(),
     "bytes": pl.Int64(),
     "mtime_ns": pl.Int64(),
+    "closed": pl.Boolean(),
 }
 _BLOCK = 2**16
 
@@ -37,6 +40,9 @@ def list_tree(
         apart: folders that come first, each as a tree of its own (see `list_trees`); the walk from
             the root passes over them.
         leave_out: a folder that is passed over wherever it lies, with all that is in it.
+
+    Raises:
+        OSError: the system cannot read a folder just now.
     """
     listing = _Listing(with_status=with_status, leave_out=leave_out)
     listing.add_trees(apart)
@@ -66,6 +72,7 @@ class _Listing:
         self._folders: list[str] = []
         self._names: list[str] = []
         self._status: list[tuple[int | None, int | None]] = []
+        self._closed: list[bool] = []
 
     def add_trees(self, folders: Iterable[Path]) -> None:
         """Take in the files below each folder, as if it were the only one."""
@@ -101,13 +108,16 @@ class _Listing:
                 return []
             if identity in self._seen:
                 raise FileExistsError
+            self._seen.add(identity)
             with os.scandir(folder) as found:
                 entries = sorted(found, key=attrgetter("name"))
-        except OSError:
+        except OSError as error:
+            if may_pass(error):  # else what is in it would be missing, and nothing say so
+                raise
             parent, name = os.path.split(folder)
-            self._append(parent, [name], [_status_of(folder)])
+            closed = not isinstance(error, FileExistsError)
+            self._append(parent, [name], [_status_of(folder)], closed=closed)
             return []
-        self._seen.add(identity)
         inner = [entry for entry in entries if is_folder(entry)]
         if inner:
             entries = [entry for entry in entries if not is_folder(entry)]
@@ -120,7 +130,10 @@ class _Listing:
         folder: str,
         names: list[str],
         status: "Iterable[os.stat_result | None] | None",
+        *,
+        closed: bool = False,
     ) -> None:
+        self._closed += [closed] * len(names)
         self._folders += [escape_name(folder)] * len(names)
         self._names += map(escape_name, names)
         if status is None:
@@ -134,9 +147,9 @@ class _Listing:
 
     def _close_block(self) -> None:
         sizes, mtimes = zip(*self._status, strict=True) if self._status else ((), ())
-        columns = [self._folders, self._names, sizes, mtimes]
+        columns = [self._folders, self._names, sizes, mtimes, self._closed]
         self._parts.append(pl.DataFrame(dict(zip(FILES, columns, strict=True)), schema=FILES))
-        self._folders, self._names, self._status = [], [], []
+        self._folders, self._names, self._status, self._closed = [], [], [], []
 
     def table(self) -> pl.DataFrame:
         """All files so far, with the columns of `FILES`."""
@@ -148,7 +161,9 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
     """Whether it is one, or a link to one; a link that leads to itself is none."""
     try:
         return entry.is_dir()
-    except OSError:  # such a link, or where we may not look
+    except OSError as error:  # such a link, or where we may not look
+        if may_pass(error):
+            raise
         return False
 
 

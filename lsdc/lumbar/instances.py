@@ -7,6 +7,7 @@ from the header: the numbers that `lsdc.dicom.headers` makes of UIDs, and of the
 there is none.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -87,10 +88,13 @@ def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None
     Returns:
         path, bytes, mtime_ns; split, path_study_id, path_series_id (null outside the layout);
         name_number (null where the name is none); folder_id (63 bits of the folder's digest);
-        series_description and listed (whether the tables list the series).
+        series_description and listed (whether the tables list the series, or the study of a folder
+        that may not be read).
     """
-    folders = files["folder"].unique(maintain_order=True)
-    places = pl.DataFrame({"folder": folders, "folder_id": list(map(_digest, folders))}).hstack(
+    own = pl.concat_str("folder", "name", separator="/")
+    files = files.with_columns(place=pl.when("closed").then(own).otherwise("folder"))
+    folders = files["place"].unique(maintain_order=True)
+    places = pl.DataFrame({"place": folders, "folder_id": list(map(_digest, folders))}).hstack(
         place_folders(folders, layout).rename(
             {"study_id": "path_study_id", "series_id": "path_series_id"}
         )
@@ -112,12 +116,31 @@ def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None
         places = places.join(listed, on=on, how="left", maintain_order="left").with_columns(
             pl.col("listed").fill_null(False)
         )
-    return files.join(places, on="folder", how="left", maintain_order="left").select(
-        pl.concat_str("folder", "name", separator="/").alias("path"),
+    places = _with_closed(places, files.filter("closed")["place"].to_list(), layout)
+    return files.join(places, on="place", how="left", maintain_order="left").select(
+        own.alias("path"),
         "bytes",
         "mtime_ns",
         *places.columns[1:],
         name_number=pl.col("name").str.extract(NAME_NUMBER).cast(pl.Int64, strict=False),
+    )
+
+
+def _with_closed(places: pl.DataFrame, closed: Sequence[str], layout: Layout) -> pl.DataFrame:
+    """The places, those of closed folders of listed studies as listed too."""
+    found = [(folder, *study) for folder in closed if (study := layout.place_study(folder))]
+    if not found:
+        return places
+    schema = {"place": pl.String, "of_split": pl.String, "of_study": pl.Int64}
+    studies = pl.DataFrame(found, schema=schema, orient="row")
+    return (
+        places.join(studies, on="place", how="left", maintain_order="left")
+        .with_columns(
+            split=pl.coalesce("split", "of_split"),
+            path_study_id=pl.coalesce("path_study_id", "of_study"),
+            listed=pl.col("listed") | pl.col("of_study").is_not_null(),
+        )
+        .drop("of_split", "of_study")
     )
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import polars as pl
 
+from lsdc.dicom.gate import may_pass
 from lsdc.dicom.names import escape_name, unescape_name
 from lsdc.dicom.walk import is_folder
+from lsdc.errors import DataError
 from lsdc.lumbar.tables import Competition, Split
 
 _ID = re.compile(r"0*[0-9]{1,18}")
@@ -56,6 +58,12 @@ class Layout:
         pairs = self._listed_pairs(split, ids) or list(combinations(ids, 2))
         return (split, *pairs[0]) if pairs else None
 
+    def place_study(self, folder: str) -> tuple[str, int] | None:
+        """The split and the listed study that a folder belongs to; None where it is of none."""
+        split, inner = self._below_images(folder) or ("", ())
+        ids = [int(name) for name in inner if _ID.fullmatch(name)]
+        return next(((split, one) for one in ids if one in self.studies(split)), None)
+
     def studies(self, split: str) -> frozenset[int]:
         """The studies that the tables list for a split."""
         return self._studies.get(split, frozenset())
@@ -82,14 +90,24 @@ class Layout:
         Args:
             split: whose images.
             studies: ids; others are left out.
+
+        Raises:
+            DataError: a study is nowhere, and may be in a folder that may not be read.
+            OSError: the system cannot read a folder just now.
         """
         listed = self.studies(split)
         found: dict[int, list[Path]] = {}
+        closed: list[Path] = []
         for images, of in self.images.items():
             if of == split:
-                for study, folder in _listed_below(_path_of(images), listed):
+                for study, folder in _listed_below(_path_of(images), listed, closed):
                     if study in studies:
                         found.setdefault(study, []).append(folder)
+        if closed and (missing := len(set(studies) - set(found))):
+            raise DataError(
+                f"{min(closed)}: may not be read, and {missing} listed studies are nowhere else; "
+                "give the user that runs this the right to read it, or move it away"
+            )
         return {study: sorted(found[study]) for study in sorted(found)}
 
     def all_study_folders(self) -> list[Path]:
@@ -118,18 +136,31 @@ def layout_of(competition: Competition | None) -> Layout:
 
     Args:
         competition: the opened tables; None for a tree without tables.
+
+    Raises:
+        DataError: there are no training images, unless in a folder that may not be read.
+        OSError: the system cannot read a folder just now.
     """
     if competition is None:
         return _AnyLayout({}, {})
     images: dict[str, str] = {}
-    inner = _folders_in(competition.root.absolute())
+    closed: list[Path] = []
+    inner = _folders_in(competition.root.absolute(), closed)
     for split in ("train", "test"):
         name = f"{split}_images"
         own = [each for each in inner if each.name.lower() == name]
         own = own or [
-            each for folder in inner for each in _folders_in(folder) if each.name.lower() == name
+            each
+            for folder in inner
+            for each in _folders_in(folder, closed)
+            if each.name.lower() == name
         ]
         images |= {escape_name(folder): split for folder in own}
+    if closed and "train" not in images.values():
+        raise DataError(
+            f"{closed[0]}: may not be read, and train_images is nowhere else; give the user that "
+            "runs this the right to read it, or move it away"
+        )
     listed = {
         str(split): frozenset(rows.select("study_id", "series_id").iter_rows())
         for (split,), rows in competition.series.group_by("split")
@@ -144,27 +175,43 @@ def place_folders(folders: pl.Series, layout: Layout) -> pl.DataFrame:
     return pl.DataFrame(places, schema=schema, orient="row")
 
 
-def _listed_below(images: Path, listed: Collection[int]) -> Iterator[tuple[int, Path]]:
-    """The folders named as a listed study, without a look into these."""
+def _listed_below(
+    images: Path, listed: Collection[int], closed: list[Path]
+) -> Iterator[tuple[int, Path]]:
+    """The folders named as a listed study, without a look into these; `closed` takes others."""
     waiting, seen = [images], set[Path]()
     while waiting:
         folder = waiting.pop()
         if (real := folder.resolve()) in seen:
             continue  # links may lead round in a circle
         seen.add(real)
-        for inner in _folders_in(folder):
+        for inner in _folders_in(folder, closed):
             if _ID.fullmatch(inner.name) and int(inner.name) in listed:
                 yield int(inner.name), inner
             else:
                 waiting.append(inner)
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; none where it may not be read, which the index names."""
+def _folders_in(folder: Path, closed: list[Path] | None = None) -> list[Path]:
+    """The folders in a folder, by name; none where it is gone, or may not be read.
+
+    Args:
+        folder: whose.
+        closed: takes those that may not be read.
+
+    Raises:
+        OSError: the system cannot read it just now.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(Path(entry.path) for entry in entries if is_folder(entry))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if may_pass(error):
+            raise
+        if closed is not None:
+            closed.append(folder)
         return []
 
 

@@ -1,18 +1,23 @@
 """Layout: index and run see the same files, however unpacking and exporting left the folders."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsdc.errors import DataError
 from lsdc.lumbar.index import Index, build_index
 from lsdc.lumbar.layout import Layout, layout_of
 from lsdc.lumbar.tables import open_competition
 from lsdc.lumbar.tree import index_tree
+from tests.lumbar.indexing import write_slice, write_tables
 
 KEY = ["study_id", "series_id", "instance_number", "series_description"]
 
@@ -168,3 +173,69 @@ def test_without_tables_the_first_two_numbers_below_images_count(names: list[str
     expected = ("test", *numbers[:2]) if len(numbers) > 1 else None
     assert layout_of(None).place("/".join(["/1/2/Test_Images", *names])) == expected
     assert layout_of(None).place("/".join(["/1/2/images", *names])) is None
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Let a folder be refused with an error number, as the system does, whoever runs the test."""
+    scandir, refused = os.scandir, dict[str, int]()
+
+    def scan(folder: Any) -> Any:
+        if number := refused.get(str(folder)):
+            raise OSError(number, os.strerror(number), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    return lambda folder, number: refused.update({str(folder): number})
+
+
+SERIES = [("100", "200", "Sagittal T1"), ("100", "300", "Axial T2")]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    write_tables(root, SERIES)
+    for study, series, _ in SERIES:
+        write_slice(root / "train_images" / study / series / "1.dcm")
+    return root
+
+
+@pytest.mark.parametrize("closed", ["100", "100/200", "100/200/7"])
+@pytest.mark.parametrize("index_images", [as_run, as_tree])
+def test_a_closed_folder_of_a_listed_study_is_quarantined(
+    closed: str,
+    index_images: Callable[[Path, Path], Index],
+    small: Path,
+    tmp_path: Path,
+    refusing: Callable[[Path, int], None],
+) -> None:
+    folder = small / "train_images" / closed
+    folder.mkdir(exist_ok=True)
+    refusing(folder, errno.EACCES)
+    (row,) = index_images(small, tmp_path / "out").quarantine.iter_rows(named=True)
+    assert (row["path"], row["study_id"]) == (str(folder), 100)
+    assert row["series_id"] == (None if closed == "100" else 200)
+
+
+@pytest.mark.parametrize("closed", ["train_images", "train_images/part"])
+def test_a_closed_folder_that_may_hold_listed_studies_is_refused(
+    closed: str, small: Path, tmp_path: Path, refusing: Callable[[Path, int], None]
+) -> None:
+    (small / "train_images/part").mkdir()
+    refusing(small / closed, errno.EACCES)
+    if closed.endswith("part"):
+        as_run(small, tmp_path / "out")  # all that is listed is there
+        shutil.move(small / "train_images/100", tmp_path)
+    with pytest.raises(DataError, match=f"{closed}: may not be read, and 1 listed studies"):
+        layout_of(open_competition(small)).study_folders("train", [100])
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("folder", ["", "train_images", "train_images/100", "train_images/100/200"])
+def test_a_folder_that_cannot_be_read_just_now_is_not_taken_for_an_empty_one(
+    folder: str, number: int, small: Path, tmp_path: Path, refusing: Callable[[Path, int], None]
+) -> None:
+    refusing(small / folder, number)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        as_run(small, tmp_path / "out")

@@ -33,6 +33,7 @@ def test_an_ordinary_spine_is_seen_whole_and_not_flagged() -> None:
             "widest_step": pytest.approx(1.0),
             "shifted": 0.0,
             "extra_vertebra": False,
+            "disputed_levels": "",
         }
     ]
 
