@@ -117,11 +117,11 @@ CATALOG: dict[str, CatalogTable] = {
         "a row a file that is no image of its own, and no fault: none counts against --max-bad",
         {
             "path": "the file",
-            "what": "a copy, byte for byte; structured report, presentation state, secondary "
-            "capture and so on, by SOPClassUID, but for those in listed series whose header tells "
-            "all that a slice's does; DICOMDIR; AppleDouble or another file that "
-            "operating systems leave; no DICOM; in a run, a file in no listed series, which is not "
-            "read",
+            "what": "a copy, byte for byte or of the image; structured report, presentation "
+            "state, secondary capture and so on, by SOPClassUID, but for those in listed series "
+            "whose header tells all that a slice's does; DICOMDIR; AppleDouble or another file "
+            "that operating systems leave; no DICOM; in a run, a file in no listed series, which "
+            "is not read",
             "copy_of": "the file of its series whose copy it is",
             "study_id": "as in instances, where path or header tell",
             "series_id": "as in instances, where path or header tell",

@@ -22,12 +22,14 @@ from lsdc.lumbar.other_files import (
     COPY,
     NO_IMAGE,
     NOT_DICOM,
+    SAME_IMAGE,
     describe_class,
     find_copies,
     may_be_slice,
     others,
 )
 from lsdc.lumbar.quarantine import QUARANTINE, is_stranger
+from lsdc.lumbar.twins import digest_pixels
 
 INSTANCES: dict[str, pl.DataType] = {
     "split": pl.String(),
@@ -64,6 +66,9 @@ INSTANCES: dict[str, pl.DataType] = {
 SERIES_ID = ["study_id", "series_id", "split"]
 STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
 _INSTANCE = [*SERIES_ID, "instance_number"]
+
+# Which of several files is the original, and which a copy.
+_PREFERENCE = [pl.col("name_number").is_null(), pl.col("path").str.len_bytes(), pl.col("path")]
 
 _LARGEST_SIDE = 2**16
 # Identifiers of the competition's own, as against digests of UIDs.
@@ -178,6 +183,8 @@ def tabulate(
         aside.append(others(again, pl.lit(COPY), pl.col("copy_of")))
         rows = rows.join(copies, on="path", how="anti", maintain_order="left")
     rows, bad = _part_bad(_by_frame(rows))
+    rows, same = _part_same_images(rows)
+    aside.append(others(same, pl.lit(SAME_IMAGE), pl.col("copy_of")))
     rows, repeated = _part_repeated(rows)
     columns = [*QUARANTINE, "split", "listed"]
     quarantine = pl.concat([part.select(columns) for part in (refused, bad, repeated)])
@@ -207,19 +214,49 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return rows, bad
 
 
+def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images, and those whose number, place and pixels another file of their series has.
+
+    Only the pixels of files that agree in number, place and shape are read.
+    """
+    alone = pl.col("number_of_frames").fill_null(1) == 1
+    numbered = rows.filter(pl.col("instance_number").is_not_null(), alone)
+    key = [*_INSTANCE, "position_mm", "orientation", "pixel_spacing_mm", "rows", "columns"]
+    alike = numbered.filter(pl.struct(key).is_duplicated()).sort(_PREFERENCE)
+    if alike.is_empty():
+        return rows, alike.with_columns(copy_of="path")
+    alike = alike.with_columns(
+        digest=pl.Series(digest_pixels(alike, with_blank=True), dtype=pl.String)
+    ).filter(pl.col("digest").is_not_null())
+    original = pl.col("path").first().over(*key, "digest")
+    same = alike.with_columns(copy_of=original).filter(pl.col("path") != pl.col("copy_of"))
+    return rows.join(same, on="path", how="anti", maintain_order="left"), same
+
+
 def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The images in the order of their numbers, and those of a number that came before."""
+    """The images in the order of their numbers, and those of a number that came before.
+
+    The tables name a listed series' files by their numbers, so of two files in one folder that are
+    named by one number only the first is meant. Where names say nothing, or folders differ, the
+    headers' numbers do not tell the images apart, and they are left to be numbered by their places.
+    """
     rows = rows.sort(*_INSTANCE, "path")
     numbered = pl.col("instance_number").is_not_null()
     if not rows.filter(numbered).select(_INSTANCE).is_duplicated().any():
         return rows, pl.DataFrame(schema=rows.schema)
-    # The tables name a series' files by their numbers; elsewhere scanners count as they like.
-    rows = rows.sort(*_INSTANCE, pl.col("path").str.len_bytes(), "path")
-    repeated = pl.struct(_INSTANCE).is_first_distinct().not_() & pl.col("listed") & numbered
+    rows = rows.sort(*_INSTANCE, *_PREFERENCE)
+    counts = pl.col("listed") & numbered
+    named = pl.col("name_number").is_not_null()
+    in_folder = pl.struct(*_INSTANCE, "folder_id", "name_number")
+    repeated = counts & named & in_folder.is_first_distinct().not_()
     again = rows.filter(repeated).with_columns(
         reason=pl.format("instance {} of the series came before", "instance_number")
     )
-    return rows.filter(~repeated), again
+    rows = rows.filter(~repeated)
+    first = pl.struct(_INSTANCE).is_first_distinct()
+    several = pl.len().over(_INSTANCE) > 1
+    number = pl.when(~counts | ~several | (first & named)).then("instance_number")
+    return rows.with_columns(instance_number=number).sort(*_INSTANCE, "path"), again
 
 
 def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:

@@ -20,6 +20,7 @@ OTHER_FILES: dict[str, pl.DataType] = {
     "series_id": pl.Int64(),
 }
 COPY = "copy, byte for byte"
+SAME_IMAGE = "copy of an image"
 NOT_DICOM = "no DICOM"
 NOT_LISTED = "in no listed series"
 NO_IMAGE = "DICOM without an image"

@@ -47,7 +47,7 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
         .head(_IMAGES_COMPARED)
         .filter(pl.col("place").is_duplicated())
     )
-    digests = _digest_pixels(compared, processes)
+    digests = digest_pixels(compared, processes)
     owners: defaultdict[tuple[int, str], list[Series]] = defaultdict(list)
     rows = compared.select("place", *_SERIES).iter_rows()
     for (place, *series), digest in zip(rows, digests, strict=True):
@@ -153,14 +153,24 @@ def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
     return keyed.join(wanted, on="place", how="semi").drop("echo_time_ms").collect()
 
 
-def _digest_pixels(images: pl.DataFrame, processes: int) -> list[str | None]:
-    """A digest of each image's brightnesses; None of one that is blank or cannot be read."""
+def digest_pixels(
+    images: pl.DataFrame, processes: int = 2, *, with_blank: bool = False
+) -> list[str | None]:
+    """A digest of each image's brightnesses; None of one that cannot be read, or is blank.
+
+    Args:
+        images: path and frame.
+        processes: how many children read.
+        with_blank: whether a blank image has one as well.
+    """
     digests: list[str | None] = [None] * len(images)
     if images.is_empty():
         return digests
     paths, frames = images["path"].to_list(), images["frame"].to_list()
     for number, image in read_pixels(paths, frames=frames, processes=processes):
-        if not isinstance(image, Unreadable) and image.stored.min() != image.stored.max():
+        if isinstance(image, Unreadable):
+            continue
+        if with_blank or image.stored.min() != image.stored.max():
             pixels = image.rescaled()
             digests[number] = blake2b(pixels.tobytes(), digest_size=16).hexdigest()
     return digests

@@ -2,7 +2,9 @@ import shutil
 from pathlib import Path
 
 import polars as pl
+import pydicom
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from lsdc.errors import DataError, StageError
 from lsdc.lumbar import index
@@ -91,7 +93,10 @@ def test_tables_that_list_no_image_are_refused(copy: Path, tmp_path: Path) -> No
 
 def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_path: Path) -> None:
     original = next(path for path in sorted((copy / "train_images").rglob("1.dcm")))
-    original.with_name("01.dcm").write_bytes(original.read_bytes() + bytes(2))
+    dataset = pydicom.dcmread(original)
+    dataset.PixelData = dataset.pixel_array[::-1].tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(original.with_name("01.dcm"))
     build_index(open_competition(copy), "train", tmp_path)
     quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
     said = quarantine.filter(pl.col("path").str.ends_with("01.dcm"))["reason"].to_list()

@@ -190,6 +190,39 @@ def test_a_copy_byte_for_byte_is_taken_once(copy: str, tmp_path: Path) -> None:
     assert tables["instances"]["instance_number"].to_list() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("copy", ["2(1).dcm", "02.dcm", "echo/2.dcm"])
+def test_a_copy_that_differs_beside_the_image_alone_is_taken_once(
+    copy: str, tmp_path: Path
+) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    folder = tmp_path / "data/train_images/100/200"
+    for n in range(1, 4):
+        write_slice(folder / f"{n}.dcm", number=n, position=(0, 0, n), PixelData=bytes([n]) * 512)
+    (folder / copy).parent.mkdir(exist_ok=True)
+    content = (folder / "2.dcm").read_bytes()
+    (folder / copy).write_bytes(b"x" * 128 + content[128:] + bytes(2))
+    found = built(competition, tmp_path / "out")
+    assert found.quarantine.is_empty()
+    assert found.other_files.select("path", "what", "copy_of").rows() == [
+        (str(folder / copy), "copy of an image", str(folder / "2.dcm"))
+    ]
+    assert found.instances["instance_number"].to_list() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["1.2.{}.dcm", "IM_{}", "echo{}/1.dcm"])
+def test_slices_of_one_number_are_numbered_by_place_where_names_do_not_tell(
+    name: str, tmp_path: Path
+) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    folder = tmp_path / "data/train_images/100/200"
+    for n in range(1, 5):
+        write_slice(folder / name.format(n), position=(0, 0, n))
+    found = built(competition, tmp_path / "out")
+    assert found.quarantine.is_empty()
+    rows = found.instances.select("instance_number", pl.col("position_mm").arr.get(2)).rows()
+    assert rows == [(n, n) for n in range(1, 5)]
+
+
 def test_files_of_one_size_that_differ_are_no_copies(tmp_path: Path) -> None:
     for n in range(2):
         write_slice(tmp_path / f"tree/{n}.dcm", PixelData=bytes([n]) * 512)
