@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 from prefect import task
 
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.moves import describe_moves
@@ -23,7 +24,7 @@ from tasks.run import Run
 log = logging.getLogger("lsdc.coordinates")
 
 _CODE = ("lsdc.lumbar.coordinates",)
-_LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom", "torch")
+_LIBRARIES = ("numpy", "opencv-python-headless", "polars", "torch", *DICOM_LIBRARIES)
 
 COORDINATES = Stage(
     name="coordinates",

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from prefect import task
 
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.lumbar import crops
 from lsdc.lumbar.moves import moved_back
 from lsdc.lumbar.tables import Split
@@ -28,7 +29,7 @@ from tasks.shards import (
 )
 
 _CODE = ("lsdc.lumbar.crops", "lsdc.lumbar.moves")
-_LIBRARIES = ("dicomsdl", "numpy", "opencv-python-headless", "polars", "pydicom")
+_LIBRARIES = ("numpy", "opencv-python-headless", "polars", *DICOM_LIBRARIES)
 
 
 def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from prefect import task
 
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.lumbar import index
 from lsdc.lumbar.layout import layout_of
 from lsdc.lumbar.tables import Competition, Split, open_competition
@@ -27,7 +28,7 @@ from tasks.shards import (
 )
 
 _CODE = ("lsdc.lumbar.index", "lsdc.lumbar.tables")
-_LIBRARIES = ("dicomsdl", "numpy", "polars", "pydicom")
+_LIBRARIES = ("numpy", "polars", *DICOM_LIBRARIES)
 
 
 def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:

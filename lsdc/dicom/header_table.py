@@ -22,7 +22,7 @@ _CODE = (
     *("native.py", "numbers.py", "part10.py", "usable.py"),
 )
 # Those that read headers, then those that pydicom can decode with.
-_LIBRARIES = (
+LIBRARIES = (
     *("dicomsdl", "pydicom", "pyjpegls", "pillow", "python-gdcm", "pylibjpeg"),
     *("pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
 )
@@ -203,7 +203,7 @@ def reading_version() -> str:
     """Changes with anything that decides what a file's row says."""
     here = Path(__file__).parent
     sources = [(here / name).read_text(encoding="utf-8") for name in _CODE]
-    return "\n".join([*sources, *(f"{name} {_version(name)}" for name in _LIBRARIES)])
+    return "\n".join([*sources, *(f"{name} {_version(name)}" for name in LIBRARIES)])
 
 
 def _version(library: str) -> str:

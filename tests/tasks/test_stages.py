@@ -1,7 +1,7 @@
 """What each stage's result depends on, and what it does not."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from prefect.states import Failed
 from lsdc.errors import DataError, ResumeLaterError, StageError
 from lsdc.experiments.config import Experiment
 from lsdc.store.manifest import Manifest
+from tasks import policies
 from tasks.annotations import ANNOTATIONS
 from tasks.coordinates import COORDINATES
 from tasks.crops import CROPS
@@ -115,6 +116,23 @@ def test_choice_of_slices_changes_crops_and_what_is_told_of_them(run: Run) -> No
 def test_patience_with_a_stall_changes_nothing(run: Run) -> None:
     experiment = with_experiment(run, "training", stall_minutes=1.0)
     assert changed(run, experiment=experiment) == set()
+
+
+def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = dict[str, str]()
+
+    def installed(names: Iterable[str]) -> dict[str, str]:
+        return {name: versions.get(name, "absent") for name in names}
+
+    monkeypatch.setattr(policies, "fingerprint_libraries", installed)
+    before = keys(run)
+    versions["pylibjpeg-openjpeg"] = "2.0"
+    after = keys(run)
+    assert {name for name in before if before[name] != after[name]} == {
+        *("index", "coordinates", "crops")
+    }
 
 
 def test_input_counts_by_content_and_not_by_place(run: Run) -> None:
