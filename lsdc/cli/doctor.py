@@ -9,14 +9,14 @@ import typer
 from rich.console import Console
 
 from lsdc.cli.fitted import Column, FittedTable
-from lsdc.cli.index import Folder, IndexHome, index_folder
+from lsdc.cli.index import Folder, IndexHome, in_home, index_folder
 from lsdc.cli.streams import open_console
 from lsdc.errors import DataError
 from lsdc.lumbar.doctor import Report, examine
 from lsdc.lumbar.findings import Finding, Severity
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.tables import Competition, competition_in
-from lsdc.store.home import open_home, resolve_home
+from lsdc.store.home import Home, open_home, resolve_home
 
 _BETWEEN = 10  # blanks beside and between the three columns
 _WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
@@ -30,13 +30,15 @@ def doctor(
     ] = False,
 ) -> None:
     """Say what is odd in the data: missing series, empty labels, misplaced points and the like."""
+    kept = resolve_home(home)
+    folder = in_home(folder, Home(kept))
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder, expected one with train.csv and its fellows, or with DICOM "
             "files"
         )
     competition = competition_in(folder)
-    index = _index_of(folder, home, competition)
+    index = _index_of(folder, open_home(kept), competition)
     if competition is None and index is None:
         raise DataError(
             f"{folder}: expected a competition's tables (train.csv and its fellows) or DICOM "
@@ -49,10 +51,9 @@ def doctor(
     show_report(report, open_console())
 
 
-def _index_of(folder: Path, home: Path | None, competition: Competition | None) -> Index | None:
+def _index_of(folder: Path, home: Home, competition: Competition | None) -> Index | None:
     """The index of the folder's files, from the home or built into it; None without any image."""
-    kept = open_home(resolve_home(home))
-    _, index = index_folder(folder, kept, competition=competition)
+    _, index = index_folder(folder, home, competition=competition)
     return index if len(index.instances) or len(index.quarantine) else None
 
 

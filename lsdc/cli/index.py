@@ -30,11 +30,13 @@ from lsdc.lumbar.tree import (
 from lsdc.lumbar.twins import describe_twins
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
+from tasks.run import is_phantom
 
 _MOST_REASONS = 8
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A competition's folder, or any tree of DICOM.")
+    Path,
+    typer.Argument(metavar="DIR", help="A competition's folder, any tree of DICOM, or 'phantom'."),
 ]
 IndexHome = Annotated[
     Path | None,
@@ -42,6 +44,11 @@ IndexHome = Annotated[
         "--home", help="The home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
     ),
 ]
+
+
+def in_home(folder: Path, home: Home) -> Path:
+    """The folder that is named, or the home's phantom, where it is asked for by its name."""
+    return home.phantom if is_phantom(folder) else folder
 
 
 def index(
@@ -55,6 +62,7 @@ def index(
 ) -> None:
     """Read the header of every DICOM file below a folder into the home's catalog."""
     console, home_, share = open_console(), open_home(resolve_home(home)), parse_share(max_bad)
+    folder = in_home(folder, home_)
     competition = competition_in(folder) if folder.is_dir() else None
     indexed, tables = index_folder(
         folder, home_, competition=competition, processes=processes, wait=wait

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from lsdc.cli.doctor import doctor
 from lsdc.errors import DataError
+from lsdc.store.home import open_home
 
 app = typer.Typer()
 app.command()(doctor)
@@ -99,3 +100,15 @@ def test_one_table_without_its_fellows_is_refused(tables: Path) -> None:
     (tables / "train.csv").unlink()
     with pytest.raises(DataError, match=r"no train\.csv"):
         typed(tables)
+
+
+def test_the_homes_phantom_is_examined_by_its_name(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="home/phantom: no such folder"):
+        typed("phantom", "--home", home)
+    assert not home.exists()
+    shutil.copytree(tables, open_home(home).phantom)
+    assert typed("phantom", "--home", home) == typed(tables, "--home", home)
