@@ -52,7 +52,8 @@ def require_model(run: Run, *, trained_here: bool) -> None:
     """Refuse a model that cannot be trained, before anything is prepared for it.
 
     Other hosts that train have devices and a hub's cache of their own, and are asked there. Weights
-    that were given are here too, since what the run is of rests on them.
+    that were given are here too, since what the run is of rests on them. Folds that are finished
+    need no hub any more.
 
     Raises:
         SettingsError: the backbone, its weights, the size of its images or the device.
@@ -60,7 +61,8 @@ def require_model(run: Run, *, trained_here: bool) -> None:
     """
     config, fold = run.experiment.model, run.folds_to_train[0]
     start_from = _needed_weights(run, fold)
-    at_hand = trained_here or run.weights is not None
+    is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
+    at_hand = run.weights is not None or (trained_here and not is_trained)
     try_model(
         run.experiment,
         weights=run.weights,

@@ -5,6 +5,7 @@ its weights are to be had, whether it takes images of that size, on this device.
 """
 
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def try_model(
     kept: Path,
     log: Path,
 ) -> None:
-    """Build the model and show it two samples of noise; once for what it is made of.
+    """Build the model and show it two samples of noise; once on a host for what it is made of.
+
+    Weights of timm's hub are asked for each time: they may be out of reach since, or out of its
+    cache.
 
     Args:
         experiment: whose model.
@@ -58,6 +62,8 @@ def try_model(
         return
     minutes = experiment.training.stall_minutes
     run_child(CHILD, job | {"threads": threads}, log=log, stall_minutes=minutes)
+    if pretrained and weights is None:
+        return
     with write_atomic(kept) as temporary:
         temporary.write_text(json.dumps([*passed, key], indent=1), encoding="utf-8")
 
@@ -80,6 +86,7 @@ def _key(experiment: Experiment, job: Mapping[str, Any]) -> str:
             ],
             "pretrained": job["pretrained"],
             "device": job["device"],
+            "host": socket.gethostname(),
             "code": fingerprint_code([CHILD]),
             "libraries": fingerprint_libraries(["timm", "torch"]),
         }

@@ -1,6 +1,7 @@
 """A model is tried before anything is prepared for it."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.presets import load_experiment
+from lsdc.lumbar import trial
 from lsdc.lumbar.network import build_model
 from lsdc.lumbar.trial import try_model
 from lsdc.lumbar.trial_child import work
@@ -101,3 +103,31 @@ def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="timm knows no"):
         attempt("model.backbone=resnet19")
     assert len(json.loads(kept.read_text())) == 1
+
+
+def test_trial_counts_on_its_host_and_the_hub_is_asked_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(trial, "run_child", lambda *_, **__: tried.append(socket.gethostname()))
+
+    def attempt(*, pretrained: bool = False) -> None:
+        try_model(
+            load_experiment("demo", SMALL),
+            weights=None,
+            pretrained=pretrained,
+            device="cpu",
+            threads=1,
+            kept=tmp_path / "kept.json",
+            log=tmp_path / "children.log",
+        )
+
+    for _ in range(2):
+        attempt()
+    assert len(tried) == 1
+    for _ in range(2):
+        attempt(pretrained=True)
+    assert len(tried) == 3
+    monkeypatch.setattr(socket, "gethostname", lambda: "other")
+    attempt()
+    assert tried[3:] == ["other"]

@@ -35,6 +35,20 @@ def test_weights_are_tried_where_they_are(
     assert (tried["pretrained"], tried["weights"]) == (asked, weights)
 
 
+def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bool] = []
+    monkeypatch.setattr(
+        tasks.training, "try_model", lambda _, **told: tried.append(told["pretrained"])
+    )
+    run = run_of(tmp_path / "home")
+    for fold in range(2):
+        require_model(run, trained_here=True)
+        run.fold(fold).mkdir(parents=True)
+        (run.fold(fold) / "fit.json").touch()
+    require_model(run, trained_here=True)
+    assert tried == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("settings", "for_training", "told"),
     [
