@@ -16,16 +16,28 @@ RULE = (
 
 _SAFE = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,{LONGEST - 2}}}[A-Za-z0-9_-])?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LOGS = {"children", "index", "prefect-server"}  # in a home's logs/, beside a run's
 # Windows takes these for devices, whatever comes after a dot.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def require_name(name: str, where: str) -> None:
-    """Refuse a name that is not the same folder on every file system, or none at all.
+    """Refuse a name of an experiment that is not the same folder on every file system, or none.
+
+    A run's log has the name of its experiment, so those of other logs are refused as well.
 
     Raises:
         SettingsError: says where the name stands and what is expected.
     """
+    _require_folder(name, where)
+    if name.casefold() in _LOGS:
+        raise SettingsError(
+            f"{where}: {name!r} is what another log of a home is called, {name}.log; call it "
+            "otherwise"
+        )
+
+
+def _require_folder(name: str, where: str) -> None:
     if _DEVICES.fullmatch(name):
         raise SettingsError(
             f"{where}: {name!r} names a device on Windows, not a folder; call it otherwise"
@@ -37,7 +49,7 @@ def require_name(name: str, where: str) -> None:
 def require_run_name(name: str, where: str) -> None:
     """Refuse what cannot be a run's folder: an experiment's name, perhaps `@` and another."""
     for part in name.split(BETWEEN, maxsplit=1):
-        require_name(part, where)
+        _require_folder(part, where)
 
 
 def is_run_name(name: str) -> bool:

@@ -1,5 +1,6 @@
 """What names a folder is the same folder everywhere; all else is refused in a line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,24 @@ def test_what_is_no_folder_everywhere_is_refused_in_a_line(name: str) -> None:
     assert str(raised.value).startswith("presets.toml: ")
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 250
+
+
+@pytest.mark.parametrize("name", ["children", "Index", "prefect-server"])
+def test_experiment_takes_no_other_logs_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"presets.toml: '{name}' is what another log"):
+        require_name(name, "presets.toml")
+    require_run_name(f"demo@{name}", "runs")
+
+
+def test_every_log_of_a_home_is_known() -> None:
+    """Those that are no run's."""
+    rooms = [Path(__file__).parents[1] / room for room in ("lsdc", "tasks", "flows", "deployments")]
+    texts = [file.read_text("utf-8") for room in rooms for file in room.rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r'logs / "([\w-]+)\.log"', text)}
+    assert {"children", "index"} <= named
+    for name in named:
+        with pytest.raises(SettingsError):
+            require_name(name, "")
 
 
 @pytest.mark.parametrize("name", ["mine", "exp118.v2", "2_b", "A-1", "console", "a" * LONGEST])
