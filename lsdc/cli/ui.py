@@ -12,7 +12,7 @@ from lsdc.cli.prefect_settings import own_environment, own_settings
 from lsdc.cli.serve import prefect_server, running_server
 from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
-from lsdc.store.home import build_lock, existing_home, resolve_home
+from lsdc.store.home import existing_home, resolve_home
 
 
 def ui(
@@ -32,14 +32,11 @@ def ui(
         )
         return
     password = read_user_settings().server_password
-    with (
-        build_lock(opened, wait=False, say=console.print),
-        prefect_server(opened, port=port, password=password) as server,
-    ):
+    with prefect_server(opened, port=port, password=password) as server:
         server.wait_until_healthy()
         with own_settings(own_environment(opened, server.api)):
             mark_killed(opened, say=console.print)
-        console.print(f"{server.address}/  (Ctrl-C ends)")
+        console.print(f"{server.address}/  (Ctrl-C ends; runs in this home use it meanwhile)")
         stop = threading.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: stop.set())
