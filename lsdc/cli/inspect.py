@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import SlicesConfig
+from lsdc.names import BETWEEN
 from lsdc.report.sheet import write_sheet
 from lsdc.report.study import gather_study
 from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.rubbish import referred
+from lsdc.store.runs import list_runs
 from tasks.run import EXPERIMENT_FILE
 
 
@@ -32,9 +34,13 @@ def inspect(
     target = out or Path(f"{study}.png")
     made_with = opened.run(experiment) / EXPERIMENT_FILE
     if not made_with.is_file():
+        there = [
+            name for name in list_runs(opened) if (opened.run(name) / EXPERIMENT_FILE).is_file()
+        ]
         raise DataError(
             f"{opened.root}: no results of {experiment}; make them with "
-            f"'lsdc run-local --experiment {experiment}'"
+            f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or show those of "
+            f"{', '.join(there) or 'another home'}"
         )
     found = gather_study(study, referred(opened, experiment), _slices_of(made_with))
     write_sheet(found, target, experiment=experiment)

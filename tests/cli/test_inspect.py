@@ -52,6 +52,8 @@ def test_unknown_study_and_experiment_are_named(home: Path) -> None:
         typed(8, "--home", home)
     with pytest.raises(DataError, match="no results of exp118; make them with"):
         typed(8, "--home", home, "--experiment", "exp118")
+    with pytest.raises(DataError, match=r"of demo@x; .*--experiment demo', or show those of demo$"):
+        typed(8, "--home", home, "--experiment", "demo@x")
 
 
 def test_results_of_another_version_are_named(home: Path) -> None:
