@@ -26,6 +26,8 @@ def work(job, tell):
         time.sleep(0.01)
     if job["do"] == "answer":
         return {"twice": 2 * job["value"], "threads": os.environ.get("OMP_NUM_THREADS")}
+    if job["do"] == "tell how threads wait":
+        return {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     if job["do"] == "compute":
         import torch
         torch.set_num_threads(job["threads"])
@@ -257,6 +259,16 @@ def test_threads_of_children_run_on_all_cores_that_this_process_may_use(
     for result in found:
         assert result["threads"] == 2
         assert all(cores == ours for cores in result["cores"])
+
+
+def test_threads_of_children_do_not_spin_whatever_a_cluster_sets(
+    child: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "infinity")
+    job = {"do": "tell how threads wait"}
+    told = run_child(child, job, log=tmp_path / "log", stall_minutes=1)
+    assert told == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None}
 
 
 def test_child_without_room_for_what_it_maps_is_told_as_such(child: str, tmp_path: Path) -> None:
