@@ -28,6 +28,7 @@ from prefect.client.schemas.filters import (
 from prefect.context import FlowRunContext
 
 from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.score_columns import ROWS, score_columns
 from lsdc.lumbar.vocabulary import Condition, Grade
 from lsdc.store.exact_names import read_parquet
 from tasks.progress import (
@@ -41,7 +42,6 @@ from tasks.run import Run
 
 # An update costs the server some 20 ms.
 SECONDS = 1.0
-_PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 
 log = logging.getLogger("lsdc.progress")
 
@@ -66,16 +66,17 @@ def show_scores(run: Run) -> None:
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     oof = read_parquet(folder / "oof.parquet")
     name = run.experiment.name
-    columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
-    columns |= {"all": scores, "prior": scores["weighted_prior"]}
     figures = (scores["score"], scores["weighted_prior"]["score"])
     log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
     with _unless_refused():
         create_table_artifact(
             [
                 {"log loss": part.replace("_", " ")}
-                | {column: _rounded(losses[part]) for column, losses in columns.items()}
-                for part in _PARTS
+                | {
+                    column: _rounded(losses[part])
+                    for column, losses in score_columns(scores).items()
+                }
+                for part in ROWS
             ],
             key=_key(name, "oof"),
             description=f"{name}: out-of-fold log loss beside the weighted prior's",

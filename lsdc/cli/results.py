@@ -11,10 +11,9 @@ from rich.console import Console
 from lsdc.cli.fitted import Column, FittedTable
 from lsdc.experiments.config import Experiment
 from lsdc.lumbar.corrections import describe_corrections
+from lsdc.lumbar.score_columns import ROWS, score_columns
 from lsdc.store.exact_names import open_database, scan_parquet
 from tasks.run import Run
-
-_PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "score")
 
 
 def show_results(run: Run, console: Console, log: Path) -> None:
@@ -80,23 +79,19 @@ def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
     """
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
     title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
-    columns: dict[str, dict[str, Any]] = {f"fold {k}": fold for k, fold in scores["folds"].items()}
-    columns |= {"all": scores, "prior": scores["weighted_prior"]}
-    if held_out := scores.get("holdout"):  # none in what earlier versions wrote
-        columns |= {"held out": held_out, "its prior": held_out["weighted_prior"]}
     losses = [
         Column(
             heading,
-            [_loss(losses[part]) for part in _PARTS],
+            [_loss(losses[part]) for part in ROWS],
             style="bold" if heading in ("all", "held out") else "",
         )
-        for heading, losses in columns.items()
+        for heading, losses in score_columns(scores).items()
     ]
     return FittedTable(
-        [Column("", [part.replace("_", " ") for part in _PARTS], is_text=True), *losses],
+        [Column("", [part.replace("_", " ") for part in ROWS], is_text=True), *losses],
         title=" · ".join([title, *marks]),
-        styles=["bold" if part == "score" else "" for part in _PARTS],
-        ends=frozenset([len(_PARTS) - 2]),
+        styles=["bold" if part == "score" else "" for part in ROWS],
+        ends=frozenset([len(ROWS) - 2]),
     )
 
 

@@ -1,0 +1,36 @@
+"""What Prefect's pages show of a run is what its screen shows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import tasks.artifacts
+from lsdc.lumbar.predictions import PROBABILITIES
+from lsdc.lumbar.score_columns import ROWS
+from tasks.artifacts import show_scores
+from tasks.run import open_run
+
+
+def test_scores_of_held_out_studies_are_in_the_pages_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[list[dict[str, Any]]] = []
+    monkeypatch.setattr(
+        tasks.artifacts, "create_table_artifact", lambda rows, **_: shown.append(rows)
+    )
+    monkeypatch.setattr(tasks.artifacts, "create_markdown_artifact", lambda *_, **__: None)
+    run = open_run(experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    run.folder.mkdir(parents=True)
+    losses = {**dict.fromkeys(ROWS, 0.5), "weighted_prior": dict.fromkeys(ROWS, 0.9)}
+    scores = {**losses, "folds": {"0": losses}, "holdout": losses}
+    (run.folder / "scores.json").write_text(json.dumps(scores))
+    columns = {"label": pl.Int8, "condition": pl.String} | dict.fromkeys(PROBABILITIES, pl.Float64)
+    pl.DataFrame(schema=columns).write_parquet(run.folder / "oof.parquet")
+    show_scores(run)
+    (rows,) = shown
+    assert [row.pop("log loss") for row in rows] == [row.replace("_", " ") for row in ROWS]
+    values = {"fold 0": 0.5, "all": 0.5, "prior": 0.9, "held out": 0.5, "its prior": 0.9}
+    assert rows == [values] * len(ROWS)
