@@ -54,6 +54,10 @@ class NoSpaceError(LsdcError):
     """The disk is full, or would be."""
 
 
+# What to do about it, as it is said wherever a command is interrupted.
+GOES_ON = "the same command goes on where this one stopped"
+
+
 class InterruptedRunError(LsdcError):
     """Somebody or something asked the run to end."""
 

@@ -25,6 +25,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
 from lsdc.ending import tell_to_end
+from lsdc.errors import GOES_ON
 from tasks.progress import Progress, tell
 
 # What such a run's message begins with, by which others know that nobody cancelled it by hand.
@@ -91,7 +92,7 @@ def _not_interrupted_again() -> Iterator[None]:
 def _words(client: SyncPrefectClient, me: FlowRun, told: BaseException) -> str:
     if me.deployment_id is None:
         how = "Ctrl-C" if isinstance(told, KeyboardInterrupt) else "SIGTERM"
-        return f"{INTERRUPTED} {how}; the same command goes on where this one stopped"
+        return f"{INTERRUPTED} {how}; {GOES_ON}"
     try:
         state = client.read_flow_run(me.id).state
     except httpx.HTTPError:  # it will say what it knows

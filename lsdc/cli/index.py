@@ -14,7 +14,7 @@ from lsdc.cli.fitted import Column, FittedTable
 from lsdc.cli.logs import run_log
 from lsdc.cli.shares import parse_share
 from lsdc.cli.streams import open_console
-from lsdc.errors import InterruptedRunError
+from lsdc.errors import GOES_ON, InterruptedRunError
 from lsdc.lumbar.index import Index, series_without_images, tell_index
 from lsdc.lumbar.naming import Spell, few
 from lsdc.lumbar.other_files import group_others
@@ -118,9 +118,7 @@ def index_folder(
             tell_index(None, tables, competition.spell if competition else str)
             return indexed, tables
         except KeyboardInterrupt:
-            raise InterruptedRunError(
-                "interrupted; the same command goes on where this one stopped"
-            ) from None
+            raise InterruptedRunError(f"interrupted; {GOES_ON}") from None
 
 
 @contextmanager

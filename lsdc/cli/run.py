@@ -21,7 +21,7 @@ from lsdc.cli.shares import parse_share
 from lsdc.cli.storage import choose_store, register_storage, result_settings
 from lsdc.cli.streams import open_console
 from lsdc.cli.user_settings import read_user_settings
-from lsdc.errors import InterruptedRunError
+from lsdc.errors import GOES_ON, InterruptedRunError
 from lsdc.lumbar.folds import require_studies
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.home import build_lock
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RECORD_SECONDS = 30.0
 DRAIN_SECONDS = 10
-_INTERRUPTED = "interrupted; the same command goes on where this one stopped"
+_INTERRUPTED = f"interrupted; {GOES_ON}"
 
 
 def run_local(

@@ -1,36 +1,25 @@
 """What a run was asked for, on a real server: the same wherever and whenever it is worked."""
 
-import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry
 
-from deployments.register import register
 from lsdc.cli.prefect_settings import QUIET
+from tests.flows.registered import asked, registered
 
 
 @pytest.fixture
 def client(api: str) -> Iterator[SyncPrefectClient]:
     """Of a server that has the deployments and no workers."""
-    with temporary_settings({PREFECT_API_URL: api}):
-        asyncio.run(register())
-        with get_client(sync_client=True) as client:
-            yield client
-
-
-def asked(client: SyncPrefectClient, **parameters: Any) -> FlowRun:
-    """A run of `prepare/default`, as Prefect's own form asks for it."""
-    deployment = client.read_deployment_by_name("prepare/default")
-    return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+    with registered(api) as client:
+        yield client
 
 
 def worked(client: SyncPrefectClient, run: FlowRun, folder: Path, **more: str) -> FlowRun:

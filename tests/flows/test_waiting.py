@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Pending
 
 from deployments.register import register
 from lsdc.cli.waiting import why_waiting
+from tests.flows.registered import asked, registered
 
 POOL = "work_pools/lsdc-cpu"
 QUEUE = f"{POOL}/queues/default"
@@ -26,18 +26,10 @@ QUEUE = f"{POOL}/queues/default"
 @pytest.fixture
 def client(api: str) -> Iterator[SyncPrefectClient]:
     """Of a server whose pools have no workers."""
-    with temporary_settings({PREFECT_API_URL: api}):
-        asyncio.run(register())
-        with get_client(sync_client=True) as client:
-            yield client
+    with registered(api) as client:
+        yield client
         httpx.delete(f"{api}/{POOL}")  # with all that was changed of it, and its workers
         asyncio.run(register())
-
-
-def asked(client: SyncPrefectClient) -> FlowRun:
-    """A run of `prepare/default`."""
-    deployment = client.read_deployment_by_name("prepare/default")
-    return client.create_flow_run_from_deployment(deployment.id)
 
 
 def why(client: SyncPrefectClient, run: FlowRun) -> str:
