@@ -50,13 +50,16 @@ def read_text(path: Path) -> str:
 
 
 def _wide(content: bytes) -> str | None:
-    """UTF-16 or UTF-32, by the byte order mark, or by NULs at every other place."""
+    """UTF-16 or UTF-32, by the byte order mark, or by the places of NULs."""
     for mark, name in _WIDE.items():
         if content.startswith(mark):
             return name
     start = content[:_LOOKED_AT]
     halves = [start[place::2] for place in (0, 1)]
     few, many = sorted(half.count(0) / max(len(half), 1) for half in halves)
+    quarters = sorted(start[place::4].count(0) for place in range(4))
+    if quarters[1] > 0.9 * len(start) / 4 and quarters[0] < 0.1 * len(start) / 4:
+        return "UTF-32"
     return "UTF-16" if many > 0.5 and few < 0.1 else None
 
 

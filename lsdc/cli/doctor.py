@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
 from rich.console import Console
 
@@ -18,6 +19,8 @@ from lsdc.lumbar.index import Index
 from lsdc.lumbar.tables import Competition, competition_in
 from lsdc.store.home import Home, open_home, resolve_home
 
+# What a row may be named by, the first that it has.
+_NAMES = ("study_id", "series_id", "path", "line")
 _BETWEEN = 10  # blanks beside and between the three columns
 _WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
 
@@ -114,11 +117,15 @@ def _titled(finding: Finding) -> str:
 
 
 def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
-    """As many of the studies, series or files as fit whole; at least one."""
-    name = next(name for name in ("study_id", "series_id", "path") if name in finding.rows.columns)
+    """As many of the studies, series, files or lines as fit whole; at least one."""
+    told = [name for name in _NAMES if name in finding.rows.columns]
+    # A file outside the usual layout has a path alone, a damaged row of a table perhaps no id.
+    name = next((name for name in told if finding.rows[name].count()), told[0])
     ids = finding.rows[name].drop_nulls()
-    if ids.is_empty():  # a file outside the usual layout has a path alone
-        ids = finding.rows["path"].str.extract(r"([^/\\]*)$")
+    if name == "path":
+        ids = ids.str.extract(r"([^/\\]*)$")
+    elif name == "line":
+        ids = pl.Series([f"line {number}" for number in ids])
     known = [spelled.get(each, str(each)) for each in ids.unique(maintain_order=True)]
     shown = 1
     while shown < len(known) and len(_listed(known, shown + 1)) <= room:

@@ -15,6 +15,7 @@ from lsdc.plain_text import read_text
 LINE = "line"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+")
+_EXCEL_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _MOST_DIGITS = 18  # of what fits into 64 bits
 
 
@@ -34,10 +35,10 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         text = read_text(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    _refuse_separator(text, columns, path)
     (_, header), *rows = _rows(text, path) or [(1, [])]
     if not header:
         raise DataError(f"{path}: the file is empty, expected a header and rows")
-    _refuse_separator(header, columns, path)
     require_columns(pl.DataFrame(schema=dict.fromkeys(header)), columns, str(path))
     _refuse_twins(header, columns, path)
     _refuse_lengths(rows, len(header), path)
@@ -68,16 +69,29 @@ def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _refuse_separator(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
-    """Refuse a table whose cells are separated by something else than commas."""
-    found = len({*columns} & {*header})
+def _refuse_separator(text: str, columns: Sequence[str], path: Path) -> None:
+    """Refuse a table whose cells are separated by something else than commas.
+
+    Asked before quotes are: these mean something only beside the right sign.
+    """
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    if _EXCEL_LINE.fullmatch(header.strip(" ,;\t")):
+        raise DataError(
+            f"{path}: begins with {header.strip()!r}, a line for Excel alone, expected the header; "
+            "save it as CSV with commas, without that line"
+        )
+    found = _columns_of(header, ",", columns)
     for sign, name in _SEPARATORS.items():
-        cells = {cell.strip().strip('"') for cell in ",".join(header).split(sign)}
-        if len({*columns} & cells) > found:
+        if _columns_of(header, sign, columns) > found:
             raise DataError(
                 f"{path}: its columns are separated by {name}, expected commas; save it as CSV "
                 "with commas, and with points in numbers"
             )
+
+
+def _columns_of(header: str, sign: str, columns: Sequence[str]) -> int:
+    """How many of the columns a header line names, if a sign is between them."""
+    return len({*columns} & {cell.strip().strip("\"'").strip() for cell in header.split(sign)})
 
 
 def _refuse_twins(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
@@ -137,6 +151,11 @@ def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.Dat
 def is_whole(column: str) -> pl.Expr:
     """Whether a column's text is a whole number of at most 18 digits; zeros before it are none."""
     return pl.col(column).str.contains(rf"^0*[0-9]{{1,{_MOST_DIGITS}}}$").fill_null(False)
+
+
+def refuse_whole_number(found: str | None) -> str:
+    """What is wrong with an id, in words that follow its column's name."""
+    return f"{_got(found)}, expected {_whole_number(found)}"
 
 
 def _whole_number(found: str | None) -> str:
@@ -209,9 +228,12 @@ def _refuse(
         return
     line, value = found.row(0)
     more = f" (and {found.height - 1} more)" if found.height > 1 else ""
-    got = "is empty" if value is None else f"is {value!r}"
     right = expected if isinstance(expected, str) else expected(value)
-    raise DataError(f"{source}: {column} in line {line} {got}{more}, expected {right}")
+    raise DataError(f"{source}: {column} in line {line} {_got(value)}{more}, expected {right}")
+
+
+def _got(value: str | None) -> str:
+    return "is empty" if value is None else f"is {value!r}"
 
 
 def _no_such_file(path: Path) -> str:

@@ -197,6 +197,8 @@ def _read_series(root: Path) -> tuple[pl.DataFrame, dict[int, str]]:
     """The rows of the training table, and how it writes ids that begin with zeros."""
     path = root / "train_series_descriptions.csv"
     written = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
+    if not written.height:
+        raise DataError(f"{path}: lists no series, expected one a row")
     table = checked_csv.integers(written, _SERIES_ID, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
     checked_csv.refuse_repeats(table, _SERIES_ID, str(path))
@@ -211,9 +213,9 @@ def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[int,
     ids = pl.struct(pl.col(name).str.strip_chars_start("0") for name in _SERIES_ID)
     rows = table.with_columns(
         why=pl.when(~checked_csv.is_whole("study_id"))
-        .then(pl.lit("study_id is no whole number"))
+        .then(_no_whole_number("study_id"))
         .when(~checked_csv.is_whole("series_id"))
-        .then(pl.lit("series_id is no whole number"))
+        .then(_no_whole_number("series_id"))
         .when(~known)
         .then(pl.lit(f"series_description is not {checked_csv.one_of(_DESCRIPTIONS)}"))
     )
@@ -225,6 +227,14 @@ def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[int,
     written = rows.filter(pl.col("why").is_null())
     good = written.cast(dict.fromkeys(_SERIES_ID, pl.Int64))
     return _as_series(good, "test"), left_out.select(list(_LEFT_OUT)), _spelled(written)
+
+
+def _no_whole_number(column: str) -> pl.Expr:
+    return pl.col(column).map_elements(
+        lambda value: f"{column} {checked_csv.refuse_whole_number(value)}",
+        return_dtype=pl.String,
+        skip_nulls=False,
+    )
 
 
 def _spelled(written: pl.DataFrame) -> dict[int, str]:

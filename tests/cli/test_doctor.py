@@ -88,6 +88,14 @@ def test_a_planted_fault_is_named_with_its_ids(tables: Path) -> None:
     assert str(repeated["rows"][0]["series_id"]) == first["series_id"]
 
 
+@pytest.mark.parametrize(("row", "first"), [(",77,Axial T2", "77"), (",,Axial T2", "line {}")])
+def test_a_row_of_the_test_table_without_ids_is_named(tables: Path, row: str, first: str) -> None:
+    path = tables / "test_series_descriptions.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, row]), encoding="utf-8")
+    assert re.search(rf" 1 +{first.format(len(lines) + 1)} *\n", typed(tables))
+
+
 @pytest.mark.parametrize("name", ["elsewhere", "empty"])
 def test_a_folder_with_nothing_to_examine_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

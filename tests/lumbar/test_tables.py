@@ -248,8 +248,11 @@ def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -
     [
         ("33,331,Sagital T1", "series_description is not one of"),
         ("33,331,", "series_description is not one of"),
-        ("33,x,Axial T2", "series_id is no whole number"),
-        ("33.0,331,Axial T2", "study_id is no whole number"),
+        ("33,x,Axial T2", "series_id is 'x', expected a whole number"),
+        ("33.0,331,Axial T2", "study_id is '33.0', expected a whole number"),
+        (",331,Axial T2", "study_id is empty, expected a whole number"),
+        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
+        ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
         ("033,330,Axial T2", "the series is listed before"),
     ],
 )
@@ -262,6 +265,12 @@ def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, wh
     assert left_out["line"] == 3
     assert left_out["why"].startswith(why)
     assert examine(competition, None).finding("test_rows_left_out").count == 1
+
+
+def test_a_training_table_without_a_series_is_refused(root: Path) -> None:
+    path = root / "train_series_descriptions.csv"
+    path.write_text("study_id,series_id,series_description\n", encoding="utf-8")
+    assert refusal(root) == f"{path}: lists no series, expected one a row"
 
 
 @pytest.mark.parametrize(
@@ -292,6 +301,11 @@ def as_csv(root: Path, name: str, change: Callable[[str], bytes]) -> None:
     (root / name).write_bytes(change((root / name).read_text(encoding="utf-8")))
 
 
+def quoted(text: str) -> str:
+    """A table with quotes around each cell."""
+    return re.sub(r"[^,\n]+", r'"\g<0>"', text)
+
+
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -305,6 +319,12 @@ def as_csv(root: Path, name: str, change: Callable[[str], bytes]) -> None:
         (lambda text: f"{text[:-3]}\0{text[-3:]}".encode(), "holds a NUL byte"),
         (lambda text: text.replace(",", ";").encode(), "separated by semicolons, expected commas"),
         (lambda text: text.replace(",", "\t").encode(), "separated by tabs, expected commas"),
+        (lambda text: quoted(text).replace(",", ";").encode(), "separated by semicolons"),
+        (lambda text: quoted(text).replace(",", "\t").encode(), "separated by tabs, expected"),
+        (lambda text: f"sep=;\n{text}".replace(",", ";").encode(), "begins with 'sep=;', a line"),
+        (lambda text: f"sep=,\n{text}".encode(), "begins with 'sep=,', a line for Excel"),
+        (lambda text: text.encode("utf-32-le"), "is written in UTF-32, expected UTF-8"),
+        (lambda text: text.encode("utf-32-be"), "is written in UTF-32, expected UTF-8"),
         (lambda text: text.rstrip().rsplit(",", 2)[0].encode(), ": the row is cut"),
         (lambda text: text.rstrip().encode() + b",,5\n", "expected the"),
         (lambda text: text.rstrip().encode() + b',"', "the quotes of the row in line"),
@@ -327,7 +347,7 @@ def test_a_table_as_other_programs_leave_it_is_called_what_it_is(
         lambda text: text.replace("\n", "\r").encode(),
         lambda text: text.replace("\n", "\r\n\r\n").encode("utf-8-sig"),
         lambda text: text.rstrip().encode(),
-        lambda text: re.sub(r"[^,\n]+", r'"\g<0>"', text).encode(),
+        lambda text: quoted(text).encode(),
     ],
 )
 def test_line_ends_and_quotes_change_nothing(
