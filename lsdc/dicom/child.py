@@ -33,6 +33,10 @@ class Answer(Protocol):
         """Take what was read of a file."""
         ...
 
+    def is_full(self) -> bool:
+        """Whether it should be sent before more is taken."""
+        ...
+
     def rest(self) -> Parts:
         """The parts of a frame of all that was taken; none if nothing was."""
         ...
@@ -92,6 +96,9 @@ def serve(
                     return
             else:
                 answer.add(result, status, slot)
+                if answer.is_full():
+                    alarm.off()
+                    send(answer.rest())
             at += 1
         alarm.off()
         send(answer.rest())

@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
+
 if TYPE_CHECKING:
     from lsdc.dicom.headers import Header
 
@@ -19,8 +21,11 @@ _FILE = struct.Struct("<IiI")  # length of a path, slot for its image, which of 
 # The count of files that a child has begun before the one it is at, in shared memory.
 COUNT = struct.Struct("<Q")
 # Far above what any answer needs: a longer frame is noise.
-_MAX_HEAD_BYTES = 2**24
+_MAX_HEAD_BYTES = 2**26
 _MAX_BODY_BYTES = 2**32
+
+# Of files of several frames, so many frames are a batch: some 5 MB of head.
+_MOST_FRAMES = 20_000
 
 # A file's row in a batch of headers: which format, bytes, mtime in ns, instance number; position.
 HEADER_INTEGERS, HEADER_NUMBERS = 4, 3
@@ -43,6 +48,7 @@ class HeaderBatch:
         # By identity, since the same format is mostly the same object, and hashing one takes time.
         self._codes: dict[int, int] = {}
         self._integers, self._numbers = array("q"), array("d")
+        self._frame_numbers = 0
 
     def add(self, header: "Header", status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
         """Hold a header back; `slot` is for images."""
@@ -51,8 +57,13 @@ class HeaderBatch:
         if which is None:
             which = self._codes[id(form)] = len(self._formats)
             self._formats.append(form)
+            self._frame_numbers += len(form.frames or ())
         self._integers.extend((which, *status, NO_NUMBER if number is None else number))
         self._numbers.extend(position or _NO_POSITION)
+
+    def is_full(self) -> bool:
+        """Whether it should be sent before more is added."""
+        return self._frame_numbers >= _MOST_FRAMES * FRAME_NUMBERS
 
     def rest(self) -> list[bytes | memoryview]:
         """The frame of all that was added since the last one."""

@@ -107,7 +107,9 @@ def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
     """
     numbers: list[float] = []
     for groups in _groups(dataset, count):
-        numbers += parse_position(groups.text(*_POSITION)) or [math.nan] * 3
+        # Of several frames each has a place of its own: a shared one is nobody's.
+        own = groups if count == 1 else _Groups(groups.places[:1])
+        numbers += parse_position(own.text(*_POSITION)) or [math.nan] * 3
         numbers += parse_directions(groups.text(*_ORIENTATION)) or [math.nan] * 6
         numbers += parse_spacing(groups.text(*_SPACING)) or [math.nan] * 2
         numbers.append(_echo_time(groups))
@@ -117,10 +119,15 @@ def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
 def read_rescale(dataset: DataSet, count: int, frame: int) -> list[bytes]:
     """RescaleIntercept and RescaleSlope of one frame of `count`, from 1, as they are in the file.
 
+    A lone frame that was taken out of a file with the groups of all has those that are shared.
+
     Raises:
         RefusedError: there are not as many groups as frames.
     """
-    groups = _groups(dataset, count)[frame - 1]
+    if count == 1 and len(dataset.items(PER_FRAME)) != 1:
+        groups = _Groups(tuple(dataset.items(_SHARED)[:1]))
+    else:
+        groups = _groups(dataset, count)[frame - 1]
     sequence, tags = _RESCALE
     return [groups.text(sequence, tag) for tag in tags]
 

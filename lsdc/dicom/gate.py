@@ -29,6 +29,14 @@ _OF_THE_MOMENT = frozenset(
 )  # fmt: skip
 
 
+def refuse_size(size_bytes: int) -> str:
+    """Why so large a file is not read."""
+    return (
+        f"{size_bytes} bytes, expected at most {LARGEST_FILE_BYTES} of a file; 'dcuncat' of "
+        "dicom3tools makes a file of each frame"
+    )
+
+
 class RefusedError(Exception):
     """The file cannot be used, whichever library reads it; the text says why, without values.
 
@@ -87,6 +95,11 @@ class OpenFile:
         return f"/dev/fd/{self.descriptor}"
 
     @property
+    def says_syntax(self) -> bool:
+        """Whether it names its transfer syntax, which else is told by how its elements look."""
+        return not self._opening.tells_syntax
+
+    @property
     def size_bytes(self) -> int:
         """When it was opened."""
         return self.status[0]
@@ -94,7 +107,7 @@ class OpenFile:
     def content(self) -> bytes:
         """All of it. Raises RefusedError where that is too much for one image."""
         if self.size_bytes > LARGEST_FILE_BYTES:
-            raise RefusedError(f"{self.size_bytes} bytes, too many for one image")
+            raise RefusedError(refuse_size(self.size_bytes))
         content = os.pread(self.descriptor, self.size_bytes, 0)
         return content if self.is_whole else self._opening.head + content[self._opening.begin :]
 

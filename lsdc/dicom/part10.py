@@ -41,10 +41,17 @@ _IN_META = _CODINGS[0]
 
 
 class Opening(NamedTuple):
-    """How a file is to be read: these bytes first, then its own from an offset on."""
+    """How a file is to be read: these bytes first, then its own from an offset on.
+
+    Attributes:
+        head: these bytes.
+        begin: the offset.
+        tells_syntax: whether the transfer syntax stands in `head`, and nowhere in the file.
+    """
 
     head: bytes
     begin: int
+    tells_syntax: bool = False
 
 
 AS_IT_IS = Opening(b"", 0)
@@ -81,7 +88,7 @@ def _open_at(start: bytes, begin: int, size_bytes: int) -> Opening | None:
         data_begin = end
     for coding in _CODINGS:
         if _is_data_set(start, data_begin, size_bytes, coding):
-            return Opening(preamble + _file_meta(coding.syntax), data_begin)
+            return Opening(preamble + _file_meta(coding.syntax), data_begin, tells_syntax=True)
     return None
 
 

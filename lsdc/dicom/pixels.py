@@ -108,6 +108,10 @@ class ImageBatch:
             self._body += out.tobytes()
         self._images.append((*shape, dtype.str[1:], image.slope, image.intercept, placed))
 
+    def is_full(self) -> bool:
+        """Never: a request is for few images."""
+        return False
+
     def rest(self) -> list[bytes | memoryview]:
         """The frame of all images since the last one."""
         if not self._images:
@@ -157,7 +161,7 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
         coded = pixel_data.toPixelSequence()
         if coded.numberOfFrames() < frames:
             raise DeclinedError(f"{coded.numberOfFrames()} coded frames, expected {frames}")
-        _check_coded(coded.encodedFrameData(file.frame - 1), form)
+        _check_coded(coded.encodedFrameData(file.frame - 1), form, file)
         stored = dataset.pixelData(storedvalue=True, index=file.frame - 1)
     return finish(stored, form, *rescale)
 
@@ -181,7 +185,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         pixel_data = dataset["PixelData"]
     syntax = form.transfer_syntax
     if pixel_data.is_undefined_length or _lie_in_items(pixel_data.value, form):
-        _check_family(_first_fragment(pixel_data.value), form)
+        _check_family(_first_fragment(pixel_data.value), form, file)
         stored = _decode(dataset, form, file.frame)
     elif form.bits_allocated in WHOLE_BYTES:
         stored = native_values(
@@ -209,10 +213,11 @@ def _frames(form: Format, frame: int) -> int:
 
 
 def _rescale(dataset: DataSet, form: Format, frame: int) -> list[float | None]:
-    """The intercept and the slope of a frame: of its groups, where they have some."""
+    """The intercept and the slope of a frame: of its groups, where they are to be asked."""
     texts = [dataset.text(tag) for tag in RESCALE_TEXTS.values()]
-    if form.sop_class in ENHANCED:
-        own = read_rescale(dataset, form.number_of_frames or 1, frame)
+    frames = form.number_of_frames or 1
+    if form.sop_class in ENHANCED and (frames > 1 or not all(texts)):
+        own = read_rescale(dataset, frames, frame)
         texts = [text or top for text, top in zip(own, texts, strict=True)]
     return list(map(parse_number, texts))
 
@@ -262,9 +267,9 @@ def finish(stored: Stored, form: Format, intercept: float | None, slope: float |
     return Decoded(stored, bits, form.high_bit, signed, slope, intercept)
 
 
-def _check_coded(coded: bytes, form: Format) -> None:
+def _check_coded(coded: bytes, form: Format, file: OpenFile) -> None:
     """Let dicomsdl decode JPEG and JPEG 2000 only where header and coded image agree."""
-    _check_family(coded, form)
+    _check_family(coded, form, file)
     if form.transfer_syntax in CHECKED_BY_DICOMSDL:
         return
     image = describe(coded)
@@ -281,11 +286,16 @@ def _check_coded(coded: bytes, form: Format) -> None:
         )
 
 
-def _check_family(coded: bytes, form: Format) -> None:
+def _check_family(coded: bytes, form: Format, file: OpenFile) -> None:
     """Refuse pixels that are coded in another way than the header says."""
     said, found = family_of(form.transfer_syntax), family_in(coded)
     if form.transfer_syntax in NATIVE | {DEFLATED}:
         found = found or "something encapsulated"
+    if found is not None and found != said and not file.says_syntax:
+        raise RefusedError(
+            f"its pixels are {found}, and no file meta information says of which transfer syntax: "
+            "write the TransferSyntaxUID into it"
+        )
     if found is not None and found != said:
         raise RefusedError(
             f"its pixels are {found}, but its transfer syntax is "

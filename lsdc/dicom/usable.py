@@ -40,7 +40,10 @@ def refuse(form: Format) -> str | None:
             "functional groups as of Enhanced MR; 'dcuncat' of dicom3tools makes a file of each"
         )
     if form.bits_stored is None and form.pixel_representation is None:
-        return "its pixels are fractions (FloatPixelData), expected whole numbers"
+        return (
+            "no BitsStored and no PixelRepresentation in the header, so its pixels are fractions "
+            "(FloatPixelData) or nothing says how to read them; expected whole numbers"
+        )
     if form.bits_allocated not in _BITS:
         return f"{form.bits_allocated} bits allocated, expected 1, 8, 16 or 32"
     if form.bits_stored is not None and not 0 < form.bits_stored <= form.bits_allocated:

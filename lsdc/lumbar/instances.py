@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
+from lsdc.dicom.gate import LARGEST_FILE_BYTES, refuse_size
 from lsdc.dicom.native import NATIVE
 from lsdc.geometry.planes import normal_positions, orientation_groups
 from lsdc.lumbar.image_use import with_use
@@ -199,12 +200,15 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     needed *= pl.col("number_of_frames").fill_null(1)
     cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
     no_image = pl.col("refusal").is_not_null()
-    is_bad = no_image | lacking | cut.fill_null(False)
+    too_large = (pl.col("bytes") > LARGEST_FILE_BYTES).fill_null(False)
+    is_bad = no_image | lacking | too_large | cut.fill_null(False)
     bad = rows.filter(is_bad).with_columns(
         reason=pl.when(no_image)
         .then("refusal")
         .when(lacking)
         .then(pl.format("no usable {} in the header", _name_lacking()))
+        .when(too_large)
+        .then(pl.col("bytes").map_elements(refuse_size, return_dtype=pl.String))
         .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))
     )
     if len(bad):

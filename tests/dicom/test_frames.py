@@ -5,7 +5,16 @@ import struct
 
 import pytest
 
-from lsdc.dicom.frames import BrokenFrameError, pack, pack_request, read_request, unpack
+from lsdc.dicom.frames import (
+    BrokenFrameError,
+    HeaderBatch,
+    pack,
+    pack_request,
+    read_request,
+    unpack,
+)
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
+from lsdc.dicom.headers import Format, Header
 
 
 def test_frames_are_put_together_from_any_pieces() -> None:
@@ -45,3 +54,18 @@ def test_paths_come_through_whatever_their_bytes() -> None:
 
 def test_a_request_that_breaks_off_is_the_end() -> None:
     assert read_request(io.BytesIO(pack_request([b"/a/b.dcm"], [0], [1])[:-1])) == []
+
+
+def test_headers_of_many_frames_are_sent_in_batches_that_are_taken() -> None:
+    batch, sent, begun = HeaderBatch(), 0, 0
+    nothing = Format(*[None] * len(Format._fields))
+    for file in range(70):
+        numbers = (0.5,) * 600 * FRAME_NUMBERS
+        batch.add(Header(nothing._replace(frames=numbers), 1, None), (1, 1), 0)
+        begun += 1
+        if batch.is_full() or file == 69:
+            head, _ = unpack(bytearray(b"".join(batch.rest()))) or ({}, b"")
+            assert head["count"] == begun <= 34
+            sent, begun = sent + begun, 0
+        assert not batch.is_full()
+    assert sent == 70

@@ -180,3 +180,41 @@ def test_bare_and_cut_files_cost_what_is_missing_alone(tmp_path: Path) -> None:
     assert isinstance(read[0], Image)
     assert isinstance(read[1], Unreadable)
     assert "bytes of PixelData" in read[1].reason
+
+
+def test_a_place_that_frames_share_is_nobodys(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "IM1", plant_frames(3))
+    dataset = pydicom.dcmread(path)
+    shared = dataset.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+    dataset.SharedFunctionalGroupsSequence[0].PlanePositionSequence = shared
+    for own in list(dataset.PerFrameFunctionalGroupsSequence)[:2]:
+        del own.PlanePositionSequence
+    dataset.save_as(path)
+    assert np.isnan(frames_of(path)[:, 0]).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("rescale", ["in the header", "shared", "nowhere"])
+def test_a_frame_taken_out_with_the_groups_of_all_is_read(tmp_path: Path, rescale: str) -> None:
+    frame, *_ = plant_frames(1)
+    path = write_enhanced(tmp_path / "IM1", [frame])
+    dataset = pydicom.dcmread(path)
+    (own,) = dataset.PerFrameFunctionalGroupsSequence
+    (transformation,) = own.PixelValueTransformationSequence
+    transformation.RescaleSlope, transformation.RescaleIntercept = 9, 9
+    dataset.PerFrameFunctionalGroupsSequence = [own] * 15
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    dataset.PixelSpacing = [0.75, 0.5]
+    if rescale == "in the header":
+        dataset.RescaleSlope, dataset.RescaleIntercept = 2, 3
+    elif rescale == "shared":
+        dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence = [
+            item(RescaleSlope=2, RescaleIntercept=3, RescaleType="US")
+        ]
+    dataset.save_as(path)
+    (row,) = read_rows([path]).iter_rows(named=True)
+    assert (row["reason"], row["refusal"], row["frames"]) == (None, None, None)
+    expected = frame.pixels * 1.0 if rescale == "nowhere" else frame.pixels * 2.0 + 3.0
+    np.testing.assert_array_equal(images_of(path, 1)[0], expected)
+    with open_dicom(os.fsencode(path)) as file:
+        decoded = read_with_pydicom(file)
+    assert (decoded.slope, decoded.intercept) == ((1, 0) if rescale == "nowhere" else (2, 3))

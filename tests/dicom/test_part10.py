@@ -151,3 +151,14 @@ def test_a_file_that_begins_as_it_should_is_left_as_it_is(write_dicom: WriteDico
     for syntax in ("explicit", "implicit", "rle"):
         content = write_dicom(syntax=syntax).read_bytes()
         assert open_data_set(content[:4096], len(content)) is AS_IT_IS
+
+
+def test_a_bare_file_of_coded_pixels_is_told_that_nothing_says_how(
+    write_dicom: WriteDicom,
+) -> None:
+    path = write_dicom(syntax="rle")
+    path.write_bytes(bare(path.read_bytes()))
+    ((_, image),) = images_by_index([path])
+    assert isinstance(image, Unreadable)
+    assert "its pixels are something encapsulated, and no file meta information" in image.reason
+    assert "Explicit VR" not in image.reason

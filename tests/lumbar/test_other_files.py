@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID, generate_uid
 
+from lsdc.dicom.gate import LARGEST_FILE_BYTES
 from lsdc.errors import StageError
 from lsdc.lumbar.index import Index, build_index, series_without_images
 from lsdc.lumbar.quarantine import QUARANTINE, group_reasons, refuse_bad_files
@@ -221,6 +222,14 @@ def test_slices_of_one_number_are_numbered_by_place_where_names_do_not_tell(
     assert found.quarantine.is_empty()
     rows = found.instances.select("instance_number", pl.col("position_mm").arr.get(2)).rows()
     assert rows == [(n, n) for n in range(1, 5)]
+
+
+def test_a_file_that_is_too_large_to_be_read_is_quarantined_by_the_index(tmp_path: Path) -> None:
+    path = write_slice(tmp_path / "tree/1.dcm")
+    with path.open("rb+") as file:
+        file.truncate(LARGEST_FILE_BYTES + 1)
+    _, tables = index(tmp_path / "tree", tmp_path / "out")
+    assert f"expected at most {LARGEST_FILE_BYTES}" in tables["quarantine"]["reason"][0]
 
 
 def test_files_of_one_size_that_differ_are_no_copies(tmp_path: Path) -> None:
