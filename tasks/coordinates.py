@@ -11,7 +11,7 @@ from lsdc.lumbar import coordinates
 from lsdc.lumbar.annotated import take_annotated
 from lsdc.lumbar.moves import describe_moves
 from lsdc.lumbar.naming import few
-from lsdc.lumbar.quarantine import tell_bad_files
+from lsdc.lumbar.quarantine import count_files, tell_bad_files
 from lsdc.lumbar.spines import describe_disputes
 from lsdc.lumbar.tables import open_competition
 from lsdc.store.exact_names import read_parquet
@@ -68,7 +68,7 @@ def learn_coordinates(
         if run.experiment.coordinates.source == "annotated":
             held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
             take_annotated(instances, given, out, but_for=held_out.unique().to_list())
-        return _settle(run, out, instances, quarantine, index)
+        return _settle(run, out, instances, quarantine)
 
 
 @task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
@@ -87,13 +87,11 @@ def locate_test(run: Run, index: Manifest, coordinates_train: Manifest) -> Manif
             log=run.home.logs / "children.log",
             on_progress=tell_line("coordinates test"),
         )
-        return _settle(run, out, instances, quarantine, index)
+        return _settle(run, out, instances, quarantine)
 
 
-def _settle(
-    run: Run, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame, index: Manifest
-) -> Manifest:
-    tell_bad_files("coordinates", quarantine, total=index.rows)
+def _settle(run: Run, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame) -> Manifest:
+    tell_bad_files("coordinates", quarantine, total=count_files(instances))
     quarantine.write_parquet(out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(run, instances["study_id"].unique().sort(), points)

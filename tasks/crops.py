@@ -9,6 +9,7 @@ from prefect import task
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.lumbar import crops
 from lsdc.lumbar.moves import moved_back
+from lsdc.lumbar.quarantine import count_files
 from lsdc.lumbar.tables import Split
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
@@ -60,7 +61,8 @@ def cut_crops(
         worked(cut_shard, run, shards, **given) as folders,
         write_folder(run.root / "crops") as out,
     ):
-        rows = crops.join_crops(folders, out, files=index.rows)
+        images = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
+        rows = crops.join_crops(folders, out, files=count_files(images))
         return settle(run.root, "crops", out, rows=rows)
 
 

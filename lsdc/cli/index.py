@@ -147,7 +147,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
 def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
     """Print what was found: counts, series by plane and description, what is put aside and why."""
     console.print(
-        f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable, "
+        f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable images, "
         f"{indexed.quarantined:,} quarantined, {indexed.others:,} others",
         highlight=False,
     )

@@ -72,7 +72,7 @@ CATALOG: dict[str, CatalogTable] = {
             "study_id": _IDS,
             "series_id": _IDS,
             "series_description": _DESCRIPTION,
-            "images": "usable files",
+            "images": "usable ones; of Enhanced MR, each frame is one",
             "quarantined": "files that cannot be used",
             "orientation_groups": "stacks of parallel slices",
             "plane": "by the slices' median normal: sagittal, coronal, axial, or oblique beyond "
@@ -95,7 +95,7 @@ CATALOG: dict[str, CatalogTable] = {
             "split": _SPLIT,
             "study_id": _IDS,
             "usable": "whether it has any image",
-            "images": "how many usable files",
+            "images": "how many usable images",
             "series": "how many series",
         },
     ),

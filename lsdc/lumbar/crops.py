@@ -25,7 +25,7 @@ from lsdc.lumbar.crop_plan import StudyCuts, choose_crops, files_in_order, list_
 from lsdc.lumbar.image_use import acquisitions
 from lsdc.lumbar.intensities import robust_range
 from lsdc.lumbar.motion import MOTION, find_motion, motion_table
-from lsdc.lumbar.quarantine import QUARANTINE, refuse_bad_files, tell_bad_files
+from lsdc.lumbar.quarantine import QUARANTINE, count_files, refuse_bad_files, tell_bad_files
 from lsdc.lumbar.vocabulary import Side
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
@@ -95,9 +95,9 @@ def cut_crops(
             processes=processes,
             on_progress=on_progress,
         )
-        samples = join_crops([Path(shard)], out, files=len(instances))
+        samples = join_crops([Path(shard)], out, files=count_files(instances))
     quarantine = read_parquet(out / "quarantine.parquet")
-    refuse_bad_files("crops", quarantine, total=len(instances), max_bad=max_bad)
+    refuse_bad_files("crops", quarantine, total=count_files(instances), max_bad=max_bad)
     return samples
 
 

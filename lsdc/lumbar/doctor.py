@@ -20,6 +20,7 @@ from lsdc.lumbar.coverage_checks import check_coverage
 from lsdc.lumbar.findings import Finding
 from lsdc.lumbar.index import Index
 from lsdc.lumbar.place_checks import check_places
+from lsdc.lumbar.quarantine import count_files
 from lsdc.lumbar.series_checks import (
     check_indexed_series,
     check_quarantine,
@@ -122,7 +123,7 @@ def _count_index(index: Index) -> dict[str, Any]:
     kinds = sorted(with_images["kind"].unique())
     return {
         "files": {
-            "usable": index.instances.height,
+            "usable": count_files(index.instances),
             "quarantined": index.quarantine.height,
             "others": index.other_files.height,
         },

@@ -24,7 +24,7 @@ from lsdc.lumbar.instances import SERIES_ID, place_files
 from lsdc.lumbar.layout import layout_of
 from lsdc.lumbar.naming import MOST_NAMES, Spell, few
 from lsdc.lumbar.other_files import NOT_LISTED, others, set_aside
-from lsdc.lumbar.quarantine import refuse_bad_files, tell_bad_files
+from lsdc.lumbar.quarantine import count_files, refuse_bad_files, tell_bad_files
 from lsdc.lumbar.series import SERIES, summarise_studies
 from lsdc.lumbar.tables import Competition, Split
 from lsdc.lumbar.twins import describe_twins, find_twins
@@ -45,7 +45,7 @@ class Index:
     """The tables of an index.
 
     Attributes:
-        instances: `instances.INSTANCES`, a row a usable file.
+        instances: `instances.INSTANCES`, a row a usable image.
         series: `series.SERIES`, a row a series that is listed or found.
         studies: a row a study.
         quarantine: `quarantine.QUARANTINE`, a row a file that cannot be used.
@@ -255,7 +255,7 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
         spell: how ids are written.
     """
     name = f"index {split}" if split else "index"
-    tell_bad_files(name, index.quarantine, total=len(index.instances) + len(index.quarantine))
+    tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
     _tell(
         f"{name}: %d files that are no slices, or copies, are passed over: %s",
@@ -363,7 +363,7 @@ def require_usable(
     """
     index = Index.load(folder)
     if split == "train":
-        total = len(index.instances) + len(index.quarantine)
+        total = count_files(index.instances, index.quarantine)
         refuse_bad_files("index", index.quarantine, total=total, max_bad=max_bad)
     if strict and split == "test" and (left_out := rows_left_out(competition)):
         raise DataError(

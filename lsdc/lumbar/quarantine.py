@@ -29,12 +29,21 @@ QUARANTINE: dict[str, pl.DataType] = {
 
 
 def is_stranger() -> pl.Expr:
-    """Whether a file that could not be read never was an image, and is not named as one either."""
+    """Whether a file that could not be read never was an image, and is not named as one either.
+
+    `._7.dcm` is the name of what macOS keeps beside `7.dcm`, in whatever form.
+    """
     no_image = pl.col("reason").str.starts_with(NO_DICOM) | (pl.col("bytes") < MIN_FILE_BYTES)
     named = pl.col("path").str.contains(r"(?i)\.(dcm|dicom|ima|img)$")
     # Where only images are expected, what is numbered is one: `7`, `IM0007`.
     numbered = pl.col("listed") & pl.col("path").str.contains(r"[0-9]$")
-    return ~named & ~numbered & no_image.fill_null(True)
+    beside = pl.col("path").str.contains(r"(^|/)\._[^/]*$")
+    return (beside | (~named & ~numbered)) & no_image.fill_null(True)
+
+
+def count_files(*tables: pl.DataFrame) -> int:
+    """How many files rows are of: of Enhanced MR, a file is a row a frame."""
+    return pl.concat([table["path"] for table in tables]).n_unique()
 
 
 def tell_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:

@@ -35,7 +35,7 @@ from lsdc.lumbar.index_tables import IndexTables
 from lsdc.lumbar.instances import place_files
 from lsdc.lumbar.layout import layout_of
 from lsdc.lumbar.other_files import set_aside
-from lsdc.lumbar.quarantine import refuse_bad_files
+from lsdc.lumbar.quarantine import count_files, refuse_bad_files
 from lsdc.lumbar.tables import Competition
 from lsdc.lumbar.twins import find_twins
 from lsdc.store.catalog import catalogued, is_shown, publish_catalog
@@ -59,7 +59,7 @@ class Indexed:
     Attributes:
         files: entries that are no folders.
         read: those of them whose header was read this time.
-        instances: usable files.
+        instances: usable images.
         quarantined: files that cannot be used.
         others: files that never were slices, and copies.
         state: changes with any file, table or code that decides what the index says.
@@ -201,7 +201,7 @@ def refuse_bad_tree(index: Index, competition: Competition | None, *, max_bad: f
     if competition is not None:
         bad = bad.join(competition.series, on=["study_id", "series_id"], how="semi")
         good = good.filter(pl.col("series_description").is_not_null())
-    refuse_bad_files("index", bad, total=len(bad) + len(good), max_bad=max_bad)
+    refuse_bad_files("index", bad, total=count_files(bad, good), max_bad=max_bad)
 
 
 def tree_tables(home: Home, root: Path) -> Path:

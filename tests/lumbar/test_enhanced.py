@@ -10,13 +10,15 @@ import pydicom
 import pytest
 
 from lsdc.dicom.names import unescape_name
+from lsdc.errors import StageError
 from lsdc.experiments.config import CropsConfig, SlicesConfig
 from lsdc.lumbar.crops import cut_crops
+from lsdc.lumbar.index import Index, tell_index
 from lsdc.lumbar.tables import open_competition
-from lsdc.lumbar.tree import index_tree
+from lsdc.lumbar.tree import index_tree, refuse_bad_tree
 from lsdc.lumbar.views import AXIAL, SAGITTAL, prepare_views
 from tests.dicom.enhanced import Planted, plant_frames, write_enhanced
-from tests.lumbar.indexing import read_tables
+from tests.lumbar.indexing import index, read_tables
 
 WHERE = ["position_mm", "orientation", "row_spacing_mm", "column_spacing_mm", "instance_number"]
 
@@ -98,6 +100,21 @@ def test_a_study_of_enhanced_files_gives_the_crops_and_views_of_its_slices(
     assert crops[0].any()
     for one, other in zip(views[:2], views[2:], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_file_of_many_frames_is_one_of_the_files_that_may_be_bad(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(10):
+        (tmp_path / f"tree/{n}.dcm").parent.mkdir(exist_ok=True)
+        (tmp_path / f"tree/{n}.dcm").write_bytes(bytes(4096))
+    write_enhanced(tmp_path / "tree/good", plant_frames(20))
+    index(tmp_path / "tree", tmp_path / "out")
+    found = Index.load(tmp_path / "out")
+    tell_index(None, found)
+    assert "10 of 11 files quarantined" in caplog.text
+    with pytest.raises(StageError, match="10 of 11 files cannot be used"):
+        refuse_bad_tree(found, None, max_bad=0.5)
 
 
 def test_frames_without_a_place_are_put_aside_and_cost_no_other(tmp_path: Path) -> None:

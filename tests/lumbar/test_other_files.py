@@ -171,6 +171,20 @@ def test_what_operating_systems_leave_is_passed_over(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("content", [b"", bytes(4096), b"\x00\x05\x16\x00" + bytes(4000)])
+@pytest.mark.parametrize("name", ["._1.dcm", "._1"])
+def test_what_is_named_as_an_apple_double_and_no_dicom_is_passed_over(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    competition = write_tables(tmp_path / "data", LISTED)
+    folder = tmp_path / "data/train_images/100/200"
+    write_slice(folder / "1.dcm")
+    (folder / name).write_bytes(content)
+    found = built(competition, tmp_path / "out")
+    assert found.quarantine.is_empty()
+    assert found.other_files["what"].to_list() == ["no DICOM"]
+
+
 def test_a_slice_that_is_named_like_an_apple_double_is_a_slice(tmp_path: Path) -> None:
     write_slice(tmp_path / "tree/._1.dcm")
     assert kinds(tmp_path / "tree", tmp_path / "out") == {}
