@@ -62,9 +62,11 @@ class OpenFile:
 
     Attributes:
         status: its size in bytes and its mtime in ns when it was opened.
-        start: its first bytes, all of them where it is short; as if it began as it should.
+        start: its first `START_BYTES`, or all of it. Where preamble or file meta information is
+            missing, the ones that are put before it come first.
         frame: which of its images is asked for, from 1.
-        is_whole: whether it does; else `content` and `stream` put what is missing before it.
+        is_whole: whether nothing is missing at its beginning. Else `content` and `stream` too
+            give it with what was put before it.
     """
 
     __slots__ = ("_descriptor", "_opening", "_read_on", "frame", "is_whole", "start", "status")

@@ -1,6 +1,5 @@
 """Headers of many files as one table, built by column from what the reading processes send."""
 
-import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from lsdc.dicom.headers import Format
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
 from lsdc.dicom.usable import refuse
+from lsdc.dicom.walk import status_of
 
 # As they stand: few files, quickly read, and read anew for a comment's sake if need be.
 _CODE = (
     *("child.py", "frames.py", "functional_groups.py", "gate.py", "header_table.py", "headers.py"),
-    *("native.py", "numbers.py", "part10.py", "usable.py"),
+    *("native.py", "numbers.py", "part10.py", "usable.py", "walk.py"),
 )
 # Those that read headers, then those that pydicom can decode with.
 LIBRARIES = (
@@ -188,15 +188,9 @@ def _are_frames(value: Any) -> bool:
 
 
 def _status(name: str) -> tuple[int | None, int | None]:
-    """Size and mtime of a file that could not be opened; of the link, where it leads nowhere."""
-    path = unescape_name(name)
-    for follow in (True, False):
-        try:
-            status = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 (bytes are no Path)
-        except (OSError, ValueError):
-            continue
-        return status.st_size, status.st_mtime_ns
-    return None, None
+    """Size and mtime of a file that could not be opened."""
+    status = status_of(unescape_name(name))
+    return (None, None) if status is None else (status.st_size, status.st_mtime_ns)
 
 
 def reading_version() -> str:

@@ -16,7 +16,8 @@ _SYNTAX_TAG = b"\x02\x00\x10\x00UI"
 _SYNTAX_BY = PREAMBLE_BYTES + 512
 _SYNTAX = re.compile(rb"1\.2\.840\.1[0-9.]{4,50}\0?")
 _META_GROUP, _FIRST_GROUP = 0x0002, 0x0008
-# Elements in their order that make a data set of bytes; text and other formats have not one.
+# So many elements that follow one another in their order are taken for a data set: in text and in
+# other formats not one such element is found.
 _ENOUGH = 3
 _LONG = frozenset([b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR",
                    b"UT", b"UV"])  # fmt: skip

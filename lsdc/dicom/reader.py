@@ -123,8 +123,8 @@ def read_pixels(
 
     Yields:
         (index into names, image). Let go of an image when you have done with it: the memory that
-        the children write into is then free for another. A file whose frames are no slices, or
-        with colours, is unreadable.
+        the children write into is then free for another. An image in colours is unreadable, and so
+        is a file of several frames that are no slices.
 
     Raises:
         StageError: the child processes could not start.

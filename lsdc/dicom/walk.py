@@ -116,13 +116,13 @@ class _Listing:
                 raise
             parent, name = os.path.split(folder)
             closed = not isinstance(error, FileExistsError)
-            self._append(parent, [name], [_status_of(folder)], closed=closed)
+            self._append(parent, [name], [status_of(folder)], closed=closed)
             return []
         inner = [entry for entry in entries if is_folder(entry)]
         if inner:
             entries = [entry for entry in entries if not is_folder(entry)]
         names = [entry.name for entry in entries]
-        self._append(folder, names, map(_status_of, entries) if self._with_status else None)
+        self._append(folder, names, map(status_of, entries) if self._with_status else None)
         return inner
 
     def _append(
@@ -173,13 +173,13 @@ def _identity(folder: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _status_of(entry: "os.DirEntry[str] | str") -> os.stat_result | None:
-    """Size and time of a file; of the link itself, where it leads nowhere."""
+def status_of(entry: "os.DirEntry[str] | str | bytes") -> os.stat_result | None:
+    """Size and time of a file; of a link itself that leads nowhere; None of what is gone."""
     for follow in (True, False):
         try:
-            if isinstance(entry, str):
-                return os.stat(entry, follow_symlinks=follow)  # noqa: PTH116
+            if isinstance(entry, str | bytes):
+                return os.stat(entry, follow_symlinks=follow)  # noqa: PTH116 (bytes are no Path)
             return entry.stat(follow_symlinks=follow)
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in its name
             continue
-    return None  # gone meanwhile
+    return None

@@ -74,7 +74,7 @@ def with_use(rows: pl.DataFrame, annotations: pl.DataFrame | None = None) -> pl.
         describes its series).
     """
     rows = rows.with_columns(_equal_spacing(name).alias(f"grid_{name}") for name in _GRID[2:])
-    stack = [*_SERIES, "orientation_group", "rows", "columns", *_rounded_spacing()]
+    stack = [*_SERIES, "orientation_group", "rows", "columns", *_grid_spacing()]
     stacks = _judged(_with_kind(_list_stacks(rows, stack)), rows, stack)
     used = rows.join(
         stacks.select(*stack, "stack", "used_as", "set_aside"),
@@ -90,7 +90,7 @@ def with_use(rows: pl.DataFrame, annotations: pl.DataFrame | None = None) -> pl.
             .then(pl.lit(str(SetAside.SECOND_CONTRAST)))
             .otherwise("set_aside"),
         )
-    return used.drop(_rounded_spacing())
+    return used.drop(_grid_spacing())
 
 
 def used_images(instances: pl.DataFrame) -> pl.DataFrame:
@@ -118,7 +118,7 @@ def _equal_spacing(name: str) -> pl.Expr:
     return least.gather(spacing.rank("ordinal") - 1).over(_SERIES)
 
 
-def _rounded_spacing() -> list[str]:
+def _grid_spacing() -> list[str]:
     return [f"grid_{name}" for name in _GRID if "spacing" in name]
 
 
@@ -143,27 +143,37 @@ def _list_stacks(rows: pl.DataFrame, stack: list[str]) -> pl.DataFrame:
     )
 
 
+def _axis_of(kind: str) -> pl.Expr:
+    """The axis across the slices of the kind that a column names."""
+    return pl.col(kind).replace_strict(_AXES, default=None, return_dtype=pl.Int8)
+
+
+def _fits(kind: str) -> pl.Expr:
+    """Whether a stack leans little enough to be of the kind that a column names."""
+    lean = np.cos(np.radians(LARGEST_LEAN_DEGREES))
+    return pl.any_horizontal(
+        (_axis_of(kind) == n) & (pl.col(name) >= lean) for n, name in enumerate(_NORMAL)
+    )
+
+
 def _with_kind(stacks: pl.DataFrame) -> pl.DataFrame:
     """Add `kind`: what the series' plane lets it be used as; null where the plane denies it all.
 
     A series whose plane is not the described one is of its own plane's T2 kind, where the study
     has no other series of that kind. Of several sagittal ones, none can be told to be T2.
     """
-    axis = pl.col("series_description").replace_strict(_AXES, default=None, return_dtype=pl.Int8)
-    lean = np.cos(np.radians(LARGEST_LEAN_DEGREES))
-    fits = pl.any_horizontal((axis == n) & (pl.col(name) >= lean) for n, name in enumerate(_NORMAL))
     planes = [
         pl.col("images").filter(pl.col(name) >= OBLIQUE).sum().alias(f"images_{n}")
         for n, name in enumerate(_NORMAL)
     ]
     counts = ["images_0", "images_1", "images_2"]
     series = (
-        stacks.with_columns(axis=axis)
+        stacks.with_columns(axis=_axis_of("series_description"))
         .group_by(_SERIES, maintain_order=True)
         .agg(
             pl.col("split", "series_description", "axis").first(),
             *planes,
-            fitting=pl.col("images").filter(fits).sum(),
+            fitting=pl.col("images").filter(_fits("series_description")).sum(),
         )
         .with_columns(most=pl.max_horizontal(counts))
         .with_columns(
@@ -204,13 +214,10 @@ def _judged(stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str]) -> pl.
         images: of all of them.
         stack: the columns by which an image is of a stack.
     """
-    axis = pl.col("kind").replace_strict(_AXES, default=None, return_dtype=pl.Int8)
-    lean = np.cos(np.radians(LARGEST_LEAN_DEGREES))
-    fits = pl.any_horizontal((axis == n) & (pl.col(name) >= lean) for n, name in enumerate(_NORMAL))
-    spacing = _rounded_spacing()
+    spacing = _grid_spacing()
     sides = [pl.col(pixels) * pl.col(mm) for pixels, mm in zip(_GRID[:2], spacing, strict=True)]
     stacks = stacks.with_columns(
-        fits=fits, longer_mm=pl.max_horizontal(sides), pixel_mm=pl.max_horizontal(spacing)
+        fits=_fits("kind"), longer_mm=pl.max_horizontal(sides), pixel_mm=pl.max_horizontal(spacing)
     ).with_columns(
         fitting=pl.col("images").filter("fits").sum().over("grid"),
         widest=pl.col("images").filter("fits").max().over("grid"),

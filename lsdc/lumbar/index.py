@@ -93,7 +93,7 @@ def build_index(
         max_bad: the share of bad files that stops the stage.
         strict: refuse a listed study without usable images.
         headers: a folder that keeps headers from one time to the next; none are kept without.
-        beside: a folder with another index, whose images these may be as well.
+        beside: a folder with the index of the other split; twins are looked for there as well.
         on_progress: called with files read and files in all.
 
     Returns:
@@ -185,7 +185,7 @@ def join_index(
         split: `train` or `test`.
         listed: the listed series of all these studies.
         out: an existing folder.
-        beside: a folder with another index, whose images these may be as well.
+        beside: a folder with the index of the other split; twins are looked for there as well.
         processes: how many children read the images that may be twins.
 
     Returns:

@@ -164,7 +164,7 @@ def tabulate(
     """
     rows = _with_ids(headers)
     unread = pl.col("reason").is_not_null()
-    # Of what was never an image, the folder says nothing either.
+    # The folder's own id stands in for an image's missing one; a refused file gets none that way.
     refused = rows.filter(unread & ~is_stranger()).with_columns(
         study_id=pl.coalesce("path_study_id", "header_study_id"),
         series_id=pl.coalesce("path_series_id", "header_series_id"),
