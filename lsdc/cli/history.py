@@ -2,6 +2,7 @@
 
 A run of `lsdc run-local` that is killed cannot tell its end. So it holds a lock in its home while
 it lives, under its id, and whatever opens the home's history next marks those that nobody holds.
+One that is killed before it holds any is known by the home it was told, and by its age.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+_BEGINS_WITHIN = timedelta(minutes=10)  # a local run is *Pending* for a second or so
 _KILLED = "killed, so that it could not tell its end; the same command goes on where it stopped"
 
 
@@ -87,6 +90,8 @@ def mark_killed(home: Home, *, say: Callable[[str], None]) -> None:
                 path.unlink(missing_ok=True)
         finally:
             lock.release()
+    for name in _mark_never_begun(home):
+        say(f"{name}: was killed as it began, and is marked crashed")
 
 
 def _folder(home: Home) -> Path:
@@ -110,6 +115,30 @@ def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
             client.set_task_run_state(task_run_id, Crashed(message=_KILLED), force=True)
         client.set_flow_run_state(flow_run_id, Crashed(message=_KILLED), force=True)
         return run.name, True
+
+
+def _mark_never_begun(home: Home) -> list[str]:
+    """The names of local runs of the home that were killed before they held their lock."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    before = datetime.now(UTC) - _BEGINS_WITHIN
+    with get_client(sync_client=True) as client:
+        pending = client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(
+                state=filters.FlowRunFilterState(
+                    type=filters.FlowRunFilterStateType(any_=[StateType.PENDING])
+                ),
+                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=True),
+                expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=before),
+            )
+        )
+        dead = [run for run in pending if run.parameters.get("home") == str(home.root)]
+        for run in dead:
+            client.set_flow_run_state(run.id, Crashed(message=_KILLED), force=True)
+    return [run.name for run in dead]
 
 
 def _task_runs_under_way(client: "SyncPrefectClient", flow_run_id: UUID) -> list[UUID]:

@@ -132,6 +132,7 @@ def run_local(
     os.environ[VARIABLE] = find_runner(task_runner)
     run = open_run(**settings)
     settings["data"] = run.data  # whatever else may begin in the home meanwhile
+    settings["home"] = run.root  # by which it is known if it is killed as it begins
     if not run.uses_phantom:
         # What is wrong with the tables is said before anything starts.
         require_studies(open_competition(run.data), run.folds, run.limit)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,8 +11,9 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Running
+from prefect.states import Completed, Pending, Running
 
+import lsdc.cli.history
 from lsdc.cli.history import living, mark_killed
 from lsdc.store.home import Home, open_home
 
@@ -78,6 +80,21 @@ def test_run_is_marked_once_its_process_is_gone_and_not_before(
     assert state is not None
     assert state.is_crashed()
     assert "killed" in str(state.message)
+    assert killed(home) == []
+
+
+def test_run_that_is_killed_before_it_begins_is_marked_once_it_is_old(
+    client: SyncPrefectClient, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, others = (
+        client.create_flow_run(pipeline, state=Pending(), parameters={"home": str(root)})
+        for root in (home.root, home.root.with_name("other"))
+    )
+    assert killed(home) == []  # it may be about to begin
+    monkeypatch.setattr(lsdc.cli.history, "_BEGINS_WITHIN", timedelta(seconds=-1))
+    assert killed(home) == [f"{begun.name}: was killed as it began, and is marked crashed"]
+    assert client.read_flow_run(begun.id).state_type == "CRASHED"
+    assert client.read_flow_run(others.id).state_type == "PENDING"
     assert killed(home) == []
 
 
