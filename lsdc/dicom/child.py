@@ -91,6 +91,8 @@ def serve(
                 kind, reason = _why(error)
                 status = getattr(error, "status", None) or status
                 head = {"count": 1, kind: reason, "status": status}
+                if getattr(error, "no_dicom", False):
+                    head["no_dicom"] = True
                 send(pack(head | {"where": _where(error)} if kind == "failed" else head))
                 if kind == "failed" and ends_at_failure:
                     return

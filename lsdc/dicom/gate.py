@@ -12,8 +12,6 @@ from lsdc.dicom.part10 import AS_IT_IS, PREAMBLE_BYTES, PREFIX, Opening, open_da
 # An empty file damages dicomsdl's heap.
 MIN_FILE_BYTES = 256
 LARGEST_FILE_BYTES = 2**28
-# How the reasons begin that say a file never was an image of DICOM.
-NO_DICOM = "not "
 # Holds the header of nearly every image up to its pixels; reading more costs time.
 START_BYTES = 4096
 
@@ -42,11 +40,14 @@ class RefusedError(Exception):
 
     Attributes:
         status: the file's size in bytes and mtime in ns, where it could be opened at all.
+        no_dicom: whether it never was a file of DICOM.
     """
 
-    def __init__(self, reason: str, status: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, reason: str, status: tuple[int, int] | None = None, *, no_dicom: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.no_dicom = status, no_dicom
 
 
 class DeclinedError(Exception):
@@ -161,7 +162,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
         found = os.fstat(descriptor)
         status = found.st_size, found.st_mtime_ns
         if not stat.S_ISREG(found.st_mode):
-            raise RefusedError(f"{NO_DICOM}a regular file", status)
+            raise RefusedError("not a regular file", status, no_dicom=True)
         if found.st_size < MIN_FILE_BYTES:
             raise RefusedError(
                 f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
@@ -170,9 +171,10 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
         opening = open_data_set(start, found.st_size)
         if opening is None:
             raise RefusedError(
-                f"{NO_DICOM}DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}, and no data set "
-                "at its start",
+                f"not DICOM: no {PREFIX.decode()} at byte {PREAMBLE_BYTES}, and no data set at its "
+                "start",
                 status,
+                no_dicom=True,
             )
     except OSError as error:
         os.close(descriptor)

@@ -52,13 +52,15 @@ FORMAT: dict[str, pl.DataType] = {
     "frames": pl.List(pl.Float64),
 }
 # A row a file. `reason` says why it could not be read, `lasting` whether that will be so again
-# while the file's size and mtime are the same; `refusal` why no image can be had of what was read.
+# while the file's size and mtime are the same, `no_dicom` whether it never was a file of DICOM;
+# `refusal` why no image can be had of what was read.
 HEADERS: dict[str, pl.DataType] = {
     "path": pl.String(),
     "bytes": _INTEGER,
     "mtime_ns": _INTEGER,
     "reason": pl.String(),
     "lasting": pl.Boolean(),
+    "no_dicom": pl.Boolean(),
     "refusal": pl.String(),
     "instance_number": _INTEGER,
     "position_mm": pl.Array(pl.Float64, 3),
@@ -79,7 +81,7 @@ class HeaderBlock:
         self._read: list[npt.NDArray[np.int64]] = []
         self._integers: list[npt.NDArray[np.int64]] = []
         self._positions: list[npt.NDArray[np.float64]] = []
-        self._failures: list[tuple[str, int | None, int | None, str, bool]] = []
+        self._failures: list[tuple[str, int | None, int | None, str, bool, bool]] = []
 
     def __len__(self) -> int:
         return sum(map(len, self._read)) + len(self._failures)
@@ -94,14 +96,13 @@ class HeaderBlock:
         if isinstance(outcome, Failure):
             lasting = outcome.status is not None and not outcome.passing
             name = self._names[int(places[0])]
-            self._failures.append(
-                (name, *(outcome.status or _status(name)), outcome.reason, lasting)
-            )
+            status = outcome.status or _status(name)
+            self._failures.append((name, *status, outcome.reason, lasting, outcome.no_dicom))
             return
         parts = _unpack(outcome)
         if parts is None:
             names = self._names[places]
-            self._failures += [(name, *_status(name), BROKEN, False) for name in names]
+            self._failures += [(name, *_status(name), BROKEN, False, False) for name in names]
             return
         formats, integers, positions = parts
         codes = [self._formats.setdefault(form, len(self._formats)) for form in formats]
@@ -115,7 +116,7 @@ class HeaderBlock:
         read = self._read_table() if self._read else pl.DataFrame(schema=HEADERS)
         if not self._failures:
             return read
-        columns = ["path", "bytes", "mtime_ns", "reason", "lasting"]
+        columns = ["path", "bytes", "mtime_ns", "reason", "lasting", "no_dicom"]
         schema = {name: HEADERS[name] for name in columns}
         failed = pl.DataFrame(self._failures, schema=schema, orient="row")
         return pl.concat([read, failed], how="diagonal")
@@ -133,6 +134,7 @@ class HeaderBlock:
                 "mtime_ns": integers[:, 2],
                 "reason": pl.repeat(None, len(integers), dtype=pl.String, eager=True),
                 "lasting": pl.repeat(True, len(integers), eager=True),
+                "no_dicom": pl.repeat(False, len(integers), eager=True),
                 "refusal": pl.Series(map(refuse, self._formats), dtype=pl.String)[integers[:, 0]],
                 "instance_number": numbers.set(numbers == NO_NUMBER, None),
                 "position_mm": position.set(pl.Series(np.isnan(positions[:, 0])), None),

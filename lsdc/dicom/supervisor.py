@@ -53,12 +53,14 @@ class Failure:
     Attributes:
         passing: whether it may be read at another time, as it is.
         status: the file's size in bytes and mtime in ns when it was opened, where it was.
+        no_dicom: whether it never was a file of DICOM.
     """
 
     reason: str
     passing: bool = False
     status: tuple[int, int] | None = None
     count: int = 1
+    no_dicom: bool = False
 
 
 def readers() -> tuple[str, ...]:
@@ -214,7 +216,9 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     def _take(self, child: Child, batch: Batch, head: dict[str, Any], body: bytearray) -> None:
         status = _status(head)
         if "refused" in head:
-            self._answers[batch.start] = Failure(_said(head["refused"]), status=status)
+            no_dicom = head.get("no_dicom") is True
+            reason = _said(head["refused"])
+            self._answers[batch.start] = Failure(reason, status=status, no_dicom=no_dicom)
         elif "passing" in head:
             self._answers[batch.start] = Failure(_said(head["passing"]), passing=True)
         elif "declined" in head:

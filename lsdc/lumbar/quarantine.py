@@ -5,7 +5,7 @@ import re
 
 import polars as pl
 
-from lsdc.dicom.gate import MIN_FILE_BYTES, NO_DICOM
+from lsdc.dicom.gate import MIN_FILE_BYTES
 from lsdc.errors import StageError
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def is_stranger() -> pl.Expr:
 
     `._7.dcm` is the name of what macOS keeps beside `7.dcm`, in whatever form.
     """
-    no_image = pl.col("reason").str.starts_with(NO_DICOM) | (pl.col("bytes") < MIN_FILE_BYTES)
+    no_image = pl.col("no_dicom") | (pl.col("bytes") < MIN_FILE_BYTES)
     named = pl.col("path").str.contains(r"(?i)\.(dcm|dicom|ima|img)$")
     # Where only images are expected, what is numbered is one: `7`, `IM0007`.
     numbered = pl.col("listed") & pl.col("path").str.contains(r"[0-9]$")
