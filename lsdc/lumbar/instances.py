@@ -219,12 +219,12 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The images, and those whose number, place and pixels another file of their series has.
+    """The images, and those whose number, place and pixels another file of their listed series has.
 
     Only the pixels of files that agree in number, place and shape are read.
     """
     alone = pl.col("number_of_frames").fill_null(1) == 1
-    numbered = rows.filter(pl.col("instance_number").is_not_null(), alone)
+    numbered = rows.filter("listed", pl.col("instance_number").is_not_null(), alone)
     key = [*_INSTANCE, "position_mm", "orientation", "pixel_spacing_mm", "rows", "columns"]
     alike = numbered.filter(pl.struct(key).is_duplicated()).sort(_PREFERENCE)
     if alike.is_empty():
