@@ -101,4 +101,5 @@ def test_password_of_a_file_lets_a_local_run_into_its_own_server(
     shutil.copytree(phantom, data, ignore=shutil.ignore_patterns("*.dcm"))
     run = command("run-local", "--data", data, "--home", tmp_path / "home", "--folds", "2")
     done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert "has a .dcm file" in done.stderr  # from a task, so the server has let its run begin
+    # From a task, so the server has let its run begin.
+    assert "listed series has a file" in done.stderr
