@@ -12,6 +12,8 @@ from lsdc.lumbar.twins import TWINS
 from lsdc.phantom.study import Order, plan_studies
 from lsdc.phantom.tables import annotation_rows
 
+INSTANCE = ["study_id", "series_id", "instance_number"]
+
 
 def planned_index(order: Order) -> Index:
     """The index of a phantom, less its broken files."""
@@ -57,7 +59,9 @@ def index_of(files: list[dict[str, object]]) -> Index:
     """The index's tables, as far as they are looked at, for files in the order of their numbers."""
     triple, six = pl.Array(pl.Float64, 3), pl.Array(pl.Float64, 6)
     instances = used(
-        pl.DataFrame(files, schema_overrides={"position_mm": triple, "orientation": six})
+        pl.DataFrame(
+            files, schema_overrides={"position_mm": triple, "orientation": six}
+        ).with_columns(path=pl.concat_str(INSTANCE, separator="/"))
     )
     key = ["split", "study_id", "series_id", "series_description"]
     groups = instances.group_by(key, maintain_order=True)
