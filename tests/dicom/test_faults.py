@@ -202,7 +202,7 @@ def killable(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Killabl
     folder = tmp_path_factory.mktemp("killable")
     root = folder / "tree"
     shutil.copytree(phantom, root)
-    write_mutations(root, phantom, every=60)
+    write_mutations(root, phantom, every=240)
     shutil.copytree(phantom / "train_images", root / "gone")
     index(root, folder / "out", headers=folder / "headers")
     shutil.rmtree(root / "gone")
