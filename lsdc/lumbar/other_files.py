@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import polars as pl
 
+from lsdc.dicom.gate import LARGEST_FILE_BYTES
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.usable import GREYSCALE
 
@@ -135,7 +136,7 @@ def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:
     """Slices whose file is another one's of the same series, byte for byte.
 
     The original is the one that is named by its number, or has the shortest path. Only files of
-    one size with equal headers are read.
+    one size with equal headers are read, and none that is too large for an image.
 
     Args:
         slices: path, bytes, name_number, header_number, position_mm, and the ids.
@@ -145,7 +146,8 @@ def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:
         path, copy_of.
     """
     key = [*series, "bytes", "header_number", "position_mm"]
-    alike = slices.filter(pl.struct(key).is_duplicated(), pl.col("bytes") > 0)
+    readable = pl.col("bytes").is_between(1, LARGEST_FILE_BYTES)
+    alike = slices.filter(readable).filter(pl.struct(key).is_duplicated())
     alike = alike.with_columns(
         digest=pl.col("path").map_elements(digest_of, return_dtype=pl.String),
         renamed=(pl.col("name_number") != pl.col("header_number")).fill_null(True),

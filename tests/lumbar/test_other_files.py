@@ -1,5 +1,6 @@
 """Other files: what never was a slice is named and counted apart, and a copy is taken once."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -238,11 +239,16 @@ def test_slices_of_one_number_are_numbered_by_place_where_names_do_not_tell(
     assert rows == [(n, n) for n in range(1, 5)]
 
 
-def test_a_file_that_is_too_large_to_be_read_is_quarantined_by_the_index(tmp_path: Path) -> None:
+def test_files_that_are_too_large_are_quarantined_each_and_never_read_whole(tmp_path: Path) -> None:
     path = write_slice(tmp_path / "tree/1.dcm")
     with path.open("rb+") as file:
         file.truncate(LARGEST_FILE_BYTES + 1)
+    twin = path.with_name("1(1).dcm")
+    twin.write_bytes(path.read_bytes()[:4096])
+    os.truncate(twin, LARGEST_FILE_BYTES + 1)
     _, tables = index(tmp_path / "tree", tmp_path / "out")
+    assert len(tables["quarantine"]) == 2
+    assert len(tables["other_files"]) == 0
     assert f"expected at most {LARGEST_FILE_BYTES}" in tables["quarantine"]["reason"][0]
 
 
