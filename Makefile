@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo           the whole walk on a phantom: exactly 'lsdc run-local --folds 4'"
-	@echo "make test           the tests, under ten minutes on two cores"
+	@echo "make test           the tests; 12 to 20 minutes on two cores"
 	@echo "make check          ruff, mypy and import contracts"
 	@echo "make format         let ruff rewrite the layout"
 	@echo "make test-pythons   the quick tests on other Pythons, where found"
