@@ -113,14 +113,14 @@ def prepare_training(
     coordinates = dispatch_coordinates(run, index, folds, annotations, tries_model=asks_hub)
     note_so_far(run, coordinates)
     so_far = [index, folds, annotations, coordinates]
-    refuse_bad_files(run, coordinates, files=index.rows, so_far=so_far)
+    refuse_bad_files(run, coordinates, index=index, so_far=so_far)
     sides = fix_sides(run, "train", index, coordinates, annotations)
     note_so_far(run, sides)
     crops = cut_crops(run, "train", index, coordinates, sides)
     note_so_far(run, crops)
     prepared = Prepared(index, folds, annotations, coordinates, sides, crops, test)
     publish_catalog(run, prepared.manifests, after="crops")
-    refuse_bad_files(run, crops, files=index.rows, so_far=prepared.manifests)
+    refuse_bad_files(run, crops, index=index, so_far=prepared.manifests)
     note_results(run, prepared.manifests)
     return prepared
 
