@@ -18,6 +18,7 @@ from safetensors import safe_open
 
 from lsdc.errors import DataError
 from lsdc.experiments.config import CoordinatesConfig
+from lsdc.lumbar.annotated import annotated_points as annotated_points  # the points without a model
 from lsdc.lumbar.level_points import Floats
 from lsdc.lumbar.midline import centre_on_midline
 from lsdc.lumbar.moves import annotated_moves, moved_back
