@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 from memory import peak_memory
 
-from lsdc.experiments.config import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 
 PATIENTS, ROUNDS = 6, 3
 LOOP_SHARE = 5  # the loop goes through so much less: it is slow, and even
@@ -118,7 +118,7 @@ def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
 
 def stage(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
     """The crops stage."""
-    from lsdc.lumbar.crops import cut_crops
+    from lsdc.challenges.lumbar.crops.cut import cut_crops
 
     cut_crops(instances, slices, CHOICE, CROPS, out, processes=2)
 
@@ -178,7 +178,7 @@ def check_same(ours: Path, other: Path) -> None:
 
 def choose(instances: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
     """The chosen slices with their files."""
-    from lsdc.lumbar.slices import choose_slices
+    from lsdc.challenges.lumbar.slices.choose import choose_slices
 
     own = instances.drop("split", "series_description", "orientation_group")
     return choose_slices(slices, CHOICE).join(own, on=FILE, how="left", maintain_order="left")
@@ -220,12 +220,12 @@ def weigh(tables: Path, studies: int) -> dict[str, float]:
 
 def index_phantom(folder: Path, max_size: int) -> None:
     """Write a phantom, its index, and where its slices lie."""
-    from lsdc.lumbar.annotated import annotated_points
-    from lsdc.lumbar.index import build_index
-    from lsdc.lumbar.landmarks import annotated_landmarks
-    from lsdc.lumbar.sides import find_sides
-    from lsdc.lumbar.tables import open_competition
-    from lsdc.phantom.writer import write_phantom
+    from lsdc.challenges.lumbar.competition.tables import open_competition
+    from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
+    from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
+    from lsdc.challenges.lumbar.phantom.writer import write_phantom
+    from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
+    from lsdc.dicom_index.index import build_index
 
     root = folder / "phantom"
     write_phantom(root, studies=PATIENTS, test=0, seed=0, max_size=max_size)
@@ -234,7 +234,7 @@ def index_phantom(folder: Path, max_size: int) -> None:
     instances = pl.read_parquet(folder / "instances.parquet")
     points = annotated_points(instances, competition.annotations)
     landmarks = annotated_landmarks(points, instances, competition.annotations)
-    find_sides(instances, points, competition.annotations, folder, landmarks=landmarks)
+    measure_offsets(instances, points, competition.annotations, folder, landmarks=landmarks)
 
 
 def write_files_as(encoding: str, folder: Path) -> Path:

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from lsdc.experiments.config import Experiment
-from lsdc.lumbar.network import build_loss, build_mixing, build_model, read_grades
-from lsdc.lumbar.patient_augment import PatientAugment
-from lsdc.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.training.augment import PatientAugment
+from lsdc.challenges.lumbar.training.network import (
+    build_loss,
+    build_mixing,
+    build_model,
+    read_grades,
+)
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.loop import train
-from lsdc.training.model import SliceModel
+from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
 from lsdc.training.settings import TrainingSettings
 

@@ -32,16 +32,16 @@ from geometry import FOLDS, SIZE, walk
 from paired import compare
 from results import record
 
-from lsdc.experiments.presets import load_experiment
-from lsdc.lumbar.crops import cut_crops
-from lsdc.lumbar.fit import train_fold
-from lsdc.lumbar.predict import predict
-from lsdc.lumbar.predictions import PROBABILITIES
-from lsdc.lumbar.prior import out_of_fold_prior
-from lsdc.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.crops.cut import cut_crops
+from lsdc.challenges.lumbar.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
+from lsdc.challenges.lumbar.training.predict import predict
+from lsdc.challenges.lumbar.training.train_fold import train_fold
 from lsdc.training.process import ignore
 
-EXPERIMENT = load_experiment("demo")
+EXPERIMENT = EXPERIMENTS.load("demo")
 POINTS = ("predicted", "annotated")
 
 

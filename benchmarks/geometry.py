@@ -43,18 +43,18 @@ import polars as pl
 from crop_stage import take_crop_figures
 from results import record
 
-from lsdc.experiments.config import CoordinatesConfig, SlicesConfig
-from lsdc.lumbar.annotated import write_annotated
-from lsdc.lumbar.coordinates import learn_points, locate_points
-from lsdc.lumbar.folds import deal_studies
-from lsdc.lumbar.index import build_index
-from lsdc.lumbar.places import planes_of
-from lsdc.lumbar.sides import find_sides
-from lsdc.lumbar.slice_places import Part, list_places
-from lsdc.lumbar.slices import choose_slices
-from lsdc.lumbar.tables import Competition, open_competition
-from lsdc.lumbar.vocabulary import CONDITIONS, Condition, SeriesDescription
-from lsdc.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.annotations.patient_space import planes_of
+from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
+from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig, SlicesConfig
+from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
+from lsdc.challenges.lumbar.coordinates.learn import learn_points, locate_points
+from lsdc.challenges.lumbar.folds import write_folds
+from lsdc.challenges.lumbar.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.slices.choose import choose_slices
+from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
+from lsdc.challenges.lumbar.slices.slots import Part, list_places
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, Condition, SeriesDescription
+from lsdc.dicom_index.index import build_index
 from lsdc.training.process import ignore
 
 STUDIES, SIZE = 60, 320
@@ -181,14 +181,14 @@ def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) 
         build_index(competition, "train", index)
     instances = pl.read_parquet(index / "instances.parquet")
     studies = pl.read_parquet(index / "studies.parquet")
-    deal_studies(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
+    write_folds(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
     with _clock(seconds, "coordinates"):
         _learn(competition, folder, CoordinatesConfig(), folder / "predicted", seed)
     (folder / "annotated").mkdir(exist_ok=True)
     write_annotated(instances, competition.annotations, folder / "annotated")
     with _clock(seconds, "sides"):
         for name in ("predicted", "annotated"):
-            find_sides(
+            measure_offsets(
                 instances,
                 pl.read_parquet(folder / name / "points.parquet"),
                 competition.annotations,

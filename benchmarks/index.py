@@ -125,14 +125,15 @@ def measure_all(names: list[str], tree: Path) -> dict[str, float]:
 
 def time_index(tree: Path) -> dict[str, float]:
     """The whole index, the same again with nothing changed, and a walk with a stat a file."""
-    from lsdc.lumbar.tree import catalog_tree
+    from lsdc.challenges.lumbar.catalog_tables import CATALOG
+    from lsdc.dicom_index.folder_index import catalog_tree
     from lsdc.store.home import open_home
 
     with tempfile.TemporaryDirectory() as folder:
         home = open_home(Path(folder))
-        index = seconds_of(lambda: catalog_tree(tree, home))
+        index = seconds_of(lambda: catalog_tree(tree, home, CATALOG))
         reindex = statistics.median(
-            seconds_of(lambda: catalog_tree(tree, home)) for _ in range(ROUNDS)
+            seconds_of(lambda: catalog_tree(tree, home, CATALOG)) for _ in range(ROUNDS)
         )
     stat = statistics.median(
         seconds_of(lambda: sum(entry.stat().st_size for entry in walk(tree))) for _ in range(ROUNDS)
@@ -142,11 +143,12 @@ def time_index(tree: Path) -> dict[str, float]:
 
 def weigh_index(tree: Path) -> dict[str, float]:
     """The most memory that an index takes; to look so often slows it down."""
-    from lsdc.lumbar.tree import catalog_tree
+    from lsdc.challenges.lumbar.catalog_tables import CATALOG
+    from lsdc.dicom_index.folder_index import catalog_tree
     from lsdc.store.home import open_home
 
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
-        catalog_tree(tree, open_home(Path(folder)))
+        catalog_tree(tree, open_home(Path(folder)), CATALOG)
     return {"peak_mib": peak[0]}
 
 

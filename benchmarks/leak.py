@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 from paired import compare
 
-from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import load_experiment
-from lsdc.lumbar.fit import train_fold
-from lsdc.lumbar.prior import out_of_fold_prior
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
+from lsdc.challenges.lumbar.training.train_fold import train_fold
 from lsdc.training.process import ignore
 
 _TWIN = 10**12  # added to the id of a study that is planted in the training set
@@ -51,7 +51,7 @@ def main() -> None:
     # Long enough for a model that is shown the answers to learn them, without what hinders it.
     hindrances = ("mirror", "brightness_contrast", "blur", "noise", "distortion", "cutout")
     settings = [f"augment.{name}=0" for name in hindrances]
-    experiment = load_experiment("demo", [*settings, f"training.epochs={options.epochs}"])
+    experiment = EXPERIMENTS.load("demo", [*settings, f"training.epochs={options.epochs}"])
     results = {
         name: verdict(labels, folds, train(experiment, crops, labels, folds, planted=planted))
         for name, planted in (("honest", False), ("planted", True))

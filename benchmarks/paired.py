@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.lumbar.metric import POOLED, score_arrays
-from lsdc.lumbar.predictions import PROBABILITIES
-from lsdc.lumbar.row_ids import row_id
-from lsdc.lumbar.vocabulary import CONDITIONS
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.competition.row_ids import row_id
+from lsdc.challenges.lumbar.scoring.metric import POOLED, score_arrays
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 
 RESAMPLES = 1000
 

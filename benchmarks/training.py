@@ -42,20 +42,20 @@ from results import record
 from sklearn.metrics import log_loss
 from torch.nn.functional import cross_entropy
 
-from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import load_experiment
-from lsdc.lumbar.fit import train_fold
-from lsdc.lumbar.metric import score
-from lsdc.lumbar.patient_augment import PatientAugment
-from lsdc.lumbar.row_ids import row_id
-from lsdc.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
+from lsdc.challenges.lumbar.competition.row_ids import row_id
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.training.augment import PatientAugment
+from lsdc.challenges.lumbar.training.train_fold import train_fold
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
 from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 
 ROWS = 49_375
 # The process that takes the batches needs a core as well.
 WORKERS = max(1, (os.cpu_count() or 1) - 1)
-EXPERIMENT, LOADED = load_experiment("demo"), load_experiment("exp118")
+EXPERIMENT, LOADED = EXPERIMENTS.load("demo"), EXPERIMENTS.load("exp118")
 BATCH = EXPERIMENT.training.batch_size
 
 
@@ -166,7 +166,7 @@ def compare_on_gpu() -> dict[str, object]:
     """The engine's figures on the first GPU; or that there is none."""
     if not torch.cuda.is_available():
         return {"gpu": "none at hand"}
-    experiment = load_experiment("exp118", ["training.precision=bfloat16"])
+    experiment = EXPERIMENTS.load("exp118", ["training.precision=bfloat16"])
     cores = os.cpu_count() or 1
     figures = measure_on(torch.device("cuda:0"), experiment, steps=60, workers=cores)
     return {"gpu": torch.cuda.get_device_name(0), **figures}

@@ -29,15 +29,16 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from flows.pipeline import pipeline
-from flows.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
-from flows.prepare import prepare, train_coordinates
+from flows.prepare import prepare
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 from lsdc import __version__
+from lsdc.challenges.current import GPU_FLOWS
+from tasks.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
 
 FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
-    GPU_POOL: (train_fold, train_coordinates),
+    GPU_POOL: (train_fold, *GPU_FLOWS),
 }
 NAME = "default"
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from tests.tasks.pools import Installation, installed
 from websockets.sync.client import ClientConnection, connect
 
-from lsdc.phantom.writer import write_phantom
-from tests.flows.pools import Installation, installed
+from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.flows.test_pools import PLANTED
 from tests.flows.test_run_local import ask
 

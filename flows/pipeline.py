@@ -5,15 +5,19 @@ from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import require_device_here, require_model_here
-from flows.prepare import prepare_training
-from flows.submit import predict_and_assemble
-from flows.train_folds import train_and_score
+from lsdc.challenges.current import (
+    CurrentRun,
+    predict_and_assemble,
+    prepare_training,
+    require_model_here,
+    train_and_score,
+)
 from tasks.artifacts import shown
-from tasks.identity import occupying, require_needs
+from tasks.dispatch import require_device_here
+from tasks.identity import locked_experiment, require_needs
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import open_requested
-from tasks.run import Annotations, Device, building
+from tasks.run import Annotations, Device, locked_home
 
 
 @flow(
@@ -61,6 +65,7 @@ def pipeline(
             looked up by its name.
     """
     run = open_requested(
+        CurrentRun,
         experiment=experiment,
         resolved=resolved,
         settings=settings or (),
@@ -79,7 +84,7 @@ def pipeline(
         strict=strict,
     )
     require_device_here(run)
-    with shown(run), occupying(run) as run, building(run):
+    with shown(run), locked_experiment(run) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
         prepared = prepare_training(run, for_submission=True)

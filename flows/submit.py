@@ -1,44 +1,24 @@
 """Submit: the test studies through the same code, to a row for every row id."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import as_done_here, require_device_here, require_model_here
-from flows.prepare import Prepared, prepare_training
-from flows.train_folds import train_and_score
+from lsdc.challenges.current import (
+    CurrentRun,
+    predict_and_assemble,
+    prepare_training,
+    require_model_here,
+    train_and_score,
+)
 from lsdc.errors import DataError
-from lsdc.store.manifest import Manifest
 from tasks.artifacts import shown
-from tasks.catalog import publish_catalog
-from tasks.coordinates import locate_test
-from tasks.crops import cut_crops
-from tasks.identity import occupying, require_needs
+from tasks.dispatch import require_device_here
+from tasks.identity import locked_experiment, require_needs
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import open_requested
-from tasks.run import Annotations, Device, Run, building, note_results, note_so_far
-from tasks.sides import fix_sides
-from tasks.submission import assemble_submission, predict_test
-
-
-def predict_and_assemble(run: Run, prepared: Prepared, trained: Sequence[Manifest]) -> None:
-    """Take the test studies from their index to the submission."""
-    here, index = as_done_here(run), prepared.test
-    if index is None:  # nobody asks for a submission
-        return
-    coordinates = locate_test(here, index, prepared.coordinates)
-    note_so_far(run, coordinates)
-    sides = fix_sides(run, "test", index, coordinates)
-    note_so_far(run, sides)
-    crops = cut_crops(run, "test", index, coordinates, sides)
-    note_so_far(run, crops)
-    predictions = predict_test(here, crops, trained)
-    assemble_submission(run, prepared.folds, predictions)
-    results = [*prepared.manifests, coordinates, sides, crops]
-    publish_catalog(run, results, after="submission")
-    note_results(run, results)
+from tasks.run import Annotations, Device, locked_home
 
 
 @flow(name="submit", flow_run_name="submit-{experiment}")
@@ -81,6 +61,7 @@ def submit(
             looked up by its name.
     """
     run = open_requested(
+        CurrentRun,
         experiment=experiment,
         resolved=resolved,
         settings=settings or (),
@@ -98,7 +79,7 @@ def submit(
         strict=strict,
     )
     require_device_here(run)
-    with shown(run), occupying(run) as run, building(run):
+    with shown(run), locked_experiment(run) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
         prepared = prepare_training(run, for_submission=True)

@@ -1,85 +1,27 @@
 """Train folds: a model a fold, and the score of what each had not seen."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from flows.dispatch import (
-    Work,
-    has_other_workers,
-    require_device_here,
+from lsdc.challenges.current import (
+    STAGES,
+    CurrentRun,
+    prepare_training,
     require_model_here,
-    train_elsewhere,
+    train_and_score,
+    train_here,
 )
-from flows.prepare import Prepared, prepare_training
 from lsdc.store.manifest import Manifest
-from tasks.artifacts import show_scores, shown
-from tasks.futures import result_of
-from tasks.identity import occupying, require_needs
-from tasks.interrupts import cancelled_when_interrupted
-from tasks.oof import score_oof
-from tasks.policies import is_kept, result_key
+from tasks.artifacts import shown
+from tasks.dispatch import require_device_here
+from tasks.identity import locked_experiment, require_needs
+from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.request import open_requested
 from tasks.results import ResultSerializer
-from tasks.run import Annotations, Device, Run, building
-from tasks.training import ended_with_the_flow
-from tasks.training import train_fold as train_one_fold
+from tasks.run import Annotations, Device, locked_home
 from tasks.versions import require_versions
-
-log = logging.getLogger("lsdc.training")
-
-
-def train_and_score(run: Run, prepared: Prepared) -> list[Manifest]:
-    """Train the folds that were asked for, then score out of fold all that there are."""
-    trained = with_earlier_folds(run, prepared, dispatch_folds(run, prepared))
-    score_oof(run, prepared.folds, trained)
-    show_scores(run)
-    return trained
-
-
-def with_earlier_folds(run: Run, prepared: Prepared, trained: list[Manifest]) -> list[Manifest]:
-    """Add the folds that were trained before and still stand, so that one alone is not scored."""
-    whole = run.model_copy(update={"only_fold": None})
-    inputs = prepared.crops, prepared.folds
-    found = dict(zip(run.folds_to_train, trained, strict=True))
-    for fold in whole.folds_to_train:
-        if fold not in found and is_kept(train_one_fold, whole, fold, *inputs):
-            found[fold] = train_one_fold(whole, fold, *inputs)
-            log.info("fold %d was trained before and stands: it is scored as well", fold)
-    return [found[fold] for fold in sorted(found)]
-
-
-def dispatch_folds(run: Run, prepared: Prepared) -> list[Manifest]:
-    """Have the folds trained: a run each on other workers, or here where that is not for us."""
-    if not has_other_workers():
-        return train_here(run, prepared)
-    inputs = prepared.crops, prepared.folds
-    missing = {
-        fold: result_key(train_one_fold, run, fold, *inputs)
-        for fold in run.folds_to_train
-        if not is_kept(train_one_fold, run, fold, *inputs)
-    }
-    works = [
-        Work("train-fold/default", f"fold {fold}", key, {"fold": fold})
-        for fold, key in missing.items()
-    ]
-    trained = dict(zip(missing, train_elsewhere(run, works), strict=True))
-    return [trained.get(fold) or train_one_fold(run, fold, *inputs) for fold in run.folds_to_train]
-
-
-def train_here(run: Run, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in this flow run, as many side by side as the machine has room for."""
-    trained: list[Manifest] = []
-    with ended_with_the_flow():
-        for side_by_side in run.fold_groups:
-            begun = [
-                train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
-                for fold in side_by_side
-            ]
-            trained += [result_of(fold) for fold in begun]
-    return trained
 
 
 @flow(name="train-folds", flow_run_name="train-folds-{experiment}")
@@ -124,6 +66,7 @@ def train_folds(
             looked up by its name.
     """
     run = open_requested(
+        CurrentRun,
         experiment=experiment,
         resolved=resolved,
         settings=settings or (),
@@ -142,7 +85,7 @@ def train_folds(
         strict=strict,
     )
     require_device_here(run)
-    with shown(run), occupying(run) as run, building(run):
+    with shown(run), locked_experiment(run) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
         train_and_score(run, prepare_training(run))
@@ -196,8 +139,9 @@ def train_fold(
             looked up by its name.
         versions: of the run that sent this one; a worker that has others refuses.
     """
-    require_versions(versions)
+    require_versions(versions, STAGES)
     run = open_requested(
+        CurrentRun,
         experiment=experiment,
         resolved=resolved,
         settings=settings or (),
@@ -217,8 +161,8 @@ def train_fold(
     )
     require_device_here(run)
     # Waiting, it would keep a GPU from those whom it waits for.
-    with shown(run), occupying(run, wait=False) as run:
-        with building(run), ended_with_the_flow():
+    with shown(run), locked_experiment(run, wait=False) as run:
+        with locked_home(run), ended_with_the_flow():
             require_needs(run)
             require_model_here(run)
             prepared = prepare_training(run)

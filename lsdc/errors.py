@@ -10,7 +10,7 @@ class LsdcError(Exception):
     """Says what is wrong, where, what was expected, what was found and what to do, in one line."""
 
     exit_code = 2
-    is_of_the_moment = False  # whether the same call may pass on a second try
+    is_transient = False  # whether the same call may pass on a second try
 
 
 class DataError(LsdcError):
@@ -30,20 +30,20 @@ class StageError(LsdcError):
 class ChildDiedError(StageError):
     """A child process died or stalled; the machine's doing as often as the work's."""
 
-    is_of_the_moment = True
+    is_transient = True
 
 
 class ResumeLaterError(StageError):
     """A training was told to leave, and has saved itself: started again, it goes on from there."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
-    is_of_the_moment = True
+    is_transient = True
 
 
 class StoreError(StageError):
     """The shared store or its locks do not answer, or refuse."""
 
-    is_of_the_moment = True
+    is_transient = True
 
 
 class DamagedError(StageError):

@@ -11,9 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import httpx
-import polars as pl
 from prefect.artifacts import (
-    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -27,10 +25,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.context import FlowRunContext
 
-from lsdc.lumbar.predictions import PROBABILITIES
-from lsdc.lumbar.score_columns import ROWS, score_columns
-from lsdc.lumbar.vocabulary import Condition, Grade
-from lsdc.store.exact_names import read_parquet
 from tasks.progress import (
     Progress,
     listening,
@@ -58,34 +52,6 @@ def shown(run: Run) -> Iterator[None]:
             yield
     finally:
         shower.end()
-
-
-def show_scores(run: Run) -> None:
-    """Show the out-of-fold losses and confusions of the run."""
-    folder = run.folder
-    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    oof = read_parquet(folder / "oof.parquet")
-    name = run.experiment.name
-    figures = (scores["score"], scores["weighted_prior"]["score"])
-    log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
-    with _unless_refused():
-        create_table_artifact(
-            [
-                {"log loss": part.replace("_", " ")}
-                | {
-                    column: _rounded(losses[part])
-                    for column, losses in score_columns(scores).items()
-                }
-                for part in ROWS
-            ],
-            key=_key(name, "oof"),
-            description=f"{name}: out-of-fold log loss beside the weighted prior's",
-        )
-        create_markdown_artifact(
-            _confusions(oof) + f"\n\n`{folder / 'oof.parquet'}`, `{folder / 'scores.json'}`\n",
-            key=_key(name, "confusions"),
-            description=f"{name}: graded (rows) and predicted most likely (columns), out of fold",
-        )
 
 
 class _Shower:
@@ -149,7 +115,7 @@ class _Training:
         epochs: list[dict[str, Any]] = []
         while True:
             last = self._ended.wait(SECONDS)
-            with _unless_refused():
+            with unless_refused():
                 if self.share is not None and self.share != share:
                     share = self.share
                     bar = self._show_share(bar, 100 * share)
@@ -160,14 +126,14 @@ class _Training:
                 return
 
     def _show_share(self, bar: UUID | None, percent: float) -> UUID:
-        key = _key(self.experiment, self.name)
+        key = artifact_key(self.experiment, self.name)
         if bar := bar or _shown_before(key):
             update_progress_artifact(bar, percent)
             return bar
         return cast(UUID, create_progress_artifact(percent, key, self.name))
 
     def _show_epochs(self, table: UUID | None, epochs: list[dict[str, Any]]) -> UUID:
-        key = _key(self.experiment, self.name, "losses")
+        key = artifact_key(self.experiment, self.name, "losses")
         if table := table or _shown_before(key):
             with get_client(sync_client=True) as client:
                 client.update_artifact(table, ArtifactUpdate(data=json.dumps(epochs)))
@@ -191,7 +157,7 @@ def _shown_before(key: str) -> UUID | None:
 
 
 @contextlib.contextmanager
-def _unless_refused() -> Iterator[None]:
+def unless_refused() -> Iterator[None]:
     """What is only shown must not end a run."""
     try:
         yield
@@ -199,35 +165,16 @@ def _unless_refused() -> Iterator[None]:
         log.warning("not shown in Prefect's pages: %s", error)
 
 
-def _key(*words: str) -> str:
+def artifact_key(*words: str) -> str:
     """What Prefect takes as an artifact's key: lower-case letters, digits, dashes."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
 def _epoch(facts: dict[str, Any]) -> dict[str, Any]:
     shown = ("fold", "epoch", "loss", "validation_loss", "score")
-    return {column: _rounded(facts[column]) for column in shown if column in facts}
+    return {column: rounded(facts[column]) for column in shown if column in facts}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """A figure as the pages show it, to four places; what is no figure as it is."""
     return round(value, 4) if isinstance(value, float) else value
-
-
-def _confusions(oof: pl.DataFrame) -> str:
-    """A table of counts for each condition, as Markdown."""
-    likeliest = pl.concat_list(PROBABILITIES).list.arg_max().alias("predicted")
-    rows = oof.filter(pl.col("label").is_not_null()).with_columns(likeliest)
-    names = [grade.name.lower().replace("_", " ") for grade in Grade]
-    tables = []
-    for condition in Condition:
-        counts = rows.filter(condition=condition.value).group_by("label", "predicted").len()
-        found = {(label, predicted): n for label, predicted, n in counts.iter_rows()}
-        lines = [
-            f"| {name} | "
-            + " | ".join(str(found.get((row, k), 0)) for k in range(len(names)))
-            + " |"
-            for row, name in enumerate(names)
-        ]
-        head = f"| {condition.value.replace('_', ' ')} | " + " | ".join(names) + " |"
-        tables.append("\n".join([head, "|---" * (len(names) + 1) + "|", *lines]))
-    return "\n\n".join(tables)

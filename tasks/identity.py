@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from lsdc.dicom.names import escape_name
-from lsdc.experiments.presets import load_experiment
+from lsdc.experiments.presets import build_experiment
 from lsdc.experiments.settings import settings_of
-from lsdc.lumbar.fit import read_trained
-from lsdc.lumbar.tables import digest_tables
+from lsdc.store.experiment_lock import lock_experiment
 from lsdc.store.files import digest_file
-from lsdc.store.occupancy import occupy
+from lsdc.store.fingerprint import fingerprint
 from lsdc.store.runs import RunRecord, list_runs, settled_run
-from lsdc.training.weights import find_weights
+from lsdc.training.models.weights import find_weights
+from lsdc.training.trained_fold import read_trained
 from tasks.run import PHANTOM, TRAINING_NO_MATTER, Run
+
+R = TypeVar("R", bound=Run)
 
 log = logging.getLogger("lsdc.run")
 
@@ -23,9 +26,9 @@ _SPLIT = ("folds", "seed", "holdout", "limit", "annotations")
 
 
 @contextmanager
-def occupying(
-    run: Run, *, wait: bool = True, say: Callable[[str], None] = log.warning
-) -> Iterator[Run]:
+def locked_experiment(
+    run: R, *, wait: bool = True, say: Callable[[str], None] = log.warning
+) -> Iterator[R]:
     """Find the run's folder, or found it, and keep it while the block runs; yields the run so.
 
     Runs of the same share it. One whose data lie elsewhere, or that bears with more bad files,
@@ -33,7 +36,7 @@ def occupying(
     """
 
     def occupied(name: str) -> AbstractContextManager[None]:
-        return occupy(run.home, name, run.settings, wait=wait, say=say)
+        return lock_experiment(run.home, name, run.settings, wait=wait, say=say)
 
     with settled_run(run.home, record_of(run), occupied, say=say) as name:
         yield run.model_copy(update={"name": name})
@@ -42,9 +45,11 @@ def occupying(
 def record_of(run: Run) -> RunRecord:
     """What the run is of, by which its folder is found again."""
     drop = {f"training.{name}" for name in TRAINING_NO_MATTER}
+    experiment = run.experiment
+    as_named = build_experiment(type(experiment), experiment.name, run.resolved)
     own, plain = (
         {key: value for key, value in settings_of(each).items() if key not in drop}
-        for each in (run.experiment, load_experiment(run.experiment.name, resolved=run.resolved))
+        for each in (experiment, as_named)
     )
     told = {
         "folds": run.folds,
@@ -57,18 +62,25 @@ def record_of(run: Run) -> RunRecord:
     return RunRecord(
         experiment=run.experiment.name,
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
-        tables=None if run.uses_phantom else digest_tables(run.data),
+        tables=None if run.uses_phantom else _digest_tables(run.data),
         settings=told | own,
         changed={key: value for key, value in own.items() if plain[key] != value},
         begun=datetime.now(UTC).replace(microsecond=0),
     )
 
 
+def _digest_tables(root: Path) -> str | None:
+    """A digest of the training tables' content, `train*.csv`; None where there are none."""
+    found = {path.name: digest_file(path) for path in root.glob("train*.csv") if path.is_file()}
+    return fingerprint(found) if found else None
+
+
 def pretrained_digests(run: Run) -> list[str] | None:
     """Digests of the backbones' weights, where they are not timm's own."""
     if run.weights is None:
         return None
-    return [digest_file(find_weights(run.weights, name)) for name in run.experiment.model.backbones]
+    backbones = run.experiment.pretrained_backbones
+    return [digest_file(find_weights(run.weights, name)) for name in backbones]
 
 
 def require_needs(run: Run) -> None:

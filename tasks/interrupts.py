@@ -24,8 +24,9 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
-from lsdc.ending import tell_to_end
 from lsdc.errors import GOES_ON
+from lsdc.shutdown import request_shutdown
+from lsdc.training.process import end_children
 from tasks.progress import Progress, tell
 
 # What such a run's message begins with, by which others know that nobody cancelled it by hand.
@@ -55,13 +56,24 @@ def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+@contextmanager
+def ended_with_the_flow() -> Iterator[None]:
+    """End the folds' processes and waits if an error leaves the block, an interrupt included."""
+    try:
+        yield
+    except BaseException:
+        request_shutdown()
+        end_children()
+        raise
+
+
 def is_interrupted(state: State) -> bool:
     """Whether a run was cancelled by the end of its process, not by somebody."""
     return state.is_cancelled() and (state.message or "").startswith(INTERRUPTED)
 
 
 def _cancel(told: BaseException) -> State:
-    tell_to_end()
+    request_shutdown()
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None

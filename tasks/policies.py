@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 from uuid import UUID
 
 from prefect import Task
@@ -27,11 +27,12 @@ from lsdc.store.manifest import Manifest
 from tasks.progress import tell_state
 from tasks.results import ResultSerializer
 from tasks.run import Run
-from tasks.sharing import is_at_hand, make_once
+from tasks.sharing import compute_once, ensure_local
 
 HOUR = 3600.0
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=Run)
 
 
 class Result(Protocol):
@@ -121,28 +122,28 @@ class IntactResults(CachePolicy):
 
     def _stands(self, run: Run, result: Result) -> bool:
         if isinstance(result, Manifest) and self.stage.shared:
-            return is_at_hand(run, result)
+            return ensure_local(run, result)
         return result.is_intact(run.root)
 
 
 def shared(
     stage: Stage,
-) -> Callable[[Callable[Concatenate[Run, P], Manifest]], Callable[Concatenate[Run, P], Manifest]]:
-    """Have a task's body run once among all hosts of a shared store; see `make_once`."""
+) -> Callable[[Callable[Concatenate[R, P], Manifest]], Callable[Concatenate[R, P], Manifest]]:
+    """Have a task's body run once among all hosts of a shared store; see `compute_once`."""
 
     def decorate(
-        body: Callable[Concatenate[Run, P], Manifest],
-    ) -> Callable[Concatenate[Run, P], Manifest]:
+        body: Callable[Concatenate[R, P], Manifest],
+    ) -> Callable[Concatenate[R, P], Manifest]:
         signature = inspect.signature(body)
 
         @wraps(body)
-        def once(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> Manifest:
+        def once(run: R, /, *args: P.args, **kwargs: P.kwargs) -> Manifest:
             make = partial(body, run, *args, **kwargs)
             if run.shared is None:
                 return make()
             bound = signature.bind(run, *args, **kwargs)
             bound.apply_defaults()
-            return make_once(run, stage.name, stage.key(bound.arguments), make)
+            return compute_once(run, stage.name, stage.key(bound.arguments), make)
 
         return once
 
@@ -223,7 +224,7 @@ def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noq
     """Whether a failure may be of the moment; what is wrong with data or settings stays wrong."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, LsdcError):
-        return error.is_of_the_moment
+        return error.is_transient
     return isinstance(error, OSError) and error.errno not in NO_ROOM
 
 

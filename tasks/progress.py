@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsdc.ending import is_told_to_end
 from lsdc.errors import InterruptedRunError
+from lsdc.shutdown import shutdown_requested
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def tell_line(name: str) -> Callable[[dict[str, Any]], None]:
 
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
     """A task hook: the run's new state; what fails because the run is ending is cancelled."""
-    is_cancelled = state.is_failed() and is_told_to_end()
+    is_cancelled = state.is_failed() and shutdown_requested()
     tell(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
 
 
@@ -87,7 +87,7 @@ def _is_of_the_work(record: logging.LogRecord) -> bool:
     said = record.getMessage()
     # An interrupt would read like a failure: it is told in words of its own.
     is_the_end = any(words in said for words in _ABORTED)
-    is_the_end |= is_told_to_end() and InterruptedRunError.__name__ in said
+    is_the_end |= shutdown_requested() and InterruptedRunError.__name__ in said
     return not is_the_end and not said.startswith(("Running hook ", "Hook "))
 
 

@@ -6,7 +6,7 @@ maybe twice. So paths are absolute there, and what the experiment's name meant i
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -16,10 +16,17 @@ from lsdc.errors import SettingsError
 from lsdc.typed_paths import is_from_root
 from tasks.run import Run, is_phantom, open_run
 
+R = TypeVar("R", bound=Run)
+
 
 def open_requested(
-    *, data: Path | None, home: Path | None, weights: Path | None = None, **settings: Any
-) -> Run:
+    kind: type[R],
+    *,
+    data: Path | None,
+    home: Path | None,
+    weights: Path | None = None,
+    **settings: Any,
+) -> R:
     """Open the run that a flow's parameters ask for; see `open_run`.
 
     Raises:
@@ -29,7 +36,7 @@ def open_requested(
     if flow_run is not None and flow_run.deployment_id is not None:
         folder = None if data is None or is_phantom(data) else data
         _require_absolute(data=folder, home=home, weights=weights)
-    run = open_run(data=data, home=home, weights=weights, **settings)
+    run = open_run(kind, data=data, home=home, weights=weights, **settings)
     if flow_run is not None:
         _note(flow_run, run)
     return run

@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from lsdc.ending import let_go_on
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import load_experiment, resolve_experiment
-from lsdc.lumbar.tables import asks_for_rows
+from lsdc.experiments.base import BaseExperiment
+from lsdc.experiments.presets import Experiments
+from lsdc.shutdown import reset_shutdown
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
+from lsdc.store.garbage import pin_results, pin_so_far
 from lsdc.store.home import (
     Home,
     build_lock,
@@ -27,11 +27,10 @@ from lsdc.store.home import (
 )
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
-from lsdc.store.rubbish import refer, refer_so_far
+from lsdc.store.remote import RemoteStore, open_store
 from lsdc.store.runs import list_runs
-from lsdc.store.shared import SharedStore, open_store
+from lsdc.training.models.weights import find_weights
 from lsdc.training.process import let_threads_roam
-from lsdc.training.weights import find_weights
 from lsdc.typed_paths import from_root
 from tasks.runners import THREADS, find_runner
 
@@ -61,17 +60,21 @@ Annotations = Literal["raw", "clean"]
 class Run(BaseModel):
     """A run's settings; frozen, JSON, and the same for all of its tasks.
 
-    `name` is that of its folder in `runs/`, once `occupying` has found it. `resolved` is what the
-    experiment's name meant when the run was asked for, without what was set upon it; for runs that
-    this one sends.
+    Each challenge has a class of its own, which says what its experiments are.
+
+    `name` is that of its folder in `runs/`, once `locked_experiment` has found it. `resolved` is
+    what the experiment's name meant when the run was asked for, without what was set upon it; for
+    runs that this one sends.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    experiments: ClassVar[Experiments[Any]]
+
     root: Path
     name: str
     data: Path
-    experiment: Experiment
+    experiment: BaseExperiment
     resolved: dict[str, Any]
     folds: int
     only_fold: int | None
@@ -88,9 +91,9 @@ class Run(BaseModel):
     runner: str = THREADS
 
     @property
-    def shared(self) -> SharedStore | None:
+    def shared(self) -> RemoteStore | None:
         """The store that the run shares with other hosts, if it does."""
-        return None if self.store is None else SharedStore(self.store)
+        return None if self.store is None else RemoteStore(self.store)
 
     @property
     def home(self) -> Home:
@@ -139,7 +142,7 @@ class Run(BaseModel):
 
     @property
     def fold_groups(self) -> list[tuple[int, ...]]:
-        """The folds to train, in groups that are trained side by side.
+        """The folds to train, in groups that are trained at the same time.
 
         Each GPU takes one fold at a time. Without any, each thread does: one process on two threads
         is slower than two on one each (`benchmarks/training.py` measures it).
@@ -165,13 +168,12 @@ class Run(BaseModel):
         """Processes that load a fold's data; without a GPU they would take cores from training."""
         return self.fold_threads if _gpus(self.device) else 0
 
-    @property
-    def has_test(self) -> bool:
-        """Whether the competition asks for a submission: a sample of it with rows."""
-        return asks_for_rows(self.data)
+
+R = TypeVar("R", bound=Run)
 
 
 def open_run(
+    kind: type[R],
     *,
     experiment: str,
     resolved: Mapping[str, Any] | None = None,
@@ -189,8 +191,10 @@ def open_run(
     max_bad: float = 0.01,
     strict: bool = False,
     weights: Path | None = None,
-) -> Run:
+) -> R:
     """Check settings before any work is done, and open the home.
+
+    `kind` is the class of the challenge's runs.
 
     Without `data` the run uses the phantom, whose folder the home names, unless the home has runs
     on other data; `phantom` in its place always does. Without `resolved` the experiment is looked
@@ -219,8 +223,9 @@ def open_run(
     for name, number in (("threads", threads), ("limit", limit)):
         if number is not None and number < 1:
             raise SettingsError(f"--{name} {number}: expected a whole number from 1, or none given")
-    tables = resolve_experiment(experiment) if resolved is None else dict(resolved)
-    chosen = load_experiment(experiment, settings, resolved=resolved)
+    named = kind.experiments
+    tables = named.resolve(experiment) if resolved is None else dict(resolved)
+    chosen = named.load(experiment, settings, resolved=resolved)
     if weights is not None:
         weights = from_root(weights)
         _require_weights(weights, chosen)
@@ -231,13 +236,13 @@ def open_run(
             ", ".join(bound),
             threads or usable_threads(),
         )
-    let_go_on()  # a run before, in this process, may have been told to end
+    reset_shutdown()  # a run before, in this process, may have been told to end
     store = open_store()
     if store is not None:
         require_locks(store)
         store.require()
     opened = open_home(resolve_home(home))
-    return Run(
+    return kind(
         root=opened.root,
         name=chosen.name,
         data=choose_data(opened, data),
@@ -286,19 +291,19 @@ def is_phantom(data: Path) -> bool:
     return data == Path(PHANTOM) and not data.exists()
 
 
-def _require_weights(weights: Path, experiment: Experiment) -> None:
+def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
     """Refuse weights that nothing is done with, or that are not there."""
-    if not experiment.model.pretrained:
+    if not experiment.pretrained_backbones:
         raise SettingsError(
             f"--weights {weights}: {experiment.name} starts from none; leave it out, or use --set "
             "model.pretrained=true"
         )
-    for backbone in experiment.model.backbones:
+    for backbone in experiment.pretrained_backbones:
         find_weights(weights, backbone)
 
 
 @contextmanager
-def building(run: Run) -> Iterator[None]:
+def locked_home(run: Run) -> Iterator[None]:
     """Hold the run's home while it is built in; a second run waits for the first.
 
     What killed runs left half-written is removed first.
@@ -309,7 +314,7 @@ def building(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def letting_others_build(run: Run) -> Iterator[None]:
+def released_home(run: Run) -> Iterator[None]:
     """Let others build in the run's home while this run waits for what they make."""
     with lend_lock(run.home, say=log.warning):
         yield
@@ -317,14 +322,14 @@ def letting_others_build(run: Run) -> Iterator[None]:
 
 def note_results(run: Run, manifests: list[Manifest]) -> None:
     """Note what the run rests on, for `lsdc clean` to spare and `lsdc inspect` to show."""
-    refer(run.home, run.name, manifests)
+    pin_results(run.home, run.name, manifests)
     with write_atomic(run.folder / EXPERIMENT_FILE) as temporary:
         temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def note_so_far(run: Run, *manifests: Manifest) -> None:
     """Note what a run has by now, for `lsdc clean` to spare where the run does not end."""
-    refer_so_far(run.home, run.name, manifests)
+    pin_so_far(run.home, run.name, manifests)
 
 
 def usable_threads() -> int:

@@ -18,7 +18,7 @@ from lsdc.store.home import folder_lock, require_space
 from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_folder
-from lsdc.store.shared import Checkpoint, SharedStore
+from lsdc.store.remote import Checkpoint, RemoteStore
 from lsdc.training.process import ignore
 from tasks.former import keeping_oof, keeping_submission
 from tasks.run import Run
@@ -29,7 +29,7 @@ log = logging.getLogger("lsdc.sharing")
 _CHECKPOINT_NOTE = "resume.json"
 
 
-def make_once(run: Run, stage: str, key: str, make: Callable[[], Manifest]) -> Manifest:
+def compute_once(run: Run, stage: str, key: str, make: Callable[[], Manifest]) -> Manifest:
     """What `make` makes of a stage, made once among all hosts that share a store.
 
     Of several runs that lack the same result one makes it, and the others wait and fetch it.
@@ -39,14 +39,14 @@ def make_once(run: Run, stage: str, key: str, make: Callable[[], Manifest]) -> M
         return make()
     with shared_lock(store, f"{stage}-{key[:16]}", say=log.warning):
         found = _find(store, stage, key)
-        if found is not None and is_at_hand(run, found):
+        if found is not None and ensure_local(run, found):
             return found
         made = make()
         store.publish(stage, key, made, run.root)
         return made
 
 
-def is_at_hand(run: Run, manifest: Manifest) -> bool:
+def ensure_local(run: Run, manifest: Manifest) -> bool:
     """Whether a result lies whole in the run's home, fetched from the shared store if need be.
 
     What another run of this home has made of the same is copied.
@@ -84,7 +84,7 @@ def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
     log.info("%s: copied from %s, which asked for the same", manifest.path, made.path)
 
 
-def _find(store: SharedStore, stage: str, key: str) -> Manifest | None:
+def _find(store: RemoteStore, stage: str, key: str) -> Manifest | None:
     try:
         return store.find(stage, key)
     except DamagedError as error:
@@ -110,7 +110,7 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
 
 
 @contextmanager
-def sharing_checkpoints(
+def sync_checkpoints(
     run: Run, key: str, folder: Path
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Have a fold go on from where any host left it, and leave its checkpoints to all.
@@ -147,7 +147,7 @@ def sharing_checkpoints(
         _publish_checkpoint(store, key, folder)
 
 
-def _fetch_checkpoint(store: SharedStore, key: str, folder: Path) -> None:
+def _fetch_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
     note, path = folder / _CHECKPOINT_NOTE, folder / "resume.pt"
     try:
         found = store.checkpoint(key)
@@ -163,7 +163,7 @@ def _fetch_checkpoint(store: SharedStore, key: str, folder: Path) -> None:
     log.info("%s: goes on from a checkpoint of %s", path, store.url)
 
 
-def _publish_checkpoint(store: SharedStore, key: str, folder: Path) -> None:
+def _publish_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
     try:
         _write(folder / _CHECKPOINT_NOTE, store.publish_checkpoint(key, folder / "resume.pt"))
     except FileNotFoundError:  # the fold is finished, or has not begun

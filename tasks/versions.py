@@ -1,35 +1,25 @@
 """Versions: which code and libraries a run's results rest on, the same on all of its workers."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from lsdc import __version__
 from lsdc.errors import SettingsError
 from lsdc.store.fingerprint import fingerprint_code, fingerprint_libraries
-from tasks.annotations import ANNOTATIONS
-from tasks.coordinates import COORDINATES
-from tasks.crops import CROPS
-from tasks.folds import FOLDS
-from tasks.index import INDEX
-from tasks.phantom import PHANTOM
-from tasks.sides import SIDES
-from tasks.training import TRAIN
-
-# What a run that trains for another one goes through.
-_STAGES = (PHANTOM, INDEX, FOLDS, ANNOTATIONS, COORDINATES, SIDES, CROPS, TRAIN)
+from tasks.policies import Stage
 
 
-def installed_versions() -> dict[str, str]:
-    """Those of this project and of all libraries that the keys of results up to training hold.
+def installed_versions(stages: Collection[Stage]) -> dict[str, str]:
+    """Those of this project and of all libraries that the keys of these stages' results hold.
 
     This project's has a digest of its code beside it: a checkout may be edited under one version.
     """
-    code = fingerprint_code(sorted({module for stage in _STAGES for module in stage.code}))
-    libraries = {library for stage in _STAGES for library in stage.libraries}
+    code = fingerprint_code(sorted({module for stage in stages for module in stage.code}))
+    libraries = {library for stage in stages for library in stage.libraries}
     return {"lsdc": f"{__version__} (code {code[:8]})", **fingerprint_libraries(libraries)}
 
 
-def require_versions(expected: Mapping[str, str] | None) -> None:
+def require_versions(expected: Mapping[str, str] | None, stages: Collection[Stage]) -> None:
     """Refuse to train for a run that has other versions; one that names none is its own.
 
     Its folds would be of two kinds, and all that they rest on would be made again for the new keys.
@@ -37,7 +27,7 @@ def require_versions(expected: Mapping[str, str] | None) -> None:
     Raises:
         SettingsError: names what differs.
     """
-    found = installed_versions()
+    found = installed_versions(stages)
     other = {
         name: (version, found.get(name, "absent"))
         for name, version in (expected or {}).items()

@@ -10,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from lsdc.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.object_storage import s3_server
 from tests.postgres import has_postgresql, postgresql
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lsdc.cli.serve import free_port
+from lsdc.cli.server.process import free_port
 
 _SECONDS = 600
 _USER, _PASSWORD = "lsdc", "written-nowhere"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import SettingsError
-from lsdc.experiments.presets import experiment_names
 from lsdc.names import LONGEST, as_name, require_name, require_no_twins, require_run_name
 from lsdc.store.home import Home
 
@@ -52,9 +52,9 @@ def test_what_is_a_folder_everywhere_is_taken(name: str) -> None:
 
 
 def test_our_own_experiments_are_folders_everywhere() -> None:
-    for name in experiment_names():
+    for name in EXPERIMENTS.names():
         require_name(name, "ours")
-    require_no_twins(experiment_names(), "ours")
+    require_no_twins(EXPERIMENTS.names(), "ours")
 
 
 def test_names_that_differ_by_case_alone_are_refused() -> None:

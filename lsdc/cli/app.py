@@ -9,19 +9,19 @@ from collections.abc import Callable
 import typer
 
 from lsdc import __version__
-from lsdc.cli.clean import clean
-from lsdc.cli.demo_data import demo_data
-from lsdc.cli.doctor import doctor
-from lsdc.cli.experiments import experiments
-from lsdc.cli.index import index
-from lsdc.cli.inspect import inspect
-from lsdc.cli.run import run_local
-from lsdc.cli.score import score
+from lsdc.cli.commands.clean import clean
+from lsdc.cli.commands.demo_data import demo_data
+from lsdc.cli.commands.doctor import doctor
+from lsdc.cli.commands.experiments import experiments
+from lsdc.cli.commands.index import index
+from lsdc.cli.commands.inspect import inspect
+from lsdc.cli.commands.run_local import run_local
+from lsdc.cli.commands.score import score
+from lsdc.cli.commands.trigger import trigger
+from lsdc.cli.commands.ui import ui
+from lsdc.cli.commands.up import up
+from lsdc.cli.commands.worker import worker
 from lsdc.cli.streams import open_console, prepare_streams
-from lsdc.cli.trigger import trigger
-from lsdc.cli.ui import ui
-from lsdc.cli.up import up
-from lsdc.cli.worker import worker
 from lsdc.errors import NO_ROOM, LsdcError
 
 app = typer.Typer(

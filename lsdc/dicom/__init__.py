@@ -1,1 +1,1 @@
-"""Reading DICOM files in supervised child processes; knows no spine."""
+"""Reading DICOM files in supervised child processes."""

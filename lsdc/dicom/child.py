@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from lsdc.dicom.frames import COUNT, HeaderBatch, pack, read_request
-from lsdc.dicom.gate import DeclinedError, OpenFile, PassingError, RefusedError, open_dicom
+from lsdc.dicom.preflight import DeclinedError, OpenFile, RefusedError, TransientError, open_dicom
 
 # Address space. A header that promises gigabytes becomes a MemoryError, not a machine that swaps.
 MEMORY_LIMIT_BYTES = 2**30
@@ -135,7 +135,7 @@ def _why(error: Exception) -> tuple[str, str]:
         return "refused", str(error)
     if isinstance(error, DeclinedError):
         return "declined", str(error)
-    if isinstance(error, PassingError):
+    if isinstance(error, TransientError):
         return "passing", str(error)
     if isinstance(error, MemoryError):
         return "failed", f"needs more than {MEMORY_LIMIT_BYTES // 2**20:,} MiB of memory"

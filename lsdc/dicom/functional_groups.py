@@ -6,7 +6,6 @@ A group stands in the frame's own item, or in the one that all frames share.
 import math
 from typing import Any, NamedTuple, Protocol, Self
 
-from lsdc.dicom.gate import RefusedError
 from lsdc.dicom.numbers import (
     as_number,
     parse_directions,
@@ -15,6 +14,7 @@ from lsdc.dicom.numbers import (
     parse_spacing,
     text_of_pydicom,
 )
+from lsdc.dicom.preflight import RefusedError
 
 # Enhanced and Legacy Converted Enhanced CT, MR and PET: their frames are slices.
 ENHANCED = frozenset(

@@ -22,7 +22,6 @@ from lsdc.dicom.functional_groups import (
     DataSetOfPydicom,
     read_frames,
 )
-from lsdc.dicom.gate import OpenFile
 from lsdc.dicom.numbers import (
     as_whole,
     parse_directions,
@@ -32,6 +31,7 @@ from lsdc.dicom.numbers import (
     parse_whole,
     text_of_pydicom,
 )
+from lsdc.dicom.preflight import OpenFile
 
 # Keywords (PS3.6) in the order of `Format`: numbers and words, then numbers written as text.
 _VALUES = {

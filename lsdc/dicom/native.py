@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from lsdc.dicom.gate import RefusedError
 from lsdc.dicom.headers import Format
 from lsdc.dicom.image import Stored
+from lsdc.dicom.preflight import RefusedError
 
 # Little endian implicit and explicit, big endian: a file of these holds its pixels as they are.
 NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])

@@ -19,7 +19,6 @@ from lsdc.dicom.functional_groups import (
     DataSetOfPydicom,
     read_rescale,
 )
-from lsdc.dicom.gate import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.headers import (
     RESCALE_TEXTS,
     Format,
@@ -29,6 +28,7 @@ from lsdc.dicom.headers import (
 from lsdc.dicom.image import STORED_TYPES, Stored
 from lsdc.dicom.native import BIG_ENDIAN, DEFLATED, NATIVE, WHOLE_BYTES, native_values
 from lsdc.dicom.numbers import parse_number
+from lsdc.dicom.preflight import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
 from lsdc.dicom.usable import name_uid, refuse
 

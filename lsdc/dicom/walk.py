@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.dicom.gate import may_pass
 from lsdc.dicom.names import escape_name
+from lsdc.dicom.preflight import may_pass
 
 # A row a file, or a `closed` folder, one that may not be read. `bytes` and `mtime_ns` are those of
 # what a link leads to; null where not asked for.

@@ -1,1 +1,1 @@
-"""Experiment configurations by name."""
+"""The engine of named experiments; a challenge brings its configuration class."""

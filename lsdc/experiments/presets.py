@@ -1,10 +1,9 @@
 """Experiments by name, each a change to an earlier one.
 
 A table is an experiment; `based_on` names the one it starts from, and only what changes is written
-down, as the lab log does. `log/` holds the log's entries, `presets.toml` ours, and a file of the
-user's, LSDC_PRESETS or else ./lsdc-presets.toml, more of them. That file is a matter of the host
-and the folder, and may be edited: a run takes along what its experiment's name meant when it was
-asked for.
+down. A challenge packages its own tables; a file of the user's, LSDC_PRESETS or else
+./lsdc-presets.toml, adds more. That file is a matter of the host and the folder, and may be edited:
+a run takes along what its experiment's name meant when it was asked for.
 """
 
 import difflib
@@ -14,74 +13,149 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import Experiment
+from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.settings import WORDS, explain, flatten, parse_settings, without_values
 from lsdc.names import require_name, require_no_twins
 from lsdc.plain_text import read_text
 from lsdc.typed_paths import from_root
 
-FILES = (
-    "presets.toml",
-    "log/001-040.toml",
-    "log/041-080.toml",
-    "log/081-116.toml",
-    "log/117-151.toml",
-    "log/153-190.toml",
-)
 USER_FILE = "lsdc-presets.toml"
 # The user's file, or the folder in which it is looked for by processes that run in another.
 NAMED, FOLDER = "LSDC_PRESETS", "LSDC_PRESETS_FOLDER"
 
 Tables = dict[str, dict[str, Any]]
+E = TypeVar("E", bound=BaseExperiment)
 
 
-def own_names() -> list[str]:
-    """The user's experiments, as their file has them."""
-    return list(_users())
-
-
-def experiment_names() -> list[str]:
-    """The names of all known experiments, in the order of the files."""
-    return list(_presets())
-
-
-def resolve_experiment(name: str) -> dict[str, Any]:
-    """What an experiment's name means here: its tables, its ancestors' settings merged into them.
-
-    They are plain values, which `load_experiment` takes elsewhere and later in the name's place.
-
-    Raises:
-        SettingsError: no such experiment, or a circle of `based_on`.
-    """
-    presets = _presets()
-    merged: dict[str, Any] = {}
-    for each in lineage(name):
-        merged = _merge(_inherited(presets[each]), merged)
-    own = {word: presets[name][word] for word in WORDS if word in presets[name]}
-    return merged | own | {"name": name}
-
-
-def load_experiment(
-    name: str, settings: Sequence[str] = (), *, resolved: Mapping[str, Any] | None = None
-) -> Experiment:
-    """The experiment of that name, and `settings` upon it.
+class Experiments(Generic[E]):
+    """The named experiments of a challenge, and the user's own.
 
     Args:
-        name: one of `experiment_names()`.
-        settings: `KEY=VALUE`, such as `training.epochs=2`; see `parse_settings`.
-        resolved: what `resolve_experiment` gave where the run was asked for; here is then not
-            looked again.
+        config: the class of a challenge's experiments.
+        package: where its packaged tables lie.
+        files: their names there, in the order in which experiments are listed.
+    """
+
+    def __init__(self, config: type[E], *, package: str, files: Sequence[str]) -> None:
+        self.config, self._package, self._files = config, package, tuple(files)
+
+    def own_names(self) -> list[str]:
+        """The user's experiments, as their file has them."""
+        return list(self._users())
+
+    def names(self) -> list[str]:
+        """The names of all known experiments, in the order of the files."""
+        return list(self._all())
+
+    def resolve(self, name: str) -> dict[str, Any]:
+        """What an experiment's name means here: its tables, its ancestors' settings merged in.
+
+        They are plain values, which `load` takes elsewhere and later in the name's place.
+
+        Raises:
+            SettingsError: no such experiment, or a circle of `based_on`.
+        """
+        tables = self._all()
+        merged: dict[str, Any] = {}
+        for each in self.lineage(name):
+            merged = _merge(_inherited(tables[each]), merged)
+        own = {word: tables[name][word] for word in WORDS if word in tables[name]}
+        return merged | own | {"name": name}
+
+    def load(
+        self,
+        name: str,
+        settings: Sequence[str] = (),
+        *,
+        resolved: Mapping[str, Any] | None = None,
+    ) -> E:
+        """The experiment of that name, and `settings` upon it.
+
+        Args:
+            name: one of `names()`.
+            settings: `KEY=VALUE`, such as `training.epochs=2`; see `parse_settings`.
+            resolved: what `resolve` gave where the run was asked for; here is then not looked
+                again.
+
+        Raises:
+            SettingsError: no such experiment, a circle of `based_on`, a setting that does not
+                exist, a value out of bounds, or values that cannot go together.
+        """
+        experiment = build_experiment(
+            self.config, name, self.resolve(name) if resolved is None else resolved, settings
+        )
+        if resolved is None:
+            for needed in experiment.needs.model_dump().values():
+                if needed is not None:
+                    self.lineage(needed)
+        return experiment
+
+    def lineage(self, name: str) -> list[str]:
+        """The experiment, what it is based on, and so on.
+
+        Raises:
+            SettingsError: an experiment that is not there, or a circle.
+        """
+        tables = self._all()
+        found: list[str] = []
+        current: str | None = name
+        while current is not None:
+            if current in found:
+                circle = " > ".join([*found, current])
+                raise SettingsError(f"experiment {name}: based_on runs in a circle: {circle}")
+            if current not in tables:
+                close = difflib.get_close_matches(current, tables, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else "'lsdc experiments list' has all"
+                raise SettingsError(f"no experiment is called {current!r}; {hint}{_where_looked()}")
+            found.append(current)
+            current = tables[current].get("based_on")
+        return found
+
+    def changes(self, name: str) -> dict[str, Any]:
+        """The settings that the experiment itself writes down, by dotted name."""
+        return flatten(_inherited(self._all()[name]))
+
+    def _all(self) -> Tables:
+        return self._packaged() | self._users()
+
+    def _packaged(self) -> Tables:
+        return _read_packaged(self._package, self._files)
+
+    def _users(self) -> Tables:
+        """The user's own; they may not take the name of one of ours, and have to name folders."""
+        tables, path, packaged = _read_users(), presets_file(), self._packaged()
+        for name, table in tables.items():
+            if name in packaged:
+                raise SettingsError(
+                    f"{path}: {name} is an experiment of lsdc's own; call yours otherwise"
+                )
+            if not isinstance(table, dict) or not isinstance(table.get("based_on", ""), str):
+                raise SettingsError(f"{path}: {name}: expected a table with settings and based_on")
+            require_name(name, str(path))
+        require_no_twins([*packaged, *tables], str(path))
+        return tables
+
+
+def build_experiment(
+    config: type[E], name: str, tables: Mapping[str, Any], settings: Sequence[str] = ()
+) -> E:
+    """The experiment that resolved tables describe, and `settings` upon it.
+
+    Args:
+        config: the class of the challenge's experiments.
+        name: of the experiment.
+        tables: what `Experiments.resolve` gave for that name.
+        settings: `KEY=VALUE`; see `parse_settings`.
 
     Raises:
-        SettingsError: no such experiment, a circle of `based_on`, a setting that does not exist,
-            a value out of bounds, or values that cannot go together.
+        SettingsError: tables of another name, a setting that does not exist, a value out of
+            bounds, or values that cannot go together.
     """
-    tables = resolve_experiment(name) if resolved is None else resolved
     if tables.get("name") != name:
         raise SettingsError(
             f"experiment {name}: the settings sent along are those of {tables.get('name')!r}; "
@@ -90,57 +164,23 @@ def load_experiment(
     require_name(name, "resolved")
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
     try:
-        experiment = Experiment.model_validate(
-            without_values(_merge(tables, parse_settings(settings)))
-        )
+        merged = _merge(tables, parse_settings(settings, config))
+        experiment = config.model_validate(without_values(merged, config))
     except ValidationError as error:
-        raise SettingsError(f"{where}: {explain(error)}") from error
+        raise SettingsError(f"{where}: {explain(error, config)}") from error
     for what, needed in experiment.needs.model_dump().items():
         if needed == name:
             raise SettingsError(f"{where}: needs.{what}: it cannot need itself; name another")
-        if needed is not None and resolved is None:
-            lineage(needed)
     return experiment
 
 
-def lineage(name: str) -> list[str]:
-    """The experiment, what it is based on, and so on.
-
-    Raises:
-        SettingsError: an experiment that is not there, or a circle.
-    """
-    presets = _presets()
-    found: list[str] = []
-    current: str | None = name
-    while current is not None:
-        if current in found:
-            circle = " > ".join([*found, current])
-            raise SettingsError(f"experiment {name}: based_on runs in a circle: {circle}")
-        if current not in presets:
-            close = difflib.get_close_matches(current, presets, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "'lsdc experiments list' has all"
-            raise SettingsError(f"no experiment is called {current!r}; {hint}{_where_looked()}")
-        found.append(current)
-        current = presets[current].get("based_on")
-    return found
-
-
-def changes(name: str) -> dict[str, Any]:
-    """The settings that the experiment itself writes down, by dotted name."""
-    return flatten(_inherited(_presets()[name]))
-
-
-def _presets() -> Tables:
-    return _packaged() | _users()
-
-
 @cache
-def _packaged() -> Tables:
-    presets: Tables = {}
-    for file in FILES:
-        text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
-        presets |= tomllib.loads(text)
-    return presets
+def _read_packaged(package: str, files: tuple[str, ...]) -> Tables:
+    tables: Tables = {}
+    for file in files:
+        text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        tables |= tomllib.loads(text)
+    return tables
 
 
 def presets_file() -> Path:
@@ -162,27 +202,16 @@ def _where_looked() -> str:
     return f"; looked for among lsdc's own and in {path}{absent}"
 
 
-def _users() -> Tables:
-    """The user's own; they may not take the name of one of ours, and have to name folders."""
+def _read_users() -> Tables:
     path = presets_file()
     if not os.environ.get(NAMED) and not path.is_file():
         return {}
     try:
-        tables = tomllib.loads(read_text(path))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise SettingsError(f"{NAMED}: {path}: {error.strerror}; unset it, or mend it") from error
     except ValueError as error:
         raise SettingsError(f"{path}: {error}; expected TOML, a table an experiment") from error
-    for name, table in tables.items():
-        if name in _packaged():
-            raise SettingsError(
-                f"{path}: {name} is an experiment of lsdc's own; call yours otherwise"
-            )
-        if not isinstance(table, dict) or not isinstance(table.get("based_on", ""), str):
-            raise SettingsError(f"{path}: {name}: expected a table with settings and based_on")
-        require_name(name, str(path))
-    require_no_twins([*_packaged(), *tables], str(path))
-    return tables
 
 
 def _inherited(table: Mapping[str, Any]) -> dict[str, Any]:

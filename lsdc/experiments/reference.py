@@ -1,9 +1,5 @@
-"""What each setting is: what it takes, its default, and what for; docs/settings.md is made of it.
+"""What each setting is: what it takes, its default, and what for."""
 
-python -m lsdc.experiments.reference > docs/settings.md
-"""
-
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,15 +9,11 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from lsdc.errors import SettingsError
+from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.settings import setting_fields, suggest
 
 _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _KINDS |= {"string": "a text", "null": "none"}
-_TITLE = """# Settings
-What `--set KEY=VALUE` and `lsdc-presets.toml` change. `lsdc experiments explain KEY`
-says the same of a setting or a section, `lsdc experiments show NAME --describe` of an experiment's.
-This page is made of their declarations: `python -m lsdc.experiments.reference > docs/settings.md`.
-"""
 
 
 @dataclass(frozen=True)
@@ -44,24 +36,24 @@ class Setting:
         return _typed(self.default)
 
 
-def describe_settings(asked: str | None = None) -> list[Setting]:
+def describe_settings(config: type[BaseExperiment], asked: str | None = None) -> list[Setting]:
     """All settings in words, or those that are called so, or stand below it.
 
     Raises:
         SettingsError: none is; names those that were perhaps meant.
     """
-    found = list(_described())
+    found = list(_described(config))
     if asked is None:
         return found
     chosen = [each for each in found if f"{each.name}.".startswith(f"{asked}.")]
     if not chosen:
-        raise SettingsError(f"no setting is called {asked!r}; {suggest(asked)}")
+        raise SettingsError(f"no setting is called {asked!r}; {suggest(asked, config)}")
     return chosen
 
 
 def as_markdown(settings: Sequence[Setting]) -> str:
-    """The settings as a page, a table a section."""
-    lines = [_TITLE]
+    """The settings in Markdown, a table a section."""
+    lines = []
     for section, members in groupby(settings, key=lambda each: each.section):
         lines += [f"## {section}", "| setting | takes | default | |", "|---|---|---|---|"]
         lines += [
@@ -72,8 +64,8 @@ def as_markdown(settings: Sequence[Setting]) -> str:
     return "\n".join(lines)
 
 
-def _described() -> Iterator[Setting]:
-    for name, field in setting_fields().items():
+def _described(config: type[BaseExperiment]) -> Iterator[Setting]:
+    for name, field in setting_fields(config).items():
         annotation: Any = Annotated[field.annotation, field]
         schema = TypeAdapter(annotation).json_schema()
         default = None if field.default is PydanticUndefined else field.default
@@ -112,7 +104,3 @@ def _typed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(as_markdown(describe_settings()))

@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from types import NoneType
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import Experiment
+from lsdc.experiments.base import BaseExperiment
 
 # What is said of an experiment rather than what shapes it: nobody sets or inherits it.
 WORDS = ("name", "based_on", "note", "deviation", "reported")
@@ -26,22 +27,18 @@ def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def settings_of(experiment: Experiment) -> dict[str, Any]:
+def settings_of(experiment: BaseExperiment) -> dict[str, Any]:
     """All settings of an experiment by dotted name, as JSON values."""
     return flatten(experiment.model_dump(mode="json", exclude=set(WORDS)))
 
 
-def setting_names() -> list[str]:
-    """Dotted names of all settings that there are."""
-    return list(_SETTINGS)
+@cache
+def setting_fields(config: type[BaseExperiment]) -> Mapping[str, FieldInfo]:
+    """The declarations of all settings of a configuration class by dotted name."""
+    return dict(_fields(config, ""))
 
 
-def setting_fields() -> Mapping[str, FieldInfo]:
-    """The declarations of all settings by dotted name."""
-    return _SETTINGS
-
-
-def parse_settings(given: Sequence[str]) -> dict[str, Any]:
+def parse_settings(given: Sequence[str], config: type[BaseExperiment]) -> dict[str, Any]:
     """`["training.epochs=2"]` as nested tables; a value is read as TOML, else taken as text.
 
     Raises:
@@ -54,8 +51,10 @@ def parse_settings(given: Sequence[str]) -> dict[str, Any]:
             raise SettingsError(
                 f"--set {text}: expected KEY=VALUE, such as --set training.epochs=2"
             )
-        if name not in setting_names():
-            raise SettingsError(f"--set {text}: no setting is called {name!r}; {suggest(name)}")
+        if name not in setting_fields(config):
+            raise SettingsError(
+                f"--set {text}: no setting is called {name!r}; {suggest(name, config)}"
+            )
         *tables, last = name.split(".")
         place = nested
         for table in tables:
@@ -64,7 +63,9 @@ def parse_settings(given: Sequence[str]) -> dict[str, Any]:
     return nested
 
 
-def without_values(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def without_values(
+    settings: Mapping[str, Any], config: type[BaseExperiment], above: str = ""
+) -> dict[str, Any]:
     """The same tables with None for `"none"` where a setting may have no value.
 
     TOML has no word for it, and what an ancestor gave could not be taken back.
@@ -73,15 +74,15 @@ def without_values(settings: Mapping[str, Any], above: str = "") -> dict[str, An
     for key, value in settings.items():
         name = f"{above}{key}"
         if isinstance(value, Mapping):
-            cleared[key] = without_values(value, f"{name}.")
+            cleared[key] = without_values(value, config, f"{name}.")
         else:
-            cleared[key] = None if value == "none" and name in _OPTIONAL else value
+            cleared[key] = None if value == "none" and _may_be_none(name, config) else value
     return cleared
 
 
-def suggest(name: str) -> str:
+def suggest(name: str, config: type[BaseExperiment]) -> str:
     """The settings that were perhaps meant."""
-    known = setting_names()
+    known = list(setting_fields(config))
     inside = [each for each in known if each.startswith(f"{name}.")]
     last = name.rpartition(".")[2]
     close = (
@@ -95,12 +96,12 @@ def suggest(name: str) -> str:
     return "'lsdc experiments show demo' lists all"
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, config: type[BaseExperiment]) -> str:
     """The first fault of a validation as one line, with what was perhaps meant."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"no setting is called {name!r}; {suggest(name)}"
+        return f"no setting is called {name!r}; {suggest(name, config)}"
     return f"{name}: {_fault(first)}" if name else _fault(first)
 
 
@@ -140,5 +141,6 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-_SETTINGS = dict(_fields(Experiment, ""))
-_OPTIONAL = {name for name, field in _SETTINGS.items() if NoneType in get_args(field.annotation)}
+def _may_be_none(name: str, config: type[BaseExperiment]) -> bool:
+    field = setting_fields(config).get(name)
+    return field is not None and NoneType in get_args(field.annotation)

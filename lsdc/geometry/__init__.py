@@ -1,1 +1,1 @@
-"""Planes in patient space (LPS, mm); knows no spine."""
+"""Planes in patient space (LPS, mm), and what is cut out of them."""

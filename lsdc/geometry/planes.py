@@ -100,7 +100,7 @@ class Planes:
         return np.stack([x_px, y_px], axis=-1)
 
     def signed_distance(self, points_mm: npt.ArrayLike) -> FloatArray:
-        """Distances of points from the planes in mm, positive on the side of the normal.
+        """Distances of points from the planes in mm, positive where the normal points.
 
         Args:
             points_mm: (n, ..., 3) in mm.

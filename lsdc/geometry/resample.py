@@ -14,8 +14,8 @@ Border = Literal["edge", "constant"]
 
 # Pixels of a crop that are larger than the image's by no more than this share are single points.
 _SLIGHTLY = 1 / 16
-# OpenCV is quick with one and with four images side by side, and slower with two or three.
-_SIDE_BY_SIDE = 4
+# OpenCV is quick with one and with four images next to each other, and slower with two or three.
+_AT_ONCE = 4
 
 
 def needed_part(
@@ -72,9 +72,9 @@ def resample(
     factor, summand = linear
     beyond = None if border == "edge" else -summand / factor
     crops: list[npt.NDArray[Any]] = []
-    for first in range(0, len(images), _SIDE_BY_SIDE):
-        some = images[first : first + _SIDE_BY_SIDE]
-        missing = (_SIDE_BY_SIDE - len(some)) * (len(some) > 1)
+    for first in range(0, len(images), _AT_ONCE):
+        some = images[first : first + _AT_ONCE]
+        missing = (_AT_ONCE - len(some)) * (len(some) > 1)
         together = cv2.merge([*some, *[some[0]] * missing]).astype(np.float32)
         crop = _warp(together, pixel_map, size_px, beyond)
         # NumPy would multiply, add, round, cut off and convert in five passes.
@@ -97,7 +97,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _span(step_x: float, step_y: float, start: float, length: int, size_px: int) -> slice:
-    """Which of an image's rows or columns a crop reaches, and one more on either side."""
+    """Which of an image's rows or columns a crop reaches, and one more at each end."""
     ends = [start + step_x * x + step_y * y for x in (-0.5, size_px) for y in (-0.5, size_px)]
     first = min(max(int(min(ends)) - 2, 0), length - 1)
     last = min(max(int(max(ends)) + 2, 0), length - 1)
@@ -117,7 +117,7 @@ def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, beyond: float | N
         (size_px * points[0], size_px * points[1]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT,
-        borderValue=[beyond or 0.0] * _SIDE_BY_SIDE,
+        borderValue=[beyond or 0.0] * _AT_ONCE,
     )
     if points == [1, 1]:
         return fine

@@ -14,7 +14,7 @@ JUMP_MM = 2.0
 MOST_APART_MM = 10.0
 # OpenCV's response of a pair that agrees about its shift; noise stays below from 128 px on.
 MIN_RESPONSE = 0.2
-# A side of this many pixels shows shifts of a tenth of a millimetre, and costs little.
+# An edge of this many pixels shows shifts of a tenth of a millimetre, and costs little.
 _LARGEST_PX = 256
 _WINDOW = 7  # pairs of steps that tell how the anatomy drifts at one
 

@@ -19,7 +19,7 @@ _ACROSS = 1 - 1e-6
 def window_planes(
     images: Planes,
     centre_mm: npt.ArrayLike,
-    side_mm: npt.ArrayLike,
+    edge_mm: npt.ArrayLike,
     size_px: int,
     *,
     right: npt.ArrayLike,
@@ -30,7 +30,7 @@ def window_planes(
     Args:
         images: n planes.
         centre_mm: (n, 3) the windows' middles, dropped onto the planes along their normals.
-        side_mm: (n,) or a number, from edge to edge of the window.
+        edge_mm: (n,) or a number, from edge to edge of the window.
         size_px: rows, and columns, of the crop.
         right: (n, 3) or (3,), patient space: which way growing x_px goes, of the two there are; as
             the normal has it where both are as good.
@@ -40,16 +40,16 @@ def window_planes(
         The planes of the crops, of square pixels, whichever way the images are stored.
 
     Raises:
-        DataError: a `down` is across its image, or a side is not above 0 mm.
+        DataError: a `down` is across its image, or a edge is not above 0 mm.
     """
     shape = images.origin_mm.shape
     column = _in_plane(images, np.broadcast_to(np.asarray(down, dtype=np.float64), shape))
     row = np.cross(column, images.normal)
     towards = _dot(row, np.broadcast_to(np.asarray(right, dtype=np.float64), shape))
     row = row * np.where(towards < 0, -1.0, 1.0)[:, None]
-    side = np.broadcast_to(np.asarray(side_mm, dtype=np.float64), shape[:1])
-    _refuse(~(side > 0), "side_mm", "above 0")
-    step = (side / size_px)[:, None]
+    edge = np.broadcast_to(np.asarray(edge_mm, dtype=np.float64), shape[:1])
+    _refuse(~(edge > 0), "edge_mm", "above 0")
+    step = (edge / size_px)[:, None]
     middle = images.to_mm(images.to_pixel(centre_mm))
     origin = middle - (size_px - 1) / 2 * step * (row + column)
     return Planes(origin, row, column, np.repeat(step, 2, axis=1))
@@ -74,7 +74,7 @@ def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
 
 
 def shift_windows(windows: Planes, shift: npt.ArrayLike, size_px: int) -> Planes:
-    """The windows moved in their planes by (right, down) in shares of their sides; (n, 2)."""
+    """The windows moved in their planes by (right, down) in fractions of their edges; (n, 2)."""
     by = np.asarray(shift, dtype=np.float64) * size_px * windows.spacing_mm[:, ::-1]
     along = by[:, :1] * windows.row_direction + by[:, 1:] * windows.column_direction
     return replace(windows, origin_mm=windows.origin_mm + along)

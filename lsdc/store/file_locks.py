@@ -7,8 +7,8 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from lsdc.ending import is_told_to_end
 from lsdc.errors import InterruptedRunError
+from lsdc.shutdown import shutdown_requested
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -33,7 +33,7 @@ def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
     except Timeout:
         say()
     try:
-        lock.acquire(cancel_check=is_told_to_end)
+        lock.acquire(cancel_check=shutdown_requested)
     except Timeout:
         raise InterruptedRunError(f"{lock.lock_file}: not waited for, the run is ending") from None
 

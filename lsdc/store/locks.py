@@ -21,11 +21,11 @@ from tenacity import (
     wait_exponential,
 )
 
-from lsdc.ending import is_told_to_end, pause
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
+from lsdc.shutdown import pause, shutdown_requested
 from lsdc.store.database import DATABASE, is_postgresql, parse_address
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
-from lsdc.store.shared import SharedStore
+from lsdc.store.remote import RemoteStore
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,7 +41,7 @@ _KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_kee
 Say = Callable[[str], None]
 
 
-def require_locks(store: SharedStore) -> None:
+def require_locks(store: RemoteStore) -> None:
     """Refuse a store without locks.
 
     Raises:
@@ -63,7 +63,7 @@ def require_locks(store: SharedStore) -> None:
 
 
 @contextmanager
-def shared_lock(store: SharedStore, name: str, *, say: Say) -> Iterator[None]:
+def shared_lock(store: RemoteStore, name: str, *, say: Say) -> Iterator[None]:
     """Hold `name` among all hosts of the store; who comes second waits, and says so.
 
     Raises:
@@ -75,7 +75,7 @@ def shared_lock(store: SharedStore, name: str, *, say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def _file_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
+def _file_lock(store: RemoteStore, name: str, say: Say) -> Iterator[None]:
     assert store.path is not None
     lock = _lock_file(store.path, name)
     take_lock(lock, lambda: say(_waiting(name)))
@@ -92,7 +92,7 @@ def _lock_file(store: Path, name: str) -> BaseFileLock:
 
 
 @contextmanager
-def _advisory_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
+def _advisory_lock(store: RemoteStore, name: str, say: Say) -> Iterator[None]:
     import psycopg
 
     # A database may serve several stores.
@@ -107,7 +107,7 @@ def _advisory_lock(store: SharedStore, name: str, say: Say) -> Iterator[None]:
                 say(f"{name}: its lock was lost ({error}); another host may have made the same")
 
 
-def _take(store: SharedStore, name: str, number: int, say: Say) -> "psycopg.Connection[Any]":
+def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Connection[Any]":
     """A connection that holds the lock; one that breaks before it does is made anew."""
     import psycopg
 
@@ -126,7 +126,7 @@ def _take(store: SharedStore, name: str, number: int, say: Say) -> "psycopg.Conn
         return connection
 
 
-def _connect(store: SharedStore, name: str, say: Say) -> "psycopg.Connection[Any]":
+def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any]":
     import psycopg
 
     def tell(attempt: RetryCallState) -> None:
@@ -153,13 +153,13 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
         if not said:
             say(_waiting(name))
         said = True
-        if is_told_to_end():
+        if shutdown_requested():
             raise InterruptedRunError(f"{name}: not waited for, the run is ending")
         pause(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
 
 
 @contextmanager
-def _telling(store: SharedStore, name: str) -> Iterator[None]:
+def _telling(store: RemoteStore, name: str) -> Iterator[None]:
     import psycopg
 
     try:
@@ -181,7 +181,7 @@ def _waiting(name: str) -> str:
     return f"{name}: another run makes it; waiting for it to end"
 
 
-def _database(store: SharedStore) -> dict[str, Any]:
+def _database(store: RemoteStore) -> dict[str, Any]:
     """What psycopg connects with, read from the address as Prefect's server reads it."""
     given = os.environ.get(DATABASE, "")
     if not is_postgresql(given):

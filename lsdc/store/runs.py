@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DataError
 from lsdc.names import BETWEEN, as_name, is_run_name, join_names
+from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
-from lsdc.store.occupancy import find_occupied
 
 RECORD = "run.json"
 _MOST_WORDS = 2  # more changes than that do not fit into a name

@@ -1,1 +1,1 @@
-"""The training engine; knows no spine."""
+"""The training engine: data, loss, loop and checkpoints of any model that learns grades."""

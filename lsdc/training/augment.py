@@ -29,14 +29,14 @@ class PixelSettings:
 
     Attributes:
         alike: whether all slices of a sample are changed alike, or each in its own way.
-        shift, scale: up to; shares of the side.
+        shift, scale: up to; fractions of the edge.
         rotate: up to; degrees.
         brightness, contrast: up to; shares.
         blur_sigma: from, to; pixels.
         noise_std: from, to; shares of white.
         distortion_limit: up to; share of a cell of the grid that is distorted.
         cutout_holes: from, to; their number.
-        cutout_size: from, to; shares of the side.
+        cutout_size: from, to; fractions of the edge.
     """
 
     alike: Literal["sample", "slice"] = "sample"

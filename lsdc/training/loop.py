@@ -15,16 +15,16 @@ from torch.nn.utils import clip_grad_norm_
 
 from lsdc.errors import StageError
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
-from lsdc.training.curves import Curves
 from lsdc.training.inference import Probabilities, as_array, predict_logits
+from lsdc.training.interrupts import IsToldToLeave, check_interrupts
 from lsdc.training.lone import needs_company, norm_by_running_means
 from lsdc.training.losses import GradedLoss
-from lsdc.training.memory import advice_when_memory_runs_out
-from lsdc.training.orders import IsToldToLeave, heed
-from lsdc.training.parts import Parts, build_parts
+from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import Tell
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
 from lsdc.training.settings import Keep, TrainingSettings
+from lsdc.training.tensorboard import Curves
+from lsdc.training.train_state import Parts, build_parts
 
 Floats = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def train(
         curves.flush()
 
     def heed_orders() -> None:
-        heed(pauses, is_told_to_leave, save=save, tell=tell)
+        check_interrupts(pauses, is_told_to_leave, save=save, tell=tell)
 
     for epoch in range(progress.epoch + 1, epochs + 1):
         model.train()

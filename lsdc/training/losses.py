@@ -48,7 +48,7 @@ class GradedLoss:
 
     Labels are classes (b, heads) int64, EMPTY_LABEL where none was given, or probabilities
     (b, heads, classes), all zero there. With a group, its head and its label are the last, as
-    `lsdc.training.model.SliceModel` gives it.
+    `lsdc.training.models.model.SliceModel` gives it.
     """
 
     def __init__(self, settings: LossSettings) -> None:

@@ -97,5 +97,5 @@ def _span(length: int, share: float, random: np.random.Generator) -> slice:
 
 
 def _shares(slices: Tensor) -> Tensor:
-    """Grey levels from 0 to 1, float32."""
+    """Grey values from 0 to 1, float32."""
     return slices if slices.is_floating_point() else slices.float() / 255

@@ -21,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lsdc.ending import is_told_to_end
 from lsdc.errors import (
     NO_ROOM,
     ChildDiedError,
@@ -31,6 +30,7 @@ from lsdc.errors import (
     SettingsError,
     StageError,
 )
+from lsdc.shutdown import shutdown_requested
 
 # What our own lines in the children's log begin with.
 _OURS = "-- "
@@ -45,7 +45,7 @@ Tell = Callable[[dict[str, Any]], None]
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 # What clusters set for one process of many threads. OpenMP counts places from the first core that
-# a process may use, so that processes side by side, each of few threads, all sit on that one.
+# a process may use, so that several processes, each of few threads, all sit on that one.
 BINDING = (
     "OMP_PROC_BIND",
     "OMP_PLACES",
@@ -102,7 +102,7 @@ def run_children(
     stall_minutes: float,
     on_line: Tell = ignore,
 ) -> list[dict[str, Any]]:
-    """Run `python -P -m module` once a job, side by side, and return the results in their order.
+    """Run `python -P -m module` once a job, all at once, and return the results in their order.
 
     Each child leads a process group of its own, which is ended on the way out, however that is: by
     SIGTERM, and by SIGKILL when the leader is gone or takes too long. Where one fails, all end.
@@ -131,7 +131,7 @@ def run_children(
     try:
         for job in jobs:
             processes.append(_start(module, job, log))
-            if is_told_to_end():
+            if shutdown_requested():
                 raise ChildDiedError(f"{module}: not gone on with, since the run is ending")
         for number, text in _lines(processes, results, stall_minutes * 60):
             if not text:
@@ -174,13 +174,13 @@ def let_threads_roam() -> list[str]:
 def end_children() -> None:
     """End all children that threads of this process still wait for; their `run_child` raises.
 
-    Threads that start another child, once `tell_to_end` was called, see it end at once.
+    Threads that start another child, once `request_shutdown` was called, see it end at once.
     """
     _end_groups(tuple(_living))
 
 
 def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
-    """The child's side of `run_child`: do the work of the job on stdin and report it.
+    """The child's part of `run_child`: do the work of the job on stdin and report it.
 
     `work(job, tell)` returns the result; it calls `tell` with progress lines and raises the
     project's errors for what a person can act on. Anything else that it raises ends the process.

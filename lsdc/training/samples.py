@@ -73,7 +73,7 @@ class Samples:
 
 
 class Batch(NamedTuple):
-    """Samples side by side: slices (b, s, h, w), present (b, s), labels (b, heads)."""
+    """Samples, stacked: slices (b, s, h, w), present (b, s), labels (b, heads)."""
 
     places: list[int]
     slices: Tensor

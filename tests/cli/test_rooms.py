@@ -15,8 +15,8 @@ ROOT = Path(lsdc.__file__).parents[1]
 WHERE = """
 import subprocess, sys
 import lsdc.cli.app
-import deployments, flows.pools, tasks.run
-for each in (flows.pools, tasks.run, deployments):
+import deployments, tasks.pools, tasks.run
+for each in (tasks.pools, tasks.run, deployments):
     print(each.__file__)
 child = "import flows, tasks, deployments; print(flows.__file__, tasks.__file__)"
 subprocess.run([sys.executable, "-P", "-c", child], check=True)

@@ -26,7 +26,7 @@ def python(
 
 def our_signs() -> str:
     """All signs beyond ASCII in what the project may print."""
-    rooms = ("lsdc/cli", "tasks", "flows", "lsdc/experiments", "lsdc/lumbar", "lsdc/store")
+    rooms = ("lsdc/cli", "tasks", "flows", "lsdc/experiments", "lsdc/challenges", "lsdc/store")
     files = [file for room in rooms for file in (ROOT / room).rglob("*.*")]
     texts = [file.read_text("utf-8") for file in files if file.suffix in (".py", ".toml")]
     return "".join(sorted(set(re.findall(r"[^\x00-\x7f]", "".join(texts)))))

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import psutil
 
-from lsdc.dicom.gate import open_dicom
 from lsdc.dicom.header_table import FORMAT, HEADERS
 from lsdc.dicom.headers import Format, Header, read_with_pydicom
 from lsdc.dicom.names import escape_name
+from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
 
 AnyPath = str | bytes | os.PathLike[str]

@@ -21,10 +21,10 @@ import psutil
 import pytest
 
 from lsdc.dicom.reader import Unreadable
-from lsdc.lumbar.tree import index_tree
+from lsdc.dicom_index.folder_index import index_tree
 from tests.dicom.mutations import GIGABYTE, write_mutations
 from tests.dicom.reading import children, images_by_index
-from tests.lumbar.indexing import Tables, assert_same, index, read_tables
+from tests.dicom_index.indexing import Tables, assert_same, index, read_tables
 
 log = logging.getLogger(__name__)
 
@@ -155,8 +155,8 @@ RUN = """
 import functools, os, signal, sys
 from pathlib import Path
 from lsdc.dicom.reader import read_headers
-from lsdc.lumbar import index
-from lsdc.lumbar.tree import index_tree
+from lsdc.dicom_index import index
+from lsdc.dicom_index.folder_index import index_tree
 
 root, out, headers = map(Path, sys.argv[1:4])
 last, steps = int(sys.argv[4]), 0

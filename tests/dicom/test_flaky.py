@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lsdc.dicom import reader
-from lsdc.dicom.gate import START_BYTES
 from lsdc.dicom.headers import Header
+from lsdc.dicom.preflight import START_BYTES
 from lsdc.dicom.reader import Unreadable
 from tests.dicom.conftest import Inject
 from tests.dicom.reading import by_pydicom, images_by_index, outcome_of, read_all, read_rows

@@ -18,8 +18,8 @@ from pydicom.uid import (
 )
 
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
-from lsdc.dicom.gate import open_dicom
 from lsdc.dicom.pixels import read_with_pydicom
+from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Image, Unreadable, read_pixels
 from tests.dicom.enhanced import item, plant_frames, write_enhanced
 from tests.dicom.file_meta import take_apart

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom.errors import InvalidDicomError
 
-from lsdc.dicom.gate import START_BYTES, RefusedError, open_dicom
 from lsdc.dicom.headers import Format, Header, read_with_dicomsdl
+from lsdc.dicom.preflight import START_BYTES, RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
 from tests.dicom.reading import by_pydicom, read_all
 

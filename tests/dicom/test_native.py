@@ -18,10 +18,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lsdc.dicom.gate import RefusedError, open_dicom
 from lsdc.dicom.headers import Format
 from lsdc.dicom.native import native_values
 from lsdc.dicom.pixels import read_with_pydicom
+from lsdc.dicom.preflight import RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
 from tests.dicom.file_meta import replace_syntax
 from tests.dicom.reading import images_by_index

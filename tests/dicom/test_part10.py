@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian
 
-from lsdc.dicom.gate import open_dicom
 from lsdc.dicom.headers import Header
 from lsdc.dicom.part10 import AS_IT_IS, open_data_set
 from lsdc.dicom.pixels import read_with_pydicom
+from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Unreadable
 from tests.dicom.file_meta import SYNTAX, put_together, take_apart
 from tests.dicom.reading import by_pydicom, images_by_index, read_all

@@ -3,16 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import LsdcError, SettingsError
-from lsdc.experiments.config import SlicesConfig
-from lsdc.experiments.presets import (
-    changes,
-    experiment_names,
-    lineage,
-    load_experiment,
-    presets_environment,
-    resolve_experiment,
-)
+from lsdc.experiments.presets import presets_environment
 
 
 @pytest.fixture
@@ -24,13 +18,13 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_preset_resolves_and_its_lineage_ends() -> None:
-    for name in experiment_names():
-        assert load_experiment(name).name == name
-        assert lineage(name)[0] == name
+    for name in EXPERIMENTS.names():
+        assert EXPERIMENTS.load(name).name == name
+        assert EXPERIMENTS.lineage(name)[0] == name
 
 
 def test_preset_changes_only_what_it_says() -> None:
-    base, demo = load_experiment("baseline"), load_experiment("demo")
+    base, demo = EXPERIMENTS.load("baseline"), EXPERIMENTS.load("demo")
     assert demo.based_on == "baseline"
     assert demo.crops.size_px != base.crops.size_px
     assert demo.crops.axial_window == base.crops.axial_window
@@ -38,7 +32,7 @@ def test_preset_changes_only_what_it_says() -> None:
 
 def test_what_is_said_of_an_experiment_is_not_said_of_those_based_on_it(presets: Path) -> None:
     presets.write_text('[mine]\nbased_on = "exp087"\n')
-    base, mine = load_experiment("exp087"), load_experiment("mine")
+    base, mine = EXPERIMENTS.load("exp087"), EXPERIMENTS.load("mine")
     assert base.note
     assert base.deviation
     assert base.reported.folds == {0: 0.4470}
@@ -48,12 +42,12 @@ def test_what_is_said_of_an_experiment_is_not_said_of_those_based_on_it(presets:
 
 def test_unknown_experiment_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(SettingsError, match="did you mean 'demo'"):
-        load_experiment("dmeo")
+        EXPERIMENTS.load("dmeo")
 
 
 def test_lab_log_has_25_slices_a_level() -> None:
     assert SlicesConfig().count == 25
-    assert load_experiment("exp118").slices.count == 25
+    assert EXPERIMENTS.load("exp118").slices.count == 25
 
 
 def test_user_presets_are_found_where_one_stands(
@@ -61,16 +55,16 @@ def test_user_presets_are_found_where_one_stands(
 ) -> None:
     monkeypatch.delenv("LSDC_PRESETS", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert "mine" not in experiment_names()
+    assert "mine" not in EXPERIMENTS.names()
     (tmp_path / "lsdc-presets.toml").write_text(
         '[mine]\nbased_on = "exp118"\ntraining.epochs = 2\n\n[mine.needs]\nweights = "exp114"\n'
     )
-    assert "mine" in experiment_names()
-    mine = load_experiment("mine")
+    assert "mine" in EXPERIMENTS.names()
+    mine = EXPERIMENTS.load("mine")
     assert mine.training.epochs == 2
     assert mine.needs.weights == "exp114"
-    assert mine.model == load_experiment("exp118").model
-    assert changes("mine") == {"training.epochs": 2, "needs.weights": "exp114"}
+    assert mine.model == EXPERIMENTS.load("exp118").model
+    assert EXPERIMENTS.changes("mine") == {"training.epochs": 2, "needs.weights": "exp114"}
 
 
 @pytest.mark.parametrize(
@@ -96,17 +90,17 @@ def test_user_presets_are_found_where_one_stands(
 def test_fault_of_a_user_preset_is_named(presets: Path, text: str, said: str) -> None:
     presets.write_text(text)
     with pytest.raises(SettingsError, match=said):
-        load_experiment("mine")
+        EXPERIMENTS.load("mine")
 
 
 def test_named_file_that_is_not_there_is_refused(
     presets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*mine\.toml: No such file"):
-        load_experiment("demo")
+        EXPERIMENTS.load("demo")
     monkeypatch.setenv("LSDC_PRESETS", "~nobody-of-ours/mine.toml")
     with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*~nobody-of-ours/mine\.toml: No such"):
-        load_experiment("demo")
+        EXPERIMENTS.load("demo")
 
 
 def test_what_a_name_meant_stays_where_its_file_is_edited_or_gone(presets: Path) -> None:
@@ -114,25 +108,25 @@ def test_what_a_name_meant_stays_where_its_file_is_edited_or_gone(presets: Path)
         '[base]\nbased_on = "demo"\ntraining.epochs = 9\n\n'
         '[mine]\nbased_on = "base"\nneeds.weights = "base"\n'
     )
-    meant, mine = json.loads(json.dumps(resolve_experiment("mine"))), load_experiment("mine")
-    changed = load_experiment("mine", ["crops.size_px=32"])
+    meant, mine = json.loads(json.dumps(EXPERIMENTS.resolve("mine"))), EXPERIMENTS.load("mine")
+    changed = EXPERIMENTS.load("mine", ["crops.size_px=32"])
     presets.write_text('[mine]\nbased_on = "exp118"\n')
-    assert load_experiment("mine", resolved=meant) == mine
-    assert load_experiment("mine", ["crops.size_px=32"], resolved=meant) == changed
+    assert EXPERIMENTS.load("mine", resolved=meant) == mine
+    assert EXPERIMENTS.load("mine", ["crops.size_px=32"], resolved=meant) == changed
     presets.unlink()
-    assert load_experiment("mine", resolved=meant) == mine
+    assert EXPERIMENTS.load("mine", resolved=meant) == mine
     assert (mine.training.epochs, mine.needs.weights) == (9, "base")
 
 
 def test_every_experiment_is_the_same_by_what_is_sent_of_it() -> None:
-    for name in experiment_names():
-        sent = json.loads(json.dumps(resolve_experiment(name)))
-        assert load_experiment(name, resolved=sent) == load_experiment(name)
+    for name in EXPERIMENTS.names():
+        sent = json.loads(json.dumps(EXPERIMENTS.resolve(name)))
+        assert EXPERIMENTS.load(name, resolved=sent) == EXPERIMENTS.load(name)
 
 
 def test_what_another_name_meant_is_not_taken_for_it() -> None:
     with pytest.raises(SettingsError, match="are those of 'demo'; leave 'resolved' empty"):
-        load_experiment("baseline", resolved=resolve_experiment("demo"))
+        EXPERIMENTS.load("baseline", resolved=EXPERIMENTS.resolve("demo"))
 
 
 def test_unknown_name_says_where_was_looked(
@@ -141,7 +135,7 @@ def test_unknown_name_says_where_was_looked(
     monkeypatch.delenv("LSDC_PRESETS", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=f"in {tmp_path}/lsdc-presets.toml, which is not there"):
-        load_experiment("mine")
+        EXPERIMENTS.load("mine")
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -160,7 +154,7 @@ def test_process_in_another_folder_finds_the_same_presets(
     monkeypatch.chdir(elsewhere)
     for name, value in handed.items():
         monkeypatch.setenv(name, value)
-    assert "mine" in experiment_names()
+    assert "mine" in EXPERIMENTS.names()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +170,7 @@ def test_presets_in_another_encoding_are_called_that(
 ) -> None:
     presets.write_bytes(content)
     with pytest.raises(LsdcError, match=said):
-        load_experiment("mine")
+        EXPERIMENTS.load("mine")
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\r"])
@@ -185,4 +179,4 @@ def test_presets_with_a_byte_order_mark_and_other_line_ends_are_read(
 ) -> None:
     text = line_end.join(["[mine]", 'based_on = "demo"', "training.epochs = 3", ""])
     presets.write_bytes(text.encode("utf-8-sig"))
-    assert load_experiment("mine").training.epochs == 3
+    assert EXPERIMENTS.load("mine").training.epochs == 3

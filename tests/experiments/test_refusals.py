@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lsdc.experiments.config import Experiment
+from lsdc.challenges.lumbar.config.experiment import Experiment
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"slices_as": "channels"}}, "expected rnn 'none' and slice_pool 'mean'"),

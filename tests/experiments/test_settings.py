@@ -6,15 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import SettingsError
-from lsdc.experiments.config import Experiment
-from lsdc.experiments.presets import experiment_names, load_experiment
-from lsdc.experiments.settings import setting_names, settings_of
+from lsdc.experiments.settings import setting_fields, settings_of
 
 
 def test_a_setting_is_changed_and_nothing_else() -> None:
     before, after = (
-        settings_of(load_experiment("exp118", changed)) for changed in ([], ["training.epochs=2"])
+        settings_of(EXPERIMENTS.load("exp118", changed)) for changed in ([], ["training.epochs=2"])
     )
     assert {key for key in before if before[key] != after[key]} == {"training.epochs"}
     assert after["training.epochs"] == 2
@@ -35,12 +35,12 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
 def test_values_are_read_as_they_are_typed(text: str, value: object) -> None:
     name = text.partition("=")[0].strip()
     # exp140 clips gradients
-    assert settings_of(load_experiment("exp140", [text]))[name] == value
+    assert settings_of(EXPERIMENTS.load("exp140", [text]))[name] == value
 
 
 def test_none_stays_a_word_where_it_is_one() -> None:
     changed = ["model.rnn=none", "model.rnn_per_head=false"]
-    assert load_experiment("exp118", changed).model.rnn == "none"
+    assert EXPERIMENTS.load("exp118", changed).model.rnn == "none"
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,17 @@ def test_none_stays_a_word_where_it_is_one() -> None:
 )
 def test_what_cannot_be_set_is_refused_with_a_suggestion(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        load_experiment("demo", [text])
+        EXPERIMENTS.load("demo", [text])
 
 
-@given(name=st.sampled_from(experiment_names()), key=st.sampled_from(setting_names()))
+@given(
+    name=st.sampled_from(EXPERIMENTS.names()), key=st.sampled_from(list(setting_fields(Experiment)))
+)
 def test_setting_what_is_set_already_changes_nothing(name: str, key: str) -> None:
-    experiment = load_experiment(name)
+    experiment = EXPERIMENTS.load(name)
     value = settings_of(experiment)[key]
     typed = "none" if value is None else str(value).lower() if isinstance(value, bool) else value
-    assert load_experiment(name, [f"{key}={typed}"]) == experiment
+    assert EXPERIMENTS.load(name, [f"{key}={typed}"]) == experiment
 
 
 def _holds_numbers(annotation: object) -> bool:
@@ -85,7 +87,7 @@ def _settings_of_numbers(model: type[BaseModel], above: str = "") -> dict[str, i
             found |= _settings_of_numbers(annotation, f"{above}{name}.")
         elif _holds_numbers(annotation):
             found[f"{above}{name}"] = len(get_args(annotation)) * (get_origin(annotation) is tuple)
-    return {name: count for name, count in found.items() if name in setting_names()}
+    return {name: count for name, count in found.items() if name in setting_fields(Experiment)}
 
 
 NUMBERS = _settings_of_numbers(Experiment)
@@ -110,4 +112,4 @@ def test_number_that_training_cannot_hold_is_refused(key: str, bad: str, place: 
     values = [bad if number == place % count else "1.0" for number in range(count)]
     typed = f"[{', '.join(values)}]" if values else bad
     with pytest.raises(SettingsError, match=rf"--set {re.escape(key)}=.*: {key.partition('.')[0]}"):
-        load_experiment("demo", [f"{key}={typed}"])
+        EXPERIMENTS.load("demo", [f"{key}={typed}"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lsdc.cli.serve import prefect_server
+from lsdc.cli.server.process import prefect_server
 from lsdc.store.home import open_home
 from tests.flows.faults import Undisturbed, undisturbed
 

@@ -14,11 +14,15 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from lsdc.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.flows.pools import FINAL, Installation, installed
 from tests.postgres import Cluster, postgresql
 
-TRAINER, SERVER, WORKER = "lsdc.lumbar.fit_child", "lsdc.cli.server_child", "lsdc.cli.worker_child"
+TRAINER, SERVER, WORKER = (
+    "lsdc.challenges.lumbar.training.train_fold_child",
+    "lsdc.cli.server.child",
+    "lsdc.cli.server.worker_child",
+)
 PG = "postgresql"
 KINDS = ("training", "worker", "worker and run", "server", PG)
 CANCEL = "cancel"
@@ -39,11 +43,11 @@ PASSWORD = "someone:written-nowhere"
 _PLANTED = """
 import sys
 from pathlib import Path
-if "lsdc.lumbar.fit_child" in sys.orig_argv:
+if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
     import time
     import lsdc.training.loop as loop
     from lsdc.errors import StageError
-    save, heed = loop.save_progress, loop.heed
+    save, heed = loop.save_progress, loop.check_interrupts
     def failing(path, progress, identity):
         save(path, progress, identity)
         planted = Path(__file__).parent / path.parent.name
@@ -59,8 +63,8 @@ if "lsdc.lumbar.fit_child" in sys.orig_argv:
             held.unlink()
             while not is_told_to_leave():
                 time.sleep(0.05)
-        heed(pauses, is_told_to_leave, **more)
-    loop.heed = holding
+        check_interrupts(pauses, is_told_to_leave, **more)
+    loop.check_interrupts = holding
 """
 
 

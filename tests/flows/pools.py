@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from lsdc.cli.serve import free_port
+from lsdc.cli.server.process import free_port
 
 SECONDS = 1200  # no condition is waited for so long unless something is wrong
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

@@ -9,9 +9,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from flows.dispatch import require_device_here
+from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.cli.app import app
 from lsdc.errors import LsdcError, SettingsError
+from tasks.dispatch import require_device_here
 from tasks.run import open_run
 
 
@@ -64,10 +65,12 @@ def test_a_gpu_that_is_not_here_is_refused_before_anything_is_read(tmp_path: Pat
 def test_a_flow_refuses_a_gpu_that_is_not_here_unless_others_train(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2, device="cuda")
+    run = open_run(
+        LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2, device="cuda"
+    )
     with pytest.raises(SettingsError, match="use --device cpu, or auto"):
         require_device_here(run)
-    monkeypatch.setattr("flows.dispatch.has_other_workers", lambda: True)
+    monkeypatch.setattr("tasks.dispatch.has_other_workers", lambda: True)
     require_device_here(run)
 
 

@@ -13,8 +13,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running
 
-import lsdc.cli.history
-from lsdc.cli.history import living, mark_killed
+import lsdc.cli.server.run_records
+from lsdc.cli.server.run_records import living, mark_killed
 from lsdc.store.home import Home, open_home
 
 # Holds a run's lock in a home until it is killed.
@@ -22,7 +22,7 @@ HOLDS = """
 import sys
 from pathlib import Path
 from uuid import UUID
-from lsdc.cli.history import living
+from lsdc.cli.server.run_records import living
 from lsdc.store.home import open_home
 with living(open_home(Path(sys.argv[1])), UUID(sys.argv[2])):
     print("holds", flush=True)
@@ -91,7 +91,7 @@ def test_run_that_is_killed_before_it_begins_is_marked_once_it_is_old(
         for root in (home.root, home.root.with_name("other"))
     )
     assert killed(home) == []  # it may be about to begin
-    monkeypatch.setattr(lsdc.cli.history, "_BEGINS_WITHIN", timedelta(seconds=-1))
+    monkeypatch.setattr(lsdc.cli.server.run_records, "_BEGINS_WITHIN", timedelta(seconds=-1))
     assert killed(home) == [f"{begun.name}: was killed as it began, and is marked crashed"]
     assert client.read_flow_run(begun.id).state_type == "CRASHED"
     assert client.read_flow_run(others.id).state_type == "PENDING"

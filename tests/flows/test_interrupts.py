@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lsdc.cli.prefect_settings import QUIET
+from lsdc.cli.server.prefect_settings import QUIET
 from tests.flows.test_run_local import ask
 
 # One task is done, one is in a thread and sees that it is to end, one is in the flow's own.
@@ -18,7 +18,7 @@ import sys, time
 from pathlib import Path
 from prefect import flow, task
 from prefect.logging.handlers import APILogWorker
-from lsdc.ending import is_told_to_end, pause
+from lsdc.shutdown import shutdown_requested, pause
 from lsdc.errors import InterruptedRunError
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.progress import mute_machinery

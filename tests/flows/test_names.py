@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from lsdc.lumbar.tables import open_competition
+from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.store.exact_names import open_database, read_parquet
 from lsdc.store.home import Home
 from tests.flows.conftest import lsdc

@@ -185,7 +185,9 @@ def test_killed_while_it_prepares_it_makes_the_same(faults: Faults, tmp_path: Pa
         own = Faults(here, faults.cluster, faults.data, faults.site)
         run_id = own.begin("--only-fold", "0", "--set", "training.epochs=1")
         for kind in ("run", "parent"):
-            (learning,) = here.until(lambda: here.processes("lsdc.lumbar.locate"))
+            (learning,) = here.until(
+                lambda: here.processes("lsdc.challenges.lumbar.coordinates.child")
+            )
             assert own.kill(kind, run_id)
             psutil.wait_procs([learning], timeout=60)
         assert here.ended(run_id)["state_type"] == "CRASHED"

@@ -7,9 +7,10 @@ from pathlib import Path
 from prefect import Flow
 
 from flows.pipeline import pipeline
-from flows.prepare import prepare, train_coordinates
+from flows.prepare import prepare
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
+from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from tests.flows.pools import installed
 from tests.flows.test_run_local import ask
 
@@ -17,7 +18,7 @@ from tests.flows.test_run_local import ask
 PLANTED = """
 import sys
 from pathlib import Path
-if "lsdc.lumbar.fit_child" in sys.orig_argv:
+if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
     import lsdc.training.loop as loop
     from lsdc.errors import StageError
     save = loop.save_progress

@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry
 
-from lsdc.cli.prefect_settings import QUIET
+from lsdc.cli.server.prefect_settings import QUIET
 from tests.flows.registered import asked, registered
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsdc.cli.prefect_settings import QUIET
+from lsdc.cli.server.prefect_settings import QUIET
 from tests.flows.test_run_local import ask
 
 # In the reading child, the first look at any file that is an instance 2 fails once.
@@ -30,10 +30,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.context import get_run_context
 from prefect.logging.handlers import APILogWorker
-from tasks.index import index_studies
+from lsdc.challenges.lumbar.stages.index import index_studies
+from lsdc.challenges.lumbar.run import LumbarRun
 from tasks.run import open_run
 
-run = open_run(experiment="demo", data=Path(sys.argv[1]), home=Path(sys.argv[2]), folds=2)
+data, home = Path(sys.argv[1]), Path(sys.argv[2])
+run = open_run(LumbarRun, experiment="demo", data=data, home=home, folds=2)
 
 @flow
 def only_the_index():

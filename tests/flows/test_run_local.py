@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 import lsdc
-from flows.pools import HEARTBEAT_SECONDS
-from lsdc.cli.history import mark_killed, wait_until_recorded
-from lsdc.cli.prefect_settings import Api, own_environment, own_settings
-from lsdc.cli.serve import prefect_server
-from lsdc.lumbar.catalog_tables import CATALOG
-from lsdc.lumbar.metric import score
-from lsdc.lumbar.tables import open_competition
+from lsdc.challenges.lumbar.catalog_tables import CATALOG
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.cli.server.prefect_settings import Api, own_environment, own_settings
+from lsdc.cli.server.process import prefect_server
+from lsdc.cli.server.run_records import mark_killed, wait_until_recorded
 from lsdc.store.home import open_home
+from tasks.pools import HEARTBEAT_SECONDS
 from tests.leaks import find_leaks
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
@@ -237,7 +237,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: Path) -> None:
-    helper = copy / "lsdc/lumbar/stacks.py"
+    helper = copy / "lsdc/challenges/lumbar/slices/stacks.py"
     source = helper.read_text()
     helper.write_text(source.replace("MISSING = -1", "MISSING = -1  # none"))
     assert ran.again(source=copy).ran == set()
@@ -287,7 +287,7 @@ def test_one_fold_alone_takes_nothing_from_a_whole_table(ran) -> None:
 
 
 def _use_another_backbone(copy: Path) -> None:
-    presets = copy / "lsdc/experiments/presets.toml"
+    presets = copy / "lsdc/challenges/lumbar/config/presets.toml"
     lines = presets.read_text().splitlines()
     demo = lines.index("[demo.model]")
     place = next(n for n, line in enumerate(lines) if n > demo and line.startswith("backbone"))

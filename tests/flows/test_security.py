@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from lsdc.cli.serve import free_port
+from lsdc.cli.server.process import free_port
 from tests.flows.conftest import lsdc
 from tests.flows.faults import TRAINING, Undisturbed
 from tests.flows.pools import SECONDS, Installation, installed

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.store.garbage import pinned_results
 from lsdc.store.home import open_home
-from lsdc.store.rubbish import referred
 from tests.flows.conftest import Outcome, Ran
 from tests.flows.test_run_local import ask
 
@@ -18,7 +18,7 @@ from tests.flows.test_run_local import ask
 COMMAND = """
 import errno
 import os
-import lsdc.lumbar.crops as crops
+import lsdc.challenges.lumbar.crops.cut as crops
 import tasks.shards as shards
 from lsdc.cli.app import main
 from lsdc.errors import StageError
@@ -84,8 +84,8 @@ def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
     assert went_on.ran == {"index train", "index test", "crops train", "crops test"}
     assert "LocalCluster" in (home / "logs/demo.log").read_text()
     # Results are named by their bytes.
-    assert referred(open_home(home), "demo") == [
-        home / path.relative_to(ran.home) for path in referred(open_home(ran.home), "demo")
+    assert pinned_results(open_home(home), "demo") == [
+        home / path.relative_to(ran.home) for path in pinned_results(open_home(ran.home), "demo")
     ]
     assert not list((home / "shards").iterdir())
     shards = -(-len(list((ran.data / "train_images").iterdir())) // 2)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.prepare import train_coordinates
 from flows.train_folds import train_fold
+from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from lsdc.errors import SettingsError
 from tasks.versions import installed_versions
 from tests.flows.faults import TRAINING, Undisturbed

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Pending
 
 from deployments.register import register
-from lsdc.cli.waiting import why_waiting
+from lsdc.cli.server.waiting import why_waiting
 from tests.flows.registered import asked, registered
 
 POOL = "work_pools/lsdc-cpu"

@@ -137,5 +137,5 @@ def test_a_direction_across_the_image_and_a_window_of_no_size_are_refused() -> N
     centre = np.zeros((2, 3))
     with pytest.raises(DataError, match="down of slice 1 of 2"):
         window_planes(images, centre, 40, 32, right=[0, 1, 0], down=[0, 0, -1])
-    with pytest.raises(DataError, match="side_mm of slice 0 of 2"):
+    with pytest.raises(DataError, match="edge_mm of slice 0 of 2"):
         window_planes(images, centre, [0, 40], 32, right=[0, 1, 0], down=[0, 1, -1])

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from lsdc.cli.serve import sqlite_url
+from lsdc.cli.server.process import sqlite_url
 from lsdc.store.catalog import CatalogTable, catalogued, publish_catalog
 from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
 from lsdc.store.home import Home, open_home

@@ -26,7 +26,12 @@ import json, sys
 from lsdc.store.fingerprint import fingerprint_code
 print(json.dumps({name: fingerprint_code([name]) for name in sys.argv[1:]}))
 """
-STAGES = ["lsdc.lumbar.index", "lsdc.lumbar.crops", "lsdc.lumbar.folds", "lsdc.lumbar.fit"]
+STAGES = [
+    "lsdc.dicom_index.index",
+    "lsdc.challenges.lumbar.crops.cut",
+    "lsdc.challenges.lumbar.folds",
+    "lsdc.challenges.lumbar.training.train_fold",
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +75,12 @@ def test_edit_deep_in_geometry_reaches_who_calls_it_and_nobody_else(copy: Path) 
 
 def test_edit_of_slice_choice_reruns_crops_but_not_index(copy: Path) -> None:
     edit = ("MISSING = -1", "MISSING = -2")
-    assert changed_by(copy, "lsdc/lumbar/stacks.py", *edit) == {"crops"}
+    assert changed_by(copy, "lsdc/challenges/lumbar/slices/stacks.py", *edit) == {"cut"}
 
 
 def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: Path) -> None:
     edit = ("import torch", "import torch\n\n_NEW = 1")
-    assert changed_by(copy, "lsdc/training/model.py", *edit) == {"fit"}
+    assert changed_by(copy, "lsdc/training/models/model.py", *edit) == {"train_fold"}
 
 
 def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
@@ -83,18 +88,18 @@ def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
         ("MISSING = -1", "# a remark\n\n\nMISSING   =   -1  # another"),
         ('"""Stacks: ', '"""Stacks, in other words: '),
     ]:
-        assert changed_by(copy, "lsdc/lumbar/stacks.py", *edit) == set()
+        assert changed_by(copy, "lsdc/challenges/lumbar/slices/stacks.py", *edit) == set()
 
 
 def test_new_preset_does_not_count_where_only_the_types_are_used(copy: Path) -> None:
     edit = ("[demo]", "[mine]\nbased_on = 'demo'\n\n[demo]")
-    assert changed_by(copy, "lsdc/experiments/presets.toml", *edit) == set()
+    assert changed_by(copy, "lsdc/challenges/lumbar/config/presets.toml", *edit) == set()
 
 
 def test_packaged_table_counts_where_it_is_read(copy: Path) -> None:
-    presets = copy / "lsdc/experiments/presets.toml"
+    presets = copy / "lsdc/challenges/lumbar/config/presets.toml"
     source = presets.read_text()
-    command = [sys.executable, "-P", "-c", DIGESTS, "lsdc.experiments.presets"]
+    command = [sys.executable, "-P", "-c", DIGESTS, "lsdc.challenges.lumbar.config.presets"]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     before = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     presets.write_text(source + "\n[mine]\n")
@@ -169,7 +174,7 @@ def test_threads_may_ask_at_once() -> None:
         "gc.callbacks.append(lambda *_: time.sleep(0))\n"
         "gc.set_threshold(100)\n"
         "with ThreadPoolExecutor(4) as pool:\n"
-        "    found = set(pool.map(fingerprint_code, [['lsdc.lumbar.folds']] * 4))\n"
+        "    found = set(pool.map(fingerprint_code, [['lsdc.challenges.lumbar.folds']] * 4))\n"
         "assert len(found) == 1\n"
     )
     subprocess.run([sys.executable, "-P", "-c", script], cwd=PROJECT, check=True)

@@ -11,25 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.ending import let_go_on, tell_to_end
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
+from lsdc.shutdown import request_shutdown, reset_shutdown
 from lsdc.store.locks import require_locks, shared_lock
-from lsdc.store.shared import SharedStore
+from lsdc.store.remote import RemoteStore
 
 
 @pytest.fixture(params=["path", "s3"])
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> SharedStore:
+) -> RemoteStore:
     """A store on a path, whose locks are files, and one whose locks are PostgreSQL's."""
     if request.param == "path":
-        return SharedStore(str(tmp_path / "store"))
+        return RemoteStore(str(tmp_path / "store"))
     monkeypatch.setenv("LSDC_DATABASE_URL", request.getfixturevalue("database"))
-    return SharedStore(f"s3://bucket/{tmp_path.name}")  # locks do not ask for the bucket
+    return RemoteStore(f"s3://bucket/{tmp_path.name}")  # locks do not ask for the bucket
 
 
 def hold(url: str, name: str, held: Event, release: Event) -> None:
-    with shared_lock(SharedStore(url), name, say=print):
+    with shared_lock(RemoteStore(url), name, say=print):
         held.set()
         release.wait()
 
@@ -50,7 +50,7 @@ def another_host(url: str, name: str) -> Iterator[tuple[SpawnProcess, Event]]:
         holder.join()
 
 
-def test_second_host_waits_and_says_so(store: SharedStore) -> None:
+def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
     with another_host(store.url, "crops-1") as (_, release):
         said: list[str] = []
 
@@ -64,7 +64,7 @@ def test_second_host_waits_and_says_so(store: SharedStore) -> None:
             assert said == ["crops-1: another run makes it; waiting for it to end"]
 
 
-def test_killed_holder_leaves_no_lock(store: SharedStore) -> None:
+def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
     with another_host(store.url, "crops-1") as (holder, _):
         holder.kill()
         holder.join()
@@ -72,23 +72,23 @@ def test_killed_holder_leaves_no_lock(store: SharedStore) -> None:
             pass
 
 
-def test_waiting_ends_when_the_run_does(store: SharedStore) -> None:
+def test_waiting_ends_when_the_run_does(store: RemoteStore) -> None:
     try:
         with (
             another_host(store.url, "crops-1"),
             pytest.raises(InterruptedRunError, match="the run is ending"),
-            shared_lock(store, "crops-1", say=lambda _: tell_to_end()),
+            shared_lock(store, "crops-1", say=lambda _: request_shutdown()),
         ):
             pass
     finally:
-        let_go_on()
+        reset_shutdown()
 
 
 def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) -> None:
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
     with (
-        shared_lock(SharedStore("s3://bucket/one"), "crops-1", say=pytest.fail),
-        shared_lock(SharedStore("s3://bucket/two"), "crops-1", say=pytest.fail),
+        shared_lock(RemoteStore("s3://bucket/one"), "crops-1", say=pytest.fail),
+        shared_lock(RemoteStore("s3://bucket/two"), "crops-1", say=pytest.fail),
     ):
         pass
 
@@ -99,7 +99,7 @@ def test_lock_that_was_lost_is_said(database: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
     said: list[str] = []
     with (
-        shared_lock(SharedStore("s3://bucket/lost"), "crops-1", say=said.append),
+        shared_lock(RemoteStore("s3://bucket/lost"), "crops-1", say=said.append),
         psycopg.connect(database, autocommit=True) as admin,
     ):
         admin.execute(
@@ -117,7 +117,7 @@ def test_postgresql_that_does_not_answer_is_an_error_without_its_password(
     said: list[str] = []
     with (
         pytest.raises(StoreError, match="PostgreSQL does not lock crops-1") as refused,
-        shared_lock(SharedStore("s3://bucket/none"), "crops-1", say=said.append),
+        shared_lock(RemoteStore("s3://bucket/none"), "crops-1", say=said.append),
     ):
         pass
     assert len(said) == 5
@@ -135,7 +135,7 @@ def test_password_is_in_no_error(
     said: list[str] = []
     with (
         pytest.raises((SettingsError, StoreError)) as refused,
-        shared_lock(SharedStore("s3://bucket/none"), "crops-1", say=said.append),
+        shared_lock(RemoteStore("s3://bucket/none"), "crops-1", say=said.append),
     ):
         pass
     told = "".join(traceback.format_exception(refused.value)) + str(said)
@@ -149,7 +149,7 @@ def test_address_is_read_as_the_server_reads_it(
     monkeypatch.setenv(
         "LSDC_DATABASE_URL", f"postgresql+asyncpg://{rest}?ssl=disable&connect_timeout=20"
     )
-    with shared_lock(SharedStore("s3://bucket/prefix"), "crops-1", say=pytest.fail):
+    with shared_lock(RemoteStore("s3://bucket/prefix"), "crops-1", say=pytest.fail):
         pass
 
 
@@ -159,7 +159,7 @@ def test_file_system_without_locks_is_refused(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    store = SharedStore(str(tmp_path / "store"))
+    store = RemoteStore(str(tmp_path / "store"))
     require_locks(store)
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(SettingsError, match="its file system has no locks"):
@@ -191,7 +191,7 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
 
     try:
         assert held.wait(60)
-        with shared_lock(SharedStore(url), "crops-1", say=say):
+        with shared_lock(RemoteStore(url), "crops-1", say=say):
             waiting, broken, *_ = said
     finally:
         release.set()

@@ -11,8 +11,8 @@ import pytest
 
 from lsdc.errors import DataError
 from lsdc.names import require_run_name
+from lsdc.store.experiment_lock import lock_experiment
 from lsdc.store.home import Home, open_home
-from lsdc.store.occupancy import occupy
 from lsdc.store.runs import RECORD, RunRecord, list_runs, read_record, settled_run
 
 
@@ -43,7 +43,7 @@ def settle(
     home: Home, record: RunRecord, said: list[str] | None = None, *, train: bool = True
 ) -> str:
     def occupied(name: str) -> AbstractContextManager[None]:
-        return occupy(home, name, "settings", say=pytest.fail)
+        return lock_experiment(home, name, "settings", say=pytest.fail)
 
     told: list[str] = [] if said is None else said
     with settled_run(home, record, occupied, say=told.append) as name:
@@ -113,7 +113,7 @@ def test_run_with_the_same_tables_comes_before_one_in_the_same_place(home: Home)
 
 def test_folder_in_which_nothing_was_trained_is_taken_over_unless_it_is_used(home: Home) -> None:
     assert settle(home, of("/mistyped", None), train=False) == "demo"
-    with occupy(home, "demo", "settings", say=pytest.fail):
+    with lock_experiment(home, "demo", "settings", say=pytest.fail):
         assert settle(home, of("/data/ph", "1"), train=False) == "demo@ph"
     assert settle(home, of("/data/ph2", "2")) == "demo"
 

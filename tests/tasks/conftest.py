@@ -1,7 +1,8 @@
 """What the tests of tasks share."""
 
-from lsdc.lumbar.index import build_index
-from lsdc.lumbar.tables import Split, open_competition
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.dicom_index.index import build_index
+from lsdc.dicom_index.listing import Split
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
 from tasks.run import Run

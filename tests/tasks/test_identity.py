@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError
 from lsdc.store.manifest import Manifest, seal
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
-from tasks.identity import needed_fold, occupying
+from tasks.identity import locked_experiment, needed_fold
 from tasks.run import PHANTOM, Run, open_run
-from tasks.sharing import is_at_hand
+from tasks.sharing import ensure_local
 
 KEY = "a" * 64
 
@@ -31,13 +32,14 @@ def copied(phantom: Path, folder: Path) -> Path:
 
 def run_of(home: Path, data: Path | None, experiment: str = "demo", **settings: object) -> Run:
     return open_run(
-        **{"experiment": experiment, "data": data, "home": home, "folds": 4, **settings}  # type: ignore[arg-type]
+        LumbarRun,
+        **{"experiment": experiment, "data": data, "home": home, "folds": 4, **settings},  # type: ignore[arg-type]
     )
 
 
 def settled(run: Run) -> Run:
     """The run in its folder, in which something is trained."""
-    with occupying(run) as found:
+    with locked_experiment(run) as found:
         found.fold(0).mkdir(parents=True, exist_ok=True)
         return found
 
@@ -140,10 +142,10 @@ def trained(run: Run, fold: int) -> Manifest:
 
 def test_fold_that_another_run_has_made_the_same_is_copied(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with occupying(run_of(home, tables)) as one:
+    with locked_experiment(run_of(home, tables)) as one:
         made = trained(one, 0)
-    with occupying(run_of(home, tables, annotations="raw")) as two:
-        assert is_at_hand(two, made)
+    with locked_experiment(run_of(home, tables, annotations="raw")) as two:
+        assert ensure_local(two, made)
     assert two.name != one.name
     assert two.at_home(made).folder(home) == two.fold(0)
     assert (two.fold(0) / "oof.parquet").read_text() == "oof.parquet"
@@ -155,13 +157,13 @@ def test_fold_of_another_host_lands_in_the_runs_own_folder(
 ) -> None:
     monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
     here, there = tmp_path / "here", tmp_path / "there"
-    with occupying(run_of(there, tables)) as run:
+    with locked_experiment(run_of(there, tables)) as run:
         made = trained(run, 0)
         assert run.shared is not None
         run.shared.publish("train", KEY, made, run.root)
     settled(run_of(here, None))
-    with occupying(run_of(here, tables)) as run:
+    with locked_experiment(run_of(here, tables)) as run:
         assert run.name == "demo@lumbar"
-        assert is_at_hand(run, made)
+        assert ensure_local(run, made)
     assert (run.fold(0) / "fit.json").read_text() == "fit.json"
     assert [each.name for each in (here / "runs" / "demo" / "fold-0").iterdir()] == []

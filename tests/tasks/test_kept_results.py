@@ -8,19 +8,20 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lsdc.lumbar.predictions import PROBABILITIES
-from lsdc.lumbar.tables import open_competition
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.oof import score_oof
+from lsdc.challenges.lumbar.stages.submission import assemble_submission
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
-from tasks.oof import score_oof
 from tasks.run import Run, open_run
-from tasks.sharing import is_at_hand
-from tasks.submission import assemble_submission
+from tasks.sharing import ensure_local
 
 
 @pytest.fixture
 def run(phantom: Path, tmp_path: Path) -> Run:
-    return open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    return open_run(LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
 
 
 @pytest.fixture
@@ -121,8 +122,8 @@ def test_results_that_are_fetched_leave_the_ones_before(
 ) -> None:
     both = [trained(run, folds, fold) for fold in (0, 1)]
     monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
-    there = open_run(experiment="demo", data=run.data, home=run.root, folds=2)
-    here = open_run(experiment="demo", data=run.data, home=tmp_path / "here", folds=2)
+    there = open_run(LumbarRun, experiment="demo", data=run.data, home=run.root, folds=2)
+    here = open_run(LumbarRun, experiment="demo", data=run.data, home=tmp_path / "here", folds=2)
     assert there.shared is not None
     submit(there, folds, 0.5)
     made = seal(run.root, "submission", run.folder, rows=1, names=["submission.csv"])
@@ -133,7 +134,7 @@ def test_results_that_are_fetched_leave_the_ones_before(
     shutil.copytree(run.folder, here.folder)
     (here.folder / "submission.csv").write_text("sent")
     for manifest in (made, one):
-        assert is_at_hand(here, manifest)
+        assert ensure_local(here, manifest)
     (former,) = here.folder.glob("submission-*.csv")
     assert former.read_text() == "sent"
     (former,) = here.folder.glob("oof-*.parquet")

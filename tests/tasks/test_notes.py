@@ -6,9 +6,10 @@ from typing import NoReturn
 import pytest
 
 from flows import prepare
+from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import NoSpaceError
+from lsdc.store.garbage import kept_results, pinned_results
 from lsdc.store.manifest import Manifest
-from lsdc.store.rubbish import referred, spared
 from tasks.run import open_run
 
 STAGES = {
@@ -40,10 +41,10 @@ def test_run_that_stops_keeps_what_it_has(
         monkeypatch.setattr(prepare, name, lambda *_, made=made: made)
     for name in NOT_ASKED:
         monkeypatch.setattr(prepare, name, lambda *_, **__: None)
-    run = open_run(experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    run = open_run(LumbarRun, experiment="demo", data=None, home=tmp_path / "home", folds=2)
     monkeypatch.setattr(prepare, full_at, no_space)
     with pytest.raises(NoSpaceError):
         prepare.prepare_training(run)
     before = list(STAGES.values())[: list(STAGES).index(full_at)]
-    assert {path.parent.name for path in spared(run.home, run.name)} == set(before)
-    assert referred(run.home, run.name) == []
+    assert {path.parent.name for path in kept_results(run.home, run.name)} == set(before)
+    assert pinned_results(run.home, run.name) == []

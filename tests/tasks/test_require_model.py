@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
-import tasks.training
+import lsdc.challenges.lumbar.stages.training
 from flows import prepare
-from flows.dispatch import Work
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.training import require_model
 from lsdc.store.manifest import Manifest
+from tasks.dispatch import Work
 from tasks.run import Run, open_run
-from tasks.training import require_model
 
 MADE = Manifest(stage="x", path="x/0", digest="0", rows=1, files=())
 
 
 def run_of(home: Path, **settings: Any) -> Run:
-    return open_run(experiment="exp118", data=None, home=home, folds=2, **settings)
+    return open_run(LumbarRun, experiment="exp118", data=None, home=home, folds=2, **settings)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,9 @@ def test_weights_are_tried_where_they_are(
     given: bool, here: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: dict[str, Any] = {}
-    monkeypatch.setattr(tasks.training, "try_model", lambda _, **told: tried.update(told))
+    monkeypatch.setattr(
+        lsdc.challenges.lumbar.stages.training, "try_model", lambda _, **told: tried.update(told)
+    )
     (tmp_path / "weights.pth").touch()
     weights = tmp_path / "weights.pth" if given else None
     require_model(run_of(tmp_path / "home", weights=weights), trained_here=here)
@@ -38,7 +41,9 @@ def test_weights_are_tried_where_they_are(
 def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[bool] = []
     monkeypatch.setattr(
-        tasks.training, "try_model", lambda _, **told: tried.append(told["pretrained"])
+        lsdc.challenges.lumbar.stages.training,
+        "try_model",
+        lambda _, **told: tried.append(told["pretrained"]),
     )
     run = run_of(tmp_path / "home")
     for fold in range(2):

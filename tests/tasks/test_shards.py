@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.crops import CROPS_SHARD
 from lsdc.errors import SettingsError
 from tasks import shards
-from tasks.crops import CROPS_SHARD
 from tasks.progress import Progress, listening
 from tasks.run import Run, open_run
 
 
 @pytest.fixture
 def run(phantom: Path, tmp_path: Path) -> Run:
-    return open_run(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    return open_run(LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
 
 
 def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:

@@ -8,20 +8,21 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
 from lsdc.store.put_aside import claim_fold
-from lsdc.store.shared import SharedStore
+from lsdc.store.remote import RemoteStore
 from tasks.run import Run, open_run
-from tasks.sharing import is_at_hand, make_once, sharing_checkpoints
+from tasks.sharing import compute_once, ensure_local, sync_checkpoints
 
 KEY = "a" * 64
 EPOCH = {"epoch": 1, "epochs": 2, "loss": 0.5, "score": 0.4}
 
 
 def host(phantom: Path, home: Path) -> Run:
-    return open_run(experiment="demo", data=phantom, home=home, folds=2)
+    return open_run(LumbarRun, experiment="demo", data=phantom, home=home, folds=2)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def build(run: Run, built: Path) -> Manifest:
 def build_at_once(phantom: Path, home: Path, built: Path, start: Barrier) -> None:
     run = host(phantom, home)
     start.wait()
-    manifest = make_once(run, "crops", KEY, lambda: build(run, built))
+    manifest = compute_once(run, "crops", KEY, lambda: build(run, built))
     assert manifest.is_intact(run.root)
 
 
@@ -87,12 +88,12 @@ def test_damaged_result_is_said_and_made_again(
 ) -> None:
     one, two = hosts
     built = tmp_path / "built"
-    made = make_once(one, "crops", KEY, lambda: build(one, built))
+    made = compute_once(one, "crops", KEY, lambda: build(one, built))
     (stored,) = (tmp_path / "store" / "objects").glob("*/*")
     stored.write_bytes(b"pixelz" * 1000)
 
     with caplog.at_level(logging.WARNING, "lsdc"):
-        again = make_once(two, "crops", KEY, lambda: build(two, built))
+        again = compute_once(two, "crops", KEY, lambda: build(two, built))
     assert again.digest == made.digest
     assert f"expected {made.files[0].digest[:16]}" in caplog.text
     assert "it is made again" in caplog.text
@@ -108,11 +109,11 @@ def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[R
     made = seal(
         one.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
     )
-    make_once(one, "train", KEY, lambda: made)
+    compute_once(one, "train", KEY, lambda: made)
     other = claim_fold(two.home, "demo", 0, "b" * 64, say=print)
     (other / "model.safetensors").write_text("weights of b")
 
-    assert is_at_hand(two, made)
+    assert ensure_local(two, made)
 
     assert sorted(path.name for path in other.iterdir()) == ["fit.json", "key", "oof.parquet"]
     assert claim_fold(two.home, "demo", 0, "b" * 64, say=print) == other
@@ -121,22 +122,22 @@ def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[R
 
 def test_checkpoint_of_another_host_is_gone_on_from(hosts: tuple[Run, Run]) -> None:
     one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
-    with sharing_checkpoints(hosts[0], KEY, one.parent) as listen:
+    with sync_checkpoints(hosts[0], KEY, one.parent) as listen:
         one.write_bytes(b"one's first epoch")
         listen(EPOCH)
-    with sharing_checkpoints(hosts[1], KEY, two.parent):
+    with sync_checkpoints(hosts[1], KEY, two.parent):
         assert two.read_bytes() == b"one's first epoch"
         two.write_bytes(b"two's second epoch")  # saved when it was told to leave
-    with sharing_checkpoints(hosts[0], KEY, one.parent):
+    with sync_checkpoints(hosts[0], KEY, one.parent):
         assert one.read_bytes() == b"two's second epoch"
 
 
 def test_checkpoint_of_ones_own_is_not_set_back(hosts: tuple[Run, Run]) -> None:
     path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
-    with sharing_checkpoints(hosts[0], KEY, path.parent):
+    with sync_checkpoints(hosts[0], KEY, path.parent):
         path.write_bytes(b"first epoch")
     path.write_bytes(b"steps of the second")  # then killed, before it was published
-    with sharing_checkpoints(hosts[0], KEY, path.parent):
+    with sync_checkpoints(hosts[0], KEY, path.parent):
         assert path.read_bytes() == b"steps of the second"
 
 
@@ -144,11 +145,11 @@ def test_checkpoint_that_is_damaged_is_said_and_done_without(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
-    with sharing_checkpoints(hosts[0], KEY, one.parent):
+    with sync_checkpoints(hosts[0], KEY, one.parent):
         one.write_bytes(b"first epoch")
     (stored,) = (tmp_path / "store" / "objects").glob("*/*")
     stored.write_bytes(b"first ep")
-    with caplog.at_level(logging.WARNING, "lsdc"), sharing_checkpoints(hosts[1], KEY, two.parent):
+    with caplog.at_level(logging.WARNING, "lsdc"), sync_checkpoints(hosts[1], KEY, two.parent):
         assert not two.exists()
     assert "training goes on without" in caplog.text
 
@@ -161,7 +162,7 @@ def test_training_goes_on_when_its_checkpoint_cannot_be_published(
     (tmp_path / "store" / "objects").write_text("no folder")
     with (
         caplog.at_level(logging.WARNING, "lsdc"),
-        sharing_checkpoints(hosts[0], KEY, path.parent) as listen,
+        sync_checkpoints(hosts[0], KEY, path.parent) as listen,
     ):
         path.write_bytes(b"first epoch")
         listen(EPOCH)
@@ -173,8 +174,8 @@ def test_nothing_in_the_store_tells_its_secrets(
     phantom: Path, tmp_path: Path, bucket: str, object_storage: dict[str, str]
 ) -> None:
     run = host(phantom, tmp_path / "home")
-    made = make_once(run, "crops", KEY, lambda: build(run, tmp_path / "built"))
-    written = SharedStore(bucket).find("crops", KEY)
+    made = compute_once(run, "crops", KEY, lambda: build(run, tmp_path / "built"))
+    written = RemoteStore(bucket).find("crops", KEY)
     secret = object_storage["AWS_SECRET_ACCESS_KEY"]
     assert secret not in f"{run!r}{run.model_dump_json()}{made.model_dump_json()}{written!r}"
     system = fsspec.filesystem("s3", use_listings_cache=False)

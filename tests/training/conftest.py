@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsdc.training.model import ModelSettings, SliceModel, Task
+from lsdc.training.models.model import ModelSettings, SliceModel, Task
 from lsdc.training.samples import Samples
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lsdc.training.lone import norm_by_running_means
-from lsdc.training.model import ModelSettings, SliceModel, Task
+from lsdc.training.models.model import ModelSettings, SliceModel, Task
 from lsdc.training.samples import Samples, TrainingSteps
 from tests.training.runs import SETTINGS, run, same_weights
 

@@ -16,7 +16,7 @@ CHILD = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from lsdc.errors import SettingsError
-from lsdc.training.orders import heed, leaving_on_sigterm
+from lsdc.training.interrupts import check_interrupts, catch_sigterm
 from lsdc.training.process import child_main
 
 def work(job, tell):
@@ -43,11 +43,11 @@ def work(job, tell):
     if job["do"] == "die":
         os.kill(os.getpid(), signal.Signals[job.get("of", "SIGSEGV")])
     if job["do"] == "save":
-        with leaving_on_sigterm() as is_told_to_leave:
+        with catch_sigterm() as is_told_to_leave:
             tell({"ready": True})
             while True:
                 time.sleep(0.01)
-                heed(
+                check_interrupts(
                     [Path("nowhere")],
                     is_told_to_leave,
                     save=lambda: Path(job["saved"]).touch(),
@@ -139,7 +139,7 @@ def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_pa
 
     with pytest.raises(ResumeLaterError) as error:
         run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_line=terminate)
-    assert error.value.is_of_the_moment
+    assert error.value.is_transient
     assert (tmp_path / "saved").exists()
 
 

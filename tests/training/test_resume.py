@@ -23,9 +23,9 @@ from lsdc.errors import NoSpaceError, ResumeLaterError
 from lsdc.training.augment import PixelAugmentation, PixelSettings
 from lsdc.training.checkpoint import load_progress, save_weights
 from lsdc.training.inference import predict_probabilities
+from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.losses import probabilities_by
 from lsdc.training.mixing import Mixing, MixSettings
-from lsdc.training.orders import leaving_on_sigterm
 from lsdc.training.process import Tell
 from lsdc.training.samples import Augment, Samples
 from tests.training.runs import SETTINGS, SmallModel, build_model, jitter, run, same_weights
@@ -191,7 +191,7 @@ def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
 
 def leave(samples: Samples, folder: Path, tell: Tell, workers: int = 0) -> None:
     """Train until SIGTERM comes."""
-    with leaving_on_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="saved"):
+    with catch_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="saved"):
         run(
             build_model(),
             samples,

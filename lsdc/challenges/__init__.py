@@ -1,0 +1,1 @@
+"""The challenges, each in a folder of its own; none imports another."""

@@ -1,0 +1,21 @@
+"""The challenge that the flows run. A second one turns this module into a choice."""
+
+from lsdc.challenges.lumbar.run import LumbarRun as CurrentRun
+from lsdc.challenges.lumbar.steps.prepare import STAGES, prepare_training, require_model_here
+from lsdc.challenges.lumbar.steps.submit import predict_and_assemble
+from lsdc.challenges.lumbar.steps.train import train_and_score, train_here
+from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
+
+# What a worker with a GPU is sent besides folds.
+GPU_FLOWS = (train_coordinates,)
+
+__all__ = [
+    "GPU_FLOWS",
+    "STAGES",
+    "CurrentRun",
+    "predict_and_assemble",
+    "prepare_training",
+    "require_model_here",
+    "train_and_score",
+    "train_here",
+]

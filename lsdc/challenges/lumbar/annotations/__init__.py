@@ -1,0 +1,1 @@
+"""Annotated points in patient space."""

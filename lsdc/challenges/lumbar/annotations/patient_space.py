@@ -1,0 +1,67 @@
+"""Places: instances as planes in patient space, and annotations as points on them."""
+
+import polars as pl
+
+from lsdc.challenges.lumbar.vocabulary import Condition
+from lsdc.geometry.planes import Planes
+
+_INSTANCE = ["study_id", "series_id", "instance_number"]
+_POINT = [*_INSTANCE, "condition", "level"]
+_AXES = ["x_mm", "y_mm", "z_mm"]
+
+
+def planes_of(instances: pl.DataFrame) -> Planes:
+    """The planes of the instances, in their order; none for none."""
+    return Planes.from_dicom(
+        instances["position_mm"].to_numpy().reshape(-1, 3),
+        instances["orientation"].to_numpy().reshape(-1, 6),
+        instances.select("row_spacing_mm", "column_spacing_mm").to_numpy(),
+    )
+
+
+def place_annotations(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
+    """Annotations with their point in mm (`x_mm, y_mm, z_mm`); those on no usable file drop out."""
+    images = instances.unique(_INSTANCE, keep="first", maintain_order=True)
+    placed = annotations.join(images, on=_INSTANCE, how="inner", maintain_order="left")
+    mm = planes_of(placed).to_mm(placed.select("x_px", "y_px").to_numpy())
+    return placed.select(
+        "split",
+        *_INSTANCE,
+        "condition",
+        "level",
+        *(pl.Series(f"{axis}_mm", mm[:, number]) for number, axis in enumerate("xyz")),
+    )
+
+
+def with_position(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
+    """The annotations with x_mm, y_mm, z_mm, null where their image is not indexed."""
+    if instances is None:
+        nowhere = pl.lit(None, dtype=pl.Float64)
+        return annotations.with_columns(nowhere.alias(axis) for axis in _AXES)
+    placed = place_annotations(instances, annotations).unique(_POINT, keep="first")
+    return annotations.join(
+        placed.select(*_POINT, *_AXES), on=_POINT, how="left", maintain_order="left"
+    )
+
+
+def beside_canal(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Placed annotations of levels that have a canal point, and how far from it they lie.
+
+    Returns:
+        ids, condition, level, left_mm (positive to the patient's left of the canal point) and
+        up_mm (positive above it).
+    """
+    placed = place_annotations(instances, annotations)
+    canal = placed.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS)).unique(
+        ["study_id", "level"], keep="first", maintain_order=True
+    )
+    return placed.join(
+        canal.select("study_id", "level", canal_x_mm="x_mm", canal_z_mm="z_mm"),
+        on=["study_id", "level"],
+        how="inner",
+        maintain_order="left",
+    ).select(
+        *_POINT,
+        left_mm=pl.col("x_mm") - pl.col("canal_x_mm"),
+        up_mm=pl.col("z_mm") - pl.col("canal_z_mm"),
+    )

@@ -1,0 +1,1 @@
+"""The competition's tables, and the rows that it asks for."""

@@ -1,0 +1,103 @@
+"""A table of predictions, read and checked: row_id and three probabilities a row."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.competition.row_ids import first_few
+from lsdc.challenges.lumbar.vocabulary import GRADES
+from lsdc.errors import DataError
+from lsdc.store.exact_names import read_parquet
+from lsdc.tables import checked_csv
+
+PROBABILITIES = tuple(str(grade) for grade in GRADES)
+
+
+def read_predictions(path: Path) -> pl.DataFrame:
+    """Read row_id and the three probabilities from a CSV or Parquet file, unchecked otherwise.
+
+    Raises:
+        DataError: no such file, not such a table, or a column is not there.
+    """
+    columns = ["row_id", *PROBABILITIES]
+    if not _is_parquet(path):
+        return checked_csv.read_csv(path, columns).select(columns)
+    try:
+        table = read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error
+    checked_csv.require_columns(table, columns, str(path))
+    return table.select(columns)
+
+
+def _is_parquet(path: Path) -> bool:
+    """By what it holds, or by its name where that is damaged."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix == ".parquet"
+
+
+def check_predictions(predictions: pl.DataFrame, source: str = "predictions") -> pl.DataFrame:
+    """The rows in their order with each row's probabilities divided by their sum.
+
+    Args:
+        predictions: row_id and the three probabilities, as numbers or as text; further columns
+            are allowed.
+        source: what messages call the table, for example its path.
+
+    Returns:
+        row_id and the three probabilities (f64, each row summing to 1).
+
+    Raises:
+        DataError: a column is not there, a row id is empty or comes twice, or a row holds what is
+            no number, NaN, infinite or negative, or sums to zero.
+    """
+    checked_csv.require_columns(predictions, ["row_id", *PROBABILITIES], source)
+    table = predictions.select(pl.col("row_id").cast(pl.String), *PROBABILITIES)
+    _refuse_repeats(table["row_id"], source)
+    numbers = table.select(pl.col(PROBABILITIES).cast(pl.Float64, strict=False))
+    values = numbers.fill_null(np.nan).to_numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused right below
+        sums = values.sum(axis=1)
+    if not (np.all(values >= 0) and np.all(sums > 0) and np.all(np.isfinite(sums))):
+        _refuse_values(table, values, sums, source)
+    normalised = pl.DataFrame(values / sums[:, None], schema=list(PROBABILITIES))
+    return table.select("row_id").hstack(normalised)
+
+
+def _refuse_repeats(row_ids: pl.Series, source: str) -> None:
+    if row_ids.null_count():
+        raise DataError(f"{source}: {row_ids.null_count()} rows have no row id; fill them in")
+    if row_ids.n_unique() < len(row_ids):
+        repeated = row_ids.filter(row_ids.is_duplicated()).unique(maintain_order=True)
+        raise DataError(
+            f"{source}: {first_few(repeated)} come more than once, expected once; "
+            "remove the repeats"
+        )
+
+
+def _refuse_values(
+    table: pl.DataFrame, values: NDArray[np.float64], sums: NDArray[np.float64], source: str
+) -> None:
+    given = table.select(pl.col(PROBABILITIES).cast(pl.String, strict=False))
+    # What is no number became NaN in `values`; a NaN that was meant is spelled so.
+    spelled_nan = given.select(pl.all().str.to_lowercase().str.contains("nan")).fill_null(False)
+    nan = np.isnan(values)
+    faults = {
+        "that is not a number": (nan & ~spelled_nan.to_numpy()).any(axis=1),
+        "with NaN": nan.any(axis=1),
+        "with an infinite probability": np.isinf(values).any(axis=1),
+        "with a negative probability": (values < 0).any(axis=1),
+        "whose probabilities sum to zero": sums == 0,
+        "whose probabilities are too large to add up": np.isinf(sums),
+    }
+    fault, rows = next((fault, rows) for fault, rows in faults.items() if rows.any())
+    named = table["row_id"].filter(pl.Series(rows))
+    raise DataError(
+        f"{source}: {first_few(named)} {fault}, expected three finite numbers of zero or more with "
+        "a sum above zero; correct these rows"
+    )

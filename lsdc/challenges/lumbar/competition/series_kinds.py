@@ -1,0 +1,17 @@
+"""What the competition's tables mean by the three kinds of series."""
+
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.dicom_index.listing import SeriesKind
+
+# An axial stack is angled to each disc; of two sagittal series only T2 is taken for the other's.
+SERIES_KINDS = {
+    str(SeriesDescription.SAGITTAL_T1): SeriesKind(
+        axis=0, late_echo=False, one_angle=True, stands_in=False
+    ),
+    str(SeriesDescription.SAGITTAL_T2): SeriesKind(
+        axis=0, late_echo=True, one_angle=True, stands_in=True
+    ),
+    str(SeriesDescription.AXIAL_T2): SeriesKind(
+        axis=2, late_echo=True, one_angle=False, stands_in=True
+    ),
+}

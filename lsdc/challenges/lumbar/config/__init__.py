@@ -1,0 +1,1 @@
+"""What an experiment configures, and the experiments by name."""

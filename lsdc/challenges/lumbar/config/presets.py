@@ -1,0 +1,17 @@
+"""The lumbar challenge's experiments by name: our own, and the entries of the lab log."""
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.experiments.presets import Experiments
+
+EXPERIMENTS = Experiments(
+    Experiment,
+    package=__package__,
+    files=(
+        "presets.toml",
+        "log/001-040.toml",
+        "log/041-080.toml",
+        "log/081-116.toml",
+        "log/117-151.toml",
+        "log/153-190.toml",
+    ),
+)

@@ -1,0 +1,57 @@
+"""The training's part of an experiment: optimiser, schedule, batches, precision, what is kept."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lsdc.experiments.base import Config
+
+
+class TrainingConfig(Config):
+    """How a fold is trained."""
+
+    epochs: int = Field(default=10, ge=1, description="how often each sample is seen")
+    batch_size: int = Field(default=8, ge=1, description="samples at a time")
+    accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
+    optimiser: Literal["adamw", "radam"] = Field(default="adamw", description="AdamW or RAdam")
+    learning_rate: float = Field(default=4e-4, gt=0, description="at its peak")
+    weight_decay: float = Field(default=1e-2, ge=0, description="of the optimiser")
+    schedule: Literal["cosine", "one_cycle"] = Field(
+        default="cosine", description="of the learning rate: warm-up, then a cosine; or one cycle"
+    )
+    warmup: float = Field(default=0.2, ge=0, lt=1, description="of all steps")
+    flat: float = Field(
+        default=0.0, ge=0, le=1, description="of all steps, at the peak before the cosine falls"
+    )
+    max_norm: float | None = Field(default=None, gt=0, description="to which gradients are clipped")
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="score and keep a moving average of the weights"
+    )
+    freeze_epochs: int = Field(default=0, ge=0, description="at first, of the backbone")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of the forward pass, in training and in every prediction"
+    )
+    keep: Literal["last", "loss", "metric", "both"] = Field(
+        default="last",
+        description="the last epoch, or the best on the scored fold by its loss, its metric or "
+        "their mean, which marks scores as selected",
+    )
+    checkpoint_steps: int = Field(
+        default=500, ge=1, description="of the optimiser, between two checkpoints"
+    )
+    stall_minutes: float = Field(default=15.0, gt=0, description="no line for so long is a stall")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.schedule == "one_cycle" and self.flat:
+            raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
+        if self.warmup + self.flat > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and flat {self.flat} exceed all steps: expected a sum of at "
+                "most 1"
+            )
+        if self.freeze_epochs >= self.epochs:
+            raise ValueError(
+                f"freeze_epochs {self.freeze_epochs} of {self.epochs} epochs: expected fewer"
+            )
+        return self

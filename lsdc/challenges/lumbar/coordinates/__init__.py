@@ -1,0 +1,1 @@
+"""Where the levels of a spine lie: annotated, or learnt by keypoint nets."""

@@ -1,0 +1,91 @@
+"""Agreement: what the views of a study say of its levels, compared before it is joined.
+
+Views that lie apart alike at all levels show a patient who moved between the series; their places
+are moved back. Where sagittal and axial views are both sure and still contradict one another at
+several levels, the surer side is taken alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.coordinates.level_assignment import Chain, View, chain_of_views
+from lsdc.challenges.lumbar.coordinates.moves import apart, odd_ones, one_off, shift_between
+
+Floats = NDArray[np.float64]
+
+# From this confidence on a level counts where views are held against one another.
+SURE = 0.4
+# From this one on two contradict each other, rather than one of them err.
+SURE_TO_DISPUTE = 0.6
+# What is contradicted is trusted that much of what it was.
+DOUBTED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a study's views say together.
+
+    Attributes:
+        chain: the levels.
+        moves: how far series lie from where they belong, (3,) in mm each; no others.
+        disputed: (levels,) whether sagittal and axial views, both sure, lie over 10 mm apart.
+    """
+
+    chain: Chain
+    moves: dict[int, Floats]
+    disputed: NDArray[np.bool_]
+
+
+def agree(
+    sagittal: Mapping[int, View], axial: View | None, axial_series: Mapping[int, View]
+) -> Agreement:
+    """Compare a study's views, then join them.
+
+    Args:
+        sagittal: the view of each sagittal series; the first leads where two contradict each other.
+        axial: the view of all axial series together.
+        axial_series: the view of each of them alone; it need not be sure of anything.
+    """
+    seen = [] if axial is None else [axial]
+    said = {series: _sure(chain_of_views([view])) for series, view in sagittal.items()}
+    moves = odd_ones(said, _sure(chain_of_views(seen)))
+    upright = [_moved_back(view, moves.get(series)) for series, view in sagittal.items()]
+    reference = chain_of_views(upright)
+    away = _axial_moves(_sure(reference), seen, axial_series)
+    if away:
+        rest = [view for series, view in axial_series.items() if series not in away]
+        seen = [replace(view, weight=1 / len(rest)) for view in rest]
+    other = chain_of_views(seen)
+    disputed = apart(_sure(reference, SURE_TO_DISPUTE), _sure(other, SURE_TO_DISPUTE))
+    if disputed.sum() >= 2 and not one_off(_sure(reference), _sure(other)):
+        chain = max(reference, other, key=lambda each: each.confidence.sum())
+    else:
+        chain = chain_of_views([*upright, *seen])
+    trust = chain.confidence * np.where(disputed, DOUBTED_SHARE, 1.0)
+    return Agreement(replace(chain, confidence=trust), moves | away, disputed)
+
+
+def _axial_moves(
+    reference_mm: Floats, together: Sequence[View], series: Mapping[int, View]
+) -> dict[int, Floats]:
+    """How far axial series are moved: each by itself, or all where none alone is sure enough."""
+    alone = {name: _sure(chain_of_views([view])) for name, view in series.items()}
+    found = {name: shift_between(reference_mm, own) for name, own in alone.items()}
+    away = {name: shift for name, shift in found.items() if shift is not None}
+    if not away:
+        shift = shift_between(reference_mm, _sure(chain_of_views(together)))
+        away = {} if shift is None else dict.fromkeys(series, shift)
+    return away
+
+
+def _moved_back(view: View, shift: Floats | None) -> View:
+    return view if shift is None else replace(view, places_mm=view.places_mm - shift)
+
+
+def _sure(chain: Chain, least: float = SURE) -> Floats:
+    """(levels, 3), NaN where the chain is less sure."""
+    sure: Floats = np.where(chain.confidence[:, None] >= least, chain.points_mm, np.nan)
+    return sure

@@ -1,0 +1,262 @@
+"""The coordinates stage's child process: trains the keypoint nets and asks them for points.
+
+The job names `work`, the `device`, the `threads`, the `families` of views, in order, and `found`,
+the file for the result. For each family a folder of its name lies in `work`, with `images.npy` and
+`stacks.npz` (planes_mm, starts, keys, and whose they are: studies, the row of each stack's study,
+and series, the row of each slice's series). `studies` and `series` are how many there are, in the
+order in which their word leads where views contradict each other. It is one of two:
+
+- to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets by family and
+  `models`, the folder for them; `folds.npy` (by study) lies in `work`, `targets.npy` (by stack) and
+  `taught.npy` (planes_mm as they are taught) in the families' folders. One net a fold and family is
+  trained on the other folds; a fold's nets are asked for the studies of their fold and of no fold.
+- to locate: `models`, the files of trained nets by family, one of each asked for every study.
+
+Leaves in `found` arrays by (model, study), NaN where a model was not asked: points_mm
+(..., levels, 3), confidence (..., levels), shifted, disputed (..., levels); by (model, series)
+moved_mm (..., 3), infinite where a series is not moved (see `coordinates.agreement`); and by family
+sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN and 0 where nothing is
+found.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.coordinates.agreement import Agreement, agree
+from lsdc.challenges.lumbar.coordinates.keypoint_targets import ANCHORS, FAMILIES, Family, boxes_mm
+from lsdc.challenges.lumbar.coordinates.level_assignment import View
+from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, fuse_views
+from lsdc.challenges.lumbar.vocabulary import LEVELS
+from lsdc.training.device import pick_device
+from lsdc.training.keypoints.batches import Stacks
+from lsdc.training.keypoints.fit import KeypointSettings, train_keypoints
+from lsdc.training.keypoints.inference import find_candidates, find_satellites
+from lsdc.training.keypoints.nets import Net, Satellites, load_net, save_net
+from lsdc.training.oom import advice_when_memory_runs_out
+from lsdc.training.process import Tell, child_main
+
+Floats = NDArray[np.float64]
+Found = dict[str, Floats]
+
+SAGITTAL, AXIAL = (family.name for family in FAMILIES)
+
+
+@dataclass(frozen=True)
+class _Views:
+    """A family's prepared views."""
+
+    family: Family
+    stacks: Stacks
+    studies: NDArray[np.int64]
+    series: NDArray[np.int64]
+    folder: Path
+
+    @property
+    def satellites(self) -> Satellites:
+        return Satellites(ANCHORS, boxes_mm(self.family))
+
+    def of(self, study: int) -> list[int]:
+        return [int(stack) for stack in np.flatnonzero(self.studies == study)]
+
+    def slices_of(self, stack: int) -> dict[int, NDArray[np.int64]]:
+        """The stack's slices by their series, the one first whose word leads."""
+        slices = self.stacks.slices(stack)
+        own = self.series[slices]
+        return {int(series): slices[own == series] for series in np.unique(own)}
+
+    def normal(self, slices: NDArray[np.int64]) -> Floats:
+        """(3,) across slices, on average."""
+        planes = self.stacks.planes_mm[slices]
+        normals = np.cross(planes[:, 1], planes[:, 2])
+        mean: Floats = normals.mean(axis=0)
+        return mean / np.linalg.norm(mean)
+
+
+def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Do the job that the module describes."""
+    job["device"] = str(pick_device(job["device"]))
+    torch.set_num_threads(job["threads"])
+    torch.use_deterministic_algorithms(True)
+    # Nothing here reads what it has not written; filling all new memory costs a twentieth.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    work = Path(job["work"])
+    views = {
+        family.name: _open_views(work / family.name, family)
+        for family in FAMILIES
+        if family.name in job["families"]
+    }
+    found = list(_learn(job, views, tell) if "train" in job else _ask(job, views, tell))
+    arrays: dict[str, Any] = {name: np.stack([each[name] for each in found]) for name in found[0]}
+    np.savez(job["found"], **arrays)
+    return {}
+
+
+def _open_views(folder: Path, family: Family) -> _Views:
+    with np.load(folder / "stacks.npz") as arrays:
+        held = dict(arrays)
+    studies, series = held.pop("studies"), held.pop("series")
+    stacks = Stacks(images=np.load(folder / "images.npy", mmap_mode="r"), **held)
+    return _Views(family, stacks, studies, series, folder)
+
+
+def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+    settings = KeypointSettings(**job["train"])
+    folds = np.load(Path(job["work"]) / "folds.npy")
+    clock = _Clock(len(job["folds"]) * len(views), tell)
+    for fold in job["folds"]:
+        taught = (folds != fold) & (folds >= 0)
+        nets = {}
+        for name, own in views.items():
+            targets = np.load(own.folder / "targets.npy")
+            targets[~taught[own.studies]] = np.nan
+            if not np.isfinite(targets).any():
+                continue
+            with advice_when_memory_runs_out(
+                settings.batch_size, job["device"], "coordinates.batch_size"
+            ):
+                nets[name] = train_keypoints(
+                    replace(own.stacks, planes_mm=np.load(own.folder / "taught.npy")),
+                    targets,
+                    own.satellites,
+                    settings,
+                    seed=job["seed"],
+                    device=job["device"],
+                    on_epoch=clock.next_net(fold, name),
+                )
+            file = Path(job["models"]) / f"fold-{fold}-{name}.safetensors"
+            save_net(nets[name], file, job["metadata"][name])
+        yield _look(nets, views, np.flatnonzero((folds == fold) | (folds < 0)), job)
+
+
+def _ask(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+    for number, files in enumerate(job["models"], start=1):
+        nets = {
+            name: load_net(Path(file)).to(job["device"])
+            for name, file in files.items()
+            if name in views
+        }
+        yield _look(nets, views, np.arange(job["studies"]), job)
+        tell({"stage": "coordinates", "model": number, "models": len(job["models"])})
+
+
+def _look(
+    nets: Mapping[str, Net],
+    views: Mapping[str, _Views],
+    asked: NDArray[np.int64],
+    job: Mapping[str, Any],
+) -> Found:
+    """What one model's nets find of the studies that they are asked for."""
+    studies, levels, device = job["studies"], len(LEVELS), job["device"]
+    points = np.full((studies, levels, 3), np.nan)
+    confidence = np.full((studies, levels), np.nan)
+    shifted = np.full(studies, np.nan)
+    disputed = np.full((studies, levels), np.nan)
+    moved = np.full((job["series"], 3), np.nan)
+    anchors = np.full((studies, levels, 3), np.nan)
+    for study in asked.tolist():
+        said = _compare(nets, views, study, device)
+        chain = said.chain
+        points[study], confidence[study] = chain.points_mm, chain.confidence
+        shifted[study], disputed[study] = chain.shifted, said.disputed
+        for own in views.values():
+            for stack in own.of(study):
+                for series in own.slices_of(stack):
+                    moved[series] = said.moves.get(series, np.inf)
+        completed = complete_levels(chain.points_mm, chain.confidence)
+        if completed is not None:
+            anchors[study] = completed[0]
+    result = {
+        "points_mm": points,
+        "confidence": confidence,
+        "shifted": shifted,
+        "disputed": disputed,
+        "moved_mm": moved,
+    }
+    for name, own in views.items():
+        sides = np.full((studies, len(ANCHORS), 3), np.nan)
+        trust = np.zeros((studies, len(ANCHORS)))
+        if name in nets:
+            away = np.where(np.isfinite(moved), moved, 0.0)[own.series]  # (slices, 3)
+            planes = own.stacks.planes_mm.copy()
+            planes[:, 0] -= away
+            found_mm, shares = find_satellites(
+                nets[name],
+                replace(own.stacks, planes_mm=planes),
+                anchors[own.studies],
+                own.satellites,
+                device=device,
+            )
+            for study in np.unique(own.studies).tolist():
+                mine = own.of(study)
+                sides[study], trust[study] = fuse_views(found_mm[mine], shares[mine])
+        result |= {f"{name}_sides_mm": sides, f"{name}_sides_confidence": trust}
+    return result
+
+
+def _compare(
+    nets: Mapping[str, Net], views: Mapping[str, _Views], study: int, device: str
+) -> Agreement:
+    """What the nets see on a study's views, compared and joined."""
+    seen = {name: views[name].of(study) for name in nets}
+
+    def look(name: str, stack: int, slices: NDArray[np.int64]) -> View:
+        own = views[name]
+        found = find_candidates(nets[name], own.stacks, stack, device=device, slices=slices)
+        # What T1 and T2 say together counts as much as what axial slices say.
+        weight = 1 / len(seen[name])
+        return View(found.places_mm, found.shares, own.normal(slices), weight)
+
+    sagittal, together, alone = {}, None, {}
+    for stack in seen.get(SAGITTAL, []):
+        for series, slices in views[SAGITTAL].slices_of(stack).items():
+            sagittal[series] = look(SAGITTAL, stack, slices)
+    for stack in seen.get(AXIAL, []):
+        own = views[AXIAL].slices_of(stack)
+        together = look(AXIAL, stack, views[AXIAL].stacks.slices(stack))
+        alone = {
+            series: together if len(own) == 1 else look(AXIAL, stack, slices)
+            for series, slices in own.items()
+        }
+    return agree(dict(sorted(sagittal.items())), together, alone)
+
+
+class _Clock:
+    """Tells each epoch's end, with the time that the epochs still to come will take."""
+
+    def __init__(self, nets: int, tell: Tell) -> None:
+        self._nets, self._nets_left, self._tell = nets, nets, tell
+        self._done, self._start = 0, time.monotonic()
+
+    def next_net(self, fold: int, family: str) -> Callable[[int, int, float], None]:
+        self._nets_left -= 1
+
+        def on_epoch(epoch: int, epochs: int, loss: float) -> None:
+            self._done += 1
+            left = epochs - epoch + self._nets_left * epochs
+            seconds = (time.monotonic() - self._start) / self._done * left
+            self._tell(
+                {
+                    "stage": "coordinates",
+                    "fold": fold,
+                    "views": family,
+                    "net": self._nets - self._nets_left,
+                    "nets": self._nets,
+                    "epoch": epoch,
+                    "epochs": epochs,
+                    "loss": round(loss, 4),
+                    "seconds_left": round(seconds, 1),
+                }
+            )
+
+        return on_epoch
+
+
+if __name__ == "__main__":
+    child_main(locate)

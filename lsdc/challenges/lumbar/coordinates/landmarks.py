@@ -1,0 +1,198 @@
+"""Landmarks: where each condition of a level is looked for, and the slice that shows it best.
+
+The canal is seen on T2, the foramina on T1, the subarticular zones on axial slices. The landmarks
+table has a row a study, condition and level: split, study_id, condition, level, x_mm, y_mm, z_mm
+(LPS), confidence in (0, 1], source ("predicted", "annotated" or "filled"), and the nearest slice of
+the right kind that the point falls onto: series_id, instance_number, the point's x_px, y_px on it
+and its distance_mm from it; null where the study has no such slice.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
+from lsdc.dicom_index.image_use import used_images
+
+Floats = NDArray[np.float64]
+
+LANDMARKS: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "condition": pl.String(),
+    "level": pl.String(),
+    "x_mm": pl.Float64(),
+    "y_mm": pl.Float64(),
+    "z_mm": pl.Float64(),
+    "confidence": pl.Float64(),
+    "source": pl.String(),
+    "series_id": pl.Int64(),
+    "instance_number": pl.Int64(),
+    "x_px": pl.Float64(),
+    "y_px": pl.Float64(),
+    "distance_mm": pl.Float64(),
+}
+SHOWN_ON = {
+    Condition.SPINAL_CANAL_STENOSIS: SeriesDescription.SAGITTAL_T2,
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
+    Condition.LEFT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
+    Condition.RIGHT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
+}
+# From the level point to the landmark in an ordinary adult (LPS): foramina lie beside the canal,
+# a little in front of it and above the disc, subarticular zones in front of its corners.
+TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
+    Condition.SPINAL_CANAL_STENOSIS: (0.0, 0.0, 0.0),
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (17.0, -4.0, 5.0),
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: (-17.0, -4.0, 5.0),
+    Condition.LEFT_SUBARTICULAR_STENOSIS: (10.0, -4.0, 0.0),
+    Condition.RIGHT_SUBARTICULAR_STENOSIS: (-10.0, -4.0, 0.0),
+}
+# What is not seen but taken from the level point is trusted that much of it.
+FILLED_SHARE = 0.25
+
+SIDES: dict[str, pl.DataType] = {
+    name: LANDMARKS[name]
+    for name in ("study_id", "condition", "level", "x_mm", "y_mm", "z_mm", "confidence")
+}
+# A slice so near a point shows it, or would if it were not for its edges.
+REACH_MM = 8.0
+
+_KEY = ["study_id", "condition", "level"]
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+_FILE = ["series_id", "instance_number"]
+
+
+def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
+    """Every level's landmarks at their typical places beside the level point.
+
+    The canal's landmark is the level point itself.
+
+    Args:
+        points: a points table.
+
+    Returns: the landmarks table without the slices.
+    """
+    offsets = pl.DataFrame(
+        [(str(condition), *offset) for condition, offset in TYPICAL_OFFSETS_MM.items()],
+        schema=["condition", "dx", "dy", "dz"],
+        orient="row",
+    )
+    canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
+    return points.join(offsets, how="cross", maintain_order="left_right").select(
+        "split",
+        *_KEY,
+        *(pl.col(f"{axis}_mm") + pl.col(f"d{axis}") for axis in "xyz"),
+        pl.col("confidence") * pl.when(canal).then(1.0).otherwise(FILLED_SHARE),
+        pl.when(canal).then("source").otherwise(pl.lit("filled")).alias("source"),
+    )
+
+
+def join_landmarks(
+    points: pl.DataFrame, sides: pl.DataFrame, instances: pl.DataFrame
+) -> pl.DataFrame:
+    """The landmarks table: sides where they were seen, else where they typically lie.
+
+    Args:
+        points: a points table.
+        sides: SIDES, the sides that were seen.
+        instances: the instances table.
+    """
+    seen = sides.with_columns(source=pl.lit("predicted"))
+    landmarks = typical_landmarks(points).update(seen, on=_KEY)
+    return sorted_landmarks(with_slices(landmarks, instances))
+
+
+def shown_on_images(points: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Points without those that were filled and that no image of their study shows."""
+    doubtful = points.filter(source="filled")
+    images = used_images(instances)
+    pairs = doubtful.select("study_id", "level", *_XYZ).join(images, on="study_id", how="inner")
+    planes, places = planes_of(pairs), pairs.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    inside = (pixels >= 0) & (pixels <= pairs.select("columns", "rows").to_numpy() - 1)
+    near = np.abs(planes.signed_distance(places)) <= REACH_MM
+    shown = pairs.filter(pl.Series(near & inside.all(axis=1)))
+    unseen = doubtful.join(shown, on=["study_id", "level"], how="anti")
+    return points.join(unseen, on=["study_id", "level"], how="anti", maintain_order="left")
+
+
+def annotated_landmarks(
+    points: pl.DataFrame, instances: pl.DataFrame, annotations: pl.DataFrame
+) -> pl.DataFrame:
+    """The landmarks table as the annotations have it; those that lack lie where they typically do.
+
+    An annotated landmark's slice is the one that it was annotated on.
+
+    Args:
+        points: a points table.
+        instances: the instances table.
+        annotations: the annotations table.
+    """
+    marked = place_annotations(instances, annotations).unique(_KEY, keep="first")
+    marked = marked.select(*_KEY, *_XYZ, *_FILE)
+    canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
+    # The canal's landmark is the level point, as far as that rests on the annotation.
+    resting = points.filter(source="annotated").select("study_id", "level", *_XYZ)
+    canals = marked.filter(canal).drop(_XYZ).join(resting, on=["study_id", "level"], how="inner")
+    own = pl.concat([marked.filter(~canal), canals.select(marked.columns)])
+    images = instances.unique(["study_id", *_FILE], keep="first")
+    planes = planes_of(own.join(images, on=["study_id", *_FILE], how="left", maintain_order="left"))
+    places = own.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    own = own.with_columns(
+        pl.Series("x_px", pixels[:, 0]),
+        pl.Series("y_px", pixels[:, 1]),
+        pl.Series("distance_mm", np.abs(planes.signed_distance(places))),
+        confidence=pl.lit(1.0),
+        source=pl.lit("annotated"),
+    )
+    return sorted_landmarks(with_slices(typical_landmarks(points), instances).update(own, on=_KEY))
+
+
+def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Landmarks with the nearest slice of the kind that shows them and that they fall onto.
+
+    Slices are those that are used; see `lsdc.dicom_index.image_use`.
+    """
+    kind = {str(condition): str(description) for condition, description in SHOWN_ON.items()}
+    pairs = (
+        landmarks.with_row_index("row")
+        .with_columns(series_description=pl.col("condition").replace_strict(kind))
+        .select("row", "study_id", "series_description", *_XYZ)
+        .join(used_images(instances), on=["study_id", "series_description"], how="inner")
+    )
+    planes = planes_of(pairs)
+    places = pairs.select(_XYZ).to_numpy()
+    pixels = planes.to_pixel(places)
+    nearest = (
+        pairs.select(
+            "row",
+            "series_id",
+            "instance_number",
+            pl.Series("x_px", pixels[:, 0]),
+            pl.Series("y_px", pixels[:, 1]),
+            pl.Series("distance_mm", np.abs(planes.signed_distance(places))),
+        )
+        .filter(
+            pl.col("x_px").is_between(-0.5, pairs["columns"] - 0.5)
+            & pl.col("y_px").is_between(-0.5, pairs["rows"] - 0.5)
+        )
+        .sort("row", "distance_mm", "series_id", "instance_number")
+        .unique("row", keep="first")
+    )
+    return (
+        landmarks.with_row_index("row")
+        .join(nearest, on="row", how="left", maintain_order="left")
+        .select(pl.col(name).cast(kind) for name, kind in LANDMARKS.items())
+    )
+
+
+def sorted_landmarks(landmarks: pl.DataFrame) -> pl.DataFrame:
+    """By split and study; in a study by condition and level, in the vocabulary's order."""
+    conditions, levels = (
+        pl.col(name).cast(pl.Enum([str(word) for word in words]))
+        for name, words in (("condition", CONDITIONS), ("level", LEVELS))
+    )
+    return landmarks.sort("split", "study_id", conditions, levels)

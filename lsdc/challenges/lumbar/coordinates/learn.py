@@ -1,0 +1,325 @@
+"""Coordinates: where each study's levels and landmarks lie, learnt from annotated points.
+
+Two small nets a fold, one of sagittal views (T1 and T2 alike) and one of axial ones, find canal
+points and what lies beside them. A study's views are joined in patient space (`chains`), so that
+one fills what another lacks. A training study's points come from the nets that did not train on
+its fold, a test study's are the median over all folds' nets. Torch runs in a child process
+(`coordinates.child`); `coordinates.point_tables` says what the tables hold.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors import safe_open
+
+from lsdc.challenges.lumbar.annotations.midline import centre_on_midline
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
+from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.coordinates.annotated import (
+    annotated_points as annotated_points,  # the points without a model
+)
+from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
+    FAMILIES,
+    POINTS_OF_NET,
+    Family,
+    training_targets,
+)
+from lsdc.challenges.lumbar.coordinates.level_points import Floats
+from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
+from lsdc.challenges.lumbar.coordinates.point_tables import Found, write_found
+from lsdc.challenges.lumbar.coordinates.typical import typical_offsets
+from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.errors import DataError
+from lsdc.store.files import write_atomic, write_folder
+from lsdc.training.process import run_children
+
+Progress = Callable[[dict[str, Any]], None]
+
+STALL_MINUTES = 15.0
+_SERIES = ["study_id", "series_id"]
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+USUAL = "usual.json"
+# What the settings say of a net itself, its views apart.
+NET_SETTINGS = {
+    "method",
+    "width",
+    "epochs",
+    "min_steps",
+    "batch_size",
+    "slices_per_series",
+    "learning_rate",
+    "shift_along",
+}
+
+
+def learn_points(
+    *,
+    instances: pl.DataFrame,
+    annotations: pl.DataFrame,
+    folds: pl.DataFrame,
+    config: CoordinatesConfig,
+    out: Path,
+    seed: int,
+    device: str,
+    threads: int,
+    processes: int,
+    log: Path,
+    on_progress: Progress,
+) -> pl.DataFrame:
+    """Train the nets of each fold and find the points of all training studies.
+
+    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `moves.parquet`, `usual.json`
+    (how much speaks against the levels' names as a rule, and where levels lie) and, for each fold,
+    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; where no
+    view of a kind teaches anything, its net is left out. A study of fold K gets its points from the
+    nets of fold K, which saw nothing of that fold; a study in no fold is not trained on, and gets
+    the median over all. Order and augmentation depend on `seed` alone; the result is the same to
+    the bit for one number of `threads` on one CPU type.
+
+    `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
+    "net" of "nets", "epoch" of "epochs" and "seconds_left".
+
+    Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
+
+    Raises:
+        DataError: a fold leaves no annotated study to learn from.
+        StageError: the child process died.
+    """
+    train = instances.filter(pl.col("split") == "train")
+    # Annotations say where the images lie that the nets are taught on; where a study's own images
+    # lie, its points are to tell as a test study's do.
+    moves = annotated_moves(train, annotations)
+    rightly = moved_back(train, moves)
+    places = centre_on_midline(place_annotations(rightly, annotations), rightly)
+    grids = {
+        "sagittal": {"image_size": config.image_size, "field_mm": config.field_mm},
+        "axial": {"image_size": config.axial_image_size, "field_mm": config.axial_field_mm},
+    }
+    fold_of = dict(folds.select("study_id", "fold").iter_rows())
+    names = sorted(set(fold_of.values()))
+    with write_folder(out) as work:
+        views = _prepare(train, grids, work, processes, on_progress)
+        studies = _studies_of(views)
+        owners = np.array([fold_of.get(study, -1) for study in studies], np.int64)
+        np.save(work / "folds.npy", owners)
+        taught = [
+            _write_taught(own, training_targets(places, family), moves, work / family.name)
+            for family, own in _by_family(views)
+        ]
+        _refuse_untaught(set().union(*taught), fold_of, names)
+        job = {
+            "train": config.model_dump(include=NET_SETTINGS),
+            "metadata": grids,
+            "models": str(out),
+            "seed": seed,
+        }
+        # Nets so small gain little from a second thread; a second process doubles their speed.
+        beside = min(threads, len(names))
+        jobs = [{**job, "folds": names[first::beside]} for first in range(beside)]
+        found = _run(jobs, views, studies, work, log, device, threads, on_progress)
+    shifted = write_found("train", train, studies, _series_of(views), found, out)
+    usual = {"shifted": shifted, "places_mm": typical_offsets(places, rightly).tolist()}
+    with write_atomic(out / USUAL) as temporary:
+        temporary.write_text(json.dumps(usual), encoding="utf-8")
+    return _quarantine(views)
+
+
+def locate_points(
+    *,
+    instances: pl.DataFrame,
+    models: Path,
+    out: Path,
+    device: str,
+    threads: int,
+    processes: int,
+    log: Path,
+    on_progress: Progress,
+) -> pl.DataFrame:
+    """Find the points of all test studies: the median over the models, in mm.
+
+    Writes the four tables into the folder `out`; the confidence falls where models disagree. In a
+    study of which no level is seen they lie as in the training studies, so that it is predicted.
+
+    Args:
+        instances: the instances table; rows of the training split are left alone.
+        models: the folder that `learn_points` wrote.
+        out: the folder of the result.
+        device: "cpu" or "cuda".
+        threads: torch's threads.
+        processes: how many read pixels.
+        log: file that the child's words are appended to.
+        on_progress: as for `learn_points`.
+
+    Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
+
+    Raises:
+        DataError: no model in `models`.
+        StageError: the child process died.
+    """
+    files: dict[str, dict[str, str]] = {}
+    grids: dict[str, dict[str, Any]] = {}
+    for path in sorted(models.glob("fold-*-*.safetensors")):
+        _, fold, name = path.stem.split("-")
+        files.setdefault(fold, {})[name] = str(path)
+        with safe_open(path, framework="np") as model:
+            grids[name] = json.loads(model.metadata()["net"])
+    if not files:
+        raise DataError(
+            f"{models}: no fold-K-VIEWS.safetensors, expected the models of the coordinates stage; "
+            "run that stage on the training studies first"
+        )
+    test = instances.filter(pl.col("split") == "test")
+    with write_folder(out) as work:
+        views = _prepare(test, grids, work, processes, on_progress)
+        studies = _studies_of(views)
+        job = {"models": list(files.values())}
+        found = _run([job], views, studies, work, log, device, threads, on_progress)
+    usual = json.loads((models / USUAL).read_text(encoding="utf-8"))
+    write_found(
+        "test",
+        test,
+        studies,
+        _series_of(views),
+        found,
+        out,
+        usual=usual["shifted"],
+        typical_mm=np.array(usual["places_mm"]),
+    )
+    return _quarantine(views)
+
+
+def _prepare(
+    instances: pl.DataFrame,
+    grids: Mapping[str, Mapping[str, Any]],
+    work: Path,
+    processes: int,
+    on_progress: Progress,
+) -> dict[str, Views]:
+    """Write images and planes of each family of views for the child into a folder in `work`."""
+    views = {}
+    for family in FAMILIES:
+        if family.name not in grids:
+            continue
+        folder, grid = work / family.name, grids[family.name]
+        folder.mkdir()
+        views[family.name] = prepare_views(
+            instances,
+            family.kinds,
+            folder / "images.npy",
+            size=grid["image_size"],
+            field_mm=grid["field_mm"],
+            processes=processes,
+            on_progress=lambda read, files: on_progress(
+                {"stage": "coordinates", "read": read, "files": files}
+            ),
+        )
+    return views
+
+
+def _by_family(views: Mapping[str, Views]) -> list[tuple[Family, Views]]:
+    return [(family, views[family.name]) for family in FAMILIES if family.name in views]
+
+
+def _studies_of(views: Mapping[str, Views]) -> list[int]:
+    """All studies that have a view, in ascending order."""
+    return sorted({study for own in views.values() for study in own.study_ids.tolist()})
+
+
+def _series_of(views: Mapping[str, Views]) -> list[tuple[int, int]]:
+    """All (study, series) that have a slice: T2 first, whose word leads where T1 contradicts it."""
+    slices = pl.concat([own.slices for own in views.values()]).unique(_SERIES)
+    first = pl.col("series_description") != str(SeriesDescription.SAGITTAL_T2)
+    return slices.sort(first, *_SERIES).select(_SERIES).rows()
+
+
+def _write_taught(
+    views: Views, taught: Mapping[int, Floats], moves: pl.DataFrame, folder: Path
+) -> set[int]:
+    """Write what each view's study teaches and where its slices lie then.
+
+    Returns: the studies that teach anything.
+    """
+    shifts = views.slices.join(moves, on=_SERIES, how="left", maintain_order="left")
+    planes = views.planes_mm.copy()
+    planes[:, 0] -= shifts.select(pl.col(_XYZ).fill_null(0.0)).to_numpy()
+    np.save(folder / "taught.npy", planes)
+    nothing = np.full((POINTS_OF_NET, 3), np.nan)
+    targets = [taught.get(study, nothing) for study in views.study_ids.tolist()]
+    np.save(folder / "targets.npy", np.array(targets).reshape(-1, POINTS_OF_NET, 3))
+    return {
+        study
+        for study, points in zip(views.study_ids.tolist(), targets, strict=True)
+        if np.isfinite(points).any()
+    }
+
+
+def _refuse_untaught(taught: set[int], fold_of: Mapping[int, int], folds: list[int]) -> None:
+    teaching = {fold_of[study] for study in taught if study in fold_of}
+    for fold in folds:
+        if not teaching - {fold}:
+            raise DataError(
+                f"coordinates, fold {fold}: no study outside the fold has both readable images and "
+                "annotated points, expected at least one to learn from; annotate more studies or "
+                "use fewer folds"
+            )
+
+
+def _run(
+    jobs: Sequence[Mapping[str, Any]],
+    views: Mapping[str, Views],
+    studies: list[int],
+    work: Path,
+    log: Path,
+    device: str,
+    threads: int,
+    on_progress: Progress,
+) -> Found:
+    """What each model of all jobs found of each study; see `coordinates.child` for the arrays."""
+    row_of = {pair: row for row, pair in enumerate(_series_of(views))}
+    for name, own in views.items():
+        np.savez(
+            work / name / "stacks.npz",
+            planes_mm=own.planes_mm,
+            starts=own.starts,
+            keys=own.series_ids,
+            studies=np.searchsorted(studies, own.study_ids),
+            series=np.array([row_of[pair] for pair in own.slices.select(_SERIES).iter_rows()], int),
+        )
+    files = [work / f"found-{number}.npz" for number in range(len(jobs))]
+    common = {
+        "families": list(views),
+        "studies": len(studies),
+        "series": len(row_of),
+        "work": str(work),
+        "device": device,
+        "threads": max(1, threads // len(jobs)),
+    }
+    run_children(
+        "lsdc.challenges.lumbar.coordinates.child",
+        [{**job, **common, "found": str(file)} for job, file in zip(jobs, files, strict=True)],
+        log=log,
+        stall_minutes=STALL_MINUTES,
+        on_line=on_progress,
+    )
+    found = []
+    for file in files:
+        with np.load(file) as arrays:
+            found.append(dict(arrays))
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def _quarantine(views: Mapping[str, Views]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            (path, "coordinates", reason)
+            for own in views.values()
+            for path, reason in own.unreadable
+        ],
+        schema={"path": pl.String, "stage": pl.String, "reason": pl.String},
+        orient="row",
+    ).unique("path", keep="first", maintain_order=True)

@@ -1,0 +1,186 @@
+"""Chains: which of a study's candidates are its levels, all five told together.
+
+A net may take a level for its neighbour, yet its five opinions seldom agree on a wrong chain. Every
+way to lay the levels onto the candidates in their order from top to bottom is weighed by what the
+views' nets say of it; the best is taken, and all together tell how sure each of its levels is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.vocabulary import LEVELS
+
+Floats = NDArray[np.float64]
+
+# Levels next to each other lie 25 to 45 mm apart. A single step may be short; two short ones in a
+# row are a step that passes over no level.
+NEAREST_STEP_MM, FARTHEST_STEP_MM = 24.0, 58.0
+SHORTER_MM = 6.0
+# Candidates of two views that lie so near each other are one place.
+SAME_PLACE_MM = 12.0
+MOST_PLACES = 9
+# A net's share of a place that it says nothing of, and of a level that is not to be seen.
+LEAST_SHARE, UNSEEN_SHARE = 0.01, 0.05
+UNSEEN = -1
+# How far a place is off, along a slice and across it.
+WITHIN_SIGMA_MM, ACROSS_SIGMA_MM = 1.5, 2.5
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The levels of a study as seen.
+
+    Attributes:
+        points_mm: (levels, 3), NaN where a level is not seen.
+        confidence: (levels,) in [0, 1]: how much of the weight of all chains has it there.
+        shifted: how much of the weight is with chains that name every level one off.
+    """
+
+    points_mm: Floats
+    confidence: Floats
+    shifted: float
+
+
+def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
+    """The most likely chain of levels through places.
+
+    Args:
+        places_mm: (places, 3), at most MOST_PLACES.
+        evidence: (places, levels) logarithms of how much speaks for a level at a place.
+        unseen: the same for a level that lies at none of them.
+    """
+    order = np.argsort(-places_mm[:, 2], kind="stable")
+    places, evidence = places_mm[order], evidence[order]
+    chains = _all_chains(len(places))
+    seen = chains != UNSEEN
+    score = np.where(seen, evidence[chains, np.arange(len(LEVELS))], unseen).sum(axis=1)
+    score[~_possible(places, chains)] = -np.inf
+    weight = np.exp(score - score.max())
+    weight /= weight.sum()
+    best = chains[score.argmax()]
+    held = best != UNSEEN
+    points = np.where(held[:, None], places[best], np.nan)
+    confidence = np.where(held, (weight[:, None] * (chains == best)).sum(axis=0), 0.0)
+    return Chain(points, confidence, _weight_of_shifted(chains, weight, best))
+
+
+def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which chains have steps that a spine can have."""
+    apart = np.linalg.norm(places_mm[:, None] - places_mm, axis=2)
+    drop = places_mm[:, None, 2] - places_mm[:, 2]
+    fine = np.ones(len(chains), bool)
+    for one, other in combinations(range(len(LEVELS)), 2):
+        a, b = chains[:, one], chains[:, other]
+        between = chains[:, one + 1 : other]
+        next_seen = (a != UNSEEN) & (b != UNSEEN) & (between == UNSEEN).all(axis=1)
+        steps = other - one
+        far = apart[a, b]
+        good = (
+            (far >= steps * NEAREST_STEP_MM - SHORTER_MM)
+            & (far <= steps * FARTHEST_STEP_MM)
+            & (drop[a, b] >= 0.5 * far)
+        )
+        fine &= ~next_seen | good
+    return fine
+
+
+def _weight_of_shifted(chains: NDArray[np.int64], weight: Floats, best: NDArray[np.int64]) -> float:
+    """Of chains that share a place with the best, each of them under another name."""
+    total = 0.0
+    for shift in (1, -1):
+        named = np.roll(best, shift)
+        named[0 if shift == 1 else -1] = UNSEEN
+        kept = named != UNSEEN
+        both = kept & (chains != UNSEEN)
+        agree = (chains == named) | ~both
+        total += float(weight[agree.all(axis=1) & (both.sum(axis=1) >= 2)].sum())
+    return total
+
+
+@cache
+def _all_chains(places: int) -> NDArray[np.int64]:
+    """(chains, levels) every way to lay levels onto places in order; UNSEEN where on none."""
+    chains = []
+    for count in range(min(places, len(LEVELS)) + 1):
+        for levels in combinations(range(len(LEVELS)), count):
+            for chosen in combinations(range(places), count):
+                chain = np.full(len(LEVELS), UNSEEN)
+                chain[list(levels)] = chosen
+                chains.append(chain)
+    return np.stack(chains)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a net saw on one view of a study.
+
+    Attributes:
+        places_mm: (candidates, 3).
+        shares: (candidates, levels) of each level's heatmap.
+        normal: (3,) across the view's slices: the places are surer within them.
+        weight: how much the view's opinion of names counts.
+    """
+
+    places_mm: Floats
+    shares: Floats
+    normal: Floats
+    weight: float = 1.0
+
+
+def chain_of_views(views: Sequence[View]) -> Chain:
+    """The levels of a study from all of its views together."""
+    places, members = _merge(views)
+    if not len(places):
+        nothing = np.full((len(LEVELS), 3), np.nan)
+        return Chain(nothing, np.zeros(len(LEVELS)), 0.0)
+    evidence = np.zeros((len(places), len(LEVELS)))
+    total = sum(view.weight for view in views)
+    for number, view in enumerate(views):
+        shares = np.full((len(places), len(LEVELS)), LEAST_SHARE)
+        for place, own in enumerate(members):
+            mine = [candidate for owner, candidate in own if owner == number]
+            shares[place] += view.shares[mine].sum(axis=0)
+        evidence += view.weight / total * np.log(shares)
+    return assign_levels(places, evidence, float(np.log(UNSEEN_SHARE)))
+
+
+def _merge(views: Sequence[View]) -> tuple[Floats, list[list[tuple[int, int]]]]:
+    """The places that the views see, the surest first, and the (view, candidate)s of each."""
+    candidates = [
+        (float(shares.sum()), number, index)
+        for number, view in enumerate(views)
+        for index, shares in enumerate(view.shares)
+    ]
+    places: list[Floats] = []
+    members: list[list[tuple[int, int]]] = []
+    for _, number, index in sorted(candidates, reverse=True):
+        at = views[number].places_mm[index]
+        gaps = [float(np.linalg.norm(at - place)) for place in places]
+        nearest = int(np.argmin(gaps)) if gaps else -1
+        if gaps and gaps[nearest] <= SAME_PLACE_MM:
+            members[nearest].append((number, index))
+        elif len(places) < MOST_PLACES:
+            places.append(at)
+            members.append([(number, index)])
+    joined = [_join(views, own) for own in members]
+    return np.array(joined).reshape(-1, 3), members
+
+
+def _join(views: Sequence[View], members: list[tuple[int, int]]) -> Floats:
+    """One place of several: each counts along its slices more than across them."""
+    precisions, moments = [], []
+    for number, index in members:
+        view = views[number]
+        across = np.outer(view.normal, view.normal)
+        within = np.eye(3) - across
+        sure = float(view.shares[index].sum())
+        own = sure * (within / WITHIN_SIGMA_MM**2 + across / ACROSS_SIGMA_MM**2)
+        precisions.append(own)
+        moments.append(own @ view.places_mm[index])
+    place: Floats = np.linalg.solve(np.sum(precisions, axis=0), np.sum(moments, axis=0))
+    return place

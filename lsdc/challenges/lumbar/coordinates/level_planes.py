@@ -1,0 +1,65 @@
+"""Level planes: how a level's disc is tilted, as the spine's course at the level tells it."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.vocabulary import LEVELS
+
+Floats = NDArray[np.float64]
+
+_HEAD = np.array([0.0, 0.0, 1.0])
+_AXES = ("x_mm", "y_mm", "z_mm")
+
+
+def level_normals(points: pl.DataFrame) -> pl.DataFrame:
+    """The normal of each level's plane: along the spine, to the head.
+
+    Args:
+        points: study_id, level, x_mm, y_mm, z_mm (LPS); a level at most once a study.
+
+    Returns:
+        study_id, level, normal_x, normal_y, normal_z (unit vectors), in the order of `points`.
+    """
+    order = {str(level): number for number, level in enumerate(LEVELS)}
+    ordered = (
+        points.with_row_index("row")
+        .with_columns(number=pl.col("level").replace_strict(order, return_dtype=pl.Int32))
+        .sort("study_id", "number")
+    )
+    place = ordered.select(_AXES).to_numpy()
+    normals = np.empty_like(place)
+    ends = np.flatnonzero(np.diff(ordered["study_id"].to_numpy())) + 1
+    for study in np.split(np.arange(len(place)), ends):
+        normals[study] = spine_directions(place[study])
+    return (
+        ordered.select(
+            "row",
+            "study_id",
+            "level",
+            *(pl.Series(f"normal_{axis}", normals[:, number]) for number, axis in enumerate("xyz")),
+        )
+        .sort("row")
+        .drop("row")
+    )
+
+
+def spine_directions(points_mm: Floats) -> Floats:
+    """The spine's direction at each of its points.
+
+    Through each point and its two neighbours goes a parabola, whose slope it is; the first and the
+    last point are on that of their neighbour, since the spine bends most at the sacrum.
+
+    Args:
+        points_mm: (n, 3), from top to bottom.
+
+    Returns:
+        (n, 3) unit vectors to the head; straight up for a point that is alone.
+    """
+    if len(points_mm) < 2:
+        return np.broadcast_to(_HEAD, points_mm.shape)
+    steps = np.linalg.norm(np.diff(points_mm, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    down = np.gradient(points_mm, along, axis=0, edge_order=2 if len(points_mm) > 2 else 1)
+    up: Floats = -down / np.linalg.norm(down, axis=1)[:, None]
+    return up

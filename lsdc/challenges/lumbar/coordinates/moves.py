@@ -1,0 +1,234 @@
+"""Moves: where the patient moved between two series of a study.
+
+Images then lie elsewhere in patient space than what they show, and no header says so: real series
+have a frame of reference each. What the views say of the levels does. Where two put them over 10 mm
+apart, alike at all levels, one is believed and the other moved back: of sagittal series the one
+that more views agree with, else T2; of a sagittal and an axial one the sagittal.
+
+The moves table has a row a series that was moved: split, study_id, series_id, x_mm, y_mm, z_mm
+(LPS), how far from where the series that is believed has its levels; and source, "annotated" or
+"predicted", by which points it was found.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
+from lsdc.challenges.lumbar.coordinates.level_points import AGREEMENT_MM, Floats, known_points
+from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
+from lsdc.messages import Spell, few
+
+# Split, study, series, and how far it lies from where it belongs, (3,) in mm.
+Shift = tuple[str, int, int, Floats]
+
+MOVES: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "x_mm": pl.Float64(),
+    "y_mm": pl.Float64(),
+    "z_mm": pl.Float64(),
+    "source": pl.String(),
+}
+# So many levels must be seen by both at least, by nets and by annotators.
+LEAST_PREDICTED, LEAST_ANNOTATED = 3, 2
+# A move is the same at all levels; points of one level differ by a few mm from view to view.
+RIGID_MM = 6.0
+# Levels of the one that lie so near to neighbouring ones of the other bear another name.
+RENAMED_MM = 4.0
+# Left and right points of one level lie at one height up to here, those of two levels farther.
+ONE_HEIGHT_MM = 15.0
+
+_SERIES = ["study_id", "series_id"]
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+_CANAL = str(Condition.SPINAL_CANAL_STENOSIS)
+_KINDS = {str(condition): condition.pooled for condition in Condition}
+_ZONES = [str(c) for c in Condition if c.pooled == "subarticular"]
+
+
+def shift_between(
+    first_mm: Floats, other_mm: Floats, least: int = LEAST_PREDICTED
+) -> Floats | None:
+    """How far points lie from those of another view, where that is over 10 mm and alike everywhere.
+
+    Points that lie at those of the neighbouring levels are named otherwise, and did not move.
+
+    Args:
+        first_mm: (levels, 3) by the view that is believed, NaN where a level is not known.
+        other_mm: the same by the other.
+        least: how many levels must be known by both.
+
+    Returns:
+        (3,) in mm, or None.
+    """
+    gaps = _gaps(first_mm, other_mm)
+    if len(gaps) < least:
+        return None
+    shift: Floats = np.median(gaps, axis=0)
+    # Of two axial series one may have moved alone: then no one shift is that of both.
+    odd = np.linalg.norm(gaps - shift, axis=1) > 2 * RIGID_MM
+    rigid = _median_length(gaps - shift) <= RIGID_MM and odd.sum() <= 1
+    if np.linalg.norm(shift) <= AGREEMENT_MM or not rigid or one_off(first_mm, other_mm):
+        return None
+    return shift
+
+
+def one_off(first_mm: Floats, other_mm: Floats) -> bool:
+    """Whether points lie at those of the neighbouring levels of another view, all to one side."""
+    gaps = _gaps(first_mm, other_mm)
+    left_over = _median_length(gaps - np.median(gaps, axis=0)) if len(gaps) else 0.0
+    pairs = ((other_mm[1:], first_mm[:-1]), (other_mm[:-1], first_mm[1:]))
+    return any(
+        _median_length(named - next_to) <= max(left_over, RENAMED_MM) for named, next_to in pairs
+    )
+
+
+def apart(first_mm: Floats, other_mm: Floats) -> NDArray[np.bool_]:
+    """(levels,) which levels two views know and put over 10 mm apart."""
+    distance = np.linalg.norm(other_mm - first_mm, axis=1)
+    far: NDArray[np.bool_] = np.nan_to_num(distance) > AGREEMENT_MM
+    return far
+
+
+def odd_ones(
+    said: Mapping[int, Floats], witness_mm: Floats, least: int = LEAST_PREDICTED
+) -> dict[int, Floats]:
+    """Which series lie elsewhere than the one that most others agree with, and how far.
+
+    Args:
+        said: (levels, 3) of each series, NaN where it does not know; of equals the first leads.
+        witness_mm: the same by images that are asked but not moved.
+        least: how many levels two must know.
+    """
+    if len(said) < 2:
+        return {}
+    votes = {
+        series: _agrees(own, witness_mm, least)
+        + sum(_agrees(own, other, least) for one, other in said.items() if one != series)
+        for series, own in said.items()
+    }
+    leader = max(votes, key=lambda series: votes[series])
+    shifts = {series: shift_between(said[leader], own, least) for series, own in said.items()}
+    return {series: shift for series, shift in shifts.items() if shift is not None}
+
+
+def _agrees(first_mm: Floats, other_mm: Floats, least: int) -> bool:
+    gaps = _gaps(first_mm, other_mm)
+    return len(gaps) >= least and _median_length(gaps) <= AGREEMENT_MM
+
+
+def _gaps(first_mm: Floats, other_mm: Floats) -> Floats:
+    """(levels that both know, 3) how far the other's points lie from the first's."""
+    gaps = other_mm - first_mm
+    both: Floats = gaps[np.isfinite(gaps).all(axis=1)]
+    return both
+
+
+def annotated_moves(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
+    """The moves table as annotated points tell it, series by series.
+
+    Args:
+        instances: the instances table.
+        annotations: the annotations table.
+    """
+    places = place_annotations(instances, annotations)
+    zones = pl.col("condition").is_in(_ZONES)
+    own, axial = places.filter(~zones), places.filter(zones)
+    moves = _moves_table(_annotated_sagittal(own, axial), "annotated")
+    studies, believed, _ = known_points(_points_moved_back(own, moves))
+    by_study = dict(zip(studies, believed, strict=True))
+    nothing = np.full((len(LEVELS), 3), np.nan)
+    away = [
+        (split, study, series, shift)
+        for (split, study, series), points in _by_series(axial)
+        if (shift := shift_between(by_study.get(study, nothing), points, LEAST_ANNOTATED))
+        is not None
+    ]
+    return pl.concat([moves, _moves_table(away, "annotated")]).sort(_SERIES, maintain_order=True)
+
+
+def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
+    """The sagittal series that lie elsewhere than the others of their study."""
+    nothing = np.full((len(LEVELS), 3), np.nan)
+    studies, by_axial, _ = known_points(axial)
+    witness = dict(zip(studies, by_axial, strict=True))
+    said: dict[tuple[str, int], dict[int, Floats]] = {}
+    canal_first = own.sort((pl.col("condition") != _CANAL).cast(pl.Int8), maintain_order=True)
+    for (split, study, series), points in _by_series(canal_first):
+        said.setdefault((split, study), {})[series] = points
+    return [
+        (split, study, series, shift)
+        for (split, study), views in said.items()
+        for series, shift in odd_ones(views, witness.get(study, nothing), LEAST_ANNOTATED).items()
+    ]
+
+
+def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
+    """(split, study, series) and (levels, 3) of each series that annotations lie on.
+
+    Where left and right points of a level lie at two heights, one side bears another level's name,
+    and their middle says nothing of where the series lies.
+    """
+    kind = pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String)
+    height = pl.col("z_mm").max() - pl.col("z_mm").min()
+    at_one_height = height.over("split", *_SERIES, kind, "level") <= ONE_HEIGHT_MM
+    places = places.filter(at_one_height | (pl.col("condition") == _CANAL))
+    groups = places.group_by("split", *_SERIES, maintain_order=True)
+    return [(key, known_points(own)[1][0]) for key, own in groups]
+
+
+def predicted_moves(split: str, shifts: Iterable[tuple[int, int, Floats]]) -> pl.DataFrame:
+    """The moves table of series of which nets found that they moved.
+
+    Args:
+        split: of their studies.
+        shifts: study, series and shift (3,).
+    """
+    return _moves_table([(split, *each) for each in shifts], "predicted").sort(_SERIES)
+
+
+def _moves_table(shifts: Iterable[Shift], source: str) -> pl.DataFrame:
+    rows = [(*key, *shift.tolist(), source) for *key, shift in shifts]
+    return pl.DataFrame(rows, schema=MOVES, orient="row")
+
+
+def _points_moved_back(places: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """Points in mm, those on moved series where these belong."""
+    shift = moves.select(*_SERIES, *(pl.col(axis).alias(f"{axis}_away") for axis in _XYZ))
+    at = places.join(shift, on=_SERIES, how="left", maintain_order="left")
+    back = (pl.col(axis) - pl.col(f"{axis}_away").fill_null(0.0) for axis in _XYZ)
+    return at.with_columns(back).select(places.columns)
+
+
+def moved_back(instances: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """The instances, those of moved series where the others of their study have what they show."""
+    if moves.is_empty():
+        return instances
+    shift = moves.select(*_SERIES, shift_mm=pl.concat_list(_XYZ).list.to_array(3))
+    at = instances.join(shift, on=_SERIES, how="left", maintain_order="left")
+    moved = pl.when(pl.col("shift_mm").is_null()).then("position_mm")
+    return at.with_columns(
+        position_mm=moved.otherwise(pl.col("position_mm") - pl.col("shift_mm"))
+    ).drop("shift_mm")
+
+
+def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
+    """Which series moved, and how far, in a line."""
+    names = [
+        f"{spell(study)}/{spell(series)} {np.linalg.norm(shift):.0f} mm"
+        for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
+    ]
+    return (
+        f"{len(moves)} series lie over 10 mm from where others of their study have its levels and "
+        f"are moved back: {few(names)}; the patient moved between the series, the "
+        "catalog's table moves says whereto"
+    )
+
+
+def _median_length(vectors: NDArray[np.float64]) -> float:
+    known = vectors[np.isfinite(vectors).all(axis=1)]
+    return float(np.median(np.linalg.norm(known, axis=1))) if len(known) >= 2 else np.inf

@@ -1,0 +1,167 @@
+"""Point tables: what was found of levels and landmarks, as the stages that follow read it.
+
+The points table has a row a study and level: split, study_id, level, x_mm, y_mm, z_mm (the canal's
+middle at the disc), confidence in (0, 1], and source: "predicted", "annotated", or "filled" from
+other points or, in a test study without any, from where levels typically lie. A level that lies
+outside every image of its study has no row, nor has a training study on whose images nothing is
+found. `landmarks`, `spines` and `moves` describe the other three tables.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.coordinates.keypoint_targets import FAMILIES, Family
+from lsdc.challenges.lumbar.coordinates.landmarks import SIDES, join_landmarks, shown_on_images
+from lsdc.challenges.lumbar.coordinates.level_points import (
+    SEEN_CONFIDENCE,
+    Floats,
+    complete_levels,
+    median_of_models,
+)
+from lsdc.challenges.lumbar.coordinates.moves import moved_back, predicted_moves
+from lsdc.challenges.lumbar.coordinates.spines import describe_spines, usual_doubt
+from lsdc.challenges.lumbar.coordinates.typical import TYPICAL_CONFIDENCE, image_middles
+from lsdc.challenges.lumbar.vocabulary import LEVELS
+from lsdc.store.files import write_atomic
+
+Found = dict[str, Floats]
+
+POINTS = {
+    "split": pl.String,
+    "study_id": pl.Int64,
+    "level": pl.String,
+    "x_mm": pl.Float64,
+    "y_mm": pl.Float64,
+    "z_mm": pl.Float64,
+    "confidence": pl.Float64,
+    "source": pl.String,
+}
+
+
+def write_found(
+    split: str,
+    instances: pl.DataFrame,
+    studies: Sequence[int],
+    series: Sequence[tuple[int, int]],
+    found: Found,
+    out: Path,
+    *,
+    usual: float | None = None,
+    typical_mm: Floats | None = None,
+) -> float:
+    """Write the four tables as the nets have them into `out`, the median of those that were asked.
+
+    Args:
+        split: of the studies.
+        instances: the instances table.
+        studies: the studies, in the order of `found`.
+        series: (study, series), in the order of `found`.
+        found: the arrays of `coordinates.child`.
+        out: an existing folder.
+        usual: what speaks for shifted names as a rule among the studies that the nets were trained
+            on; taken from these studies where they are those.
+        typical_mm: (levels, 3) where levels lie from the middle of a study's images, for studies in
+            which none is seen; these have no points without.
+
+    Returns: `usual`.
+    """
+    middles = {} if typical_mm is None else image_middles(instances)
+    points: list[tuple[Any, ...]] = []
+    sides: list[tuple[Any, ...]] = []
+    shifted: dict[int, float] = {}
+    disputed: dict[int, NDArray[np.bool_]] = {}
+    by_study = {name: each for name, each in found.items() if name != "moved_mm"}
+    for row, study in enumerate(studies):
+        asked = np.isfinite(found["shifted"][:, row])
+        own = {name: each[asked, row] for name, each in by_study.items()}
+        completed = complete_levels(*median_of_models(own["points_mm"], own["confidence"]))
+        if completed is None:
+            if typical_mm is not None and study in middles:
+                points += _typical_rows(split, study, middles[study] + typical_mm)
+            continue
+        places, trust, filled = completed
+        sources = np.where(filled, "filled", "predicted")
+        points += level_rows(split, study, places, trust, sources)
+        shifted[study] = float(own["shifted"].mean())
+        disputed[study] = np.array(own["disputed"].mean(axis=0) > 0.5)
+        for family in FAMILIES:
+            if f"{family.name}_sides_mm" in own:
+                found_sides = (own[f"{family.name}_sides_{what}"] for what in ("mm", "confidence"))
+                sides += _side_rows(study, family, *median_of_models(*found_sides))
+    shifts = _median_shifts(series, found["moved_mm"])
+    moves = predicted_moves(split, shifts)
+    instances = moved_back(instances, moves)
+    table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
+    seen = pl.DataFrame(sides, schema=SIDES, orient="row")
+    if usual is None:
+        usual = usual_doubt(shifted.values())
+    write_tables(
+        out,
+        moves=moves,
+        points=table,
+        landmarks=join_landmarks(table, seen, instances),
+        spines=describe_spines(table, shifted, usual, disputed),
+    )
+    return usual
+
+
+def _typical_rows(split: str, study: int, points_mm: Floats) -> list[tuple[Any, ...]]:
+    count = len(LEVELS)
+    rows = level_rows(
+        split, study, points_mm, np.full(count, TYPICAL_CONFIDENCE), np.full(count, "filled")
+    )
+    return [row for row, known in zip(rows, np.isfinite(points_mm[:, 0]), strict=True) if known]
+
+
+def _median_shifts(
+    series: Sequence[tuple[int, int]], moved_mm: Floats
+) -> list[tuple[int, int, Floats]]:
+    """(study, series, shift) of the series that more than half of the nets hold for moved.
+
+    Args:
+        series: (study, series).
+        moved_mm: (models, series, 3), NaN where a model was not asked, infinite where not moved.
+    """
+    shifts = []
+    for row, (study, one) in enumerate(series):
+        asked = moved_mm[~np.isnan(moved_mm[:, row]).any(axis=1), row]
+        apart = np.isfinite(asked).all(axis=1)
+        if 2 * apart.sum() > len(asked):
+            shifts.append((study, one, np.median(asked[apart], axis=0)))
+    return shifts
+
+
+def write_tables(out: Path, **tables: pl.DataFrame) -> None:
+    """Write each table under its name into `out`."""
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+
+
+def level_rows(
+    split: str, study: int, points_mm: Floats, trust: Floats, sources: NDArray[np.str_]
+) -> list[tuple[Any, ...]]:
+    """Rows (POINTS) of a study's five levels."""
+    return [
+        (split, study, str(level), *place, confidence, source)
+        for level, place, confidence, source in zip(
+            LEVELS, points_mm.tolist(), trust.tolist(), sources.tolist(), strict=True
+        )
+    ]
+
+
+def _side_rows(
+    study: int, family: Family, points_mm: Floats, trust: Floats
+) -> list[tuple[Any, ...]]:
+    """Rows (study, condition, level, place, confidence) of the sides that were seen."""
+    names = [(str(side), str(level)) for side in family.conditions for level in LEVELS]
+    return [
+        (study, *name, *place, confidence)
+        for name, place, confidence in zip(names, points_mm.tolist(), trust.tolist(), strict=True)
+        if confidence >= SEEN_CONFIDENCE
+    ]

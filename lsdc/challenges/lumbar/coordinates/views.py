@@ -1,0 +1,200 @@
+"""Views: stacks of slices as a keypoint net wants them, on square grids of known mm.
+
+A view is a sagittal series, or all axial series of a study.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.annotations.patient_space import planes_of
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.dicom.image import Image
+from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.dicom_index.image_use import acquisitions, used_images
+from lsdc.store.files import reserve
+
+SAGITTAL = (str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2))
+AXIAL = (str(SeriesDescription.AXIAL_T2),)
+# Beyond these percentiles of a series' values it gets no darker, and no brighter.
+DARKEST, BRIGHTEST = 1.0, 99.0
+
+_LEFT, _HEAD = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+Floats = NDArray[np.float64]
+Grid = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Views:
+    """What was prepared: slices from the patient's right to the left, or from the feet to the head.
+
+    Attributes:
+        study_ids: (views,).
+        series_ids: (views,) the series; of an axial view the first.
+        starts: (views + 1,) first slice of each view, and the end of the last.
+        planes_mm: (slices, 3, 3): the place of grid pixel (0, 0), the step to the next column and
+            the step to the next row.
+        slices: study_id, series_id and series_description of each slice.
+        unreadable: path and reason of each file that gave no slice.
+    """
+
+    study_ids: NDArray[np.int64]
+    series_ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    planes_mm: Floats
+    slices: pl.DataFrame
+    unreadable: list[tuple[str, str]]
+
+
+def prepare_views(
+    instances: pl.DataFrame,
+    kinds: tuple[str, ...],
+    images: Path,
+    *,
+    size: int,
+    field_mm: float,
+    processes: int,
+    on_progress: Callable[[int, int], None],
+) -> Views:
+    """Read all slices of some kinds and write them as (slices, size, size) uint8 to `images`.
+
+    A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
+    longer side where that is more, so that nothing is cut off. Grey values are scaled by
+    percentiles of all their series' slices of one pixel spacing, taken before anything is
+    rounded.
+
+    Args:
+        instances: rows of the instances table; those of other series are left alone, and those that
+            are not used.
+        kinds: SAGITTAL or AXIAL.
+        images: the `.npy` file to write; rows beyond `starts[-1]` are unused.
+        size: side of the grid in pixels.
+        field_mm: side of the grid in mm, at least.
+        processes: how many read pixels.
+        on_progress: told how many files are read, and of how many.
+    """
+    slices = _in_order(
+        used_images(instances)
+        .filter(pl.col("series_description").is_in(kinds))
+        .sort("study_id", "series_id", "instance_number"),
+        _HEAD if kinds == AXIAL else _LEFT,
+    )
+    grids, planes = _lay_grids(slices, size, field_mm)
+    paths = slices["path"].to_list()
+    # Zero-length arrays cannot be mapped.
+    stored = open_memmap(images, mode="w+", dtype=np.uint8, shape=(max(1, len(paths)), size, size))
+    reserve(images, images.stat().st_size)
+    unreadable: list[tuple[str, str]] = []
+    kept: list[int] = []
+    owners: list[tuple[int, int]] = []
+    starts = [0]
+    read = read_pixels(paths, slices["frame"].to_list(), processes=processes)
+    pixels = _counted(read, len(paths), on_progress)
+    for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
+        own: list[Grid] = []
+        acquired: list[int] = []
+        for acquisition in acquisitions(rows):
+            index, image = next(pixels)
+            if isinstance(image, Unreadable):
+                unreadable.append((paths[index], image.reason))
+                continue
+            own.append(_resample(image.rescaled(), grids[index], size))
+            acquired.append(acquisition)
+            kept.append(index)
+        if not own:
+            continue
+        stored[len(kept) - len(own) : len(kept)] = _to_grey(np.stack(own), np.array(acquired))
+        if kinds == AXIAL and owners and owners[-1][0] == owner[0]:
+            starts[-1] = len(kept)
+        else:
+            starts.append(len(kept))
+            owners.append(owner)
+    stored.flush()
+    studies, series = np.array(owners, np.int64).reshape(-1, 2).T
+    shown = slices[kept].select("study_id", "series_id", "series_description")
+    return Views(studies, series, np.array(starts), planes[kept], shown, unreadable)
+
+
+def _in_order(slices: pl.DataFrame, onwards: Floats) -> pl.DataFrame:
+    """Each series' slices ordered by where their middles lie along the series' mean normal."""
+    planes = planes_of(slices)
+    middles = planes.to_mm(
+        slices.select((pl.col("columns") - 1) / 2, (pl.col("rows") - 1) / 2).to_numpy()
+    )
+    normals = planes.normal * np.where(planes.normal @ onwards < 0, -1.0, 1.0)[:, None]
+    axes = ["x", "y", "z"]
+    series = ["study_id", "series_id"]
+    return (
+        slices.hstack([pl.Series(f"m{axis}", middles[:, i]) for i, axis in enumerate(axes)])
+        .hstack([pl.Series(f"n{axis}", normals[:, i]) for i, axis in enumerate(axes)])
+        .with_columns(
+            along=pl.sum_horizontal(
+                pl.col(f"m{axis}") * pl.col(f"n{axis}").mean().over(series) for axis in axes
+            )
+        )
+        .sort(*series, "along", maintain_order=True)
+        .select(slices.columns)
+    )
+
+
+def _lay_grids(
+    slices: pl.DataFrame, size: int, field_mm: float
+) -> tuple[NDArray[np.int64], Floats]:
+    """Where on its grid each slice lies, and the grids' planes.
+
+    Returns: (n, 2, 2) [[left, top], [width, height]] in grid pixels, and (n, 3, 3) planes.
+    """
+    pixels = slices.select("columns", "rows").to_numpy().astype(np.float64)
+    sides_mm = pixels * slices.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    step_mm = np.maximum(field_mm, sides_mm.max(axis=1, initial=0.0)) / size
+    extent = np.clip(np.rint(sides_mm / step_mm[:, None]), 1, size).astype(np.int64)
+    corner = (size - extent) // 2
+    # Grid pixel (0, 0), its right and its lower neighbour, as pixels of the slice; an area of
+    # `extent` grid pixels covers all of the slice, edge to edge.
+    probes = np.array([[0, 0], [1, 0], [0, 1]])
+    at = (probes[None] - corner[:, None] + 0.5) * (pixels / extent)[:, None] - 0.5
+    places = planes_of(slices).to_mm(at)
+    places[:, 1:] -= places[:, :1]
+    return np.stack([corner, extent], axis=1), places
+
+
+def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) -> Grid:
+    """The slice on its grid; NaN around it."""
+    import cv2  # not at the top: the flow's own process imports this module, and never needs cv2
+
+    (left, top), (width, height) = grid.tolist()
+    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    laid = np.full((size, size), np.nan, np.float32)
+    laid[top : top + height, left : left + width] = cv2.resize(
+        image, (width, height), interpolation=way
+    )
+    return laid
+
+
+def _to_grey(series: Grid, acquired: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The slices (n, size, size) of a series as grey values, each acquisition by its own range."""
+    grey = np.empty(series.shape, np.uint8)
+    for acquisition in np.unique(acquired):
+        own = series[acquired == acquisition]
+        dark, bright = np.nanpercentile(own, [DARKEST, BRIGHTEST])
+        scaled = (own - dark) / max(bright - dark, 1e-6)
+        grey[acquired == acquisition] = np.rint(255 * np.nan_to_num(scaled).clip(0, 1))
+    return grey
+
+
+def _counted(
+    items: Iterator[tuple[int, Image | Unreadable]],
+    total: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[tuple[int, Image | Unreadable]]:
+    for count, item in enumerate(items, start=1):
+        if count % 256 == 0 or count == total:
+            on_progress(count, total)
+        yield item

@@ -1,0 +1,1 @@
+"""The squares that are cut out of a level's slices for the model."""

@@ -1,0 +1,281 @@
+"""Crops: what a model is shown of a level, cut once into one file.
+
+`crops.npy` is (samples, slices, size, size); `samples.parquet` has a row a sample (a study's level
+or, where an experiment tells sides apart, a level's side) with a mask of the slices that are really
+there. Where a window lies is `crops.windows`, what is black and white
+`lsdc.challenges.lumbar.crops.intensities`.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.crops.intensities import robust_range
+from lsdc.challenges.lumbar.crops.motion import MOTION, find_motion, motion_table
+from lsdc.challenges.lumbar.crops.plan import (
+    StudyCuts,
+    choose_crops,
+    files_in_order,
+    list_samples,
+    plan_cuts,
+)
+from lsdc.challenges.lumbar.vocabulary import Side
+from lsdc.dicom.image import Image
+from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.dicom_index.image_use import acquisitions
+from lsdc.dicom_index.quarantine import QUARANTINE, count_files, refuse_bad_files, tell_bad_files
+from lsdc.geometry.resample import needed_part, one_thread, resample
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import write_atomic
+from lsdc.store.npy_file import Crops, join_files, write_crops
+
+log = logging.getLogger(__name__)
+
+# Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
+# from pixel to pixel may sum up to a tenth.
+_SAME_PLACE = 1024.0
+
+# What crops share that are cut together: sample, shape, type and scale of the image, rounded map.
+Alike = tuple[int, tuple[int, ...], str, tuple[float, float], bytes]
+
+
+def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
+    """Size of the file of crops that `cut_crops` will write."""
+    pixels = choice.count * config.size_px**2
+    samples = slices.n_unique(("split", "study_id", "level")) * (len(Side) if config.by_side else 1)
+    return samples * pixels * np.dtype(config.dtype).itemsize
+
+
+def cut_crops(
+    instances: pl.DataFrame,
+    slices: pl.DataFrame,
+    choice: SlicesConfig,
+    config: CropsConfig,
+    out: Path,
+    *,
+    landmarks: pl.DataFrame | None = None,
+    processes: int = 2,
+    max_bad: float = 0.01,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
+
+    Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose
+    pixels could not be read: they become masked slices. With `config.motion`, `motion.parquet` has
+    a row (`lsdc.challenges.lumbar.crops.motion.MOTION`) a slice that is shifted against its stack.
+
+    Args:
+        instances: the instances table.
+        slices: the slices table.
+        choice: which slices.
+        config: what is cut out of them.
+        out: the folder.
+        landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
+        processes: how many child processes read.
+        max_bad: share of the files.
+        on_progress: told how many studies are done, and of how many.
+
+    Returns:
+        Samples written.
+
+    Raises:
+        StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
+        DataError: landmarks are needed and not given.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as shard:
+        cut_shard(
+            instances,
+            slices,
+            choice,
+            config,
+            Path(shard),
+            landmarks=landmarks,
+            processes=processes,
+            on_progress=on_progress,
+        )
+        samples = join_crops([Path(shard)], out, files=count_files(instances))
+    quarantine = read_parquet(out / "quarantine.parquet")
+    refuse_bad_files("crops", quarantine, total=count_files(instances), max_bad=max_bad)
+    return samples
+
+
+def cut_shard(
+    instances: pl.DataFrame,
+    slices: pl.DataFrame,
+    choice: SlicesConfig,
+    config: CropsConfig,
+    out: Path,
+    *,
+    landmarks: pl.DataFrame | None = None,
+    processes: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Cut the crops of some studies, as `cut_crops` does of all, for `join_crops`.
+
+    Args:
+        instances: the instances table, of these studies at least.
+        slices: the slices table of these studies.
+        choice: which slices.
+        config: what is cut out of them.
+        out: the folder.
+        landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
+        processes: how many child processes read.
+        on_progress: told how many studies are done, and of how many.
+
+    Returns:
+        Samples written.
+
+    Raises:
+        DataError: landmarks are needed and not given.
+    """
+    samples = list_samples(slices, config)
+    chosen = choose_crops(instances, slices, samples, choice, config)
+    files = instances.select("path", "frame")[files_in_order(chosen)]
+    studies = chosen["study_id"].n_unique()
+    quarantined: list[dict[str, str]] = []
+    moved = [pl.DataFrame(schema=MOTION)]
+    shape = (len(samples), choice.count, config.size_px, config.size_px)
+    mask = np.zeros(shape[:2], dtype=bool)
+    with one_thread(), write_crops(out / "crops.npy", shape, config.dtype) as write:
+        images = _read(files, quarantined, processes)
+        for done, cuts in enumerate(plan_cuts(chosen, instances, landmarks, config), start=1):
+            block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
+            own = [next(images) for _ in cuts.files["path"]]
+            if config.motion != "ignore":
+                shifts_mm = find_motion(cuts.files, own)
+                moved.append(motion_table(cuts.files, shifts_mm))
+                if config.motion == "correct":
+                    cuts = _corrected(cuts, shifts_mm)
+            _cut_study(cuts, own, config, block, mask)
+            del own  # what the images lie in is needed for the next study's
+            write(cuts.first_row, block)
+            if on_progress is not None:
+                on_progress(done, studies)
+    quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
+    quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # a row a file
+    samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
+    tables = {"samples": samples, "quarantine": quarantine}
+    if config.motion != "ignore":
+        tables["motion"] = pl.concat(moved)
+    _write(tables, out)
+    return len(samples)
+
+
+def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
+    """Join what `cut_shard` left of some studies each into the files of `cut_crops`.
+
+    The crops are moved: a shard is of no use afterwards.
+
+    Args:
+        shards: folders, in the order of their studies' numbers.
+        out: an existing folder, on the shards' disk.
+        files: how many there are in the instances table.
+
+    Returns:
+        Samples written.
+    """
+    tables = {
+        name: pl.concat([read_parquet(shard / f"{name}.parquet") for shard in shards])
+        for name in ("samples", "quarantine", "motion")
+        if (shards[0] / f"{name}.parquet").is_file()
+    }
+    tell_bad_files("crops", tables["quarantine"], total=files)
+    if "motion" in tables:
+        series = tables["motion"].n_unique(("study_id", "series_id"))
+        log.info("crops: %d slices of %d series moved", len(tables["motion"]), series)
+    tables["samples"] = tables["samples"].with_columns(row=pl.int_range(pl.len(), dtype=pl.Int32))
+    join_files([shard / "crops.npy" for shard in shards], out / "crops.npy")
+    _write(tables, out)
+    return len(tables["samples"])
+
+
+def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+
+
+def _read(
+    files: pl.DataFrame, quarantined: list[dict[str, str]], processes: int
+) -> Iterator[Image | None]:
+    """The image of each path and frame, None for one that is added to `quarantined`."""
+    paths, frames = files["path"].to_list(), files["frame"].to_list()
+    for number, image in read_pixels(paths, frames, processes=processes):
+        if isinstance(image, Unreadable):
+            quarantined.append({"path": paths[number], "stage": "crops", "reason": image.reason})
+            yield None
+        else:
+            yield image
+
+
+def _corrected(cuts: StudyCuts, shifts_mm: npt.NDArray[np.float64]) -> StudyCuts:
+    """The same cuts, each window moved along with what its slice shows."""
+    spacing_mm = cuts.files.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    maps = cuts.maps.copy()
+    maps[:, :, 2] += (shifts_mm / spacing_mm)[cuts.file]
+    return replace(cuts, maps=maps)
+
+
+def _cut_study(
+    cuts: StudyCuts,
+    images: list[Image | None],
+    config: CropsConfig,
+    block: Crops,
+    mask: npt.NDArray[np.bool_],
+) -> None:
+    """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
+    scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
+    first_row = cuts.first_row
+    for (_, shape, _, linear, _), together in _alike(cuts, images, scales).items():
+        part, pixel_map = needed_part(shape, cuts.maps[together[0]], config.size_px)
+        crops = resample(
+            [image.stored[part] for n in together if (image := images[cuts.file[n]]) is not None],
+            pixel_map,
+            config.size_px,
+            border=config.border,
+            linear=linear,
+            dtype=config.dtype,
+        )
+        for number, crop in zip(together, crops, strict=True):
+            row, place = cuts.row[number], cuts.place[number]
+            block[row - first_row, place] = crop
+            mask[row, place] = True
+
+
+def _scales(
+    cuts: StudyCuts, images: list[Image | None], *, white: int
+) -> dict[int, tuple[float, float]]:
+    """The factor and the summand of each readable file's values; see `Range.linear`."""
+    acquired: dict[int, list[int]] = {}
+    for file, acquisition in enumerate(acquisitions(cuts.files).tolist()):
+        if images[file] is not None:
+            acquired.setdefault(acquisition, []).append(file)
+    scales: dict[int, tuple[float, float]] = {}
+    for files in acquired.values():
+        readable = {file: image for file in files if (image := images[file]) is not None}
+        range_ = robust_range(list(readable.values()))
+        scales |= {file: range_.linear(image, white) for file, image in readable.items()}
+    return scales
+
+
+def _alike(
+    cuts: StudyCuts, images: list[Image | None], scales: dict[int, tuple[float, float]]
+) -> dict[Alike, list[int]]:
+    """The crops of one sample that are cut alike out of parallel slices: quicker together."""
+    rounded = np.rint(cuts.maps.reshape(-1, 6) * _SAME_PLACE).astype(np.int64)
+    alike: dict[Alike, list[int]] = {}
+    for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):
+        image = images[file]
+        if image is not None:
+            stored, place = image.stored, rounded[number].tobytes()
+            key = row, stored.shape, stored.dtype.str, scales[file], place
+            alike.setdefault(key, []).append(number)
+    return alike

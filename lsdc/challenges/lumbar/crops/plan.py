@@ -1,0 +1,162 @@
+"""The plan of crops: which slice of which file goes where, and by which window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.crops.windows import window_maps
+from lsdc.challenges.lumbar.slices.choose import choose_slices
+from lsdc.challenges.lumbar.slices.slots import mirrored_places
+from lsdc.challenges.lumbar.vocabulary import LEVELS, Side
+
+_LEVEL = ("split", "study_id", "level")
+_SAMPLE = (*_LEVEL, "side")
+_FILE = ("study_id", "series_id", "instance_number")
+_KEY_OF_FILE = ("study_id", "instance")
+_CROP = (
+    "study_id",
+    "level",
+    "side",
+    "row",
+    "place",
+    "series_description",
+    "x_px",
+    "y_px",
+    "instance",
+)
+# So many studies are gone about together: enough to be quick, few enough to need no memory.
+_STUDIES_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class StudyCuts:
+    """The n crops of one study, out of k files.
+
+    Attributes:
+        first_row: of the study's samples in `crops.npy`, as far as they have slices.
+        samples: how many these are.
+        files: k rows of the instances table, each file once.
+        file, row, place: (n,) which file a crop is cut of, and where it goes.
+        maps: (n, 2, 3) from crop to file; see `window_maps`.
+    """
+
+    first_row: int
+    samples: int
+    files: pl.DataFrame
+    file: list[int]
+    row: list[int]
+    place: list[int]
+    maps: npt.NDArray[np.float64]
+
+
+def list_samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
+    """A row a sample, in the order of the file of crops; `side` is null for one of both sides."""
+    order = {str(level): number for number, level in enumerate(LEVELS)}
+    return (
+        slices.select(_LEVEL)
+        .unique()
+        .sort("study_id", pl.col("level").replace_strict(order, return_dtype=pl.Int32))
+        .join(_sides(config), how="cross", maintain_order="left_right")
+        .with_row_index("row")
+        .with_columns(pl.col("row").cast(pl.Int32))
+    )
+
+
+def _sides(config: CropsConfig) -> pl.DataFrame:
+    sides = [str(side) for side in Side] if config.by_side else [None]
+    return pl.DataFrame({"side": sides}, schema={"side": pl.String})
+
+
+def choose_crops(
+    instances: pl.DataFrame,
+    slices: pl.DataFrame,
+    samples: pl.DataFrame,
+    choice: SlicesConfig,
+    config: CropsConfig,
+) -> pl.DataFrame:
+    """The crops to be cut, sample by sample: few columns, since there are many rows.
+
+    Returns:
+        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`: the row
+        of the slice in the table of instances.
+    """
+    numbered = instances.select(_FILE).with_row_index("instance")
+    studies = samples["study_id"].unique().sort()
+    blocks = [
+        _sided(choose_slices(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
+        .join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
+        .join(numbered, on=_FILE, how="left", maintain_order="left")
+        .select(*_CROP)
+        for some in (
+            studies[first : first + _STUDIES_AT_ONCE].implode()
+            for first in range(0, max(len(studies), 1), _STUDIES_AT_ONCE)
+        )
+    ]
+    return pl.concat(blocks)
+
+
+def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
+    """The chosen slices with `side`; those of a right side in the places of the mirror image."""
+    mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
+    place = pl.col("place")
+    return chosen.join(_sides(config), how="cross", maintain_order="left_right").with_columns(
+        pl.when(pl.col("side") == Side.RIGHT)
+        .then(place.replace_strict(mirrored, return_dtype=pl.Int32))
+        .otherwise(place)
+    )
+
+
+def files_in_order(chosen: pl.DataFrame) -> pl.Series:
+    """The rows in the table of instances of the files, in the order in which they are cut."""
+    return chosen.unique(_KEY_OF_FILE).sort(_KEY_OF_FILE)["instance"]
+
+
+def plan_cuts(
+    chosen: pl.DataFrame,
+    instances: pl.DataFrame,
+    landmarks: pl.DataFrame | None,
+    config: CropsConfig,
+) -> Iterator[StudyCuts]:
+    """What is to be cut, study by study in the order of `chosen` (see `choose_crops`)."""
+    ends = np.flatnonzero(np.diff(chosen["study_id"].to_numpy(), append=-1)) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    for first in range(0, len(ends), _STUDIES_AT_ONCE):
+        own = slice(first, first + _STUDIES_AT_ONCE)
+        begin = starts[own][0]
+        table = chosen[begin : ends[own][-1]]
+        images = instances[table["instance"]].drop("split", "study_id", "series_description")
+        maps = window_maps(pl.concat([table, images], how="horizontal"), landmarks, config)
+        yield from _by_study(table, instances, maps, starts[own] - begin)
+
+
+def _by_study(
+    crops: pl.DataFrame,
+    instances: pl.DataFrame,
+    maps: npt.NDArray[np.float64],
+    starts: npt.NDArray[np.intp],
+) -> Iterator[StudyCuts]:
+    """Rows of `choose_crops` as they are cut, a study from each of `starts` on."""
+    # A few frames for all of these studies: a frame a study takes longer than its crops.
+    key = crops.select(_KEY_OF_FILE).with_columns(study=pl.col("study_id").rle_id())
+    used = key.unique(("study", "instance")).sort("study", "instance")
+    files = instances[used["instance"]]
+    file_starts = np.searchsorted(used["study"].to_numpy(), np.arange(len(starts)))
+    columns = (crops[name].to_numpy() for name in ("instance", "row", "place"))
+    parts = (np.split(column, starts[1:]) for column in (*columns, maps))
+    in_files = np.split(used["instance"].to_numpy(), file_starts[1:])
+    for at, own, (instance, row, place, own_maps) in zip(
+        file_starts, in_files, zip(*parts, strict=True), strict=True
+    ):
+        yield StudyCuts(
+            first_row=int(row.min()),
+            samples=int(row.max() - row.min()) + 1,
+            files=files[int(at) : int(at) + len(own)],
+            file=np.searchsorted(own, instance).tolist(),
+            row=row.tolist(),
+            place=place.tolist(),
+            maps=own_maps,
+        )

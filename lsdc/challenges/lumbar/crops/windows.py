@@ -1,0 +1,135 @@
+"""Windows of crops: where in mm, and how turned, a level is cut out of each of its slices."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.annotations.patient_space import planes_of
+from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.coordinates.landmarks import SHOWN_ON
+from lsdc.challenges.lumbar.coordinates.level_planes import level_normals
+from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription, Side
+from lsdc.errors import DataError
+from lsdc.geometry.planes import Planes
+from lsdc.geometry.windows import own_direction, pixel_maps, shift_windows, window_planes
+
+Floats = NDArray[np.float64]
+
+_LEFT, _BACK, _FEET = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
+# The level's normal lies in a sagittal slice to within this cosine; else the slice is not turned.
+_ACROSS = 0.5
+_XYZ = ("x_mm", "y_mm", "z_mm")
+
+
+def window_maps(
+    chosen: pl.DataFrame, landmarks: pl.DataFrame | None, config: CropsConfig
+) -> Floats:
+    """The way from each crop's pixels to its image's.
+
+    Sagittal crops show the patient's back on the right and the feet below, axial ones the
+    patient's left on the right and the back below, however the files store them. Those of a right
+    side (`side`) show the patient in a mirror, so that it lies where the left one does.
+
+    Args:
+        chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with `side`,
+            null for both, and the columns of their instances.
+        landmarks: the landmarks table, which tilted and landmark-centred windows need.
+        config: the windows' sizes and centres, `sagittal_offset` and `tilt`.
+
+    Returns:
+        (n, 2, 3) affine maps; see `lsdc.geometry.windows.pixel_maps`.
+
+    Raises:
+        DataError: landmarks are needed and not given.
+    """
+    centres = config.sagittal_centre, config.axial_centre
+    if landmarks is None and (config.tilt or "landmark" in centres):
+        raise DataError(
+            "crops: tilted or landmark-centred windows need the landmarks table, got none; give "
+            "the coordinates stage's landmarks.parquet"
+        )
+    images = planes_of(chosen)
+    axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()[:, None]
+    mirrored = np.where(chosen["side"].eq_missing(Side.RIGHT), -1.0, 1.0)[:, None]
+    down = own_direction(images, np.where(axial, _BACK, _FEET))
+    if config.tilt and landmarks is not None:
+        down = _tilted(chosen, landmarks, images, down)
+    windows = window_planes(
+        images,
+        _centres(chosen, landmarks, images, config),
+        _sides_mm(chosen, axial[:, 0], config),
+        config.size_px,
+        right=np.where(axial, _LEFT * mirrored, _BACK),
+        down=down,
+    )
+    offset = np.where(axial, 0.0, config.sagittal_offset)
+    return pixel_maps(images, shift_windows(windows, offset, config.size_px))
+
+
+def _sides_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfig) -> Floats:
+    """(n,) the windows' sides."""
+    longer = chosen.select(
+        pl.max_horizontal(
+            pl.col("rows") * pl.col("row_spacing_mm"),
+            pl.col("columns") * pl.col("column_spacing_mm"),
+        )
+    )
+    longer_mm = longer.to_series().to_numpy()
+    sagittal_mm = config.sagittal_window_mm or config.sagittal_window * longer_mm
+    axial_mm = config.axial_window_mm or config.axial_window * longer_mm
+    return np.where(axial, axial_mm, sagittal_mm)
+
+
+def _centres(
+    chosen: pl.DataFrame, landmarks: pl.DataFrame | None, images: Planes, config: CropsConfig
+) -> Floats:
+    """(n, 3) the windows' middles."""
+    is_axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()
+    wanted = np.where(is_axial, config.axial_centre, config.sagittal_centre)[:, None]
+    level = images.to_mm(chosen.select("x_px", "y_px").to_numpy())
+    middle = images.to_mm((chosen.select("columns", "rows").to_numpy() - 1) / 2)
+    centre = np.where(wanted == "image", middle, level)
+    if landmarks is None:
+        return centre
+    own = np.where(
+        is_axial[:, None],
+        _axial_landmarks(chosen, landmarks),
+        _sagittal_landmarks(chosen, landmarks, images),
+    )
+    return np.where((wanted == "landmark") & np.isfinite(own), own, centre)
+
+
+def _sagittal_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes) -> Floats:
+    """(n, 3) the canal or the foramen of the level, whichever lies nearest to the slice."""
+    sagittal = [str(kind) for kind, on in SHOWN_ON.items() if on != SeriesDescription.AXIAL_T2]
+    places = np.stack([_points(chosen, landmarks, pl.lit(kind)) for kind in sagittal])
+    away = np.abs(np.stack([images.signed_distance(points) for points in places]))
+    away[np.isnan(away)] = np.inf
+    nearest: Floats = np.take_along_axis(places, away.argmin(axis=0)[None, :, None], axis=0)[0]
+    return nearest
+
+
+def _axial_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame) -> Floats:
+    """(n, 3) the subarticular zone of the sample's side, or the canal between both sides'."""
+    zone = pl.format("{}_subarticular_stenosis", "side")
+    return _points(chosen, landmarks, pl.coalesce(zone, pl.lit(Condition.SPINAL_CANAL_STENOSIS)))
+
+
+def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down: Floats) -> Floats:
+    """(n, 3) `down`, but along the spine where a slice shows its course."""
+    points = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
+    normals = chosen.select("study_id", "level").join(
+        level_normals(points), on=["study_id", "level"], how="left", maintain_order="left"
+    )
+    normal = normals.select("normal_x", "normal_y", "normal_z").to_numpy()
+    in_slice = np.abs(np.sum(normal * images.normal, axis=1)) < _ACROSS  # not where it is not known
+    return np.where(in_slice[:, None], -normal, down)
+
+
+def _points(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: pl.Expr) -> Floats:
+    """(n, 3) the landmark of each row's level for a condition, NaN where there is none."""
+    key = ["study_id", "level", "condition"]
+    found = chosen.select("study_id", "level", condition=condition).join(
+        landmarks.select(*key, *_XYZ), on=key, how="left", maintain_order="left"
+    )
+    return found.select(_XYZ).to_numpy().astype(np.float64)

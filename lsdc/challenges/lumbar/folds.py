@@ -1,0 +1,215 @@
+"""Studies dealt into folds, whole, with the rare grades spread evenly; some perhaps held out."""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS
+from lsdc.dicom_index.twins import groups_of_twins
+from lsdc.errors import DataError, SettingsError
+from lsdc.messages import Spell, few
+from lsdc.store.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+_MOST_PARTS = 100  # a share is held out to the nearest hundredth
+
+
+def assign_folds(
+    labels: pl.DataFrame,
+    study_ids: Sequence[int],
+    folds: int,
+    seed: int,
+    twins: Mapping[int, int] | None = None,
+) -> pl.DataFrame:
+    """Deal studies into folds by scikit-learn's StratifiedGroupKFold.
+
+    The samples are the labels' rows, the groups the studies, and the strata the pooled condition
+    with its grade: nine classes and one for empty labels, so that severe canals, foramina and
+    recesses are each spread, however rare. The order of `study_ids` does not matter.
+
+    Args:
+        labels: study_id, condition, level, grade.
+        study_ids: whom to deal.
+        folds: how many.
+        seed: of the shuffle.
+        twins: studies that stay in one fold, as `groups_of_twins` has them.
+
+    Returns:
+        study_id (i64), fold (i32, 0 .. folds - 1), sorted by study; no fold is empty.
+
+    Raises:
+        SettingsError: fewer than two folds, or more folds than studies (twins count once).
+        DataError: a study has no labels.
+    """
+    studies = sorted(set(study_ids))
+    if folds < 2:
+        raise SettingsError(f"folds: {folds} is too few to hold studies out; ask for 2 or more")
+    different = len({(twins or {}).get(study, study) for study in studies})
+    if folds > different:
+        raise _too_many(folds, different, "images and labels")
+    dealt = _deal(_strata(labels, studies), folds, seed, twins)
+    return pl.DataFrame(
+        {"study_id": studies, "fold": [dealt[study] for study in studies]},
+        schema={"study_id": pl.Int64, "fold": pl.Int32},
+    )
+
+
+def require_studies(competition: Competition, folds: int, limit: int | None = None) -> None:
+    """Refuse more folds than studies that the tables know, before an image is looked at.
+
+    Args:
+        competition: the opened tables.
+        folds: how many are asked for.
+        limit: the first so many listed studies only.
+
+    Raises:
+        SettingsError: the tables have fewer studies that are listed and labelled.
+    """
+    listed = competition.series.filter(split="train")["study_id"].unique(maintain_order=True)
+    wanted = listed if limit is None else listed.head(limit)
+    labelled = len(set(wanted) & set(competition.labels["study_id"]))
+    if folds > labelled:
+        raise _too_many(folds, labelled, "a row of train.csv and a listed series")
+
+
+def _too_many(folds: int, studies: int, what: str) -> SettingsError:
+    return SettingsError(
+        f"folds: {folds} folds need as many studies, found {studies} with {what}; "
+        f"{'ask for fewer folds' if studies > 1 else 'add studies'}"
+    )
+
+
+def hold_out(
+    labels: pl.DataFrame,
+    study_ids: Sequence[int],
+    share: float,
+    seed: int,
+    twins: Mapping[int, int] | None = None,
+) -> list[int]:
+    """The studies of a test split that no fold sees, stratified as folds are.
+
+    They are the first parts of as many as `share` is a fraction of, so that the same studies are
+    held out however many folds the others are dealt into.
+
+    Args:
+        labels: study_id, condition, level, grade.
+        study_ids: all studies that could be in a fold; their order does not matter.
+        share: of them, from 0 to below 1; taken to the nearest fraction that they allow.
+        seed: of the shuffle.
+        twins: studies that stay together, as `groups_of_twins` has them.
+
+    Returns:
+        Study ids in ascending order; none with a share of 0.
+
+    Raises:
+        SettingsError: the share comes to no study, or to all.
+        DataError: a study has no labels.
+    """
+    if not share:
+        return []
+    studies = sorted(set(study_ids))
+    fraction = Fraction(share).limit_denominator(min(_MOST_PARTS, max(1, len(studies))))
+    if not 0 < fraction < 1:
+        raise SettingsError(
+            f"holdout: {share:.0%} of {len(studies)} studies is {'none' if not fraction else 'all'}"
+            "; expected a share that leaves some of both, such as 10%"
+        )
+    parts = _deal(_strata(labels, studies), fraction.denominator, seed, twins)
+    return [study for study in studies if parts[study] < fraction.numerator]
+
+
+def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
+    rows = labels.filter(pl.col("study_id").is_in(studies)).sort("study_id", "condition", "level")
+    without = sorted(set(studies) - set(rows["study_id"]))
+    if without:
+        raise DataError(
+            f"folds: {len(without)} studies have no labels (the first: {without[0]}); "
+            "expected a row of train.csv for each"
+        )
+    pooled = {str(condition): condition.pooled for condition in CONDITIONS}
+    graded = pl.format("{} {}", pl.col("condition").replace_strict(pooled), "grade")
+    empty = pl.col("grade").is_null()
+    return rows.select("study_id", stratum=pl.when(empty).then(pl.lit("empty")).otherwise(graded))
+
+
+def _deal(
+    strata: pl.DataFrame, folds: int, seed: int, twins: Mapping[int, int] | None
+) -> dict[int, int]:
+    """The part of each study; twins are in one, as if they were one study."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class with fewer rows than folds cannot be in every fold; small data is like that.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        studies, groups = strata["study_id"], strata["study_id"].replace(twins or {})
+        classes = strata["stratum"].to_numpy()
+        parts = list(splitter.split(np.zeros(len(strata)), classes, groups.to_numpy()))
+    held_out = [studies.gather(validation).unique().to_list() for _, validation in parts]
+    return {study: fold for fold, members in enumerate(held_out) for study in members}
+
+
+def write_folds(
+    labels: pl.DataFrame,
+    studies: pl.DataFrame,
+    out: Path,
+    *,
+    folds: int,
+    seed: int,
+    strict: bool,
+    holdout: float = 0.0,
+    twins: pl.DataFrame | None = None,
+    spell: Spell = str,
+) -> int:
+    """Deal the studies that have images and labels; those with the same images into one fold.
+
+    Writes `folds.parquet` (study_id, fold) and `labels.parquet`, the labels of these studies; and
+    `holdout.parquet`, the labels of those that are held out of all folds, perhaps none.
+
+    Args:
+        labels: study_id, condition, level, grade.
+        studies: study_id and `usable`, a row a listed study (see `build_index`).
+        out: an existing folder.
+        folds: how many.
+        seed: of the shuffle.
+        strict: refuse to leave a study out.
+        holdout: the share of the studies that no fold gets; see `hold_out`.
+        twins: `twins.TWINS`.
+        spell: how ids are written.
+
+    Returns:
+        Studies dealt.
+
+    Raises:
+        SettingsError, DataError: as `assign_folds`; with `strict`, if a study is left out.
+    """
+    labelled = set(labels["study_id"])
+    usable = set(studies.filter("usable")["study_id"])
+    left_out = sorted((labelled | set(studies["study_id"])) - (labelled & usable))
+    if left_out:
+        named = few(list(map(spell, left_out)))
+        message = f"{len(left_out)} studies lack images or labels: {named}"
+        if strict:
+            raise DataError(f"folds: {message}; complete them, or run without --strict")
+        log.warning("folds: %s; left out of folds and scores", message)
+    together = {} if twins is None else groups_of_twins(twins, "train")
+    held_out = hold_out(labels, sorted(labelled & usable), holdout, seed, together)
+    dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed, together)
+    if together:
+        log.warning("folds: %d studies share images; those that do are in one fold", len(together))
+    tables = {
+        "folds": dealt,
+        "labels": labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode())),
+        "holdout": labels.filter(pl.col("study_id").is_in(held_out)),
+    }
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+    return len(dealt)

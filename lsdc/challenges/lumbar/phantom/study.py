@@ -1,0 +1,111 @@
+"""One phantom study: planned from numbers alone, then written as DICOM files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.phantom.anatomy import Spine, draw_patient
+from lsdc.challenges.lumbar.phantom.dicom_files import SeriesWriter, StudyTags
+from lsdc.challenges.lumbar.phantom.grades import GradeMix, deal_grades
+from lsdc.challenges.lumbar.phantom.image import Scene
+from lsdc.challenges.lumbar.phantom.planning import SeriesPlan, plan_series
+from lsdc.challenges.lumbar.phantom.pose import GeometryMix, pose_of
+from lsdc.challenges.lumbar.phantom.quirks import harden, quirks_of
+from lsdc.challenges.lumbar.phantom.tables import Grades, Split, StudyRecord
+from lsdc.challenges.lumbar.phantom.tissues import TISSUES, vary
+
+_SERIES_IDS = (10**6, 2**32)
+_PURPOSES = ("plan", "images", "pose", "marks")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What phantom is asked for; the same order is always filled with the same bytes."""
+
+    studies: int
+    test: int
+    seed: int
+    grades: GradeMix
+    max_size: int
+    geometry: GeometryMix = "usual"
+    scatter_mm: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """Training and test studies together."""
+        return self.studies + self.test
+
+
+def plan_studies(order: Order) -> list[StudyRecord]:
+    """All studies of a phantom, training ones first: quick, as no image is painted."""
+    rng = np.random.default_rng(order.seed)
+    train = deal_grades(order.studies, order.grades, rng)
+    dealt = np.concatenate([train, deal_grades(order.test, order.grades, rng)])
+    drawn = rng.choice(2**31, size=order.total, replace=False) + 1_000_003
+    # The tables list studies by id: the order of both is that of the studies' numbers.
+    study_ids = np.concatenate([np.sort(drawn[: order.studies]), np.sort(drawn[order.studies :])])
+    return [
+        _plan_study(order, number, int(study_ids[number]), dealt[number])
+        for number in range(order.total)
+    ]
+
+
+def write_study(root: Path, order: Order, number: int, record: StudyRecord) -> None:
+    """Paint and write all series of the number-th study."""
+    rng = _chance(order, number, "images")
+    scene = Scene(record.spine)
+    for series_id, plan in record.series:
+        tags = StudyTags(
+            seed=order.seed, number=number, study_id=record.study_id, series_id=series_id
+        )
+        folder = root / f"{record.split}_images" / str(record.study_id) / str(series_id)
+        _write_series(SeriesWriter(folder, plan, tags), scene, plan, rng)
+
+
+def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> StudyRecord:
+    rng = _chance(order, number, "plan")
+    split: Split = "train" if number < order.studies else "test"
+    index = number if split == "train" else number - order.studies
+    quirks = quirks_of(index, split, rng)
+    # Their own stream: what is usual stays as it is, to the byte.
+    poses = _chance(order, number, "pose")
+    pose = pose_of(index, split, order.geometry, poses)
+    if order.geometry == "hard":
+        quirks = harden(quirks, index, split, poses)
+    spine = Spine(draw_patient(grades, rng, pose))
+    plans = plan_series(spine, quirks, pose, order.max_size, rng)
+    series_ids: NDArray[Any] = rng.integers(*_SERIES_IDS, size=len(plans))
+    truth = spine.structure_points_mm()
+    scatter = _chance(order, number, "marks").normal(0.0, order.scatter_mm, truth.shape)
+    return StudyRecord(
+        split=split,
+        study_id=study_id,
+        grades=grades,
+        empty_labels=quirks.empty_labels,
+        pose=pose,
+        series=tuple(zip(series_ids.tolist(), plans, strict=True)),
+        spine=spine,
+        marked_mm=truth + scatter,
+    )
+
+
+def _chance(order: Order, number: int, purpose: str) -> np.random.Generator:
+    """Its own stream for every study and purpose, so that none depends on who writes what."""
+    return np.random.default_rng((order.seed, number, _PURPOSES.index(purpose)))
+
+
+def _write_series(
+    writer: SeriesWriter, scene: Scene, plan: SeriesPlan, rng: np.random.Generator
+) -> None:
+    tissues = vary(TISSUES[plan.contrast], rng)
+    shading, noise = rng.uniform(0.3, 0.7), np.float32(rng.uniform(0.012, 0.03))
+    gain = np.float32(rng.uniform(900.0, 2600.0))
+    images = scene.slices(plan.planes, tissues, shading)
+    for number, plane, image in zip(plan.instance_numbers, plan.planes, images, strict=True):
+        grain = rng.standard_normal(image.shape, dtype=np.float32) * noise
+        writer.write(number, plane, np.abs(image + grain) * gain)
+    if plan.broken_files:
+        writer.write_broken_files()

@@ -1,0 +1,153 @@
+"""Write a whole synthetic competition: DICOM files, tables and answers."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from lsdc.challenges.lumbar.phantom.grades import GradeMix
+from lsdc.challenges.lumbar.phantom.pose import GeometryMix
+from lsdc.challenges.lumbar.phantom.study import Order, plan_studies, write_study
+from lsdc.challenges.lumbar.phantom.tables import write_tables
+from lsdc.errors import SettingsError, StageError
+
+SMALLEST_SIZE_PX = 32
+_PROCESSES = 2
+# Images come and go by the thousand: glibc returns such arrays to the system and pays a page
+# fault a page to have them back, a sixth of the whole time. Other systems take no notice.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+_WORTH_PROCESSES = 12  # studies: below, starting processes takes longer than they save
+
+
+def write_phantom(
+    out: Path,
+    *,
+    studies: int,
+    test: int,
+    seed: int,
+    grades: GradeMix = "balanced",
+    max_size: int = 320,
+    geometry: GeometryMix = "usual",
+    scatter_mm: float = 0.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a competition of synthetic studies in the layout of the real one.
+
+    Beside the competition's tables, `answers/points.csv`, `grades.csv` and `spines.csv` hold the
+    truth, of test studies too. The same arguments give the same bytes. `out` appears when all is
+    written, or not at all.
+
+    Args:
+        out: a folder that does not exist yet, or an empty one.
+        studies: training studies; from six on every oddity of real data is present.
+        test: test studies; the first one lacks a series.
+        seed: of everything that is drawn.
+        grades: "balanced" thirds, or the "real" frequencies.
+        max_size: the longest side of an image, in pixels.
+        geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
+        scatter_mm: how far annotated points lie from the truth, the standard deviation along each
+            axis; they choose their slice by where they lie. The answers keep the truth.
+        on_progress: told how many studies are written, and of how many.
+
+    Raises:
+        SettingsError: `out` holds something, or a number is out of bounds.
+        StageError: a child process that writes a share of the studies failed.
+    """
+    order = Order(
+        studies=studies,
+        test=test,
+        seed=seed,
+        grades=grades,
+        max_size=max_size,
+        geometry=geometry,
+        scatter_mm=scatter_mm,
+    )
+    out = out.resolve()
+    _check(out, order)
+    unfinished = out.with_name(f".{out.name}.unfinished-{os.getpid()}")
+    unfinished.mkdir(parents=True)
+    try:
+        (unfinished / "train_images").mkdir()
+        (unfinished / "test_images").mkdir()
+        shared = order.total >= _WORTH_PROCESSES and (os.cpu_count() or 1) >= _PROCESSES
+        written = _write_in_children if shared else _write_here
+        for done, _ in enumerate(written(unfinished, order), start=1):
+            if on_progress is not None:
+                on_progress(done, order.total)
+        write_tables(unfinished, plan_studies(order))
+        if out.exists():
+            out.rmdir()
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_here(root: Path, order: Order) -> Iterator[int]:
+    for number, record in enumerate(plan_studies(order)):
+        write_study(root, order, number, record)
+        yield number
+
+
+def _write_in_children(root: Path, order: Order) -> Iterator[int]:
+    """The number of each study as it is written; all children tell through one pipe."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end) as told, tempfile.TemporaryFile("w+") as complaints:
+        children = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "lsdc.challenges.lumbar.phantom.worker",
+                    _job(root, order, share),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=complaints,
+                env=os.environ | _KEEP_MEMORY,
+            )
+            for share in range(_PROCESSES)
+        ]
+        os.close(write_end)
+        try:
+            for line in told:
+                yield int(line)
+            codes = [child.wait() for child in children]
+        finally:
+            for child in children:
+                child.kill()
+                child.wait()
+        if any(codes):
+            complaints.seek(0)
+            last = (complaints.read().strip().splitlines() or ["nothing on stderr"])[-1]
+            raise StageError(
+                f"phantom {root.parent}: expected its child processes to exit with 0, "
+                f"got {codes}: {last}; is there space left on the disk?"
+            )
+
+
+def _job(root: Path, order: Order, share: int) -> str:
+    return json.dumps({"root": str(root), "share": share, "shares": _PROCESSES, **asdict(order)})
+
+
+def _check(out: Path, order: Order) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(
+            f"{out}: a phantom is written to a new or an empty folder, and this is neither; "
+            "name another one or empty it first"
+        )
+    bounds = {
+        "studies": (order.studies, 1, 100_000),
+        "test": (order.test, 0, 100_000),
+        "seed": (order.seed, 0, 2**32 - 1),
+        "max_size": (order.max_size, SMALLEST_SIZE_PX, 2048),
+        "scatter_mm": (order.scatter_mm, 0.0, 20.0),
+    }
+    for name, (value, lowest, highest) in bounds.items():
+        if not lowest <= value <= highest:
+            raise SettingsError(f"phantom {name}: expected {lowest} to {highest}, got {value}")

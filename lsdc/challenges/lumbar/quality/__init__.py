@@ -1,0 +1,1 @@
+"""What tables, points and headers say about the quality of the data."""

@@ -1,0 +1,137 @@
+"""Labels and annotated points against one another and against the list of series: tables alone.
+
+Labels, annotations and series are those of `competition.tables`. Every rule is a function from
+tables to the rows that break it; `check_annotations` gives them names.
+"""
+
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
+from lsdc.tables.findings import Finding, Severity
+
+SHOWN_ON = {
+    "spinal": SeriesDescription.SAGITTAL_T2,
+    "foraminal": SeriesDescription.SAGITTAL_T1,
+    "subarticular": SeriesDescription.AXIAL_T2,
+}
+
+_CELL = ["study_id", "condition", "level"]
+_SERIES = ["study_id", "series_id"]
+_POINT = [*_SERIES, "instance_number", "condition", "level"]
+
+
+def check_annotations(competition: Competition) -> list[Finding]:
+    """Every rule of this module, on a competition's training tables."""
+    labels, points = competition.labels, competition.annotations
+    series = competition.series.filter(split="train")
+    return [
+        Finding("empty_labels", "Label cells without a grade", "cells", empty_labels(labels)),
+        Finding(
+            "labels_without_a_point",
+            "Grades without a point",
+            "cells",
+            labels_without_a_point(labels, points),
+            Severity.NOTE,
+        ),
+        Finding(
+            "points_without_a_label",
+            "Points without a grade",
+            "points",
+            points_without_a_label(labels, points),
+            Severity.NOTE,
+        ),
+        Finding(
+            "repeated_points", "Points for one cell given twice", "points", repeated_points(points)
+        ),
+        Finding(
+            "points_on_unlisted_series",
+            "Points on series in no table",
+            "points",
+            points_on_unlisted_series(points, series),
+        ),
+        Finding(
+            "points_on_the_wrong_kind_of_series",
+            "Points on the wrong kind of series",
+            "points",
+            points_on_the_wrong_kind_of_series(points, series),
+        ),
+        Finding(
+            "t2_series_with_few_canal_points",
+            "T2 series with under 5 canal points",
+            "series",
+            t2_series_with_few_canal_points(points, series),
+            Severity.NOTE,
+        ),
+    ]
+
+
+def empty_labels(labels: pl.DataFrame) -> pl.DataFrame:
+    """Label cells without a grade: study_id, condition, level."""
+    return labels.filter(pl.col("grade").is_null()).select(_CELL)
+
+
+def labels_without_a_point(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
+    """Graded cells that nobody marked on an image: study_id, condition, level."""
+    graded = labels.filter(pl.col("grade").is_not_null())
+    return graded.join(annotations, on=_CELL, how="anti", maintain_order="left").select(_CELL)
+
+
+def points_without_a_label(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
+    """Points whose cell is empty, or whose study has no labels: ids, condition, level."""
+    graded = labels.filter(pl.col("grade").is_not_null())
+    return annotations.join(graded, on=_CELL, how="anti", maintain_order="left").select(_POINT)
+
+
+def repeated_points(annotations: pl.DataFrame) -> pl.DataFrame:
+    """All points of a study, condition and level that has more than one: ids, condition, level."""
+    return annotations.filter(annotations.select(_CELL).is_duplicated()).select(_POINT)
+
+
+def points_on_unlisted_series(annotations: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+    """Points on a series that the table of series does not know: ids, condition, level."""
+    return annotations.join(series, on=_SERIES, how="anti", maintain_order="left").select(_POINT)
+
+
+def points_on_the_wrong_kind_of_series(
+    annotations: pl.DataFrame, series: pl.DataFrame
+) -> pl.DataFrame:
+    """Points on a series that is not of the kind that shows their condition.
+
+    Returns:
+        ids, condition, level, series_description, expected (a series_description).
+    """
+    expected = {str(condition): str(SHOWN_ON[condition.pooled]) for condition in Condition}
+    return (
+        annotations.join(series, on=_SERIES, how="inner", maintain_order="left")
+        .with_columns(expected=pl.col("condition").replace_strict(expected, return_dtype=pl.String))
+        .filter(pl.col("series_description") != pl.col("expected"))
+        .select(*_POINT, "series_description", "expected")
+    )
+
+
+def t2_series_with_few_canal_points(
+    annotations: pl.DataFrame, series: pl.DataFrame
+) -> pl.DataFrame:
+    """Listed T2 series on which fewer levels than five have a canal point, be it none.
+
+    Returns:
+        study_id, series_id, points, missing_levels (a comma between them).
+    """
+    canal = annotations.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
+    marked = canal.group_by(_SERIES).agg(pl.col("level").unique())
+    missing = (
+        pl.when(~pl.col("level").list.contains(str(level))).then(pl.lit(str(level)))
+        for level in LEVELS
+    )
+    return (
+        series.filter(series_description=str(SeriesDescription.SAGITTAL_T2))
+        .join(marked, on=_SERIES, how="left", maintain_order="left")
+        .with_columns(pl.col("level").fill_null([]))
+        .filter(pl.col("level").list.len() < len(LEVELS))
+        .select(
+            *_SERIES,
+            points=pl.col("level").list.len().cast(pl.Int64),
+            missing_levels=pl.concat_str(missing, separator=", ", ignore_nulls=True),
+        )
+    )

@@ -1,0 +1,297 @@
+"""Corrections: annotated points that cannot be meant as they stand, and what they are read as.
+
+    find_corrections    the rules, one after the other, each on what those before it left
+    apply_corrections   raw annotations to clean ones
+    undo_corrections    clean annotations back to the raw ones, row for row
+
+A point is read under another condition or level, or left out of what is learnt; labels are never
+touched. Rules act on solid evidence alone, and what is merely odd is for `lsdc doctor` to say.
+
+Not found: a study all of whose points are a level off, for nothing in it says so; and a side named
+wrongly in labels and points alike.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
+from lsdc.challenges.lumbar.quality.annotation_checks import (
+    points_on_the_wrong_kind_of_series,
+    points_on_unlisted_series,
+)
+from lsdc.challenges.lumbar.quality.coverage_checks import studies_unlike_a_lumbar_spine
+from lsdc.challenges.lumbar.quality.level_checks import (
+    conditions_a_level_off,
+    points_across_the_middle,
+    points_far_off_their_level,
+    points_off_their_curve,
+)
+from lsdc.challenges.lumbar.quality.place_checks import points_outside_their_image
+from lsdc.challenges.lumbar.quality.repeat_checks import repeats_to_leave_out
+from lsdc.challenges.lumbar.quality.side_checks import certainly_swapped, side_pairs
+from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
+from lsdc.dicom_index.image_use import used_images
+from lsdc.store.files import write_atomic
+from lsdc.tables.findings import Finding
+
+CORRECTIONS = {
+    "row": pl.Int64,
+    "rule": pl.String,
+    "study_id": pl.Int64,
+    "series_id": pl.Int64,
+    "instance_number": pl.Int64,
+    "condition": pl.String,
+    "level": pl.String,
+    "x_px": pl.Float64,
+    "y_px": pl.Float64,
+    "became_condition": pl.String,
+    "became_level": pl.String,
+}
+_NEW = ["became_condition", "became_level"]
+_POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
+
+
+class Rule(StrEnum):
+    """Why a point was corrected, in the order in which the rules are asked."""
+
+    WRONG_SERIES = "wrong_series"
+    OUTSIDE_THE_IMAGE = "outside_the_image"
+    REPEATED_APART = "repeated_apart"
+    NO_LUMBAR_SPINE = "no_lumbar_spine"
+    LEVEL_OFF_BY_ONE = "level_off_by_one"
+    SIDES_SWAPPED = "sides_swapped"
+    OFF_THE_TREND = "off_the_trend"
+    ACROSS_THE_MIDDLE = "across_the_middle"
+
+
+TITLES = {
+    Rule.WRONG_SERIES: "Left out by a run: on a wrong series",
+    Rule.OUTSIDE_THE_IMAGE: "Left out by a run: outside the image",
+    Rule.REPEATED_APART: "Left out by a run: one cell, two places",
+    Rule.NO_LUMBAR_SPINE: "Left out by a run: no lumbar spine",
+    Rule.LEVEL_OFF_BY_ONE: "Mended by a run: a level off by one",
+    Rule.SIDES_SWAPPED: "Mended by a run: left and right swapped",
+    Rule.OFF_THE_TREND: "Left out by a run: off their trend",
+    Rule.ACROSS_THE_MIDDLE: "Left out by a run: across the middle",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What points are held against, all of the training split.
+
+    Attributes:
+        listed: the competition's table of series.
+        instances: the index's; None where there are no images, and then also `series`.
+        series: the index's.
+    """
+
+    listed: pl.DataFrame
+    instances: pl.DataFrame | None = None
+    series: pl.DataFrame | None = None
+
+
+def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """What the rules find, in the order in which it is to be applied.
+
+    Args:
+        annotations: as `competition.tables` reads them.
+        evidence: what they are held against; of studies without images only pixels can be judged.
+
+    Returns:
+        `CORRECTIONS`: `row` counts the rows of `annotations` from 0; then the point as it was, and
+        what it became: both null where it is left out. A point may be corrected twice.
+    """
+    found = pl.DataFrame(schema=CORRECTIONS)
+    if evidence.instances is not None:  # points are held against one another where they belong
+        moves = annotated_moves(evidence.instances, annotations)
+        evidence = replace(evidence, instances=moved_back(evidence.instances, moves))
+    for rule, judge in _RULES.items():
+        points = _corrected(annotations, found)
+        changed = judge(points, evidence).select("row", *_NEW)
+        rows = points.join(changed, on="row", how="inner", maintain_order="left")
+        named = rows.with_columns(rule=pl.lit(str(rule)))
+        found = pl.concat([found, named.select(list(CORRECTIONS))])
+    return found
+
+
+def apply_corrections(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The annotations as the corrections have them; the order of rows stays."""
+    return _corrected(annotations, corrections).drop("row")
+
+
+def undo_corrections(clean: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The annotations to which `apply_corrections` was applied."""
+    gone = corrections.filter(pl.col("became_level").is_null())["row"]
+    numbers = pl.Series("row", range(clean.height + len(gone)), dtype=pl.Int64)
+    numbered = clean.with_columns(numbers.filter(~numbers.is_in(gone.implode())))
+    first = corrections.unique("row", keep="first").select(*clean.columns, "row")
+    untouched = numbered.join(first, on="row", how="anti")
+    return pl.concat([untouched, first]).sort("row").drop("row")
+
+
+def write_annotations(
+    annotations: pl.DataFrame, evidence: Evidence, out: Path, *, corrected: bool
+) -> pl.DataFrame:
+    """Write `annotations.parquet`, as the run is to read them, and `corrections.parquet`.
+
+    Args:
+        annotations: as `competition.tables` reads them.
+        evidence: with an index; of studies that it does not hold nothing is corrected.
+        out: an existing folder.
+        corrected: whether corrections are made; the raw annotations are written without.
+
+    Returns:
+        The corrections that were made.
+    """
+    made = pl.DataFrame(schema=CORRECTIONS)
+    if corrected and evidence.series is not None:
+        made = find_corrections(annotations, evidence).join(
+            evidence.series, on="study_id", how="semi", maintain_order="left"
+        )
+    tables = {"annotations": apply_corrections(annotations, made), "corrections": made}
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+    return made
+
+
+def list_corrections(corrections: pl.DataFrame) -> list[Finding]:
+    """A finding a rule, for the doctor; those that found nothing included."""
+    return [
+        Finding(str(rule), title, "points", corrections.filter(rule=str(rule)).drop("rule"))
+        for rule, title in TITLES.items()
+    ]
+
+
+def describe_corrections(corrections: pl.DataFrame) -> str:
+    """How many were made and by which rules, in a line."""
+    if corrections.is_empty():
+        return "no corrections"
+    counts = dict(corrections.group_by("rule").len().iter_rows())
+    by_rule = ", ".join(f"{rule} {counts[rule]}" for rule in Rule if rule in counts)
+    studies = corrections["study_id"].n_unique()
+    return f"{len(corrections)} corrections in {studies} studies ({by_rule})"
+
+
+def _corrected(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The corrected annotations, with their `row` in the table given."""
+    last = corrections.unique("row", keep="last").select("row", *_NEW, touched=pl.lit(True))
+    numbered = annotations.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    return (
+        numbered.join(last, on="row", how="left", maintain_order="left")
+        .filter(pl.col("touched").is_null() | pl.col("became_level").is_not_null())
+        .with_columns(
+            condition=pl.coalesce("became_condition", "condition"),
+            level=pl.coalesce("became_level", "level"),
+        )
+        .drop(*_NEW, "touched")
+    )
+
+
+def _same(points: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
+    """The points that are named; two of one name in one place are both meant."""
+    return points.join(named, on=_POINT, how="semi", maintain_order="left")
+
+
+def _left_out(points: pl.DataFrame) -> pl.DataFrame:
+    nothing = pl.lit(None, dtype=pl.String)
+    return points.select("row", became_condition=nothing, became_level=nothing)
+
+
+def _no_lumbar_spine(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    if evidence.instances is None or evidence.series is None:
+        return _left_out(points.clear())
+    studies = studies_unlike_a_lumbar_spine(points, evidence.instances, evidence.series)
+    return _left_out(points.join(studies, on="study_id", how="semi", maintain_order="left"))
+
+
+def _wrong_series(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    used = evidence.listed if evidence.instances is None else _as_used(evidence)
+    wrong = pl.concat(
+        [
+            points_on_unlisted_series(points, used),
+            points_on_the_wrong_kind_of_series(points, used),
+        ],
+        how="diagonal",
+    )
+    return _left_out(_same(points, wrong))
+
+
+def _as_used(evidence: Evidence) -> pl.DataFrame:
+    """The listed series, described as what their images are used as."""
+    assert evidence.instances is not None
+    series = ["study_id", "series_id"]
+    read = used_images(evidence.instances).unique(series, keep="first")
+    return evidence.listed.update(read.select(*series, "series_description"), on=series)
+
+
+def _outside_the_image(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    outside = points_outside_their_image(points, evidence.instances)
+    return _left_out(_same(points, outside))
+
+
+def _repeated_apart(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    return _left_out(repeats_to_leave_out(points, evidence.listed, evidence.instances))
+
+
+def _level_off_by_one(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    if evidence.instances is None:
+        return _left_out(points.clear())
+    off = conditions_a_level_off(points, evidence.instances)
+    rank = {str(level): number for number, level in enumerate(LEVELS)}
+    level = pl.col("level").replace_strict(rank, return_dtype=pl.Int64) + pl.col("levels_down")
+    names = {number: name for name, number in rank.items()}
+    became = level.replace_strict(names, default=None, return_dtype=pl.String)
+    return points.join(
+        off, on=["study_id", "condition"], how="inner", maintain_order="left"
+    ).select(
+        "row",
+        became_condition=pl.when(became.is_not_null()).then("condition"),
+        became_level=became,
+    )
+
+
+def _sides_swapped(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    pairs = certainly_swapped(side_pairs(points, evidence.instances))
+    mirrored = {str(condition): str(condition.mirrored) for condition in Condition}
+    kinds = {str(condition): condition.pooled for condition in Condition}
+    return (
+        # Those of one cell lie together, or a rule before this one has seen to them.
+        points.with_columns(kind=pl.col("condition").replace_strict(kinds, return_dtype=pl.String))
+        .join(pairs, on=["study_id", "kind", "level"], how="semi", maintain_order="left")
+        .select(
+            "row",
+            became_condition=pl.col("condition").replace_strict(mirrored, return_dtype=pl.String),
+            became_level="level",
+        )
+    )
+
+
+def _off_the_trend(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    off = [points_off_their_curve(points)]
+    if evidence.instances is not None:
+        off.append(points_far_off_their_level(points, evidence.instances))
+    return _left_out(_same(points, pl.concat(off, how="diagonal")))
+
+
+def _across_the_middle(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    if evidence.instances is None:
+        return _left_out(points.clear())
+    return _left_out(_same(points, points_across_the_middle(points, evidence.instances)))
+
+
+_RULES: dict[Rule, Callable[[pl.DataFrame, Evidence], pl.DataFrame]] = {
+    Rule.WRONG_SERIES: _wrong_series,
+    Rule.OUTSIDE_THE_IMAGE: _outside_the_image,
+    Rule.REPEATED_APART: _repeated_apart,
+    Rule.NO_LUMBAR_SPINE: _no_lumbar_spine,
+    Rule.LEVEL_OFF_BY_ONE: _level_off_by_one,
+    Rule.SIDES_SWAPPED: _sides_swapped,
+    Rule.OFF_THE_TREND: _off_the_trend,
+    Rule.ACROSS_THE_MIDDLE: _across_the_middle,
+}

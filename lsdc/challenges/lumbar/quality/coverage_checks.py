@@ -1,0 +1,223 @@
+"""Does a series look like part of a lumbar spine study, by its geometry alone?
+
+Conservative: what lies within these bounds may still be another part of the body (a neck is imaged
+much like a lumbar spine), but what lies outside cannot show what is graded here.
+"""
+
+import numpy as np
+import polars as pl
+
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
+from lsdc.challenges.lumbar.coordinates.level_points import known_points
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.dicom_index.image_use import SetAside, summarise_use
+from lsdc.tables.findings import Finding
+
+# From the disc L1/L2 to L5/S1 it is 110 to 180 mm; lumbar images are 220 mm high or more, and
+# those of the whole spine 500 mm.
+SAGITTAL_HEIGHT_MM = (160.0, 600.0)
+# The foramina lie 15 to 20 mm to either side of the middle; 38 slices of 5 mm are 190 mm.
+SAGITTAL_WIDTH_MM = (20.0, 250.0)
+# The smaller side of an axial image: a vertebra with its facet joints is 80 mm wide, a body 450.
+AXIAL_FIELD_MM = (80.0, 500.0)
+# One stack through a single disc is little; an abdomen with pelvis is 450 mm.
+AXIAL_HEIGHT_MM = (0.0, 450.0)
+# From a lumbar disc to the next it is 28 to 45 mm; those of a neck follow at 17 to 20 mm.
+LEVEL_STEP_MM = (23.0, 60.0)
+# Axial slices show what the sagittal ones show, give or take the patient's moves between them.
+APART_MM = 20.0
+
+_KEY = ["split", "study_id", "series_id"]
+_PLANES = {
+    str(SeriesDescription.SAGITTAL_T1): "sagittal",
+    str(SeriesDescription.SAGITTAL_T2): "sagittal",
+    str(SeriesDescription.AXIAL_T2): "axial",
+}
+_SET_ASIDE = {
+    SetAside.ANOTHER_PLANE: ("images_of_another_plane", "Set aside: another plane than described"),
+    SetAside.LOCALIZER: ("localizers", "Set aside: localizers under a series"),
+    SetAside.SECOND_CONTRAST: ("second_contrasts", "Set aside: second contrasts"),
+}
+
+
+def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Finding]:
+    """Every rule of this module, on the index's instances and series."""
+    return [
+        Finding(
+            "series_in_another_plane",
+            "Series in another plane than described",
+            "series",
+            series_in_another_plane(series),
+        ),
+        Finding(
+            "series_unlike_a_lumbar_spine",
+            "Series unlike a lumbar spine by size",
+            "measures",
+            series_unlike_a_lumbar_spine(instances, series),
+        ),
+        Finding(
+            "axial_apart_from_sagittal",
+            "Axial series apart from the sagittal ones",
+            "series",
+            axial_apart_from_sagittal(instances, series),
+        ),
+        *(
+            Finding(name, title, "series", images_set_aside(instances, reason))
+            for reason, (name, title) in _SET_ASIDE.items()
+        ),
+        Finding(
+            "series_read_by_their_plane",
+            "Series read as their plane has it",
+            "series",
+            series_read_by_their_plane(instances),
+        ),
+    ]
+
+
+def images_set_aside(instances: pl.DataFrame, reason: SetAside) -> pl.DataFrame:
+    """Series of which a run uses some images not, or none, for a reason.
+
+    Returns:
+        split, ids, series_description, images: how many.
+    """
+    found = summarise_use(instances.lazy()).filter(set_aside=str(reason))
+    return found.select(*_KEY, "series_description", "images")
+
+
+def series_read_by_their_plane(instances: pl.DataFrame) -> pl.DataFrame:
+    """Series that a run uses as another kind than they are described as.
+
+    Returns:
+        split, ids, series_description, used_as, images.
+    """
+    found = summarise_use(instances.lazy()).filter(pl.col("used_as").is_not_null())
+    return found.select(*_KEY, "series_description", "used_as", "images")
+
+
+def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:
+    """Series described as of one plane, with slices in another; oblique ones may be either.
+
+    Returns:
+        split, ids, series_description, plane.
+    """
+    expected = pl.col("series_description").replace_strict(
+        _PLANES, default=None, return_dtype=pl.String
+    )
+    named = pl.col("plane").is_in(["sagittal", "coronal", "axial"])
+    return series.filter(named & (pl.col("plane") != expected)).select(
+        *_KEY, "series_description", "plane"
+    )
+
+
+def series_unlike_a_lumbar_spine(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+    """Sagittal and axial series, by geometry, whose size is out of bounds.
+
+    Returns:
+        split, ids, series_description, plane, measure, value_mm, lowest_mm, highest_mm: a row a
+        measure that is out of bounds.
+    """
+    down_rows = pl.col("rows") * pl.col("row_spacing_mm")
+    along_columns = pl.col("columns") * pl.col("column_spacing_mm")
+    fields = instances.group_by(_KEY).agg(
+        height_mm=(
+            down_rows * pl.col("orientation").arr.get(5).abs()
+            + along_columns * pl.col("orientation").arr.get(2).abs()
+        ).max(),
+        field_mm=pl.min_horizontal(down_rows, along_columns).max(),
+    )
+    measured = series.join(
+        fields, on=_KEY, how="inner", nulls_equal=True, maintain_order="left"
+    ).filter(pl.col("images") > 0)
+    rules = [
+        ("sagittal", "height of the images", "height_mm", SAGITTAL_HEIGHT_MM),
+        ("sagittal", "width over the slices", "extent_mm", SAGITTAL_WIDTH_MM),
+        ("axial", "smaller side of the images", "field_mm", AXIAL_FIELD_MM),
+        ("axial", "height over a stack", "extent_mm", AXIAL_HEIGHT_MM),
+    ]
+    return pl.concat(
+        measured.filter(~pl.col(column).is_between(*bounds), plane=plane).select(
+            *_KEY,
+            "series_description",
+            "plane",
+            measure=pl.lit(measure),
+            value_mm=pl.col(column),
+            lowest_mm=pl.lit(bounds[0]),
+            highest_mm=pl.lit(bounds[1]),
+        )
+        for plane, measure, column, bounds in rules
+    ).sort(_KEY)
+
+
+def studies_unlike_a_lumbar_spine(
+    annotations: pl.DataFrame, instances: pl.DataFrame, series: pl.DataFrame
+) -> pl.DataFrame:
+    """Annotated studies that cannot show a lumbar spine.
+
+    Either their level points follow one another at another distance than lumbar discs do, or every
+    sagittal series of theirs is unlike a lumbar spine by size.
+
+    Returns:
+        study_id, in ascending order.
+    """
+    ids, points, _ = known_points(place_annotations(instances, annotations))
+    above, below = np.triu_indices(points.shape[1], k=1)
+    # Between any two levels: one point far off is in fewer than half of the pairs.
+    steps = np.linalg.norm(points[:, below] - points[:, above], axis=-1) / (below - above)
+    known = np.isfinite(steps).sum(axis=1) > 2
+    step_mm = np.nanmedian(steps[known], axis=1)
+    off = (step_mm < LEVEL_STEP_MM[0]) | (step_mm > LEVEL_STEP_MM[1])
+    stepped = pl.DataFrame({"study_id": pl.Series(ids, dtype=pl.Int64).filter(known).filter(off)})
+    sagittal = series.filter(pl.col("images") > 0, plane="sagittal")
+    unlike = series_unlike_a_lumbar_spine(instances, sagittal)
+    alike = sagittal.join(unlike, on=_KEY, how="anti", nulls_equal=True)
+    sized = unlike.join(alike, on="study_id", how="anti").join(
+        annotations, on="study_id", how="semi"
+    )
+    return pl.concat([stepped, sized.select("study_id")]).unique().sort("study_id")
+
+
+def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+    """Axial series none of whose slices has its middle within 20 mm of the study's sagittal images.
+
+    Those images span a box along the patient's axes. A study without sagittal images has no box.
+
+    Returns:
+        split, ids, series_description.
+    """
+    images = instances.drop("series_description").join(
+        series.select(*_KEY, "series_description", "plane"),
+        on=_KEY,
+        how="inner",
+        nulls_equal=True,
+        maintain_order="left",
+    )
+    study = ["split", "study_id"]
+    corners = _corners(images.filter(plane="sagittal"))
+    box = corners.group_by(study).agg(
+        pl.col("x", "y", "z").min().name.suffix("_low"),
+        pl.col("x", "y", "z").max().name.suffix("_high"),
+    )
+    middles = _corners(images.filter(plane="axial"), middle=True)
+    inside = pl.all_horizontal(
+        pl.col(axis).is_between(pl.col(f"{axis}_low") - APART_MM, pl.col(f"{axis}_high") + APART_MM)
+        for axis in "xyz"
+    )
+    return (
+        middles.join(box, on=study, how="inner", nulls_equal=True, maintain_order="left")
+        .group_by(*_KEY, "series_description", maintain_order=True)
+        .agg(inside=inside.any())
+        .filter(~pl.col("inside"))
+        .drop("inside")
+    )
+
+
+def _corners(images: pl.DataFrame, *, middle: bool = False) -> pl.DataFrame:
+    """The four corner pixels of each image, or its middle, in mm: split, ids, x, y, z."""
+    last = images.select(pl.col("columns", "rows") - 1).to_numpy().astype(np.float64)
+    share = [(0.5, 0.5)] if middle else [(0, 0), (1, 0), (0, 1), (1, 1)]
+    pixels = last[:, None, :] * np.array(share)[None]
+    points = planes_of(images).to_mm(pixels).reshape(-1, 3)
+    ids = images.select(*_KEY, "series_description")
+    return ids.select(pl.all().repeat_by(len(share)).explode()).with_columns(
+        pl.Series(axis, points[:, number]) for number, axis in enumerate("xyz")
+    )

@@ -1,0 +1,143 @@
+"""Doctor: what a competition's tables and an index's headers say about the quality of the data.
+
+    examine    runs every check that the tables and the index allow, and counts what there is
+
+Nothing is changed and nothing is judged usable or not: that is for the stages; what a run will
+correct of the annotations is listed, rule by rule. The checks themselves are in
+`annotation_checks`, `side_checks`, `place_checks` (labels and points), `series_checks` and
+`coverage_checks` (series and files), the rules in `corrections`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar.quality.annotation_checks import check_annotations
+from lsdc.challenges.lumbar.quality.corrections import Evidence, find_corrections, list_corrections
+from lsdc.challenges.lumbar.quality.coverage_checks import check_coverage
+from lsdc.challenges.lumbar.quality.place_checks import check_places
+from lsdc.challenges.lumbar.quality.series_checks import (
+    check_indexed_series,
+    check_quarantine,
+    check_series_tables,
+    check_twins,
+)
+from lsdc.challenges.lumbar.quality.side_checks import check_sides, side_pairs, t1_orders
+from lsdc.dicom_index.index import Index
+from lsdc.dicom_index.quarantine import count_files
+from lsdc.tables.findings import Finding
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was examined.
+
+    Attributes:
+        counts: for an overview.
+        findings: one a check, empty ones included.
+        spelled: how the tables write ids that begin with zeros.
+    """
+
+    counts: dict[str, Any]
+    findings: tuple[Finding, ...]
+    spelled: Mapping[int, str]
+
+    def finding(self, name: str) -> Finding:
+        """The finding of that name; KeyError where its check could not be made."""
+        return {finding.name: finding for finding in self.findings}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"counts": self.counts, "findings": [each.as_dict() for each in self.findings]}
+
+
+def examine(competition: Competition | None, index: Index | None) -> Report:
+    """Make every check that the given tables allow.
+
+    Args:
+        competition: the opened tables; None for a tree of files without tables.
+        index: of the images; None where there are none, or none were read.
+
+    Returns:
+        The report; a check for which the tables are missing has no finding in it.
+    """
+    counts: dict[str, Any] = {}
+    findings: list[Finding] = []
+    if competition is not None:
+        counts |= _count_tables(competition)
+        findings += check_series_tables(competition) + check_annotations(competition)
+        findings += _check_points(competition, index)
+    if index is not None:
+        counts |= _count_index(index)
+        findings += check_indexed_series(index.series, with_tables=competition is not None)
+        findings += check_coverage(index.instances, index.series)
+        findings += check_twins(index.twins)
+        findings += check_quarantine(index.quarantine)
+    return Report(counts, tuple(findings), competition.spelled if competition else {})
+
+
+def _check_points(competition: Competition, index: Index | None) -> list[Finding]:
+    points = competition.annotations
+    evidence = Evidence(competition.series.filter(split="train"))
+    quarantine = None
+    if index is not None:
+        instances, series = (rows.filter(split="train") for rows in (index.instances, index.series))
+        evidence, quarantine = Evidence(evidence.listed, instances, series), index.quarantine
+    return [
+        *check_sides(points, evidence.instances),
+        *check_places(points, evidence.listed, evidence.instances, evidence.series, quarantine),
+        *list_corrections(find_corrections(points, evidence)),
+    ]
+
+
+def _count_tables(competition: Competition) -> dict[str, Any]:
+    series, points = competition.series, competition.annotations
+    pairs = side_pairs(points, None)
+    return {
+        "studies": _tally(series.unique(["split", "study_id"]), "split"),
+        "series": {
+            split: _tally(series.filter(split=split), "series_description")
+            for split in series["split"].unique(maintain_order=True)
+        },
+        "labels": competition.labels["grade"].drop_nulls().len(),
+        "annotations": _tally(points, "condition"),
+        "t1_series_by_order_of_sides": _tally(t1_orders(pairs), "order"),
+    }
+
+
+def _count_index(index: Index) -> dict[str, Any]:
+    # Outside the competition's layout nobody describes a series: its plane stands in.
+    series = index.series.with_columns(
+        kind=pl.coalesce("series_description", "plane", pl.lit("unknown"))
+    )
+    with_images = series.filter(pl.col("images") > 0)
+    slices = with_images.group_by("kind").agg(
+        series=pl.len(),
+        min=pl.col("images").min(),
+        median=pl.col("images").median(),
+        max=pl.col("images").max(),
+    )
+    kinds = sorted(with_images["kind"].unique())
+    return {
+        "files": {
+            "usable": count_files(index.instances),
+            "quarantined": index.quarantine.height,
+            "others": index.other_files.height,
+        },
+        "indexed_studies": index.studies.height,
+        "slices": {row.pop("kind"): row for row in slices.sort("kind").to_dicts()},
+        "orientation_groups": {
+            kind: _tally(with_images.filter(kind=kind), "orientation_groups") for kind in kinds
+        },
+        "planes": {kind: _tally(with_images.filter(kind=kind), "plane") for kind in kinds},
+        "orders": {kind: _tally(with_images.filter(kind=kind), "order") for kind in kinds},
+    }
+
+
+def _tally(table: pl.DataFrame, column: str) -> dict[str, int]:
+    """How often each value comes, by value."""
+    values = table.group_by(pl.col(column).cast(pl.String)).agg(rows=pl.len()).sort(column)
+    return {str(value): rows for value, rows in values.iter_rows()}

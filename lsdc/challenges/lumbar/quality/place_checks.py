@@ -1,0 +1,185 @@
+"""Annotated points against the images that they lie on, and against one another's heights."""
+
+import polars as pl
+
+from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
+from lsdc.challenges.lumbar.coordinates.moves import annotated_moves
+from lsdc.challenges.lumbar.quality.level_checks import OFF_LEVEL_MM
+from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.tables.findings import Finding
+
+# The competition's largest series has 192 slices, so that such a number counts no slices.
+HIGHEST_USUAL_INSTANCE = 500
+
+_POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
+_SERIES = ["study_id", "series_id"]
+_INSTANCE = [*_SERIES, "instance_number"]
+_SAGITTAL = [str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2)]
+
+
+def check_places(
+    annotations: pl.DataFrame,
+    listed: pl.DataFrame,
+    instances: pl.DataFrame | None,
+    indexed: pl.DataFrame | None,
+    quarantine: pl.DataFrame | None,
+) -> list[Finding]:
+    """Every rule of this module, all of the training split.
+
+    Args:
+        annotations: as `competition.tables` reads them.
+        listed: the table of series.
+        instances: the index's, None where there are no images; then also the other two.
+        indexed: the index's series.
+        quarantine: the index's.
+    """
+    found = [
+        Finding(
+            "levels_out_of_order",
+            "Points above those of the level above",
+            "points",
+            levels_out_of_order(annotations, listed, instances),
+        ),
+        Finding(
+            "points_on_high_instance_numbers",
+            "Points on instance numbers over 500",
+            "points",
+            points_on_high_instance_numbers(annotations),
+        ),
+        Finding(
+            "points_outside_their_image",
+            "Points outside their image",
+            "points",
+            points_outside_their_image(annotations, instances),
+        ),
+    ]
+    if instances is None or indexed is None or quarantine is None:
+        return found
+    lost = points_without_an_image(annotations, instances, indexed, quarantine)
+    return [
+        *found,
+        Finding(
+            "points_on_missing_files",
+            "Points on files that are not there",
+            "points",
+            lost.filter(pl.col("reason").is_null()).drop("reason"),
+        ),
+        Finding(
+            "points_on_quarantined_files",
+            "Points on files that cannot be used",
+            "points",
+            lost.filter(pl.col("reason").is_not_null()),
+        ),
+        Finding(
+            "points_off_their_level",
+            "Points over 20 mm off their level",
+            "points",
+            points_off_their_level(annotations, instances),
+        ),
+        Finding(
+            "axial_series_moved",
+            "Axial series over 10 mm off the sagittal",
+            "series",
+            annotated_moves(instances, annotations).drop("source"),
+        ),
+    ]
+
+
+def levels_out_of_order(
+    annotations: pl.DataFrame, series: pl.DataFrame, instances: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Points that do not lie below the point of the same condition at the level above.
+
+    By height in mm where both are indexed; else, on one sagittal series, by y_px, which grows
+    towards the feet.
+
+    Returns:
+        ids, condition, level, level_above.
+    """
+    rank = {str(level): number for number, level in enumerate(LEVELS)}
+    column = ["study_id", "condition"]
+    points = (
+        with_position(annotations, instances)
+        .join(series, on=_SERIES, how="left", maintain_order="left")
+        .sort(*column, pl.col("level").replace_strict(rank, return_dtype=pl.Int8))
+        .with_columns(
+            pl.col("level", "series_id", "y_px", "z_mm").shift().over(column).name.suffix("_above")
+        )
+    )
+    by_position = pl.col("z_mm").is_not_null() & pl.col("z_mm_above").is_not_null()
+    by_pixels = (pl.col("series_id") == pl.col("series_id_above")) & pl.col(
+        "series_description"
+    ).is_in(_SAGITTAL)
+    return points.filter(
+        pl.col("level") != pl.col("level_above"),  # a repeated point is another matter
+        pl.when(by_position)
+        .then(pl.col("z_mm") >= pl.col("z_mm_above"))
+        .otherwise(by_pixels & (pl.col("y_px") <= pl.col("y_px_above"))),
+    ).select(*_POINT, "level_above")
+
+
+def points_on_high_instance_numbers(annotations: pl.DataFrame) -> pl.DataFrame:
+    """Points on instance numbers that cannot count a series' slices: ids, condition, level."""
+    return annotations.filter(pl.col("instance_number") > HIGHEST_USUAL_INSTANCE).select(_POINT)
+
+
+def points_outside_their_image(
+    annotations: pl.DataFrame, instances: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Points beyond the outermost pixels' edges; without images, above or left of the first pixel.
+
+    Pixel centres are at integers, so an image reaches from -0.5 to columns - 0.5.
+
+    Returns:
+        ids, condition, level, x_px, y_px, columns, rows (null where the image is not indexed).
+    """
+    if instances is None:
+        sized = annotations.with_columns(
+            pl.lit(None, dtype=pl.Int32).alias(name) for name in ("rows", "columns")
+        )
+    else:
+        sizes = instances.select(*_INSTANCE, "rows", "columns").unique(_INSTANCE, keep="first")
+        sized = annotations.join(sizes, on=_INSTANCE, how="left", maintain_order="left")
+    before = (pl.col("x_px") < -0.5) | (pl.col("y_px") < -0.5)
+    beyond = (pl.col("x_px") > pl.col("columns") - 0.5) | (pl.col("y_px") > pl.col("rows") - 0.5)
+    return sized.filter(before | beyond.fill_null(False)).select(
+        *_POINT, "x_px", "y_px", "columns", "rows"
+    )
+
+
+def points_without_an_image(
+    annotations: pl.DataFrame,
+    instances: pl.DataFrame,
+    indexed: pl.DataFrame,
+    quarantine: pl.DataFrame,
+) -> pl.DataFrame:
+    """Points on no usable file, of series that have files.
+
+    Returns:
+        ids, condition, level, reason: why the file is in quarantine; null where there is no file.
+    """
+    with_files = indexed.filter(pl.col("images") + pl.col("quarantined") > 0)
+    reasons = (
+        quarantine.select(*_INSTANCE, "reason")
+        .drop_nulls("instance_number")
+        .unique(_INSTANCE, keep="first")
+    )
+    return (
+        annotations.join(with_files, on=_SERIES, how="semi", maintain_order="left")
+        .join(instances, on=_INSTANCE, how="anti", maintain_order="left")
+        .join(reasons, on=_INSTANCE, how="left", maintain_order="left")
+        .select(*_POINT, "reason")
+    )
+
+
+def points_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Points whose height differs by more than 20 mm from that of their level's canal point.
+
+    Returns:
+        ids, condition, level, offset_mm: positive towards the head.
+    """
+    return (
+        beside_canal(annotations, instances)
+        .filter(pl.col("up_mm").abs() > OFF_LEVEL_MM)
+        .select(*_POINT, offset_mm="up_mm")
+    )

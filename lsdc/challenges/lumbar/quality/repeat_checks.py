@@ -1,0 +1,145 @@
+"""Several points of one cell, held against one another before anything is made of their mean.
+
+Points of one study, condition and level that lie over 10 mm apart cannot all be meant. The side
+that the condition's other levels and the level's other conditions speak for is kept, where they
+speak for one alone; else all of them are left out.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.annotations.patient_space import planes_of
+from lsdc.challenges.lumbar.quality.level_checks import LevelGrid, others_say
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescription
+
+Floats = NDArray[np.float64]
+
+# Several points of one cell that lie farther apart than this are not of one place.
+APART_MM = 10.0
+# A point fits what is expected of its cell up to here: foramina lie above their disc, spines bend.
+FITS_MM = 15.0
+# From a level to the next; what pixels are measured by where no image can be placed.
+STEP_MM = 35.0
+
+_CELL = ["study_id", "condition", "level"]
+_SERIES = ["study_id", "series_id"]
+_INSTANCE = [*_SERIES, "instance_number"]
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+_RANK = {str(level): number for number, level in enumerate(LEVELS)}
+
+
+def repeats_to_leave_out(
+    points: pl.DataFrame, listed: pl.DataFrame, instances: pl.DataFrame | None
+) -> pl.DataFrame:
+    """The points of contradicting cells that nothing speaks for.
+
+    Args:
+        points: annotations with `row`, a number of their own.
+        listed: the table of series.
+        instances: of the same split; without, points are compared on one sagittal series alone.
+
+    Returns:
+        Rows of `points`.
+    """
+    if not points.select(_CELL).is_duplicated().any():
+        return points.clear()
+    if instances is None:
+        placed = _placed_by_pixels(points, listed)
+    else:
+        images = instances.unique(_INSTANCE, keep="first", maintain_order=True)
+        on_images = points.join(images, on=_INSTANCE, how="inner", maintain_order="left")
+        mm = planes_of(on_images).to_mm(on_images.select("x_px", "y_px").to_numpy())
+        placed = on_images.select(
+            "row", *_CELL, *(pl.Series(n, mm[:, k]) for k, n in enumerate(_XYZ))
+        )
+    repeated = placed.filter(pl.len().over(_CELL) > 1)
+    apart = [
+        cell
+        for _, cell in repeated.group_by(_CELL, maintain_order=True)
+        if _spread(cell.select(_XYZ).to_numpy()) > APART_MM
+    ]
+    if not apart:
+        return points.clear()
+    contradicting = pl.concat(apart)
+    sure = placed.join(contradicting, on=_CELL, how="anti", maintain_order="left")
+    sure = sure.join(contradicting, on="study_id", how="semi", maintain_order="left")
+    others = _others_of(points.join(sure, on="row", how="semi"), instances)
+    lost: list[int] = []
+    for cell in apart:
+        study, condition, level = cell.select(_CELL).row(0)
+        own = sure.filter(study_id=study, condition=condition)
+        off = _misfit(cell, own, others.get((study, condition, level)))
+        lost += cell["row"].filter(pl.Series(~_kept(cell.select(_XYZ).to_numpy(), off))).to_list()
+    return points.filter(pl.col("row").is_in(lost))
+
+
+def _placed_by_pixels(points: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Points of sagittal series in steps between levels, as if these were `STEP_MM`.
+
+    Of a condition on several series, only the points on the one with most of them are placed.
+    """
+    sagittal = listed.filter(pl.col("series_description") != str(SeriesDescription.AXIAL_T2))
+    column = [*_SERIES, "condition"]
+    own = points.join(sagittal, on=_SERIES, how="semi", maintain_order="left").with_columns(
+        rank=pl.col("level").replace_strict(_RANK, return_dtype=pl.Int64)
+    )
+    heights = own.group_by(*column, "rank").agg(pl.col("y_px").median()).sort(*column, "rank")
+    step = (pl.col("y_px").diff() / pl.col("rank").diff()).median()
+    steps = (
+        heights.group_by(column).agg(step_px=step, levels=pl.len()).filter(pl.col("step_px") > 0)
+    )
+    most = steps.sort("levels", "series_id", descending=[True, False]).unique(
+        ["study_id", "condition"], keep="first", maintain_order=True
+    )
+    scale = STEP_MM / pl.col("step_px")
+    return own.join(most, on=column, how="inner", maintain_order="left").select(
+        "row",
+        *_CELL,
+        x_mm=pl.lit(0.0),
+        y_mm=pl.col("x_px") * scale,
+        z_mm=-pl.col("y_px") * scale,
+    )
+
+
+def _others_of(sure: pl.DataFrame, instances: pl.DataFrame | None) -> dict[tuple[Any, ...], Floats]:
+    """Where the other conditions put the cells of these studies, as far as they agree."""
+    if instances is None or sure.is_empty():
+        return {}
+    grid = LevelGrid.of(sure, instances)
+    said = others_say(grid.points_mm)
+    return {
+        (study, str(condition), str(level)): said[n, c, k]
+        for n, study in enumerate(grid.study_ids.tolist())
+        for c, condition in enumerate(CONDITIONS)
+        for k, level in enumerate(LEVELS)
+        if np.isfinite(said[n, c, k]).all()
+    }
+
+
+def _misfit(cell: pl.DataFrame, own: pl.DataFrame, others: Floats | None) -> Floats:
+    """(n,) how far a cell's points lie from what is expected at most; infinite where nothing is."""
+    places = cell.select(_XYZ).to_numpy()
+    off = [np.linalg.norm((places - others)[:, 1:], axis=1)] if others is not None else []
+    ranks = own["level"].replace_strict(_RANK, return_dtype=pl.Int64).to_numpy()
+    if len(np.unique(ranks)) > 1:
+        rank = _RANK[cell["level"][0]]
+        powers = 3 if len(np.unique(ranks)) > 3 else 2
+        curve, *_ = np.linalg.lstsq(np.vander(ranks, powers), own.select(_XYZ).to_numpy())
+        off.append(np.linalg.norm(places - np.vander([rank], powers) @ curve, axis=1))
+    return np.max(off, axis=0) if off else np.full(len(places), np.inf)
+
+
+def _kept(places: Floats, off: Floats) -> NDArray[np.bool_]:
+    """The points about the one that fits best, where no point apart from these fits as well."""
+    best = int(off.argmin())
+    near: NDArray[np.bool_] = np.linalg.norm(places - places[best], axis=1) <= APART_MM
+    if off[best] > FITS_MM or (off[~near] <= FITS_MM).any():
+        return np.zeros(len(places), dtype=bool)
+    return near
+
+
+def _spread(places: Floats) -> float:
+    return float(np.linalg.norm(places[:, None] - places, axis=2).max())

@@ -1,0 +1,223 @@
+"""Series: which a study lacks or has twice, and what the index says of their files."""
+
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.tables.findings import Finding, Severity
+
+_KEY = ["split", "study_id", "series_id", "series_description"]
+_GEOMETRY = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+
+
+def check_series_tables(competition: Competition) -> list[Finding]:
+    """The rules on a competition's tables alone."""
+    return [
+        Finding(
+            "studies_missing_a_series",
+            "Studies without a kind of series",
+            "series",
+            studies_missing_a_series(competition.series),
+            advice="runs mask what it would show",
+        ),
+        Finding(
+            "several_series_of_a_kind",
+            "Studies with a kind of series repeated",
+            "studies",
+            several_series_of_a_kind(competition.series),
+            Severity.NOTE,
+        ),
+        Finding(
+            "test_rows_left_out",
+            "Rows of the test table that no run can use",
+            "rows",
+            competition.left_out,
+            advice="their series are masked; correct test_series_descriptions.csv",
+        ),
+        Finding(
+            "studies_absent_from_a_table",
+            "Studies that one table has and one lacks",
+            "studies",
+            studies_absent_from_a_table(competition),
+            advice="left out of training; in the submission they get the weighted prior",
+        ),
+    ]
+
+
+def studies_missing_a_series(series: pl.DataFrame) -> pl.DataFrame:
+    """Kinds of series that a listed study lacks: split, study_id, series_description."""
+    study = ["split", "study_id"]
+    kinds = pl.DataFrame({"series_description": [str(kind) for kind in SeriesDescription]})
+    wanted = series.select(study).unique(maintain_order=True).join(kinds, how="cross")
+    return wanted.join(series, on=[*study, "series_description"], how="anti", maintain_order="left")
+
+
+def several_series_of_a_kind(series: pl.DataFrame) -> pl.DataFrame:
+    """Kinds of which a study has several: split, study_id, series_description, series (a count)."""
+    return (
+        series.group_by("split", "study_id", "series_description", maintain_order=True)
+        .agg(series=pl.len().cast(pl.Int64))
+        .filter(pl.col("series") > 1)
+    )
+
+
+def studies_absent_from_a_table(competition: Competition) -> pl.DataFrame:
+    """Studies in one table of their split but not in its fellow.
+
+    Returns:
+        split, study_id, listed_in, absent_from (names of tables).
+    """
+    train, test = (set(competition.series.filter(split=s)["study_id"]) for s in ("train", "test"))
+    labelled, annotated = (
+        set(competition.labels["study_id"]),
+        set(competition.annotations["study_id"]),
+    )
+    wanted = {int(row_id.split("_", 1)[0]) for row_id in competition.row_ids}
+    comparisons = [
+        ("train", labelled - train, "train", "train_series_descriptions"),
+        ("train", train - labelled, "train_series_descriptions", "train"),
+        ("train", annotated - labelled, "train_label_coordinates", "train"),
+        ("test", wanted - test, "sample_submission", "test_series_descriptions"),
+        ("test", test - wanted, "test_series_descriptions", "sample_submission"),
+    ]
+    return pl.DataFrame(
+        [
+            (split, study, listed_in, absent_from)
+            for split, studies, listed_in, absent_from in comparisons
+            for study in sorted(studies)
+        ],
+        schema={
+            "split": pl.String,
+            "study_id": pl.Int64,
+            "listed_in": pl.String,
+            "absent_from": pl.String,
+        },
+        orient="row",
+    )
+
+
+def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Finding]:
+    """The rules on the index's rows of series; with tables, each found one should be listed."""
+    found = [
+        Finding(
+            "series_without_images",
+            "Series without an image",
+            "series",
+            series.filter(pl.col("images") == 0).select(*_KEY, "quarantined"),
+            of=series.height,
+            advice="masked; look for their files, or take them out of the table",
+        ),
+        Finding(
+            "gaps_in_instance_numbers",
+            "Series with gaps, or not from 1",
+            "series",
+            gaps_in_instance_numbers(series),
+            Severity.NOTE,
+        ),
+        Finding(
+            "duplicate_positions",
+            "Series with slices at one position",
+            "series",
+            series.filter(pl.col("duplicate_positions") > 0).select(*_KEY, "duplicate_positions"),
+            advice="the first slice at each place is shown; see whether some are copies",
+        ),
+        Finding(
+            "mixed_shapes",
+            "Series of images of several shapes",
+            "series",
+            series.filter(pl.col("shapes") > 1).select(*_KEY, "shapes"),
+        ),
+        Finding(
+            "several_orientations",
+            "Series of stacks at several angles",
+            "series",
+            series.filter(pl.col("orientation_groups") > 1).select(*_KEY, "orientation_groups"),
+            Severity.NOTE,
+        ),
+        Finding(
+            "mixed_order",
+            "Series with slices out of order",
+            "series",
+            series.filter(order="mixed").select(*_KEY, "plane"),
+            Severity.NOTE,
+        ),
+        Finding(
+            "id_mismatches",
+            "Series whose headers have other ids",
+            "series",
+            series.filter(pl.col("id_mismatches") > 0).select(*_KEY, "id_mismatches"),
+            advice="folder and file name count; see whether files lie where they belong",
+        ),
+    ]
+    if with_tables:
+        strangers = series.filter(pl.col("series_description").is_null())
+        unlisted = strangers.select("split", "study_id", "series_id", "images", "plane")
+        found.append(
+            Finding(
+                "unlisted_series",
+                "Series in no table",
+                "series",
+                unlisted,
+                advice="runs leave them out; add them to the table to have them used",
+            )
+        )
+    return found
+
+
+def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
+    """Series that lack numbers between their first and last, or do not start at 1.
+
+    Returns:
+        split, ids, series_description, images, first_instance, last_instance, gaps.
+    """
+    return series.filter(
+        pl.col("images") > 0, (pl.col("gaps") > 0) | (pl.col("first_instance") != 1)
+    ).select(*_KEY, "images", "first_instance", "last_instance", "gaps")
+
+
+def check_twins(twins: pl.DataFrame) -> list[Finding]:
+    """The same images under two ids: of two studies, or of two series of one."""
+    one = (pl.col("study_id") == pl.col("twin_study_id")) & pl.col("split").eq_missing(
+        pl.col("twin_split")
+    )
+    return [
+        Finding(
+            "studies_with_the_same_images",
+            "Studies with the images of another study",
+            "series",
+            twins.filter(~one),
+            advice="runs keep them in one fold; remove one of each",
+        ),
+        Finding(
+            "series_with_the_same_images",
+            "Series with the images of another series",
+            "series",
+            twins.filter(one),
+            advice="both are used; remove one of each",
+        ),
+    ]
+
+
+def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
+    """Files that the index cannot use: those without geometry in their header, and all others."""
+    ids = ["study_id", "series_id", "instance_number"]
+    rows = quarantine.filter(stage="index").select(*ids, "path", "reason")
+    no_geometry = pl.col("reason").str.starts_with("no usable ") & pl.any_horizontal(
+        pl.col("reason").str.contains(tag, literal=True) for tag in _GEOMETRY
+    )
+    return [
+        Finding(
+            "files_without_position",
+            "Files without a position in the header",
+            "files",
+            rows.filter(no_geometry),
+            advice="masked; export them again, with all their tags",
+        ),
+        Finding(
+            "unusable_files",
+            "Files that cannot be used",
+            "files",
+            rows.filter(~no_geometry),
+            advice="masked; --json and the catalog's table quarantine say why",
+        ),
+    ]

@@ -1,0 +1,117 @@
+"""Marks: colours, letters and signs of sheets, on the dark ground that images are read on."""
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.vocabulary import Condition, Level, Side
+from lsdc.geometry.planes import FloatArray
+
+Colour = tuple[int, int, int]
+Kind = Literal["predicted", "annotated"]
+
+GROUND: Colour = (16, 16, 20)
+ROOM: Colour = (24, 24, 29)  # where an image could lie
+RULE: Colour = (58, 58, 68)
+DIM: Colour = (140, 140, 152)
+INK: Colour = (228, 228, 232)
+# Told apart on grey by hue and by lightness, and by those who see few hues.
+LEVEL_COLOURS: dict[str, Colour] = {
+    Level.L1_L2: (255, 214, 92),
+    Level.L2_L3: (92, 224, 160),
+    Level.L3_L4: (84, 200, 255),
+    Level.L4_L5: (255, 146, 92),
+    Level.L5_S1: (226, 150, 255),
+}
+LINE = 24  # from one line of a text to the next
+PREDICTED_RADIUS, ANNOTATED_RADIUS = 7.5, 4.5
+_FINE = 4  # how often finer signs are drawn than they are shown, for smooth edges
+_HALO = (0, 0, 0, 170)
+# The base is at the point, so that left and right do not cover one another seen from the side.
+_CORNERS = {
+    Side.LEFT: np.array([(1.5, 0.0), (0.0, -1.0), (0.0, 1.0)]),
+    Side.RIGHT: np.array([(-1.5, 0.0), (0.0, -1.0), (0.0, 1.0)]),
+}
+
+
+def level_name(level: str) -> str:
+    """`l4_l5` as people write it."""
+    return level.upper().replace("_", "/")
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, so that sheets look alike everywhere."""
+    return ImageFont.load_default(size)
+
+
+def write(
+    sheet: Image.Image,
+    at: tuple[float, float],
+    text: str,
+    *,
+    size: int = 14,
+    colour: Colour = INK,
+    anchor: str = "la",
+    halo: bool = False,
+) -> None:
+    """Write a line; `anchor` is Pillow's, `halo` for words on images."""
+    ImageDraw.Draw(sheet).text(
+        at,
+        text,
+        fill=colour,
+        font=font(size),
+        anchor=anchor,
+        stroke_width=2 if halo else 0,
+        stroke_fill=(0, 0, 0),
+    )
+
+
+class Overlay:
+    """Signs over a box of a sheet; what reaches beyond it is cut off."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        size = (box.width * _FINE, box.height * _FINE)
+        self._layer = Image.new("RGBA", size, (0, 0, 0, 0))
+        self._draw = ImageDraw.Draw(self._layer)
+
+    def line(self, ends: FloatArray, colour: Colour, *, width: float, opacity: float) -> None:
+        """A line between two sheet positions (2, 2)."""
+        fill = (*colour, round(255 * opacity))
+        self._draw.line(self._fine(ends), fill=fill, width=max(1, round(width * _FINE)))
+
+    def mark(self, at: FloatArray, condition: str, kind: str, colour: Colour) -> None:
+        """The sign of a condition's point at a sheet position (2,).
+
+        A ring around the canal's; a flag to the right at those of the patient's left, and to the
+        left at those of the right; open where predicted, solid where annotated.
+        """
+        side = Condition(condition).side
+        radius = (PREDICTED_RADIUS if kind == "predicted" else ANNOTATED_RADIUS) * _FINE
+        middle = np.array(self._fine(at[None])[0])
+        if side is None:
+            ends = [tuple(middle - radius), tuple(middle + radius)]
+            draw = self._draw.ellipse
+        else:
+            corners = middle + radius * _CORNERS[side]
+            ends = [tuple(corner) for corner in corners]
+            draw = self._draw.polygon
+        if kind == "predicted":
+            draw(ends, outline=_HALO, width=4 * _FINE)
+            draw(ends, outline=(*colour, 255), width=2 * _FINE)
+        else:
+            draw(ends, fill=(*colour, 255), outline=_HALO, width=_FINE // 2)
+
+    def put_on(self, sheet: Image.Image) -> None:
+        """Lay the signs over the sheet."""
+        layer = self._layer.reduce(_FINE)
+        sheet.paste(layer, (self._box.left, self._box.top), layer)
+
+    def _fine(self, positions: FloatArray) -> list[tuple[float, float]]:
+        corner = np.array([self._box.left, self._box.top])
+        fine = (positions - corner + 0.5) * _FINE - 0.5
+        return [(float(x), float(y)) for x, y in fine]

@@ -1,0 +1,33 @@
+"""The legend: what the signs of a sheet stand for, and how its distances are counted."""
+
+import numpy as np
+from PIL import Image
+
+from lsdc.challenges.lumbar.report.drawing import DIM, INK, LINE, Overlay, write
+from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.vocabulary import Condition
+
+
+def write_legend(sheet: Image.Image, left: int, top: int) -> None:
+    """What the signs stand for, and how distances are counted."""
+    signs = {
+        "canal": Condition.SPINAL_CANAL_STENOSIS,
+        "left foramen or recess": Condition.LEFT_NEURAL_FORAMINAL_NARROWING,
+        "right foramen or recess": Condition.RIGHT_NEURAL_FORAMINAL_NARROWING,
+    }
+    x = left
+    room = Overlay(Box(left, top, sheet.width - left, 2 * LINE))
+    for name, condition in signs.items():
+        for kind in ("predicted", "annotated"):
+            room.mark(np.array([x + 8.0, top + 10.0]), condition, kind, INK)
+            x += 22
+        write(sheet, (x, top + 10), name, size=14, colour=DIM, anchor="lm")
+        x += 40 + round(7.4 * len(name))
+    room.put_on(sheet)
+    lines = [
+        "Open: the run's points. Solid: annotated. Both are dropped onto the slice that is shown.",
+        "Lines: the axial slices chosen, each level's nearest one bolder.",
+        "Under crops: mm from level point to slice, to left (L), right (R), head (H), feet (F).",
+    ]
+    for number, line in enumerate(lines, start=1):
+        write(sheet, (left, top + 4 + number * 21), line, size=14, colour=DIM)

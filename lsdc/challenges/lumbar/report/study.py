@@ -1,0 +1,192 @@
+"""What a run left of one study, gathered for a look at it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.coordinates.moves import moved_back
+from lsdc.challenges.lumbar.slices.choose import choose_slices
+from lsdc.challenges.lumbar.slices.slots import Place, list_places, mirrored_places
+from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription, Side
+from lsdc.dicom_index.image_use import used_images
+from lsdc.errors import DataError
+from lsdc.store.exact_names import read_parquet, scan_parquet
+
+Crops = npt.NDArray[np.uint8 | np.uint16]
+
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+_MARKS = ["kind", "condition", "level", *_XYZ]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """One study of a run, as far as the run came with it; every table may be empty.
+
+    Attributes:
+        study_id: the study.
+        split: `train` or `test`; a study of both is shown as the former.
+        instances: its rows of the instances table, of the images that are used, where they belong.
+        slices: its rows of the slices table: every slice against every level point.
+        chosen: those of them that the model is shown, with `place`.
+        points: its level points.
+        marks: kind ("predicted" for what the run uses, or "annotated"), condition, level, x_mm,
+            y_mm, z_mm.
+        corrections: what was corrected of its annotations.
+        places: what each slice of a sample stands for.
+        mirrored: for each place, the one whose slice a right side's sample has there.
+        samples: level and side of what there are crops of; without a side it is of both.
+        crops: (samples, places, size, size).
+        mask: (samples, places), whether there is a slice.
+    """
+
+    study_id: int
+    split: str
+    instances: pl.DataFrame
+    slices: pl.DataFrame
+    chosen: pl.DataFrame
+    points: pl.DataFrame
+    marks: pl.DataFrame
+    corrections: pl.DataFrame
+    places: tuple[Place, ...]
+    mirrored: tuple[int, ...]
+    samples: tuple[tuple[str, str | None], ...]
+    crops: Crops
+    mask: npt.NDArray[np.bool_]
+
+    def middle(self, kind: SeriesDescription) -> pl.DataFrame:
+        """The instance of a kind of series nearest to the canal, in one row; none without images.
+
+        Without level points it is the middle one of the longest series.
+        """
+        own = self.instances.filter(series_description=str(kind))
+        file = ["series_id", "instance_number"]
+        if self.slices.is_empty() or own.is_empty():
+            longest = own.filter(pl.len().over("series_id") == pl.len().over("series_id").max())
+            first = longest.filter(pl.col("series_id") == pl.col("series_id").first())
+            return first.sort("normal_position_mm").slice(len(first) // 2, 1)
+        near = (
+            self.slices.filter(series_description=str(kind))
+            .group_by(file, maintain_order=True)
+            .agg(pl.col("offset_mm").abs().mean())
+            .sort("offset_mm")
+        )
+        return near.head(1).join(own, on=file, how="inner").select(own.columns)
+
+    def nearest_axial(self, level: str) -> pl.DataFrame:
+        """The chosen axial instance nearest to a level, with its offset_mm; none if none is."""
+        near = (
+            self.chosen.filter(series_description=str(SeriesDescription.AXIAL_T2), level=level)
+            .sort(pl.col("offset_mm").abs())
+            .head(1)
+        )
+        file = ["series_id", "instance_number"]
+        return self.instances.join(near.select(*file, "offset_mm"), on=file, how="inner")
+
+    def offsets_mm(self, level: str, side: str | None) -> dict[int, float]:
+        """How far the slice of each place of a sample lies from the level point; see `chosen`."""
+        if self.chosen.is_empty():
+            return {}
+        own = self.chosen.filter(level=level).select("place", "offset_mm")
+        offsets: dict[int, float] = dict(own.iter_rows())
+        if side != Side.RIGHT:
+            return offsets
+        return {
+            place: offsets[other] for place, other in enumerate(self.mirrored) if other in offsets
+        }
+
+
+def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> StudyResults:
+    """Read what the results of a run's stages hold of a study.
+
+    Args:
+        study: its id.
+        results: the folders of all results that the run rests on; see `rubbish.pinned_results`.
+        config: how slices were chosen.
+
+    Raises:
+        DataError: none of the results' indices knows the study.
+    """
+    tables = _Tables(results, study)
+    instances = tables.read("instances")
+    if instances.is_empty():
+        raise DataError(
+            f"study {study}: no image of it among the results of the run, expected one of its "
+            "studies; see the catalog's table 'studies'"
+        )
+    split = instances["split"].sort(descending=True).first()  # "train" before "test"
+    assert isinstance(split, str)
+    instances = moved_back(instances.filter(split=split), tables.read("moves"))
+    points, landmarks, slices = (
+        tables.read(name).pipe(_of, split) for name in ("points", "landmarks", "slices")
+    )
+    annotations = tables.read("annotations") if split == "train" else pl.DataFrame()
+    samples, crops, mask = tables.crops(split)
+    return StudyResults(
+        study_id=study,
+        split=split,
+        instances=used_images(instances),
+        slices=slices,
+        chosen=choose_slices(slices, config) if len(slices) else slices,
+        points=points,
+        marks=_marks(instances, landmarks, annotations),
+        corrections=tables.read("corrections"),
+        places=list_places(config),
+        mirrored=tuple(mirrored_places(config)),
+        samples=samples,
+        crops=crops,
+        mask=mask,
+    )
+
+
+class _Tables:
+    """One study's rows of the tables that several folders hold."""
+
+    def __init__(self, folders: Sequence[Path], study: int) -> None:
+        self._folders, self._study = folders, study
+
+    def read(self, name: str) -> pl.DataFrame:
+        """The rows of a table over all folders that have it; no columns where none has."""
+        files = [path for path in (f / f"{name}.parquet" for f in self._folders) if path.is_file()]
+        parts = [scan_parquet(file).filter(study_id=self._study) for file in files]
+        return pl.concat(pl.collect_all(parts), how="diagonal") if parts else pl.DataFrame()
+
+    def crops(
+        self, split: str
+    ) -> tuple[tuple[tuple[str, str | None], ...], Crops, npt.NDArray[np.bool_]]:
+        """The samples, their crops and masks; see `StudyResults`."""
+        order = {str(level): number for number, level in enumerate(LEVELS)}
+        for folder in self._folders:
+            if (folder / "crops.npy").is_file():
+                samples = read_parquet(folder / "samples.parquet")
+                own = samples.filter(study_id=self._study, split=split).sort(
+                    pl.col("level").replace_strict(order, return_dtype=pl.Int8), "side"
+                )
+                if len(own):
+                    images = np.load(folder / "crops.npy", mmap_mode="r")[own["row"].to_numpy()]
+                    of = tuple(own.select("level", "side").rows())
+                    return of, images, np.array(own["mask"].to_list())
+        return (), np.zeros((0, 0, 1, 1), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
+
+
+def _of(table: pl.DataFrame, split: str) -> pl.DataFrame:
+    return table.filter(split=split) if "split" in table.columns else table
+
+
+def _marks(
+    instances: pl.DataFrame, landmarks: pl.DataFrame, annotations: pl.DataFrame
+) -> pl.DataFrame:
+    """Predicted and annotated points in mm."""
+    parts = []
+    if len(landmarks):
+        parts.append(landmarks.with_columns(kind=pl.lit("predicted")).select(_MARKS))
+    if len(annotations):
+        placed = place_annotations(instances, annotations)
+        parts.append(placed.with_columns(kind=pl.lit("annotated")).select(_MARKS))
+    schema = dict.fromkeys(_MARKS[:3], pl.String) | dict.fromkeys(_XYZ, pl.Float64)
+    return pl.concat([pl.DataFrame(schema=schema), *parts])

@@ -1,0 +1,1 @@
+"""The metric, the weighted prior, out-of-fold scores and the submission."""

@@ -1,0 +1,155 @@
+"""The competition's metric: the mean of four weighted log losses.
+
+Canal; foraminal and subarticular, left and right pooled; and any_severe_spinal: per study, whether
+any level's canal is severe. A row weighs 1, 2 or 4 by its grade, a study as much as its heaviest
+canal row. The original aligns rows by position; here it is by row id, and every row is divided by
+its sum before anything else, since versions of scikit-learn differ on rows that do not sum to 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
+from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id, without_zeros
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES
+from lsdc.errors import DataError
+from lsdc.tables.checked_csv import require_columns
+
+POOLED = tuple(dict.fromkeys(condition.pooled for condition in CONDITIONS))
+PARTS = (*POOLED, "any_severe_spinal")
+
+_EPSILON = float(np.finfo(np.float64).eps)
+_POOLED_CODES = {str(condition): POOLED.index(condition.pooled) for condition in CONDITIONS}
+_CANAL = POOLED.index("spinal")
+_SEVERE = len(GRADES) - 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score and its four parts, lower is better.
+
+    A part for which no row is labelled is None, and the score is the mean over the other parts.
+    """
+
+    score: float
+    spinal: float | None
+    foraminal: float | None
+    subarticular: float | None
+    any_severe_spinal: float | None
+
+    @property
+    def unscored_parts(self) -> tuple[str, ...]:
+        """The parts that are not in the mean, since no row of theirs is labelled."""
+        return tuple(part for part in PARTS if self.as_dict()[part] is None)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The score and its parts under the names of `scores.json`."""
+        return asdict(self)
+
+
+def score(labels: pl.DataFrame, predictions: pl.DataFrame, source: str = "predictions") -> Score:
+    """Score predictions against labels, whatever the order of either.
+
+    Args:
+        labels: study_id, condition, level, grade; rows without a grade are not scored, and need
+            not be predicted.
+        predictions: row_id and three probabilities; further columns are allowed.
+        source: what messages call the predictions, for example their path.
+
+    Raises:
+        DataError: a labelled row is not predicted, a row id is not among the labels, nothing is
+            labelled, or what `check_predictions` refuses.
+    """
+    require_columns(predictions, ["row_id"], source)
+    bare = without_zeros(pl.col("row_id").cast(pl.String))  # the labels' studies are numbers
+    checked = check_predictions(predictions.with_columns(bare), source)
+    rows = _align(labels, checked, source)
+    return score_arrays(
+        studies=rows["study_id"].to_numpy(),
+        pooled=rows["condition"].replace_strict(_POOLED_CODES, return_dtype=pl.Int8).to_numpy(),
+        grades=rows["grade"].to_numpy(),
+        probabilities=rows.select(PROBABILITIES).to_numpy(),
+    )
+
+
+def score_arrays(
+    studies: NDArray[np.int64],
+    pooled: NDArray[np.int8],
+    grades: NDArray[np.int8],
+    probabilities: NDArray[np.float64],
+) -> Score:
+    """Score n labelled rows that are aligned and normalised already.
+
+    Args:
+        studies: (n,) study of each row.
+        pooled: (n,) index into POOLED.
+        grades: (n,) 0, 1 or 2.
+        probabilities: (n, 3), each row summing to 1.
+
+    Raises:
+        DataError: there is no row.
+    """
+    if not len(grades):
+        raise DataError("labels: no row has a grade, expected one or more to score")
+    clipped = np.clip(probabilities, _EPSILON, 1 - _EPSILON)
+    losses = -np.log(clipped[np.arange(len(grades)), grades])
+    weights = np.asarray(GRADE_WEIGHTS)[grades]
+    parts = {
+        name: _weighted_mean(losses[pooled == code], weights[pooled == code])
+        for code, name in enumerate(POOLED)
+    }
+    canal = pooled == _CANAL
+    any_severe = _any_severe(studies[canal], grades[canal], weights[canal], clipped[canal, _SEVERE])
+    return _mean_of({**parts, "any_severe_spinal": any_severe})
+
+
+def _any_severe(
+    studies: NDArray[np.int64],
+    grades: NDArray[np.int8],
+    weights: NDArray[np.float64],
+    severe: NDArray[np.float64],
+) -> float | None:
+    """Binary log loss over studies of the largest severe probability among their canal rows."""
+    members, study = np.unique(studies, return_inverse=True)
+    weight, predicted = np.zeros(len(members)), np.zeros(len(members))
+    np.maximum.at(weight, study, weights)
+    np.maximum.at(predicted, study, severe)
+    is_severe = np.zeros(len(members), dtype=bool)
+    is_severe[study[grades == _SEVERE]] = True
+    return _weighted_mean(-np.log(np.where(is_severe, predicted, 1 - predicted)), weight)
+
+
+def _weighted_mean(losses: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
+    return float((losses * weights).sum() / weights.sum()) if len(losses) else None
+
+
+def _mean_of(parts: Mapping[str, float | None]) -> Score:
+    scored = [part for part in parts.values() if part is not None]
+    return Score(score=sum(scored) / len(scored), **parts)
+
+
+def _align(labels: pl.DataFrame, predictions: pl.DataFrame, source: str) -> pl.DataFrame:
+    """The labelled rows with their predictions beside them."""
+    known = labels.select(row_id(), "study_id", "condition", "level", "grade")
+    if known["row_id"].equals(predictions["row_id"]):
+        return known.hstack(predictions.drop("row_id")).drop_nulls("grade")
+    rows = known.join(predictions, on="row_id", how="left", maintain_order="left")
+    predicted = pl.col(PROBABILITIES[0]).is_not_null()
+    if rows.select(predicted.sum()).item() < predictions.height:
+        unknown = predictions.join(known, on="row_id", how="anti", maintain_order="left")["row_id"]
+        raise DataError(
+            f"{source}: {first_few(unknown)} not in train.csv, expected only rows of its studies; "
+            "remove them, or score against the data that they were made from"
+        )
+    labelled = rows.filter(pl.col("grade").is_not_null())
+    missing = labelled.filter(~predicted)["row_id"]
+    if len(missing):
+        raise DataError(
+            f"{source}: {first_few(missing)} missing of {labelled.height} labelled rows, expected "
+            "each once; add their predictions"
+        )
+    return labelled

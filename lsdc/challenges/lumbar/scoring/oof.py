@@ -1,0 +1,251 @@
+"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior.
+
+Studies that were held out of all folds are scored on their own, by the mean of the folds' models.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
+from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id
+from lsdc.challenges.lumbar.scoring.metric import PARTS, score
+from lsdc.challenges.lumbar.scoring.prior import (
+    out_of_fold_prior,
+    predict_prior,
+    prior_table,
+    weighted_prior,
+)
+from lsdc.errors import StageError
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+OOF = ("row_id", "study_id", "condition", "level", "fold", "label", *PROBABILITIES)
+
+
+def assemble_oof(
+    fold_tables: Sequence[pl.DataFrame], labels: pl.DataFrame, folds: pl.DataFrame
+) -> pl.DataFrame:
+    """Put the folds' predictions together; every labelled row of their studies comes exactly once.
+
+    Args:
+        fold_tables: for each trained fold row_id, fold and the three probabilities of its studies;
+            further columns are allowed. Not all folds need be there.
+        labels: study_id, condition, level, grade.
+        folds: study_id, fold: the split that the folds were trained by.
+
+    Returns:
+        The columns OOF, in the labels' order, each row's probabilities summing to 1; `label` is
+        the grade (i8), null where the row has none.
+
+    Raises:
+        StageError: no fold at all, a row predicted by a fold that its study is not in, or a
+            labelled row of the folds' studies that is missing.
+        DataError: a row that comes twice, or has no valid probabilities.
+    """
+    if not fold_tables:
+        raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
+    given = pl.concat(
+        [table.select("row_id", "fold", *PROBABILITIES) for table in fold_tables],
+        how="vertical_relaxed",
+    )
+    predicted = check_predictions(given, "oof").with_columns(by=given["fold"].cast(pl.Int32))
+    dealt = folds.select("study_id", pl.col("fold").cast(pl.Int32))
+    expected = labels.join(
+        dealt.filter(pl.col("fold").is_in(predicted["by"].unique().to_list())),
+        on="study_id",
+        maintain_order="left",
+    ).with_columns(row_id())
+    _check_fold_membership(predicted, expected)
+    rows = expected.join(predicted, on="row_id", how="left", maintain_order="left")
+    missing = rows.filter(pl.col("grade").is_not_null() & pl.col("by").is_null())["row_id"]
+    if len(missing):
+        raise StageError(
+            f"oof: {first_few(missing)} missing, expected every labelled row of the folds' studies "
+            "once; train the fold again, or leave studies without images out of the folds"
+        )
+    return rows.filter(pl.col("by").is_not_null()).rename({"grade": "label"}).select(OOF)
+
+
+def scores_table(
+    oof: pl.DataFrame, labels: pl.DataFrame, folds: pl.DataFrame, *, selected: bool
+) -> dict[str, Any]:
+    """The content of `scores.json`.
+
+    Args:
+        oof: as `assemble_oof` returns it.
+        labels: study_id, condition, level, grade.
+        folds: study_id, fold; it says which folds there are in all.
+        selected: whether a checkpoint was chosen on the fold that is scored here.
+
+    Returns:
+        The score and its four parts; `weighted_prior`, the same of the prior of the rows scored
+        here, in-sample; `folds`, both again for each fold by its number, the prior of that fold's
+        own rows; `partial`, whether folds are missing; `selected`. A part that no labelled row
+        belongs to is None, and the score the mean of the others.
+    """
+    by_fold = {
+        str(fold): _scores(oof.filter(fold=fold), labels) for fold in oof["fold"].unique().sort()
+    }
+    return {
+        **_scores(oof, labels),
+        "folds": by_fold,
+        "partial": set(oof["fold"]) != set(folds["fold"]),
+        "selected": selected,
+    }
+
+
+def assemble_holdout(
+    fold_tables: Sequence[pl.DataFrame], held_out: pl.DataFrame, labels: pl.DataFrame
+) -> pl.DataFrame:
+    """The mean over the folds' models for every row of the studies that none of them has seen.
+
+    A level that could not be cut gets the smoothed prior of the folds' labels.
+
+    Args:
+        fold_tables: for each trained fold row_id and the three probabilities of these studies.
+        held_out: study_id, condition, level, grade of them.
+        labels: the same of the folds' studies.
+
+    Returns:
+        row_id, study_id, condition, level, label and the three probabilities, in the order of
+        `held_out`.
+
+    Raises:
+        StageError: a held-out study has labels among the folds', or not all folds predicted a row.
+    """
+    leaked = sorted(set(held_out["study_id"]) & set(labels["study_id"]))
+    if leaked:
+        raise StageError(
+            f"holdout: {len(leaked)} held-out studies are in folds too (the first: {leaked[0]}), "
+            "expected none; deal the folds again"
+        )
+    columns = ["row_id", *PROBABILITIES]
+    given = pl.concat([table.select(columns) for table in fold_tables])
+    means = given.group_by("row_id", maintain_order=True).agg(
+        pl.col(PROBABILITIES).mean(), pl.len()
+    )
+    torn = means.filter(pl.col("len") != len(fold_tables))["row_id"]
+    if len(torn):
+        raise StageError(
+            f"holdout: {first_few(torn)} not predicted by all of {len(fold_tables)} folds; "
+            "train the folds again"
+        )
+    unseen = predict_prior(held_out, prior_table(labels, smoothing=0.5)).join(
+        means, on="row_id", how="anti", maintain_order="left"
+    )
+    _tell_of_prior("holdout", unseen, held_out)
+    predicted = pl.concat([means.select(columns), unseen], how="vertical_relaxed")
+    return (
+        held_out.with_columns(row_id())
+        .join(predicted, on="row_id", how="left", maintain_order="left")
+        .rename({"grade": "label"})
+        .select(name for name in OOF if name != "fold")
+    )
+
+
+def holdout_scores(
+    predicted: pl.DataFrame, held_out: pl.DataFrame, *, models: int
+) -> dict[str, Any] | None:
+    """What `scores.json` says of the held-out studies, as it says of a fold; None without any.
+
+    Args:
+        predicted: as `assemble_holdout` returns it.
+        held_out: study_id, condition, level, grade.
+        models: over how many folds' models the predictions are a mean.
+    """
+    if predicted.is_empty():
+        return None
+    studies = predicted["study_id"].n_unique()
+    return {**_scores(predicted, held_out), "studies": studies, "models": models}
+
+
+def _check_fold_membership(predicted: pl.DataFrame, expected: pl.DataFrame) -> None:
+    dealt = expected.select("row_id", "fold")
+    beside = predicted.join(dealt, on="row_id", how="left", maintain_order="left")
+    strangers = beside.filter(pl.col("by").ne_missing(pl.col("fold")))
+    if strangers.height:
+        row = strangers.row(0, named=True)
+        member = "in none of the folds given" if row["fold"] is None else f"in fold {row['fold']}"
+        raise StageError(
+            f"oof: {first_few(strangers['row_id'])} predicted by a fold that does not hold the "
+            f"study out (the first by fold {row['by']}, the study is {member}); train these folds "
+            "again on the present split"
+        )
+
+
+def _tell_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) -> None:
+    rows = labels.with_columns(row_id()).join(predicted, on="row_id", how="semi")
+    for (study,), own in rows.group_by("study_id", maintain_order=True):
+        levels = ", ".join(own["level"].unique(maintain_order=True))
+        log.warning(
+            "%s: study %s has no crops of %s: predicted by the other folds' prior",
+            stage,
+            study,
+            levels,
+        )
+
+
+def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
+    scored = labels.join(oof, on=["study_id", "condition", "level"], how="semi")
+    if not scored["grade"].count():
+        nothing: dict[str, Any] = dict.fromkeys(("score", *PARTS))
+        return {**nothing, "weighted_prior": dict(nothing)}
+    return {
+        **score(scored, oof, "oof").as_dict(),
+        "weighted_prior": score(scored, weighted_prior(scored), "weighted prior").as_dict(),
+    }
+
+
+def write_oof(
+    trained: Sequence[Path],
+    labels: pl.DataFrame,
+    folds: pl.DataFrame,
+    held_out: pl.DataFrame,
+    out: Path,
+) -> int:
+    """Assemble `oof.parquet`, `holdout.parquet` and `scores.json` from trained folds' folders.
+
+    A level that could not be cut (its study has no sagittal image, say) was in no model's input:
+    its rows get the smoothed prior of the other folds' labels, and the log names it.
+
+    Args:
+        trained: the folds' folders.
+        labels: study_id, condition, level, grade of the folds' studies.
+        folds: study_id, fold.
+        held_out: as `labels`, of the studies that are in no fold; perhaps none.
+        out: an existing folder.
+
+    Returns:
+        Rows of `oof.parquet`.
+    """
+    tables = [read_parquet(folder / "oof.parquet") for folder in trained]
+    facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
+    columns = ["row_id", "fold", *PROBABILITIES]
+    given = pl.concat([table.select(columns) for table in tables])
+    unseen = (
+        out_of_fold_prior(labels, folds)
+        .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
+        .join(folds, on="study_id", maintain_order="left")
+        .filter(pl.col("fold").is_in(given["fold"].unique().implode()))
+        .join(given, on="row_id", how="anti", maintain_order="left")
+    )
+    _tell_of_prior("oof", unseen, labels)
+    oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
+    scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
+    unseen_by_all = assemble_holdout(
+        [read_parquet(folder / "holdout.parquet") for folder in trained], held_out, labels
+    )
+    scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
+    for name, table in {"oof": oof, "holdout": unseen_by_all}.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+    with write_atomic(out / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    return len(oof)

@@ -1,0 +1,1 @@
+"""Which slices a level is shown on."""

@@ -1,0 +1,56 @@
+"""Which axial slices show a level, over all series and stacks of a study."""
+
+import numpy as np
+
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.slices.stacks import MISSING, Indices, Stack
+
+
+def choose_axial(
+    stack: Stack, config: SlicesConfig, *, image_share: float
+) -> tuple[Stack, Indices]:
+    """Choose the axial slices of one level, from top to bottom.
+
+    Args:
+        stack: all axial slices of the study; `slices.slice_offsets` says what their offsets mean.
+        config: `axial` names the way.
+        image_share: how far down the sagittal image the level lies; NaN where there is none.
+
+    Returns:
+        The stack as it was lined up, and `axial_slices` indices into it, MISSING where there is no
+        slice for a place.
+    """
+    nothing = np.full(config.axial_slices, MISSING, dtype=np.int64)
+    if config.axial == "proportion":
+        return _by_proportion(stack, image_share, config)
+    distance_mm = stack.height_mm if config.axial == "height" else stack.offset_mm
+    count = 1 if config.axial == "argmin" else config.axial_slices
+    chosen = stack.nearest(distance_mm, count, config.axial_tolerance_mm)
+    if config.axial == "argmin" and len(chosen):
+        return _around(stack, int(chosen[0]), config)
+    nothing[: len(chosen)] = chosen
+    return stack, nothing
+
+
+def _around(stack: Stack, nearest: int, config: SlicesConfig) -> tuple[Stack, Indices]:
+    """The nearest slice and those beside it in its own stack, or series of instances."""
+    here = stack.series_id == stack.series_id[nearest]
+    if config.stack_order == "position":
+        here &= stack.stack == stack.stack[nearest]
+    own = stack.take(np.flatnonzero(here))
+    if config.stack_order == "instances":
+        own = own.by_instances()
+    middle = int(np.flatnonzero(own.row == stack.row[nearest])[0])
+    return own, own.around(middle, config.axial_slices)
+
+
+def _by_proportion(stack: Stack, image_share: float, config: SlicesConfig) -> tuple[Stack, Indices]:
+    """As far down the longest series as the level lies down the sagittal image."""
+    ids, images = np.unique(stack.series_id, return_counts=True)
+    own = stack.take(np.flatnonzero(stack.series_id == ids[images.argmax()]))
+    if config.stack_order == "instances":
+        own = own.by_instances()
+    if not np.isfinite(image_share):
+        return own, np.full(config.axial_slices, MISSING, dtype=np.int64)
+    share = min(max(image_share, 0.0), 1.0)
+    return own, own.around(int(share * (len(own) - 1)), config.axial_slices)

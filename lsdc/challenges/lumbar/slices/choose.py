@@ -1,0 +1,116 @@
+"""Slices: which images a level is shown on; what is not there leaves its place empty.
+
+The ways of choice are `slices.sagittal` and `slices.axial`, the places
+that they fill `slices.slots`.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+import polars as pl
+
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.slices.axial import choose_axial
+from lsdc.challenges.lumbar.slices.sagittal import choose_sagittal
+from lsdc.challenges.lumbar.slices.slots import Part, list_places
+from lsdc.challenges.lumbar.slices.stacks import LEVEL, MISSING, Indices, Stack, line_up
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+
+_SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
+
+_Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its place
+
+
+def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
+    """Choose up to `config.count` slices for every study and level of `slices`.
+
+    Args:
+        slices: `slices.parquet` of `slices.slice_offsets`, in any order of rows.
+        config: how many, and by which ways.
+
+    Returns:
+        The chosen rows of `slices`, with `place` (0 .. config.count - 1, see `list_places`), sorted
+        by study, level and place. A place that no slice can fill has no row; a slice may fill two.
+    """
+    table = line_up(slices)
+    stack = Stack.from_table(table)
+    places = {
+        (place.description, place.part, place.number): number
+        for number, place in enumerate(list_places(config))
+    }
+    filled: list[tuple[int, int]] = []
+    for kinds in _levels(table):
+        level = {kind: stack.take(span) for kind, span in kinds.items()}
+        filled += (
+            (row, places[place]) for row, place in _choose_level(level, config) if place in places
+        )
+    chosen = pl.DataFrame(filled, schema={"row": pl.Int64, "place": pl.Int32}, orient="row")
+    return (
+        chosen.join(table, on="row", how="left", maintain_order="left")
+        .drop("row")
+        .sort("study_id", "level", "place")
+    )
+
+
+def _levels(table: pl.DataFrame) -> Iterator[dict[str, slice]]:
+    """The rows of each kind of series, study by study and level by level, of a sorted table."""
+    key = [*LEVEL, "series_description"]
+    runs = table.group_by(key, maintain_order=True).agg(
+        first=pl.col("row").first(), end=pl.col("row").last() + 1
+    )
+    for _, kinds in groupby(runs.iter_rows(), key=lambda run: run[:3]):
+        yield {kind: slice(first, end) for *_, kind, first, end in kinds}
+
+
+def _choose_level(kinds: dict[str, Stack], config: SlicesConfig) -> Iterator[_Chosen]:
+    """The slices of one level, from the stack of each kind of series."""
+    image_share = np.nan
+    for description in _SAGITTAL:
+        if description in kinds:
+            stack, parts = _choose_series(kinds[description], config)
+            image_share = float(stack.image_share[0])  # at last that of T2, if there is one
+            for part, chosen in parts.items():
+                yield from _name(description, part, stack, chosen)
+    axial = SeriesDescription.AXIAL_T2
+    if axial in kinds:
+        stack, chosen = choose_axial(kinds[axial], config, image_share=image_share)
+        yield from _name(axial, Part.AXIAL, stack, chosen)
+
+
+def _name(
+    description: SeriesDescription, part: Part, stack: Stack, chosen: Indices
+) -> Iterator[_Chosen]:
+    for number, index in enumerate(chosen):
+        if index != MISSING:
+            yield int(stack.row[index]), (description, part, number)
+
+
+def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:
+    """Of several series of a kind, what the one that fills most places gives.
+
+    By distance, a series with several stacks is taken as a whole only where that fills
+    more: two stacks through one place show it twice. Of equals the one with more slices is taken,
+    and of those the one with the lowest id.
+    """
+    found = [
+        (choose_sagittal(candidate, config), single)
+        for candidate, single in _candidates(stack, config)
+    ]
+    return max(found, key=lambda choice: (_filled(choice[0][1]), choice[1], len(choice[0][0])))[0]
+
+
+def _candidates(stack: Stack, config: SlicesConfig) -> Iterator[tuple[Stack, bool]]:
+    """Each series, and each stack of one that has several; whether it is one stack."""
+    several = len(set(stack.series_id.tolist())) > 1
+    for series in np.unique(stack.series_id) if several else stack.series_id[:1]:
+        whole = stack.take(np.flatnonzero(stack.series_id == series)) if several else stack
+        numbers = set(whole.stack.tolist())
+        yield whole, len(numbers) == 1
+        if len(numbers) > 1 and config.sagittal in ("distance", "landmark"):
+            for number in sorted(numbers):
+                yield whole.take(np.flatnonzero(whole.stack == number)), True
+
+
+def _filled(parts: dict[Part, Indices]) -> int:
+    return sum(int((indices != MISSING).sum()) for indices in parts.values())

@@ -1,0 +1,160 @@
+"""Sides: where each slice lies relative to each level point, by world position alone.
+
+In DICOM's patient space (LPS) +x points to the patient's left and +z to the head. Instance
+numbers, slice order and PatientPosition say nothing about the side and are not looked at.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
+from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription, Side
+from lsdc.dicom_index.image_use import used_images
+from lsdc.dicom_index.series_kinds import LARGEST_LEAN_DEGREES
+from lsdc.geometry.planes import FloatArray, Planes
+from lsdc.store.files import write_atomic
+
+_KEY = ("split", "study_id", "series_id", "instance_number", "series_description")
+_XYZ = ["x_mm", "y_mm", "z_mm"]
+_LEFT = np.array([1.0, 0.0, 0.0])
+_HEAD = np.array([0.0, 0.0, 1.0])
+# What the sides of a level are marked by, on sagittal and on axial slices.
+_LANDMARKS = {
+    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (False, Side.LEFT),
+    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: (False, Side.RIGHT),
+    Condition.LEFT_SUBARTICULAR_STENOSIS: (True, Side.LEFT),
+    Condition.RIGHT_SUBARTICULAR_STENOSIS: (True, Side.RIGHT),
+}
+
+
+def measure_offsets(
+    instances: pl.DataFrame,
+    points: pl.DataFrame,
+    annotations: pl.DataFrame | None,
+    out: Path,
+    *,
+    landmarks: pl.DataFrame | None = None,
+) -> int:
+    """Place every slice that is used against every level point of its study; write two tables.
+
+    `slices.parquet`, a row a slice and level: `offset_mm` is how far the slice's plane lies from
+    the level point, towards the patient's left for sagittal slices and towards the head for axial
+    ones; `left_offset_mm, right_offset_mm` the same from the landmarks of both sides, the foramina
+    for sagittal slices and the subarticular zones for axial ones, null without `landmarks`;
+    `height_mm` how far ImagePositionPatient lies above the level point; `x_px, y_px` is the level
+    point dropped onto the slice, `image_share` how far down the image that is; `inside` whether the
+    slice shows the level: the point is within the image, and the plane leans by no more than 60
+    degrees from where its kind should face; `patient_left_is_image_right` how an axial slice is
+    stored; `stack` its stack within the series; `series_description` is what it is used as.
+
+    `conflicts.parquet`, a row an annotation whose side, by position, is not the side it names; it
+    is written where there are annotations.
+
+    Returns:
+        Rows of `slices`.
+    """
+    slices = _slices(instances, points, landmarks)
+    tables = {"slices": slices}
+    if annotations is not None:
+        tables["conflicts"] = _conflicts(instances, points, annotations)
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+    return len(slices)
+
+
+def _slices(
+    instances: pl.DataFrame, points: pl.DataFrame, landmarks: pl.DataFrame | None
+) -> pl.DataFrame:
+    pairs = used_images(instances).join(
+        points.drop("split"), on="study_id", how="inner", maintain_order="left_right"
+    )
+    planes = planes_of(pairs)
+    level_points = pairs.select(_XYZ).to_numpy()
+    is_axial = pairs["series_description"] == SeriesDescription.AXIAL_T2
+    outward = np.where(is_axial.to_numpy()[:, None], _HEAD, _LEFT)
+    facing = np.sum(planes.normal * outward, axis=1)
+    pixels = planes.to_pixel(level_points)
+    shows = np.abs(facing) >= np.cos(np.radians(LARGEST_LEAN_DEGREES))
+    return pairs.select(
+        *_KEY,
+        "level",
+        pl.Series("offset_mm", _offset_mm(planes, facing, level_points)),
+        *(
+            pl.Series(f"{side}_offset_mm", _offset_mm(planes, facing, points_mm), nan_to_null=True)
+            for side, points_mm in _landmarks_beside(pairs, is_axial, landmarks).items()
+        ),
+        pl.Series("x_px", pixels[:, 0]),
+        pl.Series("y_px", pixels[:, 1]),
+        height_mm=pl.col("position_mm").arr.get(2) - pl.col("z_mm"),
+        image_share=pl.Series(pixels[:, 1]) / (pl.col("rows") - 1),
+        inside=pl.Series(shows)
+        & pl.Series(pixels[:, 0]).is_between(0, pairs["columns"] - 1)
+        & pl.Series(pixels[:, 1]).is_between(0, pairs["rows"] - 1),
+        patient_left_is_image_right=pl.Series(planes.row_direction[:, 0] > 0),
+        stack="stack",
+    )
+
+
+def _offset_mm(planes: Planes, facing: FloatArray, points_mm: FloatArray) -> FloatArray:
+    """(n,) how far planes lie from points, in the direction in which their kind is counted."""
+    # The distance of the plane from the point is minus that of the point from the plane, and the
+    # normal's own sense depends on how the file stores rows and columns.
+    return -planes.signed_distance(points_mm) * np.sign(facing)
+
+
+def _landmarks_beside(
+    pairs: pl.DataFrame, is_axial: pl.Series, landmarks: pl.DataFrame | None
+) -> dict[Side, FloatArray]:
+    """(n, 3) each side's landmark for each slice and level, NaN where there is none."""
+    if landmarks is None:
+        return {side: np.full((len(pairs), 3), np.nan) for side in Side}
+    wanted = pairs.select("study_id", "level", is_axial=is_axial)
+    found = {}
+    for side in Side:
+        marks = {str(mark): axial for mark, (axial, of) in _LANDMARKS.items() if of == side}
+        table = landmarks.filter(pl.col("condition").is_in(list(marks))).select(
+            "study_id",
+            "level",
+            *_XYZ,
+            is_axial=pl.col("condition").replace_strict(marks, return_dtype=pl.Boolean),
+        )
+        beside = wanted.join(
+            table, on=["study_id", "level", "is_axial"], how="left", maintain_order="left"
+        )
+        found[side] = beside.select(_XYZ).to_numpy()
+    return found
+
+
+def _conflicts(
+    instances: pl.DataFrame, points: pl.DataFrame, annotations: pl.DataFrame
+) -> pl.DataFrame:
+    """Sided annotations that lie on the other side of their level point."""
+    placed = place_annotations(instances, annotations)
+    named = {str(condition): condition.side for condition in Condition}
+    middle = points.select("study_id", "level", middle_mm=pl.col("x_mm"))
+    return (
+        placed.join(middle, on=["study_id", "level"], how="inner", maintain_order="left")
+        .with_columns(
+            named_side=pl.col("condition").replace_strict(named, return_dtype=pl.String),
+            offset_mm=pl.col("x_mm") - pl.col("middle_mm"),
+        )
+        .with_columns(
+            side=pl.when(pl.col("offset_mm") > 0)
+            .then(pl.lit(str(Side.LEFT)))
+            .otherwise(pl.lit(str(Side.RIGHT)))
+        )
+        .filter(pl.col("named_side") != pl.col("side"))
+        .select(
+            "study_id",
+            "series_id",
+            "instance_number",
+            "condition",
+            "level",
+            "offset_mm",
+            "named_side",
+            "side",
+        )
+    )

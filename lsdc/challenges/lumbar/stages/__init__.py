@@ -1,0 +1,1 @@
+"""The cached tasks of the lumbar challenge, one a stage."""

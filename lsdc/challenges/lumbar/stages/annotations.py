@@ -1,0 +1,52 @@
+"""Annotations: the points that are learnt from, as they are given or with their faults mended."""
+
+import logging
+
+from prefect import task
+
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.quality.corrections import (
+    Evidence,
+    describe_corrections,
+    write_annotations,
+)
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import digest_file, write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+
+log = logging.getLogger("lsdc.annotations")
+
+ANNOTATIONS = Stage(
+    name="annotations",
+    code=(
+        "lsdc.challenges.lumbar.quality.corrections",
+        "lsdc.challenges.lumbar.competition.tables",
+    ),
+    libraries=("numpy", "polars"),
+    uses=lambda inputs: {
+        "points": digest_file(inputs["run"].data / "train_label_coordinates.csv"),
+        "listed": digest_file(inputs["run"].data / "train_series_descriptions.csv"),
+        "annotations": inputs["run"].annotations,
+    },
+)
+
+
+@task(**stage_options(ANNOTATIONS, run_name="annotations", timeout_hours=1))
+@shared(ANNOTATIONS)
+def correct_annotations(run: LumbarRun, index: Manifest) -> Manifest:
+    """Write the annotations that the run learns from, and what was corrected of those given."""
+    competition = open_competition(run.data)
+    evidence = Evidence(
+        competition.series.filter(split="train"),
+        read_parquet(index.file(run.root, "instances.parquet")),
+        read_parquet(index.file(run.root, "series.parquet")),
+    )
+    with write_folder(run.root / "annotations") as out:
+        made = write_annotations(
+            competition.annotations, evidence, out, corrected=run.annotations == "clean"
+        )
+        if len(made):
+            log.warning("annotations: %s", describe_corrections(made))
+        return settle(run.root, "annotations", out, rows=len(competition.annotations))

@@ -1,0 +1,29 @@
+"""Catalog: what all stages found, as tables of one DuckDB file."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from lsdc.challenges.lumbar.catalog_tables import CATALOG
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.store import catalog
+from lsdc.store.manifest import Manifest
+from tasks.policies import Stage, stage_options
+
+STAGE = Stage(
+    name="catalog",
+    code=("lsdc.store.catalog", "lsdc.challenges.lumbar.catalog_tables"),
+    libraries=("duckdb",),
+    uses=lambda inputs: {"run": inputs["run"].name},
+)
+
+
+@task(**stage_options(STAGE, run_name="catalog after {after}", timeout_hours=1))
+def publish_catalog(
+    run: LumbarRun,
+    manifests: Sequence[Manifest],
+    *,
+    after: str,  # noqa: ARG001 (it names the task run)
+) -> catalog.CatalogRecord:
+    """Load the stages' tables into `catalog.duckdb`; `after` says how far the walk has come."""
+    return catalog.publish_catalog(run.home, run.name, manifests, CATALOG)

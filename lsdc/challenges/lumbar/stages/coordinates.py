@@ -1,0 +1,131 @@
+"""Coordinates: the point of each level, learnt without seeing the study's own fold."""
+
+import logging
+from pathlib import Path
+
+import polars as pl
+from prefect import task
+
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.coordinates import learn as coordinates
+from lsdc.challenges.lumbar.coordinates.annotated import take_annotated
+from lsdc.challenges.lumbar.coordinates.moves import describe_moves
+from lsdc.challenges.lumbar.coordinates.spines import describe_disputes
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
+from lsdc.dicom_index.quarantine import count_files, tell_bad_files
+from lsdc.messages import few
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+from tasks.progress import tell_line
+
+log = logging.getLogger("lsdc.coordinates")
+
+_CODE = ("lsdc.challenges.lumbar.coordinates.learn",)
+_LIBRARIES = ("numpy", "opencv-python-headless", "polars", "torch", *DICOM_LIBRARIES)
+
+COORDINATES = Stage(
+    name="coordinates",
+    code=("lsdc.challenges.lumbar.coordinates.annotated", *_CODE),
+    libraries=_LIBRARIES,
+    uses=lambda inputs: {
+        "config": inputs["run"].experiment.coordinates,
+        "seed": inputs["run"].seed,
+    },
+)
+LOCATE = Stage(
+    name="coordinates",
+    code=_CODE,
+    libraries=_LIBRARIES,
+    uses=lambda _: {"test": True},
+)
+
+
+@task(**stage_options(COORDINATES, run_name="coordinates train", timeout_hours=12, retries=2))
+@shared(COORDINATES)
+def learn_coordinates(
+    run: LumbarRun, index: Manifest, folds: Manifest, annotations: Manifest
+) -> Manifest:
+    """Train a model a fold and place every training study's level points out of fold."""
+    with write_folder(run.root / "coordinates") as out:
+        instances = read_parquet(index.file(run.root, "instances.parquet"))
+        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
+        quarantine = coordinates.learn_points(
+            instances=instances,
+            annotations=given,
+            folds=read_parquet(folds.file(run.root, "folds.parquet")),
+            config=run.experiment.coordinates,
+            out=out,
+            seed=run.seed,
+            device=run.device,
+            threads=run.threads,
+            processes=run.threads,
+            log=run.home.logs / "children.log",
+            on_progress=tell_line("coordinates train"),
+        )
+        if run.experiment.coordinates.source == "annotated":
+            held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
+            take_annotated(instances, given, out, but_for=held_out.unique().to_list())
+        return _settle(run, out, instances, quarantine)
+
+
+@task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
+@shared(LOCATE)
+def locate_test(run: LumbarRun, index: Manifest, coordinates_train: Manifest) -> Manifest:
+    """Place the test studies' level points: the median over the models, in mm."""
+    with write_folder(run.root / "coordinates") as out:
+        instances = read_parquet(index.file(run.root, "instances.parquet"))
+        quarantine = coordinates.locate_points(
+            instances=instances,
+            models=coordinates_train.folder(run.root),
+            out=out,
+            device=run.device,
+            threads=run.threads,
+            processes=run.threads,
+            log=run.home.logs / "children.log",
+            on_progress=tell_line("coordinates test"),
+        )
+        return _settle(run, out, instances, quarantine)
+
+
+def _settle(
+    run: LumbarRun, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame
+) -> Manifest:
+    tell_bad_files("coordinates", quarantine, total=count_files(instances))
+    quarantine.write_parquet(out / "quarantine.parquet")
+    points = read_parquet(out / "points.parquet")
+    _warn_of_lost(run, instances["study_id"].unique().sort(), points)
+    _warn_of_guessed(run, points)
+    moves = read_parquet(out / "moves.parquet")
+    spell = open_competition(run.data).spell
+    if len(moves):
+        log.warning("coordinates: %s", describe_moves(moves, spell))
+    if disputes := describe_disputes(read_parquet(out / "spines.parquet"), spell):
+        log.warning("coordinates: %s", disputes)
+    return settle(run.root, "coordinates", out, rows=len(points))
+
+
+def _warn_of_guessed(run: LumbarRun, points: pl.DataFrame) -> None:
+    seen = pl.col("source") != "filled"
+    guessed = points.group_by("study_id").agg(seen.any()).filter(~pl.col("source"))["study_id"]
+    if len(guessed):
+        log.warning(
+            "coordinates: no level is seen in %d of %d studies; they are taken where levels lie in "
+            "the training studies: %s",
+            len(guessed),
+            points["study_id"].n_unique(),
+            few(list(map(open_competition(run.data).spell, guessed.sort()))),
+        )
+
+
+def _warn_of_lost(run: LumbarRun, studies: pl.Series, points: pl.DataFrame) -> None:
+    lost = studies.filter(~studies.is_in(points["study_id"].implode())).to_list()
+    if lost:
+        log.warning(
+            "coordinates: no level is found in %d of %d studies, which give no samples: %s",
+            len(lost),
+            len(studies),
+            few(list(map(open_competition(run.data).spell, lost))),
+        )

@@ -1,0 +1,99 @@
+"""Crops: what the model is shown, cut once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from prefect import task
+
+from lsdc.challenges.lumbar.coordinates.moves import moved_back
+from lsdc.challenges.lumbar.crops import cut as crops
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
+from lsdc.dicom_index.listing import Split
+from lsdc.dicom_index.quarantine import count_files
+from lsdc.store.exact_names import read_parquet, scan_parquet
+from lsdc.store.files import write_folder
+from lsdc.store.home import SHARDS, require_space
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+from tasks.shards import (
+    Shard,
+    deal,
+    require_same,
+    settle_shard,
+    shard_options,
+    shard_processes,
+    shards_of,
+    tell_shard,
+    worked,
+)
+
+_CODE = ("lsdc.challenges.lumbar.crops.cut", "lsdc.challenges.lumbar.coordinates.moves")
+_LIBRARIES = ("numpy", "opencv-python-headless", "polars", *DICOM_LIBRARIES)
+
+
+def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    experiment = inputs["run"].experiment
+    return {"slices": experiment.slices, "config": experiment.crops}
+
+
+CROPS = Stage(
+    "crops",
+    _CODE,
+    _LIBRARIES,
+    uses=_cut,
+)
+CROPS_SHARD = Stage("crops shard", _CODE, _LIBRARIES, uses=_cut, shared=False)
+
+
+@task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6))
+@shared(CROPS)
+def cut_crops(
+    run: LumbarRun, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
+) -> Manifest:
+    """Choose the slices of every level and cut them into one memory map."""
+    slices = read_parquet(sides.file(run.root, "slices.parquet"))
+    shards = deal(run, f"crops {split}", CROPS_SHARD, slices["study_id"])
+    _require_space(run, shards, slices)
+    given = {"index": index, "coordinates": coordinates, "sides": sides}
+    with (
+        worked(cut_shard, run, shards, **given) as folders,
+        write_folder(run.root / "crops") as out,
+    ):
+        images = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
+        rows = crops.join_crops(folders, out, files=count_files(images))
+        return settle(run.root, "crops", out, rows=rows)
+
+
+@task(**shard_options(CROPS_SHARD))
+def cut_shard(
+    run: LumbarRun, shard: Shard, index: Manifest, coordinates: Manifest, sides: Manifest
+) -> Manifest:
+    """Cut the crops of some studies."""
+    require_same(shard, CROPS_SHARD)
+    own = pl.col("study_id").is_in(shard.studies)
+    instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
+    moves = read_parquet(coordinates.file(run.root, "moves.parquet"))
+    with write_folder(run.root / SHARDS) as out:
+        rows = crops.cut_shard(
+            moved_back(instances, moves),
+            read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
+            run.experiment.slices,
+            run.experiment.crops,
+            out,
+            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+            processes=shard_processes(run),
+            on_progress=tell_shard(shard),
+        )
+        return settle_shard(run, shard, out, rows=rows)
+
+
+def _require_space(run: LumbarRun, shards: list[Shard], slices: pl.DataFrame) -> None:
+    """Ask for the room of all crops, and of the shard that is there twice while they are joined."""
+    size = crops.count_bytes(slices, run.experiment.slices, run.experiment.crops)
+    if len(shards) > 1:
+        size += size // len(shards)
+    stage = shards[0].stage
+    made = [file for folder in shards_of(run, stage) for file in folder.glob("crops.npy")]
+    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)

@@ -1,0 +1,55 @@
+"""Folds: which study is held out when."""
+
+import polars as pl
+from prefect import task
+
+from lsdc.challenges.lumbar import folds
+from lsdc.challenges.lumbar.competition.tables import open_competition, read_labels
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import digest_file, write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+
+
+def require_studies(run: LumbarRun) -> None:
+    """Refuse tables that cannot be read, or with fewer studies than folds, before any image."""
+    folds.require_studies(open_competition(run.data), run.folds, run.limit)
+
+
+FOLDS = Stage(
+    name="folds",
+    code=("lsdc.challenges.lumbar.folds", "lsdc.challenges.lumbar.competition.tables"),
+    libraries=("numpy", "polars", "scikit-learn"),
+    uses=lambda inputs: {
+        "labels": digest_file(inputs["run"].data / "train.csv"),
+        "folds": inputs["run"].folds,
+        "seed": inputs["run"].seed,
+        "limit": inputs["run"].limit,
+        "strict": inputs["run"].strict,
+        "holdout": inputs["run"].holdout,
+    },
+)
+
+
+@task(**stage_options(FOLDS, run_name="folds", timeout_hours=1))
+@shared(FOLDS)
+def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
+    """Deal the studies that have images and labels into folds."""
+    studies = read_parquet(index.file(run.root, "studies.parquet"))
+    labels = read_labels(run.data)
+    if run.limit is not None:  # what lies beyond is not wanted, rather than missing
+        labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
+    with write_folder(run.root / "folds") as out:
+        rows = folds.write_folds(
+            labels,
+            studies,
+            out,
+            folds=run.folds,
+            seed=run.seed,
+            strict=run.strict,
+            holdout=run.holdout,
+            twins=read_parquet(index.file(run.root, "twins.parquet")),
+            spell=open_competition(run.data).spell,
+        )
+        return settle(run.root, "folds", out, rows=rows)

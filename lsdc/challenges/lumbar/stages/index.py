@@ -1,0 +1,135 @@
+"""Index: DICOM headers to tables."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+from prefect import task
+
+from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
+from lsdc.dicom_index import index
+from lsdc.dicom_index.layout import layout_of
+from lsdc.dicom_index.listing import Split
+from lsdc.store.files import write_folder
+from lsdc.store.fingerprint import fingerprint, fingerprint_tree
+from lsdc.store.home import SHARDS
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+from tasks.shards import (
+    Shard,
+    deal,
+    require_same,
+    settle_shard,
+    shard_options,
+    shard_processes,
+    tell_shard,
+    worked,
+)
+
+_CODE = ("lsdc.dicom_index.index", "lsdc.challenges.lumbar.competition.tables")
+_LIBRARIES = ("numpy", "polars", *DICOM_LIBRARIES)
+
+
+def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    run, split = inputs["run"], inputs["split"]
+    competition, limit = open_competition(run.data), run.limit if split == "train" else None
+    listed = index.listed_series(competition, split, limit)
+    return {
+        "data": run.data,
+        "listed": listed.rows(),
+        "points": _points(competition, split, listed["study_id"]),
+        "files": _fingerprints(competition, split, listed["study_id"]),
+    }
+
+
+def _points(
+    competition: Competition, split: Split, studies: Iterable[int]
+) -> list[tuple[Any, ...]]:
+    """The annotations of studies, which tell the echo that is meant."""
+    if split == "test":
+        return []
+    return competition.annotations.filter(pl.col("study_id").is_in(list(studies))).rows()
+
+
+def _fingerprints(
+    competition: Competition, split: Split, studies: Iterable[int]
+) -> dict[str, dict[str, str]]:
+    """The fingerprints of the folders of studies."""
+    folders = layout_of(competition).study_folders(split, set(studies))
+    return {
+        str(study): {str(folder): fingerprint_tree(folder) for folder in own}
+        for study, own in folders.items()
+    }
+
+
+INDEX = Stage("index", _CODE, _LIBRARIES, _uses)
+# What is read of the files, each shard has in itself.
+INDEX_SHARD = Stage(
+    "index shard", _CODE, _LIBRARIES, lambda inputs: {"data": inputs["run"].data}, shared=False
+)
+
+
+@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6))
+@shared(INDEX)
+def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) -> Manifest:
+    """Read the header of every listed file of a split; say what another index has as well."""
+    competition = open_competition(run.data)
+    listed = index.listed_series(competition, split, run.limit if split == "train" else None)
+
+    def files(studies: Iterable[int]) -> str:
+        own = list(studies)
+        return fingerprint(
+            {
+                "listed": listed.filter(pl.col("study_id").is_in(own)).rows(),
+                "points": _points(competition, split, own),
+                "trees": _fingerprints(competition, split, own),
+            }
+        )
+
+    shards = deal(run, f"index {split}", INDEX_SHARD, listed["study_id"], files)
+    with (
+        worked(read_shard, run, shards, split=split) as folders,
+        write_folder(run.root / "index") as out,
+    ):
+        rows = index.join_index(
+            folders,
+            competition,
+            split,
+            listed,
+            out,
+            beside=None if beside is None else beside.folder(run.root),
+            processes=run.threads,
+        )
+        return settle(run.root, "index", out, rows=rows)
+
+
+def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:
+    """Stop where an index is too bad to go on; its tables are kept, and can be looked at."""
+    index.require_usable(
+        indexed.folder(run.root),
+        open_competition(run.data),
+        split,
+        max_bad=run.max_bad,
+        strict=run.strict,
+    )
+
+
+@task(**shard_options(INDEX_SHARD))
+def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
+    """Read the headers of some studies."""
+    require_same(shard, INDEX_SHARD)
+    competition = open_competition(run.data)
+    listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
+    with write_folder(run.root / SHARDS) as out:
+        rows = index.read_shard(
+            competition,
+            split,
+            listed,
+            out,
+            processes=shard_processes(run),
+            headers=run.home.headers,
+            on_progress=tell_shard(shard),
+        )
+        return settle_shard(run, shard, out, rows=rows)

@@ -1,0 +1,104 @@
+"""Out of fold: every labelled row predicted once, by a model that never saw its study; scored."""
+
+import json
+import logging
+from collections.abc import Sequence
+
+import polars as pl
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.scoring.oof import write_oof
+from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
+from lsdc.challenges.lumbar.training.labels import asked
+from lsdc.challenges.lumbar.vocabulary import Condition, Grade
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.manifest import Manifest, seal
+from tasks.artifacts import artifact_key, rounded, unless_refused
+from tasks.former import OOF_FILES, keeping_oof
+from tasks.policies import Stage, shared, stage_options
+
+log = logging.getLogger("lsdc.progress")
+
+OOF = Stage(
+    name="oof",
+    code=("lsdc.challenges.lumbar.scoring.oof",),
+    libraries=("numpy", "polars"),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "labels": inputs["run"].experiment.labels,
+    },
+)
+
+
+@task(**stage_options(OOF, run_name="oof", timeout_hours=1))
+@shared(OOF)
+def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
+    """Put the folds' predictions together and score them beside the weighted prior.
+
+    What was held out of all folds is scored on its own.
+    """
+    out = run.folder
+    labels, held_out = (
+        asked(read_parquet(folds.file(run.root, name)), run.experiment.labels)
+        for name in ("labels.parquet", "holdout.parquet")
+    )
+    with keeping_oof(out):
+        rows = write_oof(
+            [run.at_home(fold).folder(run.root) for fold in trained],
+            labels,
+            read_parquet(folds.file(run.root, "folds.parquet")),
+            held_out,
+            out,
+        )
+    return seal(run.root, OOF.name, out, rows=rows, names=OOF_FILES)
+
+
+def show_scores(run: LumbarRun) -> None:
+    """Show the out-of-fold losses and confusions of the run."""
+    folder = run.folder
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    oof = read_parquet(folder / "oof.parquet")
+    name = run.experiment.name
+    figures = (scores["score"], scores["weighted_prior"]["score"])
+    log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
+    with unless_refused():
+        create_table_artifact(
+            [
+                {"log loss": part.replace("_", " ")}
+                | {
+                    column: rounded(losses[part])
+                    for column, losses in score_columns(scores).items()
+                }
+                for part in ROWS
+            ],
+            key=artifact_key(name, "oof"),
+            description=f"{name}: out-of-fold log loss beside the weighted prior's",
+        )
+        create_markdown_artifact(
+            _confusions(oof) + f"\n\n`{folder / 'oof.parquet'}`, `{folder / 'scores.json'}`\n",
+            key=artifact_key(name, "confusions"),
+            description=f"{name}: graded (rows) and predicted most likely (columns), out of fold",
+        )
+
+
+def _confusions(oof: pl.DataFrame) -> str:
+    """A table of counts for each condition, as Markdown."""
+    likeliest = pl.concat_list(PROBABILITIES).list.arg_max().alias("predicted")
+    rows = oof.filter(pl.col("label").is_not_null()).with_columns(likeliest)
+    names = [grade.name.lower().replace("_", " ") for grade in Grade]
+    tables = []
+    for condition in Condition:
+        counts = rows.filter(condition=condition.value).group_by("label", "predicted").len()
+        found = {(label, predicted): n for label, predicted, n in counts.iter_rows()}
+        lines = [
+            f"| {name} | "
+            + " | ".join(str(found.get((row, k), 0)) for k in range(len(names)))
+            + " |"
+            for row, name in enumerate(names)
+        ]
+        head = f"| {condition.value.replace('_', ' ')} | " + " | ".join(names) + " |"
+        tables.append("\n".join([head, "|---" * (len(names) + 1) + "|", *lines]))
+    return "\n\n".join(tables)

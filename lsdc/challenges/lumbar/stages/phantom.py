@@ -1,0 +1,39 @@
+"""Phantom: the competition that a run without data of its own uses, written once."""
+
+import shutil
+
+from prefect import task
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, seal
+from tasks.policies import Stage, shared, stage_options
+from tasks.progress import tell_steps
+
+STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
+
+PHANTOM = Stage(
+    name="phantom",
+    code=("lsdc.challenges.lumbar.phantom.writer",),
+    libraries=("numpy", "pydicom"),
+    uses=lambda _: {"studies": STUDIES, "test": TEST, "seed": SEED, "max_size": MAX_SIZE},
+)
+
+
+@task(**stage_options(PHANTOM, run_name="phantom", timeout_hours=1))
+@shared(PHANTOM)
+def write_demo_data(run: LumbarRun) -> Manifest:
+    """Write the phantom competition into the home."""
+    # pydicom is not for a run that finds its phantom written.
+    from lsdc.challenges.lumbar.phantom.writer import write_phantom
+
+    with write_folder(run.root) as out:
+        write_phantom(
+            out, studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE,
+            on_progress=tell_steps("phantom"),
+        )  # fmt: skip
+        shutil.rmtree(run.data, ignore_errors=True)
+        out.rename(run.data)
+    files = [path for path in run.data.rglob("*") if path.is_file()]
+    names = [path.relative_to(run.data).as_posix() for path in files]
+    return seal(run.root, "phantom", run.data, rows=STUDIES + TEST, names=names)

@@ -1,0 +1,34 @@
+"""Quarantine: training stops where too many of its files are bad, once the catalog names them."""
+
+from collections.abc import Sequence
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.catalog import publish_catalog
+from lsdc.dicom_index import quarantine
+from lsdc.errors import StageError
+from lsdc.store.exact_names import read_parquet, scan_parquet
+from lsdc.store.manifest import Manifest
+
+
+def refuse_bad_files(
+    run: LumbarRun, result: Manifest, *, index: Manifest, so_far: Sequence[Manifest]
+) -> None:
+    """Stop where a result has too many bad files; it is kept, and the catalog names them.
+
+    Args:
+        run: the run.
+        result: of a stage that reads files.
+        index: whose files it read.
+        so_far: all results of the walk up to this one, which the catalog is to hold.
+
+    Raises:
+        StageError: more than `run.max_bad` of the files, and at least 10, are bad.
+    """
+    bad = read_parquet(result.file(run.root, "quarantine.parquet"))
+    read = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
+    files = quarantine.count_files(read)
+    try:
+        quarantine.refuse_bad_files(result.stage, bad, total=files, max_bad=run.max_bad)
+    except StageError:
+        publish_catalog(run, so_far, after=result.stage)
+        raise

@@ -1,0 +1,49 @@
+"""Sides: left and right by world position."""
+
+from prefect import task
+
+from lsdc.challenges.lumbar.coordinates.moves import moved_back
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
+from lsdc.dicom_index.listing import Split
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.policies import Stage, shared, stage_options
+
+SIDES = Stage(
+    name="sides",
+    code=(
+        "lsdc.challenges.lumbar.coordinates.moves",
+        "lsdc.challenges.lumbar.slices.slice_offsets",
+    ),
+    libraries=("numpy", "polars"),
+    uses=lambda _: {},
+)
+
+
+@task(**stage_options(SIDES, run_name="sides {split}", timeout_hours=1))
+@shared(SIDES)
+def fix_sides(
+    run: LumbarRun,
+    split: Split,  # noqa: ARG001 (it names the task run)
+    index: Manifest,
+    coordinates: Manifest,
+    annotations: Manifest | None = None,
+) -> Manifest:
+    """Place every slice against every level point of its study, and annotations where there are."""
+    given = None
+    if annotations is not None:
+        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
+    with write_folder(run.root / "sides") as out:
+        rows = measure_offsets(
+            moved_back(
+                read_parquet(index.file(run.root, "instances.parquet")),
+                read_parquet(coordinates.file(run.root, "moves.parquet")),
+            ),
+            read_parquet(coordinates.file(run.root, "points.parquet")),
+            given,
+            out,
+            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+        )
+        return settle(run.root, "sides", out, rows=rows)

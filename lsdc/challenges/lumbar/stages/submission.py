@@ -1,0 +1,73 @@
+"""Prediction and submission: the test set through the same code, a row for every row id."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.scoring.submission import write_submission
+from lsdc.challenges.lumbar.training.predict import predict
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.files import digest_file
+from lsdc.store.manifest import Manifest, seal
+from tasks.former import SUBMISSION_FILES, keeping_submission
+from tasks.policies import Stage, shared, stage_options
+from tasks.progress import tell_line
+
+PREDICT = Stage(
+    name="predict",
+    code=("lsdc.challenges.lumbar.training.predict",),
+    libraries=("numpy", "timm", "torch"),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "slices": inputs["run"].experiment.slices,
+        "crops": inputs["run"].experiment.crops,
+        "model": inputs["run"].experiment.model,
+        "labels": inputs["run"].experiment.labels,
+        "loss": inputs["run"].experiment.loss,
+        "precision": inputs["run"].experiment.training.precision,
+    },
+)
+SUBMISSION = Stage(
+    name="submission",
+    code=("lsdc.challenges.lumbar.scoring.submission", "lsdc.challenges.lumbar.competition.tables"),
+    libraries=("polars",),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "row_ids": digest_file(inputs["run"].data / "sample_submission.csv"),
+    },
+)
+
+
+@task(**stage_options(PREDICT, run_name="predict", timeout_hours=12, retries=1))
+@shared(PREDICT)
+def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
+    """Predict the test studies: the mean over the folds' models."""
+    out = run.folder
+    predict(
+        experiment=run.experiment,
+        models=[run.at_home(fold).folder(run.root) for fold in trained],
+        crops=crops.folder(run.root),
+        out=out / "predictions.parquet",
+        device=run.device,
+        threads=run.threads,
+        log=run.home.logs / "children.log",
+        on_progress=tell_line("predict"),
+    )
+    return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
+
+
+@task(**stage_options(SUBMISSION, run_name="submission", timeout_hours=1))
+@shared(SUBMISSION)
+def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) -> Manifest:
+    """Give every row id of the sample submission its row."""
+    out = run.folder
+    with keeping_submission(out):
+        rows = write_submission(
+            read_parquet(run.at_home(predictions).file(run.root, "predictions.parquet")),
+            open_competition(run.data).row_ids,
+            read_parquet(folds.file(run.root, "labels.parquet")),
+            out / "submission.csv",
+        )
+    return seal(run.root, SUBMISSION.name, out, rows=rows, names=SUBMISSION_FILES)

@@ -1,0 +1,157 @@
+"""Training: one fold, one process, one device; begun once, resumed where it was killed."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.training.train_fold import RESULTS
+from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
+from lsdc.challenges.lumbar.training.trial import try_model
+from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
+from lsdc.shutdown import shutdown_requested
+from lsdc.store.files import digest_file
+from lsdc.store.home import fold_lock
+from lsdc.store.manifest import Manifest, seal
+from lsdc.store.put_aside import claim_fold
+from lsdc.training.trained_fold import FACTS
+from tasks.identity import needed_fold, pretrained_digests
+from tasks.policies import Stage, shared, stage_options
+from tasks.progress import tell_line
+from tasks.run import TRAINING_NO_MATTER
+from tasks.sharing import sync_checkpoints
+
+log = logging.getLogger("lsdc.training")
+
+TRIED = "tried-models.json"  # in the home: models that can be trained
+_RESUMES = 20  # each goes on where the one before was told to leave
+
+Listen = Callable[[dict[str, Any]], None]
+
+
+def _needed_weights(run: LumbarRun, fold: int) -> Path | None:
+    """Those of another experiment's same fold, which this one starts from."""
+    needed = run.experiment.needs.weights
+    return None if needed is None else needed_fold(run, needed, fold) / "model.safetensors"
+
+
+def _needed_labels(run: LumbarRun, fold: int) -> Path | None:
+    """Those of another experiment's same fold, which fill labels without a grade."""
+    needed = run.experiment.needs.labels
+    return None if needed is None else needed_fold(run, needed, fold) / "unlabelled.parquet"
+
+
+def _digest(path: Path | None) -> str | None:
+    return digest_file(path) if path and path.is_file() else None
+
+
+def require_model(run: LumbarRun, *, trained_here: bool) -> None:
+    """Refuse a model that cannot be trained, before anything is prepared for it.
+
+    Other hosts that train have devices and a hub's cache of their own, and are asked there. Weights
+    that were given are here too, since what the run is of rests on them. Folds that are finished
+    need no hub any more.
+
+    Raises:
+        SettingsError: the backbone, its weights, the size of its images or the device.
+        StageError: the process that tries it died.
+    """
+    config, fold = run.experiment.model, run.folds_to_train[0]
+    start_from = _needed_weights(run, fold)
+    is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
+    at_hand = run.weights is not None or (trained_here and not is_trained)
+    try_model(
+        run.experiment,
+        weights=run.weights,
+        pretrained=at_hand and config.pretrained and start_from is None,
+        start_from=start_from,
+        device=run.fold_device(fold) if trained_here else "cpu",
+        threads=run.fold_threads,
+        kept=run.home.root / TRIED,
+        log=run.home.logs / "children.log",
+    )
+
+
+def takes_hub_weights(run: LumbarRun) -> bool:
+    """Whether its models begin with timm's own weights, which are where they are trained."""
+    experiment = run.experiment
+    return experiment.model.pretrained and experiment.needs.weights is None and run.weights is None
+
+
+TRAIN = Stage(
+    name="train",
+    code=("lsdc.challenges.lumbar.training.train_fold",),
+    libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "slices": inputs["run"].experiment.slices,
+        "crops": inputs["run"].experiment.crops,
+        "model": inputs["run"].experiment.model,
+        "labels": inputs["run"].experiment.labels,
+        "augment": inputs["run"].experiment.augment,
+        "loss": inputs["run"].experiment.loss,
+        "training": inputs["run"].experiment.training.model_dump(exclude=TRAINING_NO_MATTER),
+        "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
+        "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
+        "weights": pretrained_digests(inputs["run"]),
+        "seed": inputs["run"].seed,
+    },
+)
+
+
+@task(**stage_options(TRAIN, run_name="fold {fold}", retries=1, resumes=_RESUMES))
+@shared(TRAIN)
+def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
+    """Train a fold's model and predict the studies that it has not seen."""
+    with fold_lock(run.home, run.name, fold, say=log.warning):
+        return _train(run, fold, crops, folds)
+
+
+def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
+    weights = _needed_weights(run, fold)
+    key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
+    out = claim_fold(run.home, run.name, fold, key, say=log.warning)
+    with _not_tried_again_at_the_end(), sync_checkpoints(run, key, out) as share:
+        fit_fold(
+            experiment=run.experiment,
+            fold=fold,
+            crops=crops.folder(run.root),
+            labels=folds.file(run.root, "labels.parquet"),
+            folds=folds.file(run.root, "folds.parquet"),
+            out=out,
+            identity=key,
+            seed=run.seed,
+            device=run.fold_device(fold),
+            threads=run.fold_threads,
+            workers=run.fold_workers,
+            log=run.home.logs / "children.log",
+            on_progress=_both(tell_line(f"fold {fold}"), share),
+            start_from=weights,
+            fill_from=_needed_labels(run, fold),
+            weights=run.weights,
+            holdout=folds.file(run.root, "holdout.parquet"),
+        )
+    return seal(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
+
+
+def _both(first: Listen, second: Listen) -> Listen:
+    def listen(line: dict[str, Any]) -> None:
+        first(line)
+        second(line)
+
+    return listen
+
+
+@contextmanager
+def _not_tried_again_at_the_end() -> Iterator[None]:
+    """Children that `ended_with_the_flow` ended stay so; else their tasks would start them anew."""
+    try:
+        yield
+    except (ResumeLaterError, ChildDiedError) as error:
+        if not shutdown_requested():
+            raise
+        raise InterruptedRunError(f"the run is ending: {error}") from error

@@ -1,0 +1,32 @@
+"""The steps that take the test studies through the same code, to a row for every row id."""
+
+from collections.abc import Sequence
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.catalog import publish_catalog
+from lsdc.challenges.lumbar.stages.coordinates import locate_test
+from lsdc.challenges.lumbar.stages.crops import cut_crops
+from lsdc.challenges.lumbar.stages.sides import fix_sides
+from lsdc.challenges.lumbar.stages.submission import assemble_submission, predict_test
+from lsdc.challenges.lumbar.steps.prepare import Prepared
+from lsdc.store.manifest import Manifest
+from tasks.dispatch import as_done_here
+from tasks.run import note_results, note_so_far
+
+
+def predict_and_assemble(run: LumbarRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
+    """Take the test studies from their index to the submission."""
+    here, index = as_done_here(run), prepared.test
+    if index is None:  # nobody asks for a submission
+        return
+    coordinates = locate_test(here, index, prepared.coordinates)
+    note_so_far(run, coordinates)
+    sides = fix_sides(run, "test", index, coordinates)
+    note_so_far(run, sides)
+    crops = cut_crops(run, "test", index, coordinates, sides)
+    note_so_far(run, crops)
+    predictions = predict_test(here, crops, trained)
+    assemble_submission(run, prepared.folds, predictions)
+    results = [*prepared.manifests, coordinates, sides, crops]
+    publish_catalog(run, results, after="submission")
+    note_results(run, results)

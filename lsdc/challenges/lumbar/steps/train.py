@@ -1,0 +1,71 @@
+"""The steps from crops to trained folds and their out-of-fold score."""
+
+import logging
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
+from lsdc.challenges.lumbar.stages.training import train_fold as train_one_fold
+from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
+from lsdc.store.manifest import Manifest
+from tasks.dispatch import Work, has_other_workers, train_elsewhere
+from tasks.futures import result_of
+from tasks.interrupts import ended_with_the_flow
+from tasks.policies import is_kept, result_key
+from tasks.versions import installed_versions
+
+log = logging.getLogger("lsdc.training")
+
+
+def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
+    """Train the folds that were asked for, then score out of fold all that there are."""
+    trained = with_earlier_folds(run, prepared, dispatch_folds(run, prepared))
+    score_oof(run, prepared.folds, trained)
+    show_scores(run)
+    return trained
+
+
+def with_earlier_folds(
+    run: LumbarRun, prepared: Prepared, trained: list[Manifest]
+) -> list[Manifest]:
+    """Add the folds that were trained before and still stand, so that one alone is not scored."""
+    whole = run.model_copy(update={"only_fold": None})
+    inputs = prepared.crops, prepared.folds
+    found = dict(zip(run.folds_to_train, trained, strict=True))
+    for fold in whole.folds_to_train:
+        if fold not in found and is_kept(train_one_fold, whole, fold, *inputs):
+            found[fold] = train_one_fold(whole, fold, *inputs)
+            log.info("fold %d was trained before and stands: it is scored as well", fold)
+    return [found[fold] for fold in sorted(found)]
+
+
+def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
+    """Have the folds trained: a run each on other workers, or here where that is not for us."""
+    if not has_other_workers():
+        return train_here(run, prepared)
+    inputs = prepared.crops, prepared.folds
+    missing = {
+        fold: result_key(train_one_fold, run, fold, *inputs)
+        for fold in run.folds_to_train
+        if not is_kept(train_one_fold, run, fold, *inputs)
+    }
+    works = [
+        Work("train-fold/default", f"fold {fold}", key, {"fold": fold})
+        for fold, key in missing.items()
+    ]
+    trained = dict(
+        zip(missing, train_elsewhere(run, works, installed_versions(STAGES)), strict=True)
+    )
+    return [trained.get(fold) or train_one_fold(run, fold, *inputs) for fold in run.folds_to_train]
+
+
+def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
+    """Train the folds in this flow run, as many side by side as the machine has room for."""
+    trained: list[Manifest] = []
+    with ended_with_the_flow():
+        for side_by_side in run.fold_groups:
+            begun = [
+                train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
+                for fold in side_by_side
+            ]
+            trained += [result_of(fold) for fold in begun]
+    return trained

@@ -1,0 +1,1 @@
+"""How a fold is trained and asked, in child processes."""

@@ -1,0 +1,140 @@
+"""What one fold is trained on, what it is scored by, and what its model is asked afterwards."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.training.labels import asked, labels_to_learn
+from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, count_repeats, read_table
+from lsdc.errors import StageError
+from lsdc.store.exact_names import read_parquet
+from lsdc.training.samples import Samples
+
+_LEVEL = ["study_id", "level"]
+_CELL = [*_LEVEL, "condition"]
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Samples and labels as an experiment asks for them.
+
+    Attributes:
+        experiment: which one.
+        fold: which is held back.
+        crops: folder with crops.npy.
+        inside: samples of the fold: row, study_id, level, side, mask.
+        outside: those of the other folds.
+        held_out: those of studies that are in no fold.
+        labels: study_id, condition, level, grade; null where none was given.
+    """
+
+    experiment: Experiment
+    fold: int
+    crops: Path
+    inside: pl.DataFrame
+    outside: pl.DataFrame
+    held_out: pl.DataFrame
+    labels: pl.DataFrame
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """The fold's own labels, which score it and teach nothing."""
+        return self.labels.join(self.inside, on=_LEVEL, how="semi")
+
+    @property
+    def validation(self) -> Samples:
+        """The fold's samples with their labels."""
+        return as_samples(self.crops, self.inside, self.known, tell_level=self._tell_level)
+
+    def training(self, fill_from: Path | None) -> Samples:
+        """The other folds' samples, as often as an epoch shows them.
+
+        Args:
+            fill_from: predictions for labels without a grade, by a model that excluded the fold.
+        """
+        config = self.experiment.labels
+        predicted = read_parquet(fill_from) if fill_from else None
+        soft = self.experiment.loss.labels == "soft"
+        labels = labels_to_learn(self.labels, config, predicted, soft=soft)
+        learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
+        samples = as_samples(self.crops, learnt, labels, tell_level=self._tell_level)
+        return replace(samples, repeats=count_repeats(samples.labels, config.oversample))
+
+    @property
+    def without_label(self) -> pl.DataFrame:
+        """The other folds' samples of levels that lack a grade."""
+        return self.outside.join(self._ungraded, on=_LEVEL, how="semi", maintain_order="left")
+
+    def filling(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Of such samples' predictions those for which there is no grade."""
+        return rows.join(self._ungraded, on=_CELL, how="semi", maintain_order="left")
+
+    def rows(self, samples: pl.DataFrame, found: NDArray[Any]) -> pl.DataFrame:
+        """Predictions (n, conditions, grades) of samples, a row a level and condition."""
+        return asked(as_rows(samples, found), self.experiment.labels)
+
+    def score(self, found: NDArray[Any]) -> float:
+        """The competition's metric of predictions of the fold; NaN where no label scores it."""
+        known = self.known
+        if not known["grade"].count():
+            return math.nan
+        return score(known, self.rows(self.inside, found)).score
+
+    def beside_labels(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Out-of-fold predictions with fold and label."""
+        grades = self.labels.rename({"grade": "label"})
+        oof = rows.join(grades, on=_CELL, how="left", maintain_order="left")
+        oof = oof.with_columns(fold=pl.lit(self.fold, dtype=pl.Int32))
+        order = ["row_id", "study_id", "condition", "level", "fold", "label"]
+        return oof.select(*order, pl.exclude(order))
+
+    @property
+    def _ungraded(self) -> pl.DataFrame:
+        return self.labels.filter(pl.col("grade").is_null())
+
+    @property
+    def _tell_level(self) -> bool:
+        return self.experiment.loss.level_weight > 0
+
+
+def read_fold(
+    experiment: Experiment,
+    fold: int,
+    *,
+    crops: Path,
+    labels: Path,
+    folds: Path,
+    holdout: Path | None,
+) -> FoldData:
+    """Read the tables of the stages before; see `training.train_fold.train_fold`.
+
+    Raises:
+        StageError: nothing to predict, or nothing to train on.
+    """
+    samples = asked(read_table(crops, "train"), experiment.labels)
+    table = samples.join(read_parquet(folds), on="study_id", maintain_order="left")
+    inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
+    if not len(inside) or not len(outside):
+        raise StageError(
+            f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
+            "expected both; studies without images or level points give none, which the log "
+            "names; use fewer folds, or more studies"
+        )
+    held_out: list[int] = []
+    if holdout is not None:
+        held_out = read_parquet(holdout, columns=["study_id"])["study_id"].unique().to_list()
+    return FoldData(
+        experiment=experiment,
+        fold=fold,
+        crops=crops,
+        inside=inside,
+        outside=outside,
+        held_out=samples.filter(pl.col("study_id").is_in(held_out)),
+        labels=asked(read_parquet(labels), experiment.labels),
+    )

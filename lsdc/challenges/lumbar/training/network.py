@@ -1,0 +1,116 @@
+"""The network of an experiment, the device it runs on, and what is recorded of both."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
+from lsdc.training.losses import GradedLoss, LossSettings, probabilities_by
+from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.models.model import ModelSettings, SliceModel, Task
+
+_LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
+
+
+def build_model(
+    experiment: Experiment, *, pretrained: bool, weights: Path | None = None
+) -> SliceModel:
+    """A model with a head a condition and a class a grade, and perhaps one that tells the level.
+
+    Weights are as torch's seed has them, but for pretrained backbones; `weights` is where these lie
+    if not on the hub or in its cache.
+
+    Raises:
+        SettingsError: no such backbone, or no such weights.
+    """
+    config = experiment.model
+    places = list_places(experiment.slices)
+    settings = config.model_dump(exclude={"axial_backbone", "heads", "pretrained"})
+    return SliceModel(
+        ModelSettings(
+            **settings,
+            second_backbone=config.axial_backbone,
+            one_head=config.heads == "one",
+        ),
+        Task(
+            slices=len(places),
+            size_px=experiment.crops.size_px,
+            heads=len(CONDITIONS),
+            classes=len(GRADES),
+            groups=len(LEVELS) if experiment.loss.level_weight else 0,
+            own=tuple(own_places(condition, places) for condition in CONDITIONS),
+            second=tuple(number for number, place in enumerate(places) if place.part == Part.AXIAL),
+        ),
+        pretrained=pretrained,
+        weights=weights,
+    )
+
+
+def build_loss(experiment: Experiment) -> GradedLoss:
+    """The loss of that model's answers."""
+    config = experiment.loss
+    return GradedLoss(
+        LossSettings(
+            **config.model_dump(exclude={"grade_weights", "level_weight"}),
+            class_weights=config.grade_weights,
+            group_weight=config.level_weight,
+        )
+    )
+
+
+def build_mixing(experiment: Experiment) -> Mixing:
+    """How the samples of a batch are mixed."""
+    config = experiment.augment
+    levels = len(LEVELS) if experiment.loss.level_weight else 0
+    return Mixing(
+        MixSettings(config.mixup, config.mixup_alpha, config.cutmix, config.cutmix_alpha),
+        classes=max(len(GRADES), levels),
+    )
+
+
+def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:
+    """The probabilities (n, conditions, grades) in that model's answers."""
+    return probabilities_by(experiment.loss.kind)(logits[:, : len(CONDITIONS), : len(GRADES)])
+
+
+def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]:
+    """The places that a condition is best seen on; all, where there are none of these.
+
+    These are the middle for the canal, the side for foramina, and axial slices for subarticular
+    zones, or where there are none the middle and the side, between which these zones lie.
+    """
+    parts = {
+        "spinal": [{Part.MIDDLE}],
+        "foraminal": [{Part(condition.side or Part.MIDDLE)}],
+        "subarticular": [{Part.AXIAL}, {Part.MIDDLE, Part(condition.side or Part.MIDDLE)}],
+    }[condition.pooled]
+    for part in parts:
+        own = tuple(number for number, place in enumerate(places) if place.part in part)
+        if own:
+            return own
+    return tuple(range(len(places)))
+
+
+def describe(device: torch.device) -> dict[str, object]:
+    """What decides the last bits of a result."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "cpu": _cpu(),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def _cpu() -> str:
+    """The processor's model and the instructions that torch uses of it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = named[0] if named else platform.processor() or platform.machine()
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"

@@ -1,0 +1,60 @@
+"""The child process of `predict`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.training.labels import asked
+from lsdc.challenges.lumbar.training.network import build_model, read_grades
+from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.store.files import write_atomic
+from lsdc.training.checkpoint import restore_weights
+from lsdc.training.device import pick_device
+from lsdc.training.inference import predict_probabilities
+from lsdc.training.oom import advice_when_memory_runs_out
+from lsdc.training.process import Tell, child_main
+
+
+def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Predict with the job's models; see `training.predict.predict`."""
+    experiment = Experiment.model_validate(job["experiment"])
+    device = pick_device(job["device"])
+    torch.set_num_threads(job["threads"])
+    table = asked(read_table(Path(job["crops"]), "test"), experiment.labels)
+    samples = as_samples(Path(job["crops"]), table)
+    model = build_model(experiment, pretrained=False).to(device)
+
+    total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
+    folders = [Path(folder) for folder in job["models"]] if len(samples) else []
+    for number, folder in enumerate(folders, start=1):
+        restore_weights(model, folder / "model.safetensors", of=experiment.name)
+
+        def on_batch(done: int, number: int = number) -> None:
+            position = {"model": number, "models": len(folders)}
+            tell({**position, "done": done, "samples": len(samples)})
+
+        batch_size = experiment.training.batch_size
+        with advice_when_memory_runs_out(batch_size, device):
+            total += predict_probabilities(
+                model,
+                samples,
+                partial(read_grades, experiment),
+                batch_size=batch_size,
+                device=device,
+                precision=getattr(torch, experiment.training.precision),  # as folds are scored
+                on_batch=on_batch,
+            )
+
+    with write_atomic(Path(job["out"])) as temporary:
+        rows = asked(as_rows(table, total / max(len(folders), 1)), experiment.labels)
+        rows.write_parquet(temporary)
+    return {"rows": len(rows)}
+
+
+if __name__ == "__main__":
+    child_main(work)

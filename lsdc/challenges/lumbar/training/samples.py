@@ -1,0 +1,152 @@
+"""Samples of crops as the training engine takes them: a head a condition, a class a grade.
+
+A sample of one side (`side`; null: of both) is asked for the canal and that side alone. One of the
+right side is a mirror image: what is graded right in the patient is answered by the left heads.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.competition.row_ids import with_row_id
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
+from lsdc.errors import DataError
+from lsdc.store.exact_names import read_parquet
+from lsdc.training.samples import EMPTY_LABEL, Samples
+
+_NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
+
+
+def read_table(crops: Path, split: str) -> pl.DataFrame:
+    """The split's rows of `samples.parquet`, in the order of the memory map."""
+    return read_parquet(crops / "samples.parquet").filter(split=split).sort("row")
+
+
+def as_samples(
+    crops: Path,
+    table: pl.DataFrame,
+    labels: pl.DataFrame | None = None,
+    *,
+    tell_level: bool = False,
+) -> Samples:
+    """The samples of a table; without labels, all of them are empty.
+
+    Args:
+        crops: folder with crops.npy.
+        table: row, study_id, level, side, mask.
+        labels: study_id, condition, level, grade, and perhaps the three probabilities, which count
+            where they are not null; labels are then probabilities.
+        tell_level: whether the level is one more label, the last.
+
+    Raises:
+        DataError: the table names a row that crops.npy does not have.
+    """
+    slices = np.load(crops / "crops.npy", mmap_mode="r")
+    rows = table["row"].to_numpy().astype(np.int64)
+    if len(rows) and rows.max() >= len(slices):
+        raise DataError(
+            f"{crops}: samples.parquet names row {rows.max()}, crops.npy has {len(slices)} rows; "
+            "delete the folder, so that the crops are cut again"
+        )
+    return Samples(
+        slices=slices,
+        rows=rows,
+        present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
+        labels=_labels(table, labels, tell_level=tell_level),
+        ids=tuple(
+            table.select(
+                pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
+            ).to_series()
+        ),
+    )
+
+
+def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np.int64]:
+    """How often an epoch shows each of n samples, by the worst of its grades.
+
+    Args:
+        labels: as `as_samples` has them; of probabilities the likeliest grade counts.
+        oversample: for each grade; a sample without any is shown as one of the first.
+    """
+    grades = labels[:, : len(CONDITIONS)]
+    if grades.ndim == 3:
+        grades = np.where(grades.any(axis=2), grades.argmax(axis=2), EMPTY_LABEL)
+    worst = np.maximum(grades.max(axis=1), 0)  # an empty label is below 0
+    repeats: NDArray[np.int64] = np.array(oversample, np.int64)[worst]
+    return repeats
+
+
+def as_rows(table: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:
+    """A row a level and condition: row_id, study_id, condition, level and the probabilities.
+
+    What two samples of a level were asked for, the canal, is the mean of their answers.
+
+    Args:
+        table: study_id, level, side of n samples.
+        probabilities: (n, conditions, grades).
+    """
+    grades = [str(grade) for grade in GRADES]
+    by_grade = pl.DataFrame(probabilities.reshape(-1, len(grades)), schema=grades)
+    rows = (
+        _questions(table)
+        .hstack(by_grade)
+        .filter(pl.col("condition").is_not_null())
+        .group_by("study_id", "condition", "level", maintain_order=True)
+        .agg(pl.col(grades).mean())
+    )
+    return with_row_id(rows)
+
+
+def _questions(table: pl.DataFrame) -> pl.DataFrame:
+    """A row a sample and head: study_id, level and the condition that the head is asked for."""
+    heads = pl.DataFrame(
+        {
+            "condition": [str(condition) for condition in CONDITIONS],
+            "mirrored": [str(condition.mirrored) for condition in CONDITIONS],
+            "of_right": [condition.side == Side.RIGHT for condition in CONDITIONS],
+        }
+    )
+    return (
+        table.select("study_id", "level", "side")
+        .join(heads, how="cross", maintain_order="left_right")
+        .select(
+            "study_id",
+            "level",
+            condition=pl.when(pl.col("side").is_null())
+            .then("condition")
+            .when("of_right")
+            .then(None)
+            .when(pl.col("side") == Side.RIGHT)
+            .then("mirrored")
+            .otherwise("condition"),
+        )
+    )
+
+
+def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, tell_level: bool) -> NDArray[Any]:
+    """(n, heads) int64 classes, or (n, heads, classes) float32 probabilities."""
+    columns = ["grade", *PROBABILITIES]
+    found = _questions(table)
+    if labels is None:
+        found = found.with_columns(pl.lit(None).alias(name) for name in columns)
+    else:
+        key = ["study_id", "level", "condition"]
+        found = found.join(labels, on=key, how="left", maintain_order="left")
+    grades = found["grade"].cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
+    classes: NDArray[Any] = grades.reshape(len(table), len(CONDITIONS))
+    if tell_level:
+        level = table["level"].replace_strict(_NUMBER_OF_LEVEL, return_dtype=pl.Int64).to_numpy()
+        classes = np.column_stack([classes, level])
+    if not set(PROBABILITIES) <= set(found.columns) or found[PROBABILITIES[0]].is_null().all():
+        return classes
+    width = max(len(GRADES), len(LEVELS) if tell_level else 0)
+    shares: NDArray[Any] = (classes[..., np.newaxis] == np.arange(width)).astype(np.float32)
+    predicted = found.select(PROBABILITIES).to_numpy().reshape(len(table), len(CONDITIONS), -1)
+    there = ~np.isnan(predicted.astype(np.float64))
+    shares[:, : len(CONDITIONS), : len(GRADES)][there] = predicted[there]
+    return shares

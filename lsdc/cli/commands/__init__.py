@@ -1,0 +1,1 @@
+"""The commands of `lsdc`, one a module."""

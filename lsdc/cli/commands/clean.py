@@ -1,0 +1,130 @@
+"""`lsdc clean`: remove what no run refers to, after saying what and how much."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.cli.streams import open_console
+from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.store.experiment_lock import find_occupied
+from lsdc.store.garbage import Garbage, count_bytes, find_garbage, kept_results, remove
+from lsdc.store.home import Home, build_lock, existing_home, resolve_home
+from lsdc.store.put_aside import Fold, find_put_aside
+from lsdc.store.runs import list_runs
+
+
+def clean(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Runs that go as well, models and scores and all."),
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home to clean.", show_default="LSDC_HOME, else ./lsdc-home"),
+    ] = None,
+    replaced: Annotated[
+        bool, typer.Option("--replaced", help="Remove trained folds that were put aside, too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove results that no run refers to and leftovers of killed runs; say what runs use.
+
+    Trained folds stay, unless their run is named or --replaced is given.
+    """
+    console = open_console()
+    opened = existing_home(resolve_home(home))
+    with build_lock(opened, wait=False, say=console.print):
+        _require_quiet(opened)
+        removed = _known(opened, runs or [])
+        console.print(_usage_table(opened))
+        rubbish = find_garbage(opened, removed=removed, put_aside=replaced)
+        if not replaced:
+            _tell_of_put_aside(find_put_aside(opened), console)
+        if not rubbish:
+            console.print(f"{opened.root}: nothing to remove", soft_wrap=True)
+            return
+        console.print(_rubbish_table(rubbish, opened.root))
+        if not yes and not typer.confirm("Remove these?"):
+            return
+        for item in rubbish:
+            remove(item.path)
+        console.print(f"removed {decimal(sum(item.bytes for item in rubbish))}")
+
+
+def _require_quiet(home: Home) -> None:
+    """Refuse while runs go on: one that waits for others lets them build, and notes at its end."""
+    if going_on := find_occupied(home):
+        raise HomeBusyError(
+            f"{home.root}: runs of {', '.join(going_on)} go on, which may need what nothing "
+            "refers to yet; wait for them, or cancel them"
+        )
+
+
+def _known(home: Home, names: list[str]) -> list[str]:
+    there = list_runs(home)
+    for name in names:
+        if name not in there:
+            raise SettingsError(
+                f"{name}: no such run in {home.runs}, expected one of "
+                f"{', '.join(there) or 'none, since there is none'}"
+            )
+    return names
+
+
+def _usage_table(home: Home) -> FittedTable:
+    """A line a run: what it is of, how good, and the room that it and its results take."""
+    runs = list_runs(home)
+    folders = [home.run(name) for name in runs]
+    results = [[each for each in kept_results(home, name) if each.is_dir()] for name in runs]
+    finished = [len(list(folder.glob("fold-*/fit.json"))) for folder in folders]
+    return FittedTable(
+        [
+            Column("run", list(runs), is_text=True),
+            Column("of", [str(record or "?") for record in runs.values()], is_text=True),
+            Column("folds", [str(count) for count in finished]),
+            Column("score", [_score(folder / "scores.json") for folder in folders]),
+            Column("itself", [decimal(count_bytes(folder)) for folder in folders]),
+            Column("rests on", [decimal(sum(map(count_bytes, each))) for each in results]),
+        ],
+        title="What runs use",
+    )
+
+
+def _score(scores: Path) -> str:
+    try:
+        return f"{json.loads(scores.read_text(encoding='utf-8'))['score']:.4f}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "-"
+
+
+def _tell_of_put_aside(folds: list[Fold], console: Console) -> None:
+    kept = [fold for fold in folds if fold.holds_training]
+    for fold in kept:
+        console.print(
+            f"{fold.path.name}: {fold}", soft_wrap=True, highlight=False, markup=False, style="dim"
+        )
+    if kept:
+        size = decimal(sum(count_bytes(each.path) for each in kept))
+        console.print(
+            f"{len(kept)} folds put aside, {size}, stay: they come back when their data and "
+            "code do; --replaced removes them",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _rubbish_table(rubbish: list[Garbage], root: Path) -> FittedTable:
+    total = sum(item.bytes for item in rubbish)
+    return FittedTable(
+        [
+            Column("path", [str(item.path.relative_to(root)) for item in rubbish], is_text=True),
+            Column("why", [item.why for item in rubbish], is_text=True),
+            Column("size", [decimal(item.bytes) for item in rubbish]),
+        ],
+        title=f"{len(rubbish)} things that may go, {decimal(total)}",
+    )

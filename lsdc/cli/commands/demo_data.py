@@ -1,0 +1,70 @@
+"""`lsdc demo-data`: write a synthetic competition."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lsdc.cli.streams import open_console
+
+
+class Grades(StrEnum):
+    """How grades are dealt."""
+
+    BALANCED = "balanced"
+    REAL = "real"
+
+
+class Geometry(StrEnum):
+    """How patients lie, and what of them is imaged."""
+
+    USUAL = "usual"
+    HARD = "hard"
+
+
+def demo_data(
+    out: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
+    studies: Annotated[int, typer.Option(help="Training studies.")] = 40,
+    test: Annotated[int, typer.Option(help="Test studies; the first lacks a series.")] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    grades: Annotated[
+        Grades, typer.Option(help="Equal thirds, or the competition's frequencies.")
+    ] = Grades.BALANCED,
+    geometry: Annotated[
+        Geometry,
+        typer.Option(help="Ordinary, or oblique, crooked, off centre, with series missing."),
+    ] = Geometry.USUAL,
+    scatter: Annotated[
+        float, typer.Option(help="Of annotated points about the truth, mm; the real ones' is 1.3.")
+    ] = 0.0,
+    max_size: Annotated[int, typer.Option(help="Longest side of an image, in pixels.")] = 320,
+) -> None:
+    """Write a phantom: a synthetic lumbar competition whose answers are known."""
+    from lsdc.challenges.lumbar.phantom.writer import (
+        write_phantom,  # numpy and pydicom only where they are needed
+    )
+
+    console = open_console(stderr=True)
+    with Progress(
+        TextColumn("writing studies"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("writing studies", total=studies + test)
+        write_phantom(
+            out,
+            studies=studies,
+            test=test,
+            seed=seed,
+            grades=grades.value,
+            geometry=geometry.value,
+            scatter_mm=scatter,
+            max_size=max_size,
+            on_progress=lambda done, _total: progress.update(bar, completed=done),
+        )
+    typer.echo(f"{out}: {studies} training and {test} test studies; the truth is in answers/")

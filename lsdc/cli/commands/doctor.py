@@ -1,0 +1,137 @@
+"""`lsdc doctor`: what tables and headers say about the quality of a folder's data."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+
+from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
+from lsdc.challenges.lumbar.quality.doctor import Report, examine
+from lsdc.cli.commands.index import Folder, IndexHome, in_home, index_folder
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.cli.streams import open_console
+from lsdc.dicom_index.index import Index
+from lsdc.errors import DataError
+from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.tables.findings import Finding, Severity
+
+# What a row may be named by, the first that it has.
+_NAMES = ("study_id", "series_id", "path", "line")
+_BETWEEN = 10  # blanks beside and between the three columns
+_WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
+
+
+def doctor(
+    folder: Folder,
+    home: IndexHome = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
+    ] = False,
+) -> None:
+    """Say what is odd in the data: missing series, empty labels, misplaced points and the like."""
+    kept = resolve_home(home)
+    folder = in_home(folder, Home(kept))
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder, expected one with train.csv and its fellows, or with DICOM "
+            "files"
+        )
+    competition = competition_in(folder)
+    index = _index_of(folder, open_home(kept), competition)
+    if competition is None and index is None:
+        raise DataError(
+            f"{folder}: expected a competition's tables (train.csv and its fellows) or DICOM "
+            "files, found neither; name the folder that holds them"
+        )
+    report = examine(competition, index)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    show_report(report, open_console())
+
+
+def _index_of(folder: Path, home: Home, competition: Competition | None) -> Index | None:
+    """The index of the folder's files, from the home or built into it; None without any image."""
+    _, index = index_folder(folder, home, competition=competition)
+    return index if len(index.instances) or len(index.quarantine) else None
+
+
+def show_report(report: Report, console: Console) -> None:
+    """Print the counts of series, then a line a finding: warnings first, empty ones counted."""
+    console.print(_counts_table(report.counts))
+    found = [finding for finding in report.findings if finding.count]
+    if found:
+        console.print(_findings_table(found, min(console.width, _WIDEST), report.spelled))
+    for finding in found:
+        if finding.advice:
+            console.print(f"{finding.title}: {finding.advice}.", highlight=False, markup=False)
+    silent = len(report.findings) - len(found)
+    console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
+    if found:
+        console.print("All ids: the same command with --json.", style="dim", highlight=False)
+
+
+def _counts_table(counts: dict[str, Any]) -> FittedTable:
+    """Series by split and kind, and their slices where images are indexed."""
+    slices = counts.get("slices", {})
+    by_split = {f"{split} series": kinds for split, kinds in counts.get("series", {}).items()}
+    kinds = sorted({*slices, *(kind for split in by_split.values() for kind in split)})
+    columns = [Column("kind", kinds, is_text=True)]
+    for name, series in by_split.items():
+        columns.append(Column(name, [f"{series.get(kind, 0):,}" for kind in kinds]))
+    if slices:
+        images, spreads = zip(*(_slices(slices.get(kind)) for kind in kinds), strict=True)
+        columns += [Column("with images", images), Column("slices min/median/max", spreads)]
+    return FittedTable(columns)
+
+
+def _slices(of_kind: dict[str, Any] | None) -> list[str]:
+    if of_kind is None:
+        return ["0", "-"]
+    spread = "/".join(f"{of_kind[name]:g}" for name in ("min", "median", "max"))
+    return [f"{of_kind['series']:,}", spread]
+
+
+def _findings_table(found: list[Finding], width: int, spelled: Mapping[int, str]) -> FittedTable:
+    order = {Severity.WARNING: "", Severity.NOTE: "dim"}
+    found = sorted(found, key=lambda finding: list(order).index(finding.severity))
+    titles, counts = [_titled(finding) for finding in found], [f"{f.count:,}" for f in found]
+    room = width - max(map(len, titles)) - max(map(len, [*counts, "count"])) - _BETWEEN
+    firsts = [_first_ids(finding, room, spelled) for finding in found]
+    return FittedTable(
+        [
+            Column("finding", titles, is_text=True),
+            Column("count", counts),
+            Column("first", firsts, is_text=True, rank=1),
+        ],
+        styles=[order[finding.severity] for finding in found],
+    )
+
+
+def _titled(finding: Finding) -> str:
+    return finding.title if finding.of is None else f"{finding.title} (of {finding.of:,})"
+
+
+def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
+    """As many of the studies, series, files or lines as fit whole; at least one."""
+    told = [name for name in _NAMES if name in finding.rows.columns]
+    # A file outside the usual layout has a path alone, a damaged row of a table perhaps no id.
+    name = next((name for name in told if finding.rows[name].count()), told[0])
+    ids = finding.rows[name].drop_nulls()
+    if name == "path":
+        ids = ids.str.extract(r"([^/\\]*)$")
+    elif name == "line":
+        ids = pl.Series([f"line {number}" for number in ids])
+    known = [spelled.get(each, str(each)) for each in ids.unique(maintain_order=True)]
+    shown = 1
+    while shown < len(known) and len(_listed(known, shown + 1)) <= room:
+        shown += 1
+    return _listed(known, shown)
+
+
+def _listed(known: list[str], shown: int) -> str:
+    return ", ".join(known[:shown]) + (", ..." if shown < len(known) else "")

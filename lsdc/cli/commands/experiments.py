@@ -1,0 +1,240 @@
+"""`lsdc experiments`: what there is to run, what the lab log reports of it, what was measured."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.cli.render import experiment_tables as tables
+from lsdc.cli.render.run_scores import (
+    RunScores,
+    differences,
+    find_home,
+    load_experiment_of,
+    read_run_scores,
+    scored_runs,
+)
+from lsdc.cli.streams import open_console
+from lsdc.experiments.reference import describe_settings
+from lsdc.experiments.settings import settings_of
+from lsdc.store.home import Home
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+FromHome = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"
+    ),
+]
+Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
+Sort = Annotated[
+    Order,
+    typer.Option(
+        help="As the log has them, by name, or the best first: by what is reported of a fold, out "
+        "of fold or on the leaderboard, or by what was measured."
+    ),
+]
+
+# To begin with: quick on any machine; ours; the lab log's network, and its best out of fold.
+RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
+
+experiments = typer.Typer(
+    no_args_is_help=True,
+    help="The lab log's experiments and yours: settings, reported and measured scores.",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment, and what a run of a home measured of it."""
+
+    experiment: Experiment
+    measured: RunScores | None
+
+    @classmethod
+    def find(cls, name: str, home: Home | None) -> "Entry":
+        """The entry of that name, with its last run.
+
+        Raises:
+            SettingsError: there is none, or it is not in order.
+        """
+        runs = [run for run, each in scored_runs(home).items() if each == name]
+        measured = read_run_scores(home, runs[-1]) if home and runs else None
+        return cls(EXPERIMENTS.load(name), measured)
+
+    @classmethod
+    def of_run(cls, run: str, name: str, home: Home) -> "Entry":
+        """The entry of a run that was scored, of the experiment of that name."""
+        return cls(load_experiment_of(home, run, name), read_run_scores(home, run))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values: what it is, what is reported, what was measured, and how they differ.
+
+        What it changes is null where its preset is not known here.
+        """
+        experiment, reported = self.experiment, self.experiment.reported
+        is_known = experiment.name in EXPERIMENTS.names()
+        return {
+            "name": experiment.name,
+            "run": self.measured and self.measured.run,
+            "based_on": experiment.based_on,
+            "note": experiment.note,
+            "deviation": experiment.deviation,
+            "needs": experiment.needs.model_dump(),
+            "changes": EXPERIMENTS.changes(experiment.name) if is_known else None,
+            "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
+            "measured": self.measured and self.measured.as_dict(),
+            "differences": differences(reported, self.measured),
+        }
+
+
+@experiments.command("list")
+def list_all(
+    home: FromHome = None,
+    sort: Sort = "log",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those of the lab log, too; so do --sort and --json.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Your experiments, measured and recommended ones, and with --all the lab log's."""
+    opened, known = find_home(home), EXPERIMENTS.names()
+    if everything or as_json or sort != "log":
+        names = known
+    else:
+        first = {*EXPERIMENTS.own_names(), *scored_runs(opened).values(), *RECOMMENDED}
+        names = [name for name in known if name in first]
+    entries = _sorted([Entry.find(name, opened) for name in names], sort)
+    if as_json:
+        _print_json([entry.as_dict() for entry in entries])
+        return
+    console = open_console()
+    rows = [(entry.experiment, entry.measured) for entry in entries]
+    console.print(tables.list_table(rows, console.width))
+    if more := len(known) - len(names):
+        console.print(f"{more} more of the lab log: --all", style="dim", highlight=False)
+
+
+@experiments.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The experiment.")],
+    home: FromHome = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what each setting takes and is for.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One experiment: its note, its figures, and every setting with where it comes from."""
+    entry = Entry.find(name, find_home(home))
+    if as_json:
+        more = {"lineage": EXPERIMENTS.lineage(name), "settings": settings_of(entry.experiment)}
+        _print_json([{**entry.as_dict(), **more}])
+        return
+    console = open_console()
+    tables.print_words(console, entry.experiment, EXPERIMENTS.lineage(name))
+    if any((*entry.experiment.reported.results, entry.measured)):
+        console.print(tables.figures_table([(entry.experiment, entry.measured)]))
+    if describe:
+        values = settings_of(entry.experiment)
+        console.print(tables.reference_table(describe_settings(Experiment), values))
+    else:
+        console.print(tables.settings_table(entry.experiment, _origins(name)))
+
+
+@experiments.command()
+def explain(
+    key: Annotated[
+        str | None, typer.Argument(help="A setting or a section.", show_default="all")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a setting takes, its default, and what it is for."""
+    described = describe_settings(Experiment, key)
+    if as_json:
+        _print_json([asdict(each) for each in described])
+        return
+    open_console().print(tables.reference_table(described))
+
+
+@experiments.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="An experiment.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: AsJson = False,
+) -> None:
+    """The settings in which two experiments differ."""
+    a, b = (settings_of(EXPERIMENTS.load(name)) for name in (first, second))
+    differing = {key: (a[key], b[key]) for key in a if a[key] != b[key]}
+    if as_json:
+        _print_json([{"name": key, "a": x, "b": y} for key, (x, y) in differing.items()])
+    elif not differing:
+        open_console().print(f"{first} and {second} have the same settings.")
+    else:
+        open_console().print(tables.differences_table(first, second, differing))
+
+
+@experiments.command()
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments or runs.", show_default="all that were measured"),
+    ] = None,
+    home: FromHome = None,
+    sort: Sort = "log",
+    as_json: AsJson = False,
+) -> None:
+    """Measured beside reported, fold by fold; what is partial or selected is marked."""
+    opened = find_home(home)
+    entries = _sorted(_chosen(names or [], opened), sort)
+    if as_json:
+        _print_json([entry.as_dict() for entry in entries])
+    elif not entries:
+        open_console().print(
+            "Nothing was measured here yet; name experiments to compare their reports."
+        )
+    else:
+        open_console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))
+
+
+def _chosen(names: list[str], home: Home | None) -> list[Entry]:
+    """The runs of these names, or of experiments of these names; without names, all."""
+    runs = scored_runs(home)
+    order = {name: place for place, name in enumerate(EXPERIMENTS.names())}
+    entries = []
+    for name in names or sorted(set(runs.values()), key=lambda each: order.get(each, len(order))):
+        wanted = sorted(run for run, of in runs.items() if name in (run, of))
+        entries += [Entry.of_run(run, runs[run], home) for run in wanted if home]
+        if not wanted:
+            entries.append(Entry.find(name, home))
+    return entries
+
+
+def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
+    """Lower is better; who has no such figure comes last."""
+    keys: dict[Order, Callable[[Entry], Any]] = {
+        "name": lambda entry: entry.experiment.name,
+        "fold": lambda entry: min(entry.experiment.reported.folds.values(), default=math.inf),
+        "oof": lambda entry: entry.experiment.reported.oof or math.inf,
+        "leaderboard": lambda entry: entry.experiment.reported.leaderboard or math.inf,
+        "measured": lambda entry: (entry.measured and entry.measured.score) or math.inf,
+    }
+    return entries if order == "log" else sorted(entries, key=keys[order])
+
+
+def _origins(name: str) -> dict[str, str]:
+    """The setting's name, and who of the lineage sets it last."""
+    return {
+        key: each
+        for each in reversed(EXPERIMENTS.lineage(name))
+        for key in EXPERIMENTS.changes(each)
+    }
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(rows, indent=2))

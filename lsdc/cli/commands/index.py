@@ -1,0 +1,206 @@
+"""`lsdc index`: the headers of all files below a folder, as tables in the home's catalog."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lsdc.challenges.lumbar.catalog_tables import CATALOG
+from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
+from lsdc.cli.fractions import parse_fraction
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.cli.render.logs import run_log
+from lsdc.cli.streams import open_console
+from lsdc.dicom_index.folder_index import (
+    Indexed,
+    catalog_name,
+    catalog_tree,
+    refuse_bad_tree,
+    tree_tables,
+)
+from lsdc.dicom_index.index import Index, series_without_images, tell_index
+from lsdc.dicom_index.other_files import group_others
+from lsdc.dicom_index.quarantine import group_reasons
+from lsdc.dicom_index.twins import describe_twins
+from lsdc.errors import GOES_ON, InterruptedRunError
+from lsdc.messages import Spell, few
+from lsdc.store.catalog import shown_run
+from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
+from tasks.run import is_phantom
+
+_MOST_REASONS = 8
+
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="A competition's folder, any tree of DICOM, or 'phantom'."),
+]
+IndexHome = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="The home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
+    ),
+]
+
+
+def in_home(folder: Path, home: Home) -> Path:
+    """The folder that is named, or the home's phantom, where it is asked for by its name."""
+    return home.phantom if is_phantom(folder) else folder
+
+
+def index(
+    folder: Folder,
+    home: IndexHome = None,
+    max_bad: Annotated[
+        str, typer.Option(help="Share of unreadable files that is too much; 100% never is.")
+    ] = "1%",
+    processes: Annotated[int, typer.Option(min=1, help="How many processes read.")] = 2,
+    wait: Annotated[bool, typer.Option(help="Wait for a run that builds in the same home.")] = True,
+) -> None:
+    """Read the header of every DICOM file below a folder into the home's catalog."""
+    console, home_, share = open_console(), open_home(resolve_home(home)), parse_fraction(max_bad)
+    folder = in_home(folder, home_)
+    competition = competition_in(folder) if folder.is_dir() else None
+    indexed, tables = index_folder(
+        folder, home_, competition=competition, processes=processes, wait=wait
+    )
+    _show(indexed, tables, console, spell=competition.spell if competition else str)
+    if home_.root.resolve().is_relative_to(folder.resolve()):
+        console.print(f"left out: the home, {home_.root}", soft_wrap=True, highlight=False)
+    console.print(home_.catalog, soft_wrap=True, highlight=False)
+    if (shown := shown_run(home_)) != (name := catalog_name(folder)):
+        quoted = name.replace("'", "''")
+        console.print(
+            f"its rows: FROM all_runs.instances WHERE run = '{quoted}'; the tables at the top are "
+            f"those of the run {shown}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    refuse_bad_tree(tables, competition, max_bad=share)
+
+
+def index_folder(
+    folder: Path,
+    home: Home,
+    *,
+    competition: Competition | None,
+    processes: int = 2,
+    wait: bool = True,
+) -> tuple[Indexed, Index]:
+    """Index a folder into the home, with a progress bar on a terminal.
+
+    What is put aside goes to the home's `logs/index.log`, every file by name.
+
+    Raises:
+        InterruptedRunError: stopped from the keyboard.
+        DataError: there is no such folder.
+    """
+    console = open_console(stderr=True)
+    with (
+        build_lock(home, wait=wait, say=lambda text: console.print(text, style="yellow")),
+        run_log(home.logs / "index.log", None),
+    ):
+        remove_leftovers(home)
+        try:
+            with _progress(console) as on_progress:
+                indexed = catalog_tree(
+                    folder,
+                    home,
+                    CATALOG,
+                    listing=competition,
+                    processes=processes,
+                    on_progress=on_progress,
+                )
+            tables = Index.load(tree_tables(home, folder))
+            tell_index(None, tables, competition.spell if competition else str)
+            return indexed, tables
+        except KeyboardInterrupt:
+            raise InterruptedRunError(f"interrupted; {GOES_ON}") from None
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    bar = Progress(
+        TextColumn("reading headers"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("reading headers", total=None, rate="")
+
+        def on_progress(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:,.0f} files/s" if speed else ""
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        yield on_progress
+
+
+def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
+    """Print what was found: counts, series by plane and description, what is put aside and why."""
+    console.print(
+        f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable images, "
+        f"{indexed.quarantined:,} quarantined, {indexed.others:,} others",
+        highlight=False,
+    )
+    kinds = (
+        tables.series.group_by("series_description", "plane")
+        .agg(pl.len().alias("series"), pl.col("images").sum())
+        .sort("series", descending=True)
+    )
+    if len(kinds):
+        described, planes, series, images = kinds.get_columns()
+        console.print(
+            FittedTable(
+                [
+                    Column("described as", [each or "-" for each in described], is_text=True),
+                    Column("plane", [each or "no image" for each in planes], is_text=True),
+                    Column("series", [f"{each:,}" for each in series]),
+                    Column("images", [f"{each:,}" for each in images]),
+                ]
+            )
+        )
+    if missing := series_without_images(tables, spell):
+        console.print(
+            f"{len(missing):,} listed series without a usable image: {few(missing)}",
+            style="yellow",
+            highlight=False,
+        )
+    if twins := describe_twins(tables.twins, spell):
+        said = f"the same images under two ids, {len(twins):,} times: {few(twins)}"
+        console.print(said, style="yellow", highlight=False)
+    reasons = group_reasons(tables.quarantine)
+    _show_files("quarantined", "because", reasons, "quarantine", console)
+    _show_files("others", "what", group_others(tables.other_files), "other_files", console)
+
+
+def _show_files(title: str, why: str, kinds: pl.DataFrame, name: str, console: Console) -> None:
+    """Print kinds of files: how many there are of each, what they are, and the first."""
+    if kinds.is_empty():
+        return
+    rows = [
+        (f"{count:,}", words, path.rpartition("/")[2])
+        for count, words, path in kinds.head(_MOST_REASONS).iter_rows()
+    ]
+    if len(kinds) > _MOST_REASONS:
+        rows.append(("...", f"the catalog's table {name} has all", ""))
+    counts, reasons, examples = zip(*rows, strict=True)
+    console.print(
+        FittedTable(
+            [
+                Column(title, counts),
+                Column(why, reasons, is_text=True),
+                Column("such as", examples, is_text=True, rank=1),
+            ]
+        )
+    )

@@ -1,0 +1,59 @@
+"""`lsdc inspect`: a study at a glance, as a run left it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.report.sheet import write_sheet
+from lsdc.challenges.lumbar.report.study import gather_study
+from lsdc.errors import DataError
+from lsdc.names import BETWEEN
+from lsdc.store.garbage import pinned_results
+from lsdc.store.home import existing_home, resolve_home
+from lsdc.store.runs import list_runs
+from tasks.run import EXPERIMENT_FILE
+
+
+def inspect(
+    study: Annotated[int, typer.Argument(help="The study's id.")],
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home to look into.", show_default="LSDC_HOME, else ./lsdc-home"),
+    ] = None,
+    experiment: Annotated[str, typer.Option(help="The run whose results are shown.")] = "demo",
+    out: Annotated[
+        Path | None, typer.Option(help="The PNG to write.", show_default="STUDY.png")
+    ] = None,
+) -> None:
+    """Show a study on one sheet: its points, chosen slices and crops, with distances in mm."""
+    opened = existing_home(resolve_home(home))
+    target = out or Path(f"{study}.png")
+    made_with = opened.run(experiment) / EXPERIMENT_FILE
+    if not made_with.is_file():
+        there = [
+            name for name in list_runs(opened) if (opened.run(name) / EXPERIMENT_FILE).is_file()
+        ]
+        raise DataError(
+            f"{opened.root}: no results of {experiment}; make them with "
+            f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or show those of "
+            f"{', '.join(there) or 'another home'}"
+        )
+    found = gather_study(study, pinned_results(opened, experiment), _slices_of(made_with))
+    write_sheet(found, target, experiment=experiment)
+    typer.echo(target)
+
+
+def _slices_of(made_with: Path) -> SlicesConfig:
+    """How the run chose slices: not as a preset of that name would now."""
+    settings = json.loads(made_with.read_text(encoding="utf-8"))
+    try:
+        return SlicesConfig.model_validate(settings["slices"])
+    except (KeyError, ValidationError) as error:
+        raise DataError(
+            f"{made_with}: expected the settings of a run of this version, got those of another; "
+            "the same 'lsdc run-local' again renews them"
+        ) from error

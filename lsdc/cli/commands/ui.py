@@ -1,0 +1,43 @@
+"""`lsdc ui`: the history of a home's runs in Prefect's own pages."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsdc.cli.server.prefect_settings import own_environment, own_settings
+from lsdc.cli.server.process import prefect_server, running_server
+from lsdc.cli.server.run_records import mark_killed
+from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.streams import open_console
+from lsdc.store.home import existing_home, resolve_home
+
+
+def ui(
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home to show.", show_default="LSDC_HOME, else ./lsdc-home"),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
+) -> None:
+    """Open the history of a home's runs until interrupted; of one that runs, say where it is."""
+    console = open_console()
+    opened = existing_home(resolve_home(home))
+    if address := running_server(opened):
+        console.print(
+            f"{address}/  (the server of what runs in this home, which shows its history as well)",
+            soft_wrap=True,
+        )
+        return
+    password = read_user_settings().server_password
+    with prefect_server(opened, port=port, password=password) as server:
+        server.wait_until_healthy()
+        with own_settings(own_environment(opened, server.api)):
+            mark_killed(opened, say=console.print)
+        console.print(f"{server.address}/  (Ctrl-C ends; runs in this home use it meanwhile)")
+        stop = threading.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: stop.set())
+        stop.wait()

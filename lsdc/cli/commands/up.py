@@ -1,0 +1,173 @@
+"""`lsdc up`: an installation on one machine: server, pools, deployments and workers."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lsdc.cli.commands.worker import pool_workers, tell_storage
+from lsdc.cli.server.prefect_settings import Api, own_api, own_environment, own_settings
+from lsdc.cli.server.process import (
+    SERVER,
+    free_port,
+    server_environment,
+    sqlite_url,
+    the_only_server,
+    wait_until_healthy,
+)
+from lsdc.cli.server.result_storage import choose_store
+from lsdc.cli.server.run_records import mark_killed
+from lsdc.cli.server.supervisor import Part, Parts, keep_running
+from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.streams import open_console
+from lsdc.errors import SettingsError
+from lsdc.store.database import DATABASE, parse_address
+from lsdc.store.home import Home, open_home, resolve_home
+from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
+from tasks.run import visible_gpus
+
+LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
+
+
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of server and UI.")] = 4200,
+    host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LSDC_DATABASE_URL",
+            show_envvar=False,
+            help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL.",
+            show_default="SQLite",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+        ),
+    ] = None,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")
+    ] = True,
+    crash_after: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            min=HEARTBEAT_SECONDS + 15,
+            help="A run that gives no sign of life for so long is marked crashed.",
+        ),
+    ] = ZOMBIE_SECONDS,
+) -> None:
+    """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
+    console = open_console()
+    url = _database_url(database)
+    if database and url:
+        os.environ[DATABASE] = database  # the workers' locks are there, too
+    chosen = choose_store(store)
+    opened = open_home(resolve_home(home))
+    url = url or sqlite_url(opened)
+    user = read_user_settings()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    address = f"http://{own_name(host)}:{port}"
+    api = own_api(address, user.own_password)
+    opened.prefect.mkdir(exist_ok=True)
+    server = Part(
+        "server",
+        SERVER,
+        [str(port), host],
+        server_environment(opened, address, url, user.server_password),
+        opened.prefect,
+    )
+    try:
+        with (
+            the_only_server(opened, address),
+            Parts(console) as servers,
+            Parts(console) as working,
+        ):
+            free_port(port, host)
+            servers.start(server)
+            wait_until_healthy(api.url, servers.check)
+            _register(opened, api, crash_after, console)
+            tell_storage(opened, api, chosen)
+            if workers:
+                for pool in (CPU_POOL, GPU_POOL):
+                    for part in pool_workers(pool, opened, api, chosen):
+                        working.start(part)
+            _describe(console, address, url, workers=workers)
+            keep_running(servers, working)
+    except KeyboardInterrupt:
+        console.print("ended")
+
+
+def own_name(host: str) -> str:
+    """What others are told to reach a server by that listens on `host`, as in an address.
+
+    Raises:
+        SettingsError: this machine's name leads nowhere, not even from here.
+    """
+    if host not in ANYWHERE:
+        return f"[{host}]" if ":" in host else host
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError as error:
+        raise SettingsError(
+            f"--host {host}: this machine's name, {name}, is known to no resolver "
+            f"({error.strerror}); enter it in /etc/hosts, or give --host an address of this machine"
+        ) from error
+    return name
+
+
+def _database_url(given: str | None) -> str | None:
+    """A PostgreSQL address as Prefect's driver wants it.
+
+    Raises:
+        SettingsError: an address of something else, or one that cannot be read.
+    """
+    if not given:
+        return None
+    url = parse_address(given, "--database").set(drivername="postgresql+asyncpg")
+    # libpq's name for what asyncpg calls ssl
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=False)
+
+
+def _register(home: Home, api: Api, crash_after: int, console: Console) -> None:
+    with own_settings(own_environment(home, api)):
+        from deployments.register import register
+
+        asyncio.run(register(crash_after))
+        mark_killed(home, say=console.print)
+
+
+def _describe(console: Console, address: str, database: str, *, workers: bool) -> None:
+    from sqlalchemy import make_url
+
+    where = make_url(database)
+    kept = (
+        "SQLite in the home, for a few workers at most: beyond, give it PostgreSQL as --database"
+        if where.drivername.startswith("sqlite")
+        else f"PostgreSQL at {where.host}, {where.database}"
+    )
+    gpus = visible_gpus()
+    gpu = f"a worker on each of {len(gpus)} GPUs" if gpus else "no GPU here: one worker on the CPU"
+    working = f"{CPU_POOL}: one worker; {GPU_POOL}: {gpu}" if workers else "no workers here"
+    console.print(
+        f"{address}/  (Ctrl-C ends)\n"
+        f"  history: {kept}\n"
+        f"  {working}\n"
+        f"  lsdc trigger train-folds/default --watch\n"
+        f"  export PREFECT_API_URL={address}/api    # for 'prefect' and 'lsdc' elsewhere",
+        highlight=False,
+        soft_wrap=True,
+    )

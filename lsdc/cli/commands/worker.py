@@ -1,0 +1,114 @@
+"""`lsdc worker`: this machine's workers of a pool, for a server that runs here or elsewhere."""
+
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsdc.cli.server.connection import require_server
+from lsdc.cli.server.prefect_settings import Api, own_environment, own_settings
+from lsdc.cli.server.result_storage import choose_store, register_storage, result_settings
+from lsdc.cli.server.supervisor import Part, Parts, keep_running
+from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.streams import open_console
+from lsdc.errors import SettingsError
+from lsdc.experiments.presets import presets_environment
+from lsdc.store.home import Home, open_home, resolve_home
+from lsdc.store.remote import RemoteStore
+from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
+from tasks.run import THREADS_OF_A_RUN, usable_threads, visible_gpus
+
+# How soon a worker sees a run that waits.
+QUERY_SECONDS = 3
+# Of a server that does not answer; the pauses double, so they are four minutes in all.
+RETRIES = 7
+
+
+def worker(
+    pool: Annotated[str, typer.Option(help=f"{GPU_POOL} or {CPU_POOL}.")],
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The home to build in; the same storage for all, or see --store."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+        ),
+    ] = None,
+) -> None:
+    """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
+    console = open_console()
+    chosen = choose_store(store)
+    opened = open_home(resolve_home(home))
+    api = require_server(opened, read_user_settings())
+    tell_storage(opened, api, chosen)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    with Parts(console) as workers:
+        for part in pool_workers(pool, opened, api, chosen):
+            workers.start(part)
+        try:
+            keep_running(workers)
+        except KeyboardInterrupt:
+            console.print("ending: trainings save themselves")
+
+
+def pool_workers(pool: str, home: Home, api: Api, store: RemoteStore | None) -> list[Part]:
+    """The workers that this machine has for a pool: one a GPU, which takes one run at a time.
+
+    Raises:
+        SettingsError: an unknown pool.
+    """
+    if pool == CPU_POOL:
+        return [_worker("cpu", pool, home, api, store)]
+    if pool != GPU_POOL:
+        raise SettingsError(f"--pool {pool}: expected {GPU_POOL} or {CPU_POOL}")
+    one = ("--limit", "1")
+    found = visible_gpus()
+    if not found:
+        return [_worker("gpu", pool, home, api, store, one)]
+    share = {THREADS_OF_A_RUN: str(max(1, usable_threads() // len(found)))}
+    return [
+        _worker(f"gpu{gpu}", pool, home, api, store, one, share | {"CUDA_VISIBLE_DEVICES": gpu})
+        for gpu in found
+    ]
+
+
+def tell_storage(home: Home, api: Api, store: RemoteStore | None) -> None:
+    """Tell a server where its workers keep results, if that is object storage."""
+    with own_settings(own_environment(home, api)):
+        register_storage(store)
+
+
+def _worker(
+    name: str,
+    pool: str,
+    home: Home,
+    api: Api,
+    store: RemoteStore | None,
+    more: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
+) -> Part:
+    home.prefect.mkdir(exist_ok=True)
+    return Part(
+        name,
+        "lsdc.cli.server.worker_child",
+        ["--pool", pool, "--name", f"{socket.gethostname()}-{name}", "--type", "process", *more],
+        {
+            **own_environment(home, api),
+            **presets_environment(),
+            **result_settings(home, store),
+            "LSDC_HOME": str(home.root),
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
+            "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+            "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
+            "PREFECT_CLIENT_MAX_RETRIES": str(RETRIES),
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # of a server that has lost its database
+            **(environment or {}),
+        },
+        home.prefect,
+    )

@@ -1,0 +1,99 @@
+"""The table that a run ends with: losses by fold and over all, beside the weighted prior."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.quality.corrections import describe_corrections
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.store.exact_names import open_database, scan_parquet
+
+
+def show_results(run: LumbarRun, console: Console, log: Path) -> None:
+    """Print the scores, what was corrected, and where everything lies."""
+    folder = run.folder
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    console.print(scores_table(scores, run.name))
+    if said := reported_line(run.experiment):
+        console.print(said, style="dim", highlight=False, soft_wrap=True)
+    console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
+    asked = run.has_test  # without, a submission that lies there is of another run
+    paths = {
+        "out of fold": folder / "oof.parquet",
+        "scores": folder / "scores.json",
+        "submission": folder / "submission.csv" if asked else "none: no sample_submission.csv row",
+        "catalog": run.home.catalog,
+        "log": log,
+    }
+    for what, path in paths.items():  # whole, however narrow the terminal, to be copied
+        console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
+    for line in _what_now(run):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _what_now(run: LumbarRun) -> list[str]:
+    """Commands to go on with, as they are typed."""
+    oof = scan_parquet(run.folder / "oof.parquet")
+    study = oof.select(pl.col("study_id").first()).collect().item()
+    home = shlex.quote(str(run.home.root))
+    return [
+        f"{'next':<12}lsdc inspect {study} --experiment {run.name} --home {home}",
+        f"{'':<12}lsdc ui --home {home}",
+    ]
+
+
+def _annotations_line(run: LumbarRun) -> str:
+    """What was corrected of the annotations, be it nothing, or earlier and kept."""
+    with open_database(run.home.catalog, read_only=True) as catalog:
+        query = "SELECT rule, study_id FROM all_runs.corrections WHERE run = ?"
+        rows = catalog.execute(query, [run.name]).fetchall()
+    made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
+    return f"annotations {run.annotations}: {describe_corrections(made)}"
+
+
+def reported_line(experiment: Experiment) -> str:
+    """What the lab log reports of the experiment; empty where it has no figure."""
+    reported = experiment.reported
+    figures = [f"fold {fold} {score:.4f}" for fold, score in reported.folds.items()]
+    if reported.oof is not None:
+        figures.append(f"all folds {reported.oof:.4f}")
+    if reported.leaderboard is not None:
+        figures.append(f"leaderboard {reported.leaderboard:.2f}")
+    if not figures:
+        return ""
+    partial = "partial: " if reported.partial else ""
+    return f"the lab log reports {partial}{', '.join(figures)}, of folds and studies of its own"
+
+
+def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
+    """The four losses and the score, a column a fold, then all, then the prior's; what is held out.
+
+    Of held-out studies and of their prior there is a column each, where there are any.
+    """
+    marks = [mark for mark in ("partial", "selected") if scores[mark]]
+    title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
+    losses = [
+        Column(
+            heading,
+            [_loss(losses[part]) for part in ROWS],
+            style="bold" if heading in ("all", "held out") else "",
+        )
+        for heading, losses in score_columns(scores).items()
+    ]
+    return FittedTable(
+        [Column("", [part.replace("_", " ") for part in ROWS], is_text=True), *losses],
+        title=" · ".join([title, *marks]),
+        styles=["bold" if part == "score" else "" for part in ROWS],
+        ends=frozenset([len(ROWS) - 2]),
+    )
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,61 @@
+"""The process of a home's Prefect server; it ends with the process that started it.
+
+python -P -m lsdc.cli.server.child PORT [HOST]
+"""
+
+import atexit
+import gc
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from sqlalchemy import make_url
+
+from lsdc.cli.server.parent_watchdog import end_with_parent
+
+
+def main() -> None:
+    """Serve until told to end, or until the parent is gone."""
+    end_with_parent()
+    atexit.register(gc.freeze)  # else Python collects all that libraries hold before it ends: 1 s
+    _create_database()
+    port, host = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            "prefect.server.api.server:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            log_level="warning",
+            lifespan="on",
+            timeout_keep_alive=30,
+            workers=1,  # whatever WEB_CONCURRENCY says of other servers
+        )
+    )
+    if host == "::":  # asyncio alone would listen on IPv6 and not on IPv4
+        both = socket.has_dualstack_ipv6()
+        listening = socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=both)
+        server.run([listening])
+    else:
+        server.run()
+    if not server.started:
+        sys.exit(3)  # as uvicorn's own command
+
+
+def _create_database() -> None:
+    url = make_url(os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"])
+    if url.database and url.get_backend_name() == "sqlite":
+        from lsdc.cli.server.database import create_database, why_not_database
+
+        create_database(Path(url.database))
+        if reason := why_not_database(Path(url.database)):
+            sys.exit(
+                f"{url.database}: {reason}; it holds the history of runs and nothing else: move "
+                "it away, and a new one is made"
+            )
+
+
+if __name__ == "__main__":
+    main()

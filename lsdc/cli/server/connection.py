@@ -1,0 +1,138 @@
+"""The Prefect server that commands talk to: the one configured, else the one of the home."""
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+
+from lsdc.cli.server.network import hide_password, open_directly
+from lsdc.cli.server.prefect_settings import Api, own_api, own_environment, own_settings
+from lsdc.cli.server.process import running_server
+from lsdc.cli.server.user_settings import UserSettings
+from lsdc.cli.streams import open_console
+from lsdc.errors import SettingsError, StageError
+from lsdc.store.home import Home
+
+_OWN_SECONDS = 120.0  # what a home's server has to come up, or to be started again
+_POLL_SECONDS = 0.5
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def require_server(home: Home, user: UserSettings) -> Api:
+    """The API of a server that answers.
+
+    Raises:
+        SettingsError: there is none; says how to get one.
+        StageError: the home's own does not answer.
+    """
+    if api := find_server(home, user):
+        return api
+    raise SettingsError(
+        f"no Prefect server: none runs for {home.root}, and PREFECT_API_URL names none; start one "
+        "with 'lsdc up', or set PREFECT_API_URL"
+    )
+
+
+def find_server(home: Home, user: UserSettings) -> Api | None:
+    """The API of the server configured, else of the home's own, if one runs; it answers.
+
+    Raises:
+        SettingsError: the one configured does not answer, or either does not let us in.
+        StageError: the home's own does not answer.
+    """
+    if user.api is None:
+        return _wait_for_own(home, user)
+    _ask_configured(user.api, user.source)
+    return user.api
+
+
+def authorization(api: Api) -> dict[str, str]:
+    """The header that a server of ours with a password asks for; none if we know of none."""
+    password = api.client.get("PREFECT_API_AUTH_STRING")
+    if not password:
+        return {}
+    encoded = base64.b64encode(password.encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
+def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
+    """The API of the server that runs for the home, once it answers; it is known before that."""
+    until, told = time.monotonic() + _OWN_SECONDS, False
+    while address := running_server(home):
+        api = own_api(address, user.own_password)
+        try:
+            _ask_own(api)
+            return api
+        except (OSError, ValueError) as error:
+            if time.monotonic() > until:
+                raise StageError(
+                    f"{api.url}: the Prefect server of {home.root} does not answer ({error}), and "
+                    f"was waited for {_OWN_SECONDS:.0f} s; what it said stands where 'lsdc up' was "
+                    f"started, or in {home.logs}"
+                ) from error
+        if not told:
+            line = f"{api.url}: waiting for the Prefect server of {home.root}, which is not up yet"
+            open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
+            told = True
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _ask_own(api: Api) -> None:
+    """See that the home's server answers, and that it lets us in.
+
+    Raises:
+        SettingsError: it asks for a password.
+        OSError: it does not answer.
+        ValueError: what answers is no Prefect server.
+    """
+    asked = urllib.request.Request(f"{api.url}/admin/version", headers=authorization(api))
+    try:
+        with open_directly(asked, timeout=30) as answer:
+            json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.UNAUTHORIZED:
+            raise
+        raise SettingsError(
+            f"{api.url}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
+            "PREFECT_SERVER_API_AUTH_STRING is where it was started"
+        ) from error
+
+
+def _ask_configured(api: Api, source: str) -> None:
+    """See that a configured API answers and lets us in, asked as Prefect's own clients ask.
+
+    Raises:
+        SettingsError: it does not, or is none.
+    """
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    where = hide_password(api.url)
+    with own_settings(own_environment(None, api) | {"PREFECT_CLIENT_MAX_RETRIES": "0"}):
+        from prefect.client.orchestration import get_client
+
+        try:
+            with get_client(sync_client=True) as client:
+                client.read_flows(limit=1)
+            return
+        except (httpx.HTTPError, PrefectException, RuntimeError, OSError, ValueError) as error:
+            cause = error.__cause__ or error
+    if isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code in _REFUSED:
+        sent = [
+            name for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY") if api.client.get(name)
+        ]
+        refused = f"refuses what {sent[0]} says" if sent else "asks who we are"
+        raise SettingsError(
+            f"{where}, from {source}: {refused}; set PREFECT_API_AUTH_STRING to what "
+            "PREFECT_SERVER_API_AUTH_STRING is where it was started, or PREFECT_API_KEY for "
+            "Prefect Cloud"
+        )
+    reason = (str(cause).splitlines() or ["no answer in time"])[0]
+    raise SettingsError(
+        f"{where}, from {source}: no Prefect server answers there ({reason}); expected its API, "
+        "as http://HOST:4200/api; start it, or unset it: 'lsdc up' brings a server, and so does "
+        "'lsdc run-local' for itself"
+    )

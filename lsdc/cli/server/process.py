@@ -1,0 +1,231 @@
+"""A Prefect server for a home: one of a run's own, or the one behind `lsdc ui`."""
+
+import contextlib
+import errno
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import BaseFileLock, Timeout
+
+from lsdc.cli.server.network import open_directly
+from lsdc.cli.server.prefect_settings import Api, own_api, own_environment
+from lsdc.errors import HomeBusyError, SettingsError, StageError
+from lsdc.store.file_locks import file_lock
+from lsdc.store.files import write_atomic
+from lsdc.store.home import Home
+
+SERVER = "lsdc.cli.server.child"
+START_SECONDS = 600.0  # a busy machine takes its time; one that ended is seen at once
+_NOTE = "server.json"
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
+_HEALTH_POLL_SECONDS = 0.1
+# The last line of a traceback: a class, in words as 'asyncpg.exceptions.NoSuchError: ', and why.
+_RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Denied|Exit): (?P<reason>.+)")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server that was started and may still be coming up."""
+
+    address: str
+    api: Api
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def wait_until_healthy(self) -> None:
+        """Return once the server answers.
+
+        Raises:
+            StageError: it ended, or did not come up in time; its log says why.
+        """
+        wait_until_healthy(self.api.url, self._check)
+
+    def _check(self) -> None:
+        code = self.process.poll()
+        if code is not None:
+            raise StageError(
+                f"{self.address}: the Prefect server ended with {code} "
+                f"({last_words(self.log.read_text(encoding='utf-8', errors='replace'))}); "
+                f"see {self.log}"
+            )
+
+
+def last_words(said: str) -> str:
+    """What a process that failed named as the reason: its last error, else its last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if found := _RAISED.fullmatch(line):
+            return found["reason"]
+    return lines[-1] if lines else "without a word"
+
+
+def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
+    """Return once a server that is coming up answers; `check` raises if it cannot any more.
+
+    Raises:
+        StageError: it did not come up in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        check()
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+            open_directly(f"{api}/health", timeout=10),
+        ):
+            return
+        time.sleep(_HEALTH_POLL_SECONDS)
+    raise StageError(f"{api}: the Prefect server was not up after {START_SECONDS:.0f} s")
+
+
+@contextlib.contextmanager
+def prefect_server(
+    home: Home, *, port: int | None = None, password: str | None = None
+) -> Iterator[Server]:
+    """Start a Prefect server on loopback, its database in the home; stop it after the block.
+
+    With a password it answers only those who know it.
+
+    Raises:
+        SettingsError: the port is taken.
+        HomeBusyError: the home has a server already.
+    """
+    port = free_port(port)
+    address = f"http://127.0.0.1:{port}"
+    with the_only_server(home, address):
+        yield from _serve(home, port, address, password)
+
+
+def _serve(home: Home, port: int, address: str, password: str | None) -> Iterator[Server]:
+    home.logs.mkdir(exist_ok=True)
+    log = home.logs / "prefect-server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", SERVER, str(port)],
+            env=server_environment(home, address, sqlite_url(home), password),
+            cwd=home.prefect,  # where no files of settings are
+            stdin=subprocess.PIPE,  # held open: its end tells the server that we are gone
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the run, which then stops the server
+        )
+    try:
+        yield Server(address, own_api(address, password), process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def sqlite_url(home: Home) -> str:
+    """Prefect's database in the home, whatever signs the home's path has."""
+    from sqlalchemy import URL
+
+    return str(URL.create("sqlite+aiosqlite", database=str(home.prefect / "prefect.db")))
+
+
+def server_environment(
+    home: Home, address: str, database: str, password: str | None = None
+) -> dict[str, str]:
+    """The environment of a server that is reached at `address`, and asks for `password`."""
+    return {
+        **own_environment(home),
+        **({"PREFECT_SERVER_API_AUTH_STRING": password} if password else {}),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
+        # Of a cancelled run whose machine is gone: what lives has saved itself by then.
+        "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",
+        "PREFECT_SERVER_UI_API_URL": "/api",  # whatever name, tunnel or proxy leads to the pages
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": address,
+    }
+
+
+@contextlib.contextmanager
+def the_only_server(home: Home, address: str) -> Iterator[None]:
+    """Hold the home's place for a server, and say where it is; others find it there.
+
+    Raises:
+        HomeBusyError: the home has a server already; two on one database would quarrel.
+    """
+    home.prefect.mkdir(exist_ok=True)
+    lock, note = _server_lock(home), home.prefect / _NOTE
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusyError(
+            f"{home.root}: its Prefect server runs already, at {_noted(note) or 'a place unknown'}"
+        ) from None
+    try:
+        with write_atomic(note) as temporary:
+            temporary.write_text(json.dumps({"address": address}), encoding="utf-8")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def running_server(home: Home) -> str | None:
+    """The address of the server that runs for the home, if one does."""
+    if not home.prefect.is_dir():
+        return None
+    try:
+        lock = _server_lock(home)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _noted(home.prefect / _NOTE)
+    lock.release()
+    return None
+
+
+def _server_lock(home: Home) -> BaseFileLock:
+    return file_lock(home.prefect / ".server.lock", thread_local=False)
+
+
+def _noted(note: Path) -> str | None:
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
+    """The port asked for, or any that is free.
+
+    Raises:
+        SettingsError: it is taken, says by whom; or the host is none of this machine's addresses.
+    """
+    try:
+        (family, _, _, _, where), *_ = socket.getaddrinfo(
+            host, wanted or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
+        raise SettingsError(
+            f"{asked}: cannot be listened on ({error.strerror}{_listener(wanted)}); choose another"
+        ) from error
+
+
+def _listener(port: int | None) -> str:
+    """Who listens on a port, as far as we may see."""
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.net_connections(kind="tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+                return f" by process {each.pid}, {psutil.Process(each.pid).name()}"
+    return ""

@@ -1,0 +1,158 @@
+"""What a Prefect server has recorded of a run; it records behind the run's back.
+
+A run of `lsdc run-local` that is killed cannot tell its end. So it holds a lock in its home while
+it lives, under its id, and whatever opens the home's history next marks those that nobody holds.
+One that is killed before it holds any is known by the home it was told, and by its age.
+"""
+
+import contextlib
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from filelock import Timeout
+
+from lsdc.cli.server.connection import authorization
+from lsdc.cli.server.network import open_directly
+from lsdc.cli.server.prefect_settings import Api
+from lsdc.store.file_locks import file_lock
+from lsdc.store.home import Home
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+_POLL_SECONDS = 0.25
+_FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+_BEGINS_WITHIN = timedelta(minutes=10)  # a local run is *Pending* for a second or so
+_KILLED = "killed, so that it could not tell its end; the same command goes on where it stopped"
+
+
+def wait_until_recorded(api: Api, flow_run_id: str, task_runs: int, *, timeout: float) -> bool:
+    """Wait until a flow run's end and that many ended task runs are in the server's database.
+
+    Returns:
+        Whether all was there before the timeout, in seconds.
+    """
+    of_this_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+    ended = {"state": {"type": {"any_": _FINAL}}}
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # a busy server may not answer in time; asked again
+            flows = _count(api, "flow_runs", {"flow_runs": {**of_this_run["flow_runs"], **ended}})
+            tasks = _count(api, "task_runs", {**of_this_run, "task_runs": ended})
+            if flows >= 1 and tasks >= task_runs:
+                return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _count(api: Api, what: str, query: dict[str, object]) -> int:
+    request = urllib.request.Request(
+        f"{api.url}/{what}/count",
+        data=json.dumps(query).encode(),
+        headers={"Content-Type": "application/json", **authorization(api)},
+    )
+    with open_directly(request, timeout=10) as answer:
+        return int(json.load(answer))
+
+
+@contextlib.contextmanager
+def living(home: Home, flow_run_id: UUID) -> Iterator[None]:
+    """Have a local run known to live while the block runs, here and on other hosts."""
+    path = _folder(home) / f"{flow_run_id}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with file_lock(path, thread_local=False):
+        yield
+        path.unlink(missing_ok=True)  # not after an error: the server may not have heard of the end
+
+
+def mark_killed(home: Home, *, say: Callable[[str], None]) -> None:
+    """Mark local runs of a home crashed that are under way though their process is gone.
+
+    It is the server of Prefect's settings that is told; what it does not know is another's.
+    """
+    for path in sorted(_folder(home).glob("*.lock")):
+        lock = file_lock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # it lives
+            continue
+        try:
+            name, is_known = _mark_killed(UUID(path.stem))
+            if name is not None:
+                say(f"{name}: was killed, and is marked crashed")
+            if is_known:
+                path.unlink(missing_ok=True)
+        finally:
+            lock.release()
+    for name in _mark_never_begun(home):
+        say(f"{name}: was killed as it began, and is marked crashed")
+
+
+def _folder(home: Home) -> Path:
+    return home.prefect / "local-runs"
+
+
+def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
+    """The run's name, if it was under way, and whether the server knows of it."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        try:
+            run = client.read_flow_run(flow_run_id)
+        except ObjectNotFound:
+            return None, False
+        if run.state is not None and run.state.is_final():
+            return None, True
+        for task_run_id in _task_runs_under_way(client, flow_run_id):
+            client.set_task_run_state(task_run_id, Crashed(message=_KILLED), force=True)
+        client.set_flow_run_state(flow_run_id, Crashed(message=_KILLED), force=True)
+        return run.name, True
+
+
+def _mark_never_begun(home: Home) -> list[str]:
+    """The names of local runs of the home that were killed before they held their lock."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    before = datetime.now(UTC) - _BEGINS_WITHIN
+    with get_client(sync_client=True) as client:
+        pending = client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(
+                state=filters.FlowRunFilterState(
+                    type=filters.FlowRunFilterStateType(any_=[StateType.PENDING])
+                ),
+                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=True),
+                expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=before),
+            )
+        )
+        dead = [run for run in pending if run.parameters.get("home") == str(home.root)]
+        for run in dead:
+            client.set_flow_run_state(run.id, Crashed(message=_KILLED), force=True)
+    return [run.name for run in dead]
+
+
+def _task_runs_under_way(client: "SyncPrefectClient", flow_run_id: UUID) -> list[UUID]:
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+
+    found = client.read_task_runs(
+        flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[flow_run_id])),
+        task_run_filter=filters.TaskRunFilter(
+            state=filters.TaskRunFilterState(
+                type=filters.TaskRunFilterStateType(
+                    any_=[StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED]
+                )
+            )
+        ),
+    )
+    return [run.id for run in found]

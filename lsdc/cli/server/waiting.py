@@ -1,0 +1,142 @@
+"""Why a flow run waits: what keeps workers from it, and what to do about it."""
+
+import time
+from http import HTTPStatus
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+    WorkQueueFilter,
+    WorkQueueFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus, WorkPool, WorkQueue
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from lsdc.cli.server.network import hide_password
+
+# A worker that is free has taken a run by then.
+PATIENCE_SECONDS = 10.0
+_NAMED = 3
+
+
+class Waits:
+    """Tells of runs that wait why they do, each reason once."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self.client = client
+        self.due: dict[UUID, float] = {}
+        self.said: dict[UUID, str] = {}
+
+    def new(self, run: FlowRun) -> str | None:
+        """Why a run waits, if it has for some time and that was not said yet."""
+        if run.deployment_id is None or run.state is None or not run.state.is_scheduled():
+            self.due.pop(run.id, None)
+            self.said.pop(run.id, None)
+            return None
+        now = time.monotonic()
+        if now < self.due.setdefault(run.id, now + PATIENCE_SECONDS):
+            return None
+        self.due[run.id] = now + PATIENCE_SECONDS
+        reason = why_waiting(self.client, run)
+        if reason == self.said.get(run.id):
+            return None
+        self.said[run.id] = reason
+        return reason
+
+
+def why_waiting(client: SyncPrefectClient, run: FlowRun) -> str:
+    """What keeps workers from a run that is due, and what to do about it."""
+    assert run.state is not None
+    if run.state.name == "AwaitingConcurrencySlot":
+        return (
+            "its deployment has as many runs under way as its concurrency limit allows; wait for "
+            "them, or raise the limit in Prefect"
+        )
+    pool_name = run.work_pool_name
+    pool = None if pool_name is None else _read_pool(client, pool_name)
+    if pool_name is None or pool is None:
+        return "the work pool of its deployment is not on the server; 'lsdc up' makes it"
+    queue = _read_queue(client, pool_name, run.work_queue_name or "default")
+    if queue is None:
+        return f"work queue {run.work_queue_name} of {pool_name} is not on the server; make it"
+    if pool.is_paused:
+        return f"work pool {pool_name} is paused; 'prefect work-pool resume {pool_name}'"
+    where = f"work queue {queue.name} of {pool_name}"
+    if queue.is_paused:
+        return f"{where} is paused; 'prefect work-queue resume {queue.name} --pool {pool_name}'"
+    in_pool, in_queue = _at_work(client, pool_name), _at_work(client, pool_name, queue.name)
+    raise_it = "set-concurrency-limit"
+    if _is_full(pool.concurrency_limit, in_pool):
+        return (
+            f"the concurrency limit of {pool_name}, {pool.concurrency_limit}, is reached"
+            f"{_by(in_pool)}; wait, or 'prefect work-pool {raise_it} {pool_name} N'"
+        )
+    if _is_full(queue.concurrency_limit, in_queue):
+        return (
+            f"the concurrency limit of {where}, {queue.concurrency_limit}, is reached"
+            f"{_by(in_queue)}; wait, or 'prefect work-queue {raise_it} {queue.name} N "
+            f"--pool {pool_name}'"
+        )
+    workers = client.read_workers_for_work_pool(pool_name)
+    online = [each for each in workers if each.status == WorkerStatus.ONLINE]
+    if not online:
+        api = hide_password(str(client.api_url).rstrip("/"))
+        return (
+            f"no worker of {pool_name} is online; start 'lsdc up', or 'lsdc worker --pool "
+            f"{pool_name}' with PREFECT_API_URL set to {api}"
+        )
+    names = ", ".join(sorted(each.name for each in online)[:_NAMED])
+    if in_pool:
+        return f"the workers of {pool_name} ({names}) are at work{_by(in_pool)}"
+    return f"no worker of {pool_name} ({names}) has taken it yet; what they say tells why"
+
+
+def _read_queue(client: SyncPrefectClient, pool: str, queue: str) -> WorkQueue | None:
+    try:
+        answer = client.request(
+            "GET",
+            "/work_pools/{work_pool_name}/queues/{name}",
+            path_params={"work_pool_name": pool, "name": queue},
+        )
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
+        return None
+    return WorkQueue.model_validate(answer.json())
+
+
+def _read_pool(client: SyncPrefectClient, name: str) -> WorkPool | None:
+    try:
+        return client.read_work_pool(name)
+    except ObjectNotFound:
+        return None
+
+
+def _at_work(client: SyncPrefectClient, pool: str, queue: str | None = None) -> list[str]:
+    """The names of the runs that a pool's workers have, or those of one of its queues."""
+    of_queue = queue and WorkQueueFilter(name=WorkQueueFilterName(any_=[queue]))
+    states = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+    found = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
+        ),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+        work_queue_filter=of_queue or None,
+    )
+    return sorted(run.name for run in found)
+
+
+def _is_full(limit: int | None, at_work: list[str]) -> bool:
+    return limit is not None and len(at_work) >= limit
+
+
+def _by(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" by {', '.join(names[:_NAMED])}{more}"

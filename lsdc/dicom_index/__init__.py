@@ -1,0 +1,1 @@
+"""The headers of any listing of DICOM files, as checked tables."""

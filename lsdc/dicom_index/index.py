@@ -1,0 +1,394 @@
+"""Index: the headers of every file, a row each; what cannot be used is quarantined.
+
+`build_index` reads what a listing names, for the stages that follow; `tree` reads
+all there is below any folder. Both leave the same tables.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.dicom.header_table import HEADERS, reading_version
+from lsdc.dicom.names import escape_name
+from lsdc.dicom.reader import read_headers
+from lsdc.dicom.walk import list_trees
+from lsdc.dicom_index.image_use import describe_use, list_undecided, summarise_use
+from lsdc.dicom_index.instances import SERIES_ID, place_files
+from lsdc.dicom_index.layout import layout_of
+from lsdc.dicom_index.listing import Listing, Split
+from lsdc.dicom_index.other_files import NOT_LISTED, others, set_aside
+from lsdc.dicom_index.quarantine import count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.series import SERIES, summarise_studies
+from lsdc.dicom_index.tables import IndexTables
+from lsdc.dicom_index.twins import describe_twins, find_twins
+from lsdc.errors import DataError
+from lsdc.messages import MOST_NAMES, Spell, few
+from lsdc.store.exact_names import read_parquet, scan_parquet
+from lsdc.store.file_rows import FileRows, Take
+from lsdc.store.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+# Fixed, else the same rows would be other bytes where other shards were joined.
+_ROWS_A_GROUP = 2**16
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Index:
+    """The tables of an index.
+
+    Attributes:
+        instances: `instances.INSTANCES`, a row a usable image.
+        series: `series.SERIES`, a row a series that is listed or found.
+        studies: a row a study.
+        quarantine: `quarantine.QUARANTINE`, a row a file that cannot be used.
+        other_files: `other_files.OTHER_FILES`, a row a file that never was a slice, or is a copy.
+        twins: `twins.TWINS`, a row a series whose images another one has.
+    """
+
+    instances: pl.DataFrame
+    series: pl.DataFrame
+    studies: pl.DataFrame
+    quarantine: pl.DataFrame
+    other_files: pl.DataFrame
+    twins: pl.DataFrame
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """The tables that an index stage wrote into a folder."""
+        return cls(*(read_parquet(folder / f"{table.name}.parquet") for table in fields(cls)))
+
+
+def build_index(
+    listing: Listing,
+    split: Split,
+    out: Path,
+    *,
+    limit: int | None = None,
+    processes: int = 2,
+    max_bad: float = 0.01,
+    strict: bool = False,
+    headers: Path | None = None,
+    beside: Path | None = None,
+    on_progress: Progress | None = None,
+) -> int:
+    """Index the files of a split's listed series and write the tables of `Index` into `out`.
+
+    `series.parquet` has a row a listed series, `studies.parquet` a row a listed study (`usable`
+    says whether it has any image). A test study's bad files never stop the stage.
+
+    Args:
+        listing: what the tables list.
+        split: `train` or `test`.
+        out: an existing folder.
+        limit: the first so many studies only.
+        processes: how many children read.
+        max_bad: the share of bad files that stops the stage.
+        strict: refuse a listed study without usable images.
+        headers: a folder that keeps headers from one time to the next; none are kept without.
+        beside: a folder with the index of the other split; twins are looked for there as well.
+        on_progress: called with files read and files in all.
+
+    Returns:
+        Rows of `instances`.
+
+    Raises:
+        DataError: no listed training series has a file; with `strict`, a study has no usable image.
+        StageError: more than `max_bad` of the files, and at least 10, cannot be used.
+    """
+    listed = listed_series(listing, split, limit)
+    with tempfile.TemporaryDirectory(dir=out) as shard:
+        read_shard(
+            listing,
+            split,
+            listed,
+            Path(shard),
+            processes=processes,
+            headers=headers,
+            on_progress=on_progress,
+        )
+        images = join_index([Path(shard)], listing, split, listed, out, beside=beside)
+    require_usable(out, listing, split, max_bad=max_bad, strict=strict)
+    return images
+
+
+def listed_series(listing: Listing, split: Split, limit: int | None = None) -> pl.DataFrame:
+    """The series that the tables list for a split, or for the first so many studies of it."""
+    listed = listing.series.filter(split=split)
+    if limit is None:
+        return listed
+    chosen = listed["study_id"].unique(maintain_order=True).head(limit)
+    return listed.filter(pl.col("study_id").is_in(chosen.implode()))
+
+
+def read_shard(
+    listing: Listing,
+    split: Split,
+    listed: pl.DataFrame,
+    out: Path,
+    *,
+    processes: int = 2,
+    headers: Path | None = None,
+    on_progress: Progress | None = None,
+) -> int:
+    """Index the files of some studies: the tables of `build_index`, for `join_index`.
+
+    Args:
+        listing: what the tables list.
+        split: `train` or `test`.
+        listed: all listed series of these studies.
+        out: an existing folder.
+        processes: how many children read.
+        headers: a folder that keeps headers from one time to the next; none are kept without.
+        on_progress: called with files read and files in all.
+
+    Returns:
+        Rows of `instances`.
+    """
+    layout = layout_of(listing)
+    folders = layout.study_folders(split, set(listed["study_id"]))
+    with tempfile.TemporaryDirectory() as nowhere:
+        rows = open_headers(headers or Path(nowhere), listing.root)
+        found = list_trees(chain.from_iterable(folders.values()), with_status=not rows.is_empty)
+        files, aside = set_aside(place_files(found, layout, listed))
+        unlisted = others(files.filter(~pl.col("listed")), pl.lit(NOT_LISTED))
+        files = files.filter("listed")
+        kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
+        aside = pl.concat([unlisted, aside])
+        tables = IndexTables(out, aside, listing)
+        tables.fill(kept, files)
+    return tables.close(listed)
+
+
+def join_index(
+    shards: Sequence[Path],
+    listing: Listing,
+    split: Split,
+    listed: pl.DataFrame,
+    out: Path,
+    *,
+    beside: Path | None = None,
+    processes: int = 2,
+) -> int:
+    """Write the tables of all studies into `out`, given those that `read_shard` left of some.
+
+    Args:
+        shards: folders, in the order of their studies' numbers.
+        listing: what the tables list.
+        split: `train` or `test`.
+        listed: the listed series of all these studies.
+        out: an existing folder.
+        beside: a folder with the index of the other split; twins are looked for there as well.
+        processes: how many children read the images that may be twins.
+
+    Returns:
+        Rows of `instances`.
+
+    Raises:
+        DataError: no listed training series has a file.
+    """
+    quarantine, other_files = (
+        _joined(shards, name).sort("path").collect() for name in ("quarantine", "other_files")
+    )
+    found = _joined(shards, "series").collect()
+    series = listed.select(SERIES_ID).join(found, on=SERIES_ID, maintain_order="left")
+    series = series.select(list(SERIES))
+    images = int(series["images"].sum())
+    if not images and not len(quarantine) and split == "train":  # a test study is predicted anyway
+        raise DataError(_nothing_found(listing, split, listed))
+    studies = summarise_studies(series)
+    tables = {"series": series, "studies": studies, "quarantine": quarantine}
+    for name, table in (tables | {"other_files": other_files}).items():
+        with write_atomic(out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+    with write_atomic(out / "instances.parquet") as temporary:
+        _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
+    folders = [out] if beside is None else [beside, out]
+    every = scan_parquet(*(folder / "instances.parquet" for folder in folders))
+    with write_atomic(out / "twins.parquet") as temporary:
+        find_twins(every, processes=processes).filter(split=split).write_parquet(temporary)
+    tell_index(split, Index.load(out), listing.spell)
+    if split == "test":
+        _tell("index test: %d rows of the table are left out: %s", rows_left_out(listing))
+    instances = _joined(shards, "instances")
+    if undecided := list_undecided(instances, listing.spell):
+        log.warning(
+            "index %s: %d series have several images at each place, and neither EchoTime nor "
+            "points tell which of them are meant; all are used: %s",
+            split,
+            len(undecided),
+            few(undecided),
+        )
+    for line in describe_use(summarise_use(instances), listing.spell):
+        log.warning("index %s: %s", split, line)
+    return images
+
+
+def _joined(shards: Sequence[Path], name: str) -> pl.LazyFrame:
+    return scan_parquet(*(shard / f"{name}.parquet" for shard in shards))
+
+
+def _nothing_found(listing: Listing, split: Split, listed: pl.DataFrame) -> str:
+    folder = listing.root / f"{split}_images"
+    study, series = listed.select("study_id", "series_id").row(0)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    got = f"{names[0]!r} and the like" if names else "nothing"
+    return (
+        f"{folder}: none of the {len(listed)} listed series has a file; expected folders such as "
+        f"{study}/{series}, found {got}; put the images there"
+    )
+
+
+def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
+    """Say what was put aside, by name: the first few as a warning, all as a debug message.
+
+    Args:
+        split: whose index it is; None of a tree.
+        index: the tables.
+        spell: how ids are written.
+    """
+    name = f"index {split}" if split else "index"
+    tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
+    kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
+    _tell(
+        f"{name}: %d files that are no slices, or copies, are passed over: %s",
+        [f"{count} {what}" for what, count in kinds["what"].value_counts(sort=True).iter_rows()],
+        len(kinds),
+    )
+    for path, what in kinds.select("path", "what").iter_rows():
+        log.debug("%s: %s passed over: %s", name, path, what)
+    _tell_unlisted(name, index.other_files.filter(what=NOT_LISTED))
+    missing = series_without_images(index, spell)
+    _tell(f"{name}: %d listed series without a usable image: %s", missing)
+    if split is not None:
+        odd = series_laid_otherwise(index.instances, spell)
+        _tell(f"{name}: %d series are read though no file is STUDY/SERIES/NUMBER.dcm: %s", odd)
+    twins = describe_twins(index.twins, spell)
+    _tell(f"{name}: the same images under two ids, %d times: %s", twins)
+    unusable = index.studies.filter(~pl.col("usable"))["study_id"]
+    _tell(f"{name}: %d studies without usable images: %s", list(map(spell, unusable)))
+
+
+def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
+    """Name the folders of files that the tables do not list."""
+    folders = (
+        files.group_by(
+            pl.col("path").str.extract(r"^(.*)/[^/]*$"), in_none=pl.col("series_id").is_null()
+        )
+        .agg(files=pl.len())
+        .sort("path")
+        # A study's own folder is in a table.
+        .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
+    )
+    others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
+    _tell(f"{name}: %d folders in no table are left out: %s", others)
+    own = folders.filter("own")
+    beside = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
+    _tell(f"{name}: %d studies have files beside their series, which are left out: %s", beside)
+
+
+def rows_left_out(listing: Listing) -> list[str]:
+    """The rows of the test table that cannot be meant, and why."""
+    return [
+        f"line {row['line']} ({row['series_description']!r}): {row['why']}"
+        for row in listing.left_out.iter_rows(named=True)
+    ]
+
+
+def series_without_images(index: Index, spell: Spell = str) -> list[str]:
+    """Listed series of which no file can be used, and why: `STUDY/SERIES (no file)`."""
+    series = ["study_id", "series_id"]
+    rows = index.series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
+    kinds = (
+        index.other_files.join(rows, on=series, how="semi")
+        .group_by(*series, "what")
+        .agg(files=pl.len())
+        .sort("files", "what", descending=[True, False])
+    )
+    passed_over: dict[tuple[int, int], list[str]] = {}
+    for study, one, what, count in kinds.iter_rows():
+        passed_over.setdefault((study, one), []).append(f"{count} {what}")
+    named = []
+    for study, one, bad in rows.select(*series, "quarantined").iter_rows():
+        why = [f"{bad} quarantined"] if bad else []
+        if others := passed_over.get((study, one)):
+            why.append(f"passed over: {', '.join(others)}")
+        named.append(f"{spell(study)}/{spell(one)} ({'; '.join(why) or 'no file'})")
+    return named
+
+
+def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[str]:
+    """Series all of whose files have another ending or other folders than a competition's."""
+    usual = pl.col("path").str.contains(r"/[0-9]+/[0-9]+/[0-9]+\.dcm$")
+    rows = instances.group_by(SERIES_ID, maintain_order=True).agg(usual.any())
+    return [
+        f"{spell(study)}/{spell(series)}"
+        for study, series in rows.filter(~pl.col("path")).select("study_id", "series_id").rows()
+    ]
+
+
+def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
+    """Warn with a count and the first few names; all of them are for the log file."""
+    if names:
+        log.warning(message, count or len(names), few(names))
+    if len(names) > MOST_NAMES:
+        log.debug(message, count or len(names), ", ".join(names))
+
+
+def require_usable(
+    folder: Path, listing: Listing, split: Split, *, max_bad: float, strict: bool
+) -> None:
+    """Refuse an index whose training files are too bad to go on, or with `strict` an empty study.
+
+    It is asked for once the index is kept and can be looked at.
+
+    Args:
+        folder: with the tables of an index.
+        listing: what the tables list.
+        split: `train` or `test`.
+        max_bad: the share of bad training files that is too much.
+        strict: refuse a listed study without usable images, and a row of the test table that
+            cannot be meant.
+
+    Raises:
+        StageError: more than `max_bad` of the training files, and at least 10, cannot be used.
+        DataError: with `strict`, a study has no usable image, or a row is left out.
+    """
+    index = Index.load(folder)
+    if split == "train":
+        total = count_files(index.instances, index.quarantine)
+        refuse_bad_files("index", index.quarantine, total=total, max_bad=max_bad)
+    if strict and split == "test" and (left_out := rows_left_out(listing)):
+        raise DataError(
+            f"{listing.root / 'test_series_descriptions.csv'}: {few(left_out)}; correct the "
+            "table, or run without --strict"
+        )
+    without = index.studies.filter(~pl.col("usable"))["study_id"].to_list()
+    if strict and without:
+        raise DataError(
+            f"index {split}: {len(without)} studies without usable images: "
+            f"{few(list(map(listing.spell, without)))}; complete them, or run without --strict"
+        )
+
+
+def open_headers(parent: Path, root: Path) -> FileRows:
+    """The headers that were read before of the files below a root."""
+    return FileRows(parent, escape_name(root.absolute()), schema=HEADERS, version=reading_version())
+
+
+def read_files(
+    rows: FileRows, files: pl.DataFrame, *, processes: int, on_progress: Progress | None
+) -> tuple[pl.LazyFrame, int]:
+    """The headers of files, read only where they are new or changed, and how many were read."""
+
+    def read(names: list[str], take: Take) -> None:
+        read_headers(names, take, processes=processes, on_progress=on_progress)
+
+    return rows.read(files.select("path", "bytes", "mtime_ns"), read)

@@ -1,0 +1,397 @@
+"""Instances: what headers and paths say of every file, or why it cannot be used.
+
+A file with functional groups, as of Enhanced MR, is an instance a frame.
+
+In a competition's layout (see `lsdc.dicom_index.layout`) ids come from the path. Elsewhere they
+come from the header: the numbers that `lsdc.dicom.headers` makes of UIDs, and of the folder's name
+where there is none.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+import polars as pl
+
+from lsdc.dicom.functional_groups import FRAME_NUMBERS
+from lsdc.dicom.native import NATIVE
+from lsdc.dicom.preflight import LARGEST_FILE_BYTES, refuse_size
+from lsdc.dicom_index.image_use import with_use
+from lsdc.dicom_index.layout import NAME_NUMBER, Layout, place_folders
+from lsdc.dicom_index.listing import Listing
+from lsdc.dicom_index.other_files import (
+    COPY,
+    NO_IMAGE,
+    NOT_DICOM,
+    SAME_IMAGE,
+    describe_class,
+    find_copies,
+    may_be_slice,
+    others,
+)
+from lsdc.dicom_index.quarantine import QUARANTINE, is_not_dicom
+from lsdc.dicom_index.twins import digest_pixels
+from lsdc.geometry.planes import normal_positions, orientation_groups
+
+INSTANCES: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "instance_number": pl.Int64(),
+    "header_study_id": pl.Int64(),
+    "header_series_id": pl.Int64(),
+    "id_mismatch": pl.Boolean(),
+    "series_description": pl.String(),
+    "path": pl.String(),
+    "frame": pl.Int32(),
+    "bytes": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+    "rows": pl.Int32(),
+    "columns": pl.Int32(),
+    "row_spacing_mm": pl.Float64(),
+    "column_spacing_mm": pl.Float64(),
+    "position_mm": pl.Array(pl.Float64, 3),
+    "orientation": pl.Array(pl.Float64, 6),
+    "orientation_group": pl.Int32(),
+    "normal_position_mm": pl.Float64(),
+    "stack": pl.Int32(),
+    "used_as": pl.String(),
+    "set_aside": pl.String(),
+    "transfer_syntax": pl.String(),
+    "bits_stored": pl.Int32(),
+    "photometric": pl.String(),
+    "patient_position": pl.String(),
+    "sop_class": pl.String(),
+    "echo_time_ms": pl.Float64(),
+}
+# A study may be of both splits.
+SERIES_ID = ["study_id", "series_id", "split"]
+STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
+_INSTANCE = [*SERIES_ID, "instance_number"]
+
+# Which of several files is the original, and which a copy.
+_PREFERENCE = [pl.col("name_number").is_null(), pl.col("path").str.len_bytes(), pl.col("path")]
+
+_LARGEST_EDGE = 2**16
+# Identifiers of the competition's own, as against digests of UIDs.
+_SHORT_ID = 10**10
+_MISSING = {
+    "position_mm": "ImagePositionPatient",
+    "orientation": "ImageOrientationPatient",
+    "pixel_spacing_mm": "PixelSpacing",
+    "rows": "Rows",
+    "columns": "Columns",
+}
+
+
+def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None) -> pl.DataFrame:
+    """Add what a file's path says, and the tables of its series.
+
+    Args:
+        files: `walk.FILES`.
+        layout: of the competition, or of a tree without tables.
+        series: the competition's series table, if there is one.
+
+    Returns:
+        path, bytes, mtime_ns; split, path_study_id, path_series_id (null outside the layout);
+        name_number (null where the name is none); folder_id (63 bits of the folder's digest);
+        series_description and listed (whether the tables list the series, or the study of a folder
+        that may not be read).
+    """
+    own = pl.concat_str("folder", "name", separator="/")
+    files = files.with_columns(place=pl.when("closed").then(own).otherwise("folder"))
+    folders = files["place"].unique(maintain_order=True)
+    places = pl.DataFrame({"place": folders, "folder_id": list(map(_digest, folders))}).hstack(
+        place_folders(folders, layout).rename(
+            {"study_id": "path_study_id", "series_id": "path_series_id"}
+        )
+    )
+    if series is None:
+        places = places.with_columns(
+            series_description=pl.lit(None, dtype=pl.String),
+            listed=pl.lit(False),
+        )
+    else:
+        listed = series.select(
+            "split",
+            "series_description",
+            path_study_id="study_id",
+            path_series_id="series_id",
+            listed=pl.lit(True),
+        )
+        on = ["split", "path_study_id", "path_series_id"]
+        places = places.join(listed, on=on, how="left", maintain_order="left").with_columns(
+            pl.col("listed").fill_null(False)
+        )
+    places = _with_closed(places, files.filter("closed")["place"].to_list(), layout)
+    return files.join(places, on="place", how="left", maintain_order="left").select(
+        own.alias("path"),
+        "bytes",
+        "mtime_ns",
+        *places.columns[1:],
+        name_number=pl.col("name").str.extract(NAME_NUMBER).cast(pl.Int64, strict=False),
+    )
+
+
+def _with_closed(places: pl.DataFrame, closed: Sequence[str], layout: Layout) -> pl.DataFrame:
+    """The places, those of closed folders of listed studies as listed too."""
+    found = [(folder, *study) for folder in closed if (study := layout.place_study(folder))]
+    if not found:
+        return places
+    schema = {"place": pl.String, "of_split": pl.String, "of_study": pl.Int64}
+    studies = pl.DataFrame(found, schema=schema, orient="row")
+    return (
+        places.join(studies, on="place", how="left", maintain_order="left")
+        .with_columns(
+            split=pl.coalesce("split", "of_split"),
+            path_study_id=pl.coalesce("path_study_id", "of_study"),
+            listed=pl.col("listed") | pl.col("of_study").is_not_null(),
+        )
+        .drop("of_split", "of_study")
+    )
+
+
+def tabulate(
+    headers: pl.DataFrame, listing: Listing | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Part the files that can be used from the others, and find out how they lie.
+
+    Args:
+        headers: the columns of `header_table.HEADERS` and of `place_files`; whole studies.
+        listing: the tables, if there are any.
+
+    Returns:
+        `INSTANCES`; `QUARANTINE`, with split and listed; `OTHER_FILES`.
+    """
+    rows = _with_ids(headers)
+    unread = pl.col("reason").is_not_null()
+    # The folder's own id stands in for an image's missing one; a refused file gets none that way.
+    refused = rows.filter(unread & ~is_not_dicom()).with_columns(
+        study_id=pl.coalesce("path_study_id", "header_study_id"),
+        series_id=pl.coalesce("path_series_id", "header_series_id"),
+        instance_number=pl.coalesce("name_number", "header_number"),
+    )
+    aside = [others(rows.filter(unread & is_not_dicom()), pl.lit(NOT_DICOM))]
+    rows = rows.filter(~unread)
+    imageless = pl.col("sop_class").is_null() & pl.col("rows").is_null()
+    aside += [
+        others(rows.filter(~may_be_slice()), describe_class()),
+        others(rows.filter(imageless), pl.lit(NO_IMAGE)),
+    ]
+    rows = rows.filter(may_be_slice() & ~imageless)
+    copies = find_copies(rows, SERIES_ID)
+    if len(copies):
+        again = rows.join(copies, on="path", maintain_order="left")
+        aside.append(others(again, pl.lit(COPY), pl.col("copy_of")))
+        rows = rows.join(copies, on="path", how="anti", maintain_order="left")
+    rows, bad = _part_bad(_by_frame(rows))
+    rows, same = _part_same_images(rows)
+    aside.append(others(same, pl.lit(SAME_IMAGE), pl.col("copy_of")))
+    rows, repeated = _part_repeated(rows)
+    columns = [*QUARANTINE, "split", "listed"]
+    quarantine = pl.concat([part.select(columns) for part in (refused, bad, repeated)])
+    kinds, annotations = (listing.kinds, listing.annotations) if listing else ({}, None)
+    instances = with_use(_with_geometry(rows), kinds, annotations).select(list(INSTANCES))
+    return instances, quarantine, pl.concat(aside)
+
+
+def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images whose headers tell what is needed, and the others with a reason."""
+    lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
+    needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
+    needed *= pl.col("number_of_frames").fill_null(1)
+    cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
+    no_image = pl.col("refusal").is_not_null()
+    too_large = (pl.col("bytes") > LARGEST_FILE_BYTES).fill_null(False)
+    is_bad = no_image | lacking | too_large | cut.fill_null(False)
+    bad = rows.filter(is_bad).with_columns(
+        reason=pl.when(no_image)
+        .then("refusal")
+        .when(lacking)
+        .then(pl.format("no usable {} in the header", _name_lacking()))
+        .when(too_large)
+        .then(pl.col("bytes").map_elements(refuse_size, return_dtype=pl.String))
+        .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))
+    )
+    if len(bad):
+        rows = rows.filter(~is_bad)
+        # Of a file's bad frames the first speaks for all.
+        bad = bad.unique("path", keep="first", maintain_order=True)
+    return rows, bad
+
+
+def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images, and those whose number, place and pixels another file of their listed series has.
+
+    Only the pixels of files that agree in number, place and shape are read.
+    """
+    alone = pl.col("number_of_frames").fill_null(1) == 1
+    numbered = rows.filter("listed", pl.col("instance_number").is_not_null(), alone)
+    key = [*_INSTANCE, "position_mm", "orientation", "pixel_spacing_mm", "rows", "columns"]
+    alike = numbered.filter(pl.struct(key).is_duplicated()).sort(_PREFERENCE)
+    if alike.is_empty():
+        return rows, alike.with_columns(copy_of="path")
+    alike = alike.with_columns(
+        digest=pl.Series(digest_pixels(alike, with_blank=True), dtype=pl.String)
+    ).filter(pl.col("digest").is_not_null())
+    original = pl.col("path").first().over(*key, "digest")
+    same = alike.with_columns(copy_of=original).filter(pl.col("path") != pl.col("copy_of"))
+    return rows.join(same, on="path", how="anti", maintain_order="left"), same
+
+
+def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images in the order of their numbers, and those of a number that came before.
+
+    The tables name a listed series' files by their numbers, so of two files in one folder that are
+    named by one number only the first is meant. Where names say nothing, or folders differ, the
+    headers' numbers do not tell the images apart, and they are left to be numbered by their places.
+    """
+    rows = rows.sort(*_INSTANCE, "path")
+    numbered = pl.col("instance_number").is_not_null()
+    if not rows.filter(numbered).select(_INSTANCE).is_duplicated().any():
+        return rows, pl.DataFrame(schema=rows.schema)
+    rows = rows.sort(*_INSTANCE, *_PREFERENCE)
+    counts = pl.col("listed") & numbered
+    named = pl.col("name_number").is_not_null()
+    in_folder = pl.struct(*_INSTANCE, "folder_id", "name_number")
+    repeated = counts & named & in_folder.is_first_distinct().not_()
+    again = rows.filter(repeated).with_columns(
+        reason=pl.format("instance {} of the series came before", "instance_number")
+    )
+    rows = rows.filter(~repeated)
+    first = pl.struct(_INSTANCE).is_first_distinct()
+    several = pl.len().over(_INSTANCE) > 1
+    number = pl.when(~counts | ~several | (first & named)).then("instance_number")
+    return rows.with_columns(instance_number=number).sort(*_INSTANCE, "path"), again
+
+
+def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
+    in_layout = pl.col("path_study_id").is_not_null()
+    edges = [
+        pl.when(pl.col(name).is_between(1, _LARGEST_EDGE))
+        .then(pl.col(name))
+        .cast(pl.Int32)
+        .alias(name)
+        for name in ("rows", "columns")
+    ]
+    number = pl.col("instance_number")
+    short_study, short_series = (
+        pl.col(f"header_{name}").is_between(0, _SHORT_ID)
+        & (pl.col(f"header_{name}") != pl.col(f"path_{name}"))
+        for name in ("study_id", "series_id")
+    )
+    renumbered = number != pl.col("name_number")
+    rows = headers.with_columns(
+        *edges,
+        STUDY_ID,
+        stage=pl.lit("index"),
+        header_number=number,
+        series_id=pl.coalesce("path_series_id", "header_series_id", "folder_id"),
+        instance_number=pl.when(in_layout)
+        .then(pl.coalesce("name_number", number))
+        .otherwise(number),
+        id_mismatch=in_layout
+        & (
+            short_study.fill_null(False)
+            | short_series.fill_null(False)
+            | renumbered.fill_null(False)
+        ),
+    )
+    mixed = (
+        rows.filter(in_layout)
+        .group_by("folder_id")
+        .agg(
+            pl.col("header_series_id").n_unique().alias("kinds"),
+            pl.col("header_series_id").drop_nulls().mode().sort().first().alias("own"),
+        )
+        .filter(pl.col("kinds") > 1)
+    )
+    if not len(mixed):
+        return rows
+    stranger = (pl.col("header_series_id") != pl.col("own")).fill_null(False)
+    return (
+        rows.join(
+            mixed.select("folder_id", "own"), on="folder_id", how="left", maintain_order="left"
+        )
+        .with_columns(id_mismatch=pl.col("id_mismatch") | stranger)
+        .drop("own")
+    )
+
+
+def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row a frame of the files whose functional groups place their frames, with `frame`."""
+    one = rows.with_columns(frame=pl.lit(1, dtype=pl.Int32))
+    has_groups = pl.col("frames").is_not_null()
+    enhanced = one.filter(has_groups)
+    if enhanced.is_empty():
+        return one
+    counts = enhanced["frames"].list.len().to_numpy() // FRAME_NUMBERS
+    numbers = enhanced["frames"].explode().to_numpy().reshape(-1, FRAME_NUMBERS)
+    position, orientation, spacing, echo_time = np.split(numbers, [3, 9, 11], axis=1)
+    own = {"position_mm": position, "orientation": orientation, "pixel_spacing_mm": spacing}
+    # What no group says is as in the header, but no place is every frame's.
+    frame = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("path")
+    frames = enhanced[np.repeat(np.arange(len(enhanced)), counts)].with_columns(
+        frame=frame,
+        position_mm=pl.when(pl.col("number_of_frames").fill_null(1) == 1).then("position_mm"),
+        instance_number=pl.when(frame == 1).then("instance_number"),
+    )
+    groups = [
+        pl.Series(name, values, dtype=frames.schema[name]).set(
+            pl.Series(np.isnan(values).any(axis=1)), None
+        )
+        for name, values in own.items()
+    ]
+    echo = pl.Series("echo_time_ms", echo_time[:, 0]).fill_nan(None)
+    told = [pl.coalesce(each, each.name) for each in (*groups, echo)]
+    return pl.concat([one.filter(~has_groups), frames.with_columns(told)])
+
+
+def _name_lacking() -> pl.Expr:
+    names = [
+        pl.when(pl.col(column).is_null()).then(pl.lit(tag)) for column, tag in _MISSING.items()
+    ]
+    return pl.concat_str(names, separator=", ", ignore_nulls=True)
+
+
+def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the orientation group within the series and the position along the group's normal."""
+    orientations = rows["orientation"].to_numpy().reshape(-1, 6)
+    positions = rows["position_mm"].to_numpy().reshape(-1, 3)
+    # Sorted by series, so that a running number tells them apart.
+    series = rows.select(pl.struct(SERIES_ID).rle_id()).to_series().to_numpy()
+    groups = orientation_groups(orientations, series=series)
+    most = int(groups.max(initial=0)) + 1
+    along = normal_positions(positions, orientations, groups=series.astype("int64") * most + groups)
+    rows = rows.with_columns(
+        pl.Series("orientation_group", groups, dtype=pl.Int32),
+        pl.Series("normal_position_mm", along),
+        pl.col("bits_stored").cast(pl.Int32, strict=False),
+        row_spacing_mm=pl.col("pixel_spacing_mm").arr.get(0),
+        column_spacing_mm=pl.col("pixel_spacing_mm").arr.get(1),
+    )
+    return _count_on(rows) if rows["instance_number"].null_count() else rows
+
+
+def _count_on(rows: pl.DataFrame) -> pl.DataFrame:
+    """Number what has no number, from the series' highest on: along the normal, frame by frame."""
+    lacking = pl.col("instance_number").is_null()
+    highest = pl.col("instance_number").max().over(SERIES_ID).fill_null(0)
+    return (
+        rows.sort(
+            *SERIES_ID,
+            pl.when(pl.col("frame") > 1).then("path"),  # none before all that are
+            pl.when(pl.col("frame") > 1).then("frame"),
+            *("orientation_group", "normal_position_mm", "path"),
+        )
+        .with_columns(
+            instance_number=pl.when(lacking)
+            .then(highest + lacking.cum_sum().over(SERIES_ID))
+            .otherwise("instance_number")
+        )
+        .sort(*_INSTANCE, "path")
+    )
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

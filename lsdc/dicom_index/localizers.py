@@ -1,0 +1,120 @@
+"""Localizers: stacks under a series' number that are no part of what the series is used as.
+
+They are of another plane; few, and of another field or coarser pixels; or few at another angle,
+in a series whose slices are parallel.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.dicom_index.series_kinds import Kinds, fits, is_of
+
+# A localizer's field is so many times that of the slices, or the reverse; or its pixels are, which
+# in a series of one angle, or of so few images at several, are all of one size. Of a series of one
+# angle, images of so much coarser pixels are a localizer's however many there are.
+_OTHER_FIELD, _OTHER_PIXELS, _FEW_ANGLED, _COARSE_PIXELS = 1.25, 1.02, 2, 1.5
+# Slices at several angles that lie so near to others show the same place; those of a stack follow
+# at less than this, those of a localizer at more.
+_SAME_SHOWN_MM, _STACK_STEP_MM = 6.0, 10.0
+# Images of another field or pixels are few, set against the others of the series, up to this share;
+# of another angle alone, up to that.
+_FEW_OF_A_GRID, _FEW_AT_AN_ANGLE = 1 / 2, 1 / 4
+
+_SERIES = ["study_id", "series_id"]
+_PIXELS, SPACING = ["rows", "columns"], ["grid_row_spacing_mm", "grid_column_spacing_mm"]
+
+
+def with_localizers(
+    stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str], kinds: Kinds
+) -> pl.DataFrame:
+    """Add `is_localizer`: whether a stack is no part of what its series is used as.
+
+    Args:
+        stacks: a row a stack, with `kind`.
+        images: of all of them.
+        stack: the columns by which an image is of a stack.
+        kinds: what descriptions mean.
+    """
+    edges_mm = [pl.col(pixels) * pl.col(mm) for pixels, mm in zip(_PIXELS, SPACING, strict=True)]
+    stacks = stacks.with_columns(
+        fits=fits("kind", kinds),
+        longer_mm=pl.max_horizontal(edges_mm),
+        pixel_mm=pl.max_horizontal(SPACING),
+    ).with_columns(
+        fitting=pl.col("images").filter("fits").sum().over("grid"),
+        widest=pl.col("images").filter("fits").max().over("grid"),
+    )
+    # The acquisition that most images of the right plane are of; of equals the finer.
+    main = (
+        stacks.filter("fits")
+        .sort(*_SERIES, -pl.col("fitting").cast(pl.Int64), "pixel_mm", "grid")
+        .unique(_SERIES, keep="first", maintain_order=True)
+        .select(
+            *_SERIES,
+            main="grid",
+            most="fitting",
+            main_longer_mm="longer_mm",
+            main_pixel_mm="pixel_mm",
+        )
+    )
+    stacks = stacks.join(main, on=_SERIES, how="left", maintain_order="left")
+    field, pixels = (_ratio(name, f"main_{name}") for name in ("longer_mm", "pixel_mm"))
+    one_angle = is_of("kind", kinds, "one_angle")
+    other_pixels = (
+        pl.when(~one_angle & (pl.col("fitting") > _FEW_ANGLED))
+        .then(_OTHER_FIELD)
+        .otherwise(_OTHER_PIXELS)
+    )
+    other_grid = (pl.col("fitting") <= _FEW_OF_A_GRID * pl.col("most")) & (
+        (field >= _OTHER_FIELD) | (pixels >= other_pixels)
+    )
+    coarser = pl.col("pixel_mm") >= _COARSE_PIXELS * pl.col("main_pixel_mm")
+    other_grid |= one_angle & coarser & (pl.col("grid") != pl.col("main"))
+    stacks = stacks.with_columns(other_grid=other_grid.fill_null(False))
+    angled = stacks.filter("fits", "other_grid", ~one_angle)
+    alone = [] if angled.is_empty() else _grids_at_own_places(angled, stacks, images, stack)
+    other_grid = pl.col("other_grid") & ~pl.col("grid").is_in(alone)
+    other_angle = one_angle & (pl.col("images") <= _FEW_AT_AN_ANGLE * pl.col("widest"))
+    return stacks.with_columns(
+        is_localizer=pl.col("kind").is_not_null()
+        & (~pl.col("fits") | (other_grid | other_angle).fill_null(False))
+    )
+
+
+def _grids_at_own_places(
+    suspects: pl.DataFrame, stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str]
+) -> list[int]:
+    """The angled grids most of whose slices show what their series' main grid does not.
+
+    A stack does where no slice of the main grid is near; slices far from one another, as those of a
+    localizer, where they lie beyond all of these.
+    """
+    fitting = stacks.filter("fits").select(*stack, "grid", "main")
+    placed = images.join(fitting, on=stack, how="inner", maintain_order="left")
+    alone = []
+    for grid, main in suspects.select("grid", "main").unique(maintain_order=True).iter_rows():
+        own, others = _heights(placed.filter(grid=grid)), _heights(placed.filter(grid=main))
+        gaps = np.diff(np.sort(own))
+        if len(gaps) and np.median(gaps) <= _STACK_STEP_MM:
+            shown = np.abs(own[:, None] - others).min(axis=1) <= _SAME_SHOWN_MM
+        else:
+            shown = (own >= others.min()) & (own <= others.max())
+        if 2 * shown.sum() < len(own):
+            alone.append(grid)
+    return alone
+
+
+def _heights(images: pl.DataFrame) -> NDArray[np.float64]:
+    """(n,) how high the middles of images lie, in mm."""
+    orientation = images["orientation"].to_numpy().reshape(-1, 2, 3)[..., 2]
+    spacing = images.select("column_spacing_mm", "row_spacing_mm").to_numpy()
+    edges_mm = images.select("columns", "rows").to_numpy() * spacing / 2
+    heights: NDArray[np.float64] = images["position_mm"].to_numpy().reshape(-1, 3)[:, 2] + (
+        orientation * edges_mm
+    ).sum(axis=1)
+    return heights
+
+
+def _ratio(one: str, other: str) -> pl.Expr:
+    return pl.max_horizontal(pl.col(one) / pl.col(other), pl.col(other) / pl.col(one))

@@ -1,0 +1,197 @@
+"""Other files: what lies among images and never was a slice, and copies of slices.
+
+They are no faults of the data: they are named, and counted apart from files that cannot be used.
+"""
+
+import os
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import polars as pl
+
+from lsdc.dicom.names import unescape_name
+from lsdc.dicom.preflight import LARGEST_FILE_BYTES
+from lsdc.dicom.usable import GREYSCALE
+
+OTHER_FILES: dict[str, pl.DataType] = {
+    "path": pl.String(),
+    "what": pl.String(),
+    "copy_of": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+}
+COPY = "copy, byte for byte"
+SAME_IMAGE = "copy of an image"
+NOT_DICOM = "no DICOM"
+NOT_LISTED = "in no listed series"
+NO_IMAGE = "DICOM without an image"
+SECONDARY_CAPTURE = "secondary capture"
+
+# macOS keeps what other file systems cannot in a second file, `._7.dcm` beside `7.dcm`.
+_APPLE_DOUBLE, _APPLE_DOUBLE_MAGIC = "._", b"\x00\x05\x16\x07"
+_OF_THE_SYSTEM = frozenset(
+    ["thumbs.db", "ehthumbs.db", ".ds_store", "desktop.ini", ".localized", ".directory", "icon\r"]
+)
+_DICOM = "1.2.840.10008."
+_STORAGE = f"{_DICOM}5.1.4.1.1."
+# CT, MR, PET and NM with their enhanced and converted kinds (PS3.4 B.5): these lie in a patient.
+_SLICES = frozenset(
+    _STORAGE + end
+    for end in (
+        "2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "20", "128", "128.1", "130", "13.1.1",
+    )
+)  # fmt: skip
+# What the header of a slice tells.
+_OF_A_SLICE = ("rows", "columns", "position_mm", "orientation", "pixel_spacing_mm")
+# Whole, or by how they begin where a dot comes last.
+_WORDS = {
+    f"{_DICOM}1.3.10": "DICOMDIR",
+    f"{_STORAGE}88.59": "key object selection",
+    f"{_STORAGE}88.": "structured report",
+    f"{_STORAGE}11.": "presentation state",
+    f"{_STORAGE}7": SECONDARY_CAPTURE,
+    f"{_STORAGE}7.": SECONDARY_CAPTURE,
+    f"{_STORAGE}481.": "radiotherapy object",
+    f"{_STORAGE}66.4": "segmentation",
+    f"{_STORAGE}66.": "registration, fiducials or surface",
+    f"{_STORAGE}66": "raw data",
+    f"{_STORAGE}4.2": "spectroscopy",
+    f"{_STORAGE}9.": "waveform",
+    f"{_STORAGE}104.": "document",
+    f"{_STORAGE}77.": "visible light image",
+}
+
+
+def may_be_slice() -> pl.Expr:
+    """Whether a header is one of a slice, by its SOP class; none, or a vendor's own, may be.
+
+    In a series that the tables list, so is one of a secondary capture or of a class that has no
+    word here, where it tells all that a slice's does: exports have slices as such.
+    """
+    sop_class = pl.col("sop_class")
+    by_class = sop_class.is_in(list(_SLICES)) | ~sop_class.str.starts_with(_DICOM)
+    placed = pl.all_horizontal(pl.col(name).is_not_null() for name in _OF_A_SLICE)
+    grey = pl.col("photometric").is_in(GREYSCALE) & (pl.col("samples_per_pixel").fill_null(1) == 1)
+    alone = pl.col("number_of_frames").fill_null(1) == 1
+    word = _word_of_class()
+    open_class = word.is_null() | (word == SECONDARY_CAPTURE)
+    by_header = pl.col("listed") & open_class & placed & grey.fill_null(False) & alone
+    return by_class.fill_null(True) | by_header
+
+
+def describe_class() -> pl.Expr:
+    """What an object is whose SOP class is none of slices, in words."""
+    return pl.coalesce(_word_of_class(), pl.format("DICOM of another kind ({})", "sop_class"))
+
+
+def _word_of_class() -> pl.Expr:
+    word = pl.lit(None, dtype=pl.String)
+    sop_class = pl.col("sop_class")
+    for name, words in sorted(_WORDS.items(), key=lambda item: len(item[0])):  # the longest decides
+        there = sop_class.str.starts_with(name) if name.endswith(".") else sop_class == name
+        word = pl.when(there).then(pl.lit(words)).otherwise(word)
+    return word
+
+
+def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -> pl.DataFrame:
+    """Files as rows of `OTHER_FILES`; they have ids where path or header tell."""
+    none = pl.lit(None, dtype=pl.String)
+    ids = {
+        name: pl.coalesce(one for one in (f"path_{name}", f"header_{name}") if one in files.columns)
+        for name in ("study_id", "series_id")
+    }
+    rows = files.select("path", what=what, copy_of=none if copy_of is None else copy_of, **ids)
+    return pl.DataFrame(rows, schema=OTHER_FILES)
+
+
+def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Part the files whose names tell that they are no slices from those that are to be read.
+
+    Args:
+        files: of `instances.place_files`.
+
+    Returns:
+        The files to read; `OTHER_FILES`.
+    """
+    name = pl.col("path").str.extract(r"([^/]*)$").str.to_lowercase()
+    what = (
+        pl.when(name.is_in(list(_OF_THE_SYSTEM)))
+        .then(pl.lit("file of the operating system"))
+        .when(name == "dicomdir")
+        .then(pl.lit("DICOMDIR"))
+    )
+    files = files.with_columns(what=what)
+    beside = files.filter(name.str.starts_with(_APPLE_DOUBLE))["path"]
+    doubles = [path for path in beside if _begins_with(path, _APPLE_DOUBLE_MAGIC)]
+    if doubles:
+        double = pl.col("path").is_in(doubles)
+        words = pl.lit("AppleDouble (macOS)")
+        files = files.with_columns(what=pl.when(double).then(words).otherwise("what"))
+    known = pl.col("what").is_not_null()
+    aside = files.filter(known)
+    return files.filter(~known).drop("what"), others(aside, pl.col("what"))
+
+
+def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:
+    """Slices whose file is another one's of the same series, byte for byte.
+
+    The original is the one that is named by its number, or has the shortest path. Only files of
+    one size with equal headers are read, and none that is too large for an image.
+
+    Args:
+        slices: path, bytes, name_number, header_number, position_mm, and the ids.
+        series: the columns that tell series apart.
+
+    Returns:
+        path, copy_of.
+    """
+    key = [*series, "bytes", "header_number", "position_mm"]
+    readable = pl.col("bytes").is_between(1, LARGEST_FILE_BYTES)
+    alike = slices.filter(readable).filter(pl.struct(key).is_duplicated())
+    alike = alike.with_columns(
+        digest=pl.col("path").map_elements(digest_of, return_dtype=pl.String),
+        renamed=(pl.col("name_number") != pl.col("header_number")).fill_null(True),
+    ).sort("renamed", pl.col("path").str.len_bytes(), "path")
+    original = pl.col("path").first().over([*key, "digest"])
+    return (
+        alike.with_columns(copy_of=original)
+        .filter(pl.col("path") != pl.col("copy_of"))
+        .select("path", "copy_of")
+    )
+
+
+def group_others(files: pl.DataFrame) -> pl.DataFrame:
+    """What the other files are, the commonest first: files (how many), what, path (the first)."""
+    return (
+        files.sort("path")
+        .group_by("what", maintain_order=True)
+        .agg(files=pl.len().cast(pl.Int64), path=pl.col("path").first())
+        .select("files", "what", "path")
+        .sort("files", descending=True, maintain_order=True)
+    )
+
+
+def digest_of(path: str) -> str:
+    """A digest of a file's bytes; of its own, where it cannot be read."""
+    digest = blake2b(digest_size=16)
+    try:
+        with open(unescape_name(path), "rb") as file:  # noqa: PTH123  # bytes are no Path
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError:
+        return path
+    return digest.hexdigest()
+
+
+def _begins_with(path: str, magic: bytes) -> bool:
+    try:
+        # A FIFO of such a name would be waited for.
+        descriptor = os.open(unescape_name(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(magic)) == magic
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

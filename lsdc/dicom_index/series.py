@@ -1,0 +1,183 @@
+"""Series and studies: what their instances come to."""
+
+import numpy as np
+import polars as pl
+
+from lsdc.dicom_index.image_use import SAME_PLACE_MM
+from lsdc.dicom_index.instances import SERIES_ID
+from lsdc.dicom_index.series_kinds import OBLIQUE
+
+SERIES: dict[str, pl.DataType] = {
+    "split": pl.String(),
+    "study_id": pl.Int64(),
+    "series_id": pl.Int64(),
+    "series_description": pl.String(),
+    "images": pl.Int64(),
+    "quarantined": pl.Int64(),
+    "orientation_groups": pl.Int64(),
+    "plane": pl.String(),
+    "order": pl.String(),
+    "first_instance": pl.Int64(),
+    "last_instance": pl.Int64(),
+    "gaps": pl.Int64(),
+    "duplicate_positions": pl.Int64(),
+    "shapes": pl.Int64(),
+    "slice_spacing_mm": pl.Float64(),
+    "extent_mm": pl.Float64(),
+    "id_mismatches": pl.Int64(),
+}
+_COUNTS = [
+    "images",
+    "quarantined",
+    "orientation_groups",
+    "gaps",
+    "duplicate_positions",
+    "shapes",
+    "id_mismatches",
+]
+
+_PLANES = ("sagittal", "coronal", "axial")
+# What growing instance numbers do where x, y or z grows with them, and where it falls (LPS).
+_ORDERS = (
+    ("right to left", "left to right"),
+    ("front to back", "back to front"),
+    ("feet to head", "head to feet"),
+)
+
+
+def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
+    """A row a series of which there is a file, usable or not (`SERIES`), in the order of ids."""
+    shape = pl.struct("rows", "columns")
+    counted = instances.group_by(SERIES_ID, maintain_order=True).agg(
+        pl.col("series_description").first(),
+        images=pl.len().cast(pl.Int64),
+        orientation_groups=pl.col("orientation_group").n_unique().cast(pl.Int64),
+        first_instance=pl.col("instance_number").min(),
+        last_instance=pl.col("instance_number").max(),
+        gaps=pl.col("instance_number").max()
+        - pl.col("instance_number").min()
+        + 1
+        - pl.col("instance_number").n_unique(),
+        shapes=shape.n_unique().cast(pl.Int64),
+        id_mismatches=pl.col("id_mismatch").sum().cast(pl.Int64),
+    )
+    known = quarantine.filter(pl.col("series_id").is_not_null())
+    bad = known.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
+    return (
+        counted.join(
+            _lie(instances), on=SERIES_ID, how="left", nulls_equal=True, maintain_order="left"
+        )
+        .join(bad, on=SERIES_ID, how="full", nulls_equal=True, coalesce=True)
+        .sort(SERIES_ID)
+        .with_columns(pl.col(_COUNTS).fill_null(0))
+        .select(pl.col(name).cast(kind) for name, kind in SERIES.items())
+    )
+
+
+def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """The series that the tables list, in their order, then the others.
+
+    Args:
+        series: `SERIES`, a row a series of which there is a file.
+        listed: split, study_id, series_id, series_description.
+    """
+    first = listed.select("series_description", *SERIES_ID).join(
+        series.drop("series_description"), on=SERIES_ID, how="left", maintain_order="left"
+    )
+    others = series.join(listed, on=SERIES_ID, how="anti", maintain_order="left")
+    return pl.concat(
+        [
+            part.with_columns(pl.col(_COUNTS).fill_null(0)).select(list(SERIES))
+            for part in (first, others)
+        ]
+    )
+
+
+def summarise_studies(series: pl.DataFrame) -> pl.DataFrame:
+    """A row a study: whether it has any usable image, how many, and how many series."""
+    return series.group_by("split", "study_id", maintain_order=True).agg(
+        usable=pl.col("images").sum() > 0,
+        images=pl.col("images").sum(),
+        series=pl.len().cast(pl.Int64),
+    )
+
+
+def _lie(instances: pl.DataFrame) -> pl.DataFrame:
+    """How the slices of each series lie: plane, order, spacing, extent, repeated places."""
+    orientation = instances["orientation"].to_numpy().reshape(-1, 6)
+    normals = np.abs(np.cross(orientation[:, :3], orientation[:, 3:]))
+    position = instances["position_mm"].to_numpy().reshape(-1, 3)
+    group = [*SERIES_ID, "orientation_group"]
+    rows = instances.select(*group, "instance_number", along="normal_position_mm").with_columns(
+        *(pl.Series(f"normal_{axis}", normals[:, axis]) for axis in range(3)),
+        *(pl.Series(f"place_{axis}", position[:, axis]) for axis in range(3)),
+    )
+    planes = (
+        rows.group_by(SERIES_ID, maintain_order=True)
+        .agg(pl.col("normal_0", "normal_1", "normal_2").median())
+        .with_columns(share=pl.max_horizontal("normal_0", "normal_1", "normal_2"))
+        .with_columns(
+            axis=pl.when(pl.col("share") == pl.col("normal_0"))
+            .then(0)
+            .when(pl.col("share") == pl.col("normal_1"))
+            .then(1)
+            .otherwise(2)
+        )
+    )
+    gaps = (
+        rows.select(*group, "along")
+        .sort(*group, "along")
+        .with_columns(gap=pl.col("along").diff().over(group))
+        .group_by(SERIES_ID)
+        .agg(
+            slice_spacing_mm=pl.col("gap").median(),
+            duplicate_positions=(pl.col("gap") < SAME_PLACE_MM).sum().cast(pl.Int64),
+        )
+    )
+    extents = (
+        rows.group_by(group)
+        .agg(extent=pl.col("along").max() - pl.col("along").min())
+        .group_by(SERIES_ID)
+        .agg(extent_mm=pl.col("extent").max())
+    )
+    axis = pl.col("axis")
+    steps = (
+        rows.join(
+            planes.select(*SERIES_ID, "axis"),
+            on=SERIES_ID,
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        .with_columns(
+            place=pl.when(axis == 0)
+            .then("place_0")
+            .when(axis == 1)
+            .then("place_1")
+            .otherwise("place_2")
+        )
+        .sort(*group, "instance_number")
+        .with_columns(step=pl.col("place").diff().over(group))
+        .group_by(SERIES_ID)
+        .agg(
+            grows=(pl.col("step") > SAME_PLACE_MM).any(),
+            falls=(pl.col("step") < -SAME_PLACE_MM).any(),
+        )
+    )
+    for more in (steps, gaps, extents):
+        planes = planes.join(more, on=SERIES_ID, how="left", nulls_equal=True)
+    return planes.select(
+        *SERIES_ID,
+        "slice_spacing_mm",
+        "duplicate_positions",
+        "extent_mm",
+        plane=pl.when(pl.col("share") < OBLIQUE)
+        .then(pl.lit("oblique"))
+        .otherwise(axis.replace_strict(dict(enumerate(_PLANES)), return_dtype=pl.String)),
+        order=pl.when(pl.col("grows") & pl.col("falls"))
+        .then(pl.lit("mixed"))
+        .when(pl.col("grows"))
+        .then(axis.replace_strict({n: both[0] for n, both in enumerate(_ORDERS)}))
+        .when(pl.col("falls"))
+        .then(axis.replace_strict({n: both[1] for n, both in enumerate(_ORDERS)})),
+    )

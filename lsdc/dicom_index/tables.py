@@ -1,0 +1,93 @@
+"""The tables of an index while they grow, in parts that fit into memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from lsdc.dicom_index.instances import INSTANCES, STUDY_ID, tabulate
+from lsdc.dicom_index.listing import Listing
+from lsdc.dicom_index.other_files import OTHER_FILES
+from lsdc.dicom_index.quarantine import QUARANTINE
+from lsdc.dicom_index.series import SERIES, add_listed, summarise_series, summarise_studies
+from lsdc.store.exact_names import scan_parquet
+from lsdc.store.files import write_atomic
+
+# Rows that are looked at together; more would fill the memory.
+_ROWS_AT_ONCE = 60_000
+_FILES_AT_ONCE = 200_000
+
+
+class IndexTables:
+    """The tables while they grow, in parts that fit into memory.
+
+    Args:
+        out: an existing folder.
+        aside: files that are not read (`OTHER_FILES`).
+        listing: the tables, if there are any.
+    """
+
+    def __init__(self, out: Path, aside: pl.DataFrame, listing: Listing | None = None) -> None:
+        self._out, self._listing = out, listing
+        self._parts: list[Path] = []
+        self._series = [pl.DataFrame(schema=SERIES)]
+        self.quarantine = pl.DataFrame(
+            schema={**QUARANTINE, "split": pl.String(), "listed": pl.Boolean()}
+        )
+        self.others = aside
+
+    def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
+        """Take in the headers of files that `place_files` has placed."""
+        for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
+            instances, quarantine, others = tabulate(part, self._listing)
+            path = self._out / f".instances-{len(self._parts):06d}.parquet"
+            instances.write_parquet(path)
+            self._parts.append(path)
+            self._series.append(summarise_series(instances, quarantine))
+            self.quarantine = pl.concat([self.quarantine, quarantine])
+            self.others = pl.concat([self.others, others])
+
+    def close(self, listed: pl.DataFrame | None) -> int:
+        """Write the tables; how many rows `instances` has."""
+        series = pl.concat(self._series)
+        if listed is not None:
+            series = add_listed(series, listed)
+        self._write("series", series)
+        self._write("studies", summarise_studies(series))
+        self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
+        self._write("other_files", self.others.select(list(OTHER_FILES)).sort("path"))
+        instances = scan_parquet(*self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
+        with write_atomic(self._out / "instances.parquet") as temporary:
+            instances.sink_parquet(temporary)
+        for part in self._parts:
+            part.unlink()
+        return int(series["images"].sum())
+
+    def _write(self, name: str, table: pl.DataFrame) -> None:
+        with write_atomic(self._out / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
+
+
+def _whole_studies(
+    headers: pl.LazyFrame, files: pl.DataFrame, scratch: Path
+) -> Iterator[pl.DataFrame]:
+    """Headers beside their files, in parts of about `_ROWS_AT_ONCE`, each of whole studies.
+
+    Many rows are joined block by block and lie in the folder `scratch` meanwhile: to join all of
+    them, and for every part anew, takes more memory and time.
+    """
+    if len(files) <= _ROWS_AT_ONCE:
+        yield headers.join(files.lazy(), on="path", how="inner").collect()
+        return
+    blocks = []
+    for number, block in enumerate(files.iter_slices(_FILES_AT_ONCE)):
+        blocks.append(scratch / f".placed-{number:06d}.parquet")
+        headers.join(block.lazy(), on="path", how="inner").sink_parquet(blocks[-1])
+    placed = scan_parquet(*blocks)
+    studies = placed.group_by(STUDY_ID).len().sort("study_id").collect()
+    part = (studies["len"].cum_sum() - 1) // _ROWS_AT_ONCE
+    for _, some in studies.group_by(part, maintain_order=True):
+        ids = some["study_id"]
+        yield placed.filter(STUDY_ID.is_between(ids.min(), ids.max())).collect()
+    for path in blocks:
+        path.unlink()

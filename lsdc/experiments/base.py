@@ -1,0 +1,71 @@
+"""What the configuration of every challenge's experiments is made of."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lsdc.experiments.reported import Reported
+
+
+class Config(BaseModel):
+    """A frozen part of an experiment; unknown keys are refused.
+
+    So are numbers that are not finite, or that float32, in which training computes, does not hold:
+    it would take them for infinite, or for zero.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        for setting in type(self).model_fields:
+            given = getattr(self, setting)
+            for value in given if isinstance(given, tuple) else (given,):
+                if isinstance(value, float) and not _fits_float32(value):
+                    raise ValueError(
+                        f"{setting}: expected 0 or a size from 1e-37 to 1e38, as training computes "
+                        f"in float32, got {value}"
+                    )
+        return self
+
+    def changed(self, setting: str) -> bool:
+        """Whether the setting differs from its default."""
+        default: Any = type(self).model_fields[setting].default
+        return bool(getattr(self, setting) != default)
+
+
+class NeedsConfig(Config):
+    """Experiments that have to be trained before, on the same folds.
+
+    Fold k takes labels and weights of models that excluded fold k alone.
+    """
+
+    labels: str | None = Field(
+        default=None, description="whose predictions fill the training studies' empty labels"
+    )
+    weights: str | None = Field(default=None, description="whose weights each fold starts from")
+
+
+class BaseExperiment(Config):
+    """What every experiment has, whichever challenge it is of; challenges add their settings.
+
+    `note`, `deviation` and `reported` are the experiment's own, never those of what it is based on.
+    """
+
+    name: str
+    based_on: str | None = None
+    note: str = Field(default="", description="what it taught")
+    deviation: str = Field(
+        default="", description="why it is not run as it was written, and what is taken instead"
+    )
+    reported: Reported = Reported()
+    needs: NeedsConfig = NeedsConfig()
+
+    @property
+    def pretrained_backbones(self) -> tuple[str, ...]:
+        """The backbones that start from pretrained weights, by their names in timm."""
+        return ()
+
+
+def _fits_float32(value: float) -> bool:
+    return value == 0 or 1e-37 <= abs(value) <= 1e38

@@ -1,1 +1,0 @@
-"""The RSNA 2024 lumbar challenge, a module a stage."""

@@ -1,0 +1,1 @@
+"""CSV tables read strictly, and what checks of tables find."""

@@ -1,0 +1,58 @@
+"""What a training can be told while it runs: to pause, and to leave."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsdc.errors import ResumeLaterError
+from lsdc.training.process import Tell
+
+_PAUSE_SECONDS = 1.0
+
+IsToldToLeave = Callable[[], bool]
+
+
+@contextmanager
+def catch_sigterm() -> Iterator[IsToldToLeave]:
+    """Note SIGTERM within the block rather than die of it; only in the main thread."""
+    told: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        told.append(number)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: bool(told)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_interrupts(
+    pauses: Sequence[Path],
+    is_told_to_leave: IsToldToLeave,
+    *,
+    save: Callable[[], None],
+    tell: Tell,
+) -> None:
+    """Wait while one of the files `pauses` is there; leave if told to. Saves before either.
+
+    Raises:
+        ResumeLaterError: told to leave.
+    """
+
+    def found() -> list[Path]:
+        return [pause for pause in pauses if pause.exists()]
+
+    if not found() and not is_told_to_leave():
+        return
+    save()
+    while (there := found()) and not is_told_to_leave():
+        tell({"paused": str(there[0])})
+        time.sleep(_PAUSE_SECONDS)
+    if is_told_to_leave():
+        raise ResumeLaterError(
+            "training: told to leave (SIGTERM), and saved; the same command goes on from there"
+        )

@@ -1,0 +1,1 @@
+"""Small nets that find points of patient space in stacks of slices."""

@@ -1,0 +1,126 @@
+"""How a keypoint net is trained on stacks of slices."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsdc.errors import StageError
+from lsdc.training.keypoints.batches import Batch, Stacks, augment, gather, pick_slices
+from lsdc.training.keypoints.losses import loss_of
+from lsdc.training.keypoints.nets import Method, Net, Satellites, build_net
+
+WARM_UP = 0.2
+WEIGHT_DECAY = 1e-2
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KeypointSettings:
+    """How one net is built and trained; few stacks are gone through for more epochs."""
+
+    method: Method
+    width: int
+    epochs: int
+    min_steps: int
+    batch_size: int
+    slices_per_series: int
+    learning_rate: float
+    shift_along: float
+
+
+def train_keypoints(
+    stacks: Stacks,
+    targets_mm: Floats,
+    satellites: Satellites,
+    settings: KeypointSettings,
+    *,
+    seed: int,
+    device: str,
+    on_epoch: Callable[[int, int, float], None],
+) -> Net:
+    """Train a net on every stack that has a target.
+
+    Order, slices and augmentation are functions of (seed, epoch, key of the stack).
+
+    Args:
+        stacks: all stacks.
+        targets_mm: (stacks, keypoints + satellites, 3), NaN where a point is not known.
+        satellites: the boxes of the last points.
+        settings: how to build and train.
+        seed: of weights, order and augmentation.
+        device: "cpu" or "cuda".
+        on_epoch: told the epoch (from 1), how many there are and the mean loss over all that was
+            taught; there are `settings.epochs`, or more where those would make fewer than
+            `settings.min_steps`.
+
+    Raises:
+        StageError: the loss is not finite.
+    """
+    torch.manual_seed(seed)
+    satellite_count = len(satellites.anchors)
+    net = build_net(
+        settings.method, targets_mm.shape[1] - satellite_count, satellite_count, settings.width
+    )
+    net.to(device)
+    net.to(memory_format=torch.channels_last)
+    labelled = np.flatnonzero(np.isfinite(targets_mm).any(axis=(1, 2)))
+    steps = -(-len(labelled) // settings.batch_size)
+    epochs = max(settings.epochs, -(-settings.min_steps // steps))
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step / (steps * epochs))
+    )
+    net.train()
+    for epoch in range(1, epochs + 1):
+        order = np.random.default_rng((seed, epoch)).permutation(labelled)
+        total, taught = 0.0, 0
+        for chosen in np.array_split(order, steps):
+            batch = _training_batch(stacks, targets_mm, chosen, settings, seed, epoch)
+            goal = torch.from_numpy(targets_mm[chosen] - batch.centres_mm[:, None]).float()
+            loss, count = loss_of(net, batch, goal, satellites, device)
+            _require_finite(loss.item(), epoch, stacks.keys[chosen])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            total, taught = total + loss.item() * int(count), taught + int(count)
+        on_epoch(epoch, epochs, total / max(taught, 1))
+    return net
+
+
+def _require_finite(loss: float, epoch: int, series: NDArray[np.int64]) -> None:
+    if not math.isfinite(loss):
+        raise StageError(
+            f"coordinates: the loss is {loss} in epoch {epoch}, expected a finite number; lower "
+            f"coordinates.learning_rate, or look at the series {', '.join(map(str, series))}"
+        )
+
+
+def _training_batch(
+    stacks: Stacks,
+    targets_mm: Floats,
+    chosen: NDArray[np.int64],
+    settings: KeypointSettings,
+    seed: int,
+    epoch: int,
+) -> Batch:
+    rngs = [np.random.default_rng((seed, epoch, int(stacks.keys[stack]))) for stack in chosen]
+    slices = [
+        pick_slices(stacks, stack, targets_mm[stack], settings.slices_per_series, rng)
+        for stack, rng in zip(chosen, rngs, strict=True)
+    ]
+    return augment(gather(stacks, list(chosen), slices), rngs, shift_along=settings.shift_along)
+
+
+def _rate(progress: float) -> float:
+    """The learning rate's share of its peak: up linearly, down by a cosine."""
+    if progress < WARM_UP:
+        return 0.05 + 0.95 * progress / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) + 1e-3

@@ -1,0 +1,158 @@
+"""Reading: what a keypoint net sees on stacks it has not been taught."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsdc.training.keypoints.batches import Batch, Stacks, gather
+from lsdc.training.keypoints.losses import look
+from lsdc.training.keypoints.nets import (
+    PEAK_RADIUS_MM,
+    Net,
+    RegressionNet,
+    Satellites,
+    box_log_softmax,
+    in_boxes,
+    joint_log_softmax,
+    regressed_mm,
+    soft_argmax_mm,
+)
+
+# So many places of a stack are looked at for keypoints, and none that holds less of their heatmaps.
+MOST_CANDIDATES = 8
+LEAST_SHARE = 0.02
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Where a net sees keypoints on one stack, whichever they are, the surest first.
+
+    Attributes:
+        places_mm: (candidates, 3).
+        shares: (candidates, keypoints) how much of a keypoint's heatmap lies at each; a keypoint's
+            shares sum to less than 1, the rest is elsewhere or says "not in this stack".
+    """
+
+    places_mm: Floats
+    shares: Floats
+
+
+def find_candidates(
+    net: Net,
+    stacks: Stacks,
+    stack: int,
+    *,
+    device: str,
+    slices: NDArray[np.int64] | None = None,
+) -> Candidates:
+    """Where the net sees its keypoints on a stack: the peaks of all their heatmaps together.
+
+    Args:
+        net: the net.
+        stacks: all stacks.
+        stack: which of them.
+        device: "cpu" or "cuda".
+        slices: those of its slices to look at; all without.
+    """
+    net.eval()
+    with torch.inference_mode():
+        batch = gather(stacks, [stack], [stacks.slices(stack) if slices is None else slices])
+        if isinstance(net, RegressionNet):
+            points, share = _regress(net, batch, device)
+            k = net.keypoints
+            return Candidates(points[:k], np.diag(share[:k]))
+        logits, cells, mask = look(net, batch, device)
+        if net.method == "heatmap":
+            p = _above_half(logits[0, :, : net.keypoints].transpose(0, 1).flatten(1))
+        else:
+            p = joint_log_softmax(logits[:, :, : net.keypoints], mask)[0, :, :-1].exp()
+        flat = cells.flatten(1, 3)[0]
+        places, shares = [], []
+        for _ in range(MOST_CANDIDATES):
+            together = p.sum(0)
+            near = (flat - flat[together.argmax()]).norm(dim=-1) <= PEAK_RADIUS_MM
+            here = p[:, near]
+            if here.sum() < LEAST_SHARE:
+                break
+            places.append(here.sum(0) @ flat[near] / here.sum())
+            shares.append(here.sum(1))
+            p = p.masked_fill(near, 0)
+    if not places:
+        return Candidates(np.zeros((0, 3)), np.zeros((0, net.keypoints)))
+    return Candidates(
+        torch.stack(places).cpu().double().numpy() + batch.centres_mm[0],
+        torch.stack(shares).cpu().double().numpy(),
+    )
+
+
+def find_satellites(
+    net: Net,
+    stacks: Stacks,
+    anchors_mm: Floats,
+    satellites: Satellites,
+    *,
+    device: str,
+) -> tuple[Floats, Floats]:
+    """Where the net sees the satellites of known keypoints.
+
+    Args:
+        net: the net.
+        stacks: all stacks.
+        anchors_mm: (stacks, keypoints, 3), NaN where none is known; a stack without is left alone.
+        satellites: the boxes.
+        device: "cpu" or "cuda".
+
+    Returns: points (stacks, satellites, 3) in mm and confidences (stacks, satellites), how much of
+        a box's heatmap lies near its peak; NaN and 0 where no cell lies in the box.
+    """
+    net.eval()
+    count = len(satellites.anchors)
+    points = np.full((len(stacks.keys), count, 3), np.nan)
+    confidence = np.zeros((len(stacks.keys), count))
+    boxes_mm = torch.from_numpy(satellites.boxes_mm).float().to(device)
+    with torch.inference_mode():
+        for stack in np.flatnonzero(np.isfinite(anchors_mm).any(axis=(1, 2))).tolist():
+            batch = gather(stacks, [stack], [stacks.slices(stack)])
+            if isinstance(net, RegressionNet):
+                place, share = (each[net.keypoints :] for each in _regress(net, batch, device))
+                offsets = place - anchors_mm[stack, satellites.anchors]
+                low, high = satellites.boxes_mm[:, 0], satellites.boxes_mm[:, 1]
+                fits = ((offsets >= low) & (offsets <= high)).all(axis=1)
+                points[stack, fits], confidence[stack, fits] = place[fits], share[fits]
+                continue
+            logits, cells, mask = look(net, batch, device)
+            anchors = anchors_mm[stack, satellites.anchors] - batch.centres_mm[0]
+            boxes = in_boxes(
+                cells, mask, torch.from_numpy(anchors)[None].float().to(device), boxes_mm
+            )
+            own = logits[:, :, net.keypoints].flatten(1)
+            if net.method == "heatmap":
+                p = _above_half(own[0].masked_fill(~boxes[0], -1e4))[None]
+            else:
+                p = box_log_softmax(own, boxes).exp()
+            found, mass = soft_argmax_mm(p, cells.flatten(1, 3))
+            held = (mass[0] > 0).cpu().numpy() & boxes[0].any(-1).cpu().numpy()
+            points[stack, held] = found[0].cpu().double().numpy()[held] + batch.centres_mm[0]
+            confidence[stack, held] = mass[0].cpu().double().numpy()[held]
+    return points, confidence
+
+
+def _above_half(logits: torch.Tensor) -> torch.Tensor:
+    """(k, cells) segmentations as shares: of what is more likely in the ball than not."""
+    inside = logits.sigmoid()
+    kept = inside * (inside > 0.5)
+    return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12) * kept.amax(-1, keepdim=True)
+
+
+def _regress(net: RegressionNet, batch: Batch, device: str) -> tuple[Floats, Floats]:
+    """Points (points, 3) in mm of one stack, and how sure it is that they are in it (points,)."""
+    mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
+    said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
+    places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
+    share = 1 - log_p[0, :, -1].exp()
+    points: Floats = places[0].cpu().double().numpy() + batch.centres_mm[0]
+    return points, share.cpu().double().numpy()

@@ -1,0 +1,1 @@
+"""Models of sequences of slices: backbones, recurrent nets, pooling, heads."""

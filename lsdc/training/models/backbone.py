@@ -1,0 +1,150 @@
+"""Backbones from timm, their pretrained weights, and how they pool their last feature map."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.layers import SelectAdaptivePool2d
+from torch import nn
+
+from lsdc.errors import SettingsError
+from lsdc.training.models.pooling import GeneralisedMean
+from lsdc.training.models.weights import find_weights
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """A timm model without its classifier.
+
+    Attributes:
+        name: as timm knows it, usually with the tag of its weights.
+        channels: of an image; weights for three colours are mapped to as many.
+        size_px: the edge of an image.
+        map_pool: how the last feature map becomes a vector.
+        drop_path: stochastic depth, how often a block is left out.
+    """
+
+    name: str
+    channels: int
+    size_px: int
+    map_pool: Literal["avg", "max", "gem"]
+    drop_path: float
+
+
+def create_backbone(
+    settings: BackboneSettings, *, pretrained: bool, weights: Path | None = None
+) -> Any:
+    """A timm model from (n, channels, size, size) to (n, num_features).
+
+    Args:
+        settings: which one.
+        pretrained: whether it has learnt before; else its weights are as torch's seed has them.
+        weights: its weights, or a folder with them, see `find_weights`; without, they come from
+            timm's hub or its cache.
+
+    Raises:
+        SettingsError: no such model, no such weights, or settings that this model does not have.
+    """
+    name = settings.name
+    options: dict[str, Any] = {"in_chans": settings.channels, "num_classes": 0}
+    if _published_config(name).fixed_input_size:
+        options["img_size"] = settings.size_px
+    if settings.drop_path:
+        options["drop_path_rate"] = settings.drop_path
+    if settings.map_pool == "max":
+        options["global_pool"] = "max"
+    chance = torch.get_rng_state()
+    try:
+        backbone = timm.create_model(name, **options)
+    except (TypeError, AssertionError, ValueError, RuntimeError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"model.backbone: timm's {name} cannot be had with {options} ({reason}); try another "
+            "one, model.map_pool 'avg' and model.drop_path 0"
+        ) from error
+    if pretrained:
+        torch.set_rng_state(chance)
+        backbone = _load_pretrained(backbone, name, options, weights)
+    if settings.map_pool == "gem":
+        _pool_by_generalised_mean(backbone, name)
+    return backbone
+
+
+def published_name(name: str) -> str:
+    """The name of weights on the hub; without a tag, with the one that timm chooses."""
+    config = _published_config(name)
+    return f"{config.architecture}.{config.tag}" if config.tag else name
+
+
+def _published_config(name: str) -> Any:
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        config = None
+    if config is None or not timm.is_model(name.partition(".")[0]):
+        raise SettingsError(f"model.backbone: timm knows no {name!r}; {_suggest(name)}")
+    return config
+
+
+def _load_pretrained(
+    fresh: nn.Module, name: str, options: dict[str, Any], weights: Path | None
+) -> nn.Module:
+    """The same model with pretrained weights; `fresh` was drawn from the same random numbers."""
+    overlay = None if weights is None else {"file": str(find_weights(weights, name))}
+    try:
+        backbone: nn.Module = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=overlay, **options
+        )
+    except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise _unreachable(name, weights, str(error)) from error
+    # timm passes over what a file lacks: it is as chance had it.
+    loaded = dict(backbone.named_parameters())
+    lacking = [
+        key
+        for key, drawn in fresh.named_parameters()
+        if drawn.ndim > 1 and torch.equal(drawn, loaded[key])
+    ]
+    if lacking:
+        raise _unreachable(name, weights, f"{lacking[0]} is not there")
+    return backbone
+
+
+def _unreachable(name: str, weights: Path | None, reason: str) -> SettingsError:
+    reason = reason.strip().partition("\n")[0].rstrip(".")
+    if weights:
+        return SettingsError(
+            f"--weights {weights}: not the weights of {published_name(name)} ({reason}); fetch "
+            f"https://huggingface.co/timm/{published_name(name)}, or use --no-pretrained"
+        )
+    return SettingsError(  # no network and not in the cache; or never published
+        f"model.backbone: no pretrained weights of {name!r} ({reason}); fetch "
+        f"https://huggingface.co/timm/{published_name(name)} into the Hugging Face cache or a "
+        "folder for --weights where there is a network, or use --no-pretrained"
+    )
+
+
+def _suggest(name: str) -> str:
+    architecture = name.partition(".")[0]
+    if timm.is_model(architecture):
+        known = timm.list_pretrained(f"{architecture}.*")
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    else:
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=1)
+    return f"did you mean {close[0]!r}?" if close else "see timm.list_models()"
+
+
+def _pool_by_generalised_mean(backbone: nn.Module, name: str) -> None:
+    for path, module in backbone.named_modules():
+        if isinstance(module, SelectAdaptivePool2d) and isinstance(
+            module.pool, nn.AdaptiveAvgPool2d
+        ):
+            backbone.set_submodule(path, nn.Sequential(GeneralisedMean(), module.flatten))
+            return
+    raise SettingsError(
+        f"model.map_pool: {name} has no map of features to pool by 'gem'; expected 'avg'"
+    )

@@ -1,0 +1,88 @@
+"""Pooling: a map of features to a vector, a sequence of slices to one."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention", "mlp_attention"]
+
+_ATTENTION_WIDTH = 128  # of the hidden layer of "mlp_attention"
+
+
+class GeneralisedMean(nn.Module):
+    """(n, c, h, w) to (n, c, 1, 1): the p-th root of the mean of p-th powers, p learnt from 3.
+
+    Radenovic et al. 2019, https://arxiv.org/abs/1711.02512. Between mean (1) and maximum.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class; in 32 bits, as powers leave the range of 16."""
+        powers = features.float().clamp(min=1e-6).pow(self.power)
+        pooled: Tensor = powers.mean(dim=(2, 3), keepdim=True).pow(1 / self.power)
+        return pooled.to(features.dtype)
+
+
+class PoolSlices(nn.Module):
+    """A sequence of slices to one vector, by those that are there alone.
+
+    Args:
+        kind: "last" takes a recurrent net's last state of each direction; "range_mean" the mean of
+            the slices `own`; "mean_max" the mean and the maximum, concatenated; "attention" weighs
+            slices by a linear function of their features, "mlp_attention" by one of two layers.
+        features: of a slice.
+        rnn_width: of each direction, which come first among the features.
+        own: (m,) bool.
+    """
+
+    own: Tensor
+
+    def __init__(self, kind: SlicePool, features: int, *, rnn_width: int, own: Tensor) -> None:
+        super().__init__()
+        self.kind, self.rnn_width = kind, rnn_width
+        self.features: int = {"mean_max": 2 * features, "last": 2 * rnn_width}.get(kind, features)
+        self.register_buffer("own", own, persistent=False)
+        if kind == "attention":
+            self.score: nn.Module = nn.Linear(features, 1)
+        elif kind == "mlp_attention":
+            self.score = nn.Sequential(
+                nn.Linear(features, _ATTENTION_WIDTH), nn.Tanh(), nn.Linear(_ATTENTION_WIDTH, 1)
+            )
+
+    def forward(self, sequence: Tensor, seen: Tensor) -> Tensor:
+        """(b, m, features) and (b, m) bool to (b, self.features).
+
+        Of a sample without any slice that counts, the vectors that stand for absent ones count.
+        """
+        if self.kind == "last":
+            forth, back = sequence[:, -1, : self.rnn_width], sequence[:, 0, self.rnn_width :]
+            return torch.cat([forth, back[:, : self.rnn_width]], dim=-1)
+        if self.kind == "range_mean":
+            return _mean(sequence, _or_else(seen & self.own, self.own))
+        counted = _or_else(seen, torch.ones_like(seen))
+        if self.kind == "mean":
+            return _mean(sequence, counted)
+        if self.kind == "max":
+            return _max(sequence, counted)
+        if self.kind == "mean_max":
+            return torch.cat([_mean(sequence, counted), _max(sequence, counted)], dim=-1)
+        scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
+        return torch.einsum("bm,bmf->bf", scores.softmax(dim=1).to(sequence.dtype), sequence)
+
+
+def _or_else(some: Tensor, all_: Tensor) -> Tensor:
+    """`some`, of samples that have any; of the others `all_`."""
+    return torch.where(some.any(dim=1, keepdim=True), some, all_)
+
+
+def _mean(sequence: Tensor, counted: Tensor) -> Tensor:
+    shares = counted / counted.sum(dim=1, keepdim=True)
+    return torch.einsum("bm,bmf->bf", shares.to(sequence.dtype), sequence)
+
+
+def _max(sequence: Tensor, counted: Tensor) -> Tensor:
+    return sequence.masked_fill(~counted.unsqueeze(-1), -torch.inf).amax(dim=1)

@@ -1,0 +1,25 @@
+"""What a finished fold's folder records of its training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lsdc.errors import StageError
+
+FACTS = "fit.json"
+
+
+def read_trained(folder: Path, setting: str) -> dict[str, Any]:
+    """What is recorded in the folder of a finished fold.
+
+    Raises:
+        StageError: it is not finished; names the setting that asks for it.
+    """
+    try:
+        written: dict[str, Any] = json.loads((folder / FACTS).read_text())
+    except (OSError, ValueError) as error:
+        raise StageError(
+            f"{folder}: no trained fold, which {setting} asks for; run experiment "
+            f"{folder.parent.name} first, with the same folds"
+        ) from error
+    return written

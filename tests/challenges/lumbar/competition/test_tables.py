@@ -1,0 +1,440 @@
+"""Tables: what is read, and one clear line for every fault."""
+
+import csv
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsdc.challenges.lumbar.competition.tables import asks_for_rows, open_competition, read_labels
+from lsdc.challenges.lumbar.quality.doctor import examine
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.errors import DataError
+from lsdc.tables.checked_csv import read_csv
+
+CELLS = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
+
+
+def grades_row(study: object, **changed: str) -> str:
+    return ",".join([str(study), *(changed.get(cell, "Normal/Mild") for cell in CELLS)])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A competition of two training studies and one test study, tables alone."""
+    write(
+        tmp_path,
+        "train.csv",
+        ",".join(["study_id", *CELLS]),
+        grades_row(22, spinal_canal_stenosis_l4_l5="Severe"),
+        grades_row(
+            11, right_subarticular_stenosis_l1_l2="", spinal_canal_stenosis_l1_l2="Moderate"
+        ),
+    )
+    write(
+        tmp_path,
+        "train_series_descriptions.csv",
+        "study_id,series_id,series_description",
+        "22,220,Sagittal T1",
+        "22,221,Sagittal T2/STIR",
+        "11,110,Axial T2",
+    )
+    write(
+        tmp_path,
+        "train_label_coordinates.csv",
+        "study_id,series_id,instance_number,condition,level,x,y",
+        "22,221,8,Spinal Canal Stenosis,L4/L5,322.83,227.96",
+        "11,110,3,Left Subarticular Stenosis,L5/S1,10,20.5",
+    )
+    write(
+        tmp_path,
+        "test_series_descriptions.csv",
+        "study_id,series_id,series_description",
+        "33,330,Axial T2",
+    )
+    write(
+        tmp_path,
+        "sample_submission.csv",
+        "row_id,normal_mild,moderate,severe",
+        "33_spinal_canal_stenosis_l2_l3,0.3,0.3,0.4",
+        "33_left_neural_foraminal_narrowing_l1_l2,0.3,0.3,0.4",
+    )
+    return tmp_path
+
+
+def write(root: Path, name: str, *lines: str) -> None:
+    (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edit(root: Path, name: str, old: str, new: str) -> None:
+    text = (root / name).read_text(encoding="utf-8")
+    assert old in text
+    (root / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        open_competition(root)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_labels_are_long_with_25_rows_a_study_in_the_files_order(root: Path) -> None:
+    labels = open_competition(root).labels
+    assert labels.schema == {
+        "study_id": pl.Int64,
+        "condition": pl.String,
+        "level": pl.String,
+        "grade": pl.Int8,
+    }
+    assert labels["study_id"].to_list() == [22] * 25 + [11] * 25
+    assert labels.head(25).select(
+        pl.format("{}_{}", "condition", "level")
+    ).to_series().to_list() == (CELLS)
+    graded = {(study, f"{c}_{lv}"): grade for study, c, lv, grade in labels.iter_rows()}
+    assert graded[22, "spinal_canal_stenosis_l4_l5"] == 2
+    assert graded[11, "spinal_canal_stenosis_l1_l2"] == 1
+    assert graded[11, "spinal_canal_stenosis_l4_l5"] == 0
+    assert graded[11, "right_subarticular_stenosis_l1_l2"] is None
+
+
+def test_annotations_speak_the_vocabulary_and_pixels(root: Path) -> None:
+    rows = open_competition(root).annotations.rows()
+    assert rows == [
+        (22, 221, 8, "spinal_canal_stenosis", "l4_l5", 322.83, 227.96),
+        (11, 110, 3, "left_subarticular_stenosis", "l5_s1", 10.0, 20.5),
+    ]
+
+
+def test_series_and_row_ids(root: Path) -> None:
+    competition = open_competition(root)
+    assert competition.series.rows()[2:] == [
+        ("train", 11, 110, "Axial T2"),
+        ("test", 33, 330, "Axial T2"),
+    ]
+    assert competition.row_ids == (
+        "33_spinal_canal_stenosis_l2_l3",
+        "33_left_neural_foraminal_narrowing_l1_l2",
+    )
+
+
+def test_columns_in_another_order_and_more_of_them_change_nothing(root: Path) -> None:
+    before = open_competition(root).labels
+    table = pl.read_csv(root / "train.csv", infer_schema=False)
+    table.select(pl.lit("1").alias("fold_id"), *reversed(table.columns)).write_csv(
+        root / "train.csv"
+    )
+    assert open_competition(root).labels.equals(before)
+
+
+def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root: Path) -> None:
+    before = open_competition(root).labels
+    text = (root / "train.csv").read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n\r\n"
+    (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert open_competition(root).labels.equals(before)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: bool) -> None:
+    assert asks_for_rows(root)
+    for name in ("test_series_descriptions.csv", "sample_submission.csv"):
+        head, *_ = (root / name).read_text().splitlines(keepends=True)
+        (root / name).unlink() if gone else (root / name).write_text(head)
+    competition = open_competition(root)
+    assert competition.series["split"].unique().to_list() == ["train"]
+    assert competition.row_ids == ()
+    assert not asks_for_rows(root)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train.csv",
+        "train_series_descriptions.csv",
+        "train_label_coordinates.csv",
+        "test_series_descriptions.csv",
+        "sample_submission.csv",
+    ],
+)
+def test_a_missing_table_is_named(root: Path, name: str) -> None:
+    (root / name).unlink()
+    assert f"{root}: no {name}" in refusal(root)
+
+
+def test_a_table_of_nearly_the_name_is_pointed_at(root: Path) -> None:
+    (root / "train_label_coordinates.csv").rename(root / "train_label_coordinate.csv")
+    assert "closest file found is 'train_label_coordinate.csv'" in refusal(root)
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    assert "no such folder" in refusal(tmp_path / "nowhere")
+
+
+def test_a_renamed_column_names_the_closest_one_found(root: Path) -> None:
+    edit(root, "train.csv", "spinal_canal_stenosis_l3_l4", "spinal_canal_stenosis_L3_L4")
+    message = refusal(root)
+    assert "train.csv: no column 'spinal_canal_stenosis_l3_l4'" in message
+    assert "'spinal_canal_stenosis_L3_L4'" in message
+
+
+def test_a_missing_column_lists_what_is_there(root: Path) -> None:
+    edit(root, "train_label_coordinates.csv", "x,y", "p,q")
+    message = refusal(root)
+    assert "no column 'x' (nor 1 more of those expected)" in message
+    assert "p, q" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("train.csv", "\n11,", "\n11.0,", "study_id in line 3 is '11.0', expected a whole number"),
+        ("train.csv", "\n11,", "\n,", "study_id in line 3 is empty"),
+        ("train.csv", "\n11,", "\n22,", "study_id 22 is listed twice"),
+        ("train.csv", "Severe", "Sever", "spinal_canal_stenosis_l4_l5 of study 22 is 'Sever'"),
+        (
+            "train_series_descriptions.csv",
+            "Axial T2",
+            "Axial",
+            "in line 4 is 'Axial', expected one",
+        ),
+        (
+            "train_series_descriptions.csv",
+            "22,221",
+            "22,220",
+            "study_id 22, series_id 220 is listed",
+        ),
+        ("train_label_coordinates.csv", "L5/S1", "l5_s1", "level in line 3 is 'l5_s1'"),
+        ("train_label_coordinates.csv", "Spinal Canal", "Canal", "condition in line 2 is 'Canal"),
+        ("train_label_coordinates.csv", "20.5", "nan", "y in line 3 is 'nan', expected a finite"),
+        ("train_label_coordinates.csv", "20.5", "low", "y in line 3 is 'low', expected a finite"),
+        ("train_label_coordinates.csv", "221,8,", "221,8.5,", "instance_number in line 2 is '8.5'"),
+        ("sample_submission.csv", "l2_l3", "l2_l9", "(33_spinal_canal_stenosis_l2_l9)"),
+        ("sample_submission.csv", "33_spinal", "x_spinal", "(x_spinal_canal_stenosis_l2_l3)"),
+        (
+            "sample_submission.csv",
+            "33_left_neural_foraminal_narrowing_l1_l2",
+            "33_spinal_canal_stenosis_l2_l3",
+            "listed twice",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_meant_is_named(
+    root: Path, name: str, old: str, new: str, said: str
+) -> None:
+    edit(root, name, old, new)
+    message = refusal(root)
+    assert f"{root / name}: " in message
+    assert said in message
+
+
+def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -> None:
+    edit(root, "train_series_descriptions.csv", "11,110", "0011,00110")
+    edit(root, "test_series_descriptions.csv", "33,330", "033,330")
+    competition = open_competition(root)
+    assert competition.series["study_id"].to_list() == [22, 22, 11, 33]
+    spelled = [competition.spell(each) for each in (22, 11, 110, 33, 330)]
+    assert spelled == ["22", "0011", "00110", "033", "330"]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("33,331,Sagital T1", "series_description is not one of"),
+        ("33,331,", "series_description is not one of"),
+        ("33,x,Axial T2", "series_id is 'x', expected a whole number"),
+        ("33.0,331,Axial T2", "study_id is '33.0', expected a whole number"),
+        (",331,Axial T2", "study_id is empty, expected a whole number"),
+        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
+        ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
+        ("033,330,Axial T2", "the series is listed before"),
+    ],
+)
+def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, why: str) -> None:
+    with (root / "test_series_descriptions.csv").open("a", encoding="utf-8") as table:
+        table.write(f"{row}\n33,332,Sagittal T1\n")
+    competition = open_competition(root)
+    assert competition.series.filter(split="test")["series_id"].to_list() == [330, 332]
+    (left_out,) = competition.left_out.rows(named=True)
+    assert left_out["line"] == 3
+    assert left_out["why"].startswith(why)
+    assert examine(competition, None).finding("test_rows_left_out").count == 1
+
+
+def test_a_training_table_without_a_series_is_refused(root: Path) -> None:
+    path = root / "train_series_descriptions.csv"
+    path.write_text("study_id,series_id,series_description\n", encoding="utf-8")
+    assert refusal(root) == f"{path}: lists no series, expected one a row"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty"),
+        (b"study_id\n1,2,3\n", "no column"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "train.csv: is a PNG image"),
+        (b"PK\x03\x04....", "an Excel workbook"),
+        (b"caf\xe9\n", "line 1 holds the byte 0xE9"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(root: Path, content: bytes, said: str) -> None:
+    (root / "train.csv").write_bytes(content)
+    assert said in refusal(root)
+
+
+TABLES = (
+    "train.csv",
+    "train_series_descriptions.csv",
+    "train_label_coordinates.csv",
+    "test_series_descriptions.csv",
+    "sample_submission.csv",
+)
+
+
+def as_csv(root: Path, name: str, change: Callable[[str], bytes]) -> None:
+    (root / name).write_bytes(change((root / name).read_text(encoding="utf-8")))
+
+
+def quoted(text: str) -> str:
+    """A table with quotes around each cell."""
+    return re.sub(r"[^,\n]+", r'"\g<0>"', text)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.encode("utf-16"), "is written in UTF-16, expected UTF-8"),
+        (lambda text: text.encode("utf-16-le"), "is written in UTF-16, expected UTF-8"),
+        (lambda text: text.encode("utf-16-be"), "is written in UTF-16, expected UTF-8"),
+        (lambda text: text.encode("utf-32"), "is written in UTF-32, expected UTF-8"),
+        (lambda text: (text + "é,").encode("latin-1"), "holds the byte 0xE9, which is not UTF-8"),
+        (lambda text: text.encode() + bytes(300), "300 NUL bytes at the end, from line "),
+        (lambda text: f"{text[:-3]}\0{text[-3:]}".encode(), "holds a NUL byte"),
+        (lambda text: text.replace(",", ";").encode(), "separated by semicolons, expected commas"),
+        (lambda text: text.replace(",", "\t").encode(), "separated by tabs, expected commas"),
+        (lambda text: quoted(text).replace(",", ";").encode(), "separated by semicolons"),
+        (lambda text: quoted(text).replace(",", "\t").encode(), "separated by tabs, expected"),
+        (lambda text: f"sep=;\n{text}".replace(",", ";").encode(), "begins with 'sep=;', a line"),
+        (lambda text: f"sep=,\n{text}".encode(), "begins with 'sep=,', a line for Excel"),
+        (lambda text: text.encode("utf-32-le"), "is written in UTF-32, expected UTF-8"),
+        (lambda text: text.encode("utf-32-be"), "is written in UTF-32, expected UTF-8"),
+        (lambda text: text.rstrip().rsplit(",", 2)[0].encode(), ": the row is cut"),
+        (lambda text: text.rstrip().encode() + b",,5\n", "expected the"),
+        (lambda text: text.rstrip().encode() + b',"', "the quotes of the row in line"),
+        (lambda text: text.replace(",", ",severe,severe,x,x,study_id,", 1).encode(), "twice"),
+    ],
+)
+def test_a_table_as_other_programs_leave_it_is_called_what_it_is(
+    root: Path, name: str, change: Callable[[str], bytes], said: str
+) -> None:
+    as_csv(root, name, change)
+    message = refusal(root)
+    assert message.startswith(f"{root / name}: ")
+    assert said in message
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace("\n", "\r\n\r\n").encode("utf-8-sig"),
+        lambda text: text.rstrip().encode(),
+        lambda text: quoted(text).encode(),
+    ],
+)
+def test_line_ends_and_quotes_change_nothing(
+    root: Path, name: str, change: Callable[[str], bytes]
+) -> None:
+    before = open_competition(root)
+    as_csv(root, name, change)
+    after = open_competition(root)
+    assert after.labels.equals(before.labels)
+    assert after.annotations.equals(before.annotations)
+    assert after.series.equals(before.series)
+    assert after.row_ids == before.row_ids
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_row_is_cut_or_lengthened_in_silence(data: st.DataObject) -> None:
+    """Whatever cells are, a table is read as it was written, or the first odd row is named."""
+    cell = st.text('ab1é,;"\n \t', max_size=4).map(lambda text: text.strip() or "x")
+    width = data.draw(st.integers(2, 4))
+    rows = data.draw(st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=6))
+    columns = [f"c{number}" for number in range(width)]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        file.flush()
+        odd = [row for row in rows if len(row) != width]
+        if not odd:
+            read = read_csv(Path(file.name), columns)
+            assert [list(row) for row in read.drop("line").iter_rows()] == rows
+            return
+        before = rows[: rows.index(odd[0])]
+        line = 2 + sum(1 + "".join(row).count("\n") for row in before)
+        with pytest.raises(DataError, match=f"line {line} has {len(odd[0])} "):
+            read_csv(Path(file.name), columns)
+
+
+def test_an_id_that_does_not_fit_is_named_with_its_digits(root: Path) -> None:
+    edit(root, "train.csv", "\n11,", "\n1234567890123456789,")
+    message = refusal(root)
+    assert "study_id in line 3 is '1234567890123456789'" in message
+    assert "expected at most 18 digits, found 19" in message
+
+
+def test_an_id_that_a_spreadsheet_rounded_is_called_that(root: Path) -> None:
+    edit(root, "train.csv", "\n11,", "\n1.23457E+11,")
+    assert "a spreadsheet rounds ids so" in refusal(root)
+
+
+def test_an_id_with_leading_zeros_is_the_number(root: Path) -> None:
+    before = open_competition(root)
+    edit(root, "train.csv", "\n11,", "\n0000000000000000000011,")
+    edit(root, "sample_submission.csv", "33_spinal", "0033_spinal")
+    after = open_competition(root)
+    assert after.labels.equals(before.labels)
+    assert after.row_ids[0] == "0033_spinal_canal_stenosis_l2_l3"
+    edit(root, "train.csv", "\n22,", "\n011,")
+    assert "study_id 11 is listed twice, in lines 2 and 3" in refusal(root)
+
+
+def test_the_line_of_a_cell_is_the_files_own(root: Path) -> None:
+    edit(root, "train_label_coordinates.csv", "\n11,", "\n\n\n11,")
+    edit(root, "train_label_coordinates.csv", "20.5", "low")
+    assert "y in line 5 is 'low'" in refusal(root)
+
+
+def test_a_table_without_studies_is_refused(root: Path) -> None:
+    write(root, "train.csv", ",".join(["study_id", *CELLS]))
+    assert "train.csv: lists no study" in refusal(root)
+
+
+def test_labels_are_read_where_no_other_table_is(root: Path) -> None:
+    for path in root.iterdir():
+        if path.name != "train.csv":
+            path.unlink()
+    assert read_labels(root).height == 50
+
+
+@pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
+def test_the_real_tables_are_read_whole() -> None:
+    competition = open_competition(Path(os.environ["LSDC_REAL_DATA"]) / "competition")
+    assert competition.labels.height == 49_375
+    assert competition.labels["grade"].null_count() == 572
+    assert competition.annotations.height == 48_668
+    train = competition.series.filter(split="train")
+    assert train["series_description"].value_counts(sort=True).rows() == [
+        ("Axial T2", 2340),
+        ("Sagittal T1", 1980),
+        ("Sagittal T2/STIR", 1974),
+    ]
+    assert len(competition.row_ids) == 25

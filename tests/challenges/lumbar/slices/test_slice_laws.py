@@ -1,0 +1,144 @@
+"""Laws of slice choice in patient space, on planned phantom studies that lie as patients do."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
+from lsdc.challenges.lumbar.slices.choose import choose_slices
+from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
+from lsdc.challenges.lumbar.slices.slots import list_places, mirrored_places
+from lsdc.challenges.lumbar.vocabulary import Condition
+from tests.challenges.lumbar.planned_patients import Patients, plan_patients
+
+XYZ = ["x_mm", "y_mm", "z_mm"]
+SLICE = ["study_id", "level", "place", "series_id", "instance_number"]
+# The ways in which neither rows nor instance numbers count, and the patient's own place neither.
+BY_PLACE: list[dict[str, Any]] = [
+    {},
+    {"group_by": "side"},
+    {"origin": "scan"},
+    {"sagittal": "landmark"},
+    {"sagittal": "argmin", "argmin_offset": 1, "axial": "argmin"},
+    {"sagittal": "quantiles"},
+]
+
+
+@pytest.fixture(scope="module")
+def patients() -> Patients:
+    """Nine of them: scoliotic, oblique, in all orders, some incomplete."""
+    return plan_patients(9, seed=5)
+
+
+def chosen(
+    instances: pl.DataFrame,
+    points: pl.DataFrame,
+    landmarks: pl.DataFrame,
+    config: SlicesConfig,
+) -> pl.DataFrame:
+    with TemporaryDirectory() as folder:
+        measure_offsets(instances, points, None, Path(folder), landmarks=landmarks)
+        slices = pl.read_parquet(Path(folder) / "slices.parquet")
+    return choose_slices(slices, config).select(SLICE)
+
+
+def moved(table: pl.DataFrame, turn: np.ndarray, shift: np.ndarray) -> pl.DataFrame:
+    """Instances or points of a patient who is turned, perhaps inside out, and shifted."""
+    if "x_mm" in table.columns:
+        place = table.select(XYZ).to_numpy() @ turn.T + shift
+        return table.with_columns(pl.Series(name, place[:, i]) for i, name in enumerate(XYZ))
+    directions = table["orientation"].to_numpy().reshape(-1, 2, 3) @ turn.T
+    return table.with_columns(
+        pl.Series("position_mm", table["position_mm"].to_numpy() @ turn.T + shift).cast(
+            pl.Array(pl.Float64, 3)
+        ),
+        pl.Series("orientation", directions.reshape(-1, 6)).cast(pl.Array(pl.Float64, 6)),
+    )
+
+
+@pytest.mark.parametrize("way", BY_PLACE, ids=str)
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_moving_the_whole_patient_changes_nothing(
+    patients: Patients, way: dict[str, Any], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    turn = Rotation.from_rotvec(np.radians(random.uniform(-5, 5, 3))).as_matrix()
+    shift = random.uniform(-500, 500, 3)
+    config = SlicesConfig(**way)
+    instances, points, landmarks = patients.instances, patients.points, patients.landmarks
+    before = chosen(instances, points, landmarks, config)
+    tables = (instances, points, landmarks)
+    assert chosen(*(moved(table, turn, shift) for table in tables), config).equals(before)
+
+
+@pytest.mark.parametrize("way", BY_PLACE, ids=str)
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_order_of_rows_and_instance_numbers_change_nothing(
+    patients: Patients, way: dict[str, Any], seed: int
+) -> None:
+    config = SlicesConfig(**way)
+    instances, points, landmarks = patients.instances, patients.points, patients.landmarks
+    before = chosen(instances, points, landmarks, config)
+    numbers = instances.select(
+        "series_id",
+        "instance_number",
+        other=pl.col("instance_number").shuffle(seed % 2**31).over("series_id"),
+    )
+    key = ["series_id", "instance_number"]
+    renumbered = (
+        instances.join(numbers, on=key)
+        .with_columns(instance_number="other")
+        .sample(fraction=1, shuffle=True, seed=seed % 2**31)
+    )
+    after = chosen(renumbered.drop("other"), points.sample(fraction=1, seed=1), landmarks, config)
+    back = after.join(
+        numbers.rename({"instance_number": "was", "other": "instance_number"}), on=key
+    ).with_columns(instance_number="was")
+    assert back.select(SLICE).sort(SLICE).equals(before.sort(SLICE))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        *BY_PLACE[:-1],
+        {"t1_middle": False, "t2_sides": False, "middle_slices": 3},
+        {"sagittal": "argmin", "argmin_offset": 1, "stack_order": "instances"},
+        {"sagittal": "quantiles", "stack_order": "instances"},
+        {"sagittal": "even", "side_slices": 0, "stack_order": "instances"},
+    ],
+    ids=str,
+)
+def test_mirrored_patient_has_its_places_exchanged(patients: Patients, way: dict[str, Any]) -> None:
+    config = SlicesConfig(**way)
+    instances, points, landmarks = patients.instances, patients.points, patients.landmarks
+    before = chosen(instances, points, landmarks, config)
+    mirror, nowhere = np.diag([-1.0, 1.0, 1.0]), np.zeros(3)
+    swap = {str(condition): str(condition.mirrored) for condition in Condition}
+    after = chosen(
+        moved(instances, mirror, nowhere),
+        moved(points, mirror, nowhere),
+        moved(landmarks, mirror, nowhere).with_columns(pl.col("condition").replace_strict(swap)),
+        config,
+    )
+    assert len(before) > 300
+    expected = before.with_columns(
+        # An involution: the place that takes from this one is the one that this one takes from.
+        place=pl.col("place").replace_strict(
+            dict(enumerate(mirrored_places(config))), return_dtype=pl.Int32
+        )
+    )
+    assert after.sort(SLICE).equals(expected.sort(SLICE))
+    if way.get("stack_order") != "instances":
+        sagittal = sum(place.part != "axial" for place in list_places(config))
+        assert not after.filter(pl.col("place") < sagittal).equals(
+            before.filter(pl.col("place") < sagittal)
+        )

@@ -1,0 +1,43 @@
+"""Files that are bad are counted against files, however many images each of them holds."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages import quarantine
+from lsdc.errors import StageError
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, settle
+from tasks.run import Run, open_run
+
+
+def made(run: Run, stage: str, **tables: pl.DataFrame) -> Manifest:
+    """The result of a stage that left these tables."""
+    with write_folder(run.root / stage) as out:
+        for name, table in tables.items():
+            table.write_parquet(out / f"{name}.parquet")
+        return settle(run.root, stage, out, rows=sum(map(len, tables.values())))
+
+
+@pytest.mark.parametrize("frames", [1, 1000])
+def test_bad_files_are_a_share_of_the_files(
+    frames: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "publish_catalog", lambda *_, **__: None)
+    run = open_run(
+        LumbarRun, experiment="demo", data=None, home=tmp_path / "home", folds=2, max_bad=0.1
+    )
+    paths = pl.Series([f"/data/{number}.dcm" for number in range(100)])
+    index = made(
+        run, "index", instances=pl.DataFrame({"path": paths.gather([*range(100)] * frames)})
+    )
+    for bad, refused in ((10, False), (11, True)):
+        rows = pl.DataFrame({"path": paths.head(bad), "stage": "crops", "reason": "cut off"})
+        crops = made(run, "crops", quarantine=rows)
+        if not refused:
+            quarantine.refuse_bad_files(run, crops, index=index, so_far=[index, crops])
+            continue
+        with pytest.raises(StageError, match="11 of 100 files"):
+            quarantine.refuse_bad_files(run, crops, index=index, so_far=[index, crops])

@@ -1,0 +1,172 @@
+"""What each stage's result depends on, and what it does not."""
+
+import errno
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from prefect.states import Failed
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.annotations import ANNOTATIONS
+from lsdc.challenges.lumbar.stages.coordinates import COORDINATES
+from lsdc.challenges.lumbar.stages.crops import CROPS
+from lsdc.challenges.lumbar.stages.folds import FOLDS
+from lsdc.challenges.lumbar.stages.index import INDEX
+from lsdc.challenges.lumbar.stages.oof import OOF
+from lsdc.challenges.lumbar.stages.submission import PREDICT
+from lsdc.challenges.lumbar.stages.training import TRAIN
+from lsdc.errors import DataError, ResumeLaterError, StageError
+from lsdc.store.manifest import Manifest
+from tasks import policies
+from tasks.policies import can_pass_on_second_try
+from tasks.run import Run, open_run
+
+Edit = Callable[[Run], Run]
+
+
+def manifest(digest: str) -> Manifest:
+    return Manifest(stage="x", path=f"x/{digest}", digest=digest, rows=1, files=())
+
+
+INPUTS = {
+    "index": (INDEX, {"split": "train"}),
+    "folds": (FOLDS, {"index": manifest("a")}),
+    "annotations": (ANNOTATIONS, {"index": manifest("a")}),
+    "coordinates": (
+        COORDINATES,
+        {"index": manifest("a"), "folds": manifest("b"), "annotations": manifest("c")},
+    ),
+    "crops": (
+        CROPS,
+        {
+            "split": "train",
+            "index": manifest("a"),
+            "coordinates": manifest("b"),
+            "sides": manifest("c"),
+        },
+    ),
+    "train": (TRAIN, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
+    "oof": (OOF, {"folds": manifest("a"), "trained": [manifest("b")]}),
+    "predict": (PREDICT, {"crops": manifest("a"), "trained": [manifest("b")]}),
+}
+
+
+@pytest.fixture
+def run(phantom: Path, tmp_path: Path) -> Run:
+    return open_run(
+        LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2, threads=2
+    )
+
+
+def keys(run: Run) -> dict[str, str]:
+    return {name: stage.key({"run": run, **inputs}) for name, (stage, inputs) in INPUTS.items()}
+
+
+def changed(run: Run, **update: object) -> set[str]:
+    before, after = keys(run), keys(run.model_copy(update=update))
+    return {name for name in before if before[name] != after[name]}
+
+
+def with_experiment(run: Run, part: str, **update: object) -> Experiment:
+    config = getattr(run.experiment, part).model_copy(update=update)
+    return run.experiment.model_copy(update={part: config})
+
+
+def test_same_run_has_the_same_keys(run: Run) -> None:
+    assert changed(run) == set()
+
+
+@pytest.mark.parametrize("setting", [{"threads": 1}, {"device": "cpu"}, {"only_fold": 1}])
+def test_how_it_is_computed_changes_no_key(run: Run, setting: dict[str, object]) -> None:
+    assert changed(run, **setting) == set()
+
+
+def test_seed_changes_folds_and_what_is_learnt(run: Run) -> None:
+    assert changed(run, seed=1) == {"folds", "coordinates", "train"}
+
+
+def test_studies_held_out_change_folds_and_what_rests_on_them(run: Run) -> None:
+    assert changed(run, holdout=0.2) == {"folds"}
+
+
+def test_raw_annotations_are_another_result_than_clean_ones(run: Run) -> None:
+    assert run.annotations == "clean"
+    assert changed(run, annotations="raw") == {"annotations"}
+
+
+def test_backbone_changes_training_and_prediction_alone(run: Run) -> None:
+    experiment = with_experiment(run, "model", backbone="test_resnet")
+    assert changed(run, experiment=experiment) == {"train", "predict"}
+
+
+def test_precision_changes_training_and_prediction_alone(run: Run) -> None:
+    experiment = with_experiment(run, "training", precision="bfloat16")
+    assert changed(run, experiment=experiment) == {"train", "predict"}
+
+
+def test_window_changes_crops_and_what_is_told_of_them(run: Run) -> None:
+    experiment = with_experiment(run, "crops", axial_window=0.4)
+    assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
+
+
+def test_choice_of_slices_changes_crops_and_what_is_told_of_them(run: Run) -> None:
+    experiment = with_experiment(run, "slices", side_distance_mm=16.0)
+    assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
+
+
+def test_patience_with_a_stall_changes_nothing(run: Run) -> None:
+    experiment = with_experiment(run, "training", stall_minutes=1.0)
+    assert changed(run, experiment=experiment) == set()
+
+
+def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = dict[str, str]()
+
+    def installed(names: Iterable[str]) -> dict[str, str]:
+        return {name: versions.get(name, "absent") for name in names}
+
+    monkeypatch.setattr(policies, "fingerprint_libraries", installed)
+    before = keys(run)
+    versions["pylibjpeg-openjpeg"] = "2.0"
+    after = keys(run)
+    assert {name for name in before if before[name] != after[name]} == {
+        *("index", "coordinates", "crops")
+    }
+
+
+def test_input_counts_by_content_and_not_by_place(run: Run) -> None:
+    moved = manifest("a").model_copy(update={"path": "elsewhere"})
+    inputs = {"run": run, "index": manifest("a")}
+    assert FOLDS.key(inputs) == FOLDS.key(inputs | {"index": moved})
+    assert FOLDS.key(inputs) != FOLDS.key(inputs | {"index": manifest("b")})
+
+
+def test_touched_image_changes_the_index_alone(run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    data = tmp_path / "copy"
+    shutil.copytree(run.data, data)
+    mine = run.model_copy(update={"data": data})
+    before = keys(mine)
+    next((data / "train_images").rglob("*.dcm")).touch()
+    after = keys(mine)
+    assert {name for name in before if before[name] != after[name]} == {"index"}
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (OSError(errno.EIO, "input/output error"), True),
+        (OSError(errno.ENOSPC, "no space left"), False),
+        (DataError("a column is missing"), False),
+        (StageError("too many bad files"), False),
+        (ResumeLaterError("told to leave, and saved"), True),
+        (ValueError("a bug"), False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error: Exception, again: bool) -> None:
+    assert can_pass_on_second_try(None, None, Failed(data=error)) is again

@@ -1,0 +1,216 @@
+"""What a fold's training makes of subsets, of labels without a grade, and of the level."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.training import train_fold as fit
+from lsdc.challenges.lumbar.training import train_fold_child as fit_child
+from lsdc.challenges.lumbar.training.labels import labels_to_learn
+from lsdc.challenges.lumbar.training.samples import as_samples, count_repeats, read_table
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.errors import StageError
+from lsdc.training.process import Tell, ignore
+from lsdc.training.samples import EMPTY_LABEL
+
+KEY = ["study_id", "condition", "level"]
+SHARES = ["normal_mild", "moderate", "severe"]
+SMALL: dict[str, Any] = {
+    "slices": {"side_slices": 0, "middle_slices": 1, "axial_slices": 1},
+    "crops": {"size_px": 32},
+    "model": {"backbone": "test_efficientnet_gn", "pretrained": False, "width": 8},
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3},
+}
+
+
+def experiment_with(name: str = "small", **parts: object) -> Experiment:
+    return Experiment.model_validate({"name": name, **SMALL, **parts})
+
+
+@dataclass(frozen=True)
+class Data:
+    """Random crops of 6 studies in two folds; every fourth label is without a grade."""
+
+    root: Path
+
+    @property
+    def labels(self) -> pl.DataFrame:
+        return pl.read_parquet(self.root / "labels.parquet")
+
+    def train(
+        self, out: Path, experiment: Experiment, *, fold: int = 0, fill_from: Path | None = None
+    ) -> pl.DataFrame:
+        """The out-of-fold rows of a fold, trained anew."""
+        fit.train_fold(
+            experiment=experiment,
+            fold=fold,
+            crops=self.root,
+            labels=self.root / "labels.parquet",
+            folds=self.root / "folds.parquet",
+            out=out,
+            identity=experiment.model_dump_json(),
+            seed=3,
+            device="cpu",
+            threads=1,
+            workers=0,
+            log=out / "child.log",
+            on_progress=ignore,
+            fill_from=fill_from,
+        )
+        return pl.read_parquet(out / "oof.parquet")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    root = tmp_path_factory.mktemp("crops")
+    random = np.random.default_rng(0)
+    rows = [(study, str(level)) for study in range(6) for level in LEVELS]
+    np.save(root / "crops.npy", random.integers(0, 256, (len(rows), 3, 32, 32), dtype=np.uint8))
+    table = pl.DataFrame(rows, schema=["study_id", "level"], orient="row").with_columns(
+        row=pl.int_range(len(rows), dtype=pl.Int32),
+        split=pl.lit("train"),
+        side=pl.lit(None, pl.String),
+        mask=pl.lit([True, True, True]),
+    )
+    table.write_parquet(root / "samples.parquet")
+    labels = table.select("study_id", "level").join(
+        pl.DataFrame({"condition": [str(condition) for condition in CONDITIONS]}), how="cross"
+    )
+    grades = [None if n % 4 == 1 else int(random.integers(3)) for n in range(len(labels))]
+    labels = labels.with_columns(grade=pl.Series(grades, dtype=pl.Int8))
+    labels.select(*KEY, "grade").write_parquet(root / "labels.parquet")
+    pl.DataFrame({"study_id": range(6), "fold": [0, 1] * 3}).write_parquet(root / "folds.parquet")
+    return Data(root)
+
+
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the child's work here: importing torch once more takes seconds."""
+
+    def run_here(_: str, job: dict[str, Any], *, on_line: Tell, **__: Any) -> dict[str, Any]:
+        return fit_child.work(json.loads(json.dumps(job)), on_line)
+
+    monkeypatch.setattr(fit, "run_child", run_here)
+
+
+def test_what_is_not_asked_for_is_not_predicted(data: Data, tmp_path: Path) -> None:
+    asked = {"conditions": ["spinal_canal_stenosis"], "levels": ["l4_l5", "l5_s1"]}
+    oof = data.train(tmp_path / "out", experiment_with(labels=asked))
+    assert oof.select(*KEY).rows() == [
+        (study, "spinal_canal_stenosis", level)
+        for study in (0, 2, 4)
+        for level in ("l4_l5", "l5_s1")
+    ]
+
+
+def test_labels_without_a_grade_are_predicted_of_the_studies_it_was_trained_on(
+    data: Data, tmp_path: Path
+) -> None:
+    data.train(tmp_path / "out", experiment_with())
+    left = pl.read_parquet(tmp_path / "out" / "unlabelled.parquet")
+    without = data.labels.filter(pl.col("grade").is_null(), pl.col("study_id") % 2 == 1)
+    assert set(left.select(KEY).rows()) == set(without.select(KEY).rows())
+    assert left.select(pl.sum_horizontal(SHARES)).to_series().to_list() == pytest.approx(
+        [1.0] * len(left)
+    )
+
+
+def test_another_experiment_s_predictions_are_learnt(data: Data, tmp_path: Path) -> None:
+    data.train(tmp_path / "first" / "fold-0", experiment_with("first"))
+    left = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
+    learnt = set()
+    for labels in ("hard", "soft"):
+        second = experiment_with("second", needs={"labels": "first"}, loss={"labels": labels})
+        filled = data.train(tmp_path / labels, second, fill_from=left)
+        learnt.add(filled.select(SHARES).to_numpy().tobytes())
+    alone = data.train(tmp_path / "alone", experiment_with("alone", loss={"labels": "soft"}))
+    assert len(learnt | {alone.select(SHARES).to_numpy().tobytes()}) == 3
+
+
+def test_predictions_of_other_folds_are_refused(data: Data, tmp_path: Path) -> None:
+    second = experiment_with("second", needs={"labels": "first"})
+    nowhere = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
+    with pytest.raises(StageError, match=r"needs\.labels asks for; run experiment first first"):
+        data.train(tmp_path / "second", second, fill_from=nowhere)
+
+
+def test_empty_labels_and_the_level_shape_the_training(data: Data, tmp_path: Path) -> None:
+    kinds: dict[str, dict[str, object]] = {
+        "ignore": {},
+        "drop": {"labels": {"empty": "drop", "conditions": ["spinal_canal_stenosis"]}},
+        "normal": {"labels": {"empty": "normal_mild"}},
+        "level": {"loss": {"level_weight": 1.0}, "augment": {"cutmix": 1.0}},
+    }
+    scores = {}
+    for name, parts in kinds.items():
+        oof = data.train(tmp_path / name, experiment_with(name, **parts))
+        canal = oof.filter(condition="spinal_canal_stenosis").select(SHARES).to_numpy()
+        scores[name] = canal.round(9).tobytes()
+    assert len(set(scores.values())) == len(kinds)
+
+
+def test_samples_have_labels_as_classes_or_as_probabilities_and_the_level_last(
+    data: Data,
+) -> None:
+    table = read_table(data.root, "train").head(7)
+    classes = as_samples(data.root, table, data.labels, tell_level=True).labels
+    assert classes.shape == (7, 6)
+    assert classes[:, 5].tolist() == [0, 1, 2, 3, 4, 0, 1]
+    predicted = data.labels.select(
+        *KEY, normal_mild=pl.lit(0.2), moderate=pl.lit(0.3), severe=pl.lit(0.5)
+    )
+    soft = labels_to_learn(data.labels, experiment_with().labels, predicted, soft=True)
+    shares = as_samples(data.root, table, soft, tell_level=True).labels
+    assert shares.shape == (7, 6, 5)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1)
+    for place, grade in np.ndenumerate(classes):
+        if grade == EMPTY_LABEL:
+            np.testing.assert_allclose(shares[place], [0.2, 0.3, 0.5, 0, 0])
+        else:
+            assert shares[place][grade] == 1
+    assert (classes == EMPTY_LABEL).any()
+
+
+def test_levels_are_shown_as_often_as_their_worst_grade_says() -> None:
+    empty = EMPTY_LABEL
+    worst_is = {
+        (0, 0, 0, 0, 0): 1,
+        (0, 1, 0, empty, 0): 3,
+        (1, 0, 0, 0, 2): 5,
+        (empty,) * 5: 1,
+        (empty, empty, empty, empty, 1): 3,
+    }
+    classes = np.array(list(worst_is))
+    assert count_repeats(classes, (1, 3, 5)).tolist() == list(worst_is.values())
+    with_level = np.column_stack([classes, np.full(len(classes), 4)])  # which is no grade
+    assert count_repeats(with_level, (1, 3, 5)).tolist() == list(worst_is.values())
+    shares = (with_level[..., np.newaxis] == np.arange(5)).astype(np.float32)
+    shares[0, 2, :3] = 0.2, 0.5, 0.3  # as another model predicted it
+    assert count_repeats(shares, (1, 3, 5)).tolist() == [3, 3, 5, 1, 3]
+
+
+def test_rare_grades_are_seen_more_often(data: Data, tmp_path: Path) -> None:
+    severe = (
+        data.labels.filter(pl.col("study_id") % 2 == 1)
+        .group_by("study_id", "level")
+        .agg(pl.col("grade").max())
+    )
+    once, often = (
+        experiment_with(labels={"oversample": times}) for times in ([1, 1, 1], [1, 1, 3])
+    )
+    plain = experiment_with()
+    steps = {}
+    for name, experiment in {"plain": plain, "once": once, "often": often}.items():
+        data.train(tmp_path / name, experiment)
+        steps[name] = len(pl.read_parquet(tmp_path / name / "steps.parquet"))
+    shown = len(severe) + 2 * severe.filter(grade=2).height
+    assert steps == {"plain": -(-len(severe) // 8), "once": steps["plain"], "often": -(-shown // 8)}
+    assert steps["often"] > steps["once"]
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "once")]
+    assert weights[0] == weights[1]

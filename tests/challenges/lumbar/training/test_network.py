@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from lsdc.challenges.lumbar.config.augment import AugmentConfig
+from lsdc.challenges.lumbar.config.experiment import Experiment, SlicesConfig
+from lsdc.challenges.lumbar.config.loss import LabelsConfig
+from lsdc.challenges.lumbar.slices.slots import Part, list_parts, list_places
+from lsdc.challenges.lumbar.training.augment import PatientAugment
+from lsdc.challenges.lumbar.training.network import (
+    build_loss,
+    build_mixing,
+    build_model,
+    own_places,
+    read_grades,
+)
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
+from lsdc.training.samples import Batch, Sample
+
+STILL = dict.fromkeys(("brightness_contrast", "blur", "noise", "distortion", "cutout"), 0.0)
+SLICES = SlicesConfig(group_by="side")
+
+
+def experiment_with(**parts: dict[str, object]) -> Experiment:
+    model = {"backbone": "test_efficientnet_gn", "pretrained": False, "width": 8}
+    parts["model"] = model | parts.get("model", {})
+    return Experiment.model_validate({"name": "x", "crops": {"size_px": 32}, **parts})
+
+
+def test_settings_name_the_conditions_and_levels_of_the_challenge() -> None:
+    everything = LabelsConfig()
+    assert everything.conditions == tuple(str(condition) for condition in CONDITIONS)
+    assert everything.levels == tuple(str(level) for level in LEVELS)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("axial_slices", [0, 3])
+def test_own_places_show_the_condition(condition: Condition, axial_slices: int) -> None:
+    places = list_places(SLICES.model_copy(update={"axial_slices": axial_slices}))
+    parts = {places[number].part for number in own_places(condition, places)}
+    side = {Part(condition.side)} if condition.side else {Part.MIDDLE}
+    if condition.pooled == "subarticular":
+        side = {Part.AXIAL} if axial_slices else side | {Part.MIDDLE}
+    assert parts == side
+
+
+def test_where_nothing_shows_a_condition_all_places_are_its_own() -> None:
+    places = list_places(SlicesConfig(sagittal="even", side_slices=0, axial_slices=0))
+    assert own_places(Condition.LEFT_NEURAL_FORAMINAL_NARROWING, places) == tuple(range(10))
+
+
+def test_second_backbone_sees_axial_slices_alone() -> None:
+    torch.manual_seed(0)
+    model = build_model(
+        experiment_with(model={"axial_backbone": "test_resnet", "slice_pool": "mean"}),
+        pretrained=False,
+    )
+    sagittal, axial = model.encoders
+    axial_places = {
+        number for number, place in enumerate(list_places(SlicesConfig())) if place.part == "axial"
+    }
+    assert set(axial.images.flatten().tolist()) == axial_places
+    assert set(sagittal.images.flatten().tolist()).isdisjoint(axial_places)
+
+
+def test_what_tells_the_level_is_learnt_mixed_and_read_past() -> None:
+    experiment = experiment_with(loss={"level_weight": 0.3}, augment={"mixup": 1.0})
+    torch.manual_seed(0)
+    model = build_model(experiment, pretrained=False)
+    slices = torch.randint(256, (3, 25, 32, 32), dtype=torch.uint8)
+    labels = torch.tensor([[0, 1, 2, -100, 0, 4], [0] * 6, [2, 2, 2, 2, 2, 1]])
+    batch = Batch([0, 1, 2], slices, torch.ones(3, 25, dtype=torch.bool), labels)
+    mixed = build_mixing(experiment)(batch, 3)
+    assert mixed.labels.shape == (3, 6, 5)
+    logits = model(mixed.slices, mixed.present)
+    build_loss(experiment)(logits, mixed.labels).backward()
+    assert model.group_head.weight.grad.any()
+    grades = read_grades(experiment, logits)
+    assert grades.shape == (3, 5, 3)
+    torch.testing.assert_close(grades.sum(dim=-1), torch.ones(3, 5))
+
+
+def augmented(seed: int = 0, **probabilities: float) -> tuple[Sample, Sample]:
+    """A sample of random slices, the fifth absent, and what becomes of it."""
+    random = np.random.default_rng(1)
+    slices = random.integers(0, 256, (25, 16, 16), dtype=np.uint8)
+    sample = Sample(slices, np.arange(25) != 4, np.array([0, 1, 2, 1, 0, 3]))
+    augment = AugmentConfig.model_validate(STILL | probabilities)
+    return sample, PatientAugment(augment, SLICES)(sample, seed)
+
+
+def test_flips_never_exchange_sides() -> None:
+    sample, front = augmented(horizontal_flip=1.0)
+    assert np.array_equal(front.slices[:22], sample.slices[:22, :, ::-1])
+    assert np.array_equal(front.slices[22:], sample.slices[22:])  # whose columns are sides
+    sample, head = augmented(vertical_flip=1.0)
+    assert np.array_equal(head.slices, sample.slices[:, ::-1])
+    for flipped in (front, head):
+        assert np.array_equal(flipped.labels, sample.labels)
+        assert np.array_equal(flipped.present, sample.present)
+
+
+def test_mirror_leaves_the_level_as_it_is() -> None:
+    _, mirrored = augmented(mirror=1.0)
+    assert mirrored.labels.tolist() == [0, 2, 1, 0, 1, 3]
+
+
+@pytest.mark.parametrize("change", ["slice_shift", "slice_shuffle"])
+def test_slices_change_places_within_a_part_alone(change: str) -> None:
+    known = {}
+    for seed in range(6):
+        sample, moved = augmented(seed, **{change: 1.0})
+        known = {slice_.tobytes(): number for number, slice_ in enumerate(sample.slices)}
+        assert not np.array_equal(moved.slices, sample.slices)
+        for part in list_parts(SLICES):
+            from_ = {known[moved.slices[place].tobytes()] for place in part if moved.present[place]}
+            assert from_ <= set(part)
+            assert 4 not in from_
+        assert moved.present.sum() == (24 if change == "slice_shuffle" else 17)
+
+
+def test_each_backbone_starts_from_its_weights_in_a_folder(tmp_path: Path) -> None:
+    names = ("test_efficientnet_gn.r160_in1k", "test_resnet.r160_in1k")
+    experiment = experiment_with(model={"backbone": names[0], "axial_backbone": names[1]})
+    for name in names:
+        published = timm.create_model(name, pretrained=False)
+        save_file(published.state_dict(), tmp_path / f"{name}.safetensors")
+    one, other = (build_model(experiment, pretrained=True, weights=tmp_path) for _ in range(2))
+    for name, first, second in zip(names, one.encoders, other.encoders, strict=True):
+        there = load_file(tmp_path / f"{name}.safetensors")
+        for key, tensor in first.get_submodule("backbone").state_dict().items():
+            assert torch.equal(tensor, second.get_submodule("backbone").state_dict()[key])
+            assert tensor.shape != there[key].shape or torch.equal(tensor, there[key])

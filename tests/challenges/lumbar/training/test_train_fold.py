@@ -1,0 +1,405 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lsdc.challenges.lumbar.config.experiment import (
+    CropsConfig,
+    Experiment,
+    ModelConfig,
+    SlicesConfig,
+    TrainingConfig,
+)
+from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.training import predict, predict_child
+from lsdc.challenges.lumbar.training import train_fold as fit
+from lsdc.challenges.lumbar.training import train_fold_child as fit_child
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.errors import SettingsError, StageError
+from lsdc.experiments.base import NeedsConfig
+from lsdc.store.fingerprint import fingerprint
+from lsdc.training.process import Tell, ignore
+
+EXPERIMENT = Experiment(
+    name="small",
+    slices=SlicesConfig(side_slices=0, middle_slices=1, axial_slices=1),
+    crops=CropsConfig(size_px=32),
+    model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, width=8),
+    training=TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3),
+)
+PROBABILITIES = ["normal_mild", "moderate", "severe"]
+N_STUDIES = 8
+
+
+@dataclass(frozen=True)
+class Data:
+    """Crops of random pixels, their labels and two folds."""
+
+    root: Path
+    labels: Path
+    folds: Path
+
+    def train(
+        self,
+        out: Path,
+        *,
+        experiment: Experiment = EXPERIMENT,
+        on_progress: Tell = ignore,
+        start_from: Path | None = None,
+        holdout: Path | None = None,
+    ) -> None:
+        fit.train_fold(
+            experiment=experiment,
+            fold=0,
+            crops=self.root,
+            labels=self.labels,
+            folds=self.folds,
+            out=out,
+            identity=fingerprint({"experiment": experiment}),
+            seed=3,
+            device="cpu",
+            threads=1,
+            workers=0,
+            log=out / "child.log",
+            on_progress=on_progress,
+            start_from=start_from,
+            holdout=holdout,
+        )
+
+    def predict(
+        self, models: list[Path], out: Path, *, experiment: Experiment = EXPERIMENT
+    ) -> pl.DataFrame:
+        predict.predict(
+            experiment=experiment,
+            models=models,
+            crops=self.root,
+            out=out,
+            device="cpu",
+            threads=1,
+            log=out.with_suffix(".log"),
+            on_progress=ignore,
+        )
+        return pl.read_parquet(out)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    root = tmp_path_factory.mktemp("crops")
+    random = np.random.default_rng(0)
+    studies = [100 + number for number in range(N_STUDIES + 2)]
+    rows = [(study, str(level)) for study in studies for level in LEVELS][:-1]  # one level missing
+    crops = random.integers(0, 256, (len(rows), 3, 32, 32), dtype=np.uint8)
+    np.save(root / "crops.npy", crops)
+    pl.DataFrame(
+        {
+            "row": pl.Series(range(len(rows)), dtype=pl.Int32),
+            "split": ["train" if study < 100 + N_STUDIES else "test" for study, _ in rows],
+            "study_id": [study for study, _ in rows],
+            "level": [level for _, level in rows],
+            "side": pl.Series([None] * len(rows), dtype=pl.String),
+            "mask": [[True, True, number % 3 > 0] for number in range(len(rows))],
+        }
+    ).write_parquet(root / "samples.parquet")
+    labels = [
+        (study, str(condition), str(level), int(random.integers(3)) if study > 100 else None)
+        for study in studies[:N_STUDIES]
+        for condition in CONDITIONS
+        for level in LEVELS
+    ]
+    schema = {"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
+    pl.DataFrame(labels, schema=schema, orient="row").write_parquet(root / "labels.parquet")
+    pl.DataFrame(
+        {
+            "study_id": studies[:N_STUDIES],
+            "fold": pl.Series([number % 2 for number in range(N_STUDIES)], dtype=pl.Int32),
+        }
+    ).write_parquet(root / "folds.parquet")
+    return Data(root, root / "labels.parquet", root / "folds.parquet")
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the children's work here: importing torch once more takes seconds."""
+    works: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
+        fit.CHILD: fit_child.work,
+        predict.CHILD: predict_child.work,
+    }
+
+    def run_here(module: str, job: dict[str, Any], *, on_line: Tell, **_: Any) -> dict[str, Any]:
+        done = works[module](json.loads(json.dumps(job)), lambda line: on_line(through_json(line)))
+        return through_json(done)
+
+    def through_json(line: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads(json.dumps(line)))
+
+    monkeypatch.setattr(fit, "run_child", run_here)
+    monkeypatch.setattr(predict, "run_child", run_here)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    data.train(tmp_path, on_progress=lines.append)
+    oof = pl.read_parquet(tmp_path / "oof.parquet")
+    assert oof.columns == [
+        *("row_id", "study_id", "condition", "level", "fold", "label"), *PROBABILITIES,
+    ]  # fmt: skip
+    assert sorted(oof["study_id"].unique()) == [100, 102, 104, 106]
+    assert oof["row_id"].n_unique() == len(oof) == 4 * 25
+    assert oof.filter(study_id=100)["label"].null_count() == 25
+    assert oof["label"].null_count() == 25
+    assert oof["label"].dtype == pl.Int8
+    assert np.allclose(oof.select(pl.sum_horizontal(PROBABILITIES)).to_numpy(), 1)
+    assert set(oof["fold"]) == {0}
+
+    history = pl.read_parquet(tmp_path / "history.parquet")
+    assert history["epoch"].to_list() == [1, 2]
+    assert [line["score"] for line in lines if "score" in line] == history["score"].to_list()
+    steps = pl.read_parquet(tmp_path / "steps.parquet")
+    assert steps.columns == ["epoch", "step", "loss", "learning_rate", "gradient_norm"]
+    assert steps["loss"].to_list() == [line["loss"] for line in lines if "step" in line]
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    recorded = json.loads((tmp_path / "fit.json").read_text())
+    assert (recorded["seed"], recorded["threads"], recorded["device"]) == (3, 1, "cpu")
+    assert recorded["selected"] is False
+    assert "torch" in recorded["versions"]
+    assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.usefixtures("same_process")
+def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
+    data: Data, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.parquet"
+    held_out = pl.col("study_id").is_in([100, 102, 104, 106])
+    pl.read_parquet(data.labels).with_columns(
+        pl.when(held_out).then(2 - pl.col("grade")).otherwise("grade").cast(pl.Int8).alias("grade")
+    ).write_parquet(other)
+    data.train(tmp_path / "a")
+    replace(data, labels=other).train(tmp_path / "b")
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in "ab"]
+    assert weights[0] == weights[1]
+    one, two = (pl.read_parquet(tmp_path / run / "oof.parquet") for run in "ab")
+    assert one.select(PROBABILITIES).equals(two.select(PROBABILITIES))
+    assert not one["label"].equals(two["label"])
+
+
+@pytest.mark.usefixtures("same_process")
+def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_path: Path) -> None:
+    held_out = pl.col("study_id").is_in([103, 106])
+    labels = pl.read_parquet(data.labels)
+    without = replace(data, folds=tmp_path / "folds.parquet")
+    pl.read_parquet(data.folds).filter(~held_out).write_parquet(without.folds)
+    labels.filter(held_out).write_parquet(tmp_path / "holdout.parquet")
+    without.train(tmp_path / "a", holdout=tmp_path / "holdout.parquet")
+    found = pl.read_parquet(tmp_path / "a" / "holdout.parquet")
+    assert sorted(found["study_id"].unique()) == [103, 106]
+    assert found["row_id"].n_unique() == len(found) == 50
+    for name in ("oof", "unlabelled"):
+        table = pl.read_parquet(tmp_path / "a" / f"{name}.parquet")
+        assert not set(table["study_id"]) & {103, 106}
+
+    # Their labels, should they come along, and their pixels change nothing that is learnt.
+    other = Data(tmp_path, tmp_path / "labels.parquet", without.folds)
+    grade = pl.when(held_out).then(2 - pl.col("grade")).otherwise("grade").cast(pl.Int8)
+    labels.with_columns(grade=grade).write_parquet(other.labels)
+    samples = pl.read_parquet(data.root / "samples.parquet")
+    samples.write_parquet(tmp_path / "samples.parquet")
+    crops = np.load(data.root / "crops.npy")
+    crops[samples.filter(held_out)["row"].to_numpy()] ^= 255
+    np.save(tmp_path / "crops.npy", crops)
+    other.train(tmp_path / "b", holdout=tmp_path / "holdout.parquet")
+    for name in ("model.safetensors", "oof.parquet", "history.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert not pl.read_parquet(tmp_path / "b" / "holdout.parquet").equals(found)
+
+
+def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
+    data: Data, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def interrupt(line: dict[str, Any]) -> None:
+        if (line["epoch"], line.get("step")) == (1, 1):
+            raise KeyboardInterrupt  # which tells the child to leave, and ends its whole group
+
+    with pytest.raises(KeyboardInterrupt):
+        data.train(tmp_path / "left", on_progress=interrupt)
+    assert (tmp_path / "left" / "resume.pt").exists()
+    assert not (tmp_path / "left" / "model.safetensors").exists()
+
+    request.getfixturevalue("same_process")
+    data.train(tmp_path / "left")
+    data.train(tmp_path / "whole")
+    for name in ("model.safetensors", "oof.parquet", "steps.parquet", "history.parquet"):
+        assert (tmp_path / "left" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    processes = json.loads((tmp_path / "left" / "fit.json").read_text())["processes"]
+    first, second = [(process["from_epoch"], process["from_step"]) for process in processes]
+    assert first == (1, 1)
+    assert second > first
+
+
+@pytest.mark.usefixtures("same_process")
+def test_training_starts_from_the_weights_of_the_same_folds_alone(
+    data: Data, tmp_path: Path
+) -> None:
+    data.train(tmp_path / "first")
+    weights = tmp_path / "first" / "model.safetensors"
+    barely = EXPERIMENT.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
+    experiment = EXPERIMENT.model_copy(
+        update={"training": barely, "needs": NeedsConfig(weights="first")}
+    )
+    data.train(tmp_path / "second", experiment=experiment, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "second" / "model.safetensors")
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    folds = tmp_path / "folds.parquet"
+    pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
+    with pytest.raises(StageError, match="first: trained on other folds"):
+        replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
+    with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
+        data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path: Path) -> None:
+    data.train(tmp_path / "small")
+    weights = tmp_path / "small" / "model.safetensors"
+    crops = np.load(data.root / "crops.npy").repeat(2, axis=2).repeat(2, axis=3)
+    np.save(tmp_path / "crops.npy", crops)
+    (tmp_path / "samples.parquet").write_bytes((data.root / "samples.parquet").read_bytes())
+    larger = EXPERIMENT.model_copy(
+        update={
+            "crops": CropsConfig(size_px=64),
+            "training": EXPERIMENT.training.model_copy(
+                update={"learning_rate": 1e-12, "epochs": 1}
+            ),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    replace(data, root=tmp_path).train(tmp_path / "large", experiment=larger, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "large" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    wider = EXPERIMENT.model_copy(
+        update={
+            "model": EXPERIMENT.model.model_copy(update={"width": 16}),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
+        data.train(tmp_path / "wide", experiment=wider, start_from=weights)
+
+
+@pytest.mark.usefixtures("same_process")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
+    precision: str, data: Data, tmp_path: Path
+) -> None:
+    reduced = EXPERIMENT.training.model_copy(update={"precision": precision})
+    data.train(tmp_path / "full")
+    experiment = EXPERIMENT.model_copy(update={"training": reduced})
+    data.train(tmp_path / "reduced", experiment=experiment)
+    full, less = (
+        pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("full", "reduced")
+    )
+    assert np.allclose(full["loss"], less["loss"], atol=0.05)
+    assert not full["loss"].equals(less["loss"])
+
+
+@pytest.mark.usefixtures("same_process")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_fold_is_predicted_in_the_precision_in_which_epochs_are_chosen(
+    precision: str, data: Data, tmp_path: Path
+) -> None:
+    reduced = EXPERIMENT.training.model_copy(update={"precision": precision, "keep": "metric"})
+    experiment = EXPERIMENT.model_copy(update={"training": reduced})
+    data.train(tmp_path, experiment=experiment)
+    oof = pl.read_parquet(tmp_path / "oof.parquet")
+    known = pl.read_parquet(data.labels).join(oof, on="study_id", how="semi")
+    history = pl.read_parquet(tmp_path / "history.parquet")
+    assert score(known, oof).score == history["score"].min()
+
+    less, full = (
+        data.predict([tmp_path], tmp_path / f"{each.training.precision}.parquet", experiment=each)
+        for each in (experiment, EXPERIMENT)
+    )
+    one, other = (table.select(PROBABILITIES).to_numpy() for table in (less, full))
+    assert np.allclose(one, other, atol=0.05)
+    assert not np.allclose(one, other, atol=1e-7)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_finished_fold_is_left_alone_until_something_of_it_changes(
+    data: Data, tmp_path: Path
+) -> None:
+    lines: list[dict[str, Any]] = []
+    data.train(tmp_path)
+    data.train(tmp_path, on_progress=lines.append)
+    assert not lines
+    (tmp_path / "oof.parquet").write_bytes(b"torn")
+    data.train(tmp_path, on_progress=lines.append)
+    assert len(pl.read_parquet(tmp_path / "oof.parquet")) == 100
+    changed = EXPERIMENT.training.model_copy(update={"learning_rate": 2e-3})
+    lines.clear()
+    data.train(
+        tmp_path,
+        experiment=EXPERIMENT.model_copy(update={"training": changed}),
+        on_progress=lines.append,
+    )
+    assert lines
+
+
+@pytest.mark.usefixtures("same_process")
+def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: Path) -> None:
+    best = EXPERIMENT.training.model_copy(update={"keep": "metric"})
+    data.train(tmp_path, experiment=EXPERIMENT.model_copy(update={"training": best}))
+    assert json.loads((tmp_path / "fit.json").read_text())["selected"] is True
+
+
+@pytest.mark.usefixtures("same_process")
+def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    data.train(folders[0])
+    other = EXPERIMENT.training.model_copy(update={"learning_rate": 5e-3})
+    data.train(folders[1], experiment=EXPERIMENT.model_copy(update={"training": other}))
+    alone = [data.predict([folder], folder / "test.parquet") for folder in folders]
+    both = data.predict(folders, tmp_path / "test.parquet")
+    assert len(both) == 9 * 5  # two test studies, of which one level is missing
+    assert both["row_id"][0] == "108_spinal_canal_stenosis_l1_l2"
+    mean = sum(table.select(PROBABILITIES).to_numpy() for table in alone) / 2
+    assert np.allclose(both.select(PROBABILITIES).to_numpy(), mean)
+    assert not np.allclose(alone[0].select(PROBABILITIES).to_numpy(), mean)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_damaged_weights_are_named(data: Data, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(StageError, match=r"model.safetensors: not the weights of small"):
+        data.predict([tmp_path], tmp_path / "test.parquet")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_fold_without_samples_is_refused(data: Data, tmp_path: Path) -> None:
+    folds = tmp_path / "folds.parquet"
+    pl.read_parquet(data.folds).with_columns(fold=pl.lit(1, dtype=pl.Int32)).write_parquet(folds)
+    with pytest.raises(StageError, match="fold 0: 0 samples to predict and 40 to train on"):
+        replace(data, folds=folds).train(tmp_path / "out")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_device_that_is_not_there_is_refused(data: Data, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="device: 'cuda:7' cannot be used here"):
+        fit_child.work(
+            {
+                "experiment": EXPERIMENT.model_dump(mode="json"),
+                "fold": 0, "seed": 0, "out": str(tmp_path), "device": "cuda:7", "threads": 1,
+            },
+            ignore,
+        )  # fmt: skip

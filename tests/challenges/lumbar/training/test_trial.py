@@ -1,0 +1,133 @@
+"""A model is tried before anything is prepared for it."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.training import trial
+from lsdc.challenges.lumbar.training.network import build_model
+from lsdc.challenges.lumbar.training.trial import try_model
+from lsdc.challenges.lumbar.training.trial_child import work
+from lsdc.errors import SettingsError, StageError
+from lsdc.training.checkpoint import save_weights
+
+SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=1"]
+
+
+def try_here(*settings: str, **job: Any) -> None:
+    """In this process, which has loaded torch."""
+    experiment = EXPERIMENTS.load("demo", [*SMALL, *settings])
+    common = {"weights": None, "pretrained": False, "start_from": None, "device": "cpu"}
+    given = {"experiment": experiment.model_dump(mode="json"), "threads": 1, **common, **job}
+    work(given, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["model.slices_as=channels", "model.rnn=none", "model.slice_pool=mean"],
+        ["model.backbone=test_resnet", "crops.size_px=32", "training.precision=bfloat16"],
+        ["model.axial_backbone=test_resnet", "loss.level_weight=0.1"],
+    ],
+    ids=str,
+)
+def test_models_that_can_be_trained_pass(settings: list[str]) -> None:
+    try_here(*settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["model.backbone=resnet19"], "timm knows no 'resnet19'; did you mean 'resnet"),
+        (["model.backbone=vgg11", "model.drop_path=0.1"], "vgg11 cannot be had with"),
+        (
+            ["model.backbone=inception_v3", "crops.size_px=32"],
+            r"inception_v3 cannot be trained on slices of 32 x 32 px, .*try a larger crops.size_px",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_models_that_cannot_be_trained_are_refused(settings: list[str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        try_here(*settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match="device: 'cuda:99' cannot be used here"):
+        try_here(device="cuda:99")
+
+
+def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "test_resnet.pth"
+    weights.write_bytes(b"not weights")
+    with pytest.raises(SettingsError, match="not the weights of test_resnet"):
+        try_here("model.backbone=test_resnet", weights=str(weights), pretrained=True)
+
+
+def test_weights_to_start_from_have_to_be_those_of_such_a_model(tmp_path: Path) -> None:
+    experiment = EXPERIMENTS.load("demo", SMALL)
+    weights = tmp_path / "model.safetensors"
+    save_weights(weights, build_model(experiment, pretrained=False).state_dict())
+    try_here("needs.weights=exp114", start_from=str(weights))
+    with pytest.raises(StageError, match="not the weights of exp114, as this model has them"):
+        try_here("needs.weights=exp114", "model.width=32", start_from=str(weights))
+
+
+def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
+    kept, log = tmp_path / "kept.json", tmp_path / "logs" / "children.log"
+
+    def attempt(*settings: str) -> bool:
+        """Whether a child was started for it."""
+        log.unlink(missing_ok=True)
+        try_model(
+            EXPERIMENTS.load("demo", [*SMALL, *settings]),
+            weights=None,
+            pretrained=False,
+            device="cpu",
+            threads=1,
+            kept=kept,
+            log=log,
+        )
+        return log.exists()
+
+    assert attempt()
+    assert not attempt()
+    assert not attempt("training.epochs=9", "augment.noise=0.5")
+    assert len(json.loads(kept.read_text())) == 1
+    with pytest.raises(SettingsError, match="timm knows no"):
+        attempt("model.backbone=resnet19")
+    assert len(json.loads(kept.read_text())) == 1
+
+
+def test_trial_counts_on_its_host_and_the_hub_is_asked_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(trial, "run_child", lambda *_, **__: tried.append(socket.gethostname()))
+
+    def attempt(*, pretrained: bool = False) -> None:
+        try_model(
+            EXPERIMENTS.load("demo", SMALL),
+            weights=None,
+            pretrained=pretrained,
+            device="cpu",
+            threads=1,
+            kept=tmp_path / "kept.json",
+            log=tmp_path / "children.log",
+        )
+
+    for _ in range(2):
+        attempt()
+    assert len(tried) == 1
+    for _ in range(2):
+        attempt(pretrained=True)
+    assert len(tried) == 3
+    monkeypatch.setattr(socket, "gethostname", lambda: "other")
+    attempt()
+    assert tried[3:] == ["other"]

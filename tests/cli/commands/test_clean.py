@@ -1,0 +1,83 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lsdc.cli.app import app
+from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.store.experiment_lock import lock_experiment
+from lsdc.store.garbage import pin_results
+from lsdc.store.home import open_home
+from lsdc.store.manifest import Manifest
+from lsdc.store.put_aside import claim_fold
+from lsdc.store.runs import RunRecord
+
+KEPT, OLD = "a" * 16, "b" * 16
+
+
+def test_clean_says_what_asks_and_spares_what_runs_rest_on(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    for name in (f"crops/{KEPT}", f"crops/{OLD}"):
+        (home.root / name).mkdir(parents=True)
+        (home.root / name / "crops.npy").write_bytes(bytes(2000))
+    kept = Manifest(stage="crops", path=f"crops/{KEPT}", digest="", rows=0, files=())
+    pin_results(home, "demo", [kept])
+    command = ["clean", "--home", str(home.root)]
+
+    refused = CliRunner().invoke(app, command, input="n\n")
+    assert f"crops/{OLD}" in refused.output
+    assert "2.0 kB" in refused.output
+    assert (home.root / f"crops/{OLD}").exists()
+
+    CliRunner().invoke(app, [*command, "--yes"], catch_exceptions=False)
+    assert not (home.root / f"crops/{OLD}").exists()
+    assert (home.root / f"crops/{KEPT}/crops.npy").exists()
+    assert "nothing to remove" in CliRunner().invoke(app, command).output
+
+
+def test_clean_is_refused_while_a_run_waits_for_what_others_make(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    (home.root / f"crops/{OLD}").mkdir(parents=True)
+    command = ["clean", "--home", str(home.root), "--yes"]
+    with (
+        lock_experiment(home, "demo", "some", say=pytest.fail),
+        pytest.raises(HomeBusyError, match="demo"),
+    ):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert (home.root / f"crops/{OLD}").exists()
+    CliRunner().invoke(app, command, catch_exceptions=False)
+    assert not (home.root / f"crops/{OLD}").exists()
+
+
+def test_trained_folds_go_only_if_they_are_asked_for(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    record = RunRecord(
+        experiment="demo",
+        data="/data/lumbar",
+        tables="1",
+        settings={"folds": 4},
+        begun=datetime.now(UTC),
+    )
+    for name in ("demo", "demo@other"):
+        home.run(name).mkdir(parents=True)
+        (home.run(name) / "run.json").write_text(record.model_dump_json())
+    (claim_fold(home, "demo", 0, "c" * 64, say=print) / "fit.json").write_text("{}")
+    (claim_fold(home, "demo", 0, "d" * 64, say=print) / "fit.json").write_text("{}")
+    aside = home.replaced / f"demo-fold-0-{'c' * 16}"
+    command = ["clean", "--home", str(home.root), "--yes"]
+
+    kept = CliRunner().invoke(app, command, catch_exceptions=False).output
+    assert "a finished fold of demo on /data/lumbar, less than a minute old" in kept
+    assert "1 folds put aside" in kept
+    assert "nothing to remove" in kept
+    assert (aside / "fit.json").exists()
+
+    CliRunner().invoke(app, [*command, "--replaced"], catch_exceptions=False)
+    assert not aside.exists()
+    assert (home.fold("demo", 0) / "fit.json").exists()
+
+    with pytest.raises(SettingsError, match=r"nobody: no such run in .*one of demo, demo@other"):
+        CliRunner().invoke(app, [*command, "nobody"], catch_exceptions=False)
+    CliRunner().invoke(app, [*command, "demo"], catch_exceptions=False)
+    assert [run.name for run in home.runs.iterdir()] == ["demo@other"]

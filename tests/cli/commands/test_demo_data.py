@@ -1,0 +1,36 @@
+"""`lsdc demo-data` writes a phantom and refuses to write over anything."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lsdc.cli.commands.demo_data import demo_data
+from lsdc.errors import LsdcError
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(demo_data)
+    return app
+
+
+def test_it_writes_the_studies_asked_for(app: typer.Typer, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    options = ["--studies", "2", "--test", "1", "--seed", "7", "--grades", "real"]
+    options += ["--geometry", "hard", "--max-size", "32"]
+    result = CliRunner().invoke(app, [str(out), *options])
+    assert result.exit_code == 0, result.output
+    assert len(list((out / "train_images").iterdir())) == 2
+    assert len(list((out / "test_images").iterdir())) == 1
+    assert str(out) in result.output
+
+
+def test_a_full_folder_is_an_error_that_names_it(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    result = CliRunner().invoke(app, [str(tmp_path)])
+    assert isinstance(result.exception, LsdcError)
+    assert result.exception.exit_code == 2
+    assert str(tmp_path) in str(result.exception)

@@ -1,0 +1,122 @@
+"""`lsdc doctor` as it is typed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lsdc.cli.commands.doctor import doctor
+from lsdc.errors import DataError
+from lsdc.store.home import open_home
+
+app = typer.Typer()
+app.command()(doctor)
+
+
+@pytest.fixture
+def tables(phantom: Path, tmp_path: Path) -> Path:
+    """The phantom's tables in a folder of their own, without images."""
+    root = tmp_path / "tables"
+    root.mkdir()
+    for path in phantom.glob("*.csv"):
+        shutil.copy(path, root)
+    return root
+
+
+def typed(*words: object, columns: int = 200) -> str:
+    result = CliRunner().invoke(
+        app, [*map(str, words)], catch_exceptions=False, env={"COLUMNS": str(columns)}
+    )
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_line_a_finding_says_how_many_and_where(tables: Path) -> None:
+    printed = typed(tables)
+    study = pl.read_csv(tables / "train.csv").filter(
+        pl.col("left_subarticular_stenosis_l1_l2").is_null()
+    )["study_id"][0]
+    assert re.search(rf"Label cells without a grade +2 +{study} *\n", printed)
+    assert re.search(r"Sagittal T1 +5 +2 *\n", printed)
+    assert "further checks found nothing." in printed
+    assert "--json" in printed
+
+
+def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
+    path = tables / "train_label_coordinates.csv"
+    points = pl.read_csv(path, infer_schema=False)
+    points.with_columns(instance_number=pl.lit("5046"), x=pl.lit("-9")).write_csv(path)
+    printed = typed(tables, columns=80)
+    found = json.loads(typed(tables, "--json"))["findings"]
+    assert max(map(len, printed.splitlines())) <= 80
+    for finding in found:
+        assert (finding["title"] in printed) == (finding["count"] > 0)
+    assert "…" not in printed
+
+
+def test_what_to_do_is_said_of_what_was_found_alone(tables: Path) -> None:
+    printed = " ".join(typed(tables).split())
+    for finding in json.loads(typed(tables, "--json"))["findings"]:
+        if finding["advice"]:
+            assert (finding["advice"] in printed) == (finding["count"] > 0)
+    assert "Studies without a kind of series: runs mask what it would show." in printed
+
+
+def test_json_has_every_row_and_the_checks_that_found_nothing(tables: Path) -> None:
+    report = json.loads(typed(tables, "--json"))
+    assert report["counts"]["studies"] == {"test": 2, "train": 6}
+    findings = {finding["name"]: finding for finding in report["findings"]}
+    empty = findings["empty_labels"]
+    assert (empty["count"], empty["studies"], empty["severity"]) == (2, 1, "warning")
+    assert [set(row) for row in empty["rows"]] == [{"study_id", "condition", "level"}] * 2
+    assert findings["swapped_pairs"]["rows"] == []
+
+
+def test_a_planted_fault_is_named_with_its_ids(tables: Path) -> None:
+    path = tables / "train_label_coordinates.csv"
+    points = pl.read_csv(path, infer_schema=False)
+    first = points.row(0, named=True)
+    pl.concat([points, points.slice(0, 1)]).write_csv(path)
+    findings = json.loads(typed(tables, "--json"))["findings"]
+    repeated = next(each for each in findings if each["name"] == "repeated_points")
+    assert repeated["count"] == 2
+    assert str(repeated["rows"][0]["series_id"]) == first["series_id"]
+
+
+@pytest.mark.parametrize(("row", "first"), [(",77,Axial T2", "77"), (",,Axial T2", "line {}")])
+def test_a_row_of_the_test_table_without_ids_is_named(tables: Path, row: str, first: str) -> None:
+    path = tables / "test_series_descriptions.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, row]), encoding="utf-8")
+    assert re.search(rf" 1 +{first.format(len(lines) + 1)} *\n", typed(tables))
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "empty"])
+def test_a_folder_with_nothing_to_examine_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=rf"{name}: .*expected") as caught:
+        typed(tmp_path / name, "--json")
+    assert caught.value.exit_code == 2
+
+
+def test_one_table_without_its_fellows_is_refused(tables: Path) -> None:
+    (tables / "train.csv").unlink()
+    with pytest.raises(DataError, match=r"no train\.csv"):
+        typed(tables)
+
+
+def test_the_homes_phantom_is_examined_by_its_name(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="home/phantom: no such folder"):
+        typed("phantom", "--home", home)
+    assert not home.exists()
+    shutil.copytree(tables, open_home(home).phantom)
+    assert typed("phantom", "--home", home) == typed(tables, "--home", home)

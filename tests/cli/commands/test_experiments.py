@@ -1,0 +1,207 @@
+"""`lsdc experiments` as it is typed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.cli.commands.experiments import RECOMMENDED, experiments
+from lsdc.errors import SettingsError
+from lsdc.store.home import open_home
+
+PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Scores of exp118's fold 0, of all folds of exp083, and of exp001 with other epochs."""
+    root = tmp_path / "home"
+    open_home(root)
+    write_run(root, "exp118", {"0": 0.5143}, score=0.5143, partial=True)
+    whole = dict(zip("0123", (0.47, 0.48, 0.5, 0.49), strict=True))
+    write_run(root, "exp083", whole, score=0.4976, selected=True)
+    write_run(root, "exp001", {"0": 0.6}, score=0.6, partial=True, settings=["training.epochs=2"])
+    return root
+
+
+def write_run(
+    root: Path,
+    name: str,
+    folds: dict[str, float],
+    *,
+    score: float,
+    partial: bool = False,
+    selected: bool = False,
+    settings: list[str] | None = None,
+    holdout: float | None = None,
+) -> None:
+    """What a run leaves behind: its scores, the predictions they are of, and its settings."""
+    folder = root / "runs" / name
+    folder.mkdir(parents=True)
+    parts = dict.fromkeys(PARTS, 0.5)
+    prior = {"weighted_prior": {"score": 0.79, **parts}}
+    scores = {
+        "score": score,
+        **parts,
+        **prior,
+        "folds": {fold: {"score": value, **parts, **prior} for fold, value in folds.items()},
+        "partial": partial,
+        "selected": selected,
+        "holdout": None if holdout is None else {"score": holdout, **parts, **prior},
+    }
+    (folder / "scores.json").write_text(json.dumps(scores))
+    pl.DataFrame({"study_id": [1, 1, 2]}).write_parquet(folder / "oof.parquet")
+    (folder / "experiment.json").write_text(
+        EXPERIMENTS.load(name, settings or []).model_dump_json()
+    )
+
+
+def typed(*words: object) -> str:
+    result = CliRunner().invoke(
+        experiments, [str(word) for word in words], catch_exceptions=False, env={"COLUMNS": "100"}
+    )
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def listed(*words: object) -> dict[str, Any]:
+    return {row["name"]: row for row in json.loads(typed(*words, "--json"))}
+
+
+def line_of(name: str, printed: str) -> str:
+    return next(line for line in printed.splitlines() if line.split()[:1] == [name])
+
+
+def test_list_has_every_experiment_with_reported_beside_measured(home: Path) -> None:
+    rows = listed("list", "--home", home)
+    assert list(rows) == EXPERIMENTS.names()
+    row = rows["exp118"]
+    assert row["based_on"] == "exp114"
+    assert row["changes"] == {"model.slice_pool": "attention"}
+    assert row["reported"]["folds"] == {"0": 0.4143}
+    assert row["reported"]["partial"] is True
+    assert row["measured"]["folds"] == {"0": 0.5143}
+    assert row["measured"]["partial"] is True
+    assert row["measured"]["studies"] == 2
+    assert row["differences"] == {"0": pytest.approx(0.1)}
+    assert rows["exp083"]["differences"]["oof"] == pytest.approx(0.01)
+    assert rows["exp117"]["measured"] is None
+
+
+def test_tables_fit_100_columns_and_mark_what_is_partial_selected_or_changed(home: Path) -> None:
+    printed = typed("list", "--all", "--home", home)
+    assert max(map(len, printed.splitlines())) <= 100
+    assert line_of("exp118", printed).count("partial") == 2  # what is reported, what was measured
+    assert "partial" not in line_of("exp083", printed)
+    assert "selected" in line_of("exp083", printed)
+    assert printed.count("changed") == 1
+    assert "all folds" in line_of("exp083", printed)
+    for name in EXPERIMENTS.names():
+        assert line_of(name, printed)
+    for words in (["compare"], ["show", "exp087"], ["diff", "exp001", "exp187"]):
+        printed = typed(
+            *words, *(["--home", home] if words != ["diff", "exp001", "exp187"] else [])
+        )
+        assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_list_begins_with_what_is_yours_measured_or_recommended(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[mine]\nbased_on = "demo"\n')
+    monkeypatch.setenv("LSDC_PRESETS", str(mine))
+    printed = typed("list", "--home", home)
+    shown = ["mine", "exp001", "exp083", "exp118", *RECOMMENDED]
+    lines = [line.split()[0] for line in printed.splitlines() if line.strip()]
+    assert {*lines} >= {*shown}
+    assert len([name for name in EXPERIMENTS.names() if name in lines]) == len({*shown})
+    assert f"{len(EXPERIMENTS.names()) - len({*shown})} more of the lab log: --all" in printed
+
+
+def test_list_is_sorted_by_what_is_asked(home: Path) -> None:
+    assert next(iter(listed("list", "--sort", "oof", "--home", home))) == "exp187"
+    assert next(iter(listed("list", "--sort", "leaderboard", "--home", home))) == "exp114"
+    assert next(iter(listed("list", "--sort", "fold", "--home", home))) == "exp127"
+    by_measured = list(listed("list", "--sort", "measured", "--home", home))
+    assert by_measured[:3] == ["exp083", "exp118", "exp001"]
+    assert sorted(EXPERIMENTS.names()) == list(listed("list", "--sort", "name", "--home", home))
+
+
+def test_nothing_measured_where_there_is_no_home(tmp_path: Path) -> None:
+    assert "measured" not in typed("list", "--home", tmp_path / "nowhere")
+    assert "Nothing was measured" in typed("compare", "--home", tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_compare_shows_what_was_measured_fold_by_fold(home: Path) -> None:
+    assert list(listed("compare", "--home", home)) == ["exp001", "exp083", "exp118"]
+    printed = typed("compare", "exp083", "exp118", "--home", home)
+    assert "+0.0100" in next(line for line in printed.splitlines() if "all folds" in line)
+    assert "0.4729" in line_of("exp083", printed)
+    assert "0.4700" in line_of("exp083", printed)
+    assert "partial" in line_of("exp118", printed)
+    assert "rerun" in printed
+    assert "exp001" not in printed
+    assert "training.epochs" in typed("compare", "exp001", "--home", home)
+    assert "changed" in typed("compare", "exp001", "--home", home)
+
+
+def test_held_out_studies_have_a_line_of_their_own(home: Path) -> None:
+    write_run(home, "exp178", {"0": 0.4, "1": 0.5}, score=0.45, holdout=0.5123)
+    printed = typed("compare", "exp178", "exp083", "--home", home)
+    (line,) = (line for line in printed.splitlines() if "held out" in line)
+    assert line.split() == ["held", "out", "0.5123", "0.7900"]
+    rows = listed("compare", "--home", home)
+    assert rows["exp178"]["measured"]["holdout"] == 0.5123
+    assert rows["exp083"]["measured"]["holdout"] is None
+
+
+def test_figures_of_some_folds_never_stand_beside_those_of_all(home: Path) -> None:
+    write_run(home, "exp187", {"0": 0.4, "1": 0.4}, score=0.4, partial=True)
+    assert listed("compare", "exp187", "--home", home)["exp187"]["differences"] == {}
+
+
+def test_show_tells_every_setting_and_who_gave_it(home: Path) -> None:
+    printed = typed("show", "exp178", "--home", home)
+    assert line_of("needs.labels", printed).split() == ["needs.labels", "exp114", "exp178"]
+    assert line_of("crops.sagittal_window", printed).split()[1:] == ["0.12", "exp078"]
+    assert line_of("crops.tilt", printed).split()[1:] == ["False"]
+    assert "labels of exp114" in printed
+    assert "deviation" in printed
+    (row,) = listed("show", "exp178").values()
+    assert row["settings"]["training.learning_rate"] == 4e-4
+    assert row["lineage"][:3] == ["exp178", "exp118", "exp114"]
+
+
+def test_diff_names_the_settings_that_differ() -> None:
+    assert listed("diff", "exp118", "exp171") == {
+        "augment.vertical_flip": {"name": "augment.vertical_flip", "a": 0.0, "b": 0.5},
+        "augment.shift_scale_rotate": {"name": "augment.shift_scale_rotate", "a": 0.0, "b": 0.5},
+        "training.learning_rate": {"name": "training.learning_rate", "a": 4e-4, "b": 2e-4},
+    }
+    assert line_of("training.learning_rate", typed("diff", "exp118", "exp171")).split()[1:] == [
+        "0.0004",
+        "0.0002",
+    ]
+    assert "the same settings" in typed("diff", "exp118", "exp164")
+
+
+@pytest.mark.parametrize("words", [("show", "exp1188"), ("diff", "exp118", "exp1188")])
+def test_unknown_name_is_refused_with_the_nearest(words: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="no experiment is called 'exp1188'; did you mean"):
+        typed(*words)
+
+
+def test_run_of_a_preset_that_is_gone_stops_nothing(home: Path, tmp_path: Path) -> None:
+    write_run(home, "exp114", {"0": 0.4}, score=0.4, partial=True)
+    run = (home / "runs" / "exp114").rename(home / "runs" / "mine")
+    was = json.loads((run / "experiment.json").read_text())
+    (run / "experiment.json").write_text(json.dumps(was | {"name": "mine", "based_on": "gone"}))
+    mine = listed("compare", "--home", home)["mine"]
+    assert (mine["changes"], mine["measured"]["score"]) == (None, 0.4)
+    assert "0.4" in line_of("mine", typed("compare", "--home", home))

@@ -1,0 +1,220 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from lsdc.cli.render.live_rows import Row
+from lsdc.cli.render.live_table import Display
+from lsdc.cli.render.run_summary import scores_table
+from tasks.progress import Progress, listening, tell, tell_line, tell_steps
+
+
+def plain_lines(*told: Progress) -> list[str]:
+    console = Console(file=io.StringIO(), width=80)
+    with Display(console) as display, listening(display):
+        for progress in told:
+            tell(progress)
+    output: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return output.splitlines()
+
+
+def test_plain_lines_say_ends_and_epochs_and_nothing_between() -> None:
+    lines = plain_lines(
+        Progress("index train", state="Running"),
+        Progress("index train", done=5, total=10),
+        Progress("index train", state="Completed"),
+        Progress("crops train", state="Cached"),
+        Progress("fold 0", state="Running"),
+        Progress("fold 0", facts={"epoch": 1, "epochs": 2, "step": 3, "steps": 9, "loss": 1.0}),
+        Progress("fold 0", facts={"epoch": 1, "epochs": 2, "loss": 0.9, "score": 0.8}),
+        Progress("fold 0", state="Failed"),
+    )
+    assert lines[0].startswith("✓ index train: 0.")
+    assert lines[1] == "✓ crops train: unchanged, kept"
+    assert lines[2].startswith("  fold 0: epoch 1/2, loss 0.900, score 0.800")
+    assert lines[3].startswith("✗ fold 0: failed after")
+    assert len(lines) == 4
+
+
+def test_what_an_interrupt_cancels_is_said_once_and_is_no_failure() -> None:
+    lines = plain_lines(
+        Progress("folds", state="Completed"),
+        Progress("fold 0", state="Running"),
+        Progress("fold 0", state="Cancelled"),
+        Progress("fold 0", state="Cancelled"),
+        Progress("crops train 2 of 4", state="Cancelled"),
+    )
+    assert [line.partition(":")[0] for line in lines] == ["✓ folds", "- fold 0"]
+    assert "cancelled after" in lines[1]
+
+
+def test_live_table_shows_all_rows_and_counts_the_ended() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    display = Display(console)
+    with display, listening(display):
+        tell(Progress("index train", state="Running"))
+        tell_steps("index train")(512, 1024)
+        tell(Progress("folds", state="Completed"))
+        tell_line("fold 0")({"epoch": 1, "epochs": 4, "loss": 0.5})
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "512 of 1,024" in text
+    assert "epoch 1/4, loss 0.500" in text
+    assert display.ended == 1
+
+
+def test_results_mark_what_is_partial_or_selected_and_leave_no_gap_for_nothing() -> None:
+    part = {"score": 0.5, "spinal": None, "foraminal": 0.4, "subarticular": 0.5}
+    part |= {"any_severe_spinal": 0.6}
+    scores = {**part, "weighted_prior": part, "folds": {"0": part}, "partial": True}
+    console = Console(file=io.StringIO(), width=100)
+    console.print(scores_table(scores | {"selected": True}, "demo"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "partial · selected" in text
+    assert "fold 0" in text
+    assert "0.6000" in text
+    assert " - " in text
+
+
+def terminal(width: int, height: int) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+
+
+def lines_shown(display: Display) -> list[str]:
+    paper = Console(file=io.StringIO(), width=display.console.width)
+    paper.print(display.shown(live=True))
+    output: str = paper.file.getvalue()  # type: ignore[attr-defined]
+    return output.splitlines()
+
+
+class Clock:
+    """A time that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def trained(row: Row, clock: Clock, *, steps: range, seconds: float, of: int = 10) -> None:
+    """Steps of a training of ten epochs, each taking so long."""
+    for step in steps:
+        clock.now += seconds
+        epoch, inside = divmod(step - 1, of)
+        facts = {"epoch": epoch + 1, "epochs": 10, "step": inside + 1, "steps": of, "loss": 0.5}
+        row.hear(Progress(row.name, facts=facts))
+
+
+@pytest.mark.parametrize("first", [1, 41])  # from the beginning; and where a run goes on
+def test_time_left_is_that_of_the_steps_without_what_brings_them_up(first: int) -> None:
+    clock = Clock()
+    row = Row("fold 0", clock)
+    clock.now += 40
+    if first > 1:
+        row.hear(Progress("fold 0", facts={"past_epochs": [{}] * 4}))
+        assert row.words == "goes on from epoch 5"
+    trained(row, clock, steps=range(first, first + 1), seconds=25)  # the first step: slow
+    assert row.seconds_left() is None
+    trained(row, clock, steps=range(first + 1, first + 3), seconds=2)
+    assert row.seconds_left() == pytest.approx(2 * (100 - first - 2))
+    trained(row, clock, steps=range(first + 3, 100), seconds=2)
+    assert row.seconds_left() == pytest.approx(2)
+
+
+def test_first_line_says_how_long_all_folds_will_take_yet() -> None:
+    clock = Clock()
+    display = Display(terminal(80, 24), ["fold 0", "fold 1", "fold 2", "oof"], clock)
+    display(Progress("fold 0", state="Running"))
+    assert "left" not in lines_shown(display)[0]
+    trained(display.rows["fold 0"], clock, steps=range(1, 52), seconds=2)
+    # 98 s of this fold, and two more of 200 s.
+    assert "8 min 18 s left for the folds" in lines_shown(display)[0]
+    trained(display.rows["fold 0"], clock, steps=range(52, 101), seconds=2)
+    display(Progress("fold 0", state="Completed"))
+    display(Progress("fold 1", state="Running"))
+    assert "6 min 40 s left for the folds" in lines_shown(display)[0]
+    clock.now += 50
+    display(Progress("fold 2", state="Running"))
+    assert "3 min 20 s left for the folds" in lines_shown(display)[0]
+    for fold in (1, 2):
+        display(Progress(f"fold {fold}", state="Completed"))
+    assert "left" not in lines_shown(display)[0]
+
+
+def test_no_time_is_named_from_less_than_some_seconds() -> None:
+    clock = Clock()
+    row = Row("fold 0", clock)
+    trained(row, clock, steps=range(1, 6), seconds=0.1)
+    assert row.seconds_left() is None
+
+
+def test_what_has_counted_to_its_end_is_finishing_and_never_has_0_s_left() -> None:
+    clock = Clock()
+    display = Display(terminal(80, 24), ["fold 0"], clock)
+    display(Progress("fold 0", state="Running"))
+    trained(display.rows["fold 0"], clock, steps=range(1, 101), seconds=2)
+    clock.now += 100
+    said = "".join(lines_shown(display))
+    assert "finishing" in said
+    assert " left" not in said
+
+
+def test_nets_of_coordinates_are_counted_and_their_bar_only_fills() -> None:
+    clock = Clock()
+    row = Row("coordinates train", clock)
+    shares = []
+    for net in range(1, 9):
+        for epoch in range(1, 13):
+            clock.now += 1
+            facts = {"net": net, "nets": 8, "epoch": epoch, "epochs": 12, "loss": 0.25}
+            row.hear(Progress(row.name, facts=facts))
+            shares.append(row.share)
+    assert row.parts == ["net 8 of 8", "epoch 12/12", "loss 0.250"]
+    assert shares == sorted(shares)
+    assert (shares[-1], len({*shares})) == (1, 96)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 61, 70, 79, 80, 100, 200])
+@pytest.mark.parametrize(("folds", "nets"), [(1, 1), (9, 10)])
+def test_no_line_wraps_and_no_number_is_cut_at_any_width(width: int, folds: int, nets: int) -> None:
+    console, clock = terminal(width, 24), Clock()
+    names = [f"fold {fold}" for fold in range(folds)]
+    display = Display(console, ["index train", "coordinates train", *names], clock)
+    display(Progress("index train", state="Completed"))
+    facts = {"net": nets, "nets": 10, "epoch": 12, "epochs": 12, "loss": 12345.678}
+    display(Progress("coordinates train", facts=facts))
+    for name in names:
+        display(Progress(name, state="Running"))
+        trained(display.rows[name], clock, steps=range(1, 9), seconds=700)
+    display(Progress(names[0], state="Failed"))
+    lines = lines_shown(display)
+    assert len(lines) == 3 + folds
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    assert lines[0].startswith(f"stage 3 of {2 + folds}")
+    if width >= 80:
+        assert f"0 of {folds} folds done" in lines[0]
+        assert f"net {nets} of 10, epoch 12/12" in lines[2]
+
+
+def test_more_rows_than_lines_leave_those_that_go_on_in_sight() -> None:
+    display = Display(terminal(80, 10))
+    for number in range(20):
+        display(Progress(f"stage {number}", state="Completed"))
+    display(Progress("fold 0", state="Running"))
+    lines = lines_shown(display)
+    assert len(lines) <= 10
+    assert "fold 0" in lines[-1]
+    assert "stage 19" in lines[-2]
+
+
+def test_task_runs_without_a_row_count_as_ended() -> None:
+    display = Display(Console(file=io.StringIO()))
+    for progress in (
+        Progress("index train", state="Running"),
+        Progress("index train", done=5, total=10, task_runs=1),
+        Progress("index train", done=10, total=10, task_runs=1),
+        Progress("index train", state="Completed"),
+    ):
+        display(progress)
+    assert display.ended == 3

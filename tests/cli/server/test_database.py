@@ -1,0 +1,87 @@
+"""A new home's Prefect database: the one kept for the user, or a migrated one that is then kept."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import prefect
+import pytest
+from platformdirs import user_cache_path
+
+from lsdc.cli.server.database import create_database
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a database is kept for the user; there is none yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = user_cache_path("lsdc")
+    folder.mkdir(parents=True)
+    return folder / f"prefect-{prefect.__version__}.db"
+
+
+def test_a_new_home_takes_the_kept_one(kept: Path, tmp_path: Path) -> None:
+    _write(kept, "CREATE TABLE planted (x)")
+    create_database(tmp_path / "prefect.db")
+    assert _schema(tmp_path / "prefect.db") == ["CREATE TABLE planted (x)"]
+    assert [each.name for each in kept.parent.iterdir()] == [kept.name]
+
+
+def test_a_home_keeps_its_own(kept: Path, tmp_path: Path) -> None:
+    _write(kept, "CREATE TABLE planted (x)")
+    _write(tmp_path / "prefect.db", "CREATE TABLE own (x)")
+    create_database(tmp_path / "prefect.db")
+    assert _schema(tmp_path / "prefect.db") == ["CREATE TABLE own (x)"]
+
+
+@pytest.mark.slow_prefect
+def test_an_unreadable_one_is_made_again(kept: Path, tmp_path: Path) -> None:
+    kept.write_bytes(b"no database" * 1000)
+    _create_apart(tmp_path / "first.db")
+    assert len(_schema(tmp_path / "first.db")) > 50
+    assert _schema(kept) == _schema(tmp_path / "first.db")
+    with closing(sqlite3.connect(kept)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        rows = {
+            name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+            for (name,) in tables
+        }
+    assert {name for name, count in rows.items() if count} == {"alembic_version"}
+
+
+@pytest.mark.slow_prefect
+def test_a_cache_that_cannot_be_written_does_no_harm(kept: Path, tmp_path: Path) -> None:
+    kept.parent.rmdir()
+    kept.parent.write_text("no folder")
+    _create_apart(tmp_path / "first.db")
+    assert len(_schema(tmp_path / "first.db")) > 50
+
+
+def _create_apart(database: Path) -> None:
+    """In a process of its own, since Prefect's settings name one database a process."""
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from lsdc.cli import server_database as it; "
+            "it.create_database(Path(sys.argv[1]))",
+            str(database),
+        ],
+        env=os.environ
+        | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"},
+        check=True,
+    )
+
+
+def _write(database: Path, statement: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(statement)
+
+
+def _schema(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1")
+        return [sql for (sql,) in rows]

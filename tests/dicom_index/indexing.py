@@ -1,0 +1,156 @@
+"""Trees to index, and what an index must hold of them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.testing import assert_frame_equal
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.dicom.names import escape_name
+from lsdc.dicom_index.folder_index import Indexed, index_tree
+from lsdc.dicom_index.instances import INSTANCES
+from lsdc.dicom_index.other_files import OTHER_FILES
+from lsdc.dicom_index.quarantine import QUARANTINE
+from lsdc.dicom_index.series import SERIES
+from lsdc.dicom_index.twins import TWINS
+
+Tables = dict[str, pl.DataFrame]
+
+NAMES = ("instances", "series", "studies", "quarantine", "other_files", "twins")
+
+
+def read_tables(folder: Path) -> Tables:
+    """The tables of an index."""
+    return {name: pl.read_parquet(folder / f"{name}.parquet") for name in NAMES}
+
+
+def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
+    """Index a tree; what came of it, after a look at what holds of every index."""
+    out.mkdir(exist_ok=True, parents=True)
+    indexed = index_tree(root, out, **options)
+    tables = read_tables(out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{name}.parquet" for name in NAMES
+    )
+    check_whole(root, tables)
+    names = ("instances", "quarantine", "other_files")
+    assert indexed.files == len({path for name in names for path in tables[name]["path"]})
+    assert indexed.instances == len(tables["instances"])
+    assert indexed.quarantined == len(tables["quarantine"])
+    assert indexed.others == len(tables["other_files"])
+    return indexed, tables
+
+
+def check_whole(root: Path, tables: Tables) -> None:
+    """Every entry that is no folder is a row of one table, and of one alone.
+
+    Of a file of several frames each that can be used is a row, and the others together are one.
+    """
+    instances, series, studies, quarantine, others, twins = (tables[name] for name in NAMES)
+    assert dict(instances.schema) == INSTANCES
+    assert dict(series.schema) == SERIES
+    assert dict(quarantine.schema) == QUARANTINE
+    assert dict(others.schema) == OTHER_FILES
+    assert dict(twins.schema) == TWINS
+    usable = instances["path"].unique().to_list()
+    of_several = instances.filter(pl.col("frame").max().over("path") > 1)["path"]
+    bad = quarantine.filter(~pl.col("path").is_in(of_several.implode()))["path"].to_list()
+    assert sorted(usable + bad + others["path"].to_list()) == sorted(entries(root))
+    assert not instances.select("path", "frame").is_duplicated().any()
+    assert quarantine["path"].is_unique().all()
+    assert quarantine["reason"].null_count() == 0
+    assert series["images"].sum() == studies["images"].sum() == len(instances)
+    assert series["quarantined"].sum() <= len(quarantine)  # some belong to no series that is known
+    for table, key in ((series, ["study_id", "series_id"]), (studies, ["study_id"])):
+        assert not table.select("split", *key).is_duplicated().any()
+
+
+def entries(root: Path) -> list[str]:
+    """What a tree holds beside folders, in which links to folders lead back into it.
+
+    A folder that may not be read counts as well. They are named as the tables name them.
+    """
+    found: list[str] = []
+    denied: list[OSError] = []
+    for folder, inner, names in os.walk(root, onerror=denied.append):
+        found += (os.path.join(folder, name) for name in names)  # noqa: PTH118  # no UTF-8
+        found += (
+            path
+            for name in inner
+            if os.path.islink(path := os.path.join(folder, name))  # noqa: PTH114, PTH118
+        )
+    return [escape_name(path) for path in [*found, *(error.filename for error in denied)]]
+
+
+def assert_same(found: Tables, expected: Tables) -> None:
+    """The tables are equal, row for row."""
+    for name in NAMES:
+        assert_frame_equal(found[name], expected[name], check_exact=True)
+
+
+def write_slice(
+    path: Path,
+    *,
+    number: int | None = 1,
+    position: Sequence[float] = (0, 0, 0),
+    orientation: Sequence[float] = (1, 0, 0, 0, 1, 0),
+    study: str = "100.1",
+    series: str = "200.1",
+    rows: int = 16,
+    columns: int = 16,
+    **tags: Any,
+) -> Path:
+    """Write an image of zeros."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset = FileDataset(os.fspath(path), Dataset(), file_meta=meta, preamble=bytes(128))
+    dataset.SOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.StudyInstanceUID = study
+    dataset.SeriesInstanceUID = series
+    dataset.InstanceNumber = number
+    dataset.PatientPosition = "HFS"
+    dataset.ImagePositionPatient = [*position]
+    dataset.ImageOrientationPatient = [*orientation]
+    dataset.PixelSpacing = [0.75, 0.5]
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.PixelData = bytes(2 * rows * columns)
+    dataset["PixelData"].VR = "OW"
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path)
+    return path
+
+
+def write_tables(root: Path, series: Sequence[tuple[str, str, str]]) -> Competition:
+    """Write the tables of a competition for training: a row a study, series and description."""
+    root.mkdir(parents=True, exist_ok=True)
+    cells = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
+    studies = dict.fromkeys(study for study, *_ in series)
+    tables = {
+        "train": [
+            ["study_id", *cells],
+            *([study, *["Normal/Mild"] * len(cells)] for study in studies),
+        ],
+        "train_series_descriptions": [["study_id", "series_id", "series_description"], *series],
+        "train_label_coordinates": [
+            ["study_id", "series_id", "instance_number", "condition", "level", "x", "y"]
+        ],
+    }
+    for name, rows in tables.items():
+        text = "".join(f"{','.join(row)}\n" for row in rows)
+        (root / f"{name}.csv").write_text(text, encoding="utf-8")
+    return open_competition(root)

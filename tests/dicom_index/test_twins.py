@@ -1,0 +1,219 @@
+"""Twins: the same images under two ids are found by their pixels, said, and kept in one fold."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import RLELossless
+
+from lsdc.challenges.lumbar.competition.tables import open_competition
+from lsdc.challenges.lumbar.folds import assign_folds, hold_out, write_folds
+from lsdc.challenges.lumbar.quality.doctor import examine
+from lsdc.dicom_index.folder_index import index_tree
+from lsdc.dicom_index.index import Index, build_index
+from lsdc.dicom_index.twins import TWINS, describe_twins, groups_of_twins
+from tests.dicom_index.indexing import write_slice
+
+
+def write_series(
+    folder: Path, study: int, series: int, *, seed: int, slices: int = 5, **tags: object
+) -> None:
+    """Write slices of random pixels, the same for the same seed, a file a number."""
+    rng = np.random.default_rng(seed)
+    for n in range(1, slices + 1):
+        pixels = rng.integers(0, 4096, (16, 16), dtype=np.uint16).tobytes()
+        write_slice(
+            folder / f"{study}/{series}/{n}.dcm",
+            number=n,
+            position=(0, 0, 4 * n),
+            study=f"{study}",
+            series=f"{study}.{series}",
+            PixelData=pixels,
+            **tags,
+        )
+
+
+def index_of(root: Path, out: Path) -> Index:
+    out.mkdir(exist_ok=True)
+    index_tree(root, out)
+    return Index.load(out)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two studies of two series each, all at one place, which have no image in common."""
+    images = tmp_path / "train_images"
+    for seed, (study, series) in enumerate([(1, 10), (1, 11), (2, 20), (2, 21)]):
+        write_series(images, study, series, seed=seed)
+    return images
+
+
+def change_headers(folder: Path) -> None:
+    """Anonymise once more: other ids, dates and position in the last decimals."""
+    for path in folder.rglob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.77", "2.25.78"
+        dataset.PatientID, dataset.StudyDate = "ANONYMOUS", "19990101"
+        dataset.ImagePositionPatient = [0.0004, -0.0004, dataset.ImagePositionPatient[2]]
+        dataset.save_as(path)
+
+
+def compress(folder: Path) -> None:
+    for path in folder.rglob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        dataset.save_as(path)
+
+
+def lose_half(folder: Path) -> None:
+    for path in sorted(folder.rglob("*.dcm"))[:2]:
+        path.unlink()
+
+
+def renumber(folder: Path) -> None:
+    for path in folder.rglob("*.dcm"):
+        path.rename(path.with_name(f"9{path.name}"))
+
+
+@pytest.mark.parametrize(
+    ("change", "images"),
+    [
+        (lambda folder: None, 5),  # noqa: ARG005
+        (change_headers, 5),
+        (compress, 5),
+        (renumber, 5),
+        (lose_half, 3),
+    ],
+)
+def test_a_study_under_a_second_id_is_found(
+    change: object, images: int, tree: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tree / "1/10", tree / "3/30")
+    change(tree / "3/30")  # type: ignore[operator]
+    index = index_of(tree, tmp_path / "out")
+    assert index.twins.rows() == [("train", 3, 30, "train", 1, 10, images)]
+    assert describe_twins(index.twins) == ["3 is 1"]
+    report = examine(None, index)
+    assert report.finding("studies_with_the_same_images").count == 1
+    assert report.finding("series_with_the_same_images").count == 0
+
+
+def test_series_of_one_study_with_the_same_images_are_told_apart(
+    tree: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tree / "1/10", tree / "1/12")
+    index = index_of(tree, tmp_path / "out")
+    assert describe_twins(index.twins) == ["1/12 is 1/10"]
+    assert groups_of_twins(index.twins, "train") == {}
+    assert examine(None, index).finding("series_with_the_same_images").count == 1
+
+
+def test_images_at_one_place_that_differ_are_no_twins(tree: Path, tmp_path: Path) -> None:
+    assert index_of(tree, tmp_path / "out").twins.is_empty()
+
+
+def test_blank_images_prove_nothing(tmp_path: Path) -> None:
+    for study in (1, 2):
+        for n in range(1, 4):
+            path = tmp_path / f"train_images/{study}/9/{n}.dcm"
+            write_slice(path, number=n, position=(0, 0, n))
+    assert index_of(tmp_path / "train_images", tmp_path / "out").twins.is_empty()
+
+
+def test_a_clean_phantom_has_none(phantom: Path, tmp_path: Path) -> None:
+    assert index_of(phantom, tmp_path / "out").twins.is_empty()
+
+
+# A competition: said, and dealt together.
+
+AGAIN, TESTED = 10**10, 10**10 + 1
+
+
+@pytest.fixture
+def doubled(phantom: Path, tmp_path: Path) -> Path:
+    """The phantom, whose first training study is there under an id more, and as a test study."""
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    first = pl.read_csv(root / "train.csv")["study_id"].min()
+    for name in ("train", "train_label_coordinates", "train_series_descriptions"):
+        add_study(root / f"{name}.csv", root / f"{name}.csv", first, AGAIN)
+    add_study(
+        root / "train_series_descriptions.csv", root / "test_series_descriptions.csv", first, TESTED
+    )
+    shutil.copytree(root / f"train_images/{first}", root / f"train_images/{AGAIN}")
+    shutil.copytree(root / f"train_images/{first}", root / f"test_images/{TESTED}")
+    return root
+
+
+def add_study(source: Path, table: Path, study: int, name: int) -> None:
+    rows = pl.read_csv(source, infer_schema=False).filter(study_id=str(study))
+    rows = rows.with_columns(study_id=pl.lit(str(name)))
+    pl.concat([pl.read_csv(table, infer_schema=False), rows]).write_csv(table)
+
+
+def test_twins_are_said_across_the_splits_too_and_share_a_fold(
+    doubled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    competition = open_competition(doubled)
+    first = int(competition.labels.filter(pl.col("study_id") != AGAIN)["study_id"].min())
+    train, test = tmp_path / "train", tmp_path / "test"
+    for folder in (train, test):
+        folder.mkdir()
+    build_index(competition, "train", train)
+    assert f"the same images under two ids, 1 times: {AGAIN} is {first}" in caplog.text
+    build_index(competition, "test", test, beside=train)
+    assert f"the same images under two ids, 1 times: test {TESTED} is train {first}" in caplog.text
+    index = Index.load(train)
+    for seed in range(4):
+        write_folds(
+            competition.labels,
+            index.studies,
+            train,
+            folds=3,
+            seed=seed,
+            strict=False,
+            twins=index.twins,
+        )
+        dealt = dict(pl.read_parquet(train / "folds.parquet").iter_rows())
+        assert dealt[AGAIN] == dealt[first]
+
+
+studies = st.lists(st.integers(1, 10**9), min_size=6, max_size=20, unique=True)
+
+
+@settings(deadline=None)  # scikit-learn is loaded in the first
+@given(ids=studies, seed=st.integers(0, 9), data=st.data())
+def test_twins_are_never_parted_and_without_any_nothing_changes(
+    ids: list[int], seed: int, data: st.DataObject
+) -> None:
+    labels = pl.DataFrame(
+        [(study, "spinal_canal_stenosis", "l1_l2", study % 3) for study in ids],
+        schema={"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8},
+        orient="row",
+    )
+    plain = assign_folds(labels, ids, 2, seed)
+    assert assign_folds(labels, ids, 2, seed, {}).equals(plain)
+    together = sorted(data.draw(st.sets(st.sampled_from(ids), min_size=2, max_size=3)))
+    twins = dict.fromkeys(together, together[0])
+    dealt = dict(assign_folds(labels, ids, 2, seed, twins).iter_rows())
+    assert sorted(dealt) == sorted(ids)
+    assert len({dealt[study] for study in together}) == 1
+    held_out = set(hold_out(labels, ids, 0.5, seed, twins))
+    assert len({study in held_out for study in together}) == 1
+
+
+def pairs(*found: Sequence[int]) -> pl.DataFrame:
+    rows = [("train", one, 1, "train", other, 2, 5) for one, other in found]
+    return pl.DataFrame(rows, schema=TWINS, orient="row")
+
+
+def test_twins_of_twins_are_one_group() -> None:
+    found = pairs((5, 3), (7, 5), (9, 8), (4, 4))
+    assert groups_of_twins(found, "train") == {3: 3, 5: 3, 7: 3, 8: 8, 9: 8}
+    assert groups_of_twins(found, "test") == {}

@@ -1,0 +1,149 @@
+"""What becomes of runs that were sent elsewhere, and how often a crashed one is set going again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled, Crashed, Failed
+
+from lsdc.cli.server.prefect_settings import QUIET
+from tasks.dispatch import _may_go_on
+from tasks.interrupts import INTERRUPTED
+from tests.flows.pools import Installation
+
+MINUTE = timedelta(minutes=1)
+# A flow run that sends a fold to workers that are not there.
+SENDS = """
+import asyncio, sys
+from pathlib import Path
+from prefect import flow
+from prefect.logging.handlers import APILogWorker
+from deployments.register import register
+from tasks.dispatch import Work, train_elsewhere
+from lsdc.errors import StageError
+from lsdc.challenges.lumbar.run import LumbarRun
+from tasks.run import open_run
+
+asyncio.run(register())
+run = open_run(LumbarRun, experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+
+@flow(flow_run_name=sys.argv[2])
+def sends(experiment: str = "demo"):
+    train_elsewhere(run, [Work("train-fold/default", "fold 0", "key", {"fold": 0})])
+
+try:
+    sends()
+except StageError as error:
+    print(error)
+finally:
+    APILogWorker.drain_all(timeout=10)
+"""
+
+
+def crashed(*, ran: timedelta) -> FlowRun:
+    """The same run each time, which has run so long in all."""
+    return FlowRun(id=RUN, flow_id=RUN, state=Crashed(), total_run_time=ran)
+
+
+RUN = uuid4()
+
+
+def test_run_that_crashes_soon_each_time_is_given_up_after_three() -> None:
+    crashes: dict = {}
+    tries = [_may_go_on(crashed(ran=number * MINUTE), crashes) for number in range(1, 5)]
+    assert tries == [True, True, True, False]
+
+
+def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
+    crashes: dict = {}
+    assert all(_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 11))
+    tries = [_may_go_on(crashed(ran=165 * MINUTE), crashes) for _ in range(4)]
+    assert tries == [True, True, True, False]
+
+    crashes.clear()
+    tries = [_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 22)]
+    assert tries == [*[True] * 20, False]
+
+
+def test_failure_is_no_crash() -> None:
+    assert not _may_go_on(FlowRun(flow_id=RUN, state=Failed()), {})
+
+
+def test_run_whose_worker_left_goes_on_and_one_cancelled_by_hand_does_not() -> None:
+    left = Cancelled(message=f"{INTERRUPTED} the end of its worker; Retry goes on")
+    assert _may_go_on(FlowRun(flow_id=RUN, state=left), {})
+    by_hand = Cancelled(message="cancelled in Prefect; Retry goes on where it stopped")
+    assert not _may_go_on(FlowRun(flow_id=RUN, state=by_hand), {})
+
+
+@dataclass
+class Sending:
+    """A flow run that has sent a fold and waits for it."""
+
+    here: Installation
+    run_id: str
+
+    def fold(self, state: str) -> str:
+        """The id of the fold's run, once it is in a state of this name."""
+
+        def found() -> str | None:
+            has_ended = self.here.process.poll() is not None
+            runs = self.here.children(self.run_id).values()
+            told = next((run["id"] for run in runs if run["state"]["name"] == state), None)
+            assert told or not has_ended, f"what sends the fold has ended, not {state}"
+            return told
+
+        return str(self.here.until(found))
+
+    def become(self, run_id: str, state: str) -> None:
+        """What a worker, or the pages, would tell the server of a run."""
+        told = {"state": {"type": state.upper(), "name": state}}
+        self.here.ask(f"flow_runs/{run_id}/set_state", told)
+
+
+@pytest.fixture
+def sending(api: str, tmp_path: Path) -> Iterator[Sending]:
+    """One in a process of its own, on a server whose pools have no workers."""
+    name, environment = f"sends-{uuid4()}", os.environ | {**QUIET, "PREFECT_API_URL": api}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", SENDS, str(tmp_path / "home"), name],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    here = Installation(tmp_path / "home", process, environment, api=api)
+    named = {"flow_runs": {"name": {"any_": [name]}}}
+    try:
+        (run,) = here.until(lambda: here.ask("flow_runs/filter", named))
+        yield Sending(here, run["id"])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_fold_that_waits_for_a_worker_is_cancelled_with_its_parent(sending: Sending) -> None:
+    sending.fold("Scheduled")
+    sending.become(sending.run_id, "Cancelling")
+    sending.here.process.send_signal(signal.SIGINT)
+    assert sending.fold("Cancelled")
+
+
+def test_fold_that_crashes_is_set_going_again_and_one_without_a_result_is_an_error(
+    sending: Sending,
+) -> None:
+    fold = sending.fold("Scheduled")
+    for _ in range(3):
+        sending.become(fold, "Crashed")
+        sending.fold("AwaitingRetry")
+    sending.become(fold, "Completed")
+    said, _ = sending.here.process.communicate(timeout=100)
+    assert "fold 0: trained on lsdc-gpu, but" in said
+    assert "does not hold what its run left" in said

@@ -1,0 +1,78 @@
+"""The folders show the architecture: common rooms know no challenge, and no room is overfull."""
+
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMON = [
+    *(f"lsdc/{room}" for room in ("dicom", "dicom_index", "geometry", "training", "store")),
+    *("lsdc/experiments", "lsdc/tables", "tasks", "flows"),
+]
+SOURCES = ["lsdc", "tasks", "flows", "deployments"]
+MOST_FILES, MOST_LINES = 20, 400
+# The lumbar challenge's own words. `level` is also a word of logging and of ast.
+SPINE = re.compile(
+    r"(?<![a-z])(levels?|sides?|spines?|spinal|lumbar|canals?|foram(en|ina\w*))(?![a-z])"
+)
+OTHER_LIBRARIES = re.compile(r"\bnode\.level\b|\bours\.level\b")
+
+
+def words_of_the_spine(source: str) -> Iterator[str]:
+    """The words in names, comments and texts of a module, as LINE: WORD."""
+    for number, line in enumerate(source.splitlines(), 1):
+        for found in SPINE.finditer(OTHER_LIBRARIES.sub("", line).lower()):
+            yield f"{number}: {found[1]}"
+
+
+@pytest.mark.parametrize("room", COMMON)
+def test_common_room_knows_no_spine(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{word}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for word in words_of_the_spine(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_words_are_found_where_they_are() -> None:
+    assert list(words_of_the_spine("x = 1\n# of a side\ndef level_of(): ...\n")) == [
+        "2: side",
+        "3: level",
+    ]
+    assert list(words_of_the_spine("inside = beside(outsider)\nif node.level: ...\n")) == []
+
+
+def test_no_room_has_more_files_than_one_looks_through() -> None:
+    rooms = {ROOT / source for source in SOURCES}
+    rooms |= {path.parent for source in SOURCES for path in (ROOT / source).rglob("*.py")}
+    full = {
+        str(room.relative_to(ROOT)): count
+        for room in rooms
+        if (count := len([*room.glob("[!_]*.py")])) > MOST_FILES
+    }
+    assert full == {}
+
+
+def test_no_file_is_longer_than_one_reads() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for source in SOURCES
+        for path in (ROOT / source).rglob("*.py")
+    }
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_every_module_begins_with_what_it_is_for() -> None:
+    for source in SOURCES:
+        for path in (ROOT / source).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+            first = next(
+                token for token in tokens if token.type in (tokenize.STRING, tokenize.NAME)
+            )
+            assert first.type == tokenize.STRING, path
