@@ -1,72 +1,267 @@
-"""Request: what a flow run's parameters ask for, as a run.
+"""What a run is asked for: each parameter once, with its type, default, bounds and description.
 
-A worker runs flows in a folder of its own, which is removed afterwards, at a time of its own, and
-maybe twice. So paths are absolute there, and what the experiment's name meant is kept beside it.
+The parameters of flows, the form in Prefect's pages, the options of `lsdc run-local` and
+`lsdc trigger`, and docs/parameters.md are made of these declarations.
 """
 
-import os
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from lsdc.errors import SettingsError
-from lsdc.typed_paths import is_from_root
-from tasks.run import Run, is_phantom, open_run
+from lsdc.experiments.reference import describe_type, typed
 
-R = TypeVar("R", bound=Run)
+MOST_HELD_OUT = 0.5
+MOST_SEED = 2**32 - 1  # which scikit-learn takes
+
+Device = Literal["auto", "cpu", "cuda"]
+Annotations = Literal["raw", "clean"]
+Result = TypeVar("Result")
 
 
-def open_requested(
-    kind: type[R],
-    *,
-    data: Path | None,
-    home: Path | None,
-    weights: Path | None = None,
-    **settings: Any,
-) -> R:
-    """Open the run that a flow's parameters ask for; see `open_run`.
+def _field(default: Any, description: str, *, unset: str = "", **bounds: Any) -> Any:
+    """Declare a parameter.
 
-    Raises:
-        SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
+    Args:
+        default: its value where it is not given.
+        description: what it is, as a sentence.
+        unset: what happens without it, where the default does not say so.
+        bounds: of pydantic's fields.
     """
-    flow_run = _flow_run()
-    if flow_run is not None and flow_run.deployment_id is not None:
-        folder = None if data is None or is_phantom(data) else data
-        _require_absolute(data=folder, home=home, weights=weights)
-    run = open_run(kind, data=data, home=home, weights=weights, **settings)
-    if flow_run is not None:
-        _note(flow_run, run)
-    return run
+    extra: dict[str, JsonValue] = {"unset": unset, "sent": False}
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
-def _flow_run() -> FlowRun | None:
-    context = FlowRunContext.get()
-    return None if context is None else context.flow_run
+def sent_field(default: Any, description: str, *, unset: str = "") -> Any:
+    """Declare a parameter that runs send to one another, and nobody types."""
+    extra: dict[str, JsonValue] = {"unset": unset, "sent": True}
+    return Field(default, description=description, json_schema_extra=extra)
 
 
-def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
-    """Refuse what would be looked for, or written, in the worker's temporary folder."""
-    told: dict[str, Path | str | None] = {"home": home, **paths}
-    if home is None:
-        told["LSDC_HOME of the worker"] = os.environ.get("LSDC_HOME") or "lsdc-home"
-    store = os.environ.get("LSDC_STORE")
-    told["LSDC_STORE of the worker"] = None if store and "://" in store else store
-    for name, path in told.items():
-        if path is not None and not is_from_root(Path(path)):
-            raise SettingsError(
-                f"{name}={path}: a run on a worker takes absolute paths only, since it works in a "
-                f"temporary folder, which is removed when it ends; expected {Path('/')}.../{path}"
+class RunOptions(BaseModel):
+    """How a run prepares, trains and scores, whatever it is trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folds: int = _field(4, "Number of cross-validation folds.", ge=2)
+    only_fold: int | None = _field(
+        None, "Train this fold alone; the scores are then marked partial.", unset="all folds", ge=0
+    )
+    holdout: float = _field(
+        0.0,
+        "Fraction of the studies that no fold sees; they are scored separately.",
+        ge=0,
+        le=MOST_HELD_OUT,
+    )
+    weights: Path | None = _field(
+        None, "Pretrained weights, a file or a folder.", unset="timm's hub, or its cache"
+    )
+    seed: int = _field(0, "Random seed of folds and training.", ge=0, le=MOST_SEED)
+    device: Device = _field("auto", "Device that models are trained on.")
+    threads: int | None = _field(
+        None, "CPU threads that the run may use.", unset="one per core", ge=1
+    )
+    limit: int | None = _field(None, "Use only the first N training studies.", unset="all", ge=1)
+    annotations: Annotations = _field(
+        "clean", "Annotated points as they are given, or with provable mistakes fixed."
+    )
+    max_bad: float = _field(
+        0.01, "Fraction of unreadable files above which a stage stops.", ge=0, le=1
+    )
+    strict: bool = _field(False, "Stop where a study cannot be used, rather than leave it out.")
+
+    @model_validator(mode="after")
+    def _check_fold(self) -> Self:
+        return self._require_fold("--only-fold", self.only_fold)
+
+    def _require_fold(self, option: str, fold: int | None) -> Self:
+        if fold is not None and fold >= self.folds:
+            raise ValueError(
+                f"{option} {fold}: expected 0 to {self.folds - 1} of {self.folds} folds"
             )
+        return self
 
 
-def _note(flow_run: FlowRun, run: Run) -> None:
-    """Have the flow run found by its experiment and data, and mean the same after a Retry."""
-    tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}
-    parameters = flow_run.parameters | {"resolved": run.resolved}
-    with get_client(sync_client=True) as client:
-        # A run without a deployment cannot be retried, and shows what it was called with.
-        kept = None if flow_run.deployment_id is None else parameters
-        client.update_flow_run(flow_run.id, tags=sorted(tags), parameters=kept)
+class RunRequest(RunOptions):
+    """The parameters of a run."""
+
+    experiment: str = _field("demo", "Experiment to run: the name of a preset.")
+    settings: tuple[str, ...] = _field(
+        (), "Change a setting of the experiment, such as training.epochs=2.", unset="none"
+    )
+    data: Path | None = _field(
+        None,
+        "Folder of the competition, or 'phantom' for the synthetic one.",
+        unset="phantom, in a home without other data",
+    )
+    home: Path | None = _field(
+        None, "Folder where results are kept.", unset="LSDC_HOME, else ./lsdc-home"
+    )
+    resolved: dict[str, Any] | None = sent_field(
+        None,
+        "What the experiment's name meant where the run was asked for.",
+        unset="looked up by its name",
+    )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Check parameters and make a request of them.
+
+        Raises:
+            SettingsError: a value out of bounds, or values that cannot go together.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsError(_explain(cls, error)) from None
+
+
+class SentRequest(RunRequest):
+    """The parameters of a run that trains for another one."""
+
+    versions: dict[str, str] | None = sent_field(
+        None,
+        "Versions of the run that sent this one; a worker that has others refuses.",
+        unset="not compared",
+    )
+
+
+class FoldRequest(SentRequest):
+    """The parameters of a run that trains one fold."""
+
+    fold: int = _field(0, "Fold to train, from 0.", ge=0)
+
+    @model_validator(mode="after")
+    def _check_this_fold(self) -> Self:
+        return self._require_fold("--fold", self.fold)
+
+
+Request = TypeVar("Request", bound=RunRequest)
+
+_PAGE = """# Parameters of a run
+Flows take them by these names (`prefect deployment run FLOW/NAME --param NAME=VALUE`),
+`lsdc run-local` and `lsdc trigger` as options. `fold` is `train-fold`'s alone; `submit` does not
+take `only_fold`, and `prepare` takes neither `only_fold` nor `weights`. Runs send the last ones to
+one another.
+This page is made of their declarations: `python -m tasks.request > docs/parameters.md`.
+
+| parameter | takes | default | |
+|---|---|---|---|"""
+
+
+def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dict[str, FieldInfo]:
+    """The declared parameters, those that are typed first, those of subclasses before inherited.
+
+    Args:
+        model: the class of the requests.
+        without: names to leave out.
+    """
+    names: list[str] = []
+    for each in model.mro():
+        names += [
+            name
+            for name in inspect.get_annotations(each)
+            if name in model.model_fields and name not in names
+        ]
+    fields = {name: model.model_fields[name] for name in names if name not in without}
+    return dict(sorted(fields.items(), key=lambda item: bool(_extra(item[1])["sent"])))
+
+
+def sent_names(model: type[RunRequest]) -> list[str]:
+    """The parameters that runs send to one another, and nobody types."""
+    return [name for name, field in model.model_fields.items() if _extra(field)["sent"]]
+
+
+def unset_means(field: FieldInfo) -> str:
+    """What happens without the parameter, where its default does not say so; else nothing."""
+    return str(_extra(field)["unset"])
+
+
+def describe(field: FieldInfo) -> str:
+    """The parameter's description, and what happens without it."""
+    unset = unset_means(field)
+    return f"{field.description} Default: {unset}." if unset else str(field.description)
+
+
+def flow_parameters(
+    model: type[Request], without: Collection[str] = ()
+) -> Callable[[Callable[[Request], Result]], Callable[..., Result]]:
+    """Have a flow take the declared parameters by their names, and its body the request.
+
+    Prefect reads the flow's parameters from its signature, and their descriptions from its
+    docstring; both are made here.
+
+    Args:
+        model: the class of the requests.
+        without: parameters that the flow does not take; they keep their defaults.
+    """
+    fields = parameters_of(model, without)
+
+    def decorate(body: Callable[[Request], Result]) -> Callable[..., Result]:
+        @wraps(body)
+        def flow(**given: Any) -> Result:
+            return body(model.of(**given))
+
+        flow.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=_annotation(field),
+                )
+                for name, field in fields.items()
+            ],
+            return_annotation=inspect.signature(body).return_annotation,
+        )
+        lines = [f"    {name}: {describe(field)}" for name, field in fields.items()]
+        flow.__doc__ = "\n".join([inspect.getdoc(body) or "", "", "Args:", *lines])
+        return flow
+
+    return decorate
+
+
+def _annotation(field: FieldInfo) -> Any:
+    bare: Any = field.annotation
+    for each in field.metadata:
+        bare = Annotated[bare, each]
+    return bare
+
+
+def _extra(field: FieldInfo) -> Mapping[str, Any]:
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)
+    return extra
+
+
+def _explain(model: type[RunRequest], error: ValidationError) -> str:
+    """The first fault as one line that names the option."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    name = str(first["loc"][0])
+    if name not in model.model_fields:
+        return f"no parameter is called {name!r}; there are {', '.join(model.model_fields)}"
+    got, wanted = first["input"], describe_type(model.model_fields[name])
+    option = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+    return f"{option} {got}: expected {wanted}"
+
+
+def as_markdown() -> str:
+    """The parameters as docs/parameters.md has them."""
+    rows = [
+        f"| `{name}` | {describe_type(field)} | {unset_means(field) or typed(field.default)} | "
+        f"{field.description} |"
+        for name, field in parameters_of(FoldRequest).items()
+    ]
+    return "\n".join([_PAGE, *rows, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

@@ -3,12 +3,10 @@
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar, TypeVar
 
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
@@ -32,6 +30,7 @@ from lsdc.store.runs import list_runs
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import let_threads_roam
 from lsdc.typed_paths import from_root
+from tasks.request import Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
@@ -43,8 +42,6 @@ PHANTOM = "phantom"  # in the place of a folder
 
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
-MOST_HELD_OUT = 0.5
-MOST_SEED = 2**32 - 1  # which scikit-learn deals folds by
 
 # What no result depends on: where, by whom and how patiently work is done, and how much of it.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
@@ -53,11 +50,8 @@ _NO_MATTER = dict.fromkeys(
     True,
 ) | {"experiment": {"training": TRAINING_NO_MATTER}}
 
-Device = Literal["auto", "cpu", "cuda"]
-Annotations = Literal["raw", "clean"]
 
-
-class Run(BaseModel):
+class Run(RunOptions):
     """A run's settings; frozen, JSON, and the same for all of its tasks.
 
     Each challenge has a class of its own, which says what its experiments are.
@@ -67,8 +61,6 @@ class Run(BaseModel):
     runs that this one sends.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     experiments: ClassVar[Experiments[Any]]
 
     root: Path
@@ -76,17 +68,7 @@ class Run(BaseModel):
     data: Path
     experiment: BaseExperiment
     resolved: dict[str, Any]
-    folds: int
-    only_fold: int | None
-    holdout: float = 0.0
-    seed: int
-    device: Device
     threads: int
-    limit: int | None
-    annotations: Annotations
-    max_bad: float
-    strict: bool
-    weights: Path | None = None
     store: str | None = None
     runner: str = THREADS
 
@@ -172,34 +154,16 @@ class Run(BaseModel):
 R = TypeVar("R", bound=Run)
 
 
-def open_run(
-    kind: type[R],
-    *,
-    experiment: str,
-    resolved: Mapping[str, Any] | None = None,
-    settings: Sequence[str] = (),
-    data: Path | None,
-    home: Path | None,
-    folds: int,
-    only_fold: int | None = None,
-    holdout: float = 0.0,
-    seed: int = 0,
-    device: Device = "auto",
-    threads: int | None = None,
-    limit: int | None = None,
-    annotations: Annotations = "clean",
-    max_bad: float = 0.01,
-    strict: bool = False,
-    weights: Path | None = None,
-) -> R:
+def open_run(kind: type[R], request: RunRequest) -> R:
     """Check settings before any work is done, and open the home.
 
-    `kind` is the class of the challenge's runs.
-
     Without `data` the run uses the phantom, whose folder the home names, unless the home has runs
-    on other data; `phantom` in its place always does. Without `resolved` the experiment is looked
-    up by its name. Store and task runner are those that LSDC_STORE and LSDC_TASK_RUNNER name: they
-    are a host's matter, not a run's.
+    on other data; `phantom` in its place always does. Store and task runner are those that
+    LSDC_STORE and LSDC_TASK_RUNNER name: they are a host's matter, not a run's.
+
+    Args:
+        kind: the class of the challenge's runs.
+        request: what the run is asked for.
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
@@ -207,25 +171,11 @@ def open_run(
         DataError: the home cannot be used.
         StoreError: the store cannot be used.
     """
-    if folds < 2:
-        raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds")
-    if only_fold is not None and not 0 <= only_fold < folds:
-        raise SettingsError(f"--only-fold {only_fold}: expected 0 to {folds - 1} of {folds} folds")
-    if not 0 <= holdout <= MOST_HELD_OUT:
-        raise SettingsError(
-            f"--holdout {holdout:.0%}: expected {MOST_HELD_OUT:.0%} at most, such as 10%; the rest "
-            "is what folds are trained on"
-        )
-    if not 0 <= max_bad <= 1:
-        raise SettingsError(f"--max-bad {max_bad:g}: expected a share, such as 1%")
-    if not 0 <= seed <= MOST_SEED:
-        raise SettingsError(f"--seed {seed}: expected a whole number from 0 to {MOST_SEED}")
-    for name, number in (("threads", threads), ("limit", limit)):
-        if number is not None and number < 1:
-            raise SettingsError(f"--{name} {number}: expected a whole number from 1, or none given")
     named = kind.experiments
-    tables = named.resolve(experiment) if resolved is None else dict(resolved)
-    chosen = named.load(experiment, settings, resolved=resolved)
+    tables = request.resolved or named.resolve(request.experiment)
+    chosen = named.load(request.experiment, request.settings, resolved=request.resolved)
+    threads = request.threads or usable_threads()
+    weights = request.weights
     if weights is not None:
         weights = from_root(weights)
         _require_weights(weights, chosen)
@@ -234,34 +184,27 @@ def open_run(
             "%s: not heeded, or all processes of a run would sit on its first core; a run uses the "
             "cores that the system gives it, %d threads of them",
             ", ".join(bound),
-            threads or usable_threads(),
+            threads,
         )
     reset_shutdown()  # a run before, in this process, may have been told to end
     store = open_store()
     if store is not None:
         require_locks(store)
         store.require()
-    opened = open_home(resolve_home(home))
-    return kind(
-        root=opened.root,
-        name=chosen.name,
-        data=choose_data(opened, data),
-        experiment=chosen,
-        resolved=tables,
-        folds=folds,
-        only_fold=only_fold,
-        holdout=holdout,
-        seed=seed,
-        device=device,
-        threads=threads or usable_threads(),
-        limit=limit,
-        annotations=annotations,
-        max_bad=max_bad,
-        strict=strict,
-        weights=weights,
-        store=None if store is None else store.url,
-        runner=find_runner(),
-    )
+    opened = open_home(resolve_home(request.home))
+    options = {name: getattr(request, name) for name in RunOptions.model_fields}
+    resolved: dict[str, Any] = {
+        "root": opened.root,
+        "name": chosen.name,
+        "data": choose_data(opened, request.data),
+        "experiment": chosen,
+        "resolved": tables,
+        "threads": threads,
+        "weights": weights,
+        "store": None if store is None else store.url,
+        "runner": find_runner(),
+    }
+    return kind(**options | resolved)
 
 
 def choose_data(home: Home, data: Path | None) -> Path:

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from lsdc.errors import SettingsError
@@ -13,7 +14,7 @@ from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.settings import setting_fields, suggest
 
 _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-_KINDS |= {"string": "a text", "null": "none"}
+_KINDS |= {"string": "a text", "null": "none", "object": "a table", "path": "a path"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Setting:
     @property
     def default_words(self) -> str:
         """The default as it is typed; a list with commas between."""
-        return _typed(self.default)
+        return typed(self.default)
 
 
 def describe_settings(config: type[BaseExperiment], asked: str | None = None) -> list[Setting]:
@@ -64,12 +65,16 @@ def as_markdown(settings: Sequence[Setting]) -> str:
     return "\n".join(lines)
 
 
+def describe_type(field: FieldInfo) -> str:
+    """What a declared field takes, with its bounds: `a whole number from 1`."""
+    annotation: Any = Annotated[field.annotation, field]
+    return _takes(TypeAdapter(annotation).json_schema())
+
+
 def _described(config: type[BaseExperiment]) -> Iterator[Setting]:
     for name, field in setting_fields(config).items():
-        annotation: Any = Annotated[field.annotation, field]
-        schema = TypeAdapter(annotation).json_schema()
         default = None if field.default is PydanticUndefined else field.default
-        yield Setting(name, _takes(schema), default, field.description or "")
+        yield Setting(name, describe_type(field), default, field.description or "")
 
 
 def _takes(schema: Mapping[str, Any]) -> str:
@@ -85,7 +90,8 @@ def _takes(schema: Mapping[str, Any]) -> str:
         return same if len({*items}) == 1 else "; ".join(items)
     if schema.get("type") == "array":
         return f"a list of {_takes(schema['items'])}"
-    return " ".join(filter(None, [_KINDS[schema["type"]], _bounds(schema)]))
+    kind = _KINDS[schema.get("format", schema["type"])]
+    return " ".join(filter(None, [kind, _bounds(schema)]))
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
@@ -95,12 +101,13 @@ def _bounds(schema: Mapping[str, Any]) -> str:
         "maximum": "to {}",
         "exclusiveMaximum": "below {}",
     }
-    return " ".join(said.format(f"{schema[key]:g}") for key, said in words.items() if key in schema)
+    return " ".join(said.format(typed(schema[key])) for key, said in words.items() if key in schema)
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
+    """A value as it is typed; a list with commas between."""
     if isinstance(value, tuple | list):
-        return ", ".join(map(_typed, value))
+        return ", ".join(map(typed, value))
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

@@ -13,6 +13,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.cli.app import app
 from lsdc.errors import LsdcError, SettingsError
 from tasks.dispatch import require_device_here
+from tasks.request import RunRequest
 from tasks.run import open_run
 
 
@@ -66,7 +67,10 @@ def test_a_flow_refuses_a_gpu_that_is_not_here_unless_others_train(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = open_run(
-        LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2, device="cuda"
+        LumbarRun,
+        RunRequest.of(
+            experiment="demo", data=phantom, home=tmp_path / "home", folds=2, device="cuda"
+        ),
     )
     with pytest.raises(SettingsError, match="use --device cpu, or auto"):
         require_device_here(run)

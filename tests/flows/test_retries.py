@@ -32,10 +32,11 @@ from prefect.context import get_run_context
 from prefect.logging.handlers import APILogWorker
 from lsdc.challenges.lumbar.stages.index import index_studies
 from lsdc.challenges.lumbar.run import LumbarRun
+from tasks.request import RunRequest
 from tasks.run import open_run
 
 data, home = Path(sys.argv[1]), Path(sys.argv[2])
-run = open_run(LumbarRun, experiment="demo", data=data, home=home, folds=2)
+run = open_run(LumbarRun, RunRequest.of(experiment="demo", data=data, home=home, folds=2))
 
 @flow
 def only_the_index():

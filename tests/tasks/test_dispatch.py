@@ -30,10 +30,12 @@ from deployments.register import register
 from tasks.dispatch import Work, train_elsewhere
 from lsdc.errors import StageError
 from lsdc.challenges.lumbar.run import LumbarRun
+from tasks.request import RunRequest
 from tasks.run import open_run
 
 asyncio.run(register())
-run = open_run(LumbarRun, experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+request = RunRequest.of(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
+run = open_run(LumbarRun, request)
 
 @flow(flow_run_name=sys.argv[2])
 def sends(experiment: str = "demo"):

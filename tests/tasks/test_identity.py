@@ -11,6 +11,7 @@ from lsdc.store.manifest import Manifest, seal
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
 from tasks.identity import locked_experiment, needed_fold
+from tasks.request import RunRequest
 from tasks.run import PHANTOM, Run, open_run
 from tasks.sharing import ensure_local
 
@@ -31,10 +32,8 @@ def copied(phantom: Path, folder: Path) -> Path:
 
 
 def run_of(home: Path, data: Path | None, experiment: str = "demo", **settings: object) -> Run:
-    return open_run(
-        LumbarRun,
-        **{"experiment": experiment, "data": data, "home": home, "folds": 4, **settings},  # type: ignore[arg-type]
-    )
+    asked = {"experiment": experiment, "data": data, "home": home, "folds": 4, **settings}
+    return open_run(LumbarRun, RunRequest.of(**asked))
 
 
 def settled(run: Run) -> Run:

@@ -15,13 +15,16 @@ from lsdc.challenges.lumbar.stages.oof import score_oof
 from lsdc.challenges.lumbar.stages.submission import assemble_submission
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 from tasks.sharing import ensure_local
 
 
 @pytest.fixture
 def run(phantom: Path, tmp_path: Path) -> Run:
-    return open_run(LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    return open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    )
 
 
 @pytest.fixture
@@ -122,8 +125,12 @@ def test_results_that_are_fetched_leave_the_ones_before(
 ) -> None:
     both = [trained(run, folds, fold) for fold in (0, 1)]
     monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
-    there = open_run(LumbarRun, experiment="demo", data=run.data, home=run.root, folds=2)
-    here = open_run(LumbarRun, experiment="demo", data=run.data, home=tmp_path / "here", folds=2)
+    there = open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=run.data, home=run.root, folds=2)
+    )
+    here = open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=run.data, home=tmp_path / "here", folds=2)
+    )
     assert there.shared is not None
     submit(there, folds, 0.5)
     made = seal(run.root, "submission", run.folder, rows=1, names=["submission.csv"])

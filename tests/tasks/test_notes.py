@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import NoSpaceError
 from lsdc.store.garbage import kept_results, pinned_results
 from lsdc.store.manifest import Manifest
+from tasks.request import RunRequest
 from tasks.run import open_run
 
 STAGES = {
@@ -41,7 +42,9 @@ def test_run_that_stops_keeps_what_it_has(
         monkeypatch.setattr(prepare, name, lambda *_, made=made: made)
     for name in NOT_ASKED:
         monkeypatch.setattr(prepare, name, lambda *_, **__: None)
-    run = open_run(LumbarRun, experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    run = open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    )
     monkeypatch.setattr(prepare, full_at, no_space)
     with pytest.raises(NoSpaceError):
         prepare.prepare_training(run)

@@ -1,55 +1,84 @@
-"""What a flow run's parameters ask for: paths that mean the same everywhere, settings that stay."""
+"""The parameters of a run: declared once, the same in flows, pages, options and docs."""
 
-from collections.abc import Iterator
+import inspect
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
-from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
+import typer
+from prefect import Flow
 
+from deployments.register import FLOWS
+from lsdc.cli.app import app
 from lsdc.errors import SettingsError
-from tasks.request import open_requested
+from tasks.request import (
+    FoldRequest,
+    RunRequest,
+    as_markdown,
+    describe,
+    parameters_of,
+    sent_names,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "parameters.md"
+REGISTERED = [flow for flows in FLOWS.values() for flow in flows]
 
 
-@pytest.fixture
-def on_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Within a flow run of a deployment."""
-    monkeypatch.delenv("LSDC_STORE", raising=False)
-    run = FlowRun(flow_id=uuid4(), deployment_id=uuid4())
-    with FlowRunContext.model_construct(flow_run=run):
-        yield
-
-
-@pytest.mark.parametrize("name", ["data", "home", "weights"])
-@pytest.mark.parametrize("path", ["mine", "~mine/folder"])  # which is no user's folder of ours
-@pytest.mark.usefixtures("on_worker")
-def test_relative_path_is_refused_on_a_worker(
-    name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flow", REGISTERED, ids=lambda flow: flow.name)
+def test_form_of_a_flow_has_every_parameter_with_its_description_and_bounds(
+    flow: Flow[..., Any],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    paths = {"data": tmp_path, "home": tmp_path / "home", name: Path(path)}
-    with pytest.raises(SettingsError, match=f"{name}={path}: .*absolute paths only"):
-        open_requested(experiment="demo", folds=2, **paths)
-    assert list(tmp_path.iterdir()) == []
+    shown = flow.parameters.properties
+    declared = parameters_of(FoldRequest)
+    assert {*parameters_of(RunRequest)} - {*shown} <= {"only_fold", "weights"}
+    for name, schema in shown.items():
+        assert schema["description"]
+        if name in declared:
+            assert schema["description"] == describe(declared[name])
+    assert (shown["folds"]["default"], shown["folds"]["minimum"]) == (4, 2)
+    assert shown["seed"]["maximum"] == 2**32 - 1
+    assert shown["device"]["enum"] == ["auto", "cpu", "cuda"]
+    names = sorted(shown, key=lambda name: shown[name]["position"])
+    sent = [name for name in names if name in {*sent_names(FoldRequest), "tries_model"}]
+    assert names[len(names) - len(sent) :] == sent  # what nobody types stands last
 
 
-@pytest.mark.parametrize(("name", "value"), [("LSDC_HOME", ""), ("LSDC_HOME", "mine")])
-@pytest.mark.usefixtures("on_worker")
-def test_worker_without_a_home_is_refused(
-    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=f"{name} of the worker={value or 'lsdc-home'}: "):
-        open_requested(experiment="demo", folds=2, data=None, home=None)
-    assert list(tmp_path.iterdir()) == []
+def test_options_say_what_the_form_says() -> None:
+    command = typer.main.get_command(app).commands["run-local"]  # type: ignore[attr-defined]
+    options = {option.name: option for option in command.params}
+    for name, field in parameters_of(RunRequest, sent_names(RunRequest)).items():
+        assert options[name].help.startswith(str(field.description))
 
 
-@pytest.mark.usefixtures("on_worker")
-def test_relative_store_of_a_worker_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LSDC_STORE", "shared")
-    with pytest.raises(SettingsError, match="LSDC_STORE of the worker=shared"):
-        open_requested(experiment="demo", folds=2, data=None, home=tmp_path)
+def test_page_is_made_of_the_declarations() -> None:
+    made = "python -m tasks.request > docs/parameters.md"
+    assert PAGE.read_text(encoding="utf-8") == as_markdown(), made
+
+
+def test_flow_is_called_by_flat_names_and_its_body_with_the_request() -> None:
+    for flow in REGISTERED:
+        parameters = inspect.signature(flow.fn).parameters
+        assert "request" not in parameters
+        assert parameters["experiment"].default == "demo"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"folds": 1}, "--folds 1: expected a whole number from 2"),
+        ({"only_fold": 4}, "--only-fold 4: expected 0 to 3 of 4 folds"),
+        ({"only_fold": -1}, "--only-fold -1: expected a whole number from 0"),
+        ({"fold": 2, "folds": 2}, "--fold 2: expected 0 to 1 of 2 folds"),
+        ({"seed": -1}, "--seed -1: expected a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "--seed 4294967296: expected a whole number from 0 to 4294967295"),
+        ({"limit": 0}, "--limit 0: expected a whole number from 1"),
+        ({"threads": -2}, "--threads -2: expected a whole number from 1"),
+        ({"holdout": 0.6}, "--holdout 0.6: expected a number from 0 to 0.5"),
+        ({"max_bad": 1.5}, "--max-bad 1.5: expected a number from 0 to 1"),
+        ({"device": "tpu"}, "--device tpu: expected auto or cpu or cuda"),
+        ({"fould": 1}, "no parameter is called 'fould'"),
+    ],
+)
+def test_value_out_of_bounds_is_a_line_with_the_option(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        FoldRequest.of(**given)

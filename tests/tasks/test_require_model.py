@@ -12,13 +12,16 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.training import require_model
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import Work
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
 MADE = Manifest(stage="x", path="x/0", digest="0", rows=1, files=())
 
 
 def run_of(home: Path, **settings: Any) -> Run:
-    return open_run(LumbarRun, experiment="exp118", data=None, home=home, folds=2, **settings)
+    return open_run(
+        LumbarRun, RunRequest.of(experiment="exp118", data=None, home=home, folds=2, **settings)
+    )
 
 
 @pytest.mark.parametrize(

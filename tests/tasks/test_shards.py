@@ -9,12 +9,15 @@ from lsdc.challenges.lumbar.stages.crops import CROPS_SHARD
 from lsdc.errors import SettingsError
 from tasks import shards
 from tasks.progress import Progress, listening
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
 
 @pytest.fixture
 def run(phantom: Path, tmp_path: Path) -> Run:
-    return open_run(LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    return open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    )
 
 
 def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:

@@ -14,6 +14,7 @@ from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.remote import RemoteStore
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 from tasks.sharing import compute_once, ensure_local, sync_checkpoints
 
@@ -22,7 +23,7 @@ EPOCH = {"epoch": 1, "epochs": 2, "loss": 0.5, "score": 0.4}
 
 
 def host(phantom: Path, home: Path) -> Run:
-    return open_run(LumbarRun, experiment="demo", data=phantom, home=home, folds=2)
+    return open_run(LumbarRun, RunRequest.of(experiment="demo", data=phantom, home=home, folds=2))
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.console import Console
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.folds import require_studies
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.cli.fractions import parse_fraction
+from lsdc.cli.options import run_options
 from lsdc.cli.render.logs import run_log
 from lsdc.cli.render.run_summary import show_results
 from lsdc.cli.server.connection import find_server
@@ -28,7 +27,8 @@ from lsdc.store.home import build_lock
 from tasks.device import require_device
 from tasks.identity import locked_experiment
 from tasks.pools import HEARTBEAT_SECONDS
-from tasks.run import MOST_SEED, Run, open_run
+from tasks.request import RunRequest
+from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
 if TYPE_CHECKING:
@@ -39,59 +39,13 @@ DRAIN_SECONDS = 10
 _INTERRUPTED = f"interrupted; {GOES_ON}"
 
 
+@run_options(RunRequest)
 def run_local(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="The competition's folder, or 'phantom'.",
-            show_default="phantom, in a home without other data",
-        ),
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"),
-    ] = None,
-    folds: Annotated[int, typer.Option(help="How many folds the studies are dealt into.")] = 4,
-    only_fold: Annotated[
-        int | None, typer.Option(help="Train this fold alone; scores are then marked partial.")
-    ] = None,
-    holdout: Annotated[
-        str, typer.Option(help="Share of the studies that no fold sees; scored on its own.")
-    ] = "0%",
-    experiment: Annotated[str, typer.Option(help="What is trained.")] = "demo",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Pretrained weights, a file or a folder.", show_default="timm's hub, or its cache"
-        ),
-    ] = None,
+    asked: dict[str, Any],
+    *,
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of folds and models.")] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are trained.")
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads the run may use.", show_default="one a core")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first so many training studies only.")
-    ] = None,
-    annotations: Annotated[
-        Literal["raw", "clean"],
-        typer.Option(
-            help="Points as they are given, or with the faults that can be proved mended."
-        ),
-    ] = "clean",
-    max_bad: Annotated[
-        str, typer.Option(help="Share of unreadable files that stops a stage.")
-    ] = "1%",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse to leave a study out.")] = False,
     store: Annotated[
         str | None,
         typer.Option(
@@ -111,29 +65,15 @@ def run_local(
 ) -> None:
     """Take a competition from DICOM files to out-of-fold scores and a submission, here."""
     console = open_console()
-    settings: dict[str, Any] = {
-        "data": data,
-        "home": home,
-        "folds": folds,
-        "only_fold": only_fold,
-        "holdout": parse_fraction(holdout),
-        "experiment": experiment,
-        "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])],
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-        "limit": limit,
-        "annotations": annotations,
-        "max_bad": parse_fraction(max_bad),
-        "strict": strict,
-        "weights": weights,
-    }
-    require_device(device)
+    if no_pretrained:
+        asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
+    request = RunRequest.of(**asked)
+    require_device(request.device)
     choose_store(store)
     os.environ[VARIABLE] = find_runner(task_runner)
-    run = open_run(LumbarRun, **settings)
-    settings["data"] = run.data  # whatever else may begin in the home meanwhile
-    settings["home"] = run.root  # by which it is known if it is killed as it begins
+    run = open_run(LumbarRun, request)
+    # Whatever else may begin in the home meanwhile; and it is known by it if it is killed.
+    request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
         # What is wrong with the tables is said before anything starts.
         require_studies(open_competition(run.data), run.folds, run.limit)
@@ -149,7 +89,7 @@ def run_local(
         _prefect(run, console) as server,
         run_log(log := run.home.logs / f"{run.name}.log", console, said),
     ):
-        _run_flow(run, settings, console, server)
+        _run_flow(run, request, console, server)
     show_results(run, console, log)
 
 
@@ -183,9 +123,7 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         yield server
 
 
-def _run_flow(
-    run: LumbarRun, settings: dict[str, Any], console: Console, server: Server | None
-) -> None:
+def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
     from prefect.client.schemas.objects import FlowRun, State
     from prefect.exceptions import TerminationSignal
@@ -211,7 +149,8 @@ def _run_flow(
     begun = pipeline.with_options(on_running=[begin])
     try:
         with contextlib.ExitStack() as lives, display, listening(display):
-            state: State[None] = begun(**settings, return_state=True)
+            ended = begun(**request.model_dump(), return_state=True)
+            state = cast("State[None]", ended)
     except (KeyboardInterrupt, TerminationSignal):
         raise InterruptedRunError(_INTERRUPTED) from None
     finally:

@@ -1,12 +1,12 @@
 """`lsdc trigger`: a run of a deployment, on whatever workers there are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.cli.fractions import parse_fraction
+from lsdc.cli.options import run_options
 from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
@@ -15,71 +15,32 @@ from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.store.home import Home, resolve_home
 from lsdc.typed_paths import from_root
-from tasks.run import MOST_SEED, PHANTOM, choose_data, is_phantom
+from tasks.request import FoldRequest, sent_names
+from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
 
-# What a deployment takes beside what is asked for here by options.
-_NOT_OPTIONS = ("home", "resolved", "versions")
-
-
+@run_options(
+    FoldRequest,
+    without=("home",),
+    optional=True,
+    help_texts={
+        "data": "Folder of the competition, as workers see it, or 'phantom'.",
+        "weights": "Pretrained weights, as workers see them.",
+    },
+)
 def trigger(
+    asked: dict[str, Any],
+    *,
     deployment: Annotated[
         str, typer.Argument(metavar="FLOW/NAME", help="For example train-folds/default.")
     ],
-    experiment: Annotated[
-        str | None, typer.Option(help="What is trained.", show_default="demo")
-    ] = None,
-    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default="4")] = None,
-    only_fold: Annotated[int | None, typer.Option(help="Train this fold alone.")] = None,
-    fold: Annotated[
-        int | None, typer.Option(help="Which fold, of train-fold.", show_default="0")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="The competition's folder, as workers see it, or 'phantom'.",
-            show_default="phantom, in a home without other data",
-        ),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights, as workers see them.")
-    ] = None,
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
     ] = False,
-    holdout: Annotated[
-        str | None,
-        typer.Option(help="Share of the studies that no fold gets.", show_default="none"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MOST_SEED, help="Of folds and models.", show_default="0"),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None,
-        typer.Option(help="Where models are trained.", show_default="auto"),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run may use.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many studies.")] = None,
-    annotations: Annotated[
-        Literal["raw", "clean"] | None,
-        typer.Option(help="Points as given, or mended.", show_default="clean"),
-    ] = None,
-    max_bad: Annotated[
-        str | None,
-        typer.Option(help="Share of unreadable files that stops a stage.", show_default="1%"),
-    ] = None,
-    strict: Annotated[
-        bool | None, typer.Option("--strict", help="Refuse to leave a study out.")
-    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow folds and epochs; end as the run ends.")
     ] = False,
@@ -91,25 +52,14 @@ def trigger(
     """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
-    asked: dict[str, Any] = {
-        "experiment": experiment,
-        "folds": folds,
-        "only_fold": only_fold,
-        "fold": fold,
-        "data": None if data is None else _as_workers_see(data),
-        "settings": [*(changes or []), *(["model.pretrained=false"] if no_pretrained else [])]
-        or None,
-        "weights": None if weights is None else str(from_root(weights)),
-        "holdout": None if holdout is None else parse_fraction(holdout),
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-        "limit": limit,
-        "annotations": annotations,
-        "max_bad": None if max_bad is None else parse_fraction(max_bad),
-        "strict": strict,
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
+    if no_pretrained:
+        asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
+    request = FoldRequest.of(**asked)  # what is wrong with it is said here, at once
+    given = request.model_dump(mode="json", include=set(asked))
+    if request.data is not None:
+        given["data"] = _as_workers_see(request.data)
+    if request.weights is not None:
+        given["weights"] = str(from_root(request.weights))
 
     from prefect.client.orchestration import get_client
 
@@ -118,14 +68,13 @@ def trigger(
         _check(found, deployment, given)
         parameters = found.parameters | given
         name = parameters.get("experiment") or "demo"
-        # What is wrong with it is said here, at once.
         EXPERIMENTS.load(name, parameters.get("settings") or ())
         if parameters.get("data") is None and "data" in _known(found):
             choose_data(Home(resolve_home(home)), None)
         if "resolved" in _known(found):
             given["resolved"] = EXPERIMENTS.resolve(name)
         # The name that it will have, so that it is found while it waits for a worker.
-        words = [deployment.partition("/")[0], fold, name]
+        words = [deployment.partition("/")[0], given.get("fold"), name]
         called = "-".join(str(word) for word in words if word is not None)
         run = client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
         console.print(
@@ -160,10 +109,10 @@ def _find(client: "SyncPrefectClient", name: str) -> "DeploymentResponse":
 
 
 def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> None:
-    known = _known(found)
+    known, no_options = _known(found), {"home", *sent_names(FoldRequest)}
     for parameter in given:
         if parameter not in known:
-            there = (_option(each) for each in known if each not in _NOT_OPTIONS)
+            there = (_option(each) for each in known if each not in no_options)
             raise SettingsError(
                 f"{_option(parameter)}: {name} takes no such thing, expected some of "
                 f"{', '.join(there)}"

@@ -58,8 +58,8 @@ def test_every_parameter_of_every_command_is_described() -> None:
 
 def test_a_default_in_brackets_is_shown_as_it_is() -> None:
     printed = squeezed(shown(("trigger",)))
-    assert "Whatistrained.[default:(demo)]" in printed
-    assert "Howmanyfolds.[default:(4)]" in printed
+    assert "thenameofapreset.[default:(demo)]" in printed
+    assert "Numberofcross-validationfolds.[default:(4)]" in printed
     assert "[default:(LSDC_HOME,else./lsdc-home)]" in printed
 
 

@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.annotations import correct_annotations
 from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates, locate_test
 from lsdc.challenges.lumbar.stages.folds import assign_folds
+from tasks.request import RunRequest
 from tasks.run import open_run
 from tests.tasks.conftest import indexed
 
@@ -21,7 +22,9 @@ CONFIG = CoordinatesConfig(
 def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = open_run(LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    run = open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=phantom, home=tmp_path / "home", folds=2)
+    )
     experiment = run.experiment.model_copy(update={"coordinates": CONFIG})
     run = run.model_copy(update={"experiment": experiment})
     index = indexed(run, "train")

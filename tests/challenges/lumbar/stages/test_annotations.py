@@ -16,6 +16,7 @@ from lsdc.challenges.lumbar.stages.annotations import correct_annotations
 from lsdc.challenges.lumbar.stages.coordinates import COORDINATES
 from lsdc.store.catalog import publish_catalog
 from lsdc.store.manifest import Manifest
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 from tests.tasks.conftest import indexed
 
@@ -39,7 +40,10 @@ def swapped(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(swapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return open_run(
-        LumbarRun, experiment="demo", data=swapped, home=tmp_path_factory.mktemp("home"), folds=2
+        LumbarRun,
+        RunRequest.of(
+            experiment="demo", data=swapped, home=tmp_path_factory.mktemp("home"), folds=2
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.score_columns import ROWS
 from lsdc.challenges.lumbar.stages import oof
+from tasks.request import RunRequest
 from tasks.run import open_run
 
 
@@ -20,7 +21,9 @@ def test_scores_of_held_out_studies_are_in_the_pages_too(
     shown: list[list[dict[str, Any]]] = []
     monkeypatch.setattr(oof, "create_table_artifact", lambda rows, **_: shown.append(rows))
     monkeypatch.setattr(oof, "create_markdown_artifact", lambda *_, **__: None)
-    run = open_run(LumbarRun, experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    run = open_run(
+        LumbarRun, RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2)
+    )
     run.folder.mkdir(parents=True)
     losses = {**dict.fromkeys(ROWS, 0.5), "weighted_prior": dict.fromkeys(ROWS, 0.9)}
     scores = {**losses, "folds": {"0": losses}, "holdout": losses}

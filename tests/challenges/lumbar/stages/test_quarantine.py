@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.stages import quarantine
 from lsdc.errors import StageError
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
 
@@ -27,7 +28,8 @@ def test_bad_files_are_a_share_of_the_files(
 ) -> None:
     monkeypatch.setattr(quarantine, "publish_catalog", lambda *_, **__: None)
     run = open_run(
-        LumbarRun, experiment="demo", data=None, home=tmp_path / "home", folds=2, max_bad=0.1
+        LumbarRun,
+        RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2, max_bad=0.1),
     )
     paths = pl.Series([f"/data/{number}.dcm" for number in range(100)])
     index = made(

@@ -21,6 +21,7 @@ from lsdc.errors import DataError, ResumeLaterError, StageError
 from lsdc.store.manifest import Manifest
 from tasks import policies
 from tasks.policies import can_pass_on_second_try
+from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
 Edit = Callable[[Run], Run]
@@ -56,7 +57,8 @@ INPUTS = {
 @pytest.fixture
 def run(phantom: Path, tmp_path: Path) -> Run:
     return open_run(
-        LumbarRun, experiment="demo", data=phantom, home=tmp_path / "home", folds=2, threads=2
+        LumbarRun,
+        RunRequest.of(experiment="demo", data=phantom, home=tmp_path / "home", folds=2, threads=2),
     )
 
 

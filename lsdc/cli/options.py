@@ -1,0 +1,75 @@
+"""Options of commands, made of the declared parameters of runs."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from lsdc.cli.fractions import parse_fraction
+from tasks.request import RunRequest, parameters_of, sent_names, unset_means
+
+
+def run_options(
+    model: type[RunRequest],
+    *,
+    without: Collection[str] = (),
+    optional: bool = False,
+    help_texts: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each parameter of a run.
+
+    The command is called with a dictionary of the values that were given, by the parameters' names,
+    and with its own options by theirs.
+
+    Args:
+        model: whose parameters, but for those that runs send to one another.
+        without: parameters that the command has no option for.
+        optional: whether what is not given is left to the deployment, rather than to the default.
+        help_texts: what the command says of a parameter in the place of its description.
+    """
+    left_out = {*without, *sent_names(model)}
+    fields = parameters_of(model, left_out)
+    said = dict(help_texts or {})
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(command).parameters.values()
+        options = [
+            _option(name, field, said.get(name, str(field.description)), optional=optional)
+            for name, field in fields.items()
+        ]
+
+        @wraps(command)
+        def called(**given: Any) -> None:
+            asked = {name: given.pop(name) for name in fields}
+            command({name: value for name, value in asked.items() if value is not None}, **given)
+
+        signature = inspect.Signature([*options, *own])
+        called.__signature__ = signature  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in (*options, *own)}
+        return called
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo, text: str, *, optional: bool) -> inspect.Parameter:
+    kind: Any = field.annotation
+    default, shown = field.default, unset_means(field)
+    details: dict[str, Any] = {}
+    if kind is float:
+        details = {"parser": parse_fraction, "metavar": "FRACTION"}
+        shown = f"{default:.0%}"
+    elif kind == tuple[str, ...]:
+        kind, default = list[str] | None, None
+        details = {"metavar": "KEY=VALUE"}
+        text, shown = f"{text} May be repeated.", ""
+    if optional and default is not None:
+        shown = shown or ("" if kind is bool else str(default))
+        kind, default = kind | None, None
+    flags = ["--set"] if name == "settings" else [f"--{name.replace('_', '-')}"]
+    option = typer.Option(*flags, help=text, show_default=shown or not optional, **details)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )

@@ -1,0 +1,67 @@
+"""Opening the run that a flow run is asked for.
+
+A worker runs flows in a folder of its own, which is removed afterwards, at a time of its own, and
+maybe twice. So paths are absolute there, and what the experiment's name meant is kept beside it.
+"""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+
+from lsdc.errors import SettingsError
+from lsdc.typed_paths import is_from_root
+from tasks.request import RunRequest
+from tasks.run import Run, is_phantom, open_run
+
+R = TypeVar("R", bound=Run)
+
+
+def open_requested(kind: type[R], request: RunRequest) -> R:
+    """Open the run that a flow run is asked for; see `open_run`.
+
+    Raises:
+        SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
+    """
+    flow_run = _flow_run()
+    if flow_run is not None and flow_run.deployment_id is not None:
+        data = request.data
+        folder = None if data is None or is_phantom(data) else data
+        _require_absolute(data=folder, home=request.home, weights=request.weights)
+    run = open_run(kind, request)
+    if flow_run is not None:
+        _note(flow_run, run)
+    return run
+
+
+def _flow_run() -> FlowRun | None:
+    context = FlowRunContext.get()
+    return None if context is None else context.flow_run
+
+
+def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
+    """Refuse what would be looked for, or written, in the worker's temporary folder."""
+    told: dict[str, Path | str | None] = {"home": home, **paths}
+    if home is None:
+        told["LSDC_HOME of the worker"] = os.environ.get("LSDC_HOME") or "lsdc-home"
+    store = os.environ.get("LSDC_STORE")
+    told["LSDC_STORE of the worker"] = None if store and "://" in store else store
+    for name, path in told.items():
+        if path is not None and not is_from_root(Path(path)):
+            raise SettingsError(
+                f"{name}={path}: a run on a worker takes absolute paths only, since it works in a "
+                f"temporary folder, which is removed when it ends; expected {Path('/')}.../{path}"
+            )
+
+
+def _note(flow_run: FlowRun, run: Run) -> None:
+    """Have the flow run found by its experiment and data, and mean the same after a Retry."""
+    tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}
+    parameters = flow_run.parameters | {"resolved": run.resolved}
+    with get_client(sync_client=True) as client:
+        # A run without a deployment cannot be retried, and shows what it was called with.
+        kept = None if flow_run.deployment_id is None else parameters
+        client.update_flow_run(flow_run.id, tags=sorted(tags), parameters=kept)
