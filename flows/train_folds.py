@@ -10,14 +10,12 @@ from lsdc.challenges.current import (
     train_and_score,
     train_here,
 )
-from lsdc.store.manifest import Manifest
 from tasks.artifacts import shown
 from tasks.dispatch import require_device_here
 from tasks.identity import locked_experiment, require_needs
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.open_flow_run import open_requested
 from tasks.request import FoldRequest, RunRequest, flow_parameters
-from tasks.results import ResultSerializer
 from tasks.run import locked_home
 from tasks.versions import require_versions
 
@@ -35,15 +33,10 @@ def train_folds(request: RunRequest) -> None:
         train_and_score(run, prepare_training(run))
 
 
-@flow(
-    name="train-fold",
-    flow_run_name="train-fold-{fold}-{experiment}",
-    persist_result=True,
-    result_serializer=ResultSerializer(),
-)
+@flow(name="train-fold", flow_run_name="train-fold-{fold}-{experiment}")
 @cancelled_when_interrupted
 @flow_parameters(FoldRequest, without=("only_fold",))
-def train_fold(request: FoldRequest) -> Manifest:
+def train_fold(request: FoldRequest) -> None:
     """Train one fold of an experiment; prepares what is missing."""
     require_versions(request.versions, STAGES)
     run = open_requested(CurrentRun, request.model_copy(update={"only_fold": request.fold}))
@@ -54,5 +47,4 @@ def train_fold(request: FoldRequest) -> Manifest:
             require_needs(run)
             require_model_here(run)
             prepared = prepare_training(run)
-        (trained,) = train_here(run, prepared)  # other folds are trained beside it
-    return trained
+        train_here(run, prepared)  # other folds are trained beside it

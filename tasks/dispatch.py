@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from lsdc.errors import StageError
@@ -29,7 +29,7 @@ from tasks.device import require_device
 from tasks.interrupts import is_interrupted
 from tasks.pools import GPU_POOL
 from tasks.run import Run, released_home
-from tasks.sharing import ensure_local
+from tasks.stage import Stage
 
 POLL_SECONDS = 2.0
 # A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
@@ -51,14 +51,16 @@ class Work:
     Attributes:
         deployment: whose run does it, as FLOW/NAME.
         name: what it is called here.
-        key: of its result. A retry finds the run that did the work by name and key: where inputs
-            changed meanwhile, or the result is gone, it is other work.
+        stage: whose result is wanted.
+        inputs: the stage's arguments. A retry finds the run that did the work by name and by the
+            result's key: where inputs changed meanwhile, it is other work.
         parameters: what the run is told besides the parameters of its parent.
     """
 
     deployment: str
     name: str
-    key: str
+    stage: Stage[..., Manifest]
+    inputs: tuple[Any, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -126,7 +128,7 @@ def train_elsewhere(run: Run, works: Sequence[Work], versions: Mapping[str, str]
             _cancel_if_cancelled(client, children)
             raise
         _require_completed(works, ended)
-    return [_result(run, *each) for each in zip(works, ended, strict=True)]
+    return [_result(run, work) for work in works]
 
 
 def _me() -> FlowRun:
@@ -155,7 +157,7 @@ def _send(client: SyncPrefectClient, run: Run, work: Work, versions: Mapping[str
         parameters=told | same | dict(work.parameters),
         flow_run_name=f"train-{work.name.replace(' ', '-')}-{run.experiment.name}",
         timeout=0,
-        idempotency_key=f"{_me().id}:{work.name}:{work.key}",
+        idempotency_key=f"{_me().id}:{work.name}:{work.stage.key(*work.inputs)}",
     )
     return cast(FlowRun, child)  # a coroutine to those alone who call it from one
 
@@ -251,21 +253,12 @@ def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
         )
 
 
-def _result(run: Run, work: Work, state: State) -> Manifest:
-    manifest = _read_result(state)
-    if manifest is not None and ensure_local(run, manifest):
-        return manifest
+def _result(run: Run, work: Work) -> Manifest:
+    if found := work.stage.find(*work.inputs):
+        return found
     raise StageError(
         f"{work.name}: trained on {GPU_POOL}, but {run.root} does not hold what its run left; its "
         "worker has to build in this home, on storage that both see, or both have to share a store "
         "(--store); if it was removed since, or a training of other settings took its place, "
         "trigger a new run"
     )
-
-
-def _read_result(state: State) -> Manifest | None:
-    try:
-        return Manifest.model_validate(state.result())
-    except (OSError, PrefectException, ValueError) as error:
-        log.warning("what the run left on record cannot be read here (%s)", error)
-        return None

@@ -1,71 +1,232 @@
-"""Results: what tasks and flows hand on, as plain JSON, and nothing else, whoever wrote it.
+"""Results of stages: looked up by their keys, made once, and handed from host to host.
 
-A record in Prefect's result storage says itself how it is to be read, and Prefect does as it says:
-a pickle runs code, and so does JSON, whose `__class__` and `object_decoder` may be any function.
-Whoever can write to the storage could run code in every process that looks for a result. So these
-ways to read are closed, in every process that imports this, and records of any kind but ours count
-as absent: the task runs.
+The home has an index of its results. What another host has made is fetched from the shared store,
+if there is one, and what is made here is published there.
 """
 
-from typing import Any, NoReturn
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from prefect.exceptions import SerializationError
-from prefect.serializers import (
-    CompressedSerializer,
-    JSONSerializer,
-    PickleSerializer,
-    Serializer,
-)
-from pydantic import BaseModel, Field
-
-from lsdc.store.catalog import CatalogRecord
+from lsdc.errors import DamagedError, LsdcError
+from lsdc.store.files import write_atomic
+from lsdc.store.home import folder_lock, require_space
+from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
+from lsdc.store.put_aside import claim_folder
+from lsdc.store.remote import Checkpoint, RemoteStore
+from lsdc.store.result_index import Result, read_result, record_result
+from lsdc.training.process import ignore
+from tasks.former import keeping_oof, keeping_submission
+from tasks.run import Run
+
+log = logging.getLogger("lsdc.results")
 
 
-class _Kept(BaseModel):
-    """One of these: a stage's result, a catalog's, or what a failure said."""
-
-    manifest: Manifest | None = None
-    catalog: CatalogRecord | None = None
-    error: str | None = None
+# Beside a resume.pt: which of the published checkpoints it is, or goes on from.
+_CHECKPOINT_NOTE = "resume.json"
 
 
-class ResultSerializer(Serializer):
-    """Writes and reads the results of this project; calls nothing that a record names."""
-
-    type: str = Field(default="lsdc", frozen=True)
-
-    def dumps(self, obj: Any) -> bytes:
-        """The result as JSON.
-
-        Raises:
-            TypeError: it is none that a task of this project may hand on.
-        """
-        match obj:
-            case Manifest():
-                kept = _Kept(manifest=obj)
-            case CatalogRecord():
-                kept = _Kept(catalog=obj)
-            case None:  # of a flow run that was cancelled
-                kept = _Kept()
-            case BaseException():
-                kept = _Kept(error=f"{type(obj).__name__}: {obj}")
-            case _:
-                raise TypeError(f"expected a manifest as a result, got a {type(obj).__name__}")
-        return kept.model_dump_json(exclude_none=True).encode()
-
-    def loads(self, blob: bytes) -> Any:
-        """The result again; a failure as what it said, None of what had none."""
-        kept = _Kept.model_validate_json(blob)
-        return kept.manifest or kept.catalog or kept.error
+T = TypeVar("T", bound=Result)
 
 
-def _refuse(self: Serializer, blob: bytes) -> NoReturn:  # noqa: ARG001
-    raise SerializationError(
-        f"a result written as {self.type!r} is not read, since it could run code; results of this "
-        "project are written as 'lsdc'"
-    )
+def find_result(run: Run, stage: str, key: str, kind: type[T], *, shared: bool = True) -> T | None:
+    """A result that is kept for a key and stands, in the home or in the shared store; else None.
+
+    Args:
+        run: whose home it is brought into.
+        stage: the stage's noun.
+        key: of the result.
+        kind: what the stage returns.
+        shared: whether hosts hand the stage's results to each other.
+    """
+    found = read_result(run.root, stage, key, kind)
+    if found is not None and _stands(run, found, shared=shared):
+        return found
+    stored = _find_in_store(run, stage, key) if shared else None
+    if stored is None:
+        return None
+    record_result(run.root, stage, key, stored)
+    return cast(T, stored)
 
 
-for _each in (CompressedSerializer, JSONSerializer, PickleSerializer):
-    _each.loads = _refuse  # type: ignore[method-assign]
+def compute_once(
+    run: Run,
+    stage: str,
+    key: str,
+    kind: type[T],
+    make: Callable[[], T],
+    *,
+    shared: bool = True,
+) -> T:
+    """Make a result and put it on record, once among all hosts that share a store.
+
+    Of several runs that lack the same result one makes it, and the others wait and fetch it.
+    """
+    store = run.shared
+    if store is None or not shared:
+        made = make()
+        record_result(run.root, stage, key, made)
+        return made
+    with shared_lock(store, f"{stage}-{key[:16]}", say=log.warning):
+        found = find_result(run, stage, key, kind)
+        if found is not None:
+            return found
+        made = make()
+        if isinstance(made, Manifest):
+            store.publish(stage, key, made, run.root)
+        record_result(run.root, stage, key, made)
+        return made
+
+
+def _stands(run: Run, result: Result, *, shared: bool) -> bool:
+    if isinstance(result, Manifest) and shared:
+        return ensure_local(run, result)
+    return result.is_intact(run.root)
+
+
+def _find_in_store(run: Run, stage: str, key: str) -> Manifest | None:
+    store = run.shared
+    if store is None:
+        return None
+    try:
+        found = store.find(stage, key)
+    except DamagedError as error:
+        log.warning("%s; it is made again", error)
+        return None
+    return found if found is not None and ensure_local(run, found) else None
+
+
+def ensure_local(run: Run, manifest: Manifest) -> bool:
+    """Whether a result lies whole in the run's home, fetched from the shared store if need be.
+
+    What another run of this home has made of the same is copied.
+    """
+    made, manifest = manifest, run.at_home(manifest)
+    if manifest.is_intact(run.root):
+        return True
+    if made.path != manifest.path and made.is_intact(run.root):
+        _copy(run, made, manifest)
+        return True
+    store = run.shared
+    if store is None:
+        return False
+    size = sum(record.bytes for record in manifest.files)
+    require_space(run.home, size, what=f"{manifest.stage} of {store.url}")
+    try:
+        with _claimed(run, manifest):
+            store.fetch(manifest, run.root)
+    except FileNotFoundError as error:
+        log.warning("%s: in %s no more (%s); it is made again", manifest.path, store.url, error)
+        return False
+    except DamagedError as error:
+        log.warning("%s: %s; it is made again", manifest.path, error)
+        return False
+    log.info("%s: fetched from %s, %.1f MB", manifest.path, store.url, size / 1e6)
+    return True
+
+
+def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
+    with _claimed(run, manifest):
+        for record in (*made.files, *made.notes):
+            with write_atomic(manifest.file(run.root, record.name)) as temporary:
+                shutil.copyfile(made.file(run.root, record.name), temporary)
+                os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))
+    log.info("%s: copied from %s, which asked for the same", manifest.path, made.path)
+
+
+@contextmanager
+def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
+    """Hold the folder of a fold's training, which those of other settings leave first.
+
+    What a run has one of is kept beside, as where it is made.
+    """
+    folder = manifest.folder(run.root)
+    if manifest.key is None:
+        keeping = {"oof": keeping_oof, "submission": keeping_submission}.get(manifest.stage)
+        with nullcontext() if keeping is None else keeping(folder):
+            yield
+        return
+    with folder_lock(folder, say=log.warning):
+        claim_folder(run.home, folder, manifest.key, say=log.warning)
+        yield
+
+
+@contextmanager
+def sync_checkpoints(
+    run: Run, key: str, folder: Path
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Have a fold go on from where any host left it, and leave its checkpoints to all.
+
+    Brings the checkpoint that another host published into `folder`, if it did so last. Yields a
+    listener to the training's progress, on whose word of an epoch's end its checkpoint is published
+    beside the training; the last one is published on the way out, whatever the reason. That one
+    cannot be published is said, and no reason to stop.
+    """
+    store = run.shared
+    if store is None:
+        yield ignore
+        return
+    _fetch_checkpoint(store, key, folder)
+    due, ended = threading.Event(), threading.Event()
+
+    def publish_those_due() -> None:
+        while due.wait() and not ended.is_set():
+            due.clear()
+            _publish_checkpoint(store, key, folder)
+
+    def listen(line: dict[str, Any]) -> None:
+        if "score" in line:  # an epoch's last line
+            due.set()
+
+    thread = threading.Thread(target=publish_those_due, name="checkpoints", daemon=True)
+    thread.start()
+    try:
+        yield listen
+    finally:
+        ended.set()
+        due.set()
+        thread.join()
+        _publish_checkpoint(store, key, folder)
+
+
+def _fetch_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
+    note, path = folder / _CHECKPOINT_NOTE, folder / "resume.pt"
+    try:
+        found = store.checkpoint(key)
+        if found is None or (path.is_file() and note.is_file() and _read(note) == found):
+            return  # what is here is that one, or goes on from it
+        store.fetch_checkpoint(found, path)
+    except (DamagedError, FileNotFoundError) as error:
+        log.warning(
+            "%s: no checkpoint of %s (%s); training goes on without", path, store.url, error
+        )
+        return
+    _write(note, found)
+    log.info("%s: goes on from a checkpoint of %s", path, store.url)
+
+
+def _publish_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
+    try:
+        _write(folder / _CHECKPOINT_NOTE, store.publish_checkpoint(key, folder / "resume.pt"))
+    except FileNotFoundError:  # the fold is finished, or has not begun
+        (folder / _CHECKPOINT_NOTE).unlink(missing_ok=True)
+    except (OSError, LsdcError) as error:
+        log.warning("%s: its checkpoint is on this host alone: %s", folder, error)
+
+
+def _read(note: Path) -> Checkpoint | None:
+    try:
+        return Checkpoint.model_validate_json(note.read_bytes())
+    except ValueError:
+        return None
+
+
+def _write(note: Path, checkpoint: Checkpoint) -> None:
+    with write_atomic(note) as temporary:
+        temporary.write_text(checkpoint.model_dump_json(), encoding="utf-8")

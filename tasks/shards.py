@@ -15,25 +15,32 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from prefect import Task
-from prefect.transactions import CommitMode, transaction
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, seal
 from tasks.futures import result_of
-from tasks.policies import Stage, stage_options
 from tasks.progress import Progress, tell
 from tasks.run import Run
 from tasks.runners import THREADS, open_runner
+from tasks.stage import Stage
 
 # In this process: enough that the start of its readers does not count, few enough to lose.
 STUDIES_HERE = 512
 # On one of many cores: some seconds of work.
 STUDIES_ELSEWHERE = 64
 
-_PAUSES_SECONDS = [5.0, 10.0, 20.0]  # between attempts; Ctrl-C waits for the end of one
+# Of `stage` for a shard, which is tried again by itself when a read fails. How far it is, its stage
+# tells. Ctrl-C waits for the end of a pause.
+SHARD_OPTIONS: dict[str, Any] = {
+    "run_name": "{shard}",
+    "retries": 3,
+    "pauses_seconds": (5.0, 10.0, 20.0),
+    "shared": False,
+    "told": False,
+}
+
 
 _leaving = threading.Event()
 
@@ -70,18 +77,10 @@ class Shard(BaseModel):
         return _prefix(self.stage)
 
 
-def shard_options(stage: Stage) -> dict[str, Any]:
-    """The arguments of `@task` for a shard, which is tried again by itself when a read fails."""
-    options = stage_options(stage, run_name="{shard}", retries=3)
-    # How far it is, its stage tells.
-    told = {"on_running": None, "on_completion": None, "on_failure": None}
-    return options | told | {"retry_delay_seconds": _PAUSES_SECONDS}
-
-
 def deal(
     run: Run,
     stage: str,
-    kind: Stage,
+    kind: Stage[..., Manifest],
     studies: Iterable[int],
     files: Callable[[Iterable[int]], str] | None = None,
 ) -> list[Shard]:
@@ -90,7 +89,7 @@ def deal(
     Args:
         run: the run.
         stage: the stage's run, such as `crops train`.
-        kind: of the shards, which have code, libraries and keys of their own.
+        kind: makes a shard; its code and libraries count.
         studies: ids, in any order, any number of times.
         files: makes the fingerprint of some studies' files.
     """
@@ -114,17 +113,17 @@ def deal(
 
 @contextmanager
 def worked(
-    task: Task[..., Manifest], run: Run, shards: list[Shard], **arguments: Any
+    kind: Stage[..., Manifest], run: Run, shards: list[Shard], **arguments: Any
 ) -> Iterator[list[Path]]:
-    """Have a task run for every shard, and yield the folders of what they made.
+    """Have every shard made, and yield the folders of what they made.
 
     The block joins them; after it they are removed, with what earlier runs left of this stage's.
 
     Args:
-        task: takes `run`, `shard` and the arguments.
+        kind: makes one, given `run`, `shard` and the arguments.
         run: the run.
         shards: all of the stage.
-        arguments: the task's others.
+        arguments: its others.
 
     Raises:
         StageError: a shard's result is not in this home.
@@ -132,11 +131,11 @@ def worked(
     """
     _leaving.clear()
     folders = []
-    # Else Prefect would keep no shard's result but with the stage's own.
-    with open_runner(run.runner, run.threads) as runner, transaction(commit_mode=CommitMode.EAGER):
+    with open_runner(run.runner, run.threads) as runner:
         try:
             futures = [
-                runner.submit(task, {"run": run, "shard": shard, **arguments}) for shard in shards
+                runner.submit(kind.task, {"run": run, "shard": shard, **arguments})
+                for shard in shards
             ]
             for shard, future in zip(shards, futures, strict=True):
                 with _said_of_dask(shard):
@@ -152,7 +151,7 @@ def worked(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def require_same(shard: Shard, kind: Stage) -> None:
+def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
     """Refuse to make a shard for a run that has other code or libraries.
 
     Raises:

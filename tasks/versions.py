@@ -2,14 +2,15 @@
 
 import socket
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from lsdc import __version__
 from lsdc.errors import SettingsError
 from lsdc.store.fingerprint import fingerprint_code, fingerprint_libraries
-from tasks.policies import Stage
+from tasks.stage import Stage
 
 
-def installed_versions(stages: Collection[Stage]) -> dict[str, str]:
+def installed_versions(stages: Collection[Stage[..., Any]]) -> dict[str, str]:
     """Those of this project and of all libraries that the keys of these stages' results hold.
 
     This project's has a digest of its code beside it: a checkout may be edited under one version.
@@ -19,7 +20,9 @@ def installed_versions(stages: Collection[Stage]) -> dict[str, str]:
     return {"lsdc": f"{__version__} (code {code[:8]})", **fingerprint_libraries(libraries)}
 
 
-def require_versions(expected: Mapping[str, str] | None, stages: Collection[Stage]) -> None:
+def require_versions(
+    expected: Mapping[str, str] | None, stages: Collection[Stage[..., Any]]
+) -> None:
     """Refuse to train for a run that has other versions; one that names none is its own.
 
     Its folds would be of two kinds, and all that they rest on would be made again for the new keys.

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
 
 from lsdc.store.exact_names import open_database, plain_names
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
+from lsdc.store.result_index import Result
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +68,8 @@ SOURCES = CatalogTable(
 )
 
 
-class CatalogRecord(BaseModel):
+class CatalogRecord(Result):
     """What a task remembers of a published catalog: whose it was, and the digests that went in."""
-
-    model_config = ConfigDict(frozen=True)
 
     run: str
     sources: tuple[str, ...]

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.store.files import digest_file
+from lsdc.store.result_index import Result
 
 
 class FileRecord(BaseModel):
@@ -22,7 +23,7 @@ class FileRecord(BaseModel):
     mtime_ns: int
 
 
-class Manifest(BaseModel):
+class Manifest(Result):
     """A stage's result: a folder in the home and the digests of the files in it.
 
     `digest` depends on names and contents alone, so that the same result has the same digest
@@ -32,8 +33,6 @@ class Manifest(BaseModel):
         key: of the training that a fold's folder is claimed for; None of other folders.
         notes: files that go with the result without being part of it: how it was made.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     stage: str
     path: str

@@ -50,28 +50,31 @@ APILogWorker.drain_all(timeout=10)
 # A task that ends as the words say, one a try: "leave" as a training does that was told to.
 ENDS = """
 import sys
-from prefect import flow, task
+from prefect import flow
 from prefect.logging.handlers import APILogWorker
 from lsdc.errors import ChildDiedError, DataError, ResumeLaterError
 from lsdc.store.manifest import Manifest
-from tasks.policies import Stage, stage_options
+from lsdc.challenges.lumbar.run import LumbarRun
+from tasks.request import RunRequest
+from tasks.run import Run, open_run
+from tasks.stage import stage
 
 KINDS = {"leave": ResumeLaterError, "die": ChildDiedError, "refuse": DataError}
-STAGE = Stage(name="fold", code=(), libraries=(), uses=lambda _: {})
-options = stage_options(STAGE, run_name="fold", timeout_hours=1, retries=1, resumes=4)
+run = open_run(LumbarRun, RunRequest.of(home=sys.argv.pop(1), data="phantom"))
 
-@task(**options | {"retry_delay_seconds": 0, "cache_policy": None, "persist_result": False})
-def end_as(ends):
+@stage("fold", code=(), libraries=(), run_name="fold", timeout_hours=1, retries=1, resumes=4,
+       pauses_seconds=(0,))
+def end_as(run: Run, words: str) -> Manifest:
     end = ends.pop(0)
     if end in KINDS:
         raise KINDS[end](end)
-    return end
+    return Manifest(stage="fold", path="", digest=words, rows=1, files=())
 
 @flow
 def several():
     for words in sys.argv[1:]:
         ends = words.split()
-        state = end_as(ends, return_state=True)
+        state = end_as.task(run, words, return_state=True)
         print(state.name, len(words.split()) - len(ends), sep=":", flush=True)
 
 several(return_state=True)
@@ -79,7 +82,7 @@ APILogWorker.drain_all(timeout=10)
 """
 
 
-def test_leaving_and_failing_are_counted_apart(api: str) -> None:
+def test_leaving_and_failing_are_counted_apart(api: str, tmp_path: Path) -> None:
     ends = {
         "leave leave leave done": "Completed:4",
         "leave die leave leave done": "Completed:5",
@@ -89,7 +92,7 @@ def test_leaving_and_failing_are_counted_apart(api: str) -> None:
         "leave leave leave leave leave leave": "Failed:6",
     }
     done = subprocess.run(
-        [sys.executable, "-P", "-c", ENDS, *ends],
+        [sys.executable, "-P", "-c", ENDS, str(tmp_path / "home"), *ends],
         env=os.environ | {**QUIET, "PREFECT_API_URL": api},
         capture_output=True,
         text=True,

@@ -30,16 +30,21 @@ from deployments.register import register
 from tasks.dispatch import Work, train_elsewhere
 from lsdc.errors import StageError
 from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.training import train_fold
+from lsdc.store.manifest import Manifest
 from tasks.request import RunRequest
 from tasks.run import open_run
 
+MADE = Manifest(stage="x", path="x", digest="x", rows=1, files=())
 asyncio.run(register())
 request = RunRequest.of(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2)
 run = open_run(LumbarRun, request)
 
 @flow(flow_run_name=sys.argv[2])
 def sends(experiment: str = "demo"):
-    train_elsewhere(run, [Work("train-fold/default", "fold 0", "key", {"fold": 0})])
+    inputs = run, 0, MADE, MADE
+    work = Work("train-fold/default", "fold 0", train_fold, inputs, {"fold": 0})
+    train_elsewhere(run, [work], {})
 
 try:
     sends()

@@ -12,8 +12,8 @@ from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
 from tasks.identity import locked_experiment, needed_fold
 from tasks.request import RunRequest
+from tasks.results import ensure_local
 from tasks.run import PHANTOM, Run, open_run
-from tasks.sharing import ensure_local
 
 KEY = "a" * 64
 

@@ -16,8 +16,8 @@ from lsdc.challenges.lumbar.stages.submission import assemble_submission
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
 from tasks.request import RunRequest
+from tasks.results import ensure_local
 from tasks.run import Run, open_run
-from tasks.sharing import ensure_local
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import lsdc.challenges.lumbar.stages.training
-from flows import prepare
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.training import require_model
+from lsdc.challenges.lumbar.steps import prepare
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import Work
 from tasks.request import RunRequest
@@ -75,7 +75,7 @@ def test_workers_are_asked_for_the_hubs_weights_before_they_learn_coordinates(
 ) -> None:
     sent: list[Work] = []
 
-    def train_elsewhere(_: Run, works: Sequence[Work]) -> list[Manifest]:
+    def train_elsewhere(_: Run, works: Sequence[Work], versions: object) -> list[Manifest]:
         sent.extend(works)
         return [MADE]
 
@@ -85,8 +85,7 @@ def test_workers_are_asked_for_the_hubs_weights_before_they_learn_coordinates(
         monkeypatch.setattr(prepare, name, lambda *_: MADE)
     monkeypatch.setattr(prepare, "read_training", lambda _: (MADE, MADE, MADE))
     monkeypatch.setattr(prepare, "has_other_workers", lambda: True)
-    monkeypatch.setattr(prepare, "is_kept", lambda *_: False)
-    monkeypatch.setattr(prepare, "result_key", lambda *_: "key")
+    monkeypatch.setattr(prepare.learn_coordinates, "find", lambda *_: None)
     monkeypatch.setattr(prepare, "train_elsewhere", train_elsewhere)
     run = run_of(tmp_path / "home", settings=settings)
     prepare.prepare_training(run, for_training=for_training)

@@ -1,106 +1,183 @@
-"""Results as Prefect keeps them: ours come back, and no other is read."""
+"""Two homes that share a store: each result is made once, and is the same in both."""
 
-import base64
-import json
-import os
-import pickle
-import zlib
-from collections.abc import Callable
+import logging
+import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import fsspec
 import pytest
-from prefect.exceptions import SerializationError
-from prefect.filesystems import LocalFileSystem
-from prefect.results import ResultStore
-from prefect.serializers import Serializer
-from prefect.utilities.dispatch import get_registry_for_type
 
-from lsdc.store.catalog import CatalogRecord
-from lsdc.store.manifest import Manifest
-from tasks.results import ResultSerializer
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.errors import SettingsError
+from lsdc.store.files import write_folder
+from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.put_aside import claim_fold
+from lsdc.store.remote import RemoteStore
+from tasks.request import RunRequest
+from tasks.results import compute_once, ensure_local, sync_checkpoints
+from tasks.run import Run, open_run
 
-
-class Touching:
-    """Makes a file where it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (f"touch {self.path}",)
+KEY = "a" * 64
+EPOCH = {"epoch": 1, "epochs": 2, "loss": 0.5, "score": 0.4}
 
 
-def pickled(path: Path) -> bytes:
-    return base64.encodebytes(pickle.dumps(Touching(path)))
-
-
-# Each makes a file where Prefect reads it as it asks to be read.
-PLANTED: dict[str, Callable[[Path], tuple[dict[str, str] | None, bytes]]] = {
-    "pickle": lambda path: ({"type": "pickle"}, pickled(path)),
-    "pickle unnamed": lambda path: (None, pickled(path)),
-    "pickle compressed": lambda path: (
-        {"type": "compressed/pickle", "compressionlib": "zlib"},
-        base64.encodebytes(zlib.compress(pickled(path))),
-    ),
-    "JSON of a class": lambda path: (
-        {"type": "json"},
-        json.dumps({"__class__": "subprocess.getoutput", "data": [f"touch {path}"]}).encode(),
-    ),
-    "JSON with a decoder": lambda path: (
-        {"type": "json", "object_decoder": "subprocess.Popen"},
-        json.dumps({"touch": 0, str(path): 0}).encode(),
-    ),
-}
-
-
-def plant(kind: str, storage: Path, key: str, would_be_made: Path) -> None:
-    """Leave a record under a key of a result storage."""
-    serializer, result = PLANTED[kind](would_be_made)
-    metadata = {"storage_key": key} | ({} if serializer is None else {"serializer": serializer})
-    (storage / key).write_text(json.dumps({"metadata": metadata, "result": result.decode()}))
+def host(phantom: Path, home: Path) -> Run:
+    return open_run(LumbarRun, RunRequest.of(experiment="demo", data=phantom, home=home, folds=2))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ResultStore:
-    """One on the disk, which remembers nothing itself."""
-    (tmp_path / "results").mkdir()
-    return ResultStore(
-        result_storage=LocalFileSystem(basepath=str(tmp_path / "results")),
-        serializer=ResultSerializer(),
-        cache_result_in_memory=False,
-    )
+def hosts(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Run]:
+    """Two runs in homes of their own, with a store on a path."""
+    monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
+    return host(phantom, tmp_path / "one"), host(phantom, tmp_path / "two")
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        Manifest(stage="x", path="x/1", digest="1", rows=1, files=()),
-        CatalogRecord(run="demo", sources=("1", "2")),
-    ],
-)
-def test_results_of_ours_come_back(result: Manifest | CatalogRecord, store: ResultStore) -> None:
-    store.persist_result_record(store.create_result_record(result, key="ours"))
-    assert store.exists("ours")
-    assert store.read("ours").result == result
+@pytest.fixture
+def on_s3(bucket: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store in a bucket, whose locks are PostgreSQL's."""
+    monkeypatch.setenv("LSDC_STORE", bucket)
+    monkeypatch.setenv("LSDC_DATABASE_URL", database)
 
 
-def test_what_a_failure_said_comes_back_as_words(store: ResultStore) -> None:
-    store.persist_result_record(store.create_result_record(ValueError("no"), key="failed"))
-    assert store.read("failed").result == "ValueError: no"
+def build(run: Run, built: Path) -> Manifest:
+    with built.open("a") as file:
+        file.write("once\n")
+    with write_folder(run.root / "crops") as out:
+        (out / "crops.npy").write_bytes(b"pixels" * 1000)
+        return settle(run.root, "crops", out, rows=1)
 
 
-@pytest.mark.parametrize("kind", PLANTED)
-def test_results_that_could_run_code_are_refused(
-    kind: str, store: ResultStore, tmp_path: Path
+def build_at_once(phantom: Path, home: Path, built: Path, start: Barrier) -> None:
+    run = host(phantom, home)
+    start.wait()
+    manifest = compute_once(run, "crops", KEY, Manifest, lambda: build(run, built))
+    assert manifest.is_intact(run.root)
+
+
+@pytest.mark.usefixtures("on_s3")
+def test_hosts_that_build_the_same_at_once_build_it_once(phantom: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, built = context.Barrier(2), tmp_path / "built"
+    homes = [tmp_path / name for name in ("one", "two")]
+    processes = [
+        context.Process(target=build_at_once, args=(phantom, home, built, start)) for home in homes
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert built.read_text() == "once\n"
+    first, second = (next(home.glob("crops/*/crops.npy")) for home in homes)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.relative_to(homes[0]) == second.relative_to(homes[1])
+
+
+def test_run_on_object_storage_without_postgresql_is_refused(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(kind, tmp_path / "results", "planted", tmp_path / "made")
-    assert not store.exists("planted")
-    with pytest.raises(SerializationError, match="is not read, since it could run code"):
-        store.read("planted")
-    assert not (tmp_path / "made").exists()
+    monkeypatch.setenv("LSDC_STORE", "s3://bucket/prefix")
+    monkeypatch.delenv("LSDC_DATABASE_URL", raising=False)
+    with pytest.raises(SettingsError, match="object storage has no locks"):
+        host(phantom, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
 
 
-def test_no_serializer_of_prefects_reads() -> None:
-    for serializer in set((get_registry_for_type(Serializer) or {}).values()) - {ResultSerializer}:
-        with pytest.raises((SerializationError, RuntimeError, NotImplementedError)):
-            serializer.loads(serializer.model_construct(type="any"), b"")
+def test_damaged_result_is_said_and_made_again(
+    hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = hosts
+    built = tmp_path / "built"
+    made = compute_once(one, "crops", KEY, Manifest, lambda: build(one, built))
+    (stored,) = (tmp_path / "store" / "objects").glob("*/*")
+    stored.write_bytes(b"pixelz" * 1000)
+
+    with caplog.at_level(logging.WARNING, "lsdc"):
+        again = compute_once(two, "crops", KEY, Manifest, lambda: build(two, built))
+    assert again.digest == made.digest
+    assert f"expected {made.files[0].digest[:16]}" in caplog.text
+    assert "it is made again" in caplog.text
+    assert built.read_text() == "once\n" * 2
+    assert stored.read_bytes() == b"pixels" * 1000
+
+
+def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[Run, Run]) -> None:
+    one, two = hosts
+    folder = claim_fold(one.home, "demo", 0, KEY, say=print)
+    for name in ("oof.parquet", "fit.json", "notes.txt"):
+        (folder / name).write_text(name)
+    made = seal(
+        one.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
+    )
+    compute_once(one, "train", KEY, Manifest, lambda: made)
+    other = claim_fold(two.home, "demo", 0, "b" * 64, say=print)
+    (other / "model.safetensors").write_text("weights of b")
+
+    assert ensure_local(two, made)
+
+    assert sorted(path.name for path in other.iterdir()) == ["fit.json", "key", "oof.parquet"]
+    assert claim_fold(two.home, "demo", 0, "b" * 64, say=print) == other
+    assert (other / "model.safetensors").read_text() == "weights of b"
+
+
+def test_checkpoint_of_another_host_is_gone_on_from(hosts: tuple[Run, Run]) -> None:
+    one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
+    with sync_checkpoints(hosts[0], KEY, one.parent) as listen:
+        one.write_bytes(b"one's first epoch")
+        listen(EPOCH)
+    with sync_checkpoints(hosts[1], KEY, two.parent):
+        assert two.read_bytes() == b"one's first epoch"
+        two.write_bytes(b"two's second epoch")  # saved when it was told to leave
+    with sync_checkpoints(hosts[0], KEY, one.parent):
+        assert one.read_bytes() == b"two's second epoch"
+
+
+def test_checkpoint_of_ones_own_is_not_set_back(hosts: tuple[Run, Run]) -> None:
+    path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
+    with sync_checkpoints(hosts[0], KEY, path.parent):
+        path.write_bytes(b"first epoch")
+    path.write_bytes(b"steps of the second")  # then killed, before it was published
+    with sync_checkpoints(hosts[0], KEY, path.parent):
+        assert path.read_bytes() == b"steps of the second"
+
+
+def test_checkpoint_that_is_damaged_is_said_and_done_without(
+    hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
+    with sync_checkpoints(hosts[0], KEY, one.parent):
+        one.write_bytes(b"first epoch")
+    (stored,) = (tmp_path / "store" / "objects").glob("*/*")
+    stored.write_bytes(b"first ep")
+    with caplog.at_level(logging.WARNING, "lsdc"), sync_checkpoints(hosts[1], KEY, two.parent):
+        assert not two.exists()
+    assert "training goes on without" in caplog.text
+
+
+def test_training_goes_on_when_its_checkpoint_cannot_be_published(
+    hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
+    (tmp_path / "store").mkdir(exist_ok=True)
+    (tmp_path / "store" / "objects").write_text("no folder")
+    with (
+        caplog.at_level(logging.WARNING, "lsdc"),
+        sync_checkpoints(hosts[0], KEY, path.parent) as listen,
+    ):
+        path.write_bytes(b"first epoch")
+        listen(EPOCH)
+    assert "its checkpoint is on this host alone" in caplog.text
+
+
+@pytest.mark.usefixtures("on_s3")
+def test_nothing_in_the_store_tells_its_secrets(
+    phantom: Path, tmp_path: Path, bucket: str, object_storage: dict[str, str]
+) -> None:
+    run = host(phantom, tmp_path / "home")
+    made = compute_once(run, "crops", KEY, Manifest, lambda: build(run, tmp_path / "built"))
+    written = RemoteStore(bucket).find("crops", KEY)
+    secret = object_storage["AWS_SECRET_ACCESS_KEY"]
+    assert secret not in f"{run!r}{run.model_dump_json()}{made.model_dump_json()}{written!r}"
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    assert all(secret.encode() not in system.cat_file(path) for path in system.find(bucket))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.crops import CROPS_SHARD
+from lsdc.challenges.lumbar.stages.crops import cut_shard
 from lsdc.errors import SettingsError
 from tasks import shards
 from tasks.progress import Progress, listening
@@ -21,7 +21,7 @@ def run(phantom: Path, tmp_path: Path) -> Run:
 
 
 def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:
-    return shards.deal(run, "crops train", CROPS_SHARD, studies, lambda own: f"{len(list(own))}")
+    return shards.deal(run, "crops train", cut_shard, studies, lambda own: f"{len(list(own))}")
 
 
 def test_each_study_is_dealt_once_in_the_order_of_ids(
@@ -62,7 +62,7 @@ def test_shards_tell_the_studies_of_the_whole_stage(
 
 def test_other_code_or_libraries_are_refused(run: Run) -> None:
     (shard,) = dealt(run, [1])
-    shards.require_same(shard, CROPS_SHARD)
+    shards.require_same(shard, cut_shard)
     other = shard.model_copy(update={"made_by": "another"})
     with pytest.raises(SettingsError, match=r"crops train 1 of 1: the Dask worker on .* has other"):
-        shards.require_same(other, CROPS_SHARD)
+        shards.require_same(other, cut_shard)

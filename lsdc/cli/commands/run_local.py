@@ -18,9 +18,9 @@ from lsdc.cli.server.connection import find_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import Server, prefect_server
-from lsdc.cli.server.result_storage import choose_store, register_storage, result_settings
 from lsdc.cli.server.run_records import living, mark_killed, wait_until_recorded
 from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, InterruptedRunError
 from lsdc.store.home import build_lock
@@ -102,7 +102,6 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
     """
     user = read_user_settings()
     settings = {
-        **result_settings(run.home, run.shared),
         # As often as the automation of 'lsdc up' expects it, which a home's database may keep.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
@@ -137,7 +136,6 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     if server is not None:
         server.wait_until_healthy()
     mark_killed(run.home, say=console.print)
-    register_storage(run.shared)
     display = Display(console, expected=run.task_runs)
 
     def begin(flow: object, flow_run: FlowRun, state: object) -> None:  # noqa: ARG001 (Prefect's)

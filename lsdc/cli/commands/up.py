@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lsdc.cli.commands.worker import pool_workers, tell_storage
+from lsdc.cli.commands.worker import pool_workers
 from lsdc.cli.server.prefect_settings import Api, own_api, own_environment, own_settings
 from lsdc.cli.server.process import (
     SERVER,
@@ -20,10 +20,10 @@ from lsdc.cli.server.process import (
     the_only_server,
     wait_until_healthy,
 )
-from lsdc.cli.server.result_storage import choose_store
 from lsdc.cli.server.run_records import mark_killed
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
 from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.store.database import DATABASE, parse_address
@@ -98,7 +98,6 @@ def up(
             servers.start(server)
             wait_until_healthy(api.url, servers.check)
             _register(opened, api, crash_after, console)
-            tell_storage(opened, api, chosen)
             if workers:
                 for pool in (CPU_POOL, GPU_POOL):
                     for part in pool_workers(pool, opened, api, chosen):

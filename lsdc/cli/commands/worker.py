@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from lsdc.cli.server.connection import require_server
-from lsdc.cli.server.prefect_settings import Api, own_environment, own_settings
-from lsdc.cli.server.result_storage import choose_store, register_storage, result_settings
+from lsdc.cli.server.prefect_settings import Api, own_environment
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
 from lsdc.cli.server.user_settings import read_user_settings
+from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import presets_environment
@@ -44,7 +44,6 @@ def worker(
     chosen = choose_store(store)
     opened = open_home(resolve_home(home))
     api = require_server(opened, read_user_settings())
-    tell_storage(opened, api, chosen)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     with Parts(console) as workers:
         for part in pool_workers(pool, opened, api, chosen):
@@ -76,12 +75,6 @@ def pool_workers(pool: str, home: Home, api: Api, store: RemoteStore | None) -> 
     ]
 
 
-def tell_storage(home: Home, api: Api, store: RemoteStore | None) -> None:
-    """Tell a server where its workers keep results, if that is object storage."""
-    with own_settings(own_environment(home, api)):
-        register_storage(store)
-
-
 def _worker(
     name: str,
     pool: str,
@@ -99,9 +92,8 @@ def _worker(
         {
             **own_environment(home, api),
             **presets_environment(),
-            **result_settings(home, store),
             "LSDC_HOME": str(home.root),
-            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            **({} if store is None else {"LSDC_STORE": store.url}),
             "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
             "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),

@@ -2,8 +2,6 @@
 
 import logging
 
-from prefect import task
-
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.quality.corrections import (
     Evidence,
@@ -14,12 +12,13 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
+from tasks.stage import stage
 
 log = logging.getLogger("lsdc.annotations")
 
-ANNOTATIONS = Stage(
-    name="annotations",
+
+@stage(
+    "annotations",
     code=(
         "lsdc.challenges.lumbar.quality.corrections",
         "lsdc.challenges.lumbar.competition.tables",
@@ -30,11 +29,9 @@ ANNOTATIONS = Stage(
         "listed": digest_file(inputs["run"].data / "train_series_descriptions.csv"),
         "annotations": inputs["run"].annotations,
     },
+    run_name="annotations",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(ANNOTATIONS, run_name="annotations", timeout_hours=1))
-@shared(ANNOTATIONS)
 def correct_annotations(run: LumbarRun, index: Manifest) -> Manifest:
     """Write the annotations that the run learns from, and what was corrected of those given."""
     competition = open_competition(run.data)

@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 
-from prefect import task
-
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store import catalog
 from lsdc.store.manifest import Manifest
-from tasks.policies import Stage, stage_options
+from tasks.stage import stage
 
-STAGE = Stage(
-    name="catalog",
+
+@stage(
+    "catalog",
     code=("lsdc.store.catalog", "lsdc.challenges.lumbar.catalog_tables"),
     libraries=("duckdb",),
     uses=lambda inputs: {"run": inputs["run"].name},
+    run_name="catalog after {after}",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(STAGE, run_name="catalog after {after}", timeout_hours=1))
 def publish_catalog(
     run: LumbarRun,
     manifests: Sequence[Manifest],

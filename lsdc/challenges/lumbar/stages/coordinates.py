@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 import polars as pl
-from prefect import task
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.coordinates import learn as coordinates
@@ -18,33 +17,27 @@ from lsdc.messages import few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
+from tasks.stage import stage
 
 log = logging.getLogger("lsdc.coordinates")
 
 _CODE = ("lsdc.challenges.lumbar.coordinates.learn",)
 _LIBRARIES = ("numpy", "opencv-python-headless", "polars", "torch", *DICOM_LIBRARIES)
 
-COORDINATES = Stage(
-    name="coordinates",
+
+@stage(
+    "coordinates",
     code=("lsdc.challenges.lumbar.coordinates.annotated", *_CODE),
     libraries=_LIBRARIES,
     uses=lambda inputs: {
         "config": inputs["run"].experiment.coordinates,
         "seed": inputs["run"].seed,
     },
+    run_name="coordinates train",
+    timeout_hours=12,
+    retries=2,
 )
-LOCATE = Stage(
-    name="coordinates",
-    code=_CODE,
-    libraries=_LIBRARIES,
-    uses=lambda _: {"test": True},
-)
-
-
-@task(**stage_options(COORDINATES, run_name="coordinates train", timeout_hours=12, retries=2))
-@shared(COORDINATES)
 def learn_coordinates(
     run: LumbarRun, index: Manifest, folds: Manifest, annotations: Manifest
 ) -> Manifest:
@@ -71,8 +64,15 @@ def learn_coordinates(
         return _settle(run, out, instances, quarantine)
 
 
-@task(**stage_options(LOCATE, run_name="coordinates test", timeout_hours=12, retries=2))
-@shared(LOCATE)
+@stage(
+    "coordinates",
+    code=_CODE,
+    libraries=_LIBRARIES,
+    uses=lambda _: {"test": True},
+    run_name="coordinates test",
+    timeout_hours=12,
+    retries=2,
+)
 def locate_test(run: LumbarRun, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from prefect import task
 
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.crops import cut as crops
@@ -16,18 +15,18 @@ from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.home import SHARDS, require_space
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
 from tasks.shards import (
+    SHARD_OPTIONS,
     Shard,
     deal,
     require_same,
     settle_shard,
-    shard_options,
     shard_processes,
     shards_of,
     tell_shard,
     worked,
 )
+from tasks.stage import stage
 
 _CODE = ("lsdc.challenges.lumbar.crops.cut", "lsdc.challenges.lumbar.coordinates.moves")
 _LIBRARIES = ("numpy", "opencv-python-headless", "polars", *DICOM_LIBRARIES)
@@ -38,23 +37,15 @@ def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"slices": experiment.slices, "config": experiment.crops}
 
 
-CROPS = Stage(
-    "crops",
-    _CODE,
-    _LIBRARIES,
-    uses=_cut,
+@stage(
+    "crops", code=_CODE, libraries=_LIBRARIES, uses=_cut, run_name="crops {split}", timeout_hours=6
 )
-CROPS_SHARD = Stage("crops shard", _CODE, _LIBRARIES, uses=_cut, shared=False)
-
-
-@task(**stage_options(CROPS, run_name="crops {split}", timeout_hours=6))
-@shared(CROPS)
 def cut_crops(
     run: LumbarRun, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Choose the slices of every level and cut them into one memory map."""
     slices = read_parquet(sides.file(run.root, "slices.parquet"))
-    shards = deal(run, f"crops {split}", CROPS_SHARD, slices["study_id"])
+    shards = deal(run, f"crops {split}", cut_shard, slices["study_id"])
     _require_space(run, shards, slices)
     given = {"index": index, "coordinates": coordinates, "sides": sides}
     with (
@@ -66,12 +57,12 @@ def cut_crops(
         return settle(run.root, "crops", out, rows=rows)
 
 
-@task(**shard_options(CROPS_SHARD))
+@stage("crops shard", code=_CODE, libraries=_LIBRARIES, uses=_cut, **SHARD_OPTIONS)
 def cut_shard(
     run: LumbarRun, shard: Shard, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Cut the crops of some studies."""
-    require_same(shard, CROPS_SHARD)
+    require_same(shard, cut_shard)
     own = pl.col("study_id").is_in(shard.studies)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
     moves = read_parquet(coordinates.file(run.root, "moves.parquet"))

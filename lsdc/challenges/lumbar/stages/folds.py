@@ -1,7 +1,6 @@
 """Folds: which study is held out when."""
 
 import polars as pl
-from prefect import task
 
 from lsdc.challenges.lumbar import folds
 from lsdc.challenges.lumbar.competition.tables import open_competition, read_labels
@@ -9,7 +8,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
+from tasks.stage import stage
 
 
 def require_studies(run: LumbarRun) -> None:
@@ -17,8 +16,8 @@ def require_studies(run: LumbarRun) -> None:
     folds.require_studies(open_competition(run.data), run.folds, run.limit)
 
 
-FOLDS = Stage(
-    name="folds",
+@stage(
+    "folds",
     code=("lsdc.challenges.lumbar.folds", "lsdc.challenges.lumbar.competition.tables"),
     libraries=("numpy", "polars", "scikit-learn"),
     uses=lambda inputs: {
@@ -29,11 +28,9 @@ FOLDS = Stage(
         "strict": inputs["run"].strict,
         "holdout": inputs["run"].holdout,
     },
+    run_name="folds",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(FOLDS, run_name="folds", timeout_hours=1))
-@shared(FOLDS)
 def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
     """Deal the studies that have images and labels into folds."""
     studies = read_parquet(index.file(run.root, "studies.parquet"))

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
-from prefect import task
 
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
 from lsdc.challenges.lumbar.run import LumbarRun
@@ -16,17 +15,17 @@ from lsdc.store.files import write_folder
 from lsdc.store.fingerprint import fingerprint, fingerprint_tree
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
 from tasks.shards import (
+    SHARD_OPTIONS,
     Shard,
     deal,
     require_same,
     settle_shard,
-    shard_options,
     shard_processes,
     tell_shard,
     worked,
 )
+from tasks.stage import stage
 
 _CODE = ("lsdc.dicom_index.index", "lsdc.challenges.lumbar.competition.tables")
 _LIBRARIES = ("numpy", "polars", *DICOM_LIBRARIES)
@@ -64,15 +63,14 @@ def _fingerprints(
     }
 
 
-INDEX = Stage("index", _CODE, _LIBRARIES, _uses)
-# What is read of the files, each shard has in itself.
-INDEX_SHARD = Stage(
-    "index shard", _CODE, _LIBRARIES, lambda inputs: {"data": inputs["run"].data}, shared=False
+@stage(
+    "index",
+    code=_CODE,
+    libraries=_LIBRARIES,
+    uses=_uses,
+    run_name="index {split}",
+    timeout_hours=6,
 )
-
-
-@task(**stage_options(INDEX, run_name="index {split}", timeout_hours=6))
-@shared(INDEX)
 def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) -> Manifest:
     """Read the header of every listed file of a split; say what another index has as well."""
     competition = open_competition(run.data)
@@ -88,7 +86,7 @@ def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) 
             }
         )
 
-    shards = deal(run, f"index {split}", INDEX_SHARD, listed["study_id"], files)
+    shards = deal(run, f"index {split}", read_shard, listed["study_id"], files)
     with (
         worked(read_shard, run, shards, split=split) as folders,
         write_folder(run.root / "index") as out,
@@ -116,10 +114,16 @@ def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:
     )
 
 
-@task(**shard_options(INDEX_SHARD))
+@stage(
+    "index shard",
+    code=_CODE,
+    libraries=_LIBRARIES,
+    uses=lambda inputs: {"data": inputs["run"].data},  # a shard says itself what it reads of it
+    **SHARD_OPTIONS,
+)
 def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
     """Read the headers of some studies."""
-    require_same(shard, INDEX_SHARD)
+    require_same(shard, read_shard)
     competition = open_competition(run.data)
     listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
     with write_folder(run.root / SHARDS) as out:

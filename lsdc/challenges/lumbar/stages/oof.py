@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 
 import polars as pl
-from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
@@ -18,23 +17,22 @@ from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest, seal
 from tasks.artifacts import artifact_key, rounded, unless_refused
 from tasks.former import OOF_FILES, keeping_oof
-from tasks.policies import Stage, shared, stage_options
+from tasks.stage import stage
 
 log = logging.getLogger("lsdc.progress")
 
-OOF = Stage(
-    name="oof",
+
+@stage(
+    "oof",
     code=("lsdc.challenges.lumbar.scoring.oof",),
     libraries=("numpy", "polars"),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,
         "labels": inputs["run"].experiment.labels,
     },
+    run_name="oof",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(OOF, run_name="oof", timeout_hours=1))
-@shared(OOF)
 def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
     """Put the folds' predictions together and score them beside the weighted prior.
 
@@ -53,7 +51,7 @@ def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> M
             held_out,
             out,
         )
-    return seal(run.root, OOF.name, out, rows=rows, names=OOF_FILES)
+    return seal(run.root, "oof", out, rows=rows, names=OOF_FILES)
 
 
 def show_scores(run: LumbarRun) -> None:

@@ -2,26 +2,23 @@
 
 import shutil
 
-from prefect import task
-
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal
-from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_steps
+from tasks.stage import stage
 
 STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
 
-PHANTOM = Stage(
-    name="phantom",
+
+@stage(
+    "phantom",
     code=("lsdc.challenges.lumbar.phantom.writer",),
     libraries=("numpy", "pydicom"),
     uses=lambda _: {"studies": STUDIES, "test": TEST, "seed": SEED, "max_size": MAX_SIZE},
+    run_name="phantom",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(PHANTOM, run_name="phantom", timeout_hours=1))
-@shared(PHANTOM)
 def write_demo_data(run: LumbarRun) -> Manifest:
     """Write the phantom competition into the home."""
     # pydicom is not for a run that finds its phantom written.

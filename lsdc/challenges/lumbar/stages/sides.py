@@ -1,7 +1,5 @@
 """Sides: left and right by world position."""
 
-from prefect import task
-
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
@@ -9,21 +7,20 @@ from lsdc.dicom_index.listing import Split
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.policies import Stage, shared, stage_options
+from tasks.stage import stage
 
-SIDES = Stage(
-    name="sides",
+
+@stage(
+    "sides",
     code=(
         "lsdc.challenges.lumbar.coordinates.moves",
         "lsdc.challenges.lumbar.slices.slice_offsets",
     ),
     libraries=("numpy", "polars"),
     uses=lambda _: {},
+    run_name="sides {split}",
+    timeout_hours=1,
 )
-
-
-@task(**stage_options(SIDES, run_name="sides {split}", timeout_hours=1))
-@shared(SIDES)
 def fix_sides(
     run: LumbarRun,
     split: Split,  # noqa: ARG001 (it names the task run)

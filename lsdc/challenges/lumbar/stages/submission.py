@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import task
-
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.submission import write_submission
@@ -12,11 +10,12 @@ from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
 from tasks.former import SUBMISSION_FILES, keeping_submission
-from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
+from tasks.stage import stage
 
-PREDICT = Stage(
-    name="predict",
+
+@stage(
+    "predict",
     code=("lsdc.challenges.lumbar.training.predict",),
     libraries=("numpy", "timm", "torch"),
     uses=lambda inputs: {
@@ -28,20 +27,10 @@ PREDICT = Stage(
         "loss": inputs["run"].experiment.loss,
         "precision": inputs["run"].experiment.training.precision,
     },
+    run_name="predict",
+    timeout_hours=12,
+    retries=1,
 )
-SUBMISSION = Stage(
-    name="submission",
-    code=("lsdc.challenges.lumbar.scoring.submission", "lsdc.challenges.lumbar.competition.tables"),
-    libraries=("polars",),
-    uses=lambda inputs: {
-        "name": inputs["run"].experiment.name,
-        "row_ids": digest_file(inputs["run"].data / "sample_submission.csv"),
-    },
-)
-
-
-@task(**stage_options(PREDICT, run_name="predict", timeout_hours=12, retries=1))
-@shared(PREDICT)
 def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
     """Predict the test studies: the mean over the folds' models."""
     out = run.folder
@@ -58,8 +47,17 @@ def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -
     return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
 
 
-@task(**stage_options(SUBMISSION, run_name="submission", timeout_hours=1))
-@shared(SUBMISSION)
+@stage(
+    "submission",
+    code=("lsdc.challenges.lumbar.scoring.submission", "lsdc.challenges.lumbar.competition.tables"),
+    libraries=("polars",),
+    uses=lambda inputs: {
+        "name": inputs["run"].experiment.name,
+        "row_ids": digest_file(inputs["run"].data / "sample_submission.csv"),
+    },
+    run_name="submission",
+    timeout_hours=1,
+)
 def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) -> Manifest:
     """Give every row id of the sample submission its row."""
     out = run.folder
@@ -70,4 +68,4 @@ def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) 
             read_parquet(folds.file(run.root, "labels.parquet")),
             out / "submission.csv",
         )
-    return seal(run.root, SUBMISSION.name, out, rows=rows, names=SUBMISSION_FILES)
+    return seal(run.root, "submission", out, rows=rows, names=SUBMISSION_FILES)

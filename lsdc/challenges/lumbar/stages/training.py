@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import task
-
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.training.train_fold import RESULTS
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
@@ -20,10 +18,10 @@ from lsdc.store.manifest import Manifest, seal
 from lsdc.store.put_aside import claim_fold
 from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
-from tasks.policies import Stage, shared, stage_options
 from tasks.progress import tell_line
+from tasks.results import sync_checkpoints
 from tasks.run import TRAINING_NO_MATTER
-from tasks.sharing import sync_checkpoints
+from tasks.stage import stage
 
 log = logging.getLogger("lsdc.training")
 
@@ -82,8 +80,8 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     return experiment.model.pretrained and experiment.needs.weights is None and run.weights is None
 
 
-TRAIN = Stage(
-    name="train",
+@stage(
+    "train",
     code=("lsdc.challenges.lumbar.training.train_fold",),
     libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
     uses=lambda inputs: {
@@ -100,11 +98,10 @@ TRAIN = Stage(
         "weights": pretrained_digests(inputs["run"]),
         "seed": inputs["run"].seed,
     },
+    run_name="fold {fold}",
+    retries=1,
+    resumes=_RESUMES,
 )
-
-
-@task(**stage_options(TRAIN, run_name="fold {fold}", retries=1, resumes=_RESUMES))
-@shared(TRAIN)
 def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies that it has not seen."""
     with fold_lock(run.home, run.name, fold, say=log.warning):
@@ -113,7 +110,7 @@ def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> M
 
 def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     weights = _needed_weights(run, fold)
-    key = TRAIN.key({"run": run, "fold": fold, "crops": crops, "folds": folds})
+    key = train_fold.key(run, fold, crops, folds)
     out = claim_fold(run.home, run.name, fold, key, say=log.warning)
     with _not_tried_again_at_the_end(), sync_checkpoints(run, key, out) as share:
         fit_fold(

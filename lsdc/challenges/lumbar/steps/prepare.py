@@ -3,24 +3,32 @@
 from dataclasses import dataclass
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.annotations import ANNOTATIONS, correct_annotations
+from lsdc.challenges.lumbar.stages.annotations import correct_annotations
 from lsdc.challenges.lumbar.stages.catalog import publish_catalog
-from lsdc.challenges.lumbar.stages.coordinates import COORDINATES, learn_coordinates
-from lsdc.challenges.lumbar.stages.crops import CROPS, cut_crops
-from lsdc.challenges.lumbar.stages.folds import FOLDS, assign_folds, require_studies
-from lsdc.challenges.lumbar.stages.index import INDEX, index_studies, require_usable
-from lsdc.challenges.lumbar.stages.phantom import PHANTOM, write_demo_data
+from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
+from lsdc.challenges.lumbar.stages.crops import cut_crops
+from lsdc.challenges.lumbar.stages.folds import assign_folds, require_studies
+from lsdc.challenges.lumbar.stages.index import index_studies, require_usable
+from lsdc.challenges.lumbar.stages.phantom import write_demo_data
 from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
-from lsdc.challenges.lumbar.stages.sides import SIDES, fix_sides
-from lsdc.challenges.lumbar.stages.training import TRAIN, require_model, takes_hub_weights
+from lsdc.challenges.lumbar.stages.sides import fix_sides
+from lsdc.challenges.lumbar.stages.training import require_model, takes_hub_weights, train_fold
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import Work, has_other_workers, train_elsewhere
-from tasks.policies import is_kept, result_key
 from tasks.run import note_results, note_so_far
 from tasks.versions import installed_versions
 
 # What a run that trains for another one goes through.
-STAGES = (PHANTOM, INDEX, FOLDS, ANNOTATIONS, COORDINATES, SIDES, CROPS, TRAIN)
+STAGES = (
+    write_demo_data,
+    index_studies,
+    assign_folds,
+    correct_annotations,
+    learn_coordinates,
+    fix_sides,
+    cut_crops,
+    train_fold,
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,11 @@ def dispatch_coordinates(
 
     Such a worker is asked first whether the model can be had there, if it `tries_model`.
     """
-    if not has_other_workers() or is_kept(learn_coordinates, run, index, folds, annotations):
-        return learn_coordinates(run, index, folds, annotations)
-    key = result_key(learn_coordinates, run, index, folds, annotations)
+    inputs = run, index, folds, annotations
+    if not has_other_workers() or learn_coordinates.find(*inputs):
+        return learn_coordinates(*inputs)
     told = {"tries_model": True} if tries_model else {}
-    work = Work("train-coordinates/default", "coordinates", key, told)
+    work = Work("train-coordinates/default", "coordinates", learn_coordinates, inputs, told)
     (coordinates,) = train_elsewhere(run, [work], installed_versions(STAGES))
     return coordinates
 

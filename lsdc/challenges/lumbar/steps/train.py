@@ -10,7 +10,6 @@ from lsdc.store.manifest import Manifest
 from tasks.dispatch import Work, has_other_workers, train_elsewhere
 from tasks.futures import result_of
 from tasks.interrupts import ended_with_the_flow
-from tasks.policies import is_kept, result_key
 from tasks.versions import installed_versions
 
 log = logging.getLogger("lsdc.training")
@@ -29,11 +28,11 @@ def with_earlier_folds(
 ) -> list[Manifest]:
     """Add the folds that were trained before and still stand, so that one alone is not scored."""
     whole = run.model_copy(update={"only_fold": None})
-    inputs = prepared.crops, prepared.folds
     found = dict(zip(run.folds_to_train, trained, strict=True))
     for fold in whole.folds_to_train:
-        if fold not in found and is_kept(train_one_fold, whole, fold, *inputs):
-            found[fold] = train_one_fold(whole, fold, *inputs)
+        inputs = whole, fold, prepared.crops, prepared.folds
+        if fold not in found and train_one_fold.find(*inputs):
+            found[fold] = train_one_fold(*inputs)
             log.info("fold %d was trained before and stands: it is scored as well", fold)
     return [found[fold] for fold in sorted(found)]
 
@@ -42,20 +41,15 @@ def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
     """Have the folds trained: a run each on other workers, or here where that is not for us."""
     if not has_other_workers():
         return train_here(run, prepared)
-    inputs = prepared.crops, prepared.folds
-    missing = {
-        fold: result_key(train_one_fold, run, fold, *inputs)
-        for fold in run.folds_to_train
-        if not is_kept(train_one_fold, run, fold, *inputs)
-    }
+    inputs = {fold: (run, fold, prepared.crops, prepared.folds) for fold in run.folds_to_train}
+    missing = [fold for fold in inputs if not train_one_fold.find(*inputs[fold])]
     works = [
-        Work("train-fold/default", f"fold {fold}", key, {"fold": fold})
-        for fold, key in missing.items()
+        Work("train-fold/default", f"fold {fold}", train_one_fold, inputs[fold], {"fold": fold})
+        for fold in missing
     ]
-    trained = dict(
-        zip(missing, train_elsewhere(run, works, installed_versions(STAGES)), strict=True)
-    )
-    return [trained.get(fold) or train_one_fold(run, fold, *inputs) for fold in run.folds_to_train]
+    sent = train_elsewhere(run, works, installed_versions(STAGES))
+    trained = dict(zip(missing, sent, strict=True))
+    return [trained.get(fold) or train_one_fold(*inputs[fold]) for fold in inputs]
 
 
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:

@@ -5,14 +5,12 @@ from prefect import flow
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.steps.prepare import STAGES, read_training, require_model_here
-from lsdc.store.manifest import Manifest
 from tasks.artifacts import shown
 from tasks.dispatch import require_device_here
 from tasks.identity import locked_experiment
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.open_flow_run import open_requested
 from tasks.request import SentRequest, flow_parameters, sent_field
-from tasks.results import ResultSerializer
 from tasks.run import locked_home, note_so_far
 from tasks.versions import require_versions
 
@@ -25,12 +23,7 @@ class CoordinatesRequest(SentRequest):
     )
 
 
-@flow(
-    name="train-coordinates",
-    flow_run_name="train-coordinates-{experiment}",
-    persist_result=True,
-    result_serializer=ResultSerializer(),
-)
+@flow(name="train-coordinates", flow_run_name="train-coordinates-{experiment}")
 @cancelled_when_interrupted
 @flow_parameters(
     CoordinatesRequest,
@@ -39,7 +32,7 @@ class CoordinatesRequest(SentRequest):
         "weights",
     ),
 )
-def train_coordinates(request: CoordinatesRequest) -> Manifest:
+def train_coordinates(request: CoordinatesRequest) -> None:
     """Learn the coordinates of an experiment, a small model a fold."""
     require_versions(request.versions, STAGES)
     run = open_requested(LumbarRun, request)
@@ -54,4 +47,3 @@ def train_coordinates(request: CoordinatesRequest) -> Manifest:
             require_model_here(run)
         coordinates = learn_coordinates(run, *read_training(run))
         note_so_far(run, coordinates)
-    return coordinates

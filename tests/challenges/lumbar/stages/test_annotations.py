@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.quality.corrections import undo_corrections
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.annotations import correct_annotations
-from lsdc.challenges.lumbar.stages.coordinates import COORDINATES
+from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.store.catalog import publish_catalog
 from lsdc.store.manifest import Manifest
 from tasks.request import RunRequest
@@ -65,7 +65,7 @@ def test_clean_is_another_result_and_says_what_it_changed(
         clean = in_mode(run, "clean", index)
     assert caplog.messages == ["annotations: 2 corrections in 1 studies (sides_swapped 2)"]
     assert raw.digest != clean.digest
-    keys = [COORDINATES.key({"run": run, "annotations": each}) for each in (raw, clean)]
+    keys = [learn_coordinates.key(run, index, index, each) for each in (raw, clean)]
     assert keys[0] != keys[1]
 
     given = open_competition(run.data).annotations

@@ -9,20 +9,20 @@ from prefect.states import Failed
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.annotations import ANNOTATIONS
-from lsdc.challenges.lumbar.stages.coordinates import COORDINATES
-from lsdc.challenges.lumbar.stages.crops import CROPS
-from lsdc.challenges.lumbar.stages.folds import FOLDS
-from lsdc.challenges.lumbar.stages.index import INDEX
-from lsdc.challenges.lumbar.stages.oof import OOF
-from lsdc.challenges.lumbar.stages.submission import PREDICT
-from lsdc.challenges.lumbar.stages.training import TRAIN
+from lsdc.challenges.lumbar.stages.annotations import correct_annotations
+from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
+from lsdc.challenges.lumbar.stages.crops import cut_crops
+from lsdc.challenges.lumbar.stages.folds import assign_folds
+from lsdc.challenges.lumbar.stages.index import index_studies
+from lsdc.challenges.lumbar.stages.oof import score_oof
+from lsdc.challenges.lumbar.stages.submission import predict_test
+from lsdc.challenges.lumbar.stages.training import train_fold
 from lsdc.errors import DataError, ResumeLaterError, StageError
 from lsdc.store.manifest import Manifest
-from tasks import policies
-from tasks.policies import can_pass_on_second_try
+from tasks import stage as stage_module
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
+from tasks.stage import can_pass_on_second_try
 
 Edit = Callable[[Run], Run]
 
@@ -32,15 +32,15 @@ def manifest(digest: str) -> Manifest:
 
 
 INPUTS = {
-    "index": (INDEX, {"split": "train"}),
-    "folds": (FOLDS, {"index": manifest("a")}),
-    "annotations": (ANNOTATIONS, {"index": manifest("a")}),
+    "index": (index_studies, {"split": "train"}),
+    "folds": (assign_folds, {"index": manifest("a")}),
+    "annotations": (correct_annotations, {"index": manifest("a")}),
     "coordinates": (
-        COORDINATES,
+        learn_coordinates,
         {"index": manifest("a"), "folds": manifest("b"), "annotations": manifest("c")},
     ),
     "crops": (
-        CROPS,
+        cut_crops,
         {
             "split": "train",
             "index": manifest("a"),
@@ -48,9 +48,9 @@ INPUTS = {
             "sides": manifest("c"),
         },
     ),
-    "train": (TRAIN, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
-    "oof": (OOF, {"folds": manifest("a"), "trained": [manifest("b")]}),
-    "predict": (PREDICT, {"crops": manifest("a"), "trained": [manifest("b")]}),
+    "train": (train_fold, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
+    "oof": (score_oof, {"folds": manifest("a"), "trained": [manifest("b")]}),
+    "predict": (predict_test, {"crops": manifest("a"), "trained": [manifest("b")]}),
 }
 
 
@@ -63,7 +63,7 @@ def run(phantom: Path, tmp_path: Path) -> Run:
 
 
 def keys(run: Run) -> dict[str, str]:
-    return {name: stage.key({"run": run, **inputs}) for name, (stage, inputs) in INPUTS.items()}
+    return {name: stage.key(run, **inputs) for name, (stage, inputs) in INPUTS.items()}
 
 
 def changed(run: Run, **update: object) -> set[str]:
@@ -131,7 +131,7 @@ def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
     def installed(names: Iterable[str]) -> dict[str, str]:
         return {name: versions.get(name, "absent") for name in names}
 
-    monkeypatch.setattr(policies, "fingerprint_libraries", installed)
+    monkeypatch.setattr(stage_module, "fingerprint_libraries", installed)
     before = keys(run)
     versions["pylibjpeg-openjpeg"] = "2.0"
     after = keys(run)
@@ -142,9 +142,8 @@ def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
 
 def test_input_counts_by_content_and_not_by_place(run: Run) -> None:
     moved = manifest("a").model_copy(update={"path": "elsewhere"})
-    inputs = {"run": run, "index": manifest("a")}
-    assert FOLDS.key(inputs) == FOLDS.key(inputs | {"index": moved})
-    assert FOLDS.key(inputs) != FOLDS.key(inputs | {"index": manifest("b")})
+    assert assign_folds.key(run, manifest("a")) == assign_folds.key(run, moved)
+    assert assign_folds.key(run, manifest("a")) != assign_folds.key(run, manifest("b"))
 
 
 def test_touched_image_changes_the_index_alone(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where Prefect is told to keep results, and which stores a command refuses."""
+"""Which shared stores a command takes, and which it refuses."""
 
 import os
 from pathlib import Path
@@ -6,22 +6,8 @@ from pathlib import Path
 import pytest
 
 from lsdc.cli.app import main
-from lsdc.cli.server.result_storage import choose_store, result_settings
-from lsdc.store.home import Home
+from lsdc.cli.shared_store import choose_store
 from lsdc.store.remote import RemoteStore
-
-HOME = Home(Path("/scratch/lsdc"))
-
-
-def test_results_lie_where_all_hosts_find_them() -> None:
-    alone = result_settings(HOME, None)
-    assert alone == {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/scratch/lsdc/prefect/results"}
-    path = result_settings(HOME, RemoteStore("/shared/store"))
-    assert path == {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/shared/store/results"}
-    one, other = (result_settings(HOME, RemoteStore(f"s3://bucket/{name}")) for name in "ab")
-    block = "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK"
-    assert one[block].startswith("remote-file-system/lsdc-")
-    assert one[block] != other[block]
 
 
 def test_store_that_was_chosen_is_that_of_what_is_started(

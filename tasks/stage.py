@@ -1,0 +1,229 @@
+"""Stages: tasks of Prefect whose results are kept.
+
+A result counts again while its key and its files stand. The key is made of the inputs' digests, the
+part of the configuration that the stage uses, the code that it calls and the versions of the
+libraries that matter to it. Prefect would compare arguments by value and the task's own source,
+miss an edit in a helper, and believe a result whose files are gone; so it keeps no results here,
+and a stage that has one ends as *Cached*.
+"""
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
+from importlib import import_module
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from uuid import UUID
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
+from prefect.states import Completed
+
+from lsdc.errors import NO_ROOM, LsdcError, ResumeLaterError
+from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
+from lsdc.store.manifest import Manifest
+from lsdc.store.result_index import Result
+from tasks.progress import Progress, tell, tell_state
+from tasks.results import compute_once, find_result
+from tasks.run import Run
+
+HOUR = 3600.0
+PAUSES_SECONDS = (5.0, 30.0, 120.0)
+
+P = ParamSpec("P")
+
+log = logging.getLogger("lsdc.stage")
+
+
+T = TypeVar("T", bound=Result)
+Uses = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class Stage(Generic[P, T]):
+    """A function of a run whose result is kept, called as a task of Prefect; see `stage`.
+
+    Attributes:
+        name: the stage's noun.
+        fn: the function itself.
+        code: modules of this project whose code the stage calls; what they import counts too.
+        libraries: distributions whose version matters to the result.
+        task: Prefect's task.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[P, T],
+        name: str,
+        *,
+        code: Sequence[str],
+        libraries: Sequence[str],
+        uses: Uses,
+        shared: bool,
+        **options: Any,
+    ) -> None:
+        self.name, self.fn, self.code, self.libraries = name, fn, code, libraries
+        self._uses, self._shared = uses, shared
+        self._kind = cast(type[T], get_type_hints(fn)["return"])
+        self._signature = inspect.signature(fn)
+
+        @wraps(fn)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            return cast(T, self._run(*args, **kwargs))
+
+        self.task: Task[P, T] = Task(
+            run, name=name, cache_policy=NO_CACHE, persist_result=False, **options
+        )
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Any], tuple[str, str]]:
+        """Travel to Dask's workers by name."""
+        return _import_stage, (self.fn.__module__, self.fn.__qualname__)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the task, or take its kept result; the task run is then *Cached*."""
+        state = self.task(*args, **kwargs, return_state=True)
+        return state.result()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]:
+        """Have the task run beside others of its flow."""
+        return self.task.submit(*args, **kwargs)
+
+    def made_by(self) -> str:
+        """A fingerprint of the code and the libraries."""
+        return fingerprint(self._made_by())
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of the result for these arguments; equal keys mean equal results."""
+        inputs = self._inputs(*args, **kwargs)
+        return fingerprint(
+            {
+                "stage": self.name,
+                **self._made_by(),
+                "uses": dict(self._uses(inputs)),
+                "inputs": {
+                    name: _what_counts(value) for name, value in inputs.items() if name != "run"
+                },
+            }
+        )
+
+    def find(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """The kept result for these arguments, fetched if another host has it; else None."""
+        run = self._inputs(*args, **kwargs)["run"]
+        return self._find(run, self.key(*args, **kwargs))
+
+    def _run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """What the task does: look the result up, else make it and put it on record."""
+        run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
+        if found := self._find(run, key):
+            return Completed(name="Cached", message="Its result is kept.", data=found)
+        tell(Progress(str(task_run.get_name()), state="Running"))
+        make = partial(self.fn, *args, **kwargs)
+        return compute_once(run, self.name, key, self._kind, make, shared=self._shared)
+
+    def _find(self, run: Run, key: str) -> T | None:
+        return find_result(run, self.name, key, self._kind, shared=self._shared)
+
+    def _inputs(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _made_by(self) -> dict[str, Any]:
+        return {
+            "code": fingerprint_code(self.code),
+            "libraries": fingerprint_libraries(self.libraries),
+        }
+
+
+def stage(
+    name: str,
+    *,
+    code: Sequence[str],
+    libraries: Sequence[str],
+    uses: Uses = lambda _: {},
+    run_name: str,
+    timeout_hours: float | None = None,
+    retries: int = 0,
+    resumes: int = 0,
+    pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+    shared: bool = True,
+    told: bool = True,
+) -> Callable[[Callable[P, T]], Stage[P, T]]:
+    """Make a stage of a function of a run.
+
+    Args:
+        name: the stage's noun.
+        code: modules of this project whose code the stage calls; what they import counts too.
+        libraries: distributions whose version matters to the result.
+        uses: what else the result depends on, from the arguments by name: the run's settings and
+            the raw files that the stage reads, as JSON values or models.
+        run_name: of its task runs, a template over the arguments.
+        timeout_hours: for what runs in the flow's own thread; in others Prefect cannot interrupt
+            anything.
+        retries: how often a failure of the moment is tried again.
+        resumes: how often work goes on that was told to leave and saved itself; it takes nothing
+            from `retries`.
+        pauses_seconds: before the retries.
+        shared: whether hosts that share a store hand the results to each other.
+        told: whether displays hear of its task runs.
+    """
+
+    def decorate(fn: Callable[P, T]) -> Stage[P, T]:
+        return Stage(
+            fn,
+            name,
+            code=code,
+            libraries=libraries,
+            uses=uses,
+            shared=shared,
+            task_run_name=run_name,
+            timeout_seconds=None if timeout_hours is None else timeout_hours * HOUR,
+            retries=retries + resumes,
+            retry_delay_seconds=list(pauses_seconds[:retries]) or None,
+            retry_jitter_factor=0.5 if retries else None,
+            retry_condition_fn=_tries_again(retries) if retries else None,
+            on_completion=[tell_state] if told else None,
+            on_failure=[tell_state] if told else None,
+        )
+
+    return decorate
+
+
+def _import_stage(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
+
+
+def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
+    """Whether a task run is tried again, asked once after each of its failures.
+
+    Prefect has one number for all of them, which the resumes are in.
+    """
+    failures: Counter[UUID] = Counter()
+
+    def tries_again(task: Any, task_run: Any, state: Any) -> bool:
+        if isinstance(state.result(raise_on_failure=False), ResumeLaterError):
+            return True
+        failures[task_run.id] += 1
+        return failures[task_run.id] <= retries and can_pass_on_second_try(task, task_run, state)
+
+    return tries_again
+
+
+def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001
+    """Whether a failure may be of the moment; what is wrong with data or settings stays wrong."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, LsdcError):
+        return error.is_transient
+    return isinstance(error, OSError) and error.errno not in NO_ROOM
+
+
+def _what_counts(value: Any) -> Any:
+    if isinstance(value, Manifest):
+        return value.digest
+    if isinstance(value, list | tuple):
+        return [_what_counts(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _what_counts(item) for name, item in value.items()}
+    return value
