@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,11 +32,15 @@ from tasks.run import MOST_SEED, Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
     from lsdc.cli.display import Display
 
 RECORD_SECONDS = 30.0
 DRAIN_SECONDS = 10
 _INTERRUPTED = f"interrupted; {GOES_ON}"
+
+_on_begin: ContextVar[Callable[["FlowRun"], None]] = ContextVar("on_begin")
 
 
 def run_local(
@@ -182,6 +187,14 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         yield server
 
 
+def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noqa: ARG001 (Prefect's)
+    """A hook of the flow: it has begun.
+
+    The flow travels to Dask's workers with its hooks, so that none may hold on to a console.
+    """
+    _on_begin.get()(flow_run)
+
+
 def _task_runs(run: Run) -> list[str]:
     """The names of the task runs that a run is counted by, from the first to the last."""
     folds = [f"fold {fold}" for fold in run.folds_to_train]
@@ -199,7 +212,7 @@ def _task_runs(run: Run) -> list[str]:
 
 def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL
@@ -214,13 +227,14 @@ def _run_flow(run: Run, settings: dict[str, Any], console: Console, server: Serv
     register_storage(run.shared)
     display = Display(console, expected=_task_runs(run))
 
-    def begin(flow: object, flow_run: FlowRun, state: object) -> None:  # noqa: ARG001 (Prefect's)
+    def begin(flow_run: "FlowRun") -> None:
         lives.enter_context(living(run.home, flow_run.id))
         pages = hide_password(str(PREFECT_API_URL.value()).removesuffix("/api"))
         where = f"{pages}/runs/flow-run/{flow_run.id}"
         console.print(f"follow it at {where}", highlight=False, soft_wrap=True)
 
-    begun = pipeline.with_options(on_running=[begin])
+    begun = pipeline.with_options(on_running=[tell_begin])
+    _on_begin.set(begin)
     try:
         with contextlib.ExitStack() as lives, display, listening(display):
             state: State[None] = begun(**settings, return_state=True)
