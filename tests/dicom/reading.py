@@ -18,13 +18,15 @@ AnyPath = str | bytes | os.PathLike[str]
 
 
 def children() -> list[psutil.Process]:
-    """The processes below this one, but for Python's own, which other tests may have begun."""
-    return [child for child in psutil.Process().children(recursive=True) if not _is_own(child)]
+    """The processes below this one, but for those that other tests may have begun."""
+    return [child for child in psutil.Process().children(recursive=True) if not _is_others(child)]
 
 
-def _is_own(process: psutil.Process) -> bool:
+def _is_others(process: psutil.Process) -> bool:
+    """Whether it is Python's own, or a Prefect server that lasts as long as all tests."""
     try:
-        return "from multiprocessing" in " ".join(process.cmdline())
+        words = " ".join(process.cmdline())
+        return "from multiprocessing" in words or "lsdc.cli" in words
     except psutil.NoSuchProcess:  # a zombie, or gone meanwhile: a child in any case
         return False
 

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
+from flows.pipeline import pipeline
+from lsdc.cli.commands.run_local import tell_begin
 from lsdc.store.garbage import pinned_results
 from lsdc.store.home import open_home
 from tests.flows.conftest import Outcome, Ran
@@ -91,3 +94,8 @@ def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
     shards = -(-len(list((ran.data / "train_images").iterdir())) // 2)
     every = [states(ran.api, f"crops train {number} of {shards}") for number in (1, 2, 3)]
     assert every == [["Completed", "Cached"], ["Completed", "Cached"], ["Failed", "Completed"]]
+
+
+def test_the_flow_travels_to_dasks_workers_with_its_hooks() -> None:
+    begun = pipeline.with_options(on_running=[tell_begin])
+    assert cloudpickle.loads(cloudpickle.dumps(begun)).name == "pipeline"

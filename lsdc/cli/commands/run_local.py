@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -32,11 +33,15 @@ from tasks.run import Run, open_run
 from tasks.runners import VARIABLE, find_runner
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
     from lsdc.cli.render.live_table import Display
 
 RECORD_SECONDS = 30.0
 DRAIN_SECONDS = 10
 _INTERRUPTED = f"interrupted; {GOES_ON}"
+
+_on_begin: ContextVar[Callable[["FlowRun"], None]] = ContextVar("on_begin")
 
 
 @run_options(RunRequest)
@@ -122,9 +127,17 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         yield server
 
 
+def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noqa: ARG001 (Prefect's)
+    """A hook of the flow: it has begun.
+
+    The flow travels to Dask's workers with its hooks, so that none may hold on to a console.
+    """
+    _on_begin.get()(flow_run)
+
+
 def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
     # Imported while the server comes up; importing takes about as long.
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL
@@ -138,13 +151,14 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     mark_killed(run.home, say=console.print)
     display = Display(console, expected=run.task_runs)
 
-    def begin(flow: object, flow_run: FlowRun, state: object) -> None:  # noqa: ARG001 (Prefect's)
+    def begin(flow_run: "FlowRun") -> None:
         lives.enter_context(living(run.home, flow_run.id))
         pages = hide_password(str(PREFECT_API_URL.value()).removesuffix("/api"))
         where = f"{pages}/runs/flow-run/{flow_run.id}"
         console.print(f"follow it at {where}", highlight=False, soft_wrap=True)
 
-    begun = pipeline.with_options(on_running=[begin])
+    begun = pipeline.with_options(on_running=[tell_begin])
+    _on_begin.set(begin)
     try:
         with contextlib.ExitStack() as lives, display, listening(display):
             ended = begun(**request.model_dump(), return_state=True)
