@@ -10,13 +10,10 @@ from lsdc.challenges.current import (
     train_and_score,
 )
 from lsdc.errors import DataError
-from tasks.artifacts import shown
-from tasks.dispatch import require_device_here
-from tasks.identity import locked_experiment, require_needs
+from tasks.identity import require_needs
 from tasks.interrupts import cancelled_when_interrupted
-from tasks.open_flow_run import open_requested
 from tasks.request import RunRequest, flow_parameters
-from tasks.run import locked_home
+from tasks.session import locked_home, opened
 
 
 @flow(name="submit", flow_run_name="submit-{experiment}")
@@ -24,9 +21,7 @@ from tasks.run import locked_home
 @flow_parameters(RunRequest, without=("only_fold",))
 def submit(request: RunRequest) -> None:
     """Predict the test studies with an experiment's folds; trains what is missing."""
-    run = open_requested(CurrentRun, request)
-    require_device_here(run)
-    with shown(run), locked_experiment(run) as run, locked_home(run):
+    with opened(CurrentRun, request) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
         prepared = prepare_training(run, for_submission=True)

@@ -24,11 +24,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from lsdc.errors import StageError
+from lsdc.store.home import lend_lock
 from lsdc.store.manifest import Manifest
 from tasks.device import require_device
 from tasks.interrupts import is_interrupted
 from tasks.pools import GPU_POOL
-from tasks.run import Run, released_home
+from tasks.run import Run
 from tasks.stage import Stage
 
 POLL_SECONDS = 2.0
@@ -117,7 +118,10 @@ def train_elsewhere(run: Run, works: Sequence[Work], versions: Mapping[str, str]
     """
     if not works:
         return []
-    with get_client(sync_client=True) as client, released_home(run):
+    with (
+        get_client(sync_client=True) as client,
+        lend_lock(run.home, say=log.warning),  # while it waits for what others make
+    ):
         children: list[FlowRun] = []
         try:
             # In order and in the flow's own body: Prefect tells them apart by their number.

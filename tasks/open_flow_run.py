@@ -32,8 +32,7 @@ def open_requested(kind: type[R], request: RunRequest) -> R:
         folder = None if data is None or is_phantom(data) else data
         _require_absolute(data=folder, home=request.home, weights=request.weights)
     run = open_run(kind, request)
-    if flow_run is not None:
-        _note(flow_run, run)
+    note_request(run)
     return run
 
 
@@ -57,8 +56,11 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
             )
 
 
-def _note(flow_run: FlowRun, run: Run) -> None:
+def note_request(run: Run) -> None:
     """Have the flow run found by its experiment and data, and mean the same after a Retry."""
+    flow_run = _flow_run()
+    if flow_run is None:
+        return
     tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}
     parameters = flow_run.parameters | {"resolved": run.resolved}
     with get_client(sync_client=True) as client:

@@ -3,8 +3,7 @@
 import itertools
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
@@ -17,10 +16,7 @@ from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
 from lsdc.store.home import (
     Home,
-    build_lock,
-    lend_lock,
     open_home,
-    remove_leftovers,
     resolve_home,
 )
 from lsdc.store.locks import require_locks
@@ -154,16 +150,43 @@ class Run(RunOptions):
 R = TypeVar("R", bound=Run)
 
 
-def open_run(kind: type[R], request: RunRequest) -> R:
+@dataclass(frozen=True)
+class Host:
+    """What a host has for runs, whatever they are asked for.
+
+    Attributes:
+        store: shared with other hosts, if there is one.
+        runner: where the shards of a stage are worked; see `tasks.runners`.
+    """
+
+    store: RemoteStore | None = None
+    runner: str = THREADS
+
+    @classmethod
+    def find(cls, store: str | None = None, runner: str | None = None) -> "Host":
+        """The store and the runner asked for, else those of LSDC_STORE and LSDC_TASK_RUNNER.
+
+        Raises:
+            SettingsError: a store without locks; a task runner that there is not.
+            StoreError: the store cannot be used.
+        """
+        opened = open_store(store)
+        if opened is not None:
+            require_locks(opened)
+            opened.require()
+        return cls(opened, find_runner(runner))
+
+
+def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
     """Check settings before any work is done, and open the home.
 
     Without `data` the run uses the phantom, whose folder the home names, unless the home has runs
-    on other data; `phantom` in its place always does. Store and task runner are those that
-    LSDC_STORE and LSDC_TASK_RUNNER name: they are a host's matter, not a run's.
+    on other data; `phantom` in its place always does.
 
     Args:
         kind: the class of the challenge's runs.
         request: what the run is asked for.
+        host: what there is here for it; looked up in the environment if it is not given.
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
@@ -187,10 +210,7 @@ def open_run(kind: type[R], request: RunRequest) -> R:
             threads,
         )
     reset_shutdown()  # a run before, in this process, may have been told to end
-    store = open_store()
-    if store is not None:
-        require_locks(store)
-        store.require()
+    host = host or Host.find()
     opened = open_home(resolve_home(request.home))
     options = {name: getattr(request, name) for name in RunOptions.model_fields}
     resolved: dict[str, Any] = {
@@ -201,8 +221,8 @@ def open_run(kind: type[R], request: RunRequest) -> R:
         "resolved": tables,
         "threads": threads,
         "weights": weights,
-        "store": None if store is None else store.url,
-        "runner": find_runner(),
+        "store": None if host.store is None else host.store.url,
+        "runner": host.runner,
     }
     return kind(**options | resolved)
 
@@ -243,24 +263,6 @@ def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
         )
     for backbone in experiment.pretrained_backbones:
         find_weights(weights, backbone)
-
-
-@contextmanager
-def locked_home(run: Run) -> Iterator[None]:
-    """Hold the run's home while it is built in; a second run waits for the first.
-
-    What killed runs left half-written is removed first.
-    """
-    with build_lock(run.home, wait=True, say=log.warning):
-        remove_leftovers(run.home)
-        yield
-
-
-@contextmanager
-def released_home(run: Run) -> Iterator[None]:
-    """Let others build in the run's home while this run waits for what they make."""
-    with lend_lock(run.home, say=log.warning):
-        yield
 
 
 def note_results(run: Run, manifests: list[Manifest]) -> None:

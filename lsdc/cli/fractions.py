@@ -1,18 +1,19 @@
-"""Shares on the command line."""
+"""Fractions on the command line."""
 
 import typer
 
 
-def parse_fraction(text: str) -> float:
-    """`1%` or `0.01` as a share from 0 to 1.
+def parse_fraction(given: str | float) -> float:
+    """Parse `1%` or `0.01` into a fraction from 0 to 1; a default is one already.
 
     Raises:
         typer.BadParameter: it is neither.
     """
+    text = str(given)
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        fraction = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"{text!r}: expected a share such as 1% or 0.01")
-    return share
+        fraction = -1.0
+    if not 0 <= fraction <= 1:
+        raise typer.BadParameter(f"{text!r}: expected a fraction such as 1% or 0.01")
+    return fraction

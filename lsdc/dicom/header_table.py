@@ -18,7 +18,14 @@ from lsdc.dicom.walk import status_of
 
 # As they stand: few files, quickly read, and read anew for a comment's sake if need be.
 _CODE = (
-    *("child.py", "frames.py", "functional_groups.py", "gate.py", "header_table.py", "headers.py"),
+    *(
+        "child.py",
+        "frames.py",
+        "functional_groups.py",
+        "preflight.py",
+        "header_table.py",
+        "headers.py",
+    ),
     *("native.py", "numbers.py", "part10.py", "usable.py", "walk.py"),
 )
 # Those that read headers, then those that pydicom can decode with.

@@ -11,13 +11,12 @@ from uuid import uuid4
 
 from filelock import BaseFileLock, Timeout
 
-from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.errors import HomeBusyError
 from lsdc.shutdown import pause
 from lsdc.store.file_locks import file_lock
 from lsdc.store.home import Home
 
 _POLL_SECONDS = 1.0
-_ours: dict[Path, str] = {}  # the settings for which this process occupies a folder
 
 
 @contextmanager
@@ -27,8 +26,7 @@ def lock_experiment(
     """Have the experiment's folder kept for runs of these settings while the block runs.
 
     The locks are the operating system's, so a killed run leaves none behind. Who holds the home for
-    building waits for nobody here: it is to be occupied first. Who occupies the folder already in
-    this process enters again.
+    building waits for nobody here: it is to be occupied first.
 
     Args:
         home: the home.
@@ -39,16 +37,8 @@ def lock_experiment(
 
     Raises:
         HomeBusyError: a run of other settings goes on and `wait` is false.
-        SettingsError: it is this process that occupies the folder for others.
     """
     folder = _folder(home) / experiment
-    if folder in _ours:
-        if _ours[folder] != settings:
-            raise SettingsError(
-                f"{experiment}: its settings changed meanwhile; start the run again"
-            )
-        yield
-        return
     folder.mkdir(parents=True, exist_ok=True)
     mine = file_lock(folder / f"{settings[:16]}-{uuid4().hex}.lock")
     said = False
@@ -64,11 +54,9 @@ def lock_experiment(
             say(f"{other}; waiting for it to end")
         said = True
         pause(_POLL_SECONDS)
-    _ours[folder] = settings
     try:
         yield
     finally:
-        del _ours[folder]
         Path(mine.lock_file).unlink(missing_ok=True)
         mine.release()
 

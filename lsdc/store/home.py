@@ -168,16 +168,12 @@ def _check_schema(marker: Path) -> None:
 def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the home for building; a second builder waits, or is refused if `wait` is false.
 
-    The lock is the operating system's, so a killed builder leaves none behind. Who holds it
-    already in this process enters again.
+    The lock is the operating system's, so a killed builder leaves none behind.
 
     Raises:
         HomeBusyError: another run builds here and `wait` is false.
     """
     lock = _build_lock(home)
-    if lock.is_locked:
-        yield
-        return
     _acquire(lock, home, wait=wait, say=say)
     try:
         yield

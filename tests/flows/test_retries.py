@@ -72,6 +72,7 @@ def end_as(run: Run, words: str) -> Manifest:
 
 @flow
 def several():
+    global ends
     for words in sys.argv[1:]:
         ends = words.split()
         state = end_as.task(run, words, return_state=True)

@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from flows import prepare
 from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.steps import prepare
 from lsdc.errors import NoSpaceError
 from lsdc.store.garbage import kept_results, pinned_results
 from lsdc.store.manifest import Manifest

@@ -1,7 +1,6 @@
 """`lsdc run-local`: the whole walk on this machine, in one Prefect flow run."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -21,16 +20,13 @@ from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import Server, prefect_server
 from lsdc.cli.server.run_records import living, mark_killed, wait_until_recorded
 from lsdc.cli.server.user_settings import read_user_settings
-from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, InterruptedRunError
-from lsdc.store.home import build_lock
 from tasks.device import require_device
-from tasks.identity import locked_experiment
 from tasks.pools import HEARTBEAT_SECONDS
 from tasks.request import RunRequest
-from tasks.run import Run, open_run
-from tasks.runners import VARIABLE, find_runner
+from tasks.run import Host, Run, open_run
+from tasks.session import hold
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -74,10 +70,8 @@ def run_local(
         asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
     request = RunRequest.of(**asked)
     require_device(request.device)
-    choose_store(store)
-    os.environ[VARIABLE] = find_runner(task_runner)
-    run = open_run(LumbarRun, request)
-    # Whatever else may begin in the home meanwhile; and it is known by it if it is killed.
+    run = open_run(LumbarRun, request, Host.find(store, task_runner))
+    # Prefect shows what was meant; and a run that is killed as it begins is known by its home.
     request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
         # What is wrong with the tables is said before anything starts.
@@ -89,8 +83,7 @@ def run_local(
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     with (
-        locked_experiment(run, wait=wait, say=say) as run,
-        build_lock(run.home, wait=wait, say=say),
+        hold(run, wait=wait, say=say) as run,
         _prefect(run, console) as server,
         run_log(log := run.home.logs / f"{run.name}.log", console, said),
     ):

@@ -23,13 +23,12 @@ from lsdc.cli.server.process import (
 from lsdc.cli.server.run_records import mark_killed
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
 from lsdc.cli.server.user_settings import read_user_settings
-from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.store.database import DATABASE, parse_address
 from lsdc.store.home import Home, open_home, resolve_home
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
-from tasks.run import visible_gpus
+from tasks.run import Host, visible_gpus
 
 LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 
@@ -73,7 +72,7 @@ def up(
     url = _database_url(database)
     if database and url:
         os.environ[DATABASE] = database  # the workers' locks are there, too
-    chosen = choose_store(store)
+    chosen = Host.find(store).store
     opened = open_home(resolve_home(home))
     url = url or sqlite_url(opened)
     user = read_user_settings()

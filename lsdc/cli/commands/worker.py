@@ -11,14 +11,13 @@ from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.prefect_settings import Api, own_environment
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
 from lsdc.cli.server.user_settings import read_user_settings
-from lsdc.cli.shared_store import choose_store
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 from lsdc.experiments.presets import presets_environment
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.remote import RemoteStore
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
-from tasks.run import THREADS_OF_A_RUN, usable_threads, visible_gpus
+from tasks.run import THREADS_OF_A_RUN, Host, usable_threads, visible_gpus
 
 # How soon a worker sees a run that waits.
 QUERY_SECONDS = 3
@@ -41,7 +40,7 @@ def worker(
 ) -> None:
     """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
     console = open_console()
-    chosen = choose_store(store)
+    chosen = Host.find(store).store
     opened = open_home(resolve_home(home))
     api = require_server(opened, read_user_settings())
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it

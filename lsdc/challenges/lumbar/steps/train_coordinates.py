@@ -5,13 +5,10 @@ from prefect import flow
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.steps.prepare import STAGES, read_training, require_model_here
-from tasks.artifacts import shown
-from tasks.dispatch import require_device_here
-from tasks.identity import locked_experiment
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
-from tasks.open_flow_run import open_requested
 from tasks.request import SentRequest, flow_parameters, sent_field
-from tasks.run import locked_home, note_so_far
+from tasks.run import note_so_far
+from tasks.session import locked_home, opened
 from tasks.versions import require_versions
 
 
@@ -35,11 +32,8 @@ class CoordinatesRequest(SentRequest):
 def train_coordinates(request: CoordinatesRequest) -> None:
     """Learn the coordinates of an experiment, a small model a fold."""
     require_versions(request.versions, STAGES)
-    run = open_requested(LumbarRun, request)
-    require_device_here(run)
     with (
-        shown(run),
-        locked_experiment(run, wait=False) as run,
+        opened(LumbarRun, request, wait=False) as run,
         locked_home(run),
         ended_with_the_flow(),
     ):

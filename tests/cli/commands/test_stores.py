@@ -1,22 +1,22 @@
 """Which shared stores a command takes, and which it refuses."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from lsdc.cli.app import main
-from lsdc.cli.shared_store import choose_store
 from lsdc.store.remote import RemoteStore
+from tasks.run import Host
 
 
-def test_store_that_was_chosen_is_that_of_what_is_started(
+def test_store_that_is_asked_for_comes_before_that_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSDC_STORE", "")
-    assert choose_store(None) is None
-    assert choose_store(str(tmp_path / "store")) == RemoteStore(str(tmp_path / "store"))
-    assert os.environ["LSDC_STORE"] == str(tmp_path / "store")
+    assert Host.find() == Host(None, "threads")
+    monkeypatch.setenv("LSDC_STORE", str(tmp_path / "mine"))
+    assert Host.find().store == RemoteStore(str(tmp_path / "mine"))
+    assert Host.find(str(tmp_path / "store")).store == RemoteStore(str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize("command", [["run-local"], ["up"], ["worker", "--pool", "lsdc-gpu"]])
