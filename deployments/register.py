@@ -26,8 +26,8 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
-from prefect.workers.process import ProcessWorker
 
+from deployments.process_worker import LsdcWorker
 from flows.pipeline import pipeline
 from flows.prepare import prepare
 from flows.submit import submit
@@ -43,8 +43,8 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
 NAME = "default"
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
 STARTING = 3  # a busy machine takes its time to start a run: so many times a short wait
-# Our own sign, of a run that a worker took before this server was started.
-_FOUND_UNBEGUN = "found-unbegun"
+# Our own signs, of runs that were under way before this server was started.
+_FOUND_RUNNING, _FOUND_UNBEGUN = "lsdc.flow-run.found-running", "lsdc.flow-run.found-unbegun"
 # How an automation's action is known to be ours, and not one that somebody added or reworded.
 _SILENT = "No sign of life"
 _PAGE = 200
@@ -91,8 +91,8 @@ async def _make_deployment(flow: Flow[..., Any], pool: str) -> None:
 async def _make_pool(name: str) -> None:
     pool = WorkPoolCreate(
         name=name,
-        type=ProcessWorker.type,
-        base_job_template=ProcessWorker.get_default_base_job_template(),
+        type=LsdcWorker.type,
+        base_job_template=LsdcWorker.get_default_base_job_template(),
     )
     async with get_client() as client:
         with contextlib.suppress(ObjectAlreadyExists):
@@ -101,9 +101,11 @@ async def _make_pool(name: str) -> None:
 
 async def _watch_for_zombies(seconds: int) -> None:
     """Have a run marked crashed whose process, worker and all, fell silent."""
-    await _crash_after(ZOMBIES, ("Running", "heartbeat"), seconds)
+    alive = ("prefect.flow-run.Running", "prefect.flow-run.heartbeat", _FOUND_RUNNING)
+    await _crash_after(ZOMBIES, alive, seconds)
     # Their worker took them, and may have died before they began.
-    taken = ("Pending", "Submitting", "InfrastructurePending", _FOUND_UNBEGUN)
+    states = ("Pending", "Submitting", "InfrastructurePending")
+    taken = (*(f"prefect.flow-run.{state}" for state in states), _FOUND_UNBEGUN)
     await _crash_after(UNBEGUN, taken, max(seconds, min(STARTING * seconds, ZOMBIE_SECONDS)))
     await _begin_watch()
 
@@ -114,7 +116,7 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
         name=name,
         description="A run that has told nothing for some time is crashed, so that it can go on.",
         trigger=EventTrigger(
-            after={f"prefect.flow-run.{sign}" for sign in signs},
+            after=set(signs),
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},
@@ -159,13 +161,14 @@ async def _begin_watch() -> None:
     Those that died while no server ran are then marked crashed; those that live tell so in time.
     """
     async with get_client() as client, get_events_client() as events:
-        for state, sign in ((StateType.RUNNING, "heartbeat"), (StateType.PENDING, _FOUND_UNBEGUN)):
+        found = ((StateType.RUNNING, _FOUND_RUNNING), (StateType.PENDING, _FOUND_UNBEGUN))
+        for state, sign in found:
             async for run in _runs_in(client, state):
                 resource = {
                     "prefect.resource.id": f"prefect.flow-run.{run.id}",
                     "prefect.resource.name": run.name,
                 }
-                await events.emit(Event(event=f"prefect.flow-run.{sign}", resource=resource))
+                await events.emit(Event(event=sign, resource=resource))
 
 
 async def _runs_in(client: PrefectClient, state: StateType) -> AsyncIterator[FlowRun]:

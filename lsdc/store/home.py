@@ -7,7 +7,8 @@ index/ folds/ ... crops/   results of stages, addressed by their content
 runs/NAME/fold-K/          models, predictions and scores of a run; run.json says what it is of
 shards/                    what a stage has made so far of the studies' portions
 replaced/                  folds of runs/ whose place the same run on changed data or code took
-prefect/                   Prefect's database and cached results
+results/                   which result each stage has for a key, as JSON
+prefect/                   Prefect's database
 logs/                      a log a run; what children and the server said
 """
 

@@ -3,7 +3,6 @@
 objects/AB/DIGEST         files, named by their SHA-256
 stages/STAGE/KEY.json     manifests, by the key of what was asked for
 checkpoints/KEY.json      which object the resume.pt of an unfinished fold is
-results/                  Prefect's cached results
 locks/                    where the store is a path
 
 Each host works in a home of its own, on a local disk, since memory maps, DuckDB and torch need

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.errors import HomeBusyError
 from lsdc.store.experiment_lock import find_occupied, lock_experiment
 from lsdc.store.home import open_home
 
@@ -62,17 +62,3 @@ def test_killed_run_keeps_nobody_waiting(tmp_path: Path) -> None:
     killed.join()
     with lock_experiment(open_home(tmp_path), "demo", "others", say=pytest.fail):
         pass
-
-
-def test_process_enters_again_but_not_for_other_settings(tmp_path: Path) -> None:
-    home = open_home(tmp_path)
-    with lock_experiment(home, "demo", "some", say=pytest.fail):
-        with lock_experiment(home, "demo", "some", say=pytest.fail):
-            pass
-        assert find_occupied(home) == ["demo"]
-        with (
-            pytest.raises(SettingsError, match="its settings changed meanwhile"),
-            lock_experiment(home, "demo", "others", say=pytest.fail),
-        ):
-            pass
-    assert find_occupied(home) == []

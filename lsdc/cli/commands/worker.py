@@ -87,7 +87,7 @@ def _worker(
     return Part(
         name,
         "lsdc.cli.server.worker_child",
-        ["--pool", pool, "--name", f"{socket.gethostname()}-{name}", "--type", "process", *more],
+        ["--pool", pool, "--name", f"{socket.gethostname()}-{name}", *more],
         {
             **own_environment(home, api),
             **presets_environment(),
