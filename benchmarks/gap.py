@@ -37,8 +37,8 @@ from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.predict import predict
-from lsdc.challenges.lumbar.training.train_fold import train_fold
+from lsdc.challenges.lumbar.training.predict import PredictJob, predict
+from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
 from lsdc.training.process import ignore
 
 EXPERIMENT = EXPERIMENTS.load("demo")
@@ -147,17 +147,19 @@ def _cut(instances: pl.DataFrame, work: Path, points: str) -> Path:
 def _train(work: Path, crops: dict[str, Path], points: str, fold: int, seed: int) -> Path:
     out = work / f"fold-{fold}-{points}"
     train_fold(
-        experiment=EXPERIMENT,
-        fold=fold,
-        crops=crops[points],
-        labels=work / "labels.parquet",
-        folds=work / "folds.parquet",
-        out=out,
-        identity=f"{points}, seed {seed}",
-        seed=seed,
-        device="auto",
-        threads=1,
-        workers=0,
+        FoldJob(
+            experiment=EXPERIMENT,
+            fold=fold,
+            crops=crops[points],
+            labels=work / "labels.parquet",
+            folds=work / "folds.parquet",
+            out=out,
+            identity=f"{points}, None=seed {seed}",
+            seed=seed,
+            device="auto",
+            threads=1,
+            workers=0,
+        ),
         log=work / "children.log",
         on_progress=ignore,
     )
@@ -180,12 +182,14 @@ def _predict(work: Path, crops: Path, model: Path, fold: int) -> pl.DataFrame:
     (folder / "crops.npy").unlink(missing_ok=True)
     (folder / "crops.npy").symlink_to(crops.absolute() / "crops.npy")
     predict(
-        experiment=EXPERIMENT,
-        models=[model],
-        crops=folder,
-        out=folder / "predictions.parquet",
-        device="auto",
-        threads=1,
+        PredictJob(
+            experiment=EXPERIMENT,
+            models=(model,),
+            crops=folder,
+            out=folder / "predictions.parquet",
+            device="auto",
+            threads=1,
+        ),
         log=work / "children.log",
         on_progress=ignore,
     )

@@ -24,7 +24,7 @@ from paired import compare
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.train_fold import train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
 from lsdc.training.process import ignore
 
 _TWIN = 10**12  # added to the id of a study that is planted in the training set
@@ -98,17 +98,19 @@ def train(
             work.mkdir()
             _write_inputs(work, crops, labels, folds, fold if planted else None)
             train_fold(
-                experiment=experiment,
-                fold=fold,
-                crops=work,
-                labels=work / "labels.parquet",
-                folds=work / "folds.parquet",
-                out=work / "out",
-                identity="leak control",
-                seed=0,
-                device="auto",
-                threads=1,
-                workers=0,
+                FoldJob(
+                    experiment=experiment,
+                    fold=fold,
+                    crops=work,
+                    labels=work / "labels.parquet",
+                    folds=work / "folds.parquet",
+                    out=work / "out",
+                    identity="leak control",
+                    seed=0,
+                    device="auto",
+                    threads=1,
+                    workers=0,
+                ),
                 log=work / "log",
                 on_progress=ignore,
             )

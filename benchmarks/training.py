@@ -47,7 +47,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.training.augment import PatientAugment
-from lsdc.challenges.lumbar.training.train_fold import train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
 from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
@@ -183,17 +183,19 @@ def compare_folds(epochs: int) -> dict[str, float]:
 
         def train_one(fold: int, threads: int) -> None:
             train_fold(
-                experiment=experiment,
-                fold=fold,
-                crops=folder,
-                labels=folder / "labels.parquet",
-                folds=folder / "folds.parquet",
-                out=folder / f"{threads}-threads" / f"fold-{fold}",
-                identity="benchmark",
-                seed=0,
-                device="cpu",
-                threads=threads,
-                workers=0,
+                FoldJob(
+                    experiment=experiment,
+                    fold=fold,
+                    crops=folder,
+                    labels=folder / "labels.parquet",
+                    folds=folder / "folds.parquet",
+                    out=folder / f"{threads}-threads" / f"fold-{fold}",
+                    identity="benchmark",
+                    seed=0,
+                    device="cpu",
+                    threads=threads,
+                    workers=0,
+                ),
                 log=folder / "log",
                 on_progress=ignore,
             )

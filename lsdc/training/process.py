@@ -16,10 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from lsdc.errors import (
     NO_ROOM,
@@ -39,6 +42,26 @@ _living: set["subprocess.Popen[bytes]"] = set()
 _unbound: dict[str, str] = {}  # taken out of this process's environment
 
 Tell = Callable[[dict[str, Any]], None]
+
+
+class Job(BaseModel):
+    """What a child is asked for; the work of each child has a class of its own.
+
+    Attributes:
+        threads: how many threads OpenMP and MKL take, whatever the environment says; their own
+            number without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int | None = None
+
+    def __str__(self) -> str:
+        """What sets it apart in the children's log."""
+        return ""
+
+
+J = TypeVar("J", bound=Job)
 
 # Else glibc gives a step's memory back, and pays a page fault a page for the next one's (measured:
 # 230 ms a step against 175, the demo's net on one thread). Other systems take no notice.
@@ -83,7 +106,7 @@ def ignore(line: dict[str, Any]) -> None:
 
 def run_child(
     module: str,
-    job: Mapping[str, Any],
+    job: Job,
     *,
     log: Path,
     stall_minutes: float,
@@ -96,7 +119,7 @@ def run_child(
 
 def run_children(
     module: str,
-    jobs: Sequence[Mapping[str, Any]],
+    jobs: Sequence[Job],
     *,
     log: Path,
     stall_minutes: float,
@@ -106,12 +129,11 @@ def run_children(
 
     Each child leads a process group of its own, which is ended on the way out, however that is: by
     SIGTERM, and by SIGKILL when the leader is gone or takes too long. Where one fails, all end.
-    `job["threads"]`, where given, is how many threads OpenMP and MKL take, whatever the environment
-    says; which of the cores that this process may use they take is the system's matter.
+    Which of the cores that this process may use their threads take is the system's matter.
 
     Args:
-        module: a module that ends in `child_main(work)`.
-        jobs: what is to be done; JSON values only.
+        module: a module that ends in `child_main(work, JOB)`.
+        jobs: what is to be done.
         log: file that the children's stderr is appended to.
         stall_minutes: a child that reports nothing for so long is killed.
         on_line: called with each progress line; one child's come in order.
@@ -124,7 +146,7 @@ def run_children(
     log.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     for job in jobs:
-        _note(log, f"{_what(module, job)} begins")
+        _note(log, f"{module}{job} begins")
     said_before = log.stat().st_size if log.exists() else 0
     processes: list[subprocess.Popen[bytes]] = []
     results: dict[int, dict[str, Any]] = {}
@@ -155,7 +177,7 @@ def run_children(
         seconds = time.monotonic() - begun
         for number, process in enumerate(processes):
             how = "is done" if number in results else f"ended with code {process.returncode}"
-            _note(log, f"{_what(module, jobs[number])} {how} after {seconds:.0f} s")
+            _note(log, f"{module}{jobs[number]} {how} after {seconds:.0f} s")
     return [results[number] for number in range(len(jobs))]
 
 
@@ -179,11 +201,13 @@ def end_children() -> None:
     _end_groups(tuple(_living))
 
 
-def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
+def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionType) -> None:
     """The child's part of `run_child`: do the work of the job on stdin and report it.
 
-    `work(job, tell)` returns the result; it calls `tell` with progress lines and raises the
-    project's errors for what a person can act on. Anything else that it raises ends the process.
+    Args:
+        work: given the job and what to call with progress lines, returns the result; it raises the
+            project's errors for what a person can act on. Anything else ends the process.
+        kind: the class of the job, or a union of those that it may be of.
     """
     # Libraries print on stdout when they please; the channel must carry our lines alone.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -193,7 +217,8 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
         channel.write(json.dumps({kind: line}) + "\n")
         channel.flush()
 
-    job = json.loads(sys.stdin.readline())
+    adapter: TypeAdapter[J] = TypeAdapter(cast(Any, kind))
+    job = adapter.validate_json(sys.stdin.readline())
     if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
         threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
@@ -204,8 +229,8 @@ def child_main(work: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
         say("error", {"kind": NoSpaceError.__name__, "message": str(error)})
         sys.exit(NoSpaceError.exit_code)
     except tuple(_EXPECTED.values()) as error:
-        kind = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
-        say("error", {"kind": kind, "message": str(error)})
+        name = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
+        say("error", {"kind": name, "message": str(error)})
         sys.exit(error.exit_code)
 
 
@@ -214,7 +239,7 @@ def _die_with_parent(stdin: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _environment(job: Mapping[str, Any]) -> dict[str, str]:
+def _environment(job: Job) -> dict[str, str]:
     environment = {
         **KEEP_MEMORY,
         **{name: value for name, value in os.environ.items() if name not in (*BINDING, *_SPINNING)},
@@ -226,14 +251,12 @@ def _environment(job: Mapping[str, Any]) -> dict[str, str]:
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    if "threads" in job:
-        environment |= {
-            name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        }
+    if job.threads is not None:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job.threads))
     return environment
 
 
-def _start(module: str, job: Mapping[str, Any], log: Path) -> "subprocess.Popen[bytes]":
+def _start(module: str, job: Job, log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],
@@ -246,15 +269,9 @@ def _start(module: str, job: Mapping[str, Any], log: Path) -> "subprocess.Popen[
     _living.add(process)
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once; its stdout ends and says so
-        process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
+        process.stdin.write(job.model_dump_json().encode() + b"\n")
         process.stdin.flush()
     return process
-
-
-def _what(module: str, job: Mapping[str, Any]) -> str:
-    """A child's work in words, for the log."""
-    fold = f" of fold {job['fold']}" if "fold" in job else ""
-    return f"{module}{fold}" + (f" into {job['out']}" if "out" in job else "")
 
 
 def _note(log: Path, words: str) -> None:

@@ -8,41 +8,49 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ConfigDict
 
 from lsdc.errors import ResumeLaterError, SettingsError, StageError
-from lsdc.training.process import run_child, run_children
+from lsdc.training.process import Job, run_child, run_children
 
 CHILD = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from lsdc.errors import SettingsError
 from lsdc.training.interrupts import check_interrupts, catch_sigterm
-from lsdc.training.process import child_main
+from lsdc.training.process import Job, child_main
+
+class OddJob(Job):
+    do: str
+    value: int = 0
+    after: Path | None = None
+    of: str = "SIGSEGV"
+    saved: Path | None = None
 
 def work(job, tell):
     print("a library that prints")
     tell({"pid": os.getpid()})
-    while "after" in job and not Path(job["after"]).exists():
+    while job.after is not None and not job.after.exists():
         time.sleep(0.01)
-    if job["do"] == "answer":
-        return {"twice": 2 * job["value"], "threads": os.environ.get("OMP_NUM_THREADS")}
-    if job["do"] == "tell how threads wait":
+    if job.do == "answer":
+        return {"twice": 2 * job.value, "threads": os.environ.get("OMP_NUM_THREADS")}
+    if job.do == "tell how threads wait":
         return {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    if job["do"] == "compute":
+    if job.do == "compute":
         import torch
-        torch.set_num_threads(job["threads"])
+        torch.set_num_threads(job.threads)
         torch.ones(300, 300) @ torch.ones(300, 300)
         torch.ones(2**20).exp().sum()
         threads = [int(thread) for thread in os.listdir("/proc/self/task")]
         cores = [sorted(os.sched_getaffinity(thread)) for thread in threads]
         return {"cores": cores, "threads": torch.get_num_threads()}
-    if job["do"] == "refuse":
+    if job.do == "refuse":
         raise SettingsError("batch_size: 64 does not fit; try 32")
-    if job["do"] == "raise":
+    if job.do == "raise":
         raise ValueError("unforeseen")
-    if job["do"] == "die":
-        os.kill(os.getpid(), signal.Signals[job.get("of", "SIGSEGV")])
-    if job["do"] == "save":
+    if job.do == "die":
+        os.kill(os.getpid(), signal.Signals[job.of])
+    if job.do == "save":
         with catch_sigterm() as is_told_to_leave:
             tell({"ready": True})
             while True:
@@ -50,18 +58,24 @@ def work(job, tell):
                 check_interrupts(
                     [Path("nowhere")],
                     is_told_to_leave,
-                    save=lambda: Path(job["saved"]).touch(),
+                    save=lambda: job.saved.touch(),
                     tell=tell,
                 )
-    while job["do"] == "talk":
+    while job.do == "talk":
         tell({"talks": os.getpid()})
         time.sleep(0.01)
     grandchild = subprocess.Popen(["sleep", "60"])
     tell({"grandchild": grandchild.pid})
     time.sleep(60)
 
-child_main(work)
+child_main(work, OddJob)
 """
+
+
+class OddJob(Job):
+    """A job of the odd child."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 @pytest.fixture
@@ -88,7 +102,7 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
 def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_path: Path) -> None:
     lines: list[dict[str, int]] = []
     log = tmp_path / "logs" / "child.log"
-    job = {"do": "answer", "value": 21, "threads": 3}
+    job = OddJob(do="answer", value=21, threads=3)
     done = run_child(child, job, log=log, stall_minutes=1, on_line=lines.append)
     assert done == {"twice": 42, "threads": "3"}
     assert [list(line) for line in lines] == [["pid"]]
@@ -100,7 +114,7 @@ def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_pa
 
 def test_expected_error_arrives_as_its_class(child: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="64 does not fit; try 32"):
-        run_child(child, {"do": "refuse"}, log=tmp_path / "log", stall_minutes=1)
+        run_child(child, OddJob(do="refuse"), log=tmp_path / "log", stall_minutes=1)
 
 
 def test_unforeseen_error_names_module_code_and_last_words(child: str, tmp_path: Path) -> None:
@@ -108,28 +122,32 @@ def test_unforeseen_error_names_module_code_and_last_words(child: str, tmp_path:
     with pytest.raises(
         StageError, match=r"odd_child.*exit code 1.*ValueError: unforeseen"
     ) as error:
-        run_child(child, {"do": "raise"}, log=tmp_path / "log", stall_minutes=1)
+        run_child(child, OddJob(do="raise"), log=tmp_path / "log", stall_minutes=1)
     assert "\n" not in str(error.value)
     assert "older" not in str(error.value)
 
 
 def test_death_by_signal_is_named(child: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="odd_child: killed by SIGSEGV"):
-        run_child(child, {"do": "die"}, log=tmp_path / "log", stall_minutes=1)
+        run_child(child, OddJob(do="die"), log=tmp_path / "log", stall_minutes=1)
 
 
 def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Path) -> None:
     lines: list[dict[str, int]] = []
     with pytest.raises(StageError, match=r"stalled: no line for 0\.02 minutes"):
         run_child(
-            child, {"do": "sleep"}, log=tmp_path / "log", stall_minutes=0.02, on_line=lines.append
+            child,
+            OddJob(do="sleep"),
+            log=tmp_path / "log",
+            stall_minutes=0.02,
+            on_line=lines.append,
         )
     assert within(5, lambda: not any(alive(pid) for line in lines for pid in line.values()))
     assert len(lines) == 2
 
 
 def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_path: Path) -> None:
-    job = {"do": "save", "saved": str(tmp_path / "saved")}
+    job = OddJob(do="save", saved=str(tmp_path / "saved"))
     pids: list[int] = []
 
     def terminate(line: dict[str, int]) -> None:
@@ -164,7 +182,7 @@ def test_exit_code_of_a_child_told_to_leave_means_try_again(child: str, tmp_path
 
 
 def test_interrupted_child_may_save_before_it_ends(child: str, tmp_path: Path) -> None:
-    job = {"do": "save", "saved": str(tmp_path / "saved")}
+    job = OddJob(do="save", saved=str(tmp_path / "saved"))
 
     def interrupt(line: dict[str, int]) -> None:
         if "ready" in line:
@@ -184,15 +202,18 @@ def test_interrupt_kills_the_group(child: str, tmp_path: Path) -> None:
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
-        run_child(child, {"do": "sleep"}, log=tmp_path / "log", stall_minutes=1, on_line=interrupt)
+        run_child(
+            child, OddJob(do="sleep"), log=tmp_path / "log", stall_minutes=1, on_line=interrupt
+        )
     assert len(pids) == 2
     assert within(5, lambda: not any(map(alive, pids)))
 
 
 def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", "from pathlib import Path; from lsdc.training.process import *;"
-         f"run_child({child!r}, {{'do': 'sleep'}}, log=Path({str(tmp_path / 'log')!r}),"
+        [sys.executable, "-c", "from pathlib import Path; from lsdc.training.process import *\n"
+         "class OddJob(Job): do: str = 'sleep'\n"
+         f"run_child({child!r}, OddJob(), log=Path({str(tmp_path / 'log')!r}),"
          " stall_minutes=1, on_line=lambda line: print(*line.values(), flush=True))"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -208,7 +229,7 @@ def test_children_side_by_side_answer_in_the_order_of_their_jobs(
     child: str, tmp_path: Path
 ) -> None:
     lines: list[dict[str, int]] = []
-    jobs = [{"do": "answer", "value": value, "threads": 1} for value in range(3)]
+    jobs = [OddJob(do="answer", value=value, threads=1) for value in range(3)]
     done = run_children(child, jobs, log=tmp_path / "log", stall_minutes=1, on_line=lines.append)
     assert [each["twice"] for each in done] == [0, 2, 4]
     assert len({line["pid"] for line in lines}) == 3
@@ -230,7 +251,7 @@ def test_where_one_child_fails_or_stalls_the_others_end(
     with pytest.raises(error):
         run_children(
             child,
-            [{"do": "talk"}, {"do": other, "after": str(tmp_path / "talking")}],
+            [OddJob(do="talk"), OddJob(do=other, after=str(tmp_path / "talking"))],
             log=tmp_path / "log",
             stall_minutes=0.05,
             on_line=hear,
@@ -253,7 +274,7 @@ def test_threads_of_children_run_on_all_cores_that_this_process_may_use(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    jobs = [{"do": "compute", "threads": 2}] * 2
+    jobs = [OddJob(do="compute", threads=2)] * 2
     found = run_children(child, jobs, log=tmp_path / "log", stall_minutes=2)
     ours = sorted(os.sched_getaffinity(0))
     for result in found:
@@ -266,11 +287,11 @@ def test_threads_of_children_do_not_spin_whatever_a_cluster_sets(
 ) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.setenv("GOMP_SPINCOUNT", "infinity")
-    job = {"do": "tell how threads wait"}
+    job = OddJob(do="tell how threads wait")
     told = run_child(child, job, log=tmp_path / "log", stall_minutes=1)
     assert told == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None}
 
 
 def test_child_without_room_for_what_it_maps_is_told_as_such(child: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"killed by SIGBUS \(.*mapped file has no room"):
-        run_child(child, {"do": "die", "of": "SIGBUS"}, log=tmp_path / "log", stall_minutes=1)
+        run_child(child, OddJob(do="die", of="SIGBUS"), log=tmp_path / "log", stall_minutes=1)

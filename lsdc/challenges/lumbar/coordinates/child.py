@@ -1,27 +1,15 @@
 """The coordinates stage's child process: trains the keypoint nets and asks them for points.
 
-The job names `work`, the `device`, the `threads`, the `families` of views, in order, and `found`,
-the file for the result. For each family a folder of its name lies in `work`, with `images.npy` and
-`stacks.npz` (planes_mm, starts, keys, and whose they are: studies, the row of each stack's study,
-and series, the row of each slice's series). `studies` and `series` are how many there are, in the
-order in which their word leads where views contradict each other. It is one of two:
-
-- to learn: `train` (settings), `folds`, `seed`, `metadata` for the files of the nets by family and
-  `models`, the folder for them; `folds.npy` (by study) lies in `work`, `targets.npy` (by stack) and
-  `taught.npy` (planes_mm as they are taught) in the families' folders. One net a fold and family is
-  trained on the other folds; a fold's nets are asked for the studies of their fold and of no fold.
-- to locate: `models`, the files of trained nets by family, one of each asked for every study.
-
-Leaves in `found` arrays by (model, study), NaN where a model was not asked: points_mm
-(..., levels, 3), confidence (..., levels), shifted, disputed (..., levels); by (model, series)
-moved_mm (..., 3), infinite where a series is not moved (see `coordinates.agreement`); and by family
-sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN and 0 where nothing is
-found.
+`coordinates.jobs` says what it is asked for. It leaves in `found` arrays by (model, study), NaN
+where a model was not asked: points_mm (..., levels, 3), confidence (..., levels), shifted, disputed
+(..., levels); by (model, series) moved_mm (..., 3), infinite where a series is not moved (see
+`coordinates.agreement`); and by family sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN
+and 0 where nothing is found.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.coordinates.agreement import Agreement, agree
+from lsdc.challenges.lumbar.coordinates.jobs import AskJob, LearnJob, LocateJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import ANCHORS, FAMILIES, Family, boxes_mm
 from lsdc.challenges.lumbar.coordinates.level_assignment import View
 from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, fuse_views
@@ -79,22 +68,22 @@ class _Views:
         return mean / np.linalg.norm(mean)
 
 
-def locate(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Do the job that the module describes."""
-    job["device"] = str(pick_device(job["device"]))
-    torch.set_num_threads(job["threads"])
+def locate(job: LearnJob | AskJob, tell: Tell) -> dict[str, Any]:
+    """Do the job."""
+    job = job.model_copy(update={"device": str(pick_device(job.device))})
+    torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True)
     # Nothing here reads what it has not written; filling all new memory costs a twentieth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    work = Path(job["work"])
     views = {
-        family.name: _open_views(work / family.name, family)
+        family.name: _open_views(job.work / family.name, family)
         for family in FAMILIES
-        if family.name in job["families"]
+        if family.name in job.families
     }
-    found = list(_learn(job, views, tell) if "train" in job else _ask(job, views, tell))
+    learn_or_ask = _learn(job, views, tell) if isinstance(job, LearnJob) else _ask(job, views, tell)
+    found = list(learn_or_ask)
     arrays: dict[str, Any] = {name: np.stack([each[name] for each in found]) for name in found[0]}
-    np.savez(job["found"], **arrays)
+    np.savez(job.found, **arrays)
     return {}
 
 
@@ -106,11 +95,12 @@ def _open_views(folder: Path, family: Family) -> _Views:
     return _Views(family, stacks, studies, series, folder)
 
 
-def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
-    settings = KeypointSettings(**job["train"])
-    folds = np.load(Path(job["work"]) / "folds.npy")
-    clock = _Clock(len(job["folds"]) * len(views), tell)
-    for fold in job["folds"]:
+def _learn(job: LearnJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+    names = [field.name for field in fields(KeypointSettings)]
+    settings = KeypointSettings(**job.config.model_dump(include=set(names)))
+    folds = np.load(job.work / "folds.npy")
+    clock = _Clock(len(job.folds) * len(views), tell)
+    for fold in job.folds:
         taught = (folds != fold) & (folds >= 0)
         nets = {}
         for name, own in views.items():
@@ -119,46 +109,44 @@ def _learn(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iter
             if not np.isfinite(targets).any():
                 continue
             with advice_when_memory_runs_out(
-                settings.batch_size, job["device"], "coordinates.batch_size"
+                settings.batch_size, job.device, "coordinates.batch_size"
             ):
                 nets[name] = train_keypoints(
                     replace(own.stacks, planes_mm=np.load(own.folder / "taught.npy")),
                     targets,
                     own.satellites,
                     settings,
-                    seed=job["seed"],
-                    device=job["device"],
+                    seed=job.seed,
+                    device=job.device,
                     on_epoch=clock.next_net(fold, name),
                 )
-            file = Path(job["models"]) / f"fold-{fold}-{name}.safetensors"
-            save_net(nets[name], file, job["metadata"][name])
+            file = job.models / f"fold-{fold}-{name}.safetensors"
+            save_net(nets[name], file, job.metadata[name])
         yield _look(nets, views, np.flatnonzero((folds == fold) | (folds < 0)), job)
 
 
-def _ask(job: dict[str, Any], views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
-    for number, files in enumerate(job["models"], start=1):
+def _ask(job: AskJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+    for number, files in enumerate(job.models, start=1):
         nets = {
-            name: load_net(Path(file)).to(job["device"])
-            for name, file in files.items()
-            if name in views
+            name: load_net(file).to(job.device) for name, file in files.items() if name in views
         }
-        yield _look(nets, views, np.arange(job["studies"]), job)
-        tell({"stage": "coordinates", "model": number, "models": len(job["models"])})
+        yield _look(nets, views, np.arange(job.studies), job)
+        tell({"stage": "coordinates", "model": number, "models": len(job.models)})
 
 
 def _look(
     nets: Mapping[str, Net],
     views: Mapping[str, _Views],
     asked: NDArray[np.int64],
-    job: Mapping[str, Any],
+    job: LocateJob,
 ) -> Found:
     """What one model's nets find of the studies that they are asked for."""
-    studies, levels, device = job["studies"], len(LEVELS), job["device"]
+    studies, levels, device = job.studies, len(LEVELS), job.device
     points = np.full((studies, levels, 3), np.nan)
     confidence = np.full((studies, levels), np.nan)
     shifted = np.full(studies, np.nan)
     disputed = np.full((studies, levels), np.nan)
-    moved = np.full((job["series"], 3), np.nan)
+    moved = np.full((job.series, 3), np.nan)
     anchors = np.full((studies, levels, 3), np.nan)
     for study in asked.tolist():
         said = _compare(nets, views, study, device)
@@ -259,4 +247,4 @@ class _Clock:
 
 
 if __name__ == "__main__":
-    child_main(locate)
+    child_main(locate, LearnJob | AskJob)

@@ -22,6 +22,7 @@ from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import (
     annotated_points as annotated_points,  # the points without a model
 )
+from lsdc.challenges.lumbar.coordinates.jobs import AskJob, LearnJob, LocateJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,
     POINTS_OF_NET,
@@ -45,16 +46,6 @@ _SERIES = ["study_id", "series_id"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 USUAL = "usual.json"
 # What the settings say of a net itself, its views apart.
-NET_SETTINGS = {
-    "method",
-    "width",
-    "epochs",
-    "min_steps",
-    "batch_size",
-    "slices_per_series",
-    "learning_rate",
-    "shift_along",
-}
 
 
 def learn_points(
@@ -112,16 +103,21 @@ def learn_points(
             for family, own in _by_family(views)
         ]
         _refuse_untaught(set().union(*taught), fold_of, names)
-        job = {
-            "train": config.model_dump(include=NET_SETTINGS),
-            "metadata": grids,
-            "models": str(out),
-            "seed": seed,
-        }
         # Nets so small gain little from a second thread; a second process doubles their speed.
         beside = min(threads, len(names))
-        jobs = [{**job, "folds": names[first::beside]} for first in range(beside)]
-        found = _run(jobs, views, studies, work, log, device, threads, on_progress)
+        asked = _Asked(views, studies, work, device, max(1, threads // beside))
+        jobs = [
+            LearnJob(
+                config=config,
+                folds=tuple(names[first::beside]),
+                seed=seed,
+                metadata=grids,
+                models=out,
+                **asked.of(first),
+            )
+            for first in range(beside)
+        ]
+        found = _run(jobs, log, on_progress)
     shifted = write_found("train", train, studies, _series_of(views), found, out)
     usual = {"shifted": shifted, "places_mm": typical_offsets(places, rightly).tolist()}
     with write_atomic(out / USUAL) as temporary:
@@ -161,11 +157,11 @@ def locate_points(
         DataError: no model in `models`.
         StageError: the child process died.
     """
-    files: dict[str, dict[str, str]] = {}
+    files: dict[str, dict[str, Path]] = {}
     grids: dict[str, dict[str, Any]] = {}
     for path in sorted(models.glob("fold-*-*.safetensors")):
         _, fold, name = path.stem.split("-")
-        files.setdefault(fold, {})[name] = str(path)
+        files.setdefault(fold, {})[name] = path
         with safe_open(path, framework="np") as model:
             grids[name] = json.loads(model.metadata()["net"])
     if not files:
@@ -177,8 +173,8 @@ def locate_points(
     with write_folder(out) as work:
         views = _prepare(test, grids, work, processes, on_progress)
         studies = _studies_of(views)
-        job = {"models": list(files.values())}
-        found = _run([job], views, studies, work, log, device, threads, on_progress)
+        asked = _Asked(views, studies, work, device, threads)
+        found = _run([AskJob(models=tuple(files.values()), **asked.of(0))], log, on_progress)
     usual = json.loads((models / USUAL).read_text(encoding="utf-8"))
     write_found(
         "test",
@@ -269,46 +265,49 @@ def _refuse_untaught(taught: set[int], fold_of: Mapping[int, int], folds: list[i
             )
 
 
-def _run(
-    jobs: Sequence[Mapping[str, Any]],
-    views: Mapping[str, Views],
-    studies: list[int],
-    work: Path,
-    log: Path,
-    device: str,
-    threads: int,
-    on_progress: Progress,
-) -> Found:
+class _Asked:
+    """What all jobs are asked of: the views, written where the child processes find them."""
+
+    def __init__(
+        self, views: Mapping[str, Views], studies: list[int], work: Path, device: str, threads: int
+    ) -> None:
+        row_of = {pair: row for row, pair in enumerate(_series_of(views))}
+        for name, own in views.items():
+            pairs = own.slices.select(_SERIES).iter_rows()
+            np.savez(
+                work / name / "stacks.npz",
+                planes_mm=own.planes_mm,
+                starts=own.starts,
+                keys=own.series_ids,
+                studies=np.searchsorted(studies, own.study_ids),
+                series=np.array([row_of[pair] for pair in pairs], int),
+            )
+        self._common: dict[str, Any] = {
+            "families": tuple(views),
+            "studies": len(studies),
+            "series": len(row_of),
+            "work": work,
+            "device": device,
+            "threads": threads,
+        }
+
+    def of(self, number: int) -> dict[str, Any]:
+        """The fields that the job of that number has beside its own."""
+        return self._common | {"found": self._common["work"] / f"found-{number}.npz"}
+
+
+def _run(jobs: Sequence[LocateJob], log: Path, on_progress: Progress) -> Found:
     """What each model of all jobs found of each study; see `coordinates.child` for the arrays."""
-    row_of = {pair: row for row, pair in enumerate(_series_of(views))}
-    for name, own in views.items():
-        np.savez(
-            work / name / "stacks.npz",
-            planes_mm=own.planes_mm,
-            starts=own.starts,
-            keys=own.series_ids,
-            studies=np.searchsorted(studies, own.study_ids),
-            series=np.array([row_of[pair] for pair in own.slices.select(_SERIES).iter_rows()], int),
-        )
-    files = [work / f"found-{number}.npz" for number in range(len(jobs))]
-    common = {
-        "families": list(views),
-        "studies": len(studies),
-        "series": len(row_of),
-        "work": str(work),
-        "device": device,
-        "threads": max(1, threads // len(jobs)),
-    }
     run_children(
         "lsdc.challenges.lumbar.coordinates.child",
-        [{**job, **common, "found": str(file)} for job, file in zip(jobs, files, strict=True)],
+        jobs,
         log=log,
         stall_minutes=STALL_MINUTES,
         on_line=on_progress,
     )
     found = []
-    for file in files:
-        with np.load(file) as arrays:
+    for job in jobs:
+        with np.load(job.found) as arrays:
             found.append(dict(arrays))
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.submission import write_submission
-from lsdc.challenges.lumbar.training.predict import predict
+from lsdc.challenges.lumbar.training.predict import PredictJob, predict
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
@@ -34,16 +34,15 @@ from tasks.stage import stage
 def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
     """Predict the test studies: the mean over the folds' models."""
     out = run.folder
-    predict(
+    job = PredictJob(
         experiment=run.experiment,
-        models=[run.at_home(fold).folder(run.root) for fold in trained],
+        models=tuple(run.at_home(fold).folder(run.root) for fold in trained),
         crops=crops.folder(run.root),
         out=out / "predictions.parquet",
         device=run.device,
         threads=run.threads,
-        log=run.home.logs / "children.log",
-        on_progress=tell_line("predict"),
     )
+    predict(job, log=run.home.logs / "children.log", on_progress=tell_line("predict"))
     return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
 
 

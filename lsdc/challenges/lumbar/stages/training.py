@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.training.train_fold import RESULTS
+from lsdc.challenges.lumbar.training.train_fold import RESULTS, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
-from lsdc.challenges.lumbar.training.trial import try_model
+from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.shutdown import shutdown_requested
 from lsdc.store.files import digest_file
@@ -63,12 +63,14 @@ def require_model(run: LumbarRun, *, trained_here: bool) -> None:
     is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
     at_hand = run.weights is not None or (trained_here and not is_trained)
     try_model(
-        run.experiment,
-        weights=run.weights,
-        pretrained=at_hand and config.pretrained and start_from is None,
-        start_from=start_from,
-        device=run.fold_device(fold) if trained_here else "cpu",
-        threads=run.fold_threads,
+        TrialJob(
+            experiment=run.experiment,
+            weights=run.weights,
+            pretrained=at_hand and config.pretrained and start_from is None,
+            start_from=start_from,
+            device=run.fold_device(fold) if trained_here else "cpu",
+            threads=run.fold_threads,
+        ),
         kept=run.home.root / TRIED,
         log=run.home.logs / "children.log",
     )
@@ -109,29 +111,28 @@ def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> M
 
 
 def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
-    weights = _needed_weights(run, fold)
     key = train_fold.key(run, fold, crops, folds)
     out = claim_fold(run.home, run.name, fold, key, say=log.warning)
     with _not_tried_again_at_the_end(), sync_checkpoints(run, key, out) as share:
-        fit_fold(
+        job = FoldJob(
             experiment=run.experiment,
             fold=fold,
             crops=crops.folder(run.root),
             labels=folds.file(run.root, "labels.parquet"),
             folds=folds.file(run.root, "folds.parquet"),
+            holdout=folds.file(run.root, "holdout.parquet"),
             out=out,
             identity=key,
             seed=run.seed,
             device=run.fold_device(fold),
             threads=run.fold_threads,
             workers=run.fold_workers,
-            log=run.home.logs / "children.log",
-            on_progress=_both(tell_line(f"fold {fold}"), share),
-            start_from=weights,
+            start_from=_needed_weights(run, fold),
             fill_from=_needed_labels(run, fold),
             weights=run.weights,
-            holdout=folds.file(run.root, "holdout.parquet"),
         )
+        heard = _both(tell_line(f"fold {fold}"), share)
+        fit_fold(job, log=run.home.logs / "children.log", on_progress=heard)
     return seal(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
 
 

@@ -1,46 +1,46 @@
 """Predictions of the test split by the models of all folds, in one child process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.training.process import run_child
+from lsdc.training.process import Job, run_child
 
 CHILD = "lsdc.challenges.lumbar.training.predict_child"
 
 
-def predict(
-    *,
-    experiment: Experiment,
-    models: Sequence[Path],
-    crops: Path,
-    out: Path,
-    device: str,
-    threads: int,
-    log: Path,
-    on_progress: Callable[[dict[str, Any]], None],
-) -> None:
+class PredictJob(Job):
+    """A prediction of the test split.
+
+    Attributes:
+        experiment: of the models.
+        models: the folders of the trained folds.
+        crops: the folder with crops.npy and samples.parquet.
+        out: the Parquet file of the result.
+        device: "auto", "cpu", "cuda" or what else torch knows.
+    """
+
+    experiment: Experiment
+    models: tuple[Path, ...]
+    crops: Path
+    out: Path
+    device: str
+    threads: int
+
+    def __str__(self) -> str:
+        """Into which file."""
+        return f" into {self.out}"
+
+
+def predict(job: PredictJob, *, log: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
 
-    `models` are the folders of the trained folds, `crops` that with crops.npy and samples.parquet.
-    `out` becomes Parquet with row_id, study_id, condition, level, normal_mild, moderate, severe; it
+    It becomes Parquet with row_id, study_id, condition, level, normal_mild, moderate, severe; it
     has no row where there is no test sample. `on_progress` is given {model, models, done, samples}.
 
     Raises:
         DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.
     """
-    run_child(
-        CHILD,
-        {
-            "experiment": experiment.model_dump(mode="json"),
-            "models": [str(model) for model in models],
-            "crops": str(crops),
-            "out": str(out),
-            "device": device,
-            "threads": threads,
-        },
-        log=log,
-        stall_minutes=experiment.training.stall_minutes,
-        on_line=on_progress,
-    )
+    minutes = job.experiment.training.stall_minutes
+    run_child(CHILD, job, log=log, stall_minutes=minutes, on_line=on_progress)

@@ -1,15 +1,14 @@
 """The child process of `predict`."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.training.labels import asked
 from lsdc.challenges.lumbar.training.network import build_model, read_grades
+from lsdc.challenges.lumbar.training.predict import PredictJob
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
@@ -20,17 +19,16 @@ from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import Tell, child_main
 
 
-def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
     """Predict with the job's models; see `training.predict.predict`."""
-    experiment = Experiment.model_validate(job["experiment"])
-    device = pick_device(job["device"])
-    torch.set_num_threads(job["threads"])
-    table = asked(read_table(Path(job["crops"]), "test"), experiment.labels)
-    samples = as_samples(Path(job["crops"]), table)
+    experiment, device = job.experiment, pick_device(job.device)
+    torch.set_num_threads(job.threads)
+    table = asked(read_table(job.crops, "test"), experiment.labels)
+    samples = as_samples(job.crops, table)
     model = build_model(experiment, pretrained=False).to(device)
 
     total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
-    folders = [Path(folder) for folder in job["models"]] if len(samples) else []
+    folders = job.models if len(samples) else ()
     for number, folder in enumerate(folders, start=1):
         restore_weights(model, folder / "model.safetensors", of=experiment.name)
 
@@ -50,11 +48,11 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
                 on_batch=on_batch,
             )
 
-    with write_atomic(Path(job["out"])) as temporary:
+    with write_atomic(job.out) as temporary:
         rows = asked(as_rows(table, total / max(len(folders), 1)), experiment.labels)
         rows.write_parquet(temporary)
     return {"rows": len(rows)}
 
 
 if __name__ == "__main__":
-    child_main(work)
+    child_main(work, PredictJob)

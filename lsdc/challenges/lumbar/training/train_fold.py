@@ -10,7 +10,7 @@ from typing import Any
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
 from lsdc.store.files import digest_file
-from lsdc.training.process import run_child
+from lsdc.training.process import Job, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
@@ -24,26 +24,49 @@ RESULTS = (
 )
 
 
-def train_fold(
-    *,
-    experiment: Experiment,
-    fold: int,
-    crops: Path,
-    labels: Path,
-    folds: Path,
-    out: Path,
-    identity: str,
-    seed: int,
-    device: str,
-    threads: int,
-    workers: int,
-    log: Path,
-    on_progress: Callable[[dict[str, Any]], None],
-    start_from: Path | None = None,
-    fill_from: Path | None = None,
-    weights: Path | None = None,
-    holdout: Path | None = None,
-) -> None:
+class FoldJob(Job):
+    """One fold's training.
+
+    Attributes:
+        experiment: what is trained.
+        fold: which studies are not learnt from, and predicted.
+        crops: the folder with crops.npy and samples.parquet.
+        labels: Parquet.
+        folds: Parquet.
+        holdout: Parquet, of which study_id alone is read: studies that no fold has.
+        out: the folder of the result.
+        identity: names all that the result depends on.
+        seed: of weights, order and augmentation.
+        device: "auto", "cpu", "cuda" or what else torch knows; another one gives other last bits,
+            and so does another number of threads.
+        workers: processes that load data; any number gives the same bits.
+        start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
+        fill_from: the unlabelled.parquet of the same fold of `experiment.needs.labels`.
+        weights: where those of pretrained backbones lie, if not on the hub or in its cache.
+    """
+
+    experiment: Experiment
+    fold: int
+    crops: Path
+    labels: Path
+    folds: Path
+    holdout: Path | None = None
+    out: Path
+    identity: str
+    seed: int
+    device: str
+    threads: int
+    workers: int
+    start_from: Path | None = None
+    fill_from: Path | None = None
+    weights: Path | None = None
+
+    def __str__(self) -> str:
+        """Which fold, into which folder."""
+        return f" of fold {self.fold} into {self.out}"
+
+
+def train_fold(job: FoldJob, *, log: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
@@ -54,57 +77,37 @@ def train_fold(
     learning_rate, gradient_norm, which is not finite where float16 skipped the update),
     tensorboard/ (the same as curves) and fit.json (how it was trained). While it trains it holds
     resume.pt, and it waits while somebody lays a file `pause` there, or beside `out` for all folds.
-    A fold that is finished under the same `identity`, which names all that the result depends on,
-    is left as it is; device, threads and library versions are recorded, and a training may go on
-    under others.
+    A fold that is finished under the same `identity` is left as it is; device, threads and library
+    versions are recorded, and a training may go on under others.
 
-    `crops` is the folder with crops.npy and samples.parquet, `labels` and `folds` are Parquet.
-    `device` is "auto", "cpu", "cuda" or what else torch knows; another device or number of
-    `threads` gives other last bits, `workers` that load data give the same. `start_from` is the
-    model.safetensors of the same fold of `experiment.needs.weights`, `fill_from` the
-    unlabelled.parquet of the same fold of `experiment.needs.labels`, `weights` where those of
-    pretrained backbones lie, if not on the hub or in its cache. `holdout` is Parquet too, of which
-    study_id alone is read. `on_progress` is given {epoch,
-    epochs, step, steps, loss, seconds_left} at each step and {epoch, epochs, loss, score} at each
-    epoch's end, counted from 1.
+    Args:
+        job: what is trained.
+        log: file that the child's words are appended to.
+        on_progress: given {epoch, epochs, step, steps, loss, seconds_left} at each step and {epoch,
+            epochs, loss, score} at each epoch's end, counted from 1.
 
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
     """
-    if _is_finished(out, identity):
+    out = job.out
+    if _is_finished(out, job.identity):
         return
-    for setting, needed in (("needs.weights", start_from), ("needs.labels", fill_from)):
+    for setting, needed in (("needs.weights", job.start_from), ("needs.labels", job.fill_from)):
         if needed is not None:
-            _require_same_folds(needed.parent, folds, setting)
+            _require_same_folds(needed.parent, job.folds, setting)
     out.mkdir(parents=True, exist_ok=True)
     for name in (FACTS, *RESULTS):  # of another training; from here on there is none
         (out / name).unlink(missing_ok=True)
     done = run_child(
         CHILD,
-        {
-            "experiment": experiment.model_dump(mode="json"),
-            "fold": fold,
-            "crops": str(crops),
-            "labels": str(labels),
-            "folds": str(folds),
-            "out": str(out),
-            "seed": seed,
-            "device": device,
-            "threads": threads,
-            "workers": workers,
-            "start_from": None if start_from is None else str(start_from),
-            "fill_from": None if fill_from is None else str(fill_from),
-            "weights": None if weights is None else str(weights),
-            "holdout": None if holdout is None else str(holdout),
-            "identity": identity,
-        },
+        job,
         log=log,
-        stall_minutes=experiment.training.stall_minutes,
-        on_line=partial(_hear, fold, on_progress),
+        stall_minutes=job.experiment.training.stall_minutes,
+        on_line=partial(_hear, job.fold, on_progress),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
     temporary = out / f".writing-{FACTS}"
-    facts = {"identity": identity, "digests": digests, "folds": digest_file(folds), **done}
+    facts = {"identity": job.identity, "digests": digests, "folds": digest_file(job.folds), **done}
     temporary.write_text(json.dumps(facts, indent=1))
     temporary.replace(out / FACTS)
     (out / "resume.pt").unlink(missing_ok=True)

@@ -1,9 +1,8 @@
-"""The child process of `fit`: trains one fold and predicts it."""
+"""The child process of `train_fold`: trains one fold and predicts it."""
 
 import time
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from lsdc.challenges.lumbar.training.network import (
     read_grades,
 )
 from lsdc.challenges.lumbar.training.samples import as_samples
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights, save_weights
@@ -33,30 +33,29 @@ from lsdc.training.process import Tell, child_main
 from lsdc.training.settings import TrainingSettings
 
 
-def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
     """Train the job's fold; see `training.train_fold.train_fold`."""
     started = time.monotonic()
-    experiment = Experiment.model_validate(job["experiment"])
-    seed, out = job["seed"], Path(job["out"])
-    device = pick_device(job["device"])
-    torch.set_num_threads(job["threads"])
+    experiment, seed, out = job.experiment, job.seed, job.out
+    device = pick_device(job.device)
+    torch.set_num_threads(job.threads)
 
     data = read_fold(
         experiment,
-        job["fold"],
-        crops=Path(job["crops"]),
-        labels=Path(job["labels"]),
-        folds=Path(job["folds"]),
-        holdout=_path(job["holdout"]),
+        job.fold,
+        crops=job.crops,
+        labels=job.labels,
+        folds=job.folds,
+        holdout=job.holdout,
     )
     torch.manual_seed(seed)
-    model = _start_model(experiment, job)
+    model = _start_model(job)
     settings = _settings(experiment)
     probabilities = partial(read_grades, experiment)
     with catch_sigterm() as is_told_to_leave:
         progress = train(
             model,
-            data.training(_path(job["fill_from"])),
+            data.training(job.fill_from),
             data.validation,
             settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
@@ -66,9 +65,9 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
             score=data.score,
             seed=seed,
             device=device,
-            workers=job["workers"],
+            workers=job.workers,
             folder=out,
-            identity=job["identity"],
+            identity=job.identity,
             environment=describe(device),
             tell=tell,
             pauses=[out / "pause", out.parent / "pause"],
@@ -113,12 +112,12 @@ def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     }
 
 
-def _start_model(experiment: Experiment, job: dict[str, Any]) -> SliceModel:
+def _start_model(job: FoldJob) -> SliceModel:
     """The model as training begins: with the weights that the job names, or new ones."""
-    pretrained = experiment.model.pretrained and not job["start_from"]
-    model = build_model(experiment, pretrained=pretrained, weights=_path(job["weights"]))
-    if job["start_from"]:
-        restore_weights(model, Path(job["start_from"]), of=f"{experiment.needs.weights}")
+    pretrained = job.experiment.model.pretrained and job.start_from is None
+    model = build_model(job.experiment, pretrained=pretrained, weights=job.weights)
+    if job.start_from is not None:
+        restore_weights(model, job.start_from, of=f"{job.experiment.needs.weights}")
     return model
 
 
@@ -129,9 +128,5 @@ def _settings(experiment: Experiment) -> TrainingSettings:
     )
 
 
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
-
-
 if __name__ == "__main__":
-    child_main(work)
+    child_main(work, FoldJob)

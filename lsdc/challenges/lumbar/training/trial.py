@@ -6,42 +6,44 @@ its weights are to be had, whether it takes images of that size, on this device.
 
 import json
 import socket
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.training.models.weights import find_weights
-from lsdc.training.process import run_child
+from lsdc.training.process import Job, run_child
 
 CHILD = "lsdc.challenges.lumbar.training.trial_child"
 
 
-def try_model(
-    experiment: Experiment,
-    *,
-    weights: Path | None,
-    pretrained: bool,
-    start_from: Path | None = None,
-    device: str,
-    threads: int,
-    kept: Path,
-    log: Path,
-) -> None:
+class TrialJob(Job):
+    """A trial of a model.
+
+    Attributes:
+        experiment: whose model.
+        weights: see `lsdc.training.models.backbone.create_backbone`.
+        pretrained: whether it is to have learnt before.
+        start_from: weights of `experiment.needs.weights` that it has to have room for.
+        device: "auto", "cpu", "cuda" or what else torch knows.
+    """
+
+    experiment: Experiment
+    weights: Path | None = None
+    pretrained: bool
+    start_from: Path | None = None
+    device: str
+    threads: int
+
+
+def try_model(job: TrialJob, *, kept: Path, log: Path) -> None:
     """Build the model and show it two samples of noise; once on a host for what it is made of.
 
     Weights of timm's hub are asked for each time: they may be out of reach since, or out of its
     cache.
 
     Args:
-        experiment: whose model.
-        weights: see `lsdc.training.models.backbone.create_backbone`.
-        pretrained: whether it is to have learnt before.
-        start_from: weights of `experiment.needs.weights` that it has to have room for.
-        device: "auto", "cpu", "cuda" or what else torch knows.
-        threads: torch's threads.
+        job: what is tried.
         kept: a JSON file that names the trials that went well.
         log: file that the child's words are appended to.
 
@@ -49,29 +51,22 @@ def try_model(
         SettingsError: it cannot be built, or does not take such samples; no such device.
         StageError: the child died, or the weights to start from are not this model's.
     """
-    job = {
-        "experiment": experiment.model_dump(mode="json"),
-        "weights": None if weights is None else str(weights),
-        "pretrained": pretrained,
-        "start_from": None if start_from is None else str(start_from),
-        "device": device,
-    }
-    key = _key(experiment, job)
+    key = _key(job)
     passed = _passed(kept)
     if key in passed:
         return
-    minutes = experiment.training.stall_minutes
-    run_child(CHILD, job | {"threads": threads}, log=log, stall_minutes=minutes)
-    if pretrained and weights is None:
+    run_child(CHILD, job, log=log, stall_minutes=job.experiment.training.stall_minutes)
+    if job.pretrained and job.weights is None:
         return
     with write_atomic(kept) as temporary:
         temporary.write_text(json.dumps([*passed, key], indent=1), encoding="utf-8")
 
 
-def _key(experiment: Experiment, job: Mapping[str, Any]) -> str:
-    files = [] if job["start_from"] is None else [Path(job["start_from"])]
-    if job["weights"] is not None and job["pretrained"]:
-        files += [find_weights(Path(job["weights"]), name) for name in experiment.model.backbones]
+def _key(job: TrialJob) -> str:
+    experiment = job.experiment
+    files = [] if job.start_from is None else [job.start_from]
+    if job.weights is not None and job.pretrained:
+        files += [find_weights(job.weights, name) for name in experiment.model.backbones]
     status = [file.stat() for file in files]
     return fingerprint(
         {
@@ -84,8 +79,8 @@ def _key(experiment: Experiment, job: Mapping[str, Any]) -> str:
                 [str(file), own.st_size, own.st_mtime_ns]
                 for file, own in zip(files, status, strict=True)
             ],
-            "pretrained": job["pretrained"],
-            "device": job["device"],
+            "pretrained": job.pretrained,
+            "device": job.device,
             "host": socket.gethostname(),
             "code": fingerprint_code([CHILD]),
             "libraries": fingerprint_libraries(["timm", "torch"]),

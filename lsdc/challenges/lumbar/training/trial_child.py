@@ -1,6 +1,5 @@
 """The child process of `trial`."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.slices.slots import list_places
 from lsdc.challenges.lumbar.training.network import build_model
+from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.errors import SettingsError
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
@@ -18,15 +18,13 @@ from lsdc.training.process import Tell, child_main
 _REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AssertionError)
 
 
-def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # tells nothing
+def work(job: TrialJob, tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # tells nothing
     """Try the job's model; see `training.trial.try_model`."""
-    experiment = Experiment.model_validate(job["experiment"])
-    device = pick_device(job["device"])
-    torch.set_num_threads(job["threads"])
-    weights = None if job["weights"] is None else Path(job["weights"])
-    model = build_model(experiment, pretrained=job["pretrained"], weights=weights)
-    if job["start_from"] is not None:
-        restore_weights(model, Path(job["start_from"]), of=f"{experiment.needs.weights}")
+    experiment, device = job.experiment, pick_device(job.device)
+    torch.set_num_threads(job.threads)
+    model = build_model(experiment, pretrained=job.pretrained, weights=job.weights)
+    if job.start_from is not None:
+        restore_weights(model, job.start_from, of=f"{experiment.needs.weights}")
     with advice_when_memory_runs_out(2, device):
         _show_noise(model.to(device), experiment, device)
     return {}
@@ -56,4 +54,4 @@ def _show_noise(model: SliceModel, experiment: Experiment, device: torch.device)
 
 
 if __name__ == "__main__":
-    child_main(work)
+    child_main(work, TrialJob)

@@ -1,6 +1,5 @@
 """What a fold's training makes of subsets, of labels without a grade, and of the level."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from lsdc.challenges.lumbar.training.labels import labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_samples, count_repeats, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import StageError
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import Job, Tell, ignore
 from lsdc.training.samples import EMPTY_LABEL
 
 KEY = ["study_id", "condition", "level"]
@@ -48,20 +47,22 @@ class Data:
     ) -> pl.DataFrame:
         """The out-of-fold rows of a fold, trained anew."""
         fit.train_fold(
-            experiment=experiment,
-            fold=fold,
-            crops=self.root,
-            labels=self.root / "labels.parquet",
-            folds=self.root / "folds.parquet",
-            out=out,
-            identity=experiment.model_dump_json(),
-            seed=3,
-            device="cpu",
-            threads=1,
-            workers=0,
+            fit.FoldJob(
+                experiment=experiment,
+                fold=fold,
+                crops=self.root,
+                labels=self.root / "labels.parquet",
+                folds=self.root / "folds.parquet",
+                out=out,
+                identity=experiment.model_dump_json(),
+                seed=3,
+                device="cpu",
+                threads=1,
+                workers=0,
+                fill_from=fill_from,
+            ),
             log=out / "child.log",
             on_progress=ignore,
-            fill_from=fill_from,
         )
         return pl.read_parquet(out / "oof.parquet")
 
@@ -93,8 +94,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the child's work here: importing torch once more takes seconds."""
 
-    def run_here(_: str, job: dict[str, Any], *, on_line: Tell, **__: Any) -> dict[str, Any]:
-        return fit_child.work(json.loads(json.dumps(job)), on_line)
+    def run_here(_: str, job: Job, *, on_line: Tell, **__: Any) -> dict[str, Any]:
+        return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_line)
 
     monkeypatch.setattr(fit, "run_child", run_here)
 

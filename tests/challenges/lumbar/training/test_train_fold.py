@@ -25,7 +25,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.base import NeedsConfig
 from lsdc.store.fingerprint import fingerprint
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import Job, Tell, ignore
 
 EXPERIMENT = Experiment(
     name="small",
@@ -56,33 +56,37 @@ class Data:
         holdout: Path | None = None,
     ) -> None:
         fit.train_fold(
-            experiment=experiment,
-            fold=0,
-            crops=self.root,
-            labels=self.labels,
-            folds=self.folds,
-            out=out,
-            identity=fingerprint({"experiment": experiment}),
-            seed=3,
-            device="cpu",
-            threads=1,
-            workers=0,
+            fit.FoldJob(
+                experiment=experiment,
+                fold=0,
+                crops=self.root,
+                labels=self.labels,
+                folds=self.folds,
+                out=out,
+                identity=fingerprint({"experiment": experiment}),
+                seed=3,
+                device="cpu",
+                threads=1,
+                workers=0,
+                start_from=start_from,
+                holdout=holdout,
+            ),
             log=out / "child.log",
             on_progress=on_progress,
-            start_from=start_from,
-            holdout=holdout,
         )
 
     def predict(
         self, models: list[Path], out: Path, *, experiment: Experiment = EXPERIMENT
     ) -> pl.DataFrame:
         predict.predict(
-            experiment=experiment,
-            models=models,
-            crops=self.root,
-            out=out,
-            device="cpu",
-            threads=1,
+            predict.PredictJob(
+                experiment=experiment,
+                models=tuple(models),
+                crops=self.root,
+                out=out,
+                device="cpu",
+                threads=1,
+            ),
             log=out.with_suffix(".log"),
             on_progress=ignore,
         )
@@ -127,13 +131,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the children's work here: importing torch once more takes seconds."""
-    works: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
+    works: dict[str, Callable[[Any, Tell], dict[str, Any]]] = {
         fit.CHILD: fit_child.work,
         predict.CHILD: predict_child.work,
     }
 
-    def run_here(module: str, job: dict[str, Any], *, on_line: Tell, **_: Any) -> dict[str, Any]:
-        done = works[module](json.loads(json.dumps(job)), lambda line: on_line(through_json(line)))
+    def run_here(module: str, job: Job, *, on_line: Tell, **_: Any) -> dict[str, Any]:
+        done = works[module](
+            type(job).model_validate_json(job.model_dump_json()),
+            lambda line: on_line(through_json(line)),
+        )
         return through_json(done)
 
     def through_json(line: dict[str, Any]) -> dict[str, Any]:

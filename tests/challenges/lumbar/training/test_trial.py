@@ -86,11 +86,13 @@ def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
         """Whether a child was started for it."""
         log.unlink(missing_ok=True)
         try_model(
-            EXPERIMENTS.load("demo", [*SMALL, *settings]),
-            weights=None,
-            pretrained=False,
-            device="cpu",
-            threads=1,
+            trial.TrialJob(
+                experiment=EXPERIMENTS.load("demo", [*SMALL, *settings]),
+                weights=None,
+                pretrained=False,
+                device="cpu",
+                threads=1,
+            ),
             kept=kept,
             log=log,
         )
@@ -113,11 +115,13 @@ def test_trial_counts_on_its_host_and_the_hub_is_asked_each_time(
 
     def attempt(*, pretrained: bool = False) -> None:
         try_model(
-            EXPERIMENTS.load("demo", SMALL),
-            weights=None,
-            pretrained=pretrained,
-            device="cpu",
-            threads=1,
+            trial.TrialJob(
+                experiment=EXPERIMENTS.load("demo", SMALL),
+                weights=None,
+                pretrained=pretrained,
+                device="cpu",
+                threads=1,
+            ),
             kept=tmp_path / "kept.json",
             log=tmp_path / "children.log",
         )
