@@ -21,6 +21,7 @@ from lsdc.challenges.lumbar.training.network import (
     read_grades,
 )
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.training.events import StepDone
 from lsdc.training.loop import train
 from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
@@ -82,7 +83,7 @@ def time_engine(
             folder=Path(folder),
             identity="benchmark",
             environment={},
-            tell=lambda line: moments.append(clock()) if "step" in line else None,
+            tell=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
         )
     return moments
 

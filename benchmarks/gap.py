@@ -161,7 +161,7 @@ def _train(work: Path, crops: dict[str, Path], points: str, fold: int, seed: int
             workers=0,
         ),
         log=work / "children.log",
-        on_progress=ignore,
+        on_event=ignore,
     )
     return out
 
@@ -191,7 +191,7 @@ def _predict(work: Path, crops: Path, model: Path, fold: int) -> pl.DataFrame:
             threads=1,
         ),
         log=work / "children.log",
-        on_progress=ignore,
+        on_event=ignore,
     )
     return pl.read_parquet(folder / "predictions.parquet")
 

@@ -112,7 +112,7 @@ def train(
                     workers=0,
                 ),
                 log=work / "log",
-                on_progress=ignore,
+                on_event=ignore,
             )
             return pl.read_parquet(work / "out" / "oof.parquet")
 

@@ -197,7 +197,7 @@ def compare_folds(epochs: int) -> dict[str, float]:
                     workers=0,
                 ),
                 log=folder / "log",
-                on_progress=ignore,
+                on_event=ignore,
             )
 
         began = time.perf_counter()

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,17 +25,22 @@ from prefect.client.schemas.filters import (
 )
 from prefect.context import FlowRunContext
 
-from tasks.progress import (
-    Progress,
-    listening,
-    mute_machinery,
-    share_of_epochs,
-    words_of_epoch,
+from lsdc.training.events import (
+    EpochDone,
+    Event,
+    NetEpochDone,
+    Predicting,
+    Resumed,
+    StepDone,
 )
+from tasks.progress import Progress, listening, mute_machinery
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
 SECONDS = 1.0
+
+# What trainings tell that is shown; the end of each has its own state.
+_OF_TRAININGS = (StepDone, EpochDone, Predicting, NetEpochDone, Resumed)
 
 log = logging.getLogger("lsdc.progress")
 
@@ -62,13 +67,13 @@ class _Shower:
         self.trainings: dict[str, _Training] = {}
 
     def __call__(self, progress: Progress) -> None:
-        name, facts = progress.name, progress.facts
-        if "epochs" in facts or "past_epochs" in facts:
+        name, event = progress.name, progress.event
+        if isinstance(event, _OF_TRAININGS):
             if name not in self.trainings:
                 self.trainings[name] = _Training(self.experiment, name)
-            self.trainings[name].hear(facts)
-        if "score" in facts:
-            log.info(words_of_epoch(facts))
+            self.trainings[name].handle(event)
+        if isinstance(event, EpochDone):
+            log.info(", ".join(event.words))
         if progress.state is not None and name in self.trainings and progress.state != "Running":
             self.trainings.pop(name).end()
 
@@ -94,14 +99,14 @@ class _Training:
         self._thread = threading.Thread(target=context.run, args=(self._show,), daemon=True)
         self._thread.start()
 
-    def hear(self, facts: dict[str, Any]) -> None:
-        """Take in a line of the training's."""
-        if "epochs" in facts:
-            self.share = share_of_epochs(facts)
-        if "past_epochs" in facts:
-            self.epochs = list(map(_epoch, facts["past_epochs"]))
-        if "score" in facts:
-            self.epochs = [*self.epochs, _epoch(facts)]
+    def handle(self, event: Event) -> None:
+        """Take in what the training tells."""
+        if event.share is not None:
+            self.share = event.share
+        if isinstance(event, Resumed):
+            self.epochs = list(map(_epoch, event.past))
+        if isinstance(event, EpochDone):
+            self.epochs = [*self.epochs, _epoch(event.model_dump())]
 
     def end(self) -> None:
         """Show what was heard last, and no more."""
@@ -170,9 +175,9 @@ def artifact_key(*words: str) -> str:
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
-def _epoch(facts: dict[str, Any]) -> dict[str, Any]:
-    shown = ("fold", "epoch", "loss", "validation_loss", "score")
-    return {column: rounded(facts[column]) for column in shown if column in facts}
+def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:
+    shown = ("epoch", "loss", "validation_loss", "score")
+    return {column: rounded(row[column]) for column in shown if column in row}
 
 
 def rounded(value: Any) -> Any:

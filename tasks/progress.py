@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lsdc.errors import InterruptedRunError
 from lsdc.shutdown import shutdown_requested
+from lsdc.training.events import Event
+from lsdc.training.process import Tell
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Progress:
             step within the run.
         done, total: steps, where they are counted.
         task_runs: how many further task runs have ended, of which nothing else is told.
-        facts: what else there is to say, for example epoch, loss and score.
+        event: what a child process tells.
     """
 
     name: str
@@ -28,7 +30,7 @@ class Progress:
     done: int = 0
     total: int = 0
     task_runs: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
+    event: Event | None = None
 
 
 # What Prefect says of runs that a signal ended.
@@ -66,9 +68,9 @@ def tell_steps(name: str) -> Callable[[int, int], None]:
     return lambda done, total: tell(Progress(name, done=done, total=total))
 
 
-def tell_line(name: str) -> Callable[[dict[str, Any]], None]:
-    """A callback for child processes that report lines."""
-    return lambda line: tell(Progress(name, facts=line))
+def tell_event(name: str) -> Tell:
+    """A callback for what child processes tell."""
+    return lambda event: tell(Progress(name, event=event))
 
 
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
@@ -89,26 +91,3 @@ def _is_of_the_work(record: logging.LogRecord) -> bool:
     is_the_end = any(words in said for words in _ABORTED)
     is_the_end |= shutdown_requested() and InterruptedRunError.__name__ in said
     return not is_the_end and not said.startswith(("Running hook ", "Hook "))
-
-
-def share_of_epochs(facts: dict[str, Any]) -> float:
-    """The share done; coordinates trains one net after the other."""
-    epochs = max(facts["epochs"], 1)
-    done = facts["epoch"]  # counted from 1, and at its end unless a step of it is named
-    if "step" in facts:
-        done += facts["step"] / facts["steps"] - 1
-    if "nets" in facts:
-        return float((facts["net"] - 1 + done / epochs) / max(facts["nets"], 1))
-    return float(done / epochs)
-
-
-def parts_of_epoch(facts: dict[str, Any]) -> list[str]:
-    """The facts of a step or an epoch in words, the most telling first."""
-    words = [f"net {facts['net']} of {facts['nets']}"] if "nets" in facts else []
-    words.append(f"epoch {facts.get('epoch', 0)}/{facts['epochs']}")
-    return words + [f"{name} {facts[name]:.3f}" for name in ("loss", "score") if name in facts]
-
-
-def words_of_epoch(facts: dict[str, Any]) -> str:
-    """The facts of a step or an epoch as words: its number, loss and score."""
-    return ", ".join(parts_of_epoch(facts))

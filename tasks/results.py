@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from lsdc.errors import DamagedError, LsdcError
 from lsdc.store.files import write_atomic
@@ -21,7 +21,8 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_folder
 from lsdc.store.remote import Checkpoint, RemoteStore
 from lsdc.store.result_index import Result, read_result, record_result
-from lsdc.training.process import ignore
+from lsdc.training.events import EpochDone, Event
+from lsdc.training.process import Tell, ignore
 from tasks.former import keeping_oof, keeping_submission
 from tasks.run import Run
 
@@ -158,9 +159,7 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
 
 
 @contextmanager
-def sync_checkpoints(
-    run: Run, key: str, folder: Path
-) -> Iterator[Callable[[dict[str, Any]], None]]:
+def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[Tell]:
     """Have a fold go on from where any host left it, and leave its checkpoints to all.
 
     Brings the checkpoint that another host published into `folder`, if it did so last. Yields a
@@ -180,8 +179,8 @@ def sync_checkpoints(
             due.clear()
             _publish_checkpoint(store, key, folder)
 
-    def listen(line: dict[str, Any]) -> None:
-        if "score" in line:  # an epoch's last line
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochDone):
             due.set()
 
     thread = threading.Thread(target=publish_those_due, name="checkpoints", daemon=True)

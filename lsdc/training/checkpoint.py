@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lsdc.errors import NO_ROOM, NoSpaceError, StageError
+from lsdc.training.events import Warned
 from lsdc.training.process import Tell, ignore
 
 _WORDS = 24  # of a reason: enough to tell what is wrong, and where
@@ -98,7 +99,7 @@ def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
         aside = path.with_name(f"damaged-{path.name}")
         path.replace(aside)
         reason = " ".join(str(error).split()[:_WORDS])
-        tell({"warning": f"begins anew: its checkpoint cannot be read ({reason}); see {aside}"})
+        tell(Warned(text=f"begins anew: its checkpoint cannot be read ({reason}); see {aside}"))
         return Progress()
     if not isinstance(saved, dict) or saved.pop("identity", None) != identity:
         return Progress()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsdc.errors import ResumeLaterError
+from lsdc.training.events import Paused
 from lsdc.training.process import Tell
 
 _PAUSE_SECONDS = 1.0
@@ -50,7 +51,7 @@ def check_interrupts(
         return
     save()
     while (there := found()) and not is_told_to_leave():
-        tell({"paused": str(there[0])})
+        tell(Paused(by=str(there[0])))
         time.sleep(_PAUSE_SECONDS)
     if is_told_to_leave():
         raise ResumeLaterError(

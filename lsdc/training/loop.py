@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from lsdc.errors import StageError
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
+from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_logits
 from lsdc.training.interrupts import IsToldToLeave, check_interrupts
 from lsdc.training.lone import needs_company, norm_by_running_means
@@ -93,13 +94,13 @@ def train(
     )
     steps, epochs = len(steps_of), settings.epochs
     parts = build_parts(model, settings, epochs * steps, device)
-    norm_by_running_means(model, say=partial(tell, {"warning": _ALONE}))
+    norm_by_running_means(model, say=partial(tell, Warned(text=_ALONE)))
     progress = load_progress(folder / "resume.pt", identity, tell)
     parts.load(progress.states)
     if progress.epoch < epochs:
         _note_process(progress, environment, tell)
     if progress.epochs:
-        tell({"past_epochs": list(progress.epochs)})
+        tell(Resumed(past=tuple(progress.epochs)))
     curves = Curves(folder / "tensorboard", steps, rows=[*progress.steps, *progress.epochs])
     clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 
@@ -114,8 +115,8 @@ def train(
     def evaluate(epoch: int) -> dict[str, float]:
         """Loss and score of the validation samples."""
 
-        def on_batch(done: int) -> None:
-            tell({"epoch": epoch, "epochs": epochs, "validated": done})
+        def on_batch(_: int) -> None:
+            tell(Predicting(epoch=epoch, epochs=epochs))
             heed_orders()
 
         logits = predict_logits(
@@ -173,7 +174,8 @@ def train(
             progress.step = step
             progress.steps.append(row)
             curves.add(row)
-            tell(row | {"epochs": epochs, "steps": steps, "seconds_left": clock.seconds_left()})
+            left = clock.seconds_left()
+            tell(StepDone(**row, epochs=epochs, steps=steps, seconds_left=left))
             if step % settings.checkpoint_steps == 0:
                 save()
             heed_orders()
@@ -187,7 +189,7 @@ def train(
             judged = parts.judged.state_dict()
             progress.best = {name: tensor.cpu().clone() for name, tensor in judged.items()}
         save()
-        tell(row | {"epochs": epochs})
+        tell(EpochDone(**row, epochs=epochs))
         heed_orders()
 
     _say_what_was_passed_over(progress, settings, tell)
@@ -205,7 +207,7 @@ def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -
             if before.get(name) != now
         ]
         if changes:
-            tell({"warning": f"goes on under another {', '.join(changes)}: not to the same bits"})
+            tell(Warned(text=f"goes on under another {', '.join(changes)}: not to the same bits"))
     begins = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
     progress.processes.append(begins | environment)
 
@@ -307,19 +309,19 @@ def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, te
     skipped = sum(not math.isfinite(row["gradient_norm"]) for row in progress.steps)
     if skipped:
         tell(
-            {
-                "warning": f"skipped {skipped} of {len(progress.steps)} updates, whose gradients "
+            Warned(
+                text=f"skipped {skipped} of {len(progress.steps)} updates, whose gradients "
                 "overflowed in float16; training.precision bfloat16 has the range of float32"
-            }
+            )
         )
     unjudged = [row["epoch"] for row in progress.epochs if _judge(row, settings.keep) == math.inf]
     if unjudged:
         kept = "the last epoch is kept" if len(unjudged) == len(progress.epochs) else "never kept"
         tell(
-            {
-                "warning": f"training.keep {settings.keep}: no number to judge epoch "
+            Warned(
+                text=f"training.keep {settings.keep}: no number to judge epoch "
                 f"{', '.join(f'{epoch:g}' for epoch in unjudged)} by; {kept}"
-            }
+            )
         )
 
 

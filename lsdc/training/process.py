@@ -7,7 +7,6 @@ it prints goes to the log.
 """
 
 import contextlib
-import functools
 import json
 import os
 import selectors
@@ -34,6 +33,7 @@ from lsdc.errors import (
     StageError,
 )
 from lsdc.shutdown import shutdown_requested
+from lsdc.training.events import Event, read_event
 
 # What our own lines in the children's log begin with.
 _OURS = "-- "
@@ -41,7 +41,7 @@ _OURS = "-- "
 _living: set["subprocess.Popen[bytes]"] = set()
 _unbound: dict[str, str] = {}  # taken out of this process's environment
 
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[[Event], None]
 
 
 class Job(BaseModel):
@@ -100,8 +100,8 @@ _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 12.0
 
 
-def ignore(line: dict[str, Any]) -> None:
-    """Listen to a line and do nothing."""
+def ignore(event: Event) -> None:
+    """Listen to an event and do nothing."""
 
 
 def run_child(
@@ -110,10 +110,10 @@ def run_child(
     *,
     log: Path,
     stall_minutes: float,
-    on_line: Tell = ignore,
+    on_event: Tell = ignore,
 ) -> dict[str, Any]:
     """Run `python -P -m module` on a job and return its result; see `run_children`."""
-    (result,) = run_children(module, [job], log=log, stall_minutes=stall_minutes, on_line=on_line)
+    (result,) = run_children(module, [job], log=log, stall_minutes=stall_minutes, on_event=on_event)
     return result
 
 
@@ -123,7 +123,7 @@ def run_children(
     *,
     log: Path,
     stall_minutes: float,
-    on_line: Tell = ignore,
+    on_event: Tell = ignore,
 ) -> list[dict[str, Any]]:
     """Run `python -P -m module` once a job, all at once, and return the results in their order.
 
@@ -136,7 +136,7 @@ def run_children(
         jobs: what is to be done.
         log: file that the children's stderr is appended to.
         stall_minutes: a child that reports nothing for so long is killed.
-        on_line: called with each progress line; one child's come in order.
+        on_event: told each event; one child's come in order.
 
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: as a child raised them;
@@ -165,7 +165,7 @@ def run_children(
             if "result" in line:
                 results[number] = line["result"]
             else:
-                on_line(line["progress"])
+                on_event(read_event(line["progress"]))
     except TimeoutError:
         raise ChildDiedError(
             f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
@@ -205,7 +205,7 @@ def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionT
     """The child's part of `run_child`: do the work of the job on stdin and report it.
 
     Args:
-        work: given the job and what to call with progress lines, returns the result; it raises the
+        work: given the job and what to tell events, returns the result; it raises the
             project's errors for what a person can act on. Anything else ends the process.
         kind: the class of the job, or a union of those that it may be of.
     """
@@ -222,7 +222,7 @@ def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionT
     if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
         threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
-        say("result", work(job, functools.partial(say, "progress")))
+        say("result", work(job, lambda event: say("progress", json.loads(event.model_dump_json()))))
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

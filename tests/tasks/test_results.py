@@ -14,12 +14,13 @@ from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, seal, settle
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.remote import RemoteStore
+from lsdc.training.events import EpochDone
 from tasks.request import RunRequest
 from tasks.results import compute_once, ensure_local, sync_checkpoints
 from tasks.run import Run, open_run
 
 KEY = "a" * 64
-EPOCH = {"epoch": 1, "epochs": 2, "loss": 0.5, "score": 0.4}
+EPOCH = EpochDone(epoch=1, epochs=2, loss=0.5, validation_loss=0.5, score=0.4)
 
 
 def host(phantom: Path, home: Path) -> Run:

@@ -53,8 +53,8 @@ def test_file_that_cannot_be_read_is_told_of_and_set_aside(
     assert load_progress(saved, "this training", told.append).epoch == 0
     (line,) = told
     aside = saved.with_name("damaged-resume.pt")
-    assert "cannot be read" in line["warning"]
-    assert str(aside) in line["warning"]
+    assert "cannot be read" in line.text
+    assert str(aside) in line.text
     assert aside.read_bytes() == damaged
     assert not saved.exists()
 

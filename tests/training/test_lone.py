@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lsdc.training.events import Event, StepDone, Warned
 from lsdc.training.lone import norm_by_running_means
 from lsdc.training.models.model import ModelSettings, SliceModel, Task
 from lsdc.training.samples import Samples, TrainingSteps
@@ -64,8 +65,8 @@ def test_no_sample_is_left_over_where_norms_need_more(
     sizes = sizes_seen(model)
     training = replace(SETTINGS, epochs=1, batch_size=batch_size)
 
-    def listen(line: dict[str, Any]) -> None:
-        warnings.extend([line["warning"]] if "warning" in line else [])
+    def listen(event: Event) -> None:
+        warnings.extend([event.text] if isinstance(event, Warned) else [])
 
     run(model, first(blobs, count), tmp_path, settings=training, tell=listen)
     assert sizes == expected
@@ -128,8 +129,8 @@ def test_training_goes_on_to_the_same_bits_where_batches_were_dealt(
     whole, resumed = build_model(), build_model()
     run(whole, some, tmp_path / "whole", settings=training)
 
-    def die(line: dict[str, Any]) -> None:
-        if (line["epoch"], line.get("step")) == (1, 3):
+    def die(event: Event) -> None:
+        if isinstance(event, StepDone) and (event.epoch, event.step) == (1, 3):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -149,8 +150,8 @@ def test_what_is_alone_all_the_same_goes_by_running_means_and_is_said(
     some = replace(first(blobs, 9), present=present)
     model, warnings = build_model(two, second=(2, 3)), []
 
-    def listen(line: dict[str, Any]) -> None:
-        warnings.extend([line["warning"]] if "warning" in line else [])
+    def listen(event: Event) -> None:
+        warnings.extend([event.text] if isinstance(event, Warned) else [])
 
     training = replace(SETTINGS, epochs=2, batch_size=batch_size)
     progress = run(model, some, tmp_path, settings=training, tell=listen)

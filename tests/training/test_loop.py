@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
+from lsdc.training.events import EpochDone, Event, StepDone, Warned
 from lsdc.training.losses import GradedLoss, LossSettings
 from lsdc.training.samples import EMPTY_LABEL, Samples
 from tests.training.runs import SETTINGS, SmallModel, build_model, run, same_weights
@@ -24,7 +25,7 @@ def test_same_seed_same_weights(blobs: Samples, tmp_path: Path) -> None:
 
 
 def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
-    lines: list[dict[str, Any]] = []
+    lines: list[Event] = []
     run(
         build_model(),
         blobs,
@@ -35,12 +36,12 @@ def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
         ),
         tell=lines.append,
     )
-    scores = [line["score"] for line in lines if "score" in line]
+    scores = [event.score for event in lines if isinstance(event, EpochDone)]
     assert len(scores) == 24
     assert scores[-1] < 0.6 * np.log(3)
-    steps = [line for line in lines if "step" in line]
+    steps = [event for event in lines if isinstance(event, StepDone)]
     assert len(steps) == 72
-    assert steps[-1]["seconds_left"] == 0
+    assert steps[-1].seconds_left == 0
 
 
 def without_chance() -> SmallModel:
@@ -128,9 +129,9 @@ def test_frozen_backbone_stays_as_it_was_and_then_learns(blobs: Samples, tmp_pat
     seen: dict[int, dict[str, Tensor]] = {}
     model = build_model()
 
-    def look(line: dict[str, Any]) -> None:
-        if "score" in line:
-            seen[line["epoch"]] = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    def look(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            seen[event.epoch] = {k: v.clone() for k, v in model.backbone.state_dict().items()}
 
     run(model, blobs, tmp_path, settings=replace(SETTINGS, freeze_epochs=2), tell=look)
     assert all(torch.equal(seen[2][name], tensor) for name, tensor in start.items())
@@ -147,9 +148,9 @@ def test_epoch_that_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path
     weights: dict[int, dict[str, Tensor]] = {}
     model = build_model()
 
-    def look(line: dict[str, Any]) -> None:
-        if "score" in line:
-            weights[line["epoch"]] = {k: v.clone() for k, v in model.state_dict().items()}
+    def look(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            weights[event.epoch] = {k: v.clone() for k, v in model.state_dict().items()}
 
     progress = run(
         model,
@@ -189,10 +190,10 @@ def test_what_is_no_number_is_never_best(
     warnings: list[str] = []
     model = build_model()
 
-    def look(line: dict[str, Any]) -> None:
-        if "score" in line:
-            weights[line["epoch"]] = {k: v.clone() for k, v in model.state_dict().items()}
-        warnings.extend([line["warning"]] if "warning" in line else [])
+    def look(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            weights[event.epoch] = {k: v.clone() for k, v in model.state_dict().items()}
+        warnings.extend([event.text] if isinstance(event, Warned) else [])
 
     settings = replace(SETTINGS, keep=keep)
     run(model, blobs, tmp_path, settings=settings, score=lambda _: next(left), tell=look)
@@ -242,7 +243,7 @@ def test_updates_that_are_skipped_count_nowhere(
 ) -> None:
     settings = replace(SETTINGS, epochs=6, schedule=schedule, ema_decay=0.9, warmup=0.4)
     whole = run(build_model(), blobs, tmp_path / "float32", settings=settings)
-    lines: list[dict[str, Any]] = []
+    lines: list[Event] = []
     progress = run(
         overflowing(),
         blobs,
@@ -258,8 +259,9 @@ def test_updates_that_are_skipped_count_nowhere(
     assert [row["learning_rate"] for row in done] == rates[: len(done)]
     assert progress.states["schedule"]["last_epoch"] == len(done)
     assert any(
-        f"skipped {skipped} of {len(progress.steps)} updates" in line.get("warning", "")
-        for line in lines
+        f"skipped {skipped} of {len(progress.steps)} updates" in event.text
+        for event in lines
+        if isinstance(event, Warned)
     )
 
 
@@ -306,22 +308,22 @@ def test_memory_that_runs_out_names_the_batch_size_that_fits(
 
 def test_checkpoint_that_cannot_be_read_is_warned_of(blobs: Samples, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"noise")
-    lines: list[dict[str, Any]] = []
+    lines: list[Event] = []
     run(build_model(), blobs, tmp_path, settings=replace(SETTINGS, epochs=1), tell=lines.append)
-    assert "begins anew: its checkpoint cannot be read" in lines[0]["warning"]
+    assert "begins anew: its checkpoint cannot be read" in str(lines[0])
     assert (tmp_path / "damaged-resume.pt").read_bytes() == b"noise"
 
 
 def test_another_environment_is_recorded_and_warned_of(blobs: Samples, tmp_path: Path) -> None:
-    def die(line: dict[str, Any]) -> None:
-        if (line["epoch"], line.get("step")) == (2, 2):
+    def die(event: Event) -> None:
+        if isinstance(event, StepDone) and (event.epoch, event.step) == (2, 2):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(build_model(), blobs, tmp_path, tell=die)
-    lines: list[dict[str, Any]] = []
+    lines: list[Event] = []
     progress = run(build_model(), blobs, tmp_path, environment={"threads": 2}, tell=lines.append)
-    assert "threads 1 -> 2: not to the same bits" in lines[0]["warning"]
+    assert "threads 1 -> 2: not to the same bits" in str(lines[0])
     assert [
         (process["from_epoch"], process["from_step"], process["threads"])
         for process in progress.processes

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ConfigDict
 
 from lsdc.errors import ResumeLaterError, SettingsError, StageError
+from lsdc.training.events import Event, Warned
 from lsdc.training.process import Job, run_child, run_children
 
 CHILD = """
@@ -18,6 +19,7 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 from lsdc.errors import SettingsError
 from lsdc.training.interrupts import check_interrupts, catch_sigterm
+from lsdc.training.events import Warned
 from lsdc.training.process import Job, child_main
 
 class OddJob(Job):
@@ -28,8 +30,11 @@ class OddJob(Job):
     saved: Path | None = None
 
 def work(job, tell):
+    def say(what, pid):
+        tell(Warned(text=f"{what} {pid}"))
+
     print("a library that prints")
-    tell({"pid": os.getpid()})
+    say("pid", os.getpid())
     while job.after is not None and not job.after.exists():
         time.sleep(0.01)
     if job.do == "answer":
@@ -52,7 +57,7 @@ def work(job, tell):
         os.kill(os.getpid(), signal.Signals[job.of])
     if job.do == "save":
         with catch_sigterm() as is_told_to_leave:
-            tell({"ready": True})
+            say("ready", os.getpid())
             while True:
                 time.sleep(0.01)
                 check_interrupts(
@@ -62,10 +67,10 @@ def work(job, tell):
                     tell=tell,
                 )
     while job.do == "talk":
-        tell({"talks": os.getpid()})
+        say("talks", os.getpid())
         time.sleep(0.01)
     grandchild = subprocess.Popen(["sleep", "60"])
-    tell({"grandchild": grandchild.pid})
+    say("grandchild", grandchild.pid)
     time.sleep(60)
 
 child_main(work, OddJob)
@@ -76,6 +81,13 @@ class OddJob(Job):
     """A job of the odd child."""
 
     model_config = ConfigDict(extra="allow")
+
+
+def heard(event: Event) -> tuple[str, int]:
+    """What the odd child said, and of which process."""
+    assert isinstance(event, Warned)
+    what, pid = event.text.split()
+    return what, int(pid)
 
 
 @pytest.fixture
@@ -100,12 +112,12 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
 
 
 def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_path: Path) -> None:
-    lines: list[dict[str, int]] = []
+    lines: list[Event] = []
     log = tmp_path / "logs" / "child.log"
     job = OddJob(do="answer", value=21, threads=3)
-    done = run_child(child, job, log=log, stall_minutes=1, on_line=lines.append)
+    done = run_child(child, job, log=log, stall_minutes=1, on_event=lines.append)
     assert done == {"twice": 42, "threads": "3"}
-    assert [list(line) for line in lines] == [["pid"]]
+    assert [what for what, _ in map(heard, lines)] == ["pid"]
     begun, *said, ended = log.read_text().splitlines()
     assert begun.endswith(f" {child} begins")
     assert any("a library that prints" in line for line in said)
@@ -133,16 +145,16 @@ def test_death_by_signal_is_named(child: str, tmp_path: Path) -> None:
 
 
 def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Path) -> None:
-    lines: list[dict[str, int]] = []
+    lines: list[Event] = []
     with pytest.raises(StageError, match=r"stalled: no line for 0\.02 minutes"):
         run_child(
             child,
             OddJob(do="sleep"),
             log=tmp_path / "log",
             stall_minutes=0.02,
-            on_line=lines.append,
+            on_event=lines.append,
         )
-    assert within(5, lambda: not any(alive(pid) for line in lines for pid in line.values()))
+    assert within(5, lambda: not any(alive(pid) for _, pid in map(heard, lines)))
     assert len(lines) == 2
 
 
@@ -150,13 +162,14 @@ def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_pa
     job = OddJob(do="save", saved=str(tmp_path / "saved"))
     pids: list[int] = []
 
-    def terminate(line: dict[str, int]) -> None:
-        pids.extend(line.values())
-        if "ready" in line:
+    def terminate(event: Event) -> None:
+        what, pid = heard(event)
+        pids.append(pid)
+        if what == "ready":
             os.kill(pids[0], signal.SIGTERM)
 
     with pytest.raises(ResumeLaterError) as error:
-        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_line=terminate)
+        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_event=terminate)
     assert error.value.is_transient
     assert (tmp_path / "saved").exists()
 
@@ -184,26 +197,27 @@ def test_exit_code_of_a_child_told_to_leave_means_try_again(child: str, tmp_path
 def test_interrupted_child_may_save_before_it_ends(child: str, tmp_path: Path) -> None:
     job = OddJob(do="save", saved=str(tmp_path / "saved"))
 
-    def interrupt(line: dict[str, int]) -> None:
-        if "ready" in line:
+    def interrupt(event: Event) -> None:
+        if heard(event)[0] == "ready":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_line=interrupt)
+        run_child(child, job, log=tmp_path / "log", stall_minutes=1, on_event=interrupt)
     assert (tmp_path / "saved").exists()
 
 
 def test_interrupt_kills_the_group(child: str, tmp_path: Path) -> None:
     pids: list[int] = []
 
-    def interrupt(line: dict[str, int]) -> None:
-        pids.extend(line.values())
-        if "grandchild" in line:
+    def interrupt(event: Event) -> None:
+        what, pid = heard(event)
+        pids.append(pid)
+        if what == "grandchild":
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
         run_child(
-            child, OddJob(do="sleep"), log=tmp_path / "log", stall_minutes=1, on_line=interrupt
+            child, OddJob(do="sleep"), log=tmp_path / "log", stall_minutes=1, on_event=interrupt
         )
     assert len(pids) == 2
     assert within(5, lambda: not any(map(alive, pids)))
@@ -214,7 +228,7 @@ def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> Non
         [sys.executable, "-c", "from pathlib import Path; from lsdc.training.process import *\n"
          "class OddJob(Job): do: str = 'sleep'\n"
          f"run_child({child!r}, OddJob(), log=Path({str(tmp_path / 'log')!r}),"
-         " stall_minutes=1, on_line=lambda line: print(*line.values(), flush=True))"],
+         " stall_minutes=1, on_event=lambda event: print(event.text.split()[1], flush=True))"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert parent.stdout is not None
@@ -228,11 +242,11 @@ def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> Non
 def test_children_side_by_side_answer_in_the_order_of_their_jobs(
     child: str, tmp_path: Path
 ) -> None:
-    lines: list[dict[str, int]] = []
+    lines: list[Event] = []
     jobs = [OddJob(do="answer", value=value, threads=1) for value in range(3)]
-    done = run_children(child, jobs, log=tmp_path / "log", stall_minutes=1, on_line=lines.append)
+    done = run_children(child, jobs, log=tmp_path / "log", stall_minutes=1, on_event=lines.append)
     assert [each["twice"] for each in done] == [0, 2, 4]
-    assert len({line["pid"] for line in lines}) == 3
+    assert len({pid for _, pid in map(heard, lines)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -243,9 +257,10 @@ def test_where_one_child_fails_or_stalls_the_others_end(
 ) -> None:
     pids: set[int] = set()
 
-    def hear(line: dict[str, int]) -> None:
-        pids.update(line.values())
-        if "talks" in line:
+    def hear(event: Event) -> None:
+        what, pid = heard(event)
+        pids.add(pid)
+        if what == "talks":
             (tmp_path / "talking").touch()
 
     with pytest.raises(error):
@@ -254,7 +269,7 @@ def test_where_one_child_fails_or_stalls_the_others_end(
             [OddJob(do="talk"), OddJob(do=other, after=str(tmp_path / "talking"))],
             log=tmp_path / "log",
             stall_minutes=0.05,
-            on_line=hear,
+            on_event=hear,
         )
     assert len(pids) >= 2
     assert within(5, lambda: not any(map(alive, pids)))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from lsdc.errors import NoSpaceError, ResumeLaterError
 from lsdc.training.augment import PixelAugmentation, PixelSettings
 from lsdc.training.checkpoint import load_progress, save_weights
+from lsdc.training.events import Event, Paused, Predicting, Resumed, StepDone
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.losses import probabilities_by
@@ -182,8 +183,9 @@ def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallMode
 def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
     """Do something at a step, or when validation begins."""
 
-    def listen(line: dict[str, Any]) -> None:
-        if (line.get("epoch"), line.get("step")) == (epoch, step) and "score" not in line:
+    def listen(event: Event) -> None:
+        step_of = event.step if isinstance(event, StepDone) else None
+        if isinstance(event, StepDone | Predicting) and (event.epoch, step_of) == (epoch, step):
             do()
 
     return listen
@@ -215,7 +217,7 @@ def test_sigterm_saves_at_once_whatever_is_going_on(
 ) -> None:
     leave(blobs, tmp_path / "left", at(*place, terminate))
     model = build_model()
-    told: list[dict[str, Any]] = []
+    told: list[Event] = []
     run(
         model,
         blobs,
@@ -226,11 +228,11 @@ def test_sigterm_saves_at_once_whatever_is_going_on(
         tell=told.append,
     )
     epoch, step = place
-    past = [row["epoch"] for line in told for row in line.get("past_epochs", [])]
+    past = [row["epoch"] for event in told if isinstance(event, Resumed) for row in event.past]
     assert past == list(range(1, epoch))
-    first = next((line for line in told if "step" in line), None)
+    first = next((event for event in told if isinstance(event, StepDone)), None)
     begins = (epoch, step + 1) if step else None  # nothing is done twice
-    assert begins == (first and (first["epoch"], first["step"]))
+    assert begins == (first and (first.epoch, first.step))
     assert same_weights(model, whole)
 
 
@@ -312,10 +314,10 @@ def test_training_waits_while_a_file_says_pause(
     folder.mkdir(parents=True)
     pauses: list[str] = []
 
-    def listen(line: dict[str, Any]) -> None:
-        at(2, 3, pause.touch)(line)
-        if "paused" in line:
-            pauses.append(line["paused"])
+    def listen(event: Event) -> None:
+        at(2, 3, pause.touch)(event)
+        if isinstance(event, Paused):
+            pauses.append(event.by)
             saved = load_progress(folder / "resume.pt", "test")
             assert (saved.epoch, saved.step) == (1, 3)
             pause.unlink()

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tasks.progress import Progress, parts_of_epoch, share_of_epochs
+from lsdc.training.events import Paused
+from tasks.progress import Progress
 
 MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
 MARKS |= {"Cancelled": "-"}
@@ -58,7 +59,7 @@ class Row:
 
     def hear(self, progress: Progress) -> None:
         """Take in what the task told."""
-        facts = progress.facts
+        event = progress.event
         if progress.state is not None:
             self.state = progress.state
             self.ended = self.clock() if self.is_over else None
@@ -67,22 +68,12 @@ class Row:
         elif progress.total:
             self.parts = [f"{progress.done:,} of {progress.total:,}"]
             self._step(progress.done / progress.total)
-        elif "past_epochs" in facts:
-            self.parts = [f"goes on from epoch {len(facts['past_epochs']) + 1}"]
-        elif "epochs" in facts:
-            if "loss" in facts:  # else it predicts, and the last loss and score stay in view
-                self.parts = parts_of_epoch(facts)
-            self._step(share_of_epochs(facts))
-        elif "models" in facts:
-            self.parts = [f"model {facts['model']} of {facts['models']}"]
-            part = facts["done"] / max(facts["samples"], 1) if "samples" in facts else 1.0
-            self._step((facts["model"] - 1 + part) / max(facts["models"], 1))
-        elif "paused" in facts:
-            self.parts = [f"paused; goes on without {facts['paused']}"]
-            self._seen = 0  # what it waits is no measure of its pace
-        elif "files" in facts:
-            self.parts = [f"reading {facts['read']:,} of {facts['files']:,}"]
-            self._step(facts["read"] / max(facts["files"], 1))
+        elif event is not None:
+            self.parts = event.words or self.parts
+            if isinstance(event, Paused):
+                self._seen = 0  # what it waits is no measure of its pace
+            if event.share is not None:
+                self._step(event.share)
 
     def seconds_left(self) -> float | None:
         """How long it will take yet; None until enough has been seen to tell, and at its end."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsdc.cli.render.live_rows import MARKS, Row, clock_words
+from lsdc.training.events import EpochDone, Resumed
 from tasks.progress import Progress
 
 _STYLES = {"✓": "green", "✗": "bold red", "-": "yellow"}
@@ -78,8 +79,7 @@ class Display:
     def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
         if progress.state is not None:
             return row.is_over
-        told = "score" in progress.facts or "past_epochs" in progress.facts
-        return told and row.words != before
+        return isinstance(progress.event, EpochDone | Resumed) and row.words != before
 
     def shown(self, *, live: bool) -> Group:
         """What stands on the terminal: all rows; while it is live what fits, under a first line."""

@@ -6,7 +6,38 @@ from rich.console import Console
 from lsdc.cli.render.live_rows import Row
 from lsdc.cli.render.live_table import Display
 from lsdc.cli.render.run_summary import scores_table
-from tasks.progress import Progress, listening, tell, tell_line, tell_steps
+from lsdc.training.events import EpochDone, NetEpochDone, Resumed, StepDone
+from tasks.progress import Progress, listening, tell, tell_event, tell_steps
+
+
+def step_done(epoch: int, epochs: int, step: int, steps: int, *, loss: float) -> StepDone:
+    return StepDone(
+        epoch=epoch,
+        epochs=epochs,
+        step=step,
+        steps=steps,
+        loss=loss,
+        learning_rate=0.1,
+        gradient_norm=1.0,
+        seconds_left=1.0,
+    )
+
+
+def epoch_done(epoch: int, epochs: int, *, loss: float) -> EpochDone:
+    return EpochDone(epoch=epoch, epochs=epochs, loss=loss, validation_loss=0.7, score=0.8)
+
+
+def net_epoch_done(net: int, nets: int, epoch: int, *, loss: float) -> NetEpochDone:
+    return NetEpochDone(
+        fold=0,
+        views="sagittal",
+        net=net,
+        nets=nets,
+        epoch=epoch,
+        epochs=12,
+        loss=loss,
+        seconds_left=1.0,
+    )
 
 
 def plain_lines(*told: Progress) -> list[str]:
@@ -25,8 +56,8 @@ def test_plain_lines_say_ends_and_epochs_and_nothing_between() -> None:
         Progress("index train", state="Completed"),
         Progress("crops train", state="Cached"),
         Progress("fold 0", state="Running"),
-        Progress("fold 0", facts={"epoch": 1, "epochs": 2, "step": 3, "steps": 9, "loss": 1.0}),
-        Progress("fold 0", facts={"epoch": 1, "epochs": 2, "loss": 0.9, "score": 0.8}),
+        Progress("fold 0", event=step_done(1, 2, 3, 9, loss=1.0)),
+        Progress("fold 0", event=epoch_done(1, 2, loss=0.9)),
         Progress("fold 0", state="Failed"),
     )
     assert lines[0].startswith("✓ index train: 0.")
@@ -55,7 +86,7 @@ def test_live_table_shows_all_rows_and_counts_the_ended() -> None:
         tell(Progress("index train", state="Running"))
         tell_steps("index train")(512, 1024)
         tell(Progress("folds", state="Completed"))
-        tell_line("fold 0")({"epoch": 1, "epochs": 4, "loss": 0.5})
+        tell_event("fold 0")(epoch_done(1, 4, loss=0.5))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "512 of 1,024" in text
     assert "epoch 1/4, loss 0.500" in text
@@ -101,8 +132,8 @@ def trained(row: Row, clock: Clock, *, steps: range, seconds: float, of: int = 1
     for step in steps:
         clock.now += seconds
         epoch, inside = divmod(step - 1, of)
-        facts = {"epoch": epoch + 1, "epochs": 10, "step": inside + 1, "steps": of, "loss": 0.5}
-        row.hear(Progress(row.name, facts=facts))
+        event = step_done(epoch + 1, 10, inside + 1, of, loss=0.5)
+        row.hear(Progress(row.name, event=event))
 
 
 @pytest.mark.parametrize("first", [1, 41])  # from the beginning; and where a run goes on
@@ -111,7 +142,7 @@ def test_time_left_is_that_of_the_steps_without_what_brings_them_up(first: int) 
     row = Row("fold 0", clock)
     clock.now += 40
     if first > 1:
-        row.hear(Progress("fold 0", facts={"past_epochs": [{}] * 4}))
+        row.hear(Progress("fold 0", event=Resumed(past=({},) * 4)))
         assert row.words == "goes on from epoch 5"
     trained(row, clock, steps=range(first, first + 1), seconds=25)  # the first step: slow
     assert row.seconds_left() is None
@@ -166,8 +197,8 @@ def test_nets_of_coordinates_are_counted_and_their_bar_only_fills() -> None:
     for net in range(1, 9):
         for epoch in range(1, 13):
             clock.now += 1
-            facts = {"net": net, "nets": 8, "epoch": epoch, "epochs": 12, "loss": 0.25}
-            row.hear(Progress(row.name, facts=facts))
+            event = net_epoch_done(net, 8, epoch, loss=0.25)
+            row.hear(Progress(row.name, event=event))
             shares.append(row.share)
     assert row.parts == ["net 8 of 8", "epoch 12/12", "loss 0.250"]
     assert shares == sorted(shares)
@@ -181,8 +212,8 @@ def test_no_line_wraps_and_no_number_is_cut_at_any_width(width: int, folds: int,
     names = [f"fold {fold}" for fold in range(folds)]
     display = Display(console, ["index train", "coordinates train", *names], clock)
     display(Progress("index train", state="Completed"))
-    facts = {"net": nets, "nets": 10, "epoch": 12, "epochs": 12, "loss": 12345.678}
-    display(Progress("coordinates train", facts=facts))
+    event = net_epoch_done(nets, 10, 12, loss=12345.678)
+    display(Progress("coordinates train", event=event))
     for name in names:
         display(Progress(name, state="Running"))
         trained(display.rows[name], clock, steps=range(1, 9), seconds=700)

@@ -24,6 +24,7 @@ from lsdc.challenges.lumbar.coordinates.level_assignment import View
 from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, fuse_views
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
+from lsdc.training.events import ModelAsked, NetEpochDone
 from lsdc.training.keypoints.batches import Stacks
 from lsdc.training.keypoints.fit import KeypointSettings, train_keypoints
 from lsdc.training.keypoints.inference import find_candidates, find_satellites
@@ -131,7 +132,8 @@ def _ask(job: AskJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found
             name: load_net(file).to(job.device) for name, file in files.items() if name in views
         }
         yield _look(nets, views, np.arange(job.studies), job)
-        tell({"stage": "coordinates", "model": number, "models": len(job.models)})
+        models, studies = len(job.models), job.studies
+        tell(ModelAsked(model=number, models=models, done=studies, samples=studies))
 
 
 def _look(
@@ -230,17 +232,16 @@ class _Clock:
             left = epochs - epoch + self._nets_left * epochs
             seconds = (time.monotonic() - self._start) / self._done * left
             self._tell(
-                {
-                    "stage": "coordinates",
-                    "fold": fold,
-                    "views": family,
-                    "net": self._nets - self._nets_left,
-                    "nets": self._nets,
-                    "epoch": epoch,
-                    "epochs": epochs,
-                    "loss": round(loss, 4),
-                    "seconds_left": round(seconds, 1),
-                }
+                NetEpochDone(
+                    fold=fold,
+                    views=family,
+                    net=self._nets - self._nets_left,
+                    nets=self._nets,
+                    epoch=epoch,
+                    epochs=epochs,
+                    loss=round(loss, 4),
+                    seconds_left=round(seconds, 1),
+                )
             )
 
         return on_epoch

@@ -8,7 +8,7 @@ its fold, a test study's are the median over all folds' nets. Torch runs in a ch
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,8 @@ from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.errors import DataError
 from lsdc.store.files import write_atomic, write_folder
-from lsdc.training.process import run_children
-
-Progress = Callable[[dict[str, Any]], None]
+from lsdc.training.events import FilesRead
+from lsdc.training.process import Tell, run_children
 
 STALL_MINUTES = 15.0
 _SERIES = ["study_id", "series_id"]
@@ -60,7 +59,7 @@ def learn_points(
     threads: int,
     processes: int,
     log: Path,
-    on_progress: Progress,
+    on_event: Tell,
 ) -> pl.DataFrame:
     """Train the nets of each fold and find the points of all training studies.
 
@@ -72,8 +71,7 @@ def learn_points(
     the median over all. Order and augmentation depend on `seed` alone; the result is the same to
     the bit for one number of `threads` on one CPU type.
 
-    `on_progress` is told lines with "stage" and either "read" of "files", or "fold", "views",
-    "net" of "nets", "epoch" of "epochs" and "seconds_left".
+    `on_event` is told how many files are read, and each epoch of each net.
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
 
@@ -94,7 +92,7 @@ def learn_points(
     fold_of = dict(folds.select("study_id", "fold").iter_rows())
     names = sorted(set(fold_of.values()))
     with write_folder(out) as work:
-        views = _prepare(train, grids, work, processes, on_progress)
+        views = _prepare(train, grids, work, processes, on_event)
         studies = _studies_of(views)
         owners = np.array([fold_of.get(study, -1) for study in studies], np.int64)
         np.save(work / "folds.npy", owners)
@@ -117,7 +115,7 @@ def learn_points(
             )
             for first in range(beside)
         ]
-        found = _run(jobs, log, on_progress)
+        found = _run(jobs, log, on_event)
     shifted = write_found("train", train, studies, _series_of(views), found, out)
     usual = {"shifted": shifted, "places_mm": typical_offsets(places, rightly).tolist()}
     with write_atomic(out / USUAL) as temporary:
@@ -134,7 +132,7 @@ def locate_points(
     threads: int,
     processes: int,
     log: Path,
-    on_progress: Progress,
+    on_event: Tell,
 ) -> pl.DataFrame:
     """Find the points of all test studies: the median over the models, in mm.
 
@@ -149,7 +147,7 @@ def locate_points(
         threads: torch's threads.
         processes: how many read pixels.
         log: file that the child's words are appended to.
-        on_progress: as for `learn_points`.
+        on_event: as for `learn_points`.
 
     Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
 
@@ -171,10 +169,10 @@ def locate_points(
         )
     test = instances.filter(pl.col("split") == "test")
     with write_folder(out) as work:
-        views = _prepare(test, grids, work, processes, on_progress)
+        views = _prepare(test, grids, work, processes, on_event)
         studies = _studies_of(views)
         asked = _Asked(views, studies, work, device, threads)
-        found = _run([AskJob(models=tuple(files.values()), **asked.of(0))], log, on_progress)
+        found = _run([AskJob(models=tuple(files.values()), **asked.of(0))], log, on_event)
     usual = json.loads((models / USUAL).read_text(encoding="utf-8"))
     write_found(
         "test",
@@ -194,7 +192,7 @@ def _prepare(
     grids: Mapping[str, Mapping[str, Any]],
     work: Path,
     processes: int,
-    on_progress: Progress,
+    on_event: Tell,
 ) -> dict[str, Views]:
     """Write images and planes of each family of views for the child into a folder in `work`."""
     views = {}
@@ -210,9 +208,7 @@ def _prepare(
             size=grid["image_size"],
             field_mm=grid["field_mm"],
             processes=processes,
-            on_progress=lambda read, files: on_progress(
-                {"stage": "coordinates", "read": read, "files": files}
-            ),
+            on_progress=lambda read, files: on_event(FilesRead(read=read, files=files)),
         )
     return views
 
@@ -296,14 +292,14 @@ class _Asked:
         return self._common | {"found": self._common["work"] / f"found-{number}.npz"}
 
 
-def _run(jobs: Sequence[LocateJob], log: Path, on_progress: Progress) -> Found:
+def _run(jobs: Sequence[LocateJob], log: Path, on_event: Tell) -> Found:
     """What each model of all jobs found of each study; see `coordinates.child` for the arrays."""
     run_children(
         "lsdc.challenges.lumbar.coordinates.child",
         jobs,
         log=log,
         stall_minutes=STALL_MINUTES,
-        on_line=on_progress,
+        on_event=on_event,
     )
     found = []
     for job in jobs:

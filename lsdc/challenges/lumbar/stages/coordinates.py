@@ -17,7 +17,7 @@ from lsdc.messages import few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
-from tasks.progress import tell_line
+from tasks.progress import tell_event
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.coordinates")
@@ -56,7 +56,7 @@ def learn_coordinates(
             threads=run.threads,
             processes=run.threads,
             log=run.home.logs / "children.log",
-            on_progress=tell_line("coordinates train"),
+            on_event=tell_event("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
             held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
@@ -85,7 +85,7 @@ def locate_test(run: LumbarRun, index: Manifest, coordinates_train: Manifest) ->
             threads=run.threads,
             processes=run.threads,
             log=run.home.logs / "children.log",
-            on_progress=tell_line("coordinates test"),
+            on_event=tell_event("coordinates test"),
         )
         return _settle(run, out, instances, quarantine)
 

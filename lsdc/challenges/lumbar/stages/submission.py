@@ -10,7 +10,7 @@ from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, seal
 from tasks.former import SUBMISSION_FILES, keeping_submission
-from tasks.progress import tell_line
+from tasks.progress import tell_event
 from tasks.stage import stage
 
 
@@ -42,7 +42,7 @@ def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -
         device=run.device,
         threads=run.threads,
     )
-    predict(job, log=run.home.logs / "children.log", on_progress=tell_line("predict"))
+    predict(job, log=run.home.logs / "children.log", on_event=tell_event("predict"))
     return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
 
 

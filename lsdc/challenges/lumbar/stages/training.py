@@ -1,10 +1,9 @@
 """Training: one fold, one process, one device; begun once, resumed where it was killed."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.training.train_fold import RESULTS, FoldJob
@@ -16,9 +15,11 @@ from lsdc.store.files import digest_file
 from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, seal
 from lsdc.store.put_aside import claim_fold
+from lsdc.training.events import Event
+from lsdc.training.process import Tell
 from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
-from tasks.progress import tell_line
+from tasks.progress import tell_event
 from tasks.results import sync_checkpoints
 from tasks.run import TRAINING_NO_MATTER
 from tasks.stage import stage
@@ -27,8 +28,6 @@ log = logging.getLogger("lsdc.training")
 
 TRIED = "tried-models.json"  # in the home: models that can be trained
 _RESUMES = 20  # each goes on where the one before was told to leave
-
-Listen = Callable[[dict[str, Any]], None]
 
 
 def _needed_weights(run: LumbarRun, fold: int) -> Path | None:
@@ -131,15 +130,15 @@ def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manif
             fill_from=_needed_labels(run, fold),
             weights=run.weights,
         )
-        heard = _both(tell_line(f"fold {fold}"), share)
-        fit_fold(job, log=run.home.logs / "children.log", on_progress=heard)
+        heard = _both(tell_event(f"fold {fold}"), share)
+        fit_fold(job, log=run.home.logs / "children.log", on_event=heard)
     return seal(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
 
 
-def _both(first: Listen, second: Listen) -> Listen:
-    def listen(line: dict[str, Any]) -> None:
-        first(line)
-        second(line)
+def _both(first: Tell, second: Tell) -> Tell:
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
 
     return listen
 

@@ -1,11 +1,9 @@
 """Predictions of the test split by the models of all folds, in one child process."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.training.process import Job, run_child
+from lsdc.training.process import Job, Tell, run_child
 
 CHILD = "lsdc.challenges.lumbar.training.predict_child"
 
@@ -33,14 +31,14 @@ class PredictJob(Job):
         return f" into {self.out}"
 
 
-def predict(job: PredictJob, *, log: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
+def predict(job: PredictJob, *, log: Path, on_event: Tell) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
 
     It becomes Parquet with row_id, study_id, condition, level, normal_mild, moderate, severe; it
-    has no row where there is no test sample. `on_progress` is given {model, models, done, samples}.
+    has no row where there is no test sample. `on_event` is told how far each model is.
 
     Raises:
         DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.
     """
     minutes = job.experiment.training.stall_minutes
-    run_child(CHILD, job, log=log, stall_minutes=minutes, on_line=on_progress)
+    run_child(CHILD, job, log=log, stall_minutes=minutes, on_event=on_event)

@@ -14,6 +14,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
+from lsdc.training.events import ModelAsked
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import Tell, child_main
@@ -33,8 +34,7 @@ def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
         restore_weights(model, folder / "model.safetensors", of=experiment.name)
 
         def on_batch(done: int, number: int = number) -> None:
-            position = {"model": number, "models": len(folders)}
-            tell({**position, "done": done, "samples": len(samples)})
+            tell(ModelAsked(model=number, models=len(folders), done=done, samples=len(samples)))
 
         batch_size = experiment.training.batch_size
         with advice_when_memory_runs_out(batch_size, device):

@@ -2,15 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
 from lsdc.store.files import digest_file
-from lsdc.training.process import Job, run_child
+from lsdc.training.events import Event, Warned
+from lsdc.training.process import Job, Tell, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
@@ -66,7 +65,7 @@ class FoldJob(Job):
         return f" of fold {self.fold} into {self.out}"
 
 
-def train_fold(job: FoldJob, *, log: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
+def train_fold(job: FoldJob, *, log: Path, on_event: Tell) -> None:
     """Train on the other folds and predict this one; start again to go on where it was killed.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
@@ -83,8 +82,7 @@ def train_fold(job: FoldJob, *, log: Path, on_progress: Callable[[dict[str, Any]
     Args:
         job: what is trained.
         log: file that the child's words are appended to.
-        on_progress: given {epoch, epochs, step, steps, loss, seconds_left} at each step and {epoch,
-            epochs, loss, score} at each epoch's end, counted from 1.
+        on_event: told each step and each epoch's end.
 
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
@@ -103,7 +101,7 @@ def train_fold(job: FoldJob, *, log: Path, on_progress: Callable[[dict[str, Any]
         job,
         log=log,
         stall_minutes=job.experiment.training.stall_minutes,
-        on_line=partial(_hear, job.fold, on_progress),
+        on_event=partial(_handle, job.fold, on_event),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
     temporary = out / f".writing-{FACTS}"
@@ -122,11 +120,11 @@ def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
         )
 
 
-def _hear(fold: int, on_progress: Callable[[dict[str, Any]], None], line: dict[str, Any]) -> None:
-    if "warning" in line:
-        logging.getLogger(__name__).warning("fold %d %s", fold, line["warning"])
+def _handle(fold: int, on_event: Tell, event: Event) -> None:
+    if isinstance(event, Warned):
+        logging.getLogger(__name__).warning("fold %d %s", fold, event.text)
     else:
-        on_progress(line)
+        on_event(event)
 
 
 def _is_finished(out: Path, identity: str) -> bool:

@@ -25,6 +25,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights, save_weights
 from lsdc.training.device import pick_device
+from lsdc.training.events import Predicting
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import train
@@ -73,6 +74,7 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
             pauses=[out / "pause", out.parent / "pause"],
             is_told_to_leave=is_told_to_leave,
         )
+    at_the_end = Predicting(epoch=settings.epochs, epochs=settings.epochs)
     predict = partial(
         predict_probabilities,
         model,
@@ -80,7 +82,7 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
         batch_size=settings.batch_size,
         device=device,
         precision=getattr(torch, settings.precision),  # as epochs are judged
-        on_batch=lambda _: tell({"epoch": settings.epochs, "epochs": settings.epochs}),
+        on_batch=lambda _: tell(at_the_end),
     )
 
     def predict_rows(samples: pl.DataFrame) -> pl.DataFrame:

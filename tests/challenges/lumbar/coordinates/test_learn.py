@@ -27,6 +27,7 @@ from lsdc.challenges.lumbar.coordinates.views import SAGITTAL, prepare_views
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.dicom_index.index import build_index
 from lsdc.errors import DataError
+from lsdc.training.events import Event, FilesRead, NetEpochDone
 from tests.challenges.lumbar.planned import used
 
 SPINE = np.array([[3.0, 40.0 + 2 * k, -100.0 - 35.0 * k] for k in range(5)])
@@ -430,7 +431,7 @@ class Learning:
         self.folds = pl.DataFrame(
             {"study_id": self.studies, "fold": [k % 2 for k in range(len(self.studies))]}
         )
-        self.lines: list[dict[str, Any]] = []
+        self.lines: list[Event] = []
         self.first = self.learn("first", self.annotations)
 
     def learn(self, name: str, annotations: pl.DataFrame) -> Path:
@@ -446,7 +447,7 @@ class Learning:
             threads=1,
             processes=1,
             log=self.root / "log",
-            on_progress=self.lines.append,
+            on_event=self.lines.append,
         )
         return out
 
@@ -480,14 +481,13 @@ def test_the_stage_leaves_models_and_points_and_nothing_else(learning):
 
 
 def test_progress_counts_files_folds_and_epochs(learning):
-    trained = [line for line in learning.lines if "epoch" in line]
+    trained = [event for event in learning.lines if isinstance(event, NetEpochDone)]
     for fold, views in product((0, 1), ("axial", "sagittal")):
-        ours = [line for line in trained if line["fold"] == fold and line["views"] == views]
-        own, last = [line["epoch"] for line in ours], ours[0]["epochs"]
+        ours = [event for event in trained if (event.fold, event.views) == (fold, views)]
+        own, last = [event.epoch for event in ours], ours[0].epochs
         assert own[:last] == list(range(1, last + 1))
-    assert {line["stage"] for line in trained} == {"coordinates"}
-    assert 0 in [line["seconds_left"] for line in trained]
-    read = [line for line in learning.lines if "read" in line]
+    assert 0 in [event.seconds_left for event in trained]
+    read = [event for event in learning.lines if isinstance(event, FilesRead)]
     assert read[-1]["read"] == read[-1]["files"] > 0
 
 
@@ -520,7 +520,7 @@ def test_test_studies_get_points_from_all_models(learning):
         threads=1,
         processes=1,
         log=learning.root / "log",
-        on_progress=learning.lines.append,
+        on_event=learning.lines.append,
     )
     points = points_of(out)
     assert set(points["split"]) <= {"test"}
@@ -557,7 +557,7 @@ def test_a_folder_without_models_is_refused(tmp_path):
             threads=1,
             processes=1,
             log=tmp_path / "log",
-            on_progress=print,
+            on_event=print,
         )
 
 
@@ -575,7 +575,7 @@ def test_a_fold_that_leaves_nothing_to_learn_from_is_refused(tmp_path):
             threads=1,
             processes=1,
             log=tmp_path / "log",
-            on_progress=lambda _: None,
+            on_event=lambda _: None,
         )
 
 

@@ -62,7 +62,7 @@ class Data:
                 fill_from=fill_from,
             ),
             log=out / "child.log",
-            on_progress=ignore,
+            on_event=ignore,
         )
         return pl.read_parquet(out / "oof.parquet")
 
@@ -94,8 +94,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the child's work here: importing torch once more takes seconds."""
 
-    def run_here(_: str, job: Job, *, on_line: Tell, **__: Any) -> dict[str, Any]:
-        return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_line)
+    def run_here(_: str, job: Job, *, on_event: Tell, **__: Any) -> dict[str, Any]:
+        return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_event)
 
     monkeypatch.setattr(fit, "run_child", run_here)
 

@@ -25,6 +25,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.base import NeedsConfig
 from lsdc.store.fingerprint import fingerprint
+from lsdc.training.events import EpochDone, Event, StepDone, read_event
 from lsdc.training.process import Job, Tell, ignore
 
 EXPERIMENT = Experiment(
@@ -51,7 +52,7 @@ class Data:
         out: Path,
         *,
         experiment: Experiment = EXPERIMENT,
-        on_progress: Tell = ignore,
+        on_event: Tell = ignore,
         start_from: Path | None = None,
         holdout: Path | None = None,
     ) -> None:
@@ -72,7 +73,7 @@ class Data:
                 holdout=holdout,
             ),
             log=out / "child.log",
-            on_progress=on_progress,
+            on_event=on_event,
         )
 
     def predict(
@@ -88,7 +89,7 @@ class Data:
                 threads=1,
             ),
             log=out.with_suffix(".log"),
-            on_progress=ignore,
+            on_event=ignore,
         )
         return pl.read_parquet(out)
 
@@ -136,10 +137,10 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         predict.CHILD: predict_child.work,
     }
 
-    def run_here(module: str, job: Job, *, on_line: Tell, **_: Any) -> dict[str, Any]:
+    def run_here(module: str, job: Job, *, on_event: Tell, **_: Any) -> dict[str, Any]:
         done = works[module](
             type(job).model_validate_json(job.model_dump_json()),
-            lambda line: on_line(through_json(line)),
+            lambda event: on_event(read_event(json.loads(event.model_dump_json()))),
         )
         return through_json(done)
 
@@ -152,8 +153,8 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("same_process")
 def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_path: Path) -> None:
-    lines: list[dict[str, Any]] = []
-    data.train(tmp_path, on_progress=lines.append)
+    lines: list[Event] = []
+    data.train(tmp_path, on_event=lines.append)
     oof = pl.read_parquet(tmp_path / "oof.parquet")
     assert oof.columns == [
         *("row_id", "study_id", "condition", "level", "fold", "label"), *PROBABILITIES,
@@ -168,10 +169,12 @@ def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_
 
     history = pl.read_parquet(tmp_path / "history.parquet")
     assert history["epoch"].to_list() == [1, 2]
-    assert [line["score"] for line in lines if "score" in line] == history["score"].to_list()
+    told = [event.score for event in lines if isinstance(event, EpochDone)]
+    assert told == history["score"].to_list()
     steps = pl.read_parquet(tmp_path / "steps.parquet")
     assert steps.columns == ["epoch", "step", "loss", "learning_rate", "gradient_norm"]
-    assert steps["loss"].to_list() == [line["loss"] for line in lines if "step" in line]
+    losses = [event.loss for event in lines if isinstance(event, StepDone)]
+    assert steps["loss"].to_list() == losses
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
     recorded = json.loads((tmp_path / "fit.json").read_text())
     assert (recorded["seed"], recorded["threads"], recorded["device"]) == (3, 1, "cpu")
@@ -231,12 +234,12 @@ def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_p
 def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
     data: Data, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    def interrupt(line: dict[str, Any]) -> None:
-        if (line["epoch"], line.get("step")) == (1, 1):
+    def interrupt(event: Event) -> None:
+        if isinstance(event, StepDone) and (event.epoch, event.step) == (1, 1):
             raise KeyboardInterrupt  # which tells the child to leave, and ends its whole group
 
     with pytest.raises(KeyboardInterrupt):
-        data.train(tmp_path / "left", on_progress=interrupt)
+        data.train(tmp_path / "left", on_event=interrupt)
     assert (tmp_path / "left" / "resume.pt").exists()
     assert not (tmp_path / "left" / "model.safetensors").exists()
 
@@ -346,19 +349,19 @@ def test_fold_is_predicted_in_the_precision_in_which_epochs_are_chosen(
 def test_finished_fold_is_left_alone_until_something_of_it_changes(
     data: Data, tmp_path: Path
 ) -> None:
-    lines: list[dict[str, Any]] = []
+    lines: list[Event] = []
     data.train(tmp_path)
-    data.train(tmp_path, on_progress=lines.append)
+    data.train(tmp_path, on_event=lines.append)
     assert not lines
     (tmp_path / "oof.parquet").write_bytes(b"torn")
-    data.train(tmp_path, on_progress=lines.append)
+    data.train(tmp_path, on_event=lines.append)
     assert len(pl.read_parquet(tmp_path / "oof.parquet")) == 100
     changed = EXPERIMENT.training.model_copy(update={"learning_rate": 2e-3})
     lines.clear()
     data.train(
         tmp_path,
         experiment=EXPERIMENT.model_copy(update={"training": changed}),
-        on_progress=lines.append,
+        on_event=lines.append,
     )
     assert lines
 

@@ -1,0 +1,197 @@
+"""Events: what a child process tells while it works, as typed lines of JSON."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class BaseEvent(BaseModel):
+    """Something that happened in a child process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    @property
+    def share(self) -> float | None:
+        """How much of the work is done, from 0 to 1; None if the event does not say."""
+        return None
+
+    @property
+    def words(self) -> list[str]:
+        """What there is to show of it, the most telling first; nothing if it changes nothing."""
+        return []
+
+
+class StepDone(BaseEvent):
+    """A step of the optimiser has ended; steps and epochs count from 1."""
+
+    kind: Literal["step"] = "step"
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    seconds_left: float
+
+    @property
+    def share(self) -> float:
+        """Of all steps of all epochs."""
+        return (self.epoch - 1 + self.step / self.steps) / self.epochs
+
+    @property
+    def words(self) -> list[str]:
+        """Epoch and loss."""
+        return [f"epoch {self.epoch}/{self.epochs}", f"loss {self.loss:.3f}"]
+
+
+class EpochDone(BaseEvent):
+    """An epoch has ended and is scored."""
+
+    kind: Literal["epoch"] = "epoch"
+    epoch: int
+    epochs: int
+    loss: float
+    validation_loss: float
+    score: float
+
+    @property
+    def share(self) -> float:
+        """Of all epochs."""
+        return self.epoch / self.epochs
+
+    @property
+    def words(self) -> list[str]:
+        """Epoch, loss and score."""
+        epoch = f"epoch {self.epoch}/{self.epochs}"
+        return [epoch, f"loss {self.loss:.3f}", f"score {self.score:.3f}"]
+
+
+class Predicting(BaseEvent):
+    """A batch is predicted, at the end of an epoch or of all; loss and score stay in view."""
+
+    kind: Literal["predicting"] = "predicting"
+    epoch: int
+    epochs: int
+
+    @property
+    def share(self) -> float:
+        """Of all epochs."""
+        return self.epoch / max(self.epochs, 1)
+
+
+class Resumed(BaseEvent):
+    """A training goes on after these epochs, each with epoch, loss, validation_loss and score."""
+
+    kind: Literal["resumed"] = "resumed"
+    past: tuple[dict[str, float], ...]
+
+    @property
+    def words(self) -> list[str]:
+        """From which epoch."""
+        return [f"goes on from epoch {len(self.past) + 1}"]
+
+
+class Paused(BaseEvent):
+    """A training waits while a file is there."""
+
+    kind: Literal["paused"] = "paused"
+    by: str
+
+    @property
+    def words(self) -> list[str]:
+        """What it waits for."""
+        return [f"paused; goes on without {self.by}"]
+
+
+class Warned(BaseEvent):
+    """Something that the log has to say."""
+
+    kind: Literal["warned"] = "warned"
+    text: str
+
+
+class NetEpochDone(BaseEvent):
+    """An epoch of one of several small nets has ended; nets and epochs count from 1."""
+
+    kind: Literal["net_epoch"] = "net_epoch"
+    fold: int
+    views: str
+    net: int
+    nets: int
+    epoch: int
+    epochs: int
+    loss: float
+    seconds_left: float
+
+    @property
+    def share(self) -> float:
+        """Of all epochs of all nets."""
+        return (self.net - 1 + self.epoch / self.epochs) / self.nets
+
+    @property
+    def words(self) -> list[str]:
+        """Net, epoch and loss."""
+        net = f"net {self.net} of {self.nets}"
+        return [net, f"epoch {self.epoch}/{self.epochs}", f"loss {self.loss:.3f}"]
+
+
+class ModelAsked(BaseEvent):
+    """One of several models has predicted so many of its samples; models count from 1."""
+
+    kind: Literal["model_asked"] = "model_asked"
+    model: int
+    models: int
+    done: int
+    samples: int
+
+    @property
+    def share(self) -> float:
+        """Of all samples of all models."""
+        return (self.model - 1 + self.done / max(self.samples, 1)) / self.models
+
+    @property
+    def words(self) -> list[str]:
+        """Which model."""
+        return [f"model {self.model} of {self.models}"]
+
+
+class FilesRead(BaseEvent):
+    """So many files are read."""
+
+    kind: Literal["files_read"] = "files_read"
+    read: int
+    files: int
+
+    @property
+    def share(self) -> float:
+        """Of all files."""
+        return self.read / max(self.files, 1)
+
+    @property
+    def words(self) -> list[str]:
+        """How many."""
+        return [f"reading {self.read:,} of {self.files:,}"]
+
+
+Event = (
+    StepDone
+    | EpochDone
+    | Predicting
+    | Resumed
+    | Paused
+    | Warned
+    | NetEpochDone
+    | ModelAsked
+    | FilesRead
+)
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+def read_event(line: dict[str, Any]) -> Event:
+    """The event that a line of a child process tells.
+
+    Raises:
+        pydantic.ValidationError: it tells none.
+    """
+    return _ADAPTER.validate_python(line)
