@@ -42,7 +42,7 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
         ],
     ),
     score: (
-        "Score predictions by the competition's metric.",
+        "Score predictions with the competition's metric.",
         ["lsdc score lsdc-home/runs/demo/oof.parquet --data rsna-2024 --json"],
     ),
     demo_data: ("Write a synthetic competition, a phantom.", ["lsdc demo-data phantom"]),
@@ -50,19 +50,19 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
         "Read the DICOM headers below a folder into the catalog.",
         ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
     ),
-    doctor: ("Say what is odd in a folder's data.", ["lsdc doctor rsna-2024 --json"]),
+    doctor: ("Check a folder's data.", ["lsdc doctor rsna-2024 --json"]),
     inspect: (
         "Draw a study: its slices, points and crops.",
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
-    ui: ("Show the history of a home's runs in a browser.", ["lsdc ui --home /big/disk/lsdc"]),
+    ui: ("Show the runs of a home in a browser.", ["lsdc ui --home /big/disk/lsdc"]),
     up: ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
-    worker: ("Work for a server, from this machine.", ["lsdc worker --pool lsdc-gpu"]),
+    worker: ("Start workers on this machine.", ["lsdc worker --pool lsdc-gpu"]),
     trigger: (
-        "Start a run that workers do.",
+        "Start a run on workers.",
         ["lsdc trigger train-folds/default --experiment baseline --watch"],
     ),
-    clean: ("Remove results that no run refers to.", ["lsdc clean"]),
+    clean: ("Remove results that no run needs.", ["lsdc clean"]),
 }
 # What reads and writes say of a disk, or a server of files, that fails.
 _DISK = (errno.EIO, errno.ESTALE, errno.EROFS, errno.ENXIO, errno.ENODEV)

@@ -41,9 +41,12 @@ class NeedsConfig(Config):
     """
 
     labels: str | None = Field(
-        default=None, description="whose predictions fill the training studies' empty labels"
+        default=None,
+        description="Experiment whose predictions fill the empty labels of training studies.",
     )
-    weights: str | None = Field(default=None, description="whose weights each fold starts from")
+    weights: str | None = Field(
+        default=None, description="Experiment whose weights each fold starts from."
+    )
 
 
 class BaseExperiment(Config):

@@ -21,18 +21,20 @@ from lsdc.store.runs import list_runs
 def clean(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs that go as well, models and scores and all."),
+        typer.Argument(
+            metavar="[RUN]...", help="Runs to remove as well, with their models and scores."
+        ),
     ] = None,
     home: Annotated[
         Path | None,
         typer.Option(help="The home to clean.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     replaced: Annotated[
-        bool, typer.Option("--replaced", help="Remove trained folds that were put aside, too.")
+        bool, typer.Option("--replaced", help="Also remove superseded folds.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove results that no run refers to and leftovers of killed runs; say what runs use.
+    """Remove results that no run needs and leftovers of killed runs; list what runs use.
 
     Trained folds stay, unless their run is named or --replaced is given.
     """

@@ -25,23 +25,28 @@ class Geometry(StrEnum):
 
 
 def demo_data(
-    out: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
-    studies: Annotated[int, typer.Option(help="Training studies.")] = 40,
-    test: Annotated[int, typer.Option(help="Test studies; the first lacks a series.")] = 4,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    studies: Annotated[int, typer.Option(help="Number of training studies.")] = 40,
+    test: Annotated[
+        int, typer.Option(help="Number of test studies; the first lacks a series.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same bytes.")] = 0,
     grades: Annotated[
-        Grades, typer.Option(help="Equal thirds, or the competition's frequencies.")
+        Grades, typer.Option(help="Frequencies of grades: equal, or as in the competition.")
     ] = Grades.BALANCED,
     geometry: Annotated[
         Geometry,
-        typer.Option(help="Ordinary, or oblique, crooked, off centre, with series missing."),
+        typer.Option(
+            help="Easy geometry, or oblique slices, scoliosis, shifted images, missing series."
+        ),
     ] = Geometry.USUAL,
     scatter: Annotated[
-        float, typer.Option(help="Of annotated points about the truth, mm; the real ones' is 1.3.")
+        float,
+        typer.Option(help="Standard deviation of annotated points in mm (real data: about 1.3)."),
     ] = 0.0,
-    max_size: Annotated[int, typer.Option(help="Longest side of an image, in pixels.")] = 320,
+    max_size: Annotated[int, typer.Option(help="Longest edge of an image in pixels.")] = 320,
 ) -> None:
-    """Write a phantom: a synthetic lumbar competition whose answers are known."""
+    """Write a phantom: a synthetic competition whose answers are known."""
     from lsdc.challenges.lumbar.phantom.writer import (
         write_phantom,  # numpy and pydicom only where they are needed
     )

@@ -32,7 +32,7 @@ def doctor(
         bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
     ] = False,
 ) -> None:
-    """Say what is odd in the data: missing series, empty labels, misplaced points and the like."""
+    """Check the data: missing series, empty labels, misplaced points and more; change nothing."""
     kept = resolve_home(home)
     folder = in_home(folder, Home(kept))
     if not folder.is_dir():

@@ -29,15 +29,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 FromHome = Annotated[
     Path | None,
     typer.Option(
-        "--home", help="Whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"
+        "--home", help="Home whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"
     ),
 ]
 Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
 Sort = Annotated[
     Order,
     typer.Option(
-        help="As the log has them, by name, or the best first: by what is reported of a fold, out "
-        "of fold or on the leaderboard, or by what was measured."
+        help="Order: as in the log, by name, or best first by the reported score of a fold, out of "
+        "fold or on the leaderboard, or by the measured score."
     ),
 ]
 
@@ -46,7 +46,7 @@ RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
 
 experiments = typer.Typer(
     no_args_is_help=True,
-    help="The lab log's experiments and yours: settings, reported and measured scores.",
+    help="Presets: settings, reported scores and the scores of your runs.",
 )
 
 
@@ -99,11 +99,12 @@ def list_all(
     home: FromHome = None,
     sort: Sort = "log",
     everything: Annotated[
-        bool, typer.Option("--all", help="Those of the lab log, too; so do --sort and --json.")
+        bool,
+        typer.Option("--all", help="Also list the log's experiments; --sort and --json imply it."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Your experiments, measured and recommended ones, and with --all the lab log's."""
+    """List your experiments, measured and recommended ones; with --all the log's, too."""
     opened, known = find_home(home), EXPERIMENTS.names()
     if everything or as_json or sort != "log":
         names = known
@@ -123,14 +124,12 @@ def list_all(
 
 @experiments.command()
 def show(
-    name: Annotated[str, typer.Argument(help="The experiment.")],
+    name: Annotated[str, typer.Argument(help="Name of an experiment.")],
     home: FromHome = None,
-    describe: Annotated[
-        bool, typer.Option("--describe", help="Say what each setting takes and is for.")
-    ] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Describe each setting.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One experiment: its note, its figures, and every setting with where it comes from."""
+    """Show an experiment: its note, its scores, and every setting with its origin."""
     entry = Entry.find(name, find_home(home))
     if as_json:
         more = {"lineage": EXPERIMENTS.lineage(name), "settings": settings_of(entry.experiment)}
@@ -150,11 +149,12 @@ def show(
 @experiments.command()
 def explain(
     key: Annotated[
-        str | None, typer.Argument(help="A setting or a section.", show_default="all")
+        str | None,
+        typer.Argument(help="A setting or a section, such as training.", show_default="all"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a setting takes, its default, and what it is for."""
+    """Explain settings: what they take, their defaults and what they do."""
     described = describe_settings(Experiment, key)
     if as_json:
         _print_json([asdict(each) for each in described])
@@ -168,7 +168,7 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     as_json: AsJson = False,
 ) -> None:
-    """The settings in which two experiments differ."""
+    """List the settings in which two experiments differ."""
     a, b = (settings_of(EXPERIMENTS.load(name)) for name in (first, second))
     differing = {key: (a[key], b[key]) for key in a if a[key] != b[key]}
     if as_json:
@@ -183,13 +183,13 @@ def diff(
 def compare(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Experiments or runs.", show_default="all that were measured"),
+        typer.Argument(help="Experiments or runs.", show_default="all with scores"),
     ] = None,
     home: FromHome = None,
     sort: Sort = "log",
     as_json: AsJson = False,
 ) -> None:
-    """Measured beside reported, fold by fold; what is partial or selected is marked."""
+    """Compare measured with reported scores, fold by fold; partial and selected ones are marked."""
     opened = find_home(home)
     entries = _sorted(_chosen(names or [], opened), sort)
     if as_json:

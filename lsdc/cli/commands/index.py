@@ -42,7 +42,7 @@ Folder = Annotated[
 IndexHome = Annotated[
     Path | None,
     typer.Option(
-        "--home", help="The home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
+        "--home", help="Home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
     ),
 ]
 
@@ -56,12 +56,15 @@ def index(
     folder: Folder,
     home: IndexHome = None,
     max_bad: Annotated[
-        str, typer.Option(help="Share of unreadable files that is too much; 100% never is.")
+        str,
+        typer.Option(
+            help="Fraction of unreadable files above which the command fails; 100% never does."
+        ),
     ] = "1%",
-    processes: Annotated[int, typer.Option(min=1, help="How many processes read.")] = 2,
-    wait: Annotated[bool, typer.Option(help="Wait for a run that builds in the same home.")] = True,
+    processes: Annotated[int, typer.Option(min=1, help="Number of reading processes.")] = 2,
+    wait: Annotated[bool, typer.Option(help="Wait for a run that is using the home.")] = True,
 ) -> None:
-    """Read the header of every DICOM file below a folder into the home's catalog."""
+    """Read the header of every DICOM file below a folder into the catalog."""
     console, home_, share = open_console(), open_home(resolve_home(home)), parse_fraction(max_bad)
     folder = in_home(folder, home_)
     competition = competition_in(folder) if folder.is_dir() else None

@@ -19,17 +19,17 @@ from tasks.run import EXPERIMENT_FILE
 
 
 def inspect(
-    study: Annotated[int, typer.Argument(help="The study's id.")],
+    study: Annotated[int, typer.Argument(help="Id of the study.")],
     home: Annotated[
         Path | None,
-        typer.Option(help="The home to look into.", show_default="LSDC_HOME, else ./lsdc-home"),
+        typer.Option(help="Home of the run.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
-    experiment: Annotated[str, typer.Option(help="The run whose results are shown.")] = "demo",
+    experiment: Annotated[str, typer.Option(help="Run whose results are shown.")] = "demo",
     out: Annotated[
-        Path | None, typer.Option(help="The PNG to write.", show_default="STUDY.png")
+        Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")
     ] = None,
 ) -> None:
-    """Show a study on one sheet: its points, chosen slices and crops, with distances in mm."""
+    """Draw one study: its points, chosen slices and crops, with distances in mm."""
     opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
     made_with = opened.run(experiment) / EXPERIMENT_FILE

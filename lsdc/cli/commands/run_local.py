@@ -45,26 +45,25 @@ def run_local(
     asked: dict[str, Any],
     *,
     no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
+        bool, typer.Option("--no-pretrained", help="Train from scratch.")
     ] = False,
     store: Annotated[
         str | None,
         typer.Option(
-            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
+            show_default="LSDC_STORE",
         ),
     ] = None,
     task_runner: Annotated[
         str | None,
         typer.Option(
-            help="Where index and crops are worked: threads, dask, or a Dask scheduler's address.",
+            help="Where index and crops are processed: threads, dask, or a Dask scheduler.",
             show_default="LSDC_TASK_RUNNER, else threads",
         ),
     ] = None,
-    wait: Annotated[
-        bool, typer.Option(help="Wait for another run that builds in the same home.")
-    ] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for another run that is using the home.")] = True,
 ) -> None:
-    """Take a competition from DICOM files to out-of-fold scores and a submission, here."""
+    """Run everything on this machine: DICOM files to out-of-fold scores and a submission."""
     console = open_console()
     if no_pretrained:
         asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]

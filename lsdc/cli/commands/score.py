@@ -17,14 +17,14 @@ from lsdc.cli.streams import open_console
 
 def score(
     predictions: Annotated[
-        Path, typer.Argument(help="CSV or Parquet with row_id, normal_mild, moderate, severe.")
+        Path, typer.Argument(help="CSV or Parquet file with row_id, normal_mild, moderate, severe.")
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder with train.csv; nothing else of it is read.")
+        Path, typer.Option("--data", help="Folder with train.csv; nothing else is read.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Score predictions by the competition's metric: lower is better."""
+    """Score predictions with the competition's metric; lower is better."""
     labels = read_labels(data)
     result = score_predictions(labels, read_predictions(predictions), str(predictions))
     prior = score_predictions(labels, weighted_prior(labels), "weighted prior")

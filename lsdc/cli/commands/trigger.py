@@ -36,20 +36,26 @@ def trigger(
     asked: dict[str, Any],
     *,
     deployment: Annotated[
-        str, typer.Argument(metavar="FLOW/NAME", help="For example train-folds/default.")
+        str,
+        typer.Argument(metavar="FLOW/NAME", help="Deployment, for example train-folds/default."),
     ],
     no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Start from no pretrained weights.")
+        bool, typer.Option("--no-pretrained", help="Train from scratch.")
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow folds and epochs; end as the run ends.")
+        bool,
+        typer.Option(
+            "--watch", help="Print folds and epochs until the run ends; exit with its result."
+        ),
     ] = False,
     home: Annotated[
         Path | None,
-        typer.Option(help="Whose server is asked.", show_default="LSDC_HOME, else ./lsdc-home"),
+        typer.Option(
+            help="Home whose server is asked.", show_default="LSDC_HOME, else ./lsdc-home"
+        ),
     ] = None,
 ) -> None:
-    """Start a run of a deployment; workers do it. PREFECT_API_URL, where set, names the server."""
+    """Start a run of a deployment on workers. PREFECT_API_URL names another server."""
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:

@@ -18,11 +18,11 @@ from lsdc.store.home import existing_home, resolve_home
 def ui(
     home: Annotated[
         Path | None,
-        typer.Option(help="The home to show.", show_default="LSDC_HOME, else ./lsdc-home"),
+        typer.Option(help="Home whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
-    """Open the history of a home's runs until interrupted; of one that runs, say where it is."""
+    """Show the runs of a home in Prefect's pages until interrupted."""
     console = open_console()
     opened = existing_home(resolve_home(home))
     if address := running_server(opened):

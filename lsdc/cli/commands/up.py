@@ -34,40 +34,45 @@ LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of server and UI.")] = 4200,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the server and its pages.")
+    ] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
     home: Annotated[
         Path | None,
-        typer.Option(help="Where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"),
+        typer.Option(
+            help="Folder where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"
+        ),
     ] = None,
     database: Annotated[
         str | None,
         typer.Option(
             envvar="LSDC_DATABASE_URL",
             show_envvar=False,
-            help="postgresql://USER:PASSWORD@HOST/NAME, better as LSDC_DATABASE_URL.",
+            help="postgresql://USER:PASSWORD@HOST/NAME; prefer LSDC_DATABASE_URL.",
             show_default="SQLite",
         ),
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
-            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
+            show_default="LSDC_STORE",
         ),
     ] = None,
     workers: Annotated[
-        bool, typer.Option("--workers/--no-workers", help="Work here, too; else a head node.")
+        bool, typer.Option("--workers/--no-workers", help="Also start workers on this machine.")
     ] = True,
     crash_after: Annotated[
         int,
         typer.Option(
             metavar="SECONDS",
             min=HEARTBEAT_SECONDS + 15,
-            help="A run that gives no sign of life for so long is marked crashed.",
+            help="Seconds without a heartbeat after which a run is marked crashed.",
         ),
     ] = ZOMBIE_SECONDS,
 ) -> None:
-    """Start a Prefect server with pools, deployments and workers; ends all when interrupted."""
+    """Start a Prefect server with pools, deployments and workers; Ctrl-C stops all."""
     console = open_console()
     url = _database_url(database)
     if database and url:

@@ -26,19 +26,20 @@ RETRIES = 7
 
 
 def worker(
-    pool: Annotated[str, typer.Option(help=f"{GPU_POOL} or {CPU_POOL}.")],
+    pool: Annotated[str, typer.Option(help=f"Work pool: {GPU_POOL} or {CPU_POOL}.")],
     home: Annotated[
         Path | None,
-        typer.Option(help="The home to build in; the same storage for all, or see --store."),
+        typer.Option(help="Home to work in: shared by all workers, unless --store is given."),
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
-            help="Shared with other hosts: a path or s3://BUCKET/PREFIX.", show_default="LSDC_STORE"
+            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
+            show_default="LSDC_STORE",
         ),
     ] = None,
 ) -> None:
-    """Join a server's pool with this machine's workers, one a GPU, until interrupted."""
+    """Start this machine's workers for a pool, one per GPU, until interrupted."""
     console = open_console()
     chosen = Host.find(store).store
     opened = open_home(resolve_home(home))

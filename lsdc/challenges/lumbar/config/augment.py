@@ -17,49 +17,99 @@ class AugmentConfig(Config):
     No other flip along the patient's left-right axis exists.
     """
 
-    mirror: Probability = Field(default=0.0, description="left and right, with their labels")
+    mirror: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability of exchanging left and right: labels, slice order and axial images"
+            " together."
+        ),
+    )
     horizontal_flip: Probability = Field(
-        default=0.0, description="front and back of sagittal slices; axial ones stay as they are"
+        default=0.0,
+        description=(
+            "Probability of flipping sagittal slices front to back; axial slices stay as they are."
+        ),
     )
     vertical_flip: Probability = Field(
-        default=0.0, description="head and foot of sagittal slices, front and back of axial ones"
+        default=0.0,
+        description=(
+            "Probability of flipping sagittal slices head to foot and axial slices front to back."
+        ),
     )
 
     alike: Literal["sample", "slice"] = Field(
-        default="sample", description="whether what follows happens to all slices of a sample alike"
+        default="sample",
+        description="Whether the augmentations below are drawn once per sample or once per slice.",
     )
     shift_scale_rotate: Probability = Field(
-        default=0.0, description="by what shift, scale and rotate say, together"
+        default=0.0, description="Probability of shifting, scaling and rotating together."
     )
-    shift: Share = Field(default=0.06, description="up to, of the side")
-    scale: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="up to")
-    rotate: Annotated[float, Field(ge=0, le=180)] = Field(default=10.0, description="degrees")
-    brightness_contrast: Probability = Field(default=0.7, description="both changed at random")
-    brightness: Share = Field(default=0.2, description="up to, of white")
-    contrast: Share = Field(default=0.2, description="up to")
-    blur: Probability = Field(default=0.2, description="by a Gaussian of a blur_sigma")
-    blur_sigma: tuple[float, float] = Field(default=(0.5, 1.5), description="from, to, px")
-    noise: Probability = Field(default=0.2, description="Gaussian, of a noise_std")
-    noise_std: tuple[Share, Share] = Field(default=(0.02, 0.08), description="from, to, of white")
-    distortion: Probability = Field(default=0.2, description="of the image by a bent grid")
+    shift: Share = Field(default=0.06, description="Largest shift, as a fraction of the edge.")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="Largest change of scale."
+    )
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=10.0, description="Largest rotation in degrees."
+    )
+    brightness_contrast: Probability = Field(
+        default=0.7, description="Probability of changing brightness and contrast together."
+    )
+    brightness: Share = Field(
+        default=0.2, description="Largest change of brightness, as a fraction of white."
+    )
+    contrast: Share = Field(default=0.2, description="Largest relative change of contrast.")
+    blur: Probability = Field(default=0.2, description="Probability of a Gaussian blur.")
+    blur_sigma: tuple[float, float] = Field(
+        default=(0.5, 1.5), description="Smallest and largest sigma of the blur in pixels."
+    )
+    noise: Probability = Field(default=0.2, description="Probability of adding Gaussian noise.")
+    noise_std: tuple[Share, Share] = Field(
+        default=(0.02, 0.08),
+        description="Smallest and largest standard deviation of the noise, as fractions of white.",
+    )
+    distortion: Probability = Field(
+        default=0.2, description="Probability of distorting the image by a grid."
+    )
     distortion_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.2, description="of a grid's cell, up to"
+        default=0.2, description="Largest displacement of a grid line, as a fraction of a cell."
     )
-    cutout: Probability = Field(default=0.5, description="rectangles are blanked")
-    cutout_holes: tuple[int, int] = Field(default=(1, 4), description="from, to")
-    cutout_size: tuple[Share, Share] = Field(default=(0.08, 0.2), description="from, to, of a side")
+    cutout: Probability = Field(default=0.5, description="Probability of blanking rectangles.")
+    cutout_holes: tuple[int, int] = Field(
+        default=(1, 4), description="Smallest and largest number of rectangles."
+    )
+    cutout_size: tuple[Share, Share] = Field(
+        default=(0.08, 0.2),
+        description="Smallest and largest edge of a rectangle, as fractions of the image.",
+    )
 
     slice_shift: Probability = Field(
-        default=0.0, description="slices of each part move by one place; the end is missing then"
+        default=0.0,
+        description=(
+            "Probability of shifting the slices of each part by one; the slice at the end "
+            "is then masked."
+        ),
     )
-    slice_shuffle: Probability = Field(default=0.0, description="slices of each part change places")
+    slice_shuffle: Probability = Field(
+        default=0.0, description="Probability of shuffling the slices of each part."
+    )
 
-    mixup: Probability = Field(default=0.0, description="of a batch: samples and labels blended")
-    mixup_alpha: float = Field(default=0.4, gt=0, description="of the share's beta distribution")
-    cutmix: Probability = Field(
-        default=0.0, description="of a batch: a box of another sample, its labels by its area"
+    mixup: Probability = Field(
+        default=0.0,
+        description="Probability that a batch is mixed up: samples and labels are blended.",
     )
-    cutmix_alpha: float = Field(default=1.0, gt=0, description="likewise")
+    mixup_alpha: float = Field(
+        default=0.4, gt=0, description="Alpha of the beta distribution of the mixing fraction."
+    )
+    cutmix: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability that a box of each sample is replaced by one of another sample; "
+            "labels by area."
+        ),
+    )
+    cutmix_alpha: float = Field(
+        default=1.0, gt=0, description="Alpha of the beta distribution of the box area."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -16,35 +16,57 @@ class CoordinatesConfig(Config):
 
     source: Literal["predicted", "annotated"] = Field(
         default="predicted",
-        description="of training studies' points; test studies have predicted ones alone",
+        description=(
+            "Where level points of training studies come from; test studies always have "
+            "predicted ones."
+        ),
     )
     method: Literal["soft-argmax", "heatmap", "regression"] = Field(
         default="soft-argmax",
-        description="how a point is found: the centre of mass of a heatmap over the whole series; "
-        "or, as in the lab log, of a segmented ball, or as coordinates outright",
+        description=(
+            "How a network finds a point: 'soft-argmax', the centre of mass of a heatmap "
+            "over the whole series; 'heatmap', of a segmented ball; 'regression', as "
+            "coordinates."
+        ),
     )
     image_size: int = Field(
-        default=96, ge=32, description="side of the square that the sagittal net sees, px"
+        default=96,
+        ge=32,
+        description="Edge of the square that the sagittal network sees, in pixels.",
     )
     field_mm: float = Field(
-        default=256.0, gt=0, description="side of that square; a larger image gets a larger one"
+        default=256.0,
+        gt=0,
+        description="Edge of that square in mm; larger images get a larger square.",
     )
-    axial_image_size: int = Field(default=80, ge=32, description="the same for the axial net, px")
-    axial_field_mm: float = Field(default=200.0, gt=0, description="the same for the axial net")
-    width: int = Field(default=16, ge=4, description="channels of the net's first layer")
-    epochs: int = Field(default=12, ge=1, description="how often a net sees each series")
+    axial_image_size: int = Field(
+        default=80, ge=32, description="Edge of the square that the axial network sees, in pixels."
+    )
+    axial_field_mm: float = Field(
+        default=200.0,
+        gt=0,
+        description="Edge of that square in mm; larger images get a larger square.",
+    )
+    width: int = Field(default=16, ge=4, description="Channels of the network's first layer.")
+    epochs: int = Field(default=12, ge=1, description="Number of epochs of a network.")
     min_steps: int = Field(
-        default=120, ge=1, description="of a net; few series are gone through for more epochs"
+        default=120,
+        ge=1,
+        description="Least number of steps; a network trains for more epochs on few series.",
     )
-    batch_size: int = Field(default=8, ge=1, description="series a step")
-    slices_per_series: int = Field(default=4, ge=1, description="slices of a series seen a step")
-    learning_rate: float = Field(default=1e-2, gt=0, description="at its peak")
+    batch_size: int = Field(default=8, ge=1, description="Series per step.")
+    slices_per_series: int = Field(
+        default=4, ge=1, description="Slices of a series that a step sees."
+    )
+    learning_rate: float = Field(default=1e-2, gt=0, description="Peak learning rate.")
     shift_along: float = Field(
         default=0.35,
         ge=0,
         le=0.5,
-        description="of the square: how far training moves images up or down, so that levels leave "
-        "it as they do where a field of view lies off",
+        description=(
+            "Largest random shift of images up or down in training, as a fraction of the "
+            "square, so that levels leave it as they do in shifted fields of view."
+        ),
     )
 
 
@@ -55,60 +77,88 @@ class SlicesConfig(Config):
     nothing fills is masked. In the ways by distance, instance numbers count for nothing.
     """
 
-    side_slices: int = Field(default=3, ge=0, description="of each side of a sagittal series")
-    middle_slices: int = Field(default=5, ge=0, description="of a sagittal series' middle")
-    axial_slices: int = Field(default=3, ge=0, description="of all axial series")
-    t1_middle: bool = Field(default=True, description="whether T1 has a middle part")
-    t2_sides: bool = Field(default=True, description="whether T2 has side parts")
+    side_slices: int = Field(
+        default=3, ge=0, description="Slices of each side of a sagittal series."
+    )
+    middle_slices: int = Field(
+        default=5, ge=0, description="Slices of the middle of a sagittal series."
+    )
+    axial_slices: int = Field(default=3, ge=0, description="Slices of all axial series together.")
+    t1_middle: bool = Field(default=True, description="Whether T1 contributes middle slices.")
+    t2_sides: bool = Field(default=True, description="Whether T2 contributes side slices.")
     group_by: Literal["series", "side"] = Field(
         default="series",
-        description="T1 whole, then T2; or both series' left, then middle, then right parts",
+        description=(
+            "Order of the slices: 'series', T1 as a whole, then T2; 'side', the left parts "
+            "of both, then the middle, then the right parts."
+        ),
     )
 
     sagittal: Literal["distance", "landmark", "argmin", "quantiles", "even"] = Field(
         default="distance",
-        description="'distance': the slices nearest to the canal, and to side_distance_mm beside "
-        "it; 'landmark': sides nearest to the foramina's landmarks; 'argmin': the one nearest "
-        "slice and its neighbours; 'quantiles' of the series and their neighbours; 'even': "
-        "middle_slices evenly over the series",
+        description=(
+            "How sagittal slices are chosen. 'distance': nearest to the canal, and to "
+            "side_distance_mm beside it; 'landmark': sides nearest to the foramina's "
+            "landmarks; 'argmin': the nearest slice and its neighbours; 'quantiles': at "
+            "quantiles of the series, with neighbours; 'even': middle_slices evenly over "
+            "the series."
+        ),
     )
     origin: Literal["canal", "scan"] = Field(
-        default="canal", description="of distances: the level point, or the middle of the series"
+        default="canal",
+        description=(
+            "Where distances start: 'canal', the level point; 'scan', the middle of the series."
+        ),
     )
     side_distance_mm: float = Field(
-        default=17.0, gt=0, description="foramina lie 16 to 18 mm beside the canal"
+        default=17.0,
+        gt=0,
+        description="Distance of the sides from the canal in mm; foramina are 16 to 18 mm away.",
     )
     side_tolerance_mm: float = Field(
-        default=9.0, gt=0, description="a side slice farther from its place is masked"
+        default=9.0, gt=0, description="A side slice farther than this from its position is masked."
     )
     middle_tolerance_mm: float = Field(
-        default=14.0, gt=0, description="a middle slice farther from the canal is masked"
+        default=14.0, gt=0, description="A middle slice farther than this from the canal is masked."
     )
     stack_order: Literal["position", "instances"] = Field(
         default="position",
-        description="of slices where they are counted: from the patient's left to the right and "
-        "from top to bottom, or by instance number",
+        description=(
+            "Order in which slices are counted: 'position', from the patient's left to "
+            "right and from top to bottom; 'instances', by instance number."
+        ),
     )
     argmin_offset: int = Field(
         default=0,
-        description="slices from the nearest one to the one that a side is taken around: outwards, "
-        "or up in instance numbers where stack_order says so",
+        description=(
+            "Slices from the nearest slice to the centre of a side: outwards, or up in "
+            "instance numbers if stack_order says so."
+        ),
     )
     side_quantile: float = Field(
-        default=0.25, ge=0, le=0.5, description="where the first side lies; the other is opposite"
+        default=0.25,
+        ge=0,
+        le=0.5,
+        description="Quantile of the series at which the first side lies; the other is opposite.",
     )
     even_quantiles: tuple[float, float] = Field(
-        default=(0.05, 0.95), description="where the first and the last of even slices lie"
+        default=(0.05, 0.95),
+        description="Quantiles of the series at which the first and the last even slice lie.",
     )
 
     axial: Literal["distance", "argmin", "height", "proportion"] = Field(
         default="distance",
-        description="'distance': the slices nearest to the level point over all series and "
-        "orientation groups; 'argmin': the nearest and its neighbours; 'height': nearest by the z "
-        "of ImagePositionPatient; 'proportion': as far down the series as the level is down the T2",
+        description=(
+            "How axial slices are chosen. 'distance': nearest to the level point over all "
+            "series and stacks; 'argmin': the nearest slice and its neighbours; 'height': "
+            "nearest by the z of ImagePositionPatient; 'proportion': as far down the series"
+            " as the level is down the T2 image."
+        ),
     )
     axial_tolerance_mm: float = Field(
-        default=12.0, gt=0, description="an axial slice farther from the level point is masked"
+        default=12.0,
+        gt=0,
+        description="An axial slice farther than this from the level point is masked.",
     )
 
     @property
@@ -161,41 +211,66 @@ class CropsConfig(Config):
     """What is cut out of a level's slices: squares in the slices' planes, of a size in mm."""
 
     sagittal_window: float = Field(
-        default=0.12, gt=0, le=1, description="of the image's longer side"
+        default=0.12,
+        gt=0,
+        le=1,
+        description="Edge of sagittal crops, as a fraction of the image's longer edge.",
     )
-    axial_window: float = Field(default=0.35, gt=0, le=1, description="of the image's longer side")
+    axial_window: float = Field(
+        default=0.35,
+        gt=0,
+        le=1,
+        description="Edge of axial crops, as a fraction of the image's longer edge.",
+    )
     sagittal_window_mm: float | None = Field(
-        default=None, gt=0, description="the same size whatever the image's: then it alone counts"
+        default=None, gt=0, description="Edge of sagittal crops in mm, instead of sagittal_window."
     )
-    axial_window_mm: float | None = Field(default=None, gt=0, description="likewise")
-    size_px: int = Field(default=128, ge=16, description="side of the square that is cut out")
+    axial_window_mm: float | None = Field(
+        default=None, gt=0, description="Edge of axial crops in mm, instead of axial_window."
+    )
+    size_px: int = Field(default=128, ge=16, description="Edge of the crops in pixels.")
     sagittal_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
-        description="the level point, the level's landmark nearest to the slice, or the image's",
+        description=(
+            "Centre of sagittal crops: the level point, the level's landmark nearest to the"
+            " slice, or the middle of the image."
+        ),
     )
     axial_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
-        description="the level point, its side's subarticular landmark by_side, or the image's",
+        description=(
+            "Centre of axial crops: the level point, with by_side the side's subarticular "
+            "landmark, or the middle of the image."
+        ),
     )
     sagittal_offset: tuple[float, float] = Field(
-        default=(0.0, 0.0), description="of the window to the right and down, in shares of its side"
+        default=(0.0, 0.0),
+        description="Offset of sagittal crops to the right and down, as fractions of their edge.",
     )
     tilt: bool = Field(
-        default=False, description="turn sagittal windows, so that the level's disc lies level"
+        default=False,
+        description="Whether sagittal crops are turned so that the disc lies horizontally.",
     )
     border: Literal["edge", "constant"] = Field(
-        default="edge", description="beyond the image: its edges go on, or all is dark"
+        default="edge",
+        description="What lies beyond the image: 'edge' repeats its edge, 'constant' is black.",
     )
     motion: Literal["ignore", "find", "correct"] = Field(
-        default="ignore", description="shifts between a series' slices: write them down, undo them"
+        default="ignore",
+        description=(
+            "Whether motion between the slices of a series is ignored, recorded (find), or "
+            "corrected."
+        ),
     )
     dtype: Literal["uint8", "uint16"] = Field(
-        default="uint8", description="as which crops are stored"
+        default="uint8", description="Data type of stored crops."
     )
     by_side: bool = Field(
         default=False,
-        description="a sample a side, the right one as its mirror image with its labels: each is "
-        "asked for the canal and its own side",
+        description=(
+            "Whether each side is a sample of its own, with the right one mirrored; each "
+            "predicts the canal and its own side."
+        ),
     )
 
 

@@ -23,22 +23,26 @@ class LabelsConfig(Config):
     conditions: tuple[ConditionName, ...] = Field(
         default=get_args(ConditionName),
         min_length=1,
-        description="those that are graded at all; a condition that is left out has no prediction",
+        description="Conditions that are graded; one that is left out has no prediction.",
     )
     levels: tuple[LevelName, ...] = Field(
         default=get_args(LevelName),
         min_length=1,
-        description="those that are graded at all; a level that is left out has no prediction",
+        description="Levels that are graded; one that is left out has no prediction.",
     )
     empty: Literal["ignore", "drop", "normal_mild"] = Field(
         default="ignore",
-        description="training labels without a grade, and not filled by needs.labels: they count "
-        "for nothing, drop their level from training, or are taken for normal or mild",
+        description=(
+            "Training labels without a grade that needs.labels does not fill: ignore them, "
+            "drop their level from training, or take them for normal/mild."
+        ),
     )
     oversample: tuple[Times, Times, Times] = Field(
         default=(1, 1, 1),
-        description="how often an epoch shows a level whose worst grade is normal or mild, "
-        "moderate, severe; each time augmented anew",
+        description=(
+            "How many times an epoch shows a level whose worst grade is normal/mild, "
+            "moderate, severe; augmented anew each time."
+        ),
     )
 
     @model_validator(mode="after")
@@ -56,25 +60,36 @@ class LossConfig(Config):
 
     kind: Literal["cross_entropy", "bce", "focal"] = Field(
         default="cross_entropy",
-        description="'bce' is binary, each grade by itself; 'focal' makes little of what is known",
+        description=(
+            "Loss function; 'bce' treats each grade as binary, 'focal' gives less weight to"
+            " what is already predicted well."
+        ),
     )
-    focal_gamma: float = Field(default=2.0, gt=0, description="how little")
+    focal_gamma: float = Field(
+        default=2.0, gt=0, description="Gamma of the focal loss: how much less weight."
+    )
     labels: Literal["hard", "soft"] = Field(
         default="hard",
-        description="as torch's cross_entropy has it: of class indices, the mean weighted by "
-        "grade over labels that are there; of class probabilities, the mean over all labels, "
-        "empty ones as zeros, and predicted ones as probabilities",
+        description=(
+            "How targets are given to the loss: 'hard' as class indices, averaged with the "
+            "grades' weights over existing labels; 'soft' as class probabilities, averaged "
+            "over all labels, with empty ones as zeros and filled ones as predicted "
+            "probabilities."
+        ),
     )
     grade_weights: tuple[float, float, float] = Field(
-        default=(1.0, 2.0, 4.0), description="of normal or mild, moderate, severe"
+        default=(1.0, 2.0, 4.0), description="Weights of normal/mild, moderate and severe."
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="share of a label that is spread over all grades"
+        default=0.0, ge=0, lt=1, description="Fraction of a label that is spread over all grades."
     )
     level_weight: float = Field(
         default=0.0,
         ge=0,
-        description="of an auxiliary head's loss, which tells the level; 0 is without that head",
+        description=(
+            "Weight of the loss of an auxiliary head that predicts the level; 0 trains "
+            "without that head."
+        ),
     )
 
     @model_validator(mode="after")

@@ -17,61 +17,91 @@ class ModelConfig(Config):
     """
 
     backbone: str = Field(
-        default="tf_efficientnetv2_s.in21k_ft_in1k", description="a model of timm, with its tag"
+        default="tf_efficientnetv2_s.in21k_ft_in1k",
+        description="Backbone: the name of a timm model, with its tag.",
     )
     axial_backbone: str | None = Field(
-        default=None, description="a second one, for axial slices alone"
+        default=None, description="A second backbone for axial slices only."
     )
-    pretrained: bool = Field(default=True, description="whether backbones come with their weights")
+    pretrained: bool = Field(
+        default=True, description="Whether backbones start from pretrained weights."
+    )
     drop_path: float = Field(
-        default=0.0, ge=0, lt=1, description="stochastic depth: how often a block is left out"
+        default=0.0, ge=0, lt=1, description="Probability of dropping a block (stochastic depth)."
     )
     slices_as: Literal["sequence", "threes", "channels"] = Field(
         default="sequence",
-        description="an image a slice; an image of three channels for every three slices; or one "
-        "image with a channel a slice",
+        description=(
+            "How slices enter the backbone: 'sequence', one image per slice; 'threes', one "
+            "image of three channels per three slices; 'channels', one image with a channel"
+            " per slice."
+        ),
     )
     pixels: Literal["pretraining", "sample", "plain"] = Field(
         default="pretraining",
-        description="scaled by the mean and spread that the backbone was pretrained with, by those "
-        "of the sample's own slices, or from 0 to 1",
+        description=(
+            "How pixels are scaled: 'pretraining', by the mean and standard deviation of "
+            "the backbone's pretraining; 'sample', by those of the sample; 'plain', from 0 "
+            "to 1."
+        ),
     )
     map_pool: Literal["avg", "max", "gem"] = Field(
-        default="avg", description="of a feature map; 'gem' is a generalised mean, its power learnt"
+        default="avg",
+        description="Pooling of feature maps; 'gem' is a generalised mean with a learnt power.",
     )
     width: int = Field(
-        default=256, ge=8, description="features of a slice, and of each recurrent direction"
+        default=256,
+        ge=8,
+        description="Features per slice, and per direction of the recurrent network.",
     )
     slice_dropout: float = Field(
-        default=0.2, ge=0, lt=1, description="of slices' features, also between recurrent layers"
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Dropout of the slices' features, also between recurrent layers.",
     )
     spatial_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="of a feature in all slices of a sample at once"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Dropout of a feature in all slices of a sample at once.",
     )
 
     rnn: Literal["none", "lstm", "gru"] = Field(
-        default="lstm", description="over the slices, in both directions"
+        default="lstm", description="Bidirectional recurrent network over the slices."
     )
-    rnn_layers: int = Field(default=1, ge=1, le=4, description="one upon the other")
-    rnn_per_head: bool = Field(default=False, description="one a condition, or one for all")
+    rnn_layers: int = Field(default=1, ge=1, le=4, description="Number of recurrent layers.")
+    rnn_per_head: bool = Field(
+        default=False, description="Whether each condition has its own recurrent network."
+    )
     rnn_init: Literal["uniform", "orthogonal"] = Field(
-        default="uniform", description="weights at first: torch's own, or orthogonal matrices"
+        default="uniform",
+        description=(
+            "Initial weights of the recurrent network: PyTorch's default, or orthogonal matrices."
+        ),
     )
     slice_pool: SlicePool = Field(
         default="attention",
-        description="how slices become one: the recurrent net's last state of each direction, "
-        "their mean, the mean of the condition's own slices, maximum, mean beside maximum, or a "
-        "weighted mean whose weights are a linear function of the features or come of two layers",
+        description=(
+            "How the slices become one vector: 'last', the last state of each direction; "
+            "'mean'; 'range_mean', the mean of the condition's own slices; 'max'; "
+            "'mean_max', both concatenated; 'attention', a weighted mean by a linear layer;"
+            " 'mlp_attention', by two layers."
+        ),
     )
 
     heads: Literal["condition", "one"] = Field(
-        default="condition", description="one a condition, or one that answers for all"
+        default="condition", description="One head per condition, or one head for all."
     )
     head: tuple[HeadLayer, ...] = Field(
-        default=("dropout", "linear"), description="the layers of a head, in order"
+        default=("dropout", "linear"), description="Layers of a head, in order."
     )
-    head_width: int = Field(default=256, ge=8, description="of linear layers before the last")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="of the heads' dropout layers")
+    head_width: int = Field(
+        default=256, ge=8, description="Width of the hidden linear layers of a head."
+    )
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="Rate of the dropout layers of the heads."
+    )
 
     @property
     def backbones(self) -> tuple[str, ...]:
