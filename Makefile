@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 help:
 	@echo "make demo           the whole walk on a phantom: exactly 'lsdc run-local --folds 4'"
 	@echo "make test           the tests; 12 to 20 minutes on two cores"
-	@echo "make check          ruff, mypy and import contracts"
+	@echo "make check          ruff, mypy, import contracts and dependencies"
 	@echo "make format         let ruff rewrite the layout"
 	@echo "make test-pythons   the quick tests on other Pythons, where found"
 	@echo "make clean          remove the virtual environment and caches"
@@ -44,6 +44,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry lsdc flows tasks deployments tests benchmarks
 
 format: setup
 	$(BIN)/ruff check --fix-only .
