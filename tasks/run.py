@@ -22,7 +22,7 @@ from lsdc.store.home import (
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
 from lsdc.store.remote import RemoteStore, open_store
-from lsdc.store.runs import list_runs
+from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import let_threads_roam
 from lsdc.typed_paths import from_root
@@ -30,9 +30,6 @@ from tasks.request import Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
-
-# What a run was made with, beside its results: presets may change before somebody looks at them.
-EXPERIMENT_FILE = "experiment.json"
 
 PHANTOM = "phantom"  # in the place of a folder
 

@@ -22,6 +22,8 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
 RECORD = "run.json"
+# What a run was made with, beside its results: presets may change before somebody looks at them.
+EXPERIMENT_FILE = "experiment.json"
 _MOST_WORDS = 2  # more changes than that do not fit into a name
 
 

@@ -14,8 +14,7 @@ from lsdc.errors import DataError
 from lsdc.names import BETWEEN
 from lsdc.store.garbage import pinned_results
 from lsdc.store.home import existing_home, resolve_home
-from lsdc.store.runs import list_runs
-from tasks.run import EXPERIMENT_FILE
+from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 
 
 def inspect(

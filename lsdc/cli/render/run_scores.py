@@ -15,8 +15,7 @@ from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import WORDS, flatten, settings_of
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.home import Home, open_home, resolve_home
-from lsdc.store.runs import list_runs, read_record
-from tasks.run import EXPERIMENT_FILE
+from lsdc.store.runs import EXPERIMENT_FILE, list_runs, read_record
 
 
 @dataclass(frozen=True)
