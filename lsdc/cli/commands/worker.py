@@ -103,4 +103,5 @@ def _worker(
             **(environment or {}),
         },
         home.prefect,
+        drains=True,
     )

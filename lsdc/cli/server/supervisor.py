@@ -1,6 +1,7 @@
 """Parts: the processes of an installation, kept running, each line of theirs under its name."""
 
 import contextlib
+import signal
 import subprocess
 import sys
 import threading
@@ -29,7 +30,8 @@ _SHORT_LIVES = 3
 class Part:
     """A process: `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold.
 
-    Its working folder has to be one without files that Prefect reads settings from.
+    Its working folder has to be one without files that Prefect reads settings from. One that
+    `drains` begins nothing more once it is sent SIGUSR1.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Part:
     arguments: Sequence[str]
     environment: dict[str, str] = field(repr=False)
     folder: Path
+    drains: bool = False
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
     started: float = 0.0
     due: float | None = None  # when it is started again, once it has been seen to have ended
@@ -138,25 +141,26 @@ class Parts:
             say(self.console, part.name, line.rstrip("\n"))
 
     def _end(self, grace: float) -> None:
-        living = [psutil.Process(part.pid) for part in self.parts if part.lives]
+        parts = [part for part in self.parts if part.lives]
+        living = [psutil.Process(part.pid) for part in parts]
+        draining = [psutil.Process(part.pid) for part in parts if part.drains]
         family: list[psutil.Process] = []
         _each(living, lambda part: family.extend(part.children(recursive=True)))
-        _end_runs(living, grace)
+        _end_runs(draining, grace)
         _each(living, psutil.Process.terminate)
-        _each(living, psutil.Process.resume)
         _, late = psutil.wait_procs(living, timeout=min(grace, _PARTING_SECONDS))
         _each([*late, *family], psutil.Process.kill)
 
 
-def _end_runs(parts: Sequence[psutil.Process], grace: float) -> None:
-    """Have the processes that parts started end first, which they may take their time for.
+def _end_runs(workers: Sequence[psutil.Process], grace: float) -> None:
+    """Have the processes that workers started end first, which they may take their time for.
 
-    Prefect's worker kills the runs that it has when it is told to end. So it is stopped meanwhile,
-    lest it take another run, and its runs are told themselves.
+    Prefect's worker kills the runs that it has when it is told to end. So it is told to take no
+    more of them, and its runs are told themselves.
     """
-    _each(parts, psutil.Process.suspend)
+    _each(workers, lambda worker: worker.send_signal(signal.SIGUSR1))
     runs: list[psutil.Process] = []
-    _each(parts, lambda part: runs.extend(part.children()))
+    _each(workers, lambda worker: runs.extend(worker.children()))
     _each(runs, psutil.Process.terminate)
     until = time.monotonic() + grace
     while time.monotonic() < until and any(map(_works, runs)):
@@ -170,7 +174,7 @@ def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], N
 
 
 def _works(process: psutil.Process) -> bool:
-    """Whether it has not ended; that of a parent that is stopped stays a zombie."""
+    """Whether it has not ended; until its parent looks it is a zombie."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

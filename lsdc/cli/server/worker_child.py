@@ -13,8 +13,9 @@ def main() -> None:
     end_with_parent()
     from prefect.cli import app
 
-    from deployments.process_worker import LsdcWorker
+    from deployments.process_worker import LsdcWorker, drain_on_signal
 
+    drain_on_signal()
     sys.argv[1:1] = ["worker", "start", "--type", LsdcWorker.type]
     app()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import prefect
 import psutil
 import pytest
 import toml  # Prefect's
+import yaml
 
+import lsdc
 from lsdc.cli.commands.worker import pool_workers
 from lsdc.cli.server.prefect_settings import own_api, own_environment, own_settings, without_prefect
 from lsdc.cli.server.process import last_words, prefect_server, server_environment, sqlite_url
@@ -198,3 +202,19 @@ def test_server_that_does_not_start_says_why(home: Home) -> None:
 )
 def test_reason_of_a_process_that_failed_is_its_last_error(said: str, words: str) -> None:
     assert last_words(said) == words
+
+
+def test_every_name_of_prefects_that_we_write_is_one_that_this_prefect_knows() -> None:
+    ours = Path(lsdc.__file__).parents[1]
+    texts = [
+        path.read_text("utf-8")
+        for room in ("lsdc", "tasks", "flows", "deployments")
+        for path in (ours / room).rglob("*.py")
+    ]
+    written = set(re.findall(r"""["'](PREFECT_[A-Z_]+[A-Z])["']""", "\n".join(texts)))
+    assert len(written) > 15
+    known = {name for setting in SETTINGS for name in setting.names}
+    # Prefect's logging takes the values of its logging.yml from variables named by their places.
+    logging = yaml.safe_load((Path(prefect.__file__).parent / "logging/logging.yml").read_text())
+    known |= {f"PREFECT_LOGGING_HANDLERS_{name.upper()}_LEVEL" for name in logging["handlers"]}
+    assert written - known == {"PREFECT_PROFILE"}  # which profile is read, before any setting
