@@ -93,7 +93,7 @@ def compare(
     some = read_tables(folder, studies // LOOP_SHARE)
     cost["loop"] = np.array(cost_of(lambda: loop(*some, other))) * LOOP_SHARE
     check_same(ours, other)
-    figures = {}
+    figures: dict[str, float] = {}
     for number, kind in enumerate(("", "_cpu")):
         seconds = {name: each[number] for name, each in cost.items()}
         figures |= {

@@ -121,7 +121,7 @@ def measure_on(
 
 def _seconds_a_step(moments: list[float]) -> float:
     lasting = np.diff(moments)
-    return statistics.median(lasting[len(lasting) // 3 :].tolist())
+    return float(statistics.median(lasting[len(lasting) // 3 :].tolist()))
 
 
 def _time_bare_loop(

@@ -120,7 +120,7 @@ def kill_all(
 def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """Counts of what became of the runs."""
     completed = [outcome for outcome in outcomes if outcome.completed]
-    counts = {
+    counts: dict[str, float] = {
         "kills": len(outcomes),
         "by_itself": sum(outcome.retries == 0 for outcome in completed),
         "one_retry": sum(outcome.retries == 1 for outcome in completed),

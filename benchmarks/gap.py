@@ -110,7 +110,7 @@ def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFra
     crops = {points: _cut(instances, work, points) for points in POINTS}
     jobs = [(points, fold) for points in POINTS for fold in range(FOLDS)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        models = pool.map(lambda job: _train(work, crops, *job, seed), jobs)
+        models = pool.map(lambda job: _train(work, crops, job[0], job[1], seed), jobs)
         trained = dict(zip(jobs, models, strict=True))
         mixed = pool.map(
             lambda fold: _predict(work, crops["predicted"], trained["annotated", fold], fold),
@@ -154,7 +154,7 @@ def _train(work: Path, crops: dict[str, Path], points: str, fold: int, seed: int
             labels=work / "labels.parquet",
             folds=work / "folds.parquet",
             out=out,
-            identity=f"{points}, None=seed {seed}",
+            identity=f"{points}, seed {seed}",
             seed=seed,
             device="auto",
             threads=1,

@@ -150,7 +150,7 @@ def compare_unseen(folder: Path, size: int, seed: int) -> dict[str, float]:
         threads=cores,
         processes=cores,
         log=folder / "children.log",
-        on_progress=ignore,
+        on_event=ignore,
     )
     found = compare_points(out, read_truth(data, "test"))
     kept = ("levels", "levels_right", "median_mm", "p95_mm", "worst_mm", "levels_without_row")
@@ -212,7 +212,7 @@ def _learn(
         threads=cores,
         processes=cores,
         log=folder / "children.log",
-        on_progress=ignore,
+        on_event=ignore,
     )
 
 
@@ -228,8 +228,10 @@ def compare_methods(folder: Path) -> dict[str, float]:
             config = CoordinatesConfig(method=method)
             _learn(competition, folder, config, folder / method, seed=0)
         found = compare_points(folder / method, truth) | seconds
-        kept = ("levels_right", "median_mm", "p95_mm", "foraminal_median_mm", "foraminal_p95_mm")
-        kept += ("subarticular_median_mm", "subarticular_p95_mm", "seconds")
+        kept = (
+            *("levels_right", "median_mm", "p95_mm", "foraminal_median_mm", "foraminal_p95_mm"),
+            *("subarticular_median_mm", "subarticular_p95_mm", "seconds"),
+        )
         figures |= {f"{method} {name}": found[name] for name in kept}
     return figures
 

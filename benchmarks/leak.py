@@ -64,7 +64,7 @@ def main() -> None:
                 f"{name}: score {found['score']:.4f}, prior {found['prior']:.4f}, error "
                 f"{found['error']:.4f}: {'LEAK' if found['leak'] else 'no leak'}"
             )
-    sys.exit(results["honest"]["leak"] or not results["planted"]["leak"])
+    sys.exit(bool(results["honest"]["leak"] or not results["planted"]["leak"]))
 
 
 def _split(crops: Path) -> str:

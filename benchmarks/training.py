@@ -127,7 +127,7 @@ def bare_rate(samples: Samples) -> float:
         logits = model(slices, present)
         loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), weights)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # as the library's stubs have it
         optimiser.step()
         moments.append(time.process_time())
     return _rate(moments)

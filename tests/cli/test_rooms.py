@@ -48,7 +48,7 @@ def where(folder: Path, root: Path, *options: str, **environment: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = done.stdout.split()
-    expected = ("flows/pools", "tasks/run", "deployments/__init__", "flows/__init__")
+    expected = ("tasks/pools", "tasks/run", "deployments/__init__", "flows/__init__")
     assert found == [f"{root}/{each}.py" for each in (*expected, "tasks/__init__")]
 
 

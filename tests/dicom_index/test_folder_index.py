@@ -53,7 +53,7 @@ def some_series(copy: Path, which: int = 0) -> Path:
 def test_an_unchanged_tree_is_not_read_again(copy: Path, tmp_path: Path, with_tables: bool) -> None:
     options = {
         "headers": tmp_path / "headers",
-        "competition": open_competition(copy) if with_tables else None,
+        "listing": open_competition(copy) if with_tables else None,
     }
     first, tables = index(copy, tmp_path / "first", **options)
     assert first.read == first.files > 400

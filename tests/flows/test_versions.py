@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from flows.train_folds import train_fold
+from lsdc.challenges.current import STAGES
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from lsdc.errors import SettingsError
 from tasks.versions import installed_versions
@@ -21,8 +22,9 @@ from tests.flows.pools import SECONDS, Installation, installed
 
 VERSIONS = """
 import json
+from lsdc.challenges.current import STAGES
 from tasks.versions import installed_versions
-print(json.dumps(installed_versions()))
+print(json.dumps(installed_versions(STAGES)))
 """
 
 
@@ -50,7 +52,7 @@ def test_versions_are_those_installed(other_timm: Path) -> None:
             check=True,
         ).stdout
     )
-    assert there == installed_versions() | {"timm": "0.0.1"}
+    assert there == installed_versions(STAGES) | {"timm": "0.0.1"}
     assert {"lsdc", "torch", "polars", "pydicom"} <= set(there)
 
 
@@ -58,7 +60,7 @@ def test_versions_are_those_installed(other_timm: Path) -> None:
 def test_training_for_a_run_of_other_versions_is_refused_before_anything_is_done(
     flow, tmp_path: Path
 ) -> None:
-    theirs = installed_versions() | {"timm": "0.0.1", "lsdc": "9.0 (code 01234567)"}
+    theirs = installed_versions(STAGES) | {"timm": "0.0.1", "lsdc": "9.0 (code 01234567)"}
     with pytest.raises(SettingsError, match=r"expected lsdc 9\.0 \(code 01234567\), timm 0\.0\.1;"):
         flow.fn(home=tmp_path / "home", versions=theirs)
     assert not (tmp_path / "home").exists()
@@ -94,7 +96,7 @@ def test_worker_of_other_versions_refuses_and_a_right_one_goes_on_after_retry(
         with joined(here, "lsdc-gpu", other_timm):
             failed = here.ended(run_id)
         assert failed["state_type"] == "FAILED"
-        ours = installed_versions()["timm"]
+        ours = installed_versions(STAGES)["timm"]
         assert f"expected timm {ours}; found timm 0.0.1" in failed["state"]["message"]
 
         here.retry(run_id)

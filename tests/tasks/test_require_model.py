@@ -10,6 +10,7 @@ import lsdc.challenges.lumbar.stages.training
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.training import require_model
 from lsdc.challenges.lumbar.steps import prepare
+from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import Work
 from tasks.request import RunRequest
@@ -31,14 +32,14 @@ def run_of(home: Path, **settings: Any) -> Run:
 def test_weights_are_tried_where_they_are(
     given: bool, here: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: dict[str, Any] = {}
+    tried: list[TrialJob] = []
     monkeypatch.setattr(
-        lsdc.challenges.lumbar.stages.training, "try_model", lambda _, **told: tried.update(told)
+        lsdc.challenges.lumbar.stages.training, "try_model", lambda job, **_: tried.append(job)
     )
     (tmp_path / "weights.pth").touch()
     weights = tmp_path / "weights.pth" if given else None
     require_model(run_of(tmp_path / "home", weights=weights), trained_here=here)
-    assert (tried["pretrained"], tried["weights"]) == (asked, weights)
+    assert [(job.pretrained, job.weights) for job in tried] == [(asked, weights)]
 
 
 def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,7 @@ def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         lsdc.challenges.lumbar.stages.training,
         "try_model",
-        lambda _, **told: tried.append(told["pretrained"]),
+        lambda job, **_: tried.append(job.pretrained),
     )
     run = run_of(tmp_path / "home")
     for fold in range(2):

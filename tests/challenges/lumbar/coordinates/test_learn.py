@@ -488,7 +488,7 @@ def test_progress_counts_files_folds_and_epochs(learning):
         assert own[:last] == list(range(1, last + 1))
     assert 0 in [event.seconds_left for event in trained]
     read = [event for event in learning.lines if isinstance(event, FilesRead)]
-    assert read[-1]["read"] == read[-1]["files"] > 0
+    assert read[-1].read == read[-1].files > 0
 
 
 def test_a_folds_model_never_sees_the_folds_own_annotations(learning):

@@ -55,6 +55,7 @@ class Data:
         on_event: Tell = ignore,
         start_from: Path | None = None,
         holdout: Path | None = None,
+        device: str = "cpu",
     ) -> None:
         fit.train_fold(
             fit.FoldJob(
@@ -66,7 +67,7 @@ class Data:
                 out=out,
                 identity=fingerprint({"experiment": experiment}),
                 seed=3,
-                device="cpu",
+                device=device,
                 threads=1,
                 workers=0,
                 start_from=start_from,
@@ -406,10 +407,4 @@ def test_fold_without_samples_is_refused(data: Data, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("same_process")
 def test_device_that_is_not_there_is_refused(data: Data, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="device: 'cuda:7' cannot be used here"):
-        fit_child.work(
-            {
-                "experiment": EXPERIMENT.model_dump(mode="json"),
-                "fold": 0, "seed": 0, "out": str(tmp_path), "device": "cuda:7", "threads": 1,
-            },
-            ignore,
-        )  # fmt: skip
+        data.train(tmp_path / "out", device="cuda:7")

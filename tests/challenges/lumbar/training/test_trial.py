@@ -10,7 +10,7 @@ import pytest
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.training import trial
 from lsdc.challenges.lumbar.training.network import build_model
-from lsdc.challenges.lumbar.training.trial import try_model
+from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.challenges.lumbar.training.trial_child import work
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import save_weights
@@ -21,9 +21,8 @@ SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=
 def try_here(*settings: str, **job: Any) -> None:
     """In this process, which has loaded torch."""
     experiment = EXPERIMENTS.load("demo", [*SMALL, *settings])
-    common = {"weights": None, "pretrained": False, "start_from": None, "device": "cpu"}
-    given = {"experiment": experiment.model_dump(mode="json"), "threads": 1, **common, **job}
-    work(given, lambda _: None)
+    common = {"pretrained": False, "device": "cpu", "threads": 1}
+    work(TrialJob(experiment=experiment, **(common | job)), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -67,16 +66,16 @@ def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> 
     weights = tmp_path / "test_resnet.pth"
     weights.write_bytes(b"not weights")
     with pytest.raises(SettingsError, match="not the weights of test_resnet"):
-        try_here("model.backbone=test_resnet", weights=str(weights), pretrained=True)
+        try_here("model.backbone=test_resnet", weights=weights, pretrained=True)
 
 
 def test_weights_to_start_from_have_to_be_those_of_such_a_model(tmp_path: Path) -> None:
     experiment = EXPERIMENTS.load("demo", SMALL)
     weights = tmp_path / "model.safetensors"
     save_weights(weights, build_model(experiment, pretrained=False).state_dict())
-    try_here("needs.weights=exp114", start_from=str(weights))
+    try_here("needs.weights=exp114", start_from=weights)
     with pytest.raises(StageError, match="not the weights of exp114, as this model has them"):
-        try_here("needs.weights=exp114", "model.width=32", start_from=str(weights))
+        try_here("needs.weights=exp114", "model.width=32", start_from=weights)
 
 
 def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
@@ -86,7 +85,7 @@ def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
         """Whether a child was started for it."""
         log.unlink(missing_ok=True)
         try_model(
-            trial.TrialJob(
+            TrialJob(
                 experiment=EXPERIMENTS.load("demo", [*SMALL, *settings]),
                 weights=None,
                 pretrained=False,
@@ -115,7 +114,7 @@ def test_trial_counts_on_its_host_and_the_hub_is_asked_each_time(
 
     def attempt(*, pretrained: bool = False) -> None:
         try_model(
-            trial.TrialJob(
+            TrialJob(
                 experiment=EXPERIMENTS.load("demo", SMALL),
                 weights=None,
                 pretrained=pretrained,
