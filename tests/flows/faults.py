@@ -47,7 +47,7 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
     import time
     import lsdc.training.loop as loop
     from lsdc.errors import StageError
-    save, heed = loop.save_progress, loop.check_interrupts
+    save, check = loop.save_progress, loop.check_interrupts
     def failing(path, progress, identity):
         save(path, progress, identity)
         planted = Path(__file__).parent / path.parent.name
@@ -63,7 +63,7 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
             held.unlink()
             while not is_told_to_leave():
                 time.sleep(0.05)
-        check_interrupts(pauses, is_told_to_leave, **more)
+        check(pauses, is_told_to_leave, **more)
     loop.check_interrupts = holding
 """
 

@@ -66,7 +66,7 @@ def _create_apart(database: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from lsdc.cli import server_database as it; "
+            "import sys; from pathlib import Path; from lsdc.cli.server import database as it; "
             "it.create_database(Path(sys.argv[1]))",
             str(database),
         ],
