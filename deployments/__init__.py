@@ -1,1 +1,1 @@
-"""Where flows run: deployments and work pools."""
+"""Deployments and work pools: where flows run."""

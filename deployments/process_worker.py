@@ -1,4 +1,4 @@
-"""The worker type of our pools: Prefect's process worker, in order at a crash and at the end."""
+"""The worker type of our pools: Prefect's process worker, with draining and safe crash handling."""
 
 import signal
 import threading
@@ -12,16 +12,16 @@ _draining = threading.Event()
 
 
 class LsdcWorker(ProcessWorker):
-    """A process worker that can be drained, and marks no run crashed that has been retried.
+    """A process worker that can be drained and never marks a retried run as crashed.
 
-    Prefect's marks the run when it has loaded the flow for its hooks, some seconds after the crash
-    was reported: a run that was retried meanwhile would be marked crashed.
+    Prefect's own worker marks the run only after loading the flow for its hooks, some seconds after
+    the crash was reported. A run that was retried meanwhile would be marked as crashed.
     """
 
     type = "lsdc-process"
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Take the runs that are due, unless the worker is to begin no more."""
+        """Fetch the runs that are due, unless the worker is draining."""
         return [] if _draining.is_set() else await super().get_and_submit_flow_runs()
 
     async def run(
@@ -30,8 +30,8 @@ class LsdcWorker(ProcessWorker):
         configuration: ProcessJobConfiguration,
         task_status: Any = None,
     ) -> ProcessWorkerResult:
-        """Run a flow run in a process, and tell how it ended if nobody has yet."""
-        if _draining.is_set():  # it was taken just before: another worker is to have it
+        """Run a flow run in a process and report its final state if nobody has yet."""
+        if _draining.is_set():  # fetched just before: leave it to another worker
             await self.client.set_flow_run_state(flow_run.id, Scheduled(), force=True)
             if task_status is not None:
                 task_status.started(0)
@@ -47,5 +47,5 @@ class LsdcWorker(ProcessWorker):
 
 
 def drain_on_signal() -> None:
-    """From now on, have SIGUSR1 tell the workers of this process to begin no more runs."""
+    """Let SIGUSR1 drain the workers of this process: they start no more runs."""
     signal.signal(signal.SIGUSR1, lambda *_: _draining.set())

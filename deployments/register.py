@@ -1,4 +1,4 @@
-"""Register: the flows as deployments on work pools, and what watches over their runs.
+"""Register the flows as deployments on work pools, with automations that watch their runs.
 
 Deployments name flows by module, not by file: a worker runs them wherever lsdc is installed.
 """
@@ -42,19 +42,19 @@ FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
 }
 NAME = "default"
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"
-STARTING = 3  # a busy machine takes its time to start a run: so many times a short wait
-# Our own signs, of runs that were under way before this server was started.
+STARTING = 3  # times the short wait, since a busy machine starts runs slowly
+# Custom events for runs that were under way before this server started.
 _FOUND_RUNNING, _FOUND_UNBEGUN = "lsdc.flow-run.found-running", "lsdc.flow-run.found-unbegun"
-# How an automation's action is known to be ours, and not one that somebody added or reworded.
+# Marks an automation's action as ours, not one that somebody added or reworded.
 _SILENT = "No sign of life"
 _PAGE = 200
 
 
 async def register(zombie_seconds: int = ZOMBIE_SECONDS) -> None:
-    """Make pools, deployments and the zombie automations, or bring them up to date.
+    """Create or update pools, deployments and the zombie automations.
 
-    Only what is ours of them is brought up to date, where its meaning changed: what a person made
-    of them in Prefect (schedules, pauses, parameters, tags, limits, settings of pools) stays.
+    Only our own fields are updated, and only when their meaning changed. What a person set in
+    Prefect (schedules, pauses, parameters, tags, limits, pool settings) stays.
     """
     for pool, flows in FLOWS.items():
         await _make_pool(pool)
@@ -82,7 +82,7 @@ async def _make_deployment(flow: Flow[..., Any], pool: str) -> None:
             "entrypoint": wanted.entrypoint,
             "parameter_openapi_schema": flow.parameters.model_dump(exclude_unset=True),
         }
-        if found.work_pool_name is None:  # somebody removed it, and it was made anew
+        if found.work_pool_name is None:  # somebody removed it, and it was recreated
             ours["work_pool_name"] = pool
         if ours != found.model_dump(include=set(ours)):
             await client.update_deployment(found.id, DeploymentUpdate(**ours))
@@ -100,10 +100,10 @@ async def _make_pool(name: str) -> None:
 
 
 async def _watch_for_zombies(seconds: int) -> None:
-    """Have a run marked crashed whose process, worker and all, fell silent."""
+    """Mark a run as crashed when its process and its worker have both gone silent."""
     alive = ("prefect.flow-run.Running", "prefect.flow-run.heartbeat", _FOUND_RUNNING)
     await _crash_after(ZOMBIES, alive, seconds)
-    # Their worker took them, and may have died before they began.
+    # Their worker took them and may have died before they started.
     states = ("Pending", "Submitting", "InfrastructurePending")
     taken = (*(f"prefect.flow-run.{state}" for state in states), _FOUND_UNBEGUN)
     await _crash_after(UNBEGUN, taken, max(seconds, min(STARTING * seconds, ZOMBIE_SECONDS)))
@@ -111,7 +111,7 @@ async def _watch_for_zombies(seconds: int) -> None:
 
 
 async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
-    """Have a run marked crashed of which nothing is heard for so long after one of these signs."""
+    """Mark a run as crashed if no event follows one of these within so many seconds."""
     wanted = Automation(
         name=name,
         description="A run that has told nothing for some time is crashed, so that it can go on.",
@@ -143,7 +143,7 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
             "actions": [our_action if _is_ours(each) else each for each in found.actions],
         }
     )
-    if _meaning(found) != _meaning(merged):  # an update makes Prefect forget whom it watches
+    if _meaning(found) != _meaning(merged):  # an update makes Prefect forget the runs it watches
         await merged.aupdate()
 
 
@@ -156,9 +156,9 @@ def _meaning(automation: Automation) -> dict[str, Any]:
 
 
 async def _begin_watch() -> None:
-    """Have the runs watched that are under way: what Prefect knew of them may be lost.
+    """Watch the runs that are already under way, since Prefect may have lost track of them.
 
-    Those that died while no server ran are then marked crashed; those that live tell so in time.
+    Runs that died while no server ran are then marked as crashed; live ones send heartbeats.
     """
     async with get_client() as client, get_events_client() as events:
         found = ((StateType.RUNNING, _FOUND_RUNNING), (StateType.PENDING, _FOUND_UNBEGUN))

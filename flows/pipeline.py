@@ -1,4 +1,4 @@
-"""Pipeline: the whole walk in one flow run, from DICOM files to a scored submission."""
+"""Pipeline: everything in one flow run, from DICOM files to a scored submission."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""Prepare: DICOM files to crops, with folds fixed before anything learns."""
+"""Prepare: DICOM files to crops, with folds fixed before any training."""
 
 from prefect import flow
 

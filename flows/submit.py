@@ -1,4 +1,4 @@
-"""Submit: the test studies through the same code, to a row for every row id."""
+"""Submit: predict the test studies with the same code and write a row for every row id."""
 
 from prefect import flow
 

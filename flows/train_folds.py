@@ -1,4 +1,4 @@
-"""Train folds: a model a fold, and the score of what each had not seen."""
+"""Train folds: one model per fold, and the out-of-fold score."""
 
 from prefect import flow
 
@@ -35,10 +35,10 @@ def train_fold(request: FoldRequest) -> None:
     """Train one fold of an experiment; prepares what is missing."""
     require_versions(request.versions, STAGES)
     request = request.model_copy(update={"only_fold": request.fold})
-    # Waiting, it would keep a GPU from those whom it waits for.
+    # Waiting would hold a GPU that the runs it waits for may need.
     with opened(CurrentRun, request, wait=False) as run:
         with locked_home(run), ended_with_the_flow():
             require_needs(run)
             require_model_here(run)
             prepared = prepare_training(run)
-        train_here(run, prepared)  # other folds are trained beside it
+        train_here(run, prepared)  # other folds are trained at the same time

@@ -1,6 +1,6 @@
 """Take medical-imaging competitions from DICOM files to cross-validated, scored submissions.
 
-What a notebook needs is here; all else may change without notice.
+These names are the public interface for notebooks; everything else may change without notice.
 
 >>> import lsdc
 >>> lsdc.list_runs("lsdc-home")                                # doctest: +SKIP
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Crops", "RunResults", "Score", "__version__", "list_runs", "load_run", "score"]
 
-# Imported when they are asked for: commands and child processes import `lsdc` for nothing of it.
+# Imported lazily: commands and child processes import `lsdc` but need none of these.
 _FROM = {
     **dict.fromkeys(
         ("Crops", "RunResults", "list_runs", "load_run"), "lsdc.challenges.lumbar.results"

@@ -1,4 +1,4 @@
-"""`python -m lsdc` is `lsdc`."""
+"""Run the command line: `python -m lsdc` is the same as `lsdc`."""
 
 from lsdc.cli.app import main
 

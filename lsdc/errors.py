@@ -2,19 +2,19 @@
 
 import errno
 
-# What the system says of a disk that is full, of a quota that is, and of a limit on files.
+# Error codes for a full disk, an exceeded quota and an exceeded file size limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LsdcError(Exception):
-    """Says what is wrong, where, what was expected, what was found and what to do, in one line."""
+    """One line that says what is wrong, where, what was expected and found, and what to do."""
 
     exit_code = 2
-    is_transient = False  # whether the same call may pass on a second try
+    is_transient = False  # whether a retry of the same call may succeed
 
 
 class DataError(LsdcError):
-    """The input is not what the stage needs: a table, a column, a file, a study."""
+    """A table, column, file or study of the input is not what the stage needs."""
 
 
 class SettingsError(LsdcError):
@@ -28,43 +28,43 @@ class StageError(LsdcError):
 
 
 class ChildDiedError(StageError):
-    """A child process died or stalled; the machine's doing as often as the work's."""
+    """A child process died or stalled; the cause is often the machine, not the work."""
 
     is_transient = True
 
 
 class ResumeLaterError(StageError):
-    """A training was told to leave, and has saved itself: started again, it goes on from there."""
+    """A training was stopped and saved a checkpoint; the next start resumes from it."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
     is_transient = True
 
 
 class StoreError(StageError):
-    """The shared store or its locks do not answer, or refuse."""
+    """The shared store or its locks do not answer, or refuse access."""
 
     is_transient = True
 
 
 class DamagedError(StageError):
-    """A file in the shared store is not what its digest says."""
+    """A file in the shared store does not match its digest."""
 
 
 class NoSpaceError(LsdcError):
-    """The disk is full, or would be."""
+    """The disk is full, or too small for what is to be written."""
 
 
-# What to do about it, as it is said wherever a command is interrupted.
+# The advice in every message about an interrupted command.
 GOES_ON = "the same command goes on where this one stopped"
 
 
 class InterruptedRunError(LsdcError):
-    """Somebody or something asked the run to end."""
+    """The run was interrupted by a user or the system."""
 
     exit_code = 130
 
 
 class HomeBusyError(LsdcError):
-    """Another run needs this home as it is, and waiting was not wanted."""
+    """Another run uses this home, and waiting was not requested."""
 
     exit_code = 3

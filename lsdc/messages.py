@@ -1,12 +1,12 @@
-"""Naming: how messages list what they are about."""
+"""Helpers for lists of names in messages."""
 
 from collections.abc import Callable, Sequence
 
-# How an id is written: the tables may begin one with zeros.
+# Writes an id as the tables do, which may have leading zeros.
 Spell = Callable[[int], str]
-MOST_NAMES = 10  # that a message gives
+MOST_NAMES = 10  # names in one message at most
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names, as messages give them."""
+    """Return the first names, separated by commas, for a message."""
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")

@@ -1,4 +1,4 @@
-"""Names that become folders: of experiments, and of their runs."""
+"""Names of experiments and runs, which become folder names."""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from lsdc.errors import SettingsError
 
 LONGEST = 100
-_PART = 40  # of what was somebody's text
-_JOINED = 80  # of several such parts
-BETWEEN = "@"  # a run's name is its experiment's, or that and what tells it from others
+_PART = 40  # characters of one part made from free text
+_JOINED = 80  # characters of several such parts
+BETWEEN = "@"  # in a run's name: EXPERIMENT or EXPERIMENT@DIFFERENCE
 RULE = (
     "expected a letter or digit, then letters (a to z), digits, '.', '_' or '-', "
     f"{LONGEST} at most, the last no '.'"
@@ -16,18 +16,18 @@ RULE = (
 
 _SAFE = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,{LONGEST - 2}}}[A-Za-z0-9_-])?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LOGS = {"children", "index", "prefect-server"}  # in a home's logs/, beside a run's
-# Windows takes these for devices, whatever comes after a dot.
+_LOGS = {"children", "index", "prefect-server"}  # log names in a home's logs/ that are not of runs
+# Windows treats these as devices, with any extension.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def require_name(name: str, where: str) -> None:
-    """Refuse a name of an experiment that is not the same folder on every file system, or none.
+    """Require an experiment name that is one valid folder name on every file system.
 
-    A run's log has the name of its experiment, so those of other logs are refused as well.
+    A run's log is named after its experiment, so the names of other logs are refused as well.
 
     Raises:
-        SettingsError: says where the name stands and what is expected.
+        SettingsError: the name is not valid; says where it stands and what is expected.
     """
     _require_folder(name, where)
     if name.casefold() in _LOGS:
@@ -47,13 +47,13 @@ def _require_folder(name: str, where: str) -> None:
 
 
 def require_run_name(name: str, where: str) -> None:
-    """Refuse what cannot be a run's folder: an experiment's name, perhaps `@` and another."""
+    """Require a valid run folder name: an experiment's name, optionally `@` and another name."""
     for part in name.split(BETWEEN, maxsplit=1):
         _require_folder(part, where)
 
 
 def is_run_name(name: str) -> bool:
-    """Whether a name can be that of a run's folder."""
+    """Return whether a name is valid for a run's folder."""
     return all(
         _SAFE.fullmatch(part) and not _DEVICES.fullmatch(part)
         for part in name.split(BETWEEN, maxsplit=1)
@@ -61,7 +61,7 @@ def is_run_name(name: str) -> bool:
 
 
 def require_no_twins(names: Iterable[str], where: str) -> None:
-    """Refuse names that are one folder where upper and lower case are the same."""
+    """Refuse names that differ in case alone: some file systems make one folder of them."""
     found: dict[str, str] = {}
     for name in names:
         if (twin := found.setdefault(name.casefold(), name)) != name:
@@ -72,12 +72,12 @@ def require_no_twins(names: Iterable[str], where: str) -> None:
 
 
 def as_name(text: str) -> str:
-    """The text as part of a name: what is not allowed becomes a dash; perhaps empty."""
+    """Return the text as part of a name, other characters replaced by dashes; may be empty."""
     return _UNSAFE.sub("-", text).strip("._-")[:_PART].rstrip("._-")
 
 
 def join_names(parts: Iterable[str]) -> str:
-    """Parts of names as one that a run's may end with, and a number; perhaps empty."""
+    """Join parts into one name for the end of a run's name; may be empty."""
     joined = "-".join(filter(None, parts))[:_JOINED].rstrip("._-")
     return f"of-{joined}" if _DEVICES.fullmatch(joined) else joined
 

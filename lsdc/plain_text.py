@@ -1,4 +1,4 @@
-"""Text files read strictly: what is not UTF-8 text is called what it is, with the line."""
+"""Strict reading of text files: errors name the actual encoding or format, and the line."""
 
 import re
 from pathlib import Path
@@ -19,16 +19,16 @@ _OTHER_FILES = {
     b"\x89PNG": "a PNG image",
     b"%PDF": "a PDF file",
 }
-_LOOKED_AT = 4096  # bytes, to tell UTF-16 without a byte order mark
+_LOOKED_AT = 4096  # bytes inspected to detect UTF-16 without a byte order mark
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def read_text(path: Path) -> str:
-    r"""The text of a UTF-8 file, without a byte order mark, its lines ended by `\n`.
+    r"""Return the text of a UTF-8 file, without a byte order mark and with `\n` line ends.
 
     Raises:
-        DataError: it is in another encoding, holds NUL bytes, or is no text at all.
-        OSError: it is not there, or may not be read.
+        DataError: the file has another encoding, holds NUL bytes or is not text.
+        OSError: the file is missing or not readable.
     """
     content = path.read_bytes()
     for magic, what in _OTHER_FILES.items():
@@ -50,7 +50,7 @@ def read_text(path: Path) -> str:
 
 
 def _wide(content: bytes) -> str | None:
-    """UTF-16 or UTF-32, by the byte order mark, or by the places of NULs."""
+    """Detect UTF-16 or UTF-32 by the byte order mark, or by the positions of NUL bytes."""
     for mark, name in _WIDE.items():
         if content.startswith(mark):
             return name

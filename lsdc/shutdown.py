@@ -1,6 +1,6 @@
-"""Ending: whether this process was told to end, which an interrupt tells its main thread alone.
+"""A process-wide shutdown flag: Python raises an interrupt in the main thread only.
 
-Other threads would wait on for locks and children, and start more of these.
+Without the flag, other threads would keep waiting for locks and children, and start more of them.
 """
 
 import threading
@@ -9,20 +9,20 @@ _told = threading.Event()
 
 
 def request_shutdown() -> None:
-    """Have all threads end what they wait for."""
+    """Ask all threads to stop waiting."""
     _told.set()
 
 
 def reset_shutdown() -> None:
-    """Let them wait again."""
+    """Clear the request, so that threads may wait again."""
     _told.clear()
 
 
 def pause(seconds: float) -> None:
-    """Sleep, but not on once told to end."""
+    """Sleep, but return at once when a shutdown is requested."""
     _told.wait(seconds)
 
 
 def shutdown_requested() -> bool:
-    """Whether what is waited for is in vain."""
+    """Return whether a shutdown was requested."""
     return _told.is_set()

@@ -1,4 +1,4 @@
-"""Paths as they are typed: which folder they begin at, and what cannot be one."""
+"""Paths as users type them: made absolute, and refused where unusable."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ _OWN = "~"
 
 
 def from_root(path: Path) -> Path:
-    """A path as it was typed, from the root of the file system.
+    """Return a typed path as an absolute path.
 
-    `~` alone or before a slash is the user's own folder, as to a shell; other names are names.
+    `~` alone or before a slash is the user's home folder, as in a shell; `~NAME` is a plain name.
 
     Raises:
-        SettingsError: it holds bytes that are no UTF-8 text, which tables and Prefect cannot hold;
-            or the user has no folder.
+        SettingsError: the path is not UTF-8 text, which tables and Prefect require; or the user has
+            no home folder.
     """
     try:
         found = (path.expanduser() if _is_own(path) else path).absolute()
@@ -30,7 +30,7 @@ def from_root(path: Path) -> Path:
 
 
 def is_from_root(path: Path) -> bool:
-    """Whether a path is the same wherever it is read: absolute, or from the user's own folder."""
+    """Return whether a path does not depend on the current folder: absolute, or below `~`."""
     return path.is_absolute() or _is_own(path)
 
 

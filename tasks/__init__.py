@@ -1,1 +1,1 @@
-"""Prefect tasks: how a step is run (cache key, retries, result)."""
+"""Prefect tasks: how a stage is run (cache key, retries, result)."""

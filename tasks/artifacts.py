@@ -1,4 +1,4 @@
-"""Artifacts: what a run shows in Prefect's pages, which outlast its screen."""
+"""Artifacts: what a run shows in Prefect's pages, which outlive its terminal output."""
 
 import contextlib
 import contextvars
@@ -39,7 +39,7 @@ from tasks.run import Run
 # An update costs the server some 20 ms.
 SECONDS = 1.0
 
-# What trainings tell that is shown; the end of each has its own state.
+# The training events that are shown; the end of a training has its own state.
 _OF_TRAININGS = (StepDone, EpochDone, Predicting, NetEpochDone, Resumed)
 
 log = logging.getLogger("lsdc.progress")
@@ -47,7 +47,7 @@ log = logging.getLogger("lsdc.progress")
 
 @contextlib.contextmanager
 def shown(run: Run) -> Iterator[None]:
-    """Show in Prefect's pages and in the log how far the run's trainings are, during the block."""
+    """Show the progress of the run's trainings in Prefect's pages and the log during the block."""
     ours = logging.getLogger("lsdc")
     ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
     mute_machinery()
@@ -60,7 +60,7 @@ def shown(run: Run) -> Iterator[None]:
 
 
 class _Shower:
-    """Turns what trainings tell into a bar each, a table of its epochs and lines in the log."""
+    """Turns training events into a progress bar, a table of epochs and log lines per training."""
 
     def __init__(self, experiment: str) -> None:
         self.experiment = experiment
@@ -78,16 +78,16 @@ class _Shower:
             self.trainings.pop(name).end()
 
     def end(self) -> None:
-        """Show what trainings told last that are left amid."""
+        """Show the last events of trainings that were interrupted."""
         while self.trainings:
             _, training = self.trainings.popitem()
             training.end()
 
 
 class _Training:
-    """A bar and a table of epochs, which a thread of its own brings up to date.
+    """A progress bar and a table of epochs, updated by a separate thread.
 
-    The training's lines must be read on, however long the server takes.
+    Reading the training's output must not wait for the server.
     """
 
     def __init__(self, experiment: str, name: str) -> None:
@@ -95,12 +95,12 @@ class _Training:
         self.share: float | None = None
         self.epochs: list[dict[str, Any]] = []
         self._ended = threading.Event()
-        context = contextvars.copy_context()  # which says whose artifacts they are
+        context = contextvars.copy_context()  # holds the flow run that owns the artifacts
         self._thread = threading.Thread(target=context.run, args=(self._show,), daemon=True)
         self._thread.start()
 
     def handle(self, event: Event) -> None:
-        """Take in what the training tells."""
+        """Handle an event of the training."""
         if event.share is not None:
             self.share = event.share
         if isinstance(event, Resumed):
@@ -109,7 +109,7 @@ class _Training:
             self.epochs = [*self.epochs, _epoch(event.model_dump())]
 
     def end(self) -> None:
-        """Show what was heard last, and no more."""
+        """Show the last event, then stop."""
         self._ended.set()
         self._thread.join(timeout=10 * SECONDS)
 
@@ -148,7 +148,7 @@ class _Training:
 
 
 def _shown_before(key: str) -> UUID | None:
-    """An artifact of the flow run under this key: of an attempt before a Retry."""
+    """Return the flow run's artifact under this key, from an attempt before a Retry."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return None
@@ -163,7 +163,7 @@ def _shown_before(key: str) -> UUID | None:
 
 @contextlib.contextmanager
 def unless_refused() -> Iterator[None]:
-    """What is only shown must not end a run."""
+    """Keep errors of mere display from ending a run."""
     try:
         yield
     except httpx.HTTPError as error:
@@ -171,7 +171,7 @@ def unless_refused() -> Iterator[None]:
 
 
 def artifact_key(*words: str) -> str:
-    """What Prefect takes as an artifact's key: lower-case letters, digits, dashes."""
+    """Return an artifact key as Prefect accepts it: lower-case letters, digits, dashes."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
@@ -181,5 +181,5 @@ def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """A figure as the pages show it, to four places; what is no figure as it is."""
+    """Round a number to four places for display; return other values unchanged."""
     return round(value, 4) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Device: that the one asked for is here, known before anything is read or prepared."""
+"""Device: check that the requested device exists before anything is read or prepared."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ _ASK = (
 
 
 def require_device(device: str) -> None:
-    """Refuse a device that is not here; asked in a process of its own, since torch takes seconds.
+    """Refuse a device that is not here; checked in a child process, as torch loads slowly.
 
     Raises:
         SettingsError: it cannot be used.
@@ -28,7 +28,7 @@ def require_device(device: str) -> None:
 
 @cache
 def _refusal(device: str) -> str:
-    """Why the device cannot be used; empty where it can, or where torch itself failed."""
+    """Return why the device cannot be used; empty if it can be, or if torch itself failed."""
     command = [sys.executable, "-P", "-c", _ASK.format(device)]
     asked = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return asked.stdout.strip()

@@ -1,8 +1,8 @@
-"""Dispatch: training as runs of deployments of its own, for workers that have a GPU.
+"""Dispatch: training as separate deployment runs, for workers that have a GPU.
 
-A flow run that a worker of another pool executes sends its training there; one that was started by
-hand, or that is on the GPU pool itself, trains where it is, since a parent which waits in a pool of
-one slot would wait for ever.
+A flow run that a worker of another pool executes sends its training there. One that was started by
+hand, or that is on the GPU pool itself, trains in place: a parent waiting in a pool with one slot
+would wait forever.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ from tasks.run import Run
 from tasks.stage import Stage
 
 POLL_SECONDS = 2.0
-# A crash is the machine's doing: the run goes on from its checkpoint, on whatever worker there is.
-# So often in a row; one that ran so long has got somewhere, as on machines that are taken away, but
-# may be what ends them.
+# A crash is blamed on the machine: the run resumes from its checkpoint on any worker, up to this
+# many times in a row. A run that lasted this long has made progress, as on preemptible machines,
+# but may itself be what ends them.
 CRASHES_FORGIVEN = 3
 LONG_ENOUGH = timedelta(minutes=10)
 CRASHES_IN_ALL = 20
@@ -47,15 +47,15 @@ log = logging.getLogger("lsdc.dispatch")
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be trained elsewhere.
+    """Training to be sent to another worker.
 
     Attributes:
-        deployment: whose run does it, as FLOW/NAME.
-        name: what it is called here.
-        stage: whose result is wanted.
+        deployment: the deployment whose run does the training, as FLOW/NAME.
+        name: the name of the training in this run.
+        stage: the stage whose result is needed.
         inputs: the stage's arguments. A retry finds the run that did the work by name and by the
-            result's key: where inputs changed meanwhile, it is other work.
-        parameters: what the run is told besides the parameters of its parent.
+            result's key, so changed inputs make it different work.
+        parameters: the run's parameters in addition to those of its parent.
     """
 
     deployment: str
@@ -67,7 +67,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Crashes:
-    """How often a run crashed, and how long it had run in all when it last did."""
+    """The number of a run's crashes, and its total run time at the last one."""
 
     in_all: int = 0
     in_a_row: int = 0
@@ -75,7 +75,7 @@ class Crashes:
 
 
 def has_other_workers() -> bool:
-    """Whether training of this flow run is for workers of the GPU pool."""
+    """Return whether this flow run's training goes to workers of the GPU pool."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return False
@@ -84,7 +84,7 @@ def has_other_workers() -> bool:
 
 
 def require_device_here(run: Run) -> None:
-    """Refuse a GPU that this host has not, before anything is read, unless others train.
+    """Refuse a GPU that this host lacks before anything is read, unless other workers train.
 
     Raises:
         SettingsError: it is not here.
@@ -94,37 +94,37 @@ def require_device_here(run: Run) -> None:
 
 
 def as_done_here(run: R) -> R:
-    """The run as this flow run's own stages are told it.
+    """Return the run as this flow run's own stages see it.
 
-    The GPU that was asked for is the training's: where others do that, this host may have none.
+    The requested GPU is for training: if other workers train, this host may have none.
     """
     elsewhere = run.device == "cuda" and has_other_workers()
     return run.model_copy(update={"device": "auto"}) if elsewhere else run
 
 
 def train_elsewhere(run: Run, works: Sequence[Work], versions: Mapping[str, str]) -> list[Manifest]:
-    """Have each piece of work done by a run of its deployment; their results, in order.
+    """Do each piece of work in a run of its deployment; return the results in order.
 
-    Called again in a retry of this flow run it finds the runs that it sent before: what is done
-    stays done, what goes on is waited for, and what failed is set going again, in place.
+    In a retry of this flow run it finds the runs that it sent before: finished ones are kept,
+    unfinished ones are waited for, and failed ones are retried in place.
 
     Args:
-        run: this one.
-        works: what is to be trained.
-        versions: of code and libraries, which the workers must have as well.
+        run: the current run.
+        works: the trainings to do.
+        versions: the versions of code and libraries, which the workers must have as well.
 
     Raises:
-        StageError: some failed; names them.
+        StageError: some trainings failed; the message names them.
     """
     if not works:
         return []
     with (
         get_client(sync_client=True) as client,
-        lend_lock(run.home, say=log.warning),  # while it waits for what others make
+        lend_lock(run.home, say=log.warning),  # while it waits for other workers
     ):
         children: list[FlowRun] = []
         try:
-            # In order and in the flow's own body: Prefect tells them apart by their number.
+            # In order and in the flow's own body: Prefect identifies them by their number.
             for work in works:
                 children.append(_send(client, run, work, versions))  # noqa: PERF401 (one may fail when some are sent)
             ended = _wait(client, works, children)
@@ -154,7 +154,7 @@ def _send(client: SyncPrefectClient, run: Run, work: Work, versions: Mapping[str
         ) from None
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
     told = {name: value for name, value in (context.parameters or {}).items() if name in known}
-    # What was resolved and installed when this run began is what the others work with.
+    # The workers use what was resolved and installed when this run started.
     same = {"data": run.data_word, "resolved": run.resolved, "versions": dict(versions)}
     child = run_deployment(
         deployment.id,
@@ -163,18 +163,18 @@ def _send(client: SyncPrefectClient, run: Run, work: Work, versions: Mapping[str
         timeout=0,
         idempotency_key=f"{_me().id}:{work.name}:{work.stage.key(*work.inputs)}",
     )
-    return cast(FlowRun, child)  # a coroutine to those alone who call it from one
+    return cast(FlowRun, child)  # a coroutine only for callers in a coroutine
 
 
 def _wait(
     client: SyncPrefectClient, works: Sequence[Work], children: Sequence[FlowRun]
 ) -> list[State]:
-    """The states in which the runs ended, once all have.
+    """Wait for all runs and return their final states.
 
-    One that failed and is set going by hand while others go on is waited for as well.
+    A failed run that is retried by hand while others are running is waited for as well.
     """
     names = {child.id: work.name for work, child in zip(works, children, strict=True)}
-    # What an earlier attempt of this flow run left behind, a cancellation under way included.
+    # Runs left by an earlier attempt of this flow run, including ones being cancelled.
     left = {each.id for each in _read(client, children) if _is_lost(each) or _is_leaving(each)}
     crashes: dict[UUID, Crashes] = {}
     while True:
@@ -218,11 +218,11 @@ def _is_leaving(run: FlowRun) -> bool:
 
 
 def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
-    """Whether a run that crashed, or whose worker left, is to be set going again.
+    """Return whether to resume a run that crashed or whose worker left.
 
     Counts how often it crashed.
     """
-    if is_interrupted(_state(run)):  # its worker ended, as machines do that are taken away
+    if is_interrupted(_state(run)):  # its worker ended, as on a preempted machine
         return True
     if not _state(run).is_crashed():
         return False
@@ -233,12 +233,12 @@ def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
 
 
 def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:
-    """Pass a cancellation on; a flow run that merely dies leaves its children at work."""
-    with contextlib.suppress(httpx.HTTPError):  # what we are left for is not to be hidden
+    """Pass a cancellation on; a flow run that merely dies leaves its children running."""
+    with contextlib.suppress(httpx.HTTPError):  # do not hide the error that ends this run
         if not _is_leaving(client.read_flow_run(_me().id)):
             return
         for child in _read(client, children):
-            if _state(child).is_scheduled():  # no worker has it, which would make an end of it
+            if _state(child).is_scheduled():  # no worker has it, so none would end it
                 client.set_flow_run_state(child.id, Cancelled())
             elif not _state(child).is_final():
                 client.set_flow_run_state(child.id, Cancelling())

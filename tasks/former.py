@@ -1,4 +1,4 @@
-"""Former results: what a person may have sent or reported is not written over without a trace."""
+"""Former results: keep copies of results that a person may have submitted or reported."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ SUBMISSION_FILES = ("submission.csv",)
 
 @contextmanager
 def keeping_submission(folder: Path) -> Iterator[None]:
-    """Leave the submission in a folder beside the one that is written there, if they differ."""
+    """Keep a copy of the submission in a folder if the block changes it."""
     former = _set_beside(folder, SUBMISSION_FILES)
     try:
         yield
@@ -38,7 +38,7 @@ def keeping_submission(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def keeping_oof(folder: Path) -> Iterator[None]:
-    """Leave the out-of-fold table and scores in a folder beside those of fewer folds."""
+    """Keep a copy of the out-of-fold table and scores if the block writes ones of fewer folds."""
     former, folds, score = _set_beside(folder, OOF_FILES), _count_folds(folder), _score(folder)
     try:
         yield
@@ -63,7 +63,7 @@ def keeping_oof(folder: Path) -> Iterator[None]:
 
 
 def _set_beside(folder: Path, names: Sequence[str]) -> dict[Path, Path]:
-    """Copies of the files that are there, by the time that the last of them was written."""
+    """Copy the existing files, under names with the time the last of them was written."""
     there = [path for name in names if (path := folder / name).is_file()]
     written = max((path.stat().st_mtime for path in there), default=0.0)
     time = f"{datetime.fromtimestamp(written, UTC):%Y-%m-%dT%H-%M-%SZ}"
@@ -74,7 +74,7 @@ def _set_beside(folder: Path, names: Sequence[str]) -> dict[Path, Path]:
 
 
 def _keep_changed(former: dict[Path, Path]) -> list[Path]:
-    """The copies of what has changed; the others go."""
+    """Return the copies of files that have changed and delete the others."""
     kept = []
     for path, beside in former.items():
         if path.is_file() and digest_file(path) == digest_file(beside):
@@ -85,7 +85,7 @@ def _keep_changed(former: dict[Path, Path]) -> list[Path]:
 
 
 def _count_folds(folder: Path) -> int:
-    """How many folds the out-of-fold table is of; none where there is no such table."""
+    """Return the number of folds in the out-of-fold table; 0 without a table."""
     try:
         return read_parquet(folder / OOF_FILES[0], ["fold"])["fold"].n_unique()
     except (OSError, polars.exceptions.PolarsError):  # absent or damaged: nothing worth keeping
@@ -95,5 +95,5 @@ def _count_folds(folder: Path) -> int:
 def _score(folder: Path) -> float | None:
     try:
         return float(json.loads((folder / "scores.json").read_text(encoding="utf-8"))["score"])
-    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or nothing to score by
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or without a score
         return None

@@ -11,9 +11,9 @@ _SECONDS = 0.5
 
 
 def result_of(future: PrefectFuture[R]) -> R:
-    """The result of a submitted task, once it is there; Ctrl-C is heard meanwhile.
+    """Wait for a submitted task and return its result; Ctrl-C interrupts the wait.
 
-    polars takes SIGINT over, in a way that a wait without end goes on after it.
+    polars replaces the SIGINT handler so that a wait without a timeout would continue after it.
     """
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())

@@ -1,4 +1,4 @@
-"""Identity: what a run is of, the folder that is therefore its, and those of others it rests on."""
+"""Identity: what defines a run, the folder it gets, and the other runs' folders it depends on."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -29,10 +29,10 @@ _SPLIT = ("folds", "seed", "holdout", "limit", "annotations")
 def locked_experiment(
     run: R, *, wait: bool = True, say: Callable[[str], None] = log.warning
 ) -> Iterator[R]:
-    """Find the run's folder, or found it, and keep it while the block runs; yields the run so.
+    """Find or create the run's folder and lock it during the block; yield the run with its folder.
 
-    Runs of the same share it. One whose data lie elsewhere, or that bears with more bad files,
-    waits for them or is refused.
+    Equal runs share it. A run whose data are elsewhere, or that tolerates more bad files, waits for
+    them or is refused.
     """
 
     def occupied(name: str) -> AbstractContextManager[None]:
@@ -43,7 +43,7 @@ def locked_experiment(
 
 
 def record_of(run: Run) -> RunRecord:
-    """What the run is of, by which its folder is found again."""
+    """Return the record that identifies the run, by which its folder is found again."""
     drop = {f"training.{name}" for name in TRAINING_NO_MATTER}
     experiment = run.experiment
     as_named = build_experiment(type(experiment), experiment.name, run.resolved)
@@ -70,13 +70,13 @@ def record_of(run: Run) -> RunRecord:
 
 
 def _digest_tables(root: Path) -> str | None:
-    """A digest of the training tables' content, `train*.csv`; None where there are none."""
+    """Return a digest of the training tables' content, `train*.csv`; None if there are none."""
     found = {path.name: digest_file(path) for path in root.glob("train*.csv") if path.is_file()}
     return fingerprint(found) if found else None
 
 
 def pretrained_digests(run: Run) -> list[str] | None:
-    """Digests of the backbones' weights, where they are not timm's own."""
+    """Return digests of the backbones' weights, if they are not timm's own."""
     if run.weights is None:
         return None
     backbones = run.experiment.pretrained_backbones
@@ -84,12 +84,12 @@ def pretrained_digests(run: Run) -> list[str] | None:
 
 
 def require_needs(run: Run) -> None:
-    """Refuse to prepare a training that rests on folds of another experiment that are not there.
+    """Refuse to prepare a training that depends on missing folds of another experiment.
 
-    To be asked once the home is the run's to build in: a run before may have trained them.
+    Call it once the run holds the home: an earlier run may have trained them.
 
     Raises:
-        StageError: one of these folds is not trained; names the setting that asks for it.
+        StageError: one of these folds is not trained; the message names the setting that needs it.
     """
     for what, needed in run.experiment.needs.model_dump().items():
         if needed is not None:
@@ -98,10 +98,10 @@ def require_needs(run: Run) -> None:
 
 
 def needed_fold(run: Run, experiment: str, fold: int) -> Path:
-    """Another experiment's same fold: of its run on the same data, dealt into the same folds.
+    """Return the same fold of another experiment, from its run on the same data and folds.
 
-    Of several runs the one without changed settings is taken, else the latest. Where there is none,
-    it is the fold that would be looked at first.
+    Of several runs the one without changed settings is taken, else the latest. Without any run, it
+    is the fold folder that would be tried first.
     """
     mine = record_of(run)
     found = {

@@ -1,4 +1,4 @@
-"""Interrupts: a run that is told to end is cancelled, and says by whom; it has not crashed."""
+"""Interrupts: a run that receives a signal ends as *Cancelled* and says why, not as *Crashed*."""
 
 import logging
 import signal
@@ -29,9 +29,9 @@ from lsdc.shutdown import request_shutdown
 from lsdc.training.process import end_children
 from tasks.progress import Progress, tell
 
-# What such a run's message begins with, by which others know that nobody cancelled it by hand.
+# The start of such a run's message, which shows that nobody cancelled it by hand.
 INTERRUPTED = "interrupted by"
-# Task runs in threads see that they are to end, and the server hears of it, within so long.
+# Time for task runs in threads to notice the shutdown, and for the server to be told.
 _SECONDS = 10.0
 _POLL_SECONDS = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,21 +44,21 @@ log = logging.getLogger("lsdc.run")
 
 
 def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
-    """Have a flow's run that is told to end, by Ctrl-C or SIGTERM, be *Cancelled*, with a word."""
+    """Mark a flow run ended by Ctrl-C or SIGTERM as *Cancelled*, with a message."""
 
     @wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return body(*args, **kwargs)
         except (KeyboardInterrupt, TerminationSignal) as told:
-            return cast(R, _cancel(told))  # Prefect takes a state that a flow returns as its own
+            return cast(R, _cancel(told))  # Prefect uses a returned state as the flow run's state
 
     return run
 
 
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
-    """End the folds' processes and waits if an error leaves the block, an interrupt included."""
+    """End the folds' processes and waits if an error or an interrupt leaves the block."""
     try:
         yield
     except BaseException:
@@ -68,7 +68,7 @@ def ended_with_the_flow() -> Iterator[None]:
 
 
 def is_interrupted(state: State) -> bool:
-    """Whether a run was cancelled by the end of its process, not by somebody."""
+    """Return whether a run was cancelled by the end of its process, not by a person."""
     return state.is_cancelled() and (state.message or "").startswith(INTERRUPTED)
 
 
@@ -89,7 +89,7 @@ def _cancel(told: BaseException) -> State:
 
 @contextmanager
 def _not_interrupted_again() -> Iterator[None]:
-    """Let a second Ctrl-C not keep the server from hearing of the first."""
+    """Ignore a second Ctrl-C while the server is told of the first."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -97,7 +97,7 @@ def _not_interrupted_again() -> Iterator[None]:
     try:
         yield
     finally:
-        for each, handler in before.items():  # None stands for one that is not Python's
+        for each, handler in before.items():  # None: a handler not installed by Python
             signal.signal(each, handler or signal.default_int_handler)
 
 
@@ -107,7 +107,7 @@ def _words(client: SyncPrefectClient, me: FlowRun, told: BaseException) -> str:
         return f"{INTERRUPTED} {how}; {GOES_ON}"
     try:
         state = client.read_flow_run(me.id).state
-    except httpx.HTTPError:  # it will say what it knows
+    except httpx.HTTPError:  # then the state is unknown
         state = None
     if state is not None and state.is_cancelling():
         return "cancelled in Prefect; Retry goes on where it stopped"
@@ -115,7 +115,7 @@ def _words(client: SyncPrefectClient, me: FlowRun, told: BaseException) -> str:
 
 
 def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, words: str) -> None:
-    """Mark those that did not come to their end, as the server hears of it, behind our back."""
+    """Mark task runs that did not complete as cancelled, as the server learns of them late."""
     until, are_marked = time.monotonic() + _SECONDS, False
     while time.monotonic() < until:
         broken = _task_runs(client, flow_run_id, StateType.CRASHED, StateType.FAILED)

@@ -1,7 +1,7 @@
-"""Opening the run that a flow run is asked for.
+"""Open the run that a flow run's parameters request.
 
-A worker runs flows in a folder of its own, which is removed afterwards, at a time of its own, and
-maybe twice. So paths are absolute there, and what the experiment's name meant is kept beside it.
+A worker runs flows later, perhaps twice, in a temporary folder. So paths must be absolute there,
+and the resolved experiment is kept with its name.
 """
 
 import os
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Run)
 
 
 def open_requested(kind: type[R], request: RunRequest) -> R:
-    """Open the run that a flow run is asked for; see `open_run`.
+    """Open the run that a flow run's parameters request; see `open_run`.
 
     Raises:
         SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
@@ -42,7 +42,7 @@ def _flow_run() -> FlowRun | None:
 
 
 def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
-    """Refuse what would be looked for, or written, in the worker's temporary folder."""
+    """Refuse relative paths, which would be in the worker's temporary folder."""
     told: dict[str, Path | str | None] = {"home": home, **paths}
     if home is None:
         told["LSDC_HOME of the worker"] = os.environ.get("LSDC_HOME") or "lsdc-home"
@@ -57,13 +57,13 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
 
 
 def note_request(run: Run) -> None:
-    """Have the flow run found by its experiment and data, and mean the same after a Retry."""
+    """Tag the flow run with its experiment and data, and pin its meaning for a Retry."""
     flow_run = _flow_run()
     if flow_run is None:
         return
     tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}
     parameters = flow_run.parameters | {"resolved": run.resolved}
     with get_client(sync_client=True) as client:
-        # A run without a deployment cannot be retried, and shows what it was called with.
+        # A run without a deployment cannot be retried; it shows the parameters it was called with.
         kept = None if flow_run.deployment_id is None else parameters
         client.update_flow_run(flow_run.id, tags=sorted(tags), parameters=kept)

@@ -1,4 +1,4 @@
-"""How far the run is: tasks tell, whoever displays listens."""
+"""The run's progress: tasks report it, displays listen."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ class Progress:
         state: Prefect's state name (`Running`, `Completed`, `Cached`, `Failed`), or None for a
             step within the run.
         done, total: steps, where they are counted.
-        task_runs: how many further task runs have ended, of which nothing else is told.
-        event: what a child process tells.
+        task_runs: the number of further task runs that have ended without other reports.
+        event: an event from a child process.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Progress:
     event: Event | None = None
 
 
-# What Prefect says of runs that a signal ended.
+# Prefect's log messages about runs that a signal ended.
 _ABORTED = tuple(
     f"Execution was aborted by {by} signal" for by in ("an interrupt", "a termination")
 )
@@ -44,7 +44,7 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Hear all progress told in this process while the block runs."""
+    """Call the listener with all progress of this process during the block."""
     listen(listener)
     try:
         yield
@@ -53,41 +53,41 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def listen(listener: Listener) -> None:
-    """Hear all progress told in this process from now on."""
+    """Call the listener with all progress of this process from now on."""
     _listeners.append(listener)
 
 
 def tell(progress: Progress) -> None:
-    """Pass progress to whoever listens."""
+    """Pass progress to all listeners."""
     for listener in _listeners:
         listener(progress)
 
 
 def tell_steps(name: str) -> Callable[[int, int], None]:
-    """A callback for library functions that count `done` and `total`."""
+    """Return a callback for library functions that count `done` and `total`."""
     return lambda done, total: tell(Progress(name, done=done, total=total))
 
 
 def tell_event(name: str) -> Tell:
-    """A callback for what child processes tell."""
+    """Return a callback for events from child processes."""
     return lambda event: tell(Progress(name, event=event))
 
 
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
-    """A task hook: the run's new state; what fails because the run is ending is cancelled."""
+    """Report a task run's new state; a failure during shutdown counts as cancelled."""
     is_cancelled = state.is_failed() and shutdown_requested()
     tell(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
 
 
 def mute_machinery() -> None:
-    """Keep what Prefect says of its own machinery out of logs: several lines a task."""
+    """Keep Prefect's internal messages out of the logs: several lines per task."""
     for runs in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(runs).addFilter(_is_of_the_work)
 
 
 def _is_of_the_work(record: logging.LogRecord) -> bool:
     said = record.getMessage()
-    # An interrupt would read like a failure: it is told in words of its own.
+    # An interrupt would look like a failure; it has its own message.
     is_the_end = any(words in said for words in _ABORTED)
     is_the_end |= shutdown_requested() and InterruptedRunError.__name__ in said
     return not is_the_end and not said.startswith(("Running hook ", "Hook "))

@@ -1,4 +1,4 @@
-"""What a run is asked for: each parameter once, with its type, default, bounds and description.
+"""A run's parameters: each declared once, with its type, default, bounds and description.
 
 The parameters of flows, the form in Prefect's pages, the options of `lsdc run-local` and
 `lsdc trigger`, and docs/parameters.md are made of these declarations.
@@ -18,7 +18,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.reference import describe_type, typed
 
 MOST_HELD_OUT = 0.5
-MOST_SEED = 2**32 - 1  # which scikit-learn takes
+MOST_SEED = 2**32 - 1  # scikit-learn's limit
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -29,23 +29,23 @@ def _field(default: Any, description: str, *, unset: str = "", **bounds: Any) ->
     """Declare a parameter.
 
     Args:
-        default: its value where it is not given.
-        description: what it is, as a sentence.
-        unset: what happens without it, where the default does not say so.
-        bounds: of pydantic's fields.
+        default: the value if none is given.
+        description: the description, a sentence.
+        unset: what happens without a value, where the default does not show it.
+        bounds: bounds for pydantic's field.
     """
     extra: dict[str, JsonValue] = {"unset": unset, "sent": False}
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
 def sent_field(default: Any, description: str, *, unset: str = "") -> Any:
-    """Declare a parameter that runs send to one another, and nobody types."""
+    """Declare a parameter that runs send to one another and that nobody types."""
     extra: dict[str, JsonValue] = {"unset": unset, "sent": True}
     return Field(default, description=description, json_schema_extra=extra)
 
 
 class RunOptions(BaseModel):
-    """How a run prepares, trains and scores, whatever it is trained on."""
+    """The options of a run that do not depend on its data or experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,7 +111,7 @@ class RunRequest(RunOptions):
 
     @classmethod
     def of(cls, **given: Any) -> Self:
-        """Check parameters and make a request of them.
+        """Validate parameters and return them as a request.
 
         Raises:
             SettingsError: a value out of bounds, or values that cannot go together.
@@ -123,7 +123,7 @@ class RunRequest(RunOptions):
 
 
 class SentRequest(RunRequest):
-    """The parameters of a run that trains for another one."""
+    """The parameters of a run that trains for another run."""
 
     versions: dict[str, str] | None = sent_field(
         None,
@@ -156,7 +156,7 @@ This page is made of their declarations: `python -m tasks.request > docs/paramet
 
 
 def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dict[str, FieldInfo]:
-    """The declared parameters, those that are typed first, those of subclasses before inherited.
+    """Return the declared parameters: typed before sent ones, a subclass's before inherited ones.
 
     Args:
         model: the class of the requests.
@@ -174,17 +174,17 @@ def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dic
 
 
 def sent_names(model: type[RunRequest]) -> list[str]:
-    """The parameters that runs send to one another, and nobody types."""
+    """Return the names of parameters that runs send to one another and that nobody types."""
     return [name for name, field in model.model_fields.items() if _extra(field)["sent"]]
 
 
 def unset_means(field: FieldInfo) -> str:
-    """What happens without the parameter, where its default does not say so; else nothing."""
+    """Return what happens without the parameter, where its default does not show it; else ""."""
     return str(_extra(field)["unset"])
 
 
 def describe(field: FieldInfo) -> str:
-    """The parameter's description, and what happens without it."""
+    """Return the parameter's description and what happens without a value."""
     unset = unset_means(field)
     return f"{field.description} Default: {unset}." if unset else str(field.description)
 
@@ -192,7 +192,7 @@ def describe(field: FieldInfo) -> str:
 def flow_parameters(
     model: type[Request], without: Collection[str] = ()
 ) -> Callable[[Callable[[Request], Result]], Callable[..., Result]]:
-    """Have a flow take the declared parameters by their names, and its body the request.
+    """Return a decorator: the flow takes the declared parameters by name, its body the request.
 
     Prefect reads the flow's parameters from its signature, and their descriptions from its
     docstring; both are made here.
@@ -241,7 +241,7 @@ def _extra(field: FieldInfo) -> Mapping[str, Any]:
 
 
 def _explain(model: type[RunRequest], error: ValidationError) -> str:
-    """The first fault as one line that names the option."""
+    """Return the first validation error as one line that names the option."""
     first = error.errors()[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
@@ -254,7 +254,7 @@ def _explain(model: type[RunRequest], error: ValidationError) -> str:
 
 
 def as_markdown() -> str:
-    """The parameters as docs/parameters.md has them."""
+    """Return the parameters as the Markdown of docs/parameters.md."""
     rows = [
         f"| `{name}` | {describe_type(field)} | {unset_means(field) or typed(field.default)} | "
         f"{field.description} |"

@@ -1,7 +1,7 @@
-"""Results of stages: looked up by their keys, made once, and handed from host to host.
+"""Results of stages: looked up by key, made once and shared between hosts.
 
-The home has an index of its results. What another host has made is fetched from the shared store,
-if there is one, and what is made here is published there.
+The home has an index of its results. With a shared store, results of other hosts are fetched from
+it, and results made here are published to it.
 """
 
 import logging
@@ -29,7 +29,7 @@ from tasks.run import Run
 log = logging.getLogger("lsdc.results")
 
 
-# Beside a resume.pt: which of the published checkpoints it is, or goes on from.
+# Next to a resume.pt: which published checkpoint it is or continues.
 _CHECKPOINT_NOTE = "resume.json"
 
 
@@ -37,14 +37,14 @@ T = TypeVar("T", bound=Result)
 
 
 def find_result(run: Run, stage: str, key: str, kind: type[T], *, shared: bool = True) -> T | None:
-    """A result that is kept for a key and stands, in the home or in the shared store; else None.
+    """Return a valid stored result for a key, from the home or the shared store; else None.
 
     Args:
-        run: whose home it is brought into.
+        run: the run whose home receives the result.
         stage: the stage's noun.
-        key: of the result.
-        kind: what the stage returns.
-        shared: whether hosts hand the stage's results to each other.
+        key: the key of the result.
+        kind: the type that the stage returns.
+        shared: whether hosts share the stage's results.
     """
     found = read_result(run.root, stage, key, kind)
     if found is not None and _stands(run, found, shared=shared):
@@ -65,9 +65,9 @@ def compute_once(
     *,
     shared: bool = True,
 ) -> T:
-    """Make a result and put it on record, once among all hosts that share a store.
+    """Make and record a result, once among all hosts that share a store.
 
-    Of several runs that lack the same result one makes it, and the others wait and fetch it.
+    If several runs lack the same result, one makes it and the others wait and fetch it.
     """
     store = run.shared
     if store is None or not shared:
@@ -104,9 +104,9 @@ def _find_in_store(run: Run, stage: str, key: str) -> Manifest | None:
 
 
 def ensure_local(run: Run, manifest: Manifest) -> bool:
-    """Whether a result lies whole in the run's home, fetched from the shared store if need be.
+    """Return whether the run's home has the whole result, fetching it from the store if needed.
 
-    What another run of this home has made of the same is copied.
+    The same result of another run in this home is copied.
     """
     made, manifest = manifest, run.at_home(manifest)
     if manifest.is_intact(run.root):
@@ -143,9 +143,9 @@ def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
 
 @contextmanager
 def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
-    """Hold the folder of a fold's training, which those of other settings leave first.
+    """Hold the folder of a fold's training, after moving results of other settings out of it.
 
-    What a run has one of is kept beside, as where it is made.
+    Files that a run has only one of are kept as copies, as where they are made.
     """
     folder = manifest.folder(run.root)
     if manifest.key is None:
@@ -160,12 +160,11 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
 
 @contextmanager
 def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[Tell]:
-    """Have a fold go on from where any host left it, and leave its checkpoints to all.
+    """Resume a fold from the latest checkpoint of any host and publish its checkpoints.
 
-    Brings the checkpoint that another host published into `folder`, if it did so last. Yields a
-    listener to the training's progress, on whose word of an epoch's end its checkpoint is published
-    beside the training; the last one is published on the way out, whatever the reason. That one
-    cannot be published is said, and no reason to stop.
+    Fetches the checkpoint into `folder` if another host published the latest one. Yields a listener
+    for the training's progress, which publishes the checkpoint in the background after each epoch.
+    The last one is published on exit, whatever the reason. A failure to publish is only logged.
     """
     store = run.shared
     if store is None:
@@ -199,7 +198,7 @@ def _fetch_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
     try:
         found = store.checkpoint(key)
         if found is None or (path.is_file() and note.is_file() and _read(note) == found):
-            return  # what is here is that one, or goes on from it
+            return  # the local one is the same or continues it
         store.fetch_checkpoint(found, path)
     except (DamagedError, FileNotFoundError) as error:
         log.warning(

@@ -1,4 +1,4 @@
-"""What a run is about: its settings, resolved once and handed from task to task."""
+"""A run's settings, resolved once and passed from task to task."""
 
 import itertools
 import logging
@@ -31,12 +31,12 @@ from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
 
-PHANTOM = "phantom"  # in the place of a folder
+PHANTOM = "phantom"  # in place of a folder
 
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
 
-# What no result depends on: where, by whom and how patiently work is done, and how much of it.
+# Settings that no result depends on: where, by whom and how patiently work is done, and how much.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
 _NO_MATTER = dict.fromkeys(
     ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"),
@@ -47,11 +47,11 @@ _NO_MATTER = dict.fromkeys(
 class Run(RunOptions):
     """A run's settings; frozen, JSON, and the same for all of its tasks.
 
-    Each challenge has a class of its own, which says what its experiments are.
+    Each challenge has a subclass, which names its experiment class.
 
-    `name` is that of its folder in `runs/`, once `locked_experiment` has found it. `resolved` is
-    what the experiment's name meant when the run was asked for, without what was set upon it; for
-    runs that this one sends.
+    `name` is the name of its folder in `runs/`, once `locked_experiment` has found it. `resolved`
+    is the experiment as resolved when the run was requested, without `--set` overrides, for child
+    runs.
     """
 
     experiments: ClassVar[Experiments[Any]]
@@ -67,7 +67,7 @@ class Run(RunOptions):
 
     @property
     def shared(self) -> RemoteStore | None:
-        """The store that the run shares with other hosts, if it does."""
+        """The store that the run shares with other hosts, if any."""
         return None if self.store is None else RemoteStore(self.store)
 
     @property
@@ -77,18 +77,18 @@ class Run(RunOptions):
 
     @property
     def folder(self) -> Path:
-        """Where the run's models, predictions and scores are."""
+        """The folder of the run's models, predictions and scores."""
         return self.home.run(self.name)
 
     def fold(self, fold: int) -> Path:
-        """A fold's folder."""
+        """Return a fold's folder."""
         return self.home.fold(self.name, fold)
 
     def at_home(self, manifest: Manifest) -> Manifest:
-        """A result where it is, or belongs, in this home.
+        """Return the result with its location in this home.
 
-        On another host, or to another run that asked for the same, the run's folder may have
-        another name.
+        On another host, or for another run with the same request, the run's folder may have another
+        name.
         """
         room, *inside = PurePosixPath(manifest.path).parts
         if room != self.home.runs.name:
@@ -97,37 +97,38 @@ class Run(RunOptions):
 
     @property
     def uses_phantom(self) -> bool:
-        """Whether the run brings no data of its own."""
+        """Whether the run uses the home's phantom instead of real data."""
         return self.data == self.home.phantom
 
     @property
     def data_word(self) -> str:
-        """What another host is told to take: its own phantom, or the same folder."""
+        """The `data` parameter for another host: its own phantom, or the same folder."""
         return PHANTOM if self.uses_phantom else str(self.data)
 
     @property
     def settings(self) -> str:
-        """A fingerprint of what the run is told that its results may depend on."""
+        """A fingerprint of the settings that the run's results may depend on."""
         return fingerprint(self.model_dump(mode="json", exclude=_NO_MATTER))
 
     @property
     def folds_to_train(self) -> tuple[int, ...]:
-        """All folds, or the one that was asked for."""
+        """All folds, or the requested one."""
         return tuple(range(self.folds)) if self.only_fold is None else (self.only_fold,)
 
     @property
     def fold_groups(self) -> list[tuple[int, ...]]:
-        """The folds to train, in groups that are trained at the same time.
+        """The folds to train, in groups trained at the same time.
 
-        Each GPU takes one fold at a time. Without any, each thread does: one process on two threads
-        is slower than two on one each (`benchmarks/training.py` measures it).
+        Each GPU trains one fold at a time. Without GPUs, each thread does: one process on two
+        threads is slower than two processes on one thread each (measured by
+        `benchmarks/training.py`).
         """
         folds = self.folds_to_train
         width = min(_gpus(self.device) or self.threads, len(folds))
         return [folds[start : start + width] for start in range(0, len(folds), width)]
 
     def fold_device(self, fold: int) -> str:
-        """Where a fold is trained: a GPU of its own within its group, where there are any."""
+        """Return the device of a fold: its own GPU within its group, if there are any."""
         if not _gpus(self.device):
             return self.device
         (place,) = (group.index(fold) for group in self.fold_groups if fold in group)
@@ -135,7 +136,7 @@ class Run(RunOptions):
 
     @property
     def fold_threads(self) -> int:
-        """Threads of one fold's process."""
+        """The number of threads of one fold's process."""
         return max(1, self.threads // len(self.fold_groups[0]))
 
     @property
@@ -149,11 +150,11 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(frozen=True)
 class Host:
-    """What a host has for runs, whatever they are asked for.
+    """A host's resources for runs, whatever their parameters.
 
     Attributes:
-        store: shared with other hosts, if there is one.
-        runner: where the shards of a stage are worked; see `tasks.runners`.
+        store: the store shared with other hosts, if any.
+        runner: where the shards of a stage run; see `tasks.runners`.
     """
 
     store: RemoteStore | None = None
@@ -161,10 +162,10 @@ class Host:
 
     @classmethod
     def find(cls, store: str | None = None, runner: str | None = None) -> "Host":
-        """The store and the runner asked for, else those of LSDC_STORE and LSDC_TASK_RUNNER.
+        """Find the requested store and runner, else those of LSDC_STORE and LSDC_TASK_RUNNER.
 
         Raises:
-            SettingsError: a store without locks; a task runner that there is not.
+            SettingsError: a store without locks; an unknown task runner.
             StoreError: the store cannot be used.
         """
         opened = open_store(store)
@@ -175,19 +176,19 @@ class Host:
 
 
 def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
-    """Check settings before any work is done, and open the home.
+    """Check the settings before any work is done, and open the home.
 
-    Without `data` the run uses the phantom, whose folder the home names, unless the home has runs
-    on other data; `phantom` in its place always does.
+    Without `data` the run uses the home's phantom, unless the home has runs on other data; with
+    `data` set to `phantom` it always does.
 
     Args:
         kind: the class of the challenge's runs.
-        request: what the run is asked for.
-        host: what there is here for it; looked up in the environment if it is not given.
+        request: the run's parameters.
+        host: this host's resources; by default from the environment.
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
-            store without locks; a task runner that there is not.
+            store without locks; an unknown task runner.
         DataError: the home cannot be used.
         StoreError: the store cannot be used.
     """
@@ -206,7 +207,7 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
             ", ".join(bound),
             threads,
         )
-    reset_shutdown()  # a run before, in this process, may have been told to end
+    reset_shutdown()  # an earlier run in this process may have been told to end
     host = host or Host.find()
     opened = open_home(resolve_home(request.home))
     options = {name: getattr(request, name) for name in RunOptions.model_fields}
@@ -225,10 +226,10 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
 
 
 def choose_data(home: Home, data: Path | None) -> Path:
-    """The folder that was asked for, else the phantom's.
+    """Return the requested data folder, else the phantom's.
 
     Raises:
-        SettingsError: none was asked for, and the home has runs on other data.
+        SettingsError: no folder was requested, and the home has runs on other data.
     """
     if data is not None and not is_phantom(data):
         return from_root(data)
@@ -247,12 +248,12 @@ def choose_data(home: Home, data: Path | None) -> Path:
 
 
 def is_phantom(data: Path) -> bool:
-    """Whether the home's phantom is asked for by its name; a folder of that name comes first."""
+    """Return whether `data` means the home's phantom; an existing folder takes precedence."""
     return data == Path(PHANTOM) and not data.exists()
 
 
 def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
-    """Refuse weights that nothing is done with, or that are not there."""
+    """Refuse weights that are unused or missing."""
     if not experiment.pretrained_backbones:
         raise SettingsError(
             f"--weights {weights}: {experiment.name} starts from none; leave it out, or use --set "
@@ -263,22 +264,22 @@ def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
 
 
 def note_results(run: Run, manifests: list[Manifest]) -> None:
-    """Note what the run rests on, for `lsdc clean` to spare and `lsdc inspect` to show."""
+    """Record the results that the run uses, for `lsdc clean` to keep and `lsdc inspect` to show."""
     pin_results(run.home, run.name, manifests)
     with write_atomic(run.folder / EXPERIMENT_FILE) as temporary:
         temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def note_so_far(run: Run, *manifests: Manifest) -> None:
-    """Note what a run has by now, for `lsdc clean` to spare where the run does not end."""
+    """Record the results of a run so far, for `lsdc clean` to keep if the run does not finish."""
     pin_so_far(run.home, run.name, manifests)
 
 
 def usable_threads() -> int:
-    """Threads for runs that are not told: of LSDC_THREADS, else one a core that we may use.
+    """Return the default number of threads: LSDC_THREADS, else one per usable core.
 
     Raises:
-        SettingsError: LSDC_THREADS is no number.
+        SettingsError: LSDC_THREADS is not a number.
     """
     if (told := os.environ.get(THREADS_OF_A_RUN)) is not None:
         if not told.isdecimal() or int(told) < 1:
@@ -286,13 +287,13 @@ def usable_threads() -> int:
                 f"{THREADS_OF_A_RUN}: expected a whole number from 1, found {told!r}"
             )
         return int(told)
-    if hasattr(os, "sched_getaffinity"):  # macOS cannot be asked
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _gpus(device: Device) -> int:
-    """On how many GPUs training will be, told without importing torch; "cuda" is one at least."""
+    """Return the number of GPUs for training, without importing torch; at least 1 for "cuda"."""
     if device == "cpu":
         return 0
     present = min(len(_present_gpus()), len(visible_gpus()))
@@ -300,15 +301,15 @@ def _gpus(device: Device) -> int:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs of this machine as CUDA counts them; CUDA_VISIBLE_DEVICES may leave us some of them."""
+    """Return this machine's GPUs as CUDA numbers them, limited by CUDA_VISIBLE_DEVICES."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return _present_gpus()
     names = [name.strip() for name in chosen.split(",")]
-    # CUDA stops at the first that is none.
+    # CUDA stops at the first invalid name.
     return list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
 
 
 def _present_gpus() -> list[str]:
-    # CUDA counts those that it finds: the only one of a container may be /dev/nvidia3.
+    # CUDA numbers the GPUs that it finds: a container's only one may be /dev/nvidia3.
     return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]

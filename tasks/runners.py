@@ -1,6 +1,6 @@
-"""Runners: where the shards of a stage are worked, each host's own setting.
+"""Runners: where the shards of a stage run, a setting of each host.
 
-`LSDC_TASK_RUNNER` is `threads` (this process), `dask` (processes of this machine, one a thread of
+`LSDC_TASK_RUNNER` is `threads` (this process), `dask` (processes of this machine, one per thread of
 the run) or the address of a Dask scheduler, such as tcp://HOST:8786.
 """
 
@@ -23,10 +23,10 @@ _ADDRESS = re.compile(r"(tcp|tls)://\S+:\d+")
 
 
 def find_runner(asked: str | None = None) -> str:
-    """The runner asked for, else that of LSDC_TASK_RUNNER, else threads.
+    """Return the requested runner, else that of LSDC_TASK_RUNNER, else threads.
 
     Raises:
-        SettingsError: there is no such runner, or Dask is not installed.
+        SettingsError: the runner is unknown, or Dask is not installed.
     """
     runner = asked or os.environ.get(VARIABLE) or THREADS
     if runner not in (THREADS, DASK) and not _ADDRESS.fullmatch(runner):
@@ -41,20 +41,20 @@ def find_runner(asked: str | None = None) -> str:
 
 @contextmanager
 def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
-    """Yield what tasks are submitted to.
+    """Yield the task runner for a stage's shards.
 
     Args:
-        runner: as `find_runner` gives it.
-        threads: of the run, on this machine.
+        runner: the runner, as `find_runner` returns it.
+        threads: the number of the run's threads on this machine.
 
     Raises:
         StageError: no scheduler answers at the address.
     """
-    # Prefect reads its settings when it is imported, and commands have some to make first.
+    # Prefect reads its settings when imported, and commands have to set some first.
     if runner == THREADS:
         from prefect.task_runners import ThreadPoolTaskRunner
 
-        # One after the other: each has children enough for all threads.
+        # One at a time: each has enough child processes for all threads.
         with ThreadPoolTaskRunner[Any](max_workers=1) as here:
             yield here
         return
@@ -65,7 +65,7 @@ def open_runner(runner: str, threads: int) -> Iterator["TaskRunner[Any]"]:
             "n_workers": threads,
             "threads_per_worker": 1,
             "dashboard_address": None,
-            "memory_limit": None,  # else each has a share, which may be too little for anything
+            "memory_limit": None,  # else each gets a fraction, which may be too little
         }
         dask = DaskTaskRunner(cluster_kwargs=cluster)
     else:

@@ -1,4 +1,4 @@
-"""Sessions: a run that is worked on, which keeps its folder and its home to itself meanwhile."""
+"""Sessions: a run in progress, which holds its folder and its home exclusively."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,15 +23,15 @@ _held: ContextVar[Run | None] = ContextVar("held", default=None)
 
 @contextmanager
 def hold(run: R, *, wait: bool = True, say: Callable[[str], None] = log.warning) -> Iterator[R]:
-    """Keep a run's folder and its home; flows that this process calls meanwhile take the run as is.
+    """Hold a run's folder and home; flows called in this process during the block reuse the run.
 
     Args:
-        run: as it was opened.
-        wait: for other runs, if they have the folder or the home.
-        say: told whom it waits for.
+        run: the opened run.
+        wait: whether to wait for other runs that hold the folder or the home.
+        say: called with a message about what it waits for.
 
     Yields:
-        The run in its folder.
+        The run with its folder.
     """
     with (
         locked_experiment(run, wait=wait, say=say) as found,
@@ -47,15 +47,15 @@ def hold(run: R, *, wait: bool = True, say: Callable[[str], None] = log.warning)
 
 @contextmanager
 def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator[R]:
-    """The run that a flow run is asked for, in its folder; how far it is, is shown.
+    """Open the run that a flow run requests and yield it with its folder; show its progress.
 
     Args:
         kind: the class of the challenge's runs.
         request: the flow run's parameters.
-        wait: for a run of other settings, if one has the folder.
+        wait: whether to wait for a run of other settings that holds the folder.
 
     Raises:
-        SettingsError: what `open_requested` refuses, or a GPU that is not here.
+        SettingsError: `open_requested` refuses the request, or the GPU is not here.
     """
     held = _held.get()
     if isinstance(held, kind):
@@ -71,9 +71,9 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
 
 @contextmanager
 def locked_home(run: Run) -> Iterator[None]:
-    """Hold the run's home while it is built in; a second run waits for the first.
+    """Lock the run's home for building; a second run waits for the first.
 
-    What killed runs left half-written is removed first.
+    Partial files of killed runs are removed first.
     """
     if _held.get() is run:
         yield

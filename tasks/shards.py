@@ -1,8 +1,8 @@
-"""Shards: the studies of a stage in portions, each a task of its own, here or on a Dask cluster.
+"""Shards: the studies of a stage in parts, each a separate task, here or on a Dask cluster.
 
-A shard's result is kept until its stage has joined them all. So a stage that is killed, or fails,
-goes on with the shards that it lacks. They are joined by moving, to spare the disk; what is lost
-amid that is made again.
+A shard's result is kept until its stage has joined all shards, so a stage that was killed or failed
+resumes with the missing shards. They are joined by moving files, to save disk space; files lost in
+between are made again.
 """
 
 import re
@@ -26,13 +26,13 @@ from tasks.run import Run
 from tasks.runners import THREADS, open_runner
 from tasks.stage import Stage
 
-# In this process: enough that the start of its readers does not count, few enough to lose.
+# In this process: many enough that starting the readers costs little, few enough to lose.
 STUDIES_HERE = 512
 # On one of many cores: some seconds of work.
 STUDIES_ELSEWHERE = 64
 
-# Of `stage` for a shard, which is tried again by itself when a read fails. How far it is, its stage
-# tells. Ctrl-C waits for the end of a pause.
+# Options of `stage` for a shard, which is retried by itself when a read fails. Its stage reports
+# the progress. Ctrl-C waits for the end of a pause.
 SHARD_OPTIONS: dict[str, Any] = {
     "run_name": "{shard}",
     "retries": 3,
@@ -46,14 +46,14 @@ _leaving = threading.Event()
 
 
 class Shard(BaseModel):
-    """A portion of a stage's studies.
+    """A part of a stage's studies.
 
     Attributes:
         stage: the stage's run, such as `crops train`.
-        studies: their ids.
-        files: a fingerprint of what is read of them, where no manifest holds it.
-        before: how many studies the shards before have.
-        total: how many studies the stage has.
+        studies: the ids of the studies.
+        files: a fingerprint of the files read, where no manifest holds it.
+        before: the number of studies in earlier shards.
+        total: the number of studies in the stage.
         made_by: a fingerprint of the run's code and libraries.
     """
 
@@ -73,7 +73,7 @@ class Shard(BaseModel):
 
     @property
     def prefix(self) -> str:
-        """What the names of the stage's folders begin with."""
+        """The prefix of the names of the stage's folders."""
         return _prefix(self.stage)
 
 
@@ -84,14 +84,14 @@ def deal(
     studies: Iterable[int],
     files: Callable[[Iterable[int]], str] | None = None,
 ) -> list[Shard]:
-    """The studies in portions, by their ids; one at least, if an empty one.
+    """Split studies into shards by id; return at least one shard, which may be empty.
 
     Args:
         run: the run.
         stage: the stage's run, such as `crops train`.
-        kind: makes a shard; its code and libraries count.
-        studies: ids, in any order, any number of times.
-        files: makes the fingerprint of some studies' files.
+        kind: the stage that makes a shard; its code and libraries count.
+        studies: ids, in any order, possibly repeated.
+        files: returns the fingerprint of some studies' files.
     """
     every, size = sorted(set(studies)), STUDIES_HERE if _is_here(run) else STUDIES_ELSEWHERE
     starts = range(0, max(len(every), 1), size)
@@ -115,19 +115,19 @@ def deal(
 def worked(
     kind: Stage[..., Manifest], run: Run, shards: list[Shard], **arguments: Any
 ) -> Iterator[list[Path]]:
-    """Have every shard made, and yield the folders of what they made.
+    """Run every shard and yield the folders of their results.
 
-    The block joins them; after it they are removed, with what earlier runs left of this stage's.
+    The block joins them; afterwards they are removed, with leftovers of earlier runs of the stage.
 
     Args:
-        kind: makes one, given `run`, `shard` and the arguments.
+        kind: the stage that makes a shard, given `run`, `shard` and the arguments.
         run: the run.
-        shards: all of the stage.
-        arguments: its others.
+        shards: all shards of the stage.
+        arguments: the further arguments of `kind`.
 
     Raises:
         StageError: a shard's result is not in this home.
-        ChildDiedError: Dask could not have a shard made.
+        ChildDiedError: Dask could not run a shard.
     """
     _leaving.clear()
     folders = []
@@ -152,7 +152,7 @@ def worked(
 
 
 def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
-    """Refuse to make a shard for a run that has other code or libraries.
+    """Refuse to make a shard for a run with different code or libraries.
 
     Raises:
         SettingsError: they differ.
@@ -165,7 +165,7 @@ def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
 
 
 def settle_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
-    """Move a shard's finished temporary folder to where it is kept; no other lies there."""
+    """Move a shard's finished temporary folder to its final place, which must be free."""
     folder = run.root / SHARDS / f"{shard.prefix}{shard.number}-{uuid4().hex[:8]}"
     out.rename(folder)
     names = sorted(entry.name for entry in folder.iterdir())
@@ -173,19 +173,19 @@ def settle_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
 
 
 def shards_of(run: Run, stage: str) -> list[Path]:
-    """The folders of what was made so far for a stage's run, such as `crops train`."""
+    """Return the folders made so far for a stage's run, such as `crops train`."""
     return sorted((run.root / SHARDS).glob(f"{_prefix(stage)}*"))
 
 
 def shard_processes(run: Run) -> int:
-    """How many children read for a shard: one a thread where it has all of them."""
+    """Return the number of child processes for a shard: one per thread if it has all threads."""
     return run.threads if _is_here(run) else 1
 
 
 def tell_shard(shard: Shard) -> Callable[[int, int], None]:
-    """A callback for library functions that count; tells the studies done of the whole stage.
+    """Return a callback for library functions that count; it reports the whole stage's progress.
 
-    It ends the shard if the stage is being left: nobody would wait for it.
+    It ends the shard if the stage is ending, since nobody would wait for it.
     """
 
     def told(done: int, total: int) -> None:
@@ -207,7 +207,7 @@ def _prefix(stage: str) -> str:
 
 @contextmanager
 def _said_of_dask(shard: Shard) -> Iterator[None]:
-    """Say what became of a shard whose workers died, or whose scheduler is gone."""
+    """Explain the failure of a shard whose workers died or whose scheduler is gone."""
     try:
         yield
     except Exception as error:

@@ -1,10 +1,10 @@
 """Stages: tasks of Prefect whose results are kept.
 
-A result counts again while its key and its files stand. The key is made of the inputs' digests, the
-part of the configuration that the stage uses, the code that it calls and the versions of the
-libraries that matter to it. Prefect would compare arguments by value and the task's own source,
-miss an edit in a helper, and believe a result whose files are gone; so it keeps no results here,
-and a stage that has one ends as *Cached*.
+A result is reused while its key matches and its files are unchanged. The key consists of the
+inputs' digests, the part of the configuration that the stage uses, the code that it calls and the
+versions of the libraries that matter to it. Prefect would compare arguments by value and the task's
+own source, miss an edit in a helper and trust a result whose files are gone. So Prefect keeps no
+results here, and a stage with a stored result ends as *Cached*.
 """
 
 import inspect
@@ -43,7 +43,7 @@ Uses = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Stage(Generic[P, T]):
-    """A function of a run whose result is kept, called as a task of Prefect; see `stage`.
+    """A function of a run whose result is stored, called as a Prefect task; see `stage`.
 
     Attributes:
         name: the stage's noun.
@@ -78,24 +78,24 @@ class Stage(Generic[P, T]):
         )
 
     def __reduce__(self) -> tuple[Callable[[str, str], Any], tuple[str, str]]:
-        """Travel to Dask's workers by name."""
+        """Pickle the stage by name, for Dask's workers."""
         return _import_stage, (self.fn.__module__, self.fn.__qualname__)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the task, or take its kept result; the task run is then *Cached*."""
+        """Run the task, or reuse its stored result; the task run is then *Cached*."""
         state = self.task(*args, **kwargs, return_state=True)
         return state.result()
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]:
-        """Have the task run beside others of its flow."""
+        """Submit the task to run concurrently with others of its flow."""
         return self.task.submit(*args, **kwargs)
 
     def made_by(self) -> str:
-        """A fingerprint of the code and the libraries."""
+        """Return a fingerprint of the code and the libraries."""
         return fingerprint(self._made_by())
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key of the result for these arguments; equal keys mean equal results."""
+        """Return the result's key for these arguments; equal keys mean equal results."""
         inputs = self._inputs(*args, **kwargs)
         return fingerprint(
             {
@@ -109,12 +109,12 @@ class Stage(Generic[P, T]):
         )
 
     def find(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """The kept result for these arguments, fetched if another host has it; else None."""
+        """Return the stored result for these arguments, if need be from another host; else None."""
         run = self._inputs(*args, **kwargs)["run"]
         return self._find(run, self.key(*args, **kwargs))
 
     def _run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """What the task does: look the result up, else make it and put it on record."""
+        """Look the result up, else make and record it: the body of the task."""
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
             return Completed(name="Cached", message="Its result is kept.", data=found)
@@ -159,15 +159,15 @@ def stage(
         libraries: distributions whose version matters to the result.
         uses: what else the result depends on, from the arguments by name: the run's settings and
             the raw files that the stage reads, as JSON values or models.
-        run_name: of its task runs, a template over the arguments.
-        timeout_hours: for what runs in the flow's own thread; in others Prefect cannot interrupt
-            anything.
-        retries: how often a failure of the moment is tried again.
-        resumes: how often work goes on that was told to leave and saved itself; it takes nothing
-            from `retries`.
-        pauses_seconds: before the retries.
-        shared: whether hosts that share a store hand the results to each other.
-        told: whether displays hear of its task runs.
+        run_name: the name of its task runs, a template over the arguments.
+        timeout_hours: the time limit, only for stages in the flow's own thread; Prefect cannot
+            interrupt other threads.
+        retries: how often a transient failure is retried.
+        resumes: how often work that was told to stop and saved a checkpoint is resumed, in addition
+            to `retries`.
+        pauses_seconds: the pauses before the retries.
+        shared: whether hosts with a common store share the results.
+        told: whether displays show its task runs.
     """
 
     def decorate(fn: Callable[P, T]) -> Stage[P, T]:
@@ -196,9 +196,9 @@ def _import_stage(module: str, name: str) -> Any:
 
 
 def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
-    """Whether a task run is tried again, asked once after each of its failures.
+    """Return a function that decides, once after each failure, whether a task run is retried.
 
-    Prefect has one number for all of them, which the resumes are in.
+    Prefect has one number for all retries, which includes the resumes.
     """
     failures: Counter[UUID] = Counter()
 
@@ -212,7 +212,7 @@ def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
 
 
 def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001
-    """Whether a failure may be of the moment; what is wrong with data or settings stays wrong."""
+    """Return whether a failure may be transient; faults in data or settings are not."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, LsdcError):
         return error.is_transient

@@ -1,4 +1,4 @@
-"""Versions: which code and libraries a run's results rest on, the same on all of its workers."""
+"""Versions: the code and libraries behind a run's results, the same on all of its workers."""
 
 import socket
 from collections.abc import Collection, Mapping
@@ -11,9 +11,10 @@ from tasks.stage import Stage
 
 
 def installed_versions(stages: Collection[Stage[..., Any]]) -> dict[str, str]:
-    """Those of this project and of all libraries that the keys of these stages' results hold.
+    """Return the versions of this project and of all libraries in these stages' result keys.
 
-    This project's has a digest of its code beside it: a checkout may be edited under one version.
+    This project's version includes a digest of its code, as a checkout may be edited under one
+    version.
     """
     code = fingerprint_code(sorted({module for stage in stages for module in stage.code}))
     libraries = {library for stage in stages for library in stage.libraries}
@@ -23,12 +24,13 @@ def installed_versions(stages: Collection[Stage[..., Any]]) -> dict[str, str]:
 def require_versions(
     expected: Mapping[str, str] | None, stages: Collection[Stage[..., Any]]
 ) -> None:
-    """Refuse to train for a run that has other versions; one that names none is its own.
+    """Refuse to train for a run with other versions; a run that names none trains for itself.
 
-    Its folds would be of two kinds, and all that they rest on would be made again for the new keys.
+    Otherwise its folds would be inconsistent, and all their inputs would be remade for the new
+    keys.
 
     Raises:
-        SettingsError: names what differs.
+        SettingsError: versions differ; the message names them.
     """
     found = installed_versions(stages)
     other = {

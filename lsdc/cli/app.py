@@ -1,4 +1,4 @@
-"""`lsdc`: the front door. Commands live in modules of their own; here they meet."""
+"""The `lsdc` command: registers the commands and turns expected errors into one line."""
 
 import errno
 import os
@@ -27,11 +27,11 @@ from lsdc.errors import NO_ROOM, LsdcError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which would take [words] of ours for markup, and leave them out
+    rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Lumbar spine MR: from DICOM folders to a cross-validated, scored submission.",
 )
-# What a command does, in a line that the list of commands does not cut, and how it is typed.
+# For each command, a summary short enough for the command list, and usage examples.
 _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
     run_local: (
         "Train and score on this machine, from DICOM files to a submission.",
@@ -64,10 +64,10 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
     ),
     clean: ("Remove results that no run needs.", ["lsdc clean"]),
 }
-# What reads and writes say of a disk, or a server of files, that fails.
+# Error numbers of reads and writes on a failing disk or file server.
 _DISK = (errno.EIO, errno.ESTALE, errno.EROFS, errno.ENXIO, errno.ENODEV)
 for _command, (_summary, _examples) in _COMMANDS.items():
-    # A line with a backspace alone keeps the lines of its paragraph as they are.
+    # A line with only a backspace makes click keep the line breaks of its paragraph.
     _epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)])
     app.command(short_help=_summary, epilog=_epilog)(_command)
 app.add_typer(experiments, name="experiments", short_help="List, show and compare experiments.")
@@ -84,10 +84,10 @@ def about(
 
 
 def main() -> None:
-    """Run the command line; what a person can act on is one line and an exit code."""
+    """Run the command line; report errors that users can act on in one line, with an exit code."""
     prepare_streams()
-    for each in (signal.SIGTERM, signal.SIGHUP):  # ended like an interrupt: in order
-        if signal.getsignal(each) != signal.SIG_IGN:  # as nohup has it
+    for each in (signal.SIGTERM, signal.SIGHUP):  # handled like an interrupt: orderly shutdown
+        if signal.getsignal(each) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(each, signal.default_int_handler)
     try:
         app()
@@ -97,13 +97,13 @@ def main() -> None:
     except Exception as error:
         line = _in_one_line(error)
         if line is None:
-            raise  # a fault of ours: its traceback is what helps
+            raise  # a bug of lsdc: show its traceback
         _print_error(line)
         sys.exit(LsdcError.exit_code)
 
 
 def _in_one_line(error: Exception) -> str | None:
-    """What the world outside refused, if that is what it is; libraries wrap a full disk."""
+    """Return a message for an external failure, such as a full disk, wrapped or not."""
     said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     if any(os.strerror(number) in str(error) for number in NO_ROOM):
         return (
@@ -119,7 +119,7 @@ def _in_one_line(error: Exception) -> str | None:
             f"a disk does not answer as it should ({said}); see that home, data and TMPDIR can be "
             "read and written ('dmesg' says more), and run the same command again"
         )
-    httpx = sys.modules.get("httpx")  # whoever asks a server has imported it
+    httpx = sys.modules.get("httpx")  # whatever talks to a server has imported it
     if httpx is not None and isinstance(error, httpx.HTTPError):
         reason = (str(error).splitlines() or ["no answer in time"])[0]
         return (
@@ -131,7 +131,7 @@ def _in_one_line(error: Exception) -> str | None:
 
 def _has_working_folder() -> bool:
     try:
-        os.getcwd()  # noqa: PTH109 (asked for what it raises)
+        os.getcwd()  # noqa: PTH109 (called for the error it raises)
     except FileNotFoundError:
         return False
     return True

@@ -1,13 +1,13 @@
-"""Fractions on the command line."""
+"""Parse fractions given on the command line."""
 
 import typer
 
 
 def parse_fraction(given: str | float) -> float:
-    """Parse `1%` or `0.01` into a fraction from 0 to 1; a default is one already.
+    """Parse `1%` or `0.01` into a fraction from 0 to 1; defaults are fractions already.
 
     Raises:
-        typer.BadParameter: it is neither.
+        typer.BadParameter: the text is not a fraction.
     """
     text = str(given)
     try:

@@ -1,4 +1,4 @@
-"""Options of commands, made of the declared parameters of runs."""
+"""Generate command options from the declared parameters of runs."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -21,14 +21,14 @@ def run_options(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each parameter of a run.
 
-    The command is called with a dictionary of the values that were given, by the parameters' names,
-    and with its own options by theirs.
+    The command is called with a dictionary of the given values by parameter name, and with its own
+    options as keyword arguments.
 
     Args:
-        model: whose parameters, but for those that runs send to one another.
-        without: parameters that the command has no option for.
-        optional: whether what is not given is left to the deployment, rather than to the default.
-        help_texts: what the command says of a parameter in the place of its description.
+        model: the parameters' model; parameters that runs send to one another get no option.
+        without: names of parameters that get no option.
+        optional: leave parameters that are not given to the deployment, instead of the default.
+        help_texts: texts that replace a parameter's description.
     """
     left_out = {*without, *sent_names(model)}
     fields = parameters_of(model, left_out)

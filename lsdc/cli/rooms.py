@@ -1,4 +1,4 @@
-"""Our own `flows`, `tasks` and `deployments`, where the user has packages of the same names."""
+"""Import our own `flows`, `tasks` and `deployments` where the user has packages of these names."""
 
 import importlib.util
 import os
@@ -11,10 +11,10 @@ ROOMS = ("flows", "tasks", "deployments")
 
 
 def come_first() -> None:
-    """Have Python find our packages before the user's, here and in what is started here.
+    """Put our packages first on the import path, here and in processes started here.
 
-    A project that Prefect runs often has a `flows` or a `tasks.py`; where that comes first on the
-    path, its code would be called in place of ours. Where none does, the path stays as it is.
+    Prefect projects often have a `flows` package or a `tasks.py`; if theirs came first, their code
+    would be called instead of ours. Where there is no such conflict, the path stays as it is.
     """
     root = Path(lsdc.__file__).parents[1]
     for name in ROOMS:

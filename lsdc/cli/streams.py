@@ -1,4 +1,4 @@
-"""Standard output and error as they are found: any encoding, a pipe that ends, none at all."""
+"""Make standard output and error robust: any encoding, a closed pipe, closed descriptors."""
 
 import codecs
 import errno
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 PLAIN = "lsdc-plain"
-# What we print beyond ASCII, for those whose encoding has no such sign; letters lose their accents.
+# Replacements for encodings without these characters; letters lose their accents.
 _SIGNS = {"✓": "+", "✗": "x", "·": "-", "×": "x", "…": "...", "µ": "u", "–": "-", "→": "->"}
 _NO_LIMIT = 10_000  # columns
 _STANDARD = (0, 1, 2)
-# A reader that is gone, a terminal that is closed, a log whose disk is full.
+# The reader has exited, the terminal is closed, or the disk of a log is full.
 _GONE = (errno.EPIPE, errno.EIO, *NO_ROOM)
 
 
 def prepare_streams() -> None:
-    """Have nothing fail for what it prints, or for who has stopped reading it.
+    """Keep printing from failing, whatever the characters and whoever stopped reading.
 
-    Signs that the encoding lacks become plain ones. Once a reader is gone, as `head` is after its
-    lines, or the disk of a log is full, the rest is said to nobody. Closed descriptors are opened
-    on nothing, before a file or socket of ours gets their number and is written to by what prints.
+    Characters that the encoding lacks become plain ones. Once a reader has exited, such as `head`,
+    or a log's disk is full, further output is discarded. Closed descriptors are opened on the null
+    device, lest a file or socket of ours gets their number and receives printed output.
     """
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
     codecs.register_error(PLAIN, _plain)
     sys.stdout = _patient(sys.stdout, 1)
     sys.stderr = _patient(sys.stderr, 2)
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """The console to print on: as wide as the terminal, in a pipe as wide as what is printed.
+    """Return the console to print on: as wide as the terminal, unlimited in a pipe.
 
-    COLUMNS says otherwise, where it is set. What is printed is text, whatever signs it has: `[v2]`
-    in a path is no markup, `:x:` no picture.
+    COLUMNS overrides the width. Output is literal text: `[v2]` in a path is no markup, `:x:` no
+    emoji.
     """
     console = partial(Console, stderr=stderr, markup=False, emoji=False, highlight=False)
     if console().is_terminal or "COLUMNS" in os.environ:
@@ -55,7 +55,7 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 class _PatientFile(io.FileIO):
-    """A file whose reader or room may go: what is written from then on goes nowhere."""
+    """A file that discards what is written once its reader or disk space is gone."""
 
     def write(self, data: "ReadableBuffer") -> int:
         try:
@@ -88,7 +88,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def _as_ascii(sign: str) -> str:
-    if 0xDC80 <= ord(sign) <= 0xDCFF:  # a byte of a file's name that is no text
+    if 0xDC80 <= ord(sign) <= 0xDCFF:  # an undecodable byte of a file name
         return f"\\x{ord(sign) - 0xDC00:02x}"
     letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
     return _SIGNS.get(sign) or letters or "?"

@@ -1,8 +1,8 @@
 """The child that reads files: `python -P -m lsdc.dicom.child WORK READER SECONDS COUNT SLOTS`.
 
-It takes batches of paths on stdin and answers with frames on stdout, in order. Memory is shared
-through the files COUNT, to say which file it is at, and SLOTS, for images. It ends at the end of
-stdin, and may die at any file: that is what it is for.
+It takes batches of paths on stdin and answers with frames on stdout, in order. It shares memory
+with its parent through two files: COUNT holds the current file's number, SLOTS the images. It ends
+at the end of stdin, and it may die at any file, which protects its parent.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from typing import Any, Protocol, TextIO
 from lsdc.dicom.frames import COUNT, HeaderBatch, pack, read_request
 from lsdc.dicom.preflight import DeclinedError, OpenFile, RefusedError, TransientError, open_dicom
 
-# Address space. A header that promises gigabytes becomes a MemoryError, not a machine that swaps.
+# Address space: a header that promises gigabytes causes a MemoryError instead of swapping.
 MEMORY_LIMIT_BYTES = 2**30
 
 Parts = list[bytes | memoryview]
@@ -27,18 +27,18 @@ Read = Callable[[OpenFile], Any]
 
 
 class Answer(Protocol):
-    """How what was read of files becomes frames."""
+    """Collects the results of reading files into frames."""
 
     def add(self, result: Any, status: tuple[int, int], slot: int) -> None:
-        """Take what was read of a file."""
+        """Add the result of reading a file."""
         ...
 
     def is_full(self) -> bool:
-        """Whether it should be sent before more is taken."""
+        """Return whether it should be sent before more is added."""
         ...
 
     def rest(self) -> Parts:
-        """The parts of a frame of all that was taken; none if nothing was."""
+        """Return the parts of a frame with all that was added; none if nothing was."""
         ...
 
 
@@ -58,7 +58,7 @@ def main() -> None:
         seconds=float(seconds),
         begun=mmap.mmap(int(count), COUNT.size),
         send=lambda parts: _write(answers, parts),
-        # After an exception its heap may be damaged, and die on another file.
+        # After an exception dicomsdl's heap may be damaged, and it may die on another file.
         ends_at_failure=reader == "dicomsdl",
     )
 
@@ -77,7 +77,7 @@ def serve(
     alarm = Alarm(seconds)
     while files := read_request(sys.stdin.buffer):
         for path, slot, frame in files:
-            # Shared memory costs nothing; a message a file would cost most of the time.
+            # Shared memory costs nothing; a message per file would take most of the time.
             COUNT.pack_into(begun, 0, at)
             alarm.put_off()
             status = None
@@ -107,10 +107,10 @@ def serve(
 
 
 class Alarm:
-    """Ends the process when it is not put off for so many seconds, or up to a quarter more.
+    """A watchdog that ends the process if not reset for so many seconds, or up to a quarter more.
 
-    The system does it, even where the supervisor is gone and a decoder holds the interpreter's
-    lock. To ask the time costs less than to set the timer for every file.
+    The system ends it, even if the supervisor is gone or a decoder holds the interpreter's lock.
+    Reading the clock costs less than setting the timer for every file.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -118,14 +118,14 @@ class Alarm:
         self._set = -math.inf
 
     def put_off(self) -> None:
-        """Begin to count anew."""
+        """Restart the countdown."""
         now = time.monotonic()
         if now - self._set > self._slack:
             signal.setitimer(signal.ITIMER_REAL, self._seconds + self._slack)
             self._set = now
 
     def off(self) -> None:
-        """Count no more, until it is put off again."""
+        """Stop the countdown until it is restarted."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._set = -math.inf
 
@@ -143,13 +143,13 @@ def _why(error: Exception) -> tuple[str, str]:
 
 
 def _where(error: Exception) -> str:
-    """What was raised and where, not its text: that may quote a value from the file."""
+    """Return the error's type and place, not its text, which may quote a value from the file."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__
 
 
 def _silence(stream: TextIO) -> None:
-    """Let nothing out: libraries print what they please, values of the file included."""
+    """Discard all output: libraries may print values from the file."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, stream.fileno())
     os.close(nothing)

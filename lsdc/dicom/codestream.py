@@ -1,4 +1,4 @@
-"""What a JPEG, JPEG-LS or JPEG 2000 image says of itself, before a decoder is let near it."""
+"""Read the header of a JPEG, JPEG-LS or JPEG 2000 image before any decoder sees it."""
 
 import struct
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_JPEG_LS_FRAME = 0xF7  # SOF55, ITU-T T.87
 
 JPEG, JPEG_LS, JPEG_2000, JPEG_XL = "JPEG", "JPEG-LS", "JPEG 2000", "JPEG XL"
-# By how a transfer syntax begins.
+# By the prefix of the transfer syntax.
 _FAMILIES = {
     "1.2.840.10008.1.2.4.5": JPEG,
     "1.2.840.10008.1.2.4.7": JPEG,
@@ -22,7 +22,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class CodedImage:
-    """The size and kind of a coded image; `signed` is None where its format does not say."""
+    """The size and type of a coded image; `signed` is None if its format does not tell."""
 
     family: str
     rows: int
@@ -40,14 +40,14 @@ class CodedImage:
 
 
 def family_of(syntax: str | None) -> str | None:
-    """The family of codes that a transfer syntax promises, if it is one that says itself which."""
+    """Return the family of codecs that a transfer syntax names, if its codestreams have headers."""
     return next(
         (name for start, name in _FAMILIES.items() if (syntax or "").startswith(start)), None
     )
 
 
 def family_in(coded: bytes) -> str | None:
-    """The family that a coded image is of, by its first bytes."""
+    """Return the family of a coded image, by its first bytes."""
     image = describe(coded)
     if image is not None:
         return image.family
@@ -66,7 +66,7 @@ def describe(coded: bytes) -> CodedImage | None:
         if coded.startswith(b"\xff\x4f\xff\x51"):
             return _describe_jpeg_2000(coded)
     except struct.error:
-        pass  # it ends before it has said so
+        pass  # it ends before the frame header
     return None
 
 
@@ -84,7 +84,7 @@ def _describe_jpeg(coded: bytes) -> CodedImage | None:
 
 
 def _describe_jpeg_2000(coded: bytes) -> CodedImage:
-    """The SIZ segment (ITU-T T.800, A.5.1), which follows the start of the codestream."""
+    """Read the SIZ segment (ITU-T T.800, A.5.1), which follows the start of the codestream."""
     right, bottom, left, top = struct.unpack_from(">4I", coded, 8)
     components, depth = struct.unpack_from(">HB", coded, 40)
     size = bottom - top, right - left

@@ -1,7 +1,7 @@
-"""Frames: what supervisor and child send each other, lengths first; nothing in them is code.
+"""Frames: the messages between supervisor and child, with lengths first; they contain no code.
 
 A frame is a head of JSON and a body of raw bytes. A child that reads hostile files may be made to
-send anything, so its frames are data to be checked, never a pickle.
+send anything, so its frames are checked as data and never unpickled.
 """
 
 import json
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from lsdc.dicom.headers import Header
 
 _LENGTHS = struct.Struct("<IQ")  # of head and body
-_FILE = struct.Struct("<IiI")  # length of a path, slot for its image, which of its images
-# The count of files that a child has begun before the one it is at, in shared memory.
+_FILE = struct.Struct("<IiI")  # path length, slot for its image, image number
+# The number of files that a child has begun before the current one, in shared memory.
 COUNT = struct.Struct("<Q")
-# Far above what any answer needs: a longer frame is noise.
+# Far more than any answer needs: a longer frame is invalid.
 _MAX_HEAD_BYTES = 2**26
 _MAX_BODY_BYTES = 2**32
 
-# Of files of several frames, so many frames are a batch: some 5 MB of head.
+# The frames in a batch of multi-frame files: some 5 MB of head.
 _MOST_FRAMES = 20_000
 
-# A file's row in a batch of headers: which format, bytes, mtime in ns, instance number; position.
+# A file's row in a batch of headers: format index, bytes, mtime in ns, instance number; position.
 HEADER_INTEGERS, HEADER_NUMBERS = 4, 3
 NO_NUMBER = -(2**63)
 _NO_POSITION = (math.nan,) * HEADER_NUMBERS
 
 
 class BrokenFrameError(Exception):
-    """What came is no frame."""
+    """The received data are not a frame."""
 
 
 class HeaderBatch:
@@ -77,16 +77,16 @@ class HeaderBatch:
 
 
 def pack(head: dict[str, Any], body: bytes | memoryview = b"") -> list[bytes | memoryview]:
-    """The parts of a frame, to be written one after the other."""
+    """Return the parts of a frame, to be written one after the other."""
     encoded = json.dumps(head).encode()
     return [_LENGTHS.pack(len(encoded), len(body)) + encoded, body]
 
 
 def unpack(received: bytearray) -> tuple[dict[str, Any], bytearray] | None:
-    """Take the first whole frame off `received`; None where it has not all come yet.
+    """Remove and return the first whole frame of `received`; None if it is still incomplete.
 
     Raises:
-        BrokenFrameError: it is no frame.
+        BrokenFrameError: the data are not a frame.
     """
     if len(received) < _LENGTHS.size:
         return None
@@ -109,14 +109,14 @@ def unpack(received: bytearray) -> tuple[dict[str, Any], bytearray] | None:
 
 
 def pack_request(paths: Sequence[bytes], slots: Sequence[int], images: Sequence[int]) -> bytes:
-    """A batch of paths, each with the slot for its image, and which of its images that is."""
+    """Pack a batch of paths, each with the slot for its image and the number of that image."""
     files = zip(paths, slots, images, strict=True)
     packed = b"".join(_FILE.pack(len(path), slot, image) + path for path, slot, image in files)
     return _LENGTHS.pack(len(paths), len(packed)) + packed
 
 
 def read_request(stream: BinaryIO) -> list[tuple[bytes, int, int]]:
-    """The next batch of paths, slots and images; empty when the supervisor is gone."""
+    """Read the next batch of paths, slots and image numbers; empty once the supervisor is gone."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return []

@@ -1,6 +1,6 @@
-"""Functional groups: what files of several frames say of each frame (PS3.3 C.7.6.16).
+"""Functional groups: the attributes of each frame in multi-frame files (PS3.3 C.7.6.16).
 
-A group stands in the frame's own item, or in the one that all frames share.
+A group is in the frame's own item or in the item that all frames share.
 """
 
 import math
@@ -22,22 +22,22 @@ ENHANCED = frozenset(
 )
 _SHARED, PER_FRAME = 0x52009229, 0x52009230
 SEQUENCES = (_SHARED, PER_FRAME)
-# Position, directions, spacing, echo time of a frame; NaN where one is missing.
+# Position, directions, spacing and echo time of a frame; NaN where one is missing.
 FRAME_NUMBERS = 3 + 6 + 2 + 1
 _MOST_FRAMES = 2**16
 
-# A group's sequence, and the element in it.
+# A group's sequence and the element in it.
 _POSITION = 0x00209113, 0x00200032
 _ORIENTATION = 0x00209116, 0x00200037
 _SPACING = 0x00289110, 0x00280030
 _RESCALE = 0x00289145, (0x00281052, 0x00281053)  # intercept, slope
 _ECHO, _EFFECTIVE_ECHO_TIME = 0x00189114, 0x00189082
-# Where conversion from classic files leaves what no group has a place for: a frame's own, shared.
+# Where conversion from classic files puts attributes without a group: per frame, shared.
 _UNASSIGNED, _ECHO_TIME = (0x00209171, 0x00209170), 0x00180081
 
 
 class DataSet(Protocol):
-    """A data set or an item of a sequence, whichever library has read it."""
+    """A data set or an item of a sequence, independent of the library that read it."""
 
     def items(self, tag: int) -> list[Self]:
         """The items of a sequence; none where it is not there."""
@@ -96,10 +96,10 @@ class DataSetOfPydicom:
 
 
 def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
-    """Where each frame lies: `FRAME_NUMBERS` of each, one after the other.
+    """Read the geometry of each frame: `FRAME_NUMBERS` values per frame, concatenated.
 
     Args:
-        dataset: with its functional groups.
+        dataset: a data set with functional groups.
         count: NumberOfFrames.
 
     Raises:
@@ -107,7 +107,7 @@ def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
     """
     numbers: list[float] = []
     for groups in _groups(dataset, count):
-        # Of several frames each has a place of its own: a shared one is nobody's.
+        # Each of several frames has its own position: a shared one applies to none.
         own = groups if count == 1 else _Groups(groups.places[:1])
         numbers += parse_position(own.text(*_POSITION)) or [math.nan] * 3
         numbers += parse_directions(groups.text(*_ORIENTATION)) or [math.nan] * 6
@@ -117,9 +117,9 @@ def read_frames(dataset: DataSet, count: int) -> tuple[float, ...]:
 
 
 def read_rescale(dataset: DataSet, count: int, frame: int) -> list[bytes]:
-    """RescaleIntercept and RescaleSlope of one frame of `count`, from 1, as they are in the file.
+    """Read RescaleIntercept and RescaleSlope of frame `frame` of `count`, from 1, as stored.
 
-    A lone frame that was taken out of a file with the groups of all has those that are shared.
+    A single frame extracted from a file, with the groups of all frames, has the shared values.
 
     Raises:
         RefusedError: there are not as many groups as frames.
@@ -133,17 +133,17 @@ def read_rescale(dataset: DataSet, count: int, frame: int) -> list[bytes]:
 
 
 class _Groups(NamedTuple):
-    """The items in which a frame's groups stand: its own, and the shared one."""
+    """The items that hold a frame's groups: its own and the shared one."""
 
     places: tuple[DataSet, ...]
 
     def find(self, sequence: int) -> DataSet | None:
-        """The one item of a group; None where there is none."""
+        """Return the one item of a group; None if there is none."""
         found = (item for place in self.places for item in place.items(sequence))
         return next(found, None)
 
     def text(self, sequence: int, tag: int) -> bytes:
-        """An element of a group, as it is in the file."""
+        """Return an element of a group, as stored in the file."""
         group = self.find(sequence)
         return b"" if group is None else group.text(tag)
 

@@ -1,4 +1,4 @@
-"""Headers of many files as one table, built by column from what the reading processes send."""
+"""Headers of many files as one table, built by column from the child processes' answers."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from lsdc.dicom.supervisor import Failure, Read
 from lsdc.dicom.usable import refuse
 from lsdc.dicom.walk import status_of
 
-# As they stand: few files, quickly read, and read anew for a comment's sake if need be.
+# Hashed as plain text: headers are quick to read again, even after a change of comments only.
 _CODE = (
     *(
         "child.py",
@@ -28,7 +28,7 @@ _CODE = (
     ),
     *("native.py", "numbers.py", "part10.py", "usable.py", "walk.py"),
 )
-# Those that read headers, then those that pydicom can decode with.
+# Libraries that read headers, then pydicom's decoders.
 LIBRARIES = (
     *("dicomsdl", "pydicom", "pyjpegls", "pillow", "python-gdcm", "pylibjpeg"),
     *("pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
@@ -37,7 +37,7 @@ LIBRARIES = (
 BROKEN = "the reading process gave a broken answer"
 
 _INTEGER = pl.Int64()
-# What `Format` holds, under the names of our tables.
+# The fields of `Format`, under the column names of our tables.
 FORMAT: dict[str, pl.DataType] = {
     "rows": _INTEGER,
     "columns": _INTEGER,
@@ -58,9 +58,9 @@ FORMAT: dict[str, pl.DataType] = {
     "echo_time_ms": pl.Float64(),
     "frames": pl.List(pl.Float64),
 }
-# A row a file. `reason` says why it could not be read, `lasting` whether that will be so again
-# while the file's size and mtime are the same, `no_dicom` whether it never was a file of DICOM;
-# `refusal` why no image can be had of what was read.
+# One row per file. `reason`: why it could not be read; `lasting`: whether that stays so while the
+# file's size and mtime are the same; `no_dicom`: whether it never was a DICOM file; `refusal`: why
+# the file, though read, has no usable image.
 HEADERS: dict[str, pl.DataType] = {
     "path": pl.String(),
     "bytes": _INTEGER,
@@ -76,7 +76,7 @@ HEADERS: dict[str, pl.DataType] = {
 
 
 class HeaderBlock:
-    """Collects what became of files, then makes a table of it.
+    """Collects the outcomes of reading files and makes a table of them.
 
     Args:
         names: the names of all files, as `names.escape_name` writes them.
@@ -94,11 +94,11 @@ class HeaderBlock:
         return sum(map(len, self._read)) + len(self._failures)
 
     def add(self, places: npt.NDArray[np.int64], outcome: Read | Failure) -> None:
-        """Take what became of files that were read together, or of one that was not.
+        """Add the outcome of files that were read together, or of one that could not be read.
 
         Args:
-            places: theirs among the names.
-            outcome: what became of them.
+            places: the indices of the files among the names.
+            outcome: the result or the failure.
         """
         if isinstance(outcome, Failure):
             lasting = outcome.status is not None and not outcome.passing
@@ -119,7 +119,7 @@ class HeaderBlock:
         self._positions.append(positions)
 
     def table(self) -> pl.DataFrame:
-        """The table, with the columns of `HEADERS`; files that could not be read come last."""
+        """Return the table, with the columns of `HEADERS`; unreadable files come last."""
         read = self._read_table() if self._read else pl.DataFrame(schema=HEADERS)
         if not self._failures:
             return read
@@ -152,7 +152,7 @@ class HeaderBlock:
 def _unpack(
     read: Read,
 ) -> tuple[list[Format], npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
-    """The parts of an answer, if it is one: a child that reads hostile files may send anything."""
+    """Return an answer's parts if valid: a child that reads hostile files may send anything."""
     said = read.head.get("formats")
     split = read.count * HEADER_INTEGERS * 8
     if not isinstance(said, list) or len(read.body) != split + read.count * HEADER_NUMBERS * 8:
@@ -197,13 +197,13 @@ def _are_frames(value: Any) -> bool:
 
 
 def _status(name: str) -> tuple[int | None, int | None]:
-    """Size and mtime of a file that could not be opened."""
+    """Return size and mtime of a file that could not be opened."""
     status = status_of(unescape_name(name))
     return (None, None) if status is None else (status.st_size, status.st_mtime_ns)
 
 
 def reading_version() -> str:
-    """Changes with anything that decides what a file's row says."""
+    """Return a version that changes with anything that affects a file's row."""
     here = Path(__file__).parent
     sources = [(here / name).read_text(encoding="utf-8") for name in _CODE]
     return "\n".join([*sources, *(f"{name} {_version(name)}" for name in LIBRARIES)])

@@ -1,11 +1,11 @@
 """Headers: the allow-listed tags of one file, by dicomsdl or, as the second reader, by pydicom.
 
-Only child processes call the readers: dicomsdl dies on some files (see `supervisor`). No tag that
-may name a patient is on the list. The few texts on it are let through only if they are one of the
-words that DICOM defines, and identifiers as numbers (see `_identifier`).
+Only child processes call the readers: dicomsdl crashes on some files (see `supervisor`). No tag
+that may name a patient is on the list. The few text tags pass only if their value is one of DICOM's
+defined terms, and identifiers pass as numbers (see `_identifier`).
 
-Both readers hand over what the file holds, numbers that DICOM writes as text (DS, IS) as text:
-dicomsdl takes an empty or a garbled one for zero, and `1A` for 1.
+Both readers return numbers that DICOM writes as text (DS, IS) as text, since dicomsdl parses an
+empty or garbled one as zero, and `1A` as 1.
 """
 
 import hashlib
@@ -57,14 +57,14 @@ _TEXTS = {
     "NumberOfFrames": 0x00280008,
     "EchoTime": 0x00180081,
 }
-_INTEGERS = 7  # so many of the values are
-# dicomsdl looks tags up sooner than keywords.
+_INTEGERS = 7  # the number of integers among the values
+# dicomsdl looks tags up faster than keywords.
 _TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
 _NUMBER, _POSITION = 0x00200013, 0x00200032
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
 ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
 
-# PixelRepresentation comes last of what a header needs, and every image has it.
+# PixelRepresentation is the last tag that a header needs, and every image has it.
 _LAST_HEADER_TAG = 0x00280103
 _LAST_HEADER_BYTES = b"\x28\x00\x03\x01"
 _PAST_FILE_META = 256
@@ -88,28 +88,28 @@ PHOTOMETRICS = frozenset(
     ]
 )
 _UID = re.compile(r"[0-9.]{1,64}")
-# DICOM's own and the vendors' transfer syntaxes; a patient's id cannot pass for one.
+# Transfer syntaxes of DICOM and of vendors; a patient's id cannot match.
 _SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
-# DICOM's own (PS3.6 A).
+# UIDs defined by DICOM (PS3.6 A).
 _SOP_CLASS = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
-# The competition's own: `study`, and `study.series`.
+# UIDs of the competition: `study` and `study.series`.
 _SHORT_UID = re.compile(r"(?:[0-9]{1,10}\.)?([0-9]{1,10})")
 
 
 class Format(NamedTuple):
-    """What the images of a series mostly share; None where a tag is missing, empty or garbled.
+    """The attributes that images of a series mostly share; None if missing, empty or garbled.
 
     Attributes:
         pixel_representation: 1 where stored values are signed, else 0.
-        study_id: of the StudyInstanceUID: its number where it is one as the competition's files
-            have it, else 63 bits of its digest, for a UID can lead to a patient (PS3.15 E.1).
-        series_id: of the SeriesInstanceUID, likewise.
-        sop_class: what kind of object this is; of SOPClassUID, and where that is not there, as in a
-            DICOMDIR, of MediaStorageSOPClassUID.
-        image_orientation: the directions of growing column and of growing row, in patient space.
+        study_id: the number in StudyInstanceUID if it has the competition's form, else 63 bits of
+            its digest, since a UID can identify a patient (PS3.15 E.1).
+        series_id: the same for SeriesInstanceUID.
+        sop_class: the type of object: SOPClassUID or, if that is missing, as in a DICOMDIR,
+            MediaStorageSOPClassUID.
+        image_orientation: the directions of increasing column and row, in patient space (LPS).
         pixel_spacing: (row spacing, column spacing) in mm, both above zero.
-        echo_time: in ms.
-        frames: of a file whose functional groups say where its frames lie, `FRAME_NUMBERS` of each.
+        echo_time: the echo time in ms.
+        frames: `FRAME_NUMBERS` per frame, if functional groups give the frames' geometry.
     """
 
     rows: int | None
@@ -133,7 +133,7 @@ class Format(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a file's header says.
+    """A file's header.
 
     Attributes:
         image_position: the centre of the first voxel, in patient space (LPS), mm.
@@ -154,11 +154,11 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
 
     start = file.start
     if start.find(_LAST_HEADER_BYTES, _PAST_FILE_META) >= 0:
-        # A part of a file, in memory, is read sooner and more safely than a mapped file: dicomsdl
-        # dies on one that is cut within its pixels.
+        # Reading the start from memory is faster and safer than mapping the file: dicomsdl crashes
+        # on one that is truncated within its pixels.
         dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_HEADER_TAG)
         header = _header(dataset)
-        # Mostly the start holds all that is needed.
+        # Usually the start holds all that is needed.
         if header.format.pixel_representation is not None and not _needs_groups(header):
             return header
     content = b"" if file.is_whole else file.content()
@@ -175,7 +175,7 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
 
 
 def format_of(dataset: Any) -> Format:
-    """The format of a dicomsdl data set."""
+    """Return the format of a dicomsdl data set."""
     element = dataset.getDataElement
     values = dataset.getValues(_TAGS)
     for tag in _TEXT_TAGS:
@@ -208,9 +208,9 @@ def read_with_pydicom(file: OpenFile) -> Header:
 
 
 def _needs_groups(header: Header) -> bool:
-    """Whether only functional groups say where the image lies.
+    """Return whether only functional groups give the image's geometry.
 
-    The competition's own files are of Enhanced MR, and say it in the header as classic ones do.
+    The competition's files are Enhanced MR, but give it in the header as classic ones do.
     """
     form = header.format
     places = header.image_position, form.image_orientation, form.pixel_spacing
@@ -223,7 +223,7 @@ def _with_frames(header: Header, dataset: DataSet) -> Header:
 
 
 def format_of_pydicom(dataset: Any) -> Format:
-    """The format of a pydicom data set."""
+    """Return the format of a pydicom data set."""
     return _header_of_pydicom(dataset).format
 
 
@@ -240,7 +240,7 @@ def _header_of_pydicom(dataset: Any) -> Header:
 def _format(values: tuple[Any, ...]) -> Format:
     try:
         return _known_format(values)
-    except TypeError:  # several values where one belongs cannot be looked up
+    except TypeError:  # multiple values in a single-valued tag are unhashable
         return _new_format(values)
 
 
@@ -272,14 +272,14 @@ def _new_format(values: tuple[Any, ...]) -> Format:
     )
 
 
-# The images of a series look one another's up.
+# Images of one series share a cached format.
 _known_format = lru_cache(maxsize=64)(_new_format)
 
 
 def _value(dataset: Any, keyword: str) -> Any:
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):  # not what its tag promises: as if missing
+    except (ValueError, TypeError, OverflowError):  # not of the tag's type: treated as missing
         return None
 
 
@@ -293,6 +293,6 @@ def _identifier(uid: str) -> int | None:
 
 
 def _text(value: object) -> str:
-    # Bytes are what dicomsdl gives where the file does not say the type (VR UN).
+    # dicomsdl returns bytes where the file does not tell the type (VR UN).
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
     return text.strip(" \0")

@@ -1,4 +1,4 @@
-"""Image: a greyscale image as its file stores it, and what makes brightness of the values."""
+"""Image: a greyscale image as stored, with the rescaling from stored values to brightness."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Stored = npt.NDArray[np.integer[Any]]
 
-# What stored values come as, in this machine's byte order.
+# The types of stored values, in this machine's byte order.
 STORED_TYPES = {name: np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4")}
 
 
@@ -15,9 +15,9 @@ class Image(NamedTuple):
     """A greyscale image as stored.
 
     Attributes:
-        stored: (rows, columns), of one of `STORED_TYPES`: the values in their used bits.
-        slope: from stored values to brightness; negative where low values are bright.
-        intercept: likewise.
+        stored: (rows, columns), of one of `STORED_TYPES`: the values of the used bits.
+        slope: the factor from stored values to brightness; negative if low values are bright.
+        intercept: the summand from stored values to brightness.
     """
 
     stored: Stored
@@ -25,10 +25,10 @@ class Image(NamedTuple):
     intercept: float
 
     def rescaled(self) -> npt.NDArray[np.float32]:
-        """The image (rows, columns) in its own memory: rescaled, large values bright.
+        """Return a rescaled copy of the image (rows, columns) with large values bright.
 
-        Rescaling is PS3.3 C.11.1.1.2. MONOCHROME1 is mirrored within the range that BitsStored
-        can hold, so that the images of one series stay comparable.
+        The rescaling is that of PS3.3 C.11.1.1.2. MONOCHROME1 is mirrored within the range of
+        BitsStored, so that the images of one series stay comparable.
         """
         if (self.slope, self.intercept) == (1.0, 0.0):
             return self.stored.astype(np.float32)

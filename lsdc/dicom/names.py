@@ -1,7 +1,7 @@
-"""Names of files as text, whatever bytes they are made of.
+"""File names as text, for arbitrary bytes.
 
-A file's name is bytes; tables and databases hold UTF-8. What is no UTF-8 is percent-escaped, and
-so is the percent sign, so that every text has one name and every name one text.
+A file's name is bytes; tables and databases hold UTF-8. Bytes that are not UTF-8 are
+percent-escaped, and so is the percent sign, so that names and texts map one to one.
 """
 
 import os
@@ -11,11 +11,11 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
 def escape_name(path: str | bytes | os.PathLike[str]) -> str:
-    """The text of a path as tables hold it: `caf%E9/50%25.dcm`."""
+    """Return a path as text for tables: `caf%E9/50%25.dcm`."""
     name = os.fsdecode(path)
     if name.isascii() and "%" not in name:
         return name
-    # Undecodable bytes are lone surrogates here; all else that is not ASCII stays as it is.
+    # Undecodable bytes are lone surrogates here; other non-ASCII characters stay unchanged.
     return "".join(
         f"%{ord(letter) - 0xDC00:02X}"
         if 0xDC80 <= ord(letter) <= 0xDCFF
@@ -27,7 +27,7 @@ def escape_name(path: str | bytes | os.PathLike[str]) -> str:
 
 
 def unescape_name(text: str) -> bytes:
-    """The path as the system knows it, from its text."""
+    """Return the path as the system's bytes, from its text."""
     if "%" not in text:
         return os.fsencode(text)
     parts = _ESCAPED.split(text)

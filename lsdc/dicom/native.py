@@ -1,4 +1,4 @@
-"""Native: pixels that lie in a file as they are, not compressed (PS3.5 8.1.1 and A.3)."""
+"""Native: uncompressed pixel data (PS3.5 8.1.1 and A.3)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,28 +7,28 @@ from lsdc.dicom.headers import Format
 from lsdc.dicom.image import Stored
 from lsdc.dicom.preflight import RefusedError
 
-# Little endian implicit and explicit, big endian: a file of these holds its pixels as they are.
+# Implicit and explicit little endian, explicit big endian: the uncompressed transfer syntaxes.
 NATIVE = frozenset(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-# Other sizes share bytes; pydicom unpacks them.
+# Values of other sizes share bytes; pydicom unpacks them.
 WHOLE_BYTES = (8, 16, 32)
 
 
 def native_values(
     data: bytes | memoryview, form: Format, *, big_endian: bool, in_words: bool, frame: int = 1
 ) -> Stored:
-    """The values of one frame (rows, columns), without a copy where they need none.
+    """Return the values of one frame (rows, columns), without a copy where possible.
 
-    In a big-endian file a VR of OW means words of 16 bits, so that values of 8 bits lie in pairs
-    the other way round. OB has no byte order. Larger values have that of the file.
+    In a big-endian file a VR of OW means words of 16 bits, so values of 8 bits are swapped in
+    pairs. OB has no byte order. Larger values have the file's byte order.
 
     Args:
         data: all of PixelData.
-        form: one of whole bytes, that `usable.refuse` lets through.
-        big_endian: whether the file is.
+        form: a format with whole bytes that `usable.refuse` accepts.
+        big_endian: whether the file is big-endian.
         in_words: whether the VR is OW.
-        frame: counted from 1.
+        frame: the frame's number, from 1.
 
     Raises:
         RefusedError: there are too few bytes.
@@ -47,7 +47,7 @@ def native_values(
 
 
 def _unpaired(data: bytes | memoryview) -> npt.NDArray[np.uint8]:
-    """The bytes of big-endian words, each pair exchanged; one alone at the end stays."""
+    """Swap each pair of bytes in big-endian words; an odd last byte stays."""
     values = np.frombuffer(data, np.uint8).copy()
     pairs = values[: len(values) // 2 * 2].reshape(-1, 2)
     pairs[:] = pairs[:, ::-1].copy()

@@ -1,26 +1,26 @@
-"""Numbers as DICOM writes them in text, DS and IS (PS3.5 6.2); what is garbled is missing."""
+"""Parse DICOM's textual numbers, DS and IS (PS3.5 6.2); garbled ones count as missing."""
 
 import math
 from typing import Any
 
-# As in `lsdc.geometry.planes`, which refuses what is further off.
+# As in `lsdc.geometry.planes`, which refuses larger deviations.
 _DIRECTION_TOLERANCE = 0.01
 
 
 def parse_number(text: bytes) -> float | None:
-    """The number of a DS or IS; None where it is missing, garbled, or more than one."""
+    """Return the number of a DS or IS; None if it is missing, garbled or multiple."""
     return as_number(parse(text))
 
 
 def parse_whole(text: bytes) -> int | None:
-    """The whole number of an IS."""
-    if text.isdigit() and len(text) < 10:  # as nearly all are
+    """Return the integer of an IS, or None."""
+    if text.isdigit() and len(text) < 10:  # nearly all
         return int(text)
     return as_whole(parse(text))
 
 
 def parse_position(text: bytes) -> tuple[float, float, float] | None:
-    """Three numbers."""
+    """Return the three numbers of a position, or None."""
     if b"_" in text:
         return None
     try:
@@ -31,7 +31,7 @@ def parse_position(text: bytes) -> tuple[float, float, float] | None:
 
 
 def parse_directions(text: bytes) -> tuple[float, ...] | None:
-    """Two perpendicular unit vectors, but for rounding; garbled ones are none."""
+    """Return two perpendicular unit vectors, up to rounding; None if they are not."""
     orientation = _numbers(parse(text), 6)
     if orientation is None:
         return None
@@ -45,14 +45,14 @@ def parse_directions(text: bytes) -> tuple[float, ...] | None:
 
 
 def parse_spacing(text: bytes) -> tuple[float, ...] | None:
-    """Two numbers above zero."""
+    """Return two numbers above zero, or None."""
     spacing = _numbers(parse(text), 2)
     return spacing if spacing is not None and min(spacing) > 0 else None
 
 
 def parse(text: bytes) -> list[float] | float | None:
-    """The numbers of a DS or IS."""
-    if not text or b"_" in text:  # Python's own way to write numbers
+    """Return the numbers of a DS or IS."""
+    if not text or b"_" in text:  # only Python allows `_` in numbers
         return None
     try:
         numbers = list(map(float, text.rstrip(b" \0").split(b"\\")))
@@ -62,16 +62,16 @@ def parse(text: bytes) -> list[float] | float | None:
 
 
 def as_number(value: object) -> float | None:
-    """A finite number, if it is one."""
+    """Return a value as a finite number, or None."""
     try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+        number = float(value)  # type: ignore[arg-type]  # raises if not a number
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
 def as_whole(value: object) -> int | None:
-    """A whole number within 32 bits, beyond which nothing that we read makes sense."""
+    """Return a value as an integer within 32 bits, the range of all tags we read; else None."""
     if type(value) is int and 0 <= value < 2**32:
         return value
     number = as_number(value)
@@ -83,7 +83,7 @@ def as_whole(value: object) -> int | None:
 
 
 def text_of_pydicom(dataset: Any, tag: int) -> bytes:
-    """The bytes of an element as they are in the file; none where it is not there."""
+    """Return the bytes of an element as stored in the file; empty if it is missing."""
     from pydicom.dataelem import RawDataElement
 
     if tag not in dataset:
@@ -91,7 +91,7 @@ def text_of_pydicom(dataset: Any, tag: int) -> bytes:
     element = dataset.get_item(tag)
     if isinstance(element, RawDataElement):
         return element.value or b""
-    return str(element.value).encode()  # a sequence where text belongs: no number
+    return str(element.value).encode()  # a sequence in place of text: not a number
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:

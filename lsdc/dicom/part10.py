@@ -1,7 +1,7 @@
-"""Part 10: what stands before a data set (PS3.10 7.1), and what is put there where it is missing.
+"""Part 10: the header before a data set (PS3.10 7.1), and a substitute where it is missing.
 
 Old archives hold bare data sets, without preamble and prefix, without file meta information or
-without a transfer syntax in it. The readers get such a file as if it began as it should.
+without a transfer syntax in it. The readers see such a file with the missing parts added.
 """
 
 import re
@@ -12,12 +12,12 @@ from typing import NamedTuple
 PREAMBLE_BYTES = 128
 PREFIX = b"DICM"
 _SYNTAX_TAG = b"\x02\x00\x10\x00UI"
-# (0002,0010) stands behind three short elements.
+# (0002,0010) follows three short elements.
 _SYNTAX_BY = PREAMBLE_BYTES + 512
 _SYNTAX = re.compile(rb"1\.2\.840\.1[0-9.]{4,50}\0?")
 _META_GROUP, _FIRST_GROUP = 0x0002, 0x0008
-# So many elements that follow one another in their order are taken for a data set: in text and in
-# other formats not one such element is found.
+# This many consecutive elements in ascending order are taken for a data set; text and other formats
+# do not contain even one.
 _ENOUGH = 3
 _LONG = frozenset([b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR",
                    b"UT", b"UV"])  # fmt: skip
@@ -26,7 +26,7 @@ _UNDEFINED = 0xFFFFFFFF
 
 
 class _Coding(NamedTuple):
-    """How a data set is coded, with the transfer syntax that says so."""
+    """The encoding of a data set, with its transfer syntax."""
 
     syntax: bytes
     order: str
@@ -42,12 +42,12 @@ _IN_META = _CODINGS[0]
 
 
 class Opening(NamedTuple):
-    """How a file is to be read: these bytes first, then its own from an offset on.
+    """How to read a file: `head` first, then the file from an offset on.
 
     Attributes:
-        head: these bytes.
-        begin: the offset.
-        tells_syntax: whether the transfer syntax stands in `head`, and nowhere in the file.
+        head: the bytes to put first.
+        begin: the offset in the file.
+        tells_syntax: whether the transfer syntax is in `head` and not in the file.
     """
 
     head: bytes
@@ -59,11 +59,11 @@ AS_IT_IS = Opening(b"", 0)
 
 
 def open_data_set(start: bytes, size_bytes: int) -> Opening | None:
-    """What to put before a file's data set; None where there is none.
+    """Return what to put before a file's data set; None if there is no data set.
 
     Args:
         start: the file's first bytes.
-        size_bytes: of the whole file.
+        size_bytes: the size of the whole file.
     """
     has_prefix = start.startswith(PREFIX, PREAMBLE_BYTES)
     if has_prefix:
@@ -94,7 +94,7 @@ def _open_at(start: bytes, begin: int, size_bytes: int) -> Opening | None:
 
 
 def _is_data_set(start: bytes, begin: int, size_bytes: int, coding: _Coding) -> bool:
-    """Whether some elements follow one another in their order, from the first group on."""
+    """Return whether elements in ascending order follow, beginning with the first group."""
     last = count = 0
     for tag, _, _ in _walk(start, begin, size_bytes, coding):
         if tag <= last or (not count and tag >> 16 != _FIRST_GROUP):
@@ -108,7 +108,7 @@ def _is_data_set(start: bytes, begin: int, size_bytes: int, coding: _Coding) -> 
 def _walk(
     start: bytes, begin: int, size_bytes: int, coding: _Coding
 ) -> Iterator[tuple[int, bytes, int]]:
-    """The tag, the value and the end of each element, up to one that is none or too long."""
+    """Yield the tag, value and end of each element, up to an invalid or too long one."""
     at = begin
     while at + 12 <= len(start):
         group, element = struct.unpack_from(f"{coding.order}HH", start, at)
@@ -129,7 +129,7 @@ def _walk(
 
 
 def _file_meta(syntax: bytes) -> bytes:
-    """A group 0002 with no more than its length and the transfer syntax."""
+    """Return a group 0002 with only its length and the transfer syntax."""
     value = syntax + b"\0" * (len(syntax) % 2)
     element = _SYNTAX_TAG + struct.pack("<H", len(value)) + value
     return b"\x02\0\0\0UL\x04\0" + struct.pack("<I", len(element)) + element

@@ -1,7 +1,7 @@
 """Pixels: the one greyscale image of a file, by dicomsdl or, as the second reader, by pydicom.
 
-Only child processes call the readers (see `supervisor`). Both give the stored values; rescaling
-and inversion are ours, so that the readers cannot differ in them.
+Only child processes call the readers (see `supervisor`). Both return stored values; rescaling and
+inversion are done here, so that the readers cannot differ in them.
 """
 
 import mmap
@@ -32,8 +32,8 @@ from lsdc.dicom.preflight import DeclinedError, OpenFile, RefusedError
 from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, image_in
 from lsdc.dicom.usable import name_uid, refuse
 
-# RLE and JPEG-LS. Of the compressed ones dicomsdl compares Rows and Columns with the coded image
-# in these alone; in JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare.
+# RLE and JPEG-LS: only for these does dicomsdl compare Rows and Columns with the coded image. In
+# JPEG and JPEG 2000 it writes past its buffer where they differ, so we compare them.
 CHECKED_BY_DICOMSDL = frozenset(
     ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"]
 )
@@ -42,15 +42,15 @@ _ITEM = b"\xfe\xff\x00\xe0"
 
 
 class Decoded(NamedTuple):
-    """An image as decoded: its values, and what its header says of them.
+    """A decoded image: its values, and their description from the header.
 
     Attributes:
         stored: (rows, columns), in any byte order.
-        bits: how many of each value's bits count, BitsStored.
-        high_bit: the highest of them.
-        signed: whether that one is a sign.
-        slope: from values to brightness.
-        intercept: likewise.
+        bits: the number of used bits per value, BitsStored.
+        high_bit: the highest used bit.
+        signed: whether the highest used bit is a sign.
+        slope: the factor from values to brightness.
+        intercept: the summand from values to brightness.
     """
 
     stored: Stored
@@ -62,30 +62,30 @@ class Decoded(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values, once `write` has written them."""
+        """The type of the values as `write` writes them."""
         return STORED_TYPES[f"{'i' if self.signed else 'u'}{self.stored.dtype.itemsize}"]
 
     def write(self, out: Stored) -> None:
-        """Write the values in their used bits (PS3.5 8.1.1); old files keep overlays in others.
+        """Write the values of the used bits (PS3.5 8.1.1); old files store overlays in the others.
 
         Args:
-            out: (rows, columns) of `dtype`.
+            out: an array (rows, columns) of `dtype`.
         """
         spare = 8 * out.dtype.itemsize - self.bits
         if spare <= 0:
             np.copyto(out, self.stored, casting="unsafe")
         elif not self.signed and self.high_bit in (None, self.bits - 1):
-            # In one pass: to look first whether other bits are used takes as long.
+            # In one pass: checking first whether other bits are used takes as long.
             np.bitwise_and(self.stored, 2**self.bits - 1, out=out, casting="unsafe")
         else:
             shift = 0 if self.high_bit is None else max(0, self.high_bit + 1 - self.bits)
             native = self.stored.astype(self.stored.dtype.newbyteorder("=")).view(out.dtype)
-            # Up against the top bit and down again: the sign spreads over the bits that hold none.
+            # Shift to the top bit and back: the sign extends over the unused bits.
             np.copyto(out, (native >> shift << spare) >> spare)
 
 
 class ImageBatch:
-    """Images in shared memory, or in the frame itself where they have no place there."""
+    """Images in shared memory, or in the frame itself if they do not fit there."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
@@ -97,7 +97,7 @@ class ImageBatch:
         self._body = bytearray()
 
     def add(self, image: Decoded, status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
-        """Write an image where it belongs."""
+        """Write an image to its slot or to the frame."""
         shape, dtype = image.stored.shape, image.dtype
         placed = slot != NO_SLOT and image.stored.nbytes <= SLOT_BYTES
         if placed:
@@ -109,11 +109,11 @@ class ImageBatch:
         self._images.append((*shape, dtype.str[1:], image.slope, image.intercept, placed))
 
     def is_full(self) -> bool:
-        """Never: a request is for few images."""
+        """Return False: a request is for few images."""
         return False
 
     def rest(self) -> list[bytes | memoryview]:
-        """The frame of all images since the last one."""
+        """Return the frame of all images since the last one."""
         if not self._images:
             return []
         head, body = {"count": len(self._images), "images": self._images}, self._body
@@ -146,7 +146,7 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     rescale = _rescale(DataSetOfDicomsdl(dataset), form, file.frame)
     if pixel_data.vr() != dicomsdl.VR.PIXSEQ:
         at = pixel_data.offset()
-        # A deflated data set is in the file as something else.
+        # A deflated data set is compressed in the file.
         own = pixel_data.toBytes() if syntax == DEFLATED else memoryview(content)[at:]
         if _lie_in_items(own, form):
             raise DeclinedError("encapsulated pixels of a defined length")
@@ -205,7 +205,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
 
 
 def _frames(form: Format, frame: int) -> int:
-    """How many frames there are, `frame` among them."""
+    """Return the number of frames, and check that `frame` is among them."""
     frames = form.number_of_frames or 1
     if frame > frames:
         raise RefusedError(f"no frame {frame}: there are {frames}")
@@ -213,7 +213,7 @@ def _frames(form: Format, frame: int) -> int:
 
 
 def _rescale(dataset: DataSet, form: Format, frame: int) -> list[float | None]:
-    """The intercept and the slope of a frame: of its groups, where they are to be asked."""
+    """Return the intercept and slope of a frame, from its functional groups if they apply."""
     texts = [dataset.text(tag) for tag in RESCALE_TEXTS.values()]
     frames = form.number_of_frames or 1
     if form.sop_class in ENHANCED and (frames > 1 or not all(texts)):
@@ -223,7 +223,7 @@ def _rescale(dataset: DataSet, form: Format, frame: int) -> list[float | None]:
 
 
 def _first_fragment(encapsulated: bytes) -> bytes:
-    """How coded pixels begin, if they do."""
+    """Return the first bytes of encapsulated pixels, if there are any."""
     from pydicom.encaps import generate_fragments
 
     try:
@@ -234,33 +234,33 @@ def _first_fragment(encapsulated: bytes) -> bytes:
 
 
 def _lie_in_items(data: bytes | memoryview, form: Format) -> bool:
-    """Whether pixels are encapsulated (PS3.5 A.4), though their element may have a length.
+    """Return whether pixels are encapsulated (PS3.5 A.4), even if their element has a length.
 
-    Under a syntax of coded pixels some writers leave them as they are, in no items.
+    Some writers store uncompressed pixels without items under a compressed transfer syntax.
     """
     return form.transfer_syntax not in NATIVE | {DEFLATED} and bytes(data[:4]) == _ITEM
 
 
 def _decode(dataset: Any, form: Format, frame: int) -> Stored:
-    """A frame by pydicom's decoders, which raise all kinds of errors."""
+    """Decode a frame with pydicom's decoders, which may raise any error."""
     from pydicom.pixels import pixel_array  # type: ignore[attr-defined]  # its documented place
 
     try:
         return pixel_array(dataset, index=frame - 1)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001  # as said
+    except Exception:  # noqa: BLE001  # see docstring
         syntax = name_uid(form.transfer_syntax or "")
         raise RefusedError(f"its pixels are damaged: {syntax} cannot be decoded") from None
 
 
 def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Decoded:
-    """The image with how to rescale it, and to invert it where low is bright (see `Image`)."""
+    """Return the image with its rescaling, inverted if low values are bright (see `Image`)."""
     if stored.shape != (form.rows, form.columns):
         raise RefusedError(f"decoded to {stored.shape}, expected {form.rows, form.columns}")
     bits, signed = form.bits_stored or form.bits_allocated, bool(form.pixel_representation)
-    assert bits is not None  # `refuse` has seen to it
-    slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero is none
+    assert bits is not None  # checked by `refuse`
+    slope, intercept = slope or 1.0, intercept or 0.0  # a slope of zero counts as missing
     if form.photometric == "MONOCHROME1":
         lowest_plus_highest = -1 if signed else 2**bits - 1
         slope, intercept = -slope, slope * lowest_plus_highest + intercept
@@ -287,7 +287,7 @@ def _check_coded(coded: bytes, form: Format, file: OpenFile) -> None:
 
 
 def _check_family(coded: bytes, form: Format, file: OpenFile) -> None:
-    """Refuse pixels that are coded in another way than the header says."""
+    """Refuse pixels whose encoding differs from the header's transfer syntax."""
     said, found = family_of(form.transfer_syntax), family_in(coded)
     if form.transfer_syntax in NATIVE | {DEFLATED}:
         found = found or "something encapsulated"
@@ -304,7 +304,7 @@ def _check_family(coded: bytes, form: Format, file: OpenFile) -> None:
 
 
 def _needed_bytes(form: Format) -> int:
-    """Bytes of an uncompressed image, after a look at whether it is one that we can use."""
+    """Return the size in bytes of an uncompressed image, after checking that it is usable."""
     if (reason := refuse(form)) is not None:
         raise RefusedError(reason)
     return ((form.rows or 0) * (form.columns or 0) * (form.bits_allocated or 0) + 7) // 8

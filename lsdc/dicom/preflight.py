@@ -1,4 +1,4 @@
-"""The gate that a file passes before any DICOM library sees it, and how a file is turned down."""
+"""Checks that a file must pass before any DICOM library sees it, and the errors that reject it."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from typing import BinaryIO
 
 from lsdc.dicom.part10 import AS_IT_IS, PREAMBLE_BYTES, PREFIX, Opening, open_data_set
 
-# An empty file damages dicomsdl's heap.
+# An empty file corrupts dicomsdl's heap.
 MIN_FILE_BYTES = 256
 LARGEST_FILE_BYTES = 2**28
-# Holds the header of nearly every image up to its pixels; reading more costs time.
+# Enough for nearly every image's header up to its pixels; reading more costs time.
 START_BYTES = 4096
 
-# What a network drive or a busy machine says, and may not say again.
+# Transient errors of network drives and busy machines.
 _OF_THE_MOMENT = frozenset(
     getattr(errno, name)
     for name in (
@@ -28,7 +28,7 @@ _OF_THE_MOMENT = frozenset(
 
 
 def refuse_size(size_bytes: int) -> str:
-    """Why so large a file is not read."""
+    """Return why a file of this size is not read."""
     return (
         f"{size_bytes} bytes, expected at most {LARGEST_FILE_BYTES} of a file; 'dcuncat' of "
         "dicom3tools makes a file of each frame"
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
     Attributes:
         status: the file's size in bytes and mtime in ns, where it could be opened at all.
-        no_dicom: whether it never was a file of DICOM.
+        no_dicom: whether the file is not DICOM at all.
     """
 
     def __init__(
@@ -51,23 +51,23 @@ class RefusedError(Exception):
 
 
 class DeclinedError(Exception):
-    """One reader should not read the file, or not be believed; another one may."""
+    """One reader cannot read the file correctly; another one may."""
 
 
 class TransientError(Exception):
-    """The file could not be read just now; it may be tried again."""
+    """The file could not be read at the moment; a retry may succeed."""
 
 
 class OpenFile:
-    """A regular file that begins as DICOM does; a context that closes it.
+    """An open regular file that begins as DICOM does; a context manager that closes it.
 
     Attributes:
         status: its size in bytes and its mtime in ns when it was opened.
-        start: its first `START_BYTES`, or all of it. Where preamble or file meta information is
-            missing, the ones that are put before it come first.
-        frame: which of its images is asked for, from 1.
-        is_whole: whether nothing is missing at its beginning. Else `content` and `stream` too
-            give it with what was put before it.
+        start: its first `START_BYTES`, or all of it, after a substitute for missing preamble or
+            file meta information.
+        frame: the number of the requested image, from 1.
+        is_whole: whether nothing is missing at its beginning. Else `content` and `stream` include
+            the substitute as well.
     """
 
     __slots__ = ("_descriptor", "_opening", "_read_on", "frame", "is_whole", "start", "status")
@@ -88,34 +88,34 @@ class OpenFile:
 
     @property
     def descriptor(self) -> int:
-        """Open for reading, for who needs more than the start."""
+        """The file descriptor, open for reading more than the start."""
         self._read_on = True
         return self._descriptor
 
     @property
     def path(self) -> str:
-        """Names the open file, in characters that dicomsdl takes whatever the file's name is."""
+        """A path to the open file that dicomsdl accepts, whatever the file's name."""
         return f"/dev/fd/{self.descriptor}"
 
     @property
     def says_syntax(self) -> bool:
-        """Whether it names its transfer syntax, which else is told by how its elements look."""
+        """Whether it names its transfer syntax, which else is inferred from its elements."""
         return not self._opening.tells_syntax
 
     @property
     def size_bytes(self) -> int:
-        """When it was opened."""
+        """The size in bytes when it was opened."""
         return self.status[0]
 
     def content(self) -> bytes:
-        """All of it. Raises RefusedError where that is too much for one image."""
+        """Return the whole content. Raises RefusedError if it is too large for one image."""
         if self.size_bytes > LARGEST_FILE_BYTES:
             raise RefusedError(refuse_size(self.size_bytes))
         content = os.pread(self.descriptor, self.size_bytes, 0)
         return content if self.is_whole else self._opening.head + content[self._opening.begin :]
 
     def stream(self) -> BinaryIO:
-        """Reads it; to be closed, which leaves the file itself open."""
+        """Return a stream of the content; closing the stream leaves the file itself open."""
         if self.is_whole:
             return open(self.descriptor, "rb", closefd=False)
         return BytesIO(self.content())
@@ -126,10 +126,10 @@ class OpenFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Close it. What was read bit by bit of a file that changed is not to be believed."""
+        """Close it and raise an error if it changed while it was read piece by piece."""
         try:
             changed = self._read_on and _status(self._descriptor) != self.status
-        except OSError:  # the drive has lost it
+        except OSError:  # the drive lost it
             changed = True
         os.close(self._descriptor)
         if isinstance(error, OSError) and may_pass(error):
@@ -139,16 +139,16 @@ class OpenFile:
 
 
 def may_pass(error: OSError) -> bool:
-    """Whether the system may answer otherwise at another time."""
+    """Return whether the system's error may be transient."""
     return error.errno in _OF_THE_MOMENT
 
 
 def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
-    """Open a file if it can be DICOM; a FIFO, on which both libraries hang, is not waited for.
+    """Open a file if it may be DICOM; a FIFO, on which both libraries hang, is not waited for.
 
     Raises:
-        RefusedError: it is missing, may not be read, is no regular file or does not begin so.
-        TransientError: the system could not open or read it just now.
+        RefusedError: the file is missing, unreadable, not a regular file or not DICOM.
+        TransientError: the system could not open or read the file at the moment.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

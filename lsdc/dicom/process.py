@@ -17,25 +17,25 @@ from lsdc.dicom.slots import NO_SLOT, Slots, memory_file
 from lsdc.errors import StageError
 
 _START_SECONDS = 60.0
-# The child ends itself when a file takes too long; this much later the parent does it.
+# The child ends itself when a file takes too long; the parent kills it this much later.
 _GRACE_SECONDS = 2.0
 _CHUNK_BYTES = 2**20
 _ENVIRONMENT = {
-    # Threads of BLAS would fill the address space that the child is allowed.
+    # BLAS threads would use up the child's limited address space.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # Else glibc gives the memory of every image back, and pays a page fault a page for the next.
+    # Else glibc returns the memory of every image, and the next one costs a fault per page.
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
-    # dicomsdl takes and leaves a hundred small pieces a file; glibc keeps seven at hand.
+    # dicomsdl allocates and frees a hundred small blocks per file; glibc caches seven.
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=1000",
 }
-# What the head of an answer holds that is about several files.
+# The keys in the head of an answer about several files.
 _MANY = ({"count", "formats"}, {"count", "images"})
 
 
 class ChildEndedError(Exception):
-    """The child is no use any more; the text says how that came."""
+    """The child is unusable; the text says why."""
 
     timed_out = False
 
@@ -48,14 +48,14 @@ class ChildTimedOutError(ChildEndedError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Files that follow one another in the order of all.
+    """Consecutive files in the order of all files.
 
     Attributes:
-        start: the first one's place in that order.
-        paths: their names.
-        frames: which frame is asked for of each, from 1.
-        first_reason: why dicomsdl could not read this one file, where it could not.
-        slots: where their images are to be written, once they are asked for.
+        start: the first file's index in that order.
+        paths: the files' names.
+        frames: the requested frame of each file, from 1.
+        first_reason: why dicomsdl could not read this one file, if it could not.
+        slots: the slots for their images, set when the files are requested.
     """
 
     start: int
@@ -68,7 +68,7 @@ class Batch:
         return len(self.paths)
 
     def part(self, begin: int, end: int | None = None) -> "Batch":
-        """The files from one to another of its own."""
+        """Return the batch of the files from `begin` to `end` within this one."""
         own = slice(begin, end)
         return Batch(
             self.start + begin,
@@ -82,12 +82,12 @@ class Batch:
 class Child:
     """A child process that reads files with one reader.
 
-    It leads its own session, so that Ctrl-C reaches the parent alone, and ends when its stdin
-    does, so that it cannot outlive the parent.
+    It leads its own session, so that Ctrl-C reaches only the parent, and it ends when its stdin
+    closes, so that it cannot outlive the parent.
 
     Attributes:
         asked: the batches that it has not answered, in order.
-        heard: when it was last seen to go on, or given work, on the monotonic clock.
+        heard: when it last made progress or was given work, on the monotonic clock.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Child:
         self._widen_pipe()
 
     def fileno(self) -> int:
-        """What a selector waits for."""
+        """Return the file descriptor for a selector."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
@@ -131,15 +131,15 @@ class Child:
         batch = replace(batch, slots=slots)
         self.asked.append(batch)
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will say so
+        with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will show that
             self._process.stdin.write(pack_request(batch.paths, batch.slots, batch.frames))
             self._process.stdin.flush()
 
     def answers(self) -> Iterator[tuple[Batch, dict[str, Any], bytearray]]:
-        """What came: files with head and body of their common answer, as far as it is one.
+        """Yield the received answers: batches of files, each with the head and body of its answer.
 
         Raises:
-            ChildEndedError: it died, or sent what is no answer.
+            ChildEndedError: it died, or sent an invalid answer.
             StageError: it died before it could read at all.
         """
         chunk = os.read(self.fileno(), _CHUNK_BYTES)
@@ -162,9 +162,9 @@ class Child:
         return None
 
     def _tick_off(self, head: dict[str, Any]) -> Batch:
-        """The next files that it was asked for, which it has now answered."""
+        """Remove and return the requested files that this answer covers."""
         count = head["count"]
-        # A failure is one file's; to count on more there would lose or shift others.
+        # A failure concerns one file; a larger count would lose or shift others.
         most = len(self.asked[0]) if set(head) in _MANY else 1
         if type(count) is not int or not 0 < count <= most:
             raise BrokenFrameError
@@ -175,7 +175,7 @@ class Child:
         return batch.part(0, count)
 
     def in_flight(self) -> int:
-        """How many files it has read since its last answer: the next one is what it is at."""
+        """Return how many files it has read since its last answer; the next one is in flight."""
         return min(max(0, self._at() - self._answered), len(self.asked[0]) - 1)
 
     def check_time(self) -> None:
@@ -189,7 +189,7 @@ class Child:
             raise self._timeout()
 
     def _at(self) -> int:
-        """How many files it has finished with, in its life."""
+        """Return the number of files it has finished in total."""
         return int(COUNT.unpack_from(self._count)[0])
 
     def end(self) -> None:
@@ -201,11 +201,11 @@ class Child:
                 pipe.close()  # type: ignore[union-attr]  # all of them are open
 
     def _widen_pipe(self) -> None:
-        """Let a whole image fit; half of the parent's time goes into waking up for pieces."""
+        """Enlarge the pipe for whole images; waking up for pieces takes half the parent's time."""
         if sys.platform == "linux":
             import fcntl
 
-            with contextlib.suppress(OSError):  # beyond the user's share the small pipe does
+            with contextlib.suppress(OSError):  # beyond the user's limit, keep the small pipe
                 fcntl.fcntl(self.fileno(), fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
 
     def _death(self) -> ChildEndedError:

@@ -1,8 +1,7 @@
-"""Read headers and pixels of many files; no file can end the process that asks.
+"""Read headers and pixels of many files; no file can crash the calling process.
 
-What a drive refuses at one moment it may give at the next. So files that fail in passing (an
-input/output error, a stale handle, a timeout, a file that changes meanwhile) are tried again
-after a pause that grows.
+Some failures are transient: an input/output error, a stale handle, a timeout, a file that changes
+meanwhile. Such files are retried after increasing pauses.
 """
 
 import logging
@@ -31,11 +30,11 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.5
 _HEADERS_A_REQUEST = 256
-# Their answers are small, and one file that hangs should not keep all others waiting.
+# Their answers are small, and one file that hangs should not block all others.
 _HEADERS_AHEAD = 2**20
 _IMAGES_A_REQUEST = 24
 _IMAGES_AHEAD = 96
-# What a child says of an image, as JSON brings it.
+# The types of a child's JSON description of an image.
 _DESCRIPTION = (int, int, str, float, float, bool)
 
 
@@ -59,12 +58,12 @@ def read_headers(
 
     Args:
         names: any files, as `names.escape_name` writes them.
-        take: given the rows (`header_table.HEADERS`) of so many files as they come; every file
-            has one row in one of the tables, in no certain order.
-        processes: how many child processes read.
-        block_files: about as many files make a table.
-        on_progress: called with files done and files in all.
-        file_seconds: a file that takes longer is unreadable.
+        take: called with tables (`header_table.HEADERS`) as they come; every file has one row in
+            one of the tables, in any order.
+        processes: the number of child processes.
+        block_files: the approximate number of files per table.
+        on_progress: called with the number of files done and of all files.
+        file_seconds: the time limit per file; a file that takes longer is unreadable.
 
     Raises:
         StageError: the child processes could not start.
@@ -74,7 +73,7 @@ def read_headers(
     left = np.arange(len(every))
 
     def read() -> list[tuple[int, Failure]]:
-        """Read what is left, and say what is left of that."""
+        """Read the remaining files and return those that failed."""
         nonlocal block, left
         failed: list[tuple[int, Failure]] = []
         turn = 0
@@ -117,14 +116,14 @@ def read_pixels(
 
     Args:
         names: any files, as `names.escape_name` writes them; one may come for several frames.
-        frames: which frame of each file is read, from 1; by default the first.
-        processes: how many child processes read.
-        file_seconds: a file that takes longer is unreadable.
+        frames: the frame to read of each file, from 1; by default the first.
+        processes: the number of child processes.
+        file_seconds: the time limit per file; a file that takes longer is unreadable.
 
     Yields:
-        (index into names, image). Let go of an image when you have done with it: the memory that
-        the children write into is then free for another. An image in colours is unreadable, and so
-        is a file of several frames that are no slices.
+        (index into names, image). Drop an image when you are done with it, to free its shared
+        memory for another. Colour images are unreadable, and so are files with several frames that
+        are not slices.
 
     Raises:
         StageError: the child processes could not start.
@@ -159,7 +158,7 @@ def _again(
     failure: Failure,
     outcomes: Callable[[slice], Iterator[Read | Failure]],
 ) -> Read | Failure:
-    """Read one file again that failed in passing."""
+    """Retry one file with a transient failure."""
     found: Read | Failure = failure
     tried = False
 
@@ -177,7 +176,7 @@ def _again(
 def _patiently(
     read: Callable[[], list[tuple[int, Failure]]], names: Sequence[str] | pl.Series
 ) -> list[tuple[int, Failure]]:
-    """Call `read` until no file fails in passing, a few times at most; what still does."""
+    """Call `read` until no file has a transient failure, a few times at most; return the rest."""
     retrying = Retrying(
         retry=retry_if_result(bool),
         stop=stop_after_attempt(_ATTEMPTS),
@@ -210,7 +209,7 @@ def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
 
 
 def _images(outcome: Read | Failure, slots: Slots) -> Iterator[Image | Unreadable]:
-    """The images of files that were answered for together."""
+    """Yield the images of files that were answered together."""
     if isinstance(outcome, Failure):
         yield Unreadable(outcome.reason)
         return
@@ -236,7 +235,7 @@ def _images(outcome: Read | Failure, slots: Slots) -> Iterator[Image | Unreadabl
 
 
 def _described(said: Any) -> tuple[tuple[int, int], np.dtype[Any], float, float, bool] | None:
-    """Shape, type, slope, intercept of an image, and whether it is in its slot, if that is said."""
+    """Return an image's shape, type, slope, intercept and whether it is in its slot, if valid."""
     if not isinstance(said, list) or tuple(map(type, said)) != _DESCRIPTION:
         return None
     rows, columns, name, slope, intercept, placed = said
@@ -246,7 +245,7 @@ def _described(said: Any) -> tuple[tuple[int, int], np.dtype[Any], float, float,
 
 
 def _listed(read: Read) -> list[Any]:
-    """What a child says of its images, one each: it may say anything."""
+    """Return a child's description of each image, unchecked; None each if their number is wrong."""
     images = read.head.get("images")
     fits = isinstance(images, list) and len(images) == read.count
     return images if fits else [None] * read.count  # type: ignore[return-value]  # a list if it fits

@@ -1,9 +1,9 @@
-"""The supervisor: files are read in child processes, and a file that ends one costs itself alone.
+"""The supervisor: reads files in child processes, so that a file that crashes one affects no other.
 
-dicomsdl reads fast and dies on some files. So children take paths in batches, count in shared
-memory where they are, and answer for many files at once or for each. Where one dies, hangs or
-raises, the file in flight goes to another child, which reads with pydicom; where that fails too,
-it is a `Failure`. The rest of the batch goes back into the queue.
+dicomsdl is fast but crashes on some files. So children take paths in batches, count their position
+in shared memory, and answer for many files at once or for each. If one crashes, hangs or raises,
+the file in flight goes to another child, which reads with pydicom; if that fails too, it is a
+`Failure`. The rest of the batch goes back into the queue.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 # A file that takes longer has hung: the largest real ones take a fraction of a second.
 FILE_SECONDS = 30.0
-# Batches that a child has at once: it need not wait while its parent is busy.
+# Batches per child: it need not wait while its parent is busy.
 _BATCHES_A_CHILD = 2
-# Requests fit an empty pipe, so that writing one never waits for a child that has stopped.
+# Requests fit an empty pipe, so that writing one never blocks on a hung child.
 _REQUEST_BYTES = 32_000
 # Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
 _POLL_SECONDS = 0.5
@@ -34,10 +34,10 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Read:
-    """What a child read of so many files: a head of plain values and a body of raw bytes.
+    """A child's result for `count` files: a head of plain values and a body of raw bytes.
 
     Attributes:
-        slots: where the images were written that are not in the body.
+        slots: the slots of the images that are not in the body.
     """
 
     count: int
@@ -51,9 +51,9 @@ class Failure:
     """Why a file could not be read; holds no value from the file.
 
     Attributes:
-        passing: whether it may be read at another time, as it is.
-        status: the file's size in bytes and mtime in ns when it was opened, where it was.
-        no_dicom: whether it never was a file of DICOM.
+        passing: whether the failure is transient, so that a retry may succeed.
+        status: the file's size in bytes and mtime in ns when it was opened, if it was.
+        no_dicom: whether the file is not DICOM at all.
     """
 
     reason: str
@@ -64,7 +64,7 @@ class Failure:
 
 
 def readers() -> tuple[str, ...]:
-    """The readers at hand, in the order in which a file meets them."""
+    """Return the installed readers, in the order in which they try a file."""
     if importlib.util.find_spec("dicomsdl") is None:
         log.warning("dicomsdl is not installed; pydicom reads alone, many times slower")
         return ("pydicom",)
@@ -82,20 +82,20 @@ def supervise(
     slots: Slots | None = None,
     frames: Sequence[int] | None = None,
 ) -> Iterator[Read | Failure]:
-    """Read files in child processes and yield what became of them, in order.
+    """Read files in child processes and yield their outcomes, in order.
 
-    However this ends, by exhaustion, close or exception, no child is left.
+    No child is left at the end, whether by exhaustion, close or exception.
 
     Args:
         names: the files, as `names.escape_name` writes them.
         work: `headers` or `pixels`.
-        processes: how many children read at once.
-        batch_files: files a request.
-        files_ahead: how far beyond the file whose turn it is others are read. Few where answers
-            are large: so many of them are in memory while the caller is busy.
-        file_seconds: a file that takes longer is given up.
-        frames: which frame of each file is read, from 1; by default the first.
-        slots: shared memory for images; who is given a `Read` gives its slots back.
+        processes: the number of children at work.
+        batch_files: the number of files per request.
+        files_ahead: how many files beyond the next one to yield are read ahead. Keep it small if
+            answers are large, as all of these are in memory while the caller is busy.
+        file_seconds: the time limit per file.
+        frames: the frame to read of each file, from 1; by default the first.
+        slots: shared memory for images; the caller gives back the slots of each `Read`.
 
     Raises:
         StageError: a child could not start at all.
@@ -108,7 +108,7 @@ def supervise(
 
 
 class _Crew(contextlib.AbstractContextManager["_Crew"]):
-    """The children, the files that wait for one, and the answers that wait for their turn."""
+    """The children, the files waiting for a child, and the answers waiting for their turn."""
 
     def __init__(
         self,
@@ -125,9 +125,8 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._processes, self._batch_files = processes, batch_files
         self._files_ahead, self._slots = files_ahead, slots
         self._first, *self._others = readers()
-        # Files that come (back) to a reader, the first first: those of children that end one after
-        # the other come in any order, and the turn may be of any of them. Those that no reader has
-        # had yet start at `_fresh`.
+        # Files that come (back) to a reader, sorted: those of ended children come in any order, and
+        # any of them may be next. Files that no reader has had yet start at `_fresh`.
         self._waiting: dict[str, list[tuple[int, Batch]]]
         self._waiting = {reader: [] for reader in (self._first, *self._others)}
         self._fresh = 0
@@ -150,7 +149,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
                 self._turn += answer.count
                 given = time.monotonic()
                 yield answer
-                for child in self._children:  # nobody listened meanwhile
+                for child in self._children:  # their answers were not read meanwhile
                     child.heard += time.monotonic() - given
 
     def _give_out(self) -> None:
@@ -163,7 +162,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
                 child.ask(batch)
 
     def _next_batch(self, reader: str) -> Batch | None:
-        """The reader's next files; new ones only near enough to the file whose turn it is."""
+        """Return the reader's next files; new ones only within `files_ahead` of the next."""
         if self._waiting[reader]:
             _, batch = heappop(self._waiting[reader])
             return batch
@@ -187,7 +186,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         heappush(self._waiting[reader], (batch.start, batch))
 
     def _free_child(self, reader: str) -> Child | None:
-        """The child with least to do; a new one while all are busy and there may be more."""
+        """Return the least busy child; a new one while all are busy and more are allowed."""
         mine = [child for child in self._children if child.reader == reader]
         least = min(mine, key=lambda child: len(child.asked), default=None)
         if least is not None and (not least.asked or len(mine) >= self._processes):
@@ -203,7 +202,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             try:
                 for batch, head, body in child.answers():
                     self._take(child, batch, head, body)
-                    if child not in self._children:  # retired; its work is another's now
+                    if child not in self._children:  # retired; another child has its work now
                         break
             except ChildEndedError as ended:
                 self._lose(child, ended)
@@ -235,14 +234,14 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._release(batch)
 
     def _release(self, batch: Batch) -> None:
-        """The batch's slots hold nothing, or nothing that is of use."""
+        """Free the batch's slots, which hold nothing useful."""
         if self._slots is not None:
             for slot in batch.slots:
                 self._slots.release(slot)
 
     def _lose(self, child: Child, ended: ChildEndedError) -> None:
-        """A child ended; that is the fault of the file in flight, if there was one."""
-        if child not in self._children:  # it had failed before, and is retired
+        """Handle the end of a child, which is blamed on the file in flight, if there was one."""
+        if child not in self._children:  # it failed before and is retired
             return
         if not child.asked:
             self._retire(child)
@@ -257,7 +256,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         self._fail(first.part(at, at + 1), child.reader, str(ended), passing=ended.timed_out)
 
     def _retire(self, child: Child) -> None:
-        """End a child; what it has not answered waits for another."""
+        """End a child; its unanswered files wait for another."""
         for batch in child.asked:
             self._release(batch)
             self._wait(child.reader, replace(batch, slots=()))
@@ -283,7 +282,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
 
 
 def _said(reason: Any) -> str:
-    """A reason as a table can hold it: in UTF-8."""
+    """Return a reason as valid UTF-8, for tables."""
     return str(reason).encode(errors="replace").decode()
 
 

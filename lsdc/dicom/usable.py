@@ -1,6 +1,6 @@
-"""Usable: what a header alone tells of whether one greyscale image can be had, and what would help.
+"""Usable: decide from the header whether a greyscale image can be decoded, or what is missing.
 
-Asked at the index, so that nobody trains first and hears later, and again before pixels are read.
+Checked by the index, so that nobody learns of it after training, and again before pixels are read.
 """
 
 import importlib.util
@@ -11,25 +11,25 @@ from lsdc.dicom.headers import Format
 from lsdc.dicom.native import DEFLATED, NATIVE, WHOLE_BYTES
 
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
-# dicomsdl cannot be asked: the RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
+# dicomsdl has no query for these: RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
 _BY_DICOMSDL = frozenset(
     f"1.2.840.10008.1.2.{end}"
     for end in ("5", "4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91")
 )
-# What pydicom's dictionary does not have yet, or not at all.
+# UIDs that pydicom's dictionary lacks.
 _NAMES = {
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
     "1.2.840.113619.5.2": "GE's private one with big-endian pixels",
 }
-# What GDCM decodes and pydicom has no decoder for.
+# Transfer syntaxes that GDCM decodes and pydicom has no decoder for.
 _BY_GDCM = frozenset(["1.2.840.113619.5.2"])
 _BITS = (1, *WHOLE_BYTES)
 
 
 def refuse(form: Format) -> str | None:
-    """Why no greyscale image can be had of a file, in words, as far as its header tells."""
+    """Return why a file has no usable greyscale image, as far as its header tells; else None."""
     if not (form.rows and form.columns and form.bits_allocated):
         return "no usable Rows, Columns or BitsAllocated in the header"
     if form.photometric not in GREYSCALE or form.samples_per_pixel not in (None, 1):
@@ -65,14 +65,14 @@ def _refuse_colour(form: Format) -> str:
 
 @lru_cache(maxsize=64)
 def refuse_syntax(uid: str | None) -> str | None:
-    """Why nothing here decodes a transfer syntax, and what does; None where it is decoded."""
+    """Return why a transfer syntax cannot be decoded, and which library can; None if it can."""
     if uid is None:
         return "its TransferSyntaxUID is none that is known here, so nothing says how to read it"
     if uid in NATIVE or uid == DEFLATED:
         return None
     if uid in _BY_DICOMSDL and importlib.util.find_spec("dicomsdl") is not None:
         return None
-    # Not at the top: it takes a while, and plain files need none of it.
+    # Not at the top: the import is slow, and uncompressed files do not need it.
     from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # its documented place
 
     said = f"nothing here decodes its transfer syntax, {name_uid(uid)}"
@@ -84,7 +84,7 @@ def refuse_syntax(uid: str | None) -> str | None:
         return f"{said}; ask for it in Explicit VR Little Endian"
     if decoder.is_available:
         return None
-    # "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0", as pydicom says it.
+    # "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0", as pydicom writes it.
     needed = " or ".join(each.split(" requires ")[-1] for each in decoder.missing_dependencies)
     return f"{said}; install {needed}, or convert it, as with 'gdcmconv --raw' or 'dcm2dcm'"
 
@@ -94,7 +94,7 @@ def _of_class(form: Format) -> str:
 
 
 def name_uid(uid: str) -> str:
-    """A UID of DICOM's as people and as programs know it: `RLE Lossless (1.2.840.10008.1.2.5)`."""
+    """Return a DICOM UID with its name: `RLE Lossless (1.2.840.10008.1.2.5)`."""
     from pydicom.uid import UID
 
     name = _NAMES.get(uid, UID(uid).name)

@@ -1,4 +1,4 @@
-"""The files of a folder tree, each once, none of them opened."""
+"""List the files of a folder tree, each once, without opening any."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -10,8 +10,8 @@ import polars as pl
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.preflight import may_pass
 
-# A row a file, or a `closed` folder, one that may not be read. `bytes` and `mtime_ns` are those of
-# what a link leads to; null where not asked for.
+# One row per file or `closed` folder, one that may not be read. `bytes` and `mtime_ns` are those of
+# a link's target; null if not requested.
 FILES: dict[str, pl.DataType] = {
     "folder": pl.String(),
     "name": pl.String(),
@@ -29,20 +29,20 @@ def list_tree(
     apart: Sequence[Path] = (),
     leave_out: Path | None = None,
 ) -> pl.DataFrame:
-    """All entries below a folder that are no folders, in the order of folders and names.
+    """Return all entries below a folder that are not folders, sorted by folder and name.
 
-    Links to folders are followed, but every folder is gone through once, so that a loop ends; a
-    link to one that was, and a folder that may not be read, come as if they were files.
+    Links to folders are followed, but every folder is visited once, so that loops end. A link to a
+    visited folder, and a folder that may not be read, are listed as if they were files.
 
     Args:
         root: an existing folder.
-        with_status: whether to ask for size and time, half of the cost.
-        apart: folders that come first, each as a tree of its own (see `list_trees`); the walk from
-            the root passes over them.
-        leave_out: a folder that is passed over wherever it lies, with all that is in it.
+        with_status: whether to read size and mtime, which is half of the cost.
+        apart: folders that come first, each as a separate tree (see `list_trees`); the walk from
+            the root skips them.
+        leave_out: a folder to skip with all its content, wherever it is.
 
     Raises:
-        OSError: the system cannot read a folder just now.
+        OSError: the system cannot read a folder at the moment.
     """
     listing = _Listing(with_status=with_status, leave_out=leave_out)
     listing.add_trees(apart)
@@ -54,7 +54,7 @@ def list_tree(
 def list_trees(
     folders: Iterable[Path], *, with_status: bool, leave_out: Path | None = None
 ) -> pl.DataFrame:
-    """The files of several folders, each as `list_tree` has them, though links lead to the same."""
+    """List the files of several folders, each as `list_tree` does, even if they overlap."""
     listing = _Listing(with_status=with_status, leave_out=leave_out)
     listing.add_trees(folders)
     return listing.table()
@@ -75,20 +75,20 @@ class _Listing:
         self._closed: list[bool] = []
 
     def add_trees(self, folders: Iterable[Path]) -> None:
-        """Take in the files below each folder, as if it were the only one."""
+        """Add the files below each folder, as if it were the only one."""
         for folder in folders:
             self.add_tree(folder)
             self._seen_before |= self._seen
             self._seen = set()
 
     def pass_over_what_was_seen(self) -> None:
-        """From now on, what was gone through is no more than that."""
+        """Skip all folders visited so far from now on."""
         self._passed_over |= self._seen_before
 
     def add_tree(self, root: Path) -> None:
-        """Take in the files below a folder."""
+        """Add the files below a folder."""
         waiting: list[str] = [os.fspath(root)]
-        # Folders that are reached through links come last: their own place counts.
+        # Linked folders come last, so that a folder is listed at its real path.
         links: list[str] = []
         while waiting or links:
             if not waiting:
@@ -101,7 +101,7 @@ class _Listing:
             )
 
     def _add(self, folder: str) -> "list[os.DirEntry[str]]":
-        """Take in the files of a folder; the folders in it, or none if it was taken before."""
+        """Add the files of a folder; return its subfolders, or none if it was visited before."""
         try:
             identity = _identity(folder)
             if identity in self._passed_over:
@@ -112,7 +112,7 @@ class _Listing:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=attrgetter("name"))
         except OSError as error:
-            if may_pass(error):  # else what is in it would be missing, and nothing say so
+            if may_pass(error):  # else its content would silently be missing
                 raise
             parent, name = os.path.split(folder)
             closed = not isinstance(error, FileExistsError)
@@ -142,7 +142,7 @@ class _Listing:
             self._status += [
                 (each.st_size, each.st_mtime_ns) if each else (None, None) for each in status
             ]
-        if len(self._names) >= _BLOCK:  # as Python's own objects they would fill the memory
+        if len(self._names) >= _BLOCK:  # as Python objects they would fill the memory
             self._close_block()
 
     def _close_block(self) -> None:
@@ -152,29 +152,29 @@ class _Listing:
         self._folders, self._names, self._status, self._closed = [], [], [], []
 
     def table(self) -> pl.DataFrame:
-        """All files so far, with the columns of `FILES`."""
+        """Return all files so far, with the columns of `FILES`."""
         self._close_block()
         return pl.concat(self._parts)
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is one, or a link to one; a link that leads to itself is none."""
+    """Return whether an entry is a folder or a link to one; a link to itself is not."""
     try:
         return entry.is_dir()
-    except OSError as error:  # such a link, or where we may not look
+    except OSError as error:  # a link to itself, or no permission
         if may_pass(error):
             raise
         return False
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    """The same for all paths that lead to one folder."""
-    status = os.stat(folder)  # noqa: PTH116  # one of many: a Path each takes its time
+    """Return an identity that all paths to one folder share."""
+    status = os.stat(folder)  # noqa: PTH116  # one of many: Path objects are slow
     return status.st_dev, status.st_ino
 
 
 def status_of(entry: "os.DirEntry[str] | str | bytes") -> os.stat_result | None:
-    """Size and time of a file; of a link itself that leads nowhere; None of what is gone."""
+    """Return the status of a file, or of a broken link itself; None if it is gone."""
     for follow in (True, False):
         try:
             if isinstance(entry, str | bytes):

@@ -1,4 +1,4 @@
-"""What the tables of an index and their columns are, in words, as the catalog carries them."""
+"""Descriptions of the tables of an index and their columns, for the catalog."""
 
 from lsdc.store.catalog import CatalogTable
 

@@ -1,7 +1,7 @@
-"""A tree: all files below any folder, indexed into the home's catalog.
+"""Folder index: index all files below any folder into the home's catalog.
 
-Nothing is read twice: a file whose size and mtime stand is known, and where all stands, so does
-the catalog.
+Nothing is read twice: headers are cached while a file's size and mtime match, and if nothing has
+changed, the catalog is kept.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest, seal, settle
 
 _NOTE = "tree.json"
-# What makes tables of headers.
+# The code that makes tables from headers.
 _CODE = (
     *(image_use, index, index_tables, instances, layout, localizers, other_files, quarantine),
     *(series, series_kinds, twins, planes),
@@ -56,15 +56,15 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Indexed:
-    """What came of indexing a tree.
+    """The result of indexing a tree.
 
     Attributes:
-        files: entries that are no folders.
-        read: those of them whose header was read this time.
-        instances: usable images.
-        quarantined: files that cannot be used.
-        others: files that never were slices, and copies.
-        state: changes with any file, table or code that decides what the index says.
+        files: the number of entries that are not folders.
+        read: the number of files whose header was read this time.
+        instances: the number of usable images.
+        quarantined: the number of unusable files.
+        others: the number of files that are not slices, and of copies.
+        state: a fingerprint of all files, tables and code that the index depends on.
     """
 
     files: int
@@ -91,12 +91,12 @@ def index_tree(
     Args:
         root: an existing folder.
         out: an existing folder.
-        listing: the tables, if the folder has some.
-        headers: a folder that keeps headers from one time to the next; none are kept without.
-        known: what came of it the last time; where nothing has changed since, no table is written.
-        processes: how many children read.
-        leave_out: a folder that is not looked into wherever it lies, such as the home.
-        on_progress: called with files read and files to be read.
+        listing: the competition's tables, if the folder has some.
+        headers: a folder for cached headers; without it none are cached.
+        known: the previous result; if nothing has changed since, no table is written.
+        processes: the number of child processes.
+        leave_out: a folder to skip wherever it is, such as the home.
+        on_progress: called with the number of files read and of files to read.
 
     Raises:
         DataError: there is no such folder, or it is the one to leave out.
@@ -149,17 +149,17 @@ def catalog_tree(
     processes: int = 2,
     on_progress: Progress | None = None,
 ) -> Indexed:
-    """Index every file below a folder into the home's catalog; only under the build lock.
+    """Index every file below a folder into the home's catalog; needs the build lock.
 
-    The catalog then holds the tables of this tree beside what it held of runs and of others.
+    The catalog then holds the tables of this tree in addition to those of runs and other trees.
 
     Args:
         root: an existing folder.
-        home: keeps headers, tables and catalog; it is left out where it lies below the folder.
-        catalog: the tables of the home's runs, those of an index among them.
-        listing: the tables, if the folder has some.
-        processes: how many children read.
-        on_progress: called with files read and files to be read.
+        home: the home for headers, tables and catalog; skipped if it is below the folder.
+        catalog: the tables of the home's runs, including those of an index.
+        listing: the competition's tables, if the folder has some.
+        processes: the number of child processes.
+        on_progress: called with the number of files read and of files to read.
 
     Raises:
         DataError: there is no such folder, or it is the home.
@@ -177,7 +177,7 @@ def catalog_tree(
         )
         if any(out.iterdir()):
             with write_atomic(out / _NOTE) as temporary:
-                note = asdict(indexed) | {"read": 0}  # the same result, however it came about
+                note = asdict(indexed) | {"read": 0}  # independent of how much was read
                 temporary.write_text(json.dumps(note), encoding="utf-8")
             _publish(home, root, catalog, settle(home.root, "index", out, rows=indexed.instances))
         elif not is_shown(home, catalog_name(root)):
@@ -189,14 +189,14 @@ def catalog_tree(
 
 
 def catalog_name(root: Path) -> str:
-    """Whose rows those of a tree are in the catalog."""
+    """Return the name that marks a tree's rows in the catalog."""
     return escape_name(root.absolute())
 
 
 def refuse_bad_tree(index: Index, listing: Listing | None, *, max_bad: float) -> None:
-    """Refuse a tree with too many bad files where they should be good; its tables are kept.
+    """Refuse a tree with too many bad files among those expected to be good; keep its tables.
 
-    In a competition the files of listed series should be, in a tree without tables all slices.
+    In a competition the files of listed series are expected to be good, in other trees all slices.
 
     Raises:
         StageError: more than `max_bad` of these, and at least 10, cannot be used.
@@ -209,7 +209,7 @@ def refuse_bad_tree(index: Index, listing: Listing | None, *, max_bad: float) ->
 
 
 def tree_tables(home: Home, root: Path) -> Path:
-    """The folder with the tables of a tree that is in the catalog.
+    """Return the folder with the tables of a tree that is in the catalog.
 
     Raises:
         DataError: there is none.
@@ -225,7 +225,7 @@ def _publish(home: Home, root: Path, catalog: Mapping[str, CatalogTable], tables
 
 
 def _folder(home: Home, root: Path) -> Path | None:
-    """Where the result lies that the catalog was loaded from."""
+    """Return the folder of the result that the catalog was loaded from, if any."""
     digests = catalogued(home, catalog_name(root), "index")
     folders = [home.root / "index" / digest[:16] for digest in digests]
     return folders[0] if len(folders) == 1 and (folders[0] / _NOTE).is_file() else None

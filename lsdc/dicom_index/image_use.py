@@ -1,11 +1,10 @@
-"""Image use: as which kind of series each image is used, or why it is set aside.
+"""Image use: the kind of series that each image is used as, or why it is set aside.
 
-A series is not one volume. A localizer may lie under its number, or a second contrast at the same
-places, and the table may describe it as of another plane than its images are. Geometry outranks
-words: a series' images are parted into stacks by orientation, shape and spacing; those that are of
-another plane, few of another shape, spacing or angle, or of a second echo are set aside, and
-nothing is shown of them. Stacks at several angles are ordinary where a kind allows them, and
-all are used.
+A series is not always one volume. It may contain a localizer, or a second contrast at the same
+positions, and the table may give it another plane than its images have. Geometry outranks
+descriptions: a series' images are split into stacks by orientation, shape and spacing. Stacks of
+another plane, small stacks of another shape, spacing or angle, and second echoes are set aside and
+not used. If a kind allows stacks at several angles, all of them are used.
 """
 
 from enum import StrEnum
@@ -18,13 +17,13 @@ from lsdc.dicom_index.localizers import SPACING, with_localizers
 from lsdc.dicom_index.series_kinds import NORMAL, Kinds, with_kind
 from lsdc.messages import Spell, few
 
-# Slices nearer to one another than this are the same slice twice.
+# Slices closer together than this are duplicates.
 SAME_PLACE_MM = 0.01
-# Images of one shape and spacing are one stack's; files round the latter to three digits or more.
+# Images of one stack share shape and spacing; files round the latter to three digits or more.
 _GRID = ["rows", "columns", "row_spacing_mm", "column_spacing_mm"]
 _SPACING_SHARE = 0.002
 _ECHO_DECIMALS = 1
-# A second image at this share of a series' places is a second contrast or phase.
+# Second images at this fraction of a series' positions are a second contrast or phase.
 _MOST_PLACES = 1 / 2
 
 _SERIES = ["study_id", "series_id"]
@@ -32,7 +31,7 @@ _INSTANCE = [*_SERIES, "instance_number"]
 
 
 class SetAside(StrEnum):
-    """Why an image is not used."""
+    """The reason why an image is not used."""
 
     ANOTHER_PLANE = "another plane than described"
     LOCALIZER = "localizer"
@@ -42,17 +41,17 @@ class SetAside(StrEnum):
 def with_use(
     rows: pl.DataFrame, kinds: Kinds, annotations: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Add what each image is used as.
+    """Add the use of each image.
 
     Args:
-        rows: of the instances table, whole studies.
-        kinds: what the descriptions of series mean.
-        annotations: the points on training images, if there are any: which echo is meant.
+        rows: rows of the instances table, whole studies.
+        kinds: the meaning of series descriptions.
+        annotations: the points on training images, if any; they show which echo is meant.
 
     Returns:
         `rows` with `stack`, the number of its stack within the series, from 0: images of one
-        orientation group, shape and spacing; `used_as`, the kind of series (null where it is of
-        none); and `set_aside`, why not (`SetAside`; null where it is used, or where no table
+        orientation group, shape and spacing; `used_as`, the kind of series (null if none); and
+        `set_aside`, the reason against use (`SetAside`; null if it is used, or if no table
         describes its series).
     """
     rows = rows.with_columns(_equal_spacing(name).alias(f"grid_{name}") for name in _GRID[2:])
@@ -84,15 +83,15 @@ def with_use(
 
 
 def used_images(instances: pl.DataFrame) -> pl.DataFrame:
-    """The images that are used, described as what they are used as."""
+    """Return the used images, with their use as description."""
     used = instances.filter(pl.col("used_as").is_not_null())
     return used.with_columns(series_description="used_as")
 
 
 def acquisitions(images: pl.DataFrame) -> NDArray[np.int64]:
-    """(n,) numbers that images of one series and of one pixel spacing share.
+    """Return (n,) numbers shared by images of one series and pixel spacing.
 
-    Brightness is scaled by acquisition: another one under the series' number says nothing of it.
+    Brightness is scaled per acquisition, as others in the same series may differ in brightness.
     """
     key = pl.struct(*_SERIES, *(_equal_spacing(name) for name in _GRID[2:]))
     numbers: NDArray[np.int64] = images.select(key.rank("dense")).to_series().to_numpy()
@@ -100,7 +99,7 @@ def acquisitions(images: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def _equal_spacing(name: str) -> pl.Expr:
-    """A series' spacings, those that are equal but for rounding as the least of them."""
+    """Return a series' spacings, with those equal up to rounding replaced by the smallest."""
     spacing = pl.col(name)
     ordered = spacing.sort()
     begins = (ordered > (1 + _SPACING_SHARE) * ordered.shift()).fill_null(True)
@@ -109,7 +108,7 @@ def _equal_spacing(name: str) -> pl.Expr:
 
 
 def _list_stacks(rows: pl.DataFrame, stack: list[str]) -> pl.DataFrame:
-    """A row a stack: how many images, how they lie, and its number in the series."""
+    """Return one row per stack: number of images, geometry and its number in the series."""
     grid = [*_SERIES, *stack[3:]]
     stacks = rows.group_by(stack, maintain_order=True).agg(
         pl.col("split", "series_description", "orientation").first(), images=pl.len()
@@ -124,7 +123,7 @@ def _list_stacks(rows: pl.DataFrame, stack: list[str]) -> pl.DataFrame:
         )
         .sort(*_SERIES, -pl.col("of_grid"), "first", "orientation_group")
         .with_columns(grid=pl.struct(grid).rle_id())
-        # Of one shape and spacing, the stacks' numbers are those of the orientation groups.
+        # For one shape and spacing, the stacks' numbers are those of the orientation groups.
         .with_columns(stack=pl.int_range(pl.len(), dtype=pl.Int32).over(_SERIES))
     )
 
@@ -132,11 +131,11 @@ def _list_stacks(rows: pl.DataFrame, stack: list[str]) -> pl.DataFrame:
 def _second_contrasts(
     rows: pl.DataFrame, kinds: Kinds, annotations: pl.DataFrame | None
 ) -> pl.Series:
-    """Which used images show a place at another echo than the one that is used there.
+    """Return which used images show a position at another echo than the one used there.
 
-    Of the echoes of a series that share places, the one most points are annotated on is used, else
-    the later or the earlier one, as its kind has it. Images without an EchoTime are of an echo of
-    their own, of which points alone can tell.
+    Of a series' echoes at the same positions, the one with most annotated points is used, else the
+    later or earlier one, depending on its kind. Images without an EchoTime count as a separate
+    echo, which only points can select.
     """
     second = np.zeros(len(rows), dtype=bool)
     used = (
@@ -173,7 +172,7 @@ def _second_contrasts(
 
 
 def _with_place(images: pl.DataFrame) -> pl.DataFrame:
-    """The images in the order of places, with a number that those at one place share."""
+    """Return the images sorted by position, with a number that those at one position share."""
     images = images.sort("split", *_SERIES, "orientation_group", "normal_position_mm")
     apart = (pl.col("normal_position_mm").diff().abs() > SAME_PLACE_MM).fill_null(True)
     group = pl.struct("split", *_SERIES, "orientation_group").rle_id().diff().fill_null(1) > 0
@@ -181,18 +180,18 @@ def _with_place(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_points(annotations: pl.DataFrame | None) -> pl.DataFrame:
-    """How many points are annotated on each training image."""
+    """Return the number of annotated points on each training image."""
     if annotations is None:
         annotations = pl.DataFrame(schema=dict.fromkeys(_INSTANCE, pl.Int64))
     return annotations.group_by(_INSTANCE).agg(split=pl.lit("train"), points=pl.len())
 
 
 def summarise_use(instances: pl.LazyFrame) -> pl.DataFrame:
-    """The images that are not used as their series is described.
+    """Count the images that are not used as their series description says.
 
     Returns:
         split, study_id, series_id, series_description, used_as and set_aside (one of both is null),
-        and images: how many.
+        and images, their number.
     """
     key = ["split", *_SERIES, "series_description", "used_as", "set_aside"]
     otherwise = pl.col("set_aside").is_not_null() | (
@@ -203,7 +202,7 @@ def summarise_use(instances: pl.LazyFrame) -> pl.DataFrame:
 
 
 def list_undecided(instances: pl.LazyFrame, spell: Spell = str) -> list[str]:
-    """Series most of whose places have several used images, some of them without EchoTime."""
+    """List series with several used images at most positions, some of them without EchoTime."""
     series = ["split", *_SERIES]
     timeless = pl.col("echo_time_ms").is_null().any().over(series)
     columns = [*series, "orientation_group", "normal_position_mm", "echo_time_ms"]
@@ -219,7 +218,7 @@ def list_undecided(instances: pl.LazyFrame, spell: Spell = str) -> list[str]:
 
 
 def describe_use(summary: pl.DataFrame, spell: Spell = str) -> list[str]:
-    """What `summarise_use` found, a line a kind, with the series' names."""
+    """Describe the result of `summarise_use`, one line per kind, with the series' names."""
     lines = []
     for (used_as, set_aside), rows in summary.group_by("used_as", "set_aside", maintain_order=True):
         ids = rows.select(_SERIES).iter_rows()

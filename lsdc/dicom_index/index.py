@@ -1,7 +1,7 @@
-"""Index: the headers of every file, a row each; what cannot be used is quarantined.
+"""Index: one row per file with its header; unusable files are quarantined.
 
-`build_index` reads what a listing names, for the stages that follow; `tree` reads
-all there is below any folder. Both leave the same tables.
+`build_index` reads the files of a listing, for the later stages; `folder_index` reads all files
+below any folder. Both write the same tables.
 """
 
 import logging
@@ -34,7 +34,7 @@ from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-# Fixed, else the same rows would be other bytes where other shards were joined.
+# Fixed, else the same rows would give other bytes if joined from other shards.
 _ROWS_A_GROUP = 2**16
 
 Progress = Callable[[int, int], None]
@@ -45,12 +45,12 @@ class Index:
     """The tables of an index.
 
     Attributes:
-        instances: `instances.INSTANCES`, a row a usable image.
-        series: `series.SERIES`, a row a series that is listed or found.
-        studies: a row a study.
-        quarantine: `quarantine.QUARANTINE`, a row a file that cannot be used.
-        other_files: `other_files.OTHER_FILES`, a row a file that never was a slice, or is a copy.
-        twins: `twins.TWINS`, a row a series whose images another one has.
+        instances: `instances.INSTANCES`, one row per usable image.
+        series: `series.SERIES`, one row per listed or found series.
+        studies: one row per study.
+        quarantine: `quarantine.QUARANTINE`, one row per unusable file.
+        other_files: `other_files.OTHER_FILES`, one row per file that is not a slice, or is a copy.
+        twins: `twins.TWINS`, one row per series whose images another series has as well.
     """
 
     instances: pl.DataFrame
@@ -62,7 +62,7 @@ class Index:
 
     @classmethod
     def load(cls, folder: Path) -> "Index":
-        """The tables that an index stage wrote into a folder."""
+        """Load the tables that an index stage wrote into a folder."""
         return cls(*(read_parquet(folder / f"{table.name}.parquet") for table in fields(cls)))
 
 
@@ -81,20 +81,20 @@ def build_index(
 ) -> int:
     """Index the files of a split's listed series and write the tables of `Index` into `out`.
 
-    `series.parquet` has a row a listed series, `studies.parquet` a row a listed study (`usable`
-    says whether it has any image). A test study's bad files never stop the stage.
+    `series.parquet` has one row per listed series, `studies.parquet` one per listed study
+    (`usable`: whether it has any image). A test study's bad files never stop the stage.
 
     Args:
         listing: what the tables list.
         split: `train` or `test`.
         out: an existing folder.
-        limit: the first so many studies only.
-        processes: how many children read.
-        max_bad: the share of bad files that stops the stage.
-        strict: refuse a listed study without usable images.
-        headers: a folder that keeps headers from one time to the next; none are kept without.
-        beside: a folder with the index of the other split; twins are looked for there as well.
-        on_progress: called with files read and files in all.
+        limit: use only the first so many studies.
+        processes: the number of child processes.
+        max_bad: the fraction of bad files above which the stage stops.
+        strict: whether to refuse a listed study without usable images.
+        headers: a folder for cached headers; without it none are cached.
+        beside: a folder with the index of the other split, to find twins there as well.
+        on_progress: called with the number of files read and of all files.
 
     Returns:
         Rows of `instances`.
@@ -120,7 +120,7 @@ def build_index(
 
 
 def listed_series(listing: Listing, split: Split, limit: int | None = None) -> pl.DataFrame:
-    """The series that the tables list for a split, or for the first so many studies of it."""
+    """Return the series that the tables list for a split, or for its first `limit` studies."""
     listed = listing.series.filter(split=split)
     if limit is None:
         return listed
@@ -138,16 +138,16 @@ def read_shard(
     headers: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
-    """Index the files of some studies: the tables of `build_index`, for `join_index`.
+    """Index the files of some studies into the tables of `build_index`, for `join_index`.
 
     Args:
         listing: what the tables list.
         split: `train` or `test`.
         listed: all listed series of these studies.
         out: an existing folder.
-        processes: how many children read.
-        headers: a folder that keeps headers from one time to the next; none are kept without.
-        on_progress: called with files read and files in all.
+        processes: the number of child processes.
+        headers: a folder for cached headers; without it none are cached.
+        on_progress: called with the number of files read and of all files.
 
     Returns:
         Rows of `instances`.
@@ -177,16 +177,16 @@ def join_index(
     beside: Path | None = None,
     processes: int = 2,
 ) -> int:
-    """Write the tables of all studies into `out`, given those that `read_shard` left of some.
+    """Join the tables of `read_shard` and write those of all studies into `out`.
 
     Args:
-        shards: folders, in the order of their studies' numbers.
+        shards: the folders of the shards, in the order of their studies' ids.
         listing: what the tables list.
         split: `train` or `test`.
         listed: the listed series of all these studies.
         out: an existing folder.
-        beside: a folder with the index of the other split; twins are looked for there as well.
-        processes: how many children read the images that may be twins.
+        beside: a folder with the index of the other split, to find twins there as well.
+        processes: the number of child processes that read possible twins.
 
     Returns:
         Rows of `instances`.
@@ -201,7 +201,7 @@ def join_index(
     series = listed.select(SERIES_ID).join(found, on=SERIES_ID, maintain_order="left")
     series = series.select(list(SERIES))
     images = int(series["images"].sum())
-    if not images and not len(quarantine) and split == "train":  # a test study is predicted anyway
+    if not images and not len(quarantine) and split == "train":  # test studies are predicted anyway
         raise DataError(_nothing_found(listing, split, listed))
     studies = summarise_studies(series)
     tables = {"series": series, "studies": studies, "quarantine": quarantine}
@@ -247,12 +247,12 @@ def _nothing_found(listing: Listing, split: Split, listed: pl.DataFrame) -> str:
 
 
 def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
-    """Say what was put aside, by name: the first few as a warning, all as a debug message.
+    """Log what was set aside, by name: the first few as a warning, all as a debug message.
 
     Args:
-        split: whose index it is; None of a tree.
+        split: the split of the index; None for a tree.
         index: the tables.
-        spell: how ids are written.
+        spell: formats an id.
     """
     name = f"index {split}" if split else "index"
     tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
@@ -277,14 +277,14 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
 
 
 def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
-    """Name the folders of files that the tables do not list."""
+    """Log the folders of files that the tables do not list."""
     folders = (
         files.group_by(
             pl.col("path").str.extract(r"^(.*)/[^/]*$"), in_none=pl.col("series_id").is_null()
         )
         .agg(files=pl.len())
         .sort("path")
-        # A study's own folder is in a table.
+        # A study's own folder is listed.
         .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
     )
     others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
@@ -295,7 +295,7 @@ def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
 
 
 def rows_left_out(listing: Listing) -> list[str]:
-    """The rows of the test table that cannot be meant, and why."""
+    """Return the invalid rows of the test table, and why they are left out."""
     return [
         f"line {row['line']} ({row['series_description']!r}): {row['why']}"
         for row in listing.left_out.iter_rows(named=True)
@@ -303,7 +303,7 @@ def rows_left_out(listing: Listing) -> list[str]:
 
 
 def series_without_images(index: Index, spell: Spell = str) -> list[str]:
-    """Listed series of which no file can be used, and why: `STUDY/SERIES (no file)`."""
+    """Return listed series without any usable file, and why: `STUDY/SERIES (no file)`."""
     series = ["study_id", "series_id"]
     rows = index.series.filter(pl.col("images") == 0, pl.col("series_description").is_not_null())
     kinds = (
@@ -325,7 +325,7 @@ def series_without_images(index: Index, spell: Spell = str) -> list[str]:
 
 
 def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[str]:
-    """Series all of whose files have another ending or other folders than a competition's."""
+    """Return series all of whose files have other endings or folders than a competition's."""
     usual = pl.col("path").str.contains(r"/[0-9]+/[0-9]+/[0-9]+\.dcm$")
     rows = instances.group_by(SERIES_ID, maintain_order=True).agg(usual.any())
     return [
@@ -335,7 +335,7 @@ def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[s
 
 
 def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
-    """Warn with a count and the first few names; all of them are for the log file."""
+    """Log a warning with a count and the first few names; all names go to the log file."""
     if names:
         log.warning(message, count or len(names), few(names))
     if len(names) > MOST_NAMES:
@@ -345,17 +345,17 @@ def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
 def require_usable(
     folder: Path, listing: Listing, split: Split, *, max_bad: float, strict: bool
 ) -> None:
-    """Refuse an index whose training files are too bad to go on, or with `strict` an empty study.
+    """Refuse an index with too many bad training files or, with `strict`, with an empty study.
 
-    It is asked for once the index is kept and can be looked at.
+    Call it once the index is stored, so that it can be inspected.
 
     Args:
-        folder: with the tables of an index.
+        folder: a folder with the tables of an index.
         listing: what the tables list.
         split: `train` or `test`.
-        max_bad: the share of bad training files that is too much.
-        strict: refuse a listed study without usable images, and a row of the test table that
-            cannot be meant.
+        max_bad: the fraction of bad training files above which the index is refused.
+        strict: whether to refuse a listed study without usable images, and an invalid row of the
+            test table.
 
     Raises:
         StageError: more than `max_bad` of the training files, and at least 10, cannot be used.
@@ -379,14 +379,14 @@ def require_usable(
 
 
 def open_headers(parent: Path, root: Path) -> FileRows:
-    """The headers that were read before of the files below a root."""
+    """Open the cached headers of the files below a root."""
     return FileRows(parent, escape_name(root.absolute()), schema=HEADERS, version=reading_version())
 
 
 def read_files(
     rows: FileRows, files: pl.DataFrame, *, processes: int, on_progress: Progress | None
 ) -> tuple[pl.LazyFrame, int]:
-    """The headers of files, read only where they are new or changed, and how many were read."""
+    """Return the headers of files, reading only new or changed ones, and how many were read."""
 
     def read(names: list[str], take: Take) -> None:
         read_headers(names, take, processes=processes, on_progress=on_progress)

@@ -1,10 +1,10 @@
-"""Instances: what headers and paths say of every file, or why it cannot be used.
+"""Instances: each file's data from header and path, or why it cannot be used.
 
-A file with functional groups, as of Enhanced MR, is an instance a frame.
+A file with functional groups, such as Enhanced MR, has one instance per frame.
 
-In a competition's layout (see `lsdc.dicom_index.layout`) ids come from the path. Elsewhere they
-come from the header: the numbers that `lsdc.dicom.headers` makes of UIDs, and of the folder's name
-where there is none.
+In a competition's layout (see `lsdc.dicom_index.layout`) ids come from the path. Elsewhere they are
+the numbers that `lsdc.dicom.headers` derives from UIDs, or digests of the folder's name if there is
+no UID.
 """
 
 from collections.abc import Sequence
@@ -64,16 +64,16 @@ INSTANCES: dict[str, pl.DataType] = {
     "sop_class": pl.String(),
     "echo_time_ms": pl.Float64(),
 }
-# A study may be of both splits.
+# A study may be in both splits.
 SERIES_ID = ["study_id", "series_id", "split"]
 STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
 _INSTANCE = [*SERIES_ID, "instance_number"]
 
-# Which of several files is the original, and which a copy.
+# Sort order that puts the original of several copies first.
 _PREFERENCE = [pl.col("name_number").is_null(), pl.col("path").str.len_bytes(), pl.col("path")]
 
 _LARGEST_EDGE = 2**16
-# Identifiers of the competition's own, as against digests of UIDs.
+# Ids below this are the competition's; larger ones are digests of UIDs.
 _SHORT_ID = 10**10
 _MISSING = {
     "position_mm": "ImagePositionPatient",
@@ -85,16 +85,16 @@ _MISSING = {
 
 
 def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None) -> pl.DataFrame:
-    """Add what a file's path says, and the tables of its series.
+    """Add the data from each file's path and from the series table.
 
     Args:
         files: `walk.FILES`.
-        layout: of the competition, or of a tree without tables.
+        layout: the layout of the competition, or of a tree without tables.
         series: the competition's series table, if there is one.
 
     Returns:
         path, bytes, mtime_ns; split, path_study_id, path_series_id (null outside the layout);
-        name_number (null where the name is none); folder_id (63 bits of the folder's digest);
+        name_number (null if the name is not a number); folder_id (63 bits of the folder's digest);
         series_description and listed (whether the tables list the series, or the study of a folder
         that may not be read).
     """
@@ -134,7 +134,7 @@ def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None
 
 
 def _with_closed(places: pl.DataFrame, closed: Sequence[str], layout: Layout) -> pl.DataFrame:
-    """The places, those of closed folders of listed studies as listed too."""
+    """Return the places, with closed folders of listed studies marked as listed as well."""
     found = [(folder, *study) for folder in closed if (study := layout.place_study(folder))]
     if not found:
         return places
@@ -154,18 +154,18 @@ def _with_closed(places: pl.DataFrame, closed: Sequence[str], layout: Layout) ->
 def tabulate(
     headers: pl.DataFrame, listing: Listing | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Part the files that can be used from the others, and find out how they lie.
+    """Separate usable files from the others, and compute their geometry.
 
     Args:
         headers: the columns of `header_table.HEADERS` and of `place_files`; whole studies.
-        listing: the tables, if there are any.
+        listing: the competition's tables, if there are any.
 
     Returns:
         `INSTANCES`; `QUARANTINE`, with split and listed; `OTHER_FILES`.
     """
     rows = _with_ids(headers)
     unread = pl.col("reason").is_not_null()
-    # The folder's own id stands in for an image's missing one; a refused file gets none that way.
+    # The folder's id replaces an image's missing one, but not a refused file's.
     refused = rows.filter(unread & ~is_not_dicom()).with_columns(
         study_id=pl.coalesce("path_study_id", "header_study_id"),
         series_id=pl.coalesce("path_series_id", "header_series_id"),
@@ -196,7 +196,7 @@ def tabulate(
 
 
 def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The images whose headers tell what is needed, and the others with a reason."""
+    """Return the images whose headers are complete, and the others with a reason."""
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
     needed *= pl.col("number_of_frames").fill_null(1)
@@ -215,15 +215,15 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     if len(bad):
         rows = rows.filter(~is_bad)
-        # Of a file's bad frames the first speaks for all.
+        # One row per file: the first of its bad frames.
         bad = bad.unique("path", keep="first", maintain_order=True)
     return rows, bad
 
 
 def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The images, and those whose number, place and pixels another file of their listed series has.
+    """Separate images whose number, position and pixels equal another's in their listed series.
 
-    Only the pixels of files that agree in number, place and shape are read.
+    Only the pixels of files that agree in number, position and shape are read.
     """
     alone = pl.col("number_of_frames").fill_null(1) == 1
     numbered = rows.filter("listed", pl.col("instance_number").is_not_null(), alone)
@@ -240,11 +240,11 @@ def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The images in the order of their numbers, and those of a number that came before.
+    """Return the images sorted by number, and those whose number is a repeat.
 
-    The tables name a listed series' files by their numbers, so of two files in one folder that are
-    named by one number only the first is meant. Where names say nothing, or folders differ, the
-    headers' numbers do not tell the images apart, and they are left to be numbered by their places.
+    The tables refer to a listed series' files by number, so of two files in one folder with the
+    same number in their names only the first is used. If names have no number, or folders differ,
+    the headers' numbers are ambiguous, and the images are later numbered by position.
     """
     rows = rows.sort(*_INSTANCE, "path")
     numbered = pl.col("instance_number").is_not_null()
@@ -319,7 +319,7 @@ def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
-    """A row a frame of the files whose functional groups place their frames, with `frame`."""
+    """Return one row per frame, with `frame`, for files whose functional groups give positions."""
     one = rows.with_columns(frame=pl.lit(1, dtype=pl.Int32))
     has_groups = pl.col("frames").is_not_null()
     enhanced = one.filter(has_groups)
@@ -329,7 +329,7 @@ def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
     numbers = enhanced["frames"].explode().to_numpy().reshape(-1, FRAME_NUMBERS)
     position, orientation, spacing, echo_time = np.split(numbers, [3, 9, 11], axis=1)
     own = {"position_mm": position, "orientation": orientation, "pixel_spacing_mm": spacing}
-    # What no group says is as in the header, but no place is every frame's.
+    # Values missing in groups come from the header, except positions, which differ by frame.
     frame = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("path")
     frames = enhanced[np.repeat(np.arange(len(enhanced)), counts)].with_columns(
         frame=frame,
@@ -358,7 +358,7 @@ def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
     """Add the orientation group within the series and the position along the group's normal."""
     orientations = rows["orientation"].to_numpy().reshape(-1, 6)
     positions = rows["position_mm"].to_numpy().reshape(-1, 3)
-    # Sorted by series, so that a running number tells them apart.
+    # Sorted by series, so that a run id identifies them.
     series = rows.select(pl.struct(SERIES_ID).rle_id()).to_series().to_numpy()
     groups = orientation_groups(orientations, series=series)
     most = int(groups.max(initial=0)) + 1
@@ -374,13 +374,13 @@ def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_on(rows: pl.DataFrame) -> pl.DataFrame:
-    """Number what has no number, from the series' highest on: along the normal, frame by frame."""
+    """Number images without a number after the series' highest: along the normal, by frame."""
     lacking = pl.col("instance_number").is_null()
     highest = pl.col("instance_number").max().over(SERIES_ID).fill_null(0)
     return (
         rows.sort(
             *SERIES_ID,
-            pl.when(pl.col("frame") > 1).then("path"),  # none before all that are
+            pl.when(pl.col("frame") > 1).then("path"),  # nulls sort first
             pl.when(pl.col("frame") > 1).then("frame"),
             *("orientation_group", "normal_position_mm", "path"),
         )

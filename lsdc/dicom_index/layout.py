@@ -1,9 +1,9 @@
-"""Layout: which file is of which series, by the folders that it lies in.
+"""Layout: find each file's series from its folders.
 
-A competition's images lie in `{split}_images/STUDY/SERIES/`. Unpacking and exporting leave it
-otherwise, and that is no other data: further folders above, between and below these
-(`train_images/train_images/`, `STUDY/SERIES/DICOM/`), zeros before an id, other capitals, any
-ending of a file's name. Index, doctor and run all ask here, so that they see the same files.
+A competition's images are in `{split}_images/STUDY/SERIES/`. Unpacking and exporting may add
+folders above, between and below these (`train_images/train_images/`, `STUDY/SERIES/DICOM/`),
+leading zeros of an id, other capitals and any file extension; the data are the same. Index, doctor
+and run all use this module, so that they see the same files.
 """
 
 import os
@@ -30,10 +30,10 @@ NAME_NUMBER = r"^0*([0-9]{1,18})(?:\.[A-Za-z][A-Za-z0-9]*)?$"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a competition's images lie.
+    """The folders of a competition's images.
 
     Attributes:
-        images: folders, as tables name them, with the split whose images they hold.
+        images: the folders, named as in tables, with the split whose images they hold.
         listed: the pairs (study, series) that the tables list, by split.
     """
 
@@ -41,14 +41,14 @@ class Layout:
     listed: Mapping[str, frozenset[tuple[int, int]]]
 
     def place(self, folder: str) -> tuple[str, int, int] | None:
-        """The split, study and series that a folder belongs to; None outside the layout.
+        """Return the split, study and series of a folder; None outside the layout.
 
-        Of the numbers among its folders below `{split}_images`, the first that the tables list as a
-        study counts, and the first after it that they list as a series of that study; where they
-        list none, the first two numbers.
+        The study is the first number in its path below `{split}_images` that the tables list as a
+        study, the series the first one after it that they list for that study. If they list none,
+        these are the first two numbers.
 
         Args:
-            folder: as tables name it (see `lsdc.dicom.names`).
+            folder: the folder's path as text (see `lsdc.dicom.names`).
         """
         found = self._below_images(folder)
         if found is None:
@@ -59,13 +59,13 @@ class Layout:
         return (split, *pairs[0]) if pairs else None
 
     def place_study(self, folder: str) -> tuple[str, int] | None:
-        """The split and the listed study that a folder belongs to; None where it is of none."""
+        """Return the split and the listed study of a folder; None if it belongs to none."""
         split, inner = self._below_images(folder) or ("", ())
         ids = [int(name) for name in inner if _ID.fullmatch(name)]
         return next(((split, one) for one in ids if one in self.studies(split)), None)
 
     def studies(self, split: str) -> frozenset[int]:
-        """The studies that the tables list for a split."""
+        """Return the studies that the tables list for a split."""
         return self._studies.get(split, frozenset())
 
     @cached_property
@@ -85,15 +85,15 @@ class Layout:
         return None
 
     def study_folders(self, split: Split, studies: Collection[int]) -> dict[int, list[Path]]:
-        """The folders of listed studies: mostly one each, none where a study has no images.
+        """Return the folders of listed studies: mostly one each, none for a study without images.
 
         Args:
-            split: whose images.
-            studies: ids; others are left out.
+            split: the split of the images.
+            studies: the ids of the studies to look up.
 
         Raises:
-            DataError: a study is nowhere, and may be in a folder that may not be read.
-            OSError: the system cannot read a folder just now.
+            DataError: a study was not found, and may be in an unreadable folder.
+            OSError: the system cannot read a folder at the moment.
         """
         listed = self.studies(split)
         found: dict[int, list[Path]] = {}
@@ -111,14 +111,14 @@ class Layout:
         return {study: sorted(found[study]) for study in sorted(found)}
 
     def all_study_folders(self) -> list[Path]:
-        """The folders of all listed studies, those of training first."""
+        """Return the folders of all listed studies, those of training first."""
         splits: tuple[Split, ...] = ("train", "test")
         found = [self.study_folders(split, self.studies(split)) for split in splits]
         return [folder for each in found for own in each.values() for folder in own]
 
 
 class _AnyLayout(Layout):
-    """Of a tree without tables: `{split}_images` may be any folder of a path."""
+    """The layout of a tree without tables: `{split}_images` may be any folder of a path."""
 
     def _below_images(self, folder: str) -> tuple[str, Sequence[str]] | None:
         names = folder.split("/")
@@ -131,15 +131,14 @@ class _AnyLayout(Layout):
 def layout_of(listing: Listing | None) -> Layout:
     """Find the folders of images of a listing.
 
-    They are `train_images` and `test_images` in its folder or, where one is not there, in the
-    folders of this one.
+    They are `train_images` and `test_images` in its folder or, if missing there, in its subfolders.
 
     Args:
-        listing: the opened tables; None for a tree without tables.
+        listing: the loaded tables; None for a tree without tables.
 
     Raises:
-        DataError: there are no training images, unless in a folder that may not be read.
-        OSError: the system cannot read a folder just now.
+        DataError: there are no training images, and no unreadable folder that may hold them.
+        OSError: the system cannot read a folder at the moment.
     """
     if listing is None:
         return _AnyLayout({}, {})
@@ -169,7 +168,7 @@ def layout_of(listing: Listing | None) -> Layout:
 
 
 def place_folders(folders: pl.Series, layout: Layout) -> pl.DataFrame:
-    """What the layout says of folders: split, study_id, series_id, null outside of it."""
+    """Return the split, study_id and series_id of folders; null outside the layout."""
     places = [layout.place(folder) or (None, None, None) for folder in folders]
     schema = {"split": pl.String, "study_id": pl.Int64, "series_id": pl.Int64}
     return pl.DataFrame(places, schema=schema, orient="row")
@@ -178,12 +177,12 @@ def place_folders(folders: pl.Series, layout: Layout) -> pl.DataFrame:
 def _listed_below(
     images: Path, listed: Collection[int], closed: list[Path]
 ) -> Iterator[tuple[int, Path]]:
-    """The folders named as a listed study, without a look into these; `closed` takes others."""
+    """Find folders named as a listed study, without searching inside; `closed` gets others."""
     waiting, seen = [images], set[Path]()
     while waiting:
         folder = waiting.pop()
         if (real := folder.resolve()) in seen:
-            continue  # links may lead round in a circle
+            continue  # links may form a loop
         seen.add(real)
         for inner in _folders_in(folder, closed):
             if _ID.fullmatch(inner.name) and int(inner.name) in listed:
@@ -193,14 +192,14 @@ def _listed_below(
 
 
 def _folders_in(folder: Path, closed: list[Path] | None = None) -> list[Path]:
-    """The folders in a folder, by name; none where it is gone, or may not be read.
+    """Return a folder's subfolders by name; none if it is gone or may not be read.
 
     Args:
-        folder: whose.
-        closed: takes those that may not be read.
+        folder: the folder to list.
+        closed: receives the folder if it may not be read.
 
     Raises:
-        OSError: the system cannot read it just now.
+        OSError: the system cannot read it at the moment.
     """
     try:
         with os.scandir(folder) as entries:

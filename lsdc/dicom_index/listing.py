@@ -1,4 +1,4 @@
-"""A listing: the series that a competition's tables name, and what the tables say of them."""
+"""A listing: the series in a competition's tables, with their data from the tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class SeriesKind:
-    """What a table means by a kind of series: how its slices lie, and which echo is meant.
+    """The meaning of a kind of series in the tables: slice orientation and echo.
 
     Attributes:
-        axis: the patient's axis across the slices: 0 where they are sagittal, 2 where axial.
-        late_echo: of several echoes at one place the later one is meant, as in T2, else the
+        axis: the patient's axis across the slices: 0 for sagittal, 2 for axial.
+        late_echo: whether the later of several echoes at one position is meant, as in T2; else the
             earlier one.
-        one_angle: whether the slices of a series are parallel, or stacks may differ in angle.
-        stands_in: whether a series that is described as of another plane is used as this kind if
-            its slices lie so.
+        one_angle: whether all slices of a series are parallel; else stacks may differ in angle.
+        stands_in: whether a series that is described with another plane is used as this kind if its
+            slices have this kind's plane.
     """
 
     axis: int
@@ -31,17 +31,17 @@ class SeriesKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The series that the tables of a folder list, without which every file is merely found.
+    """The series listed in the tables of a folder; without a listing files are indexed as found.
 
     Attributes:
         root: the folder.
-        series: split, study_id, series_id, series_description.
-        annotations: study_id, series_id and instance_number of points on training images, a row a
-            point; further columns are ignored.
-        left_out: rows of test_series_descriptions.csv that cannot be meant: line, study_id,
-            series_id, series_description as they are written, and why.
-        spelled: how the tables write ids that begin with zeros.
-        kinds: what each series_description means.
+        series: the columns split, study_id, series_id, series_description.
+        annotations: study_id, series_id and instance_number of points on training images, one row
+            per point; further columns are ignored.
+        left_out: invalid rows of test_series_descriptions.csv: line, study_id, series_id,
+            series_description as written, and why.
+        spelled: the spelling of ids with leading zeros.
+        kinds: the meaning of each series_description.
     """
 
     root: Path
@@ -52,5 +52,5 @@ class Listing:
     kinds: Mapping[str, SeriesKind] = field(default_factory=dict)
 
     def spell(self, identifier: int) -> str:
-        """An id of a study or series as the tables write it."""
+        """Return the id of a study or series as the tables write it."""
         return self.spelled.get(identifier, str(identifier))

@@ -1,7 +1,7 @@
-"""Localizers: stacks under a series' number that are no part of what the series is used as.
+"""Localizers: stacks in a series that do not belong to its main images.
 
-They are of another plane; few, and of another field or coarser pixels; or few at another angle,
-in a series whose slices are parallel.
+They have another plane, or few images of another field of view or coarser pixels, or few images at
+another angle in a series whose slices are parallel.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ from lsdc.dicom_index.series_kinds import Kinds, fits, is_of
 # in a series of one angle, or of so few images at several, are all of one size. Of a series of one
 # angle, images of so much coarser pixels are a localizer's however many there are.
 _OTHER_FIELD, _OTHER_PIXELS, _FEW_ANGLED, _COARSE_PIXELS = 1.25, 1.02, 2, 1.5
-# Slices at several angles that lie so near to others show the same place; those of a stack follow
-# at less than this, those of a localizer at more.
+# Angled slices within the first distance of others show the same place. Slices of a stack are
+# closer together than the second distance, those of a localizer farther apart.
 _SAME_SHOWN_MM, _STACK_STEP_MM = 6.0, 10.0
-# Images of another field or pixels are few, set against the others of the series, up to this share;
-# of another angle alone, up to that.
+# The largest fraction, relative to the series' other images, that counts as few: for images of
+# another field or pixels, and for those only at another angle.
 _FEW_OF_A_GRID, _FEW_AT_AN_ANGLE = 1 / 2, 1 / 4
 
 _SERIES = ["study_id", "series_id"]
@@ -28,13 +28,13 @@ _PIXELS, SPACING = ["rows", "columns"], ["grid_row_spacing_mm", "grid_column_spa
 def with_localizers(
     stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str], kinds: Kinds
 ) -> pl.DataFrame:
-    """Add `is_localizer`: whether a stack is no part of what its series is used as.
+    """Add `is_localizer`: whether a stack is a localizer and not part of its series' main images.
 
     Args:
-        stacks: a row a stack, with `kind`.
-        images: of all of them.
-        stack: the columns by which an image is of a stack.
-        kinds: what descriptions mean.
+        stacks: one row per stack, with `kind`.
+        images: the images of all stacks.
+        stack: the columns that identify an image's stack.
+        kinds: the meaning of series descriptions.
     """
     edges_mm = [pl.col(pixels) * pl.col(mm) for pixels, mm in zip(_PIXELS, SPACING, strict=True)]
     stacks = stacks.with_columns(
@@ -45,7 +45,7 @@ def with_localizers(
         fitting=pl.col("images").filter("fits").sum().over("grid"),
         widest=pl.col("images").filter("fits").max().over("grid"),
     )
-    # The acquisition that most images of the right plane are of; of equals the finer.
+    # The acquisition with most images of the right plane; of equals the finer one.
     main = (
         stacks.filter("fits")
         .sort(*_SERIES, -pl.col("fitting").cast(pl.Int64), "pixel_mm", "grid")
@@ -85,10 +85,10 @@ def with_localizers(
 def _grids_at_own_places(
     suspects: pl.DataFrame, stacks: pl.DataFrame, images: pl.DataFrame, stack: list[str]
 ) -> list[int]:
-    """The angled grids most of whose slices show what their series' main grid does not.
+    """Return the angled grids most of whose slices show places that their series' main grid misses.
 
-    A stack does where no slice of the main grid is near; slices far from one another, as those of a
-    localizer, where they lie beyond all of these.
+    A stack's slice does if no slice of the main grid is near; widely spaced slices, as in a
+    localizer, do if they are beyond all slices of the main grid.
     """
     fitting = stacks.filter("fits").select(*stack, "grid", "main")
     placed = images.join(fitting, on=stack, how="inner", maintain_order="left")
@@ -106,7 +106,7 @@ def _grids_at_own_places(
 
 
 def _heights(images: pl.DataFrame) -> NDArray[np.float64]:
-    """(n,) how high the middles of images lie, in mm."""
+    """Return (n,) heights of the images' centres in mm."""
     orientation = images["orientation"].to_numpy().reshape(-1, 2, 3)[..., 2]
     spacing = images.select("column_spacing_mm", "row_spacing_mm").to_numpy()
     edges_mm = images.select("columns", "rows").to_numpy() * spacing / 2

@@ -1,6 +1,6 @@
-"""Other files: what lies among images and never was a slice, and copies of slices.
+"""Other files: files among the images that are not slices, and copies of slices.
 
-They are no faults of the data: they are named, and counted apart from files that cannot be used.
+They are not faults of the data: they are reported separately from unusable files.
 """
 
 import os
@@ -27,23 +27,23 @@ NOT_LISTED = "in no listed series"
 NO_IMAGE = "DICOM without an image"
 SECONDARY_CAPTURE = "secondary capture"
 
-# macOS keeps what other file systems cannot in a second file, `._7.dcm` beside `7.dcm`.
+# On foreign file systems macOS stores extra metadata in a second file, `._7.dcm` for `7.dcm`.
 _APPLE_DOUBLE, _APPLE_DOUBLE_MAGIC = "._", b"\x00\x05\x16\x07"
 _OF_THE_SYSTEM = frozenset(
     ["thumbs.db", "ehthumbs.db", ".ds_store", "desktop.ini", ".localized", ".directory", "icon\r"]
 )
 _DICOM = "1.2.840.10008."
 _STORAGE = f"{_DICOM}5.1.4.1.1."
-# CT, MR, PET and NM with their enhanced and converted kinds (PS3.4 B.5): these lie in a patient.
+# CT, MR, PET and NM with their enhanced and converted kinds (PS3.4 B.5): they lie in a patient.
 _SLICES = frozenset(
     _STORAGE + end
     for end in (
         "2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "20", "128", "128.1", "130", "13.1.1",
     )
 )  # fmt: skip
-# What the header of a slice tells.
+# The attributes in the header of a slice.
 _OF_A_SLICE = ("rows", "columns", "position_mm", "orientation", "pixel_spacing_mm")
-# Whole, or by how they begin where a dot comes last.
+# Full UIDs, or prefixes if they end with a dot.
 _WORDS = {
     f"{_DICOM}1.3.10": "DICOMDIR",
     f"{_STORAGE}88.59": "key object selection",
@@ -63,10 +63,10 @@ _WORDS = {
 
 
 def may_be_slice() -> pl.Expr:
-    """Whether a header is one of a slice, by its SOP class; none, or a vendor's own, may be.
+    """Return whether an object may be a slice, by SOP class; missing or private classes may be.
 
-    In a series that the tables list, so is one of a secondary capture or of a class that has no
-    word here, where it tells all that a slice's does: exports have slices as such.
+    In a listed series, so may a secondary capture or an unknown class if its header has all
+    attributes of a slice: some exports store slices that way.
     """
     sop_class = pl.col("sop_class")
     by_class = sop_class.is_in(list(_SLICES)) | ~sop_class.str.starts_with(_DICOM)
@@ -80,21 +80,21 @@ def may_be_slice() -> pl.Expr:
 
 
 def describe_class() -> pl.Expr:
-    """What an object is whose SOP class is none of slices, in words."""
+    """Return a description of an object whose SOP class is not one of slices."""
     return pl.coalesce(_word_of_class(), pl.format("DICOM of another kind ({})", "sop_class"))
 
 
 def _word_of_class() -> pl.Expr:
     word = pl.lit(None, dtype=pl.String)
     sop_class = pl.col("sop_class")
-    for name, words in sorted(_WORDS.items(), key=lambda item: len(item[0])):  # the longest decides
+    for name, words in sorted(_WORDS.items(), key=lambda item: len(item[0])):  # the longest wins
         there = sop_class.str.starts_with(name) if name.endswith(".") else sop_class == name
         word = pl.when(there).then(pl.lit(words)).otherwise(word)
     return word
 
 
 def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -> pl.DataFrame:
-    """Files as rows of `OTHER_FILES`; they have ids where path or header tell."""
+    """Return files as rows of `OTHER_FILES`, with ids if path or header tell them."""
     none = pl.lit(None, dtype=pl.String)
     ids = {
         name: pl.coalesce(one for one in (f"path_{name}", f"header_{name}") if one in files.columns)
@@ -105,10 +105,10 @@ def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -
 
 
 def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the files whose names tell that they are no slices from those that are to be read.
+    """Separate files whose names show that they are not slices from those to read.
 
     Args:
-        files: of `instances.place_files`.
+        files: the table of `instances.place_files`.
 
     Returns:
         The files to read; `OTHER_FILES`.
@@ -133,14 +133,14 @@ def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:
-    """Slices whose file is another one's of the same series, byte for byte.
+    """Find slices whose file equals another one of the same series, byte for byte.
 
-    The original is the one that is named by its number, or has the shortest path. Only files of
-    one size with equal headers are read, and none that is too large for an image.
+    The original is the file that is named by its number, or has the shortest path. Only files of
+    equal size and header are read, and none that is too large for an image.
 
     Args:
         slices: path, bytes, name_number, header_number, position_mm, and the ids.
-        series: the columns that tell series apart.
+        series: the columns that identify a series.
 
     Returns:
         path, copy_of.
@@ -161,7 +161,7 @@ def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:
 
 
 def group_others(files: pl.DataFrame) -> pl.DataFrame:
-    """What the other files are, the commonest first: files (how many), what, path (the first)."""
+    """Count other files by type, the commonest first: files (count), what, path (the first)."""
     return (
         files.sort("path")
         .group_by("what", maintain_order=True)
@@ -172,7 +172,7 @@ def group_others(files: pl.DataFrame) -> pl.DataFrame:
 
 
 def digest_of(path: str) -> str:
-    """A digest of a file's bytes; of its own, where it cannot be read."""
+    """Return a digest of a file's bytes; a unique one if it cannot be read."""
     digest = blake2b(digest_size=16)
     try:
         with open(unescape_name(path), "rb") as file:  # noqa: PTH123  # bytes are no Path
@@ -185,7 +185,7 @@ def digest_of(path: str) -> str:
 
 def _begins_with(path: str, magic: bytes) -> bool:
     try:
-        # A FIFO of such a name would be waited for.
+        # Without O_NONBLOCK, opening a FIFO of such a name would block.
         descriptor = os.open(unescape_name(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Quarantine: the one rule for files that cannot be used, in every stage that reads some."""
+"""Quarantine: one rule for unusable files, in every stage that reads files."""
 
 import logging
 import re
@@ -10,12 +10,12 @@ from lsdc.errors import StageError
 
 log = logging.getLogger(__name__)
 
-# Fewer bad files than this never stop a stage: on a small folder one file is a large share.
+# Fewer bad files than this never stop a stage: in a small folder one file is a large fraction.
 FEW_BAD_FILES = 10
-# A number of its own; in a transfer syntax the numbers are the name.
+# A standalone number; the numbers in a transfer syntax UID are its name.
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
 
-# Size and mtime are the file's when it was refused. Stages after the index leave them and ids out.
+# Size and mtime are from when the file was refused. Stages after the index omit them and ids.
 QUARANTINE: dict[str, pl.DataType] = {
     "path": pl.String(),
     "stage": pl.String(),
@@ -29,20 +29,20 @@ QUARANTINE: dict[str, pl.DataType] = {
 
 
 def is_not_dicom() -> pl.Expr:
-    """Whether a file that could not be read never was an image, and is not named as one either.
+    """Return whether an unreadable file is not DICOM and is not named as an image either.
 
-    `._7.dcm` is the name of what macOS keeps beside `7.dcm`, in whatever form.
+    `._7.dcm` is the name of the metadata file of macOS for `7.dcm`, in any form.
     """
     no_image = pl.col("no_dicom") | (pl.col("bytes") < MIN_FILE_BYTES)
     named = pl.col("path").str.contains(r"(?i)\.(dcm|dicom|ima|img)$")
-    # Where only images are expected, what is numbered is one: `7`, `IM0007`.
+    # Where only images are expected, a numbered file is one: `7`, `IM0007`.
     numbered = pl.col("listed") & pl.col("path").str.contains(r"[0-9]$")
     beside = pl.col("path").str.contains(r"(^|/)\._[^/]*$")
     return (beside | (~named & ~numbered)) & no_image.fill_null(True)
 
 
 def count_files(*tables: pl.DataFrame) -> int:
-    """How many files rows are of: of Enhanced MR, a file is a row a frame."""
+    """Count the files behind rows: an Enhanced MR file has one row per frame."""
     return pl.concat([table["path"] for table in tables]).n_unique()
 
 
@@ -57,10 +57,10 @@ def tell_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
 
 
 def refuse_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_bad: float) -> None:
-    """Stop a stage where too much is quarantined.
+    """Stop a stage if too many files are quarantined.
 
     Raises:
-        StageError: at least 10 files are bad, and more than the share `max_bad` of all.
+        StageError: at least 10 files are bad, and more than the fraction `max_bad` of all.
     """
     bad = len(quarantine)
     if bad >= FEW_BAD_FILES and bad > max_bad * total:
@@ -73,10 +73,10 @@ def refuse_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_ba
 
 
 def group_reasons(quarantine: pl.DataFrame) -> pl.DataFrame:
-    """Reasons that differ in their numbers alone are one kind; the commonest come first.
+    """Group reasons that differ only in their numbers, the commonest first.
 
     Returns:
-        files (how many), reason and path (of the first of them).
+        files (count), reason and path (of the first file).
     """
     kinds = {reason: _NUMBER.sub("0", reason) for reason in quarantine["reason"].unique()}
     kind = pl.col("reason").replace_strict(kinds, return_dtype=pl.String)

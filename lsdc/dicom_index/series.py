@@ -1,4 +1,4 @@
-"""Series and studies: what their instances come to."""
+"""Series and studies: summaries of their instances."""
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ _COUNTS = [
 ]
 
 _PLANES = ("sagittal", "coronal", "axial")
-# What growing instance numbers do where x, y or z grows with them, and where it falls (LPS).
+# The order of instance numbers if x, y or z increases with them, and if it decreases (LPS).
 _ORDERS = (
     ("right to left", "left to right"),
     ("front to back", "back to front"),
@@ -46,7 +46,7 @@ _ORDERS = (
 
 
 def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
-    """A row a series of which there is a file, usable or not (`SERIES`), in the order of ids."""
+    """Return one row per series with any file, usable or not (`SERIES`), sorted by id."""
     shape = pl.struct("rows", "columns")
     counted = instances.group_by(SERIES_ID, maintain_order=True).agg(
         pl.col("series_description").first(),
@@ -75,11 +75,11 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
 
 
 def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """The series that the tables list, in their order, then the others.
+    """Return the series that the tables list, in their order, then the others.
 
     Args:
-        series: `SERIES`, a row a series of which there is a file.
-        listed: split, study_id, series_id, series_description.
+        series: `SERIES`, one row per series with any file.
+        listed: the columns split, study_id, series_id, series_description.
     """
     first = listed.select("series_description", *SERIES_ID).join(
         series.drop("series_description"), on=SERIES_ID, how="left", maintain_order="left"
@@ -94,7 +94,7 @@ def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
 
 
 def summarise_studies(series: pl.DataFrame) -> pl.DataFrame:
-    """A row a study: whether it has any usable image, how many, and how many series."""
+    """Return one row per study: usable or not, number of images and number of series."""
     return series.group_by("split", "study_id", maintain_order=True).agg(
         usable=pl.col("images").sum() > 0,
         images=pl.col("images").sum(),
@@ -103,7 +103,7 @@ def summarise_studies(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lie(instances: pl.DataFrame) -> pl.DataFrame:
-    """How the slices of each series lie: plane, order, spacing, extent, repeated places."""
+    """Return each series' geometry: plane, order, spacing, extent, repeated positions."""
     orientation = instances["orientation"].to_numpy().reshape(-1, 6)
     normals = np.abs(np.cross(orientation[:, :3], orientation[:, 3:]))
     position = instances["position_mm"].to_numpy().reshape(-1, 3)

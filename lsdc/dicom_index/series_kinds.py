@@ -1,4 +1,4 @@
-"""Series kinds: which kind of series a stack can be used as, by the plane of its slices."""
+"""Series kinds: the kind of series that a stack can be used as, by the plane of its slices."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ import polars as pl
 
 from lsdc.dicom_index.listing import SeriesKind
 
-# Scans are turned by 15 degrees, lowest discs lean by 45; what leans more is of another kind.
+# Scans are turned by 15 degrees, lowest discs lean by 45; a larger lean means another kind.
 LARGEST_LEAN_DEGREES = 60.0
-# The normal's share along an axis of the patient, below which (41 degrees) a plane is oblique.
+# The normal's component along a patient axis below which (41 degrees) a plane is oblique.
 OBLIQUE = 0.75
 
 Kinds = Mapping[str, SeriesKind]
@@ -19,18 +19,18 @@ NORMAL = ["across_x", "across_y", "across_z"]
 
 
 def is_a_kind(column: str, kinds: Kinds) -> pl.Expr:
-    """Whether a column names a kind."""
+    """Return whether a column names a kind."""
     return pl.col(column).is_in(list(kinds)).fill_null(False)
 
 
 def is_of(column: str, kinds: Kinds, attribute: str) -> pl.Expr:
-    """An attribute of the kind that a column names; false where it names none."""
+    """Return an attribute of the kind that a column names; false if it names none."""
     chosen = [name for name, kind in kinds.items() if getattr(kind, attribute)]
     return pl.col(column).is_in(chosen).fill_null(False)
 
 
 def fits(column: str, kinds: Kinds) -> pl.Expr:
-    """Whether a stack leans little enough to be of the kind that a column names."""
+    """Return whether a stack leans little enough for the kind that a column names."""
     lean = np.cos(np.radians(LARGEST_LEAN_DEGREES))
     planes = [
         (pl.col(column) == name) & (pl.col(NORMAL[kind.axis]) >= lean)
@@ -40,15 +40,15 @@ def fits(column: str, kinds: Kinds) -> pl.Expr:
 
 
 def with_kind(stacks: pl.DataFrame, kinds: Kinds) -> pl.DataFrame:
-    """Add `kind`: what the series' plane lets it be used as; null where the plane denies it all.
+    """Add `kind`: the kind that the series' plane allows; null if it allows none.
 
-    A series whose plane is not the described one is of the kind that stands in for its plane, where
-    the study has no series that is rightly of that kind. If the plane has several kinds, one series
-    alone may be read so, for of two none can be told to be the one that stands in.
+    A series whose plane differs from its description gets the `stands_in` kind of its plane if the
+    study has no series described as that kind. If the plane has several kinds, only a single such
+    series is reassigned, since two would be ambiguous.
 
     Args:
-        stacks: a row a stack: ids, split, series_description, images, and `NORMAL`.
-        kinds: what descriptions mean.
+        stacks: one row per stack: ids, split, series_description, images, and `NORMAL`.
+        kinds: the meaning of series descriptions.
     """
     planes = [
         pl.col("images").filter(pl.col(name) >= OBLIQUE).sum().alias(f"images_{axis}")
@@ -75,7 +75,7 @@ def with_kind(stacks: pl.DataFrame, kinds: Kinds) -> pl.DataFrame:
     only_one = [axis for axis in stands_in if axes.count(axis) == 1]
     split = ["split", "study_id", "kind"]
     rightly = series.filter(~pl.col("contradicts")).select(*split[:2], kind="series_description")
-    # Where two contend for one kind, the one that is described as of its contrast goes first.
+    # If two compete for one kind, the one described with its contrast comes first.
     read = (
         contradicting.with_columns(
             kind=pl.col("own_axis").replace_strict(stands_in, default=None, return_dtype=pl.String),

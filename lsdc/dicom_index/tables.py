@@ -1,4 +1,4 @@
-"""The tables of an index while they grow, in parts that fit into memory."""
+"""Write the tables of an index in parts that fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +13,18 @@ from lsdc.dicom_index.series import SERIES, add_listed, summarise_series, summar
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic
 
-# Rows that are looked at together; more would fill the memory.
+# Rows processed together; more would fill the memory.
 _ROWS_AT_ONCE = 60_000
 _FILES_AT_ONCE = 200_000
 
 
 class IndexTables:
-    """The tables while they grow, in parts that fit into memory.
+    """A writer of the tables, in parts that fit into memory.
 
     Args:
         out: an existing folder.
         aside: files that are not read (`OTHER_FILES`).
-        listing: the tables, if there are any.
+        listing: the competition's tables, if there are any.
     """
 
     def __init__(self, out: Path, aside: pl.DataFrame, listing: Listing | None = None) -> None:
@@ -37,7 +37,7 @@ class IndexTables:
         self.others = aside
 
     def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
-        """Take in the headers of files that `place_files` has placed."""
+        """Add the headers of files that `place_files` has placed."""
         for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
             instances, quarantine, others = tabulate(part, self._listing)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
@@ -48,7 +48,7 @@ class IndexTables:
             self.others = pl.concat([self.others, others])
 
     def close(self, listed: pl.DataFrame | None) -> int:
-        """Write the tables; how many rows `instances` has."""
+        """Write the tables and return the number of rows in `instances`."""
         series = pl.concat(self._series)
         if listed is not None:
             series = add_listed(series, listed)
@@ -71,10 +71,10 @@ class IndexTables:
 def _whole_studies(
     headers: pl.LazyFrame, files: pl.DataFrame, scratch: Path
 ) -> Iterator[pl.DataFrame]:
-    """Headers beside their files, in parts of about `_ROWS_AT_ONCE`, each of whole studies.
+    """Yield headers joined with their files, in parts of about `_ROWS_AT_ONCE`, of whole studies.
 
-    Many rows are joined block by block and lie in the folder `scratch` meanwhile: to join all of
-    them, and for every part anew, takes more memory and time.
+    Many rows are joined block by block and stored in the folder `scratch` meanwhile: joining all of
+    them for every part would take more memory and time.
     """
     if len(files) <= _ROWS_AT_ONCE:
         yield headers.join(files.lazy(), on="path", how="inner").collect()

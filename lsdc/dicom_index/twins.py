@@ -1,8 +1,8 @@
-"""Twins: the same images under two ids. In two folds they would tell each other's grades.
+"""Twins: the same images under two ids, which would leak grades between folds.
 
-Images of different series that lie at one place and are of one shape may be the same. A few of each
-such series are read; equal pixels make twins. Headers may differ, as those of images that were
-anonymised twice do; images that were coded anew with a loss are not found.
+Images of different series with the same position and shape may be the same. A few of each such
+series are read; equal pixels make twins. Headers may differ, as after anonymising the same images
+twice. Images that were recompressed with loss are not found.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ TWINS: dict[str, pl.DataType] = {
     "twin_series_id": pl.Int64(),
     "images": pl.Int64(),
 }
-# Of a series: the first may be blank, or unreadable.
+# Per series, since the first may be blank or unreadable.
 _IMAGES_COMPARED = 3
 _SERIES = ["split", "study_id", "series_id"]
 
@@ -34,11 +34,11 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
 
     Args:
         instances: `instances.INSTANCES`.
-        processes: how many children read.
+        processes: the number of child processes.
 
     Returns:
-        `TWINS`: a series, the first other one that has its images, and how many lie at one place.
-        Training comes before testing, and the lower id before the higher.
+        `TWINS`: a series, the first other one with the same images, and the number of images at the
+        same position. Training comes before testing, and the lower id before the higher.
     """
     shared = _at_one_place(instances)
     compared = (
@@ -71,14 +71,14 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
 
 
 def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
-    """The studies of a split that belong together: each to the lowest id of its group.
+    """Group the studies of a split that are twins: map each to the lowest id of its group.
 
     Args:
         twins: `TWINS`.
-        split: of both.
+        split: the split of both twins.
 
     Returns:
-        Studies with a twin in their split; all others are a group of their own.
+        Studies with a twin in their split; each other study is its own group.
     """
     pairs = twins.filter(split=split, twin_split=split).select("study_id", "twin_study_id")
     lowest: dict[int, int] = {}
@@ -99,11 +99,11 @@ def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
 
 
 def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> list[str]:
-    """Each pair of ids once, as messages name it: `12 is 34`, or `12/3 is 12/4` in one study.
+    """Describe each pair of ids once: `12 is 34`, or `12/3 is 12/4` within a study.
 
     Args:
         twins: `TWINS`.
-        spell: how ids are written.
+        spell: formats an id.
     """
     said: dict[str, None] = {}
     for split, study, series, twin_split, twin_study, twin_series, _ in twins.iter_rows():
@@ -122,16 +122,16 @@ def _rank(series: Series) -> tuple[bool, int, int]:
 
 
 def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
-    """The images that may be another series': the ids, path, and a digest of shape and place.
+    """Return images that may be twins: the ids, path, and a digest of shape and position.
 
-    Two echoes of one study share a place, and are no twins.
+    Two echoes in one study share a position and are not twins.
     """
     numbers = [
         *((pl.col(name), 3) for name in ("row_spacing_mm", "column_spacing_mm")),
         *((pl.col("position_mm").arr.get(axis), 2) for axis in range(3)),
         *((pl.col("orientation").arr.get(axis), 3) for axis in range(6)),
     ]
-    # Zero is added since there are two zeros.
+    # Adding zero turns -0.0 into 0.0.
     rounded = [
         (number.round(digits) + 0.0).alias(f"{place}")
         for place, (number, digits) in enumerate(numbers)
@@ -156,12 +156,12 @@ def _at_one_place(instances: pl.LazyFrame) -> pl.DataFrame:
 def digest_pixels(
     images: pl.DataFrame, processes: int = 2, *, with_blank: bool = False
 ) -> list[str | None]:
-    """A digest of each image's brightnesses; None of one that cannot be read, or is blank.
+    """Return a digest of each image's brightness values; None if it is unreadable or blank.
 
     Args:
-        images: path and frame.
-        processes: how many children read.
-        with_blank: whether a blank image has one as well.
+        images: a table with path and frame.
+        processes: the number of child processes.
+        with_blank: whether a blank image gets a digest as well.
     """
     digests: list[str | None] = [None] * len(images)
     if images.is_empty():

@@ -1,1 +1,1 @@
-"""The engine of named experiments; a challenge brings its configuration class."""
+"""The engine of named experiments; each challenge provides its configuration class."""

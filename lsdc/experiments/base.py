@@ -1,4 +1,4 @@
-"""What the configuration of every challenge's experiments is made of."""
+"""Base classes for the experiment configuration of every challenge."""
 
 from typing import Any, Self
 
@@ -10,8 +10,8 @@ from lsdc.experiments.reported import Reported
 class Config(BaseModel):
     """A frozen part of an experiment; unknown keys are refused.
 
-    So are numbers that are not finite, or that float32, in which training computes, does not hold:
-    it would take them for infinite, or for zero.
+    So are numbers that are not finite, or that overflow or underflow in float32, in which training
+    computes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -29,15 +29,15 @@ class Config(BaseModel):
         return self
 
     def changed(self, setting: str) -> bool:
-        """Whether the setting differs from its default."""
+        """Return whether the setting differs from its default."""
         default: Any = type(self).model_fields[setting].default
         return bool(getattr(self, setting) != default)
 
 
 class NeedsConfig(Config):
-    """Experiments that have to be trained before, on the same folds.
+    """Experiments that must be trained first, on the same folds.
 
-    Fold k takes labels and weights of models that excluded fold k alone.
+    Fold k uses labels and weights only of models that excluded fold k.
     """
 
     labels: str | None = Field(
@@ -50,9 +50,9 @@ class NeedsConfig(Config):
 
 
 class BaseExperiment(Config):
-    """What every experiment has, whichever challenge it is of; challenges add their settings.
+    """The settings common to all experiments; challenges add their own.
 
-    `note`, `deviation` and `reported` are the experiment's own, never those of what it is based on.
+    `note`, `deviation` and `reported` are never inherited from the experiment it is based on.
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""Experiments by name, each a change to an earlier one.
+"""Experiments by name, each defined as changes to an earlier one.
 
-A table is an experiment; `based_on` names the one it starts from, and only what changes is written
-down. A challenge packages its own tables; a file of the user's, LSDC_PRESETS or else
-./lsdc-presets.toml, adds more. That file is a matter of the host and the folder, and may be edited:
-a run takes along what its experiment's name meant when it was asked for.
+Each table is an experiment; `based_on` names its parent, and the table has only the changes. A
+challenge packages its own tables; the user's file, LSDC_PRESETS or else ./lsdc-presets.toml, adds
+more. That file depends on the host and the folder, and may be edited, so a run carries its
+experiment as resolved when the run was requested.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from lsdc.plain_text import read_text
 from lsdc.typed_paths import from_root
 
 USER_FILE = "lsdc-presets.toml"
-# The user's file, or the folder in which it is looked for by processes that run in another.
+# The user's file, or the folder in which processes that run elsewhere look for it.
 NAMED, FOLDER = "LSDC_PRESETS", "LSDC_PRESETS_FOLDER"
 
 Tables = dict[str, dict[str, Any]]
@@ -37,28 +37,28 @@ class Experiments(Generic[E]):
 
     Args:
         config: the class of a challenge's experiments.
-        package: where its packaged tables lie.
-        files: their names there, in the order in which experiments are listed.
+        package: the package that contains its tables.
+        files: the names of the files there, in the order in which experiments are listed.
     """
 
     def __init__(self, config: type[E], *, package: str, files: Sequence[str]) -> None:
         self.config, self._package, self._files = config, package, tuple(files)
 
     def own_names(self) -> list[str]:
-        """The user's experiments, as their file has them."""
+        """Return the names of the user's experiments, in the order of their file."""
         return list(self._users())
 
     def names(self) -> list[str]:
-        """The names of all known experiments, in the order of the files."""
+        """Return the names of all known experiments, in the order of the files."""
         return list(self._all())
 
     def resolve(self, name: str) -> dict[str, Any]:
-        """What an experiment's name means here: its tables, its ancestors' settings merged in.
+        """Resolve an experiment's name to its tables, with its ancestors' settings merged in.
 
-        They are plain values, which `load` takes elsewhere and later in the name's place.
+        They are plain values, which `load` accepts later or on other hosts in place of the name.
 
         Raises:
-            SettingsError: no such experiment, or a circle of `based_on`.
+            SettingsError: no such experiment, or a cycle of `based_on`.
         """
         tables = self._all()
         merged: dict[str, Any] = {}
@@ -74,17 +74,17 @@ class Experiments(Generic[E]):
         *,
         resolved: Mapping[str, Any] | None = None,
     ) -> E:
-        """The experiment of that name, and `settings` upon it.
+        """Return the experiment of that name, with `settings` applied.
 
         Args:
             name: one of `names()`.
             settings: `KEY=VALUE`, such as `training.epochs=2`; see `parse_settings`.
-            resolved: what `resolve` gave where the run was asked for; here is then not looked
-                again.
+            resolved: the result of `resolve` where the run was requested; then presets are not read
+                here.
 
         Raises:
-            SettingsError: no such experiment, a circle of `based_on`, a setting that does not
-                exist, a value out of bounds, or values that cannot go together.
+            SettingsError: no such experiment, a cycle of `based_on`, a setting that does not exist,
+                a value out of bounds, or values that cannot go together.
         """
         experiment = build_experiment(
             self.config, name, self.resolve(name) if resolved is None else resolved, settings
@@ -96,10 +96,10 @@ class Experiments(Generic[E]):
         return experiment
 
     def lineage(self, name: str) -> list[str]:
-        """The experiment, what it is based on, and so on.
+        """Return the experiment, its parent, and so on.
 
         Raises:
-            SettingsError: an experiment that is not there, or a circle.
+            SettingsError: an experiment is missing, or there is a cycle.
         """
         tables = self._all()
         found: list[str] = []
@@ -117,7 +117,7 @@ class Experiments(Generic[E]):
         return found
 
     def changes(self, name: str) -> dict[str, Any]:
-        """The settings that the experiment itself writes down, by dotted name."""
+        """Return the settings that the experiment itself defines, by dotted name."""
         return flatten(_inherited(self._all()[name]))
 
     def _all(self) -> Tables:
@@ -127,7 +127,7 @@ class Experiments(Generic[E]):
         return _read_packaged(self._package, self._files)
 
     def _users(self) -> Tables:
-        """The user's own; they may not take the name of one of ours, and have to name folders."""
+        """Return the user's experiments; names must be valid folder names and not be ours."""
         tables, path, packaged = _read_users(), presets_file(), self._packaged()
         for name, table in tables.items():
             if name in packaged:
@@ -144,12 +144,12 @@ class Experiments(Generic[E]):
 def build_experiment(
     config: type[E], name: str, tables: Mapping[str, Any], settings: Sequence[str] = ()
 ) -> E:
-    """The experiment that resolved tables describe, and `settings` upon it.
+    """Return the experiment that resolved tables describe, with `settings` applied.
 
     Args:
         config: the class of the challenge's experiments.
-        name: of the experiment.
-        tables: what `Experiments.resolve` gave for that name.
+        name: the name of the experiment.
+        tables: the result of `Experiments.resolve` for that name.
         settings: `KEY=VALUE`; see `parse_settings`.
 
     Raises:
@@ -184,14 +184,14 @@ def _read_packaged(package: str, files: tuple[str, ...]) -> Tables:
 
 
 def presets_file() -> Path:
-    """Where the user's own presets are looked for, whether they are there or not."""
+    """Return the path of the user's presets, whether the file exists or not."""
     if named := os.environ.get(NAMED):
         return from_root(Path(named))
     return Path(os.environ.get(FOLDER) or ".").absolute() / USER_FILE
 
 
 def presets_environment() -> dict[str, str]:
-    """The environment that has a process which runs in another folder look where this one does."""
+    """Return environment variables that make processes in other folders use the same presets."""
     path = presets_file()
     return {NAMED: str(path)} if os.environ.get(NAMED) else {FOLDER: str(path.parent)}
 

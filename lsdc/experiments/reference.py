@@ -1,4 +1,4 @@
-"""What each setting is: what it takes, its default, and what for."""
+"""Reference of all settings: type, default and purpose."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KINDS |= {"string": "a text", "null": "none", "object": "a table", "path": "a p
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, in words."""
+    """The description of one setting."""
 
     name: str
     takes: str
@@ -28,20 +28,20 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """The table that it stands in."""
+        """The table that it belongs to."""
         return self.name.rpartition(".")[0]
 
     @property
     def default_words(self) -> str:
-        """The default as it is typed; a list with commas between."""
+        """The default as typed by the user; a list is separated by commas."""
         return typed(self.default)
 
 
 def describe_settings(config: type[BaseExperiment], asked: str | None = None) -> list[Setting]:
-    """All settings in words, or those that are called so, or stand below it.
+    """Describe all settings, or those with the name asked for or below it.
 
     Raises:
-        SettingsError: none is; names those that were perhaps meant.
+        SettingsError: no setting matches; the message suggests similar ones.
     """
     found = list(_described(config))
     if asked is None:
@@ -53,7 +53,7 @@ def describe_settings(config: type[BaseExperiment], asked: str | None = None) ->
 
 
 def as_markdown(settings: Sequence[Setting]) -> str:
-    """The settings in Markdown, a table a section."""
+    """Return the settings in Markdown, one table per section."""
     lines = []
     for section, members in groupby(settings, key=lambda each: each.section):
         lines += [f"## {section}", "| setting | takes | default | |", "|---|---|---|---|"]
@@ -66,7 +66,7 @@ def as_markdown(settings: Sequence[Setting]) -> str:
 
 
 def describe_type(field: FieldInfo) -> str:
-    """What a declared field takes, with its bounds: `a whole number from 1`."""
+    """Return the type of a declared field, with its bounds: `a whole number from 1`."""
     annotation: Any = Annotated[field.annotation, field]
     return _takes(TypeAdapter(annotation).json_schema())
 
@@ -105,7 +105,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 
 def typed(value: Any) -> str:
-    """A value as it is typed; a list with commas between."""
+    """Return a value as typed by the user; a list is separated by commas."""
     if isinstance(value, tuple | list):
         return ", ".join(map(typed, value))
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What the lab log reports of an experiment: figures to stand beside those measured here."""
+"""Scores that the lab log reports for an experiment, to compare with those measured here."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ LOG_FOLDS = 4
 
 
 class Result(BaseModel):
-    """The figures of one training: the competition's metric unless said; lower is better."""
+    """The scores of one training: the competition's metric unless noted; lower is better."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,16 +27,16 @@ class Result(BaseModel):
 
     @property
     def partial(self) -> bool:
-        """Whether the figures are of some of the folds alone."""
+        """Whether the scores cover only some of the folds."""
         return self.oof is None and len(self.folds) < LOG_FOLDS
 
 
 class Reported(Result):
-    """An entry's figures, and those of its reruns and of other choices of epoch."""
+    """An entry's scores, and those of its reruns and of other choices of epoch."""
 
     again: tuple[Result, ...] = ()
 
     @property
     def results(self) -> list[Result]:
-        """All that has a figure, the entry's first before the others."""
+        """All results with a score, the entry's own first."""
         return [each for each in (self, *self.again) if each.folds or each.oof]

@@ -14,12 +14,12 @@ from pydantic_core import ErrorDetails
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 
-# What is said of an experiment rather than what shapes it: nobody sets or inherits it.
+# Descriptive fields of an experiment, which are neither set nor inherited.
 WORDS = ("name", "based_on", "note", "deviation", "reported")
 
 
 def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested tables as dotted names and values."""
+    """Flatten nested tables to dotted names and values."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}{key}"
@@ -28,21 +28,21 @@ def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def settings_of(experiment: BaseExperiment) -> dict[str, Any]:
-    """All settings of an experiment by dotted name, as JSON values."""
+    """Return all settings of an experiment by dotted name, as JSON values."""
     return flatten(experiment.model_dump(mode="json", exclude=set(WORDS)))
 
 
 @cache
 def setting_fields(config: type[BaseExperiment]) -> Mapping[str, FieldInfo]:
-    """The declarations of all settings of a configuration class by dotted name."""
+    """Return the declarations of all settings of a configuration class by dotted name."""
     return dict(_fields(config, ""))
 
 
 def parse_settings(given: Sequence[str], config: type[BaseExperiment]) -> dict[str, Any]:
-    """`["training.epochs=2"]` as nested tables; a value is read as TOML, else taken as text.
+    """Parse `["training.epochs=2"]` into nested tables; values are TOML, else plain text.
 
     Raises:
-        SettingsError: not KEY=VALUE, or no such setting; the nearest ones are named.
+        SettingsError: not KEY=VALUE, or no such setting; the message names similar ones.
     """
     nested: dict[str, Any] = {}
     for text in given:
@@ -66,9 +66,9 @@ def parse_settings(given: Sequence[str], config: type[BaseExperiment]) -> dict[s
 def without_values(
     settings: Mapping[str, Any], config: type[BaseExperiment], above: str = ""
 ) -> dict[str, Any]:
-    """The same tables with None for `"none"` where a setting may have no value.
+    """Return the tables with None for `"none"` where a setting may have no value.
 
-    TOML has no word for it, and what an ancestor gave could not be taken back.
+    TOML has no null, so an inherited value could not be removed otherwise.
     """
     cleared: dict[str, Any] = {}
     for key, value in settings.items():
@@ -81,7 +81,7 @@ def without_values(
 
 
 def suggest(name: str, config: type[BaseExperiment]) -> str:
-    """The settings that were perhaps meant."""
+    """Suggest settings with names similar to a misspelt one."""
     known = list(setting_fields(config))
     inside = [each for each in known if each.startswith(f"{name}.")]
     last = name.rpartition(".")[2]
@@ -97,7 +97,7 @@ def suggest(name: str, config: type[BaseExperiment]) -> str:
 
 
 def explain(error: ValidationError, config: type[BaseExperiment]) -> str:
-    """The first fault of a validation as one line, with what was perhaps meant."""
+    """Return the first validation error as one line, with a suggestion."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -1,1 +1,1 @@
-"""Planes in patient space (LPS, mm), and what is cut out of them."""
+"""Planes in patient space (LPS, mm), and windows and crops in them."""

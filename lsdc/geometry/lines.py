@@ -1,4 +1,4 @@
-"""Lines in which planes cut images: where a slice of one series runs through another's."""
+"""Lines in which planes intersect images: where a slice of one series crosses another's."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,13 @@ def cut_lines(
     *,
     tolerance_degrees: float = ORIENTATION_TOLERANCE_DEGREES,
 ) -> FloatArray:
-    """The segments in which planes cut images, n of one and n of the other, or 1 of either.
+    """Return the segments in which n planes intersect n images; either may be 1.
 
     Args:
         images: the planes of the images that the lines are drawn on.
         shapes: (n, 2) or (2,), rows and columns of these images.
-        cutting: the planes that cut them; they have no edges.
-        tolerance_degrees: planes that are turned against each other by no more are parallel.
+        cutting: the intersecting planes; they have no edges.
+        tolerance_degrees: the largest angle between planes that count as parallel.
 
     Returns:
         (n, 2, 2) ends (x_px, y_px), on the outer edges of the image's pixels (-0.5 to columns -
@@ -31,7 +31,7 @@ def cut_lines(
     at = cutting.signed_distance(images.origin_mm)
     sine = np.stack([_along(images.row_direction, normal), _along(images.column_direction, normal)])
     step_x, step_y = sine * images.spacing_mm.T[::-1]
-    # A sine below rounding says nothing, however small a tolerance is asked for.
+    # A sine below rounding error means nothing, however small the tolerance.
     parallel = np.hypot(*sine) <= max(np.sin(np.radians(tolerance_degrees)), 1e-12)
     rows, columns = np.broadcast_to(np.asarray(shapes, dtype=np.float64), (len(at), 2)).T
     return _clip(np.where(parallel, np.nan, at), step_x, step_y, columns, rows)
@@ -40,14 +40,14 @@ def cut_lines(
 def _clip(
     at: FloatArray, step_x: FloatArray, step_y: FloatArray, columns: FloatArray, rows: FloatArray
 ) -> FloatArray:
-    """Liang and Barsky's clipping of the lines at + step_x x + step_y y = 0 to the images."""
+    """Clip the lines at + step_x x + step_y y = 0 to the images (Liang and Barsky)."""
     length = step_x**2 + step_y**2
     with np.errstate(divide="ignore", invalid="ignore"):
         foot = -at / length * np.stack([step_x, step_y])  # the line's point nearest to (0, 0)
         ahead = np.stack([step_y, -step_x]) / np.sqrt(length)
         low = (-0.5 - foot) / ahead
         high = (np.stack([columns, rows]) - 0.5 - foot) / ahead
-        # Along an axis that the line does not move on, it is within the image all the way or never.
+        # Along an axis that the line is perpendicular to, it is inside the image always or never.
         within = (foot >= -0.5) & (foot <= np.stack([columns, rows]) - 0.5)
         still = ahead == 0
         first = np.where(still, np.where(within, -np.inf, np.inf), np.minimum(low, high)).max(0)

@@ -1,7 +1,7 @@
 """Image planes in patient space: LPS, millimetres, origins at the centre of the first voxel.
 
 +x points to the patient's left, +y to the back, +z to the head. A pixel is (x_px, y_px) =
-(column, row), with voxel centres at integers. All of it is vectorised over slices: n planes, n
+(column, row), with voxel centres at integers. Everything is vectorised over slices: n planes, n
 points or rows of points; a single plane broadcasts over any number of points.
 """
 
@@ -15,10 +15,10 @@ from lsdc.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 
-# Files round their direction cosines, some to three digits; what is further off is no direction.
+# Files round their direction cosines, some to three digits; larger deviations are refused.
 UNIT_LENGTH_TOLERANCE = 0.01
 RIGHT_ANGLE_TOLERANCE = 0.01
-# Slices of one stack differ by rounding alone, stacks angled to neighbouring discs by degrees.
+# Slices of one stack differ only by rounding, stacks angled to neighbouring discs by degrees.
 ORIENTATION_TOLERANCE_DEGREES = 0.5
 
 
@@ -42,7 +42,7 @@ class Planes:
     def from_dicom(
         cls, position: npt.ArrayLike, orientation: npt.ArrayLike, pixel_spacing: npt.ArrayLike
     ) -> Self:
-        """Planes of n slices from the Image Plane Module (PS3.3 C.7.6.2.1.1 and 10.7.1.3).
+        """Create n slices' planes from the Image Plane Module (PS3.3 C.7.6.2.1.1 and 10.7.1.3).
 
         Args:
             position: (n, 3) ImagePositionPatient.
@@ -50,7 +50,7 @@ class Planes:
             pixel_spacing: (n, 2) PixelSpacing.
 
         Raises:
-            DataError: a shape, a direction or a spacing cannot be that of an image.
+            DataError: a shape, a direction or a spacing is invalid for an image.
         """
         position_mm = _rows("ImagePositionPatient", position, 3)
         spacing_mm = _rows("PixelSpacing", pixel_spacing, 2)
@@ -69,10 +69,10 @@ class Planes:
         return np.cross(self.row_direction, self.column_direction)
 
     def to_mm(self, pixels: npt.ArrayLike) -> FloatArray:
-        """Patient positions of pixels (PS3.3 equation C.7.6.2.1-1).
+        """Return patient positions of pixels (PS3.3 equation C.7.6.2.1-1).
 
         Args:
-            pixels: (n, ..., 2), (x_px, y_px); fractions and places outside the image are fine.
+            pixels: (n, ..., 2), (x_px, y_px); fractional and outside positions are allowed.
 
         Returns:
             (n, ..., 3) in mm.
@@ -84,7 +84,7 @@ class Planes:
         return origin + along_row * row + along_column * column
 
     def to_pixel(self, points_mm: npt.ArrayLike) -> FloatArray:
-        """Pixels at which points, dropped onto the plane along its normal, come to lie.
+        """Return the pixels of points projected onto the plane along its normal.
 
         Args:
             points_mm: (n, ..., 3) in mm.
@@ -100,7 +100,7 @@ class Planes:
         return np.stack([x_px, y_px], axis=-1)
 
     def signed_distance(self, points_mm: npt.ArrayLike) -> FloatArray:
-        """Distances of points from the planes in mm, positive where the normal points.
+        """Return signed distances of points from the planes in mm, positive along the normal.
 
         Args:
             points_mm: (n, ..., 3) in mm.
@@ -113,7 +113,7 @@ class Planes:
         return _dot(points_mm - origin, np.cross(row, column))
 
     def _beside(self, values: FloatArray) -> tuple[FloatArray, ...]:
-        """The planes' arrays with as many axes as `values` (n, ..., k), so that they broadcast."""
+        """Return the planes' arrays with as many axes as `values` (n, ..., k), to broadcast."""
         between = tuple(range(1, values.ndim - 1))
         arrays = (self.origin_mm, self.row_direction, self.column_direction, self.spacing_mm)
         return tuple(np.expand_dims(array, between) for array in arrays)
@@ -125,21 +125,21 @@ def orientation_groups(
     *,
     series: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int32]:
-    """Which slices are parallel and turned alike: the stacks that one series may hold.
+    """Group slices with the same orientation: the stacks within each series.
 
-    A slice joins the first group of its series from whose first member neither its rows nor its
-    columns are turned by more than the tolerance.
+    A slice joins the first group of its series whose first member's row and column directions are
+    both within the tolerance of its own.
 
     Args:
         orientations: (n, 6) ImageOrientationPatient.
-        tolerance_degrees: the largest turn within a group.
-        series: (n,) any labels of the series; one series without.
+        tolerance_degrees: the largest rotation from a group's first member.
+        series: (n,) any labels of the series; by default one series.
 
     Returns:
         (n,) labels, 0, 1, ... in each series in the order of first appearance.
 
     Raises:
-        DataError: a row is no pair of perpendicular directions.
+        DataError: a row is not a pair of perpendicular directions.
     """
     cosines = _rows("ImageOrientationPatient", orientations, 6)
     of = _codes(series, len(cosines))
@@ -151,7 +151,7 @@ def orientation_groups(
     leaders = np.zeros(of.max(initial=-1) + 1, dtype=np.intp)
     group = 0
     while len(left := np.flatnonzero(labels < 0)):
-        leaders[of[left[::-1]]] = left[::-1]  # the earliest one is written last
+        leaders[of[left[::-1]]] = left[::-1]  # the earliest is written last
         leader = leaders[of[left]]
         turn = np.maximum(_angle(row[left], row[leader]), _angle(column[left], column[leader]))
         labels[left[(turn <= tolerance) | (left == leader)]] = group
@@ -162,7 +162,7 @@ def orientation_groups(
 def normal_positions(
     positions: npt.ArrayLike, orientations: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Positions in mm of slices along the mean normal of their orientation group.
+    """Return the positions in mm of slices along the mean normal of their orientation group.
 
     Args:
         positions: (n, 3) ImagePositionPatient.
@@ -170,11 +170,10 @@ def normal_positions(
         groups: (n,) any labels of the groups; one group without.
 
     Returns:
-        (n,); differences within a group are distances between slices, zero is where the patient's
-        zero is.
+        (n,); differences within a group are distances between slices, zero is the patient origin.
 
     Raises:
-        DataError: a row is no position, or no pair of perpendicular directions.
+        DataError: a row is not a position, or not a pair of perpendicular directions.
     """
     position_mm = _rows("ImagePositionPatient", positions, 3)
     cosines = _rows("ImageOrientationPatient", orientations, 6)
@@ -189,7 +188,7 @@ def normal_positions(
 def normal_ranks(
     positions: npt.ArrayLike, orientations: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.intp]:
-    """The place of each slice in its orientation group, by its position along the normal.
+    """Return the rank of each slice in its orientation group, by position along the normal.
 
     Args:
         positions: (n, 3) ImagePositionPatient.
@@ -218,14 +217,14 @@ def _codes(labels: npt.ArrayLike | None, count: int) -> npt.NDArray[np.intp]:
 
 
 def _runs(rows: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The first of each run of equal rows, and (n,) the run of each row."""
+    """Return the first row of each run of equal rows, and (n,) the run of each row."""
     starts = np.ones(len(rows), dtype=bool)
     starts[1:] = (rows[1:] != rows[:-1]).any(axis=1)
     return np.flatnonzero(starts), np.cumsum(starts) - 1
 
 
 def _directions(orientation: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Row and column directions, each (n, 3), of exact unit length and exactly perpendicular."""
+    """Return row and column directions, each (n, 3), made exactly orthonormal."""
     cosines = _rows("ImageOrientationPatient", orientation, 6)
     row, column = cosines[:, :3], cosines[:, 3:]
     off = (
@@ -270,6 +269,6 @@ def _length(vectors: FloatArray) -> FloatArray:
 
 
 def _angle(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Angles in radians, by the chord: the arc cosine loses small ones to rounding."""
+    """Return angles in radians, from the chord, as the arc cosine rounds small ones away."""
     angle: FloatArray = 2 * np.arcsin(np.clip(_length(one - other) / 2, 0, 1))
     return angle

@@ -1,4 +1,4 @@
-"""Resampling: the pixels of windows, interpolated between those of their images."""
+"""Resampling: interpolate the pixels of windows from those of their images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from lsdc.geometry.planes import FloatArray
 Pixels = npt.NDArray[np.float32]
 Border = Literal["edge", "constant"]
 
-# Pixels of a crop that are larger than the image's by no more than this share are single points.
+# Crop pixels larger than the image's by at most this fraction are sampled at one point.
 _SLIGHTLY = 1 / 16
-# OpenCV is quick with one and with four images next to each other, and slower with two or three.
+# OpenCV is fast with one or four interleaved images, and slower with two or three.
 _AT_ONCE = 4
 
 
 def needed_part(
     shape: tuple[int, ...], pixel_map: FloatArray, size_px: int
 ) -> tuple[tuple[slice, slice], FloatArray]:
-    """The part of an image that a crop is made of, and the crop's map into that part.
+    """Return the part of an image that a crop needs, and the crop's map into that part.
 
-    Where the crop reaches over the image's edge, that is an edge of the part too.
+    Where the crop extends beyond the image's edge, that is an edge of the part as well.
 
     Args:
         shape: rows and columns of the image.
@@ -49,23 +49,23 @@ def resample(
     linear: tuple[float, float] = (1.0, 0.0),
     dtype: npt.DTypeLike = np.float32,
 ) -> list[npt.NDArray[Any]]:
-    """The same crop of several images, bilinear between their pixels.
+    """Return the same crop of several images, with bilinear interpolation.
 
-    Where the crop's pixels are larger than the images', each is the mean over its area, by as many
-    points as it takes to miss none: single points would turn fine detail into false patterns.
+    Where the crop's pixels are larger than the images', each is the mean of enough points in its
+    area to include every image pixel: single points would cause aliasing.
 
     Args:
         images: one or more, each (rows, columns), integers of up to 16 bits or float32.
         pixel_map: (2, 3), the crop's (x_px, y_px, 1) to the images' pixels; see `pixel_maps`.
         size_px: rows, and columns, of the crop.
-        border: beyond the images their edges are continued, or all is 0 (after `linear`).
-        linear: factor and summand that the crops' values are changed by.
-        dtype: float32, or uint8 or uint16, to which values are rounded and cut off.
+        border: the values beyond the images: their edges continued, or 0 (after `linear`).
+        linear: the factor and summand applied to the crops' values.
+        dtype: float32, or uint8 or uint16, to which values are rounded and clipped.
 
     Returns:
-        A crop (size_px, size_px) an image.
+        One crop (size_px, size_px) per image.
     """
-    # OpenCV takes 0.2 s to import, which a run without crops to cut need not spend.
+    # OpenCV takes 0.2 s to import, needed only when crops are cut.
     import cv2
 
     depth = {"float32": cv2.CV_32F, "uint8": cv2.CV_8U, "uint16": cv2.CV_16U}[np.dtype(dtype).name]
@@ -77,7 +77,7 @@ def resample(
         missing = (_AT_ONCE - len(some)) * (len(some) > 1)
         together = cv2.merge([*some, *[some[0]] * missing]).astype(np.float32)
         crop = _warp(together, pixel_map, size_px, beyond)
-        # NumPy would multiply, add, round, cut off and convert in five passes.
+        # NumPy would multiply, add, round, clip and convert in five passes.
         crop = cv2.addWeighted(crop, factor, crop, 0.0, summand, dtype=depth)
         crops += cv2.split(crop)[: len(some)]
     return crops
@@ -85,7 +85,7 @@ def resample(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep OpenCV to one thread: for small crops, waiting for a second costs more than it saves."""
+    """Limit OpenCV to one thread: for small crops, a second costs more than it saves."""
     import cv2
 
     before = cv2.getNumThreads()
@@ -97,7 +97,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _span(step_x: float, step_y: float, start: float, length: int, size_px: int) -> slice:
-    """Which of an image's rows or columns a crop reaches, and one more at each end."""
+    """Return the slice of an image's rows or columns that a crop needs, plus one at each end."""
     ends = [start + step_x * x + step_y * y for x in (-0.5, size_px) for y in (-0.5, size_px)]
     first = min(max(int(min(ends)) - 2, 0), length - 1)
     last = min(max(int(max(ends)) + 2, 0), length - 1)
@@ -105,11 +105,11 @@ def _span(step_x: float, step_y: float, start: float, length: int, size_px: int)
 
 
 def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, beyond: float | None) -> Pixels:
-    """The crop, with a value for what is beyond the images, or their edges continued."""
+    """Return the crop, with a constant beyond the images, or with their edges continued."""
     import cv2
 
     (a, b, _), (c, d, _) = pixel_map
-    # Points a pixel along the crop's x and y, so that they lie no farther apart than the image's.
+    # Points per pixel along the crop's x and y, no farther apart than the image's pixels.
     points = [max(1, int(np.ceil(np.hypot(*step) - _SLIGHTLY))) for step in ((a, c), (b, d))]
     fine: Pixels = cv2.warpAffine(
         images,
@@ -126,7 +126,7 @@ def _warp(images: Pixels, pixel_map: FloatArray, size_px: int, beyond: float | N
 
 
 def _between_points(pixel_map: FloatArray, points: list[int]) -> FloatArray:
-    """The map of a crop with so many points in each pixel, spread evenly over its area."""
+    """Return the map of a crop with so many points in each pixel, spread evenly over its area."""
     if points == [1, 1]:
         return pixel_map
     share = np.diag([1 / points[0], 1 / points[1], 1.0])

@@ -1,4 +1,4 @@
-"""Shifts between the slices of a stack: a patient who moved while they were taken."""
+"""Shifts between the slices of a stack, from a patient who moved during the scan."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,15 +8,15 @@ import numpy.typing as npt
 
 from lsdc.geometry.planes import FloatArray
 
-# Anatomy drifts from slice to slice by a millimetre at most; what jumps farther has moved.
+# Anatomy drifts by a millimetre per slice at most; a larger jump is motion.
 JUMP_MM = 2.0
-# Slices farther apart show too different things to be laid over each other.
+# Slices farther apart differ too much to be registered.
 MOST_APART_MM = 10.0
-# OpenCV's response of a pair that agrees about its shift; noise stays below from 128 px on.
+# OpenCV's response for a reliable shift; noise stays below it from 128 px on.
 MIN_RESPONSE = 0.2
-# An edge of this many pixels shows shifts of a tenth of a millimetre, and costs little.
+# An edge of this many pixels resolves shifts of a tenth of a millimetre, and is cheap.
 _LARGEST_PX = 256
-_WINDOW = 7  # pairs of steps that tell how the anatomy drifts at one
+_WINDOW = 7  # pairs of steps for the usual drift
 
 
 def stack_shifts(
@@ -24,23 +24,23 @@ def stack_shifts(
     positions_mm: npt.ArrayLike,
     spacing_mm: tuple[float, float],
 ) -> FloatArray:
-    """How far what each slice shows is shifted in its plane against the most of its stack.
+    """Return how far each slice's content is shifted in its plane against most of its stack.
 
-    Neighbouring slices are laid over each other by phase correlation (Kuglin and Hines, 1975).
-    Their shifts hold the anatomy's own drift too, so jumps alone are taken for motion: what is
-    JUMP_MM beside the usual shift over two slices, so that neither a step nor an interleaved stack,
-    every other slice of which is shifted, is taken for the usual.
+    Neighbouring slices are registered by phase correlation (Kuglin and Hines, 1975). Their shifts
+    include anatomical drift, so only jumps count as motion: shifts that differ by JUMP_MM from the
+    usual one. The usual shift is taken over two slices, so that neither a single step nor an
+    interleaved stack, with every other slice shifted, affects it.
 
     Args:
         images: n slices of one shape, in order along their normal.
-        positions_mm: (n,) along it.
-        spacing_mm: between rows, between columns.
+        positions_mm: (n,) positions along the normal.
+        spacing_mm: the spacing between rows, and between columns.
 
     Returns:
         (n, 2) shifts in mm along x_px and y_px; zeros for most slices of most stacks.
     """
     shifts = np.zeros((len(images), 2))
-    if len(images) < 3:  # of two, none is the one that moved
+    if len(images) < 3:  # of two, neither can be blamed
         return shifts
     steps = _pair_shifts(images, spacing_mm)
     steps[np.abs(np.diff(np.asarray(positions_mm))) > MOST_APART_MM] = 0
@@ -48,14 +48,14 @@ def stack_shifts(
     jumps[np.linalg.norm(jumps, axis=1) < JUMP_MM] = 0
     shifts[1:] = np.cumsum(jumps, axis=0)
     shifts -= np.median(shifts, axis=0)
-    shifts[np.linalg.norm(shifts, axis=1) < JUMP_MM] = 0  # what jumped out and back, say
+    shifts[np.linalg.norm(shifts, axis=1) < JUMP_MM] = 0  # e.g. after a jump and its return
     return shifts
 
 
 def _pair_shifts(
     images: Sequence[npt.NDArray[np.float32]], spacing_mm: tuple[float, float]
 ) -> FloatArray:
-    """(n - 1, 2) shifts in mm from each slice to the next; zero where they do not tell."""
+    """Return (n - 1, 2) shifts in mm from each slice to the next; zero where unreliable."""
     import cv2  # late, as in `lsdc.geometry.resample`
 
     rows, columns = images[0].shape
@@ -73,7 +73,7 @@ def _pair_shifts(
 
 
 def _usual(steps: FloatArray) -> FloatArray:
-    """(n - 1, 2) the median step around each, taken over pairs of steps."""
+    """Return (n - 1, 2) median steps around each step, taken over pairs of steps."""
     doubled = (steps[:-1] + steps[1:]) / 2
     latest = max(0, len(doubled) - _WINDOW)
     first = np.clip(np.arange(len(steps)) - _WINDOW // 2, 0, latest)

@@ -1,7 +1,7 @@
 """Windows: squares of a size in mm cut out of images, as planes with pixels of their own.
 
-A window lies in the plane of its image, so it is a plane too: what holds of planes (pixel to mm and
-back) holds of crops, and the way from a crop's pixels to the image's is an affine map.
+A window is in the plane of its image, so it is a plane as well: the conversions of planes (pixel to
+mm and back) apply to crops, and a crop's pixels map to the image's by an affine map.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lsdc.errors import DataError
 from lsdc.geometry.planes import FloatArray, Planes
 
-# A direction this nearly along the normal (by cosine) leaves none in the plane to go by.
+# A direction this close to the normal (by cosine) has no usable component in the plane.
 _ACROSS = 1 - 1e-6
 
 
@@ -25,22 +25,23 @@ def window_planes(
     right: npt.ArrayLike,
     down: npt.ArrayLike,
 ) -> Planes:
-    """Square windows in the planes of n images.
+    """Return square windows in the planes of n images.
 
     Args:
         images: n planes.
-        centre_mm: (n, 3) the windows' middles, dropped onto the planes along their normals.
-        edge_mm: (n,) or a number, from edge to edge of the window.
-        size_px: rows, and columns, of the crop.
-        right: (n, 3) or (3,), patient space: which way growing x_px goes, of the two there are; as
-            the normal has it where both are as good.
-        down: (n, 3) or (3,), patient space: where growing y_px goes, as near as the plane allows.
+        centre_mm: (n, 3) the windows' centres, projected onto the planes along their normals.
+        edge_mm: (n,) or a number, the edge length of the window.
+        size_px: the number of rows, and of columns, of the crop.
+        right: (n, 3) or (3,), patient space: selects the direction of increasing x_px of the two
+            possible ones; in a tie the normal decides.
+        down: (n, 3) or (3,), patient space: the direction of increasing y_px, as closely as the
+            plane allows.
 
     Returns:
         The planes of the crops, of square pixels, whichever way the images are stored.
 
     Raises:
-        DataError: a `down` is across its image, or a edge is not above 0 mm.
+        DataError: a `down` is perpendicular to its image, or an edge is not above 0 mm.
     """
     shape = images.origin_mm.shape
     column = _in_plane(images, np.broadcast_to(np.asarray(down, dtype=np.float64), shape))
@@ -56,9 +57,9 @@ def window_planes(
 
 
 def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
-    """(n, 3) which of an image's four directions, along or against rows or columns, is nearest.
+    """Return (n, 3) the nearest of an image's directions, along or against rows or columns.
 
-    A window along it takes the image's pixels as they lie, and turns by right angles at most.
+    A window along it keeps the image's pixel grid, rotated by right angles at most.
 
     Args:
         images: n planes.
@@ -74,14 +75,14 @@ def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
 
 
 def shift_windows(windows: Planes, shift: npt.ArrayLike, size_px: int) -> Planes:
-    """The windows moved in their planes by (right, down) in fractions of their edges; (n, 2)."""
+    """Move windows in their planes by (right, down), (n, 2), in fractions of their edges."""
     by = np.asarray(shift, dtype=np.float64) * size_px * windows.spacing_mm[:, ::-1]
     along = by[:, :1] * windows.row_direction + by[:, 1:] * windows.column_direction
     return replace(windows, origin_mm=windows.origin_mm + along)
 
 
 def pixel_maps(images: Planes, windows: Planes) -> FloatArray:
-    """(n, 2, 3) affine maps of the windows' pixels (x_px, y_px, 1) to those of the images."""
+    """Return (n, 2, 3) affine maps from the windows' pixels (x_px, y_px, 1) to the images'."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     origin, *ends = np.moveaxis(
         images.to_pixel(windows.to_mm(np.broadcast_to(corners, (len(windows.origin_mm), 3, 2)))),
@@ -93,7 +94,7 @@ def pixel_maps(images: Planes, windows: Planes) -> FloatArray:
 
 
 def _in_plane(images: Planes, direction: FloatArray) -> FloatArray:
-    """(n, 3) unit vectors: the directions without what goes across the images."""
+    """Return (n, 3) unit vectors: the directions projected onto the images' planes."""
     normal = images.normal
     length = np.linalg.norm(direction, axis=-1)
     across = _dot(direction, normal)

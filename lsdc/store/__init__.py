@@ -1,1 +1,1 @@
-"""What is kept between stages, and how it is recognised."""
+"""Storage of stage results and how they are recognised: homes, runs, manifests and locks."""

@@ -1,13 +1,13 @@
-"""The catalog: one DuckDB file with what the runs of a home found, built beside the old one.
+"""The catalog: one DuckDB file with the tables of all runs of a home.
 
-Stages leave Parquet; a run's files are loaded into a schema of its own, each table the union over
-the stages that left one of its name (train and test; `quarantine` from every stage). The other
-runs' stay as they are. What is built is renamed into place, so that a reader who has the catalog
-open is never in the way and never sees half of it.
+Stages write Parquet files. A run's files are loaded into a schema of its own; a table is the union
+over all stages that wrote one of its name (train and test; `quarantine` from every stage). The
+schemas of other runs stay unchanged. A new catalog is built beside the old one and renamed into
+place, so readers neither block it nor see half of it.
 
-Whoever looks into it finds views: `points` is the last run's, `all_runs.points` every run's, with
-a column `run`. What a folder's files say, which is looked at without a run, is kept likewise under
-the folder's name; it is at the top as long as the home has no run.
+Users query views: `points` shows the last run, `all_runs.points` all runs, with a column `run`. A
+folder that was indexed without a run is stored the same way under the folder's name; the views
+show it as long as the home has no run.
 """
 
 import contextlib
@@ -38,11 +38,11 @@ Kind = Literal["run", "folder"]
 
 @dataclass(frozen=True)
 class CatalogTable:
-    """A table of the catalog, in the words that stand beside it there.
+    """The description of a catalog table, stored as comments in the catalog.
 
     Attributes:
         about: what a row is.
-        columns: what each column is.
+        columns: meaning of each column, by name.
     """
 
     about: str
@@ -69,13 +69,13 @@ SOURCES = CatalogTable(
 
 
 class CatalogRecord(Result):
-    """What a task remembers of a published catalog: whose it was, and the digests that went in."""
+    """A task's record of a published catalog: the run, and the digests of its sources."""
 
     run: str
     sources: tuple[str, ...]
 
     def is_intact(self, home: Path) -> bool:
-        """Whether the catalog is there, shows the run, and holds these sources and perhaps more."""
+        """Return whether the catalog exists, shows the run and holds at least these sources."""
         return is_shown(Home(home), self.run) and set(self.sources) <= {
             digest for run, _, digest in _sources(Home(home).catalog) if run == self.run
         }
@@ -89,24 +89,24 @@ def publish_catalog(
     *,
     kind: Kind = "run",
 ) -> CatalogRecord:
-    """Load a run's Parquet files into the catalog, in place of what it held of that run.
+    """Load a run's Parquet files into the catalog, replacing the run's earlier tables.
 
-    Where it holds all of them and more, the run is only shown again.
+    If the catalog holds all of them already, only the views are switched to the run.
 
     Args:
-        home: whose catalog it is.
-        run: the run's name, or the folder's that was indexed by itself.
-        manifests: the results to load.
-        tables: the tables that are wanted, by the names of their files.
-        kind: whether it is a run.
+        home: home of the catalog.
+        run: name of the run, or of the folder that was indexed without a run.
+        manifests: results to load.
+        tables: tables to load, by file name without suffix.
+        kind: "run", or "folder" for one indexed without a run.
     """
     digests = tuple(manifest.digest for manifest in manifests)
     with file_lock(home.root / ".catalog.lock"), write_atomic(home.catalog) as temporary:
         if home.catalog.is_file():
-            # A copy, for who writes to the catalog itself has it locked.
+            # Work on a copy: writing to the catalog itself would lock out readers.
             shutil.copyfile(home.catalog, temporary)
         if not _is_ours(temporary, home.catalog):
-            temporary.unlink()  # DuckDB makes its own file
+            temporary.unlink()  # DuckDB creates its own file
         # A second thread costs as much time as it saves on tables of this size.
         with open_database(temporary, threads=1) as connection:
             connection.execute(_FOUND)
@@ -124,14 +124,14 @@ def publish_catalog(
 
 
 def catalogued(home: Home, run: str, stage: str) -> list[str]:
-    """The digests of the stage's results that the catalog holds of a run."""
+    """Return the digests of a stage's results that the catalog holds for a run."""
     return sorted(
         digest for whose, name, digest in _sources(home.catalog) if (whose, name) == (run, stage)
     )
 
 
 def is_shown(home: Home, run: str) -> bool:
-    """Whether the tables without a schema are this run's, or would be if there were no run."""
+    """Return whether the views show this run; for a folder, whether they would without any run."""
     query = "SELECT run, kind FROM runs ORDER BY kind = 'run', published"
     rows = _query(home.catalog, query)
     kinds: dict[str, Kind] = dict(rows)
@@ -140,7 +140,7 @@ def is_shown(home: Home, run: str) -> bool:
 
 
 def shown_run(home: Home) -> str | None:
-    """Whose the tables without a schema are; None without a catalog."""
+    """Return the name of the run or folder that the views show; None without a catalog."""
     shown = _query(home.catalog, "SELECT run FROM runs WHERE shown")
     return str(shown[0][0]) if shown else None
 
@@ -169,7 +169,7 @@ def _load(
                 found[path.stem].append(path)
     connection.execute(f"CREATE SCHEMA {_schema(run)}")
     for table, paths in sorted(found.items()):
-        # A file that several stages refused is one row, with the first reason.
+        # A file that several stages quarantined is one row, with the first reason.
         what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
         with plain_names(paths) as files:
             connection.execute(
@@ -191,7 +191,7 @@ def _drop(connection: "duckdb.DuckDBPyConnection", run: str) -> None:
 
 
 def _gone(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list[str]:
-    """Runs whose folder was removed, and folders whose index was."""
+    """Return runs whose folder was removed, and folders whose index was removed."""
     runs = connection.execute("SELECT run FROM runs WHERE kind = 'run'").fetchall()
     gone = [name for (name,) in runs if not (home.runs / name).is_dir()]
     indexed = connection.execute(
@@ -202,7 +202,7 @@ def _gone(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list
 
 
 def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, CatalogTable]) -> None:
-    """Make the views anew: the last run's at the top, and every run's in `all_runs`."""
+    """Recreate the views: the last run's in `main`, and those of all runs in `all_runs`."""
     views = "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
     for schema, view in connection.execute(views).fetchall():
         connection.execute(f"DROP VIEW {_quoted(schema)}.{_quoted(view)}")
@@ -247,18 +247,18 @@ def _comment(
     run: bool = False,
     is_view: bool = True,
 ) -> None:
-    """Have the catalog itself say what a table and its columns are."""
+    """Store the descriptions of a table and its columns as comments in the catalog."""
     kind = "VIEW" if is_view else "TABLE"
     connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about)}")
     there = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
     columns = ({"run": RUN_COLUMN} if run else {}) | dict(table.columns)
     for column, about in columns.items():
-        if column in there:  # else of a result that another version left
+        if column in there:  # absent in results of another version
             connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(about)}")
 
 
 def _plain_schema(run: str) -> str:
-    return f"of {run}"  # so that no run takes the name of a schema of DuckDB's
+    return f"of {run}"  # so that no run collides with a schema of DuckDB's own
 
 
 def _schema(run: str) -> str:
@@ -274,7 +274,7 @@ def _text(text: str) -> str:
 
 
 def _is_ours(copy: Path, catalog: Path) -> bool:
-    """Whether the copy of a catalog can be gone on with; there may be none."""
+    """Return whether the copy is a usable catalog; it is empty if there was none."""
     if not copy.stat().st_size:
         return False
     try:
@@ -298,10 +298,10 @@ def _sources(catalog: Path) -> list[tuple[str, str, str]]:
 
 
 def _query(catalog: Path, query: str) -> list[tuple[Any, ...]]:
-    """The rows of a query; none where the catalog is not there, or cannot be read."""
+    """Return the rows of a query; none if the catalog is missing or unreadable."""
     if not catalog.is_file():
         return []
-    for open_it in (open_database, _open_copy):  # who writes to it has it locked
+    for open_it in (open_database, _open_copy):  # a writer locks the file itself
         with contextlib.suppress(duckdb.Error), open_it(catalog, read_only=True) as connection:
             return connection.execute(query).fetchall()
     return []

@@ -1,4 +1,4 @@
-"""Database: the PostgreSQL of an installation, whose address Prefect's server and locks share."""
+"""The address of an installation's PostgreSQL, shared by Prefect's server and the locks."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ _SCHEMES = ("postgres", "postgresql", "postgresql+asyncpg")
 
 
 def is_postgresql(address: str) -> bool:
-    """Whether it is the address of a PostgreSQL, as far as its scheme tells."""
+    """Return whether an address is a PostgreSQL's, judged by its scheme."""
     scheme, separator, _ = address.partition("://")
     return bool(separator) and scheme in _SCHEMES
 
 
 def parse_address(address: str, source: str) -> "URL":
-    """The parts of a PostgreSQL's address; `source` is where it was given.
+    """Parse the address of a PostgreSQL; `source` says in messages where it was given.
 
     Raises:
-        SettingsError: it cannot be read. It is not repeated, password and all.
+        SettingsError: the address is not valid; it is not quoted, as it may hold a password.
     """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -34,7 +34,7 @@ def parse_address(address: str, source: str) -> "URL":
         url = make_url(address)
         if set(url.host or "") & set("@[]"):
             raise ValueError
-    except (ArgumentError, ValueError):  # whose words repeat the address
+    except (ArgumentError, ValueError):  # its message would quote the address
         raise SettingsError(
             f"{source}: expected postgresql://USER:PASSWORD@HOST/NAME with one host, found an "
             "address that cannot be read; write / @ and the like in a password as %2F, %40"

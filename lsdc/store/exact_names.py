@@ -1,8 +1,8 @@
-"""Tables and databases opened by their exact names.
+"""Tables and databases opened by their literal paths.
 
-To polars and DuckDB a path is more than a name: `[ ] * ?` make it a pattern that may find another
-file, `s3://` or `~` an address, `?` and a backslash break DuckDB's own files. Everything of ours
-that opens a table opens it here, where a path names one file and nothing else.
+polars and DuckDB interpret paths: `[ ] * ?` make a glob pattern that may match another file,
+`s3://` or `~` an address; `?` and backslashes break DuckDB's own files. All our code opens tables
+through this module, where a path names exactly one file.
 """
 
 import re
@@ -17,23 +17,23 @@ import polars as pl
 
 from lsdc.store.files import write_atomic
 
-_PLAIN = re.compile(r"[\w/. ,+@-]*")  # what no library gives a meaning to
-_TEMPORARY = ("/tmp", "/var/tmp")  # if TMPDIR's own name is not plain
+_PLAIN = re.compile(r"[\w/. ,+@-]*")  # characters that no library interprets
+_TEMPORARY = ("/tmp", "/var/tmp")  # used if the path of TMPDIR is not plain
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """The rows of a Parquet file, of some columns if they are named.
+    """Read a Parquet file, or only some of its columns.
 
     Raises:
-        OSError: it is not there, or may not be read.
-        polars.exceptions.PolarsError: it is no Parquet file, or damaged.
+        OSError: the file is missing or not readable.
+        polars.exceptions.PolarsError: it is not a Parquet file, or damaged.
     """
-    with path.open("rb") as file:  # not by its name, which polars would read meaning into
+    with path.open("rb") as file:  # polars would interpret a path
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
 
 
 def scan_parquet(*paths: Path) -> pl.LazyFrame:
-    """The rows of Parquet files of one schema, file after file, read when they are collected."""
+    """Scan Parquet files of one schema lazily, one after the other."""
     return pl.scan_parquet([path.absolute() for path in paths], glob=False, hive_partitioning=False)
 
 
@@ -41,13 +41,13 @@ def scan_parquet(*paths: Path) -> pl.LazyFrame:
 def open_database(
     path: Path, *, read_only: bool = False, threads: int | None = None
 ) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """Yield a connection to a DuckDB file, which is made if it is absent and may be written.
+    """Yield a connection to a DuckDB file, created if absent unless `read_only`.
 
-    DuckDB follows links to the path itself, so of a path that is not plain a copy is opened; one
-    that may be written takes the file's place when the block ends without error.
+    DuckDB resolves links, so a file whose path is not plain is opened as a copy; a writable copy
+    replaces the file when the block ends without error.
 
     Raises:
-        duckdb.Error: it is not there and `read_only`, or is no DuckDB file.
+        duckdb.Error: the file is absent and `read_only`, or not a DuckDB file.
     """
     config: dict[str, str | bool | int | float | list[str]] = (
         {} if threads is None else {"threads": threads}
@@ -69,10 +69,10 @@ def open_database(
 
 @contextmanager
 def plain_names(paths: Sequence[Path]) -> Iterator[list[str]]:
-    """Yield names, good within the block, by which files are read that may not be plain.
+    """Yield plain paths of the files, valid within the block.
 
-    A path that is plain serves itself; the folder of another is reached by a link. The files' own
-    names have to be plain.
+    If any path is not plain, the files' folders are reached by links. The file names themselves
+    have to be plain.
     """
     names = [str(path.absolute()) for path in paths]
     if all(map(_PLAIN.fullmatch, names)):

@@ -1,7 +1,7 @@
-"""Occupancy: for which settings an experiment's folder is kept while runs go on.
+"""Locks on experiment folders, shared by runs with the same settings.
 
-A fold's folder is one training's at a time: that of other settings moves it away. So runs of the
-same settings share an experiment's folder, and one of others waits until they have ended.
+A fold's folder belongs to one training at a time: a training with other settings would move it
+away. So runs with the same settings share the folder, and a run with others waits for them to end.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,20 +23,20 @@ _POLL_SECONDS = 1.0
 def lock_experiment(
     home: Home, experiment: str, settings: str, *, wait: bool = True, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Have the experiment's folder kept for runs of these settings while the block runs.
+    """Reserve an experiment's folder for runs with these settings within the block.
 
-    The locks are the operating system's, so a killed run leaves none behind. Who holds the home for
-    building waits for nobody here: it is to be occupied first.
+    The operating system releases the locks, so a killed run leaves none behind. Take this lock
+    before the build lock: whoever holds the build lock must not wait here.
 
     Args:
-        home: the home.
-        experiment: whose folder it is.
-        settings: a fingerprint of them.
-        wait: for runs of other settings, if there are any.
-        say: told once if they are waited for.
+        home: home of the experiment.
+        experiment: name of the experiment's folder.
+        settings: fingerprint of the settings.
+        wait: whether to wait for runs with other settings.
+        say: called once with a message before waiting.
 
     Raises:
-        HomeBusyError: a run of other settings goes on and `wait` is false.
+        HomeBusyError: a run with other settings is active and `wait` is false.
     """
     folder = _folder(home) / experiment
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def lock_experiment(
 
 
 def find_occupied(home: Home) -> list[str]:
-    """The experiments of which runs go on."""
+    """Return the experiments that have active runs."""
     found = []
     for folder in sorted(_folder(home).glob("*")):
         with _gate(folder):
@@ -80,7 +80,7 @@ def _gate(folder: Path) -> BaseFileLock:
 
 
 def _held(folder: Path) -> list[Path]:
-    """The locks of those that live; those of the dead are removed."""
+    """Return the lock files of living processes, and remove those of dead ones."""
     living = []
     for path in folder.glob("[!.]*.lock"):
         lock = file_lock(path)

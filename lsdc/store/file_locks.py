@@ -1,4 +1,4 @@
-"""File locks: the file system's own, which end with the process or the host that holds them."""
+"""File locks of the operating system, released when the process or host that holds them ends."""
 
 import errno
 from collections.abc import Callable
@@ -14,18 +14,18 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def file_lock(path: Path, **options: Any) -> BaseFileLock:
-    """A lock; `options` are filelock's.
+    """Return a lock; `options` are passed to filelock.
 
-    No lock at all is better than filelock's soft one, which a host that vanishes leaves behind.
+    There is no fallback to filelock's soft lock, which stays behind when its host vanishes.
     """
     return FileLock(path, fallback_to_soft=False, **options)
 
 
 def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
-    """Take a lock, after a word if it has to be waited for.
+    """Take a lock; call `say` first if it has to wait.
 
     Raises:
-        InterruptedRunError: the process was told to end meanwhile.
+        InterruptedRunError: a shutdown was requested meanwhile.
     """
     try:
         lock.acquire(timeout=0)
@@ -39,5 +39,5 @@ def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
 
 
 def is_lockless(error: OSError) -> bool:
-    """Whether it is the file system that has no locks."""
+    """Return whether an error means that the file system has no locks."""
     return error.errno in _NO_LOCKS

@@ -1,7 +1,7 @@
-"""What was read of files before: a row a file in Parquet shards, believed while it stands.
+"""A cache of what was read from files: one row per file, in Parquet shards.
 
-A row stands while its file has the same size and mtime, and while what reads files is the same. A
-shard is written when it is whole, so a run that is killed loses the files of the last one.
+A row is valid while its file has the same size and mtime and the reader has the same version. A
+shard is written when it is complete, so a killed run loses only the files of the last shard.
 """
 
 import logging
@@ -25,14 +25,14 @@ Take = Callable[[pl.DataFrame], None]
 
 
 class FileRows:
-    """The rows of the files below one root.
+    """The cached rows of the files below one root.
 
     Args:
-        parent: a folder for the rows of all roots.
-        root: what the files lie below; any text that tells roots apart.
-        schema: of the rows: `path`, `bytes`, `mtime_ns`, `lasting` (whether the row may be
-            believed at all another time), and whatever else is read.
-        version: of what reads; rows of another one are thrown away.
+        parent: folder for the caches of all roots.
+        root: folder of the files; any text that identifies it.
+        schema: schema of the rows: `path`, `bytes`, `mtime_ns`, `lasting` (whether the row may be
+            cached), and the columns that are read.
+        version: version of the reader; rows of other versions are deleted.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class FileRows:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was read before, so that no file's size or time need be known."""
+        """Whether nothing is cached, so that no file's size or mtime is needed."""
         return not self._old
 
     def read(
         self, files: pl.DataFrame, read: Callable[[list[str], Take], None]
     ) -> tuple[pl.LazyFrame, int]:
-        """The rows of files; those that are new or changed are read.
+        """Return the rows of files; new and changed files are read.
 
         Args:
-            files: `path`, `bytes` and `mtime_ns`; the latter may be null if no row is there yet.
-            read: given paths, hands tables with the schema's rows to the function it is given.
+            files: `path`, `bytes` and `mtime_ns`; these two may be null if the cache is empty.
+            read: reads the given paths and passes tables of the schema to the given function.
 
         Returns:
-            (rows, n): a row a file, and how many of the files were read.
+            (rows, n): one row per file, and the number of files that were read.
         """
         wanted = files.lazy().select(_KEY)
         known = self._scan(self._old)
@@ -82,13 +82,13 @@ class FileRows:
         return pl.concat([standing, self._scan(fresh), *passing]), len(new)
 
     def keep_only(self, rows: pl.LazyFrame, files: int) -> None:
-        """Throw all other rows away, once there are enough of them to be worth it.
+        """Delete all other rows, once there are enough of them to be worth it.
 
         Args:
-            rows: as `read` returned them.
-            files: how many they are.
+            rows: rows returned by `read`.
+            files: number of these rows.
         """
-        shards = sorted(self._folder.glob("[0-9]*.parquet"))  # not what a killed writer left
+        shards = sorted(self._folder.glob("[0-9]*.parquet"))  # skips leftovers of a killed writer
         kept = self._scan(shards).select(pl.len()).collect().item()
         if kept <= 1.5 * files and len(shards) <= _MOST_SHARDS:
             return
@@ -96,11 +96,11 @@ class FileRows:
             shard = folder / "shard.parquet"
             rows.filter("lasting").sink_parquet(shard)
             shard.rename(folder / _shard_name(0, digest_file(shard)))
-            shutil.rmtree(self._folder)  # killed right here, all is read again
+            shutil.rmtree(self._folder)  # if killed here, all files are read again
             folder.rename(self._folder)
 
     def _whole_shards(self) -> list[Path]:
-        """The shards, but for what the disk has damaged."""
+        """Return the intact shards, and delete damaged ones."""
         whole = []
         for shard in sorted(self._folder.glob("[0-9]*.parquet")):
             if shard.name.endswith(_shard_name(0, digest_file(shard))[6:]):
@@ -125,5 +125,5 @@ class FileRows:
 
 
 def _shard_name(number: int, digest: str) -> str:
-    """A name that tells whether the shard is whole."""
+    """Return a shard's name, which holds its digest."""
     return f"{number:06d}-{digest[:16]}.parquet"

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writing of files and folders: under a temporary name, then renamed."""
 
 import hashlib
 import os
@@ -17,8 +17,8 @@ _CHUNK = 1 << 20
 def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without error.
 
-    The temporary file carries the suffix of `path`, since libraries choose formats by suffix. The
-    umask says who may read it, as of any file that is written; `tempfile` makes private ones.
+    The temporary file carries the suffix of `path`, since libraries choose formats by suffix.
+    Its permissions follow the umask, unlike those of `tempfile`, whose files are private.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path.parent, path.suffix)
@@ -34,9 +34,9 @@ def write_atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_folder(parent: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside `parent`; it is gone after the block unless moved away.
+    """Yield a temporary folder inside `parent`; it is deleted after the block unless moved away.
 
-    The umask says who may enter it, as in `write_atomic`.
+    Its permissions follow the umask, as in `write_atomic`.
     """
     parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(parent)
@@ -52,7 +52,7 @@ def _beside(folder: Path, suffix: str = "") -> Path:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -61,10 +61,10 @@ def digest_file(path: Path) -> str:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Take a file's bytes on the disk now; a memory map that fills a disk ends the process.
+    """Allocate a file's disk space now: a process dies if its memory map fills the disk.
 
     Raises:
-        NoSpaceError: they are not there, or more than this process may write into one file.
+        NoSpaceError: the disk is too full, or the size exceeds the process's file size limit.
     """
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
@@ -82,7 +82,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written where `folder` is, or will be."""
+    """Return the free bytes on the disk of `folder`, which need not exist yet."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

@@ -1,9 +1,9 @@
-"""Fingerprints: what decides whether a stage's earlier result still counts.
+"""Fingerprints, which decide whether a stage's cached result is still valid.
 
-Code counts by its syntax tree without docstrings, comments and layout, over all modules of this
-project that a stage's module imports, near or far: imports inside functions, modules that a string
-names (children are started so) and packaged TOML included. The tree is walked here rather than
-printed by `ast.unparse` or `ast.dump`, whose text differs between Python versions.
+Code is fingerprinted by its syntax tree, without docstrings, comments and layout, over all modules
+of this project that a stage's module imports directly or indirectly, including imports inside
+functions, modules named in strings (child processes are started so) and packaged TOML. The tree is
+walked here, as the output of `ast.unparse` and `ast.dump` differs between Python versions.
 """
 
 import ast
@@ -23,32 +23,32 @@ from pydantic import BaseModel
 
 _ROOT = Path(__file__).parents[2]
 _MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
-# Facts of a parse, not of the program; the second group came with Python 3.12.
+# Fields that do not change the program; `type_params` came with Python 3.12.
 _IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
 
-# Prefect keeps no result where the key of a task cannot be told; see `parse_source`.
+# Prefect caches no result if a task's key cannot be computed; see `parse_source`.
 _PARSING, _PARSE_AGAIN = threading.Lock(), 10
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """SHA-256 over named parts: JSON values, pydantic models, paths as text."""
+    """Return the SHA-256 of named parts: JSON values, pydantic models, paths as text."""
     text = json.dumps(parts, sort_keys=True, default=_as_json, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def fingerprint_code(modules: Iterable[str]) -> str:
-    """SHA-256 over the modules, all modules of this project that they import, and packaged TOML."""
+    """Return the SHA-256 of modules, the project's modules they import, and packaged TOML."""
     digests = {name: _module_digest(path) for name, path in sorted(_reachable(modules).items())}
     return fingerprint(digests)
 
 
 def fingerprint_libraries(distributions: Iterable[str]) -> dict[str, str]:
-    """The installed version of each distribution; 'absent' where it is not installed."""
+    """Return the installed version of each distribution, or 'absent'."""
     return {name: _version(name) for name in sorted(distributions)}
 
 
 def fingerprint_tree(root: Path) -> str:
-    """SHA-256 over relative path, size and mtime of every file under `root`, symlinks followed."""
+    """Return the SHA-256 of path, size and mtime of all files under `root`, following symlinks."""
     digest = hashlib.sha256()
     for path, stat in sorted(_walk(os.fsencode(root)), key=lambda item: item[0]):
         digest.update(b"%s\0%d\0%d\n" % (path, stat.st_size, stat.st_mtime_ns))
@@ -63,9 +63,9 @@ def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
             stat = os.stat(folder)  # noqa: PTH116 (paths are bytes here)
             entries = list(os.scandir(folder))
         except OSError:
-            continue  # an unreadable folder shows in the index, with its reason
+            continue  # the index reports an unreadable folder, with the reason
         if (stat.st_dev, stat.st_ino) in seen:
-            continue  # links may lead round in a circle
+            continue  # links may form a cycle
         seen.add((stat.st_dev, stat.st_ino))
         for entry in entries:
             if entry.is_dir():
@@ -98,14 +98,14 @@ def _version(distribution: str) -> str:
 
 
 def _reachable(modules: Iterable[str]) -> dict[str, Path]:
-    """Module name to file, for the modules and everything of this project they import."""
+    """Return the files, by name, of the modules and all project modules they import."""
     found: dict[str, Path] = {}
     pending = list(modules)
     while pending:
         name = pending.pop()
         path = _module_path(name)
         if name in found or path is None or path == _ROOT / "lsdc" / "__init__.py":
-            continue  # the last holds the version alone, and a release is no reason to train again
+            continue  # the last holds the version, and a release must not cause retraining
         found[name] = path
         pending.extend(_imports(path, name))
         if "." in name:
@@ -114,16 +114,16 @@ def _reachable(modules: Iterable[str]) -> dict[str, Path]:
 
 
 def _module_path(name: str) -> Path | None:
-    """The module's file, found by its name; asking Python for it would import its parents."""
+    """Return a module's file, found by name: `importlib` would import its parents."""
     place = _ROOT.joinpath(*name.split("."))
     for path in (place / "__init__.py", place.with_suffix(".py")):
         if path.is_file():
             return path
-    return None  # `from package.module import name`: the name is no module
+    return None  # `from package.module import name`: the name is not a module
 
 
 def _imports(path: Path, name: str) -> set[str]:
-    """Names this project's module may import: modules, and members that may be modules."""
+    """Return the names that a module imports: modules, and members that may be modules."""
     found: set[str] = set()
     for node in ast.walk(_parse(path, path.stat().st_mtime_ns)):
         if isinstance(node, ast.Import):
@@ -135,7 +135,7 @@ def _imports(path: Path, name: str) -> set[str]:
             found.add(base)
             found.update(f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.add(node.value)  # a module that is started as a child process, by name
+            found.add(node.value)  # perhaps a module started as a child process, by name
     return {item for item in found if _MODULE.fullmatch(item)}
 
 
@@ -155,11 +155,11 @@ def _parse(path: Path, mtime_ns: int) -> ast.Module:  # noqa: ARG001 (an edit ch
 
 
 def parse_source(source: bytes) -> ast.Module:
-    """Parse Python source, whatever a library's threads parse meanwhile.
+    """Parse Python source, even while other threads parse.
 
-    Parses that overlap share a count of depth in CPython 3.11 up to 3.11.7, and one may end in a
-    SystemError: https://github.com/python/cpython/issues/106905. That says nothing of the source,
-    so it is parsed again.
+    In CPython 3.11 up to 3.11.7 concurrent parses share a depth counter, and one may raise a
+    SystemError: https://github.com/python/cpython/issues/106905. The source is not at fault, so
+    it is parsed again.
     """
     for _ in range(_PARSE_AGAIN):
         with contextlib.suppress(SystemError), _PARSING:
@@ -169,7 +169,7 @@ def parse_source(source: bytes) -> ast.Module:
 
 
 def _normal_form(node: Any) -> Any:
-    """A nested tuple of node names and values, without docstrings, equal on every Python."""
+    """Return nested tuples of node names and values, without docstrings, equal on all Pythons."""
     if isinstance(node, ast.AST):
         fields = [
             (name, _normal_form(value))
@@ -183,7 +183,7 @@ def _normal_form(node: Any) -> Any:
 
 
 def _is_bare_string(node: Any) -> bool:
-    """A docstring, or another string that stands alone and does nothing."""
+    """Return whether a node is a docstring or another string statement."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -1,4 +1,4 @@
-"""What in a home no run refers to: results that others replaced, and leftovers."""
+"""Garbage collection in a home: superseded results and leftovers that no run uses."""
 
 import json
 import logging
@@ -19,14 +19,14 @@ from lsdc.store.runs import list_runs
 
 log = logging.getLogger(__name__)
 
-_RESULT = re.compile("[0-9a-f]{16}")  # what results are called
+_RESULT = re.compile("[0-9a-f]{16}")  # names of result folders
 _NOTES = "rests-on.json"
-_SO_FAR = "rests-on-so-far.json"  # of a run that goes on, or did not end
+_SO_FAR = "rests-on-so-far.json"  # of a run that is active, or did not finish
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A file or folder that may go, and why."""
+    """A file or folder that may be deleted, and why."""
 
     path: Path
     why: str
@@ -34,9 +34,9 @@ class Garbage:
 
 
 def pin_results(home: Home, run: str, manifests: list[Manifest]) -> None:
-    """Note which results a run rests on, once it has all; `find_garbage` spares them.
+    """Record all results that a finished run uses; `find_garbage` spares them.
 
-    Where it rested on these and more, as a submission does on the test studies, that stays.
+    An earlier record of these and more (a submission also uses test studies) is kept.
     """
     folder = home.run(run)
     paths = {manifest.path for manifest in manifests}
@@ -46,7 +46,7 @@ def pin_results(home: Home, run: str, manifests: list[Manifest]) -> None:
 
 
 def pin_so_far(home: Home, run: str, manifests: Sequence[Manifest]) -> None:
-    """Note results of a run that goes on, which it finds again if it does not end."""
+    """Record results of an active run; `find_garbage` spares them, so that it can resume."""
     notes = home.run(run) / _SO_FAR
     paths, before = {manifest.path for manifest in manifests}, _readable(notes)
     if not paths <= before:
@@ -54,19 +54,19 @@ def pin_so_far(home: Home, run: str, manifests: Sequence[Manifest]) -> None:
 
 
 def pinned_results(home: Home, run: str) -> list[Path]:
-    """The folders of the results that a run rests on; empty if there is no such run.
+    """Return the folders of the results that a run uses; empty if there is no such run.
 
     Raises:
-        DataError: what it rests on is written down, and cannot be read.
+        DataError: the record of its results cannot be read.
     """
     return [home.root / path for path in _read(home.run(run) / _NOTES)]
 
 
 def kept_results(home: Home, run: str) -> list[Path]:
-    """The folders of the results that a run rests on, and those that it has made so far.
+    """Return the folders of the results that a run uses or has made so far.
 
     Raises:
-        DataError: what it rests on is written down, and cannot be read.
+        DataError: a record of its results cannot be read.
     """
     so_far = [home.root / path for path in _read(home.run(run) / _SO_FAR)]
     return list(dict.fromkeys([*pinned_results(home, run), *so_far]))
@@ -78,7 +78,7 @@ def _write(notes: Path, paths: Collection[str]) -> None:
 
 
 def _readable(notes: Path) -> set[str]:
-    """What is noted; nothing where that cannot be read, for it is about to be written anew."""
+    """Return the recorded paths; none if unreadable, as the record is rewritten next."""
     try:
         return set(_read(notes))
     except DataError as error:
@@ -101,18 +101,18 @@ def _read(notes: Path) -> list[str]:
 def find_garbage(
     home: Home, *, removed: Collection[str] = (), put_aside: bool = False
 ) -> list[Garbage]:
-    """All that may be removed without any run noticing; only under the build lock.
+    """Find everything that no run needs; call it under the build lock only.
 
-    What is not of our making is left alone, and so is what a link leads to.
+    Files that lsdc did not make and the targets of links are left alone.
 
     Args:
-        home: the home.
-        removed: runs that go as well, with what they alone rest on.
-        put_aside: whether folds that hold a training go, which were put aside.
+        home: home to search.
+        removed: runs to delete as well, with the results that they alone use.
+        put_aside: whether to include superseded folds that hold a training.
     """
     runs = list_runs(home)
     kept = {path for run in runs if run not in removed for path in kept_results(home, run)}
-    # All other folders of the home are stages'.
+    # All other folders of the home belong to stages.
     apart = {home.runs, home.replaced, home.prefect, home.logs, home.headers, home.phantom}
     found = {home.run(run): "asked for by name" for run in removed}
     found |= {
@@ -135,12 +135,12 @@ def find_garbage(
 
 
 def age_of(path: Path) -> str:
-    """How long ago a file or folder was last changed."""
+    """Describe how long ago a file or folder was last changed."""
     return describe_age(max(0.0, time.time() - path.stat().st_mtime))
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a folder with all that is in it, or a link without what it leads to."""
+    """Remove a file, a folder with its contents, or a link without its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -148,13 +148,13 @@ def remove(path: Path) -> None:
 
 
 def count_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder; what links lead to does not count."""
+    """Return the bytes of a file, or of all files in a folder, without the targets of links."""
     files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
     return sum(status.st_size for file in files if S_ISREG((status := file.lstat()).st_mode))
 
 
 def _own(folder: Path) -> list[Path]:
-    """The folders in one of the home's; where a link stands, what it leads to is not the home's."""
+    """Return the subfolders of a folder in the home, without links."""
     if folder.is_symlink():
         return []
     return [each for each in folder.glob("[!.]*") if each.is_dir() and not each.is_symlink()]

@@ -1,15 +1,15 @@
-"""The home: one folder that holds everything derived, with a version, a lock and a log.
+"""The home: one folder for all derived data, with a schema version, a lock and logs.
 
 home.json                  the schema version
-catalog.duckdb             what the stages found, as tables
-headers/                   what was read of files, believed while they stand
-index/ folds/ ... crops/   results of stages, addressed by their content
-runs/NAME/fold-K/          models, predictions and scores of a run; run.json says what it is of
-shards/                    what a stage has made so far of the studies' portions
-replaced/                  folds of runs/ whose place the same run on changed data or code took
-results/                   which result each stage has for a key, as JSON
+catalog.duckdb             tables of what the stages found
+headers/                   cached file headers, valid while size and mtime match
+index/ folds/ ... crops/   results of stages, addressed by content
+runs/NAME/fold-K/          models, predictions and scores of a run; run.json describes the run
+shards/                    finished shards of stages that are not complete yet
+replaced/                  folds superseded by the same run on changed data or code
+results/                   index of the stages' results by key, as JSON
 prefect/                   Prefect's database
-logs/                      a log a run; what children and the server said
+logs/                      one log per run; output of child processes and of the server
 """
 
 import fcntl
@@ -38,7 +38,7 @@ _HOLDER = ".builder.json"
 
 @dataclass(frozen=True)
 class Home:
-    """An opened home; `open_home` makes one."""
+    """An opened home, as returned by `open_home`."""
 
     root: Path
 
@@ -54,54 +54,54 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """A log a run, and what children and the server said."""
+        """One log per run, and the output of child processes and of the server."""
         return self.root / "logs"
 
     @property
     def phantom(self) -> Path:
-        """The phantom competition that runs without data of their own use."""
+        """The phantom competition, used by runs without data of their own."""
         return self.root / "phantom"
 
     @property
     def headers(self) -> Path:
-        """Headers of files, kept from one index to the next."""
+        """Cached file headers, reused by the next index."""
         return self.root / "headers"
 
     @property
     def runs(self) -> Path:
-        """Folders of runs, and nothing else."""
+        """The folders of runs."""
         return self.root / "runs"
 
     @property
     def replaced(self) -> Path:
-        """Folds that were put aside."""
+        """Superseded folds."""
         return self.root / "replaced"
 
     def run(self, name: str) -> Path:
-        """A run's folder.
+        """Return a run's folder.
 
         Raises:
-            SettingsError: the name is none that can stand in `runs/`.
+            SettingsError: the name is not valid for a folder in `runs/`.
         """
         require_run_name(name, str(self.runs))
         return self.runs / name
 
     def fold(self, run: str, fold: int) -> Path:
-        """A fold's folder."""
+        """Return a fold's folder."""
         return self.run(run) / f"fold-{fold}"
 
 
 def resolve_home(home: Path | None) -> Path:
-    """The folder asked for, else LSDC_HOME, else ./lsdc-home."""
+    """Return the given folder, else LSDC_HOME, else ./lsdc-home."""
     return from_root(home or Path(os.environ.get("LSDC_HOME") or "lsdc-home"))
 
 
 def open_home(root: Path) -> Home:
-    """Open the home at `root`; an empty or absent folder becomes one.
+    """Open the home at `root`, creating it if the folder is empty or absent.
 
     Raises:
-        DataError: the folder holds something else, or was written by a newer version, or its file
-            system has no locks.
+        DataError: the folder is not a home, has another schema version, or its file system has no
+            locks.
     """
     marker = root / "home.json"
     if marker.is_file():
@@ -113,10 +113,10 @@ def open_home(root: Path) -> Home:
 
 
 def existing_home(root: Path) -> Home:
-    """Open the home at `root`, which has to be there.
+    """Open the home at `root`, which has to exist.
 
     Raises:
-        DataError: there is none, or it cannot be used.
+        DataError: there is no home, or it cannot be used.
     """
     if not (root / "home.json").is_file():
         raise DataError(f"{root}: no home here, expected one that a run made; give it as --home")
@@ -141,7 +141,7 @@ def _found_home(root: Path, marker: Path) -> None:
 def _require_locks(marker: Path) -> None:
     with marker.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which is in nobody's way
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a shared lock blocks nobody
         except OSError as error:
             if is_lockless(error):
                 raise DataError(
@@ -167,12 +167,12 @@ def _check_schema(marker: Path) -> None:
 
 @contextmanager
 def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the home for building; a second builder waits, or is refused if `wait` is false.
+    """Hold the home's build lock; a second builder waits, or is refused if `wait` is false.
 
-    The lock is the operating system's, so a killed builder leaves none behind.
+    The operating system releases the lock, so a killed builder leaves none behind.
 
     Raises:
-        HomeBusyError: another run builds here and `wait` is false.
+        HomeBusyError: another run holds the lock and `wait` is false.
     """
     lock = _build_lock(home)
     _acquire(lock, home, wait=wait, say=say)
@@ -184,10 +184,10 @@ def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterato
 
 @contextmanager
 def lend_lock(home: Home, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Let others build in the home while the block runs, which waits for what they make.
+    """Release the build lock within the block, which waits for what others build.
 
-    Afterwards this process holds the home again, if it did; not after an error, when it is about to
-    leave.
+    If this process held the lock, it takes it again afterwards, except after an error, when the
+    process is about to exit.
     """
     lock = _build_lock(home)
     held = lock.is_locked
@@ -218,7 +218,7 @@ def _acquire(lock: BaseFileLock, home: Home, *, wait: bool, say: Callable[[str],
 
 
 def _let_go(lock: BaseFileLock, home: Home) -> None:
-    if lock.is_locked:  # else it was lent, and the holder is another
+    if lock.is_locked:  # else it was lent, and another process holds it
         (home.root / _HOLDER).unlink(missing_ok=True)
         lock.release()
 
@@ -234,9 +234,9 @@ def _describe_holder(holder: Path) -> str:
 
 @contextmanager
 def fold_lock(home: Home, run: str, fold: int, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a fold while it is trained; a second training of it waits, and then finds it done.
+    """Lock a fold while it is trained; a second training of it waits, and then finds it done.
 
-    Folds are trained beside each other and beside whatever builds in the home.
+    Folds are trained in parallel, and while others build in the home.
     """
     with folder_lock(home.fold(run, fold), say=say):
         yield
@@ -244,7 +244,7 @@ def fold_lock(home: Home, run: str, fold: int, *, say: Callable[[str], None]) ->
 
 @contextmanager
 def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a fold's folder; see `fold_lock`."""
+    """Lock a fold's folder; see `fold_lock`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _fold_lock(folder)
     take_lock(lock, lambda: say(f"{folder}: another run trains this fold; waiting for it to end"))
@@ -269,10 +269,10 @@ def _is_being_trained(folder: Path) -> bool:
 
 
 def require_space(home: Home, needed: int, *, what: str) -> None:
-    """Refuse to begin what cannot be finished.
+    """Require free disk space before `what` begins.
 
     Raises:
-        NoSpaceError: fewer than `needed` bytes (and a tenth more) are free.
+        NoSpaceError: fewer than 1.1 times `needed` bytes are free.
     """
     free = free_bytes(home.root)
     if free < 1.1 * needed:
@@ -283,10 +283,10 @@ def require_space(home: Home, needed: int, *, what: str) -> None:
 
 
 def find_leftovers(home: Home) -> list[Path]:
-    """Temporary files and folders that killed runs left; those inside of others not again."""
+    """Find temporary files and folders that killed runs left, without those inside others."""
     patterns = (".writing-*", ".replaced-*", ".*.unfinished-*")
     found = {path for pattern in patterns for path in home.root.rglob(pattern)}
-    found = {path for path in found if home.prefect not in path.parents}  # servers ask for no lock
+    found = {path for path in found if home.prefect not in path.parents}  # servers take no lock
     runs = [run for run in home.runs.glob("*") if not run.is_symlink()]
     in_use = {fold for run in runs for fold in run.glob("fold-*") if _is_being_trained(fold)}
     found = {path for path in found if not in_use.intersection(path.parents)}
@@ -294,7 +294,7 @@ def find_leftovers(home: Home) -> list[Path]:
 
 
 def remove_leftovers(home: Home) -> None:
-    """Remove temporary files and folders that killed runs left; only under the build lock."""
+    """Remove what killed runs left behind; call it under the build lock only."""
     for leftover in find_leftovers(home):
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Locks between hosts that share a store, so that each result is made once.
 
-Where the store is a path the locks are its file system's. Object storage has none: there they are
-advisory locks of a PostgreSQL that all hosts reach. Either ends with the process that holds it.
+A store on a path uses the locks of its file system. Object storage has none, so it needs advisory
+locks of a PostgreSQL that all hosts reach. Both are released when the process that holds them ends.
 """
 
 import os
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     import psycopg
 
 _POLL_SECONDS = 0.5
-# Of a PostgreSQL that is away, as where its system starts it again: the pauses double, so they are
-# half a minute in all.
+# Retries while PostgreSQL is not reachable, for example during a restart: the pauses double, half a
+# minute in total.
 _ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 1.0
-# Of a host that vanished: its locks are free again so soon.
+# After about a minute PostgreSQL releases the locks of a host that vanished.
 _KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 
 Say = Callable[[str], None]
 
 
 def require_locks(store: RemoteStore) -> None:
-    """Refuse a store without locks.
+    """Require that the store has locks.
 
     Raises:
-        SettingsError: its file system has none, or it is no path and no PostgreSQL is named.
+        SettingsError: its file system has none, or it is object storage and no PostgreSQL is set.
     """
     if store.path is None:
         _database(store)
@@ -64,7 +64,7 @@ def require_locks(store: RemoteStore) -> None:
 
 @contextmanager
 def shared_lock(store: RemoteStore, name: str, *, say: Say) -> Iterator[None]:
-    """Hold `name` among all hosts of the store; who comes second waits, and says so.
+    """Hold the lock `name` among all hosts of the store; call `say` before waiting for it.
 
     Raises:
         StoreError: PostgreSQL does not answer.
@@ -95,7 +95,7 @@ def _lock_file(store: Path, name: str) -> BaseFileLock:
 def _advisory_lock(store: RemoteStore, name: str, say: Say) -> Iterator[None]:
     import psycopg
 
-    # A database may serve several stores.
+    # The URL is hashed too, as one database may serve several stores.
     number = int.from_bytes(sha256(f"{store.url} {name}".encode()).digest()[:8], signed=True)
     with closing(_take(store, name, number, say)) as connection:
         try:
@@ -108,7 +108,7 @@ def _advisory_lock(store: RemoteStore, name: str, say: Say) -> Iterator[None]:
 
 
 def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Connection[Any]":
-    """A connection that holds the lock; one that breaks before it does is made anew."""
+    """Return a connection that holds the lock; reconnect if it breaks before."""
     import psycopg
 
     while True:
@@ -155,7 +155,7 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
         said = True
         if shutdown_requested():
             raise InterruptedRunError(f"{name}: not waited for, the run is ending")
-        pause(_POLL_SECONDS)  # a wait in PostgreSQL would not hear that the run is cancelled
+        pause(_POLL_SECONDS)  # a wait inside PostgreSQL would not notice a cancelled run
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _waiting(name: str) -> str:
 
 
 def _database(store: RemoteStore) -> dict[str, Any]:
-    """What psycopg connects with, read from the address as Prefect's server reads it."""
+    """Return the arguments for psycopg, with the address parsed as Prefect's server parses it."""
     given = os.environ.get(DATABASE, "")
     if not is_postgresql(given):
         raise SettingsError(
@@ -195,6 +195,6 @@ def _database(store: RemoteStore) -> dict[str, Any]:
     url = parse_address(given, DATABASE)
     names = {"database": "dbname", "username": "user"}
     place = {names.get(name, name): value for name, value in url.translate_connect_args().items()}
-    # Its driver calls ssl what libpq calls sslmode.
+    # The driver of Prefect's server has `ssl` where libpq has `sslmode`.
     more = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items()}
     return place | {n: value if isinstance(value, str) else value[-1] for n, value in more.items()}

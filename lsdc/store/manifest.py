@@ -1,4 +1,4 @@
-"""Manifests: what a stage left behind, small enough to pass between tasks as JSON."""
+"""Manifests: descriptions of stage results, small enough to pass between tasks as JSON."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from lsdc.store.result_index import Result
 
 
 class FileRecord(BaseModel):
-    """One file of a stage's result: its name in the folder, its digest and its stat."""
+    """One file of a stage's result: its name in the folder, digest, size and mtime."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,12 +26,11 @@ class FileRecord(BaseModel):
 class Manifest(Result):
     """A stage's result: a folder in the home and the digests of the files in it.
 
-    `digest` depends on names and contents alone, so that the same result has the same digest
-    wherever and whenever it was made.
+    `digest` depends on names and contents only, so the same result always has the same digest.
 
     Attributes:
-        key: of the training that a fold's folder is claimed for; None of other folders.
-        notes: files that go with the result without being part of it: how it was made.
+        key: key of the training that claimed a fold's folder; None for other folders.
+        notes: files that accompany the result and say how it was made, but are not part of it.
     """
 
     stage: str
@@ -43,18 +42,18 @@ class Manifest(Result):
     notes: tuple[FileRecord, ...] = ()
 
     def folder(self, home: Path) -> Path:
-        """Where the files lie."""
+        """Return the folder of the files."""
         return home / self.path
 
     def file(self, home: Path, name: str) -> Path:
-        """The path of one of the files."""
+        """Return the path of one of the files."""
         return self.folder(home) / name
 
     def is_intact(self, home: Path) -> bool:
-        """Whether every file is there unchanged; bytes are read only where stat differs.
+        """Return whether every file is unchanged; bytes are read only if the mtime differs.
 
-        Notes have to be there, whatever they say: they are written last. Files alone may be those
-        of work done once more, to the same bits, and cut off at its very end.
+        Notes only have to exist: they are written last. Without them, the files may be from a
+        repeat of the work, with identical output, that was killed at its very end.
         """
         folder = self.folder(home)
         if not all((folder / note.name).is_file() for note in self.notes):
@@ -75,13 +74,13 @@ def seal(
     """Describe the named files of a folder inside the home.
 
     Args:
-        home: the home's root.
-        stage: the stage's noun.
-        folder: a folder inside the home.
-        rows: how many rows, samples or files the result has; for people.
-        names: the files that make up the result; others in the folder do not count.
-        key: of the training that the folder is claimed for, if it is a fold's.
-        notes: further files that go where the result goes.
+        home: root of the home.
+        stage: name of the stage.
+        folder: folder inside the home.
+        rows: number of rows, samples or files of the result; for display.
+        names: files that make up the result; others in the folder are ignored.
+        key: key of the training that claimed the folder, if it is a fold's.
+        notes: further files that accompany the result.
     """
     records = tuple(_record(folder / name, name) for name in sorted(names))
     return Manifest(

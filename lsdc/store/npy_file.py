@@ -1,7 +1,7 @@
-"""The file of crops: a `.npy` that grows study by study.
+"""The file of crops: a `.npy` that is written study by study.
 
-It is written and not mapped: the pages of a map count as the process's own until the system
-writes them back, and its memory would grow with the number of studies.
+It is not memory-mapped: dirty pages of a map count as the process's memory until the system writes
+them back, so memory would grow with the number of studies.
 """
 
 import shutil
@@ -24,10 +24,10 @@ Crops = npt.NDArray[np.unsignedinteger[Any]]
 def write_crops(
     path: Path, shape: tuple[int, int, int, int], dtype: npt.DTypeLike
 ) -> Iterator[Callable[[int, Crops], None]]:
-    """Yield what writes samples, given the first one's row; rows never written are zeros.
+    """Yield a function that writes samples from a given row on; rows never written are zeros.
 
     Raises:
-        NoSpaceError: the disk is too small; said before anything is written.
+        NoSpaceError: the disk is too small; raised before anything is written.
     """
     with write_atomic(path) as temporary, temporary.open("r+b") as file:
         kind = np.dtype(dtype)
@@ -45,9 +45,9 @@ def write_crops(
 
 
 def join_files(parts: Sequence[Path], path: Path) -> None:
-    """Move the samples of several files, all alike but for their number, one after the other.
+    """Concatenate files that differ in their number of samples only, and remove them.
 
-    Each is removed as soon as it is in `path`, so that the disk never holds all of them twice.
+    Each is removed as soon as it is in `path`, so the disk never holds all of them twice.
     """
     if len(parts) == 1:
         parts[0].replace(path)

@@ -1,7 +1,7 @@
-"""Folds that others took the place of: whose they were, how good, and how they come back.
+"""Superseded folds: their run, score and age, and how they are restored.
 
-They lie in `replaced/`, each by the name of its run, its fold and the training's key, and return
-to the run's folder when that training is asked for again.
+They are kept in `replaced/`, named by run, fold and training key, and move back to the run's folder
+when that training is requested again.
 """
 
 import re
@@ -23,14 +23,14 @@ _NAME = re.compile(r".+-fold-\d+-([0-9a-f]{16}|unknown-\d+)")
 
 @dataclass(frozen=True)
 class Fold:
-    """A fold's folder, in its run's or put aside.
+    """A fold's folder, in its run's folder or put aside.
 
     Attributes:
         path: the folder.
-        record: what its run was of; None if nothing says so.
-        finished: whether it was trained to its end.
-        score: of its last epoch; None if it has none, or none can be read.
-        seconds: how long ago it was last worked on.
+        record: record of its run; None if there is none.
+        finished: whether its training is complete.
+        score: score of its last epoch; None if it has none or it cannot be read.
+        seconds: time since it was last worked on.
     """
 
     path: Path
@@ -41,11 +41,11 @@ class Fold:
 
     @property
     def holds_training(self) -> bool:
-        """Whether it is finished, or can be gone on with."""
+        """Whether it is finished, or has a checkpoint to resume from."""
         return self.finished or (self.path / "resume.pt").is_file()
 
     def __str__(self) -> str:
-        """Whether it is finished, whose it is, its score and age."""
+        """Describe its state, run, score and age."""
         state = "a finished fold" if self.finished else "an unfinished fold"
         whose = f" of {self.record}" if self.record else ""
         score = f", score {self.score:.4f}" if self.score is not None else ""
@@ -53,16 +53,16 @@ class Fold:
 
 
 def claim_fold(home: Home, run: str, fold: int, key: str, *, say: Callable[[str], None]) -> Path:
-    """The fold's folder for the training that `key` names, with all that it left so far.
+    """Return the fold's folder for the training with this key, with its files so far.
 
-    A folder of another training (other data, other code) is not overwritten: it is moved to
-    `replaced/`, and comes back when its turn does. Both are said.
+    The folder of another training (other data, other code) is moved to `replaced/`, and restored
+    when that training is requested again. `say` is called for both.
     """
     return claim_folder(home, home.fold(run, fold), key, say=say)
 
 
 def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], None]) -> Path:
-    """Claim a fold's folder, which is returned; see `claim_fold`."""
+    """Claim a fold's folder and return it; see `claim_fold`."""
     current = _read_key(folder)
     if current == key:
         return folder
@@ -75,7 +75,7 @@ def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], Non
         say(f"{folder}: {read_fold(folder)}, comes back from {earlier.parent}")
         return folder
     folder.mkdir()
-    if (folder.parent / RECORD).is_file():  # whose it is, wherever it is moved
+    if (folder.parent / RECORD).is_file():  # describes its run, wherever it is moved
         shutil.copyfile(folder.parent / RECORD, folder / RECORD)
     with write_atomic(folder / "key") as temporary:
         temporary.write_text(key, encoding="utf-8")
@@ -100,13 +100,13 @@ def _read_key(folder: Path) -> str | None:
 
 
 def _replaced(home: Home, folder: Path, key: str | None) -> Path:
-    # A folder without a key was cut off while it was founded; there is nothing to bring back.
+    # A folder without a key was interrupted while it was created; it holds nothing to restore.
     name = key[:16] if key else f"unknown-{time.time_ns()}"
     return home.replaced / f"{folder.parent.name}-{folder.name}-{name}"
 
 
 def read_fold(path: Path) -> Fold:
-    """What can be said of a fold's folder."""
+    """Describe a fold's folder."""
     finished = (path / "fit.json").is_file()
     newest = path / ("fit.json" if finished else "resume.pt")
     touched = (newest if newest.exists() else path).stat().st_mtime
@@ -114,7 +114,7 @@ def read_fold(path: Path) -> Fold:
 
 
 def find_put_aside(home: Home) -> list[Fold]:
-    """The folds that were put aside; what else lies there is none of ours."""
+    """Return the superseded folds; other entries of `replaced/` are ignored."""
     return [
         read_fold(path)
         for path in sorted(home.replaced.glob("[!.]*"))
@@ -123,7 +123,7 @@ def find_put_aside(home: Home) -> list[Fold]:
 
 
 def describe_age(seconds: float) -> str:
-    """A time span in its largest unit."""
+    """Return a time span in its largest unit."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)

@@ -1,14 +1,13 @@
-"""The shared store: what several hosts hand to each other, on a path that all see or in S3.
+"""The shared store, through which hosts exchange results: a path that all see, or S3.
 
 objects/AB/DIGEST         files, named by their SHA-256
-stages/STAGE/KEY.json     manifests, by the key of what was asked for
-checkpoints/KEY.json      which object the resume.pt of an unfinished fold is
-locks/                    where the store is a path
+stages/STAGE/KEY.json     manifests, by the key of the request
+checkpoints/KEY.json      digest of the resume.pt of an unfinished fold
+locks/                    lock files, if the store is a path
 
-Each host works in a home of its own, on a local disk, since memory maps, DuckDB and torch need
-local files. What it finishes it publishes, files first and manifest last, so that nobody finds what
-is not whole; what it lacks it fetches by digest. The store's own secrets, if it has any, are in the
-environment, where s3fs looks for them.
+Each host works in its own home on a local disk, since memory maps, DuckDB and torch need local
+files. It publishes finished results, files first and manifest last, so that nobody finds an
+incomplete one, and fetches missing files by digest. s3fs reads credentials from the environment.
 """
 
 import os
@@ -30,7 +29,7 @@ from lsdc.store.files import digest_file, write_atomic, write_folder
 from lsdc.store.manifest import FileRecord, Manifest
 from lsdc.typed_paths import from_root
 
-_AT_ONCE = 8  # files under way at once
+_AT_ONCE = 8  # parallel transfers
 _S3 = "s3://"
 
 
@@ -38,7 +37,7 @@ _Record = TypeVar("_Record", bound=BaseModel)
 
 
 class Checkpoint(BaseModel):
-    """Which object the last checkpoint of an unfinished fold is."""
+    """The object that holds the last checkpoint of an unfinished fold."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,32 +47,32 @@ class Checkpoint(BaseModel):
 
 @dataclass(frozen=True)
 class RemoteStore:
-    """An opened store; `open_store` makes one.
+    """An opened store, as returned by `open_store`.
 
     Attributes:
-        url: an absolute path, or s3://BUCKET/PREFIX.
+        url: absolute path, or s3://BUCKET/PREFIX.
     """
 
     url: str
 
     @property
     def path(self) -> Path | None:
-        """Where it lies, if all hosts see it as a path."""
+        """The store's path; None for S3."""
         return None if self.url.startswith(_S3) else Path(self.url)
 
     def find(self, stage: str, key: str) -> Manifest | None:
-        """The result that was published for a key.
+        """Return the manifest published for a key; None if there is none.
 
         Raises:
-            DamagedError: what stands there is no manifest.
+            DamagedError: the record is not a manifest.
             StoreError: the store does not answer, or refuses.
         """
         return self._record(_stage_name(stage, key), Manifest)
 
     def publish(self, stage: str, key: str, manifest: Manifest, home: Path) -> None:
-        """Hand a result that lies in the home to all: its files, then its manifest.
+        """Publish a result of the home: its files, then its manifest.
 
-        What was found damaged is written over. The checkpoints that led to the result go.
+        Existing objects are overwritten, damaged ones too. The result's checkpoint is removed.
 
         Raises:
             StoreError: the store does not answer, or refuses.
@@ -88,11 +87,11 @@ class RemoteStore:
         self.drop_checkpoint(key)
 
     def fetch(self, manifest: Manifest, home: Path) -> None:
-        """Bring a published result's files into the home; those that are there whole stay.
+        """Fetch a published result's files into the home; files already intact are kept.
 
         Raises:
-            FileNotFoundError: one is in the store no more.
-            DamagedError: one is not what its digest says; it is not taken.
+            FileNotFoundError: a file is no longer in the store.
+            DamagedError: a file does not match its digest; it is not used.
             StoreError: the store does not answer, or refuses.
         """
         folder = manifest.folder(home)
@@ -103,26 +102,26 @@ class RemoteStore:
             if path.is_file() and digest_file(path) == record.digest:
                 return
             self._get(record.digest, path)
-            # As where it was made: the stat is compared first, and an index knows files by it.
+            # Restore the original mtime: intact files and index rows are recognised by it.
             os.utime(path, ns=(record.mtime_ns, record.mtime_ns))
 
         _in_parallel(get, [*manifest.notes, *manifest.files])
 
     def checkpoint(self, key: str) -> Checkpoint | None:
-        """The last checkpoint that was published of the training that `key` names.
+        """Return the last published checkpoint of the training with this key; None without one.
 
         Raises:
-            DamagedError: what stands there says nothing of a checkpoint.
+            DamagedError: the record is not one of a checkpoint.
             StoreError: the store does not answer, or refuses.
         """
         return self._record(_checkpoint_name(key), Checkpoint)
 
     def publish_checkpoint(self, key: str, path: Path) -> Checkpoint:
-        """Hand a checkpoint to all, in place of the one before; `path` may be replaced meanwhile.
+        """Publish a checkpoint, replacing the previous one; `path` may be replaced meanwhile.
 
         Raises:
-            FileNotFoundError: there is none.
-            StoreError: the store does not answer, or refuses; the one before stands.
+            FileNotFoundError: there is no checkpoint at `path`.
+            StoreError: the store does not answer, or refuses; the previous one is kept.
         """
         before = self._former(key)
         with write_folder(path.parent) as folder:
@@ -137,7 +136,7 @@ class RemoteStore:
         return new
 
     def fetch_checkpoint(self, found: Checkpoint, path: Path) -> None:
-        """Bring a checkpoint to `path`; raises as `fetch` does."""
+        """Fetch a checkpoint to `path`; raises the errors of `fetch`."""
         self._get(found.digest, path)
 
     def drop_checkpoint(self, key: str) -> None:
@@ -148,15 +147,15 @@ class RemoteStore:
             self._remove(_object_name(former.digest))
 
     def _former(self, key: str) -> Checkpoint | None:
-        with suppress(DamagedError):  # it is to be replaced, whatever it says
+        with suppress(DamagedError):  # a damaged record is replaced anyway
             return self.checkpoint(key)
         return None
 
     def require(self) -> None:
-        """See that the store is there.
+        """Require that the store exists; a path is created.
 
         Raises:
-            StoreError: it is not.
+            StoreError: it does not exist, or cannot be used.
         """
         with _telling(self.url):
             if self.path is not None:
@@ -170,10 +169,10 @@ class RemoteStore:
                 with write_atomic(self.path / name) as temporary:
                     shutil.copyfile(local, temporary)
             else:
-                _s3().put_file(str(local), f"{self.url}/{name}")  # S3 shows an object when whole
+                _s3().put_file(str(local), f"{self.url}/{name}")  # S3 shows only complete objects
 
     def _get(self, digest: str, path: Path) -> None:
-        """Bring an object to `path`, checked before it gets that name."""
+        """Fetch an object to `path`, checking its digest before it gets that name."""
         name = _object_name(digest)
         with write_atomic(path) as temporary:
             with _telling(self.url, absent=True):
@@ -218,11 +217,11 @@ class RemoteStore:
 
 
 def open_store(url: str | None = None) -> RemoteStore | None:
-    """The store asked for, else that of LSDC_STORE, else none.
+    """Open the given store, else that of LSDC_STORE; return None without either.
 
     Raises:
-        SettingsError: it is neither a path nor S3, has a password in its name, or needs what is
-            not installed.
+        SettingsError: the address is neither a path nor S3 or holds a password, or s3fs is not
+            installed.
     """
     url = url or os.environ.get("LSDC_STORE")
     if not url:
@@ -255,14 +254,14 @@ def _checkpoint_name(key: str) -> str:
 
 
 def _require_inside(home: Path, path: Path) -> None:
-    """Refuse a manifest that names files beyond the home."""
+    """Require that a path named by a manifest lies inside the home."""
     if ".." in path.parts or not path.is_relative_to(home):
         raise DamagedError(f"a manifest names {path}, beyond {home}; it is not used")
 
 
 @cache
 def _s3() -> Any:
-    # Listings that are remembered would hide what other hosts write.
+    # Cached listings would hide what other hosts write.
     return fsspec.filesystem("s3", use_listings_cache=False)
 
 
@@ -274,7 +273,7 @@ def _in_parallel(work: Callable[[FileRecord], None], records: Iterable[FileRecor
 
 @contextmanager
 def _telling(url: str, *, absent: bool = False) -> Iterator[None]:
-    """Say of which store an error is; that a name is not there is an answer where `absent`."""
+    """Add the store's URL to errors; `absent` lets FileNotFoundError through."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
-"""The index of results: which result a stage has for a key, as JSON in the home.
+"""The index of results: for each stage and key a JSON record in the home.
 
-A record says where a result lies and what its digests are. To read one runs nothing, whoever wrote
-it, and whoever looks one up checks that its files stand.
+A record holds the location and digests of a result. Reading one never executes code, and callers
+check that its files are intact.
 """
 
 import logging
@@ -19,12 +19,12 @@ ROOM = "results"
 
 
 class Result(BaseModel):
-    """What a stage leaves behind, small enough to pass between tasks as JSON."""
+    """A stage's result, small enough to pass between tasks as JSON."""
 
     model_config = ConfigDict(frozen=True)
 
     def is_intact(self, home: Path) -> bool:
-        """Whether everything that the result names is there, unchanged."""
+        """Return whether all files of the result are there, unchanged."""
         raise NotImplementedError
 
 
@@ -32,7 +32,7 @@ R = TypeVar("R", bound=Result)
 
 
 def read_result(home: Path, stage: str, key: str, kind: type[R]) -> R | None:
-    """What is on record for a stage's key; None where nothing is, or nothing of that kind."""
+    """Return the record for a stage's key; None if there is none, or not one of that kind."""
     path = _path(home, stage, key)
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -44,7 +44,7 @@ def read_result(home: Path, stage: str, key: str, kind: type[R]) -> R | None:
 
 
 def record_result(home: Path, stage: str, key: str, result: Result) -> None:
-    """Put a stage's result on record for a key, in the place of an earlier one."""
+    """Record a stage's result for a key, replacing an earlier one."""
     path = _path(home, stage, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomic(path) as temporary:

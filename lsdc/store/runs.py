@@ -1,9 +1,9 @@
-"""The runs of a home: a folder each in `runs/`, told apart by experiment, data and settings.
+"""The runs of a home: a folder each in `runs/`, distinguished by experiment, data and settings.
 
-The first run of an experiment has the experiment's name, one on other data or with other settings
-that name, `@` and what is other about it. `run.json` in the folder says what the run is of. By it
-the same run is found again: of the same experiment with the same settings, whose training tables
-have the same content or lie where they lay. So data may be moved, mended, or get another test set.
+The first run of an experiment has the experiment's name; a run on other data or with other settings
+is named EXPERIMENT@DIFFERENCE. `run.json` in the folder describes the run. A later run is the same
+if experiment and settings are equal and its training tables have the same content or the same
+location. So data may be moved, corrected, or get another test set.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,21 +22,21 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
 RECORD = "run.json"
-# What a run was made with, beside its results: presets may change before somebody looks at them.
+# The settings of a run, kept beside its results, as presets may change later.
 EXPERIMENT_FILE = "experiment.json"
-_MOST_WORDS = 2  # more changes than that do not fit into a name
+_MOST_WORDS = 2  # differences named in a folder name; more do not fit
 
 
 class RunRecord(BaseModel):
-    """What a run is of.
+    """The description of a run.
 
     Attributes:
-        experiment: its name.
-        data: the competition's folder, or `phantom`.
-        tables: a digest of the training tables; None of the phantom.
-        settings: all that decides the result, by name, the experiment's own included.
-        changed: those of them that were set upon what the experiment says.
-        begun: when the folder was founded.
+        experiment: name of the experiment.
+        data: folder of the competition, or `phantom`.
+        tables: digest of the training tables; None for the phantom.
+        settings: all settings that affect the result, by name, including the experiment's.
+        changed: settings that override those of the experiment.
+        begun: time when the folder was created.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,17 +49,17 @@ class RunRecord(BaseModel):
     begun: datetime
 
     def is_on_same_data(self, other: "RunRecord") -> bool:
-        """Whether the training tables are the same by content, or lie in the same place."""
+        """Return whether the training tables have the same content or the same location."""
         return self.data == other.data or self.has_same_tables(other)
 
     def has_same_tables(self, other: "RunRecord") -> bool:
-        """Whether the training tables are the same by content."""
+        """Return whether the training tables have the same content."""
         return self.tables is not None and self.tables == other.tables
 
     def differences(self, other: "RunRecord") -> dict[str, Any]:
-        """The settings in which it differs from another run, with its own values.
+        """Return the settings that differ from another run's, with this run's values.
 
-        One that only one of them knows came up since, or is gone, and counts for nothing.
+        A setting that only one of them has was added or removed since, and is ignored.
         """
         return {
             name: value
@@ -68,22 +68,22 @@ class RunRecord(BaseModel):
         }
 
     def is_same(self, other: "RunRecord") -> bool:
-        """Whether it is the same run, done once more."""
+        """Return whether another record is of the same run."""
         if self.experiment != other.experiment or self.differences(other):
             return False
         return self.is_on_same_data(other)
 
     def __str__(self) -> str:
-        """The experiment, its data and what was set."""
+        """Return the experiment, its data and the changed settings."""
         changed = ", ".join(f"{name}={value}" for name, value in self.changed.items())
         return f"{self.experiment} on {self.data}" + (f" with {changed}" if changed else "")
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """What the run in a folder is of; None where nothing says so.
+    """Return the record of the run in a folder; None if there is none.
 
     Raises:
-        DataError: what stands there cannot be read.
+        DataError: the record cannot be read.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -98,7 +98,7 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def list_runs(home: Home) -> dict[str, RunRecord | None]:
-    """The runs of a home by name; what is in `runs/` and no run's folder is left out."""
+    """Return the runs of a home by name; other entries of `runs/` are ignored."""
     folders = sorted(home.runs.glob("*"))
     return {
         folder.name: read_record(folder)
@@ -111,21 +111,21 @@ def list_runs(home: Home) -> dict[str, RunRecord | None]:
 def settled_run(
     home: Home, record: RunRecord, occupied: Callable[[str], Any], *, say: Callable[[str], None]
 ) -> Iterator[str]:
-    """Yield the name of the run's folder, occupied by it; found, or founded if it is new.
+    """Yield the name of the run's folder, locked for it; the folder is created if the run is new.
 
-    A folder in which nothing was trained, and which no run is using, is taken over by the next run.
+    An unused folder in which nothing was trained is taken over by the next run.
 
     Args:
-        home: the home.
-        record: what the run is of.
-        occupied: given a name, returns what keeps that folder for the run while it is entered.
-        say: told where a run goes on that is not as it was, or whose folder is not the usual one.
+        home: home of the run.
+        record: description of the run.
+        occupied: returns a context manager that locks the folder of the given name for the run.
+        say: called if the run's data changed, or if its folder has another name than usual.
     """
     while True:
         with _lock(home):
             name = _found(home, record, say)
         with occupied(name):
-            with _lock(home):  # before we were in it another may have taken it over
+            with _lock(home):  # another run may have taken it over before we locked it
                 written = read_record(home.run(name))
                 is_ours = written is not None and written.is_same(record)
             if is_ours:
@@ -138,7 +138,7 @@ def _lock(home: Home) -> Any:
 
 
 def _found(home: Home, record: RunRecord, say: Callable[[str], None]) -> str:
-    """The name of the run's folder, in which what it is of is written."""
+    """Find or name the run's folder, write its record and return its name."""
     runs = list_runs(home)
     name = _same(runs, record)
     if name is None:
@@ -161,13 +161,13 @@ def _found(home: Home, record: RunRecord, say: Callable[[str], None]) -> str:
 
 
 def _same(runs: dict[str, RunRecord | None], record: RunRecord) -> str | None:
-    """The run that this one is once more; of several, that with the same tables."""
+    """Return the existing run that is the same; of several, one with the same tables."""
     same = {name: each for name, each in runs.items() if each is not None and each.is_same(record)}
     if same:
         return max(
             same, key=lambda name: (same[name].has_same_tables(record), same[name].begun, name)
         )
-    # What an earlier version left says nothing of itself.
+    # Runs of earlier versions have no record.
     first = record.experiment
     return first if first in runs and runs[first] is None else None
 
@@ -187,7 +187,7 @@ def _new_name(home: Home, runs: dict[str, RunRecord | None], record: RunRecord) 
 
 
 def _why(record: RunRecord, first: RunRecord | None) -> str:
-    """What is other about a run than about the first of its experiment, as a person reads it."""
+    """Explain how a run differs from the first one of its experiment, for a message."""
     if first is None:
         return ""
     other = [] if record.is_on_same_data(first) else [f"data {record.data}"]
@@ -196,12 +196,12 @@ def _why(record: RunRecord, first: RunRecord | None) -> str:
 
 
 def has_trained(folder: Path) -> bool:
-    """Whether a run's folder holds anything of a training, finished or not."""
+    """Return whether a run's folder holds any training, finished or not."""
     return any(any(folder.glob(pattern)) for pattern in ("fold-*", "oof.parquet", "scores.json"))
 
 
 def _words(record: RunRecord, first: RunRecord | None) -> str:
-    """What is other about a run than about the first of its experiment, as part of a name."""
+    """Return how a run differs from the first one of its experiment, as part of a name."""
     if first is None:
         return ""
     other_data = not record.is_on_same_data(first)

@@ -1,1 +1,1 @@
-"""CSV tables read strictly, and what checks of tables find."""
+"""Strict reading of CSV tables, and the findings of table checks."""

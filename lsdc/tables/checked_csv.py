@@ -1,4 +1,4 @@
-"""CSV tables read strictly: every fault is one line that names the file, the row and the remedy."""
+"""Read CSV tables strictly: every fault is one line that names the file, the row and the remedy."""
 
 import csv
 import difflib
@@ -16,18 +16,18 @@ LINE = "line"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+")
 _EXCEL_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
-_MOST_DIGITS = 18  # of what fits into 64 bits
+_MOST_DIGITS = 18  # fits into 64 bits
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
-    """The named columns of a CSV file, in that order, every value a string (null where empty).
+    """Read the named columns of a CSV file, in that order, as strings (null where empty).
 
-    Columns that are not asked for are dropped, and so are blank lines. The last column, `line`,
-    says where in the file a row begins.
+    Other columns and blank lines are dropped. The last column, `line`, is the line of the file in
+    which a row begins.
 
     Raises:
-        DataError: no such file, not a CSV table, a column is not there, or a row has more or fewer
-            cells than the header.
+        DataError: the file is missing or not a CSV table, a column is missing, or a row has more or
+            fewer cells than the header.
     """
     if not path.is_file():
         raise DataError(_no_such_file(path))
@@ -53,7 +53,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line in which it begins."""
+    """Return the rows that are not blank, each with the line in which it begins."""
     reader = csv.reader(io.StringIO(text), strict=True)
     rows, line = [], 1
     try:
@@ -70,9 +70,9 @@ def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _refuse_separator(text: str, columns: Sequence[str], path: Path) -> None:
-    """Refuse a table whose cells are separated by something else than commas.
+    """Refuse a table whose cells are not separated by commas.
 
-    Asked before quotes are: these mean something only beside the right sign.
+    Checked before quotes, which have a meaning only next to the right separator.
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
     if _EXCEL_LINE.fullmatch(header.strip(" ,;\t")):
@@ -90,7 +90,7 @@ def _refuse_separator(text: str, columns: Sequence[str], path: Path) -> None:
 
 
 def _columns_of(header: str, sign: str, columns: Sequence[str]) -> int:
-    """How many of the columns a header line names, if a sign is between them."""
+    """Count the columns that a header line names, if `sign` separates them."""
     return len({*columns} & {cell.strip().strip("\"'").strip() for cell in header.split(sign)})
 
 
@@ -101,7 +101,7 @@ def _refuse_twins(header: Sequence[str], columns: Sequence[str], path: Path) -> 
 
 
 def _refuse_lengths(rows: Sequence[tuple[int, list[str]]], width: int, path: Path) -> None:
-    """Refuse rows that are cut or too long: their cells may be anybody's."""
+    """Refuse rows that are truncated or too long: their cells may be in the wrong columns."""
     odd = [(line, len(row)) for line, row in rows if len(row) != width]
     if not odd:
         return
@@ -119,10 +119,10 @@ def _refuse_lengths(rows: Sequence[tuple[int, list[str]]], width: int, path: Pat
 
 
 def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) -> None:
-    """Refuse a table that lacks one of the columns, naming the one found that looks most like it.
+    """Refuse a table that lacks one of the columns, naming the most similar one found.
 
     Raises:
-        DataError: a column is not there.
+        DataError: a column is missing.
     """
     missing = [name for name in columns if name not in table.columns]
     if not missing:
@@ -138,7 +138,7 @@ def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) ->
 
 
 def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.DataFrame:
-    """The table with these columns as i64.
+    """Return the table with these columns as i64.
 
     Raises:
         DataError: a value is empty, is not a whole number, or has more than 18 digits.
@@ -149,17 +149,17 @@ def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.Dat
 
 
 def is_whole(column: str) -> pl.Expr:
-    """Whether a column's text is a whole number of at most 18 digits; zeros before it are none."""
+    """Return whether a column's text is an integer of at most 18 digits, without leading zeros."""
     return pl.col(column).str.contains(rf"^0*[0-9]{{1,{_MOST_DIGITS}}}$").fill_null(False)
 
 
 def refuse_whole_number(found: str | None) -> str:
-    """What is wrong with an id, in words that follow its column's name."""
+    """Return what is wrong with an id, as text to follow its column's name."""
     return f"{_got(found)}, expected {_whole_number(found)}"
 
 
 def _whole_number(found: str | None) -> str:
-    """What was expected where this was found."""
+    """Return what was expected in place of this value."""
     if found is not None and found.isdecimal():
         return f"at most {_MOST_DIGITS} digits, found {len(found)}"
     if found is not None and _ROUNDED.fullmatch(found):
@@ -168,7 +168,7 @@ def _whole_number(found: str | None) -> str:
 
 
 def reals(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.DataFrame:
-    """The table with these columns as finite f64.
+    """Return the table with these columns as finite f64.
 
     Raises:
         DataError: a value is empty, not a number, or not finite.
@@ -180,7 +180,7 @@ def reals(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.DataFr
 
 
 def words(table: pl.DataFrame, column: str, known: Mapping[str, str], source: str) -> pl.DataFrame:
-    """The table with a column's words exchanged for those of our vocabulary.
+    """Return the table with a column's words mapped to those of our vocabulary.
 
     Raises:
         DataError: a value is empty or is none of the known words.
@@ -191,12 +191,12 @@ def words(table: pl.DataFrame, column: str, known: Mapping[str, str], source: st
 
 
 def one_of(known: Iterable[str]) -> str:
-    """How messages list what would have been right."""
+    """Return the allowed values as text for messages."""
     return f"one of {', '.join(repr(word) for word in known)}"
 
 
 def refuse_repeats(table: pl.DataFrame, columns: Sequence[str], source: str) -> None:
-    """Refuse a table of `read_csv` in which these columns together name the same thing twice.
+    """Refuse a table of `read_csv` in which two rows are equal in all of these columns.
 
     Raises:
         DataError: a repeated row.

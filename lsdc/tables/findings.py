@@ -1,4 +1,4 @@
-"""Findings: what a check of tables or headers found, with a row for each thing it is about."""
+"""Findings: the results of checks of tables or headers, with one row per affected item."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ import polars as pl
 
 
 class Severity(StrEnum):
-    """Whether somebody should look (a contradiction or a loss), or should merely know."""
+    """Whether a person should look (a contradiction or a loss), or should merely know."""
 
     WARNING = "warning"
     NOTE = "note"
@@ -19,14 +19,14 @@ class Finding:
     """The result of one check; without rows it found nothing.
 
     Attributes:
-        name: stable, for programs.
+        name: a stable name for programs.
         title: one short line for people.
-        unit: what a row is one of, in the plural: "points", "series", "files".
-        rows: whatever ids apply (study_id, series_id, instance_number, condition, path and so on),
-            then what was measured.
-        severity: of each row.
-        of: how many were looked at, where that says more than the count alone.
-        advice: what a run does about it, and what one can do, in a few words; may be empty.
+        unit: the unit of a row, in the plural: "points", "series", "files".
+        rows: the ids that apply (study_id, series_id, instance_number, condition, path and so on),
+            then the measured values.
+        severity: the severity of each row.
+        of: the number of items checked, if that is informative.
+        advice: what a run does about it, and what the user can do, in a few words; may be empty.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Finding:
 
     @property
     def count(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return self.rows.height
 
     @property
     def studies(self) -> int | None:
-        """How many studies the rows are of; None where rows know no study."""
+        """The number of studies among the rows; None if rows have no study."""
         if "study_id" not in self.rows.columns:
             return None
         return self.rows["study_id"].drop_nulls().n_unique()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the finding as a dict for JSON."""
         return {
             "name": self.name,
             "title": self.title,

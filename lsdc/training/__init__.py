@@ -1,1 +1,1 @@
-"""The training engine: data, loss, loop and checkpoints of any model that learns grades."""
+"""The training engine for models that predict grades: data, loss, loop and checkpoints."""

@@ -1,7 +1,7 @@
-"""Augmentation of a sample's pixels by albumentations, and of the order of its slices.
+"""Augmentation of a sample's pixels, with albumentations, and of the order of its slices.
 
-Slices that are changed alike travel as the channels of one image. Nothing here flips: which flips
-keep the labels true is known only to who knows the anatomy.
+Slices that are changed alike are passed as the channels of one image. Nothing here flips images:
+which flips preserve the labels depends on the anatomy.
 """
 
 import os
@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 
 from lsdc.training.samples import Sample, seed_of
 
-# Without this the import asks the network for a newer version.
+# Otherwise the import checks for a newer version over the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
 import cv2
 
-cv2.setNumThreads(0)  # slices are small: threads cost more than they save, beside torch's own
+cv2.setNumThreads(0)  # slices are small: threads cost more than they save next to torch's
 
 
 @dataclass(frozen=True)
 class PixelSettings:
-    """How often each change happens to a sample, or to each slice, and how much of it.
+    """Probability and strength of each pixel augmentation; other fields are probabilities.
 
     Attributes:
-        alike: whether all slices of a sample are changed alike, or each in its own way.
-        shift, scale: up to; fractions of the edge.
-        rotate: up to; degrees.
-        brightness, contrast: up to; shares.
-        blur_sigma: from, to; pixels.
-        noise_std: from, to; shares of white.
-        distortion_limit: up to; share of a cell of the grid that is distorted.
-        cutout_holes: from, to; their number.
-        cutout_size: from, to; fractions of the edge.
+        alike: "sample" changes all slices of a sample alike, "slice" each one independently.
+        shift, scale: maximum shift as a fraction of the edge, and maximum relative scaling.
+        rotate: maximum rotation in degrees.
+        brightness, contrast: maximum relative changes.
+        blur_sigma: range of the blur's sigma in pixels.
+        noise_std: range of the noise's standard deviation as a fraction of white.
+        distortion_limit: maximum distortion as a fraction of a grid cell.
+        cutout_holes: range of the number of holes.
+        cutout_size: range of a hole's edge as a fraction of the image's.
     """
 
     alike: Literal["sample", "slice"] = "sample"
@@ -59,7 +59,7 @@ class PixelSettings:
 
 
 class PixelAugmentation:
-    """Change a sample's slices as a seed says; the same seed, the same change."""
+    """Augment a sample's slices as a function of the seed."""
 
     def __init__(self, settings: PixelSettings) -> None:
         s = settings
@@ -110,13 +110,13 @@ class PixelAugmentation:
 
 
 def shift_slices(sample: Sample, parts: Sequence[Sequence[int]], places: int) -> Sample:
-    """Move the slices of each part on by so many places; what is left behind is absent.
+    """Shift the slices of each part by a number of places; vacated places become absent.
 
     Args:
-        sample: what to change.
-        parts: each the places of slices that lie beside each other, in order.
-        places: to the end of each part, or below 0 to its beginning; a part of so few slices that
-            none would stay is left as it is.
+        sample: sample to shift.
+        parts: indices of neighbouring slices, in order, for each part.
+        places: places to shift towards the end of each part, or the beginning if negative; a part
+            that would lose all its slices is left unchanged.
     """
     slices, present = sample.slices.copy(), sample.present.copy()
     for part in map(np.array, parts):
@@ -134,7 +134,7 @@ def shift_slices(sample: Sample, parts: Sequence[Sequence[int]], places: int) ->
 def shuffle_slices(
     sample: Sample, parts: Sequence[Sequence[int]], random: np.random.Generator
 ) -> Sample:
-    """Let the slices of each part change places."""
+    """Shuffle the slices within each part."""
     order = np.arange(len(sample.slices))
     for part in parts:
         order[list(part)] = random.permutation(list(part))

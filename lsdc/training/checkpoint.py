@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, loadable without running code, and bound to what made them."""
+"""Checkpoints: atomic, loaded without executing code, tied to their data, settings and code."""
 
 import io
 import os
@@ -17,8 +17,8 @@ from lsdc.errors import NO_ROOM, NoSpaceError, StageError
 from lsdc.training.events import Warned
 from lsdc.training.process import Tell, ignore
 
-_WORDS = 24  # of a reason: enough to tell what is wrong, and where
-# What torch raises of bytes that are not, or no longer, what it saved; found by damaging files.
+_WORDS = 24  # words of an error's reason shown in messages
+# Errors that torch raises on damaged files, found by damaging files.
 _DAMAGED = (
     EOFError,
     LookupError,
@@ -31,21 +31,21 @@ _DAMAGED = (
 
 @dataclass
 class Progress:
-    """Where a training stands; saved whole, so that it goes on as if it had never been killed.
+    """The complete state of a training, from which it resumes as if it had never been killed.
 
     Random numbers need no state: they are functions of the seed, the epoch and the step.
 
     Attributes:
-        epoch: epochs done.
-        step: updates of the weights done of the next one.
-        states: the state dicts of the model, its moving average, the optimiser, its schedule and
-            the scaler of the loss, by name.
-        steps: a row an update of the weights.
-        epochs: a row an epoch.
-        losses: of the epoch under way, for each term of the loss the sum over its labels, and what
-            these weigh.
-        processes: for each process that trained, where it began and its environment.
-        best: the weights to be kept, where they are not those of the last epoch.
+        epoch: number of finished epochs.
+        step: number of weight updates done in the next epoch.
+        states: state dicts of the model, its moving average, the optimiser, its schedule and the
+            loss scaler, by name.
+        steps: one row per weight update.
+        epochs: one row per epoch.
+        losses: for each loss term its sum over the labels of the current epoch, and the sum of
+            their weights.
+        processes: for each process that trained, its first step and its environment.
+        best: weights to be kept, if they are not those of the last epoch.
     """
 
     epoch: int = 0
@@ -59,12 +59,12 @@ class Progress:
 
 
 def save_progress(path: Path, progress: Progress, identity: str) -> None:
-    """Save under `identity`, which names data, settings and code; see `load_progress`.
+    """Save a checkpoint with `identity`, which names data, settings and code; see `load_progress`.
 
     Raises:
-        NoSpaceError: it does not fit on the disk; what was saved before is still there.
+        NoSpaceError: it does not fit on the disk; the previous checkpoint is kept.
     """
-    whole = io.BytesIO()  # torch's own file writer hides why it failed
+    whole = io.BytesIO()  # torch's file writer hides the cause of errors
     torch.save({"identity": identity, **vars(progress)}, whole)
     temporary = path.with_name(f".writing-{path.name}")
     try:
@@ -82,15 +82,15 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
 
 
 def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
-    """What was saved under the same identity; else a fresh start.
+    """Return the checkpoint saved with the same identity, else an empty one.
 
-    A file that is damaged, or that this torch refuses, is set aside, and `tell` is warned.
+    A damaged file, or one that this torch rejects, is renamed, and `tell` gets a warning.
 
     Raises:
-        OSError: it is there, and cannot be read.
+        OSError: the file exists but cannot be read.
     """
     try:
-        whole = io.BytesIO(path.read_bytes())  # torch's own file reader hides why it failed
+        whole = io.BytesIO(path.read_bytes())  # torch's file reader hides the cause of errors
     except FileNotFoundError:
         return Progress()
     try:
@@ -109,16 +109,16 @@ def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Save a state dict as safetensors."""
     temporary = path.with_name(f".writing-{path.name}")
-    # Files that safetensors makes itself are private, whatever the umask says.
+    # Files written by safetensors itself are private, whatever the umask.
     temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in weights.items()}))
     _replace(temporary, path)
 
 
 def restore_weights(model: nn.Module, path: Path, *, of: str) -> None:
-    """Give a model the weights that `save_weights` saved of its like.
+    """Load weights that `save_weights` saved of a model of the same kind.
 
     Raises:
-        StageError: they cannot be read, or another model's; says that they should be those of `of`.
+        StageError: they cannot be read, or are another model's; says they should be those of `of`.
     """
     try:
         model.load_state_dict(load_file(path))

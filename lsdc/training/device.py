@@ -1,4 +1,4 @@
-"""Which device a training runs on."""
+"""Selection of the device for training."""
 
 import torch
 
@@ -6,10 +6,10 @@ from lsdc.errors import SettingsError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name, from here on the current one if it is a GPU.
+    """Return the device of that name, and make it the current one if it is a GPU.
 
-    "auto" is the first GPU where there is one, else the CPU. "auto:1" is the second, counted round
-    where there are fewer.
+    "auto" is the first GPU if there is one, else the CPU. "auto:1" is the second GPU, modulo the
+    number of GPUs.
 
     Raises:
         SettingsError: there is no such device here.
@@ -23,7 +23,7 @@ def pick_device(name: str) -> torch.device:
             device = torch.device(name)
         torch.empty(1, device=device)
         if device.type == "cuda":
-            torch.cuda.set_device(device)  # else page-locked memory would take some of the first
+            torch.cuda.set_device(device)  # else pinned memory would take some of the first GPU's
     except (RuntimeError, AssertionError, ValueError) as error:
         raise SettingsError(
             f"device: {name!r} cannot be used here ({str(error).splitlines()[0]}); "

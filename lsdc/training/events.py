@@ -1,4 +1,4 @@
-"""Events: what a child process tells while it works, as typed lines of JSON."""
+"""Events: progress reports of a child process, as typed lines of JSON."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,17 +12,17 @@ class BaseEvent(BaseModel):
 
     @property
     def share(self) -> float | None:
-        """How much of the work is done, from 0 to 1; None if the event does not say."""
+        """The fraction of the work that is done; None if the event does not say."""
         return None
 
     @property
     def words(self) -> list[str]:
-        """What there is to show of it, the most telling first; nothing if it changes nothing."""
+        """Short texts for display, the most important first; empty to keep those shown."""
         return []
 
 
 class StepDone(BaseEvent):
-    """A step of the optimiser has ended; steps and epochs count from 1."""
+    """An optimiser step has finished; steps and epochs count from 1."""
 
     kind: Literal["step"] = "step"
     epoch: int
@@ -36,17 +36,17 @@ class StepDone(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all steps of all epochs."""
+        """The fraction of all steps of all epochs."""
         return (self.epoch - 1 + self.step / self.steps) / self.epochs
 
     @property
     def words(self) -> list[str]:
-        """Epoch and loss."""
+        """The epoch and loss."""
         return [f"epoch {self.epoch}/{self.epochs}", f"loss {self.loss:.3f}"]
 
 
 class EpochDone(BaseEvent):
-    """An epoch has ended and is scored."""
+    """An epoch has finished and is scored."""
 
     kind: Literal["epoch"] = "epoch"
     epoch: int
@@ -57,18 +57,18 @@ class EpochDone(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all epochs."""
+        """The fraction of all epochs."""
         return self.epoch / self.epochs
 
     @property
     def words(self) -> list[str]:
-        """Epoch, loss and score."""
+        """The epoch, loss and score."""
         epoch = f"epoch {self.epoch}/{self.epochs}"
         return [epoch, f"loss {self.loss:.3f}", f"score {self.score:.3f}"]
 
 
 class Predicting(BaseEvent):
-    """A batch is predicted, at the end of an epoch or of all; loss and score stay in view."""
+    """A batch was predicted, after one epoch or all; loss and score stay on display."""
 
     kind: Literal["predicting"] = "predicting"
     epoch: int
@@ -76,43 +76,43 @@ class Predicting(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all epochs."""
+        """The fraction of all epochs."""
         return self.epoch / max(self.epochs, 1)
 
 
 class Resumed(BaseEvent):
-    """A training goes on after these epochs, each with epoch, loss, validation_loss and score."""
+    """A training resumes after these epochs, each with epoch, loss, validation_loss and score."""
 
     kind: Literal["resumed"] = "resumed"
     past: tuple[dict[str, float], ...]
 
     @property
     def words(self) -> list[str]:
-        """From which epoch."""
+        """The epoch it resumes from."""
         return [f"goes on from epoch {len(self.past) + 1}"]
 
 
 class Paused(BaseEvent):
-    """A training waits while a file is there."""
+    """A training is paused while a file exists."""
 
     kind: Literal["paused"] = "paused"
     by: str
 
     @property
     def words(self) -> list[str]:
-        """What it waits for."""
+        """The file that pauses it."""
         return [f"paused; goes on without {self.by}"]
 
 
 class Warned(BaseEvent):
-    """Something that the log has to say."""
+    """A warning for the log."""
 
     kind: Literal["warned"] = "warned"
     text: str
 
 
 class NetEpochDone(BaseEvent):
-    """An epoch of one of several small nets has ended; nets and epochs count from 1."""
+    """An epoch of one of several small nets has finished; nets and epochs count from 1."""
 
     kind: Literal["net_epoch"] = "net_epoch"
     fold: int
@@ -126,18 +126,18 @@ class NetEpochDone(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all epochs of all nets."""
+        """The fraction of all epochs of all nets."""
         return (self.net - 1 + self.epoch / self.epochs) / self.nets
 
     @property
     def words(self) -> list[str]:
-        """Net, epoch and loss."""
+        """The net, epoch and loss."""
         net = f"net {self.net} of {self.nets}"
         return [net, f"epoch {self.epoch}/{self.epochs}", f"loss {self.loss:.3f}"]
 
 
 class ModelAsked(BaseEvent):
-    """One of several models has predicted so many of its samples; models count from 1."""
+    """One of several models has predicted some of its samples; models count from 1."""
 
     kind: Literal["model_asked"] = "model_asked"
     model: int
@@ -147,17 +147,17 @@ class ModelAsked(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all samples of all models."""
+        """The fraction of all samples of all models."""
         return (self.model - 1 + self.done / max(self.samples, 1)) / self.models
 
     @property
     def words(self) -> list[str]:
-        """Which model."""
+        """The number of the model."""
         return [f"model {self.model} of {self.models}"]
 
 
 class FilesRead(BaseEvent):
-    """So many files are read."""
+    """Some of the files have been read."""
 
     kind: Literal["files_read"] = "files_read"
     read: int
@@ -165,12 +165,12 @@ class FilesRead(BaseEvent):
 
     @property
     def share(self) -> float:
-        """Of all files."""
+        """The fraction of all files."""
         return self.read / max(self.files, 1)
 
     @property
     def words(self) -> list[str]:
-        """How many."""
+        """The number of files read."""
         return [f"reading {self.read:,} of {self.files:,}"]
 
 
@@ -189,9 +189,9 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator=
 
 
 def read_event(line: dict[str, Any]) -> Event:
-    """The event that a line of a child process tells.
+    """Return the event in a line of a child process.
 
     Raises:
-        pydantic.ValidationError: it tells none.
+        pydantic.ValidationError: the line is not an event.
     """
     return _ADAPTER.validate_python(line)

@@ -1,4 +1,4 @@
-"""What a model says of samples that it is not trained on."""
+"""Predictions of a model in evaluation mode."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def predict_probabilities(
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Probabilities (n, heads, classes); arguments as of `predict_logits`."""
+    """Return probabilities (n, heads, classes); see `predict_logits` for the arguments."""
     logits = predict_logits(
         model,
         samples,
@@ -45,9 +45,9 @@ def predict_logits(
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits (n, heads, classes) float32 on `device`, in the order of `samples`.
+    """Return logits (n, heads, classes) float32 on `device`, in the order of `samples`.
 
-    `on_batch` is told how many samples are done.
+    `on_batch` is called with the number of samples done.
     """
     model.eval()
     found: list[Tensor] = []
@@ -60,6 +60,6 @@ def predict_logits(
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:
-    """The tensor for those who do not compute with torch."""
+    """Return the tensor as a NumPy array."""
     array: NDArray[np.float64] = tensor.double().cpu().numpy()
     return array

@@ -1,4 +1,4 @@
-"""What a training can be told while it runs: to pause, and to leave."""
+"""Interrupts of a running training: pause files and SIGTERM."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ IsToldToLeave = Callable[[], bool]
 
 @contextmanager
 def catch_sigterm() -> Iterator[IsToldToLeave]:
-    """Note SIGTERM within the block rather than die of it; only in the main thread."""
+    """Catch SIGTERM within the block and yield a check for it; main thread only."""
     told: list[int] = []
 
     def note(number: int, _frame: Any) -> None:
@@ -38,10 +38,10 @@ def check_interrupts(
     save: Callable[[], None],
     tell: Tell,
 ) -> None:
-    """Wait while one of the files `pauses` is there; leave if told to. Saves before either.
+    """Wait while one of the files `pauses` exists; exit on SIGTERM. Saves before either.
 
     Raises:
-        ResumeLaterError: told to leave.
+        ResumeLaterError: SIGTERM was received.
     """
 
     def found() -> list[Path]:

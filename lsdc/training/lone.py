@@ -1,8 +1,8 @@
-"""Batch norms and what is alone: one value a channel has no spread that a norm could divide by.
+"""Batch norms with one value per channel, which has no spread to divide by.
 
-Batches are dealt so that no sample is left over where the model cannot do with one. What is alone
-for another reason, such as the only sample of a batch that has axial slices, or a batch size of
-one, is normed by what was before: by the running means.
+Batches are formed so that no sample is left over if the model cannot train on a single one. Where
+a norm still sees one value, as with a batch size of one or a batch in which a single sample has
+axial slices, it uses its running statistics.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def needs_company(
     model: nn.Module, samples: Samples, batch_size: int, device: torch.device
 ) -> bool:
-    """Whether an epoch leaves a sample over, which would leave a batch norm one value a channel.
+    """Return whether a batch norm would see one value per channel in an epoch's last batch.
 
-    The samples with the fewest and with the most slices are tried; the model stays as it is.
+    Tries the samples with the fewest and the most slices; the model is not changed.
     """
     shown = len(samples) if samples.repeats is None else int(samples.repeats.sum())
     if batch_size == 1 or shown % batch_size != 1:
@@ -35,9 +35,9 @@ def needs_company(
 
 
 def norm_by_running_means(model: nn.Module, say: Callable[[], None]) -> None:
-    """Have batch norms that are given one value a channel go by their running means; say it once.
+    """Make batch norms that get one value per channel use their running statistics.
 
-    Torch refuses such a batch.
+    Torch refuses such a batch. `say` is called the first time.
     """
     keeper = _Keeper(say)
     for norm in _norms_of(model):
@@ -46,7 +46,7 @@ def norm_by_running_means(model: nn.Module, say: Callable[[], None]) -> None:
 
 
 class _Keeper:
-    """Keeps a norm from learning while it sees what is alone."""
+    """Hooks that put a norm in evaluation mode while it sees one value per channel."""
 
     def __init__(self, say: Callable[[], None]) -> None:
         self._say: Callable[[], None] | None = say

@@ -1,4 +1,4 @@
-"""The training loop, from first step to last, in the order in which it happens."""
+"""The training loop."""
 
 import math
 import time
@@ -36,7 +36,7 @@ _ALONE = (
     "norms of a batch in which a sample is alone go by their running means; take another "
     "training.batch_size, or a model.backbone without batch norms, if that is not wanted"
 )
-_TINY = float(np.finfo(np.float32).tiny)  # where no label weighs anything, nothing is divided by 0
+_TINY = float(np.finfo(np.float32).tiny)  # avoids division by 0 where no label has any weight
 
 
 def train(
@@ -62,24 +62,23 @@ def train(
 ) -> Progress:
     """Train `model` in place; it ends with the weights that are kept.
 
-    `folder` gets resume.pt, every `settings.checkpoint_steps` steps and after each epoch, and
-    TensorBoard's curves. Called again with the same `identity` (which names the data, the settings
-    and the code) the training goes on from there, to the same bits on one CPU type, torch build and
-    number of threads; `environment` says which these are. It is recorded beside the step from which
-    it held, and `tell` is warned of a change, as of a checkpoint that cannot be read. Data are
-    loaded in `workers` processes; the result does not depend on their number. While one of the
-    files `pauses` is there, the training waits. `tell` is told of each step and each epoch, counted
-    from 1; first of the epochs that are past where it goes on.
+    The checkpoint resume.pt is written to `folder` every `settings.checkpoint_steps` steps and
+    after each epoch, besides TensorBoard's curves. A call with the same `identity` (which names
+    data, settings and code) resumes from it, bit for bit on the same CPU type, torch build and
+    number of threads, which `environment` describes. The environment is recorded with its first
+    step; `tell` gets a warning if it changed, or if the checkpoint cannot be read. `workers`
+    processes load the data; the result does not depend on their number. While one of the files
+    `pauses` exists, the training waits. `tell` gets an event for each step and epoch, counted from
+    1, and on resuming first one with the past epochs.
 
     The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
-    submodules called `backbone` are what can be frozen.
+    submodules named `backbone` can be frozen.
 
     Raises:
-        StageError: the loss or the gradient is not finite, in float16 time and again; names the
-            samples.
+        StageError: the loss or gradient is not finite (in float16: repeatedly); names the samples.
         SettingsError: memory ran out; names the batch size that fits.
-        NoSpaceError: a checkpoint does not fit on the disk; the one before is kept.
-        ResumeLaterError: told to leave, and saved.
+        NoSpaceError: a checkpoint does not fit on the disk; the previous one is kept.
+        ResumeLaterError: SIGTERM was received, and a checkpoint saved.
     """
     precision = getattr(torch, settings.precision)
     model.to(device)
@@ -105,7 +104,7 @@ def train(
     clock = _Clock(progress.epoch * steps + progress.step, epochs * steps)
 
     def backward(batch: Batch, shares: Tensor) -> Floats:
-        """Add the batch's shares (terms,) of the loss to the gradients; the loss so shared."""
+        """Add the gradients of the loss terms times `shares` (terms,); return these losses."""
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             logits = model(batch.slices, batch.present)
         terms = criterion.terms(logits.float(), batch.labels) * shares
@@ -113,7 +112,7 @@ def train(
         return as_array(terms.detach())
 
     def evaluate(epoch: int) -> dict[str, float]:
-        """Loss and score of the validation samples."""
+        """Return loss and score of the validation samples."""
 
         def on_batch(_: int) -> None:
             tell(Predicting(epoch=epoch, epochs=epochs))
@@ -198,7 +197,7 @@ def train(
 
 
 def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -> None:
-    """Record where this process begins, and say what is not as it was before."""
+    """Record this process's first step, and warn if its environment differs from the last one's."""
     if progress.processes:
         before = progress.processes[-1]
         changes = [
@@ -213,7 +212,7 @@ def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -
 
 
 def _freeze(model: nn.Module, *, frozen: bool) -> None:
-    """Keep the backbones as they are, running means included, or let them learn."""
+    """Freeze the backbones, including running means, or unfreeze them."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] == "backbone":
             module.train(not frozen).requires_grad_(not frozen)
@@ -222,7 +221,7 @@ def _freeze(model: nn.Module, *, frozen: bool) -> None:
 def _attempt(
     parts: Parts, backward: Callable[[Batch, Tensor], Floats], batch: Batch, samples: int
 ) -> None:
-    """Two steps with so many samples; from the second on the optimiser's state takes memory too."""
+    """Make two steps with this many samples; the second includes the optimiser state's memory."""
     for _ in range(2):
         parts.optimiser.zero_grad()
         backward(batch.first(samples), torch.ones((), device=batch.labels.device))
@@ -230,9 +229,9 @@ def _attempt(
 
 
 def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
-    """Update the weights; the gradient's norm before it was clipped, and whether it was skipped.
+    """Update the weights; return the gradient norm before clipping, and whether it was skipped.
 
-    The scaler skips a gradient that overflows in float16, and then scales the loss by less.
+    The scaler skips an update whose gradient overflows in float16, and lowers its scale.
     """
     parts.scaler.unscale_(parts.optimiser)
     norm = clip_grad_norm_(parts.model.parameters(), max_norm or math.inf)
@@ -246,7 +245,7 @@ def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
 def _sum_up(
     before: list[tuple[float, float]], means: Floats, weights: Tensor
 ) -> list[tuple[float, float]]:
-    """Sums of losses and weights by term, with those of one more step."""
+    """Add a step's losses and weights to the sums (loss, weight) of each term."""
     return [
         (total + mean * weight, weighed + weight)
         for (total, weighed), mean, weight in zip(
@@ -264,9 +263,9 @@ def _require_finite(
     *,
     skipped: bool,
 ) -> None:
-    """Refuse a step that spoils the weights, or one of many that leave them as they are.
+    """Require finite losses and a finite gradient.
 
-    A scaler skips gradients that overflow, and halves its scale: below 1 that is of no help.
+    A scaler skips gradients that overflow and halves its scale, which is useless below 1.
     """
     suspects = [
         batch for batch, loss in zip(batches, losses, strict=True) if not np.isfinite(loss).all()
@@ -284,16 +283,16 @@ def _require_finite(
 
 
 def _is_best(epochs: list[dict[str, float]], keep: Keep) -> bool:
-    """Whether the last epoch is at least as good as all before; where nothing is scored, it is.
+    """Return whether the last epoch is at least as good as all before.
 
-    A figure that is not a number is worse than any other.
+    Values that are not finite are worse than all others, and equal to each other.
     """
     values = [_judge(row, keep) for row in epochs]
     return not any(value < values[-1] for value in values)
 
 
 def _judge(row: dict[str, float], keep: Keep) -> float:
-    """The figure by which an epoch is chosen, lower is better; infinite where there is none."""
+    """Return the value by which epochs are compared, lower is better; infinite if not finite."""
     columns = {
         "last": [],
         "loss": ["validation_loss"],
@@ -305,7 +304,7 @@ def _judge(row: dict[str, float], keep: Keep) -> float:
 
 
 def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, tell: Tell) -> None:
-    """Warn of updates that were skipped, and of epochs that nothing could choose between."""
+    """Warn of skipped updates, and of epochs without a finite value to compare."""
     skipped = sum(not math.isfinite(row["gradient_norm"]) for row in progress.steps)
     if skipped:
         tell(
@@ -326,14 +325,14 @@ def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, te
 
 
 class _Clock:
-    """How long the rest will take, by what was done since the start of this process."""
+    """Estimates the remaining time from the steps of this process."""
 
     def __init__(self, done: int, total: int) -> None:
         self._started, self._first = time.monotonic(), done
         self._done, self._total = done, total
 
     def seconds_left(self) -> float:
-        """To be asked once a step."""
+        """Return the estimate; call it once per step."""
         self._done += 1
         a_step = (time.monotonic() - self._started) / (self._done - self._first)
         return a_step * (self._total - self._done)

@@ -1,4 +1,4 @@
-"""Losses over several heads of graded classes, some labels empty."""
+"""Losses for several heads of graded classes, with missing labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ LossKind = Literal["cross_entropy", "bce", "focal"]
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What is made small.
+    """The settings of the loss.
 
     Attributes:
         kind: "bce" is binary cross-entropy, each class by itself; "focal" is cross-entropy times
             (1 - p) ** focal_gamma, Lin et al. 2017, https://arxiv.org/abs/1708.02002.
-        class_weights: how much a label weighs, by its class.
-        labels: "hard" divides by the sum of the weights of labels that are there, "soft" by the
-            number of labels, empty ones included; so torch has it for class indices and for class
-            probabilities.
-        label_smoothing: share of each label that is spread evenly over all classes.
-        focal_gamma: of "focal" alone.
-        group_weight: of the cross-entropy of the group, which the last head tells; 0 where there is
-            no such head.
+        class_weights: weight of a label, by its class.
+        labels: "hard" divides by the sum of the weights of the labels given, "soft" by the number
+            of labels, empty ones included; torch does so for class indices and for class
+            probabilities, respectively.
+        label_smoothing: fraction of each label that is spread evenly over all classes.
+        focal_gamma: exponent of "focal"; unused by other kinds.
+        group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
+            there is no such head.
     """
 
     kind: LossKind
@@ -46,36 +46,35 @@ class LossSettings:
 class GradedLoss:
     """The loss of logits (b, heads, classes), given labels.
 
-    Labels are classes (b, heads) int64, EMPTY_LABEL where none was given, or probabilities
-    (b, heads, classes), all zero there. With a group, its head and its label are the last, as
-    `lsdc.training.models.model.SliceModel` gives it.
+    Labels are classes (b, heads) int64, EMPTY_LABEL if missing, or probabilities
+    (b, heads, classes), all zero if missing. With a group, its head and label come last, as in the
+    output of `lsdc.training.models.model.SliceModel`.
     """
 
     def __init__(self, settings: LossSettings) -> None:
         self._settings = settings
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """A scalar; zero, and no gradient, where every label is empty."""
+        """Return a scalar; zero, without gradient, if every label is empty."""
         return self.terms(logits, labels).sum()
 
     def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of the grades and, with a group, that of the group: (1,) or (2,).
+        """Return the loss of the grades and, with a group, that of the group: (1,) or (2,).
 
-        Each is a mean over the batch. The mean over several batches is not the mean of their means:
-        `weigh` says how much each counts.
+        Each is a mean over the batch. To average over batches, weight each by `weigh`.
         """
         settings, classes = self._settings, len(self._settings.class_weights)
         targets = as_probabilities_of(labels, logits.shape[-1])
         if not settings.group_weight:
             return self._graded(logits, targets).unsqueeze(0)
         graded = self._graded(logits[:, :-1, :classes], targets[:, :-1, :classes])
-        # Classes that are not groups have no probability; times -inf that would be no number.
+        # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
         known = ~logits[:, -1].isneginf().all(dim=0)
         group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
         return torch.stack([graded, settings.group_weight * group])
 
     def weigh(self, labels: Tensor) -> Tensor:
-        """(terms,) float32: what each of the means in `terms` is divided by, for these labels."""
+        """Return (terms,) float32: the divisor of each mean in `terms`, for these labels."""
         settings, classes = self._settings, len(self._settings.class_weights)
         graded = labels[:, :-1] if settings.group_weight else labels
         if settings.labels == "soft":
@@ -90,7 +89,7 @@ class GradedLoss:
     def _graded(self, logits: Tensor, targets: Tensor) -> Tensor:
         settings = self._settings
         weights = logits.new_tensor(settings.class_weights)
-        there = targets.sum(dim=-1, keepdim=True)  # 1, or 0 of empty labels
+        there = targets.sum(dim=-1, keepdim=True)  # 1, or 0 for empty labels
         share = settings.label_smoothing
         smooth = (1 - share) * targets + share * there / targets.shape[-1]
         if settings.kind == "bce":
@@ -108,7 +107,7 @@ class GradedLoss:
 
 
 def as_probabilities_of(labels: Tensor, classes: int) -> Tensor:
-    """Labels as probabilities (..., classes) float32, which empty ones have none of."""
+    """Return labels as probabilities (..., classes) float32, all zero for empty ones."""
     if labels.is_floating_point():
         return labels
     there = labels != EMPTY_LABEL
@@ -116,9 +115,9 @@ def as_probabilities_of(labels: Tensor, classes: int) -> Tensor:
 
 
 def probabilities_by(kind: LossKind) -> Callable[[Tensor], Tensor]:
-    """How logits (..., classes) of a model that was trained with the loss become probabilities.
+    """Return the function from logits (..., classes) to probabilities for a loss.
 
-    They sum to 1; those of "bce", each by itself at first, are divided by their sum.
+    Probabilities sum to 1; the independent ones of "bce" are divided by their sum.
     """
     if kind == "bce":
         return lambda logits: logsigmoid(logits).softmax(dim=-1)

@@ -1,7 +1,7 @@
-"""Mixing: samples of a batch blended, or boxes of one laid into another, their labels likewise.
+"""Mixup and CutMix of the samples and labels of a batch.
 
-timm's Mixup draws from a state that everybody shares, and knows neither masks nor several labels.
-Here all is a function of the seed that is given for a batch.
+timm's Mixup uses global random state, and supports neither masks nor several labels per sample.
+Here the result is a function of the batch's seed.
 """
 
 import math
@@ -17,12 +17,12 @@ from lsdc.training.samples import Batch
 
 @dataclass(frozen=True)
 class MixSettings:
-    """How often a batch is mixed, in one way or the other, and how much.
+    """The probabilities and strengths of mixing.
 
     Attributes:
-        mixup, cutmix: probabilities, at most 1 together.
-        mixup_alpha, cutmix_alpha: of the beta distribution of a sample's own share, which is drawn
-            once a batch; the larger of the two shares is its own.
+        mixup, cutmix: probabilities of each, at most 1 in total.
+        mixup_alpha, cutmix_alpha: parameter of the beta distribution of the mixing fraction, drawn
+            once per batch; a sample keeps the larger fraction of itself.
     """
 
     mixup: float
@@ -32,17 +32,17 @@ class MixSettings:
 
 
 class Mixing:
-    """Mixes a batch as a seed says; the same seed, the same mixture.
+    """Mix a batch as a function of the seed.
 
-    Labels become probabilities with `classes` each, or what is mixed in is lost. A slice is there
-    where it is in the sample itself; where the other sample has none, it stays as it is.
+    Labels become probabilities of `classes` classes. A mixed sample has the slices that it had; a
+    slice that the other sample lacks is not mixed.
     """
 
     def __init__(self, settings: MixSettings, classes: int) -> None:
         self._settings, self._classes = settings, classes
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
-        """The batch, mixed or as it is; on the device that it is on."""
+        """Return the batch, mixed or unchanged, on its device."""
         settings = self._settings
         random = np.random.default_rng(seed)
         drawn = random.random()
@@ -53,7 +53,7 @@ class Mixing:
         return batch
 
     def _mixup(self, batch: Batch, random: np.random.Generator) -> Batch:
-        """Zhang et al. 2018, https://arxiv.org/abs/1710.09412."""
+        """Blend samples: Zhang et al. 2018, https://arxiv.org/abs/1710.09412."""
         other, own_share = _other(batch, random), _own_share(self._settings.mixup_alpha, random)
         slices = _shares(batch.slices)
         blend = own_share * slices + (1 - own_share) * slices[other]
@@ -61,7 +61,7 @@ class Mixing:
         return self._with(batch, torch.where(both, blend, slices), other, own_share)
 
     def _cutmix(self, batch: Batch, random: np.random.Generator) -> Batch:
-        """Yun et al. 2019, https://arxiv.org/abs/1905.04899; one box for all slices."""
+        """Paste one box for all slices: Yun et al. 2019, https://arxiv.org/abs/1905.04899."""
         other, own_share = _other(batch, random), _own_share(self._settings.cutmix_alpha, random)
         height, width = batch.slices.shape[-2:]
         rows = _span(height, math.sqrt(1 - own_share), random)
@@ -70,7 +70,7 @@ class Mixing:
         box[rows, columns] = True
         both = (batch.present & batch.present[other])[..., None, None]
         slices = torch.where(box & both, batch.slices[other], batch.slices)
-        own_share = 1 - float(box.float().mean())  # of whole pixels
+        own_share = 1 - float(box.float().mean())  # the exact fraction, in whole pixels
         return self._with(batch, slices, other, own_share)
 
     def _with(self, batch: Batch, slices: Tensor, other: Tensor, own_share: float) -> Batch:
@@ -80,7 +80,7 @@ class Mixing:
 
 
 def _other(batch: Batch, random: np.random.Generator) -> Tensor:
-    """For each sample the one that is mixed in."""
+    """Return for each sample the index of the one that is mixed in."""
     return torch.from_numpy(random.permutation(len(batch.slices))).to(batch.slices.device)
 
 
@@ -90,12 +90,12 @@ def _own_share(alpha: float, random: np.random.Generator) -> float:
 
 
 def _span(length: int, share: float, random: np.random.Generator) -> slice:
-    """A stretch of that share of the pixels, anywhere within."""
+    """Return a random slice of that fraction of the pixels."""
     pixels = round(share * length)
     start = int(random.integers(length - pixels + 1))
     return slice(start, start + pixels)
 
 
 def _shares(slices: Tensor) -> Tensor:
-    """Grey values from 0 to 1, float32."""
+    """Return grey values from 0 to 1, float32."""
     return slices if slices.is_floating_point() else slices.float() / 255

@@ -1,4 +1,4 @@
-"""Memory that runs out on a device, said as advice."""
+"""Advice when a device runs out of memory."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ def advice_when_memory_runs_out(
     setting: str = "training.batch_size",
     attempt: Callable[[int], None] | None = None,
 ) -> Iterator[None]:
-    """Turn "out of memory" within the block into the batch size to set.
+    """Turn an out-of-memory error of the block into advice on the batch size.
 
-    `attempt` does what the block does with so many samples: with it, the largest batch size that
-    fits is found and named. Without, half of the batch size is something to try.
+    `attempt` repeats the block's work with a number of samples, to find the largest batch size that
+    fits. Without it, the advice is to try half the batch size.
 
     Raises:
         SettingsError: memory ran out.
@@ -29,7 +29,7 @@ def advice_when_memory_runs_out(
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # which hold on to the memory
+        traceback.clear_frames(error.__traceback__)  # frames keep the memory alive
         reason = error.with_traceback(None)
     else:
         return
@@ -45,7 +45,7 @@ def advice_when_memory_runs_out(
 
 
 def _largest_that_fits(attempt: Callable[[int], None], batch_size: int) -> int:
-    """By halving the interval; 0 where not even one sample fits."""
+    """Bisect the batch size; return 0 if not even one sample fits."""
     fits, too_large = 0, batch_size
     while too_large - fits > 1:
         middle = (fits + too_large) // 2
@@ -57,7 +57,7 @@ def _largest_that_fits(attempt: Callable[[int], None], batch_size: int) -> int:
 
 
 def _fits(attempt: Callable[[int], None], batch_size: int) -> bool:
-    torch.cuda.empty_cache()  # does nothing where CUDA was not used
+    torch.cuda.empty_cache()  # does nothing if CUDA was not used
     try:
         attempt(batch_size)
     except (MemoryError, RuntimeError) as error:
@@ -68,7 +68,7 @@ def _fits(attempt: Callable[[int], None], batch_size: int) -> bool:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch's allocator on the CPU has no class of its own for that."""
+    """Return whether memory ran out; torch's CPU allocator has no error class for that."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         "can't allocate memory" in str(error)
     )

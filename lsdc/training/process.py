@@ -1,9 +1,8 @@
-"""Work that needs torch runs in a child process, so that the parent stays light and outlives it.
+"""Child processes for work that needs torch, so that the parent stays light and outlives them.
 
-The parent sends one job, a line of JSON, on the child's stdin and holds that pipe open: its end
-tells the child that the parent is gone. The child answers with lines of JSON on stdout, of which
-the last is `{"result": ...}` or `{"error": ...}` and all others `{"progress": ...}`; all else that
-it prints goes to the log.
+The parent sends one job, a line of JSON, on the child's stdin and keeps that pipe open; end of file
+tells the child that the parent is gone. The child answers with lines of JSON on stdout: any number
+of `{"progress": ...}`, then `{"result": ...}` or `{"error": ...}`. All other output is logged.
 """
 
 import contextlib
@@ -35,21 +34,20 @@ from lsdc.errors import (
 from lsdc.shutdown import shutdown_requested
 from lsdc.training.events import Event, read_event
 
-# What our own lines in the children's log begin with.
+# Prefix of our own lines in the children's log.
 _OURS = "-- "
 
 _living: set["subprocess.Popen[bytes]"] = set()
-_unbound: dict[str, str] = {}  # taken out of this process's environment
+_unbound: dict[str, str] = {}  # removed from this process's environment
 
 Tell = Callable[[Event], None]
 
 
 class Job(BaseModel):
-    """What a child is asked for; the work of each child has a class of its own.
+    """The job of a child process; each kind of work has a subclass.
 
     Attributes:
-        threads: how many threads OpenMP and MKL take, whatever the environment says; their own
-            number without.
+        threads: number of threads of OpenMP and MKL, overriding the environment; None leaves it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,18 +55,18 @@ class Job(BaseModel):
     threads: int | None = None
 
     def __str__(self) -> str:
-        """What sets it apart in the children's log."""
+        """Return the suffix that identifies the job in the children's log."""
         return ""
 
 
 J = TypeVar("J", bound=Job)
 
-# Else glibc gives a step's memory back, and pays a page fault a page for the next one's (measured:
-# 230 ms a step against 175, the demo's net on one thread). Other systems take no notice.
+# Otherwise glibc returns each step's memory, and the next step page-faults it in again (measured:
+# 230 ms a step against 175, the demo's net on one thread). Other systems ignore these variables.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
-# What clusters set for one process of many threads. OpenMP counts places from the first core that
-# a process may use, so that several processes, each of few threads, all sit on that one.
+# Clusters set these for one process with many threads. OpenMP counts places from the first core
+# that a process may use, so several processes with few threads each would all share that core.
 BINDING = (
     "OMP_PROC_BIND",
     "OMP_PLACES",
@@ -81,7 +79,7 @@ BINDING = (
     "KMP_DEVICE_THREAD_LIMIT",
 )
 
-# How long threads spin in spite of OMP_WAIT_POLICY.
+# Spin times, which override OMP_WAIT_POLICY.
 _SPINNING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 _EXPECTED = {
@@ -93,15 +91,15 @@ _MEANINGS = {
     "SIGBUS": " (the system ends processes so when a mapped file has no room on its disk, or in "
     "/dev/shm, or became shorter)",
 }
-# Short, so that an exception set from another thread (a timeout, a cancellation) is seen soon.
+# Short, so that an exception set by another thread (timeout, cancellation) is noticed soon.
 _POLL_SECONDS = 0.5
-# What a child that is told to end may take to save itself; another ends at once. Cancel is to be
-# through with all within 15 s.
+# Time for a child to save a checkpoint after SIGTERM; others end at once. A cancellation has to end
+# all children within 15 s.
 _GRACE_SECONDS = 12.0
 
 
 def ignore(event: Event) -> None:
-    """Listen to an event and do nothing."""
+    """Ignore an event."""
 
 
 def run_child(
@@ -125,22 +123,22 @@ def run_children(
     stall_minutes: float,
     on_event: Tell = ignore,
 ) -> list[dict[str, Any]]:
-    """Run `python -P -m module` once a job, all at once, and return the results in their order.
+    """Run `python -P -m module` for all jobs in parallel, and return the results in job order.
 
-    Each child leads a process group of its own, which is ended on the way out, however that is: by
-    SIGTERM, and by SIGKILL when the leader is gone or takes too long. Where one fails, all end.
-    Which of the cores that this process may use their threads take is the system's matter.
+    Each child leads its own process group, which is always ended on return or error: by SIGTERM,
+    then by SIGKILL once the leader has exited or takes too long. If one child fails, all are ended.
+    The system decides which of this process's cores their threads use.
 
     Args:
-        module: a module that ends in `child_main(work, JOB)`.
-        jobs: what is to be done.
+        module: module that ends in `child_main(work, JOB)`.
+        jobs: one job per child.
         log: file that the children's stderr is appended to.
-        stall_minutes: a child that reports nothing for so long is killed.
-        on_event: told each event; one child's come in order.
+        stall_minutes: time without a report after which a child is killed.
+        on_event: called with each event; those of one child come in order.
 
     Raises:
-        DataError, SettingsError, NoSpaceError, StageError: as a child raised them;
-            ResumeLaterError among them, of a child that saved itself on SIGTERM.
+        DataError, SettingsError, NoSpaceError, StageError: a child raised it; a child that saved a
+            checkpoint on SIGTERM raises ResumeLaterError.
         ChildDiedError: a child died otherwise, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -182,34 +180,34 @@ def run_children(
 
 
 def let_threads_roam() -> list[str]:
-    """Take the variables that bind threads to cores out of this process's environment.
+    """Remove the variables that bind threads to cores from this process's environment.
 
-    Which cores it may use, by affinity or cgroup, stays. To be called before OpenMP is loaded,
-    which binds the thread that loads it, and all that this thread starts.
+    CPU affinity and cgroup are not changed. Call it before OpenMP is loaded, which binds the thread
+    that loads it and all threads started from there.
 
-    Returns: the variables that were set, now or when this was called before, as NAME=VALUE.
+    Returns: the variables removed by this or an earlier call, as NAME=VALUE.
     """
     _unbound.update({name: os.environ.pop(name) for name in BINDING if name in os.environ})
     return [f"{name}={value}" for name, value in _unbound.items()]
 
 
 def end_children() -> None:
-    """End all children that threads of this process still wait for; their `run_child` raises.
+    """End all children that threads of this process wait for; their `run_child` raises.
 
-    Threads that start another child, once `request_shutdown` was called, see it end at once.
+    After `request_shutdown`, a child that a thread still starts is ended at once.
     """
     _end_groups(tuple(_living))
 
 
 def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionType) -> None:
-    """The child's part of `run_child`: do the work of the job on stdin and report it.
+    """Do the child's part of `run_child`: read the job from stdin, do it and report.
 
     Args:
-        work: given the job and what to tell events, returns the result; it raises the
-            project's errors for what a person can act on. Anything else ends the process.
-        kind: the class of the job, or a union of those that it may be of.
+        work: function of the job and a callback for events that returns the result; the project's
+            errors are reported to the parent, all others end the process.
+        kind: class of the job, or a union of its possible classes.
     """
-    # Libraries print on stdout when they please; the channel must carry our lines alone.
+    # Libraries may print to stdout; the channel must carry our lines only.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -235,7 +233,7 @@ def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionT
 
 
 def _die_with_parent(stdin: int) -> None:
-    os.read(stdin, 1)  # returns at the pipe's end: the parent holds it and writes no more
+    os.read(stdin, 1)  # returns at end of file: the parent writes no more
     os.killpg(0, signal.SIGKILL)
 
 
@@ -243,8 +241,8 @@ def _environment(job: Job) -> dict[str, str]:
     environment = {
         **KEEP_MEMORY,
         **{name: value for name, value in os.environ.items() if name not in (*BINDING, *_SPINNING)},
-        # Threads that spin while they wait cost a factor of five where cores are shared (measured:
-        # 4.5 s a step against 0.9 s, two threads on two busy cores), and gain nothing where not.
+        # Spinning threads are five times slower on shared cores (measured: 4.5 s a step against
+        # 0.9 s, two threads on two busy cores), and not faster on idle ones.
         "OMP_WAIT_POLICY": "PASSIVE",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS is not deterministic
         "DO_NOT_TRACK": "1",
@@ -268,15 +266,15 @@ def _start(module: str, job: Job, log: Path) -> "subprocess.Popen[bytes]":
         )
     _living.add(process)
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once; its stdout ends and says so
+    with contextlib.suppress(BrokenPipeError):  # it died at once, as the end of stdout shows
         process.stdin.write(job.model_dump_json().encode() + b"\n")
         process.stdin.flush()
     return process
 
 
 def _note(log: Path, words: str) -> None:
-    """Say in the log whose words stand there."""
-    # A full disk is told by what was to be done.
+    """Write a line about a child to the log."""
+    # The work itself reports a full disk.
     with (
         contextlib.suppress(OSError),
         log.open("a", encoding="utf-8", errors="backslashreplace") as file,
@@ -287,9 +285,9 @@ def _note(log: Path, words: str) -> None:
 def _lines(
     processes: "Sequence[subprocess.Popen[bytes]]", finished: Container[int], stall_seconds: float
 ) -> Iterator[tuple[int, bytes]]:
-    """The children's lines as they come, and nothing of one that ends before it is finished.
+    """Yield (child, line) as lines arrive, and an empty line for a child that ends unfinished.
 
-    TimeoutError after `stall_seconds` without a line of one that is not.
+    Raises TimeoutError after `stall_seconds` without output of an unfinished child.
     """
     pending = [b""] * len(processes)
     heard = [time.monotonic()] * len(processes)
@@ -322,7 +320,7 @@ def _death(process: "subprocess.Popen[bytes]") -> str:
 
 
 def _last_words(log: Path, start: int) -> str:
-    """The last lines that this child wrote to the log, as one line."""
+    """Return the last lines of child output in the log, as one line."""
     with log.open("rb") as file:
         file.seek(max(start, file.seek(0, os.SEEK_END) - 4096))
         lines = file.read().decode(errors="replace").split("\n")
@@ -351,7 +349,7 @@ def _end_groups(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # has exited (macOS: latter)
         os.killpg(process.pid, number)
 
 

@@ -1,4 +1,4 @@
-"""What the engine trains on: sequences of slices, some absent, with a few graded labels each."""
+"""Samples and batches: sequences of slices, some absent, with a few graded labels each."""
 
 import itertools
 import shutil
@@ -18,18 +18,18 @@ from lsdc.errors import NoSpaceError
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
-_SHARED_MEMORY = Path("/dev/shm")  # where torch's workers lay their batches
+_SHARED_MEMORY = Path("/dev/shm")  # where torch's workers put batches
 _BATCHES_A_WORKER = 2
-_ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # streams of random numbers that must not meet
+_ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # independent random streams
 
 
 class Sample(NamedTuple):
-    """One sequence.
+    """One sequence of slices and its labels.
 
     Attributes:
         slices: (slices, height, width) uint8, or float32 from 0 to 1.
-        present: (slices,) bool, False where there is no slice and the pixels mean nothing.
-        labels: (heads,) int64 classes, EMPTY_LABEL where none was given.
+        present: (slices,) bool, False if the slice is absent; its pixels are then ignored.
+        labels: (heads,) int64 classes, EMPTY_LABEL if missing.
     """
 
     slices: NDArray[Any]
@@ -43,15 +43,15 @@ Augment = Callable[[Sample, int], Sample]
 
 @dataclass(frozen=True)
 class Samples:
-    """A set of samples that lie in one memory map.
+    """Samples that are rows of one array.
 
     Attributes:
         slices: (all, slices, height, width) uint8 or uint16, black to white; usually a memory map.
-        rows: (n,) int64 which of them are meant; the row also names a sample in its seeds.
+        rows: (n,) int64 row of each sample in `slices`, also used in its random seeds.
         present: (n, slices) bool.
         labels: (n, heads) int64.
-        ids: (n,) how messages name a sample.
-        repeats: (n,) int64 how often each is seen in an epoch of training; None is once.
+        ids: (n,) name of each sample in messages.
+        repeats: (n,) int64 how often each is seen per epoch of training; None means once.
     """
 
     slices: NDArray[np.uint8] | NDArray[np.uint16]
@@ -67,13 +67,13 @@ class Samples:
     def __getitem__(self, place: int) -> Sample:
         stored = self.slices[self.rows[place]]
         slices = np.array(stored)
-        if stored.dtype == np.uint16:  # which torch and augmentation hardly know
+        if stored.dtype == np.uint16:  # hardly supported by torch and augmentation
             slices = stored.astype(np.float32) / np.float32(_WHITE_16_BITS)
         return Sample(slices, self.present[place], self.labels[place])
 
 
 class Batch(NamedTuple):
-    """Samples, stacked: slices (b, s, h, w), present (b, s), labels (b, heads)."""
+    """Stacked samples: slices (b, s, h, w), present (b, s), labels (b, heads)."""
 
     places: list[int]
     slices: Tensor
@@ -81,12 +81,12 @@ class Batch(NamedTuple):
     labels: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch with its tensors on a device."""
+        """Return the batch with its tensors on a device."""
         places, *tensors = self
         return Batch(places, *(tensor.to(device) for tensor in tensors))
 
     def first(self, samples: int) -> "Batch":
-        """The batch of its first so many samples."""
+        """Return a batch of the first samples."""
         places, slices, present, labels = self
         return Batch(places[:samples], slices[:samples], present[:samples], labels[:samples])
 
@@ -96,29 +96,29 @@ Mix = Callable[[Batch, int], Batch]
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed below 2**32 that is a function of the numbers, and of nothing else."""
+    """Return a seed below 2**32 that is a function of the numbers only."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def step_seed(seed: int, epoch: int, step: int) -> int:
-    """What torch is seeded with before a step, so that dropout follows (seed, epoch, step)."""
+    """Return torch's seed for a step, so that dropout is a function of (seed, epoch, step)."""
     return seed_of(_STEP, seed, epoch, step)
 
 
 def mix_seed(seed: int, epoch: int, step: int, batch: int) -> int:
-    """What a batch of a step is mixed by."""
+    """Return the seed for mixing a batch of a step."""
     return seed_of(_MIXING, seed, epoch, step, batch)
 
 
 class TrainingSteps:
-    """The steps of any epoch, each some batches whose gradients are added up.
+    """The training steps of an epoch, each a list of batches for gradient accumulation.
 
-    Order and augmentation are functions of (seed, epoch, sample); a sample that is repeated is
-    augmented anew each time. With `workers` batches are loaded in that many processes, and are the
-    same. With `together` no sample is left over for a batch by itself, where there are others.
+    Order and augmentation are functions of (seed, epoch, sample); each repeat of a sample is
+    augmented differently. `workers` processes load the batches; 0 loads the same ones in this
+    process. With `together`, no batch has a single sample if there are more.
 
     Raises:
-        NoSpaceError: the workers have no room for their batches in shared memory.
+        NoSpaceError: shared memory is too small for the workers' batches.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class TrainingSteps:
         return -(-len(self._order) // self._accumulate)
 
     def of_epoch(self, epoch: int, done: int = 0) -> Iterator[list[Batch]]:
-        """Every sample as often as it is meant to be, in the epoch's order, less the steps done.
+        """Yield an epoch's steps after the first `done`, repeats included.
 
         The last step may have fewer batches, and the last batch fewer samples.
         """
@@ -164,7 +164,7 @@ class TrainingSteps:
 
 
 def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> None:
-    """Refuse what torch's workers would wait for in vain, without a word."""
+    """Require enough shared memory: without it, torch's workers hang silently."""
     if not workers or not len(samples) or not _SHARED_MEMORY.is_dir():
         return
     needed = (workers * _BATCHES_A_WORKER + 1) * batch_size * samples[0].slices.nbytes
@@ -178,18 +178,18 @@ def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> N
 
 
 def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
-    """Every sample once, as it is, in the order of `samples`."""
+    """Yield batches of all samples, unchanged and in order."""
     for start in range(0, len(samples), batch_size):
         yield batch_of(samples, range(start, min(start + batch_size, len(samples))))
 
 
 def batch_of(samples: Samples, places: Iterable[int]) -> Batch:
-    """Some samples as they are."""
+    """Return a batch of some samples, unchanged."""
     return _collate([(place, samples[place]) for place in places])
 
 
 class _Order(Sampler[list[tuple[int, int, int]]]):
-    """Batches of (epoch, place, which time); the epoch travels along, so workers keep no state."""
+    """Batches of (epoch, place, repeat); the epoch is included, so workers keep no state."""
 
     def __init__(
         self, repeats: NDArray[np.int64], batch_size: int, seed: int, *, together: bool
@@ -210,9 +210,10 @@ class _Order(Sampler[list[tuple[int, int, int]]]):
 
 
 def _bounds(samples: int, batch_size: int, *, together: bool) -> list[int]:
-    """Where each batch starts, and where the last one ends.
+    """Return where each batch starts, and where the last one ends.
 
-    With `together` a sample that is left over halves the batch before with it, or joins two.
+    With `together`, a single leftover sample and the batch before it are split evenly; if batches
+    have two samples, it is added to that batch.
     """
     bounds = [*range(0, samples, batch_size), samples]
     if together and batch_size > 1 and len(bounds) > 2 and samples % batch_size == 1:
@@ -234,7 +235,7 @@ class _Augmented(Dataset[tuple[int, Sample]]):
 
 
 def _leave_when_told(_: int) -> None:
-    """A SIGTERM to the whole group is for the process that trains: it still needs its batches."""
+    """Ignore SIGTERM in a worker: the training process handles it and still needs batches."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

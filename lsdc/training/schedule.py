@@ -1,4 +1,4 @@
-"""The optimiser, and how its learning rate rises and falls."""
+"""The optimiser and its learning rate schedule."""
 
 import math
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from lsdc.training.settings import TrainingSettings
 
-_FIRST_SHARE = 0.01  # of the learning rate, where warm-up begins
+_FIRST_SHARE = 0.01  # fraction of the learning rate at which warm-up starts
 
 
 def build_optimiser(parameters: Iterable[Tensor], settings: TrainingSettings) -> Optimizer:
-    """AdamW or RAdam, all parameters alike."""
+    """Build AdamW or RAdam, with the same settings for all parameters."""
     lr, weight_decay = settings.learning_rate, settings.weight_decay
     if settings.optimiser == "radam":
         return RAdam(parameters, lr, weight_decay=weight_decay, decoupled_weight_decay=True)
@@ -21,11 +21,11 @@ def build_optimiser(parameters: Iterable[Tensor], settings: TrainingSettings) ->
 
 
 def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: int) -> LRScheduler:
-    """The learning rate over so many updates of the weights, to be stepped after each.
+    """Build the learning rate schedule for a number of updates, stepped after each.
 
-    "cosine" rises linearly, stays at its peak for the share `flat` and falls along half a cosine to
-    zero. "one_cycle" rises and falls along cosines, momentum against it (Smith and Topin 2018,
-    https://arxiv.org/abs/1708.07120).
+    "cosine" rises linearly, stays at its peak for the fraction `flat` and falls along half a cosine
+    to zero. "one_cycle" rises and falls along cosines, with momentum inverse to it (Smith and Topin
+    2018, https://arxiv.org/abs/1708.07120).
     """
     if settings.schedule == "one_cycle":
         share = settings.warmup

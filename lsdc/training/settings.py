@@ -1,4 +1,4 @@
-"""How a model is trained, apart from what it is, what it sees and what its loss is."""
+"""Training settings, apart from those of the model, its input and its loss."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,26 +8,25 @@ Keep = Literal["last", "loss", "metric", "both"]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained.
+    """The settings of a training.
 
     Attributes:
-        epochs: how often every sample is seen, unless some are repeated.
-        batch_size: samples that go through the model together.
-        accumulate: batches whose gradients make up one update of the weights.
-        optimiser: both decay weights decoupled from the gradient.
-        learning_rate: its peak.
-        weight_decay: of all parameters.
-        schedule: how the learning rate rises and falls; see `lsdc.training.schedule`.
-        warmup: share of all updates over which it rises.
-        flat: share of all updates over which it then stays at its peak.
-        max_norm: to which gradients are clipped; None is not at all.
-        ema_decay: of a moving average of the weights, which then is what is evaluated and kept.
-        freeze_epochs: epochs at first in which the backbone learns nothing.
-        precision: of the forward pass, by autocast, of predictions too; weights are float32.
-        keep: the weights of which epoch: the last, or the best by validation loss, by score or by
-            the mean of the two. All but the last choose on the very fold that is scored.
-        checkpoint_steps: a checkpoint is saved after so many updates of the weights, and at each
-            epoch's end.
+        epochs: number of passes over the samples.
+        batch_size: samples per batch.
+        accumulate: batches whose gradients are accumulated for one weight update.
+        optimiser: AdamW or RAdam, both with decoupled weight decay.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of all parameters.
+        schedule: learning rate schedule; see `lsdc.training.schedule`.
+        warmup: fraction of all updates over which the learning rate rises.
+        flat: fraction of all updates over which it then stays at its peak.
+        max_norm: norm to which gradients are clipped; None disables clipping.
+        ema_decay: decay of a moving average of the weights, which is then evaluated and kept.
+        freeze_epochs: number of first epochs in which the backbone is frozen.
+        precision: autocast precision of the forward pass, in prediction too; weights are float32.
+        keep: epoch whose weights are kept: the last, or the best by validation loss, by score or
+            by the mean of the two. All but "last" select on the same fold that is scored.
+        checkpoint_steps: number of weight updates between checkpoints; each epoch ends with one.
     """
 
     epochs: int

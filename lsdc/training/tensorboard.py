@@ -1,4 +1,4 @@
-"""A training's curves as TensorBoard's event files."""
+"""Training curves as TensorBoard event files."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,10 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 
 class Curves:
-    """A folder's one event file: curves by step, and by epoch at each epoch's last step.
+    """A folder's single event file: curves by step, and by epoch at each epoch's last step.
 
-    It begins with the rows of earlier processes, whose file goes: they may have got further than
-    their last checkpoint, and those steps come again.
+    It starts with the rows up to the checkpoint. Files of earlier processes are deleted, as they
+    may contain later steps, which are repeated.
     """
 
     def __init__(
@@ -22,14 +22,14 @@ class Curves:
         folder.mkdir(parents=True, exist_ok=True)
         for earlier in folder.glob("events.out.tfevents.*"):
             earlier.unlink()
-        # Not SummaryWriter: its thread would die of a full disk unseen, and the loop wait for it.
+        # Not SummaryWriter: on a full disk its thread dies unnoticed, and the loop waits for it.
         self._writer = EventsWriter(str(folder / "events"))
         self._steps_an_epoch = steps_an_epoch
         for row in rows:
             self.add(row)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Add a row's values to their curves; a row without a step is an epoch's."""
+        """Add a row's values to the curves; a row without a step belongs to an epoch."""
         curves = dict(row)
         epoch, group = int(curves.pop("epoch")), "step" if "step" in row else "epoch"
         step = int(curves.pop("step", self._steps_an_epoch))
@@ -42,5 +42,5 @@ class Curves:
         self._writer.write_event(event)
 
     def flush(self) -> None:
-        """Let readers see all rows."""
+        """Flush all rows to disk."""
         self._writer.flush()

@@ -1,4 +1,4 @@
-"""What changes while a model is trained, besides where the training stands."""
+"""The parts of a training whose state is saved in checkpoints: model, optimiser and others."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,8 @@ class Parts:
     """The parts of a training that have state.
 
     Attributes:
-        scaler: of the loss, where gradients would underflow in float16; else it does nothing.
-        average: moving average of the model's weights, where one is wanted.
+        scaler: loss scaler against float16 underflow; disabled for other precisions.
+        average: moving average of the model's weights; None without one.
     """
 
     model: nn.Module
@@ -34,11 +34,11 @@ class Parts:
         return self.average.module if self.average else self.model
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """The state dict of each part, by name."""
+        """Return the state dict of each part, by name."""
         return {name: part.state_dict() for name, part in vars(self).items() if part is not None}
 
     def load(self, states: dict[str, dict[str, Any]]) -> None:
-        """Take up what `states` gave."""
+        """Load state dicts returned by `states`."""
         for name, state in states.items():
             getattr(self, name).load_state_dict(state)
 
@@ -46,7 +46,7 @@ class Parts:
 def build_parts(
     model: nn.Module, settings: TrainingSettings, steps: int, device: torch.device
 ) -> Parts:
-    """The parts at the start of a training of so many steps."""
+    """Build the parts for a new training with this number of steps."""
     optimiser = build_optimiser(model.parameters(), settings)
     decay = settings.ema_decay
     return Parts(
@@ -54,6 +54,6 @@ def build_parts(
         optimiser=optimiser,
         schedule=build_schedule(optimiser, settings, steps),
         scaler=torch.amp.GradScaler(device.type, enabled=settings.precision == "float16"),
-        # Warm-up of the decay: else the average of a short training is mostly of its beginning.
+        # Without warm-up of the decay, the first steps dominate the average of a short training.
         average=None if decay is None else ModelEmaV3(model, decay, use_warmup=True),
     )

@@ -1,4 +1,4 @@
-"""What a finished fold's folder records of its training."""
+"""The record of the training in a finished fold's folder."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ FACTS = "fit.json"
 
 
 def read_trained(folder: Path, setting: str) -> dict[str, Any]:
-    """What is recorded in the folder of a finished fold.
+    """Return the record in the folder of a finished fold.
 
     Raises:
-        StageError: it is not finished; names the setting that asks for it.
+        StageError: the fold is not finished; names the setting that requires it.
     """
     try:
         written: dict[str, Any] = json.loads((folder / FACTS).read_text())

@@ -1,7 +1,7 @@
-"""What the catalog's tables and columns are, in words: one place says so.
+"""Descriptions of the catalog's tables and columns, defined in one place.
 
-The catalog carries them as comments, and `docs/catalog.md` shows them. A stage that gives its
-table a new column describes it here.
+They are written to the catalog as comments and shown in `docs/catalog.md`. A stage that adds a
+column to its table describes it here.
 """
 
 from lsdc.dicom_index.catalog_tables import INDEX_TABLES

@@ -1,4 +1,4 @@
-"""Studies dealt into folds, whole, with the rare grades spread evenly; some perhaps held out."""
+"""Assign studies to folds, with rare grades spread evenly; hold some out of all, if asked."""
 
 import logging
 import warnings
@@ -18,7 +18,7 @@ from lsdc.store.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-_MOST_PARTS = 100  # a share is held out to the nearest hundredth
+_MOST_PARTS = 100  # the held-out fraction is rounded to a hundredth
 
 
 def assign_folds(
@@ -28,18 +28,18 @@ def assign_folds(
     seed: int,
     twins: Mapping[int, int] | None = None,
 ) -> pl.DataFrame:
-    """Deal studies into folds by scikit-learn's StratifiedGroupKFold.
+    """Assign studies to folds by scikit-learn's StratifiedGroupKFold.
 
-    The samples are the labels' rows, the groups the studies, and the strata the pooled condition
-    with its grade: nine classes and one for empty labels, so that severe canals, foramina and
-    recesses are each spread, however rare. The order of `study_ids` does not matter.
+    The samples are the labels' rows, the groups are the studies, and the strata combine pooled
+    condition and grade: nine classes, plus one for empty labels. So severe grades of each condition
+    are spread evenly, however rare. The order of `study_ids` does not matter.
 
     Args:
         labels: study_id, condition, level, grade.
-        study_ids: whom to deal.
-        folds: how many.
-        seed: of the shuffle.
-        twins: studies that stay in one fold, as `groups_of_twins` has them.
+        study_ids: the studies to assign.
+        folds: the number of folds.
+        seed: the seed of the shuffle.
+        twins: studies that must share a fold, as `groups_of_twins` returns them.
 
     Returns:
         study_id (i64), fold (i32, 0 .. folds - 1), sorted by study; no fold is empty.
@@ -62,12 +62,12 @@ def assign_folds(
 
 
 def require_studies(competition: Competition, folds: int, limit: int | None = None) -> None:
-    """Refuse more folds than studies that the tables know, before an image is looked at.
+    """Refuse more folds than the tables have studies, before any image is read.
 
     Args:
         competition: the opened tables.
-        folds: how many are asked for.
-        limit: the first so many listed studies only.
+        folds: the requested number of folds.
+        limit: the number of listed studies to use, from the first.
 
     Raises:
         SettingsError: the tables have fewer studies that are listed and labelled.
@@ -93,23 +93,23 @@ def hold_out(
     seed: int,
     twins: Mapping[int, int] | None = None,
 ) -> list[int]:
-    """The studies of a test split that no fold sees, stratified as folds are.
+    """Return the studies held out of all folds as a test split, stratified as folds are.
 
-    They are the first parts of as many as `share` is a fraction of, so that the same studies are
-    held out however many folds the others are dealt into.
+    They are the first parts of a split into as many parts as the fraction's denominator, so the
+    same studies are held out whatever the number of folds.
 
     Args:
         labels: study_id, condition, level, grade.
         study_ids: all studies that could be in a fold; their order does not matter.
-        share: of them, from 0 to below 1; taken to the nearest fraction that they allow.
-        seed: of the shuffle.
-        twins: studies that stay together, as `groups_of_twins` has them.
+        share: the fraction to hold out, from 0 to below 1, rounded to one that the number allows.
+        seed: the seed of the shuffle.
+        twins: studies that must stay together, as `groups_of_twins` returns them.
 
     Returns:
-        Study ids in ascending order; none with a share of 0.
+        Study ids in ascending order; none for a fraction of 0.
 
     Raises:
-        SettingsError: the share comes to no study, or to all.
+        SettingsError: the fraction amounts to no study, or to all.
         DataError: a study has no labels.
     """
     if not share:
@@ -142,12 +142,12 @@ def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
 def _deal(
     strata: pl.DataFrame, folds: int, seed: int, twins: Mapping[int, int] | None
 ) -> dict[int, int]:
-    """The part of each study; twins are in one, as if they were one study."""
+    """Return the part of each study; twins are kept together as if they were one study."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer rows than folds cannot be in every fold; small data is like that.
+        # In small data, a class with fewer rows than folds cannot be in every fold.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         studies, groups = strata["study_id"], strata["study_id"].replace(twins or {})
         classes = strata["stratum"].to_numpy()
@@ -168,24 +168,24 @@ def write_folds(
     twins: pl.DataFrame | None = None,
     spell: Spell = str,
 ) -> int:
-    """Deal the studies that have images and labels; those with the same images into one fold.
+    """Assign the studies with images and labels to folds; studies with the same images share one.
 
-    Writes `folds.parquet` (study_id, fold) and `labels.parquet`, the labels of these studies; and
-    `holdout.parquet`, the labels of those that are held out of all folds, perhaps none.
+    Writes `folds.parquet` (study_id, fold); `labels.parquet`, the labels of these studies; and
+    `holdout.parquet`, the labels of the studies held out of all folds, if any.
 
     Args:
         labels: study_id, condition, level, grade.
-        studies: study_id and `usable`, a row a listed study (see `build_index`).
+        studies: study_id and `usable`, one row per listed study (see `build_index`).
         out: an existing folder.
-        folds: how many.
-        seed: of the shuffle.
-        strict: refuse to leave a study out.
-        holdout: the share of the studies that no fold gets; see `hold_out`.
-        twins: `twins.TWINS`.
-        spell: how ids are written.
+        folds: the number of folds.
+        seed: the seed of the shuffle.
+        strict: whether to refuse to leave a study out.
+        holdout: the fraction of studies to hold out of all folds; see `hold_out`.
+        twins: a table of the schema `twins.TWINS`.
+        spell: a function that formats ids for messages.
 
     Returns:
-        Studies dealt.
+        The number of studies assigned to folds.
 
     Raises:
         SettingsError, DataError: as `assign_folds`; with `strict`, if a study is left out.

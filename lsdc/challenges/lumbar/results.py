@@ -1,4 +1,4 @@
-"""What a run left behind, for programs and notebooks."""
+"""Access a run's results from programs and notebooks."""
 
 import json
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Crops:
     """The crops of one level of a study, as the model sees them.
 
     Attributes:
-        images: (slices, height, width), grey values as they are stored.
-        present: (slices,) whether a slice is there; the others are masked.
-        side: `left` or `right` if the sample is of one side, else None.
+        images: (slices, height, width), stored grey values.
+        present: (slices,) whether there is a slice; the others are masked.
+        side: `left` or `right` if the sample covers one side, else None.
         labels: condition and grade (0, 1, 2 or null), one row per condition.
     """
 
@@ -57,12 +57,12 @@ class RunResults:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The experiment, as it was when the run was made."""
+        """The experiment's configuration as recorded by the run."""
         return Experiment.model_validate_json(self._file(EXPERIMENT_FILE).read_bytes())
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """The content of `scores.json`: score, its parts, by fold, and the weighted prior's."""
+        """The content of `scores.json`: the score, its parts, by fold, and the weighted prior's."""
         scores: dict[str, Any] = json.loads(self._file("scores.json").read_text(encoding="utf-8"))
         return scores
 
@@ -86,14 +86,14 @@ class RunResults:
         return read_parquet(self._crops / "samples.parquet").filter(split="train").drop("split")
 
     def crops(self, study_id: int, level: str) -> list[Crops]:
-        """The crops of a level of a study: one sample, or one per side.
+        """Return the crops of a level of a study: one sample, or one per side.
 
         Args:
-            study_id: of a training study.
-            level: such as `l4_l5`.
+            study_id: the id of a training study.
+            level: the name of a level, such as `l4_l5`.
 
         Raises:
-            DataError: the run has no sample of it.
+            DataError: the run has no such sample.
         """
         rows = self.samples.filter(study_id=study_id, level=level)
         if rows.is_empty():
@@ -109,7 +109,7 @@ class RunResults:
         ]
 
     def model(self, fold: int) -> "SliceModel":
-        """The trained model of a fold, in evaluation mode, on the CPU.
+        """Load the trained model of a fold, in evaluation mode, on the CPU.
 
         It takes slices (n, slices, height, width) and a mask (n, slices), and returns logits
         (n, conditions, grades).
@@ -130,7 +130,7 @@ class RunResults:
         return self._result("crops")
 
     def _result(self, stage: str) -> Path:
-        """The folder of the run's first result of a stage, that of the training studies."""
+        """Return the folder of the run's first result of a stage, that of the training studies."""
         for folder in pinned_results(self.home, self.name):
             if folder.parent.name == stage and self._is_of_training(folder):
                 return folder
@@ -150,24 +150,24 @@ class RunResults:
 
 
 def list_runs(home: Path | str = "lsdc-home") -> list[str]:
-    """The names of the runs in a home.
+    """Return the names of the runs in a home.
 
     Raises:
-        DataError: there is no home.
+        DataError: the home does not exist.
     """
     return list(runs.list_runs(_open(home)))
 
 
 def load_run(home: Path | str, name: str) -> RunResults:
-    """The results of a run.
+    """Load the results of a run.
 
     Args:
-        home: the folder that `--home` named.
+        home: the folder given as `--home`.
         name: one of `list_runs(home)`.
 
     Raises:
-        DataError: there is no home.
-        SettingsError: there is no such run.
+        DataError: the home does not exist.
+        SettingsError: the run does not exist.
     """
     opened = _open(home)
     if name not in runs.list_runs(opened):

@@ -1,4 +1,4 @@
-"""A run of the lumbar challenge."""
+"""The run context of the lumbar challenge."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from tasks.run import Run
 
 
 class LumbarRun(Run):
-    """A run whose experiment is one of the lumbar challenge's."""
+    """A run of one of the lumbar challenge's experiments."""
 
     experiments: ClassVar[Experiments[Any]] = EXPERIMENTS
 
@@ -18,18 +18,18 @@ class LumbarRun(Run):
 
     @property
     def has_test(self) -> bool:
-        """Whether the competition asks for a submission: a sample of it with rows."""
+        """True if the competition asks for a submission: its sample submission has rows."""
         return asks_for_rows(self.data)
 
     @property
     def task_runs(self) -> list[str]:
-        """The names of the task runs that the pipeline is counted by, from the first to the last.
+        """The names of the task runs that count as the pipeline's progress, in order.
 
-        Those that the catalog and the phantom take come beside.
+        The catalog's and the phantom's task runs are not included.
         """
         folds = [f"fold {fold}" for fold in self.folds_to_train]
         test = ["coordinates test", "sides test", "crops test", "predict", "submission"]
-        has_test = self.uses_phantom or self.has_test  # a phantom may be written yet
+        has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
         return [
             *("index train", "folds", "annotations"),
             *(["index test"] if has_test else []),

@@ -1,4 +1,4 @@
-"""The challenge's words: conditions, levels, grades, sides and series, spelled once.
+"""The challenge's vocabulary: conditions, levels, grades, sides and series descriptions.
 
 Row ids are `{study_id}_{condition}_{level}`, for example
 `4003253_left_neural_foraminal_narrowing_l4_l5`.
@@ -66,7 +66,7 @@ class Grade(StrEnum):
 
     @property
     def in_table(self) -> str:
-        """How `train.csv` spells the grade."""
+        """The grade's spelling in `train.csv`."""
         return {"normal_mild": "Normal/Mild", "moderate": "Moderate", "severe": "Severe"}[self]
 
 

@@ -1,1 +1,1 @@
-"""The commands of `lsdc`, one a module."""
+"""The commands of `lsdc`, one module each."""

@@ -1,4 +1,4 @@
-"""`lsdc clean`: remove what no run refers to, after saying what and how much."""
+"""`lsdc clean`: list what no run refers to, with its size, and remove it."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def clean(
 
 
 def _require_quiet(home: Home) -> None:
-    """Refuse while runs go on: one that waits for others lets them build, and notes at its end."""
+    """Refuse while runs are active: results that they have not pinned yet look unused."""
     if going_on := find_occupied(home):
         raise HomeBusyError(
             f"{home.root}: runs of {', '.join(going_on)} go on, which may need what nothing "
@@ -79,7 +79,7 @@ def _known(home: Home, names: list[str]) -> list[str]:
 
 
 def _usage_table(home: Home) -> FittedTable:
-    """A line a run: what it is of, how good, and the room that it and its results take."""
+    """Return a table with each run's experiment, its score and the disk space of its results."""
     runs = list_runs(home)
     folders = [home.run(name) for name in runs]
     results = [[each for each in kept_results(home, name) if each.is_dir()] for name in runs]

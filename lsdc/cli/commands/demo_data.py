@@ -11,14 +11,14 @@ from lsdc.cli.streams import open_console
 
 
 class Grades(StrEnum):
-    """How grades are dealt."""
+    """The distribution of grades."""
 
     BALANCED = "balanced"
     REAL = "real"
 
 
 class Geometry(StrEnum):
-    """How patients lie, and what of them is imaged."""
+    """The patients' positions and the fields of view."""
 
     USUAL = "usual"
     HARD = "hard"
@@ -48,7 +48,7 @@ def demo_data(
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
     from lsdc.challenges.lumbar.phantom.writer import (
-        write_phantom,  # numpy and pydicom only where they are needed
+        write_phantom,  # imported late: numpy and pydicom are slow to import
     )
 
     console = open_console(stderr=True)

@@ -1,4 +1,4 @@
-"""`lsdc doctor`: what tables and headers say about the quality of a folder's data."""
+"""`lsdc doctor`: report the quality of a folder's data, from its tables and DICOM headers."""
 
 import json
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from lsdc.errors import DataError
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.tables.findings import Finding, Severity
 
-# What a row may be named by, the first that it has.
+# Columns that can identify a row, in order of preference.
 _NAMES = ("study_id", "series_id", "path", "line")
-_BETWEEN = 10  # blanks beside and between the three columns
-_WIDEST = 120  # columns; in a pipe, whose width has no end, all ids would be listed
+_BETWEEN = 10  # spaces beside and between the three columns
+_WIDEST = 120  # columns; a pipe has unlimited width and would list all ids
 
 
 def doctor(
@@ -55,13 +55,13 @@ def doctor(
 
 
 def _index_of(folder: Path, home: Home, competition: Competition | None) -> Index | None:
-    """The index of the folder's files, from the home or built into it; None without any image."""
+    """Return the index of the folder's files, cached or built in the home; None without images."""
     _, index = index_folder(folder, home, competition=competition)
     return index if len(index.instances) or len(index.quarantine) else None
 
 
 def show_report(report: Report, console: Console) -> None:
-    """Print the counts of series, then a line a finding: warnings first, empty ones counted."""
+    """Print the counts of series, then one line per finding, warnings first; count empty ones."""
     console.print(_counts_table(report.counts))
     found = [finding for finding in report.findings if finding.count]
     if found:
@@ -76,7 +76,7 @@ def show_report(report: Report, console: Console) -> None:
 
 
 def _counts_table(counts: dict[str, Any]) -> FittedTable:
-    """Series by split and kind, and their slices where images are indexed."""
+    """Return a table of series by split and kind, with slice counts where images are indexed."""
     slices = counts.get("slices", {})
     by_split = {f"{split} series": kinds for split, kinds in counts.get("series", {}).items()}
     kinds = sorted({*slices, *(kind for split in by_split.values() for kind in split)})
@@ -117,9 +117,9 @@ def _titled(finding: Finding) -> str:
 
 
 def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
-    """As many of the studies, series, files or lines as fit whole; at least one."""
+    """Return as many study ids, series ids, paths or line numbers as fit in full; at least one."""
     told = [name for name in _NAMES if name in finding.rows.columns]
-    # A file outside the usual layout has a path alone, a damaged row of a table perhaps no id.
+    # Files outside the usual layout have only a path; damaged table rows may have no id.
     name = next((name for name in told if finding.rows[name].count()), told[0])
     ids = finding.rows[name].drop_nulls()
     if name == "path":

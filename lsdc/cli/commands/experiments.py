@@ -1,4 +1,4 @@
-"""`lsdc experiments`: what there is to run, what the lab log reports of it, what was measured."""
+"""`lsdc experiments`: list experiments, with reported scores (lab log) and measured ones."""
 
 import json
 import math
@@ -41,7 +41,7 @@ Sort = Annotated[
     ),
 ]
 
-# To begin with: quick on any machine; ours; the lab log's network, and its best out of fold.
+# Recommended: a quick one for any machine, ours, the lab log's network, its best out of fold.
 RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
 
 experiments = typer.Typer(
@@ -52,17 +52,17 @@ experiments = typer.Typer(
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment, and what a run of a home measured of it."""
+    """An experiment, and the scores of its run in a home."""
 
     experiment: Experiment
     measured: RunScores | None
 
     @classmethod
     def find(cls, name: str, home: Home | None) -> "Entry":
-        """The entry of that name, with its last run.
+        """Return the entry of that name, with its last run.
 
         Raises:
-            SettingsError: there is none, or it is not in order.
+            SettingsError: the experiment is unknown or invalid.
         """
         runs = [run for run, each in scored_runs(home).items() if each == name]
         measured = read_run_scores(home, runs[-1]) if home and runs else None
@@ -70,13 +70,13 @@ class Entry:
 
     @classmethod
     def of_run(cls, run: str, name: str, home: Home) -> "Entry":
-        """The entry of a run that was scored, of the experiment of that name."""
+        """Return the entry of a scored run and of the experiment with that name."""
         return cls(load_experiment_of(home, run, name), read_run_scores(home, run))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values: what it is, what is reported, what was measured, and how they differ.
+        """Return JSON values: settings, reported scores, measured scores and their differences.
 
-        What it changes is null where its preset is not known here.
+        The changed settings are null if the preset is unknown here.
         """
         experiment, reported = self.experiment, self.experiment.reported
         is_known = experiment.name in EXPERIMENTS.names()
@@ -203,7 +203,7 @@ def compare(
 
 
 def _chosen(names: list[str], home: Home | None) -> list[Entry]:
-    """The runs of these names, or of experiments of these names; without names, all."""
+    """Return the runs with these names, or of these experiments; all if no name is given."""
     runs = scored_runs(home)
     order = {name: place for place, name in enumerate(EXPERIMENTS.names())}
     entries = []
@@ -216,7 +216,7 @@ def _chosen(names: list[str], home: Home | None) -> list[Entry]:
 
 
 def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
-    """Lower is better; who has no such figure comes last."""
+    """Sort by score, lower (better) first; entries without a score come last."""
     keys: dict[Order, Callable[[Entry], Any]] = {
         "name": lambda entry: entry.experiment.name,
         "fold": lambda entry: min(entry.experiment.reported.folds.values(), default=math.inf),
@@ -228,7 +228,7 @@ def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
 
 
 def _origins(name: str) -> dict[str, str]:
-    """The setting's name, and who of the lineage sets it last."""
+    """Return each setting's name and the last experiment of the lineage that sets it."""
     return {
         key: each
         for each in reversed(EXPERIMENTS.lineage(name))

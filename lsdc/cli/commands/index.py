@@ -1,4 +1,4 @@
-"""`lsdc index`: the headers of all files below a folder, as tables in the home's catalog."""
+"""`lsdc index`: write the DICOM headers of all files below a folder to the home's catalog."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ IndexHome = Annotated[
 
 
 def in_home(folder: Path, home: Home) -> Path:
-    """The folder that is named, or the home's phantom, where it is asked for by its name."""
+    """Return the folder given, or the home's phantom if the folder is its reserved name."""
     return home.phantom if is_phantom(folder) else folder
 
 
@@ -97,11 +97,11 @@ def index_folder(
 ) -> tuple[Indexed, Index]:
     """Index a folder into the home, with a progress bar on a terminal.
 
-    What is put aside goes to the home's `logs/index.log`, every file by name.
+    Every rejected file is listed by name in the home's `logs/index.log`.
 
     Raises:
-        InterruptedRunError: stopped from the keyboard.
-        DataError: there is no such folder.
+        InterruptedRunError: interrupted from the keyboard.
+        DataError: the folder does not exist.
     """
     console = open_console(stderr=True)
     with (
@@ -150,7 +150,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
-    """Print what was found: counts, series by plane and description, what is put aside and why."""
+    """Print counts, series by plane and description, and the rejected files with the reasons."""
     console.print(
         f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable images, "
         f"{indexed.quarantined:,} quarantined, {indexed.others:,} others",
@@ -188,7 +188,7 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
 
 
 def _show_files(title: str, why: str, kinds: pl.DataFrame, name: str, console: Console) -> None:
-    """Print kinds of files: how many there are of each, what they are, and the first."""
+    """Print kinds of files: the count of each, a description, and the first file."""
     if kinds.is_empty():
         return
     rows = [

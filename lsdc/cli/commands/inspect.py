@@ -1,4 +1,4 @@
-"""`lsdc inspect`: a study at a glance, as a run left it."""
+"""`lsdc inspect`: draw one study with the results of a run."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def inspect(
 
 
 def _slices_of(made_with: Path) -> SlicesConfig:
-    """How the run chose slices: not as a preset of that name would now."""
+    """Return how the run chose slices, from its own record rather than the present preset."""
     settings = json.loads(made_with.read_text(encoding="utf-8"))
     try:
         return SlicesConfig.model_validate(settings["slices"])

@@ -1,4 +1,4 @@
-"""`lsdc run-local`: the whole walk on this machine, in one Prefect flow run."""
+"""`lsdc run-local`: the whole pipeline on this machine, in one Prefect flow run."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -70,10 +70,10 @@ def run_local(
     request = RunRequest.of(**asked)
     require_device(request.device)
     run = open_run(LumbarRun, request, Host.find(store, task_runner))
-    # Prefect shows what was meant; and a run that is killed as it begins is known by its home.
+    # Show resolved values in Prefect; a run killed at its start is recognised by its home.
     request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
-        # What is wrong with the tables is said before anything starts.
+        # Check the tables before anything starts.
         require_studies(open_competition(run.data), run.folds, run.limit)
     said: list[str] = []
 
@@ -92,18 +92,18 @@ def run_local(
 
 @contextlib.contextmanager
 def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
-    """Prefect's API: the one configured, else the home's that runs, else one of the run's own.
+    """Provide Prefect's API: the configured one, the home's if it runs, or a temporary server.
 
     Yields:
-        The run's own, which may still be coming up.
+        The temporary server, if any, which may still be starting.
     """
     user = read_user_settings()
     settings = {
-        # As often as the automation of 'lsdc up' expects it, which a home's database may keep.
+        # As the automation of 'lsdc up' expects, which may still be in a home's database.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc",
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the display speaks instead
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # shown in the display instead
     }
     api = find_server(run.home, user)
     with contextlib.ExitStack() as stack:
@@ -115,20 +115,20 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         stack.enter_context(own_settings(own_environment(run.home, api) | settings))
         from prefect.logging.configuration import setup_logging
 
-        setup_logging()  # now, for it takes away handlers that are added before
+        setup_logging()  # now, since it removes handlers added earlier
         yield server
 
 
 def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noqa: ARG001 (Prefect's)
-    """A hook of the flow: it has begun.
+    """Run as a hook of the flow: report that it has begun.
 
-    The flow travels to Dask's workers with its hooks, so that none may hold on to a console.
+    Dask workers receive the flow with its hooks, so hooks must not hold a console.
     """
     _on_begin.get()(flow_run)
 
 
 def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
-    # Imported while the server comes up; importing takes about as long.
+    # Import while the server starts, which takes about as long.
     from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
@@ -158,13 +158,13 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     except (KeyboardInterrupt, TerminationSignal):
         raise InterruptedRunError(_INTERRUPTED) from None
     finally:
-        # Else Prefect would try for minutes to send its last words to a server that is gone.
+        # Else Prefect would retry for minutes to reach a server that is gone.
         APILogWorker.drain_all(timeout=DRAIN_SECONDS)
     if state.is_cancelled():
         raise InterruptedRunError(state.message or _INTERRUPTED)
     if server is not None:
         _wait_for_history(server, state, display, console)
-    state.result()  # raises what the run raised
+    state.result()  # raises the error of the run
 
 
 def _wait_for_history(server: Server, state: Any, display: "Display", console: Console) -> None:

@@ -1,4 +1,4 @@
-"""`lsdc trigger`: a run of a deployment, on whatever workers there are."""
+"""`lsdc trigger`: start a run of a deployment on the available workers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +60,7 @@ def trigger(
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:
         asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
-    request = FoldRequest.of(**asked)  # what is wrong with it is said here, at once
+    request = FoldRequest.of(**asked)  # reports invalid values at once
     given = request.model_dump(mode="json", include=set(asked))
     if request.data is not None:
         given["data"] = _as_workers_see(request.data)
@@ -79,7 +79,7 @@ def trigger(
             choose_data(Home(resolve_home(home)), None)
         if "resolved" in _known(found):
             given["resolved"] = EXPERIMENTS.resolve(name)
-        # The name that it will have, so that it is found while it waits for a worker.
+        # Its final name, so that it can be found while it waits for a worker.
         words = [deployment.partition("/")[0], given.get("fold"), name]
         called = "-".join(str(word) for word in words if word is not None)
         run = client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
@@ -126,7 +126,7 @@ def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> Non
 
 
 def _known(found: "DeploymentResponse") -> dict[str, Any]:
-    """The parameters that a deployment takes."""
+    """Return the parameters of a deployment."""
     return dict((found.parameter_openapi_schema or {}).get("properties", {}))
 
 

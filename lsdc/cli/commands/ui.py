@@ -1,4 +1,4 @@
-"""`lsdc ui`: the history of a home's runs in Prefect's own pages."""
+"""`lsdc ui`: show a home's runs in Prefect's web interface."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""`lsdc up`: an installation on one machine: server, pools, deployments and workers."""
+"""`lsdc up`: run server, pools, deployments and workers on one machine."""
 
 import asyncio
 import os
@@ -76,12 +76,12 @@ def up(
     console = open_console()
     url = _database_url(database)
     if database and url:
-        os.environ[DATABASE] = database  # the workers' locks are there, too
+        os.environ[DATABASE] = database  # the workers keep their locks in it, too
     chosen = Host.find(store).store
     opened = open_home(resolve_home(home))
     url = url or sqlite_url(opened)
     user = read_user_settings()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     address = f"http://{own_name(host)}:{port}"
     api = own_api(address, user.own_password)
     opened.prefect.mkdir(exist_ok=True)
@@ -113,10 +113,10 @@ def up(
 
 
 def own_name(host: str) -> str:
-    """What others are told to reach a server by that listens on `host`, as in an address.
+    """Return the host name at which others reach a server that listens on `host`, for a URL.
 
     Raises:
-        SettingsError: this machine's name leads nowhere, not even from here.
+        SettingsError: this machine's name does not resolve, even locally.
     """
     if host not in ANYWHERE:
         return f"[{host}]" if ":" in host else host
@@ -132,10 +132,10 @@ def own_name(host: str) -> str:
 
 
 def _database_url(given: str | None) -> str | None:
-    """A PostgreSQL address as Prefect's driver wants it.
+    """Return a PostgreSQL URL in the form that Prefect's driver expects.
 
     Raises:
-        SettingsError: an address of something else, or one that cannot be read.
+        SettingsError: the URL is invalid or of another database.
     """
     if not given:
         return None

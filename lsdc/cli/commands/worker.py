@@ -1,4 +1,4 @@
-"""`lsdc worker`: this machine's workers of a pool, for a server that runs here or elsewhere."""
+"""`lsdc worker`: run this machine's workers of a pool, for a local or remote server."""
 
 import signal
 import socket
@@ -19,9 +19,9 @@ from lsdc.store.remote import RemoteStore
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
 from tasks.run import THREADS_OF_A_RUN, Host, usable_threads, visible_gpus
 
-# How soon a worker sees a run that waits.
+# Seconds between a worker's queries for scheduled runs.
 QUERY_SECONDS = 3
-# Of a server that does not answer; the pauses double, so they are four minutes in all.
+# Of requests that the server does not answer; pauses double, to four minutes in all.
 RETRIES = 7
 
 
@@ -44,7 +44,7 @@ def worker(
     chosen = Host.find(store).store
     opened = open_home(resolve_home(home))
     api = require_server(opened, read_user_settings())
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     with Parts(console) as workers:
         for part in pool_workers(pool, opened, api, chosen):
             workers.start(part)
@@ -55,7 +55,7 @@ def worker(
 
 
 def pool_workers(pool: str, home: Home, api: Api, store: RemoteStore | None) -> list[Part]:
-    """The workers that this machine has for a pool: one a GPU, which takes one run at a time.
+    """Return this machine's workers for a pool: one per GPU, each taking one run at a time.
 
     Raises:
         SettingsError: an unknown pool.
@@ -99,7 +99,7 @@ def _worker(
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
             "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
             "PREFECT_CLIENT_MAX_RETRIES": str(RETRIES),
-            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # of a server that has lost its database
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # a server whose database is unreachable
             **(environment or {}),
         },
         home.prefect,

@@ -1,1 +1,1 @@
-"""Tables, logs and displays."""
+"""Render tables, logs and live displays."""

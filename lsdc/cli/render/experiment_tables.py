@@ -1,4 +1,4 @@
-"""Experiments in tables."""
+"""Render experiments as tables."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ Row = tuple[Experiment, RunScores | None]
 _ALL_FOLDS = "all folds"
 _STYLES = {"experiment": "bold", "of": "dim", "": "yellow"}
 _FIGURES = ("experiment", "of", "reported", "measured", "differs", "prior", "board", "")
-_BETWEEN = 2  # blanks from column to column
-_LEAST, _MOST = 16, 60  # columns for changes, where there are few, or no end of them
+_BETWEEN = 2  # spaces between columns
+_LEAST, _MOST = 16, 60  # width of the column of changes, at least and at most
 
 
 def list_table(rows: Sequence[Row], width: int) -> FittedTable:
-    """A line an experiment; its report is out of fold where there is such a figure."""
+    """Return one line per experiment; the reported score is out of fold where there is one."""
     reports = [experiment.reported for experiment, _ in rows]
     columns = [
         Column("experiment", [e.name for e, _ in rows], style="bold", is_text=True),
@@ -50,7 +50,7 @@ def list_table(rows: Sequence[Row], width: int) -> FittedTable:
 
 
 def figures_table(rows: Sequence[Row]) -> FittedTable:
-    """Reported beside measured: a line a fold, a line for all, a line for each rerun."""
+    """Return reported and measured scores side by side: a line per fold, for all, per rerun."""
     blocks = [_figure_lines(experiment, measured) for experiment, measured in rows]
     lines = [line for block in blocks for line in block]
     shown = [name for name in _FIGURES if any(line.get(name) for line in lines)]
@@ -70,7 +70,7 @@ def figures_table(rows: Sequence[Row]) -> FittedTable:
 
 
 def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> FittedTable:
-    """Every setting, its value and which ancestor gave it; what nobody gave is dim."""
+    """Return every setting, its value and the ancestor that sets it; defaults are dim."""
     settings = settings_of(experiment)
     names = list(settings)
     given = [origins.get(name, "") for name in names]
@@ -89,7 +89,7 @@ def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> Fitted
 def reference_table(
     described: Sequence[Setting], values: Mapping[str, Any] | None = None
 ) -> FittedTable:
-    """What each setting takes and is for, with its default, or an experiment's value of it."""
+    """Return each setting's values and purpose, with its default or an experiment's value."""
     shown = [
         each.default_words if values is None else _value(values[each.name]) for each in described
     ]
@@ -105,7 +105,7 @@ def reference_table(
 
 
 def _section_ends(names: Sequence[str]) -> frozenset[int]:
-    """The rows of settings below which another section begins."""
+    """Return the rows of settings that end a section."""
     sections = [name.partition(".")[0] for name in names]
     pairs = enumerate(itertools.pairwise(sections))
     return frozenset(number for number, (section, below) in pairs if section != below)
@@ -114,7 +114,7 @@ def _section_ends(names: Sequence[str]) -> frozenset[int]:
 def differences_table(
     first: str, second: str, differing: Mapping[str, tuple[Any, Any]]
 ) -> FittedTable:
-    """A line a setting that differs."""
+    """Return one line per setting that differs."""
     before, after = zip(*differing.values(), strict=True)
     return FittedTable(
         [
@@ -126,7 +126,7 @@ def differences_table(
 
 
 def print_words(console: Console, experiment: Experiment, ancestors: Sequence[str]) -> None:
-    """What is said of an experiment, before its figures and settings."""
+    """Print the description of an experiment, above its scores and settings."""
     needs = experiment.needs.model_dump().items()
     words = {
         "note": Text(experiment.note.strip()),
@@ -145,7 +145,7 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
 
 
 def _figure_lines(experiment: Experiment, measured: RunScores | None) -> list[dict[str, str]]:
-    """The cells of each fold's line, of all folds', of held-out studies', of reruns'."""
+    """Return the cells of each line: per fold, over all folds, held-out studies, reruns."""
     reported = experiment.reported
     found = {} if measured is None else measured.folds
     lines = [
@@ -203,12 +203,12 @@ def _remark(result: Result) -> str:
 
 
 def _first(result: Result) -> str:
-    """The figure over all folds, else the first fold's."""
+    """Return the score over all folds, else the first fold's."""
     return _figure(result.oof or next(iter(result.folds.values()), None))
 
 
 def _of(result: Result) -> str:
-    """What there are figures of; that of `_first` is the first fold's."""
+    """Return which folds have scores; the score of `_first` is the first fold's."""
     if result.oof:
         return _ALL_FOLDS
     if _is_partial(result):
@@ -225,9 +225,9 @@ def _short_marks(measured: RunScores) -> str:
 
 
 def _short(settings: Mapping[str, Any], room: int) -> str:
-    """Settings as a few words: the last part of their names, their values, no weights' names.
+    """Abbreviate settings: the last part of each name and its value, without weights' names.
 
-    Of more than there is room for the first are whole, and how many follow is said.
+    If they do not fit into `room`, list the first ones in full and count the others.
     """
     words = []
     for key, value in settings.items():

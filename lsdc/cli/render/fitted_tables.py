@@ -1,4 +1,4 @@
-"""Tables that fit the terminal without cutting anything: columns narrow, go, or go on below."""
+"""Tables that fit the terminal without truncation: columns wrap, are dropped, or move below."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_LEAST_TEXT = 12  # columns of text that is wrapped, on however narrow a terminal
-_LONGEST_WORD = 24  # that is kept in one piece; a path may be folded
-_EDGE, _BETWEEN = 1, 2  # blanks before the first column, and after each
+_LEAST_TEXT = 12  # minimum width of wrapped text, however narrow the terminal
+_LONGEST_WORD = 24  # that is not split; a longer one, such as a path, may be
+_EDGE, _BETWEEN = 1, 2  # spaces before the first column, and after each
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Column:
     """A column's heading and cells.
 
     Attributes:
-        is_text: its cells may be wrapped; those of others stay in one piece.
-        rank: where room lacks, the column with the highest rank goes first; 0 never goes.
+        is_text: whether cells may be wrapped.
+        rank: the column with the highest rank is dropped first for lack of room; 0 never is.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Column:
 
     @property
     def widest(self) -> int:
-        """What it takes to show each cell on one line."""
+        """The width that shows each cell on one line."""
         return max(map(len, [self.name, *self.cells]))
 
     @property
     def least(self) -> int:
-        """What it takes to show every number, and words that are not too long, in one piece."""
+        """The width that splits no number and no word of ordinary length."""
         heading = max(map(len, self.name.split()), default=0)
         if not self.is_text:
             return max([heading, *map(len, self.cells)])
@@ -47,11 +47,11 @@ class Column:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """Columns as one table where they fit, else without the least of them, else in several.
+    """Columns in one table if they fit, else without the least important, else in several tables.
 
     Attributes:
-        styles: of the rows, by their numbers.
-        ends: numbers of rows below which there is a rule.
+        styles: row styles by row number.
+        ends: numbers of the rows that have a rule below them.
     """
 
     columns: Sequence[Column]
@@ -62,7 +62,7 @@ class FittedTable:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """The tables, as Rich asks for them."""
+        """Yield the tables, as Rich's protocol asks."""
         shown, left_out = _without_least(self.columns, options.max_width)
         if self.title:
             yield Text(self.title, style="bold")
@@ -106,7 +106,7 @@ def _without_least(columns: Sequence[Column], width: int) -> tuple[list[Column],
 
 
 def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
-    """The columns in as many tables as they need, each beginning with the first column."""
+    """Split the columns into as many tables as needed, each beginning with the first column."""
     label, *others = columns
     block = [label]
     for column in others:
@@ -118,7 +118,7 @@ def _blocks(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """Each column's width: the widest that may narrow give way first, down to what they need."""
+    """Return column widths: shrink the widest wrappable ones first, down to their minimum."""
     widths = [column.widest for column in columns]
     room = _room(columns, width)
     while sum(widths) > room:

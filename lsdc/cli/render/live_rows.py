@@ -1,4 +1,4 @@
-"""Rows of the display: what is known of each task run, and how long it will take yet."""
+"""Rows of the live display: the state of each task run, and its estimated time left."""
 
 import time
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from tasks.progress import Progress
 
 MARKS = {"Completed": "✓", "Cached": "✓", "Failed": "✗", "Crashed": "✗", "TimedOut": "✗"}
 MARKS |= {"Cancelled": "-"}
-# What is seen before a time left is named: the first step brings everything up, and counts not.
+# What must be seen before time left is estimated; the first step includes startup, so is ignored.
 _SIGHTINGS, _SECONDS = 3, 3.0
 
 
 @dataclass
 class Row:
-    """One task run, as far as it is known.
+    """The known state of one task run.
 
     Attributes:
-        parts: words for what it does, the most telling first.
-        share: what is done of it.
+        parts: descriptions of its current work, the most informative first.
+        share: the completed fraction.
     """
 
     name: str
@@ -29,54 +29,54 @@ class Row:
     parts: list[str] = field(default_factory=lambda: ["starting"])
     started: float = 0.0
     ended: float | None = None
-    _seen: int = 0  # steps since this process works at it
-    _first: tuple[float, float] = (0.0, 0.0)  # when the first of them ended, and at which share
+    _seen: int = 0  # steps since this process began to work on it
+    _first: tuple[float, float] = (0.0, 0.0)  # time and fraction at which the first step ended
     _latest: float = 0.0
 
     def __post_init__(self) -> None:
-        """Begin to count the time."""
+        """Start the clock."""
         self.started = self.clock()
 
     @property
     def is_over(self) -> bool:
-        """Whether the task run has reached a final state."""
+        """True if the task run has reached a final state."""
         return self.state in MARKS
 
     @property
     def is_done(self) -> bool:
-        """Whether it ended as it should."""
+        """True if it completed successfully."""
         return self.state in ("Completed", "Cached")
 
     @property
     def seconds(self) -> float:
-        """How long it has run, or ran."""
+        """The seconds it has run so far, or ran in all."""
         return (self.clock() if self.ended is None else self.ended) - self.started
 
     @property
     def words(self) -> str:
-        """What it does."""
+        """The description of its current work."""
         return ", ".join(self.parts)
 
     def hear(self, progress: Progress) -> None:
-        """Take in what the task told."""
+        """Update the row from a progress event."""
         event = progress.event
         if progress.state is not None:
             self.state = progress.state
             self.ended = self.clock() if self.is_over else None
             if self.is_over and not self._seen:
-                self.parts = []  # it never came to do anything
+                self.parts = []  # it ended before it did any work
         elif progress.total:
             self.parts = [f"{progress.done:,} of {progress.total:,}"]
             self._step(progress.done / progress.total)
         elif event is not None:
             self.parts = event.words or self.parts
             if isinstance(event, Paused):
-                self._seen = 0  # what it waits is no measure of its pace
+                self._seen = 0  # time spent waiting says nothing about its pace
             if event.share is not None:
                 self._step(event.share)
 
     def seconds_left(self) -> float | None:
-        """How long it will take yet; None until enough has been seen to tell, and at its end."""
+        """Return the estimated seconds left; None at the end or until there is enough data."""
         begun, first = self._first
         if self.is_over or self._seen < _SIGHTINGS or self.share >= 1:
             return None
@@ -88,13 +88,13 @@ class Row:
 
     def _step(self, share: float) -> None:
         now = self.clock()
-        if self._seen == 0 or share < self.share:  # new, or something else is counted now
+        if self._seen == 0 or share < self.share:  # new, or a new count has begun
             self._seen, self._first = 0, (now, share)
         self._seen, self.share, self._latest = self._seen + 1, min(share, 1.0), now
 
 
 def clock_words(seconds: float) -> str:
-    """A time as it is said: 9.5 s, 40 s, 3 min 20 s, 1 h 05 min."""
+    """Format a duration: 9.5 s, 40 s, 3 min 20 s, 1 h 05 min."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{min(seconds, 59):.0f} s"
     minutes, rest = divmod(round(seconds), 60)

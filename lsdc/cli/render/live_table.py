@@ -1,4 +1,4 @@
-"""What a run shows while it goes: a live table on a terminal, plain lines elsewhere."""
+"""Display a run in progress: a live table on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -21,11 +21,11 @@ _FOLD = "fold "
 
 
 class Display:
-    """Listens to progress; use it as a context manager around the run.
+    """Display progress events; use it as a context manager around the run.
 
     Args:
-        console: what is printed on.
-        expected: the task runs that there will be, as far as they are known.
+        console: the console to print on.
+        expected: the names of the expected task runs, as far as they are known.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Display:
 
     @property
     def ended(self) -> int:
-        """Task runs that reached a final state."""
+        """The number of task runs that reached a final state."""
         return sum(row.is_over for row in self.rows.values()) + self._without_row
 
     def __enter__(self) -> "Display":
@@ -58,11 +58,11 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_live = False  # what is shown last stays, and is whole
+        self._is_live = False  # the last display stays on the terminal, in full
         self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Hear one thing."""
+        """Handle one progress event."""
         self._without_row += progress.task_runs
         if progress.state == "Cancelled" and self._is_known_to_be_over(progress.name):
             return
@@ -73,7 +73,7 @@ class Display:
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
 
     def _is_known_to_be_over(self, name: str) -> bool:
-        """Whether a task run has ended, or is one of those that have no row of their own."""
+        """Return whether a task run has ended, or has no row of its own."""
         return name not in self.rows or self.rows[name].is_over
 
     def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
@@ -82,14 +82,14 @@ class Display:
         return isinstance(progress.event, EpochDone | Resumed) and row.words != before
 
     def shown(self, *, live: bool) -> Group:
-        """What stands on the terminal: all rows; while it is live what fits, under a first line."""
+        """Return the display: all rows, or in live mode a summary line and the rows that fit."""
         rows = list(self.rows.values())
         if not live:
             return Group(self._table(rows))
         return Group(self._overall(), self._table(_in_sight(rows, self.console.height - 2)))
 
     def _overall(self) -> Text:
-        """How far the whole run is: stages, folds, time."""
+        """Return the progress of the whole run: stages, folds, time."""
         over = [name for name in self.expected if name in self.rows and self.rows[name].is_over]
         words = []
         if self.expected:
@@ -105,7 +105,7 @@ class Display:
         return Text(_that_fit(words, self.console.width), style="bold", no_wrap=True)
 
     def _folds_left(self, folds: Sequence[str]) -> float | None:
-        """Seconds until all folds are trained, by the slowest so far; None until one can tell."""
+        """Return the seconds until all folds are trained, by the slowest; None if unknown."""
         begun = [self.rows[name] for name in folds if name in self.rows]
         going = [row for row in begun if not row.is_over]
         waiting = len(folds) - len(begun)
@@ -128,7 +128,7 @@ class Display:
         )
         room = self.console.width - len("✓") - names - ends - 4 * _BETWEEN
         told = max((len(row.words) for row in rows if not row.is_over), default=0)
-        with_bar = room >= _BAR + _BETWEEN + min(told, _WORDS)  # words before bars
+        with_bar = room >= _BAR + _BETWEEN + min(told, _WORDS)  # text takes precedence over bars
         room -= (_BAR + _BETWEEN) * with_bar
         table = Table.grid(padding=(0, _BETWEEN, 0, 0))
         for row, verdict in zip(rows, verdicts, strict=True):
@@ -151,7 +151,7 @@ class Display:
 
 
 def _in_sight(rows: list[Row], lines: int) -> list[Row]:
-    """All rows, or where they are more than the lines, those that go on, and what ended last."""
+    """Return all rows, or if they exceed the lines the running ones and the last ended ones."""
     if len(rows) <= lines:
         return rows
     going = [row for row in rows if not row.is_over][-lines:]
@@ -161,7 +161,7 @@ def _in_sight(rows: list[Row], lines: int) -> list[Row]:
 
 
 def _that_fit(parts: Sequence[str], room: int) -> str:
-    """As many of the words as fit whole."""
+    """Join as many of the parts as fit in full."""
     shown = len(parts)
     while shown and len(", ".join(parts[:shown])) > room:
         shown -= 1
@@ -180,7 +180,7 @@ def _verdict(row: Row, *, short: bool = False) -> str:
 
 
 def _time_left(row: Row) -> str:
-    """How long it will take yet, as words; what has counted to its end still saves."""
+    """Format the time left; a task whose count is complete is still saving."""
     left = row.seconds_left()
     return "finishing" if row.share >= 1 else "" if left is None else f"{clock_words(left)} left"
 

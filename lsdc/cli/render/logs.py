@@ -1,4 +1,4 @@
-"""A run's log: everything that is said, Prefect's words included, in the home; kept short."""
+"""Write a run's log file in the home: all records, Prefect's included, kept short."""
 
 import logging
 import shlex
@@ -23,7 +23,7 @@ _VERSIONS = ("lsdc", "prefect", "torch", "timm")
 
 
 class _OnScreen(logging.Handler):
-    """Warnings of this project, above the display."""
+    """Print this project's warnings above the display."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
@@ -35,10 +35,10 @@ class _OnScreen(logging.Handler):
 
 
 class _Named(logging.Formatter):
-    """Says of each record which task or flow run it is of, where it is of one."""
+    """Prefix each record with its task run or flow run, if it has one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """A record as a line."""
+        """Format a record as a line."""
         record.who = next(filter(None, _names(record)), record.name)
         return super().format(record)
 
@@ -46,7 +46,7 @@ class _Named(logging.Formatter):
 def _names(record: logging.LogRecord) -> Iterator[str | None]:
     yield getattr(record, "task_run_name", None)
     yield getattr(record, "flow_run_name", None)
-    if "prefect.context" in sys.modules:  # else nothing here is run by Prefect
+    if "prefect.context" in sys.modules:  # else Prefect runs nothing in this process
         from prefect.context import FlowRunContext, TaskRunContext
 
         task, flow = TaskRunContext.get(), FlowRunContext.get()
@@ -62,8 +62,8 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
 
     Args:
         path: the log file.
-        console: where warnings are printed too, if anywhere.
-        said: what was said before there was a log.
+        console: where warnings are also printed; None for nowhere.
+        said: messages from before the log was opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(
@@ -71,7 +71,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
         maxBytes=_BYTES,
         backupCount=_KEPT,
         encoding="utf-8",
-        errors="backslashreplace",  # names of files need be no text
+        errors="backslashreplace",  # file names may be undecodable
     )
     file.setFormatter(_Named(_FORMAT))
     screens = [] if console is None else [_OnScreen(console)]
@@ -103,7 +103,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
 
 
 def _write(file: logging.Handler, words: str) -> None:
-    """Write what is no logger's: those of this project tell Prefect's server of flow runs alone."""
+    """Write a line to the file directly: our loggers send records to Prefect only in flow runs."""
     file.handle(
         logging.makeLogRecord(
             {"name": "lsdc", "msg": words, "levelno": logging.INFO, "levelname": "INFO"}

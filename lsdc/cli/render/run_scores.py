@@ -1,4 +1,4 @@
-"""What the runs of a home measured, to stand beside what the lab log reports."""
+"""The scores of a home's runs, for comparison with those reported in the lab log."""
 
 import json
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ class RunScores:
     """The scores of a run.
 
     Attributes:
-        run: its name.
-        data: its competition's folder, or the phantom; empty if an earlier version left it.
-        folds: the competition's metric by fold; None where a fold has nothing to score by.
-        score: over all folds that were trained.
-        parts: the losses that the score is the mean of.
-        weighted_prior: the weighted prior's, of the same rows.
-        holdout: the score of the studies that were held out of all folds, by the mean of their
+        run: the run's name.
+        data: the competition's folder, or the phantom; empty if not recorded by an earlier version.
+        folds: the competition's metric by fold; None for a fold without rows to score.
+        score: the metric over all trained folds.
+        parts: the losses whose mean is the score.
+        weighted_prior: the score of the weighted prior on the same rows.
+        holdout: the score of the studies held out of all folds, by the mean of the folds'
             models; None without any.
-        holdout_prior: the weighted prior's, of the same rows.
-        studies: how many were scored.
+        holdout_prior: the score of the weighted prior on the held-out rows.
+        studies: the number of scored studies.
         partial: whether folds are missing.
-        selected: whether epochs were chosen on the folds that are scored.
-        changed: the settings, by dotted name, that were not the experiment's present ones.
+        selected: whether epochs were chosen on the scored folds.
+        changed: the dotted names of settings that differ from the experiment's present ones.
     """
 
     run: str
@@ -53,23 +53,23 @@ class RunScores:
 
     @property
     def marks(self) -> list[str]:
-        """What has to be said wherever the score is."""
+        """The caveats that must accompany the score."""
         marks = [mark for mark in ("partial", "selected") if getattr(self, mark)]
         return [*marks, f"changed {', '.join(self.changed)}"] if self.changed else marks
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return {**vars(self), "folds": {str(fold): score for fold, score in self.folds.items()}}
 
 
 def find_home(home: Path | None) -> Home | None:
-    """The home, if there is one: who asks what there is founds none."""
+    """Return the home if it exists; do not create one."""
     root = resolve_home(home)
     return open_home(root) if (root / "home.json").is_file() else None
 
 
 def scored_runs(home: Home | None) -> dict[str, str]:
-    """The runs that were scored here, the last one last, and the experiment of each."""
+    """Return the experiment of each scored run in the home, the latest run last."""
     if home is None:
         return {}
     scored = {
@@ -83,7 +83,7 @@ def scored_runs(home: Home | None) -> dict[str, str]:
 
 
 def load_experiment_of(home: Home, run: str, name: str) -> Experiment:
-    """The experiment of a run: as its preset is now, or was, where that is not known here.
+    """Load a run's experiment: the present preset, or the recorded one if unknown here.
 
     Raises:
         SettingsError: neither can be read.
@@ -99,11 +99,11 @@ def load_experiment_of(home: Home, run: str, name: str) -> Experiment:
 
 
 def read_run_scores(home: Home, run: str) -> RunScores:
-    """The scores of a run that was scored."""
+    """Read the scores of a scored run."""
     folder, record = home.run(run), read_record(home.run(run))
     name = record.experiment if record else run
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    held_out = scores.get("holdout")  # which runs of before do not say
+    held_out = scores.get("holdout")  # absent from runs of earlier versions
     oof = scan_parquet(folder / "oof.parquet")
     return RunScores(
         run=run,
@@ -122,7 +122,7 @@ def read_run_scores(home: Home, run: str) -> RunScores:
 
 
 def differences(reported: Result, measured: RunScores | None) -> dict[str, float]:
-    """Measured less reported, by fold and, where both have all folds, `oof`."""
+    """Return measured minus reported, by fold and, where both have all folds, `oof`."""
     if measured is None:
         return {}
     found = {
@@ -136,9 +136,9 @@ def differences(reported: Result, measured: RunScores | None) -> dict[str, float
 
 
 def _changed(made_with: Path, name: str) -> tuple[str, ...]:
-    """Settings that differ between a run's and the present experiment's.
+    """Return the settings that differ between a run's experiment and the present one.
 
-    One that came up since counts as unchanged, one that is gone as changed.
+    Settings added since count as unchanged, removed ones as changed.
     """
     if not made_with.is_file():
         return ()
@@ -146,6 +146,6 @@ def _changed(made_with: Path, name: str) -> tuple[str, ...]:
     then = flatten({key: value for key, value in written.items() if key not in WORDS})
     try:
         now = settings_of(EXPERIMENTS.load(name))
-    except SettingsError:  # a preset of the user's that is gone, or no longer in order
+    except SettingsError:  # a user's preset that was removed or became invalid
         return ("all",)
     return tuple(key for key, value in then.items() if key not in now or now[key] != value)

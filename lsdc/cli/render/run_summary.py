@@ -1,4 +1,4 @@
-"""The table that a run ends with: losses by fold and over all, beside the weighted prior."""
+"""The table printed at the end of a run: losses by fold and overall, and the weighted prior's."""
 
 import json
 import shlex
@@ -17,14 +17,14 @@ from lsdc.store.exact_names import open_database, scan_parquet
 
 
 def show_results(run: LumbarRun, console: Console, log: Path) -> None:
-    """Print the scores, what was corrected, and where everything lies."""
+    """Print the scores, the corrections and the paths of all results."""
     folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     console.print(scores_table(scores, run.name))
     if said := reported_line(run.experiment):
         console.print(said, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
-    asked = run.has_test  # without, a submission that lies there is of another run
+    asked = run.has_test  # else an existing submission is another run's
     paths = {
         "out of fold": folder / "oof.parquet",
         "scores": folder / "scores.json",
@@ -32,14 +32,14 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
         "catalog": run.home.catalog,
         "log": log,
     }
-    for what, path in paths.items():  # whole, however narrow the terminal, to be copied
+    for what, path in paths.items():  # in full, however narrow the terminal, to be copied
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
     for line in _what_now(run):
         console.print(line, highlight=False, soft_wrap=True)
 
 
 def _what_now(run: LumbarRun) -> list[str]:
-    """Commands to go on with, as they are typed."""
+    """Return commands to try next, ready to type."""
     oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()
     home = shlex.quote(str(run.home.root))
@@ -50,7 +50,7 @@ def _what_now(run: LumbarRun) -> list[str]:
 
 
 def _annotations_line(run: LumbarRun) -> str:
-    """What was corrected of the annotations, be it nothing, or earlier and kept."""
+    """Return a line on annotation corrections, new, kept from an earlier run, or none."""
     with open_database(run.home.catalog, read_only=True) as catalog:
         query = "SELECT rule, study_id FROM all_runs.corrections WHERE run = ?"
         rows = catalog.execute(query, [run.name]).fetchall()
@@ -59,7 +59,7 @@ def _annotations_line(run: LumbarRun) -> str:
 
 
 def reported_line(experiment: Experiment) -> str:
-    """What the lab log reports of the experiment; empty where it has no figure."""
+    """Return the lab log's score of the experiment; empty where there is none."""
     reported = experiment.reported
     figures = [f"fold {fold} {score:.4f}" for fold, score in reported.folds.items()]
     if reported.oof is not None:
@@ -73,9 +73,9 @@ def reported_line(experiment: Experiment) -> str:
 
 
 def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
-    """The four losses and the score, a column a fold, then all, then the prior's; what is held out.
+    """Return the four losses and the score: a column per fold, for all folds and the prior.
 
-    Of held-out studies and of their prior there is a column each, where there are any.
+    Held-out studies, if any, add a column for themselves and one for their prior.
     """
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
     title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"

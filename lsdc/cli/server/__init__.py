@@ -1,1 +1,1 @@
-"""Prefect's server, its workers, and what commands ask of them."""
+"""Prefect's server and workers, and the commands' requests to them."""

@@ -1,4 +1,4 @@
-"""The process of a home's Prefect server; it ends with the process that started it.
+"""The process of a home's Prefect server; it ends with its parent process.
 
 python -P -m lsdc.cli.server.child PORT [HOST]
 """
@@ -17,9 +17,9 @@ from lsdc.cli.server.parent_watchdog import end_with_parent
 
 
 def main() -> None:
-    """Serve until told to end, or until the parent is gone."""
+    """Serve until asked to stop, or until the parent is gone."""
     end_with_parent()
-    atexit.register(gc.freeze)  # else Python collects all that libraries hold before it ends: 1 s
+    atexit.register(gc.freeze)  # else Python's final garbage collection of all libraries takes 1 s
     _create_database()
     port, host = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
     server = uvicorn.Server(
@@ -31,17 +31,17 @@ def main() -> None:
             log_level="warning",
             lifespan="on",
             timeout_keep_alive=30,
-            workers=1,  # whatever WEB_CONCURRENCY says of other servers
+            workers=1,  # overrides WEB_CONCURRENCY, which is meant for other servers
         )
     )
-    if host == "::":  # asyncio alone would listen on IPv6 and not on IPv4
+    if host == "::":  # asyncio alone would listen on IPv6 only
         both = socket.has_dualstack_ipv6()
         listening = socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=both)
         server.run([listening])
     else:
         server.run()
     if not server.started:
-        sys.exit(3)  # as uvicorn's own command
+        sys.exit(3)  # the exit code of uvicorn's own command
 
 
 def _create_database() -> None:

@@ -1,4 +1,4 @@
-"""The Prefect server that commands talk to: the one configured, else the one of the home."""
+"""Find the Prefect server that commands talk to: the configured one, else the home's."""
 
 import base64
 import json
@@ -15,17 +15,17 @@ from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError, StageError
 from lsdc.store.home import Home
 
-_OWN_SECONDS = 120.0  # what a home's server has to come up, or to be started again
+_OWN_SECONDS = 120.0  # time for a home's server to start or restart
 _POLL_SECONDS = 0.5
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def require_server(home: Home, user: UserSettings) -> Api:
-    """The API of a server that answers.
+    """Return the API of a server that answers.
 
     Raises:
-        SettingsError: there is none; says how to get one.
-        StageError: the home's own does not answer.
+        SettingsError: there is no server; the message says how to get one.
+        StageError: the home's own server does not answer.
     """
     if api := find_server(home, user):
         return api
@@ -36,11 +36,11 @@ def require_server(home: Home, user: UserSettings) -> Api:
 
 
 def find_server(home: Home, user: UserSettings) -> Api | None:
-    """The API of the server configured, else of the home's own, if one runs; it answers.
+    """Return the API of the configured server, else of the home's if it runs; check it answers.
 
     Raises:
-        SettingsError: the one configured does not answer, or either does not let us in.
-        StageError: the home's own does not answer.
+        SettingsError: the configured server does not answer, or either server denies access.
+        StageError: the home's own server does not answer.
     """
     if user.api is None:
         return _wait_for_own(home, user)
@@ -49,7 +49,7 @@ def find_server(home: Home, user: UserSettings) -> Api | None:
 
 
 def authorization(api: Api) -> dict[str, str]:
-    """The header that a server of ours with a password asks for; none if we know of none."""
+    """Return the header for a password-protected server of ours; empty if no password is known."""
     password = api.client.get("PREFECT_API_AUTH_STRING")
     if not password:
         return {}
@@ -58,7 +58,7 @@ def authorization(api: Api) -> dict[str, str]:
 
 
 def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
-    """The API of the server that runs for the home, once it answers; it is known before that."""
+    """Return the API of the home's server once it answers; its address is known before that."""
     until, told = time.monotonic() + _OWN_SECONDS, False
     while address := running_server(home):
         api = own_api(address, user.own_password)
@@ -81,12 +81,12 @@ def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
 
 
 def _ask_own(api: Api) -> None:
-    """See that the home's server answers, and that it lets us in.
+    """Check that the home's server answers and grants access.
 
     Raises:
-        SettingsError: it asks for a password.
-        OSError: it does not answer.
-        ValueError: what answers is no Prefect server.
+        SettingsError: the server asks for a password.
+        OSError: the server does not answer.
+        ValueError: the answer is not a Prefect server's.
     """
     asked = urllib.request.Request(f"{api.url}/admin/version", headers=authorization(api))
     try:
@@ -102,10 +102,10 @@ def _ask_own(api: Api) -> None:
 
 
 def _ask_configured(api: Api, source: str) -> None:
-    """See that a configured API answers and lets us in, asked as Prefect's own clients ask.
+    """Check that a configured API answers and grants access, with Prefect's own client settings.
 
     Raises:
-        SettingsError: it does not, or is none.
+        SettingsError: it does not answer, denies access, or is no Prefect API.
     """
     import httpx
     from prefect.exceptions import PrefectException

@@ -1,7 +1,7 @@
-"""A new home's Prefect database: migrated once for a user and a version of Prefect, then copied.
+"""Create a home's Prefect database by copying one migrated once per user and Prefect version.
 
-Prefect makes a new SQLite database by way of all its migrations, some hundred: 15 s. The
-copy is kept before a server has run on it, so it holds tables and no rows, and no server's secrets.
+Prefect creates a SQLite database by running about a hundred migrations: 15 s. The copy is kept
+before any server runs on it, so it has empty tables and no server's secrets.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from lsdc.store.files import write_atomic
 
 
 def create_database(database: Path) -> None:
-    """Make Prefect's SQLite database, unless there is one; it is the one that its settings name."""
+    """Create Prefect's SQLite database, at the path in its settings, unless there is one."""
     if database.exists():
         return
     kept = user_cache_path("lsdc") / f"prefect-{prefect.__version__}.db"
     try:
         _copy(kept, database)
-    except sqlite3.Error:  # none is kept, or none that can be read
+    except sqlite3.Error:  # no copy is kept, or it cannot be read
         asyncio.run(provide_database_interface().create_db())
         with contextlib.suppress(OSError, sqlite3.Error), write_atomic(kept) as temporary:
             _copy(database, temporary)
 
 
 def why_not_database(database: Path) -> str:
-    """Why a file cannot be Prefect's SQLite database; nothing if it can."""
+    """Return why a file cannot be Prefect's SQLite database; an empty string if it can."""
     try:
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:  # locked, or not to be opened: not its content
+    except sqlite3.OperationalError as error:  # locked, or cannot be opened
         return str(error) if "locked" not in str(error) else ""
     except sqlite3.DatabaseError as error:
         return str(error)
@@ -43,10 +43,10 @@ def why_not_database(database: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """As one transaction: a copy that is cut short leaves an empty database."""
+    """Copy in one transaction, so that an interrupted copy leaves an empty database."""
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as given,
         closing(sqlite3.connect(target)) as copy,
     ):
         given.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # so that it is one file when read, too
+        copy.execute("PRAGMA journal_mode = DELETE")  # else reading it would create further files

@@ -1,4 +1,4 @@
-"""Proxies and certificates of the environment: what leads past them, what cannot be used."""
+"""Bypass proxies for our own servers, and find unusable proxy and certificate settings."""
 
 import ipaddress
 import socket
@@ -13,16 +13,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 _CERTIFICATES = "SSL_CERT_FILE"
-# Where Python notes the keys of its connections; a file that cannot be written stops them all.
+# File for Python's TLS key log; if it cannot be written, all connections fail.
 KEY_LOG = "SSLKEYLOGFILE"
-# Asks servers of ours, which no proxy stands before.
+# Opens URLs of our own servers, which are never behind a proxy.
 open_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) -> dict[str, str]:
-    """An environment in which no proxy stands before this machine, nor before `hosts`.
+    """Return an environment in which no proxy is used for this machine, nor for `hosts`.
 
-    What HTTP clients refuse in it is left out: with it they would not even talk to this machine.
+    Variables that HTTP clients refuse are left out; they would break even local connections.
     """
     unusable = find_unusable(environment)
     kept = {name: value for name, value in environment.items() if name not in unusable}
@@ -34,7 +34,7 @@ def reach_directly(environment: Mapping[str, str], hosts: Iterable[str] = ()) ->
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host's name or address is one of this machine, where no proxy is asked for it."""
+    """Return whether a host name or address is this machine's, for which no proxy is used."""
     if host in LOOPBACK or host.casefold() == socket.gethostname().casefold():
         return True
     try:
@@ -48,7 +48,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables about proxies and certificates that HTTP clients refuse, each with the reason."""
+    """Return proxy and certificate variables that HTTP clients refuse, each with the reason."""
     found = {
         name: _why_not_proxy(value)
         for name, value in environment.items()
@@ -62,7 +62,7 @@ def find_unusable(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def why_not_certificates(path: str) -> str:
-    """Why certificates cannot be read from a file; nothing if they can."""
+    """Return why certificates cannot be read from a file; an empty string if they can."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError:
@@ -73,7 +73,7 @@ def why_not_certificates(path: str) -> str:
 
 
 def hide_password(url: str) -> str:
-    """An address without the name and the password that it may hold."""
+    """Return a URL without its user name and password."""
     before, sign, after = url.partition("//") if "//" in url else ("", "", url)
     host, slash, path = after.partition("/")
     return f"{before}{sign}{host.rpartition('@')[2]}{slash}{path}"
@@ -102,7 +102,7 @@ def _why_not_proxy(url: str) -> str:
 
 
 def _can_be_passed(host: str) -> bool:
-    """Whether httpx, which Prefect asks with, can read an entry of NO_PROXY."""
+    """Return whether httpx, Prefect's HTTP client, can parse an entry of NO_PROXY."""
     import httpx
 
     if not host:

@@ -1,4 +1,4 @@
-"""No orphans: a process whose standard input is a pipe that its parent holds ends with it."""
+"""Prevent orphans: end a process when its parent closes the pipe that is its standard input."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ import threading
 
 
 def end_with_parent() -> None:
-    """From now on, have the parent's end be a SIGTERM to this process."""
+    """From now on, send this process a SIGTERM when its parent ends."""
     threading.Thread(target=_wait_for_the_end, daemon=True).start()
 
 
 def _wait_for_the_end() -> None:
-    # Returns at the pipe's end, however the parent ended; not through sys.stdin, whose lock the
-    # thread would hold when the interpreter ends.
+    # Returns at the pipe's end, however the parent ended. Not sys.stdin: the thread would hold
+    # its lock at interpreter shutdown.
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A Prefect server for a home: one of a run's own, or the one behind `lsdc ui`."""
+"""Run a Prefect server for a home: a run's temporary one, or the one behind `lsdc ui`."""
 
 import contextlib
 import errno
@@ -24,11 +24,11 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
 SERVER = "lsdc.cli.server.child"
-START_SECONDS = 600.0  # a busy machine takes its time; one that ended is seen at once
+START_SECONDS = 600.0  # generous for busy machines; a server that exits is noticed at once
 _NOTE = "server.json"
 _OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 _HEALTH_POLL_SECONDS = 0.1
-# The last line of a traceback: a class, in words as 'asyncpg.exceptions.NoSuchError: ', and why.
+# The last line of a traceback: a class such as 'asyncpg.exceptions.NoSuchError: ' and a message.
 _RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Denied|Exit): (?P<reason>.+)")
 
 
@@ -42,10 +42,10 @@ class Server:
     log: Path
 
     def wait_until_healthy(self) -> None:
-        """Return once the server answers.
+        """Wait until the server answers.
 
         Raises:
-            StageError: it ended, or did not come up in time; its log says why.
+            StageError: the server exited or did not start in time; its log says why.
         """
         wait_until_healthy(self.api.url, self._check)
 
@@ -60,7 +60,7 @@ class Server:
 
 
 def last_words(said: str) -> str:
-    """What a process that failed named as the reason: its last error, else its last line."""
+    """Return the reason why a process failed: its last error, else its last line of output."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for line in reversed(lines):
         if found := _RAISED.fullmatch(line):
@@ -69,10 +69,10 @@ def last_words(said: str) -> str:
 
 
 def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
-    """Return once a server that is coming up answers; `check` raises if it cannot any more.
+    """Wait until a starting server answers; `check` raises once it no longer can.
 
     Raises:
-        StageError: it did not come up in time.
+        StageError: the server did not start in time.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -90,9 +90,9 @@ def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
 def prefect_server(
     home: Home, *, port: int | None = None, password: str | None = None
 ) -> Iterator[Server]:
-    """Start a Prefect server on loopback, its database in the home; stop it after the block.
+    """Run a Prefect server on loopback, with its database in the home, during the block.
 
-    With a password it answers only those who know it.
+    With a password it answers only clients that know it.
 
     Raises:
         SettingsError: the port is taken.
@@ -111,11 +111,11 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", SERVER, str(port)],
             env=server_environment(home, address, sqlite_url(home), password),
-            cwd=home.prefect,  # where no files of settings are
-            stdin=subprocess.PIPE,  # held open: its end tells the server that we are gone
+            cwd=home.prefect,  # which has no settings files
+            stdin=subprocess.PIPE,  # held open: its end tells the server that its parent is gone
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the run, which then stops the server
+            start_new_session=True,  # Ctrl-C reaches only the run, which then stops the server
         )
     try:
         yield Server(address, own_api(address, password), process, log)
@@ -131,7 +131,7 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
 
 
 def sqlite_url(home: Home) -> str:
-    """Prefect's database in the home, whatever signs the home's path has."""
+    """Return the URL of Prefect's database in the home, with special characters escaped."""
     from sqlalchemy import URL
 
     return str(URL.create("sqlite+aiosqlite", database=str(home.prefect / "prefect.db")))
@@ -140,25 +140,25 @@ def sqlite_url(home: Home) -> str:
 def server_environment(
     home: Home, address: str, database: str, password: str | None = None
 ) -> dict[str, str]:
-    """The environment of a server that is reached at `address`, and asks for `password`."""
+    """Return the environment of a server that is reached at `address` and asks for `password`."""
     return {
         **own_environment(home),
         **({"PREFECT_SERVER_API_AUTH_STRING": password} if password else {}),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
-        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite's lock, which several workers share
-        # Of a cancelled run whose machine is gone: what lives has saved itself by then.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # for SQLite's lock, which several workers share
+        # For cancelled runs whose machine is gone; a live one has saved its state by then.
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",
-        "PREFECT_SERVER_UI_API_URL": "/api",  # whatever name, tunnel or proxy leads to the pages
+        "PREFECT_SERVER_UI_API_URL": "/api",  # relative, for any host name, tunnel or proxy
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": address,
     }
 
 
 @contextlib.contextmanager
 def the_only_server(home: Home, address: str) -> Iterator[None]:
-    """Hold the home's place for a server, and say where it is; others find it there.
+    """Lock the home for one server, and publish its address there.
 
     Raises:
-        HomeBusyError: the home has a server already; two on one database would quarrel.
+        HomeBusyError: the home has a server already; two must not share a database.
     """
     home.prefect.mkdir(exist_ok=True)
     lock, note = _server_lock(home), home.prefect / _NOTE
@@ -178,7 +178,7 @@ def the_only_server(home: Home, address: str) -> Iterator[None]:
 
 
 def running_server(home: Home) -> str | None:
-    """The address of the server that runs for the home, if one does."""
+    """Return the address of the server that runs for the home, or None."""
     if not home.prefect.is_dir():
         return None
     try:
@@ -202,10 +202,10 @@ def _noted(note: Path) -> str | None:
 
 
 def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
-    """The port asked for, or any that is free.
+    """Return the requested port, or any free one.
 
     Raises:
-        SettingsError: it is taken, says by whom; or the host is none of this machine's addresses.
+        SettingsError: the port is taken (the message says by what), or the host is not local.
     """
     try:
         (family, _, _, _, where), *_ = socket.getaddrinfo(
@@ -223,7 +223,7 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
 
 
 def _listener(port: int | None) -> str:
-    """Who listens on a port, as far as we may see."""
+    """Describe the process that listens on a port, as far as permissions allow."""
     with contextlib.suppress(psutil.Error):
         for each in psutil.net_connections(kind="tcp"):
             if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:

@@ -1,8 +1,8 @@
-"""What a Prefect server has recorded of a run; it records behind the run's back.
+"""Read and complete a Prefect server's records of runs; it records asynchronously.
 
-A run of `lsdc run-local` that is killed cannot tell its end. So it holds a lock in its home while
-it lives, under its id, and whatever opens the home's history next marks those that nobody holds.
-One that is killed before it holds any is known by the home it was told, and by its age.
+A killed run of `lsdc run-local` cannot report its end. So each holds a lock in its home, named
+by its id, while it lives; whatever next opens the home's history marks runs without a holder as
+crashed. A run killed before it took its lock is recognised by its home parameter and its age.
 """
 
 import contextlib
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
-_BEGINS_WITHIN = timedelta(minutes=10)  # a local run is *Pending* for a second or so
+_BEGINS_WITHIN = timedelta(minutes=10)  # local runs are *Pending* for a second or so
 _KILLED = "killed, so that it could not tell its end; the same command goes on where it stopped"
 
 
 def wait_until_recorded(api: Api, flow_run_id: str, task_runs: int, *, timeout: float) -> bool:
-    """Wait until a flow run's end and that many ended task runs are in the server's database.
+    """Wait until the server has recorded a flow run's end and that many ended task runs.
 
     Returns:
-        Whether all was there before the timeout, in seconds.
+        Whether all were recorded before the timeout, in seconds.
     """
     of_this_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
     ended = {"state": {"type": {"any_": _FINAL}}}
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):  # a busy server may not answer in time; asked again
+        with contextlib.suppress(OSError):  # a busy server may not answer in time; retry
             flows = _count(api, "flow_runs", {"flow_runs": {**of_this_run["flow_runs"], **ended}})
             tasks = _count(api, "task_runs", {**of_this_run, "task_runs": ended})
             if flows >= 1 and tasks >= task_runs:
@@ -63,24 +63,24 @@ def _count(api: Api, what: str, query: dict[str, object]) -> int:
 
 @contextlib.contextmanager
 def living(home: Home, flow_run_id: UUID) -> Iterator[None]:
-    """Have a local run known to live while the block runs, here and on other hosts."""
+    """Mark a local run as alive during the block, on this host and others."""
     path = _folder(home) / f"{flow_run_id}.lock"
     path.parent.mkdir(exist_ok=True)
     with file_lock(path, thread_local=False):
         yield
-        path.unlink(missing_ok=True)  # not after an error: the server may not have heard of the end
+        path.unlink(missing_ok=True)  # kept after an error: the server may not know the end
 
 
 def mark_killed(home: Home, *, say: Callable[[str], None]) -> None:
-    """Mark local runs of a home crashed that are under way though their process is gone.
+    """Mark a home's local runs as crashed if they are recorded as active but their process is gone.
 
-    It is the server of Prefect's settings that is told; what it does not know is another's.
+    Only the server in Prefect's settings is told; runs that it does not know are another's.
     """
     for path in sorted(_folder(home).glob("*.lock")):
         lock = file_lock(path)
         try:
             lock.acquire(timeout=0)
-        except Timeout:  # it lives
+        except Timeout:  # the run is alive
             continue
         try:
             name, is_known = _mark_killed(UUID(path.stem))
@@ -99,7 +99,7 @@ def _folder(home: Home) -> Path:
 
 
 def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
-    """The run's name, if it was under way, and whether the server knows of it."""
+    """Mark the run as crashed; return its name if active, and whether the server knows it."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
@@ -118,7 +118,7 @@ def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
 
 
 def _mark_never_begun(home: Home) -> list[str]:
-    """The names of local runs of the home that were killed before they held their lock."""
+    """Mark the home's local runs killed before they took their lock; return their names."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType

@@ -1,4 +1,4 @@
-"""Parts: the processes of an installation, kept running, each line of theirs under its name."""
+"""Supervise the processes of an installation: restart them, and prefix their output by name."""
 
 import contextlib
 import signal
@@ -16,11 +16,11 @@ from rich.console import Console
 
 from lsdc.errors import StageError
 
-# What runs may take to end, of which a training saves itself, and then the part that had them.
+# Time for runs to end, including saving a training, and then for the process that ran them.
 GRACE_SECONDS = 45.0
 _PARTING_SECONDS = 15.0
 _POLL_SECONDS = 0.2
-# Before a part is started again; doubled each time that it ends soon after its start.
+# Pause before a restart; doubled each time the process ends soon after its start.
 _RESTART_SECONDS, _LONGEST_RESTART_SECONDS = 2.0, 60.0
 _SHORT_LIFE_SECONDS = 30.0
 _SHORT_LIVES = 3
@@ -28,10 +28,10 @@ _SHORT_LIVES = 3
 
 @dataclass
 class Part:
-    """A process: `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold.
+    """A process, `python -P -m MODULE ARGUMENTS`, whose standard input is a pipe that we hold.
 
-    Its working folder has to be one without files that Prefect reads settings from. One that
-    `drains` begins nothing more once it is sent SIGUSR1.
+    Its working folder must not contain Prefect settings files. One that `drains` starts nothing new
+    once it receives SIGUSR1.
     """
 
     name: str
@@ -42,41 +42,41 @@ class Part:
     drains: bool = False
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
     started: float = 0.0
-    due: float | None = None  # when it is started again, once it has been seen to have ended
+    due: float | None = None  # time of the restart, once the process has ended
     pause: float = 0.0
     short_lives: int = 0
     was_up: bool = False
 
     @property
     def lives(self) -> bool:
-        """Whether its process runs."""
+        """True if the process runs."""
         return self.process is not None and self.process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The process id."""
         assert self.process is not None
         return self.process.pid
 
     def start(self) -> "subprocess.Popen[str]":
-        """Start it, or start it again; its output is one stream of lines."""
+        """Start or restart the process; stdout and stderr are merged into one stream of lines."""
         self.started, self.due = time.monotonic(), None
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.module, *self.arguments],
             env=self.environment,
             cwd=self.folder,
-            stdin=subprocess.PIPE,  # held open: its end tells the part that we are gone
+            stdin=subprocess.PIPE,  # held open: its end tells the process that its parent is gone
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C is for us, who end the parts in order
+            start_new_session=True,  # Ctrl-C reaches only us; we end the processes in order
         )
         return self.process
 
 
 class Parts:
-    """Parts that live as long as the block, and are then ended side by side."""
+    """Processes that run during the block and are then ended in parallel."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -88,19 +88,19 @@ class Parts:
     def __exit__(self, *_: object) -> None:
         try:
             self._end(GRACE_SECONDS)
-        except KeyboardInterrupt:  # asked twice: at once, then
+        except KeyboardInterrupt:  # second interrupt: end at once
             self._end(0.0)
 
     def start(self, part: Part) -> None:
-        """Start a part and keep it running."""
+        """Start a process and keep it running."""
         self.parts.append(part)
         self._run(part)
 
     def check(self) -> None:
-        """Start again what has ended, after a pause that others do not wait for.
+        """Restart ended processes, each after its own pause, without waiting.
 
         Raises:
-            StageError: a part that has never been up ends each time soon after its start.
+            StageError: a process that has never been up keeps ending soon after its start.
         """
         for part in self.parts:
             if part.lives:
@@ -111,10 +111,10 @@ class Parts:
                 self._run(part)
 
     def _plan(self, part: Part) -> None:
-        """Say when a part that has ended is started again.
+        """Schedule the restart of a process that has ended.
 
-        One that has been up may end over and over while its database is away, which comes back;
-        to give up would end the trainings of the others.
+        One that has been up may end repeatedly while its database is down; giving up would end the
+        others' trainings.
         """
         assert part.process is not None
         code, now = part.process.returncode, time.monotonic()
@@ -153,10 +153,10 @@ class Parts:
 
 
 def _end_runs(workers: Sequence[psutil.Process], grace: float) -> None:
-    """Have the processes that workers started end first, which they may take their time for.
+    """End the child processes of workers first, within a grace period.
 
-    Prefect's worker kills the runs that it has when it is told to end. So it is told to take no
-    more of them, and its runs are told themselves.
+    Prefect's worker kills its runs when it is told to end. So it is told to take no more runs,
+    and the runs are told to end directly.
     """
     _each(workers, lambda worker: worker.send_signal(signal.SIGUSR1))
     runs: list[psutil.Process] = []
@@ -174,7 +174,7 @@ def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], N
 
 
 def _works(process: psutil.Process) -> bool:
-    """Whether it has not ended; until its parent looks it is a zombie."""
+    """Return whether a process is running; an ended one is a zombie until its parent waits."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -182,7 +182,7 @@ def _works(process: psutil.Process) -> bool:
 
 
 def keep_running(*groups: Parts) -> None:
-    """Keep all parts running until interrupted."""
+    """Keep all processes running until interrupted."""
     while True:
         for group in groups:
             group.check()
@@ -190,6 +190,6 @@ def keep_running(*groups: Parts) -> None:
 
 
 def say(console: Console, name: str, line: str) -> None:
-    """Print a line of a part, unless the terminal is gone: the part is to be read on and ended."""
+    """Print a process's output line; ignore a closed terminal, so that supervision continues."""
     with contextlib.suppress(OSError):
         console.print(f"{name:<7}| {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
-"""What the user has set for Prefect that lsdc obeys: an API, how it lets one in, a password.
+"""Read the user's Prefect settings that lsdc respects: API, authentication, server password.
 
 They are found where Prefect finds them: environment, `.env`, `prefect.toml`, `pyproject.toml`, a
-profile. All else that is set there is for other installations, and kept out of ours by
+profile. All other settings are for other installations; they are removed by
 `lsdc.cli.server.prefect_settings`.
 """
 
@@ -26,7 +26,7 @@ from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 
 _URL, _CERTIFICATES = "PREFECT_API_URL", "PREFECT_API_SSL_CERT_FILE"
-# How clients reach an API of the user's and are let in; what else they are told is ours to say.
+# Settings for reaching the user's API and authenticating there; we choose all others.
 OBEYED = {
     "api": (
         *("url", "key", "auth_string", "ssl_cert_file"),
@@ -42,13 +42,13 @@ OBEYED = {
 
 @dataclass(frozen=True)
 class UserSettings:
-    """What the user has set.
+    """The user's settings.
 
     Attributes:
-        api: the one that is configured, if one is.
-        source: where it is configured.
-        server_password: USER:PASSWORD of servers that are started here.
-        client_password: USER:PASSWORD by which clients are let in.
+        api: the configured API, or None.
+        source: where the API is configured.
+        server_password: USER:PASSWORD for servers started here.
+        client_password: USER:PASSWORD that clients authenticate with.
     """
 
     api: Api | None
@@ -58,17 +58,17 @@ class UserSettings:
 
     @property
     def own_password(self) -> str | None:
-        """USER:PASSWORD by which the home's server lets us in, wherever it was started."""
+        """The USER:PASSWORD for the home's server, wherever it was started."""
         return self.server_password or self.client_password
 
 
 def read_user_settings() -> UserSettings:
-    """Read what the user has set for Prefect; say which proxies and certificates are left out.
+    """Read the user's Prefect settings; report proxies and certificates that are ignored.
 
     Raises:
-        SettingsError: a file that it is in cannot be read, or a value makes no sense.
+        SettingsError: a settings file cannot be read, or a value is invalid.
     """
-    with own_settings(own_environment(None)):  # for Prefect reads settings on import as well
+    with own_settings(own_environment(None)):  # Prefect reads settings on import, too
         import prefect.settings  # noqa: F401
     places = _Places()
     url = places.read(("api",), ("url",)).get(_URL, "").rstrip("/")
@@ -86,7 +86,7 @@ def read_user_settings() -> UserSettings:
         if server_password and not client_password and not client.get("PREFECT_API_KEY"):
             client["PREFECT_API_AUTH_STRING"] = server_password
         _check(url, source, client, unusable)
-        if path := client.get(_CERTIFICATES):  # processes in other folders find it, too
+        if path := client.get(_CERTIFICATES):  # absolute, for processes in other folders
             client[_CERTIFICATES] = str(Path(path).absolute())
         api = Api(url, client, is_own=False)
     for name, reason in unusable.items():
@@ -96,7 +96,7 @@ def read_user_settings() -> UserSettings:
 
 
 def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[str, str]) -> None:
-    """Refuse an API that could not be asked at all."""
+    """Refuse an API that cannot be reached with these settings."""
     try:
         asked = urlsplit(url)
         is_address = asked.scheme in ("http", "https") and bool(asked.hostname) and asked.port != 0
@@ -121,7 +121,7 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
 
 
 class _Places:
-    """Where Prefect looks for settings, first to last."""
+    """The sources of Prefect's settings, in order of precedence."""
 
     def __init__(self) -> None:
         here = Path.cwd()
@@ -147,7 +147,7 @@ class _Places:
         return {name.upper(): value for name, value in found.items()}
 
     def _set(self, *keys: str) -> Iterator[tuple[Any, str]]:
-        """The values of a setting, each with where it is set, but for the profile's."""
+        """Yield the values of a setting with their sources, except for the profile."""
         name = _variable(*keys)
         if name in self.environment:
             yield self.environment[name], f"the environment variable {name}"
@@ -171,7 +171,7 @@ class _Places:
 
     @property
     def profile(self) -> str:
-        """The name of the profile in use."""
+        """The name of the active profile."""
         return str(self.environment.get("PREFECT_PROFILE") or self.profiles.get("active") or "")
 
     def _require_profile(self) -> None:
@@ -191,17 +191,17 @@ class _Places:
         return found if isinstance(found, dict) else {}
 
     def source(self, group: tuple[str, ...], setting: str) -> str:
-        """Where a setting has its value from."""
+        """Return where a setting's value comes from."""
         found = next(self._set(*group, setting), None)
         if found is not None:
             return found[1]
         return f"{_variable(*group, setting)} of the profile {self.profile} in {self.profiles_path}"
 
     def read(self, group: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, str]:
-        """Settings of a group that are set, as environment; what else is in it does not matter.
+        """Read the settings of a group as environment variables; ignore all others in the group.
 
         Raises:
-            SettingsError: one of them cannot be what it is set to.
+            SettingsError: a value is invalid.
         """
         from prefect.settings import Settings
         from pydantic import ValidationError
@@ -225,7 +225,7 @@ class _Places:
             raise SettingsError(
                 f"Prefect's settings: {' '.join(str(error).split())}; correct it, or unset it"
             ) from None
-        except (AttributeError, TypeError):  # of Prefect, where it finds no table
+        except (AttributeError, TypeError):  # raised by Prefect if there is no table
             files = [str(path) for path in (*self.files, self.profiles_path) if path.exists()]
             raise SettingsError(
                 f"one of {', '.join(files)} holds a value where Prefect has a table of settings; "

@@ -1,4 +1,4 @@
-"""Why a flow run waits: what keeps workers from it, and what to do about it."""
+"""Explain why a flow run waits: why no worker takes it, and what to do about it."""
 
 import time
 from http import HTTPStatus
@@ -19,13 +19,13 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from lsdc.cli.server.network import hide_password
 
-# A worker that is free has taken a run by then.
+# By then, a free worker has taken the run.
 PATIENCE_SECONDS = 10.0
 _NAMED = 3
 
 
 class Waits:
-    """Tells of runs that wait why they do, each reason once."""
+    """Reports of why runs wait, each reason once."""
 
     def __init__(self, client: SyncPrefectClient) -> None:
         self.client = client
@@ -33,7 +33,7 @@ class Waits:
         self.said: dict[UUID, str] = {}
 
     def new(self, run: FlowRun) -> str | None:
-        """Why a run waits, if it has for some time and that was not said yet."""
+        """Return why a run waits, if it has waited for a while and the reason is new."""
         if run.deployment_id is None or run.state is None or not run.state.is_scheduled():
             self.due.pop(run.id, None)
             self.said.pop(run.id, None)
@@ -50,7 +50,7 @@ class Waits:
 
 
 def why_waiting(client: SyncPrefectClient, run: FlowRun) -> str:
-    """What keeps workers from a run that is due, and what to do about it."""
+    """Return why no worker takes a due run, and what to do about it."""
     assert run.state is not None
     if run.state.name == "AwaitingConcurrencySlot":
         return (
@@ -118,7 +118,7 @@ def _read_pool(client: SyncPrefectClient, name: str) -> WorkPool | None:
 
 
 def _at_work(client: SyncPrefectClient, pool: str, queue: str | None = None) -> list[str]:
-    """The names of the runs that a pool's workers have, or those of one of its queues."""
+    """Return the names of the active runs of a pool's workers, or of one of its queues."""
     of_queue = queue and WorkQueueFilter(name=WorkQueueFilterName(any_=[queue]))
     states = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
     found = client.read_flow_runs(

@@ -1,4 +1,4 @@
-"""What a flow run and the runs that it sends say while they go, line by line."""
+"""Follow a flow run and its child runs: print log records and state changes as they come."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ from lsdc.errors import InterruptedRunError, StageError
 _POLL_SECONDS = 1.0
 _PAGE = 200
 _INFO = 20
-# Records of several processes arrive in batches, so not in the order of their time.
+# Several processes send records in batches, so they arrive out of order.
 _LATE = timedelta(seconds=30)
-# What Prefect says of its own machinery.
+# Prefect's messages about its own machinery.
 _NOISE = (
     "Running hook",
     "Hook ",
@@ -41,7 +41,7 @@ _NOISE = (
 
 
 def follow(client: SyncPrefectClient, run: FlowRun, console: Console) -> int:
-    """Print what a run and its children log and become, until it ends.
+    """Print the logs and states of a run and its children until it ends.
 
     Returns:
         The exit code: 0 completed, 130 cancelled, 1 otherwise.
@@ -53,7 +53,7 @@ def follow(client: SyncPrefectClient, run: FlowRun, console: Console) -> int:
     while True:
         try:
             family = _family(client, run)
-            # Asked for first, so that a run which is over has said all that is to be printed.
+            # Queried before the logs, so that the logs of an ended run are complete.
             for line in [*_changes(family, states), *logs.new(family), *_waits(family, waits)]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         except httpx.HTTPError as error:
@@ -72,7 +72,7 @@ def _exit_code(state: State) -> int:
 
 
 def _family(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
-    """The run as it is now, then its children."""
+    """Return the current state of the run, then of its children."""
     found = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
     if not found:
         raise StageError(f"{run.name}: deleted in Prefect while it was followed; trigger a new run")
@@ -100,14 +100,14 @@ def _waits(family: Sequence[FlowRun], waits: Waits) -> Iterator[str]:
 
 
 def _reason(state: State | None) -> str:
-    """Why a run ended as it did: its log's last records come late, and a crash leaves none."""
+    """Return why a run ended; its last log records may come late or, after a crash, never."""
     if state is None or not state.is_final() or state.is_completed() or not state.message:
         return ""
     return f" ({state.message.splitlines()[0]})"
 
 
 class _Logs:
-    """The log records of runs, each once, as they come."""
+    """The log records of runs, each returned once."""
 
     def __init__(self, client: SyncPrefectClient) -> None:
         self.client = client
@@ -115,7 +115,7 @@ class _Logs:
         self.latest: datetime | None = None
 
     def new(self, family: Sequence[FlowRun]) -> list[str]:
-        """Lines of the records since the last call, by their time."""
+        """Return lines for the records since the last call, by time."""
         wanted = LogFilter(
             flow_run_id=LogFilterFlowRunId(any_=[run.id for run in family]),
             level=LogFilterLevel(ge_=_INFO),
@@ -142,7 +142,7 @@ class _Logs:
 
 
 def _line(log: Log, names: Mapping[UUID, str]) -> str:
-    """The first line of what was logged: what follows is a traceback, which the pages show."""
+    """Format a record's first line; any traceback below it is shown in Prefect's pages."""
     runs = (log.flow_run_id, log.task_run_id)
     who = [names[each] for each in runs if each is not None and each in names]
     return f"{log.timestamp.astimezone():%H:%M:%S} {', '.join(who)}: {log.message.splitlines()[0]}"

@@ -1,6 +1,6 @@
-"""The process of a worker: `prefect worker start`, which ends with the process that started it.
+"""The process of a worker: `prefect worker start`, ending with its parent process.
 
-python -P -m lsdc.cli.server.worker_child --pool POOL ...      # what `prefect worker start` takes
+python -P -m lsdc.cli.server.worker_child --pool POOL ...   # options of `prefect worker start`
 """
 
 import sys
@@ -9,7 +9,7 @@ from lsdc.cli.server.parent_watchdog import end_with_parent
 
 
 def main() -> None:
-    """Work until told to end, or until the parent is gone."""
+    """Work until asked to stop, or until the parent is gone."""
     end_with_parent()
     from prefect.cli import app
 

@@ -1,1 +1,1 @@
-"""Small nets that find points of patient space in stacks of slices."""
+"""Small nets that find points in patient space from stacks of slices."""

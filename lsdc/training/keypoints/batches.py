@@ -1,4 +1,4 @@
-"""Stacks of slices on square grids, and the batches that a keypoint net is shown of them."""
+"""Stacks of slices on square grids, and batches of them for a keypoint net."""
 
 import math
 from collections.abc import Sequence
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-# What augmentation does at most, in either direction.
-SHIFT_ACROSS = 0.1  # of the grid
+# Maximum augmentation in either direction.
+SHIFT_ACROSS = 0.1  # fraction of the grid
 SCALE = 0.15
 TURN = math.radians(10)
-GAMMA = 0.35  # of the logarithm
+GAMMA = 0.35  # of the logarithm of gamma
 GAIN = 0.2
-# A slice so near a point shows it; a stack whose slices are all so far from it does not. What
-# lies between is neither taught as seen nor as absent.
+# A slice at most SHOWS_MM from a point shows it; a stack whose slices are all farther than
+# ABSENT_MM does not. Points in between are trained neither as shown nor as absent.
 SHOWS_MM, ABSENT_MM = 3.0, 9.0
 
 
 @dataclass(frozen=True)
 class Stacks:
-    """Stacks of slices on square grids, one after the other.
+    """Stacks of slices on square grids, concatenated.
 
     Attributes:
-        images: (slices, size, size) uint8, as stored or memory-mapped.
-        planes_mm: (slices, 3, 3) float64: the place of grid pixel (0, 0), the step along a row to
-            the next column, and the step along a column to the next row.
-        starts: (stacks + 1,) the first slice of each stack, and the end of the last.
-        keys: (stacks,) int64 what names a stack in the seeds of its augmentation.
+        images: (slices, size, size) uint8, in memory or memory-mapped.
+        planes_mm: (slices, 3, 3) float64: the position of grid pixel (0, 0), the step along a row
+            to the next column, and the step along a column to the next row.
+        starts: (stacks + 1,) first slice of each stack, and end of the last stack.
+        keys: (stacks,) int64 key of each stack in the seeds of its augmentation.
     """
 
     images: NDArray[np.uint8]
@@ -39,11 +39,11 @@ class Stacks:
     keys: NDArray[np.int64]
 
     def slices(self, stack: int) -> NDArray[np.int64]:
-        """The indices of a stack's slices."""
+        """Return the indices of a stack's slices."""
         return np.arange(self.starts[stack], self.starts[stack + 1])
 
     def distances(self, stack: int, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(points, slices of the stack) mm from points (n, 3) to the slices' planes."""
+        """Return the distances (n, slices of the stack) in mm from points (n, 3) to its planes."""
         planes = self.planes_mm[self.slices(stack)]
         normals = np.cross(planes[:, 1], planes[:, 2])
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
@@ -54,13 +54,13 @@ class Stacks:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some slices of some stacks; places count from each stack's own centre.
+    """Some slices of some stacks; positions are relative to the centre of each stack.
 
     Attributes:
         images: (b, s, 3, size, size) float32 in [0, 1]: a slice between its neighbours.
-        planes_mm: (b, s, 3, 3) as in `Stacks`.
-        mask: (b, s) False where a slice only pads its stack.
-        centres_mm: (b, 3) float64.
+        planes_mm: (b, s, 3, 3) planes as in `Stacks`.
+        mask: (b, s) False for slices that only pad a stack.
+        centres_mm: (b, 3) float64 centre of each stack in patient space.
     """
 
     images: Tensor
@@ -70,7 +70,7 @@ class Batch:
 
 
 def gather(stacks: Stacks, chosen: Sequence[int], slices: Sequence[NDArray[np.int64]]) -> Batch:
-    """The given slices of the chosen stacks, padded to the same number."""
+    """Return a batch of given slices of the chosen stacks, padded to the same number."""
     size = stacks.images.shape[-1]
     most = max(len(own) for own in slices)
     images = np.zeros((len(chosen), most, 3, size, size), np.uint8)
@@ -97,17 +97,17 @@ def gather(stacks: Stacks, chosen: Sequence[int], slices: Sequence[NDArray[np.in
 def pick_slices(
     stacks: Stacks, stack: int, target_mm: NDArray[np.float64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Slices of a stack in their order: one by chance, the others near targets.
+    """Pick slices of a stack, in order: one at random, the others near targets.
 
-    Targets that no slice picked so far shows come first. The slices near targets teach the place
-    in the slice, the others which slices do not hold it.
+    Targets that no picked slice shows come first. Slices near targets teach the position in the
+    slice, the others which slices do not contain the point.
 
     Args:
         stacks: all stacks.
-        stack: whose slices.
-        target_mm: (points, 3), NaN where a point is not known.
-        count: how many to pick; a shorter stack gives all.
-        rng: the only source of chance.
+        stack: index of the stack.
+        target_mm: (points, 3), NaN for unknown points.
+        count: number of slices to pick; a shorter stack gives all.
+        rng: random generator.
     """
     own = stacks.slices(stack)
     if len(own) <= count:
@@ -121,21 +121,21 @@ def pick_slices(
         if distances[target, sorted(picked)].min() > SHOWS_MM:
             picked.add(int(distances[target].argmin()))
     rest = [index for index in rng.permutation(len(own)).tolist() if index not in picked]
-    # What is left over goes to neighbours of what was picked, which are hardest to tell from it.
+    # The rest are neighbours of picked slices, which are the hardest to distinguish from them.
     rest.sort(key=lambda index: min(abs(index - other) for other in picked))
     picked.update(rest[: count - len(picked)])
     return own[sorted(picked)]
 
 
 def augment(batch: Batch, rngs: Sequence[np.random.Generator], *, shift_along: float) -> Batch:
-    """Shift, scale, turn and re-expose each stack as a whole; the planes move with the pixels.
+    """Shift, scale, rotate and re-expose each stack as a whole; the planes move with the pixels.
 
-    Half of the stacks are seen from the other end: neighbours change places.
+    Half of the stacks have their neighbouring slices swapped, as if seen from the other end.
 
     Args:
-        batch: what is changed.
-        rngs: one a stack.
-        shift_along: of the grid, how far a stack is moved up or down at most.
+        batch: batch to augment.
+        rngs: one random generator per stack.
+        shift_along: maximum shift up or down, as a fraction of the grid.
     """
     size = batch.images.shape[-1]
     theta, planes, exposure, images = [], [], [], []
@@ -168,13 +168,13 @@ def augment(batch: Batch, rngs: Sequence[np.random.Generator], *, shift_along: f
 
 
 def visible_targets(batch: Batch, targets_mm: Tensor) -> tuple[Tensor, Tensor]:
-    """Which targets a batch's slices show, and which they certainly do not.
+    """Determine which targets the slices of a batch show, and which they certainly do not.
 
     Args:
-        batch: the slices.
-        targets_mm: (b, points, 3) from the stacks' centres, NaN where not known.
+        batch: batch of slices.
+        targets_mm: (b, points, 3) relative to the stacks' centres, NaN if unknown.
 
-    Returns: shown and absent, (b, points) each; both False where it cannot be said.
+    Returns: shown and absent, (b, points) each; both False if uncertain.
     """
     size = batch.images.shape[-1]
     offsets = targets_mm[:, :, None] - batch.planes_mm[:, None, :, 0]  # (b, points, s, 3)

@@ -1,4 +1,4 @@
-"""How a keypoint net is trained on stacks of slices."""
+"""Training of a keypoint net on stacks of slices."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KeypointSettings:
-    """How one net is built and trained; few stacks are gone through for more epochs."""
+    """Build and training settings of one net; small data sets get more epochs."""
 
     method: Method
     width: int
@@ -49,14 +49,14 @@ def train_keypoints(
 
     Args:
         stacks: all stacks.
-        targets_mm: (stacks, keypoints + satellites, 3), NaN where a point is not known.
-        satellites: the boxes of the last points.
-        settings: how to build and train.
-        seed: of weights, order and augmentation.
+        targets_mm: (stacks, keypoints + satellites, 3), NaN for unknown points.
+        satellites: boxes of the last points.
+        settings: build and training settings.
+        seed: random seed of weights, order and augmentation.
         device: "cpu" or "cuda".
-        on_epoch: told the epoch (from 1), how many there are and the mean loss over all that was
-            taught; there are `settings.epochs`, or more where those would make fewer than
-            `settings.min_steps`.
+        on_epoch: called with the epoch (from 1), the number of epochs and the epoch's mean loss;
+            there are `settings.epochs`, or more if these would make fewer than
+            `settings.min_steps` steps.
 
     Raises:
         StageError: the loss is not finite.
@@ -120,7 +120,7 @@ def _training_batch(
 
 
 def _rate(progress: float) -> float:
-    """The learning rate's share of its peak: up linearly, down by a cosine."""
+    """Return the learning rate as a fraction of its peak: linear warm-up, then a cosine."""
     if progress < WARM_UP:
         return 0.05 + 0.95 * progress / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) + 1e-3

@@ -1,4 +1,4 @@
-"""Reading: what a keypoint net sees on stacks it has not been taught."""
+"""Inference: points that a trained keypoint net finds on stacks."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from lsdc.training.keypoints.nets import (
     soft_argmax_mm,
 )
 
-# So many places of a stack are looked at for keypoints, and none that holds less of their heatmaps.
+# Limits on a stack's candidates: their number, and the least heatmap mass of each.
 MOST_CANDIDATES = 8
 LEAST_SHARE = 0.02
 
@@ -29,12 +29,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Where a net sees keypoints on one stack, whichever they are, the surest first.
+    """Candidate positions of keypoints on one stack, whichever they are, the most certain first.
 
     Attributes:
-        places_mm: (candidates, 3).
-        shares: (candidates, keypoints) how much of a keypoint's heatmap lies at each; a keypoint's
-            shares sum to less than 1, the rest is elsewhere or says "not in this stack".
+        places_mm: (candidates, 3) positions.
+        shares: (candidates, keypoints) fraction of each keypoint's heatmap at each candidate; they
+            sum to less than 1 per keypoint, the rest is elsewhere or "not in this stack".
     """
 
     places_mm: Floats
@@ -49,14 +49,14 @@ def find_candidates(
     device: str,
     slices: NDArray[np.int64] | None = None,
 ) -> Candidates:
-    """Where the net sees its keypoints on a stack: the peaks of all their heatmaps together.
+    """Find candidates of keypoints on a stack: the peaks of the sum of all their heatmaps.
 
     Args:
-        net: the net.
+        net: trained net.
         stacks: all stacks.
-        stack: which of them.
+        stack: index of the stack.
         device: "cpu" or "cuda".
-        slices: those of its slices to look at; all without.
+        slices: indices of the slices to use; None uses all of the stack.
     """
     net.eval()
     with torch.inference_mode():
@@ -97,17 +97,17 @@ def find_satellites(
     *,
     device: str,
 ) -> tuple[Floats, Floats]:
-    """Where the net sees the satellites of known keypoints.
+    """Find the satellites of known keypoints.
 
     Args:
-        net: the net.
+        net: trained net.
         stacks: all stacks.
-        anchors_mm: (stacks, keypoints, 3), NaN where none is known; a stack without is left alone.
-        satellites: the boxes.
+        anchors_mm: (stacks, keypoints, 3), NaN if unknown; stacks without any are skipped.
+        satellites: boxes of the satellites.
         device: "cpu" or "cuda".
 
-    Returns: points (stacks, satellites, 3) in mm and confidences (stacks, satellites), how much of
-        a box's heatmap lies near its peak; NaN and 0 where no cell lies in the box.
+    Returns: points (stacks, satellites, 3) in mm and confidences (stacks, satellites), the fraction
+        of a box's heatmap near its peak; NaN and 0 if the box contains no cell.
     """
     net.eval()
     count = len(satellites.anchors)
@@ -142,14 +142,14 @@ def find_satellites(
 
 
 def _above_half(logits: torch.Tensor) -> torch.Tensor:
-    """(k, cells) segmentations as shares: of what is more likely in the ball than not."""
+    """Turn segmentation logits (k, cells) into weights of the cells above probability 0.5."""
     inside = logits.sigmoid()
     kept = inside * (inside > 0.5)
     return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12) * kept.amax(-1, keepdim=True)
 
 
 def _regress(net: RegressionNet, batch: Batch, device: str) -> tuple[Floats, Floats]:
-    """Points (points, 3) in mm of one stack, and how sure it is that they are in it (points,)."""
+    """Return one stack's points (points, 3) in mm, and the probabilities that they are in it."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
     said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
     places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])

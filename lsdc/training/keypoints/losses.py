@@ -1,4 +1,4 @@
-"""What a keypoint net is taught by: a loss for each method."""
+"""Losses of keypoint nets, one for each method."""
 
 import torch
 from torch import Tensor
@@ -18,27 +18,27 @@ from lsdc.training.keypoints.nets import (
     target_heatmaps,
 )
 
-# Weight of the distance (per 10 mm) beside the cross-entropy of the heatmaps.
+# Weight of the distance (per 10 mm) relative to the cross-entropy of the heatmaps.
 DISTANCE_WEIGHT = 1.0
-# Anchors are never found exactly: boxes are moved about by so much while the net learns.
+# Spread of the random shift of boxes in training, as anchors are never found exactly.
 ANCHOR_SIGMA_MM = 2.5
-# The ball about a point that is segmented; what lies in it is rare, and weighs the more.
+# Radius of the segmented ball about a point, and the weight of its cells, which are rare.
 BALL_MM = 10.0
 BALL_WEIGHT = 60.0
-# How far a slice may be off a point to be taken for the one that shows it.
+# Spread of the target distribution over slices, by their distance from a point.
 SLICE_SIGMA_MM = 3.0
 
 
 def loss_of(
     net: Net, batch: Batch, goal_mm: Tensor, satellites: Satellites, device: str
 ) -> tuple[Tensor, Tensor]:
-    """The mean over what can be taught, points or the cells of their heatmaps, and how many.
+    """Return the mean loss over points, or cells of their heatmaps, and their number.
 
     Args:
-        net: of any method.
-        batch: the slices.
-        goal_mm: (b, points, 3) from the stacks' centres, NaN where not known.
-        satellites: the boxes of the last points.
+        net: net of any method.
+        batch: batch of slices.
+        goal_mm: (b, points, 3) relative to the stacks' centres, NaN if unknown.
+        satellites: boxes of the last points.
         device: "cpu" or "cuda".
     """
     shown, absent = (each.to(device) for each in visible_targets(batch, goal_mm))
@@ -60,9 +60,10 @@ def _soft_argmax(
     absent: Tensor,
     satellites: Satellites,
 ) -> tuple[Tensor, Tensor]:
-    """Of a shown point the cross-entropy of its heatmap and the distance of its centre of mass.
+    """Return the mean loss of points, and their number.
 
-    An absent keypoint costs the cross-entropy of being in no cell.
+    The loss of a shown point is the cross-entropy of its heatmap plus the distance of its centre of
+    mass; that of an absent keypoint is the cross-entropy of being in no cell.
     """
     k = logits.shape[2] - 1
     log_p = joint_log_softmax(logits[:, :, :k], mask)
@@ -83,7 +84,7 @@ def _soft_argmax(
 
 
 def _cost(log_p: Tensor, cells: Tensor, goal_mm: Tensor, allowed: Tensor) -> Tensor:
-    """(b, points) of heatmaps (b, points, cells) for points that are shown."""
+    """Return the costs (b, points) of heatmaps (b, points, cells), valid for shown points."""
     wanted = target_heatmaps(cells, goal_mm, allowed)
     crossed = -(wanted * log_p).sum(-1)
     distance: Tensor = (log_p.softmax(-1) @ cells.flatten(1, 3) - goal_mm).norm(dim=-1)
@@ -93,7 +94,7 @@ def _cost(log_p: Tensor, cells: Tensor, goal_mm: Tensor, allowed: Tensor) -> Ten
 def _segmentation(
     logits: Tensor, cells: Tensor, mask: Tensor, goal_mm: Tensor, shown: Tensor, absent: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The binary cross-entropy of balls about points, where it is known what a heatmap holds."""
+    """Return the binary cross-entropy of balls about points, over known heatmaps, and its count."""
     k = logits.shape[2] - 1
     flat = cells.flatten(1, 3)
     balls = torch.cdist(goal_mm.nan_to_num(posinf=0.0), flat) <= BALL_MM
@@ -122,7 +123,7 @@ def _regression(
     absent: Tensor,
     device: str,
 ) -> tuple[Tensor, Tensor]:
-    """The distance of shown points (per 10 mm) and the cross-entropy of the slice they are on."""
+    """Return the distance (per 10 mm) plus the slice cross-entropy of points, and their count."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
     said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
     places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
@@ -138,7 +139,7 @@ def _regression(
 
 
 def look(net: HeatmapNet, batch: Batch, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (b, s, keypoints + 1, h, w), cells (b, s, h, w, 3) and mask (b, s) of a batch."""
+    """Return logits (b, s, keypoints + 1, h, w), cells (b, s, h, w, 3) and mask (b, s)."""
     mask = batch.mask.to(device)
     images = batch.images.to(device).flatten(0, 1).contiguous(memory_format=torch.channels_last)
     logits: Tensor = net(images)

@@ -1,18 +1,17 @@
-"""Small networks that find points of patient space in stacks of slices, in three ways.
+"""Small networks that find points in patient space from stacks of slices, by three methods.
 
-"soft-argmax": the net sees a slice with its two neighbours and gives a heatmap a keypoint. A
-softmax taken jointly over the slices, rows and columns of a stack, and over one cell more for "not
-in this stack", turns heatmaps into one distribution over the stack's cells, each of which has a
-known place in mm; its centre of mass near the peak is the point, in three dimensions and finer than
-the cells.
+"soft-argmax": the net maps a slice with its two neighbours to one heatmap per keypoint. A joint
+softmax over the slices, rows and columns of a stack, and one extra cell for "not in this stack",
+turns them into one distribution over the stack's cells, whose positions in mm are known. The point
+is the centre of mass near the peak, in three dimensions and finer than the cells.
 
-"heatmap": the same net segments a ball about each keypoint; what it holds for the ball is weighed.
+"heatmap": the same net segments a ball about each keypoint; the point is its weighted centre.
 
-"regression": a net without heatmaps says of each slice where on it each point lies, and how much it
-believes that the slice shows it.
+"regression": a net without heatmaps predicts for each slice the position of each point and how
+likely the slice shows it.
 
 Satellites are points that each lie in a box beside a keypoint. They share one heatmap, of which
-each takes the share within its box: which one it is, geometry says, not the net.
+each uses the part within its box: geometry decides which satellite it is, not the net.
 """
 
 import json
@@ -29,11 +28,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-# A heatmap's spread about its point: more than slices lie apart, less than neighbouring points.
+# Spread of a target heatmap: more than the slice spacing, less than that of neighbouring points.
 TARGET_SIGMA_MM = 6.0
-# Cells farther from the peak count against the confidence, and not for the place.
+# Cells farther from the peak reduce the confidence, and are not part of the centre of mass.
 PEAK_RADIUS_MM = 14.0
-# Grid pixels to a heatmap's cell, each way.
+# Grid pixels per heatmap cell along each axis.
 STRIDE = 2
 _HIDDEN = -1e4
 
@@ -42,11 +41,11 @@ Method = Literal["soft-argmax", "heatmap", "regression"]
 
 @dataclass(frozen=True)
 class Satellites:
-    """The boxes about keypoints that satellites are looked for in.
+    """The boxes beside keypoints in which satellites are searched.
 
     Attributes:
-        anchors: (satellites,) the keypoint of each.
-        boxes_mm: (satellites, 2, 3) the lowest and the highest offset from it, in patient space.
+        anchors: (satellites,) index of each satellite's keypoint.
+        boxes_mm: (satellites, 2, 3) lowest and highest offset from it, in patient space.
     """
 
     anchors: NDArray[np.int64]
@@ -54,7 +53,7 @@ class Satellites:
 
 
 class Encoder(nn.Module):
-    """Down to a sixteenth of the grid, which sees the whole image."""
+    """A convolutional encoder down to 1/16 of the grid, where features see the whole image."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(n, 3, size, size) in [0, 1] to the deepest features and those passed on the way."""
+        """Map (n, 3, size, size) in [0, 1] to the deepest features and those of the skips."""
         features = self.stem(images - 0.5)
         passed = []
         for down in self.down:
@@ -76,7 +75,7 @@ class Encoder(nn.Module):
 
 
 class HeatmapNet(nn.Module):
-    """An hourglass: down to a sixteenth of its grid and up again."""
+    """An hourglass: down to 1/16 of the grid and up again."""
 
     def __init__(self, method: Method, keypoints: int, width: int) -> None:
         super().__init__()
@@ -90,9 +89,9 @@ class HeatmapNet(nn.Module):
         self.head = nn.Conv2d(width, keypoints + 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, size, size) in [0, 1] to logits (n, keypoints + 1, size / 2, size / 2).
+        """Map (n, 3, size, size) in [0, 1] to logits (n, keypoints + 1, size / 2, size / 2).
 
-        The last is the heatmap that all satellites share.
+        The last heatmap is shared by all satellites.
         """
         features, passed = self.encoder(images)
         for up, merge, skip in zip(self.up, self.merge, reversed(passed), strict=True):
@@ -103,7 +102,7 @@ class HeatmapNet(nn.Module):
 
 
 class RegressionNet(nn.Module):
-    """The encoder alone, and a line a point: where on a slice, and whether on this one."""
+    """The encoder and a linear head: for each point its position on the slice, and a logit."""
 
     def __init__(self, keypoints: int, satellites: int, width: int) -> None:
         super().__init__()
@@ -113,7 +112,7 @@ class RegressionNet(nn.Module):
         self.head = nn.Linear(2 * 4 * width, 3 * self.points)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, size, size) in [0, 1] to (n, points, 3): x and y of the grid's half, logit."""
+        """Map (n, 3, size, size) in [0, 1] to (n, points, 3): x, y (grid: -1 to 1), logit."""
         features, _ = self.encoder(images)
         pooled = torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1)
         said: Tensor = self.head(pooled).unflatten(1, (self.points, 3))
@@ -124,7 +123,7 @@ Net = HeatmapNet | RegressionNet
 
 
 def build_net(method: Method, keypoints: int, satellites: int, width: int) -> Net:
-    """A net of a method, with new weights."""
+    """Build a net for a method, with random weights."""
     if method == "regression":
         return RegressionNet(keypoints, satellites, width)
     return HeatmapNet(method, keypoints, width)
@@ -139,35 +138,35 @@ def _block(inside: int, outside: int, *, kernel: int = 3, stride: int = 1) -> nn
 
 
 def cells_mm(planes_mm: Tensor, size: int) -> Tensor:
-    """The places of a heatmap's cells: (..., 3, 3) planes to (..., size / 2, size / 2, 3)."""
+    """Return cell positions (..., size / 2, size / 2, 3) in mm from planes (..., 3, 3)."""
     at = torch.arange(size // STRIDE, device=planes_mm.device) * STRIDE + (STRIDE - 1) / 2
     origin, across, along = (part[..., None, None, :] for part in planes_mm.unbind(-2))
     return origin + at[None, :, None] * across + at[:, None, None] * along
 
 
 def target_heatmaps(cells: Tensor, targets_mm: Tensor, allowed: Tensor) -> Tensor:
-    """A distribution over each stack's cells, about each target.
+    """Return a Gaussian distribution over each stack's cells, about each target.
 
     Args:
-        cells: (b, s, h, w, 3) mm.
-        targets_mm: (b, k, 3).
-        allowed: (b, k or 1, s * h * w) False for cells that the point cannot be in.
+        cells: (b, s, h, w, 3) positions in mm.
+        targets_mm: (b, k, 3) positions.
+        allowed: (b, k or 1, s * h * w) False for cells where the point cannot be.
 
     Returns: (b, k, s * h * w), each summing to 1.
     """
     flat = cells.flatten(1, 3)
-    # |c - t|² written out: (b, k, cells) is all that is held, not (b, k, cells, 3).
+    # |c - t|² expanded: it needs (b, k, cells) in memory, not (b, k, cells, 3).
     squared = flat.square().sum(-1)[:, None] - 2 * targets_mm @ flat.transpose(1, 2)
     weights = -squared / (2 * TARGET_SIGMA_MM**2)
     return weights.masked_fill(~allowed, _HIDDEN).softmax(-1)
 
 
 def joint_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """Log-probabilities over a whole stack's cells, and of being in none of them.
+    """Return log-probabilities over all cells of a stack, and of being in none of them.
 
     Args:
-        logits: (b, s, k, h, w).
-        mask: (b, s) False where a slice only pads its stack.
+        logits: (b, s, k, h, w) heatmaps.
+        mask: (b, s) False for slices that only pad a stack.
 
     Returns: (b, k, s * h * w + 1); the last stands for "not in this stack".
     """
@@ -176,13 +175,13 @@ def joint_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def in_boxes(cells: Tensor, mask: Tensor, anchors_mm: Tensor, boxes_mm: Tensor) -> Tensor:
-    """Which cells of its stack a satellite may lie in: (b, satellites, cells).
+    """Return the cells of a stack in which each satellite may lie: (b, satellites, cells).
 
     Args:
-        cells: (b, s, h, w, 3) mm.
-        mask: (b, s) False where a slice only pads its stack.
-        anchors_mm: (b, satellites, 3), the keypoint of each; NaN where it is not known.
-        boxes_mm: (satellites, 2, 3).
+        cells: (b, s, h, w, 3) positions in mm.
+        mask: (b, s) False for slices that only pad a stack.
+        anchors_mm: (b, satellites, 3) position of each one's keypoint; NaN if unknown.
+        boxes_mm: (satellites, 2, 3) boxes as in `Satellites`.
     """
     flat = cells.flatten(1, 3)
     seen = mask.repeat_interleave(cells.shape[2] * cells.shape[3], dim=1)[:, None]
@@ -194,16 +193,16 @@ def in_boxes(cells: Tensor, mask: Tensor, anchors_mm: Tensor, boxes_mm: Tensor) 
 
 
 def box_log_softmax(logits: Tensor, boxes: Tensor) -> Tensor:
-    """(b, cells) logits to log-probabilities (b, satellites, cells) over each satellite's box."""
+    """Turn logits (b, cells) into log-probabilities (b, satellites, cells) over each box."""
     return logits[:, None].masked_fill(~boxes, _HIDDEN).log_softmax(-1)
 
 
 def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    """The centre of mass near the peak, and the mass that lies there.
+    """Return the centre of mass near the peak, and the mass there.
 
     Args:
-        probabilities: (b, k, cells).
-        cells: (b, cells, 3) mm.
+        probabilities: (b, k, cells) distributions.
+        cells: (b, cells, 3) positions in mm.
 
     Returns: points (b, k, 3) mm and confidences (b, k) in (0, 1].
     """
@@ -215,16 +214,16 @@ def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor
 
 
 def regressed_mm(said: Tensor, planes_mm: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where a regression says that points are, and on which slices.
+    """Return the points that a regression predicts, and the slices they are on.
 
     Args:
-        said: (b, s, points, 3) as `RegressionNet` gives.
-        planes_mm: (b, s, 3, 3).
-        mask: (b, s) False where a slice only pads its stack.
-        size: of the grid, px.
+        said: (b, s, points, 3) output of `RegressionNet`.
+        planes_mm: (b, s, 3, 3) planes as in `Stacks`.
+        mask: (b, s) False for slices that only pad a stack.
+        size: edge of the grid in px.
 
-    Returns: points (b, points, 3) mm, and log-shares (b, points, s + 1) of the slices; the last
-        stands for "not in this stack".
+    Returns: points (b, points, 3) mm, and log-probabilities (b, points, s + 1) of the slices; the
+        last stands for "not in this stack".
     """
     logits = said[..., 2].masked_fill(~mask[..., None], _HIDDEN).transpose(1, 2)
     log_p = functional.pad(logits, (0, 1)).log_softmax(-1)
@@ -236,11 +235,11 @@ def regressed_mm(said: Tensor, planes_mm: Tensor, mask: Tensor, size: int) -> tu
 
 
 def save_net(net: Net, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the net's weights and, as JSON under "net", its build and what else its use needs.
+    """Write the net's weights and, as JSON under "net", the given metadata and its architecture.
 
     The same net and metadata give the same bytes.
     """
-    # One entry alone: safetensors writes several in an order that differs from run to run.
+    # A single entry: safetensors writes several in an order that varies between runs.
     points = net.points if isinstance(net, RegressionNet) else net.keypoints
     built = {
         "method": net.method,
@@ -251,13 +250,13 @@ def save_net(net: Net, path: Path, metadata: Mapping[str, Any]) -> None:
     text = json.dumps({**metadata, **built}, sort_keys=True)
     temporary = path.with_name(f".writing-{path.name}")
     weights = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    # Files that safetensors makes itself are private, whatever the umask says.
+    # Files written by safetensors itself are private, whatever the umask.
     temporary.write_bytes(save(weights, metadata={"net": text}))
     temporary.replace(path)
 
 
 def load_net(path: Path) -> Net:
-    """The net that `save_net` wrote, on the CPU."""
+    """Load a net that `save_net` wrote, on the CPU."""
     with safe_open(path, framework="pt") as file:
         built = json.loads(file.metadata()["net"])
         names = ("method", "keypoints", "satellites", "width")

@@ -1,4 +1,4 @@
-"""Backbones from timm, their pretrained weights, and how they pool their last feature map."""
+"""Backbones from timm, their pretrained weights, and the pooling of their last feature map."""
 
 import difflib
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class BackboneSettings:
     """A timm model without its classifier.
 
     Attributes:
-        name: as timm knows it, usually with the tag of its weights.
-        channels: of an image; weights for three colours are mapped to as many.
-        size_px: the edge of an image.
-        map_pool: how the last feature map becomes a vector.
-        drop_path: stochastic depth, how often a block is left out.
+        name: timm name of the model, usually with the tag of its weights.
+        channels: number of image channels; RGB weights are adapted to it.
+        size_px: edge of an image in pixels.
+        map_pool: pooling of the last feature map.
+        drop_path: stochastic depth, the rate at which blocks are skipped.
     """
 
     name: str
@@ -39,16 +39,16 @@ class BackboneSettings:
 def create_backbone(
     settings: BackboneSettings, *, pretrained: bool, weights: Path | None = None
 ) -> Any:
-    """A timm model from (n, channels, size, size) to (n, num_features).
+    """Create a timm model from (n, channels, size, size) to (n, num_features).
 
     Args:
-        settings: which one.
-        pretrained: whether it has learnt before; else its weights are as torch's seed has them.
-        weights: its weights, or a folder with them, see `find_weights`; without, they come from
-            timm's hub or its cache.
+        settings: settings of the model.
+        pretrained: whether to load pretrained weights; else they are drawn from torch's seed.
+        weights: file or folder of the weights, see `find_weights`; None takes timm's hub or its
+            cache.
 
     Raises:
-        SettingsError: no such model, no such weights, or settings that this model does not have.
+        SettingsError: the model or its weights do not exist, or it does not support the settings.
     """
     name = settings.name
     options: dict[str, Any] = {"in_chans": settings.channels, "num_classes": 0}
@@ -76,7 +76,7 @@ def create_backbone(
 
 
 def published_name(name: str) -> str:
-    """The name of weights on the hub; without a tag, with the one that timm chooses."""
+    """Return the name of weights on the hub, with timm's default tag if it has none."""
     config = _published_config(name)
     return f"{config.architecture}.{config.tag}" if config.tag else name
 
@@ -94,7 +94,7 @@ def _published_config(name: str) -> Any:
 def _load_pretrained(
     fresh: nn.Module, name: str, options: dict[str, Any], weights: Path | None
 ) -> nn.Module:
-    """The same model with pretrained weights; `fresh` was drawn from the same random numbers."""
+    """Return the model with pretrained weights; `fresh` was drawn from the same random state."""
     overlay = None if weights is None else {"file": str(find_weights(weights, name))}
     try:
         backbone: nn.Module = timm.create_model(
@@ -102,7 +102,7 @@ def _load_pretrained(
         )
     except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise _unreachable(name, weights, str(error)) from error
-    # timm passes over what a file lacks: it is as chance had it.
+    # timm ignores weights that a file lacks; they then equal those of `fresh`.
     loaded = dict(backbone.named_parameters())
     lacking = [
         key

@@ -1,4 +1,4 @@
-"""From slices, some absent, to a vector an image: one backbone and what stands around it."""
+"""The encoder: one backbone with normalisation and masking, from slices to a vector per image."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,17 +12,17 @@ Pixels = Literal["pretraining", "sample", "plain"]
 
 
 class Encoder(nn.Module):
-    """Sees images whose channels are slices, and says of each one vector.
+    """Encode images, whose channels are slices, as one vector each.
 
-    An image none of whose slices is there never reaches the backbone. Each place has a learned
-    vector that is added where its slice is absent.
+    Images without any present slice skip the backbone. Each place has a learned vector that is
+    added if its slice is absent.
 
     Args:
-        settings: of the backbone; its channels are those of an image.
-        images: the places of each image's channels.
-        width: of a vector.
-        pixels: scaled by the mean and spread that the backbone expects, by those of the sample's
-            slices, or from 0 to 1.
+        settings: settings of the backbone; its channels are those of an image.
+        images: places of each image's channels.
+        width: length of a vector.
+        pixels: pixel scaling: "pretraining" by the mean and spread that the backbone expects,
+            "sample" by those of the sample's slices, "plain" from 0 to 1.
         pretrained, weights: see `create_backbone`.
     """
 
@@ -43,15 +43,15 @@ class Encoder(nn.Module):
         self.backbone = create_backbone(settings, pretrained=pretrained, weights=weights)
         self.backbone.to(memory_format=torch.channels_last)
         features, expects = self.backbone.num_features, self.backbone.pretrained_cfg
-        # Without the norm a backbone from scratch hardly learns: its features all look the same.
+        # Without the norm a backbone from scratch hardly learns: its features are nearly equal.
         self.reduce = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
         self.register_buffer("images", torch.tensor(images), persistent=False)
         self.absent = nn.Parameter(torch.zeros(len(images), settings.channels, width))
-        # The mean and spread of grey values that the backbone expects, of its three colours.
+        # Expected mean and spread of grey values: the averages over the three colours.
         self.mean, self.spread = (sum(expects[key]) / 3 for key in ("mean", "std"))
 
     def forward(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """A vector for each image, and which of them show anything.
+        """Return a vector for each image, and which images have a slice.
 
         Args:
             slices: (b, s, h, w) uint8, or float from 0 to 1; s is all of a sample's slices.
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
         return vectors, seen
 
     def _scale(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """What a sample's pixels are lessened and divided by, each (b, 1, 1, 1)."""
+        """Return the mean to subtract from a sample's pixels and the divisor, each (b, 1, 1, 1)."""
         if self.pixels == "sample":
             there = present[..., None, None]
             shares = _shares(slices) * there
@@ -92,5 +92,5 @@ class Encoder(nn.Module):
 
 
 def _shares(slices: Tensor) -> Tensor:
-    """Grey values from 0 to 1."""
+    """Return grey values from 0 to 1."""
     return slices.float() / (1 if slices.is_floating_point() else 255)

@@ -1,4 +1,4 @@
-"""Heads: from features to logits, by layers that are named in order."""
+"""Heads: from features to logits, by a list of named layers."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", 
 def build_head(
     layers: Sequence[HeadLayer], features: int, outputs: int, *, width: int, dropout: float
 ) -> nn.Sequential:
-    """(n, features) to (n, outputs) by the layers in order; `width` is between linear ones."""
+    """Build a head (n, features) to (n, outputs); `width` is the size between linear layers."""
     modules: list[nn.Module] = []
     linear = layers.count("linear")
     for layer in layers:

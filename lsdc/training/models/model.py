@@ -17,21 +17,21 @@ from lsdc.training.models.sequence import Rnn, RnnInit, SliceSequence
 
 SlicesAs = Literal["sequence", "threes", "channels"]
 
-_PLACE_SPREAD = 1.0  # of the places' vectors at first; features begin at about 0.6
+_PLACE_SPREAD = 1.0  # initial spread of place vectors; that of features is about 0.6
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a sample is, and what is asked of it.
+    """The shapes of a sample and of its labels.
 
     Attributes:
-        slices: of a sample.
-        size_px: the edge of a slice.
-        heads: questions that are asked.
-        classes: of each answer.
-        groups: of samples, which an auxiliary head is to tell; 0 is without that head.
-        own: for each head the places that its answer is seen on, for "range_mean".
-        second: places that the second backbone is for, where there are two.
+        slices: number of slices of a sample.
+        size_px: edge of a slice in pixels.
+        heads: number of heads, one per label.
+        classes: number of classes of each head.
+        groups: number of sample groups for an auxiliary head to predict; 0 for no such head.
+        own: for each head the places that show its finding, for "range_mean".
+        second: places encoded by the second backbone, if there are two.
     """
 
     slices: int
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What the model is made of; an experiment's `model` settings say what each means."""
+    """The architecture; an experiment's `model` settings describe each field."""
 
     backbone: str
     second_backbone: str | None = None
@@ -68,14 +68,14 @@ class ModelSettings:
 
 
 class SliceModel(nn.Module):
-    """Grades the slices of a sample.
+    """Grade a sample from its slices.
 
-    A slice's place has a meaning of its own, so each place adds a learned vector; so does each
-    place whose slice is absent. The pixels of an absent slice change nothing, and no pooling counts
-    them; an image of several channels of which some are absent has the mean grey there.
+    Each place has its own meaning, so a learned vector is added per place, and another one if its
+    slice is absent. Absent slices are masked: their pixels have no effect and pooling skips them;
+    absent channels of an image with other slices are set to the mean grey.
 
     Attributes:
-        encoders: one for each backbone, which is its submodule `backbone`.
+        encoders: one encoder per backbone, which is its submodule `backbone`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class SliceModel(nn.Module):
         pretrained: bool,
         weights: Path | None = None,
     ) -> None:
-        """Weights that are not pretrained are as torch's seed has them.
+        """Build the model; weights that are not pretrained are drawn from torch's seed.
 
         Raises:
             SettingsError: see `lsdc.training.models.backbone.create_backbone`.
@@ -159,7 +159,7 @@ class SliceModel(nn.Module):
         self.group_head = nn.Linear(settings.width, task.groups) if task.groups else None
 
     def forward(self, slices: Tensor, present: Tensor) -> Tensor:
-        """Logits of every head.
+        """Return the logits of all heads.
 
         Args:
             slices: (b, s, h, w) uint8, or float from 0 to 1.
@@ -167,7 +167,7 @@ class SliceModel(nn.Module):
 
         Returns:
             (b, heads, classes), or with groups (b, heads + 1, the larger of classes and groups):
-            the last head tells the group, and classes that a head does not have are at -inf.
+            the last head predicts the group, and classes that a head lacks are -inf.
         """
         encoded = [encoder(slices, present) for encoder in self.encoders]
         features = torch.cat([vectors for vectors, _ in encoded], dim=1)[:, self._order]
@@ -189,12 +189,12 @@ class SliceModel(nn.Module):
 
 
 def _with_classes(logits: Tensor, other: Tensor) -> Tensor:
-    """As many classes as the other has, those that are added never true."""
+    """Pad logits with -inf to the number of classes of `other`."""
     more = max(0, other.shape[-1] - logits.shape[-1])
     return pad(logits, (0, more), value=-torch.inf)
 
 
 def _images(places: Sequence[int], slices_as: SlicesAs) -> list[tuple[int, ...]]:
-    """The places of each image's channels."""
+    """Return the places of each image's channels."""
     channels = {"sequence": 1, "threes": 3, "channels": len(places)}[slices_as]
     return [tuple(places[start : start + channels]) for start in range(0, len(places), channels)]

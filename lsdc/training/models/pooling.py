@@ -1,4 +1,4 @@
-"""Pooling: a map of features to a vector, a sequence of slices to one."""
+"""Pooling of feature maps and of slice sequences to vectors."""
 
 from typing import Literal
 
@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention", "mlp_attention"]
 
-_ATTENTION_WIDTH = 128  # of the hidden layer of "mlp_attention"
+_ATTENTION_WIDTH = 128  # width of the hidden layer of "mlp_attention"
 
 
 class GeneralisedMean(nn.Module):
-    """(n, c, h, w) to (n, c, 1, 1): the p-th root of the mean of p-th powers, p learnt from 3.
+    """Pool (n, c, h, w) to (n, c, 1, 1) by the generalised mean, with a learned power p.
 
-    Radenovic et al. 2019, https://arxiv.org/abs/1711.02512. Between mean (1) and maximum.
+    p starts at 3; 1 is the mean, infinity the maximum. Radenovic et al. 2019,
+    https://arxiv.org/abs/1711.02512.
     """
 
     def __init__(self) -> None:
@@ -21,22 +22,22 @@ class GeneralisedMean(nn.Module):
         self.power = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """See the class; in 32 bits, as powers leave the range of 16."""
+        """Pool the features, in float32, as powers exceed the range of float16."""
         powers = features.float().clamp(min=1e-6).pow(self.power)
         pooled: Tensor = powers.mean(dim=(2, 3), keepdim=True).pow(1 / self.power)
         return pooled.to(features.dtype)
 
 
 class PoolSlices(nn.Module):
-    """A sequence of slices to one vector, by those that are there alone.
+    """Pool a sequence of slices to one vector, ignoring absent slices.
 
     Args:
-        kind: "last" takes a recurrent net's last state of each direction; "range_mean" the mean of
-            the slices `own`; "mean_max" the mean and the maximum, concatenated; "attention" weighs
-            slices by a linear function of their features, "mlp_attention" by one of two layers.
-        features: of a slice.
-        rnn_width: of each direction, which come first among the features.
-        own: (m,) bool.
+        kind: "last" takes the last state of each direction of a recurrent net; "range_mean" the
+            mean of the slices `own`; "mean_max" concatenates mean and maximum; "attention" weights
+            slices by a linear function of their features, "mlp_attention" by a two-layer one.
+        features: number of features of a slice.
+        rnn_width: width of each direction of the recurrent net; these features come first.
+        own: (m,) bool mask of slices for "range_mean".
     """
 
     own: Tensor
@@ -54,9 +55,9 @@ class PoolSlices(nn.Module):
             )
 
     def forward(self, sequence: Tensor, seen: Tensor) -> Tensor:
-        """(b, m, features) and (b, m) bool to (b, self.features).
+        """Pool (b, m, features) with a mask (b, m) bool to (b, self.features).
 
-        Of a sample without any slice that counts, the vectors that stand for absent ones count.
+        In a sample without any slice to pool, the vectors of absent slices are pooled.
         """
         if self.kind == "last":
             forth, back = sequence[:, -1, : self.rnn_width], sequence[:, 0, self.rnn_width :]
@@ -75,7 +76,7 @@ class PoolSlices(nn.Module):
 
 
 def _or_else(some: Tensor, all_: Tensor) -> Tensor:
-    """`some`, of samples that have any; of the others `all_`."""
+    """Return mask `some` for samples in which it has any True, else `all_`."""
     return torch.where(some.any(dim=1, keepdim=True), some, all_)
 
 

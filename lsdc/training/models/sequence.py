@@ -10,9 +10,9 @@ RnnInit = Literal["uniform", "orthogonal"]
 
 
 class SliceSequence(nn.Module):
-    """(b, m, width) to (b, m, features): each slice in the light of the others.
+    """A recurrent net over slices, (b, m, width) to (b, m, features).
 
-    The recurrent net's two directions come first; then what it was given, since from scratch the
+    The outputs of its two directions come first, then its input: in training from scratch, the
     heads learn from the slices long before the net has learned to pass them on.
     """
 
@@ -25,7 +25,7 @@ class SliceSequence(nn.Module):
         self.rnn: nn.LSTM | nn.GRU | None = None
         if kind != "none":
             net = nn.LSTM if kind == "lstm" else nn.GRU
-            between = dropout if layers > 1 else 0.0  # torch warns of what changes nothing
+            between = dropout if layers > 1 else 0.0  # torch warns if dropout has no effect
             self.rnn = net(
                 width, width, layers, batch_first=True, bidirectional=True, dropout=between
             )
@@ -33,20 +33,20 @@ class SliceSequence(nn.Module):
             _make_orthogonal(self.rnn)
 
     def forward(self, slices: Tensor) -> Tensor:
-        """See the class."""
+        """Return the features of each slice."""
         if self.rnn is None:
             dropped: Tensor = self.dropout(slices)
             return dropped
         dropped = self.dropout(slices)
         if slices.is_cuda:
             return torch.cat([self.rnn(dropped)[0], slices], dim=-1)
-        # Most CPUs have no recurrent nets in less than full precision: oneDNN raises.
+        # On most CPUs oneDNN raises for recurrent nets in reduced precision.
         with torch.autocast(slices.device.type, enabled=False):
             return torch.cat([self.rnn(dropped.float())[0], slices.float()], dim=-1)
 
 
 def _make_orthogonal(rnn: nn.LSTM | nn.GRU) -> None:
-    """Each gate's weights an orthogonal matrix, its biases zero."""
+    """Set each gate's weights to an orthogonal matrix, and its biases to zero."""
     for name, parameter in rnn.named_parameters():
         if name.startswith("weight"):
             for gate in parameter.detach().chunk(len(parameter) // rnn.hidden_size):

@@ -1,4 +1,4 @@
-"""Where pretrained weights lie, if not on timm's hub or in its cache."""
+"""Pretrained weights in local files, instead of timm's hub or its cache."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ _SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
 def find_weights(weights: Path, name: str) -> Path:
-    """The file with the weights of the timm model `name`.
+    """Return the file with the weights of the timm model `name`.
 
     Args:
         weights: this file, or a folder with NAME.safetensors, NAME.bin, NAME.pth or NAME/ with a
             model.* of these kinds.
-        name: as timm has it, with its tag.
+        name: timm name of the weights, with their tag.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is no such file.
     """
     places = [weights]
     if weights.is_dir():

@@ -1,10 +1,10 @@
-"""The midline: where canal points lie across the sagittal slice that they were annotated on.
+"""Midline: correct annotated canal points in the direction across their sagittal slice.
 
-A canal point is exact on its slice and says nothing of how far beside it the canal's middle lies:
-in 78 % of the competition's T2 series all five levels are marked on one slice, though spines lean
-and bend. The subarticular points of a level are exact within their axial slices, which cross the
-sagittal one, and the canal lies in the middle between them. It lies in the middle between the
-foramina as well, but of these each is known to half a slice distance only, as the canal is.
+A canal point is exact within its slice but does not tell how far off the slice the canal's middle
+is: in 78 % of the competition's T2 series all five levels are marked on one slice, though spines
+lean and bend. The subarticular points of a level are exact within their axial slices, which cross
+the sagittal one, and the canal is midway between them. It is midway between the foramina as well,
+but each foramen, like the canal, is only known to half a slice distance.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ from lsdc.challenges.lumbar.vocabulary import Condition
 
 Floats = NDArray[np.float64]
 
-# Half a canal's width and more: farther beside its slice, one of the three points is wrong.
+# More than half a canal's width: with a larger correction, one of the three points is wrong.
 FARTHEST_MM = 8.0
-# Left and right count as one plane's where their slices are parallel, and help where that plane
-# crosses the sagittal slice well.
+# Left and right points are used if their slices are parallel (within the first angle) and the line
+# between them is close to the sagittal slice's normal (within the second).
 _PARALLEL_DEGREES = 5.0
 _CROSSING_DEGREES = 45.0
-# The middle between two foramina and the canal's own slice are about as uncertain as each other.
+# The midpoint of two foramina and the canal's own slice are about equally uncertain.
 _SHARE_OF_FORAMINA = 0.5
 
 _INSTANCE = ["study_id", "series_id", "instance_number"]
@@ -36,14 +36,14 @@ _FORAMINA = (
 
 
 def centre_on_midline(places: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Move canal points across their slices to the middle between the subarticular points.
+    """Move canal points across their slices to the midpoint of the subarticular points.
 
-    On the slice they stay where they are. A level without both subarticular points has its canal
-    point moved half of the way to the middle between the foramina; one without these keeps it, as
-    does one where they contradict it by more than FARTHEST_MM.
+    Their position within the slice does not change. Without both subarticular points, the canal
+    point moves half of the way to the midpoint of the foramina. It stays where it is if the
+    foramina are missing too, or if the correction would exceed FARTHEST_MM.
 
     Args:
-        places: as `place_annotations` returns.
+        places: the placed annotations, as `place_annotations` returns them.
         instances: the instances table.
 
     Returns: `places` with the canal's x_mm, y_mm, z_mm changed.
@@ -61,7 +61,7 @@ def centre_on_midline(places: pl.DataFrame, instances: pl.DataFrame) -> pl.DataF
 
 
 def _beside_canal(places: pl.DataFrame, sides: tuple[Condition, Condition]) -> NDArray[np.int64]:
-    """(n, 3) rows of the canal, left and right points of the levels that have all three."""
+    """Return row numbers (n, 3) of canal, left and right points of levels that have all three."""
     numbered = places.select(*_LEVEL, "condition", row=pl.int_range(pl.len()))
     canal = numbered.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     for condition in sides:
@@ -79,11 +79,11 @@ def _to_middle(
     *,
     within: Floats | None = None,
 ) -> Floats:
-    """(n,) steps in mm along the canal slices' normals; 0 where nothing can be said.
+    """Return steps (n,) in mm along the canal slices' normals; 0 where the middle is unknown.
 
-    `rows` (n, 3) are those of canal, left and right points. `within`, the normals (n, 3) of the
-    slices that left and right points lie on, leaves out what lies across these: there, the points
-    are as uncertain as the canal's across its own.
+    `rows` (n, 3) are the row numbers of the canal, left and right points. `within`, the normals
+    (n, 3) of the slices of the left and right points, removes the component across those slices,
+    in which these points are as uncertain as the canal point is across its own.
     """
     canal, left, right = rows.T
     across = points[left] - points[right]

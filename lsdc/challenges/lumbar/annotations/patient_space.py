@@ -1,4 +1,4 @@
-"""Places: instances as planes in patient space, and annotations as points on them."""
+"""Patient space: planes of instances, and annotations as points on them (LPS, mm)."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ _AXES = ["x_mm", "y_mm", "z_mm"]
 
 
 def planes_of(instances: pl.DataFrame) -> Planes:
-    """The planes of the instances, in their order; none for none."""
+    """Return the planes of the instances, in their order; empty for an empty table."""
     return Planes.from_dicom(
         instances["position_mm"].to_numpy().reshape(-1, 3),
         instances["orientation"].to_numpy().reshape(-1, 6),
@@ -20,7 +20,7 @@ def planes_of(instances: pl.DataFrame) -> Planes:
 
 
 def place_annotations(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """Annotations with their point in mm (`x_mm, y_mm, z_mm`); those on no usable file drop out."""
+    """Add each annotation's point in mm (`x_mm, y_mm, z_mm`); drop those without a usable file."""
     images = instances.unique(_INSTANCE, keep="first", maintain_order=True)
     placed = annotations.join(images, on=_INSTANCE, how="inner", maintain_order="left")
     mm = planes_of(placed).to_mm(placed.select("x_px", "y_px").to_numpy())
@@ -34,7 +34,7 @@ def place_annotations(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.
 
 
 def with_position(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
-    """The annotations with x_mm, y_mm, z_mm, null where their image is not indexed."""
+    """Add x_mm, y_mm, z_mm to the annotations, null where their image is not indexed."""
     if instances is None:
         nowhere = pl.lit(None, dtype=pl.Float64)
         return annotations.with_columns(nowhere.alias(axis) for axis in _AXES)
@@ -45,7 +45,7 @@ def with_position(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> 
 
 
 def beside_canal(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Placed annotations of levels that have a canal point, and how far from it they lie.
+    """Return placed annotations of levels with a canal point, and their offsets from it.
 
     Returns:
         ids, condition, level, left_mm (positive to the patient's left of the canal point) and

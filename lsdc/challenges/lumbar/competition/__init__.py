@@ -1,1 +1,1 @@
-"""The competition's tables, and the rows that it asks for."""
+"""The competition's tables, and the row ids of its submission."""

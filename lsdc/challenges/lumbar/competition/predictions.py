@@ -1,4 +1,4 @@
-"""A table of predictions, read and checked: row_id and three probabilities a row."""
+"""Read and check tables of predictions: a row_id and three probabilities per row."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ PROBABILITIES = tuple(str(grade) for grade in GRADES)
 
 
 def read_predictions(path: Path) -> pl.DataFrame:
-    """Read row_id and the three probabilities from a CSV or Parquet file, unchecked otherwise.
+    """Read row_id and the three probabilities from a CSV or Parquet file; check only the columns.
 
     Raises:
-        DataError: no such file, not such a table, or a column is not there.
+        DataError: the file does not exist, cannot be read, or lacks a column.
     """
     columns = ["row_id", *PROBABILITIES]
     if not _is_parquet(path):
@@ -34,7 +34,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
 
 
 def _is_parquet(path: Path) -> bool:
-    """By what it holds, or by its name where that is damaged."""
+    """Detect Parquet by content, or by file name if the content is damaged."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -42,26 +42,26 @@ def _is_parquet(path: Path) -> bool:
 
 
 def check_predictions(predictions: pl.DataFrame, source: str = "predictions") -> pl.DataFrame:
-    """The rows in their order with each row's probabilities divided by their sum.
+    """Return the rows in the same order, each row's probabilities divided by their sum.
 
     Args:
         predictions: row_id and the three probabilities, as numbers or as text; further columns
             are allowed.
-        source: what messages call the table, for example its path.
+        source: the table's name in messages, for example its path.
 
     Returns:
         row_id and the three probabilities (f64, each row summing to 1).
 
     Raises:
-        DataError: a column is not there, a row id is empty or comes twice, or a row holds what is
-            no number, NaN, infinite or negative, or sums to zero.
+        DataError: a column is missing, a row id is empty or repeated, a probability is NaN,
+            infinite, negative or not a number, or a row's probabilities sum to zero.
     """
     checked_csv.require_columns(predictions, ["row_id", *PROBABILITIES], source)
     table = predictions.select(pl.col("row_id").cast(pl.String), *PROBABILITIES)
     _refuse_repeats(table["row_id"], source)
     numbers = table.select(pl.col(PROBABILITIES).cast(pl.Float64, strict=False))
     values = numbers.fill_null(np.nan).to_numpy()
-    with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused right below
+    with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused below
         sums = values.sum(axis=1)
     if not (np.all(values >= 0) and np.all(sums > 0) and np.all(np.isfinite(sums))):
         _refuse_values(table, values, sums, source)
@@ -84,7 +84,7 @@ def _refuse_values(
     table: pl.DataFrame, values: NDArray[np.float64], sums: NDArray[np.float64], source: str
 ) -> None:
     given = table.select(pl.col(PROBABILITIES).cast(pl.String, strict=False))
-    # What is no number became NaN in `values`; a NaN that was meant is spelled so.
+    # Text that is not a number became NaN in `values`; an intended NaN is spelled as such.
     spelled_nan = given.select(pl.all().str.to_lowercase().str.contains("nan")).fill_null(False)
     nan = np.isnan(values)
     faults = {

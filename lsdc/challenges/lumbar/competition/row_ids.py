@@ -1,4 +1,4 @@
-"""Row ids, `{study_id}_{condition}_{level}`: made, split, and named in messages."""
+"""Make and split row ids, `{study_id}_{condition}_{level}`, and name them in messages."""
 
 import polars as pl
 
@@ -12,27 +12,27 @@ _PATTERN = (
 
 
 def row_id() -> pl.Expr:
-    """The row id of a row that has study_id, condition and level."""
+    """Return an expression for the row id of a row with study_id, condition and level."""
     return pl.format("{}_{}_{}", "study_id", "condition", "level").alias("row_id")
 
 
 def with_row_id(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with row_id as its first column; an existing one is kept."""
+    """Add row_id as the frame's first column, unless it exists."""
     if "row_id" in frame.columns:
         return frame.select("row_id", pl.exclude("row_id"))
     return frame.select(row_id(), pl.all())
 
 
 def without_zeros(row_ids: pl.Expr) -> pl.Expr:
-    """Row ids as `row_id` makes them, whose studies are numbers: 007_... is 7_..."""
+    """Remove leading zeros from row ids, as `row_id` makes them: 007_... becomes 7_..."""
     return row_ids.str.replace(r"^0+([0-9])", "$1")
 
 
 def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
-    """Take row ids apart into study_id (i64), condition and level, in the same order.
+    """Split row ids into study_id (i64), condition and level, in the same order.
 
     Raises:
-        DataError: an id of another form, or of a condition or level that does not exist.
+        DataError: an id is malformed, or its condition or level does not exist.
     """
     parts = row_ids.rename("row_id").to_frame()
     parts = parts.with_columns(pl.col("row_id").str.extract_groups(_PATTERN).alias("part"))
@@ -49,7 +49,7 @@ def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
 
 
 def first_few(names: pl.Series, shown: int = 3) -> str:
-    """How messages name rows: the count and the first of them."""
+    """Describe rows for a message: their count and the first few names."""
     listed = ", ".join(str(name) for name in names.head(shown))
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"{len(names)} row{'s' if len(names) != 1 else ''} ({listed}{more})"

@@ -1,9 +1,9 @@
-"""What the competition's tables mean by the three kinds of series."""
+"""The properties of the competition's three kinds of series."""
 
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.listing import SeriesKind
 
-# An axial stack is angled to each disc; of two sagittal series only T2 is taken for the other's.
+# Axial stacks are angled disc by disc; of the sagittal kinds, only T2 stands in for another kind.
 SERIES_KINDS = {
     str(SeriesDescription.SAGITTAL_T1): SeriesKind(
         axis=0, late_echo=False, one_angle=True, stands_in=False

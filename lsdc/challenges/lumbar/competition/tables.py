@@ -1,4 +1,4 @@
-"""The competition's tables, checked once and turned into long ones.
+"""Read and check the competition's tables, and convert them to long format.
 
     train.csv                          labels      study_id, condition, level, grade (i8 or null)
     train_label_coordinates.csv        annotations study_id, series_id, instance_number, condition,
@@ -43,8 +43,8 @@ class Competition(Listing):
     """A competition's folder and its tables; the test split may be empty.
 
     Attributes:
-        labels: as `read_labels` gives them.
-        row_ids: of the sample submission, in its order.
+        labels: the labels as `read_labels` returns them.
+        row_ids: the row ids of the sample submission, in its order.
     """
 
     labels: pl.DataFrame
@@ -52,19 +52,19 @@ class Competition(Listing):
 
 
 def competition_in(root: Path) -> Competition | None:
-    """The competition in a folder that may be none; where one of its tables is, all are asked for.
+    """Open the competition in a folder; return None if it has none of the tables.
 
     Raises:
-        DataError: as `open_competition`.
+        DataError: as `open_competition`, which requires the other tables once there is one.
     """
     return open_competition(root) if any((root / name).is_file() for name in _TABLES) else None
 
 
 def asks_for_rows(root: Path) -> bool:
-    """Whether a competition's folder has a `sample_submission.csv` that lists any row.
+    """Return whether a competition's folder has a `sample_submission.csv` with any row.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     return (root / "sample_submission.csv").is_file() and bool(_read_row_ids(root))
 
@@ -72,16 +72,16 @@ def asks_for_rows(root: Path) -> bool:
 def open_competition(root: Path) -> Competition:
     """Read and check all tables of a competition's folder.
 
-    `test_series_descriptions.csv` and `sample_submission.csv` may be absent together, or list
-    nothing: the competition is then for training alone. Annotations are never optional here, since
-    the level points are learnt from them; who only scores reads `read_labels`.
+    `test_series_descriptions.csv` and `sample_submission.csv` may both be absent or empty: the
+    competition is then for training only. Annotations are always required here, since level points
+    are learnt from them; use `read_labels` for scoring only.
 
-    A row of `test_series_descriptions.csv` that cannot be meant costs its series alone: the rows of
-    the submission are due all the same.
+    An invalid row of `test_series_descriptions.csv` drops only its series; the submission still
+    needs all its rows.
 
     Raises:
-        DataError: no such folder, a missing table or column, or, but for that table, a row that
-            cannot be meant.
+        DataError: the folder, a table or a column is missing, or a row of a table other than
+            `test_series_descriptions.csv` is invalid.
     """
     if not root.is_dir():
         raise DataError(
@@ -110,15 +110,15 @@ def open_competition(root: Path) -> Competition:
 
 
 def read_labels(root: Path) -> pl.DataFrame:
-    """The labels of a competition's folder; no other table of it is read.
+    """Read the labels of a competition's folder, and no other table.
 
     Returns:
         study_id (i64), condition, level (words of the vocabulary), grade (i8: 0, 1, 2, or null
         where the table is empty): 25 rows a study, studies in the file's order.
 
     Raises:
-        DataError: no such folder or table, a missing column, a study id that is no whole number or
-            comes twice, a grade that does not exist, or no study at all.
+        DataError: the folder, the table or a column is missing, a study id is not a whole number or
+            is repeated, a grade does not exist, or there is no study at all.
     """
     path = root / "train.csv"
     cells = {
@@ -174,7 +174,7 @@ def _read_annotations(root: Path) -> pl.DataFrame:
 
 
 def _read_series(root: Path) -> tuple[pl.DataFrame, dict[int, str]]:
-    """The rows of the training table, and how it writes ids that begin with zeros."""
+    """Return the rows of the training table, and the spelling of ids that begin with zeros."""
     path = root / "train_series_descriptions.csv"
     written = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
     if not written.height:
@@ -186,7 +186,7 @@ def _read_series(root: Path) -> tuple[pl.DataFrame, dict[int, str]]:
 
 
 def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[int, str]]:
-    """The rows of the test table that can be meant; the others with why they cannot; ids' zeros."""
+    """Return the test table's valid rows, its invalid rows with reasons, and spellings of ids."""
     path = root / "test_series_descriptions.csv"
     table = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
     known = pl.col("series_description").is_in(list(_DESCRIPTIONS)).fill_null(False)
@@ -218,7 +218,7 @@ def _no_whole_number(column: str) -> pl.Expr:
 
 
 def _spelled(written: pl.DataFrame) -> dict[int, str]:
-    """The ids of a table that begin with zeros, by their numbers."""
+    """Return the spelling of ids that begin with zeros, by their numbers."""
     ids = pl.concat([written[name] for name in _SERIES_ID]).unique()
     return {int(each): each for each in ids if each.startswith("0")}
 

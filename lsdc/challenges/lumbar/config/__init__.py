@@ -1,1 +1,1 @@
-"""What an experiment configures, and the experiments by name."""
+"""The configuration of experiments, and the named experiments."""

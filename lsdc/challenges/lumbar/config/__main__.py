@@ -14,7 +14,7 @@ This page is made of their declarations:
 
 
 def settings_page() -> str:
-    """The page, in Markdown."""
+    """Return the page in Markdown."""
     return f"{_TITLE}\n{as_markdown(describe_settings(Experiment))}"
 
 

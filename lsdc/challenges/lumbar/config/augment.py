@@ -1,4 +1,4 @@
-"""What happens to training samples before the model sees them."""
+"""The augmentation of training samples."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,10 +11,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentConfig(Config):
-    """Probabilities of what happens to a training sample, and how much of it.
+    """Probabilities and magnitudes of the augmentations of a training sample.
 
-    `mirror` exchanges left and right as a whole: labels, slice order and axial images together.
-    No other flip along the patient's left-right axis exists.
+    `mirror` swaps left and right consistently: labels, slice order and axial images together.
+    There is no other flip along the patient's left-right axis.
     """
 
     mirror: Probability = Field(

@@ -1,4 +1,4 @@
-"""An experiment's configuration: typed, frozen, every setting with its bounds."""
+"""An experiment's configuration: typed and frozen, with bounds for every setting."""
 
 from typing import Literal, Self
 
@@ -12,7 +12,7 @@ from lsdc.experiments.base import BaseExperiment, Config
 
 
 class CoordinatesConfig(Config):
-    """Where level points come from, and the small network that learns them."""
+    """The source of level points, and the small network that learns them."""
 
     source: Literal["predicted", "annotated"] = Field(
         default="predicted",
@@ -71,10 +71,10 @@ class CoordinatesConfig(Config):
 
 
 class SlicesConfig(Config):
-    """Which slices a level gets, in which order; docs/slices.md has the lab log's words for it.
+    """The slices of a level and their order; docs/slices.md relates them to the lab log's terms.
 
-    Both sagittal series give a left, a middle and a right part, axial series one of their own. What
-    nothing fills is masked. In the ways by distance, instance numbers count for nothing.
+    Both sagittal series have a left, a middle and a right part, axial series a single one. Empty
+    slots are masked. Choices by distance ignore instance numbers.
     """
 
     side_slices: int = Field(
@@ -163,7 +163,7 @@ class SlicesConfig(Config):
 
     @property
     def count(self) -> int:
-        """Slices of a sample."""
+        """The number of slices of a sample."""
         sides = (1 + self.t2_sides) * 2 * self.side_slices
         return sides + (1 + self.t1_middle) * self.middle_slices + self.axial_slices
 
@@ -191,7 +191,7 @@ class SlicesConfig(Config):
         return self
 
 
-# Settings that some ways of choice alone look at; with the others a change would be a mistake.
+# Settings used only by some ways of choosing slices; changing them for others is an error.
 _USED_BY = {
     "origin": {"sagittal distance", "sagittal argmin"},
     "stack_order": {
@@ -208,7 +208,7 @@ _USED_BY = {
 
 
 class CropsConfig(Config):
-    """What is cut out of a level's slices: squares in the slices' planes, of a size in mm."""
+    """The crops of a level's slices: squares in the slices' planes, with a size in mm."""
 
     sagittal_window: float = Field(
         default=0.12,
@@ -275,7 +275,7 @@ class CropsConfig(Config):
 
 
 class Experiment(BaseExperiment):
-    """Everything that shapes a result, the data, the seed and the folds apart."""
+    """Everything that determines a result, except for the data, the seed and the folds."""
 
     coordinates: CoordinatesConfig = CoordinatesConfig()
     slices: SlicesConfig = SlicesConfig()

@@ -1,4 +1,4 @@
-"""What an experiment learns: which labels, and by which loss."""
+"""The labels that an experiment learns, and its loss."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -18,7 +18,7 @@ LevelName = Literal["l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1"]
 
 
 class LabelsConfig(Config):
-    """Which labels are learnt; what is scored does not depend on it, subsets apart."""
+    """The labels to learn; except for subsets, they do not affect which labels are scored."""
 
     conditions: tuple[ConditionName, ...] = Field(
         default=get_args(ConditionName),
@@ -56,7 +56,7 @@ class LabelsConfig(Config):
 
 
 class LossConfig(Config):
-    """The loss, of every label with a grade."""
+    """The loss, computed on every label with a grade."""
 
     kind: Literal["cross_entropy", "bce", "focal"] = Field(
         default="cross_entropy",

@@ -1,4 +1,4 @@
-"""The model's part of an experiment: backbone, sequence, pooling, heads."""
+"""The model settings of an experiment: backbone, sequence, pooling, heads."""
 
 from typing import Literal, Self
 
@@ -11,9 +11,9 @@ SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention"
 
 
 class ModelConfig(Config):
-    """A timm backbone for the slices, a recurrent net over them, pooling, and the heads.
+    """A timm backbone for the slices, a recurrent network over them, pooling, and the heads.
 
-    Slices that are missing are told to the model whatever the settings.
+    The model always receives the mask of missing slices.
     """
 
     backbone: str = Field(
@@ -105,7 +105,7 @@ class ModelConfig(Config):
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """One or two."""
+        """The one or two backbones."""
         return (
             (self.backbone,)
             if self.axial_backbone is None

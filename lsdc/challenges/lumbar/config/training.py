@@ -1,4 +1,4 @@
-"""The training's part of an experiment: optimiser, schedule, batches, precision, what is kept."""
+"""The training settings of an experiment: optimiser, schedule, batches, precision, checkpoint."""
 
 from typing import Literal, Self
 
@@ -8,7 +8,7 @@ from lsdc.experiments.base import Config
 
 
 class TrainingConfig(Config):
-    """How a fold is trained."""
+    """The training of a fold."""
 
     epochs: int = Field(default=10, ge=1, description="Number of epochs.")
     batch_size: int = Field(default=8, ge=1, description="Samples per batch.")

@@ -1,1 +1,1 @@
-"""Where the levels of a spine lie: annotated, or learnt by keypoint nets."""
+"""Positions of the levels of a spine: annotated, or predicted by keypoint nets."""

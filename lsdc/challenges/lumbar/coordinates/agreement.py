@@ -1,8 +1,8 @@
-"""Agreement: what the views of a study say of its levels, compared before it is joined.
+"""Agreement: compare the level points that a study's views predict, then join them.
 
-Views that lie apart alike at all levels show a patient who moved between the series; their places
-are moved back. Where sagittal and axial views are both sure and still contradict one another at
-several levels, the surer side is taken alone.
+Views that differ by the same shift at all levels show a patient who moved between the series; the
+shift is undone. Where sagittal and axial views are both confident and still contradict each other
+at several levels, only the more confident side is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ from lsdc.challenges.lumbar.coordinates.moves import apart, odd_ones, one_off, s
 
 Floats = NDArray[np.float64]
 
-# From this confidence on a level counts where views are held against one another.
+# Least confidence of a level that is compared between views.
 SURE = 0.4
-# From this one on two contradict each other, rather than one of them err.
+# Least confidence of both views for a disagreement to count as a dispute, not as an error of one.
 SURE_TO_DISPUTE = 0.6
-# What is contradicted is trusted that much of what it was.
+# Factor on the confidence of a disputed level.
 DOUBTED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a study's views say together.
+    """The joint result of a study's views.
 
     Attributes:
         chain: the levels.
-        moves: how far series lie from where they belong, (3,) in mm each; no others.
-        disputed: (levels,) whether sagittal and axial views, both sure, lie over 10 mm apart.
+        moves: displacement (3,) in mm of each series that was moved; other series have no entry.
+        disputed: (levels,) whether confident sagittal and axial views are over 10 mm apart.
     """
 
     chain: Chain
@@ -45,9 +45,9 @@ def agree(
     """Compare a study's views, then join them.
 
     Args:
-        sagittal: the view of each sagittal series; the first leads where two contradict each other.
+        sagittal: the view of each sagittal series; the first wins where two contradict each other.
         axial: the view of all axial series together.
-        axial_series: the view of each of them alone; it need not be sure of anything.
+        axial_series: the view of each axial series alone, whatever its confidence.
     """
     seen = [] if axial is None else [axial]
     said = {series: _sure(chain_of_views([view])) for series, view in sagittal.items()}
@@ -71,7 +71,7 @@ def agree(
 def _axial_moves(
     reference_mm: Floats, together: Sequence[View], series: Mapping[int, View]
 ) -> dict[int, Floats]:
-    """How far axial series are moved: each by itself, or all where none alone is sure enough."""
+    """Return the shift of each moved axial series, or one for all if no series has its own."""
     alone = {name: _sure(chain_of_views([view])) for name, view in series.items()}
     found = {name: shift_between(reference_mm, own) for name, own in alone.items()}
     away = {name: shift for name, shift in found.items() if shift is not None}
@@ -86,6 +86,6 @@ def _moved_back(view: View, shift: Floats | None) -> View:
 
 
 def _sure(chain: Chain, least: float = SURE) -> Floats:
-    """(levels, 3), NaN where the chain is less sure."""
+    """Return the chain's points (levels, 3), NaN where its confidence is below `least`."""
     sure: Floats = np.where(chain.confidence[:, None] >= least, chain.points_mm, np.nan)
     return sure

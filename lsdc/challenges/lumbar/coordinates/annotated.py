@@ -1,4 +1,4 @@
-"""Coordinates as the annotations have them, without a model, for studies that are trained on."""
+"""Coordinates taken from the annotations, without a model, for training studies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ _TABLES = ("points", "landmarks", "spines", "moves")
 
 
 def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """The points table as the annotations have it, without a model.
+    """Return the points table that the annotations give, without a model.
 
-    A canal point is centred on the midline. A level without one takes the middle of its foraminal
-    or subarticular points, or is filled from other levels; its source is then "filled".
+    Canal points are centred on the midline. A level without one is derived from its subarticular or
+    foraminal points, or filled from other levels; its source is then "filled".
     """
     places = centre_on_midline(place_annotations(instances, annotations), instances)
     split_of = dict(places.select("study_id", "split").iter_rows())
@@ -39,7 +39,7 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
 
 
 def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
-    """Write the four tables as the annotations have them into `out`."""
+    """Write the four tables that the annotations give into `out`."""
     moves = annotated_moves(instances, annotations)
     instances = moved_back(instances, moves)
     points = annotated_points(instances, annotations)
@@ -55,13 +55,13 @@ def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Pat
 def take_annotated(
     instances: pl.DataFrame, annotations: pl.DataFrame, out: Path, *, but_for: Sequence[int]
 ) -> None:
-    """Write the coordinates' tables as the annotations have them into `out`.
+    """Replace the model's tables in `out` by those that the annotations give.
 
     Args:
         instances: the instances table.
-        annotations: the points that were given.
-        out: where a model's tables lie already.
-        but_for: studies that keep the model's rows, as a test study has them.
+        annotations: the annotations table.
+        out: the folder that holds a model's tables.
+        but_for: studies that keep the model's rows, as a test study does.
     """
     kept = pl.col("study_id").is_in(but_for)
     found = {name: read_parquet(out / f"{name}.parquet").filter(kept) for name in _TABLES}

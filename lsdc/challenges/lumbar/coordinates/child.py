@@ -1,10 +1,12 @@
-"""The coordinates stage's child process: trains the keypoint nets and asks them for points.
+"""The coordinates stage's child process: trains the keypoint nets and predicts points with them.
 
-`coordinates.jobs` says what it is asked for. It leaves in `found` arrays by (model, study), NaN
-where a model was not asked: points_mm (..., levels, 3), confidence (..., levels), shifted, disputed
-(..., levels); by (model, series) moved_mm (..., 3), infinite where a series is not moved (see
-`coordinates.agreement`); and by family sides_mm, sides_confidence (..., 2 * levels, 3 or none), NaN
-and 0 where nothing is found.
+`coordinates.jobs` defines its jobs. The result file `found` holds these arrays:
+by (model, study), NaN where the model did not predict the study: points_mm (..., levels, 3),
+confidence (..., levels), shifted (...), disputed (..., levels);
+by (model, series): moved_mm (..., 3), infinite where a series is not moved (see
+`coordinates.agreement`);
+by (model, study) for each family F: F_sides_mm (..., 2 * levels, 3) and F_sides_confidence
+(..., 2 * levels), NaN and 0 where nothing is found.
 """
 
 import time
@@ -56,13 +58,13 @@ class _Views:
         return [int(stack) for stack in np.flatnonzero(self.studies == study)]
 
     def slices_of(self, stack: int) -> dict[int, NDArray[np.int64]]:
-        """The stack's slices by their series, the one first whose word leads."""
+        """Return the stack's slices by series; the series that wins contradictions comes first."""
         slices = self.stacks.slices(stack)
         own = self.series[slices]
         return {int(series): slices[own == series] for series in np.unique(own)}
 
     def normal(self, slices: NDArray[np.int64]) -> Floats:
-        """(3,) across slices, on average."""
+        """Return the mean normal (3,) of the slices."""
         planes = self.stacks.planes_mm[slices]
         normals = np.cross(planes[:, 1], planes[:, 2])
         mean: Floats = normals.mean(axis=0)
@@ -70,11 +72,11 @@ class _Views:
 
 
 def locate(job: LearnJob | AskJob, tell: Tell) -> dict[str, Any]:
-    """Do the job."""
+    """Run the job and write its result file."""
     job = job.model_copy(update={"device": str(pick_device(job.device))})
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True)
-    # Nothing here reads what it has not written; filling all new memory costs a twentieth.
+    # No code here reads uninitialised memory; filling it would cost 5 % of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     views = {
         family.name: _open_views(job.work / family.name, family)
@@ -142,7 +144,7 @@ def _look(
     asked: NDArray[np.int64],
     job: LocateJob,
 ) -> Found:
-    """What one model's nets find of the studies that they are asked for."""
+    """Return the arrays (see the module) that one model's nets predict for the `asked` studies."""
     studies, levels, device = job.studies, len(LEVELS), job.device
     points = np.full((studies, levels, 3), np.nan)
     confidence = np.full((studies, levels), np.nan)
@@ -193,13 +195,13 @@ def _look(
 def _compare(
     nets: Mapping[str, Net], views: Mapping[str, _Views], study: int, device: str
 ) -> Agreement:
-    """What the nets see on a study's views, compared and joined."""
+    """Run the nets on a study's views, then compare and join the results."""
     seen = {name: views[name].of(study) for name in nets}
 
     def look(name: str, stack: int, slices: NDArray[np.int64]) -> View:
         own = views[name]
         found = find_candidates(nets[name], own.stacks, stack, device=device, slices=slices)
-        # What T1 and T2 say together counts as much as what axial slices say.
+        # T1 and T2 together weigh as much as the axial slices.
         weight = 1 / len(seen[name])
         return View(found.places_mm, found.shares, own.normal(slices), weight)
 
@@ -218,7 +220,7 @@ def _compare(
 
 
 class _Clock:
-    """Tells each epoch's end, with the time that the epochs still to come will take."""
+    """Report the end of each epoch, with the estimated time of the remaining epochs."""
 
     def __init__(self, nets: int, tell: Tell) -> None:
         self._nets, self._nets_left, self._tell = nets, nets, tell

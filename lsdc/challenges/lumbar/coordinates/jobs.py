@@ -1,4 +1,4 @@
-"""What the coordinates stage's child process is asked for."""
+"""Jobs of the coordinates stage's child process."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -8,19 +8,18 @@ from lsdc.training.process import Job
 
 
 class LocateJob(Job):
-    """What both jobs name.
+    """The fields that both jobs share.
 
     Attributes:
-        work: a folder with one of each family's name, which holds `images.npy` and `stacks.npz`
-            (planes_mm, starts, keys, and whose they are: studies, the row of each stack's study,
-            and series, the row of each slice's series).
-        families: of views, in order.
-        studies: how many there are.
-        series: how many there are, in the order in which their word leads where views contradict
-            each other.
-        device: torch's.
-        threads: torch's.
-        found: the file for the result.
+        work: a folder with a subfolder per family, which holds `images.npy` and `stacks.npz`
+            (planes_mm, starts, keys, studies: the row of each stack's study, and series: the row
+            of each slice's series).
+        families: names of the families of views, in order.
+        studies: number of studies.
+        series: number of series, in order of precedence where views contradict each other.
+        device: torch's device.
+        threads: number of torch's threads.
+        found: the `.npz` file to write the result to.
     """
 
     work: Path
@@ -33,18 +32,18 @@ class LocateJob(Job):
 
 
 class LearnJob(LocateJob):
-    """To train a net a fold and family, and to ask them for studies that they were not taught.
+    """A job that trains a net per fold and family, and predicts the studies out of fold.
 
-    `folds.npy` (by study) lies in `work`, `targets.npy` (by stack) and `taught.npy` (planes_mm as
-    they are taught) in the families' folders. A fold's nets are trained on the other folds and
-    asked for the studies of their fold and of no fold.
+    `work` also holds `folds.npy` (by study); the families' folders hold `targets.npy` (by stack)
+    and `taught.npy` (planes_mm for training). A fold's nets are trained on the other folds and
+    predict the studies of their own fold and those in no fold.
 
     Attributes:
-        config: how nets are built and trained.
-        folds: whose nets are trained.
-        seed: of training.
-        metadata: for the files of the nets, by family.
-        models: the folder for these files.
+        config: the settings of the nets and their training.
+        folds: the folds whose nets are trained.
+        seed: random seed of the training.
+        metadata: metadata of the nets' files, by family.
+        models: the folder to write these files to.
     """
 
     kind: Literal["learn"] = "learn"
@@ -56,10 +55,10 @@ class LearnJob(LocateJob):
 
 
 class AskJob(LocateJob):
-    """To ask trained nets for every study.
+    """A job that predicts every study with trained nets.
 
     Attributes:
-        models: the files of the nets by family, for one model after the other.
+        models: for each model, the files of its nets by family.
     """
 
     kind: Literal["ask"] = "ask"

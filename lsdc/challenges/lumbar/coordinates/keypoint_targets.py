@@ -1,6 +1,6 @@
-"""Teaching: what annotations tell the keypoint nets, study by study.
+"""Keypoint targets: the annotated points of each study that the keypoint nets are trained on.
 
-A net of sagittal views learns a level's canal point and its two foramina, one of axial views the
+The net of sagittal views learns each level's canal point and two foramina, that of axial views the
 canal point and the two subarticular zones. Points are in patient space (LPS, mm).
 """
 
@@ -19,15 +19,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Family:
-    """The views that one net looks at, and what it looks for beside the levels' canal points.
+    """The views that one net takes, and the points it finds beside the levels' canal points.
 
     Attributes:
-        name: of the nets' files.
-        kinds: the series' descriptions.
-        left: what it finds beside the canal on the patient's left.
-        right: and on the right.
-        box_mm: (2, 3) where the left one may lie, from the canal point in LPS; mirrored for the
-            right one. The sides do not overlap: which side a point is on, its place says.
+        name: the family's name, used in the nets' file names.
+        kinds: the series descriptions of the views.
+        left: the condition whose point is found on the patient's left of the canal.
+        right: the condition whose point is found on the patient's right.
+        box_mm: (2, 3) the lower and upper bounds of the left point's offset from the canal point
+            (LPS), mirrored for the right one. The boxes do not overlap, so that the position of a
+            point tells its side.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Family:
 
     @property
     def conditions(self) -> tuple[Condition, Condition]:
-        """Left, then right."""
+        """The left condition, then the right one."""
         return self.left, self.right
 
 
@@ -58,13 +59,13 @@ FAMILIES = (
         box_mm=((0.5, -20.0, -9.0), (26.0, 12.0, 9.0)),
     ),
 )
-# A net's points: the canal of each level, then each level's left side, then each one's right.
+# A net's points: the canal of each level, then the left side of each, then the right.
 POINTS_OF_NET = 3 * len(LEVELS)
 ANCHORS = np.tile(np.arange(len(LEVELS)), 2)
 
 
 def boxes_mm(family: Family) -> Floats:
-    """(2 * levels, 2, 3): the boxes of the left sides, then those of the right."""
+    """Return the boxes (2 * levels, 2, 3) of the left sides, then of the right."""
     low, high = np.array(family.box_mm)
     mirror = np.array([-1.0, 1.0, 1.0])
     left = np.stack([low, high])
@@ -73,13 +74,13 @@ def boxes_mm(family: Family) -> Floats:
 
 
 def training_targets(places: pl.DataFrame, family: Family) -> dict[int, Floats]:
-    """What each study teaches: (POINTS_OF_NET, 3), NaN where nothing is known or can be trusted.
+    """Return each study's targets (POINTS_OF_NET, 3), NaN where unknown or not trusted.
 
-    Levels out of order are not taught, nor is a side that is not where that side can be.
+    Levels out of order are left out, and so are side points outside their box.
 
     Args:
-        places: as `place_annotations` returns.
-        family: of which views.
+        places: the placed annotations, as `place_annotations` returns them.
+        family: the family of views.
     """
     studies, known, _ = known_points(places)
     sides = _side_points(places, family)
@@ -97,7 +98,7 @@ def training_targets(places: pl.DataFrame, family: Family) -> dict[int, Floats]:
 
 
 def _side_points(places: pl.DataFrame, family: Family) -> dict[int, Floats]:
-    """(2 * levels, 3) of each study: the left sides, then the right."""
+    """Return each study's side points (2 * levels, 3): the left sides, then the right."""
     row = {
         (str(condition), str(level)): side * len(LEVELS) + number
         for side, condition in enumerate(family.conditions)

@@ -1,10 +1,10 @@
-"""Landmarks: where each condition of a level is looked for, and the slice that shows it best.
+"""Landmarks: the position of each condition at a level, and the slice that shows it best.
 
 The canal is seen on T2, the foramina on T1, the subarticular zones on axial slices. The landmarks
-table has a row a study, condition and level: split, study_id, condition, level, x_mm, y_mm, z_mm
-(LPS), confidence in (0, 1], source ("predicted", "annotated" or "filled"), and the nearest slice of
-the right kind that the point falls onto: series_id, instance_number, the point's x_px, y_px on it
-and its distance_mm from it; null where the study has no such slice.
+table has one row per study, condition and level: split, study_id, condition, level, x_mm, y_mm,
+z_mm (LPS), confidence in (0, 1], source ("predicted", "annotated" or "filled"), and the nearest
+slice of the right kind within whose image the point falls: series_id, instance_number, the point's
+x_px, y_px on it and its distance_mm from it; null if the study has no such slice.
 """
 
 import numpy as np
@@ -40,8 +40,8 @@ SHOWN_ON = {
     Condition.LEFT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
     Condition.RIGHT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
 }
-# From the level point to the landmark in an ordinary adult (LPS): foramina lie beside the canal,
-# a little in front of it and above the disc, subarticular zones in front of its corners.
+# Offset from the level point to the landmark in a typical adult (LPS): foramina are beside the
+# canal, a little in front of it and above the disc, subarticular zones in front of its corners.
 TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
     Condition.SPINAL_CANAL_STENOSIS: (0.0, 0.0, 0.0),
     Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (17.0, -4.0, 5.0),
@@ -49,14 +49,14 @@ TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
     Condition.LEFT_SUBARTICULAR_STENOSIS: (10.0, -4.0, 0.0),
     Condition.RIGHT_SUBARTICULAR_STENOSIS: (-10.0, -4.0, 0.0),
 }
-# What is not seen but taken from the level point is trusted that much of it.
+# Factor on the level point's confidence for a landmark that is derived from it.
 FILLED_SHARE = 0.25
 
 SIDES: dict[str, pl.DataType] = {
     name: LANDMARKS[name]
     for name in ("study_id", "condition", "level", "x_mm", "y_mm", "z_mm", "confidence")
 }
-# A slice so near a point shows it, or would if it were not for its edges.
+# A slice within this distance of a point shows it, if the point falls inside the image.
 REACH_MM = 8.0
 
 _KEY = ["study_id", "condition", "level"]
@@ -65,7 +65,7 @@ _FILE = ["series_id", "instance_number"]
 
 
 def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
-    """Every level's landmarks at their typical places beside the level point.
+    """Return every level's landmarks at their typical offsets from the level point.
 
     The canal's landmark is the level point itself.
 
@@ -92,11 +92,11 @@ def typical_landmarks(points: pl.DataFrame) -> pl.DataFrame:
 def join_landmarks(
     points: pl.DataFrame, sides: pl.DataFrame, instances: pl.DataFrame
 ) -> pl.DataFrame:
-    """The landmarks table: sides where they were seen, else where they typically lie.
+    """Return the landmarks table: sides as detected, else at their typical offsets.
 
     Args:
         points: a points table.
-        sides: SIDES, the sides that were seen.
+        sides: a table (SIDES) of the detected sides.
         instances: the instances table.
     """
     seen = sides.with_columns(source=pl.lit("predicted"))
@@ -105,7 +105,7 @@ def join_landmarks(
 
 
 def shown_on_images(points: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Points without those that were filled and that no image of their study shows."""
+    """Return the points without filled ones that no image of their study shows."""
     doubtful = points.filter(source="filled")
     images = used_images(instances)
     pairs = doubtful.select("study_id", "level", *_XYZ).join(images, on="study_id", how="inner")
@@ -121,9 +121,9 @@ def shown_on_images(points: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFra
 def annotated_landmarks(
     points: pl.DataFrame, instances: pl.DataFrame, annotations: pl.DataFrame
 ) -> pl.DataFrame:
-    """The landmarks table as the annotations have it; those that lack lie where they typically do.
+    """Return the landmarks table of annotated points; missing ones get their typical offsets.
 
-    An annotated landmark's slice is the one that it was annotated on.
+    The slice of an annotated landmark is the one it was annotated on.
 
     Args:
         points: a points table.
@@ -133,7 +133,7 @@ def annotated_landmarks(
     marked = place_annotations(instances, annotations).unique(_KEY, keep="first")
     marked = marked.select(*_KEY, *_XYZ, *_FILE)
     canal = pl.col("condition") == str(Condition.SPINAL_CANAL_STENOSIS)
-    # The canal's landmark is the level point, as far as that rests on the annotation.
+    # The canal's landmark is the level point, where that comes from an annotation.
     resting = points.filter(source="annotated").select("study_id", "level", *_XYZ)
     canals = marked.filter(canal).drop(_XYZ).join(resting, on=["study_id", "level"], how="inner")
     own = pl.concat([marked.filter(~canal), canals.select(marked.columns)])
@@ -152,9 +152,9 @@ def annotated_landmarks(
 
 
 def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Landmarks with the nearest slice of the kind that shows them and that they fall onto.
+    """Add to each landmark the nearest slice of its kind within whose image it falls.
 
-    Slices are those that are used; see `lsdc.dicom_index.image_use`.
+    Only used images count; see `lsdc.dicom_index.image_use`.
     """
     kind = {str(condition): str(description) for condition, description in SHOWN_ON.items()}
     pairs = (
@@ -190,7 +190,7 @@ def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFram
 
 
 def sorted_landmarks(landmarks: pl.DataFrame) -> pl.DataFrame:
-    """By split and study; in a study by condition and level, in the vocabulary's order."""
+    """Sort by split and study, then by condition and level in the vocabulary's order."""
     conditions, levels = (
         pl.col(name).cast(pl.Enum([str(word) for word in words]))
         for name, words in (("condition", CONDITIONS), ("level", LEVELS))

@@ -1,10 +1,11 @@
-"""Coordinates: where each study's levels and landmarks lie, learnt from annotated points.
+"""Coordinates: positions of each study's levels and landmarks, learnt from annotated points.
 
-Two small nets a fold, one of sagittal views (T1 and T2 alike) and one of axial ones, find canal
-points and what lies beside them. A study's views are joined in patient space (`chains`), so that
-one fills what another lacks. A training study's points come from the nets that did not train on
-its fold, a test study's are the median over all folds' nets. Torch runs in a child process
-(`coordinates.child`); `coordinates.point_tables` says what the tables hold.
+Two small nets per fold, one for sagittal views (T1 and T2 alike) and one for axial views, find
+canal points and the points beside them. A study's views are joined in patient space
+(`coordinates.level_assignment`), so that one fills the gaps of another. A training study's points
+come from the nets that did not train on its fold, a test study's are the median over all folds'
+nets. Torch runs in a child process (`coordinates.child`); `coordinates.point_tables` describes the
+tables.
 """
 
 import json
@@ -44,7 +45,6 @@ STALL_MINUTES = 15.0
 _SERIES = ["study_id", "series_id"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 USUAL = "usual.json"
-# What the settings say of a net itself, its views apart.
 
 
 def learn_points(
@@ -64,24 +64,24 @@ def learn_points(
     """Train the nets of each fold and find the points of all training studies.
 
     Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `moves.parquet`, `usual.json`
-    (how much speaks against the levels' names as a rule, and where levels lie) and, for each fold,
-    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; where no
-    view of a kind teaches anything, its net is left out. A study of fold K gets its points from the
-    nets of fold K, which saw nothing of that fold; a study in no fold is not trained on, and gets
-    the median over all. Order and augmentation depend on `seed` alone; the result is the same to
-    the bit for one number of `threads` on one CPU type.
+    (the usual `shifted` weight, and typical level positions) and, for each fold,
+    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; a net whose
+    views have no targets is left out. A study of fold K gets its points from the nets of fold K,
+    which were not trained on that fold; a study in no fold is not trained on and gets the median
+    over all nets. Order and augmentation depend on `seed` alone; results are bit-identical for the
+    same number of `threads` on the same CPU type.
 
-    `on_event` is told how many files are read, and each epoch of each net.
+    `on_event` receives the number of files read, and each epoch of each net.
 
-    Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
+    Returns: quarantine rows (path, stage, reason) of the files without readable pixels.
 
     Raises:
-        DataError: a fold leaves no annotated study to learn from.
+        DataError: no annotated study outside a fold to learn from.
         StageError: the child process died.
     """
     train = instances.filter(pl.col("split") == "train")
-    # Annotations say where the images lie that the nets are taught on; where a study's own images
-    # lie, its points are to tell as a test study's do.
+    # Annotated moves correct the images for training alone; at prediction, a training study's moves
+    # are found from predicted points, as a test study's are.
     moves = annotated_moves(train, annotations)
     rightly = moved_back(train, moves)
     places = centre_on_midline(place_annotations(rightly, annotations), rightly)
@@ -101,7 +101,7 @@ def learn_points(
             for family, own in _by_family(views)
         ]
         _refuse_untaught(set().union(*taught), fold_of, names)
-        # Nets so small gain little from a second thread; a second process doubles their speed.
+        # Such small nets gain little from a second thread; a second process doubles the speed.
         beside = min(threads, len(names))
         asked = _Asked(views, studies, work, device, max(1, threads // beside))
         jobs = [
@@ -136,20 +136,21 @@ def locate_points(
 ) -> pl.DataFrame:
     """Find the points of all test studies: the median over the models, in mm.
 
-    Writes the four tables into the folder `out`; the confidence falls where models disagree. In a
-    study of which no level is seen they lie as in the training studies, so that it is predicted.
+    Writes the four tables into the folder `out`; confidence drops where models disagree. A study
+    without a detected level gets the typical positions of the training studies, so that it can
+    still be graded.
 
     Args:
-        instances: the instances table; rows of the training split are left alone.
+        instances: the instances table; rows of the training split are ignored.
         models: the folder that `learn_points` wrote.
         out: the folder of the result.
         device: "cpu" or "cuda".
-        threads: torch's threads.
-        processes: how many read pixels.
-        log: file that the child's words are appended to.
+        threads: number of torch's threads.
+        processes: number of processes that read pixels.
+        log: the file that the child's output is appended to.
         on_event: as for `learn_points`.
 
-    Returns: quarantine rows (path, stage, reason) of the files that gave no pixels.
+    Returns: quarantine rows (path, stage, reason) of the files without readable pixels.
 
     Raises:
         DataError: no model in `models`.
@@ -194,7 +195,7 @@ def _prepare(
     processes: int,
     on_event: Tell,
 ) -> dict[str, Views]:
-    """Write images and planes of each family of views for the child into a folder in `work`."""
+    """Write the images of each family of views into a subfolder of `work`; return the views."""
     views = {}
     for family in FAMILIES:
         if family.name not in grids:
@@ -218,12 +219,12 @@ def _by_family(views: Mapping[str, Views]) -> list[tuple[Family, Views]]:
 
 
 def _studies_of(views: Mapping[str, Views]) -> list[int]:
-    """All studies that have a view, in ascending order."""
+    """Return all studies that have a view, in ascending order."""
     return sorted({study for own in views.values() for study in own.study_ids.tolist()})
 
 
 def _series_of(views: Mapping[str, Views]) -> list[tuple[int, int]]:
-    """All (study, series) that have a slice: T2 first, whose word leads where T1 contradicts it."""
+    """Return all (study, series) that have a slice; T2 first, since it takes precedence over T1."""
     slices = pl.concat([own.slices for own in views.values()]).unique(_SERIES)
     first = pl.col("series_description") != str(SeriesDescription.SAGITTAL_T2)
     return slices.sort(first, *_SERIES).select(_SERIES).rows()
@@ -232,9 +233,9 @@ def _series_of(views: Mapping[str, Views]) -> list[tuple[int, int]]:
 def _write_taught(
     views: Views, taught: Mapping[int, Floats], moves: pl.DataFrame, folder: Path
 ) -> set[int]:
-    """Write what each view's study teaches and where its slices lie then.
+    """Write each view's targets and the corrected planes of its slices.
 
-    Returns: the studies that teach anything.
+    Returns: the studies that have a target.
     """
     shifts = views.slices.join(moves, on=_SERIES, how="left", maintain_order="left")
     planes = views.planes_mm.copy()
@@ -262,7 +263,7 @@ def _refuse_untaught(taught: set[int], fold_of: Mapping[int, int], folds: list[i
 
 
 class _Asked:
-    """What all jobs are asked of: the views, written where the child processes find them."""
+    """The fields that all jobs share; writes the views' arrays for the child processes."""
 
     def __init__(
         self, views: Mapping[str, Views], studies: list[int], work: Path, device: str, threads: int
@@ -288,12 +289,12 @@ class _Asked:
         }
 
     def of(self, number: int) -> dict[str, Any]:
-        """The fields that the job of that number has beside its own."""
+        """Return the shared fields for job `number`."""
         return self._common | {"found": self._common["work"] / f"found-{number}.npz"}
 
 
 def _run(jobs: Sequence[LocateJob], log: Path, on_event: Tell) -> Found:
-    """What each model of all jobs found of each study; see `coordinates.child` for the arrays."""
+    """Run all jobs and return their arrays, joined over models; see `coordinates.child`."""
     run_children(
         "lsdc.challenges.lumbar.coordinates.child",
         jobs,

@@ -1,8 +1,8 @@
-"""Chains: which of a study's candidates are its levels, all five told together.
+"""Level assignment: choose a study's levels among the candidates, all five together.
 
-A net may take a level for its neighbour, yet its five opinions seldom agree on a wrong chain. Every
-way to lay the levels onto the candidates in their order from top to bottom is weighed by what the
-views' nets say of it; the best is taken, and all together tell how sure each of its levels is.
+A net may mistake a level for its neighbour, but its five predictions seldom agree on a wrong chain.
+Every assignment of the levels to candidates in order from top to bottom (a chain) is weighted by
+the views' nets; the best one is chosen, and all together give the confidence of each of its levels.
 """
 
 from collections.abc import Sequence
@@ -17,28 +17,28 @@ from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 Floats = NDArray[np.float64]
 
-# Levels next to each other lie 25 to 45 mm apart. A single step may be short; two short ones in a
-# row are a step that passes over no level.
+# Neighbouring levels are 25 to 45 mm apart. From one seen level to the next seen one, the distance
+# may be SHORTER_MM below the sum of nearest steps.
 NEAREST_STEP_MM, FARTHEST_STEP_MM = 24.0, 58.0
 SHORTER_MM = 6.0
-# Candidates of two views that lie so near each other are one place.
+# Candidates of two views within this distance are one place.
 SAME_PLACE_MM = 12.0
 MOST_PLACES = 9
-# A net's share of a place that it says nothing of, and of a level that is not to be seen.
+# Share of a place that a net has no candidate at, and of a level that is not visible.
 LEAST_SHARE, UNSEEN_SHARE = 0.01, 0.05
 UNSEEN = -1
-# How far a place is off, along a slice and across it.
+# Standard errors of a place, within its slice and across it.
 WITHIN_SIGMA_MM, ACROSS_SIGMA_MM = 1.5, 2.5
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The levels of a study as seen.
+    """The detected levels of a study.
 
     Attributes:
         points_mm: (levels, 3), NaN where a level is not seen.
-        confidence: (levels,) in [0, 1]: how much of the weight of all chains has it there.
-        shifted: how much of the weight is with chains that name every level one off.
+        confidence: (levels,) in [0, 1]: the weight of the chains that have the level there.
+        shifted: the weight of the chains that name every level one off.
     """
 
     points_mm: Floats
@@ -47,12 +47,12 @@ class Chain:
 
 
 def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
-    """The most likely chain of levels through places.
+    """Return the most likely chain of levels through places.
 
     Args:
         places_mm: (places, 3), at most MOST_PLACES.
-        evidence: (places, levels) logarithms of how much speaks for a level at a place.
-        unseen: the same for a level that lies at none of them.
+        evidence: (places, levels) log evidence for each level at each place.
+        unseen: log evidence for a level that is at none of them.
     """
     order = np.argsort(-places_mm[:, 2], kind="stable")
     places, evidence = places_mm[order], evidence[order]
@@ -70,7 +70,7 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
 
 
 def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which chains have steps that a spine can have."""
+    """Return a mask (chains,) of those whose steps are anatomically possible."""
     apart = np.linalg.norm(places_mm[:, None] - places_mm, axis=2)
     drop = places_mm[:, None, 2] - places_mm[:, 2]
     fine = np.ones(len(chains), bool)
@@ -90,7 +90,7 @@ def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]
 
 
 def _weight_of_shifted(chains: NDArray[np.int64], weight: Floats, best: NDArray[np.int64]) -> float:
-    """Of chains that share a place with the best, each of them under another name."""
+    """Return the weight of the chains that have the best chain's places with every name one off."""
     total = 0.0
     for shift in (1, -1):
         named = np.roll(best, shift)
@@ -104,7 +104,7 @@ def _weight_of_shifted(chains: NDArray[np.int64], weight: Floats, best: NDArray[
 
 @cache
 def _all_chains(places: int) -> NDArray[np.int64]:
-    """(chains, levels) every way to lay levels onto places in order; UNSEEN where on none."""
+    """Return all ordered assignments (chains, levels) of levels to places; UNSEEN without one."""
     chains = []
     for count in range(min(places, len(LEVELS)) + 1):
         for levels in combinations(range(len(LEVELS)), count):
@@ -117,13 +117,13 @@ def _all_chains(places: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class View:
-    """What a net saw on one view of a study.
+    """A net's candidates on one view of a study.
 
     Attributes:
-        places_mm: (candidates, 3).
-        shares: (candidates, levels) of each level's heatmap.
-        normal: (3,) across the view's slices: the places are surer within them.
-        weight: how much the view's opinion of names counts.
+        places_mm: (candidates, 3) positions.
+        shares: (candidates, levels) share of each level's heatmap.
+        normal: (3,) normal of the view's slices; positions are more precise within the slices.
+        weight: weight of the view in naming levels.
     """
 
     places_mm: Floats
@@ -133,7 +133,7 @@ class View:
 
 
 def chain_of_views(views: Sequence[View]) -> Chain:
-    """The levels of a study from all of its views together."""
+    """Return the levels of a study from all of its views together."""
     places, members = _merge(views)
     if not len(places):
         nothing = np.full((len(LEVELS), 3), np.nan)
@@ -150,7 +150,7 @@ def chain_of_views(views: Sequence[View]) -> Chain:
 
 
 def _merge(views: Sequence[View]) -> tuple[Floats, list[list[tuple[int, int]]]]:
-    """The places that the views see, the surest first, and the (view, candidate)s of each."""
+    """Return the views' places, most confident first, and the (view, candidate)s of each."""
     candidates = [
         (float(shares.sum()), number, index)
         for number, view in enumerate(views)
@@ -172,7 +172,7 @@ def _merge(views: Sequence[View]) -> tuple[Floats, list[list[tuple[int, int]]]]:
 
 
 def _join(views: Sequence[View], members: list[tuple[int, int]]) -> Floats:
-    """One place of several: each counts along its slices more than across them."""
+    """Average candidates into one place; each weighs more within its slices than across them."""
     precisions, moments = [], []
     for number, index in members:
         view = views[number]

@@ -1,4 +1,4 @@
-"""Level planes: how a level's disc is tilted, as the spine's course at the level tells it."""
+"""Level planes: the tilt of a level's disc, estimated from the spine's course at the level."""
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,10 @@ _AXES = ("x_mm", "y_mm", "z_mm")
 
 
 def level_normals(points: pl.DataFrame) -> pl.DataFrame:
-    """The normal of each level's plane: along the spine, to the head.
+    """Return the normal of each level's plane: along the spine, towards the head.
 
     Args:
-        points: study_id, level, x_mm, y_mm, z_mm (LPS); a level at most once a study.
+        points: study_id, level, x_mm, y_mm, z_mm (LPS); each level at most once per study.
 
     Returns:
         study_id, level, normal_x, normal_y, normal_z (unit vectors), in the order of `points`.
@@ -45,16 +45,16 @@ def level_normals(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def spine_directions(points_mm: Floats) -> Floats:
-    """The spine's direction at each of its points.
+    """Return the spine's direction at each of its points.
 
-    Through each point and its two neighbours goes a parabola, whose slope it is; the first and the
-    last point are on that of their neighbour, since the spine bends most at the sacrum.
+    It is the slope of the parabola through a point and its two neighbours; the first and the last
+    point use the parabola of their neighbour, since the spine bends most at the sacrum.
 
     Args:
         points_mm: (n, 3), from top to bottom.
 
     Returns:
-        (n, 3) unit vectors to the head; straight up for a point that is alone.
+        (n, 3) unit vectors towards the head; straight up for a single point.
     """
     if len(points_mm) < 2:
         return np.broadcast_to(_HEAD, points_mm.shape)

@@ -1,4 +1,4 @@
-"""Level points: what annotations say of them, and the rules that make five of what was found.
+"""Level points: read them from annotations, fuse predictions, and complete them to five levels.
 
 Arrays are (..., levels, 3) in patient space (LPS, mm; +z points up), levels in the order of LEVELS.
 """
@@ -15,20 +15,20 @@ from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 
 Floats = NDArray[np.float64]
 
-# A point is believed to show its level from this confidence on.
+# Least confidence of a point that counts as seen.
 SEEN_CONFIDENCE = 0.1
-# Levels next to each other lie 25 to 45 mm apart; nearer than this, one of them is wrong.
+# Neighbouring levels are 25 to 45 mm apart; below this drop, one of them is wrong.
 MIN_STEP_MM = 10.0
-# From a level to the next, where a study shows too little to tell its own step.
+# Step from a level to the next, where a study has too few points for its own.
 TYPICAL_STEP_MM = np.array([0.0, 0.0, -35.0])
-# Share of its neighbours' confidence that a filled level gets.
+# Factor on its neighbours' confidence for a filled level.
 FILLED_SHARE = 0.25
-# Two views of a level that lie farther apart than this do not speak of the same place.
+# Two predictions of a point farther apart than this disagree.
 AGREEMENT_MM = 10.0
 
-# From the middle of a level's left and right points to its canal point in an ordinary adult, mm
-# to the back and to the head, across and along the spine; the surer middle first. Subarticular
-# zones lie in front of the canal, foramina above it as well.
+# Offset from the midpoint of a level's left and right points to its canal point in a typical adult:
+# mm to the back (across the spine) and to the head (along it); the more reliable pair first.
+# Subarticular zones are in front of the canal point, foramina also above it.
 _MIDDLES = (
     (Condition.LEFT_SUBARTICULAR_STENOSIS, Condition.RIGHT_SUBARTICULAR_STENOSIS, 4.0, 0.0),
     (
@@ -42,16 +42,16 @@ _BACK = np.array([0.0, 1.0, 0.0])
 
 
 def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-    """The level points that annotations give, study by study.
+    """Return the annotated level points, study by study.
 
-    A level's point is its canal point. Where there is none, it is taken from the middle between the
-    level's subarticular points, or else its foraminal ones.
+    A level's point is its canal point. Without one, it is derived from the midpoint of the level's
+    subarticular points, or else of its foraminal points.
 
     Args:
-        places: as `place_annotations` returns.
+        places: the placed annotations, as `place_annotations` returns them.
 
-    Returns: study ids in ascending order, points (studies, levels, 3) with NaN where nothing is
-        known, and whether a point is a canal annotation (studies, levels).
+    Returns: study ids in ascending order, points (studies, levels, 3) with NaN where unknown, and
+        a mask (studies, levels) of the points that are canal annotations.
     """
     studies = places["study_id"].unique().sort().to_list()
     row = {study: i for i, study in enumerate(studies)}
@@ -72,7 +72,7 @@ def known_points(places: pl.DataFrame) -> tuple[list[int], Floats, NDArray[np.bo
 
 
 def _canal_beside(middles_mm: Floats, back_mm: float, up_mm: float) -> Floats:
-    """Canal points from the middles (studies, levels, 3) between left and right points."""
+    """Return canal points from the midpoints (studies, levels, 3) of left and right points."""
     points = middles_mm.copy()
     for own in points:
         known = np.isfinite(own).all(axis=1)
@@ -85,44 +85,43 @@ def _canal_beside(middles_mm: Floats, back_mm: float, up_mm: float) -> Floats:
 
 
 def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One place a point from several views that show it.
+    """Fuse the views' predictions of each point into one position.
 
-    The most confident view leads; those that agree with it share in the place, those that do not
-    take from its confidence.
+    Views that agree with the most confident one are averaged; the others lower the confidence.
 
     Args:
         points_mm: (views, points, 3), NaN where a view does not show a point.
         confidence: (views, points).
 
-    Returns: places (points, 3), NaN where no view shows a point, and confidence (points,).
+    Returns: positions (points, 3), NaN where no view shows a point, and confidence (points,).
     """
     confidence = np.where(np.isfinite(points_mm).all(axis=2), confidence, 0.0)
     leader = points_mm[confidence.argmax(axis=0), np.arange(points_mm.shape[1])]
     agrees = np.linalg.norm(points_mm - leader, axis=2) <= AGREEMENT_MM
     weight = confidence * agrees
     total = weight.sum(axis=0)
-    with np.errstate(invalid="ignore"):  # nobody's point is 0 of 0
+    with np.errstate(invalid="ignore"):  # a point that no view shows is 0 / 0
         fused = (np.nan_to_num(points_mm) * weight[..., None]).sum(axis=0) / total[:, None]
         trust = (weight * confidence).sum(axis=0) / confidence.sum(axis=0)
     return fused, np.nan_to_num(trust)
 
 
 def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
-    """One place a point from several models; each that lies off takes its share of the trust.
+    """Take the median of the models' predictions of each point; outliers lower the confidence.
 
     Args:
-        points_mm: (models, points, 3), NaN where a model sees none.
+        points_mm: (models, points, 3), NaN where a model does not see a point.
         confidence: (models, points).
 
-    Returns: places (points, 3), the median of the models that see a point, NaN where fewer than
-        half do; and confidence (points,): the mean over all models, where one that lies
-        AGREEMENT_MM from the median counts 0.37 of its own, one twice as far 0.02.
+    Returns: positions (points, 3), the median of the models that see a point, NaN where fewer than
+        half do; and confidence (points,), the mean over all models, in which a model AGREEMENT_MM
+        from the median counts 0.37 of its own confidence, one twice as far 0.02.
     """
     seen = np.isfinite(points_mm).all(axis=2)
     enough = 2 * seen.sum(axis=0) >= len(points_mm)
     held = np.where((seen & enough)[..., None], points_mm, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of points that nobody sees
+        warnings.simplefilter("ignore", RuntimeWarning)  # points that no model sees
         median = np.nanmedian(held, axis=0)
     off = np.nan_to_num(np.linalg.norm(held - median, axis=2))
     agreeing = np.where(seen, confidence, 0.0) * np.exp(-((off / AGREEMENT_MM) ** 2))
@@ -132,15 +131,15 @@ def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Flo
 def complete_levels(
     points_mm: Floats, confidence: Floats
 ) -> tuple[Floats, Floats, NDArray[np.bool_]] | None:
-    """All five points of a study, in order from top to bottom, or None where none can be had.
+    """Complete a study's points to all five levels; return None if no level is trusted.
 
-    Levels that are not seen, or that contradict more trusted ones, are filled from the others.
+    Levels that are not seen, or that contradict more confident ones, are filled from the others.
 
     Args:
-        points_mm: (levels, 3), NaN where nothing is known.
+        points_mm: (levels, 3) from top to bottom, NaN where unknown.
         confidence: (levels,).
 
-    Returns: points, confidence, and which of them are filled.
+    Returns: points, confidence, and a mask of the filled levels.
     """
     kept = trusted_levels(points_mm, confidence)
     if not kept:
@@ -165,10 +164,10 @@ def complete_levels(
 
 
 def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
-    """The seen levels of the greatest summed confidence that descend from each to the next.
+    """Return the seen levels with the greatest total confidence that descend at every step.
 
     Args:
-        points_mm: (levels, 3), NaN where nothing is known.
+        points_mm: (levels, 3), NaN where unknown.
         confidence: (levels,).
     """
     seen = [
@@ -187,7 +186,7 @@ def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
 
 
 def _own_step(points_mm: Floats, kept: list[int]) -> Floats:
-    """From a level to the next, as the kept levels show it on average."""
+    """Return the mean step from a level to the next among the kept levels."""
     if len(kept) < 2:
         return TYPICAL_STEP_MM
     step: Floats = (points_mm[kept[-1]] - points_mm[kept[0]]) / (kept[-1] - kept[0])

@@ -1,13 +1,14 @@
-"""Moves: where the patient moved between two series of a study.
+"""Moves: find and undo patient motion between the series of a study.
 
-Images then lie elsewhere in patient space than what they show, and no header says so: real series
-have a frame of reference each. What the views say of the levels does. Where two put them over 10 mm
-apart, alike at all levels, one is believed and the other moved back: of sagittal series the one
-that more views agree with, else T2; of a sagittal and an axial one the sagittal.
+After such motion the positions of a series no longer match the anatomy of the other series, and no
+header tells: in real data each series has its own frame of reference. The level points reveal it.
+Where two views are over 10 mm apart, by the same shift at all levels, one is the reference and the
+other is moved back: of sagittal series the reference is the one that more views agree with, else
+T2; of a sagittal and an axial series, the sagittal one.
 
-The moves table has a row a series that was moved: split, study_id, series_id, x_mm, y_mm, z_mm
-(LPS), how far from where the series that is believed has its levels; and source, "annotated" or
-"predicted", by which points it was found.
+The moves table has one row per moved series: split, study_id, series_id, x_mm, y_mm, z_mm (LPS),
+the displacement of its levels from the reference's; and source, "annotated" or "predicted", the
+kind of points that it was found from.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ from lsdc.challenges.lumbar.coordinates.level_points import AGREEMENT_MM, Floats
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.messages import Spell, few
 
-# Split, study, series, and how far it lies from where it belongs, (3,) in mm.
+# Split, study, series, and its displacement (3,) in mm.
 Shift = tuple[str, int, int, Floats]
 
 MOVES: dict[str, pl.DataType] = {
@@ -34,13 +35,13 @@ MOVES: dict[str, pl.DataType] = {
     "z_mm": pl.Float64(),
     "source": pl.String(),
 }
-# So many levels must be seen by both at least, by nets and by annotators.
+# Least number of levels that both views must have, for predicted and for annotated points.
 LEAST_PREDICTED, LEAST_ANNOTATED = 3, 2
-# A move is the same at all levels; points of one level differ by a few mm from view to view.
+# A move is rigid; beyond it, points of one level differ by a few mm between views.
 RIGID_MM = 6.0
-# Levels of the one that lie so near to neighbouring ones of the other bear another name.
+# Levels of one view this near to the neighbouring levels of the other are named differently.
 RENAMED_MM = 4.0
-# Left and right points of one level lie at one height up to here, those of two levels farther.
+# Largest height difference of left and right points of one level; that of two levels is larger.
 ONE_HEIGHT_MM = 15.0
 
 _SERIES = ["study_id", "series_id"]
@@ -53,23 +54,23 @@ _ZONES = [str(c) for c in Condition if c.pooled == "subarticular"]
 def shift_between(
     first_mm: Floats, other_mm: Floats, least: int = LEAST_PREDICTED
 ) -> Floats | None:
-    """How far points lie from those of another view, where that is over 10 mm and alike everywhere.
+    """Return the shift between two views' points if it is over 10 mm and the same at all levels.
 
-    Points that lie at those of the neighbouring levels are named otherwise, and did not move.
+    Points at the positions of neighbouring levels are misnamed, not moved.
 
     Args:
-        first_mm: (levels, 3) by the view that is believed, NaN where a level is not known.
-        other_mm: the same by the other.
-        least: how many levels must be known by both.
+        first_mm: (levels, 3) points of the reference view, NaN where a level is unknown.
+        other_mm: (levels, 3) points of the other view.
+        least: least number of levels that both must know.
 
     Returns:
-        (3,) in mm, or None.
+        The shift (3,) in mm from the reference to the other view, or None.
     """
     gaps = _gaps(first_mm, other_mm)
     if len(gaps) < least:
         return None
     shift: Floats = np.median(gaps, axis=0)
-    # Of two axial series one may have moved alone: then no one shift is that of both.
+    # If only one of two axial series moved, no single shift fits both.
     odd = np.linalg.norm(gaps - shift, axis=1) > 2 * RIGID_MM
     rigid = _median_length(gaps - shift) <= RIGID_MM and odd.sum() <= 1
     if np.linalg.norm(shift) <= AGREEMENT_MM or not rigid or one_off(first_mm, other_mm):
@@ -78,7 +79,7 @@ def shift_between(
 
 
 def one_off(first_mm: Floats, other_mm: Floats) -> bool:
-    """Whether points lie at those of the neighbouring levels of another view, all to one side."""
+    """Return whether the levels of one view match those of the other under names one off."""
     gaps = _gaps(first_mm, other_mm)
     left_over = _median_length(gaps - np.median(gaps, axis=0)) if len(gaps) else 0.0
     pairs = ((other_mm[1:], first_mm[:-1]), (other_mm[:-1], first_mm[1:]))
@@ -88,7 +89,7 @@ def one_off(first_mm: Floats, other_mm: Floats) -> bool:
 
 
 def apart(first_mm: Floats, other_mm: Floats) -> NDArray[np.bool_]:
-    """(levels,) which levels two views know and put over 10 mm apart."""
+    """Return a mask (levels,) of those that both views know and place over 10 mm apart."""
     distance = np.linalg.norm(other_mm - first_mm, axis=1)
     far: NDArray[np.bool_] = np.nan_to_num(distance) > AGREEMENT_MM
     return far
@@ -97,12 +98,12 @@ def apart(first_mm: Floats, other_mm: Floats) -> NDArray[np.bool_]:
 def odd_ones(
     said: Mapping[int, Floats], witness_mm: Floats, least: int = LEAST_PREDICTED
 ) -> dict[int, Floats]:
-    """Which series lie elsewhere than the one that most others agree with, and how far.
+    """Return the shift of each series that moved from the one that most others agree with.
 
     Args:
-        said: (levels, 3) of each series, NaN where it does not know; of equals the first leads.
-        witness_mm: the same by images that are asked but not moved.
-        least: how many levels two must know.
+        said: points (levels, 3) of each series, NaN where unknown; in a tie the first one leads.
+        witness_mm: points (levels, 3) of other images, which vote but are not moved.
+        least: least number of levels that two views must both know.
     """
     if len(said) < 2:
         return {}
@@ -122,14 +123,14 @@ def _agrees(first_mm: Floats, other_mm: Floats, least: int) -> bool:
 
 
 def _gaps(first_mm: Floats, other_mm: Floats) -> Floats:
-    """(levels that both know, 3) how far the other's points lie from the first's."""
+    """Return the offsets (levels that both know, 3) of the other's points from the first's."""
     gaps = other_mm - first_mm
     both: Floats = gaps[np.isfinite(gaps).all(axis=1)]
     return both
 
 
 def annotated_moves(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """The moves table as annotated points tell it, series by series.
+    """Return the moves table found from annotated points.
 
     Args:
         instances: the instances table.
@@ -152,7 +153,7 @@ def annotated_moves(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.Da
 
 
 def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
-    """The sagittal series that lie elsewhere than the others of their study."""
+    """Return the sagittal series that moved against the others of their study."""
     nothing = np.full((len(LEVELS), 3), np.nan)
     studies, by_axial, _ = known_points(axial)
     witness = dict(zip(studies, by_axial, strict=True))
@@ -168,10 +169,10 @@ def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
 
 
 def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
-    """(split, study, series) and (levels, 3) of each series that annotations lie on.
+    """Return (split, study, series) and points (levels, 3) of each annotated series.
 
-    Where left and right points of a level lie at two heights, one side bears another level's name,
-    and their middle says nothing of where the series lies.
+    Left and right points of a level at different heights are left out: one of them is named for
+    another level, so that their midpoint is meaningless.
     """
     kind = pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String)
     height = pl.col("z_mm").max() - pl.col("z_mm").min()
@@ -182,11 +183,11 @@ def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
 
 
 def predicted_moves(split: str, shifts: Iterable[tuple[int, int, Floats]]) -> pl.DataFrame:
-    """The moves table of series of which nets found that they moved.
+    """Return the moves table of series that nets found to have moved.
 
     Args:
-        split: of their studies.
-        shifts: study, series and shift (3,).
+        split: the split of their studies.
+        shifts: study, series and shift (3,) in mm of each.
     """
     return _moves_table([(split, *each) for each in shifts], "predicted").sort(_SERIES)
 
@@ -197,7 +198,7 @@ def _moves_table(shifts: Iterable[Shift], source: str) -> pl.DataFrame:
 
 
 def _points_moved_back(places: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
-    """Points in mm, those on moved series where these belong."""
+    """Return the points, with the moves of their series undone."""
     shift = moves.select(*_SERIES, *(pl.col(axis).alias(f"{axis}_away") for axis in _XYZ))
     at = places.join(shift, on=_SERIES, how="left", maintain_order="left")
     back = (pl.col(axis) - pl.col(f"{axis}_away").fill_null(0.0) for axis in _XYZ)
@@ -205,7 +206,7 @@ def _points_moved_back(places: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFram
 
 
 def moved_back(instances: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
-    """The instances, those of moved series where the others of their study have what they show."""
+    """Return the instances, with the moves of their series undone."""
     if moves.is_empty():
         return instances
     shift = moves.select(*_SERIES, shift_mm=pl.concat_list(_XYZ).list.to_array(3))
@@ -217,7 +218,7 @@ def moved_back(instances: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
 
 
 def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
-    """Which series moved, and how far, in a line."""
+    """Return one line on which series moved, and how far."""
     names = [
         f"{spell(study)}/{spell(series)} {np.linalg.norm(shift):.0f} mm"
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()

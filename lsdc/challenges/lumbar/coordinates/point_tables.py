@@ -1,10 +1,10 @@
-"""Point tables: what was found of levels and landmarks, as the stages that follow read it.
+"""Point tables: the predicted levels and landmarks, as later stages read them.
 
-The points table has a row a study and level: split, study_id, level, x_mm, y_mm, z_mm (the canal's
-middle at the disc), confidence in (0, 1], and source: "predicted", "annotated", or "filled" from
-other points or, in a test study without any, from where levels typically lie. A level that lies
-outside every image of its study has no row, nor has a training study on whose images nothing is
-found. `landmarks`, `spines` and `moves` describe the other three tables.
+The points table has one row per study and level: split, study_id, level, x_mm, y_mm, z_mm (the
+middle of the canal at the disc; LPS), confidence in (0, 1], and source: "predicted", "annotated" or
+"filled" (from other points or, in a test study without any, from typical positions). A level
+outside every image of its study has no row, nor has a training study without a detected level.
+`landmarks`, `spines` and `moves` describe the other three tables.
 """
 
 from collections.abc import Sequence
@@ -54,21 +54,21 @@ def write_found(
     usual: float | None = None,
     typical_mm: Floats | None = None,
 ) -> float:
-    """Write the four tables as the nets have them into `out`, the median of those that were asked.
+    """Write the four tables of predicted points into `out`: the median over each study's models.
 
     Args:
-        split: of the studies.
+        split: the split of the studies.
         instances: the instances table.
-        studies: the studies, in the order of `found`.
-        series: (study, series), in the order of `found`.
+        studies: the study ids, in the order of `found`.
+        series: (study, series) ids, in the order of `found`.
         found: the arrays of `coordinates.child`.
         out: an existing folder.
-        usual: what speaks for shifted names as a rule among the studies that the nets were trained
-            on; taken from these studies where they are those.
-        typical_mm: (levels, 3) where levels lie from the middle of a study's images, for studies in
-            which none is seen; these have no points without.
+        usual: the usual `shifted` weight of the studies that the nets were trained on; None if
+            these are the training studies themselves.
+        typical_mm: (levels, 3) typical offsets from the middle of a study's images, for studies
+            without a detected level; if None, these get no points.
 
-    Returns: `usual`.
+    Returns: `usual`, as given or computed.
     """
     middles = {} if typical_mm is None else image_middles(instances)
     points: list[tuple[Any, ...]] = []
@@ -121,11 +121,11 @@ def _typical_rows(split: str, study: int, points_mm: Floats) -> list[tuple[Any, 
 def _median_shifts(
     series: Sequence[tuple[int, int]], moved_mm: Floats
 ) -> list[tuple[int, int, Floats]]:
-    """(study, series, shift) of the series that more than half of the nets hold for moved.
+    """Return (study, series, shift) of the series that more than half of the models call moved.
 
     Args:
-        series: (study, series).
-        moved_mm: (models, series, 3), NaN where a model was not asked, infinite where not moved.
+        series: (study, series) ids.
+        moved_mm: (models, series, 3), NaN where a model did not predict, infinite where not moved.
     """
     shifts = []
     for row, (study, one) in enumerate(series):
@@ -137,7 +137,7 @@ def _median_shifts(
 
 
 def write_tables(out: Path, **tables: pl.DataFrame) -> None:
-    """Write each table under its name into `out`."""
+    """Write each table to `out` as NAME.parquet."""
     for name, table in tables.items():
         with write_atomic(out / f"{name}.parquet") as temporary:
             table.write_parquet(temporary)
@@ -146,7 +146,7 @@ def write_tables(out: Path, **tables: pl.DataFrame) -> None:
 def level_rows(
     split: str, study: int, points_mm: Floats, trust: Floats, sources: NDArray[np.str_]
 ) -> list[tuple[Any, ...]]:
-    """Rows (POINTS) of a study's five levels."""
+    """Return the rows (POINTS) of a study's five levels."""
     return [
         (split, study, str(level), *place, confidence, source)
         for level, place, confidence, source in zip(
@@ -158,7 +158,7 @@ def level_rows(
 def _side_rows(
     study: int, family: Family, points_mm: Floats, trust: Floats
 ) -> list[tuple[Any, ...]]:
-    """Rows (study, condition, level, place, confidence) of the sides that were seen."""
+    """Return the rows (SIDES) of the sides that were seen."""
     names = [(str(side), str(level)) for side in family.conditions for level in LEVELS]
     return [
         (study, *name, *place, confidence)

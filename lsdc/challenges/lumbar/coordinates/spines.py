@@ -1,12 +1,12 @@
-"""Spines: what the coordinates stage can say of each study as a whole.
+"""Spines: a summary of each study's levels.
 
-The spines table has a row a study with points: split, study_id; seen, filled and absent, how many
-of its levels were seen, filled from other levels, and are outside every image; absent_levels, their
-names; widest_step, the longest step from level to level as a multiple of the median one; shifted in
-[0, 1], how much speaks for every level being named one off; extra_vertebra, whether one of the
-last two says that there may be more vertebrae than names; and disputed_levels, the names of those
-that sagittal and axial images, both sure, put over 10 mm apart. A sacrum out of view leaves names
-as doubtful as a sixth lumbar vertebra does, and is flagged alike.
+The spines table has one row per study with points: split, study_id; seen, filled and absent, the
+numbers of its levels that were seen, filled from other levels, and outside every image;
+absent_levels, the names of the latter; widest_step, the longest step between neighbouring levels as
+a multiple of the median step; shifted in [0, 1], the weight of all levels being named one off;
+extra_vertebra, whether one of the last two suggests more vertebrae than names; and disputed_levels,
+the names of levels that sagittal and axial images, both confident, place over 10 mm apart. If the
+sacrum is out of view, names are as doubtful as with a sixth lumbar vertebra, and are flagged too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,18 +33,18 @@ SPINES: dict[str, pl.DataType] = {
     "extra_vertebra": pl.Boolean(),
     "disputed_levels": pl.String(),
 }
-# A step so much longer than the others has a level in it that nobody named.
+# A step this much longer than the median one skips an unnamed level.
 TWO_STEPS = 1.6
-# Nets that learnt more are surer of all names alike, so doubt is told by what is usual among the
-# studies they were tried on. On phantoms with all levels in view, five lumbar vertebrae came to 26
-# times that at most, six to 86 times at least.
+# Factor on the usual `shifted` weight above which names are doubtful. It is relative, since better
+# trained nets are more confident of all names. On phantoms with all levels in view, five lumbar
+# vertebrae gave at most 26 times the usual weight, six at least 86 times.
 DOUBTFUL = 50.0
-# So little is no doubt, however sure the nets usually are.
+# A `shifted` weight up to this is never doubtful.
 LEAST_DOUBT = 1e-4
 
 
 def usual_doubt(shifted: Iterable[float]) -> float:
-    """What speaks for shifted names as a rule: the median over training studies, out of fold."""
+    """Return the usual `shifted` weight: the median over training studies, out of fold."""
     return float(np.median([*shifted] or [0.0]))
 
 
@@ -54,13 +54,13 @@ def describe_spines(
     usual: float = 0.0,
     disputed: Mapping[int, NDArray[np.bool_]] | None = None,
 ) -> pl.DataFrame:
-    """The spines table.
+    """Return the spines table.
 
     Args:
         points: a points table.
-        shifted: of each study, how much speaks for names one off; without an entry nothing does.
-        usual: the same as a rule; see `usual_doubt`.
-        disputed: (levels,) of each study, which of them its views contradict each other on.
+        shifted: each study's weight of names one off; 0 without an entry.
+        usual: the usual weight; see `usual_doubt`.
+        disputed: for each study, a mask (levels,) of those on which its views disagree.
     """
     disputed = disputed or {}
     doubtful = max(LEAST_DOUBT, DOUBTFUL * usual)
@@ -89,7 +89,7 @@ def describe_spines(
 
 
 def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:
-    """Which studies' views contradict each other on levels, in a line; None where none do."""
+    """Return one line on the studies whose views disagree on levels, or None without any."""
     rows = spines.filter(pl.col("disputed_levels") != "").select("study_id", "disputed_levels")
     if rows.is_empty():
         return None
@@ -101,7 +101,7 @@ def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:
 
 
 def _widest_step(points: pl.DataFrame) -> float:
-    """Of points in a row, the longest step over the median one; 1 where there are too few."""
+    """Return the longest step between neighbouring levels over the median; 1 if too few steps."""
     numbers = [LEVELS.index(level) for level in points["level"]]
     places = points.select("x_mm", "y_mm", "z_mm").to_numpy()
     next_to = np.diff(numbers) == 1

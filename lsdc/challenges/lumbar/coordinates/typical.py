@@ -1,7 +1,7 @@
-"""Typical places: where levels lie in the images of other studies.
+"""Typical positions: level positions relative to the middle of a study's images.
 
-A scan of the lumbar spine is centred on it by hand, so this is where to look in a study in which
-the nets are sure of no level.
+A scan of the lumbar spine is centred on it by hand, so these are a fallback for studies in which
+the nets detect no level.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.coordinates.level_points import Floats, known_points
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.image_use import used_images
 
-# The kinds of images that tell the middle best, best first.
+# The kinds of images that the middle is taken from, best first.
 _KINDS = [
     str(kind)
     for kind in (
@@ -23,12 +23,12 @@ _KINDS = [
         SeriesDescription.AXIAL_T2,
     )
 ]
-# A guess is far below what counts as seen.
+# Confidence of a typical position, far below that of a seen level.
 TYPICAL_CONFIDENCE = 0.01
 
 
 def image_middles(instances: pl.DataFrame) -> dict[int, Floats]:
-    """The middle (3,) in mm of each study's images, of the best kind that it has.
+    """Return the middle (3,) in mm of each study's images, of the best kind that it has.
 
     Args:
         instances: the instances table.
@@ -50,16 +50,18 @@ def image_middles(instances: pl.DataFrame) -> dict[int, Floats]:
 
 
 def typical_offsets(places: pl.DataFrame, instances: pl.DataFrame) -> Floats:
-    """(levels, 3) in mm from the middle of a study's images, the median; NaN where none is known.
+    """Return the median offsets (levels, 3) in mm from the middle of a study's images.
+
+    A level without any annotation is NaN.
 
     Args:
-        places: as `annotations.patient_space.place_annotations` returns.
+        places: the placed annotations, as `place_annotations` returns them.
         instances: the instances table.
     """
     middles = image_middles(instances)
     studies, points, _ = known_points(places)
     offsets = [own - middles[s] for s, own in zip(studies, points, strict=True) if s in middles]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a level that nobody annotated
+        warnings.simplefilter("ignore", RuntimeWarning)  # a level without any annotation
         typical: Floats = np.nanmedian(offsets, axis=0)
     return typical

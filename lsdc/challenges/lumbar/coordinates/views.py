@@ -1,6 +1,6 @@
-"""Views: stacks of slices as a keypoint net wants them, on square grids of known mm.
+"""Views: stacks of slices resampled to square grids for a keypoint net.
 
-A view is a sagittal series, or all axial series of a study.
+A view is one sagittal series, or all axial series of a study.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from lsdc.store.files import reserve
 
 SAGITTAL = (str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2))
 AXIAL = (str(SeriesDescription.AXIAL_T2),)
-# Beyond these percentiles of a series' values it gets no darker, and no brighter.
+# Percentiles of a series' values that become black and white.
 DARKEST, BRIGHTEST = 1.0, 99.0
 
 _LEFT, _HEAD = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
@@ -32,16 +32,16 @@ Grid = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Views:
-    """What was prepared: slices from the patient's right to the left, or from the feet to the head.
+    """Prepared views, their slices ordered from the patient's right to left or feet to head.
 
     Attributes:
-        study_ids: (views,).
-        series_ids: (views,) the series; of an axial view the first.
+        study_ids: (views,) the study of each view.
+        series_ids: (views,) the series of each view; for an axial view the first.
         starts: (views + 1,) first slice of each view, and the end of the last.
-        planes_mm: (slices, 3, 3): the place of grid pixel (0, 0), the step to the next column and
-            the step to the next row.
+        planes_mm: (slices, 3, 3): the position of grid pixel (0, 0), the step to the next column
+            and the step to the next row.
         slices: study_id, series_id and series_description of each slice.
-        unreadable: path and reason of each file that gave no slice.
+        unreadable: path and reason of each file that could not be read.
     """
 
     study_ids: NDArray[np.int64]
@@ -64,20 +64,18 @@ def prepare_views(
 ) -> Views:
     """Read all slices of some kinds and write them as (slices, size, size) uint8 to `images`.
 
-    A slice lies in the middle of its grid, dark around; the grid spans `field_mm`, or the slice's
-    longer side where that is more, so that nothing is cut off. Grey values are scaled by
-    percentiles of all their series' slices of one pixel spacing, taken before anything is
-    rounded.
+    A slice is centred in its grid and padded with black; the grid spans `field_mm`, or the slice's
+    longer side if that is more, so that nothing is cut off. Grey values are scaled by percentiles
+    of each acquisition (the slices of a series with one pixel spacing), before rounding.
 
     Args:
-        instances: rows of the instances table; those of other series are left alone, and those that
-            are not used.
+        instances: rows of the instances table; other series and unused images are ignored.
         kinds: SAGITTAL or AXIAL.
-        images: the `.npy` file to write; rows beyond `starts[-1]` are unused.
+        images: the `.npy` file to write; rows from `starts[-1]` on are unused.
         size: side of the grid in pixels.
-        field_mm: side of the grid in mm, at least.
-        processes: how many read pixels.
-        on_progress: told how many files are read, and of how many.
+        field_mm: least side of the grid in mm.
+        processes: number of processes that read pixels.
+        on_progress: called with the number of files read and their total.
     """
     slices = _in_order(
         used_images(instances)
@@ -122,7 +120,7 @@ def prepare_views(
 
 
 def _in_order(slices: pl.DataFrame, onwards: Floats) -> pl.DataFrame:
-    """Each series' slices ordered by where their middles lie along the series' mean normal."""
+    """Sort each series' slices by the position of their centres along the series' mean normal."""
     planes = planes_of(slices)
     middles = planes.to_mm(
         slices.select((pl.col("columns") - 1) / 2, (pl.col("rows") - 1) / 2).to_numpy()
@@ -146,7 +144,7 @@ def _in_order(slices: pl.DataFrame, onwards: Floats) -> pl.DataFrame:
 def _lay_grids(
     slices: pl.DataFrame, size: int, field_mm: float
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Where on its grid each slice lies, and the grids' planes.
+    """Return the position of each slice on its grid, and the grids' planes.
 
     Returns: (n, 2, 2) [[left, top], [width, height]] in grid pixels, and (n, 3, 3) planes.
     """
@@ -155,8 +153,8 @@ def _lay_grids(
     step_mm = np.maximum(field_mm, sides_mm.max(axis=1, initial=0.0)) / size
     extent = np.clip(np.rint(sides_mm / step_mm[:, None]), 1, size).astype(np.int64)
     corner = (size - extent) // 2
-    # Grid pixel (0, 0), its right and its lower neighbour, as pixels of the slice; an area of
-    # `extent` grid pixels covers all of the slice, edge to edge.
+    # Grid pixel (0, 0), its right and its lower neighbour in pixels of the slice; `extent` grid
+    # pixels cover the whole slice, edge to edge.
     probes = np.array([[0, 0], [1, 0], [0, 1]])
     at = (probes[None] - corner[:, None] + 0.5) * (pixels / extent)[:, None] - 0.5
     places = planes_of(slices).to_mm(at)
@@ -165,8 +163,8 @@ def _lay_grids(
 
 
 def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) -> Grid:
-    """The slice on its grid; NaN around it."""
-    import cv2  # not at the top: the flow's own process imports this module, and never needs cv2
+    """Return the slice on its grid, with NaN around it."""
+    import cv2  # not at the top: the flow's process imports this module but does not need cv2
 
     (left, top), (width, height) = grid.tolist()
     shrinks = width <= image.shape[1] and height <= image.shape[0]
@@ -179,7 +177,7 @@ def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) ->
 
 
 def _to_grey(series: Grid, acquired: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The slices (n, size, size) of a series as grey values, each acquisition by its own range."""
+    """Scale a series' slices (n, size, size) to grey values, each acquisition by its own range."""
     grey = np.empty(series.shape, np.uint8)
     for acquisition in np.unique(acquired):
         own = series[acquired == acquisition]

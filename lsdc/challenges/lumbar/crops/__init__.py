@@ -1,1 +1,1 @@
-"""The squares that are cut out of a level's slices for the model."""
+"""Square crops of a level's slices, the input of the model."""

@@ -1,9 +1,8 @@
-"""Crops: what a model is shown of a level, cut once into one file.
+"""Crops: cut the model's input for all levels once, into one file.
 
-`crops.npy` is (samples, slices, size, size); `samples.parquet` has a row a sample (a study's level
-or, where an experiment tells sides apart, a level's side) with a mask of the slices that are really
-there. Where a window lies is `crops.windows`, what is black and white
-`lsdc.challenges.lumbar.crops.intensities`.
+`crops.npy` is (samples, slices, size, size); `samples.parquet` has one row per sample (a study's
+level or, with `by_side`, one side of a level) with a mask of the slots that hold a slice. The
+windows are defined in `crops.windows`, the grey values in `crops.intensities`.
 """
 
 import logging
@@ -38,16 +37,16 @@ from lsdc.store.npy_file import Crops, join_files, write_crops
 
 log = logging.getLogger(__name__)
 
-# Windows that differ by less than a thousandth of a pixel are cut alike; in a whole crop the steps
-# from pixel to pixel may sum up to a tenth.
+# Steps per pixel to which maps are rounded; crops with equal rounded maps are cut together. Over a
+# whole crop, the rounding of the map's steps may add up to a tenth of a pixel.
 _SAME_PLACE = 1024.0
 
-# What crops share that are cut together: sample, shape, type and scale of the image, rounded map.
+# Key of crops that are cut together: sample, shape, dtype and scale of the image, rounded map.
 Alike = tuple[int, tuple[int, ...], str, tuple[float, float], bytes]
 
 
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
-    """Size of the file of crops that `cut_crops` will write."""
+    """Return the size in bytes of the crops that `cut_crops` will write."""
     pixels = choice.count * config.size_px**2
     samples = slices.n_unique(("split", "study_id", "level")) * (len(Side) if config.by_side else 1)
     return samples * pixels * np.dtype(config.dtype).itemsize
@@ -67,23 +66,24 @@ def cut_crops(
 ) -> int:
     """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
 
-    Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` names the files whose
-    pixels could not be read: they become masked slices. With `config.motion`, `motion.parquet` has
-    a row (`lsdc.challenges.lumbar.crops.motion.MOTION`) a slice that is shifted against its stack.
+    Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` lists the files whose
+    pixels could not be read: their slices are masked. Unless `config.motion` is "ignore",
+    `motion.parquet` has one row (`crops.motion.MOTION`) per slice that is shifted against its
+    stack.
 
     Args:
         instances: the instances table.
         slices: the slices table.
-        choice: which slices.
-        config: what is cut out of them.
-        out: the folder.
+        choice: the settings of the choice of slices.
+        config: the settings of the crops.
+        out: the folder to write to.
         landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
-        processes: how many child processes read.
-        max_bad: share of the files.
-        on_progress: told how many studies are done, and of how many.
+        processes: number of child processes that read pixels.
+        max_bad: largest accepted fraction of unreadable files.
+        on_progress: called with the number of studies done and their total.
 
     Returns:
-        Samples written.
+        Number of samples written.
 
     Raises:
         StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
@@ -118,20 +118,20 @@ def cut_shard(
     processes: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Cut the crops of some studies, as `cut_crops` does of all, for `join_crops`.
+    """Cut the crops of one shard of studies, to be joined by `join_crops`; see `cut_crops`.
 
     Args:
-        instances: the instances table, of these studies at least.
+        instances: the instances table, with these studies at least.
         slices: the slices table of these studies.
-        choice: which slices.
-        config: what is cut out of them.
-        out: the folder.
+        choice: the settings of the choice of slices.
+        config: the settings of the crops.
+        out: the folder to write to.
         landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
-        processes: how many child processes read.
-        on_progress: told how many studies are done, and of how many.
+        processes: number of child processes that read pixels.
+        on_progress: called with the number of studies done and their total.
 
     Returns:
-        Samples written.
+        Number of samples written.
 
     Raises:
         DataError: landmarks are needed and not given.
@@ -155,12 +155,12 @@ def cut_shard(
                 if config.motion == "correct":
                     cuts = _corrected(cuts, shifts_mm)
             _cut_study(cuts, own, config, block, mask)
-            del own  # what the images lie in is needed for the next study's
+            del own  # frees the images' memory for those of the next study
             write(cuts.first_row, block)
             if on_progress is not None:
                 on_progress(done, studies)
     quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
-    quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # a row a file
+    quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # one row per file
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
     tables = {"samples": samples, "quarantine": quarantine}
     if config.motion != "ignore":
@@ -170,17 +170,17 @@ def cut_shard(
 
 
 def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
-    """Join what `cut_shard` left of some studies each into the files of `cut_crops`.
+    """Join the shards that `cut_shard` wrote into the files of `cut_crops`.
 
-    The crops are moved: a shard is of no use afterwards.
+    The crops are moved, so that the shards cannot be used afterwards.
 
     Args:
-        shards: folders, in the order of their studies' numbers.
-        out: an existing folder, on the shards' disk.
-        files: how many there are in the instances table.
+        shards: the shards' folders, in the order of their study ids.
+        out: an existing folder on the same disk as the shards.
+        files: number of files in the instances table.
 
     Returns:
-        Samples written.
+        Number of samples written.
     """
     tables = {
         name: pl.concat([read_parquet(shard / f"{name}.parquet") for shard in shards])
@@ -206,7 +206,7 @@ def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
 def _read(
     files: pl.DataFrame, quarantined: list[dict[str, str]], processes: int
 ) -> Iterator[Image | None]:
-    """The image of each path and frame, None for one that is added to `quarantined`."""
+    """Yield the image of each path and frame; None for one that is added to `quarantined`."""
     paths, frames = files["path"].to_list(), files["frame"].to_list()
     for number, image in read_pixels(paths, frames, processes=processes):
         if isinstance(image, Unreadable):
@@ -217,7 +217,7 @@ def _read(
 
 
 def _corrected(cuts: StudyCuts, shifts_mm: npt.NDArray[np.float64]) -> StudyCuts:
-    """The same cuts, each window moved along with what its slice shows."""
+    """Return the cuts with each window moved by the motion of its slice."""
     spacing_mm = cuts.files.select("column_spacing_mm", "row_spacing_mm").to_numpy()
     maps = cuts.maps.copy()
     maps[:, :, 2] += (shifts_mm / spacing_mm)[cuts.file]
@@ -231,7 +231,7 @@ def _cut_study(
     block: Crops,
     mask: npt.NDArray[np.bool_],
 ) -> None:
-    """Cut one study's crops into their rows and places of `block` (samples, slices, size, size)."""
+    """Cut one study's crops into their rows and slots of `block` (samples, slices, size, size)."""
     scales = _scales(cuts, images, white=int(np.iinfo(config.dtype).max))
     first_row = cuts.first_row
     for (_, shape, _, linear, _), together in _alike(cuts, images, scales).items():
@@ -253,7 +253,7 @@ def _cut_study(
 def _scales(
     cuts: StudyCuts, images: list[Image | None], *, white: int
 ) -> dict[int, tuple[float, float]]:
-    """The factor and the summand of each readable file's values; see `Range.linear`."""
+    """Return the factor and offset of each readable file's values; see `Range.linear`."""
     acquired: dict[int, list[int]] = {}
     for file, acquisition in enumerate(acquisitions(cuts.files).tolist()):
         if images[file] is not None:
@@ -269,7 +269,7 @@ def _scales(
 def _alike(
     cuts: StudyCuts, images: list[Image | None], scales: dict[int, tuple[float, float]]
 ) -> dict[Alike, list[int]]:
-    """The crops of one sample that are cut alike out of parallel slices: quicker together."""
+    """Group a sample's crops with the same map and scale; it is faster to cut them together."""
     rounded = np.rint(cuts.maps.reshape(-1, 6) * _SAME_PLACE).astype(np.int64)
     alike: dict[Alike, list[int]] = {}
     for number, (file, row) in enumerate(zip(cuts.file, cuts.row, strict=True)):

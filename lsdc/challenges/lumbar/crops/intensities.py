@@ -1,9 +1,9 @@
-"""Intensities: what of a series' stored values becomes black and white.
+"""Intensities: the range of a series' stored values that is mapped to black and white.
 
-Scanners store any range they like, so each acquisition of a series (its images of one pixel
-spacing) is scaled by robust percentiles of its own. They are taken of the values as stored
-(rescaled where the file says so), and only what comes of it is rounded: to round first has cost
-others most of the contrast.
+Scanners store arbitrary ranges, so each acquisition of a series (its images of one pixel spacing)
+is scaled by its own robust percentiles. They are computed from the stored values (with the file's
+rescale slope and intercept), and only the result is rounded: rounding first can lose most of the
+contrast.
 """
 
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ import numpy.typing as npt
 
 from lsdc.dicom.image import Image
 
-DARKEST, BRIGHTEST = 0.01, 0.995  # shares of the pixels that lie below black and white
-# Pixels evenly spread over the acquisition, which tell these shares as well as all do.
+DARKEST, BRIGHTEST = 0.01, 0.995  # quantiles of the values that become black and white
+# Number of evenly spaced pixels of an acquisition that the quantiles are estimated from.
 _PIXELS = 2**14
 
 
 @dataclass(frozen=True)
 class Range:
-    """Brightness that becomes 0, and that which becomes 1."""
+    """The brightness that becomes 0, and the one that becomes 1."""
 
     darkest: float
     brightest: float
 
     def linear(self, image: Image, white: int) -> tuple[float, float]:
-        """(factor, summand) that turn an image's stored values into 0 .. `white`."""
+        """Return (factor, offset) that map an image's stored values to 0 .. `white`."""
         gain = white / max(self.brightest - self.darkest, 1e-6)
         return image.slope * gain, (image.intercept - self.darkest) * gain
 
 
 def robust_range(images: Sequence[Image]) -> Range:
-    """The range of an acquisition from those of its images that are at hand, one or more."""
+    """Return the range of an acquisition from its readable images, one or more."""
     values = np.concatenate([_brightness(image, _PIXELS // len(images)) for image in images])
     values.sort()
     ranks = np.rint(np.array([DARKEST, BRIGHTEST]) * (len(values) - 1)).astype(int)
@@ -41,8 +41,8 @@ def robust_range(images: Sequence[Image]) -> Range:
 
 
 def _brightness(image: Image, pixels: int) -> npt.NDArray[np.float32]:
-    """About so many pixels, evenly spread."""
+    """Return the values of about `pixels` evenly spaced pixels."""
     step = max(1, int((image.stored.size / max(pixels, 1)) ** 0.5))
-    # Half a step from the edges, where there is air.
+    # Half a step away from the edges, which show air.
     some = image.stored[step // 2 :: step, step // 2 :: step]
     return Image(some, image.slope, image.intercept).rescaled().ravel()

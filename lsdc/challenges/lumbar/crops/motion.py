@@ -1,4 +1,4 @@
-"""Motion: slices on which the patient lies elsewhere than on the others of their stack."""
+"""Motion: find slices that are shifted by patient motion against the others of their stack."""
 
 from collections.abc import Sequence
 
@@ -20,14 +20,14 @@ MOTION = {
 
 
 def find_motion(files: pl.DataFrame, images: Sequence[Image | None]) -> NDArray[np.float64]:
-    """How far each slice is shifted in its plane against its stack.
+    """Measure the in-plane shift of each slice against its stack.
 
     Args:
         files: k rows of the instances table, in any order.
-        images: of these files, None for those that could not be read.
+        images: the images of these files, None for unreadable ones.
 
     Returns:
-        (k, 2) in mm along x_px and y_px; see `lsdc.geometry.shifts.stack_shifts`.
+        Shifts (k, 2) in mm along x_px and y_px; see `lsdc.geometry.shifts.stack_shifts`.
     """
     shifts = np.zeros((len(files), 2))
     shapes = [image.stored.shape if image is not None else (0, 0) for image in images]
@@ -52,7 +52,7 @@ def find_motion(files: pl.DataFrame, images: Sequence[Image | None]) -> NDArray[
 
 
 def motion_table(files: pl.DataFrame, shifts_mm: NDArray[np.float64]) -> pl.DataFrame:
-    """A row (`MOTION`) a slice that is shifted."""
+    """Return one row (`MOTION`) per shifted slice."""
     return files.select(
         "study_id",
         "series_id",

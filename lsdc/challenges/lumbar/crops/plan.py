@@ -1,4 +1,4 @@
-"""The plan of crops: which slice of which file goes where, and by which window."""
+"""Plan of the crops: the file, window and destination of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _CROP = (
     "y_px",
     "instance",
 )
-# So many studies are gone about together: enough to be quick, few enough to need no memory.
+# Number of studies that are planned together: enough for speed, few enough to save memory.
 _STUDIES_AT_ONCE = 32
 
 
@@ -37,11 +37,11 @@ class StudyCuts:
     """The n crops of one study, out of k files.
 
     Attributes:
-        first_row: of the study's samples in `crops.npy`, as far as they have slices.
-        samples: how many these are.
+        first_row: row in `crops.npy` of the study's first sample with a slice.
+        samples: number of rows from there to its last sample with a slice.
         files: k rows of the instances table, each file once.
-        file, row, place: (n,) which file a crop is cut of, and where it goes.
-        maps: (n, 2, 3) from crop to file; see `window_maps`.
+        file, row, place: (n,) each crop's index into `files`, and its row and slot in `crops.npy`.
+        maps: (n, 2, 3) affine maps from crop to image pixels; see `window_maps`.
     """
 
     first_row: int
@@ -54,7 +54,7 @@ class StudyCuts:
 
 
 def list_samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
-    """A row a sample, in the order of the file of crops; `side` is null for one of both sides."""
+    """Return one row per sample, in the order of `crops.npy`; `side` is null for both sides."""
     order = {str(level): number for number, level in enumerate(LEVELS)}
     return (
         slices.select(_LEVEL)
@@ -78,11 +78,11 @@ def choose_crops(
     choice: SlicesConfig,
     config: CropsConfig,
 ) -> pl.DataFrame:
-    """The crops to be cut, sample by sample: few columns, since there are many rows.
+    """Return the crops to be cut, sample by sample: few columns, since there are many rows.
 
     Returns:
-        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`: the row
-        of the slice in the table of instances.
+        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`, the
+        slice's row in the instances table.
     """
     numbered = instances.select(_FILE).with_row_index("instance")
     studies = samples["study_id"].unique().sort()
@@ -100,7 +100,7 @@ def choose_crops(
 
 
 def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
-    """The chosen slices with `side`; those of a right side in the places of the mirror image."""
+    """Add `side` to the chosen slices; those of a right side get the slots of the mirror image."""
     mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
     place = pl.col("place")
     return chosen.join(_sides(config), how="cross", maintain_order="left_right").with_columns(
@@ -111,7 +111,7 @@ def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> p
 
 
 def files_in_order(chosen: pl.DataFrame) -> pl.Series:
-    """The rows in the table of instances of the files, in the order in which they are cut."""
+    """Return the files' rows in the instances table, in the order in which they are cut."""
     return chosen.unique(_KEY_OF_FILE).sort(_KEY_OF_FILE)["instance"]
 
 
@@ -121,7 +121,7 @@ def plan_cuts(
     landmarks: pl.DataFrame | None,
     config: CropsConfig,
 ) -> Iterator[StudyCuts]:
-    """What is to be cut, study by study in the order of `chosen` (see `choose_crops`)."""
+    """Yield the crops of each study, in the order of `chosen` (see `choose_crops`)."""
     ends = np.flatnonzero(np.diff(chosen["study_id"].to_numpy(), append=-1)) + 1
     starts = np.concatenate([[0], ends[:-1]])
     for first in range(0, len(ends), _STUDIES_AT_ONCE):
@@ -139,8 +139,8 @@ def _by_study(
     maps: npt.NDArray[np.float64],
     starts: npt.NDArray[np.intp],
 ) -> Iterator[StudyCuts]:
-    """Rows of `choose_crops` as they are cut, a study from each of `starts` on."""
-    # A few frames for all of these studies: a frame a study takes longer than its crops.
+    """Split rows of `choose_crops` by study; `starts` are the studies' first rows."""
+    # Few data frames for all studies: one frame per study would take longer than its crops.
     key = crops.select(_KEY_OF_FILE).with_columns(study=pl.col("study_id").rle_id())
     used = key.unique(("study", "instance")).sort("study", "instance")
     files = instances[used["instance"]]

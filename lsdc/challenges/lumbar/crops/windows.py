@@ -1,4 +1,4 @@
-"""Windows of crops: where in mm, and how turned, a level is cut out of each of its slices."""
+"""Windows of crops: position in mm, size and rotation of a level's crop in each slice."""
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from lsdc.geometry.windows import own_direction, pixel_maps, shift_windows, wind
 Floats = NDArray[np.float64]
 
 _LEFT, _BACK, _FEET = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
-# The level's normal lies in a sagittal slice to within this cosine; else the slice is not turned.
+# A crop is only tilted if the cosine between the level's and the slice's normals is below this.
 _ACROSS = 0.5
 _XYZ = ("x_mm", "y_mm", "z_mm")
 
@@ -24,16 +24,16 @@ _XYZ = ("x_mm", "y_mm", "z_mm")
 def window_maps(
     chosen: pl.DataFrame, landmarks: pl.DataFrame | None, config: CropsConfig
 ) -> Floats:
-    """The way from each crop's pixels to its image's.
+    """Return the maps from each crop's pixels to its image's.
 
-    Sagittal crops show the patient's back on the right and the feet below, axial ones the
-    patient's left on the right and the back below, however the files store them. Those of a right
-    side (`side`) show the patient in a mirror, so that it lies where the left one does.
+    Sagittal crops show the patient's back on the right and the feet below, axial crops the
+    patient's left on the right and the back below, however the files store them. Axial crops of a
+    right side (`side`) are mirrored, so that it appears where the left side does.
 
     Args:
-        chosen: n rows of slices (`x_px, y_px`: the level point dropped onto the slice) with `side`,
-            null for both, and the columns of their instances.
-        landmarks: the landmarks table, which tilted and landmark-centred windows need.
+        chosen: n rows of slices (`x_px, y_px`: the level point projected onto the slice) with
+            `side`, null for both, and the columns of their instances.
+        landmarks: the landmarks table, needed for tilted and landmark-centred windows.
         config: the windows' sizes and centres, `sagittal_offset` and `tilt`.
 
     Returns:
@@ -67,7 +67,7 @@ def window_maps(
 
 
 def _sides_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfig) -> Floats:
-    """(n,) the windows' sides."""
+    """Return the windows' side lengths (n,) in mm."""
     longer = chosen.select(
         pl.max_horizontal(
             pl.col("rows") * pl.col("row_spacing_mm"),
@@ -83,7 +83,7 @@ def _sides_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfi
 def _centres(
     chosen: pl.DataFrame, landmarks: pl.DataFrame | None, images: Planes, config: CropsConfig
 ) -> Floats:
-    """(n, 3) the windows' middles."""
+    """Return the windows' centres (n, 3) in mm."""
     is_axial = (chosen["series_description"] == SeriesDescription.AXIAL_T2).to_numpy()
     wanted = np.where(is_axial, config.axial_centre, config.sagittal_centre)[:, None]
     level = images.to_mm(chosen.select("x_px", "y_px").to_numpy())
@@ -100,7 +100,7 @@ def _centres(
 
 
 def _sagittal_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes) -> Floats:
-    """(n, 3) the canal or the foramen of the level, whichever lies nearest to the slice."""
+    """Return the level's canal or foramen (n, 3), whichever is nearest to the slice."""
     sagittal = [str(kind) for kind, on in SHOWN_ON.items() if on != SeriesDescription.AXIAL_T2]
     places = np.stack([_points(chosen, landmarks, pl.lit(kind)) for kind in sagittal])
     away = np.abs(np.stack([images.signed_distance(points) for points in places]))
@@ -110,24 +110,24 @@ def _sagittal_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: P
 
 
 def _axial_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame) -> Floats:
-    """(n, 3) the subarticular zone of the sample's side, or the canal between both sides'."""
+    """Return the subarticular zone (n, 3) of the sample's side, or the canal for both sides."""
     zone = pl.format("{}_subarticular_stenosis", "side")
     return _points(chosen, landmarks, pl.coalesce(zone, pl.lit(Condition.SPINAL_CANAL_STENOSIS)))
 
 
 def _tilted(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes, down: Floats) -> Floats:
-    """(n, 3) `down`, but along the spine where a slice shows its course."""
+    """Return `down` (n, 3), turned along the spine where a slice shows its course."""
     points = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     normals = chosen.select("study_id", "level").join(
         level_normals(points), on=["study_id", "level"], how="left", maintain_order="left"
     )
     normal = normals.select("normal_x", "normal_y", "normal_z").to_numpy()
-    in_slice = np.abs(np.sum(normal * images.normal, axis=1)) < _ACROSS  # not where it is not known
+    in_slice = np.abs(np.sum(normal * images.normal, axis=1)) < _ACROSS  # False where unknown
     return np.where(in_slice[:, None], -normal, down)
 
 
 def _points(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: pl.Expr) -> Floats:
-    """(n, 3) the landmark of each row's level for a condition, NaN where there is none."""
+    """Return the landmark (n, 3) of each row's level for a condition, NaN where there is none."""
     key = ["study_id", "level", "condition"]
     found = chosen.select("study_id", "level", condition=condition).join(
         landmarks.select(*key, *_XYZ), on=key, how="left", maintain_order="left"

@@ -1,1 +1,1 @@
-"""A synthetic lumbar spine whose answers are known."""
+"""A synthetic lumbar spine with known ground truth."""

@@ -1,4 +1,4 @@
-"""A lumbar spine as formulas: where everything lies, in patient space and along the spine.
+"""A parametric lumbar spine: landmarks in patient space and in the spine's own frame.
 
 Two frames. Patient space is DICOM's LPS in mm. The spine's own frame follows its curve:
 `u` to the patient's left, `v` to the back, measured from the middle of the vertebral bodies, and
@@ -41,10 +41,10 @@ _NEWTON_STEPS = 5
 
 @dataclass(frozen=True)
 class Patient:
-    """What makes one patient: pose, build and disease.
+    """One patient's pose, build and disease.
 
-    Severities run from 0 (open) to 1 (closed) over the levels L1/L2 .. L5/S1; of two rows the
-    first is the patient's left.
+    Severities run from 0 (open) to 1 (closed) over the levels L1/L2 .. L5/S1; in arrays of two
+    rows, the first is the patient's left.
     """
 
     shift_mm: Array  # (3,)
@@ -61,24 +61,24 @@ class Patient:
     recess_size: Array  # (2, 5)
     hydration: Array  # (5,) how bright a disc is on T2, 0..1
     texture_seed: int
-    extra_vertebra: bool = False  # a sixth lumbar one
+    extra_vertebra: bool = False  # a sixth lumbar vertebra
 
 
 def draw_patient(
     grades: NDArray[np.int8], rng: np.random.Generator, pose: Pose = _ORDINARY
 ) -> Patient:
-    """A patient with these grades.
+    """Draw a random patient with these grades.
 
     Args:
         grades: (5, 5), conditions (canal, left and right foramen, left and right recess) by
             levels from L1/L2 down; 0 normal or mild, 1 moderate, 2 severe.
-        rng: the only source of chance.
-        pose: how the spine is bent, and whether it has a vertebra more.
+        rng: the only source of randomness.
+        pose: the bending of the spine, and whether it has an extra vertebra.
     """
     severity = _SEVERITY[grades] + rng.normal(0.0, _SEVERITY_SPREAD, (5, LEVEL_COUNT))
     severity = np.clip(severity, 0.0, 1.0)
     shift = np.array([rng.uniform(-15, 15), rng.uniform(-30, 30), rng.uniform(-350, 50)])
-    # A wide canal is wide at every level, hence one factor for the patient and one for the level.
+    # A wide canal is wide at every level, so one factor is the patient's and one is the level's.
     canal_size = rng.normal(1.0, 0.06) * rng.normal(1.0, 0.03, LEVEL_COUNT)
     return Patient(
         shift_mm=shift,
@@ -106,32 +106,32 @@ def _scoliosis(pose: Pose, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class Spine:
-    """A patient's spine: its curve, its landmarks, and the way between the two frames."""
+    """A patient's spine: its curve, its landmarks, and the conversion between the two frames."""
 
     patient: Patient
 
     @cached_property
     def stations_mm(self) -> Array:
-        """(n,) the values of `s` at which everything that varies along the spine is tabulated."""
+        """(n stations,) the values of `s` at which quantities along the spine are tabulated."""
         return np.arange(_TOP_MM, _BOTTOM_MM + STATION_STEP_MM / 2, STATION_STEP_MM)
 
     @cached_property
     def body_heights_mm(self) -> Array:
-        """(n bodies,) from the highest body to the lowest."""
+        """(n bodies,) heights from the highest body to the lowest."""
         heights = self.at_discs(BODY_HEIGHTS_MM)
         heights[self._levels] *= self.patient.level_jitter[0]
         return heights
 
     @cached_property
     def disc_heights_mm(self) -> Array:
-        """(n discs,), the disc below each body."""
+        """(n discs,) heights of the disc below each body."""
         heights = self.at_discs(DISC_HEIGHTS_MM)
         heights[self._levels] *= self.patient.level_jitter[1]
         return heights
 
     @cached_property
     def discs_mm(self) -> Array:
-        """(n discs,) `s` of the middle of every disc; 0 is L3/L4, or amid six lumbar discs."""
+        """(n discs,) `s` of each disc's middle; 0 is L3/L4, or the middle of six lumbar discs."""
         pitch = (
             self.body_heights_mm[1:] + (self.disc_heights_mm[1:] + self.disc_heights_mm[:-1]) / 2
         )
@@ -154,7 +154,7 @@ class Spine:
         return self.discs_mm[self._levels]
 
     def at_discs(self, profile: tuple[float, ...]) -> Array:
-        """(n discs,) a profile; an extra vertebra lies between L3/L4 and L4/L5 in shape."""
+        """Return (n discs,), a profile; an extra vertebra is the mean of L3/L4 and L4/L5."""
         values = np.array(profile)
         if self.patient.extra_vertebra:
             after = FIRST_LUMBAR_DISC + 3
@@ -162,7 +162,7 @@ class Spine:
         return values
 
     def along(self, values_at_discs: Array | tuple[float, ...]) -> Array:
-        """(n stations,) a quantity known at the discs, or a profile, smooth in between."""
+        """Return (n stations,), a quantity given at the discs, smoothly interpolated."""
         if isinstance(values_at_discs, tuple):
             values_at_discs = self.at_discs(values_at_discs)
         raw = np.interp(self.stations_mm, self.discs_mm, values_at_discs)
@@ -184,7 +184,7 @@ class Spine:
 
     @cached_property
     def _curve(self) -> Array:
-        """(n stations, 2) y and z of the bodies' middle in the unturned, unscaled patient."""
+        """(n stations, 2) y and z of the bodies' middle, before rotation and scaling."""
         steps = np.stack([np.sin(self._tilt), -np.cos(self._tilt)], axis=1) * STATION_STEP_MM
         curve = np.cumsum((steps + np.roll(steps, 1, axis=0)) / 2, axis=0)
         zero = int(np.argmin(np.abs(self.stations_mm)))
@@ -192,13 +192,13 @@ class Spine:
 
     @cached_property
     def _sideways(self) -> Array:
-        """(n stations,) x of the bodies' middle: a little scoliosis."""
+        """(n stations,) x of the bodies' middle: slight scoliosis."""
         bow, wave = self.patient.scoliosis_mm
         phase = np.clip(self.stations_mm / 110.0, -1.3, 1.3) * np.pi / 2
         return np.asarray(bow * np.cos(phase) + wave * np.sin(2 * phase))
 
     def to_patient(self, spine_mm: Array) -> Array:
-        """LPS points (..., 3) of points (..., 3) given as (u, v, s)."""
+        """Convert points (..., 3) from (u, v, s) to LPS."""
         u, v, s = np.moveaxis(np.asarray(spine_mm, dtype=np.float64), -1, 0)
         tilt = self._at(s, self._tilt)
         local = np.stack(
@@ -212,7 +212,7 @@ class Spine:
         return local * self.patient.scale @ self.patient.rotation.T + self.patient.shift_mm
 
     def to_spine(self, points_mm: Array) -> Array:
-        """Points (..., 3) as (u, v, s) of LPS points (..., 3): the nearest point of the curve."""
+        """Convert LPS points (..., 3) to (u, v, s), via the nearest point of the curve."""
         patient = self.patient
         local = (points_mm - patient.shift_mm) @ patient.rotation / patient.scale
         x, y, z = np.moveaxis(local, -1, 0)
@@ -225,12 +225,12 @@ class Spine:
 
     @cached_property
     def _frames(self) -> Array:
-        """(n stations, 5) of the curve: y, z, sine and cosine of its tilt, and its bend per mm."""
+        """(n stations, 5) the curve's y, z, sine and cosine of its tilt, and its bend per mm."""
         bend = np.gradient(self._tilt, STATION_STEP_MM)
         return np.column_stack([self._curve, np.sin(self._tilt), np.cos(self._tilt), bend])
 
     def _foot(self, y: Array, z: Array, s: Array) -> tuple[Array, Array, Array]:
-        """How far points lie along and across the curve from a station, and its bend there."""
+        """Return points' distances along and across the curve from a station, and its bend."""
         place = (s - _TOP_MM) / STATION_STEP_MM
         below = np.clip(place.astype(np.int64), 0, len(self._frames) - 2)
         share = (place - below)[..., None]
@@ -240,26 +240,26 @@ class Spine:
         return dy * sine - dz * cosine, dy * cosine + dz * sine, frame[..., 4]
 
     def canal_points_mm(self) -> Array:
-        """(5, 3) LPS, the middle of the canal at each disc: the level points."""
+        """Return (5, 3) LPS, the middle of the canal at each disc: the level points."""
         s = self.level_discs_mm
         return self.to_patient(
             np.stack([np.zeros(LEVEL_COUNT), self._at(s, self.canal_middle_mm), s], axis=-1)
         )
 
     def foramen_points_mm(self) -> Array:
-        """(2, 5, 3) LPS, the middle of the left and the right neural foramina."""
+        """Return (2, 5, 3) LPS, the middle of the left and the right neural foramina."""
         s = self.level_discs_mm
         v = self._at(s, self.wall_mm) + FORAMEN_BEHIND_WALL_MM
         return self._both_sides(FORAMEN_BESIDE_MIDLINE_MM, v, s - FORAMEN_ABOVE_DISC_MM)
 
     def recess_points_mm(self) -> Array:
-        """(2, 5, 3) LPS, the middle of the left and the right lateral recesses."""
+        """Return (2, 5, 3) LPS, the middle of the left and the right lateral recesses."""
         s = self.level_discs_mm
         v = self._at(s, self.wall_mm) + RECESS_BEHIND_WALL_MM
         return self._both_sides(RECESS_BESIDE_MIDLINE_MM, v, s)
 
     def structure_points_mm(self) -> Array:
-        """(5, 5 levels, 3) LPS: canal, left and right foramen, left and right recess."""
+        """Return (5, 5 levels, 3) LPS: canal, left and right foramen, left and right recess."""
         canal = self.canal_points_mm()[None]
         return np.concatenate([canal, self.foramen_points_mm(), self.recess_points_mm()])
 
@@ -279,7 +279,7 @@ def _smooth(values: Array, width_mm: float) -> Array:
 
 
 def _rotation(angles: Array) -> Array:
-    """(3, 3) turns about x, y and z by small angles in radians."""
+    """Return (3, 3), the rotation about x, y and z by small angles in radians."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])

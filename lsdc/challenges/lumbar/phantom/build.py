@@ -1,4 +1,4 @@
-"""The spine's measures as tables along `s`, ready for painting."""
+"""Tabulate the spine's dimensions along `s` for painting."""
 
 from dataclasses import dataclass
 
@@ -20,19 +20,19 @@ from lsdc.challenges.lumbar.phantom.profiles import (
 Table = NDArray[np.float32]
 
 _SACRUM_MM = 92.0  # below L3/L4
-_HALF_A_VERTEBRA_MM = 19.0  # six lumbar vertebrae reach that much farther, up and down
+_HALF_A_VERTEBRA_MM = 19.0  # six lumbar vertebrae extend this much farther, up and down
 
 
 @dataclass(frozen=True)
 class Build:
-    """(n stations,) tables, or pairs of them for (left, right)."""
+    """Tables of shape (n stations,), or pairs of them for (left, right)."""
 
     top_mm: float
     sacrum_mm: float  # `s` of its upper edge
     disc_mm: Table  # `s` of the nearest disc
     disc_half_height_mm: Table
     disc_brightness: Table  # 0 dry .. 1 wet
-    upper_body_mm: Table  # `s` of the upper third of the body at hand, where its pedicles are
+    upper_body_mm: Table  # `s` of the upper third of the local body, where its pedicles are
     wall_mm: Table
     body_half_width_mm: Table
     canal_middle_mm: Table
@@ -42,16 +42,16 @@ class Build:
     sac_half_width_mm: Table
     crowding: Table  # 0 an open canal .. 1 a closed one
     psoas_mm: Table
-    fascia_mm: Table  # `v` of the back muscles' end
+    fascia_mm: Table  # `v` of the back edge of the back muscles
     back_fat_mm: Table
-    foramen_open: tuple[Table, Table]  # factors on the ordinary opening
+    foramen_open: tuple[Table, Table]  # factors of the normal opening
     foramen_closed: tuple[Table, Table]  # severities
     recess_open: tuple[Table, Table]
     recess_closed: tuple[Table, Table]
 
 
 def measure(spine: Spine) -> Build:
-    """Tabulate a patient's spine, disease included."""
+    """Tabulate a patient's spine, including disease."""
     patient = spine.patient
     s = spine.stations_mm
     nearest = np.argmin(np.abs(s[:, None] - spine.discs_mm[None, :]), axis=1)
@@ -93,7 +93,7 @@ def measure(spine: Spine) -> Build:
 
 
 def _at_levels(spine: Spine, values: Array) -> Array:
-    """(n discs,) the levels' values, with those of the end levels beyond them."""
+    """Return (n discs,), the levels' values; discs beyond take those of the end levels."""
     return np.pad(values, (spine.first_level, 4), mode="edge")
 
 

@@ -1,4 +1,4 @@
-"""Pixels that know where in the spine they lie, and soft-edged painting on them."""
+"""Pixels with coordinates in the spine's frame, and soft-edged painting on them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.phantom.anatomy import STATION_STEP_MM
 
-Pixels = NDArray[np.floating[Any]]  # float32 all along; numpy's types lose that
-Half = float | Pixels  # half an axis, mm
+Pixels = NDArray[np.floating[Any]]  # always float32; numpy's types lose that
+Half = float | Pixels  # a semi-axis, mm
 
-# Edges fade over this distance, as a voxel that holds two tissues shows their mean.
+# Edges fade over this distance: a voxel of two tissues shows their mean.
 _EDGE_MM = np.float32(0.9)
 
 
 @dataclass
 class Canvas:
-    """(n,) pixels with their place in the spine's frame (mm) and their brightness so far.
+    """(n,) pixels with their coordinates in the spine's frame (mm) and their brightness so far.
 
     `texture` is smooth noise, about -1..1.
     """
@@ -36,18 +36,18 @@ class Canvas:
     def blank(
         cls, u: Pixels, v: Pixels, s: Pixels, texture: Pixels, *, top_mm: float, stations: int
     ) -> "Canvas":
-        """Pixels at (u, v, s), each with the index of its station along the spine."""
+        """Create pixels at (u, v, s), each with the index of its station along the spine."""
         station = ((s - np.float32(top_mm)) * np.float32(1 / STATION_STEP_MM) + 0.5).astype(np.intp)
         np.clip(station, 0, stations - 1, out=station)
         return cls(u, v, s, texture, station, np.zeros_like(u))
 
     def at(self, table: Pixels) -> Pixels:
-        """(n,) what a (n stations,) table says at each pixel."""
+        """Return (n,), the value of a (n stations,) table at each pixel."""
         return table.take(self.station, mode="clip")
 
     @contextmanager
     def within(self, mask: NDArray[np.bool_]) -> Iterator["Canvas"]:
-        """The pixels under the mask as a canvas of their own, put back at the end."""
+        """Yield the pixels under the mask as their own canvas; write them back at the end."""
         chosen = np.flatnonzero(mask)
         part = Canvas(
             self.u[chosen],
@@ -61,27 +61,27 @@ class Canvas:
         self.value[chosen] = part.value
 
     def paint(self, cover: Pixels, brightness: float | Pixels) -> None:
-        """Lay a tissue over the pixels; `cover` (n,) is how much of each it fills, 0..1."""
+        """Paint a tissue over the pixels; `cover` (n,) is the fraction that it fills, 0..1."""
         self.value += cover * (np.asarray(brightness, dtype=np.float32) - self.value)
 
 
 def inside(depth_mm: Pixels) -> Pixels:
-    """How much of a pixel lies inside, from its distance to the edge (positive inside)."""
+    """Return the fraction of a pixel inside, from its distance to the edge (positive inside)."""
     return np.asarray(np.clip(depth_mm * (1 / _EDGE_MM) + np.float32(0.5), 0.0, 1.0))
 
 
 def ellipse(x: Pixels, y: Pixels, half_x: Half, half_y: Half) -> Pixels:
-    """About how deep inside an ellipse around the origin a pixel lies, mm."""
+    """Return a pixel's approximate depth inside an ellipse around the origin, mm."""
     return _deep((x, y), (half_x, half_y))
 
 
 def ellipsoid(x: Pixels, y: Pixels, z: Pixels, half: tuple[Half, Half, Half]) -> Pixels:
-    """About how deep inside an ellipsoid around the origin a pixel lies, mm."""
+    """Return a pixel's approximate depth inside an ellipsoid around the origin, mm."""
     return _deep((x, y, z), half)
 
 
 def _deep(place: Sequence[Pixels], halves: Sequence[Half]) -> Pixels:
-    # In place: large images are painted at the speed of memory.
+    # In place: painting large images is bound by memory bandwidth.
     solid = [_not_flat(half) for half in halves]
     radius = np.square(place[0] / solid[0])
     for along, half in zip(place[1:], solid[1:], strict=True):

@@ -14,9 +14,9 @@ from lsdc.challenges.lumbar.phantom.profiles import (
 )
 from lsdc.challenges.lumbar.phantom.tissues import Tissues
 
-SIDES = (1, -1)  # of `u`: the patient's left, then the right
+SIDES = (1, -1)  # signs of `u`: the patient's left, then the right
 
-# Nerve roots of the cauda equina, in halves of the sac; most lie towards the back.
+# Nerve roots of the cauda equina, in semi-axes of the sac; most lie towards the back.
 _ROOTS = ((-0.62, 0.2), (-0.45, 0.55), (-0.2, 0.68), (0.08, 0.72), (0.3, 0.62), (0.55, 0.45),
           (0.66, 0.1), (-0.3, 0.3), (0.28, 0.28), (0.0, 0.45))  # fmt: skip
 _CONUS_END_MM = -82.0
@@ -47,7 +47,7 @@ def _paint_bodies(canvas: Canvas, build: Build, tissues: Tissues) -> None:
     hollow = np.exp(-np.square(canvas.u * np.float32(1 / 9))) * np.float32(1.3)
     front_back = np.where(canvas.v > 0, wall - hollow, wall)
     deep = np.square(canvas.v / front_back)
-    # A superellipse a little squarer than an ellipse; exponents that square roots can do.
+    # A superellipse slightly squarer than an ellipse, with exponents that need only square roots.
     ring = np.sqrt(np.sqrt(np.square(across) + np.square(deep) + across * deep))
     depth = (1 - ring) * wall
     bulge = canvas.at(build.crowding) * np.float32(3.0) * (np.abs(canvas.u) < 13)
@@ -76,11 +76,11 @@ def _paint_sacral_wings(canvas: Canvas, sacrum_mm: float, tissues: Tissues) -> N
 
 
 def _paint_arches(back: Canvas, build: Build, tissues: Tissues) -> None:
-    """Pedicles, transverse processes, laminae, facet joints and spinous processes."""
+    """Paint pedicles, transverse processes, laminae, facet joints and spinous processes."""
     w = back.s - back.at(build.disc_mm)
     beside, behind = np.abs(back.u), back.v - back.at(build.wall_mm)
     with back.within((beside < 24) & (behind < 36)) as bed:
-        # Fat fills what the bones leave free.
+        # Fat fills the space between the bones.
         free = ellipse(bed.u, bed.v - bed.at(build.wall_mm) - 8, 24.0, 22.0)
         bed.paint(inside(free * np.float32(0.5)), tissues.fat * 0.85)
     pedicle_s = back.s - back.at(build.upper_body_mm)
@@ -91,7 +91,7 @@ def _paint_arches(back: Canvas, build: Build, tissues: Tissues) -> None:
         ellipse(beside - width * np.float32(0.66), pedicle_s, 4.6, 7.6), 17 - behind
     )
     bone = np.maximum(process, pedicle)
-    # The lamina roofs the canal from the pedicles down to the disc below.
+    # The lamina covers the canal from the pedicles down to the disc below.
     ring = -ellipse(
         back.u,
         back.v - back.at(build.canal_middle_mm),
@@ -126,7 +126,7 @@ def _paint_canal(back: Canvas, build: Build, tissues: Tissues) -> None:
         crowding = canal.at(build.crowding)
         across, deep = canal.u, canal.v - canal.at(build.canal_middle_mm)
         half = canal.at(build.canal_half_width_mm), canal.at(build.canal_half_depth_mm)
-        # Bulging disc in front and thick ligament behind take the place of epidural fat.
+        # Bulging disc in front and thick ligament behind replace epidural fat.
         filling = tissues.fat + crowding * np.float32(1.3) * (tissues.ligament - tissues.fat)
         canal.paint(inside(ellipse(across, deep, *half)), np.maximum(filling, tissues.ligament))
         _paint_sac(canal, build, tissues)
@@ -137,7 +137,7 @@ def _paint_sac(canal: Canvas, build: Build, tissues: Tissues) -> None:
     half_width, half_depth = canal.at(build.sac_half_width_mm), canal.at(build.sac_half_depth_mm)
     across, deep = canal.u, canal.v - canal.at(build.canal_middle_mm)
     sac = ellipse(across, deep, half_width, half_depth)
-    # Where roots crowd together little fluid is left between them.
+    # Crowded roots leave little fluid between them.
     fluid = tissues.csf + crowding * np.float32(0.55) * (tissues.nerve - tissues.csf)
     canal.paint(inside(sac + 0.7), tissues.ligament)
     canal.paint(inside(sac), fluid)
@@ -161,7 +161,7 @@ def _paint_foramen(canvas: Canvas, build: Build, tissues: Tissues, index: int, s
     with canvas.within((canvas.u * side > 11) & (canvas.u * side < 27)) as part:
         behind = part.v - part.at(build.wall_mm) - np.float32(FORAMEN_BEHIND_WALL_MM)
         w = part.s - part.at(build.disc_mm)
-        # `s` counts from the disc below, also for pixels nearer to the disc above.
+        # `s` is measured from the disc below, even for pixels nearer to the disc above.
         below = np.where(w > 17, np.float32(-60), w) + np.float32(FORAMEN_ABOVE_DISC_MM)
         size, closed = part.at(build.foramen_open[index]), part.at(build.foramen_closed[index])
         long, deep = FORAMEN_HALF_MM[1], FORAMEN_HALF_MM[0]

@@ -1,4 +1,4 @@
-"""Slices as DICOM files, and files that are none."""
+"""Write slices as DICOM files, and broken files that are not DICOM."""
 
 import hashlib
 from dataclasses import dataclass
@@ -29,22 +29,22 @@ _ECHO_MS = {Contrast.T1: (500, 10), Contrast.T2: (3500, 100), Contrast.STIR: (40
 
 @dataclass(frozen=True)
 class StudyTags:
-    """What the files of one study have in common."""
+    """The attributes shared by all files of one study."""
 
     seed: int
-    number: int  # of the study in the phantom
+    number: int  # the study's number in the phantom
     study_id: int
     series_id: int
 
     def uid(self, *parts: object) -> UID:
-        """The same for the same seed and the same parts, and no other's."""
+        """Return a UID determined by the seed and the parts, unique to them."""
         words = "/".join(str(part) for part in (self.seed, self.study_id, *parts))
         digest = hashlib.sha256(words.encode()).digest()[:16]
         return UID(f"2.25.{int.from_bytes(digest, 'big')}")
 
 
 class SeriesWriter:
-    """Writes the slices of one series, each a file named by its instance number."""
+    """Writes the slices of one series, each to a file named by its instance number."""
 
     def __init__(self, folder: Path, plan: SeriesPlan, tags: StudyTags) -> None:
         folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ class SeriesWriter:
         self._shared = _encode(_shared_elements(plan, tags), implicit=plan.encoding == "implicit")
 
     def write(self, number: int, plane: SlicePlane, values: NDArray[np.float32]) -> None:
-        """Write one slice; `values` (rows, columns) are brightnesses of 0..4095 at most."""
+        """Write one slice; `values` (rows, columns) are brightnesses from 0 to 4095."""
         dataset = Dataset(self._shared)
         dataset.SOPInstanceUID = self._tags.uid(self._tags.series_id, number)
         dataset.InstanceNumber = number
@@ -70,7 +70,7 @@ class SeriesWriter:
         dataset.save_as(self._folder / f"{number}.dcm", enforce_file_format=True)
 
     def write_broken_files(self) -> None:
-        """A truncated, an empty and a text file, numbered after the last instance."""
+        """Write a truncated, an empty and a text file, numbered after the last instance."""
         last = max(self._plan.instance_numbers)
         whole = (self._folder / f"{last}.dcm").read_bytes()
         (self._folder / f"{last + 1}.dcm").write_bytes(whole[: len(whole) * 6 // 10])
@@ -82,7 +82,7 @@ class SeriesWriter:
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = MRImageStorage
         meta.MediaStorageSOPInstanceUID = instance
-        # RLE is made of an uncompressed dataset.
+        # RLE is encoded from an uncompressed dataset.
         meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if self._plan.encoding == "implicit" else ExplicitVRLittleEndian
         )
@@ -98,7 +98,7 @@ def _stored(values: NDArray[np.float32], plan: SeriesPlan) -> NDArray[np.uint16]
 
 
 def _encode(elements: Dataset, *, implicit: bool) -> Dataset:
-    """The same elements as bytes, which pydicom writes as they are; else it encodes every time."""
+    """Encode the elements once to bytes that pydicom writes as they are, instead of every time."""
     encoded = DicomBytesIO()
     encoded.is_implicit_VR, encoded.is_little_endian = implicit, True
     write_dataset(encoded, elements)
@@ -148,5 +148,5 @@ def _shared_elements(plan: SeriesPlan, tags: StudyTags) -> Dataset:
 
 
 def _decimal(value: float) -> str:
-    """A decimal string of at most 16 characters."""
+    """Format a DICOM decimal string of at most 16 characters."""
     return f"{value:.9f}"

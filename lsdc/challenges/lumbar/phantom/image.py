@@ -1,4 +1,4 @@
-"""Images of a spine: its brightness as a function of points, and sampled on a slice's plane."""
+"""Render images of a spine: brightness as a function of position, sampled on slice planes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from lsdc.challenges.lumbar.phantom.column import paint_column
 from lsdc.challenges.lumbar.phantom.tissues import Tissues
 from lsdc.challenges.lumbar.phantom.torso import paint_torso
 
-# Places along the spine and noise are smooth: taken on a grid this coarse, interpolated between.
+# Spine coordinates and noise are smooth: computed on a grid this coarse, then interpolated.
 _KNOT_MM = 6.0
-# Small images are painted many at a time, large ones while they fit into the processor's cache.
+# Small images are painted in batches, larger ones while they fit into the CPU cache.
 _BATCH_PX = 1 << 16
 
 
 @dataclass(frozen=True)
 class SlicePlane:
-    """Where the pixels of one slice lie; the pixel (x_px, y_px) is a column and a row.
+    """The position of one slice's pixels; the pixel (x_px, y_px) is a column and a row.
 
     Args:
-        origin_mm: (3,) LPS of the middle of the first pixel (ImagePositionPatient).
+        origin_mm: (3,) LPS of the centre of the first pixel (ImagePositionPatient).
         row_direction: (3,) unit vector of growing x_px.
         column_direction: (3,) unit vector of growing y_px.
         spacing_mm: between rows, between columns (PixelSpacing).
@@ -44,26 +44,26 @@ class SlicePlane:
         return np.cross(self.row_direction, self.column_direction)
 
     def to_mm(self, x_px: Array, y_px: Array) -> Array:
-        """(..., 3) LPS of pixels."""
+        """Return the LPS positions (..., 3) of pixels."""
         along_rows = np.multiply.outer(x_px * self.spacing_mm[1], self.row_direction)
         along_columns = np.multiply.outer(y_px * self.spacing_mm[0], self.column_direction)
         return np.asarray(self.origin_mm + along_rows + along_columns)
 
     def to_px(self, point_mm: Array) -> tuple[float, float, float]:
-        """x_px and y_px of a point (3,) laid onto the plane, and its distance to it in mm."""
+        """Project a point (3,) onto the plane: return x_px, y_px, and its distance to it in mm."""
         offset = point_mm - self.origin_mm
         x_px = float(offset @ self.row_direction) / self.spacing_mm[1]
         y_px = float(offset @ self.column_direction) / self.spacing_mm[0]
         return x_px, y_px, abs(float(offset @ self.normal))
 
     def shows(self, x_px: float, y_px: float) -> bool:
-        """Whether a place lies within the image."""
+        """Return whether a position lies within the image."""
         rows, columns = self.shape
         return -0.5 <= x_px <= columns - 0.5 and -0.5 <= y_px <= rows - 0.5
 
 
 class Scene:
-    """A patient in the scanner, ready to be looked at under any contrast."""
+    """A patient in the scanner, to be imaged with any contrast."""
 
     def __init__(self, spine: Spine) -> None:
         self.spine = spine
@@ -75,7 +75,7 @@ class Scene:
         self._phases = rng.uniform(0.0, 2 * np.pi, 8)
 
     def brightness(self, points_mm: Array, tissues: Tissues) -> Pixels:
-        """(...,) brightness, about 0..1, of LPS points (..., 3); no noise, no shading."""
+        """Return brightness (...,), about 0..1, at LPS points (..., 3); no noise, no shading."""
         fields = self._fields(points_mm)
         flat = [np.ascontiguousarray(field, dtype=np.float32).ravel() for field in fields]
         return self._paint(flat, tissues).reshape(points_mm.shape[:-1])
@@ -83,9 +83,9 @@ class Scene:
     def slices(
         self, planes: Sequence[SlicePlane], tissues: Tissues, shading: float = 0.0
     ) -> Iterator[Pixels]:
-        """(rows, columns) brightness on each of the planes, which share one shape and spacing.
+        """Yield the brightness (rows, columns) on each plane; all share one shape and spacing.
 
-        `shading` 0..1 is how far a surface coil at the back leaves the front in the dark.
+        `shading` 0..1 is how much darker the front is, as with a surface coil at the back.
         """
         rows, columns = planes[0].shape
         batch = max(1, _BATCH_PX // (rows * columns))
@@ -93,7 +93,7 @@ class Scene:
             yield from self._images(planes[start : start + batch], tissues, shading)
 
     def _images(self, planes: Sequence[SlicePlane], tissues: Tissues, shading: float) -> Pixels:
-        """(planes, rows, columns)."""
+        """Return the images (planes, rows, columns)."""
         shape, spacing_mm = planes[0].shape, planes[0].spacing_mm
         step = [max(1, int(_KNOT_MM / spacing)) for spacing in spacing_mm]
         y_px, x_px = (
@@ -109,7 +109,7 @@ class Scene:
         return images
 
     def _fields(self, points_mm: Array) -> list[Array]:
-        """u, v, s and a smooth texture at points (..., 3)."""
+        """Return u, v, s and a smooth texture at points (..., 3)."""
         places = self.spine.to_spine(points_mm)
         local = points_mm - self.spine.patient.shift_mm
         texture = np.sin(local @ self._waves.T + self._phases).sum(axis=-1) * 0.35
@@ -132,18 +132,18 @@ def _coil(knots: list[Array], shading: float) -> Array:
 
 
 def _refine(knots: Array, shape: tuple[int, int], step: list[int]) -> NDArray[np.float32]:
-    """(planes, ...) knots at every step-th pixel, linearly interpolated to images of a shape.
+    """Interpolate (planes, ...) knots at every step-th pixel linearly to images of a shape.
 
-    Written out, since a matrix product may round differently from one machine to the next.
+    Written out, since matrix products may round differently on different machines.
     """
     image = np.asarray(knots, dtype=np.float32)
     across = _between(np.moveaxis(image, 2, 1), shape[1], step[1])
-    # Rows last: whole rows are added at once.
+    # Rows last, so that whole rows are added at once.
     return _between(np.ascontiguousarray(np.moveaxis(across, 1, 2)), shape[0], step[0])
 
 
 def _between(knots: NDArray[np.float32], size: int, every: int) -> NDArray[np.float32]:
-    """(planes, size, n) of (planes, knots, n)."""
+    """Interpolate (planes, knots, n) to (planes, size, n)."""
     share = (np.arange(every, dtype=np.float32) / np.float32(every))[:, None]
     fine = np.diff(knots, axis=1)[:, :, None] * share
     fine += knots[:, :-1, None]

@@ -1,4 +1,4 @@
-"""Which series a study has, and where their slices lie."""
+"""Plan the series of a study and the positions of their slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ _SMALLEST_PX = 32
 
 @dataclass(frozen=True)
 class SeriesPlan:
-    """One series: what is to be written, the pixels apart."""
+    """The plan of one series: everything to be written except the pixels."""
 
-    description: Description  # as the competition's table has it
-    header_description: str  # as the DICOM files have it
+    description: Description  # in the competition's table
+    header_description: str  # in the DICOM files
     contrast: Contrast
     planes: tuple[SlicePlane, ...]
     instance_numbers: tuple[int, ...]
@@ -32,14 +32,14 @@ class SeriesPlan:
     encoding: Encoding = "explicit"
     monochrome1: bool = False
     rescale: tuple[float, float] | None = None  # slope, intercept
-    spacing_mm: float | None = None  # None: neither spacing nor thickness is told
+    spacing_mm: float | None = None  # None: neither spacing nor thickness is written
     broken_files: bool = False
 
 
 def plan_series(
     spine: Spine, quirks: Quirks, pose: Pose, max_size: int, rng: np.random.Generator
 ) -> list[SeriesPlan]:
-    """The series of one study, in the order of the competition's table."""
+    """Plan the series of one study, in the order of the competition's table."""
     plans = []
     if quirks.missing not in ("T1", "sagittal"):
         plans.append(_sagittal(spine, quirks, pose, "Sagittal T1", max_size, rng))
@@ -69,7 +69,7 @@ def _sagittal(
     field_mm = rng.uniform(265.0, 300.0) * spine.patient.scale
     middle = _move_field(middle, spine, pose, field_mm)
     encoding = _encoding(description, quirks)
-    # pydicom's RLE encoder is slow; a small matrix keeps the study quick to write.
+    # pydicom's RLE encoder is slow; a small matrix keeps writing fast.
     largest = max_size * 5 // 8 if encoding == "rle" else max_size
     shape, spacing = _grid(field_mm, _size(largest, rng), quirks)
     spacing_mm = round(rng.uniform(4.0, 4.8), 2)
@@ -82,7 +82,7 @@ def _sagittal(
     order = quirks.t1_order if t1 else rng.choice(["left to right", "right to left"])
     if order == "right to left":
         offsets = offsets[::-1]
-    elif order == "mixed":  # as an interleaved scan is stored: every other slice first
+    elif order == "mixed":  # like an interleaved scan: every other slice is stored first
         offsets = np.concatenate([offsets[::2], offsets[1::2]])
     planes = _stack(middle, offsets, row_direction, column_direction, shape, spacing)
     return SeriesPlan(
@@ -100,7 +100,7 @@ def _sagittal(
 
 
 def _move_field(middle: Array, spine: Spine, pose: Pose, field_mm: float) -> Array:
-    """The middle of sagittal fields of view, moved as the pose has it."""
+    """Return the middle of sagittal fields of view, shifted according to the pose."""
     back, down = pose.field_shift_mm
     moved: Array = middle + np.array([0.0, back, -down])
     if pose.hidden != "none":  # the field ends half-way between the outermost levels
@@ -113,7 +113,7 @@ def _move_field(middle: Array, spine: Spine, pose: Pose, field_mm: float) -> Arr
 
 
 def _shown_levels(pose: Pose) -> tuple[int, int]:
-    """The first and the last level that the images show."""
+    """Return the first and the last level shown in the images."""
     return int(pose.hidden == "top"), 3 if pose.hidden == "bottom" else 4
 
 
@@ -164,7 +164,7 @@ def _angled_planes(
     shape: tuple[int, int],
     spacing: tuple[float, float],
 ) -> tuple[SlicePlane, ...]:
-    """Six slices parallel to one disc, the middle ones through it, top to bottom."""
+    """Return six slices parallel to one disc, top to bottom, the middle ones through the disc."""
     disc = spine.level_discs_mm[level]
     front, back, left = spine.to_patient(
         np.array([[0.0, 0.0, disc], [0.0, 40.0, disc], [30.0, 0.0, disc]])
@@ -188,7 +188,7 @@ def _straight_planes(
     spacing: tuple[float, float],
     rng: np.random.Generator,
 ) -> tuple[tuple[SlicePlane, ...], float]:
-    """One stack of parallel slices over a span of levels, top to bottom, and its gap."""
+    """Return one stack of parallel slices over a span of levels, top to bottom, and its gap."""
     first, last = span
     lean = np.deg2rad(rng.uniform(0.0, 8.0))  # a compromise between the discs' tilts
     roll = np.deg2rad(rng.uniform(-2.0, 2.0))
@@ -214,7 +214,7 @@ def _stack(
     shape: tuple[int, int],
     spacing: tuple[float, float],
 ) -> tuple[SlicePlane, ...]:
-    """Planes around a point, moved along their common normal."""
+    """Return planes around a point, shifted along their common normal."""
     corner = (
         middle
         - row_direction * (spacing[1] * (shape[1] - 1) / 2)
@@ -228,12 +228,12 @@ def _stack(
 
 
 def _landmarks(spine: Spine, first: int = 0, last: int = 4) -> Array:
-    """(n, 3) canal, foramina and recesses of a span of levels, a structure after the other."""
+    """Return (n, 3), canal, foramina and recesses of a span of levels, grouped by structure."""
     return spine.structure_points_mm()[:, first : last + 1].reshape(-1, 3)
 
 
 def _size(max_size: int, rng: np.random.Generator) -> int:
-    """Pixels on the longer side, a multiple of 8."""
+    """Draw the number of pixels on the longer side, a multiple of 8."""
     wanted = int(rng.choice([1.0, 0.9, 0.8, 0.75]) * max_size) // 8 * 8
     return min(max_size, max(_SMALLEST_PX, wanted))
 
@@ -241,7 +241,7 @@ def _size(max_size: int, rng: np.random.Generator) -> int:
 def _grid(
     field_mm: float, size: int, quirks: Quirks
 ) -> tuple[tuple[int, int], tuple[float, float]]:
-    """(rows, columns) and the spacing (between rows, between columns)."""
+    """Return (rows, columns) and the spacing (between rows, between columns)."""
     spacing = round(field_mm / size, 4)
     rows = size
     columns = size if quirks.square else size * 7 // 8
@@ -276,7 +276,7 @@ def _encoding(description: Description, quirks: Quirks) -> Encoding:
 
 
 def _unit(vector: Sequence[float] | Array, across: Array | None = None) -> Array:
-    """The vector at length 1, made perpendicular to `across`."""
+    """Return the vector normalised to length 1, made perpendicular to `across`."""
     vector = np.asarray(vector, dtype=np.float64)
     if across is not None:
         vector = vector - (vector @ across) * across

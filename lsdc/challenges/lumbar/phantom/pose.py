@@ -1,4 +1,4 @@
-"""How a patient lies, and what of the spine the scanner's fields of view show."""
+"""The patient's position, and the part of the spine inside the scanner's fields of view."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,36 +7,36 @@ import numpy as np
 
 GeometryMix = Literal["usual", "hard"]
 
-# A level is out of view, or an extra vertebra there, in so many of the hard studies.
+# Fraction of hard studies with a level out of view; also of those with an extra vertebra.
 _RARE = 0.03
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The geometry of one study; the defaults are those of an ordinary one.
+    """The geometry of one study; the defaults describe an ordinary one.
 
-    Angles and shifts that are None are drawn within narrow bounds when the series are planned.
+    Angles and shifts that are None are drawn from narrow ranges when the series are planned.
     """
 
     turn_degrees: float | None = None  # of sagittal slices, about the long axis
     tilt_degrees: float | None = None  # of sagittal slices, towards a side
     roll_degrees: float | None = None  # of axial slices, towards a side
     scoliosis_mm: tuple[float, float] | None = None  # amplitudes of a bow and of an S shape
-    field_shift_mm: tuple[float, float] = (0.0, 0.0)  # of all fields of view: back, down
+    field_shift_mm: tuple[float, float] = (0.0, 0.0)  # of all fields of view: backwards, downwards
     hidden: Literal["none", "top", "bottom"] = "none"  # the level that no image shows
     extra_vertebra: bool = False
 
 
-# The first hard studies that the ordinary oddities leave free.
+# The first hard studies without planted quirks.
 PLANTED_POSES = {6: Pose(extra_vertebra=True), 7: Pose(hidden="bottom"), 8: Pose(hidden="top")}
 
 
 def pose_of(index: int, split: str, mix: GeometryMix, rng: np.random.Generator) -> Pose:
-    """The geometry of the index-th study of a split.
+    """Return the geometry of the index-th study of a split.
 
-    "hard" has slices up to 15 degrees oblique, scoliosis of some 30 degrees, and fields of view up
-    to 25 mm off; now and then a level lies outside them, or the patient has a sixth lumbar
-    vertebra, which pushes the field of view into place.
+    "hard" has slices up to 15 degrees oblique, scoliosis of about 30 degrees, and fields of view
+    up to 25 mm off; occasionally a level lies outside them, or the patient has a sixth lumbar
+    vertebra, in which case the fields of view have no vertical shift.
     """
     if mix == "usual":
         return Pose()

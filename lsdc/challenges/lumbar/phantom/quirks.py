@@ -1,6 +1,6 @@
-"""Which oddities of real competitions each study of a phantom gets.
+"""The oddities of real data that each study of a phantom gets.
 
-The first six studies hold them all; later ones draw from the harmless ones at random.
+The first six studies have them all; later ones draw from the harmless ones at random.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ Missing = Literal["nothing", "T1", "T2", "sagittal", "axial"]
 
 @dataclass(frozen=True)
 class Quirks:
-    """The oddities of one study; the defaults are those of a tidy one."""
+    """The oddities of one study; the defaults describe a regular one."""
 
     t1_order: Literal["left to right", "right to left", "mixed"] = "left to right"
     patient_position: Literal["HFS", "FFS"] = "HFS"
@@ -56,7 +56,7 @@ PLANTED = (
 )
 
 
-# What the hard studies lack, and how often; the first of them lack it whatever is drawn.
+# Series missing from hard studies, and how often; the first hard studies always lack them.
 _LACKING: tuple[tuple[Missing, float], ...] = (
     ("T1", 0.06),
     ("T2", 0.06),
@@ -67,7 +67,7 @@ _PLANTED_LACKING: dict[int, Missing] = {9: "T2", 10: "sagittal", 11: "axial"}
 
 
 def quirks_of(index: int, split: str, rng: np.random.Generator) -> Quirks:
-    """The oddities of the index-th study of a split."""
+    """Return the oddities of the index-th study of a split."""
     drawn = Quirks(
         t1_order="left to right" if rng.random() < 0.64 else "right to left",
         patient_position="HFS" if rng.random() < 0.85 else "FFS",
@@ -90,7 +90,7 @@ def quirks_of(index: int, split: str, rng: np.random.Generator) -> Quirks:
 
 
 def harden(quirks: Quirks, index: int, split: str, rng: np.random.Generator) -> Quirks:
-    """The oddities of a study of hard geometry: any order and position, and series that lack."""
+    """Add oddities for hard geometry: any slice order and patient position, and missing series."""
     drawn, bound = rng.random(), 0.0
     missing = quirks.missing
     for lacking, share in _LACKING:

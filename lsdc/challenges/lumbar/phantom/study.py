@@ -1,4 +1,4 @@
-"""One phantom study: planned from numbers alone, then written as DICOM files."""
+"""One phantom study: planned without painting, then written as DICOM files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ _PURPOSES = ("plan", "images", "pose", "marks")
 
 @dataclass(frozen=True)
 class Order:
-    """What phantom is asked for; the same order is always filled with the same bytes."""
+    """The parameters of a phantom; the same parameters always give the same bytes."""
 
     studies: int
     test: int
@@ -35,17 +35,17 @@ class Order:
 
     @property
     def total(self) -> int:
-        """Training and test studies together."""
+        """The number of training and test studies together."""
         return self.studies + self.test
 
 
 def plan_studies(order: Order) -> list[StudyRecord]:
-    """All studies of a phantom, training ones first: quick, as no image is painted."""
+    """Plan all studies of a phantom, training ones first; fast, since no image is painted."""
     rng = np.random.default_rng(order.seed)
     train = deal_grades(order.studies, order.grades, rng)
     dealt = np.concatenate([train, deal_grades(order.test, order.grades, rng)])
     drawn = rng.choice(2**31, size=order.total, replace=False) + 1_000_003
-    # The tables list studies by id: the order of both is that of the studies' numbers.
+    # The tables list studies by id, in the order of the studies' numbers.
     study_ids = np.concatenate([np.sort(drawn[: order.studies]), np.sort(drawn[order.studies :])])
     return [
         _plan_study(order, number, int(study_ids[number]), dealt[number])
@@ -70,7 +70,7 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
     split: Split = "train" if number < order.studies else "test"
     index = number if split == "train" else number - order.studies
     quirks = quirks_of(index, split, rng)
-    # Their own stream: what is usual stays as it is, to the byte.
+    # A separate random stream keeps the usual studies unchanged, to the byte.
     poses = _chance(order, number, "pose")
     pose = pose_of(index, split, order.geometry, poses)
     if order.geometry == "hard":
@@ -93,7 +93,7 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
 
 
 def _chance(order: Order, number: int, purpose: str) -> np.random.Generator:
-    """Its own stream for every study and purpose, so that none depends on who writes what."""
+    """Return a random stream per study and purpose, independent of which process writes what."""
     return np.random.default_rng((order.seed, number, _PURPOSES.index(purpose)))
 
 

@@ -1,4 +1,4 @@
-"""The competition's tables, and the answers a real competition keeps to itself."""
+"""Write the competition's tables, and the answers that a real competition keeps secret."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -26,13 +26,13 @@ CONDITIONS = (
 LEVELS = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
 GRADES = ("Normal/Mild", "Moderate", "Severe")
 _SUBARTICULAR = (3, 4)
-# No annotator marks a point on a slice that is so far off.
+# Annotators mark no point on a slice this far from it.
 _OUT_OF_SIGHT_MM = 10.0
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What the tables say about one study."""
+    """The content of the tables for one study."""
 
     split: Split
     study_id: int
@@ -41,7 +41,7 @@ class StudyRecord:
     pose: Pose
     series: tuple[tuple[int, SeriesPlan], ...]  # series id, plan
     spine: Spine
-    marked_mm: Array  # (5 conditions, 5 levels, 3) LPS: where annotators saw the structures
+    marked_mm: Array  # (5 conditions, 5 levels, 3) LPS: annotated structure positions
 
 
 def write_tables(root: Path, records: Sequence[StudyRecord]) -> None:
@@ -74,9 +74,9 @@ def write_tables(root: Path, records: Sequence[StudyRecord]) -> None:
 
 
 def annotation_rows(record: StudyRecord) -> list[list[object]]:
-    """The rows of `train_label_coordinates.csv`: each point on the nearest slice that shows it.
+    """Return the rows of `train_label_coordinates.csv`: each point on the nearest slice showing it.
 
-    A condition whose plane the study lacks and a cell without a label have no row.
+    Conditions whose plane the study lacks and cells without a label have no row.
     """
     shown_on = ["Sagittal T2/STIR", *["Sagittal T1"] * 2, *["Axial T2"] * 2]
     rows: list[list[object]] = []
@@ -114,9 +114,9 @@ def _label_row(record: StudyRecord) -> list[object]:
 
 
 def _is_empty(record: StudyRecord, condition: int, level: int) -> bool:
-    """Real tables lack subarticular grades, nearly always those of the highest level.
+    """Return whether a label is empty, as subarticular ones of the highest level often are.
 
-    What no image shows nobody grades.
+    A level that no image shows has no grades.
     """
     if LEVELS[level] == hidden_level(record.pose):
         return True
@@ -124,7 +124,7 @@ def _is_empty(record: StudyRecord, condition: int, level: int) -> bool:
 
 
 def hidden_level(pose: Pose) -> str | None:
-    """The level that no image of the study shows."""
+    """Return the level that no image of the study shows, if any."""
     return {"none": None, "top": LEVELS[0], "bottom": LEVELS[-1]}[pose.hidden]
 
 

@@ -1,4 +1,4 @@
-"""How bright each tissue is under each contrast, air 0 and the brightest 1."""
+"""The brightness of each tissue under each contrast, from 0 for air to 1 for the brightest."""
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Contrast(StrEnum):
-    """What the scanner was set to."""
+    """The contrast setting of the scanner."""
 
     T1 = "T1"
     T2 = "T2"
@@ -87,7 +87,7 @@ TISSUES = {
 
 
 def vary(tissues: Tissues, rng: np.random.Generator) -> Tissues:
-    """The same tissues on another scanner: each brightness off by a few per cent."""
+    """Return the same tissues on another scanner: each brightness varied by a few per cent."""
     names = [field.name for field in fields(tissues)]
     factors = rng.normal(1.0, 0.05, len(names))
     return replace(

@@ -1,4 +1,4 @@
-"""What surrounds the spine: abdomen, kidneys, vessels, muscles, fat and skin."""
+"""Paint the surroundings of the spine: abdomen, kidneys, vessels, muscles, fat and skin."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from lsdc.challenges.lumbar.phantom.canvas import Canvas, ellipse, ellipsoid, in
 from lsdc.challenges.lumbar.phantom.tissues import Tissues
 
 _BELLY_MM = -118.0
-_VESSELS_PART_MM = 24.0  # aorta and vena cava part at L4
+_VESSELS_PART_MM = 24.0  # aorta and vena cava divide at L4
 
 
 def paint_torso(canvas: Canvas, build: Build, tissues: Tissues) -> None:
@@ -29,10 +29,10 @@ def paint_torso(canvas: Canvas, build: Build, tissues: Tissues) -> None:
 
 
 def _paint_abdomen(front: Canvas, tissues: Tissues) -> None:
-    """Bowel and mesenteric fat, the belly's wall, and the air before it."""
+    """Paint bowel and mesenteric fat, the abdominal wall, and the air in front of it."""
     deep = np.clip((front.v + 125) * np.float32(1 / 60), 0, 1)
     fold = np.sin(front.texture * 9 + front.u * np.float32(0.05)) * np.float32(0.12)
-    bowel = np.minimum(front.texture * 7 + 4, 22 - front.v)  # none beside the back muscles
+    bowel = np.minimum(front.texture * 7 + 4, 22 - front.v)  # none next to the back muscles
     front.paint(inside(bowel), tissues.organ * (0.9 + fold))
     front.paint(inside(np.minimum(front.texture * 7 - 5, bowel)) * deep, tissues.organ * 1.3)
     belly = np.square(front.u) * np.float32(1 / 260) + np.float32(_BELLY_MM) - front.v
@@ -61,13 +61,13 @@ def _paint_prevertebral(front: Canvas, build: Build, tissues: Tissues) -> None:
 
 
 def _paint_back(back: Canvas, build: Build, tissues: Tissues) -> None:
-    """Quadratus lumborum, erector spinae and multifidus, fascia, fat and skin."""
+    """Paint quadratus lumborum, erector spinae and multifidus, fascia, fat and skin."""
     beside = np.abs(back.u)
     fascia = back.at(build.fascia_mm) - np.square(np.maximum(beside - 36, 0)) * np.float32(1 / 80)
     groove = np.square(np.maximum(13 - beside, 0)) * np.float32(1 / 17)
     front = back.at(build.wall_mm) - 1 + np.square(np.maximum(beside - 20, 0)) * np.float32(1 / 110)
     muscle = np.minimum(fascia - groove - back.v, back.v - front)
-    # Fat between the muscles' bundles runs along the spine, irregular across it.
+    # Fat between the muscle bundles runs along the spine, irregular across it.
     grain = np.sin(
         back.u * np.float32(0.61) + 2.5 * np.sin(back.v * np.float32(0.17)) + back.texture * 3
     )

@@ -1,4 +1,4 @@
-"""Child process: write a share of a phantom's studies, a line for each one written.
+"""Child process: write a fraction of a phantom's studies, printing one line per study.
 
 `python -P -m lsdc.challenges.lumbar.phantom.worker ORDER` with a JSON object: root, share, shares
 and the order's fields.

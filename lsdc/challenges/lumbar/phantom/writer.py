@@ -1,4 +1,4 @@
-"""Write a whole synthetic competition: DICOM files, tables and answers."""
+"""Write a complete synthetic competition: DICOM files, tables and answers."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from lsdc.errors import SettingsError, StageError
 
 SMALLEST_SIZE_PX = 32
 _PROCESSES = 2
-# Images come and go by the thousand: glibc returns such arrays to the system and pays a page
-# fault a page to have them back, a sixth of the whole time. Other systems take no notice.
+# Thousands of arrays are allocated and freed: glibc returns them to the system, and page faults
+# to get them back take a sixth of the total time. Other systems ignore these variables.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-_WORTH_PROCESSES = 12  # studies: below, starting processes takes longer than they save
+_WORTH_PROCESSES = 12  # with fewer studies, starting processes costs more than it saves
 
 
 def write_phantom(
@@ -38,25 +38,24 @@ def write_phantom(
 ) -> None:
     """Write a competition of synthetic studies in the layout of the real one.
 
-    Beside the competition's tables, `answers/points.csv`, `grades.csv` and `spines.csv` hold the
-    truth, of test studies too. The same arguments give the same bytes. `out` appears when all is
-    written, or not at all.
+    `answers/points.csv`, `grades.csv` and `spines.csv` hold the truth, for test studies too. The
+    same arguments give the same bytes. `out` appears only once everything is written.
 
     Args:
         out: a folder that does not exist yet, or an empty one.
-        studies: training studies; from six on every oddity of real data is present.
-        test: test studies; the first one lacks a series.
-        seed: of everything that is drawn.
-        grades: "balanced" thirds, or the "real" frequencies.
+        studies: the number of training studies; from six on, every oddity of real data is present.
+        test: the number of test studies; the first one lacks a series.
+        seed: the seed of all random draws.
+        grades: "balanced" thirds, or "real" frequencies.
         max_size: the longest side of an image, in pixels.
         geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
-        scatter_mm: how far annotated points lie from the truth, the standard deviation along each
-            axis; they choose their slice by where they lie. The answers keep the truth.
-        on_progress: told how many studies are written, and of how many.
+        scatter_mm: the standard deviation of annotated points from the truth along each axis; their
+            slice is chosen by the scattered position. The answers keep the truth.
+        on_progress: called with the number of studies written, and their total.
 
     Raises:
-        SettingsError: `out` holds something, or a number is out of bounds.
-        StageError: a child process that writes a share of the studies failed.
+        SettingsError: `out` is not empty, or a number is out of bounds.
+        StageError: a child process that writes a fraction of the studies failed.
     """
     order = Order(
         studies=studies,
@@ -94,7 +93,7 @@ def _write_here(root: Path, order: Order) -> Iterator[int]:
 
 
 def _write_in_children(root: Path, order: Order) -> Iterator[int]:
-    """The number of each study as it is written; all children tell through one pipe."""
+    """Yield the number of each study as it is written; all children report through one pipe."""
     read_end, write_end = os.pipe()
     with os.fdopen(read_end) as told, tempfile.TemporaryFile("w+") as complaints:
         children = [

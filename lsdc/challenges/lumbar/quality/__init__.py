@@ -1,1 +1,1 @@
-"""What tables, points and headers say about the quality of the data."""
+"""Data quality checks on tables, annotated points and DICOM headers."""

@@ -1,7 +1,7 @@
-"""Labels and annotated points against one another and against the list of series: tables alone.
+"""Check labels and annotated points against one another and the series table, without images.
 
-Labels, annotations and series are those of `competition.tables`. Every rule is a function from
-tables to the rows that break it; `check_annotations` gives them names.
+Labels, annotations and series come from `competition.tables`. Every rule is a function from
+tables to the rows that violate it; `check_annotations` names the rules.
 """
 
 import polars as pl
@@ -22,7 +22,7 @@ _POINT = [*_SERIES, "instance_number", "condition", "level"]
 
 
 def check_annotations(competition: Competition) -> list[Finding]:
-    """Every rule of this module, on a competition's training tables."""
+    """Apply every rule of this module to a competition's training tables."""
     labels, points = competition.labels, competition.annotations
     series = competition.series.filter(split="train")
     return [
@@ -67,36 +67,36 @@ def check_annotations(competition: Competition) -> list[Finding]:
 
 
 def empty_labels(labels: pl.DataFrame) -> pl.DataFrame:
-    """Label cells without a grade: study_id, condition, level."""
+    """Return the label cells without a grade: study_id, condition, level."""
     return labels.filter(pl.col("grade").is_null()).select(_CELL)
 
 
 def labels_without_a_point(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """Graded cells that nobody marked on an image: study_id, condition, level."""
+    """Return the graded cells without an annotated point: study_id, condition, level."""
     graded = labels.filter(pl.col("grade").is_not_null())
     return graded.join(annotations, on=_CELL, how="anti", maintain_order="left").select(_CELL)
 
 
 def points_without_a_label(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """Points whose cell is empty, or whose study has no labels: ids, condition, level."""
+    """Return points whose cell is empty or whose study has no labels: ids, condition, level."""
     graded = labels.filter(pl.col("grade").is_not_null())
     return annotations.join(graded, on=_CELL, how="anti", maintain_order="left").select(_POINT)
 
 
 def repeated_points(annotations: pl.DataFrame) -> pl.DataFrame:
-    """All points of a study, condition and level that has more than one: ids, condition, level."""
+    """Return all points of cells (study, condition, level) with several: ids, condition, level."""
     return annotations.filter(annotations.select(_CELL).is_duplicated()).select(_POINT)
 
 
 def points_on_unlisted_series(annotations: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
-    """Points on a series that the table of series does not know: ids, condition, level."""
+    """Return points on a series missing from the series table: ids, condition, level."""
     return annotations.join(series, on=_SERIES, how="anti", maintain_order="left").select(_POINT)
 
 
 def points_on_the_wrong_kind_of_series(
     annotations: pl.DataFrame, series: pl.DataFrame
 ) -> pl.DataFrame:
-    """Points on a series that is not of the kind that shows their condition.
+    """Return points on a series of a kind that does not show their condition.
 
     Returns:
         ids, condition, level, series_description, expected (a series_description).
@@ -113,10 +113,10 @@ def points_on_the_wrong_kind_of_series(
 def t2_series_with_few_canal_points(
     annotations: pl.DataFrame, series: pl.DataFrame
 ) -> pl.DataFrame:
-    """Listed T2 series on which fewer levels than five have a canal point, be it none.
+    """Return listed T2 series on which fewer than five levels have a canal point, or none does.
 
     Returns:
-        study_id, series_id, points, missing_levels (a comma between them).
+        study_id, series_id, points, missing_levels (comma-separated).
     """
     canal = annotations.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     marked = canal.group_by(_SERIES).agg(pl.col("level").unique())

@@ -1,14 +1,14 @@
-"""Corrections: annotated points that cannot be meant as they stand, and what they are read as.
+"""Correct annotated points that are provably wrong.
 
-    find_corrections    the rules, one after the other, each on what those before it left
+    find_corrections    apply the rules in order, each to the result of those before it
     apply_corrections   raw annotations to clean ones
     undo_corrections    clean annotations back to the raw ones, row for row
 
-A point is read under another condition or level, or left out of what is learnt; labels are never
-touched. Rules act on solid evidence alone, and what is merely odd is for `lsdc doctor` to say.
+A correction changes a point's condition or level, or drops the point; labels are never changed.
+Rules need solid evidence; points that are merely unusual are left to `lsdc doctor`.
 
-Not found: a study all of whose points are a level off, for nothing in it says so; and a side named
-wrongly in labels and points alike.
+Not detected: a study with all points one level off, since nothing in it shows this; and a side
+named wrongly in both labels and points.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
 
 
 class Rule(StrEnum):
-    """Why a point was corrected, in the order in which the rules are asked."""
+    """The reason of a correction, in the order in which the rules are applied."""
 
     WRONG_SERIES = "wrong_series"
     OUTSIDE_THE_IMAGE = "outside_the_image"
@@ -82,12 +82,12 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What points are held against, all of the training split.
+    """The data that points are compared with, all of the training split.
 
     Attributes:
         listed: the competition's table of series.
-        instances: the index's; None where there are no images, and then also `series`.
-        series: the index's.
+        instances: the index's instances; None, as is `series`, where there are no images.
+        series: the index's series.
     """
 
     listed: pl.DataFrame
@@ -96,18 +96,18 @@ class Evidence:
 
 
 def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """What the rules find, in the order in which it is to be applied.
+    """Apply the rules and return the corrections, in the order in which they must be applied.
 
     Args:
-        annotations: as `competition.tables` reads them.
-        evidence: what they are held against; of studies without images only pixels can be judged.
+        annotations: the table as `competition.tables` reads it.
+        evidence: the data to compare with; studies without images are judged by pixels alone.
 
     Returns:
-        `CORRECTIONS`: `row` counts the rows of `annotations` from 0; then the point as it was, and
-        what it became: both null where it is left out. A point may be corrected twice.
+        `CORRECTIONS`: `row`, the row of `annotations` counted from 0; then the point's old and new
+        condition and level, the new ones null if it is dropped. A point may be corrected twice.
     """
     found = pl.DataFrame(schema=CORRECTIONS)
-    if evidence.instances is not None:  # points are held against one another where they belong
+    if evidence.instances is not None:  # undo the patient's moves before comparing points
         moves = annotated_moves(evidence.instances, annotations)
         evidence = replace(evidence, instances=moved_back(evidence.instances, moves))
     for rule, judge in _RULES.items():
@@ -120,12 +120,12 @@ def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFr
 
 
 def apply_corrections(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The annotations as the corrections have them; the order of rows stays."""
+    """Return the corrected annotations; the order of rows stays."""
     return _corrected(annotations, corrections).drop("row")
 
 
 def undo_corrections(clean: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The annotations to which `apply_corrections` was applied."""
+    """Return the annotations as they were before `apply_corrections`."""
     gone = corrections.filter(pl.col("became_level").is_null())["row"]
     numbers = pl.Series("row", range(clean.height + len(gone)), dtype=pl.Int64)
     numbered = clean.with_columns(numbers.filter(~numbers.is_in(gone.implode())))
@@ -137,13 +137,13 @@ def undo_corrections(clean: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataF
 def write_annotations(
     annotations: pl.DataFrame, evidence: Evidence, out: Path, *, corrected: bool
 ) -> pl.DataFrame:
-    """Write `annotations.parquet`, as the run is to read them, and `corrections.parquet`.
+    """Write the run's `annotations.parquet`, and `corrections.parquet`.
 
     Args:
-        annotations: as `competition.tables` reads them.
-        evidence: with an index; of studies that it does not hold nothing is corrected.
+        annotations: the table as `competition.tables` reads it.
+        evidence: the data with an index; studies missing from it are not corrected.
         out: an existing folder.
-        corrected: whether corrections are made; the raw annotations are written without.
+        corrected: whether to apply corrections; if not, the raw annotations are written.
 
     Returns:
         The corrections that were made.
@@ -161,7 +161,7 @@ def write_annotations(
 
 
 def list_corrections(corrections: pl.DataFrame) -> list[Finding]:
-    """A finding a rule, for the doctor; those that found nothing included."""
+    """Return one finding per rule for the doctor, including rules that found nothing."""
     return [
         Finding(str(rule), title, "points", corrections.filter(rule=str(rule)).drop("rule"))
         for rule, title in TITLES.items()
@@ -169,7 +169,7 @@ def list_corrections(corrections: pl.DataFrame) -> list[Finding]:
 
 
 def describe_corrections(corrections: pl.DataFrame) -> str:
-    """How many were made and by which rules, in a line."""
+    """Return a line with the number of corrections by rule."""
     if corrections.is_empty():
         return "no corrections"
     counts = dict(corrections.group_by("rule").len().iter_rows())
@@ -179,7 +179,7 @@ def describe_corrections(corrections: pl.DataFrame) -> str:
 
 
 def _corrected(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The corrected annotations, with their `row` in the table given."""
+    """Return the corrected annotations, with their `row` in the given table."""
     last = corrections.unique("row", keep="last").select("row", *_NEW, touched=pl.lit(True))
     numbered = annotations.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     return (
@@ -194,7 +194,7 @@ def _corrected(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataF
 
 
 def _same(points: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
-    """The points that are named; two of one name in one place are both meant."""
+    """Return the named points; two points with the same name and place both count."""
     return points.join(named, on=_POINT, how="semi", maintain_order="left")
 
 
@@ -223,7 +223,7 @@ def _wrong_series(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
 
 def _as_used(evidence: Evidence) -> pl.DataFrame:
-    """The listed series, described as what their images are used as."""
+    """Return the listed series, described as the kind that their images are used as."""
     assert evidence.instances is not None
     series = ["study_id", "series_id"]
     read = used_images(evidence.instances).unique(series, keep="first")
@@ -261,7 +261,7 @@ def _sides_swapped(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     mirrored = {str(condition): str(condition.mirrored) for condition in Condition}
     kinds = {str(condition): condition.pooled for condition in Condition}
     return (
-        # Those of one cell lie together, or a rule before this one has seen to them.
+        # Points of one cell lie together; an earlier rule has handled those that do not.
         points.with_columns(kind=pl.col("condition").replace_strict(kinds, return_dtype=pl.String))
         .join(pairs, on=["study_id", "kind", "level"], how="semi", maintain_order="left")
         .select(

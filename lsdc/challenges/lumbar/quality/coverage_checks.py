@@ -1,7 +1,7 @@
-"""Does a series look like part of a lumbar spine study, by its geometry alone?
+"""Check by geometry alone whether a series can belong to a lumbar spine study.
 
-Conservative: what lies within these bounds may still be another part of the body (a neck is imaged
-much like a lumbar spine), but what lies outside cannot show what is graded here.
+The bounds are conservative: a series within them may still show another part of the body (a neck
+is imaged much like a lumbar spine), but one outside them cannot show the graded structures.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.image_use import SetAside, summarise_use
 from lsdc.tables.findings import Finding
 
-# From the disc L1/L2 to L5/S1 it is 110 to 180 mm; lumbar images are 220 mm high or more, and
-# those of the whole spine 500 mm.
+# The distance from disc L1/L2 to L5/S1 is 110 to 180 mm; lumbar images are at least 220 mm high,
+# whole-spine images 500 mm.
 SAGITTAL_HEIGHT_MM = (160.0, 600.0)
 # The foramina lie 15 to 20 mm to either side of the middle; 38 slices of 5 mm are 190 mm.
 SAGITTAL_WIDTH_MM = (20.0, 250.0)
-# The smaller side of an axial image: a vertebra with its facet joints is 80 mm wide, a body 450.
+# The smaller side of an axial image: a vertebra with facet joints is 80 mm wide, a body 450 mm.
 AXIAL_FIELD_MM = (80.0, 500.0)
-# One stack through a single disc is little; an abdomen with pelvis is 450 mm.
+# A stack may cover a single disc; an abdomen with pelvis is 450 mm high.
 AXIAL_HEIGHT_MM = (0.0, 450.0)
-# From a lumbar disc to the next it is 28 to 45 mm; those of a neck follow at 17 to 20 mm.
+# Adjacent lumbar discs are 28 to 45 mm apart, those of a neck 17 to 20 mm.
 LEVEL_STEP_MM = (23.0, 60.0)
-# Axial slices show what the sagittal ones show, give or take the patient's moves between them.
+# Axial slices lie within the sagittal images, apart from patient movement between the series.
 APART_MM = 20.0
 
 _KEY = ["split", "study_id", "series_id"]
@@ -41,7 +41,7 @@ _SET_ASIDE = {
 
 
 def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Finding]:
-    """Every rule of this module, on the index's instances and series."""
+    """Apply every rule of this module to the index's instances and series."""
     return [
         Finding(
             "series_in_another_plane",
@@ -75,17 +75,17 @@ def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Findin
 
 
 def images_set_aside(instances: pl.DataFrame, reason: SetAside) -> pl.DataFrame:
-    """Series of which a run uses some images not, or none, for a reason.
+    """Return the series of which a run excludes some or all images for the given reason.
 
     Returns:
-        split, ids, series_description, images: how many.
+        split, ids, series_description, images (the number of excluded images).
     """
     found = summarise_use(instances.lazy()).filter(set_aside=str(reason))
     return found.select(*_KEY, "series_description", "images")
 
 
 def series_read_by_their_plane(instances: pl.DataFrame) -> pl.DataFrame:
-    """Series that a run uses as another kind than they are described as.
+    """Return the series that a run uses as another kind than described.
 
     Returns:
         split, ids, series_description, used_as, images.
@@ -95,7 +95,7 @@ def series_read_by_their_plane(instances: pl.DataFrame) -> pl.DataFrame:
 
 
 def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:
-    """Series described as of one plane, with slices in another; oblique ones may be either.
+    """Return series with slices in another plane than described; oblique ones match any plane.
 
     Returns:
         split, ids, series_description, plane.
@@ -110,11 +110,11 @@ def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def series_unlike_a_lumbar_spine(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
-    """Sagittal and axial series, by geometry, whose size is out of bounds.
+    """Return the sagittal and axial series, by geometry, whose size is out of bounds.
 
     Returns:
-        split, ids, series_description, plane, measure, value_mm, lowest_mm, highest_mm: a row a
-        measure that is out of bounds.
+        split, ids, series_description, plane, measure, value_mm, lowest_mm, highest_mm: one row per
+        measure out of bounds.
     """
     down_rows = pl.col("rows") * pl.col("row_spacing_mm")
     along_columns = pl.col("columns") * pl.col("column_spacing_mm")
@@ -151,17 +151,17 @@ def series_unlike_a_lumbar_spine(instances: pl.DataFrame, series: pl.DataFrame) 
 def studies_unlike_a_lumbar_spine(
     annotations: pl.DataFrame, instances: pl.DataFrame, series: pl.DataFrame
 ) -> pl.DataFrame:
-    """Annotated studies that cannot show a lumbar spine.
+    """Return the annotated studies that cannot show a lumbar spine.
 
-    Either their level points follow one another at another distance than lumbar discs do, or every
-    sagittal series of theirs is unlike a lumbar spine by size.
+    Either their level points have a spacing unlike that of lumbar discs, or all their sagittal
+    series have a size unlike that of a lumbar spine.
 
     Returns:
         study_id, in ascending order.
     """
     ids, points, _ = known_points(place_annotations(instances, annotations))
     above, below = np.triu_indices(points.shape[1], k=1)
-    # Between any two levels: one point far off is in fewer than half of the pairs.
+    # Between all pairs of levels: one outlying point affects fewer than half of them.
     steps = np.linalg.norm(points[:, below] - points[:, above], axis=-1) / (below - above)
     known = np.isfinite(steps).sum(axis=1) > 2
     step_mm = np.nanmedian(steps[known], axis=1)
@@ -177,9 +177,9 @@ def studies_unlike_a_lumbar_spine(
 
 
 def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
-    """Axial series none of whose slices has its middle within 20 mm of the study's sagittal images.
+    """Return the axial series with no slice centre within 20 mm of the sagittal images.
 
-    Those images span a box along the patient's axes. A study without sagittal images has no box.
+    Those images span a box along the patient's axes; studies without them are not checked.
 
     Returns:
         split, ids, series_description.
@@ -212,7 +212,7 @@ def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> 
 
 
 def _corners(images: pl.DataFrame, *, middle: bool = False) -> pl.DataFrame:
-    """The four corner pixels of each image, or its middle, in mm: split, ids, x, y, z."""
+    """Return each image's four corner pixels, or its centre, in mm: split, ids, x, y, z."""
     last = images.select(pl.col("columns", "rows") - 1).to_numpy().astype(np.float64)
     share = [(0.5, 0.5)] if middle else [(0, 0), (1, 0), (0, 1), (1, 1)]
     pixels = last[:, None, :] * np.array(share)[None]

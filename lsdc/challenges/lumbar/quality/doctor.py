@@ -1,11 +1,11 @@
-"""Doctor: what a competition's tables and an index's headers say about the quality of the data.
+"""Report the quality of a competition's data, from its tables and the index of its headers.
 
-    examine    runs every check that the tables and the index allow, and counts what there is
+    examine    run every check that the tables and the index allow, and count the series
 
-Nothing is changed and nothing is judged usable or not: that is for the stages; what a run will
-correct of the annotations is listed, rule by rule. The checks themselves are in
-`annotation_checks`, `side_checks`, `place_checks` (labels and points), `series_checks` and
-`coverage_checks` (series and files), the rules in `corrections`.
+The report changes nothing and declares nothing unusable; that is up to the stages. It lists the
+annotations that a run will correct, rule by rule. The checks are in `annotation_checks`,
+`side_checks`, `place_checks` (labels and points), `series_checks` and `coverage_checks` (series
+and files); the correction rules are in `corrections`.
 """
 
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ from lsdc.tables.findings import Finding
 
 @dataclass(frozen=True)
 class Report:
-    """What was examined.
+    """The result of an examination.
 
     Attributes:
-        counts: for an overview.
-        findings: one a check, empty ones included.
-        spelled: how the tables write ids that begin with zeros.
+        counts: the counts of an overview.
+        findings: one finding per check, including empty ones.
+        spelled: the tables' spelling of ids that begin with zeros.
     """
 
     counts: dict[str, Any]
@@ -46,23 +46,23 @@ class Report:
     spelled: Mapping[int, str]
 
     def finding(self, name: str) -> Finding:
-        """The finding of that name; KeyError where its check could not be made."""
+        """Return the finding with that name; raise KeyError if its check could not run."""
         return {finding.name: finding for finding in self.findings}[name]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return JSON values."""
         return {"counts": self.counts, "findings": [each.as_dict() for each in self.findings]}
 
 
 def examine(competition: Competition | None, index: Index | None) -> Report:
-    """Make every check that the given tables allow.
+    """Run every check that the given tables allow.
 
     Args:
         competition: the opened tables; None for a tree of files without tables.
-        index: of the images; None where there are none, or none were read.
+        index: the index of the images; None if there are none or none were read.
 
     Returns:
-        The report; a check for which the tables are missing has no finding in it.
+        The report; checks whose tables are missing have no finding.
     """
     counts: dict[str, Any] = {}
     findings: list[Finding] = []
@@ -109,7 +109,7 @@ def _count_tables(competition: Competition) -> dict[str, Any]:
 
 
 def _count_index(index: Index) -> dict[str, Any]:
-    # Outside the competition's layout nobody describes a series: its plane stands in.
+    # Outside the competition's layout series have no description; their plane is used instead.
     series = index.series.with_columns(
         kind=pl.coalesce("series_description", "plane", pl.lit("unknown"))
     )
@@ -138,6 +138,6 @@ def _count_index(index: Index) -> dict[str, Any]:
 
 
 def _tally(table: pl.DataFrame, column: str) -> dict[str, int]:
-    """How often each value comes, by value."""
+    """Count the occurrences of each value."""
     values = table.group_by(pl.col(column).cast(pl.String)).agg(rows=pl.len()).sort(column)
     return {str(value): rows for value, rows in values.iter_rows()}

@@ -1,10 +1,10 @@
-"""Annotated points against what the study's other points say of their level.
+"""Check annotated points against the study's other points at the same level.
 
-A point is held against those of the other conditions at its level, in mm, where they agree among
-themselves; so one wrong point accuses itself and not those beside it. Distances are taken in the
-sagittal plane, since conditions lie side by side. Where no image can be placed there is one
-measure left: a point among those of its own condition on one sagittal image series, in steps from
-a level to the next, which no pixel spacing is needed for.
+A point is compared with the points of the other conditions at its level, in mm, where those agree
+among themselves; so one wrong point implicates only itself. Distances are measured in the
+sagittal plane, since conditions lie side by side. Where no image has a position, one check
+remains: a point against those of its own condition on one sagittal series, in steps between
+levels, which need no pixel spacing.
 """
 
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Sid
 
 Floats = NDArray[np.float64]
 
-# Lumbar discs follow one another at 30 to 40 mm: a point further than this from its level's others
+# Lumbar discs are 30 to 40 mm apart: a point farther than this from its level's other points
 # is nearer to a neighbouring level.
 OFF_LEVEL_MM = 20.0
-# Foramina lie 5 to 10 mm above their disc, and nearer to the front than canal and recesses.
+# Foramina lie 5 to 10 mm above their disc, and in front of canal and recesses.
 AGREEMENT_MM = 15.0
-# To the side of the middle: foramina lie 15 to 25 mm beside it.
+# Lateral distance from the midline: foramina lie 15 to 25 mm from it.
 OFF_MIDDLE_MM = 45.0
-# Middles that two kinds of points show of one level are taken for one within this.
+# Midlines that two kinds of points give for a level agree if they differ by no more than this.
 MIDDLES_AGREE_MM = 10.0
-# Canal and foraminal points lie on sagittal slices 4 to 6 mm apart, so that the middle is known to
-# a few mm; on a real study a right recess lay 0.2 mm beside it.
+# Canal and foraminal points lie on sagittal slices 4 to 6 mm apart, so the midline is known to
+# a few mm; in one real study a right recess lay 0.2 mm from it.
 ACROSS_MM = 6.0
-# Shares of the step between levels: what a condition that is a level off is away from its own
-# level's others at least, and from the neighbouring level's at most.
+# Fractions of the step between levels: the least distance of a condition that is a level off
+# from its own level, and its greatest distance from the neighbouring level.
 AWAY_FROM_OWN, NEAR_THE_NEXT = 0.65, 0.35
-# Steps that a point lies off the curve through the others of its condition and series: in the
-# competition's tables one point of 29,000 does, and the points of much bent spines reach 1.2.
+# Steps between a point and the curve through the others of its condition and series: in the
+# competition's tables one point of 29,000 exceeds it; strongly bent spines reach 1.2.
 OFF_CURVE_STEPS = 1.5
-# From their mean, up to which repeated points are of one place: 5 mm, as half of 10 mm apart.
+# Distance from their mean up to which repeated points share a place: 5 mm, half of 10 mm.
 REPEATED_STEPS = 0.15
 
 _SIDES = np.array([{Side.LEFT: 1.0, Side.RIGHT: -1.0, None: 0.0}[c.side] for c in CONDITIONS])
@@ -48,15 +48,15 @@ _SAGITTAL = [str(c) for c in Condition if c.pooled != "subarticular"]
 
 @dataclass(frozen=True)
 class LevelGrid:
-    """The placed points of n studies, a place for each condition and level.
+    """The placed points of n studies, with one place per condition and level.
 
     Attributes:
-        study_ids: (n,).
-        points_mm: (n, conditions, levels, 3), NaN where there is none; the first of
-            repeated points.
+        study_ids: (n,), the ids of the studies.
+        points_mm: (n, conditions, levels, 3), NaN where there is no point; the first of repeated
+            points.
         keys: the ids of all points, in the order of `cells`.
-        cells: (points, 3), the study, condition and level that each is of.
-        placed_mm: (points, 3), where each lies.
+        cells: (points, 3), the study, condition and level of each point, as indices.
+        placed_mm: (points, 3), the position of each point.
     """
 
     study_ids: NDArray[np.int64]
@@ -67,7 +67,7 @@ class LevelGrid:
 
     @classmethod
     def of(cls, annotations: pl.DataFrame, instances: pl.DataFrame) -> "LevelGrid":
-        """The grid of the annotations whose image is indexed."""
+        """Build the grid of the annotations whose image is indexed."""
         placed = place_annotations(instances, annotations)
         study_ids, study = np.unique(placed["study_id"].to_numpy(), return_inverse=True)
         condition, level = (
@@ -84,26 +84,26 @@ class LevelGrid:
         return cls(study_ids, points, placed.select(_POINT), cells, placed_mm)
 
     def at(self, values: Floats) -> Floats:
-        """(points, ...) what there is at each point's cell, of (n, conditions, levels, ...)."""
+        """Return (points, ...), the values (n, conditions, levels, ...) at each point's cell."""
         found: Floats = values[tuple(self.cells.T)]
         return found
 
     def select(self, wanted: NDArray[np.bool_], **measures: Floats) -> pl.DataFrame:
-        """The ids of the points that are wanted, and what was measured of them.
+        """Return the ids of selected points, with their measurements.
 
         Args:
-            wanted: (points,).
-            measures: arrays of that shape.
+            wanted: (points,), whether to select each point.
+            measures: (points,) arrays, by column name.
         """
         columns = [pl.Series(name, values) for name, values in measures.items()]
         return self.keys.with_columns(columns).filter(pl.Series(wanted, dtype=pl.Boolean))
 
 
 def conditions_a_level_off(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Conditions all of whose points in a study lie where the others put a neighbouring level.
+    """Find conditions with all points of a study at a neighbouring level of the other conditions.
 
     Returns:
-        study_id, condition, levels_down: 1 where the points lie a level too low for their name.
+        study_id, condition, levels_down: 1 if the points lie a level lower than named, else -1.
     """
     grid = LevelGrid.of(annotations, instances)
     others = others_say(grid.points_mm)
@@ -111,7 +111,7 @@ def conditions_a_level_off(annotations: pl.DataFrame, instances: pl.DataFrame) -
     own = _median_apart(grid.points_mm, others)
     found = []
     for levels_down in (-1, 1):
-        # The point named k is held against what the others say of the level below (or above) it.
+        # Compare each point with the others' position of the level below (or above) its own.
         next_to = np.roll(others, -levels_down, axis=2)
         next_to[:, :, -1 if levels_down == 1 else 0] = np.nan
         off = (_median_apart(grid.points_mm, next_to) < NEAR_THE_NEXT * step) & (
@@ -126,13 +126,13 @@ def conditions_a_level_off(annotations: pl.DataFrame, instances: pl.DataFrame) -
 
 
 def points_far_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Points over 20 mm from where the other conditions put their level, or 45 mm beside it.
+    """Find points over 20 mm from where the other conditions place their level, or 45 mm lateral.
 
-    Where most points of a condition lie off alike, the patient has moved between two series, or
-    the condition is a level off: neither is a fault of one point, and they are not named here.
+    If most points of a condition are off alike, the patient has moved between two series, or the
+    condition is a level off; neither is an error of one point, so these are not listed.
 
     Returns:
-        ids, condition, level, away_mm (in the sagittal plane), beside_mm (towards the left).
+        ids, condition, level, away_mm (in the sagittal plane), beside_mm (positive to the left).
     """
     grid = LevelGrid.of(annotations, instances)
     others = others_say(grid.points_mm)
@@ -146,10 +146,10 @@ def points_far_off_their_level(annotations: pl.DataFrame, instances: pl.DataFram
 
 
 def points_across_the_middle(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Sided points over 6 mm on the other side of a middle that two kinds of points agree on.
+    """Find sided points over 6 mm across a midline that two kinds of points agree on.
 
     Returns:
-        ids, condition, level, beside_mm: from the middle, towards the patient's left.
+        ids, condition, level, beside_mm: from the midline, positive towards the patient's left.
     """
     grid = LevelGrid.of(annotations, instances)
     beside = grid.placed_mm[:, 0] - grid.at(middles(grid.points_mm))
@@ -157,10 +157,10 @@ def points_across_the_middle(annotations: pl.DataFrame, instances: pl.DataFrame)
 
 
 def points_off_their_curve(annotations: pl.DataFrame) -> pl.DataFrame:
-    """Points far off the curve through those of the same condition on one sagittal series.
+    """Find points far from the curve through those of the same condition on one sagittal series.
 
     Returns:
-        ids, condition, level, steps: from the curve, in steps between levels.
+        ids, condition, level, steps: the distance from the curve, in steps between levels.
     """
     rank = {str(level): number for number, level in enumerate(LEVELS)}
     column = pl.struct("study_id", "series_id", "condition")
@@ -184,16 +184,16 @@ def points_off_their_curve(annotations: pl.DataFrame) -> pl.DataFrame:
 
 
 def others_say(points_mm: Floats) -> Floats:
-    """Where the other conditions put each condition's levels; NaN where they do not agree.
+    """Return where the other conditions place each condition's levels; NaN if they disagree.
 
-    They agree where more than half of them, of two kinds at least, lie within 15 mm of their
-    median in the sagittal plane; the place is the mean of those.
+    They agree if more than half of them, of at least two kinds, lie within 15 mm of their median
+    in the sagittal plane; the result is the mean of those.
 
     Args:
         points_mm: (n, conditions, levels, 3).
 
     Returns:
-        The same shape.
+        An array of the same shape.
     """
     places = np.full_like(points_mm, np.nan)
     for condition in range(len(CONDITIONS)):
@@ -213,13 +213,13 @@ def others_say(points_mm: Floats) -> Floats:
 
 
 def middles(points_mm: Floats) -> Floats:
-    """Where the patient's middle is in x, as the two other kinds of points agree to show it.
+    """Return the x of the patient's midline, where the two other kinds of points agree on it.
 
     Args:
         points_mm: (n, conditions, levels, 3).
 
     Returns:
-        (n, conditions, levels) in mm, NaN where they do not agree or one of them is missing.
+        (n, conditions, levels) in mm, NaN where they disagree or one of them is missing.
     """
     x = points_mm[..., 0]
     of_kind = [np.flatnonzero(np.equal(_KINDS, kind)) for kind in range(3)]
@@ -233,22 +233,23 @@ def middles(points_mm: Floats) -> Floats:
 
 
 def _step_mm(places: Floats) -> Floats:
-    """(n, conditions) the usual distance from a level to the next."""
+    """Return (n, conditions), the median distance between adjacent levels."""
     return _nanmedian(np.linalg.norm(np.diff(places, axis=2)[..., 1:], axis=-1), axis=2)
 
 
 def _median_apart(points_mm: Floats, places: Floats) -> Floats:
-    """(n, conditions) how far points lie from places; NaN where fewer than 3 can be compared."""
+    """Return (n, conditions), the median distance of points from places; NaN if fewer than 3."""
     apart = np.linalg.norm((points_mm - places)[..., 1:], axis=-1)
     enough = np.isfinite(apart).sum(axis=2) >= 3
     return np.where(enough, _nanmedian(apart, axis=2), np.nan)
 
 
 def _off_curve(rank: NDArray[np.int64], pixels: Floats) -> Floats:
-    """How many steps the level without which the others lie best lies off their curve; others 0.
+    """Return by how many steps the least fitting level is off the others' curve; 0 for others.
 
-    The curve is a parabola through four others or a line through three; fewer show none. Of
-    repeated points their mean counts, and those that lie apart are another matter.
+    That level is the one without which the others fit best. The curve is a parabola through at
+    least four others or a line through three; fewer give no result. Repeated points count by their
+    mean; if they lie apart, the result is 0.
     """
     levels, which = np.unique(rank, return_inverse=True)
     steps = np.zeros(len(rank))
@@ -266,10 +267,10 @@ def _off_curve(rank: NDArray[np.int64], pixels: Floats) -> Floats:
 
 @lru_cache
 def _curves_of_others(rank: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """For each of n points the curve through the others, as factors of all points' values.
+    """For each of n points, fit a curve through the others, as factors of all points' values.
 
     Returns:
-        What it expects at the point: (n, n); how far the others lie off it: (n, n - 1, n).
+        The prediction at the point: (n, n); the residuals of the others: (n, n - 1, n).
     """
     powers = np.vander(np.array(rank, dtype=np.float64), 3 if len(rank) > 4 else 2)
     everyone = np.eye(len(rank))
@@ -283,7 +284,7 @@ def _curves_of_others(rank: tuple[int, ...]) -> tuple[Floats, Floats]:
 
 
 def _nanmedian(values: Floats, axis: int) -> Floats:
-    """The median of what is finite; NaN, without a warning, where nothing is."""
+    """Return the median of finite values; NaN, without a warning, if there are none."""
     ordered = np.sort(values, axis=axis)  # NaN last
     known = np.isfinite(ordered).sum(axis=axis, keepdims=True)
     low, high = (np.maximum(known - 1, 0) // 2, known // 2)

@@ -1,4 +1,4 @@
-"""Annotated points against the images that they lie on, and against one another's heights."""
+"""Check annotated points against their images and against one another's heights."""
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from lsdc.challenges.lumbar.quality.level_checks import OFF_LEVEL_MM
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
 from lsdc.tables.findings import Finding
 
-# The competition's largest series has 192 slices, so that such a number counts no slices.
+# The competition's largest series has 192 slices, so larger numbers do not count slices.
 HIGHEST_USUAL_INSTANCE = 500
 
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
@@ -24,14 +24,14 @@ def check_places(
     indexed: pl.DataFrame | None,
     quarantine: pl.DataFrame | None,
 ) -> list[Finding]:
-    """Every rule of this module, all of the training split.
+    """Apply every rule of this module; all tables are of the training split.
 
     Args:
-        annotations: as `competition.tables` reads them.
-        listed: the table of series.
-        instances: the index's, None where there are no images; then also the other two.
+        annotations: the table as `competition.tables` reads it.
+        listed: the competition's table of series.
+        instances: the index's instances; None, as are the next two, where there are no images.
         indexed: the index's series.
-        quarantine: the index's.
+        quarantine: the index's quarantine.
     """
     found = [
         Finding(
@@ -88,10 +88,10 @@ def check_places(
 def levels_out_of_order(
     annotations: pl.DataFrame, series: pl.DataFrame, instances: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """Points that do not lie below the point of the same condition at the level above.
+    """Return points that do not lie below the same condition's point at the level above.
 
-    By height in mm where both are indexed; else, on one sagittal series, by y_px, which grows
-    towards the feet.
+    They are compared by height in mm if both are indexed, else on one sagittal series by y_px,
+    which grows towards the feet.
 
     Returns:
         ids, condition, level, level_above.
@@ -111,7 +111,7 @@ def levels_out_of_order(
         "series_description"
     ).is_in(_SAGITTAL)
     return points.filter(
-        pl.col("level") != pl.col("level_above"),  # a repeated point is another matter
+        pl.col("level") != pl.col("level_above"),  # repeated points are checked elsewhere
         pl.when(by_position)
         .then(pl.col("z_mm") >= pl.col("z_mm_above"))
         .otherwise(by_pixels & (pl.col("y_px") <= pl.col("y_px_above"))),
@@ -119,14 +119,14 @@ def levels_out_of_order(
 
 
 def points_on_high_instance_numbers(annotations: pl.DataFrame) -> pl.DataFrame:
-    """Points on instance numbers that cannot count a series' slices: ids, condition, level."""
+    """Return points on instance numbers too high to count slices: ids, condition, level."""
     return annotations.filter(pl.col("instance_number") > HIGHEST_USUAL_INSTANCE).select(_POINT)
 
 
 def points_outside_their_image(
     annotations: pl.DataFrame, instances: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """Points beyond the outermost pixels' edges; without images, above or left of the first pixel.
+    """Return points outside their image; without images, those above or left of the first pixel.
 
     Pixel centres are at integers, so an image reaches from -0.5 to columns - 0.5.
 
@@ -153,10 +153,10 @@ def points_without_an_image(
     indexed: pl.DataFrame,
     quarantine: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Points on no usable file, of series that have files.
+    """Return points without a usable file, on series that have files.
 
     Returns:
-        ids, condition, level, reason: why the file is in quarantine; null where there is no file.
+        ids, condition, level, reason: why the file is in quarantine; null if there is no file.
     """
     with_files = indexed.filter(pl.col("images") + pl.col("quarantined") > 0)
     reasons = (
@@ -173,7 +173,7 @@ def points_without_an_image(
 
 
 def points_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Points whose height differs by more than 20 mm from that of their level's canal point.
+    """Return points over 20 mm above or below the canal point of their level.
 
     Returns:
         ids, condition, level, offset_mm: positive towards the head.

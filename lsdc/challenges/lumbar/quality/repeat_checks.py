@@ -1,8 +1,8 @@
-"""Several points of one cell, held against one another before anything is made of their mean.
+"""Find contradicting repeated points, before repeated points are averaged.
 
-Points of one study, condition and level that lie over 10 mm apart cannot all be meant. The side
-that the condition's other levels and the level's other conditions speak for is kept, where they
-speak for one alone; else all of them are left out.
+Points of one cell (study, condition and level) over 10 mm apart cannot all be correct. The place
+that the condition's other levels and the level's other conditions support is kept, if they
+support only one; otherwise all the points are dropped.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescript
 
 Floats = NDArray[np.float64]
 
-# Several points of one cell that lie farther apart than this are not of one place.
+# Points of one cell farther apart than this mark different places.
 APART_MM = 10.0
-# A point fits what is expected of its cell up to here: foramina lie above their disc, spines bend.
+# Tolerance around a point's expected place: foramina lie above their disc, spines bend.
 FITS_MM = 15.0
-# From a level to the next; what pixels are measured by where no image can be placed.
+# Between adjacent levels; the scale of pixel distances where no image has a position.
 STEP_MM = 35.0
 
 _CELL = ["study_id", "condition", "level"]
@@ -34,12 +34,12 @@ _RANK = {str(level): number for number, level in enumerate(LEVELS)}
 def repeats_to_leave_out(
     points: pl.DataFrame, listed: pl.DataFrame, instances: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """The points of contradicting cells that nothing speaks for.
+    """Return the points of contradicting cells that have no support.
 
     Args:
-        points: annotations with `row`, a number of their own.
-        listed: the table of series.
-        instances: of the same split; without, points are compared on one sagittal series alone.
+        points: annotations with a unique number `row`.
+        listed: the competition's table of series.
+        instances: the instances of the same split; None compares by pixels on one sagittal series.
 
     Returns:
         Rows of `points`.
@@ -77,9 +77,9 @@ def repeats_to_leave_out(
 
 
 def _placed_by_pixels(points: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """Points of sagittal series in steps between levels, as if these were `STEP_MM`.
+    """Place points of sagittal series by pixels, scaled so that a step between levels is `STEP_MM`.
 
-    Of a condition on several series, only the points on the one with most of them are placed.
+    If a condition is on several series, only the one with its most levels is used.
     """
     sagittal = listed.filter(pl.col("series_description") != str(SeriesDescription.AXIAL_T2))
     column = [*_SERIES, "condition"]
@@ -105,7 +105,7 @@ def _placed_by_pixels(points: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFram
 
 
 def _others_of(sure: pl.DataFrame, instances: pl.DataFrame | None) -> dict[tuple[Any, ...], Floats]:
-    """Where the other conditions put the cells of these studies, as far as they agree."""
+    """Return where the other conditions place the cells of these studies, if they agree."""
     if instances is None or sure.is_empty():
         return {}
     grid = LevelGrid.of(sure, instances)
@@ -120,7 +120,7 @@ def _others_of(sure: pl.DataFrame, instances: pl.DataFrame | None) -> dict[tuple
 
 
 def _misfit(cell: pl.DataFrame, own: pl.DataFrame, others: Floats | None) -> Floats:
-    """(n,) how far a cell's points lie from what is expected at most; infinite where nothing is."""
+    """Return (n,), each point's greatest distance from its expected places; inf if none."""
     places = cell.select(_XYZ).to_numpy()
     off = [np.linalg.norm((places - others)[:, 1:], axis=1)] if others is not None else []
     ranks = own["level"].replace_strict(_RANK, return_dtype=pl.Int64).to_numpy()
@@ -133,7 +133,7 @@ def _misfit(cell: pl.DataFrame, own: pl.DataFrame, others: Floats | None) -> Flo
 
 
 def _kept(places: Floats, off: Floats) -> NDArray[np.bool_]:
-    """The points about the one that fits best, where no point apart from these fits as well."""
+    """Select the points near the best fitting one, unless points farther away fit as well."""
     best = int(off.argmin())
     near: NDArray[np.bool_] = np.linalg.norm(places - places[best], axis=1) <= APART_MM
     if off[best] > FITS_MM or (off[~near] <= FITS_MM).any():

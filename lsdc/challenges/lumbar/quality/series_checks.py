@@ -1,4 +1,4 @@
-"""Series: which a study lacks or has twice, and what the index says of their files."""
+"""Check series: missing or repeated ones, and the files that the index found."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ _GEOMETRY = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
 
 
 def check_series_tables(competition: Competition) -> list[Finding]:
-    """The rules on a competition's tables alone."""
+    """Apply the rules on a competition's tables alone."""
     return [
         Finding(
             "studies_missing_a_series",
@@ -45,7 +45,7 @@ def check_series_tables(competition: Competition) -> list[Finding]:
 
 
 def studies_missing_a_series(series: pl.DataFrame) -> pl.DataFrame:
-    """Kinds of series that a listed study lacks: split, study_id, series_description."""
+    """Return the kinds of series that a listed study lacks: split, study_id, series_description."""
     study = ["split", "study_id"]
     kinds = pl.DataFrame({"series_description": [str(kind) for kind in SeriesDescription]})
     wanted = series.select(study).unique(maintain_order=True).join(kinds, how="cross")
@@ -53,7 +53,7 @@ def studies_missing_a_series(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def several_series_of_a_kind(series: pl.DataFrame) -> pl.DataFrame:
-    """Kinds of which a study has several: split, study_id, series_description, series (a count)."""
+    """Return kinds with several series in a study: split, study_id, series_description, series."""
     return (
         series.group_by("split", "study_id", "series_description", maintain_order=True)
         .agg(series=pl.len().cast(pl.Int64))
@@ -62,7 +62,7 @@ def several_series_of_a_kind(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def studies_absent_from_a_table(competition: Competition) -> pl.DataFrame:
-    """Studies in one table of their split but not in its fellow.
+    """Return studies that are in one table of their split but not in the other.
 
     Returns:
         split, study_id, listed_in, absent_from (names of tables).
@@ -97,7 +97,7 @@ def studies_absent_from_a_table(competition: Competition) -> pl.DataFrame:
 
 
 def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Finding]:
-    """The rules on the index's rows of series; with tables, each found one should be listed."""
+    """Apply the rules on the index's series; with tables, each found series should be listed."""
     found = [
         Finding(
             "series_without_images",
@@ -165,7 +165,7 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
 
 
 def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
-    """Series that lack numbers between their first and last, or do not start at 1.
+    """Return series with missing instance numbers, or whose numbers do not start at 1.
 
     Returns:
         split, ids, series_description, images, first_instance, last_instance, gaps.
@@ -176,7 +176,7 @@ def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_twins(twins: pl.DataFrame) -> list[Finding]:
-    """The same images under two ids: of two studies, or of two series of one."""
+    """Report the same images under two ids: two studies, or two series of one study."""
     one = (pl.col("study_id") == pl.col("twin_study_id")) & pl.col("split").eq_missing(
         pl.col("twin_split")
     )
@@ -199,7 +199,7 @@ def check_twins(twins: pl.DataFrame) -> list[Finding]:
 
 
 def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
-    """Files that the index cannot use: those without geometry in their header, and all others."""
+    """Report the files that the index cannot use: those without geometry, and all others."""
     ids = ["study_id", "series_id", "instance_number"]
     rows = quarantine.filter(stage="index").select(*ids, "path", "reason")
     no_geometry = pl.col("reason").str.starts_with("no usable ") & pl.any_horizontal(

@@ -1,9 +1,9 @@
-"""Left against right: annotated points that contradict the side they name.
+"""Check annotated points against the side, left or right, that they name.
 
-In DICOM's patient space (LPS) +x points to the patient's left; where a point's image is indexed,
-its position in mm decides. Without images, an axial pair is judged by its pixels, as nearly all
-axial images are stored with the patient's left at the greater x_px: in the competition's tables
-8,769 of 8,770 pairs are. Sagittal pixels say nothing about the side.
+In DICOM's patient space (LPS) +x points to the patient's left; a point with an indexed image is
+judged by its position in mm. Without images, an axial pair is judged by its pixels, since nearly
+all axial images are stored with the patient's left at greater x_px: 8,769 of the 8,770 pairs in
+the competition's tables. Sagittal pixels say nothing about the side.
 """
 
 import polars as pl
@@ -12,13 +12,13 @@ from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, Side
 from lsdc.tables.findings import Finding, Severity
 
-# A canal point lies on a sagittal slice, so up to half a slice's distance beside the middle.
+# A canal point lies on a sagittal slice, so up to half a slice spacing from the midline.
 CANAL_OFF_MIDDLE_MM = 3.0
-# Foramina of one level lie 30 to 50 mm apart and recesses 15 to 25: a pair that lies this far
-# apart the wrong way round is exchanged, and one that lies nearer is merely badly placed.
+# Foramina of one level lie 30 to 50 mm apart and recesses 15 to 25 mm: a reversed pair at least
+# this far apart has its sides swapped; a closer one is merely placed badly.
 PAIR_APART_MM = 10.0
-# Left and right foramina of one level lie at one height; this share of the step between levels
-# is where the competition's table has a gap: up to 0.4 in 1,922 series, from 0.8 on in 51.
+# Left and right foramina of one level lie at equal height; this fraction of the step between
+# levels is in a gap of the competition's table: 1,922 series up to 0.4, 51 from 0.8 on.
 APART_STEPS = 0.6
 
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
@@ -27,7 +27,7 @@ _KINDS = {str(condition): condition.pooled for condition in Condition}
 
 
 def check_sides(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> list[Finding]:
-    """Every rule of this module; `instances` are those of the training split, if any."""
+    """Apply every rule of this module; `instances` are the training split's, if any."""
     pairs = side_pairs(annotations, instances)
     axial = pairs.filter(kind="subarticular")
     in_one_series = axial.filter(left_series_id=pl.col("right_series_id"))
@@ -82,11 +82,11 @@ def check_sides(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> li
 
 
 def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
-    """Left and right points of a study, kind and level, beside one another: a row a pair.
+    """Pair left and right points of a study, kind and level: one row per pair.
 
     Args:
         annotations: as `competition.tables` reads them; of repeated points the first counts.
-        instances: of the same split; None where there are no images.
+        instances: the instances of the same split; None where there are no images.
 
     Returns:
         study_id, kind ("foraminal" or "subarticular"), level, then for left_ and right_ each:
@@ -116,14 +116,14 @@ def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.
 
 
 def swapped_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs whose left point lies to the right of their right point.
+    """Return the pairs whose left point lies to the right of their right point.
 
-    By position in mm where both are indexed, else, for axial pairs in one series, by pixels.
+    They are judged by position in mm if both are indexed, else axial pairs in one series by pixels.
 
     Returns:
-        The columns of `side_pairs`, `judged_by` ("position" or "pixels"), and how many of
-        `pairs_in_series` (those with the left point in that series) are `swapped_in_series`:
-        where all are, the series is as likely stored mirrored as mislabelled.
+        The columns of `side_pairs`, `judged_by` ("position" or "pixels"), `pairs_in_series` (the
+        number of pairs with the left point in that series), and `swapped_in_series`, how many of
+        them are swapped: if all are, the series may equally be stored mirrored.
     """
     by_position = pl.col("left_x_mm").is_not_null() & pl.col("right_x_mm").is_not_null()
     by_pixels = (pl.col("kind") == "subarticular") & (
@@ -148,10 +148,10 @@ def swapped_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def certainly_swapped(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Those of `swapped_pairs` that no oddity of the images or of a single point explains.
+    """Return the `swapped_pairs` that no oddity of the images or of a single point explains.
 
-    By position, pairs that lie well apart; by pixels, pairs in a series most of whose pairs are not
-    swapped: else the series may be stored mirrored.
+    By position, these are pairs well apart; by pixels, pairs in a series with most of its pairs
+    unswapped, since otherwise the series may be stored mirrored.
     """
     apart = pl.col("right_x_mm") - pl.col("left_x_mm") > PAIR_APART_MM
     alone = 2 * pl.col("swapped_in_series") < pl.col("pairs_in_series")
@@ -160,7 +160,7 @@ def certainly_swapped(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def foraminal_pairs_on_one_slice(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Foraminal pairs on a single slice: the foramina lie on either side of the canal."""
+    """Return foraminal pairs on one slice, though foramina lie on either side of the canal."""
     return pairs.filter(
         pl.col("kind") == "foraminal",
         pl.col("left_series_id") == pl.col("right_series_id"),
@@ -169,12 +169,12 @@ def foraminal_pairs_on_one_slice(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def t1_orders(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Which way the slices of T1 series run by the annotated sides, as instance numbers grow.
+    """Return the left-right order of T1 slices by instance number, from the annotated sides.
 
     Returns:
-        study_id, series_id, order ("left to right", "right to left", or "mixed" where levels do
-        not agree, or some have both points on one slice), and how many levels run each way.
-        Series with all pairs on one slice show no order and have no row.
+        study_id, series_id, order ("left to right", "right to left", or "mixed" if levels disagree
+        or some have both points on one slice), and the number of levels in each order. Series with
+        all pairs on one slice have no row.
     """
     step = pl.col("right_instance") - pl.col("left_instance")
     return (
@@ -199,10 +199,10 @@ def t1_orders(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
-    """T1 series on which the left foramina of all levels lie above or below the right ones.
+    """Return T1 series with the left foramina of all levels above or below the right ones.
 
-    By y_px on one series, in steps between levels: one of the sides is a level off, and which
-    one only the study's other series can tell.
+    Measured by y_px on one series, in steps between levels: one side is a level off, but only
+    the study's other series can tell which.
 
     Returns:
         study_id, series_id, steps_down: the median of left below right, in steps.
@@ -239,11 +239,11 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
 
 
 def points_on_the_other_side(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
-    """Sided points more than 3 mm beyond their level's canal point, towards the other side.
+    """Return sided points more than 3 mm beyond their level's canal point, on the other side.
 
     Args:
-        annotations: as `competition.tables` reads them.
-        instances: of the same split.
+        annotations: the table as `competition.tables` reads it.
+        instances: the instances of the same split.
 
     Returns:
         ids, condition, level, offset_mm: from the canal point, positive towards the patient's left.

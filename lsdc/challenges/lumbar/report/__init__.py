@@ -1,1 +1,1 @@
-"""Pictures and pages made from what the stages left behind."""
+"""Pictures made from the stages' results."""

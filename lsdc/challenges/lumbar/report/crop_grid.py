@@ -1,4 +1,4 @@
-"""Crop grids: what the model is shown of each level, in its order, with distances beneath."""
+"""Crop grids: the crops of each level in the model's order, with distances below."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from lsdc.challenges.lumbar.slices.slots import Part, Place
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription, Side
 
 TILE = 86
-HEAD = 46  # two lines of headings
+HEAD = 46  # height of the two lines of headings
 CAPTION = 18
-NAME = 78  # the levels' names at the left
+NAME = 78  # width of the levels' names at the left
 _GAP, _PART_GAP, _SERIES_GAP = 2, 8, 20
 ROW = TILE + CAPTION + 6
 _SHORT = {
@@ -36,12 +36,12 @@ _SHORT = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the crops of a study lie on a sheet.
+    """The layout of a study's crops on a sheet.
 
     Attributes:
-        left, top: of the whole, headings and names included.
-        places: what each slice of a sample stands for.
-        rows: level and side of each row; without a side it is of both.
+        left, top: the corner of the whole grid, including headings and names.
+        places: the meaning of each slot of a sample.
+        rows: level and side of each row; None as side means both.
     """
 
     left: int
@@ -51,28 +51,28 @@ class Grid:
 
     @classmethod
     def fit(cls, left: int, top: int, study: StudyResults) -> "Grid":
-        """A row a level, or one for each of its sides where they have samples of their own."""
+        """Lay out a row per level, or one per side if the sides have separate samples."""
         sided = any(side for _, side in study.samples)
         sides: list[str | None] = [str(side) for side in Side] if sided else [None]
         rows = tuple((str(level), side) for level in LEVELS for side in sides)
         return cls(left, top, study.places, rows)
 
     def tile(self, row: int, place: int) -> Box:
-        """Where a crop lies; by the numbers of its row and place."""
+        """Return the box of a crop, by its row number and slot number."""
         return Box(self.left + NAME + self._offset(place), self.top + HEAD + row * ROW, TILE, TILE)
 
     @property
     def width(self) -> int:
-        """From the levels' names to the last crop."""
+        """The width from the levels' names to the last crop."""
         return NAME + self._offset(len(self.places) - 1) + TILE
 
     @property
     def height(self) -> int:
-        """From the headings to the last captions."""
+        """The height from the headings to the last captions."""
         return HEAD + len(self.rows) * ROW
 
     def runs(self) -> Iterator[tuple[int, int, Place]]:
-        """First and last place of each part, and one of its places."""
+        """Yield the first and the last slot of each part, and one of its places."""
         first = 0
         for number in range(1, len(self.places) + 1):
             if number == len(self.places) or self._gap(number) > _GAP:
@@ -83,7 +83,7 @@ class Grid:
         return sum(TILE + self._gap(number) for number in range(1, place + 1))
 
     def _gap(self, place: int) -> int:
-        """Before a place that is not the first."""
+        """Return the gap before a slot other than the first."""
         here, before = self.places[place], self.places[place - 1]
         if here.description != before.description:
             return _SERIES_GAP
@@ -91,7 +91,7 @@ class Grid:
 
 
 def draw_crops(sheet: Image.Image, grid: Grid, study: StudyResults) -> None:
-    """Draw headings, crops and, beneath each, its slice's distance from the level point in mm."""
+    """Draw headings, crops and, below each, its slice's distance from the level point in mm."""
     _draw_headings(sheet, grid)
     shown = {sample: row for row, sample in enumerate(study.samples)}
     for row, (level, side) in enumerate(grid.rows):
@@ -121,7 +121,7 @@ def _name_row(sheet: Image.Image, grid: Grid, row: int) -> None:
 
 
 def slice_distance(place: Place, offset_mm: float | None) -> str:
-    """How far the slice lies from the level point, and where to (L, R; H, F)."""
+    """Format the slice's distance from the level point, with its direction (L, R; H, F)."""
     if offset_mm is None:
         return ""
     ends = ("H", "F") if place.part == Part.AXIAL else ("L", "R")
@@ -130,14 +130,14 @@ def slice_distance(place: Place, offset_mm: float | None) -> str:
 
 
 def draw_tile(sheet: Image.Image, tile: Box, crop: npt.NDArray[np.uint8 | np.uint16]) -> None:
-    """Draw a crop of any unsigned integers."""
+    """Draw a crop of any unsigned integer type."""
     grey = crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
     shown = Image.fromarray(grey).resize((TILE, TILE), Image.Resampling.LANCZOS)
     sheet.paste(shown, (tile.left, tile.top))
 
 
 def draw_masked(sheet: Image.Image, tile: Box) -> None:
-    """Hatch a place without a slice: no image is black all over and hatched."""
+    """Hatch a slot without a slice; no image is black all over and hatched."""
     hatched = Image.new("RGB", (TILE, TILE), ROOM)
     draw = ImageDraw.Draw(hatched)
     for start in range(-TILE, TILE, 12):

@@ -1,4 +1,4 @@
-"""Distances: how sure each level's point is, and how far its annotations lie from it."""
+"""Write the confidence of each level's point and its distances from the annotations."""
 
 from collections.abc import Iterator
 
@@ -13,16 +13,16 @@ _COLUMNS, _DISTANCE = (130, 100, 120), 100  # widths: level, confidence, source;
 
 
 def write_table(sheet: Image.Image, left: int, top: int, study: StudyResults) -> int:
-    """Confidence and source of each level, and how far annotations lie from predictions.
+    """Write each level's confidence and source, and the distances of annotations from predictions.
 
     Args:
-        sheet: what is written on.
-        left: where the table begins.
-        top: likewise.
-        study: whose points.
+        sheet: the sheet to write on.
+        left: the x of the table's left edge.
+        top: the y of the table's top edge.
+        study: the study whose points are shown.
 
     Returns:
-        Where it ends.
+        The y of the table's bottom edge.
     """
     heads = ["Level point", "confidence", "from", *map(_short_name, CONDITIONS)]
     widths = [*_COLUMNS, *[_DISTANCE] * len(CONDITIONS)]
@@ -41,7 +41,7 @@ def write_table(sheet: Image.Image, left: int, top: int, study: StudyResults) ->
 
 
 def _cells(study: StudyResults) -> Iterator[list[str]]:
-    """A row a level; a dash where there is nothing to say."""
+    """Yield a row per level; a dash marks a missing value."""
     points = {row["level"]: row for row in study.points.iter_rows(named=True)}
     apart = _distances(study.marks)
     for level in map(str, LEVELS):
@@ -56,7 +56,7 @@ def _cells(study: StudyResults) -> Iterator[list[str]]:
 
 
 def _distances(marks: pl.DataFrame) -> dict[tuple[str, str], float]:
-    """The mm between the predicted and the annotated point of each level and condition."""
+    """Return the mm between the predicted and the annotated point of each level and condition."""
     cell = ["level", "condition"]
     both = marks.filter(kind="predicted").join(
         marks.filter(kind="annotated"), on=cell, how="inner", suffix="_annotated"

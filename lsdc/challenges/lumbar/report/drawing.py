@@ -1,4 +1,4 @@
-"""Marks: colours, letters and signs of sheets, on the dark ground that images are read on."""
+"""Colours, text and markers of sheets, on the dark background that images are read on."""
 
 from functools import lru_cache
 from typing import Literal
@@ -14,11 +14,11 @@ Colour = tuple[int, int, int]
 Kind = Literal["predicted", "annotated"]
 
 GROUND: Colour = (16, 16, 20)
-ROOM: Colour = (24, 24, 29)  # where an image could lie
+ROOM: Colour = (24, 24, 29)  # background of the space for an image
 RULE: Colour = (58, 58, 68)
 DIM: Colour = (140, 140, 152)
 INK: Colour = (228, 228, 232)
-# Told apart on grey by hue and by lightness, and by those who see few hues.
+# Distinguishable on grey by hue and by lightness, and with colour vision deficiency.
 LEVEL_COLOURS: dict[str, Colour] = {
     Level.L1_L2: (255, 214, 92),
     Level.L2_L3: (92, 224, 160),
@@ -26,11 +26,11 @@ LEVEL_COLOURS: dict[str, Colour] = {
     Level.L4_L5: (255, 146, 92),
     Level.L5_S1: (226, 150, 255),
 }
-LINE = 24  # from one line of a text to the next
+LINE = 24  # line height of text
 PREDICTED_RADIUS, ANNOTATED_RADIUS = 7.5, 4.5
-_FINE = 4  # how often finer signs are drawn than they are shown, for smooth edges
+_FINE = 4  # supersampling factor of markers, for smooth edges
 _HALO = (0, 0, 0, 170)
-# The base is at the point, so that left and right do not cover one another seen from the side.
+# The base is at the point, so that left and right do not overlap in a sagittal view.
 _CORNERS = {
     Side.LEFT: np.array([(1.5, 0.0), (0.0, -1.0), (0.0, 1.0)]),
     Side.RIGHT: np.array([(-1.5, 0.0), (0.0, -1.0), (0.0, 1.0)]),
@@ -38,13 +38,13 @@ _CORNERS = {
 
 
 def level_name(level: str) -> str:
-    """`l4_l5` as people write it."""
+    """Format a level such as `l4_l5` for display."""
     return level.upper().replace("_", "/")
 
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, so that sheets look alike everywhere."""
+    """Return Pillow's own typeface, so that sheets look alike everywhere."""
     return ImageFont.load_default(size)
 
 
@@ -58,7 +58,7 @@ def write(
     anchor: str = "la",
     halo: bool = False,
 ) -> None:
-    """Write a line; `anchor` is Pillow's, `halo` for words on images."""
+    """Write a line; `anchor` is Pillow's, `halo` is for text on images."""
     ImageDraw.Draw(sheet).text(
         at,
         text,
@@ -71,7 +71,7 @@ def write(
 
 
 class Overlay:
-    """Signs over a box of a sheet; what reaches beyond it is cut off."""
+    """Markers and lines over a box of a sheet, clipped to the box."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
@@ -80,15 +80,15 @@ class Overlay:
         self._draw = ImageDraw.Draw(self._layer)
 
     def line(self, ends: FloatArray, colour: Colour, *, width: float, opacity: float) -> None:
-        """A line between two sheet positions (2, 2)."""
+        """Draw a line between two sheet positions (2, 2)."""
         fill = (*colour, round(255 * opacity))
         self._draw.line(self._fine(ends), fill=fill, width=max(1, round(width * _FINE)))
 
     def mark(self, at: FloatArray, condition: str, kind: str, colour: Colour) -> None:
-        """The sign of a condition's point at a sheet position (2,).
+        """Draw the marker of a condition's point at a sheet position (2,).
 
-        A ring around the canal's; a flag to the right at those of the patient's left, and to the
-        left at those of the right; open where predicted, solid where annotated.
+        The canal has a ring, the patient's left a flag to the right, the patient's right a flag to
+        the left; predicted points are outlined, annotated ones are filled.
         """
         side = Condition(condition).side
         radius = (PREDICTED_RADIUS if kind == "predicted" else ANNOTATED_RADIUS) * _FINE
@@ -107,7 +107,7 @@ class Overlay:
             draw(ends, fill=(*colour, 255), outline=_HALO, width=_FINE // 2)
 
     def put_on(self, sheet: Image.Image) -> None:
-        """Lay the signs over the sheet."""
+        """Draw the overlay onto the sheet."""
         layer = self._layer.reduce(_FINE)
         sheet.paste(layer, (self._box.left, self._box.top), layer)
 

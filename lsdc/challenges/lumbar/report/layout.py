@@ -1,7 +1,6 @@
-"""Layout: where images lie on a sheet, and where their pixels come to lie.
+"""Layout: the positions of images and of their pixels on a sheet.
 
-Sheet positions are (x, y) in pixels of the sheet, whose pixel centres are at integers as those of
-images are.
+Sheet positions are (x, y) in pixels of the sheet; pixel centres are at integers, as in images.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from lsdc.geometry.planes import FloatArray, Planes
 
-# Names of the patient's directions at the edges of images, for -x, +x, -y and so on (LPS).
+# Names of the patient's directions at image edges, for -x, +x, -y and so on (LPS).
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("F", "H"))
 
 
@@ -26,17 +25,17 @@ class Box:
 
     @property
     def right(self) -> int:
-        """The first column beyond it."""
+        """The first column to the right of the box."""
         return self.left + self.width
 
     @property
     def bottom(self) -> int:
-        """The first row beyond it."""
+        """The first row below the box."""
         return self.top + self.height
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
-        """Its outermost pixels, as Pillow wants them."""
+        """The outermost pixels, in Pillow's order."""
         return self.left, self.top, self.right - 1, self.bottom - 1
 
 
@@ -45,10 +44,10 @@ class Panel:
     """An image on a sheet, its pixels stretched so that mm are square.
 
     Attributes:
-        box: where it lies.
+        box: the image's position on the sheet.
         shape: (rows, columns) of the image.
-        plane: where the image lies in the patient; one plane.
-        mirrored: whether it is shown with its columns from right to left.
+        plane: the image's single plane in patient space.
+        mirrored: whether columns are shown from right to left.
     """
 
     box: Box
@@ -60,7 +59,7 @@ class Panel:
     def fit(
         cls, room: Box, shape: tuple[int, int], plane: Planes, *, mirrored: bool = False
     ) -> "Panel":
-        """The image in the middle of a room, as large as it holds."""
+        """Centre the image in a room, as large as it fits."""
         height_mm, width_mm = np.array(shape) * plane.spacing_mm[0]
         scale = min(room.width / width_mm, room.height / height_mm)
         width, height = max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
@@ -70,11 +69,11 @@ class Panel:
 
     @property
     def pixels_per_mm(self) -> float:
-        """The scale; in both directions but for the rounding of the box."""
+        """The scale, equal in both directions except for the rounding of the box."""
         return float(self.box.width / (self.shape[1] * self.plane.spacing_mm[0, 1]))
 
     def place_pixels(self, pixels: npt.ArrayLike) -> FloatArray:
-        """(n, 2) sheet positions of the image's pixels (x_px, y_px), (n, 2)."""
+        """Return (n, 2) sheet positions of the image's pixels (x_px, y_px), (n, 2)."""
         rows, columns = self.shape
         share = (np.asarray(pixels, dtype=np.float64) + 0.5) / (columns, rows)
         if self.mirrored:
@@ -84,19 +83,19 @@ class Panel:
         return positions
 
     def place_points(self, points_mm: npt.ArrayLike) -> FloatArray:
-        """(n, 2) sheet positions of points (n, 3) in mm, dropped onto the image's plane."""
+        """Return (n, 2) sheet positions of points (n, 3) in mm, projected onto the plane."""
         points = np.asarray(points_mm, dtype=np.float64).reshape(-1, 3)
         return self.place_pixels(self.plane.to_pixel(points[None])[0])
 
     def edge_names(self) -> tuple[str, str, str, str]:
-        """Which of the patient's directions the left, right, top and bottom edge face."""
+        """Return the patient's directions that the left, right, top and bottom edges face."""
         left, right = _ends(self.plane.row_direction[0])
         top, bottom = _ends(self.plane.column_direction[0])
         return (right, left, top, bottom) if self.mirrored else (left, right, top, bottom)
 
 
 def _ends(direction: FloatArray) -> tuple[str, str]:
-    """The names of where a direction comes from and where it goes."""
+    """Return the names of the directions that a vector comes from and points to."""
     axis = int(np.abs(direction).argmax())
     low, high = _DIRECTIONS[axis]
     return (low, high) if direction[axis] > 0 else (high, low)

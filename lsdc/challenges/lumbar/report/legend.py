@@ -1,4 +1,4 @@
-"""The legend: what the signs of a sheet stand for, and how its distances are counted."""
+"""The legend: the meaning of a sheet's markers, and the sign of its distances."""
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ from lsdc.challenges.lumbar.vocabulary import Condition
 
 
 def write_legend(sheet: Image.Image, left: int, top: int) -> None:
-    """What the signs stand for, and how distances are counted."""
+    """Write the meaning of the markers, and how distances are measured."""
     signs = {
         "canal": Condition.SPINAL_CANAL_STENOSIS,
         "left foramen or recess": Condition.LEFT_NEURAL_FORAMINAL_NARROWING,

@@ -1,4 +1,4 @@
-"""Views: whole images of a study with the points and lines that lie on them."""
+"""Draw whole images of a study with the points and lines on them."""
 
 from dataclasses import replace
 
@@ -28,18 +28,18 @@ from lsdc.geometry.planes import FloatArray, Planes
 
 SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 Images = dict[tuple[str, int], Dicom]  # by path and frame
-Names = dict[str, tuple[float, float]]  # where the levels' names are written
+Names = dict[str, tuple[float, float]]  # positions of the levels' names
 Grey = npt.NDArray[np.uint8]  # (rows, columns)
 
 BAR_MM = 50.0
-AXIAL_MM = 120.0  # side of what is shown of an axial slice, around the level point
-_BESIDE = 16  # from a point to its level's name
+AXIAL_MM = 120.0  # side of the region shown of an axial slice, around the level point
+_BESIDE = 16  # distance of a level's name from its point
 _NAME_WIDTH, _NAME_HEIGHT = 52, 18
 _NEAREST, _OTHERS = (1.8, 0.95), (1.0, 0.55)  # width and opacity of axial slices' lines
 
 
 def read_views(study: StudyResults) -> Images:
-    """All images that are shown whole, read at once; those that cannot be are left away."""
+    """Read all images that are shown whole, in one call; unreadable ones are left out."""
     shown = [study.middle(kind) for kind in SAGITTAL]
     shown += [study.nearest_axial(str(level)) for level in LEVELS]
     files = pl.concat([instance.select("path", "frame") for instance in shown]).unique().rows()
@@ -53,7 +53,7 @@ def draw_sagittal(
     """Draw the middle slice of a kind of series: canal points, foramina on T1, lines on T2.
 
     Returns:
-        Where the image lies; None where there is none to show.
+        The image's panel; None if there is no image.
     """
     instance = study.middle(kind)
     panel = draw_image(sheet, room, instance, images, missing=f"no {kind} series")
@@ -110,16 +110,16 @@ def draw_image(
     """Draw an instance (a row of the instances table, or none) as large as its room holds.
 
     Args:
-        sheet: what is drawn on.
-        room: where.
+        sheet: the sheet to draw on.
+        room: the box available for the image.
         instance: a row of the instances table, or none.
-        images: by path and frame.
-        missing: what is said where there is none.
-        mirrored: show columns from right to left.
-        around_mm: (1, 3) a point of which only the surroundings are shown.
+        images: the images by path and frame.
+        missing: the text shown if there is no row.
+        mirrored: whether to show columns from right to left.
+        around_mm: (1, 3) a point; only its surroundings are shown.
 
     Returns:
-        Where it lies; None where there is no row, or the file cannot be read: words say so.
+        The image's panel; None, after writing the reason, if there is no row or no readable file.
     """
     if instance.is_empty():
         _leave_empty(sheet, room, missing)
@@ -140,7 +140,7 @@ def draw_image(
 
 
 def draw_marks(overlay: Overlay, panel: Panel, marks: pl.DataFrame, shown: list[Condition]) -> None:
-    """Draw the points of the conditions, dropped onto the image; predicted ones beneath.
+    """Draw the conditions' points, projected onto the image, with predicted ones at the bottom.
 
     A line joins the predicted and the annotated point of one level and condition.
     """
@@ -158,10 +158,10 @@ def draw_marks(overlay: Overlay, panel: Panel, marks: pl.DataFrame, shown: list[
 
 
 def _draw_axial_lines(overlay: Overlay, panel: Panel, study: StudyResults) -> Names:
-    """The chosen axial slices, as far as they reach, each level's nearest one more strongly.
+    """Draw the chosen axial slices as lines over their extent, each level's nearest one stronger.
 
     Returns:
-        The right ends of the nearest ones.
+        The right ends of the nearest slices' lines.
     """
     axial = study.chosen.filter(series_description=str(SeriesDescription.AXIAL_T2))
     if axial.is_empty():
@@ -171,7 +171,7 @@ def _draw_axial_lines(overlay: Overlay, panel: Panel, study: StudyResults) -> Na
         study.instances, on=file, how="inner", maintain_order="left"
     )
     planes = planes_of(cuts)
-    # Sought on the axial images, the lines end where these do.
+    # Computed on the axial images, so that the lines end where these do.
     ends = planes.to_mm(cut_lines(planes, cuts.select("rows", "columns").to_numpy(), panel.plane))
     away = pl.col("offset_mm").abs()
     nearest = cuts.select(away == away.min().over("level")).to_series()
@@ -187,7 +187,7 @@ def _draw_axial_lines(overlay: Overlay, panel: Panel, study: StudyResults) -> Na
 
 
 def _beside_points(panel: Panel, marks: pl.DataFrame) -> Names:
-    """Where each level's canal point lies, the predicted one where there are two."""
+    """Return the position of each level's canal point, preferring the predicted one."""
     canal = marks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     predicted_last = canal.sort(pl.col("kind") == "predicted", maintain_order=True)
     places = panel.place_points(predicted_last.select("x_mm", "y_mm", "z_mm").to_numpy())
@@ -195,9 +195,9 @@ def _beside_points(panel: Panel, marks: pl.DataFrame) -> Names:
 
 
 def _write_names(sheet: Image.Image, panel: Panel, names: Names) -> None:
-    """Each level's name beside its place, pushed down where it would cover another.
+    """Write each level's name next to its point, moved down where it would cover another.
 
-    A level that lies outside the image has no name on it.
+    Levels outside the image get no name.
     """
     box, lowest = panel.box, -np.inf
     inside = {
@@ -211,14 +211,14 @@ def _write_names(sheet: Image.Image, panel: Panel, names: Names) -> None:
 
 
 def _name_edges(sheet: Image.Image, panel: Panel) -> None:
-    """Where the image's left and right lie in the patient, in its upper corners."""
+    """Write the patient's directions of the image's left and right edges in its upper corners."""
     left, right, _, _ = panel.edge_names()
     for name, x, anchor in ((left, panel.box.left + 8, "la"), (right, panel.box.right - 8, "ra")):
         write(sheet, (x, panel.box.top + 7), name, size=15, colour=DIM, anchor=anchor, halo=True)
 
 
 def _draw_bar(sheet: Image.Image, panel: Panel) -> None:
-    """A bar of 50 mm in the lower left corner."""
+    """Draw a bar of 50 mm in the lower left corner."""
     length = BAR_MM * panel.pixels_per_mm
     left, bottom = panel.box.left + 12, panel.box.bottom - 12
     overlay = Overlay(panel.box)
@@ -228,7 +228,7 @@ def _draw_bar(sheet: Image.Image, panel: Panel) -> None:
 
 
 def _surroundings(grey: Grey, plane: Planes, point_mm: FloatArray) -> tuple[Grey, Planes]:
-    """What lies around a point, as an image of its own; at the image's edges it is smaller."""
+    """Crop the surroundings of a point as an image of its own, smaller at the image's edges."""
     middle = plane.to_pixel(point_mm)[0]
     half = AXIAL_MM / 2 / plane.spacing_mm[0, ::-1]
     last = np.array(grey.shape[::-1])

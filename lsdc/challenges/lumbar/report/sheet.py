@@ -1,4 +1,4 @@
-"""Sheets: a study at a glance, as one picture."""
+"""Sheets: an overview picture of a study."""
 
 from pathlib import Path
 
@@ -24,12 +24,12 @@ from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
 MARGIN, GAP = 28, 18
 TITLE = 62
 HEADING = 26
-SIDE = 600  # side of the room of a sagittal image
-NARROWEST = 1120  # of what is right of the sagittal images
+SIDE = 600  # side of the space for a sagittal image
+NARROWEST = 1120  # minimum width of the part to the right of the sagittal images
 
 
 class Layout:
-    """Where everything lies on a sheet; sizes follow from how many slices a level has."""
+    """The positions of all parts of a sheet; sizes depend on the number of slices per level."""
 
     def __init__(self, study: StudyResults) -> None:
         top = MARGIN + TITLE + HEADING
@@ -50,18 +50,18 @@ class Layout:
 
 
 def write_sheet(study: StudyResults, out: Path, *, experiment: str) -> None:
-    """Write a PNG: middle T1 and T2, an axial slice a level, distances, and all crops.
+    """Write a PNG: middle T1 and T2 slices, one axial slice per level, distances, and all crops.
 
     Args:
-        study: what a run left of it.
-        out: the PNG.
-        experiment: whose results they are, for the title.
+        study: the study's results of a run.
+        out: the path of the PNG.
+        experiment: the name of the run's experiment, for the title.
     """
     draw_sheet(study, experiment=experiment).save(out, format="PNG")
 
 
 def draw_sheet(study: StudyResults, *, experiment: str) -> Image.Image:
-    """The sheet as an image."""
+    """Draw the sheet as an image."""
     layout = Layout(study)
     images = read_views(study)
     sheet = Image.new("RGB", (layout.width, layout.height), GROUND)

@@ -1,4 +1,4 @@
-"""What a run left of one study, gathered for a look at it."""
+"""Gather a run's results of one study for display."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,21 +26,21 @@ _MARKS = ["kind", "condition", "level", *_XYZ]
 
 @dataclass(frozen=True)
 class StudyResults:
-    """One study of a run, as far as the run came with it; every table may be empty.
+    """One study's results of a run, as far as the run got; every table may be empty.
 
     Attributes:
-        study_id: the study.
-        split: `train` or `test`; a study of both is shown as the former.
-        instances: its rows of the instances table, of the images that are used, where they belong.
-        slices: its rows of the slices table: every slice against every level point.
-        chosen: those of them that the model is shown, with `place`.
+        study_id: the study's id.
+        split: `train` or `test`; a study in both is shown as `train`.
+        instances: its used images in the instances table, with the patient's moves undone.
+        slices: its rows of the slices table: every slice measured against every level point.
+        chosen: the rows of `slices` that the model receives, with `place`.
         points: its level points.
         marks: kind ("predicted" for what the run uses, or "annotated"), condition, level, x_mm,
             y_mm, z_mm.
-        corrections: what was corrected of its annotations.
-        places: what each slice of a sample stands for.
-        mirrored: for each place, the one whose slice a right side's sample has there.
-        samples: level and side of what there are crops of; without a side it is of both.
+        corrections: the corrections of its annotations.
+        places: the meaning of each slot of a sample.
+        mirrored: for each slot, the slot whose slice a right side's sample has there.
+        samples: level and side of each sample with crops; None as side means both.
         crops: (samples, places, size, size).
         mask: (samples, places), whether there is a slice.
     """
@@ -60,9 +60,9 @@ class StudyResults:
     mask: npt.NDArray[np.bool_]
 
     def middle(self, kind: SeriesDescription) -> pl.DataFrame:
-        """The instance of a kind of series nearest to the canal, in one row; none without images.
+        """Return the instance of a series kind nearest to the canal, one row; empty if none.
 
-        Without level points it is the middle one of the longest series.
+        Without level points, return the middle instance of the longest series.
         """
         own = self.instances.filter(series_description=str(kind))
         file = ["series_id", "instance_number"]
@@ -79,7 +79,7 @@ class StudyResults:
         return near.head(1).join(own, on=file, how="inner").select(own.columns)
 
     def nearest_axial(self, level: str) -> pl.DataFrame:
-        """The chosen axial instance nearest to a level, with its offset_mm; none if none is."""
+        """Return the chosen axial instance nearest to a level, with offset_mm; empty if none."""
         near = (
             self.chosen.filter(series_description=str(SeriesDescription.AXIAL_T2), level=level)
             .sort(pl.col("offset_mm").abs())
@@ -89,7 +89,7 @@ class StudyResults:
         return self.instances.join(near.select(*file, "offset_mm"), on=file, how="inner")
 
     def offsets_mm(self, level: str, side: str | None) -> dict[int, float]:
-        """How far the slice of each place of a sample lies from the level point; see `chosen`."""
+        """Return each slot's distance from the level point in a sample; see `chosen`."""
         if self.chosen.is_empty():
             return {}
         own = self.chosen.filter(level=level).select("place", "offset_mm")
@@ -102,15 +102,15 @@ class StudyResults:
 
 
 def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> StudyResults:
-    """Read what the results of a run's stages hold of a study.
+    """Read a study from the results of a run's stages.
 
     Args:
-        study: its id.
-        results: the folders of all results that the run rests on; see `rubbish.pinned_results`.
-        config: how slices were chosen.
+        study: the study's id.
+        results: the folders of all results that the run uses; see `garbage.pinned_results`.
+        config: the settings by which slices were chosen.
 
     Raises:
-        DataError: none of the results' indices knows the study.
+        DataError: the study is in none of the results' indices.
     """
     tables = _Tables(results, study)
     instances = tables.read("instances")
@@ -145,13 +145,13 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
 
 
 class _Tables:
-    """One study's rows of the tables that several folders hold."""
+    """One study's rows of the tables in several folders."""
 
     def __init__(self, folders: Sequence[Path], study: int) -> None:
         self._folders, self._study = folders, study
 
     def read(self, name: str) -> pl.DataFrame:
-        """The rows of a table over all folders that have it; no columns where none has."""
+        """Return the rows of a table from all folders that have it; no columns if none has it."""
         files = [path for path in (f / f"{name}.parquet" for f in self._folders) if path.is_file()]
         parts = [scan_parquet(file).filter(study_id=self._study) for file in files]
         return pl.concat(pl.collect_all(parts), how="diagonal") if parts else pl.DataFrame()
@@ -159,7 +159,7 @@ class _Tables:
     def crops(
         self, split: str
     ) -> tuple[tuple[tuple[str, str | None], ...], Crops, npt.NDArray[np.bool_]]:
-        """The samples, their crops and masks; see `StudyResults`."""
+        """Return the samples, their crops and masks; see `StudyResults`."""
         order = {str(level): number for number, level in enumerate(LEVELS)}
         for folder in self._folders:
             if (folder / "crops.npy").is_file():
@@ -181,7 +181,7 @@ def _of(table: pl.DataFrame, split: str) -> pl.DataFrame:
 def _marks(
     instances: pl.DataFrame, landmarks: pl.DataFrame, annotations: pl.DataFrame
 ) -> pl.DataFrame:
-    """Predicted and annotated points in mm."""
+    """Return predicted and annotated points in mm."""
     parts = []
     if len(landmarks):
         parts.append(landmarks.with_columns(kind=pl.lit("predicted")).select(_MARKS))

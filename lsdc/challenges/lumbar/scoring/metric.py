@@ -1,9 +1,9 @@
 """The competition's metric: the mean of four weighted log losses.
 
-Canal; foraminal and subarticular, left and right pooled; and any_severe_spinal: per study, whether
-any level's canal is severe. A row weighs 1, 2 or 4 by its grade, a study as much as its heaviest
-canal row. The original aligns rows by position; here it is by row id, and every row is divided by
-its sum before anything else, since versions of scikit-learn differ on rows that do not sum to 1.
+The four are canal; foraminal and subarticular, left and right pooled; and any_severe_spinal: per
+study, whether any level's canal is severe. A row has weight 1, 2 or 4 by its grade, a study that of
+its heaviest canal row. The original aligns rows by position, this module by row id. Every row is
+first divided by its sum, since versions of scikit-learn differ on rows that do not sum to 1.
 """
 
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ _SEVERE = len(GRADES) - 1
 
 @dataclass(frozen=True)
 class Score:
-    """The score and its four parts, lower is better.
+    """The score and its four parts; lower is better.
 
-    A part for which no row is labelled is None, and the score is the mean over the other parts.
+    A part without labelled rows is None, and the score is the mean of the other parts.
     """
 
     score: float
@@ -43,26 +43,26 @@ class Score:
 
     @property
     def unscored_parts(self) -> tuple[str, ...]:
-        """The parts that are not in the mean, since no row of theirs is labelled."""
+        """The parts without labelled rows, which are not in the mean."""
         return tuple(part for part in PARTS if self.as_dict()[part] is None)
 
     def as_dict(self) -> dict[str, float | None]:
-        """The score and its parts under the names of `scores.json`."""
+        """Return the score and its parts under the names of `scores.json`."""
         return asdict(self)
 
 
 def score(labels: pl.DataFrame, predictions: pl.DataFrame, source: str = "predictions") -> Score:
-    """Score predictions against labels, whatever the order of either.
+    """Score predictions against labels, in any order of rows.
 
     Args:
-        labels: study_id, condition, level, grade; rows without a grade are not scored, and need
-            not be predicted.
+        labels: study_id, condition, level, grade; rows without a grade are not scored and need no
+            prediction.
         predictions: row_id and three probabilities; further columns are allowed.
-        source: what messages call the predictions, for example their path.
+        source: name of the predictions in messages, for example their path.
 
     Raises:
-        DataError: a labelled row is not predicted, a row id is not among the labels, nothing is
-            labelled, or what `check_predictions` refuses.
+        DataError: a labelled row is not predicted, a row id is not among the labels, no row has a
+            grade, or `check_predictions` refuses the predictions.
     """
     require_columns(predictions, ["row_id"], source)
     bare = without_zeros(pl.col("row_id").cast(pl.String))  # the labels' studies are numbers
@@ -82,7 +82,7 @@ def score_arrays(
     grades: NDArray[np.int8],
     probabilities: NDArray[np.float64],
 ) -> Score:
-    """Score n labelled rows that are aligned and normalised already.
+    """Score n labelled rows that are already aligned and normalised.
 
     Args:
         studies: (n,) study of each row.
@@ -91,7 +91,7 @@ def score_arrays(
         probabilities: (n, 3), each row summing to 1.
 
     Raises:
-        DataError: there is no row.
+        DataError: there are no rows.
     """
     if not len(grades):
         raise DataError("labels: no row has a grade, expected one or more to score")
@@ -113,7 +113,7 @@ def _any_severe(
     weights: NDArray[np.float64],
     severe: NDArray[np.float64],
 ) -> float | None:
-    """Binary log loss over studies of the largest severe probability among their canal rows."""
+    """Return the binary log loss over studies of their canal rows' largest severe probability."""
     members, study = np.unique(studies, return_inverse=True)
     weight, predicted = np.zeros(len(members)), np.zeros(len(members))
     np.maximum.at(weight, study, weights)
@@ -133,7 +133,7 @@ def _mean_of(parts: Mapping[str, float | None]) -> Score:
 
 
 def _align(labels: pl.DataFrame, predictions: pl.DataFrame, source: str) -> pl.DataFrame:
-    """The labelled rows with their predictions beside them."""
+    """Return the labelled rows joined with their predictions."""
     known = labels.select(row_id(), "study_id", "condition", "level", "grade")
     if known["row_id"].equals(predictions["row_id"]):
         return known.hstack(predictions.drop("row_id")).drop_nulls("grade")

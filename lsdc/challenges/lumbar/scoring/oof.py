@@ -1,6 +1,6 @@
 """Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior.
 
-Studies that were held out of all folds are scored on their own, by the mean of the folds' models.
+Holdout studies, which are in no fold, are scored separately, by the mean of the folds' models.
 """
 
 import json
@@ -32,22 +32,22 @@ OOF = ("row_id", "study_id", "condition", "level", "fold", "label", *PROBABILITI
 def assemble_oof(
     fold_tables: Sequence[pl.DataFrame], labels: pl.DataFrame, folds: pl.DataFrame
 ) -> pl.DataFrame:
-    """Put the folds' predictions together; every labelled row of their studies comes exactly once.
+    """Join the folds' predictions; every labelled row of their studies occurs exactly once.
 
     Args:
-        fold_tables: for each trained fold row_id, fold and the three probabilities of its studies;
-            further columns are allowed. Not all folds need be there.
+        fold_tables: for each trained fold, row_id, fold and the three probabilities of its studies;
+            further columns are allowed. Folds may be missing.
         labels: study_id, condition, level, grade.
-        folds: study_id, fold: the split that the folds were trained by.
+        folds: study_id, fold: the split that the folds were trained with.
 
     Returns:
         The columns OOF, in the labels' order, each row's probabilities summing to 1; `label` is
         the grade (i8), null where the row has none.
 
     Raises:
-        StageError: no fold at all, a row predicted by a fold that its study is not in, or a
-            labelled row of the folds' studies that is missing.
-        DataError: a row that comes twice, or has no valid probabilities.
+        StageError: there are no folds, a row is predicted by a fold that its study is not in, or a
+            labelled row of the folds' studies is missing.
+        DataError: a row occurs twice or has invalid probabilities.
     """
     if not fold_tables:
         raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
@@ -76,19 +76,19 @@ def assemble_oof(
 def scores_table(
     oof: pl.DataFrame, labels: pl.DataFrame, folds: pl.DataFrame, *, selected: bool
 ) -> dict[str, Any]:
-    """The content of `scores.json`.
+    """Return the content of `scores.json`.
 
     Args:
-        oof: as `assemble_oof` returns it.
+        oof: the table that `assemble_oof` returns.
         labels: study_id, condition, level, grade.
-        folds: study_id, fold; it says which folds there are in all.
-        selected: whether a checkpoint was chosen on the fold that is scored here.
+        folds: study_id, fold: all folds of the split.
+        selected: whether a checkpoint was selected on the fold that is scored here.
 
     Returns:
-        The score and its four parts; `weighted_prior`, the same of the prior of the rows scored
-        here, in-sample; `folds`, both again for each fold by its number, the prior of that fold's
-        own rows; `partial`, whether folds are missing; `selected`. A part that no labelled row
-        belongs to is None, and the score the mean of the others.
+        The score and its four parts; `weighted_prior`, the same for the in-sample prior of the
+        scored rows; `folds`, both for each fold by its number, with the prior of that fold's own
+        rows; `partial`, whether folds are missing; `selected`. A part without labelled rows is
+        None, and the score is the mean of the others.
     """
     by_fold = {
         str(fold): _scores(oof.filter(fold=fold), labels) for fold in oof["fold"].unique().sort()
@@ -104,21 +104,21 @@ def scores_table(
 def assemble_holdout(
     fold_tables: Sequence[pl.DataFrame], held_out: pl.DataFrame, labels: pl.DataFrame
 ) -> pl.DataFrame:
-    """The mean over the folds' models for every row of the studies that none of them has seen.
+    """Return the mean over the folds' models for every row of the holdout studies.
 
-    A level that could not be cut gets the smoothed prior of the folds' labels.
+    A level without crops gets the smoothed prior of the folds' labels.
 
     Args:
-        fold_tables: for each trained fold row_id and the three probabilities of these studies.
-        held_out: study_id, condition, level, grade of them.
-        labels: the same of the folds' studies.
+        fold_tables: for each trained fold, row_id and the three probabilities of these studies.
+        held_out: study_id, condition, level, grade of the holdout studies.
+        labels: the same columns for the folds' studies.
 
     Returns:
         row_id, study_id, condition, level, label and the three probabilities, in the order of
         `held_out`.
 
     Raises:
-        StageError: a held-out study has labels among the folds', or not all folds predicted a row.
+        StageError: a holdout study is among the folds' labels, or not all folds predicted a row.
     """
     leaked = sorted(set(held_out["study_id"]) & set(labels["study_id"]))
     if leaked:
@@ -153,12 +153,12 @@ def assemble_holdout(
 def holdout_scores(
     predicted: pl.DataFrame, held_out: pl.DataFrame, *, models: int
 ) -> dict[str, Any] | None:
-    """What `scores.json` says of the held-out studies, as it says of a fold; None without any.
+    """Return the holdout entry of `scores.json`, in the form of a fold's; None without studies.
 
     Args:
-        predicted: as `assemble_holdout` returns it.
-        held_out: study_id, condition, level, grade.
-        models: over how many folds' models the predictions are a mean.
+        predicted: the table that `assemble_holdout` returns.
+        held_out: study_id, condition, level, grade of the holdout studies.
+        models: number of folds' models that the predictions are the mean of.
     """
     if predicted.is_empty():
         return None
@@ -212,18 +212,18 @@ def write_oof(
 ) -> int:
     """Assemble `oof.parquet`, `holdout.parquet` and `scores.json` from trained folds' folders.
 
-    A level that could not be cut (its study has no sagittal image, say) was in no model's input:
-    its rows get the smoothed prior of the other folds' labels, and the log names it.
+    A level without crops (for example, of a study without sagittal images) has no model
+    prediction: its rows get the smoothed prior of the other folds' labels, and a warning is logged.
 
     Args:
         trained: the folds' folders.
         labels: study_id, condition, level, grade of the folds' studies.
         folds: study_id, fold.
-        held_out: as `labels`, of the studies that are in no fold; perhaps none.
+        held_out: the same columns as `labels` for the holdout studies; may be empty.
         out: an existing folder.
 
     Returns:
-        Rows of `oof.parquet`.
+        Number of rows of `oof.parquet`.
     """
     tables = [read_parquet(folder / "oof.parquet") for folder in trained]
     facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]

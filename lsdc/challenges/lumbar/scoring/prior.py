@@ -1,7 +1,7 @@
-"""The weighted prior: what one would predict from how common each grade is, and no image.
+"""The weighted prior: predictions from the frequency of each grade, without images.
 
-Counts of the grades in a cell, a pooled condition (canal, foraminal, subarticular) at a level,
-times the metric's weights 1/2/4, divided by their sum.
+It is the counts of the grades in a cell, a pooled condition (canal, foraminal, subarticular) at a
+level, times the metric's weights 1/2/4, divided by their sum.
 """
 
 import numpy as np
@@ -15,15 +15,15 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES,
 
 
 def prior_table(labels: pl.DataFrame, smoothing: float = 0.0) -> pl.DataFrame:
-    """The prior of each condition and level.
+    """Return the prior of each condition and level.
 
     Args:
-        labels: study_id, condition, level, grade; rows without a grade count nowhere.
-        smoothing: added to each of a cell's three counts, before the weights.
+        labels: study_id, condition, level, grade; rows without a grade are not counted.
+        smoothing: pseudo-count added to each of a cell's three counts, before the weights.
 
     Returns:
-        condition, level and the three probabilities: 25 rows. A cell that nothing was counted in
-        takes its condition's counts over all levels, then those of all conditions, then equal ones.
+        condition, level and the three probabilities: 25 rows. A cell without counts takes its
+        condition's counts over all levels, else those of all conditions, else equal counts.
     """
     counts = _counts(labels) + smoothing
     weighted = counts * np.asarray(GRADE_WEIGHTS)
@@ -39,7 +39,7 @@ def prior_table(labels: pl.DataFrame, smoothing: float = 0.0) -> pl.DataFrame:
 
 
 def weighted_prior(labels: pl.DataFrame) -> pl.DataFrame:
-    """Predict each row of the labels by the prior of these same labels: the metric's yardstick.
+    """Predict each row of the labels by the prior of these same labels: the metric's baseline.
 
     Returns:
         row_id and the three probabilities, in the labels' order.
@@ -52,13 +52,13 @@ def out_of_fold_prior(
 ) -> pl.DataFrame:
     """Predict each fold's studies by the prior of all other folds' labels.
 
-    The smoothing keeps a grade that the other folds never saw from a probability of zero, whose
-    log loss would be that of the clip.
+    Without smoothing, a grade that is absent from the other folds would get probability zero and
+    the log loss of the clip.
 
     Args:
         labels: study_id, condition, level, grade.
         folds: study_id, fold; studies without a fold are neither counted nor predicted.
-        smoothing: added to each of a cell's three counts, before the weights.
+        smoothing: pseudo-count added to each of a cell's three counts, before the weights.
 
     Returns:
         row_id and the three probabilities, fold by fold.
@@ -73,7 +73,7 @@ def out_of_fold_prior(
 
 
 def predict_prior(labels: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
-    """Predict each row of the labels by a prior, whose rows are as `prior_table` returns them.
+    """Predict each row of the labels by a prior, a table as `prior_table` returns it.
 
     Returns:
         row_id and the three probabilities, in the labels' order.
@@ -83,7 +83,7 @@ def predict_prior(labels: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(labels: pl.DataFrame) -> NDArray[np.float64]:
-    """(pooled condition, level, grade) -> labelled rows."""
+    """Count the labelled rows of each (pooled condition, level, grade)."""
     counts = np.zeros((len(POOLED), len(LEVELS), len(GRADES)))
     graded = labels.drop_nulls("grade").group_by("condition", "level", "grade").len()
     pooled = {str(condition): POOLED.index(condition.pooled) for condition in CONDITIONS}

@@ -1,4 +1,4 @@
-"""What `scores.json` holds, as a table shows it: a row a loss, a column a fold and the like."""
+"""The content of `scores.json` as a table: one row per loss, columns for folds, all and priors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ ROWS = (*PARTS, "score")
 
 
 def score_columns(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The losses by column: a fold each, all folds, the prior; then of held-out studies, if any.
+    """Return the losses by column: each fold, all folds, the prior, and the holdout if any.
 
     Args:
-        scores: the content of `scores.json`; what earlier versions wrote holds nothing out.
+        scores: the content of `scores.json`; files of earlier versions have no holdout.
 
     Returns:
-        By heading the losses, of which those of ROWS are shown.
+        The losses by column heading; only those of ROWS are shown.
     """
     columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}

@@ -1,4 +1,4 @@
-"""The submission: a row for every row id that the competition asks for, in its order."""
+"""The submission: one row for each row id of the sample submission, in its order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ from lsdc.store.files import write_atomic
 def assemble_submission(
     predictions: pl.DataFrame, row_ids: Sequence[str], prior: pl.DataFrame
 ) -> pl.DataFrame:
-    """Put predictions in the order of `sample_submission.csv`; for what lacks, the prior.
+    """Put predictions in the order of `sample_submission.csv`; fill missing ones by the prior.
 
     Args:
         predictions: the three probabilities, with row_id or with study_id, condition and level;
-            may be empty. Rows that are not asked for are left out.
+            may be empty. Rows that are not in `row_ids` are dropped.
         row_ids: the row ids of `sample_submission.csv`.
-        prior: as `prior_table` makes it from the training labels.
+        prior: the prior that `prior_table` returns for the training labels.
 
     Returns:
         row_id and the three probabilities, each row summing to 1.
 
     Raises:
-        DataError: no row id is asked for, one has no known condition or level, or the predictions
-            hold what `check_predictions` refuses.
+        DataError: there are no row ids, one has an unknown condition or level, or
+            `check_predictions` refuses the predictions.
     """
     source = "sample_submission.csv"
     if not row_ids:
@@ -37,7 +37,7 @@ def assemble_submission(
     cells = split_row_ids(wanted, source).with_columns(wanted)
     rows = cells.join(prior, on=["condition", "level"], how="left", maintain_order="left")
     found = check_predictions(with_row_id(predictions), "predictions")
-    bare = without_zeros(pl.col("row_id")).alias("bare")  # studies are numbers to what predicts
+    bare = without_zeros(pl.col("row_id")).alias("bare")  # predictions have study ids as numbers
     rows = rows.with_columns(bare).update(found.select(bare, *PROBABILITIES), on="bare", how="left")
     return check_predictions(rows.select("row_id", *PROBABILITIES), "submission")
 
@@ -45,10 +45,10 @@ def assemble_submission(
 def write_submission(
     predictions: pl.DataFrame, row_ids: Sequence[str], labels: pl.DataFrame, out: Path
 ) -> int:
-    """Write the submission as CSV; what was not predicted gets the prior of `labels`.
+    """Write the submission as CSV; rows without a prediction get the prior of `labels`.
 
     Returns:
-        Rows written.
+        Number of rows written.
     """
     table = assemble_submission(predictions, row_ids, prior_table(labels))
     with write_atomic(out) as temporary:

@@ -1,1 +1,1 @@
-"""Which slices a level is shown on."""
+"""Selection of the slices that show a level."""

@@ -1,4 +1,4 @@
-"""Which axial slices show a level, over all series and stacks of a study."""
+"""Selection of the axial slices that show a level, over all series and stacks of a study."""
 
 import numpy as np
 
@@ -12,13 +12,14 @@ def choose_axial(
     """Choose the axial slices of one level, from top to bottom.
 
     Args:
-        stack: all axial slices of the study; `slices.slice_offsets` says what their offsets mean.
-        config: `axial` names the way.
-        image_share: how far down the sagittal image the level lies; NaN where there is none.
+        stack: all axial slices of the study; `slices.slice_offsets` defines their offsets.
+        config: the slice settings; `axial` names the method.
+        image_share: the level's height in the sagittal image, 0 at the top and 1 at the bottom;
+            NaN without an image.
 
     Returns:
-        The stack as it was lined up, and `axial_slices` indices into it, MISSING where there is no
-        slice for a place.
+        The stack in the order that was used, and `axial_slices` indices into it, MISSING for empty
+        slots.
     """
     nothing = np.full(config.axial_slices, MISSING, dtype=np.int64)
     if config.axial == "proportion":
@@ -33,7 +34,7 @@ def choose_axial(
 
 
 def _around(stack: Stack, nearest: int, config: SlicesConfig) -> tuple[Stack, Indices]:
-    """The nearest slice and those beside it in its own stack, or series of instances."""
+    """Return the nearest slice and its neighbours in its stack, or in its series by instance."""
     here = stack.series_id == stack.series_id[nearest]
     if config.stack_order == "position":
         here &= stack.stack == stack.stack[nearest]
@@ -45,7 +46,7 @@ def _around(stack: Stack, nearest: int, config: SlicesConfig) -> tuple[Stack, In
 
 
 def _by_proportion(stack: Stack, image_share: float, config: SlicesConfig) -> tuple[Stack, Indices]:
-    """As far down the longest series as the level lies down the sagittal image."""
+    """Choose slices of the longest series at the level's relative height in the sagittal image."""
     ids, images = np.unique(stack.series_id, return_counts=True)
     own = stack.take(np.flatnonzero(stack.series_id == ids[images.argmax()]))
     if config.stack_order == "instances":

@@ -1,7 +1,6 @@
-"""Slices: which images a level is shown on; what is not there leaves its place empty.
+"""Slices: choose the images that show a level; missing slices leave their slot empty.
 
-The ways of choice are `slices.sagittal` and `slices.axial`, the places
-that they fill `slices.slots`.
+The methods are in `slices.sagittal` and `slices.axial`, the slots in `slices.slots`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 
 _SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 
-_Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its place
+_Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its slot
 
 
 def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
@@ -27,11 +26,12 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
 
     Args:
         slices: `slices.parquet` of `slices.slice_offsets`, in any order of rows.
-        config: how many, and by which ways.
+        config: the slice settings: numbers of slices and methods.
 
     Returns:
-        The chosen rows of `slices`, with `place` (0 .. config.count - 1, see `list_places`), sorted
-        by study, level and place. A place that no slice can fill has no row; a slice may fill two.
+        The chosen rows of `slices`, with the slot as `place` (0 .. config.count - 1, see
+        `list_places`), sorted by study, level and place. An empty slot has no row; a slice may
+        fill two slots.
     """
     table = line_up(slices)
     stack = Stack.from_table(table)
@@ -54,7 +54,7 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
 
 
 def _levels(table: pl.DataFrame) -> Iterator[dict[str, slice]]:
-    """The rows of each kind of series, study by study and level by level, of a sorted table."""
+    """Yield the row spans of each kind of series, for each study and level of a sorted table."""
     key = [*LEVEL, "series_description"]
     runs = table.group_by(key, maintain_order=True).agg(
         first=pl.col("row").first(), end=pl.col("row").last() + 1
@@ -64,12 +64,12 @@ def _levels(table: pl.DataFrame) -> Iterator[dict[str, slice]]:
 
 
 def _choose_level(kinds: dict[str, Stack], config: SlicesConfig) -> Iterator[_Chosen]:
-    """The slices of one level, from the stack of each kind of series."""
+    """Yield the chosen slices of one level, from the stack of each kind of series."""
     image_share = np.nan
     for description in _SAGITTAL:
         if description in kinds:
             stack, parts = _choose_series(kinds[description], config)
-            image_share = float(stack.image_share[0])  # at last that of T2, if there is one
+            image_share = float(stack.image_share[0])  # ends as that of T2, if there is one
             for part, chosen in parts.items():
                 yield from _name(description, part, stack, chosen)
     axial = SeriesDescription.AXIAL_T2
@@ -87,11 +87,11 @@ def _name(
 
 
 def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:
-    """Of several series of a kind, what the one that fills most places gives.
+    """Choose slices from the series of a kind that fills the most slots.
 
-    By distance, a series with several stacks is taken as a whole only where that fills
-    more: two stacks through one place show it twice. Of equals the one with more slices is taken,
-    and of those the one with the lowest id.
+    By distance, a series with several stacks is used as a whole only if that fills more slots than
+    one stack: two stacks through one place show it twice. Ties go to the series with more slices,
+    then to the lowest id.
     """
     found = [
         (choose_sagittal(candidate, config), single)
@@ -101,7 +101,7 @@ def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part
 
 
 def _candidates(stack: Stack, config: SlicesConfig) -> Iterator[tuple[Stack, bool]]:
-    """Each series, and each stack of one that has several; whether it is one stack."""
+    """Yield each series, and each stack of a series with several, and whether it is one stack."""
     several = len(set(stack.series_id.tolist())) > 1
     for series in np.unique(stack.series_id) if several else stack.series_id[:1]:
         whole = stack.take(np.flatnonzero(stack.series_id == series)) if several else stack

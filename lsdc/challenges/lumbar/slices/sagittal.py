@@ -1,4 +1,4 @@
-"""Which slices of a sagittal series show a level's canal and its two sides."""
+"""Selection of the slices of a sagittal series that show a level's canal and its two sides."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ def choose_sagittal(stack: Stack, config: SlicesConfig) -> tuple[Stack, Parts]:
     """Choose the left, middle and right part of one level from one series.
 
     Args:
-        stack: one series; see `slices.slice_offsets` for what its offsets mean.
-        config: `sagittal` names the way.
+        stack: one series; `slices.slice_offsets` defines its offsets.
+        config: the slice settings; `sagittal` names the method.
 
     Returns:
-        The stack as it was lined up, and indices into it, `side_slices` or `middle_slices` a part,
-        MISSING where there is no slice for a place.
+        The stack in the order that was used, and indices into it, `side_slices` or `middle_slices`
+        per part, MISSING for empty slots.
     """
     by_distance = config.sagittal in ("distance", "landmark")
     if not by_distance and config.stack_order == "instances":
@@ -40,14 +40,14 @@ def _count(part: Part, config: SlicesConfig) -> int:
 
 
 def _distance_mm(stack: Stack, part: Part, config: SlicesConfig) -> Floats:
-    """(n,) from where the part is to be looked for."""
+    """Return the signed distances (n,) of the slices from the part's expected position."""
     offset_mm = stack.offset_mm
     if config.origin == "scan":
         offset_mm = offset_mm - (offset_mm.max() + offset_mm.min()) / 2
     distance_mm = offset_mm - _SIGN[part] * config.side_distance_mm
     if config.sagittal != "landmark" or part == Part.MIDDLE:
         return distance_mm
-    # A level without the landmark has its sides where they typically lie.
+    # A level without the landmark falls back to the typical side distance.
     landmark = stack.left_offset_mm if part == Part.LEFT else stack.right_offset_mm
     distance_mm = np.where(np.isfinite(landmark), landmark, distance_mm)
     return np.where(offset_mm * _SIGN[part] > 0, distance_mm, np.inf)
@@ -58,14 +58,14 @@ def _tolerance_mm(part: Part, config: SlicesConfig) -> float:
 
 
 def _nearest(stack: Stack, part: Part, config: SlicesConfig) -> Indices:
-    """The nearest slices; gaps lie outwards. Mirroring the patient reverses the places."""
+    """Return the nearest slices, empty slots outermost; mirroring the patient reverses them."""
     count = _count(part, config)
     distance_mm = _distance_mm(stack, part, config)
     chosen = stack.nearest(distance_mm, count, _tolerance_mm(part, config))
     gap = count - len(chosen)
     if part == Part.MIDDLE:
         in_front = gap // 2
-        # What is odd goes to the side that the slices lean away from.
+        # An odd empty slot goes to the side that the slices lean away from.
         if gap % 2 and len(chosen) and distance_mm[chosen].mean() < 0:
             in_front += 1
     else:
@@ -76,7 +76,7 @@ def _nearest(stack: Stack, part: Part, config: SlicesConfig) -> Indices:
 
 
 def _around_nearest(stack: Stack, part: Part, config: SlicesConfig) -> Indices:
-    """The lab log's argmin, moved by its offset, and the slices on either side of it."""
+    """Return the lab log's argmin slice, moved by `argmin_offset`, and its neighbours."""
     nearest = stack.nearest(_distance_mm(stack, part, config), 1, _tolerance_mm(part, config))
     if not len(nearest):
         return np.full(_count(part, config), MISSING, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Sides: where each slice lies relative to each level point, by world position alone.
+"""Slice offsets: the position of each slice relative to each level point, in patient space.
 
 In DICOM's patient space (LPS) +x points to the patient's left and +z to the head. Instance
-numbers, slice order and PatientPosition say nothing about the side and are not looked at.
+numbers, slice order and PatientPosition do not tell the side and are not used.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _KEY = ("split", "study_id", "series_id", "instance_number", "series_description
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _LEFT = np.array([1.0, 0.0, 0.0])
 _HEAD = np.array([0.0, 0.0, 1.0])
-# What the sides of a level are marked by, on sagittal and on axial slices.
+# The conditions whose landmarks mark a level's sides: whether on axial slices, and which side.
 _LANDMARKS = {
     Condition.LEFT_NEURAL_FORAMINAL_NARROWING: (False, Side.LEFT),
     Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: (False, Side.RIGHT),
@@ -37,23 +37,24 @@ def measure_offsets(
     *,
     landmarks: pl.DataFrame | None = None,
 ) -> int:
-    """Place every slice that is used against every level point of its study; write two tables.
+    """Measure every used slice against every level point of its study; write two tables.
 
-    `slices.parquet`, a row a slice and level: `offset_mm` is how far the slice's plane lies from
-    the level point, towards the patient's left for sagittal slices and towards the head for axial
-    ones; `left_offset_mm, right_offset_mm` the same from the landmarks of both sides, the foramina
-    for sagittal slices and the subarticular zones for axial ones, null without `landmarks`;
-    `height_mm` how far ImagePositionPatient lies above the level point; `x_px, y_px` is the level
-    point dropped onto the slice, `image_share` how far down the image that is; `inside` whether the
-    slice shows the level: the point is within the image, and the plane leans by no more than 60
-    degrees from where its kind should face; `patient_left_is_image_right` how an axial slice is
-    stored; `stack` its stack within the series; `series_description` is what it is used as.
+    `slices.parquet`, one row per slice and level: `offset_mm`, the distance of the slice's plane
+    from the level point, positive to the patient's left for sagittal slices and to the head for
+    axial ones; `left_offset_mm, right_offset_mm`, the same from the landmarks of both sides, the
+    foramina for sagittal slices and the subarticular zones for axial ones, null without
+    `landmarks`; `height_mm`, the height of ImagePositionPatient above the level point; `x_px,
+    y_px`, the level point projected onto the slice; `image_share`, y_px as a fraction of the image
+    height; `inside`, whether the slice shows the level: the point is within the image, and the
+    plane is within 60 degrees of its kind's nominal one; `patient_left_is_image_right`, how an
+    axial slice is stored; `stack`, its stack within the series; `series_description`, the kind that
+    it is used as.
 
-    `conflicts.parquet`, a row an annotation whose side, by position, is not the side it names; it
-    is written where there are annotations.
+    `conflicts.parquet`, one row per annotation whose side by position is not the side it names; it
+    is only written if annotations are given.
 
     Returns:
-        Rows of `slices`.
+        Number of rows of `slices`.
     """
     slices = _slices(instances, points, landmarks)
     tables = {"slices": slices}
@@ -99,16 +100,16 @@ def _slices(
 
 
 def _offset_mm(planes: Planes, facing: FloatArray, points_mm: FloatArray) -> FloatArray:
-    """(n,) how far planes lie from points, in the direction in which their kind is counted."""
-    # The distance of the plane from the point is minus that of the point from the plane, and the
-    # normal's own sense depends on how the file stores rows and columns.
+    """Return the signed distances (n,) of planes from points, in the direction of their kind."""
+    # The plane's distance from the point is minus the point's from the plane; the sign of the
+    # normal depends on how the file stores rows and columns.
     return -planes.signed_distance(points_mm) * np.sign(facing)
 
 
 def _landmarks_beside(
     pairs: pl.DataFrame, is_axial: pl.Series, landmarks: pl.DataFrame | None
 ) -> dict[Side, FloatArray]:
-    """(n, 3) each side's landmark for each slice and level, NaN where there is none."""
+    """Return each side's landmark (n, 3) for each slice and level, NaN where there is none."""
     if landmarks is None:
         return {side: np.full((len(pairs), 3), np.nan) for side in Side}
     wanted = pairs.select("study_id", "level", is_axial=is_axial)
@@ -131,7 +132,7 @@ def _landmarks_beside(
 def _conflicts(
     instances: pl.DataFrame, points: pl.DataFrame, annotations: pl.DataFrame
 ) -> pl.DataFrame:
-    """Sided annotations that lie on the other side of their level point."""
+    """Return left and right annotations that are on the opposite side of their level point."""
     placed = place_annotations(instances, annotations)
     named = {str(condition): condition.side for condition in Condition}
     middle = points.select("study_id", "level", middle_mm=pl.col("x_mm"))

@@ -1,4 +1,4 @@
-"""Places: what each slice of a sample stands for, in the order that the model sees them."""
+"""Slots: the meaning of each slice of a sample, in the order in which the model sees them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,12 +22,12 @@ _SHORT = {SeriesDescription.SAGITTAL_T1: "T1", SeriesDescription.SAGITTAL_T2: "T
 
 @dataclass(frozen=True)
 class Place:
-    """One slice of a sample.
+    """A slot for one slice of a sample.
 
     Attributes:
-        description: the kind of series it is taken from.
+        description: the kind of series that the slice is taken from.
         part: the part of the level.
-        number: its place within that part, from 0.
+        number: the slot's number within that part, from 0.
     """
 
     description: SeriesDescription
@@ -43,7 +43,7 @@ class Place:
 
 
 def list_places(config: SlicesConfig) -> tuple[Place, ...]:
-    """The places of a sample, `config.count` of them, axial ones last."""
+    """Return the slots of a sample, `config.count` of them, axial ones last."""
     t1, t2 = SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2
     blocks = [(description, part) for description in (t1, t2) for part in SAGITTAL_PARTS]
     if config.group_by == "side":
@@ -61,7 +61,7 @@ def list_places(config: SlicesConfig) -> tuple[Place, ...]:
 
 
 def list_parts(config: SlicesConfig) -> list[list[int]]:
-    """The places of each part of each kind of series, which lie beside each other."""
+    """Return the numbers of the slots of each part of each kind of series; they are contiguous."""
     parts: dict[tuple[SeriesDescription, Part], list[int]] = {}
     for number, place in enumerate(list_places(config)):
         parts.setdefault((place.description, place.part), []).append(number)
@@ -69,10 +69,10 @@ def list_parts(config: SlicesConfig) -> list[list[int]]:
 
 
 def mirrored_places(config: SlicesConfig) -> list[int]:
-    """For each place, the one whose slice the patient's mirror image would have there.
+    """Return, for each slot, the one whose slice the patient's mirror image would have there.
 
-    Exact for sagittal slices by distance, by landmark and by argmin. By quantiles, a series with an
-    even number of slices has no middle one, and its mirror image is taken one slice beside.
+    This is exact for sagittal slices by distance, landmark and argmin. By quantiles, a series with
+    an even number of slices has no middle one, and its mirror image is off by one slice.
     """
     places = list_places(config)
     number_of = {place: number for number, place in enumerate(places)}
@@ -82,7 +82,7 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
 def _mirrored(place: Place, config: SlicesConfig) -> Place:
     counted = config.sagittal not in ("distance", "landmark")
     by_instances = counted and config.stack_order == "instances"
-    # A series taken in the order of its instances, sides and all, does not show that it is turned.
+    # A series in the order of its instances, sides included, is the same for the mirror image.
     if place.part == Part.AXIAL or (by_instances and config.sagittal != "argmin"):
         return place
     part = {Part.LEFT: Part.RIGHT, Part.RIGHT: Part.LEFT}.get(place.part, place.part)

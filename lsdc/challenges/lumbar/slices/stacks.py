@@ -1,4 +1,4 @@
-"""Stacks: the slices among which those of a level are chosen, as arrays beside each other."""
+"""Stacks: the candidate slices of a level, as parallel arrays."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,20 +13,20 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 MISSING = -1
-# Distances that differ by less are equal: sums of coordinates leave such rests.
+# Distances are compared after rounding to this many decimals, to ignore floating-point error.
 _ROUNDING_DECIMALS = 6
 
 LEVEL = ("split", "study_id", "level")
 
 
 def line_up(slices: pl.DataFrame) -> pl.DataFrame:
-    """Sort the slices of each study, level and kind of series, and leave out doubles.
+    """Sort the slices of each study, level and kind of series, and drop duplicates.
 
-    They run from the patient's left to the right, or from top to bottom. Of slices at one place of
-    their series and stack the first instance that shows the level stays.
+    They run from the patient's left to the right, or from top to bottom. Of slices at the same
+    position in their series and stack, the first instance that shows the level is kept.
 
     Returns:
-        Rows of `slices`, with `row`, their number.
+        The rows of `slices` with their number as `row`.
     """
     kind = [*LEVEL, "series_description"]
     stack = [*kind, "series_id", "stack"]
@@ -45,16 +45,16 @@ def line_up(slices: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Stack:
-    """n slices of one study and kind of series, against one level, see `line_up`.
+    """n slices of one study and kind of series, relative to one level; see `line_up`.
 
     Attributes:
         row: (n,) their rows in the table.
-        series_id, stack, instance_number: (n,).
-        offset_mm: (n,) from the level point, see `slices.slice_offsets`.
-        left_offset_mm, right_offset_mm: (n,) from the landmarks of both sides, NaN without them.
-        height_mm: (n,) of ImagePositionPatient above the level point.
-        image_share: (n,) how far down the image the level lies, 0 at the top and 1 at the bottom.
-        inside: (n,) whether the level is to be seen there.
+        series_id, stack, instance_number: (n,) as in the slices table.
+        offset_mm: (n,) offsets from the level point; see `slices.slice_offsets`.
+        left_offset_mm, right_offset_mm: (n,) offsets from both sides' landmarks, NaN without them.
+        height_mm: (n,) heights of ImagePositionPatient above the level point.
+        image_share: (n,) the level's position in the image, 0 at the top and 1 at the bottom.
+        inside: (n,) whether the slice shows the level.
     """
 
     row: Indices
@@ -70,26 +70,26 @@ class Stack:
 
     @classmethod
     def from_table(cls, table: pl.DataFrame) -> Self:
-        """All rows of a table that has these columns."""
+        """Make a stack of all rows of a table that has these columns."""
         return cls(*(table[name].to_numpy() for name in cls.__dataclass_fields__))
 
     def __len__(self) -> int:
         return len(self.row)
 
     def take(self, which: Indices | slice) -> Self:
-        """Some of the slices, in that order."""
+        """Return the slices `which`, in that order."""
         return type(self)(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
     def by_instances(self) -> Self:
-        """The slices by instance number."""
+        """Return the slices sorted by series and instance number."""
         return self.take(np.lexsort((self.instance_number, self.series_id)))
 
     def nearest(self, distance_mm: Floats, count: int, tolerance_mm: float) -> Indices:
-        """Up to `count` of the slices that show the level, in their order.
+        """Return the nearest `count` or fewer slices that show the level, in stack order.
 
         Args:
-            distance_mm: (n,) from what is looked for; of equals the first is taken.
-            count: how many.
+            distance_mm: (n,) distances from the target; ties go to the first slice.
+            count: the largest number of slices.
             tolerance_mm: the largest distance.
         """
         away = np.where(self.inside, np.abs(distance_mm).round(_ROUNDING_DECIMALS), np.inf)
@@ -97,16 +97,16 @@ class Stack:
         return np.sort(chosen[away[chosen] <= tolerance_mm]).astype(np.int64)
 
     def around(self, middle: int, count: int, *, lean_up: bool = False) -> Indices:
-        """`count` neighbours, MISSING where the stack ends or does not show the level.
+        """Return `count` slices around `middle`, MISSING beyond the stack or without the level.
 
-        An even count takes one more of those before the middle, or after it with `lean_up`.
+        An even count takes one more slice before the middle, or after it with `lean_up`.
         """
         first = middle - (count - lean_up) // 2
         wanted = np.arange(first, first + count, dtype=np.int64)
         return self.seen(wanted)
 
     def seen(self, wanted: Indices) -> Indices:
-        """The indices, MISSING where there is no such slice or it does not show the level."""
+        """Return the indices, MISSING if there is no such slice or it does not show the level."""
         within = (wanted >= 0) & (wanted < len(self))
         there = np.zeros(len(wanted), dtype=bool)
         there[within] = self.inside[wanted[within]]

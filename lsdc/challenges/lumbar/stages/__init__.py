@@ -1,1 +1,1 @@
-"""The cached tasks of the lumbar challenge, one a stage."""
+"""The cached tasks of the lumbar challenge, one per stage."""

@@ -1,4 +1,4 @@
-"""Annotations: the points that are learnt from, as they are given or with their faults mended."""
+"""Annotations: the annotated points to learn from, raw or corrected."""
 
 import logging
 
@@ -33,7 +33,7 @@ log = logging.getLogger("lsdc.annotations")
     timeout_hours=1,
 )
 def correct_annotations(run: LumbarRun, index: Manifest) -> Manifest:
-    """Write the annotations that the run learns from, and what was corrected of those given."""
+    """Write the annotations that the run learns from, and the corrections made."""
     competition = open_competition(run.data)
     evidence = Evidence(
         competition.series.filter(split="train"),

@@ -1,4 +1,4 @@
-"""Catalog: what all stages found, as tables of one DuckDB file."""
+"""Catalog: the tables of all stages in one DuckDB file."""
 
 from collections.abc import Sequence
 
@@ -23,5 +23,5 @@ def publish_catalog(
     *,
     after: str,  # noqa: ARG001 (it names the task run)
 ) -> catalog.CatalogRecord:
-    """Load the stages' tables into `catalog.duckdb`; `after` says how far the walk has come."""
+    """Load the stages' tables into `catalog.duckdb`; `after` names the latest finished stage."""
     return catalog.publish_catalog(run.home, run.name, manifests, CATALOG)

@@ -1,4 +1,4 @@
-"""Coordinates: the point of each level, learnt without seeing the study's own fold."""
+"""Coordinates: the level points, predicted out of fold."""
 
 import logging
 from pathlib import Path
@@ -41,7 +41,7 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "polars", "torch", *DICOM_LIBRA
 def learn_coordinates(
     run: LumbarRun, index: Manifest, folds: Manifest, annotations: Manifest
 ) -> Manifest:
-    """Train a model a fold and place every training study's level points out of fold."""
+    """Train one model per fold, and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
         instances = read_parquet(index.file(run.root, "instances.parquet"))
         given = read_parquet(annotations.file(run.root, "annotations.parquet"))

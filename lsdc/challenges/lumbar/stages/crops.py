@@ -1,4 +1,4 @@
-"""Crops: what the model is shown, cut once."""
+"""Crops: the model's input, cut once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def cut_crops(
     run: LumbarRun, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
-    """Choose the slices of every level and cut them into one memory map."""
+    """Choose the slices of every level and crop them into one memory-mapped file."""
     slices = read_parquet(sides.file(run.root, "slices.parquet"))
     shards = deal(run, f"crops {split}", cut_shard, slices["study_id"])
     _require_space(run, shards, slices)
@@ -61,7 +61,7 @@ def cut_crops(
 def cut_shard(
     run: LumbarRun, shard: Shard, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
-    """Cut the crops of some studies."""
+    """Cut the crops of a shard of studies."""
     require_same(shard, cut_shard)
     own = pl.col("study_id").is_in(shard.studies)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
@@ -81,7 +81,7 @@ def cut_shard(
 
 
 def _require_space(run: LumbarRun, shards: list[Shard], slices: pl.DataFrame) -> None:
-    """Ask for the room of all crops, and of the shard that is there twice while they are joined."""
+    """Require disk space for all crops, plus one shard, duplicated while shards are joined."""
     size = crops.count_bytes(slices, run.experiment.slices, run.experiment.crops)
     if len(shards) > 1:
         size += size // len(shards)

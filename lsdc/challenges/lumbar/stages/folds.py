@@ -1,4 +1,4 @@
-"""Folds: which study is held out when."""
+"""Folds: the assignment of studies to folds."""
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from tasks.stage import stage
 
 
 def require_studies(run: LumbarRun) -> None:
-    """Refuse tables that cannot be read, or with fewer studies than folds, before any image."""
+    """Refuse unreadable tables, or fewer studies than folds, before any image is read."""
     folds.require_studies(open_competition(run.data), run.folds, run.limit)
 
 
@@ -32,10 +32,10 @@ def require_studies(run: LumbarRun) -> None:
     timeout_hours=1,
 )
 def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
-    """Deal the studies that have images and labels into folds."""
+    """Assign the studies with images and labels to folds."""
     studies = read_parquet(index.file(run.root, "studies.parquet"))
     labels = read_labels(run.data)
-    if run.limit is not None:  # what lies beyond is not wanted, rather than missing
+    if run.limit is not None:  # studies beyond the limit are not wanted, so not missing
         labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
     with write_folder(run.root / "folds") as out:
         rows = folds.write_folds(

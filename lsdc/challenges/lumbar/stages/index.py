@@ -1,4 +1,4 @@
-"""Index: DICOM headers to tables."""
+"""Index: read DICOM headers into tables."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,7 +46,7 @@ def _uses(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 def _points(
     competition: Competition, split: Split, studies: Iterable[int]
 ) -> list[tuple[Any, ...]]:
-    """The annotations of studies, which tell the echo that is meant."""
+    """Return the annotations of studies, which decide between several echoes."""
     if split == "test":
         return []
     return competition.annotations.filter(pl.col("study_id").is_in(list(studies))).rows()
@@ -55,7 +55,7 @@ def _points(
 def _fingerprints(
     competition: Competition, split: Split, studies: Iterable[int]
 ) -> dict[str, dict[str, str]]:
-    """The fingerprints of the folders of studies."""
+    """Return the fingerprints of the studies' folders."""
     folders = layout_of(competition).study_folders(split, set(studies))
     return {
         str(study): {str(folder): fingerprint_tree(folder) for folder in own}
@@ -72,7 +72,7 @@ def _fingerprints(
     timeout_hours=6,
 )
 def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) -> Manifest:
-    """Read the header of every listed file of a split; say what another index has as well."""
+    """Index the headers of a split's listed files; also find twins in the index `beside`."""
     competition = open_competition(run.data)
     listed = index.listed_series(competition, split, run.limit if split == "train" else None)
 
@@ -104,7 +104,7 @@ def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) 
 
 
 def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:
-    """Stop where an index is too bad to go on; its tables are kept, and can be looked at."""
+    """Stop if too much of an index is unusable; its tables are kept for inspection."""
     index.require_usable(
         indexed.folder(run.root),
         open_competition(run.data),
@@ -118,11 +118,11 @@ def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:
     "index shard",
     code=_CODE,
     libraries=_LIBRARIES,
-    uses=lambda inputs: {"data": inputs["run"].data},  # a shard says itself what it reads of it
+    uses=lambda inputs: {"data": inputs["run"].data},  # each shard fingerprints the files it reads
     **SHARD_OPTIONS,
 )
 def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
-    """Read the headers of some studies."""
+    """Read the headers of a shard of studies."""
     require_same(shard, read_shard)
     competition = open_competition(run.data)
     listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)

@@ -1,4 +1,4 @@
-"""Out of fold: every labelled row predicted once, by a model that never saw its study; scored."""
+"""Out of fold: predict every labelled row by a model that never saw its study, and score."""
 
 import json
 import logging
@@ -34,9 +34,9 @@ log = logging.getLogger("lsdc.progress")
     timeout_hours=1,
 )
 def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> Manifest:
-    """Put the folds' predictions together and score them beside the weighted prior.
+    """Join the folds' predictions and score them, along with the weighted prior.
 
-    What was held out of all folds is scored on its own.
+    Studies held out of all folds are scored separately.
     """
     out = run.folder
     labels, held_out = (
@@ -55,7 +55,7 @@ def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> M
 
 
 def show_scores(run: LumbarRun) -> None:
-    """Show the out-of-fold losses and confusions of the run."""
+    """Show the run's out-of-fold losses and confusion matrices."""
     folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     oof = read_parquet(folder / "oof.parquet")
@@ -83,7 +83,7 @@ def show_scores(run: LumbarRun) -> None:
 
 
 def _confusions(oof: pl.DataFrame) -> str:
-    """A table of counts for each condition, as Markdown."""
+    """Return a confusion matrix for each condition, as Markdown."""
     likeliest = pl.concat_list(PROBABILITIES).list.arg_max().alias("predicted")
     rows = oof.filter(pl.col("label").is_not_null()).with_columns(likeliest)
     names = [grade.name.lower().replace("_", " ") for grade in Grade]

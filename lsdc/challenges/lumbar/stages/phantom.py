@@ -1,4 +1,4 @@
-"""Phantom: the competition that a run without data of its own uses, written once."""
+"""Phantom: the synthetic competition of runs without data of their own, written once."""
 
 import shutil
 
@@ -21,7 +21,7 @@ STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
 )
 def write_demo_data(run: LumbarRun) -> Manifest:
     """Write the phantom competition into the home."""
-    # pydicom is not for a run that finds its phantom written.
+    # A run whose phantom exists does not need pydicom.
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
 
     with write_folder(run.root) as out:

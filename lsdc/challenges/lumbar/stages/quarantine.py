@@ -1,4 +1,4 @@
-"""Quarantine: training stops where too many of its files are bad, once the catalog names them."""
+"""Quarantine: stop a run with too many bad files, after the catalog lists them."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from lsdc.store.manifest import Manifest
 def refuse_bad_files(
     run: LumbarRun, result: Manifest, *, index: Manifest, so_far: Sequence[Manifest]
 ) -> None:
-    """Stop where a result has too many bad files; it is kept, and the catalog names them.
+    """Stop if a result has too many bad files; it is kept, and the catalog lists them.
 
     Args:
         run: the run.
-        result: of a stage that reads files.
-        index: whose files it read.
-        so_far: all results of the walk up to this one, which the catalog is to hold.
+        result: the result of a stage that reads files.
+        index: the index of these files.
+        so_far: all results of the run up to this one, which are written to the catalog.
 
     Raises:
         StageError: more than `run.max_bad` of the files, and at least 10, are bad.

@@ -1,4 +1,4 @@
-"""Sides: left and right by world position."""
+"""Sides: tell left from right by position in patient space."""
 
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.run import LumbarRun
@@ -28,7 +28,7 @@ def fix_sides(
     coordinates: Manifest,
     annotations: Manifest | None = None,
 ) -> Manifest:
-    """Place every slice against every level point of its study, and annotations where there are."""
+    """Measure every slice against every level point of its study; place annotations, if any."""
     given = None
     if annotations is not None:
         given = read_parquet(annotations.file(run.root, "annotations.parquet"))

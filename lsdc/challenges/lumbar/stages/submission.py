@@ -1,4 +1,4 @@
-"""Prediction and submission: the test set through the same code, a row for every row id."""
+"""Prediction and submission: process the test set with the same code, for every row id."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ from tasks.stage import stage
     retries=1,
 )
 def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -> Manifest:
-    """Predict the test studies: the mean over the folds' models."""
+    """Predict the test studies by the mean over the folds' models."""
     out = run.folder
     job = PredictJob(
         experiment=run.experiment,
@@ -58,7 +58,7 @@ def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -
     timeout_hours=1,
 )
 def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) -> Manifest:
-    """Give every row id of the sample submission its row."""
+    """Write the submission, with one row for every row id of the sample submission."""
     out = run.folder
     with keeping_submission(out):
         rows = write_submission(

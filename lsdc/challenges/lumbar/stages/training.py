@@ -1,4 +1,4 @@
-"""Training: one fold, one process, one device; begun once, resumed where it was killed."""
+"""Training: one process and one device per fold, resumed from its checkpoint if killed."""
 
 import logging
 from collections.abc import Iterator
@@ -26,18 +26,18 @@ from tasks.stage import stage
 
 log = logging.getLogger("lsdc.training")
 
-TRIED = "tried-models.json"  # in the home: models that can be trained
-_RESUMES = 20  # each goes on where the one before was told to leave
+TRIED = "tried-models.json"  # in the home: models that passed the trial
+_RESUMES = 20  # each resumes after the previous one was asked to stop
 
 
 def _needed_weights(run: LumbarRun, fold: int) -> Path | None:
-    """Those of another experiment's same fold, which this one starts from."""
+    """Return the same fold's weights of another experiment, which this one starts from."""
     needed = run.experiment.needs.weights
     return None if needed is None else needed_fold(run, needed, fold) / "model.safetensors"
 
 
 def _needed_labels(run: LumbarRun, fold: int) -> Path | None:
-    """Those of another experiment's same fold, which fill labels without a grade."""
+    """Return the same fold's predictions of another experiment, which fill empty labels."""
     needed = run.experiment.needs.labels
     return None if needed is None else needed_fold(run, needed, fold) / "unlabelled.parquet"
 
@@ -47,15 +47,14 @@ def _digest(path: Path | None) -> str | None:
 
 
 def require_model(run: LumbarRun, *, trained_here: bool) -> None:
-    """Refuse a model that cannot be trained, before anything is prepared for it.
+    """Refuse a model that cannot be trained, before any data is prepared for it.
 
-    Other hosts that train have devices and a hub's cache of their own, and are asked there. Weights
-    that were given are here too, since what the run is of rests on them. Folds that are finished
-    need no hub any more.
+    Other training hosts check their own devices and hub cache. Given weights are checked here,
+    since the run's results depend on them. Finished folds need no hub.
 
     Raises:
-        SettingsError: the backbone, its weights, the size of its images or the device.
-        StageError: the process that tries it died.
+        SettingsError: the backbone, its weights, the image size or the device is unusable.
+        StageError: the trial process died.
     """
     config, fold = run.experiment.model, run.folds_to_train[0]
     start_from = _needed_weights(run, fold)
@@ -76,7 +75,7 @@ def require_model(run: LumbarRun, *, trained_here: bool) -> None:
 
 
 def takes_hub_weights(run: LumbarRun) -> bool:
-    """Whether its models begin with timm's own weights, which are where they are trained."""
+    """Return whether the models start from timm's weights, which the training host provides."""
     experiment = run.experiment
     return experiment.model.pretrained and experiment.needs.weights is None and run.weights is None
 
@@ -104,7 +103,7 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     resumes=_RESUMES,
 )
 def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
-    """Train a fold's model and predict the studies that it has not seen."""
+    """Train a fold's model and predict the studies held out of it."""
     with fold_lock(run.home, run.name, fold, say=log.warning):
         return _train(run, fold, crops, folds)
 
@@ -145,7 +144,7 @@ def _both(first: Tell, second: Tell) -> Tell:
 
 @contextmanager
 def _not_tried_again_at_the_end() -> Iterator[None]:
-    """Children that `ended_with_the_flow` ended stay so; else their tasks would start them anew."""
+    """Keep children ended by `ended_with_the_flow` from being retried by their tasks."""
     try:
         yield
     except (ResumeLaterError, ChildDiedError) as error:

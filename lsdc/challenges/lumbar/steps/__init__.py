@@ -1,1 +1,1 @@
-"""What the flows do for the lumbar challenge: prepare, train, score, submit."""
+"""The flows' steps for the lumbar challenge: prepare, train, score, submit."""

@@ -1,4 +1,4 @@
-"""The steps from DICOM files to crops, with folds fixed before anything learns."""
+"""The steps from DICOM files to crops; folds are fixed before anything is learnt."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from tasks.dispatch import Work, has_other_workers, train_elsewhere
 from tasks.run import note_results, note_so_far
 from tasks.versions import installed_versions
 
-# What a run that trains for another one goes through.
+# The stages of a run that trains for another run.
 STAGES = (
     write_demo_data,
     index_studies,
@@ -33,10 +33,10 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """The training studies' results, from the first stage to the last before training.
+    """The training studies' results of all stages before training.
 
     Attributes:
-        test: the index of the test studies, where a submission is asked for.
+        test: the index of the test studies; None unless a submission is made.
     """
 
     index: Manifest
@@ -49,7 +49,7 @@ class Prepared:
 
     @property
     def manifests(self) -> list[Manifest]:
-        """All of them, in the order of the walk."""
+        """All results, in pipeline order."""
         training = [
             self.index,
             self.folds,
@@ -62,13 +62,13 @@ class Prepared:
 
 
 def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:
-    """Take the training studies from files to all that coordinates are learnt from."""
+    """Prepare the training studies up to all inputs of the coordinates stage."""
     if run.uses_phantom:
         write_demo_data(run)
     require_studies(run)
     index = index_studies(run, "train")
     note_so_far(run, index)
-    publish_catalog(run, [index], after="index")  # what was quarantined can be asked for
+    publish_catalog(run, [index], after="index")  # so that quarantined files can be queried
     require_usable(run, "train", index)
     folds, annotations = assign_folds(run, index), correct_annotations(run, index)
     note_so_far(run, folds, annotations)
@@ -78,9 +78,9 @@ def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:
 def dispatch_coordinates(
     run: LumbarRun, index: Manifest, folds: Manifest, annotations: Manifest, *, tries_model: bool
 ) -> Manifest:
-    """Have coordinates learnt: on another worker's GPU, or here where that is not for us.
+    """Learn the coordinates on another worker's GPU, or here if there are no other workers.
 
-    Such a worker is asked first whether the model can be had there, if it `tries_model`.
+    With `tries_model`, that worker first checks that it can load the folds' model.
     """
     inputs = run, index, folds, annotations
     if not has_other_workers() or learn_coordinates.find(*inputs):
@@ -92,7 +92,7 @@ def dispatch_coordinates(
 
 
 def read_test(run: LumbarRun, index: Manifest, *others: Manifest) -> Manifest:
-    """Index the test studies, so that what is wrong with them is said before anything is learnt."""
+    """Index the test studies early, so that problems with them are reported before training."""
     test = index_studies(run, "test", index)
     note_so_far(run, test)
     publish_catalog(run, [index, *others, test], after="index test")
@@ -103,7 +103,7 @@ def read_test(run: LumbarRun, index: Manifest, *others: Manifest) -> Manifest:
 def prepare_training(
     run: LumbarRun, *, for_submission: bool = False, for_training: bool = True
 ) -> Prepared:
-    """Take the training studies from files to crops; for a submission, look at the test studies."""
+    """Process the training studies up to their crops; for a submission, index the test studies."""
     index, folds, annotations = read_training(run)
     test = read_test(run, index, folds, annotations) if for_submission and run.has_test else None
     asks_hub = for_training and takes_hub_weights(run)
@@ -123,13 +123,12 @@ def prepare_training(
 
 
 def require_model_here(run: LumbarRun) -> None:
-    """Refuse a model that cannot be trained, before anything is prepared for it.
+    """Refuse a model that cannot be trained, before any data is prepared for it.
 
-    Where others train, what their hosts alone can tell is asked there: of their devices, and of
-    timm's hub.
+    If other workers train, they check their own devices and their access to timm's hub.
 
     Raises:
-        SettingsError: the backbone, its weights, the size of its images, or the device.
-        StageError: the process that tries it died.
+        SettingsError: the backbone, its weights, the image size or the device is unusable.
+        StageError: the trial process died.
     """
     require_model(run, trained_here=not has_other_workers())

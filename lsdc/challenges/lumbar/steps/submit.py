@@ -1,4 +1,4 @@
-"""The steps that take the test studies through the same code, to a row for every row id."""
+"""The steps from the test studies to the submission."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ from tasks.run import note_results, note_so_far
 
 
 def predict_and_assemble(run: LumbarRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
-    """Take the test studies from their index to the submission."""
+    """Process the test studies from their index to the submission."""
     here, index = as_done_here(run), prepared.test
-    if index is None:  # nobody asks for a submission
+    if index is None:  # no submission is wanted
         return
     coordinates = locate_test(here, index, prepared.coordinates)
     note_so_far(run, coordinates)

@@ -16,7 +16,7 @@ log = logging.getLogger("lsdc.training")
 
 
 def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds that were asked for, then score out of fold all that there are."""
+    """Train the requested folds, then score all trained folds out of fold."""
     trained = with_earlier_folds(run, prepared, dispatch_folds(run, prepared))
     score_oof(run, prepared.folds, trained)
     show_scores(run)
@@ -26,7 +26,7 @@ def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
 def with_earlier_folds(
     run: LumbarRun, prepared: Prepared, trained: list[Manifest]
 ) -> list[Manifest]:
-    """Add the folds that were trained before and still stand, so that one alone is not scored."""
+    """Add earlier folds that are still valid, so that a single fold is not scored alone."""
     whole = run.model_copy(update={"only_fold": None})
     found = dict(zip(run.folds_to_train, trained, strict=True))
     for fold in whole.folds_to_train:
@@ -38,7 +38,7 @@ def with_earlier_folds(
 
 
 def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Have the folds trained: a run each on other workers, or here where that is not for us."""
+    """Train the folds in one run each on other workers, or here if there are none."""
     if not has_other_workers():
         return train_here(run, prepared)
     inputs = {fold: (run, fold, prepared.crops, prepared.folds) for fold in run.folds_to_train}
@@ -53,7 +53,7 @@ def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
 
 
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in this flow run, as many side by side as the machine has room for."""
+    """Train the folds in this flow run, as many in parallel as the machine has room for."""
     trained: list[Manifest] = []
     with ended_with_the_flow():
         for side_by_side in run.fold_groups:

@@ -1,4 +1,4 @@
-"""The flow that learns coordinates alone, for workers that have a GPU."""
+"""The flow that learns only the coordinates, for workers with a GPU."""
 
 from prefect import flow
 
@@ -13,7 +13,7 @@ from tasks.versions import require_versions
 
 
 class CoordinatesRequest(SentRequest):
-    """The parameters of a run that learns coordinates."""
+    """The parameters of a run that learns only the coordinates."""
 
     tries_model: bool = sent_field(
         False, "Refuse first of all if weights or device of the folds' models are not here."

@@ -1,1 +1,1 @@
-"""How a fold is trained and asked, in child processes."""
+"""Training and prediction of a fold, in child processes."""

@@ -1,4 +1,4 @@
-"""Augmentation of a level's sample: the patient's mirror image, flips, slices, then the pixels."""
+"""Augmentation of a level's sample: mirror the patient, flip, move slices, then change pixels."""
 
 from dataclasses import fields
 
@@ -18,7 +18,7 @@ from lsdc.training.samples import Sample
 
 
 class PatientAugment:
-    """Change a sample as its seed says; an `lsdc.training.samples.Augment`."""
+    """A random change of a sample, fixed by its seed; an `lsdc.training.samples.Augment`."""
 
     def __init__(self, augment: AugmentConfig, slices: SlicesConfig) -> None:
         self._augment, self._slices = augment, slices
@@ -46,7 +46,7 @@ class PatientAugment:
 
 
 def _flip(sample: Sample, *, axis: int, until: int) -> Sample:
-    """Flip the slices at places before `until`; 2 are columns, which of axial ones are sides."""
+    """Flip the slices of slots before `until`; axis 2 (columns) swaps the sides of axial slices."""
     slices = sample.slices.copy()
     slices[:until] = np.flip(slices[:until], axis)
     return sample._replace(slices=slices)

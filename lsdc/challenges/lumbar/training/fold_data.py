@@ -1,4 +1,4 @@
-"""What one fold is trained on, what it is scored by, and what its model is asked afterwards."""
+"""The samples and labels of one fold: for training, for scoring and for prediction."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ _CELL = [*_LEVEL, "condition"]
 
 @dataclass(frozen=True)
 class FoldData:
-    """Samples and labels as an experiment asks for them.
+    """The samples and labels of an experiment's fold.
 
     Attributes:
-        experiment: which one.
-        fold: which is held back.
-        crops: folder with crops.npy.
+        experiment: the experiment.
+        fold: the validation fold.
+        crops: the folder with crops.npy.
         inside: samples of the fold: row, study_id, level, side, mask.
-        outside: those of the other folds.
-        held_out: those of studies that are in no fold.
-        labels: study_id, condition, level, grade; null where none was given.
+        outside: samples of the other folds.
+        held_out: samples of the holdout studies, which are in no fold.
+        labels: study_id, condition, level, grade (null where none was given).
     """
 
     experiment: Experiment
@@ -44,7 +44,7 @@ class FoldData:
 
     @property
     def known(self) -> pl.DataFrame:
-        """The fold's own labels, which score it and teach nothing."""
+        """The fold's own labels, used for scoring only."""
         return self.labels.join(self.inside, on=_LEVEL, how="semi")
 
     @property
@@ -53,10 +53,10 @@ class FoldData:
         return as_samples(self.crops, self.inside, self.known, tell_level=self._tell_level)
 
     def training(self, fill_from: Path | None) -> Samples:
-        """The other folds' samples, as often as an epoch shows them.
+        """Return the other folds' samples, repeated as an epoch shows them.
 
         Args:
-            fill_from: predictions for labels without a grade, by a model that excluded the fold.
+            fill_from: predictions for missing grades, by a model trained without this fold.
         """
         config = self.experiment.labels
         predicted = read_parquet(fill_from) if fill_from else None
@@ -72,22 +72,22 @@ class FoldData:
         return self.outside.join(self._ungraded, on=_LEVEL, how="semi", maintain_order="left")
 
     def filling(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Of such samples' predictions those for which there is no grade."""
+        """Return the predictions of such samples whose grade is missing."""
         return rows.join(self._ungraded, on=_CELL, how="semi", maintain_order="left")
 
     def rows(self, samples: pl.DataFrame, found: NDArray[Any]) -> pl.DataFrame:
-        """Predictions (n, conditions, grades) of samples, a row a level and condition."""
+        """Return predictions (n, conditions, grades) as one row per level and condition."""
         return asked(as_rows(samples, found), self.experiment.labels)
 
     def score(self, found: NDArray[Any]) -> float:
-        """The competition's metric of predictions of the fold; NaN where no label scores it."""
+        """Return the competition's metric of the fold's predictions; NaN without any label."""
         known = self.known
         if not known["grade"].count():
             return math.nan
         return score(known, self.rows(self.inside, found)).score
 
     def beside_labels(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Out-of-fold predictions with fold and label."""
+        """Add fold and label to out-of-fold predictions."""
         grades = self.labels.rename({"grade": "label"})
         oof = rows.join(grades, on=_CELL, how="left", maintain_order="left")
         oof = oof.with_columns(fold=pl.lit(self.fold, dtype=pl.Int32))
@@ -112,10 +112,10 @@ def read_fold(
     folds: Path,
     holdout: Path | None,
 ) -> FoldData:
-    """Read the tables of the stages before; see `training.train_fold.train_fold`.
+    """Read the tables of earlier stages; see `training.train_fold.FoldJob` for the arguments.
 
     Raises:
-        StageError: nothing to predict, or nothing to train on.
+        StageError: no samples to predict, or none to train on.
     """
     samples = asked(read_table(crops, "train"), experiment.labels)
     table = samples.join(read_parquet(folds), on="study_id", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Which labels an experiment asks for, and what it learns where one has no grade."""
+"""Selection of an experiment's labels, and the handling of missing grades."""
 
 import polars as pl
 
@@ -9,11 +9,11 @@ _KEY = ("study_id", "condition", "level")
 
 
 def asked(rows: pl.DataFrame, config: LabelsConfig) -> pl.DataFrame:
-    """The rows of conditions and levels that the experiment grades at all.
+    """Return the rows of the conditions and levels that the experiment grades.
 
     Args:
         rows: labels or predictions with condition and level; or samples, with level alone.
-        config: which.
+        config: the experiment's conditions and levels.
     """
     levels = pl.col("level").is_in(config.levels)
     if "condition" not in rows.columns:
@@ -28,18 +28,18 @@ def labels_to_learn(
     *,
     soft: bool = False,
 ) -> pl.DataFrame:
-    """The labels that a fold is trained on; never those that it is scored by.
+    """Return the labels for training, with missing grades handled; scoring does not use them.
 
     Args:
         labels: study_id, condition, level, grade (null where none was given).
-        config: what is asked for, and what becomes of a label without a grade.
-        predicted: the same key and three probabilities, by a model that was trained without the
-            fold that is held out; they fill labels without a grade first.
-        soft: whether they stay probabilities, or become the likeliest grade.
+        config: the conditions and levels, and the handling of missing grades.
+        predicted: the same key and three probabilities, by a model trained without the held-out
+            fold; they fill missing grades first.
+        soft: whether these stay probabilities instead of becoming the most likely grade.
 
     Returns:
-        study_id, condition, level, grade and the three probabilities, which are null but where a
-        label is predicted and `soft`. A level that is dropped has no row.
+        study_id, condition, level, grade and the three probabilities, which are null unless the
+        label is predicted and `soft`. A dropped level has no row.
     """
     rows = asked(labels, config).select(*_KEY, "grade")
     if predicted is None:
@@ -61,7 +61,7 @@ def labels_to_learn(
 
 
 def _likeliest(rows: pl.DataFrame) -> pl.DataFrame:
-    """Probabilities taken for the grade that has most of them."""
+    """Replace probabilities by the most likely grade."""
     likeliest = pl.concat_list(PROBABILITIES).list.arg_max()
     there = pl.col(PROBABILITIES[0]).is_not_null()
     return rows.with_columns(

@@ -1,4 +1,4 @@
-"""The patient in a mirror: slices, mask and labels exchanged together, or not at all."""
+"""Mirroring of the patient: slices, mask and labels are always swapped together."""
 
 import numpy as np
 
@@ -11,15 +11,15 @@ _MIRRORED = [CONDITIONS.index(condition.mirrored) for condition in CONDITIONS]
 
 
 def mirror(sample: Sample, config: SlicesConfig) -> Sample:
-    """The sample as it would be cut from the patient's mirror image.
+    """Return the sample as it would be cut from the patient's mirror image.
 
-    Sagittal slices look the same from either side but come in the opposite order in each series;
-    axial slices stay where they are and are flipped; labels of left and right change places.
+    Sagittal slices look the same from either side, but their order within a series is reversed;
+    axial slices keep their slots and are flipped; left and right labels are swapped.
     """
     order = mirrored_places(config)
     slices = sample.slices[order]
     axial = config.count - config.axial_slices
     slices[axial:] = np.flip(slices[axial:], axis=-1)
-    labels = sample.labels.copy()  # what may follow, the level, has no sides
+    labels = sample.labels.copy()  # a level label may follow; it has no sides
     labels[: len(_MIRRORED)] = sample.labels[_MIRRORED]
     return Sample(slices, sample.present[order], labels)

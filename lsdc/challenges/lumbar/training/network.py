@@ -1,4 +1,4 @@
-"""The network of an experiment, the device it runs on, and what is recorded of both."""
+"""The network of an experiment, its loss and mixing, and a description of the device."""
 
 import importlib.metadata
 import platform
@@ -21,13 +21,13 @@ _LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "nump
 def build_model(
     experiment: Experiment, *, pretrained: bool, weights: Path | None = None
 ) -> SliceModel:
-    """A model with a head a condition and a class a grade, and perhaps one that tells the level.
+    """Build a model with one head per condition, one class per grade, and an optional level head.
 
-    Weights are as torch's seed has them, but for pretrained backbones; `weights` is where these lie
-    if not on the hub or in its cache.
+    Weights depend on torch's seed, except those of pretrained backbones; `weights` is the path of
+    these if they are not on the hub or in its cache.
 
     Raises:
-        SettingsError: no such backbone, or no such weights.
+        SettingsError: the backbone or its weights do not exist.
     """
     config = experiment.model
     places = list_places(experiment.slices)
@@ -53,7 +53,7 @@ def build_model(
 
 
 def build_loss(experiment: Experiment) -> GradedLoss:
-    """The loss of that model's answers."""
+    """Build the loss of that model's outputs."""
     config = experiment.loss
     return GradedLoss(
         LossSettings(
@@ -65,7 +65,7 @@ def build_loss(experiment: Experiment) -> GradedLoss:
 
 
 def build_mixing(experiment: Experiment) -> Mixing:
-    """How the samples of a batch are mixed."""
+    """Build the mixing of samples within a batch."""
     config = experiment.augment
     levels = len(LEVELS) if experiment.loss.level_weight else 0
     return Mixing(
@@ -75,15 +75,15 @@ def build_mixing(experiment: Experiment) -> Mixing:
 
 
 def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:
-    """The probabilities (n, conditions, grades) in that model's answers."""
+    """Return the probabilities (n, conditions, grades) from that model's logits."""
     return probabilities_by(experiment.loss.kind)(logits[:, : len(CONDITIONS), : len(GRADES)])
 
 
 def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]:
-    """The places that a condition is best seen on; all, where there are none of these.
+    """Return the slots that show a condition best, or all slots if there are none of these.
 
     These are the middle for the canal, the side for foramina, and axial slices for subarticular
-    zones, or where there are none the middle and the side, between which these zones lie.
+    zones, or without axial slices the middle and the side, between which these zones are.
     """
     parts = {
         "spinal": [{Part.MIDDLE}],
@@ -98,7 +98,7 @@ def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]
 
 
 def describe(device: torch.device) -> dict[str, object]:
-    """What decides the last bits of a result."""
+    """Describe the device, threads, CPU and versions, which affect the last bits of a result."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
@@ -108,7 +108,7 @@ def describe(device: torch.device) -> dict[str, object]:
 
 
 def _cpu() -> str:
-    """The processor's model and the instructions that torch uses of it."""
+    """Return the processor's model and the instruction set that torch uses on it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

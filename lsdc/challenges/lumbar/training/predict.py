@@ -1,4 +1,4 @@
-"""Predictions of the test split by the models of all folds, in one child process."""
+"""Prediction of the test split with the models of all folds, in one child process."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ class PredictJob(Job):
     """A prediction of the test split.
 
     Attributes:
-        experiment: of the models.
+        experiment: the experiment of the models.
         models: the folders of the trained folds.
         crops: the folder with crops.npy and samples.parquet.
-        out: the Parquet file of the result.
-        device: "auto", "cpu", "cuda" or what else torch knows.
+        out: the Parquet file to write.
+        device: "auto", "cpu", "cuda" or any other of torch's devices.
+        threads: number of torch's threads.
     """
 
     experiment: Experiment
@@ -27,15 +28,15 @@ class PredictJob(Job):
     threads: int
 
     def __str__(self) -> str:
-        """Into which file."""
+        """Return the suffix for messages: the output file."""
         return f" into {self.out}"
 
 
 def predict(job: PredictJob, *, log: Path, on_event: Tell) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
 
-    It becomes Parquet with row_id, study_id, condition, level, normal_mild, moderate, severe; it
-    has no row where there is no test sample. `on_event` is told how far each model is.
+    The Parquet file has row_id, study_id, condition, level, normal_mild, moderate, severe; it has
+    no rows without test samples. `on_event` receives the progress of each model.
 
     Raises:
         DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.

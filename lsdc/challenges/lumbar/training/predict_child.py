@@ -44,7 +44,7 @@ def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
                 partial(read_grades, experiment),
                 batch_size=batch_size,
                 device=device,
-                precision=getattr(torch, experiment.training.precision),  # as folds are scored
+                precision=getattr(torch, experiment.training.precision),  # as in validation
                 on_batch=on_batch,
             )
 

@@ -1,7 +1,7 @@
-"""Samples of crops as the training engine takes them: a head a condition, a class a grade.
+"""Crops and labels as samples of the training engine: one head per condition, a class per grade.
 
-A sample of one side (`side`; null: of both) is asked for the canal and that side alone. One of the
-right side is a mirror image: what is graded right in the patient is answered by the left heads.
+A sample of one side (`side`; null for both) is graded for the canal and that side alone. A sample
+of the right side is a mirror image: the left heads predict the patient's right side.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
 
 
 def read_table(crops: Path, split: str) -> pl.DataFrame:
-    """The split's rows of `samples.parquet`, in the order of the memory map."""
+    """Return the split's rows of `samples.parquet`, in the order of `crops.npy`."""
     return read_parquet(crops / "samples.parquet").filter(split=split).sort("row")
 
 
@@ -34,14 +34,14 @@ def as_samples(
     *,
     tell_level: bool = False,
 ) -> Samples:
-    """The samples of a table; without labels, all of them are empty.
+    """Return the samples of a table; without labels, all labels are empty.
 
     Args:
-        crops: folder with crops.npy.
-        table: row, study_id, level, side, mask.
-        labels: study_id, condition, level, grade, and perhaps the three probabilities, which count
-            where they are not null; labels are then probabilities.
-        tell_level: whether the level is one more label, the last.
+        crops: the folder with crops.npy.
+        table: row, study_id, level, side, mask of the samples.
+        labels: study_id, condition, level, grade, and optionally the three probabilities, which
+            take precedence where not null; all labels are then probabilities.
+        tell_level: whether to append the level as the last label.
 
     Raises:
         DataError: the table names a row that crops.npy does not have.
@@ -67,11 +67,11 @@ def as_samples(
 
 
 def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np.int64]:
-    """How often an epoch shows each of n samples, by the worst of its grades.
+    """Return how often an epoch shows each of n samples, by its worst grade.
 
     Args:
-        labels: as `as_samples` has them; of probabilities the likeliest grade counts.
-        oversample: for each grade; a sample without any is shown as one of the first.
+        labels: labels as in `as_samples`; of probabilities the most likely grade counts.
+        oversample: repeats for each grade; a sample without a grade counts as the first.
     """
     grades = labels[:, : len(CONDITIONS)]
     if grades.ndim == 3:
@@ -82,9 +82,9 @@ def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np
 
 
 def as_rows(table: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:
-    """A row a level and condition: row_id, study_id, condition, level and the probabilities.
+    """Return one row per level and condition: row_id, study_id, condition, level, probabilities.
 
-    What two samples of a level were asked for, the canal, is the mean of their answers.
+    The canal, which both samples of a level predict with `by_side`, is the mean of the two.
 
     Args:
         table: study_id, level, side of n samples.
@@ -103,7 +103,7 @@ def as_rows(table: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataF
 
 
 def _questions(table: pl.DataFrame) -> pl.DataFrame:
-    """A row a sample and head: study_id, level and the condition that the head is asked for."""
+    """Return one row per sample and head: study_id, level and the condition that it predicts."""
     heads = pl.DataFrame(
         {
             "condition": [str(condition) for condition in CONDITIONS],
@@ -129,7 +129,7 @@ def _questions(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, tell_level: bool) -> NDArray[Any]:
-    """(n, heads) int64 classes, or (n, heads, classes) float32 probabilities."""
+    """Return labels as (n, heads) int64 classes or (n, heads, classes) float32 probabilities."""
     columns = ["grade", *PROBABILITIES]
     found = _questions(table)
     if labels is None:

@@ -1,4 +1,4 @@
-"""One fold: trained in a child process, which leaves its model and out-of-fold predictions."""
+"""Training of one fold in a child process, which writes its model and out-of-fold predictions."""
 
 import json
 import logging
@@ -24,24 +24,25 @@ RESULTS = (
 
 
 class FoldJob(Job):
-    """One fold's training.
+    """The training of one fold.
 
     Attributes:
-        experiment: what is trained.
-        fold: which studies are not learnt from, and predicted.
+        experiment: the experiment to train.
+        fold: the fold that is predicted and not trained on.
         crops: the folder with crops.npy and samples.parquet.
-        labels: Parquet.
-        folds: Parquet.
-        holdout: Parquet, of which study_id alone is read: studies that no fold has.
-        out: the folder of the result.
-        identity: names all that the result depends on.
-        seed: of weights, order and augmentation.
-        device: "auto", "cpu", "cuda" or what else torch knows; another one gives other last bits,
-            and so does another number of threads.
-        workers: processes that load data; any number gives the same bits.
+        labels: the labels' Parquet file.
+        folds: the folds' Parquet file.
+        holdout: the Parquet file of the studies in no fold; only study_id is read.
+        out: the folder to write the result to.
+        identity: fingerprint of everything that the result depends on.
+        seed: random seed of weights, order and augmentation.
+        device: "auto", "cpu", "cuda" or any other of torch's devices; it affects the last bits of
+            the result.
+        threads: number of torch's threads; it affects the last bits of the result.
+        workers: number of processes that load data; it does not affect the result.
         start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
         fill_from: the unlabelled.parquet of the same fold of `experiment.needs.labels`.
-        weights: where those of pretrained backbones lie, if not on the hub or in its cache.
+        weights: path of pretrained backbones' weights that are not on the hub or in its cache.
     """
 
     experiment: Experiment
@@ -61,28 +62,28 @@ class FoldJob(Job):
     weights: Path | None = None
 
     def __str__(self) -> str:
-        """Which fold, into which folder."""
+        """Return the suffix for messages: the fold and its folder."""
         return f" of fold {self.fold} into {self.out}"
 
 
 def train_fold(job: FoldJob, *, log: Path, on_event: Tell) -> None:
-    """Train on the other folds and predict this one; start again to go on where it was killed.
+    """Train on the other folds and predict this one; resume if it was interrupted.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
-    label, normal_mild, moderate, severe: every row of the fold's studies that have samples),
-    unlabelled.parquet (so of the other studies' labels without a grade, but for fold and label),
-    holdout.parquet (so of the studies of `holdout`, which are in no fold and are not learnt from),
+    label, normal_mild, moderate, severe: every row of the fold's studies with samples),
+    unlabelled.parquet (the same without fold and label, for missing grades of the other studies),
+    holdout.parquet (likewise, for the studies of `holdout`, which are not trained on),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm, which is not finite where float16 skipped the update),
-    tensorboard/ (the same as curves) and fit.json (how it was trained). While it trains it holds
-    resume.pt, and it waits while somebody lays a file `pause` there, or beside `out` for all folds.
-    A fold that is finished under the same `identity` is left as it is; device, threads and library
-    versions are recorded, and a training may go on under others.
+    tensorboard/ (the same as curves) and fit.json (a record of the training). During training it
+    holds the checkpoint resume.pt; a file `pause` there, or beside `out` for all folds, pauses it.
+    A finished fold with the same `identity` is not trained again; device, threads and library
+    versions are recorded, and training may resume under different ones.
 
     Args:
-        job: what is trained.
-        log: file that the child's words are appended to.
-        on_event: told each step and each epoch's end.
+        job: the training job.
+        log: the file that the child's output is appended to.
+        on_event: receives each step and the end of each epoch.
 
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
@@ -94,7 +95,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: Tell) -> None:
         if needed is not None:
             _require_same_folds(needed.parent, job.folds, setting)
     out.mkdir(parents=True, exist_ok=True)
-    for name in (FACTS, *RESULTS):  # of another training; from here on there is none
+    for name in (FACTS, *RESULTS):  # superseded results of another training
         (out / name).unlink(missing_ok=True)
     done = run_child(
         CHILD,
@@ -112,7 +113,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: Tell) -> None:
 
 
 def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
-    """Refuse what may come of a training on the studies which are to be predicted."""
+    """Refuse results of a training that may have used the studies to be predicted."""
     if read_trained(trained, setting)["folds"] != digest_file(folds):
         raise StageError(
             f"{trained}: trained on other folds, so it may know the studies of this one; run "

@@ -81,7 +81,7 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
         probabilities=probabilities,
         batch_size=settings.batch_size,
         device=device,
-        precision=getattr(torch, settings.precision),  # as epochs are judged
+        precision=getattr(torch, settings.precision),  # as in validation
         on_batch=lambda _: tell(at_the_end),
     )
 
@@ -115,7 +115,7 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
 
 
 def _start_model(job: FoldJob) -> SliceModel:
-    """The model as training begins: with the weights that the job names, or new ones."""
+    """Build the model with its initial weights: those that the job names, or new ones."""
     pretrained = job.experiment.model.pretrained and job.start_from is None
     model = build_model(job.experiment, pretrained=pretrained, weights=job.weights)
     if job.start_from is not None:

@@ -1,7 +1,7 @@
-"""A trial of an experiment's model, in a child process, before hours go into what it is shown.
+"""A trial of an experiment's model in a child process, before hours are spent on its input.
 
-What a child alone can know, since it imports torch and timm: whether timm has the backbone, whether
-its weights are to be had, whether it takes images of that size, on this device.
+Only a child process, which imports torch and timm, can check that timm has the backbone, that its
+weights are available, and that it accepts images of that size on this device.
 """
 
 import json
@@ -21,11 +21,12 @@ class TrialJob(Job):
     """A trial of a model.
 
     Attributes:
-        experiment: whose model.
-        weights: see `lsdc.training.models.backbone.create_backbone`.
-        pretrained: whether it is to have learnt before.
-        start_from: weights of `experiment.needs.weights` that it has to have room for.
-        device: "auto", "cpu", "cuda" or what else torch knows.
+        experiment: the experiment of the model.
+        weights: path of pretrained weights; see `lsdc.training.models.backbone.create_backbone`.
+        pretrained: whether to load pretrained weights.
+        start_from: weights of `experiment.needs.weights` that the model must be able to load.
+        device: "auto", "cpu", "cuda" or any other of torch's devices.
+        threads: number of torch's threads.
     """
 
     experiment: Experiment
@@ -37,19 +38,19 @@ class TrialJob(Job):
 
 
 def try_model(job: TrialJob, *, kept: Path, log: Path) -> None:
-    """Build the model and show it two samples of noise; once on a host for what it is made of.
+    """Build the model and run it on two samples of noise; once per host and model settings.
 
-    Weights of timm's hub are asked for each time: they may be out of reach since, or out of its
-    cache.
+    A model with weights from timm's hub is tried each time: the hub may have become unreachable,
+    or its cache been cleared.
 
     Args:
-        job: what is tried.
-        kept: a JSON file that names the trials that went well.
-        log: file that the child's words are appended to.
+        job: the trial.
+        kept: a JSON file that lists the passed trials.
+        log: the file that the child's output is appended to.
 
     Raises:
-        SettingsError: it cannot be built, or does not take such samples; no such device.
-        StageError: the child died, or the weights to start from are not this model's.
+        SettingsError: the model cannot be built or rejects such samples, or no such device exists.
+        StageError: the child died, or the weights to start from do not fit this model.
     """
     key = _key(job)
     passed = _passed(kept)
