@@ -51,7 +51,10 @@ class RunOptions(BaseModel):
 
     folds: int = _field(4, "Number of cross-validation folds.", ge=2)
     only_fold: int | None = _field(
-        None, "Train this fold alone; the scores are then marked partial.", unset="all folds", ge=0
+        None,
+        "Train only this fold, counted from 0; scores are marked partial.",
+        unset="all folds",
+        ge=0,
     )
     holdout: float = _field(
         0.0,
@@ -69,12 +72,12 @@ class RunOptions(BaseModel):
     )
     limit: int | None = _field(None, "Use only the first N training studies.", unset="all", ge=1)
     annotations: Annotations = _field(
-        "clean", "Annotated points as they are given, or with provable mistakes fixed."
+        "clean", "raw: annotated points as given; clean: provable mistakes fixed or dropped."
     )
     max_bad: float = _field(
-        0.01, "Fraction of unreadable files above which a stage stops.", ge=0, le=1
+        0.01, "Stop if more than this fraction of the training files cannot be used.", ge=0, le=1
     )
-    strict: bool = _field(False, "Stop where a study cannot be used, rather than leave it out.")
+    strict: bool = _field(False, "Stop at a study that cannot be used, instead of skipping it.")
 
     @model_validator(mode="after")
     def _check_fold(self) -> Self:
@@ -135,7 +138,7 @@ class SentRequest(RunRequest):
 class FoldRequest(SentRequest):
     """The parameters of a run that trains one fold."""
 
-    fold: int = _field(0, "Fold to train, from 0.", ge=0)
+    fold: int = _field(0, "Fold to train, counted from 0.", ge=0)
 
     @model_validator(mode="after")
     def _check_this_fold(self) -> Self:

@@ -45,9 +45,9 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
         "Score predictions with the competition's metric.",
         ["lsdc score lsdc-home/runs/demo/oof.parquet --data rsna-2024 --json"],
     ),
-    demo_data: ("Write a synthetic competition, a phantom.", ["lsdc demo-data phantom"]),
+    demo_data: ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
     index: (
-        "Read the DICOM headers below a folder into the catalog.",
+        "Read the DICOM headers in a folder into the catalog.",
         ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
     ),
     doctor: ("Check a folder's data.", ["lsdc doctor rsna-2024 --json"]),
@@ -55,14 +55,14 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
         "Draw a study: its slices, points and crops.",
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
-    ui: ("Show the runs of a home in a browser.", ["lsdc ui --home /big/disk/lsdc"]),
+    ui: ("Open Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
     up: ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
-    worker: ("Start workers on this machine.", ["lsdc worker --pool lsdc-gpu"]),
+    worker: ("Start workers for a server that is running.", ["lsdc worker --pool lsdc-gpu"]),
     trigger: (
         "Start a run on workers.",
         ["lsdc trigger train-folds/default --experiment baseline --watch"],
     ),
-    clean: ("Remove results that no run needs.", ["lsdc clean"]),
+    clean: ("List and remove results that no run needs.", ["lsdc clean"]),
 }
 # Error numbers of reads and writes on a failing disk or file server.
 _DISK = (errno.EIO, errno.ESTALE, errno.EROFS, errno.ENXIO, errno.ENODEV)

@@ -68,7 +68,9 @@ class Installation:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A flow run, as the server has it."""
-        (run,) = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        runs: list[dict[str, Any]]
+        runs = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        (run,) = runs
         return run
 
     def children(self, run_id: str) -> dict[str, dict[str, Any]]:
@@ -78,7 +80,9 @@ class Installation:
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it is over."""
-        return self.until(lambda: (run := self.run(run_id))["state_type"] in FINAL and run)
+        over: dict[str, Any]
+        over = self.until(lambda: (run := self.run(run_id))["state_type"] in FINAL and run)
+        return over
 
     def lasted(self, run_id: str) -> float:
         """Seconds from the trigger of a run to its end."""

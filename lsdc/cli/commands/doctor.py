@@ -32,7 +32,7 @@ def doctor(
         bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
     ] = False,
 ) -> None:
-    """Check the data: missing series, empty labels, misplaced points and more; change nothing."""
+    """Check the data without changing it: series, labels, points, headers and more."""
     kept = resolve_home(home)
     folder = in_home(folder, Home(kept))
     if not folder.is_dir():

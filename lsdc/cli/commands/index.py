@@ -37,12 +37,14 @@ _MOST_REASONS = 8
 
 Folder = Annotated[
     Path,
-    typer.Argument(metavar="DIR", help="A competition's folder, any tree of DICOM, or 'phantom'."),
+    typer.Argument(
+        metavar="DIR", help="A competition's folder, any folder of DICOM files, or 'phantom'."
+    ),
 ]
 IndexHome = Annotated[
     Path | None,
     typer.Option(
-        "--home", help="Home that keeps the index.", show_default="LSDC_HOME, else ./lsdc-home"
+        "--home", help="Home that stores the index.", show_default="LSDC_HOME, else ./lsdc-home"
     ),
 ]
 

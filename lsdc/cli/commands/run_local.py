@@ -45,7 +45,7 @@ def run_local(
     asked: dict[str, Any],
     *,
     no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Train from scratch.")
+        bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
     ] = False,
     store: Annotated[
         str | None,
@@ -57,11 +57,13 @@ def run_local(
     task_runner: Annotated[
         str | None,
         typer.Option(
-            help="Where index and crops are processed: threads, dask, or a Dask scheduler.",
+            help="Where index and crops are processed: threads, dask, or a Dask scheduler such as tcp://HOST:8786.",
             show_default="LSDC_TASK_RUNNER, else threads",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another run that is using the home.")] = True,
+    wait: Annotated[
+        bool, typer.Option(help="Wait if another run is using the home, or exit with code 3.")
+    ] = True,
 ) -> None:
     """Run everything on this machine: DICOM files to out-of-fold scores and a submission."""
     console = open_console()

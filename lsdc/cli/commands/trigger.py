@@ -40,7 +40,7 @@ def trigger(
         typer.Argument(metavar="FLOW/NAME", help="Deployment, for example train-folds/default."),
     ],
     no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Train from scratch.")
+        bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
     ] = False,
     watch: Annotated[
         bool,
@@ -51,11 +51,11 @@ def trigger(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Home whose server is asked.", show_default="LSDC_HOME, else ./lsdc-home"
+            help="Home whose server gets the run.", show_default="LSDC_HOME, else ./lsdc-home"
         ),
     ] = None,
 ) -> None:
-    """Start a run of a deployment on workers. PREFECT_API_URL names another server."""
+    """Start a run of a deployment, on the home's server or on that of PREFECT_API_URL."""
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:

@@ -22,7 +22,7 @@ def ui(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
-    """Show the runs of a home in Prefect's pages until interrupted."""
+    """Open Prefect's UI with the runs of a home until interrupted."""
     console = open_console()
     opened = existing_home(resolve_home(home))
     if address := running_server(opened):

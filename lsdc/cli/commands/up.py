@@ -35,7 +35,7 @@ LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 
 def up(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port of the server and its pages.")
+        int, typer.Option(min=1, max=65535, help="Port of the server and of Prefect's UI.")
     ] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
     home: Annotated[
@@ -61,7 +61,7 @@ def up(
         ),
     ] = None,
     workers: Annotated[
-        bool, typer.Option("--workers/--no-workers", help="Also start workers on this machine.")
+        bool, typer.Option("--workers/--no-workers", help="Start workers too, or the server only.")
     ] = True,
     crash_after: Annotated[
         int,
