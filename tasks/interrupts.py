@@ -33,6 +33,8 @@ from tasks.progress import Progress, tell
 INTERRUPTED = "interrupted by"
 # Time for task runs in threads to notice the shutdown, and for the server to be told.
 _SECONDS = 10.0
+# Time for the server to hear of a task run that has just begun or ended.
+_LATE_SECONDS = 2.0
 _POLL_SECONDS = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _UNDER_WAY = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
@@ -44,14 +46,21 @@ log = logging.getLogger("lsdc.run")
 
 
 def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
-    """Mark a flow run ended by Ctrl-C or SIGTERM as *Cancelled*, with a message."""
+    """Mark a flow run ended by Ctrl-C or SIGTERM as *Cancelled*, with a message.
+
+    A run that was cancelled in Prefect is left in *Cancelling*: its worker marks it as *Cancelled*
+    once this process has ended. If the run did so too, a Retry in between would be lost.
+    """
 
     @wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return body(*args, **kwargs)
         except (KeyboardInterrupt, TerminationSignal) as told:
-            return cast(R, _cancel(told))  # Prefect uses a returned state as the flow run's state
+            state = _cancel(told)
+            if state is None:
+                raise
+            return cast(R, state)  # Prefect uses a returned state as the flow run's state
 
     return run
 
@@ -72,19 +81,23 @@ def is_interrupted(state: State) -> bool:
     return state.is_cancelled() and (state.message or "").startswith(INTERRUPTED)
 
 
-def _cancel(told: BaseException) -> State:
+def _cancel(told: BaseException) -> State | None:
+    """Stop the run's work and return its state, or None if its worker marks it."""
     request_shutdown()
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
+    me = context.flow_run
     with _not_interrupted_again(), get_client(sync_client=True) as client:
-        words = _words(client, context.flow_run, told)
+        by_hand = _is_cancelling(client, me)
+        words = "cancelled in Prefect; Retry resumes it" if by_hand else _words(me, told)
         log.info(words)
         try:
-            _cancel_task_runs(client, context.flow_run.id, words)
+            _cancel_task_runs(client, me.id, words)
         except httpx.HTTPError as error:
             log.warning("the Prefect server does not hear that its tasks are cancelled: %s", error)
-    return Cancelled(message=words)
+    is_marked_by_worker = by_hand and isinstance(told, TerminationSignal)
+    return None if is_marked_by_worker else Cancelled(message=words)
 
 
 @contextmanager
@@ -101,26 +114,34 @@ def _not_interrupted_again() -> Iterator[None]:
             signal.signal(each, handler or signal.default_int_handler)
 
 
-def _words(client: SyncPrefectClient, me: FlowRun, told: BaseException) -> str:
+def _is_cancelling(client: SyncPrefectClient, me: FlowRun) -> bool:
+    """Return whether somebody cancelled the run in Prefect."""
     if me.deployment_id is None:
-        how = "Ctrl-C" if isinstance(told, KeyboardInterrupt) else "SIGTERM"
-        return f"{INTERRUPTED} {how}; {GOES_ON}"
+        return False
     try:
         state = client.read_flow_run(me.id).state
     except httpx.HTTPError:  # then the state is unknown
-        state = None
-    if state is not None and state.is_cancelling():
-        return "cancelled in Prefect; Retry goes on where it stopped"
-    return f"{INTERRUPTED} the end of its worker; Retry goes on where it stopped"
+        return False
+    return state is not None and state.is_cancelling()
+
+
+def _words(me: FlowRun, told: BaseException) -> str:
+    if me.deployment_id is None:
+        how = "Ctrl-C" if isinstance(told, KeyboardInterrupt) else "SIGTERM"
+        return f"{INTERRUPTED} {how}; {GOES_ON}"
+    return f"{INTERRUPTED} the end of its worker; Retry resumes it"
 
 
 def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, words: str) -> None:
     """Mark task runs that did not complete as cancelled, as the server learns of them late."""
-    until, are_marked = time.monotonic() + _SECONDS, False
-    while time.monotonic() < until:
+    begun = quiet_since = time.monotonic()
+    are_marked = False
+    while (now := time.monotonic()) < begun + _SECONDS:
         broken = _task_runs(client, flow_run_id, StateType.CRASHED, StateType.FAILED)
         under_way = _task_runs(client, flow_run_id, *_UNDER_WAY)
-        if are_marked and not broken and not under_way:
+        if broken or under_way:
+            quiet_since = now
+        elif are_marked or now >= quiet_since + _LATE_SECONDS:
             return
         _mark(client, broken, words)
         are_marked |= bool(broken)

@@ -87,7 +87,7 @@ def test_failure_is_no_crash() -> None:
 def test_run_whose_worker_left_goes_on_and_one_cancelled_by_hand_does_not() -> None:
     left = Cancelled(message=f"{INTERRUPTED} the end of its worker; Retry goes on")
     assert _may_go_on(FlowRun(flow_id=RUN, state=left), {})
-    by_hand = Cancelled(message="cancelled in Prefect; Retry goes on where it stopped")
+    by_hand = Cancelled(message="cancelled in Prefect; Retry resumes it")
     assert not _may_go_on(FlowRun(flow_id=RUN, state=by_hand), {})
 
 
