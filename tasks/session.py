@@ -1,14 +1,14 @@
 """Sessions: a run in progress, which holds its folder and its home exclusively."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TypeVar
 
 from lsdc.store.home import build_lock, remove_leftovers
 from tasks.artifacts import shown
 from tasks.dispatch import require_device_here
+from tasks.hold import held_run
 from tasks.identity import locked_experiment
 from tasks.open_flow_run import note_request, open_requested
 from tasks.request import RunRequest
@@ -17,32 +17,6 @@ from tasks.run import Run
 R = TypeVar("R", bound=Run)
 
 log = logging.getLogger("lsdc.run")
-
-_held: ContextVar[Run | None] = ContextVar("held", default=None)
-
-
-@contextmanager
-def hold(run: R, *, wait: bool = True, say: Callable[[str], None] = log.warning) -> Iterator[R]:
-    """Hold a run's folder and home; flows called in this process during the block reuse the run.
-
-    Args:
-        run: the opened run.
-        wait: whether to wait for other runs that hold the folder or the home.
-        say: called with a message about what it waits for.
-
-    Yields:
-        The run with its folder.
-    """
-    with (
-        locked_experiment(run, wait=wait, say=say) as found,
-        build_lock(found.home, wait=wait, say=say),
-    ):
-        remove_leftovers(found.home)
-        token = _held.set(found)
-        try:
-            yield found
-        finally:
-            _held.reset(token)
 
 
 @contextmanager
@@ -57,7 +31,7 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
     Raises:
         SettingsError: `open_requested` refuses the request, or the GPU is not here.
     """
-    held = _held.get()
+    held = held_run()
     if isinstance(held, kind):
         note_request(held)
         with shown(held):
@@ -75,7 +49,7 @@ def locked_home(run: Run) -> Iterator[None]:
 
     Partial files of killed runs are removed first.
     """
-    if _held.get() is run:
+    if held_run() is run:
         yield
         return
     with build_lock(run.home, wait=True, say=log.warning):

@@ -4,27 +4,16 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
 
 import typer
 
 from lsdc import __version__
-from lsdc.cli.commands.clean import clean
-from lsdc.cli.commands.demo_data import demo_data
-from lsdc.cli.commands.doctor import doctor
-from lsdc.cli.commands.experiments import experiments
-from lsdc.cli.commands.index import index
-from lsdc.cli.commands.inspect import inspect
-from lsdc.cli.commands.run_local import run_local
-from lsdc.cli.commands.score import score
-from lsdc.cli.commands.trigger import trigger
-from lsdc.cli.commands.ui import ui
-from lsdc.cli.commands.up import up
-from lsdc.cli.commands.worker import worker
+from lsdc.cli.lazy_commands import LazyGroup, announce
 from lsdc.cli.streams import open_console, prepare_streams
 from lsdc.errors import NO_ROOM, LsdcError
 
 app = typer.Typer(
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
@@ -32,8 +21,8 @@ app = typer.Typer(
     help="Lumbar spine MR: from DICOM folders to a cross-validated, scored submission.",
 )
 # For each command, a summary short enough for the command list, and usage examples.
-_COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
-    run_local: (
+_COMMANDS: dict[str, tuple[str, list[str]]] = {
+    "run-local": (
         "Train and score on this machine, from DICOM files to a submission.",
         [
             "lsdc run-local                         # the demo, on a phantom",
@@ -41,36 +30,34 @@ _COMMANDS: dict[Callable[..., None], tuple[str, list[str]]] = {
             "lsdc run-local --data rsna-2024 --only-fold 0 --set training.epochs=2",
         ],
     ),
-    score: (
+    "score": (
         "Score predictions with the competition's metric.",
         ["lsdc score lsdc-home/runs/demo/oof.parquet --data rsna-2024 --json"],
     ),
-    demo_data: ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
-    index: (
+    "demo-data": ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
+    "index": (
         "Read the DICOM headers in a folder into the catalog.",
         ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
     ),
-    doctor: ("Check a folder's data.", ["lsdc doctor rsna-2024 --json"]),
-    inspect: (
+    "doctor": ("Check a folder's data.", ["lsdc doctor rsna-2024 --json"]),
+    "inspect": (
         "Draw a study: its slices, points and crops.",
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
-    ui: ("Open Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
-    up: ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
-    worker: ("Start workers for a server that is running.", ["lsdc worker --pool lsdc-gpu"]),
-    trigger: (
+    "ui": ("Open Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
+    "up": ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
+    "worker": ("Start workers for a server that is running.", ["lsdc worker --pool lsdc-gpu"]),
+    "trigger": (
         "Start a run on workers.",
         ["lsdc trigger train-folds/default --experiment baseline --watch"],
     ),
-    clean: ("List and remove results that no run needs.", ["lsdc clean"]),
+    "clean": ("List and remove results that no run needs.", ["lsdc clean"]),
+    "experiments": ("List, show and compare experiments.", ["lsdc experiments list"]),
 }
 # Error numbers of reads and writes on a failing disk or file server.
 _DISK = (errno.EIO, errno.ESTALE, errno.EROFS, errno.ENXIO, errno.ENODEV)
-for _command, (_summary, _examples) in _COMMANDS.items():
-    # A line with only a backspace makes click keep the line breaks of its paragraph.
-    _epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)])
-    app.command(short_help=_summary, epilog=_epilog)(_command)
-app.add_typer(experiments, name="experiments", short_help="List, show and compare experiments.")
+for _name, (_summary, _examples) in _COMMANDS.items():
+    announce(app, _name, _summary, _examples)
 
 
 @app.callback(invoke_without_command=True)

@@ -15,6 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,7 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 def fingerprint_code(modules: Iterable[str]) -> str:
     """Return the SHA-256 of modules, the project's modules they import, and packaged TOML."""
-    digests = {name: _module_digest(path) for name, path in sorted(_reachable(modules).items())}
-    return fingerprint(digests)
+    return fingerprint({name: module.digest() for name, module in _reachable(modules).items()})
 
 
 def fingerprint_libraries(distributions: Iterable[str]) -> dict[str, str]:
@@ -97,17 +97,36 @@ def _version(distribution: str) -> str:
         return "absent"
 
 
-def _reachable(modules: Iterable[str]) -> dict[str, Path]:
-    """Return the files, by name, of the modules and all project modules they import."""
-    found: dict[str, Path] = {}
+@dataclass(frozen=True)
+class _Module:
+    """What counts of a module's source.
+
+    Attributes:
+        text: its normal form, digested.
+        imports: the names it imports: modules, and members that may be modules.
+        tables: packaged TOML that it names.
+    """
+
+    text: str
+    imports: frozenset[str]
+    tables: tuple[Path, ...]
+
+    def digest(self) -> str:
+        texts = [path.read_text(encoding="utf-8") for path in self.tables if path.is_file()]
+        return hashlib.sha256("\0".join([self.text, *texts]).encode()).hexdigest()
+
+
+def _reachable(modules: Iterable[str]) -> dict[str, _Module]:
+    """Return the modules and all project modules that they import, by name."""
+    found: dict[str, _Module] = {}
     pending = list(modules)
     while pending:
         name = pending.pop()
         path = _module_path(name)
         if name in found or path is None or path == _ROOT / "lsdc" / "__init__.py":
             continue  # the last holds the version, and a release must not cause retraining
-        found[name] = path
-        pending.extend(_imports(path, name))
+        found[name] = _read(path, name, path.stat().st_mtime_ns)
+        pending.extend(found[name].imports)
         if "." in name:
             pending.append(name.rpartition(".")[0])
     return found
@@ -122,36 +141,34 @@ def _module_path(name: str) -> Path | None:
     return None  # `from package.module import name`: the name is not a module
 
 
-def _imports(path: Path, name: str) -> set[str]:
-    """Return the names that a module imports: modules, and members that may be modules."""
-    found: set[str] = set()
-    for node in ast.walk(_parse(path, path.stat().st_mtime_ns)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-            above = parts[: len(parts) - node.level + 1] if node.level else []
-            base = ".".join([*above, node.module] if node.module else above)
-            found.add(base)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.add(node.value)  # perhaps a module started as a child process, by name
-    return {item for item in found if _MODULE.fullmatch(item)}
-
-
-def _module_digest(path: Path) -> str:
-    tree = _parse(path, path.stat().st_mtime_ns)
-    parts = [repr(_normal_form(tree))]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and str(node.value).endswith(".toml"):
-            packaged = path.parent / str(node.value)
-            parts += [packaged.read_text(encoding="utf-8")] if packaged.is_file() else []
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
 @cache
-def _parse(path: Path, mtime_ns: int) -> ast.Module:  # noqa: ARG001 (an edit changes mtime_ns)
-    return parse_source(path.read_bytes())
+def _read(path: Path, name: str, mtime_ns: int) -> _Module:  # noqa: ARG001 (an edit changes mtime_ns)
+    tree = parse_source(path.read_bytes())
+    nodes = list(ast.walk(tree))
+    strings = {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    # A module may be started as a child process, by name.
+    imports = strings.union(*(_imports(node, path, name) for node in nodes))
+    return _Module(
+        text=hashlib.sha256(repr(_normal_form(tree)).encode()).hexdigest(),
+        imports=frozenset(item for item in imports if _MODULE.fullmatch(item)),
+        tables=tuple(path.parent / each for each in sorted(strings) if each.endswith(".toml")),
+    )
+
+
+def _imports(node: ast.AST, path: Path, name: str) -> set[str]:
+    """Return the names that a statement of a module imports, with members."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    above = parts[: len(parts) - node.level + 1] if node.level else []
+    base = ".".join([*above, node.module] if node.module else above)
+    return {base, *(f"{base}.{alias.name}" for alias in node.names)}
 
 
 def parse_source(source: bytes) -> ast.Module:

@@ -23,10 +23,10 @@ from lsdc.cli.server.user_settings import read_user_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, InterruptedRunError
 from tasks.device import require_device
+from tasks.hold import hold
 from tasks.pools import HEARTBEAT_SECONDS
 from tasks.request import RunRequest
 from tasks.run import Host, Run, open_run
-from tasks.session import hold
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -130,7 +130,7 @@ def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noq
 
 
 def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
-    # Import while the server starts, which takes about as long.
+    # Import Prefect and the flow while the server starts, which takes about as long.
     from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker

@@ -13,7 +13,9 @@ from lsdc.cli.app import app
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield path, command
-    for name, below in getattr(command, "commands", {}).items():
+    context = command.make_context("lsdc", [], resilient_parsing=True)
+    for name in getattr(command, "commands", {}):
+        _, below, _ = command.resolve_command(context, [name])
         yield from commands(below, (*path, name))
 
 
