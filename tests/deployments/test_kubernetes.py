@@ -7,11 +7,10 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import typer.main
 import yaml
 
 import lsdc
-from lsdc.cli.app import app
+from tests.commands import load_command
 
 ROOT = Path(lsdc.__file__).parents[1]
 DOCKERFILE = (ROOT / "deployments/Dockerfile").read_text()
@@ -39,8 +38,7 @@ def test_template_is_what_kubernetes_takes(item: dict[str, Any], version: str) -
 @pytest.mark.parametrize("name", PODS)
 def test_pods_are_commands_of_ours_in_our_image(name: str) -> None:
     command, *arguments = container(name)["args"]
-    front_door: Any = typer.main.get_command(app)
-    front_door.commands[command].make_context(command, arguments)
+    load_command(command).make_context(command, arguments)
     assert container(name)["image"] == f"lsdc:{lsdc.__version__}"
     assert PODS[name]["securityContext"]["runAsUser"] == int(
         re.search(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)[1]

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from prefect import Flow
 
 from deployments.register import FLOWS
-from lsdc.cli.app import app
 from lsdc.errors import SettingsError
 from tasks.request import (
     FoldRequest,
@@ -19,6 +17,7 @@ from tasks.request import (
     parameters_of,
     sent_names,
 )
+from tests.commands import load_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "parameters.md"
 REGISTERED = [flow for flows in FLOWS.values() for flow in flows]
@@ -44,8 +43,7 @@ def test_form_of_a_flow_has_every_parameter_with_its_description_and_bounds(
 
 
 def test_options_say_what_the_form_says() -> None:
-    command = typer.main.get_command(app).commands["run-local"]  # type: ignore[attr-defined]
-    options = {option.name: option for option in command.params}
+    options = {option.name: option for option in load_command("run-local").params}
     for name, field in parameters_of(RunRequest, sent_names(RunRequest)).items():
         assert options[name].help.startswith(str(field.description))
 

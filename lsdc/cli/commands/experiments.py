@@ -94,7 +94,7 @@ class Entry:
         }
 
 
-@experiments.command("list")
+@experiments.command("list", short_help="List experiments and their scores.")
 def list_all(
     home: FromHome = None,
     sort: Sort = "log",
@@ -122,7 +122,7 @@ def list_all(
         console.print(f"{more} more of the lab log: --all", style="dim", highlight=False)
 
 
-@experiments.command()
+@experiments.command(short_help="Show an experiment and its settings.")
 def show(
     name: Annotated[str, typer.Argument(help="Name of an experiment.")],
     home: FromHome = None,
@@ -146,7 +146,7 @@ def show(
         console.print(tables.settings_table(entry.experiment, _origins(name)))
 
 
-@experiments.command()
+@experiments.command(short_help="Explain what settings do.")
 def explain(
     key: Annotated[
         str | None,
@@ -162,7 +162,7 @@ def explain(
     open_console().print(tables.reference_table(described))
 
 
-@experiments.command()
+@experiments.command(short_help="List settings that differ.")
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="An experiment.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
@@ -179,7 +179,7 @@ def diff(
         open_console().print(tables.differences_table(first, second, differing))
 
 
-@experiments.command()
+@experiments.command(short_help="Compare measured and reported scores.")
 def compare(
     names: Annotated[
         list[str] | None,

@@ -5,21 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from lsdc.cli.app import app
+from tests.commands import load_command
 
 
-def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def commands(*path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    command = load_command(*path)
     yield path, command
-    context = command.make_context("lsdc", [], resilient_parsing=True)
     for name in getattr(command, "commands", {}):
-        _, below, _ = command.resolve_command(context, [name])
-        yield from commands(below, (*path, name))
+        yield from commands(*path, name)
 
 
-ALL = dict(commands(typer.main.get_command(app)))
+ALL = dict(commands())
 
 
 def squeezed(text: str) -> str:
