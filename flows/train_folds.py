@@ -13,6 +13,7 @@ from lsdc.challenges.current import (
 from tasks.identity import require_needs
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.request import FoldRequest, RunRequest, flow_parameters
+from tasks.reschedule import rescheduled_if_busy
 from tasks.session import locked_home, opened
 from tasks.versions import require_versions
 
@@ -35,9 +36,8 @@ def train_fold(request: FoldRequest) -> None:
     """Train one fold of an experiment; prepares what is missing."""
     require_versions(request.versions, STAGES)
     request = request.model_copy(update={"only_fold": request.fold})
-    # Waiting would hold a GPU that the runs it waits for may need.
-    with opened(CurrentRun, request, wait=False) as run:
-        with locked_home(run), ended_with_the_flow():
+    with rescheduled_if_busy() as patience, opened(CurrentRun, request, wait=False) as run:
+        with locked_home(run, at_most=patience), ended_with_the_flow():
             require_needs(run)
             require_model_here(run)
             prepared = prepare_training(run)

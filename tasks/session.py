@@ -44,14 +44,21 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
 
 
 @contextmanager
-def locked_home(run: Run) -> Iterator[None]:
+def locked_home(run: Run, *, at_most: float | None = None) -> Iterator[None]:
     """Lock the run's home for building; a second run waits for the first.
 
     Partial files of killed runs are removed first.
+
+    Args:
+        run: the run.
+        at_most: how many seconds to wait; by default without limit.
+
+    Raises:
+        HomeBusyError: another run has built in the home for that long.
     """
     if held_run() is run:
         yield
         return
-    with build_lock(run.home, wait=True, say=log.warning):
+    with build_lock(run.home, wait=True, say=log.warning, at_most=at_most):
         remove_leftovers(run.home)
         yield

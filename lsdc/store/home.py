@@ -166,16 +166,24 @@ def _check_schema(marker: Path) -> None:
 
 
 @contextmanager
-def build_lock(home: Home, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
+def build_lock(
+    home: Home, *, wait: bool, say: Callable[[str], None], at_most: float | None = None
+) -> Iterator[None]:
     """Hold the home's build lock; a second builder waits, or is refused if `wait` is false.
 
     The operating system releases the lock, so a killed builder leaves none behind.
 
+    Args:
+        home: the home.
+        wait: whether to wait while another run holds the lock.
+        say: called with a message before waiting.
+        at_most: how many seconds to wait; by default without limit.
+
     Raises:
-        HomeBusyError: another run holds the lock and `wait` is false.
+        HomeBusyError: another run holds the lock and `wait` is false, or the time is up.
     """
     lock = _build_lock(home)
-    _acquire(lock, home, wait=wait, say=say)
+    _acquire(lock, home, wait=wait, say=say, at_most=at_most)
     try:
         yield
     finally:
@@ -202,16 +210,27 @@ def _build_lock(home: Home) -> BaseFileLock:
     return file_lock(home.root / ".build.lock", is_singleton=True, thread_local=False)
 
 
-def _acquire(lock: BaseFileLock, home: Home, *, wait: bool, say: Callable[[str], None]) -> None:
+def _acquire(
+    lock: BaseFileLock,
+    home: Home,
+    *,
+    wait: bool,
+    say: Callable[[str], None],
+    at_most: float | None = None,
+) -> None:
     holder = home.root / _HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout:
         message = f"{home.root}: {_describe_holder(holder)} builds here"
+        refused = HomeBusyError(f"{message}; wait for it, or choose another --home")
         if not wait:
-            raise HomeBusyError(f"{message}; wait for it, or choose another --home") from None
+            raise refused from None
         say(f"{message}; waiting for it to end")
-        lock.acquire()
+        try:
+            lock.acquire(timeout=-1 if at_most is None else at_most)
+        except Timeout:
+            raise refused from None
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
     with write_atomic(holder) as temporary:
         temporary.write_text(json.dumps(facts), encoding="utf-8")

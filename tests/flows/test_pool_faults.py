@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lsdc.store.files import digest_file
-from lsdc.store.home import find_leftovers, open_home
+from lsdc.store.home import Home, build_lock, find_leftovers, open_home
 from tests.flows.conftest import lsdc
 from tests.flows.faults import (
     KINDS,
@@ -114,6 +114,22 @@ def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults)
     assert here.ended(run_id)["state_type"] == "COMPLETED"
     assert faults.begun_at(0) == [(1, 1), (1, 4)]
     assert faults.oof() == faults.expected
+
+
+def test_fold_holds_no_gpu_while_another_run_builds(faults: Faults) -> None:
+    faults.forget([0])
+    arguments = ("train-fold/default", "--fold", "0", "--data", faults.data, *TRAINING)
+    with build_lock(Home(faults.here.home), wait=True, say=print):
+        begun = faults.here.trigger(*arguments)
+        assert begun.returncode == 0, begun.stderr
+        run_id = begun.stdout.splitlines()[0].rpartition("/")[2]
+        rescheduled = faults.here.until(
+            lambda: (run := faults.here.run(run_id))["state_name"] == "AwaitingRetry" and run
+        )
+        assert f"process {os.getpid()} on" in rescheduled["state"]["message"]
+        assert faults.here.processes(TRAINER) == []
+    assert faults.here.ended(run_id)["state_type"] == "COMPLETED"
+    assert faults.is_trained(0)
 
 
 def test_training_of_an_installation_that_is_ended_saves_itself(

@@ -70,6 +70,11 @@ def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path
             build_lock(home, wait=False, say=print),
         ):
             pass
+        with (
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            build_lock(home, wait=True, at_most=0.2, say=print),
+        ):
+            pass
         said: list[str] = []
 
         def say(text: str) -> None:

@@ -7,6 +7,7 @@ from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.steps.prepare import STAGES, read_training, require_model_here
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.request import SentRequest, flow_parameters, sent_field
+from tasks.reschedule import rescheduled_if_busy
 from tasks.run import note_so_far
 from tasks.session import locked_home, opened
 from tasks.versions import require_versions
@@ -33,8 +34,9 @@ def train_coordinates(request: CoordinatesRequest) -> None:
     """Learn the coordinates of an experiment, a small model a fold."""
     require_versions(request.versions, STAGES)
     with (
+        rescheduled_if_busy() as patience,
         opened(LumbarRun, request, wait=False) as run,
-        locked_home(run),
+        locked_home(run, at_most=patience),
         ended_with_the_flow(),
     ):
         if request.tries_model:
