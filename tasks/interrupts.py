@@ -25,7 +25,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
 from lsdc.errors import GOES_ON
-from lsdc.shutdown import request_shutdown
+from lsdc.run_context import own_run_context, run_context
 from lsdc.training.process import end_children
 from tasks.progress import Progress, tell
 
@@ -54,13 +54,14 @@ def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return body(*args, **kwargs)
-        except (KeyboardInterrupt, TerminationSignal) as told:
-            state = _cancel(told)
-            if state is None:
-                raise
-            return cast(R, state)  # Prefect uses a returned state as the flow run's state
+        with own_run_context():
+            try:
+                return body(*args, **kwargs)
+            except (KeyboardInterrupt, TerminationSignal) as told:
+                state = _cancel(told)
+                if state is None:
+                    raise
+                return cast(R, state)  # Prefect uses a returned state as the flow run's state
 
     return run
 
@@ -71,7 +72,7 @@ def ended_with_the_flow() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        request_shutdown()
+        run_context().request_shutdown()
         end_children()
         raise
 
@@ -83,7 +84,7 @@ def is_interrupted(state: State) -> bool:
 
 def _cancel(told: BaseException) -> State | None:
     """Stop the run's work and return its state, or None if its worker marks it."""
-    request_shutdown()
+    run_context().request_shutdown()
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None

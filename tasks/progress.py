@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsdc.errors import InterruptedRunError
-from lsdc.shutdown import shutdown_requested
+from lsdc.run_context import run_context
 from lsdc.training.events import Event
 from lsdc.training.process import Tell
 
@@ -39,27 +39,22 @@ _ABORTED = tuple(
 )
 
 Listener = Callable[[Progress], None]
-_listeners: list[Listener] = []
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call the listener with all progress of this process during the block."""
-    listen(listener)
+    """Call the listener with all progress of this run during the block."""
+    listeners = run_context().listeners
+    listeners.append(listener)
     try:
         yield
     finally:
-        _listeners.remove(listener)
-
-
-def listen(listener: Listener) -> None:
-    """Call the listener with all progress of this process from now on."""
-    _listeners.append(listener)
+        listeners.remove(listener)
 
 
 def tell(progress: Progress) -> None:
     """Pass progress to all listeners."""
-    for listener in _listeners:
+    for listener in run_context().listeners:
         listener(progress)
 
 
@@ -75,7 +70,7 @@ def tell_event(name: str) -> Tell:
 
 def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
     """Report a task run's new state; a failure during shutdown counts as cancelled."""
-    is_cancelled = state.is_failed() and shutdown_requested()
+    is_cancelled = state.is_failed() and run_context().shutdown_requested()
     tell(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
 
 
@@ -89,5 +84,5 @@ def _is_of_the_work(record: logging.LogRecord) -> bool:
     said = record.getMessage()
     # An interrupt would look like a failure; it has its own message.
     is_the_end = any(words in said for words in _ABORTED)
-    is_the_end |= shutdown_requested() and InterruptedRunError.__name__ in said
+    is_the_end |= run_context().shutdown_requested() and InterruptedRunError.__name__ in said
     return not is_the_end and not said.startswith(("Running hook ", "Hook "))

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, TypeVar
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.presets import Experiments
-from lsdc.shutdown import reset_shutdown
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
@@ -207,7 +206,6 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
             ", ".join(bound),
             threads,
         )
-    reset_shutdown()  # an earlier run in this process may have been told to end
     host = host or Host.find()
     opened = open_home(resolve_home(request.home))
     options = {name: getattr(request, name) for name in RunOptions.model_fields}

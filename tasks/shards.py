@@ -8,7 +8,6 @@ between are made again.
 import re
 import shutil
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
+from lsdc.run_context import run_context
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, seal
 from tasks.futures import result_of
@@ -40,9 +40,6 @@ SHARD_OPTIONS: dict[str, Any] = {
     "shared": False,
     "told": False,
 }
-
-
-_leaving = threading.Event()
 
 
 class Shard(BaseModel):
@@ -129,9 +126,8 @@ def worked(
         StageError: a shard's result is not in this home.
         ChildDiedError: Dask could not run a shard.
     """
-    _leaving.clear()
     folders = []
-    with open_runner(run.runner, run.threads) as runner:
+    with run_context().within() as part, open_runner(run.runner, run.threads) as runner:
         try:
             futures = [
                 runner.submit(kind.task, {"run": run, "shard": shard, **arguments})
@@ -144,7 +140,7 @@ def worked(
                 done = shard.before + len(shard.studies)
                 tell(Progress(shard.stage, done=done, total=shard.total, task_runs=1))
         except BaseException:
-            _leaving.set()
+            part.request_shutdown()
             raise
     yield folders
     for folder in shards_of(run, shards[0].stage):
@@ -189,7 +185,7 @@ def tell_shard(shard: Shard) -> Callable[[int, int], None]:
     """
 
     def told(done: int, total: int) -> None:
-        if _leaving.is_set():
+        if run_context().shutdown_requested():
             raise InterruptedRunError(f"{shard}: the run is ending")
         own = len(shard.studies) * done // max(total, 1)
         tell(Progress(shard.stage, done=shard.before + own, total=shard.total))

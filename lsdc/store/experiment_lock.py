@@ -12,7 +12,7 @@ from uuid import uuid4
 from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import HomeBusyError
-from lsdc.shutdown import pause
+from lsdc.run_context import run_context
 from lsdc.store.file_locks import file_lock
 from lsdc.store.home import Home
 
@@ -53,7 +53,7 @@ def lock_experiment(
         if not said:
             say(f"{other}; waiting for it to end")
         said = True
-        pause(_POLL_SECONDS)
+        run_context().pause(_POLL_SECONDS)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from lsdc.errors import InterruptedRunError
-from lsdc.shutdown import shutdown_requested
+from lsdc.run_context import run_context
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -33,7 +33,7 @@ def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
     except Timeout:
         say()
     try:
-        lock.acquire(cancel_check=shutdown_requested)
+        lock.acquire(cancel_check=run_context().shutdown_requested)
     except Timeout:
         raise InterruptedRunError(f"{lock.lock_file}: not waited for, the run is ending") from None
 

@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
-from lsdc.shutdown import pause, shutdown_requested
+from lsdc.run_context import run_context
 from lsdc.store.database import DATABASE, is_postgresql, parse_address
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.remote import RemoteStore
@@ -120,7 +120,7 @@ def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Conn
                 _wait(connection, name, number, say)
             except psycopg.OperationalError as error:
                 say(f"{name}: the connection to PostgreSQL broke ({error}); made anew")
-                pause(_FIRST_PAUSE_SECONDS)
+                run_context().pause(_FIRST_PAUSE_SECONDS)
                 continue
             failing.pop_all()
         return connection
@@ -138,7 +138,7 @@ def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
         before_sleep=tell,
-        sleep=pause,
+        sleep=run_context().pause,
         reraise=True,
     )
     place = {"application_name": "lsdc", "connect_timeout": 30} | _database(store)
@@ -153,9 +153,10 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
         if not said:
             say(_waiting(name))
         said = True
-        if shutdown_requested():
+        if run_context().shutdown_requested():
             raise InterruptedRunError(f"{name}: not waited for, the run is ending")
-        pause(_POLL_SECONDS)  # a wait inside PostgreSQL would not notice a cancelled run
+        # A wait inside PostgreSQL would not notice a cancelled run.
+        run_context().pause(_POLL_SECONDS)
 
 
 @contextmanager

@@ -31,13 +31,12 @@ from lsdc.errors import (
     SettingsError,
     StageError,
 )
-from lsdc.shutdown import shutdown_requested
+from lsdc.run_context import run_context
 from lsdc.training.events import Event, read_event
 
 # Prefix of our own lines in the children's log.
 _OURS = "-- "
 
-_living: set["subprocess.Popen[bytes]"] = set()
 _unbound: dict[str, str] = {}  # removed from this process's environment
 
 Tell = Callable[[Event], None]
@@ -151,7 +150,7 @@ def run_children(
     try:
         for job in jobs:
             processes.append(_start(module, job, log))
-            if shutdown_requested():
+            if run_context().shutdown_requested():
                 raise ChildDiedError(f"{module}: not gone on with, since the run is ending")
         for number, text in _lines(processes, results, stall_minutes * 60):
             if not text:
@@ -170,7 +169,7 @@ def run_children(
             f"{_last_words(log, said_before)}"
         ) from None
     finally:
-        _living.difference_update(processes)
+        run_context().children.difference_update(processes)
         _end(processes)
         seconds = time.monotonic() - begun
         for number, process in enumerate(processes):
@@ -192,11 +191,11 @@ def let_threads_roam() -> list[str]:
 
 
 def end_children() -> None:
-    """End all children that threads of this process wait for; their `run_child` raises.
+    """End all children that threads of this run wait for; their `run_child` raises.
 
-    After `request_shutdown`, a child that a thread still starts is ended at once.
+    After a requested shutdown, a child that a thread still starts is ended at once.
     """
-    _end_groups(tuple(_living))
+    _end_groups(tuple(run_context().children))
 
 
 def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionType) -> None:
@@ -264,7 +263,7 @@ def _start(module: str, job: Job, log: Path) -> "subprocess.Popen[bytes]":
             env=_environment(job),
             start_new_session=True,
         )
-    _living.add(process)
+    run_context().children.add(process)
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once, as the end of stdout shows
         process.stdin.write(job.model_dump_json().encode() + b"\n")

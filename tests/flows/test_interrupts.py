@@ -18,7 +18,7 @@ import sys, time
 from pathlib import Path
 from prefect import flow, task
 from prefect.logging.handlers import APILogWorker
-from lsdc.shutdown import shutdown_requested, pause
+from lsdc.run_context import run_context
 from lsdc.errors import InterruptedRunError
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.progress import mute_machinery
@@ -29,7 +29,7 @@ def done():
 
 @task
 def beside():
-    pause(600)
+    run_context().pause(600)
     raise InterruptedRunError("the run is ending")
 
 @task

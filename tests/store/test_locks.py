@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lsdc.errors import InterruptedRunError, SettingsError, StoreError
-from lsdc.shutdown import request_shutdown, reset_shutdown
+from lsdc.run_context import own_run_context
 from lsdc.store.locks import require_locks, shared_lock
 from lsdc.store.remote import RemoteStore
 
@@ -73,15 +73,13 @@ def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
 
 
 def test_waiting_ends_when_the_run_does(store: RemoteStore) -> None:
-    try:
-        with (
-            another_host(store.url, "crops-1"),
-            pytest.raises(InterruptedRunError, match="the run is ending"),
-            shared_lock(store, "crops-1", say=lambda _: request_shutdown()),
-        ):
-            pass
-    finally:
-        reset_shutdown()
+    with (
+        own_run_context() as run,
+        another_host(store.url, "crops-1"),
+        pytest.raises(InterruptedRunError, match="the run is ending"),
+        shared_lock(store, "crops-1", say=lambda _: run.request_shutdown()),
+    ):
+        pass
 
 
 def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) -> None:

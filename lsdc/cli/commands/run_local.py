@@ -22,6 +22,7 @@ from lsdc.cli.server.run_records import living, mark_killed, wait_until_recorded
 from lsdc.cli.server.user_settings import read_user_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, InterruptedRunError
+from lsdc.run_context import own_run_context
 from tasks.device import require_device
 from tasks.hold import hold
 from tasks.pools import HEARTBEAT_SECONDS
@@ -154,7 +155,7 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     begun = pipeline.with_options(on_running=[tell_begin])
     _on_begin.set(begin)
     try:
-        with contextlib.ExitStack() as lives, display, listening(display):
+        with contextlib.ExitStack() as lives, own_run_context(), display, listening(display):
             ended = begun(**request.model_dump(), return_state=True)
             state = cast("State[None]", ended)
     except (KeyboardInterrupt, TerminationSignal):

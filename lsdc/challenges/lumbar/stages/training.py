@@ -10,7 +10,7 @@ from lsdc.challenges.lumbar.training.train_fold import RESULTS, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
-from lsdc.shutdown import shutdown_requested
+from lsdc.run_context import run_context
 from lsdc.store.files import digest_file
 from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, seal
@@ -148,6 +148,6 @@ def _not_tried_again_at_the_end() -> Iterator[None]:
     try:
         yield
     except (ResumeLaterError, ChildDiedError) as error:
-        if not shutdown_requested():
+        if not run_context().shutdown_requested():
             raise
         raise InterruptedRunError(f"the run is ending: {error}") from error

@@ -1,0 +1,39 @@
+"""The context that the threads of a run share."""
+
+import threading
+import time
+from contextvars import copy_context
+
+from lsdc.run_context import own_run_context, run_context
+
+
+def test_threads_of_a_run_see_its_shutdown_and_other_runs_do_not() -> None:
+    with own_run_context() as first:
+        waits = threading.Thread(target=copy_context().run, args=(run_context().pause, 600))
+        waits.start()
+        first.request_shutdown()
+        waits.join(timeout=60)
+        assert not waits.is_alive()
+    with own_run_context() as second:
+        assert not second.shutdown_requested()
+    assert not run_context().shutdown_requested()
+
+
+def test_run_keeps_the_context_that_its_caller_gave_it() -> None:
+    with own_run_context() as outer, own_run_context() as inner:
+        assert inner is outer
+
+
+def test_shutdown_of_a_part_leaves_the_run_going_and_that_of_the_run_reaches_the_part() -> None:
+    with own_run_context() as run:
+        with run.within() as part:
+            part.request_shutdown()
+            assert run_context().shutdown_requested()
+        assert not run_context().shutdown_requested()
+        with run.within() as part:
+            run.request_shutdown()
+            began = time.monotonic()
+            part.pause(600)
+            assert time.monotonic() - began < 60
+        with run.within() as part:
+            assert part.shutdown_requested()
