@@ -4,10 +4,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from lsdc.training.events import StepDone
 from lsdc.training.loop import train
 from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
-from lsdc.training.settings import TrainingSettings
 
 NOISE = 128  # different samples
 FOLD_SAMPLES = 7_400  # that a fold of the competition trains on
@@ -59,9 +57,7 @@ def time_engine(
     workers: int = 0,
 ) -> list[float]:
     """When each step of one epoch of `lsdc.training.loop.train` ended."""
-    settings: dict[str, Any] = {
-        field.name: getattr(experiment.training, field.name) for field in fields(TrainingSettings)
-    }
+    settings = experiment.training.model_copy(update={"epochs": 1})
     one = replace(
         samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
     )
@@ -71,7 +67,7 @@ def time_engine(
             start_model(experiment),
             samples,
             one,
-            TrainingSettings(**settings | {"epochs": 1}),
+            settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=build_mixing(experiment),
             criterion=build_loss(experiment),

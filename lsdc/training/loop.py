@@ -23,7 +23,7 @@ from lsdc.training.losses import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import Tell
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
-from lsdc.training.settings import Keep, TrainingSettings
+from lsdc.training.settings.training import Keep, TrainingSettings
 from lsdc.training.tensorboard import Curves
 from lsdc.training.train_state import Parts, build_parts
 

@@ -1,7 +1,6 @@
 """The child process of `train_fold`: trains one fold and predicts it."""
 
 import time
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.training.augment import PatientAugment
 from lsdc.challenges.lumbar.training.fold_data import read_fold
 from lsdc.challenges.lumbar.training.network import (
@@ -31,7 +29,6 @@ from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import train
 from lsdc.training.models.model import SliceModel
 from lsdc.training.process import Tell, child_main
-from lsdc.training.settings import TrainingSettings
 
 
 def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
     )
     torch.manual_seed(seed)
     model = _start_model(job)
-    settings = _settings(experiment)
+    settings = experiment.training
     probabilities = partial(read_grades, experiment)
     with catch_sigterm() as is_told_to_leave:
         progress = train(
@@ -121,13 +118,6 @@ def _start_model(job: FoldJob) -> SliceModel:
     if job.start_from is not None:
         restore_weights(model, job.start_from, of=f"{job.experiment.needs.weights}")
     return model
-
-
-def _settings(experiment: Experiment) -> TrainingSettings:
-    config = experiment.training
-    return TrainingSettings(
-        **{field.name: getattr(config, field.name) for field in fields(TrainingSettings)}
-    )
 
 
 if __name__ == "__main__":
