@@ -21,7 +21,7 @@ from lsdc.challenges.lumbar.training.network import (
 )
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.events import StepDone
-from lsdc.training.loop import train
+from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
 
@@ -56,18 +56,18 @@ def time_engine(
     device: torch.device | None = None,
     workers: int = 0,
 ) -> list[float]:
-    """When each step of one epoch of `lsdc.training.loop.train` ended."""
+    """When each step of one epoch of `lsdc.training.loop.Training` ended."""
     settings = experiment.training.model_copy(update={"epochs": 1})
     one = replace(
         samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
     )
     moments: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        train(
-            start_model(experiment),
-            samples,
-            one,
-            settings,
+        Training(
+            model=start_model(experiment),
+            training=samples,
+            validation=one,
+            settings=settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=build_mixing(experiment),
             criterion=build_loss(experiment),
@@ -80,7 +80,7 @@ def time_engine(
             identity="benchmark",
             environment={},
             tell=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
-        )
+        ).run()
     return moments
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
-from lsdc.training.loop import train
+from lsdc.training.loop import Training
 from lsdc.training.losses import GradedLoss, probabilities_by
 from lsdc.training.process import Tell, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
@@ -82,11 +82,11 @@ def run(
 ) -> Progress:
     """Train and validate on the same samples, in `folder`."""
     folder.mkdir(exist_ok=True)
-    return train(
-        model,
-        samples,
-        samples,
-        settings,
+    return Training(
+        model=model,
+        training=samples,
+        validation=samples,
+        settings=settings,
         augment=augment,
         mix=mix,
         probabilities=probabilities_by("cross_entropy"),
@@ -101,7 +101,7 @@ def run(
         tell=tell,
         pauses=[folder.parent / "pause", folder / "pause"],
         is_told_to_leave=is_told_to_leave,
-    )
+    ).run()
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
