@@ -4,10 +4,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +21,9 @@ from lsdc.challenges.lumbar.training.network import (
 )
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.events import StepDone
-from lsdc.training.loop import train
+from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
-from lsdc.training.settings import TrainingSettings
 
 NOISE = 128  # different samples
 FOLD_SAMPLES = 7_400  # that a fold of the competition trains on
@@ -58,20 +56,18 @@ def time_engine(
     device: torch.device | None = None,
     workers: int = 0,
 ) -> list[float]:
-    """When each step of one epoch of `lsdc.training.loop.train` ended."""
-    settings: dict[str, Any] = {
-        field.name: getattr(experiment.training, field.name) for field in fields(TrainingSettings)
-    }
+    """When each step of one epoch of `lsdc.training.loop.Training` ended."""
+    settings = experiment.training.model_copy(update={"epochs": 1})
     one = replace(
         samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
     )
     moments: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        train(
-            start_model(experiment),
-            samples,
-            one,
-            TrainingSettings(**settings | {"epochs": 1}),
+        Training(
+            model=start_model(experiment),
+            training=samples,
+            validation=one,
+            settings=settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=build_mixing(experiment),
             criterion=build_loss(experiment),
@@ -84,7 +80,7 @@ def time_engine(
             identity="benchmark",
             environment={},
             tell=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
-        )
+        ).run()
     return moments
 
 

@@ -4,7 +4,7 @@
 
 Ratios; both sides take turns for some rounds, and the best of each counts:
 
-- `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop.train` over those of
+- `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop` over those of
   a bare loop (forward, backward, AdamW) of the same model, batches and augmentation on data in
   memory; at least 0.97.
   Curves, history and the check that all is finite are the engine's to pay; neither side validates

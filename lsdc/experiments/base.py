@@ -1,4 +1,4 @@
-"""Base classes for the experiment configuration of every challenge."""
+"""Base classes of settings, and of the experiments of every challenge."""
 
 from typing import Any, Self
 
@@ -8,7 +8,7 @@ from lsdc.experiments.reported import Reported
 
 
 class Config(BaseModel):
-    """A frozen part of an experiment; unknown keys are refused.
+    """Frozen settings, a part of an experiment; unknown keys are refused.
 
     So are numbers that are not finite, or that overflow or underflow in float32, in which training
     computes.

@@ -6,13 +6,13 @@ which flips preserve the labels depends on the anatomy.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsdc.training.samples import Sample, seed_of
+from lsdc.training.settings.augment import PixelSettings
 
 # Otherwise the import checks for a newer version over the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -21,41 +21,6 @@ import albumentations
 import cv2
 
 cv2.setNumThreads(0)  # slices are small: threads cost more than they save next to torch's
-
-
-@dataclass(frozen=True)
-class PixelSettings:
-    """Probability and strength of each pixel augmentation; other fields are probabilities.
-
-    Attributes:
-        alike: "sample" changes all slices of a sample alike, "slice" each one independently.
-        shift, scale: maximum shift as a fraction of the edge, and maximum relative scaling.
-        rotate: maximum rotation in degrees.
-        brightness, contrast: maximum relative changes.
-        blur_sigma: range of the blur's sigma in pixels.
-        noise_std: range of the noise's standard deviation as a fraction of white.
-        distortion_limit: maximum distortion as a fraction of a grid cell.
-        cutout_holes: range of the number of holes.
-        cutout_size: range of a hole's edge as a fraction of the image's.
-    """
-
-    alike: Literal["sample", "slice"] = "sample"
-    shift_scale_rotate: float = 0.0
-    shift: float = 0.06
-    scale: float = 0.1
-    rotate: float = 10.0
-    brightness_contrast: float = 0.0
-    brightness: float = 0.2
-    contrast: float = 0.2
-    blur: float = 0.0
-    blur_sigma: tuple[float, float] = (0.5, 1.5)
-    noise: float = 0.0
-    noise_std: tuple[float, float] = (0.02, 0.08)
-    distortion: float = 0.0
-    distortion_limit: float = 0.2
-    cutout: float = 0.0
-    cutout_holes: tuple[int, int] = (1, 4)
-    cutout_size: tuple[float, float] = (0.08, 0.2)
 
 
 class PixelAugmentation:

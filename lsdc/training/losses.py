@@ -1,8 +1,6 @@
 """Losses for several heads of graded classes, with missing labels."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,33 +12,7 @@ from torch.nn.functional import (
 )
 
 from lsdc.training.samples import EMPTY_LABEL
-
-LossKind = Literal["cross_entropy", "bce", "focal"]
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """The settings of the loss.
-
-    Attributes:
-        kind: "bce" is binary cross-entropy, each class by itself; "focal" is cross-entropy times
-            (1 - p) ** focal_gamma, Lin et al. 2017, https://arxiv.org/abs/1708.02002.
-        class_weights: weight of a label, by its class.
-        labels: "hard" divides by the sum of the weights of the labels given, "soft" by the number
-            of labels, empty ones included; torch does so for class indices and for class
-            probabilities, respectively.
-        label_smoothing: fraction of each label that is spread evenly over all classes.
-        focal_gamma: exponent of "focal"; unused by other kinds.
-        group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
-            there is no such head.
-    """
-
-    kind: LossKind
-    class_weights: tuple[float, ...]
-    labels: Literal["hard", "soft"] = "hard"
-    label_smoothing: float = 0.0
-    focal_gamma: float = 2.0
-    group_weight: float = 0.0
+from lsdc.training.settings.loss import LossKind, LossSettings
 
 
 class GradedLoss:
@@ -49,10 +21,24 @@ class GradedLoss:
     Labels are classes (b, heads) int64, EMPTY_LABEL if missing, or probabilities
     (b, heads, classes), all zero if missing. With a group, its head and label come last, as in the
     output of `lsdc.training.models.model.SliceModel`.
+
+    "focal" is cross-entropy times (1 - p) ** focal_gamma, Lin et al. 2017,
+    https://arxiv.org/abs/1708.02002. "hard" labels divide by the sum of the weights of the labels
+    given, "soft" ones by the number of labels, as torch does for class indices and for class
+    probabilities, respectively.
+
+    Args:
+        settings: the settings of the loss.
+        class_weights: weight of a label, by its class.
+        group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
+            there is no such head.
     """
 
-    def __init__(self, settings: LossSettings) -> None:
+    def __init__(
+        self, settings: LossSettings, *, class_weights: Sequence[float], group_weight: float = 0.0
+    ) -> None:
         self._settings = settings
+        self._class_weights, self._group_weight = tuple(class_weights), group_weight
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar; zero, without gradient, if every label is empty."""
@@ -63,32 +49,32 @@ class GradedLoss:
 
         Each is a mean over the batch. To average over batches, weight each by `weigh`.
         """
-        settings, classes = self._settings, len(self._settings.class_weights)
+        classes = len(self._class_weights)
         targets = as_probabilities_of(labels, logits.shape[-1])
-        if not settings.group_weight:
+        if not self._group_weight:
             return self._graded(logits, targets).unsqueeze(0)
         graded = self._graded(logits[:, :-1, :classes], targets[:, :-1, :classes])
         # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
         known = ~logits[:, -1].isneginf().all(dim=0)
         group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
-        return torch.stack([graded, settings.group_weight * group])
+        return torch.stack([graded, self._group_weight * group])
 
     def weigh(self, labels: Tensor) -> Tensor:
         """Return (terms,) float32: the divisor of each mean in `terms`, for these labels."""
-        settings, classes = self._settings, len(self._settings.class_weights)
-        graded = labels[:, :-1] if settings.group_weight else labels
-        if settings.labels == "soft":
+        classes = len(self._class_weights)
+        graded = labels[:, :-1] if self._group_weight else labels
+        if self._settings.labels == "soft":
             weight = torch.tensor(float(graded.shape[0] * graded.shape[1]), device=labels.device)
         else:
             targets = as_probabilities_of(graded, classes)[..., :classes].float()
-            weight = (targets * targets.new_tensor(settings.class_weights)).sum()
-        if not settings.group_weight:
+            weight = (targets * targets.new_tensor(self._class_weights)).sum()
+        if not self._group_weight:
             return weight.unsqueeze(0)
         return torch.stack([weight, torch.full_like(weight, len(labels))])
 
     def _graded(self, logits: Tensor, targets: Tensor) -> Tensor:
         settings = self._settings
-        weights = logits.new_tensor(settings.class_weights)
+        weights = logits.new_tensor(self._class_weights)
         there = targets.sum(dim=-1, keepdim=True)  # 1, or 0 for empty labels
         share = settings.label_smoothing
         smooth = (1 - share) * targets + share * there / targets.shape[-1]

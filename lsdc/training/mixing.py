@@ -5,7 +5,6 @@ Here the result is a function of the batch's seed.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,29 +12,15 @@ from torch import Tensor
 
 from lsdc.training.losses import as_probabilities_of
 from lsdc.training.samples import Batch
-
-
-@dataclass(frozen=True)
-class MixSettings:
-    """The probabilities and strengths of mixing.
-
-    Attributes:
-        mixup, cutmix: probabilities of each, at most 1 in total.
-        mixup_alpha, cutmix_alpha: parameter of the beta distribution of the mixing fraction, drawn
-            once per batch; a sample keeps the larger fraction of itself.
-    """
-
-    mixup: float
-    mixup_alpha: float
-    cutmix: float
-    cutmix_alpha: float
+from lsdc.training.settings.augment import MixSettings
 
 
 class Mixing:
     """Mix a batch as a function of the seed.
 
-    Labels become probabilities of `classes` classes. A mixed sample has the slices that it had; a
-    slice that the other sample lacks is not mixed.
+    Labels become probabilities of `classes` classes. The mixing fraction is drawn once per batch; a
+    sample keeps the larger fraction of itself, and the slices that it had. A slice that the other
+    sample lacks is not mixed.
     """
 
     def __init__(self, settings: MixSettings, classes: int) -> None:

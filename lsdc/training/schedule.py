@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from lsdc.training.settings import TrainingSettings
+from lsdc.training.settings.training import TrainingSettings
 
 _FIRST_SHARE = 0.01  # fraction of the learning rate at which warm-up starts
 

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lsdc.training.schedule import build_optimiser, build_schedule
-from lsdc.training.settings import TrainingSettings
+from lsdc.training.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import re
+from inspect import get_annotations
 from typing import get_args, get_origin
 
 import pytest
@@ -18,6 +19,16 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
     )
     assert {key for key in before if before[key] != after[key]} == {"training.epochs"}
     assert after["training.epochs"] == 2
+
+
+def test_a_setting_is_declared_once() -> None:
+    for section, field in Experiment.model_fields.items():
+        assert field.annotation is not None
+        bases = [base for base in getattr(field.annotation, "__mro__", ()) if base is not BaseModel]
+        declared = [
+            name for base in bases if issubclass(base, BaseModel) for name in get_annotations(base)
+        ]
+        assert len(declared) == len({*declared}), section
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: P
     assert changed_by(copy, "lsdc/training/models/model.py", *edit) == {"train_fold"}
 
 
+def test_default_of_a_setting_reaches_the_stages_that_know_the_experiment(copy: Path) -> None:
+    edit = ("default=10, ge=1", "default=11, ge=1")
+    changed = changed_by(copy, "lsdc/training/settings/training.py", *edit)
+    assert changed == {"cut", "train_fold"}
+
+
 def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
     for edit in [
         ("MISSING = -1", "# a remark\n\n\nMISSING   =   -1  # another"),

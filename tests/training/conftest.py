@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lsdc.training.models.model import ModelSettings, SliceModel, Task
+from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.samples import Samples
+from lsdc.training.settings.model import ModelSettings
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def build() -> Callable[[], SliceModel]:
 
     def build_small() -> SliceModel:
         torch.manual_seed(0)
-        settings = ModelSettings("test_efficientnet_gn", width=16, slice_dropout=0.2, dropout=0.2)
+        settings = ModelSettings(backbone="test_efficientnet_gn", width=16)
         return SliceModel(settings, Task(4, 32, heads=2, classes=3), pretrained=False)
 
     return build_small

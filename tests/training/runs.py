@@ -2,39 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
-from lsdc.training.loop import train
-from lsdc.training.losses import GradedLoss, LossSettings, probabilities_by
+from lsdc.training.loop import Training
+from lsdc.training.losses import GradedLoss, probabilities_by
 from lsdc.training.process import Tell, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
-from lsdc.training.settings import TrainingSettings
+from lsdc.training.settings.loss import LossSettings
+from lsdc.training.settings.training import TrainingSettings
 
-SETTINGS = TrainingSettings(
-    epochs=3,
-    batch_size=8,
-    accumulate=1,
-    optimiser="adamw",
-    learning_rate=3e-3,
-    weight_decay=1e-2,
-    schedule="cosine",
-    warmup=0.2,
-    flat=0.0,
-    max_norm=None,
-    ema_decay=None,
-    freeze_epochs=0,
-    precision="float32",
-    keep="last",
-    checkpoint_steps=100,
-)
+SETTINGS = TrainingSettings(epochs=3, batch_size=8, learning_rate=3e-3, warmup=0.2)
+CRITERION = GradedLoss(LossSettings(), class_weights=(1.0, 2.0, 4.0))
 
-CRITERION = GradedLoss(LossSettings("cross_entropy", class_weights=(1.0, 2.0, 4.0)))
+Settings = TypeVar("Settings", bound=Config)
 
 
 class SmallModel(nn.Module):
@@ -58,6 +45,11 @@ class SmallModel(nn.Module):
         pixels = (slices.flatten(0, 1).unsqueeze(1).float() - 100) / 50
         features = self.backbone(pixels).unflatten(0, present.shape) * present.unsqueeze(-1)
         return self.head(self.dropout(features.flatten(1))).unflatten(1, (2, 3))
+
+
+def altered(settings: Settings, **changes: Any) -> Settings:
+    """The settings with some of them changed, and checked as those of a user."""
+    return type(settings).model_validate(settings.model_dump() | changes)
 
 
 def build_model() -> SmallModel:
@@ -90,11 +82,11 @@ def run(
 ) -> Progress:
     """Train and validate on the same samples, in `folder`."""
     folder.mkdir(exist_ok=True)
-    return train(
-        model,
-        samples,
-        samples,
-        settings,
+    return Training(
+        model=model,
+        training=samples,
+        validation=samples,
+        settings=settings,
         augment=augment,
         mix=mix,
         probabilities=probabilities_by("cross_entropy"),
@@ -109,7 +101,7 @@ def run(
         tell=tell,
         pauses=[folder.parent / "pause", folder / "pause"],
         is_told_to_leave=is_told_to_leave,
-    )
+    ).run()
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -1,18 +1,13 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from lsdc.training.augment import (
-    PixelAugmentation,
-    PixelSettings,
-    shift_slices,
-    shuffle_slices,
-)
+from lsdc.training.augment import PixelAugmentation, shift_slices, shuffle_slices
 from lsdc.training.samples import Sample
+from lsdc.training.settings.augment import PixelSettings
+from tests.training.runs import altered
 
 CHANGES = ("shift_scale_rotate", "brightness_contrast", "blur", "noise", "distortion", "cutout")
-NEVER = PixelSettings()
+NEVER = PixelSettings(**dict.fromkeys(CHANGES, 0.0))
 ALWAYS = PixelSettings(**dict.fromkeys(CHANGES, 1.0))
 
 each_change = pytest.mark.parametrize("change", CHANGES)
@@ -27,7 +22,7 @@ def sample_of_equal_slices() -> Sample:
 @each_change
 def test_every_change_happens_to_all_slices_alike(change: str) -> None:
     sample = sample_of_equal_slices()
-    augment = PixelAugmentation(replace(NEVER, **{change: 1.0}))
+    augment = PixelAugmentation(altered(NEVER, **{change: 1.0}))
     changed = augment(sample, seed=3).slices
     assert changed.shape == sample.slices.shape
     assert changed.dtype == np.uint8
@@ -38,7 +33,7 @@ def test_every_change_happens_to_all_slices_alike(change: str) -> None:
 @each_change
 def test_every_change_happens_to_sixteen_bits_as_it_does_to_eight(change: str) -> None:
     sample = sample_of_equal_slices()
-    augment = PixelAugmentation(replace(NEVER, **{change: 1.0}))
+    augment = PixelAugmentation(altered(NEVER, **{change: 1.0}))
     eight = augment(sample, seed=3).slices
     fine = augment(sample._replace(slices=sample.slices.astype(np.float32) / 255), seed=3).slices
     assert fine.dtype == np.float32
@@ -64,7 +59,7 @@ def test_nothing_asked_nothing_changed() -> None:
 @each_change
 def test_every_change_happens_to_each_slice_in_its_own_way_where_asked(change: str) -> None:
     sample = sample_of_equal_slices()
-    augment = PixelAugmentation(replace(NEVER, alike="slice", **{change: 1.0}))
+    augment = PixelAugmentation(altered(NEVER, alike="slice", **{change: 1.0}))
     changed = augment(sample, seed=3).slices
     assert changed.shape == sample.slices.shape
     assert len({slice_.tobytes() for slice_ in changed}) > 4
@@ -74,9 +69,9 @@ def test_every_change_happens_to_each_slice_in_its_own_way_where_asked(change: s
 def test_noise_and_cutout_are_as_much_as_they_are_told() -> None:
     grey = Sample(np.full((2, 100, 100), 0.5, dtype=np.float32), np.ones(2, bool), np.zeros(1))
     for std in (0.02, 0.1):
-        noise = PixelAugmentation(replace(NEVER, noise=1.0, noise_std=(std, std)))
+        noise = PixelAugmentation(altered(NEVER, noise=1.0, noise_std=(std, std)))
         assert abs(noise(grey, seed=1).slices.std() - std) < 0.1 * std
-    cutout = replace(NEVER, cutout=1.0, cutout_holes=(2, 2), cutout_size=(0.2, 0.2))
+    cutout = altered(NEVER, cutout=1.0, cutout_holes=(2, 2), cutout_size=(0.2, 0.2))
     dark = [(PixelAugmentation(cutout)(grey, seed).slices[0] == 0).sum() for seed in range(20)]
     assert max(dark) == 2 * 20 * 20
     assert min(dark) >= 20 * 20

@@ -15,15 +15,17 @@ from torch import Tensor, nn
 
 from lsdc.training.events import Event, StepDone, Warned
 from lsdc.training.lone import norm_by_running_means
-from lsdc.training.models.model import ModelSettings, SliceModel, Task
+from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.samples import Samples, TrainingSteps
-from tests.training.runs import SETTINGS, run, same_weights
+from lsdc.training.settings.model import ModelSettings
+from tests.training.runs import SETTINGS, altered, run, same_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CHANNELS = ModelSettings(
-    "test_resnet", slices_as="channels", rnn="none", slice_pool="mean", width=8
+ALONE = ModelSettings(
+    backbone="test_resnet", rnn="none", slice_pool="mean", width=8, slice_dropout=0.0, dropout=0.0
 )
+CHANNELS = altered(ALONE, slices_as="channels")
 
 
 def first(samples: Samples, count: int) -> Samples:
@@ -36,10 +38,17 @@ def first(samples: Samples, count: int) -> Samples:
     )
 
 
-def build_model(settings: ModelSettings = CHANNELS, **task: Any) -> SliceModel:
+def build_model(
+    settings: ModelSettings = CHANNELS, second_backbone: str | None = None, **task: Any
+) -> SliceModel:
     """Its last feature map is one pixel, with images of 32."""
     torch.manual_seed(0)
-    return SliceModel(settings, Task(4, 32, heads=2, classes=3, **task), pretrained=False)
+    return SliceModel(
+        settings,
+        Task(4, 32, heads=2, classes=3, **task),
+        second_backbone=second_backbone,
+        pretrained=False,
+    )
 
 
 def sizes_seen(model: nn.Module) -> list[int]:
@@ -63,7 +72,7 @@ def test_no_sample_is_left_over_where_norms_need_more(
 ) -> None:
     model, warnings = build_model(), []
     sizes = sizes_seen(model)
-    training = replace(SETTINGS, epochs=1, batch_size=batch_size)
+    training = altered(SETTINGS, epochs=1, batch_size=batch_size)
 
     def listen(event: Event) -> None:
         warnings.extend([event.text] if isinstance(event, Warned) else [])
@@ -76,10 +85,9 @@ def test_no_sample_is_left_over_where_norms_need_more(
 def test_batches_stay_as_they_are_where_a_sample_can_be_alone(
     blobs: Samples, build: Callable[[], SliceModel], tmp_path: Path
 ) -> None:
-    several_pixels = ModelSettings("test_resnet", rnn="none", slice_pool="mean", width=8)
-    for number, model in enumerate((build(), build_model(several_pixels))):
+    for number, model in enumerate((build(), build_model(ALONE))):
         sizes = sizes_seen(model)
-        training = replace(SETTINGS, epochs=1, batch_size=4)
+        training = altered(SETTINGS, epochs=1, batch_size=4)
         run(model, first(blobs, 9), tmp_path / str(number), settings=training)
         assert sizes == [4, 4, 1]
 
@@ -125,7 +133,7 @@ def test_training_goes_on_to_the_same_bits_where_batches_were_dealt(
     blobs: Samples, tmp_path: Path
 ) -> None:
     some = first(blobs, 9)
-    training = replace(SETTINGS, epochs=2, batch_size=4, checkpoint_steps=1)
+    training = altered(SETTINGS, epochs=2, batch_size=4, checkpoint_steps=1)
     whole, resumed = build_model(), build_model()
     run(whole, some, tmp_path / "whole", settings=training)
 
@@ -144,16 +152,15 @@ def test_what_is_alone_all_the_same_goes_by_running_means_and_is_said(
     batch_size: int, blobs: Samples, tmp_path: Path
 ) -> None:
     """Batches of one; and the only sample of a batch that has slices for the second backbone."""
-    two = replace(CHANNELS, second_backbone="test_resnet")
     present = np.ones((9, 4), bool)
     present[1:, 2:] = False
     some = replace(first(blobs, 9), present=present)
-    model, warnings = build_model(two, second=(2, 3)), []
+    model, warnings = build_model(second_backbone="test_resnet", second=(2, 3)), []
 
     def listen(event: Event) -> None:
         warnings.extend([event.text] if isinstance(event, Warned) else [])
 
-    training = replace(SETTINGS, epochs=2, batch_size=batch_size)
+    training = altered(SETTINGS, epochs=2, batch_size=batch_size)
     progress = run(model, some, tmp_path, settings=training, tell=listen)
     assert len(progress.epochs) == 2
     assert ["go by their running means" in line for line in warnings] == [True]

@@ -10,9 +10,10 @@ from torch import Tensor
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
 from lsdc.training.events import EpochDone, Event, StepDone, Warned
-from lsdc.training.losses import GradedLoss, LossSettings
+from lsdc.training.losses import GradedLoss
 from lsdc.training.samples import EMPTY_LABEL, Samples
-from tests.training.runs import SETTINGS, SmallModel, build_model, run, same_weights
+from lsdc.training.settings.loss import LossSettings
+from tests.training.runs import SETTINGS, SmallModel, altered, build_model, run, same_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,7 +31,7 @@ def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
         build_model(),
         blobs,
         tmp_path,
-        settings=replace(SETTINGS, epochs=24, learning_rate=1e-2),
+        settings=altered(SETTINGS, epochs=24, learning_rate=1e-2),
         score=lambda probabilities: float(
             -np.log(probabilities[np.arange(24), 1, blobs.labels[:, 1]]).mean()
         ),
@@ -66,10 +67,10 @@ def uneven(blobs: Samples) -> Samples:
 def test_batches_added_up_are_one_batch_of_all(
     changes: dict[str, Any], labels: Any, uneven: Samples, tmp_path: Path
 ) -> None:
-    criterion = GradedLoss(LossSettings("cross_entropy", (1.0, 2.0, 4.0), labels=labels))
+    criterion = GradedLoss(LossSettings(labels=labels), class_weights=(1.0, 2.0, 4.0))
     found = {}
     for batch_size, accumulate in ((10, 1), (5, 2), (2, 5)):  # 24 samples: a last step of 4
-        settings = replace(SETTINGS, batch_size=batch_size, accumulate=accumulate, **changes)
+        settings = altered(SETTINGS, batch_size=batch_size, accumulate=accumulate, **changes)
         model = without_chance()
         folder = tmp_path / str(batch_size)
         progress = run(model, uneven, folder, settings=settings, criterion=criterion)
@@ -90,7 +91,7 @@ def test_batches_added_up_are_one_batch_of_all(
 
 def test_loss_of_an_epoch_is_the_mean_over_its_labels(uneven: Samples, tmp_path: Path) -> None:
     model = without_chance()
-    settings = replace(SETTINGS, batch_size=5, accumulate=2, epochs=1, learning_rate=1e-12)
+    settings = altered(SETTINGS, batch_size=5, accumulate=2, epochs=1, learning_rate=1e-12)
     progress = run(model, uneven, tmp_path, settings=settings, augment=lambda sample, _: sample)
     (row,) = progress.epochs
     assert row["loss"] == pytest.approx(row["validation_loss"], rel=1e-5)  # of the same samples
@@ -104,7 +105,7 @@ def test_gradients_are_clipped_to_the_norm(blobs: Samples, tmp_path: Path) -> No
     for max_norm in (None, 1e-6):
         model = build_model()
         before = model.head.weight.detach().clone()
-        settings = replace(
+        settings = altered(
             SETTINGS, epochs=1, optimiser="radam", weight_decay=0.0, max_norm=max_norm
         )
         run(model, blobs, tmp_path / str(max_norm), settings=settings)
@@ -114,7 +115,7 @@ def test_gradients_are_clipped_to_the_norm(blobs: Samples, tmp_path: Path) -> No
 
 def test_average_of_the_weights_is_kept_and_scored(blobs: Samples, tmp_path: Path) -> None:
     averaged, last = build_model(), build_model()
-    run(averaged, blobs, tmp_path / "average", settings=replace(SETTINGS, ema_decay=0.9))
+    run(averaged, blobs, tmp_path / "average", settings=altered(SETTINGS, ema_decay=0.9))
     run(last, blobs, tmp_path / "last")
     assert not same_weights(averaged, last)
     states = load_progress(tmp_path / "average" / "resume.pt", "test").states
@@ -133,7 +134,7 @@ def test_frozen_backbone_stays_as_it_was_and_then_learns(blobs: Samples, tmp_pat
         if isinstance(event, EpochDone):
             seen[event.epoch] = {k: v.clone() for k, v in model.backbone.state_dict().items()}
 
-    run(model, blobs, tmp_path, settings=replace(SETTINGS, freeze_epochs=2), tell=look)
+    run(model, blobs, tmp_path, settings=altered(SETTINGS, freeze_epochs=2), tell=look)
     assert all(torch.equal(seen[2][name], tensor) for name, tensor in start.items())
     assert not any(
         torch.equal(seen[3][name], tensor) for name, tensor in start.items() if "bias" in name
@@ -156,7 +157,7 @@ def test_epoch_that_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path
         model,
         blobs,
         tmp_path,
-        settings=replace(SETTINGS, keep=keep),
+        settings=altered(SETTINGS, keep=keep),
         score=lambda _: next(scores),
         tell=look,
     )
@@ -195,7 +196,7 @@ def test_what_is_no_number_is_never_best(
             weights[event.epoch] = {k: v.clone() for k, v in model.state_dict().items()}
         warnings.extend([event.text] if isinstance(event, Warned) else [])
 
-    settings = replace(SETTINGS, keep=keep)
+    settings = altered(SETTINGS, keep=keep)
     run(model, blobs, tmp_path, settings=settings, score=lambda _: next(left), tell=look)
     kept = model.state_dict()
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[kept_epoch].items())
@@ -206,7 +207,7 @@ def test_what_is_no_number_is_never_best(
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_reduced_precision_learns_too(precision: Any, blobs: Samples, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=8, learning_rate=1e-2, precision=precision)
+    settings = altered(SETTINGS, epochs=8, learning_rate=1e-2, precision=precision)
     progress = run(build_model(), blobs, tmp_path, settings=settings)
     assert progress.epochs[-1]["loss"] < 0.9 * progress.epochs[0]["loss"]
 
@@ -241,14 +242,14 @@ def overflowing() -> SmallModel:
 def test_updates_that_are_skipped_count_nowhere(
     schedule: Any, blobs: Samples, tmp_path: Path
 ) -> None:
-    settings = replace(SETTINGS, epochs=6, schedule=schedule, ema_decay=0.9, warmup=0.4)
+    settings = altered(SETTINGS, epochs=6, schedule=schedule, ema_decay=0.9, warmup=0.4)
     whole = run(build_model(), blobs, tmp_path / "float32", settings=settings)
     lines: list[Event] = []
     progress = run(
         overflowing(),
         blobs,
         tmp_path / "float16",
-        settings=replace(settings, precision="float16"),
+        settings=altered(settings, precision="float16"),
         tell=lines.append,
     )
     done = [row for row in progress.steps if np.isfinite(row["gradient_norm"])]
@@ -270,7 +271,7 @@ def test_average_of_the_weights_passes_skipped_updates_over(blobs: Samples, tmp_
     model = build_model()
     before = {name: weights.clone() for name, weights in model.named_parameters()}
     model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
-    settings = replace(SETTINGS, epochs=1, precision="float16", ema_decay=0.5)
+    settings = altered(SETTINGS, epochs=1, precision="float16", ema_decay=0.5)
     run(model, blobs, tmp_path, settings=settings)
     states = load_progress(tmp_path / "resume.pt", "test").states
     assert states["schedule"]["last_epoch"] == 0
@@ -286,7 +287,7 @@ def test_gradient_that_float16_can_never_hold_ends_the_training(
     model = build_model()
     model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
     # Three steps an epoch, each halving 2 ** 16: after the seventeenth less than 1 is left.
-    settings = replace(SETTINGS, epochs=8, precision="float16")
+    settings = altered(SETTINGS, epochs=8, precision="float16")
     with pytest.raises(StageError, match=r"norm is (nan|inf) in step 2 of epoch 6.*bfloat16"):
         run(model, blobs, tmp_path, settings=settings)
 
@@ -309,7 +310,7 @@ def test_memory_that_runs_out_names_the_batch_size_that_fits(
 def test_checkpoint_that_cannot_be_read_is_warned_of(blobs: Samples, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"noise")
     lines: list[Event] = []
-    run(build_model(), blobs, tmp_path, settings=replace(SETTINGS, epochs=1), tell=lines.append)
+    run(build_model(), blobs, tmp_path, settings=altered(SETTINGS, epochs=1), tell=lines.append)
     assert "begins anew: its checkpoint cannot be read" in str(lines[0])
     assert (tmp_path / "damaged-resume.pt").read_bytes() == b"noise"
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +11,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from lsdc.training.losses import (
     GradedLoss,
-    LossKind,
-    LossSettings,
     as_probabilities_of,
     probabilities_by,
 )
-from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.mixing import Mixing
 from lsdc.training.samples import EMPTY_LABEL, Batch
+from lsdc.training.settings.augment import MixSettings
+from lsdc.training.settings.loss import LossKind, LossSettings
 
 WEIGHTS = (1.0, 2.0, 4.0)
 KINDS: tuple[LossKind, ...] = ("cross_entropy", "bce", "focal")
@@ -31,7 +32,7 @@ def logits() -> torch.Tensor:
 
 def test_hard_labels_are_torch_s_weighted_cross_entropy(logits: torch.Tensor) -> None:
     for smoothing in (0.0, 0.1):
-        loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, label_smoothing=smoothing))
+        loss = GradedLoss(LossSettings(label_smoothing=smoothing), class_weights=WEIGHTS)
         expected = cross_entropy(
             logits.flatten(0, 1),
             LABELS.flatten(),
@@ -47,19 +48,21 @@ def test_soft_labels_are_torch_s_over_all_of_them(logits: torch.Tensor) -> None:
     labels /= labels.sum(dim=-1, keepdim=True)
     labels[1, 1] = 0
     for smoothing in (0.0, 0.1):
-        settings = LossSettings("cross_entropy", WEIGHTS, labels="soft", label_smoothing=smoothing)
+        settings = LossSettings(labels="soft", label_smoothing=smoothing)
         smooth = (1 - smoothing) * labels + smoothing * labels.sum(-1, keepdim=True) / 3
         expected = cross_entropy(
             logits.flatten(0, 1), smooth.flatten(0, 1), logits.new_tensor(WEIGHTS)
         )
-        torch.testing.assert_close(GradedLoss(settings)(logits, labels), expected)
+        torch.testing.assert_close(
+            GradedLoss(settings, class_weights=WEIGHTS)(logits, labels), expected
+        )
 
 
 def test_loss_without_weights_is_scikit_learn_s(logits: torch.Tensor) -> None:
     there = LABELS != EMPTY_LABEL
     shares = logits.detach().softmax(-1)[there].numpy()
     expected = log_loss(LABELS[there].numpy(), shares, labels=[0, 1, 2])
-    loss = GradedLoss(LossSettings("cross_entropy", (1.0, 1.0, 1.0)))
+    loss = GradedLoss(LossSettings(), class_weights=(1.0, 1.0, 1.0))
     assert loss(logits, LABELS).item() == pytest.approx(expected)
 
 
@@ -72,13 +75,13 @@ def test_binary_cross_entropy_is_torch_s_weighted_by_the_label(logits: torch.Ten
                 each = float(binary_cross_entropy_with_logits(answer, truth))
                 expected += WEIGHTS[label] * each
                 weights += WEIGHTS[label]
-    loss = GradedLoss(LossSettings("bce", WEIGHTS))
+    loss = GradedLoss(LossSettings(kind="bce"), class_weights=WEIGHTS)
     assert float(loss(logits, LABELS)) == pytest.approx(expected / weights)
 
 
 def test_focal_loss_by_hand() -> None:
     logits = torch.tensor([[[0.6, 0.3, 0.1]], [[0.2, 0.2, 0.6]]]).log()
-    loss = GradedLoss(LossSettings("focal", WEIGHTS, focal_gamma=3.0))
+    loss = GradedLoss(LossSettings(kind="focal", focal_gamma=3.0), class_weights=WEIGHTS)
     by_hand = -(0.4**3 * math.log(0.6) + 2 * 0.8**3 * math.log(0.2)) / 3
     assert float(loss(logits, torch.tensor([[0], [1]]))) == pytest.approx(by_hand)
 
@@ -88,13 +91,13 @@ def test_classes_and_their_probabilities_are_the_same_labels(
     logits: torch.Tensor, kind: LossKind
 ) -> None:
     probabilities = torch.eye(3)[LABELS.clamp(min=0)] * (LABELS != EMPTY_LABEL).unsqueeze(-1)
-    loss = GradedLoss(LossSettings(kind, WEIGHTS, label_smoothing=0.1))
+    loss = GradedLoss(LossSettings(kind=kind, label_smoothing=0.1), class_weights=WEIGHTS)
     torch.testing.assert_close(loss(logits, LABELS), loss(logits, probabilities))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_labels_count_for_nothing(logits: torch.Tensor, kind: LossKind) -> None:
-    loss = GradedLoss(LossSettings(kind, WEIGHTS))
+    loss = GradedLoss(LossSettings(kind=kind), class_weights=WEIGHTS)
     loss(logits, LABELS).backward()
     assert logits.grad is not None
     assert not logits.grad[1, 1].any()
@@ -104,9 +107,9 @@ def test_empty_labels_count_for_nothing(logits: torch.Tensor, kind: LossKind) ->
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_batch_without_labels_has_no_loss_and_no_gradient(
-    logits: torch.Tensor, kind: LossKind, labels: str
+    logits: torch.Tensor, kind: LossKind, labels: Any
 ) -> None:
-    loss = GradedLoss(LossSettings(kind, WEIGHTS, labels=labels))(  # type: ignore[arg-type]
+    loss = GradedLoss(LossSettings(kind=kind, labels=labels), class_weights=WEIGHTS)(
         logits, torch.full((4, 2), EMPTY_LABEL)
     )
     loss.backward()
@@ -124,9 +127,9 @@ def test_group_s_loss_is_added_whatever_its_number_of_classes(
     none = group.new_full((4, 1, max(3 - groups, 0)), -torch.inf)
     answers = torch.cat([torch.cat([logits, more], -1), torch.cat([group, none], -1)], dim=1)
     truth = torch.tensor([1, 0, 1, 1])
-    loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, group_weight=0.5))
+    loss = GradedLoss(LossSettings(), class_weights=WEIGHTS, group_weight=0.5)
     value = loss(answers, torch.cat([LABELS, truth.unsqueeze(1)], dim=1))
-    graded = GradedLoss(LossSettings("cross_entropy", WEIGHTS))(logits, LABELS)
+    graded = GradedLoss(LossSettings(), class_weights=WEIGHTS)(logits, LABELS)
     torch.testing.assert_close(value, graded + 0.5 * cross_entropy(group[:, 0], truth))
     value.backward()
     assert logits.grad is not None
@@ -141,7 +144,7 @@ def test_group_s_loss_hides_no_logit_that_is_not_finite(
     group = torch.randn(4, 1, 3, dtype=torch.float64)
     group[row, 0, 2] = bad
     labels = torch.cat([LABELS, torch.tensor([[1], [0], [1], [1]])], dim=1)
-    loss = GradedLoss(LossSettings("cross_entropy", WEIGHTS, group_weight=0.5))
+    loss = GradedLoss(LossSettings(), class_weights=WEIGHTS, group_weight=0.5)
     assert not loss(torch.cat([logits, group], dim=1), labels).isfinite()
 
 
@@ -160,25 +163,24 @@ def test_probabilities_sum_to_one_in_the_order_of_the_logits(kind: LossKind) -> 
 SETTINGS_OF_LOSSES = st.builds(
     LossSettings,
     kind=st.sampled_from(KINDS),
-    class_weights=st.just(WEIGHTS),
     labels=st.sampled_from(["hard", "soft"]),
     label_smoothing=st.sampled_from([0.0, 0.1]),
-    group_weight=st.sampled_from([0.0, 0.3]),
 )
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     loss_settings=SETTINGS_OF_LOSSES,
+    group_weight=st.sampled_from([0.0, 0.3]),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4),
     seed=st.integers(0, 99),
     mixed=st.booleans(),
 )
 def test_shares_of_batches_add_up_to_the_loss_and_gradient_of_all(
-    loss_settings: LossSettings, sizes: list[int], seed: int, mixed: bool
+    loss_settings: LossSettings, group_weight: float, sizes: list[int], seed: int, mixed: bool
 ) -> None:
     random = torch.Generator().manual_seed(seed)
-    groups = 5 if loss_settings.group_weight else 0
+    groups = 5 if group_weight else 0
     heads, classes = 2 + bool(groups), max(3, groups)
     logits = torch.randn(sum(sizes), heads, classes, dtype=torch.float64, generator=random)
     labels = torch.randint(0, 3, (sum(sizes), heads), generator=random)
@@ -190,7 +192,7 @@ def test_shares_of_batches_add_up_to_the_loss_and_gradient_of_all(
     parts = list(labels.split(sizes))
     if mixed:
         parts = [_mixed(part, classes, seed) for part in parts]
-    loss = GradedLoss(loss_settings)
+    loss = GradedLoss(loss_settings, class_weights=WEIGHTS, group_weight=group_weight)
     whole = loss(logits, torch.cat(parts))
     (expected,) = torch.autograd.grad(whole, logits)
 

@@ -1,14 +1,14 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.mixing import Mixing
 from lsdc.training.samples import EMPTY_LABEL, Batch
+from lsdc.training.settings.augment import MixSettings
+from tests.training.runs import altered
 
 ALWAYS_MIXUP = MixSettings(mixup=1.0, mixup_alpha=0.4, cutmix=0.0, cutmix_alpha=1.0)
-ALWAYS_CUTMIX = replace(ALWAYS_MIXUP, mixup=0.0, cutmix=1.0)
+ALWAYS_CUTMIX = altered(ALWAYS_MIXUP, mixup=0.0, cutmix=1.0)
 WAYS = pytest.mark.parametrize("settings", [ALWAYS_MIXUP, ALWAYS_CUTMIX], ids=["mixup", "cutmix"])
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,25 @@ import torch
 from numpy.typing import NDArray
 
 from lsdc.errors import NoSpaceError, ResumeLaterError
-from lsdc.training.augment import PixelAugmentation, PixelSettings
+from lsdc.training.augment import PixelAugmentation
 from lsdc.training.checkpoint import load_progress, save_weights
 from lsdc.training.events import Event, Paused, Predicting, Resumed, StepDone
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.losses import probabilities_by
-from lsdc.training.mixing import Mixing, MixSettings
+from lsdc.training.mixing import Mixing
 from lsdc.training.process import Tell
 from lsdc.training.samples import Augment, Samples
-from tests.training.runs import SETTINGS, SmallModel, build_model, jitter, run, same_weights
+from lsdc.training.settings.augment import MixSettings, PixelSettings
+from tests.training.runs import (
+    SETTINGS,
+    SmallModel,
+    altered,
+    build_model,
+    jitter,
+    run,
+    same_weights,
+)
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -37,7 +45,7 @@ pytestmark = [
 ]
 
 # All that has state or draws random numbers, and checkpoints where they hurt: amid epochs.
-EVERYTHING = replace(
+EVERYTHING = altered(
     SETTINGS,
     epochs=3,
     batch_size=3,
@@ -259,7 +267,7 @@ def test_number_of_workers_may_change_on_the_way(
 def test_every_part_goes_on_where_it_was(
     changes: dict[str, Any], head: int, blobs: Samples, tmp_path: Path
 ) -> None:
-    settings = replace(EVERYTHING, **changes)
+    settings = altered(EVERYTHING, **changes)
 
     def build() -> SmallModel:
         model = build_model()

@@ -1,15 +1,13 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from timm.scheduler import CosineLRScheduler
 
 from lsdc.training.schedule import build_optimiser, build_schedule
-from lsdc.training.settings import TrainingSettings
-from tests.training.runs import SETTINGS
+from lsdc.training.settings.training import TrainingSettings
+from tests.training.runs import SETTINGS, altered
 
-PLAIN = replace(SETTINGS, learning_rate=0.5)
+PLAIN = altered(SETTINGS, learning_rate=0.5)
 UPDATES = 20
 
 
@@ -43,11 +41,11 @@ def test_warmup_and_cosine_are_timm_s(warmup: float) -> None:
     for update in range(UPDATES):
         timm.step_update(update)
         expected.append(optimiser.param_groups[0]["lr"])
-    np.testing.assert_allclose(rates(replace(PLAIN, warmup=warmup)), expected, rtol=1e-9)
+    np.testing.assert_allclose(rates(altered(PLAIN, warmup=warmup)), expected, rtol=1e-9)
 
 
 def test_flat_part_stays_at_the_peak() -> None:
-    found = rates(replace(PLAIN, warmup=0.1, flat=0.5))
+    found = rates(altered(PLAIN, warmup=0.1, flat=0.5))
     assert found[0] == pytest.approx(0.005)
     assert found[2:13] == [0.5] * 11
     assert all(np.diff(found[12:]) < 0)
@@ -55,7 +53,7 @@ def test_flat_part_stays_at_the_peak() -> None:
 
 
 def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
-    settings = replace(PLAIN, schedule="one_cycle", warmup=0.25)
+    settings = altered(PLAIN, schedule="one_cycle", warmup=0.25)
     found = rates(settings)
     peak = int(np.argmax(found))
     assert found[peak] == pytest.approx(0.5)
@@ -70,7 +68,7 @@ def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
 
 @pytest.mark.parametrize(("updates", "warmup"), [(10, 0.1), (5, 0.2), (20, 0.05)])
 def test_one_cycle_of_one_update_s_rise_falls_from_its_peak(updates: int, warmup: float) -> None:
-    found = rates(replace(PLAIN, schedule="one_cycle", warmup=warmup), updates)
+    found = rates(altered(PLAIN, schedule="one_cycle", warmup=warmup), updates)
     assert found[0] == pytest.approx(0.5)
     assert all(np.diff(found) < 0)
 
@@ -79,6 +77,6 @@ def test_one_cycle_of_one_update_s_rise_falls_from_its_peak(updates: int, warmup
 def test_weights_decay_by_the_learning_rate_whatever_the_gradient(optimiser: str) -> None:
     weights = parameter()
     weights.grad = torch.zeros(3)
-    settings = replace(PLAIN, optimiser=optimiser, weight_decay=0.1)  # type: ignore[arg-type]
+    settings = altered(PLAIN, optimiser=optimiser, weight_decay=0.1)
     build_optimiser([weights], settings).step()
     torch.testing.assert_close(weights.detach(), torch.full((3,), 1 - 0.5 * 0.1))

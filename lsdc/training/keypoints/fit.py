@@ -1,36 +1,24 @@
 """Training of a keypoint net on stacks of slices."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lsdc.errors import StageError
 from lsdc.training.keypoints.batches import Batch, Stacks, augment, gather, pick_slices
 from lsdc.training.keypoints.losses import loss_of
-from lsdc.training.keypoints.nets import Method, Net, Satellites, build_net
+from lsdc.training.keypoints.nets import Net, Satellites, build_net
+from lsdc.training.settings.keypoints import KeypointSettings
 
 WARM_UP = 0.2
 WEIGHT_DECAY = 1e-2
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class KeypointSettings:
-    """Build and training settings of one net; small data sets get more epochs."""
-
-    method: Method
-    width: int
-    epochs: int
-    min_steps: int
-    batch_size: int
-    slices_per_series: int
-    learning_rate: float
-    shift_along: float
 
 
 def train_keypoints(
@@ -39,6 +27,7 @@ def train_keypoints(
     satellites: Satellites,
     settings: KeypointSettings,
     *,
+    shift_along: float,
     seed: int,
     device: str,
     on_epoch: Callable[[int, int, float], None],
@@ -52,6 +41,7 @@ def train_keypoints(
         targets_mm: (stacks, keypoints + satellites, 3), NaN for unknown points.
         satellites: boxes of the last points.
         settings: build and training settings.
+        shift_along: see `lsdc.training.keypoints.batches.augment`.
         seed: random seed of weights, order and augmentation.
         device: "cpu" or "cuda".
         on_epoch: called with the epoch (from 1), the number of epochs and the epoch's mean loss;
@@ -71,18 +61,15 @@ def train_keypoints(
     labelled = np.flatnonzero(np.isfinite(targets_mm).any(axis=(1, 2)))
     steps = -(-len(labelled) // settings.batch_size)
     epochs = max(settings.epochs, -(-settings.min_steps // steps))
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step / (steps * epochs))
-    )
+    optimizer, schedule = _build_optimizer(net, settings.learning_rate, steps * epochs)
     net.train()
     for epoch in range(1, epochs + 1):
         order = np.random.default_rng((seed, epoch)).permutation(labelled)
         total, taught = 0.0, 0
         for chosen in np.array_split(order, steps):
-            batch = _training_batch(stacks, targets_mm, chosen, settings, seed, epoch)
+            rngs = [np.random.default_rng((seed, epoch, int(key))) for key in stacks.keys[chosen]]
+            batch = _pick(stacks, targets_mm, chosen, settings.slices_per_series, rngs)
+            batch = augment(batch, rngs, shift_along=shift_along)
             goal = torch.from_numpy(targets_mm[chosen] - batch.centres_mm[:, None]).float()
             loss, count = loss_of(net, batch, goal, satellites, device)
             _require_finite(loss.item(), epoch, stacks.keys[chosen])
@@ -95,6 +82,12 @@ def train_keypoints(
     return net
 
 
+def _build_optimizer(net: Net, peak: float, steps: int) -> tuple[Optimizer, LRScheduler]:
+    """Return AdamW and the schedule of its learning rate over the steps."""
+    optimizer = AdamW(net.parameters(), lr=peak, weight_decay=WEIGHT_DECAY)
+    return optimizer, LambdaLR(optimizer, lambda step: _rate(step / steps))
+
+
 def _require_finite(loss: float, epoch: int, series: NDArray[np.int64]) -> None:
     if not math.isfinite(loss):
         raise StageError(
@@ -103,20 +96,19 @@ def _require_finite(loss: float, epoch: int, series: NDArray[np.int64]) -> None:
         )
 
 
-def _training_batch(
+def _pick(
     stacks: Stacks,
     targets_mm: Floats,
     chosen: NDArray[np.int64],
-    settings: KeypointSettings,
-    seed: int,
-    epoch: int,
+    count: int,
+    rngs: Sequence[np.random.Generator],
 ) -> Batch:
-    rngs = [np.random.default_rng((seed, epoch, int(stacks.keys[stack]))) for stack in chosen]
+    """Return a batch of the chosen stacks, with `count` slices of each."""
     slices = [
-        pick_slices(stacks, stack, targets_mm[stack], settings.slices_per_series, rng)
+        pick_slices(stacks, stack, targets_mm[stack], count, rng)
         for stack, rng in zip(chosen, rngs, strict=True)
     ]
-    return augment(gather(stacks, list(chosen), slices), rngs, shift_along=settings.shift_along)
+    return gather(stacks, list(chosen), slices)
 
 
 def _rate(progress: float) -> float:

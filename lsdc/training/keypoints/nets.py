@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lsdc.training.settings.keypoints import Method
+
 # Spread of a target heatmap: more than the slice spacing, less than that of neighbouring points.
 TARGET_SIGMA_MM = 6.0
 # Cells farther from the peak reduce the confidence, and are not part of the centre of mass.
@@ -35,8 +37,6 @@ PEAK_RADIUS_MM = 14.0
 # Grid pixels per heatmap cell along each axis.
 STRIDE = 2
 _HIDDEN = -1e4
-
-Method = Literal["soft-argmax", "heatmap", "regression"]
 
 
 @dataclass(frozen=True)

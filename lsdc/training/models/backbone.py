@@ -1,10 +1,9 @@
 """Backbones from timm, their pretrained weights, and the pooling of their last feature map."""
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
@@ -15,34 +14,25 @@ from torch import nn
 from lsdc.errors import SettingsError
 from lsdc.training.models.pooling import GeneralisedMean
 from lsdc.training.models.weights import find_weights
-
-
-@dataclass(frozen=True)
-class BackboneSettings:
-    """A timm model without its classifier.
-
-    Attributes:
-        name: timm name of the model, usually with the tag of its weights.
-        channels: number of image channels; RGB weights are adapted to it.
-        size_px: edge of an image in pixels.
-        map_pool: pooling of the last feature map.
-        drop_path: stochastic depth, the rate at which blocks are skipped.
-    """
-
-    name: str
-    channels: int
-    size_px: int
-    map_pool: Literal["avg", "max", "gem"]
-    drop_path: float
+from lsdc.training.settings.model import ModelSettings
 
 
 def create_backbone(
-    settings: BackboneSettings, *, pretrained: bool, weights: Path | None = None
+    name: str,
+    settings: ModelSettings,
+    *,
+    channels: int,
+    size_px: int,
+    pretrained: bool,
+    weights: Path | None = None,
 ) -> Any:
-    """Create a timm model from (n, channels, size, size) to (n, num_features).
+    """Create a timm model without its classifier, (n, channels, size, size) to (n, num_features).
 
     Args:
-        settings: settings of the model.
+        name: timm name of the model, usually with the tag of its weights.
+        settings: settings of the model, of which map_pool and drop_path count here.
+        channels: number of image channels; RGB weights are adapted to it.
+        size_px: edge of an image in pixels.
         pretrained: whether to load pretrained weights; else they are drawn from torch's seed.
         weights: file or folder of the weights, see `find_weights`; None takes timm's hub or its
             cache.
@@ -50,10 +40,9 @@ def create_backbone(
     Raises:
         SettingsError: the model or its weights do not exist, or it does not support the settings.
     """
-    name = settings.name
-    options: dict[str, Any] = {"in_chans": settings.channels, "num_classes": 0}
+    options: dict[str, Any] = {"in_chans": channels, "num_classes": 0}
     if _published_config(name).fixed_input_size:
-        options["img_size"] = settings.size_px
+        options["img_size"] = size_px
     if settings.drop_path:
         options["drop_path_rate"] = settings.drop_path
     if settings.map_pool == "max":

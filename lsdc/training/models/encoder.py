@@ -1,14 +1,12 @@
 """The encoder: one backbone with normalisation and masking, from slices to a vector per image."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lsdc.training.models.backbone import BackboneSettings, create_backbone
-
-Pixels = Literal["pretraining", "sample", "plain"]
+from lsdc.training.models.backbone import create_backbone
+from lsdc.training.settings.model import ModelSettings
 
 
 class Encoder(nn.Module):
@@ -18,35 +16,41 @@ class Encoder(nn.Module):
     added if its slice is absent.
 
     Args:
-        settings: settings of the backbone; its channels are those of an image.
+        backbone: timm name of the backbone.
+        settings: settings of the model; a vector has `width` features.
         images: places of each image's channels.
-        width: length of a vector.
-        pixels: pixel scaling: "pretraining" by the mean and spread that the backbone expects,
-            "sample" by those of the sample's slices, "plain" from 0 to 1.
-        pretrained, weights: see `create_backbone`.
+        size_px, pretrained, weights: see `create_backbone`.
     """
 
     images: Tensor
 
     def __init__(
         self,
-        settings: BackboneSettings,
+        backbone: str,
+        settings: ModelSettings,
         images: list[tuple[int, ...]],
         *,
-        width: int,
-        pixels: Pixels,
+        size_px: int,
         pretrained: bool,
         weights: Path | None,
     ) -> None:
         super().__init__()
-        self.pixels = pixels
-        self.backbone = create_backbone(settings, pretrained=pretrained, weights=weights)
+        channels, width = len(images[0]), settings.width
+        self.pixels = settings.pixels
+        self.backbone = create_backbone(
+            backbone,
+            settings,
+            channels=channels,
+            size_px=size_px,
+            pretrained=pretrained,
+            weights=weights,
+        )
         self.backbone.to(memory_format=torch.channels_last)
         features, expects = self.backbone.num_features, self.backbone.pretrained_cfg
         # Without the norm a backbone from scratch hardly learns: its features are nearly equal.
         self.reduce = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
         self.register_buffer("images", torch.tensor(images), persistent=False)
-        self.absent = nn.Parameter(torch.zeros(len(images), settings.channels, width))
+        self.absent = nn.Parameter(torch.zeros(len(images), channels, width))
         # Expected mean and spread of grey values: the averages over the three colours.
         self.mean, self.spread = (sum(expects[key]) / 3 for key in ("mean", "std"))
 

@@ -1,11 +1,10 @@
 """Heads: from features to logits, by a list of named layers."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import nn
 
-HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
+from lsdc.training.settings.model import HeadLayer
 
 
 def build_head(

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from lsdc.training.models.backbone import BackboneSettings
-from lsdc.training.models.encoder import Encoder, Pixels
-from lsdc.training.models.heads import HeadLayer, build_head
-from lsdc.training.models.pooling import PoolSlices, SlicePool
-from lsdc.training.models.sequence import Rnn, RnnInit, SliceSequence
+from lsdc.training.models.encoder import Encoder
+from lsdc.training.models.heads import build_head
+from lsdc.training.models.pooling import PoolSlices
+from lsdc.training.models.sequence import SliceSequence
+from lsdc.training.settings.model import ModelSettings, SlicesAs
 
-SlicesAs = Literal["sequence", "threes", "channels"]
+Image = tuple[int, ...]
+"""The places of an image's channels."""
 
 _PLACE_SPREAD = 1.0  # initial spread of place vectors; that of features is about 0.6
 
@@ -43,30 +43,6 @@ class Task:
     second: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """The architecture; an experiment's `model` settings describe each field."""
-
-    backbone: str
-    second_backbone: str | None = None
-    drop_path: float = 0.0
-    slices_as: SlicesAs = "sequence"
-    pixels: Pixels = "pretraining"
-    map_pool: Literal["avg", "max", "gem"] = "avg"
-    width: int = 256
-    slice_dropout: float = 0.0
-    spatial_dropout: float = 0.0
-    rnn: Rnn = "lstm"
-    rnn_layers: int = 1
-    rnn_per_head: bool = False
-    rnn_init: RnnInit = "uniform"
-    slice_pool: SlicePool = "attention"
-    one_head: bool = False
-    head: tuple[HeadLayer, ...] = ("dropout", "linear")
-    head_width: int = 256
-    dropout: float = 0.0
-
-
 class SliceModel(nn.Module):
     """Grade a sample from its slices.
 
@@ -84,75 +60,53 @@ class SliceModel(nn.Module):
         task: Task,
         *,
         pretrained: bool,
+        second_backbone: str | None = None,
         weights: Path | None = None,
     ) -> None:
         """Build the model; weights that are not pretrained are drawn from torch's seed.
+
+        Args:
+            settings: the architecture; its `pretrained` does not count here.
+            task: the shapes of a sample and of its labels.
+            pretrained: whether to load pretrained weights; a trained model needs none.
+            second_backbone: timm name of the backbone that encodes `task.second`; None if the first
+                one encodes all places.
+            weights: see `lsdc.training.models.backbone.create_backbone`.
 
         Raises:
             SettingsError: see `lsdc.training.models.backbone.create_backbone`.
         """
         super().__init__()
         self._heads, self._classes = task.heads, task.classes
-        names = [settings.backbone]
-        seen_by = [tuple(range(task.slices))]
-        if settings.second_backbone is not None:
-            names.append(settings.second_backbone)
-            first = tuple(place for place in seen_by[0] if place not in task.second)
-            seen_by = [first, task.second]
-        images = [_images(places, settings.slices_as) for places in seen_by]
+        backbones = _share_out(task, settings, second_backbone)
         self.encoders = nn.ModuleList(
             Encoder(
-                BackboneSettings(
-                    name, len(own[0]), task.size_px, settings.map_pool, settings.drop_path
-                ),
-                own,
-                width=settings.width,
-                pixels=settings.pixels,
+                name,
+                settings,
+                images,
+                size_px=task.size_px,
                 pretrained=pretrained,
                 weights=weights,
             )
-            for name, own in zip(names, images, strict=True)
+            for name, images in backbones
         )
-        in_order = [image for own in images for image in own]
-        self._order = sorted(range(len(in_order)), key=lambda number: in_order[number])
-        in_order.sort()
-
-        self.places = nn.Parameter(_PLACE_SPREAD * torch.randn(len(in_order), settings.width))
+        encoded = [image for _, images in backbones for image in images]
+        self._order = sorted(range(len(encoded)), key=encoded.__getitem__)
+        self.places = nn.Parameter(_PLACE_SPREAD * torch.randn(len(encoded), settings.width))
         self.spatial_dropout = nn.Dropout1d(settings.spatial_dropout)
-        heads = 1 if settings.one_head else task.heads
-        self.sequences = nn.ModuleList(
-            SliceSequence(
-                settings.rnn,
-                settings.width,
-                layers=settings.rnn_layers,
-                dropout=settings.slice_dropout,
-                init=settings.rnn_init,
-            )
-            for _ in range(heads if settings.rnn_per_head else 1)
-        )
-        features = settings.width if settings.rnn == "none" else 3 * settings.width
-        owns = task.own or [tuple(range(task.slices))] * heads
-        pools = [
-            PoolSlices(
-                settings.slice_pool,
-                features,
-                rnn_width=settings.width,
-                own=torch.tensor([not set(image).isdisjoint(own) for image in in_order]),
-            )
-            for own in owns[:heads]
-        ]
-        self.pools = nn.ModuleList(pools)
+
+        heads = 1 if settings.heads == "one" else task.heads
+        sequences = [SliceSequence(settings) for _ in range(heads if settings.rnn_per_head else 1)]
+        owns = task.own[:heads] or (tuple(range(task.slices)),) * heads
+        pools = _build_pools(settings, sequences[0].features, sorted(encoded), owns)
+        self.sequences, self.pools = nn.ModuleList(sequences), nn.ModuleList(pools)
+        outputs = task.heads * task.classes // heads
+        width, dropout = settings.head_width, settings.dropout
         self.heads = nn.ModuleList(
-            build_head(
-                settings.head,
-                pool.features,
-                task.heads * task.classes // heads,
-                width=settings.head_width,
-                dropout=settings.dropout,
-            )
+            build_head(settings.head, pool.features, outputs, width=width, dropout=dropout)
             for pool in pools
         )
-        everything = torch.ones(len(in_order), dtype=torch.bool)
+        everything = torch.ones(len(encoded), dtype=torch.bool)
         self.group_pool = PoolSlices(
             "mean", settings.width, rnn_width=settings.width, own=everything
         )
@@ -194,7 +148,39 @@ def _with_classes(logits: Tensor, other: Tensor) -> Tensor:
     return pad(logits, (0, more), value=-torch.inf)
 
 
-def _images(places: Sequence[int], slices_as: SlicesAs) -> list[tuple[int, ...]]:
-    """Return the places of each image's channels."""
+def _share_out(
+    task: Task, settings: ModelSettings, second_backbone: str | None
+) -> list[tuple[str, list[Image]]]:
+    """Return each backbone's name and the images that it encodes."""
+    places = range(task.slices)
+    if second_backbone is None:
+        return [(settings.backbone, _images(places, settings.slices_as))]
+    first = [place for place in places if place not in task.second]
+    return [
+        (settings.backbone, _images(first, settings.slices_as)),
+        (second_backbone, _images(task.second, settings.slices_as)),
+    ]
+
+
+def _images(places: Sequence[int], slices_as: SlicesAs) -> list[Image]:
+    """Return the images that show the places."""
     channels = {"sequence": 1, "threes": 3, "channels": len(places)}[slices_as]
     return [tuple(places[start : start + channels]) for start in range(0, len(places), channels)]
+
+
+def _build_pools(
+    settings: ModelSettings,
+    features: int,
+    images: Sequence[Image],
+    owns: Sequence[tuple[int, ...]],
+) -> list[PoolSlices]:
+    """Build a pool of the images' features for each head, which has places of its own."""
+    return [
+        PoolSlices(
+            settings.slice_pool,
+            features,
+            rnn_width=settings.width,
+            own=torch.tensor([not set(image).isdisjoint(own) for image in images]),
+        )
+        for own in owns
+    ]

@@ -1,11 +1,9 @@
 """Pooling of feature maps and of slice sequences to vectors."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention", "mlp_attention"]
+from lsdc.training.settings.model import SlicePool
 
 _ATTENTION_WIDTH = 128  # width of the hidden layer of "mlp_attention"
 

@@ -1,12 +1,9 @@
 """Recurrent nets over the slices of a sample."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-Rnn = Literal["none", "lstm", "gru"]
-RnnInit = Literal["uniform", "orthogonal"]
+from lsdc.training.settings.model import ModelSettings
 
 
 class SliceSequence(nn.Module):
@@ -16,20 +13,19 @@ class SliceSequence(nn.Module):
     heads learn from the slices long before the net has learned to pass them on.
     """
 
-    def __init__(
-        self, kind: Rnn, width: int, *, layers: int, dropout: float, init: RnnInit
-    ) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
+        width, layers, dropout = settings.width, settings.rnn_layers, settings.slice_dropout
         self.dropout = nn.Dropout(dropout)
-        self.features = width if kind == "none" else 3 * width
+        self.features = width if settings.rnn == "none" else 3 * width
         self.rnn: nn.LSTM | nn.GRU | None = None
-        if kind != "none":
-            net = nn.LSTM if kind == "lstm" else nn.GRU
+        if settings.rnn != "none":
+            net = nn.LSTM if settings.rnn == "lstm" else nn.GRU
             between = dropout if layers > 1 else 0.0  # torch warns if dropout has no effect
             self.rnn = net(
                 width, width, layers, batch_first=True, bidirectional=True, dropout=between
             )
-        if self.rnn is not None and init == "orthogonal":
+        if self.rnn is not None and settings.rnn_init == "orthogonal":
             _make_orthogonal(self.rnn)
 
     def forward(self, slices: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 Beside the lower ball, to the left and to the right, lies a small one: its satellites.
 """
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ from lsdc.training.keypoints.batches import (
     pick_slices,
     visible_targets,
 )
-from lsdc.training.keypoints.fit import KeypointSettings, train_keypoints
+from lsdc.training.keypoints.fit import train_keypoints
 from lsdc.training.keypoints.inference import find_candidates, find_satellites
 from lsdc.training.keypoints.losses import loss_of
 from lsdc.training.keypoints.nets import (
@@ -31,6 +29,8 @@ from lsdc.training.keypoints.nets import (
     soft_argmax_mm,
     target_heatmaps,
 )
+from lsdc.training.settings.keypoints import KeypointSettings
+from tests.training.runs import altered
 
 SIZE = 32
 SATELLITES = Satellites(
@@ -45,8 +45,8 @@ SETTINGS = KeypointSettings(
     batch_size=5,
     slices_per_series=3,
     learning_rate=1.5e-2,
-    shift_along=0.2,
 )
+SHIFT_ALONG = 0.2
 
 
 def toy_stacks(count: int, seed: int, slices: int = 7) -> tuple[Stacks, np.ndarray]:
@@ -92,6 +92,7 @@ def train(stacks: Stacks, targets: np.ndarray, seed: int = 0, settings=SETTINGS)
         targets,
         SATELLITES,
         settings,
+        shift_along=SHIFT_ALONG,
         seed=seed,
         device="cpu",
         on_epoch=lambda *told: losses.append(told[2]),
@@ -187,7 +188,7 @@ def test_moving_the_patient_moves_the_points(taught):
 @pytest.mark.parametrize(("method", "tolerance_mm"), [("heatmap", 6.0), ("regression", 9.0)])
 def test_the_other_methods_find_points_too(method, tolerance_mm, small_and_quick, tmp_path):
     stacks, centres = toy_stacks(20, seed=1)
-    settings = dataclasses.replace(SETTINGS, method=method)
+    settings = altered(SETTINGS, method=method)
     save_net(train(stacks, centres, settings=settings), tmp_path / "net.safetensors", {})
     net = load_net(tmp_path / "net.safetensors")
     stacks, centres = toy_stacks(8, seed=2)
@@ -212,7 +213,7 @@ def test_a_net_reads_back_from_its_file(taught, tmp_path):
 
 def test_training_is_the_same_to_the_bit_for_one_seed_and_another_for_another():
     stacks, centres = toy_stacks(6, seed=1)
-    settings = dataclasses.replace(SETTINGS, epochs=1)
+    settings = altered(SETTINGS, epochs=1)
     first, same = (train(stacks, centres, 3, settings).state_dict() for _ in range(2))
     other = train(stacks, centres, 4, settings).state_dict()
     assert all(torch.equal(first[name], same[name]) for name in first)
@@ -221,7 +222,7 @@ def test_training_is_the_same_to_the_bit_for_one_seed_and_another_for_another():
 
 def test_a_stack_without_a_target_is_not_trained_on():
     stacks, centres = toy_stacks(6, seed=1)
-    settings = dataclasses.replace(SETTINGS, epochs=1)
+    settings = altered(SETTINGS, epochs=1)
     centres[5] = np.nan
     before = train(stacks, centres, 0, settings).state_dict()
     stacks.images[stacks.slices(5)] = 200
@@ -236,7 +237,8 @@ def test_few_stacks_are_gone_through_more_often():
         stacks,
         centres,
         SATELLITES,
-        dataclasses.replace(SETTINGS, epochs=1, min_steps=7),
+        altered(SETTINGS, epochs=1, min_steps=7),
+        shift_along=SHIFT_ALONG,
         seed=0,
         device="cpu",
         on_epoch=lambda epoch, epochs, _: told.append((epoch, epochs)),
@@ -258,7 +260,8 @@ def test_loss_of_an_epoch_is_the_mean_over_the_points_taught(monkeypatch):
         stacks,
         centres,
         SATELLITES,
-        dataclasses.replace(SETTINGS, epochs=1, batch_size=3),
+        altered(SETTINGS, epochs=1, batch_size=3),
+        shift_along=SHIFT_ALONG,
         seed=0,
         device="cpu",
         on_epoch=lambda *line: told.append(line[2]),
@@ -271,13 +274,13 @@ def test_loss_of_an_epoch_is_the_mean_over_the_points_taught(monkeypatch):
 def test_net_whose_loss_is_no_number_is_refused():
     stacks, centres = toy_stacks(4, seed=1)
     with pytest.raises(StageError, match=r"coordinates: the loss is nan .*learning_rate"):
-        train(stacks, centres, 0, dataclasses.replace(SETTINGS, learning_rate=1e30))
+        train(stacks, centres, 0, altered(SETTINGS, learning_rate=1e30))
 
 
 def test_a_stack_may_lack_one_of_its_targets():
     stacks, centres = toy_stacks(4, seed=1)
     centres[:, 1] = np.nan
-    net = train(stacks, centres, 0, dataclasses.replace(SETTINGS, epochs=1))
+    net = train(stacks, centres, 0, altered(SETTINGS, epochs=1))
     assert all(torch.isfinite(value).all() for value in net.state_dict().values())
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -7,14 +8,29 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lsdc.errors import SettingsError
-from lsdc.training.models.backbone import BackboneSettings, create_backbone
+from lsdc.training.models.backbone import create_backbone
+from lsdc.training.settings.model import ModelSettings
 
 NAME = "test_resnet.r160_in1k"
 
 
-def settings(name: str = NAME, **changes: object) -> BackboneSettings:
-    given = {"channels": 1, "size_px": 32, "map_pool": "avg", "drop_path": 0.0} | changes
-    return BackboneSettings(name, **given)  # type: ignore[arg-type]
+def create(
+    name: str = NAME,
+    *,
+    channels: int = 1,
+    size_px: int = 32,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    **settings: Any,
+) -> Any:
+    return create_backbone(
+        name,
+        ModelSettings(**settings),
+        channels=channels,
+        size_px=size_px,
+        pretrained=pretrained,
+        weights=weights,
+    )
 
 
 @pytest.fixture
@@ -33,7 +49,7 @@ def test_weights_of_a_folder_see_equal_channels_as_they_saw_colours(
     published = timm.create_model(NAME, pretrained=False).eval()
     published.load_state_dict(load_file(folder / f"{NAME}.safetensors"))
     published.reset_classifier(0)
-    backbone = create_backbone(settings(channels=channels), pretrained=True, weights=folder).eval()
+    backbone = create(channels=channels, pretrained=True, weights=folder).eval()
     grey = torch.randn(2, 1, 32, 32)
     expected = published(grey.expand(-1, 3, -1, -1))
     torch.testing.assert_close(
@@ -42,11 +58,11 @@ def test_weights_of_a_folder_see_equal_channels_as_they_saw_colours(
 
 
 def test_weights_may_be_a_file_of_any_name_or_a_folder_a_model(folder: Path) -> None:
-    by_folder = create_backbone(settings(), pretrained=True, weights=folder)
+    by_folder = create(pretrained=True, weights=folder)
     (folder / NAME).mkdir()
     here = (folder / f"{NAME}.safetensors").rename(folder / NAME / "model.safetensors")
     for weights in (folder, here):
-        again = create_backbone(settings(), pretrained=True, weights=weights)
+        again = create(pretrained=True, weights=weights)
         assert torch.equal(again.conv1[0].weight, by_folder.conv1[0].weight)
 
 
@@ -57,7 +73,7 @@ def test_weights_that_are_not_there_are_named_with_where_to_fetch_them(tmp_path:
         "or use --no-pretrained$"
     )
     with pytest.raises(SettingsError, match=expected):
-        create_backbone(settings(), pretrained=True, weights=tmp_path)
+        create(pretrained=True, weights=tmp_path)
 
 
 @pytest.mark.parametrize("content", [{"conv1.weight": torch.zeros(3)}, None])
@@ -70,7 +86,7 @@ def test_weights_of_something_else_are_refused(
     else:
         save_file(content, file)
     with pytest.raises(SettingsError, match=f"not the weights of {NAME}"):
-        create_backbone(settings(), pretrained=True, weights=file)
+        create(pretrained=True, weights=file)
 
 
 def test_pretrained_weights_out_of_reach_are_named_on_one_line(
@@ -79,7 +95,7 @@ def test_pretrained_weights_out_of_reach_are_named_on_one_line(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(SettingsError) as raised:
-        create_backbone(settings("resnet10t"), pretrained=True)
+        create("resnet10t", pretrained=True)
     assert "fetch https://huggingface.co/timm/resnet10t.c3_in1k into" in str(raised.value)
     assert "--no-pretrained" in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -94,14 +110,14 @@ def test_pretrained_weights_out_of_reach_are_named_on_one_line(
 )
 def test_unknown_backbone_is_refused_with_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(SettingsError, match=f"timm knows no '{name}'; {hint}"):
-        create_backbone(settings(name), pretrained=False)
+        create(name)
 
 
 def test_settings_that_a_backbone_does_not_have_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"vgg11 cannot be had with .*drop_path_rate"):
-        create_backbone(settings("vgg11", drop_path=0.1), pretrained=False)
+        create("vgg11", drop_path=0.1)
     with pytest.raises(SettingsError, match="has no map of features to pool by 'gem'"):
-        create_backbone(settings("test_vit", map_pool="gem"), pretrained=False)
+        create("test_vit", map_pool="gem")
 
 
 @pytest.mark.parametrize("name", [NAME, "test_convnext", "test_efficientnet"])
@@ -111,7 +127,7 @@ def test_maps_are_pooled_as_asked(name: str) -> None:
     pooled = {}
     for map_pool in ("avg", "max", "gem"):
         torch.manual_seed(1)
-        backbone = create_backbone(settings(name, map_pool=map_pool), pretrained=False).eval()
+        backbone = create(name, map_pool=map_pool).eval()
         pooled[map_pool] = backbone(images)
         assert pooled[map_pool].shape == (2, backbone.num_features)
     assert not torch.allclose(pooled["avg"], pooled["max"])
@@ -120,13 +136,13 @@ def test_maps_are_pooled_as_asked(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_coatnet", "test_maxvit", "test_vit"])
 def test_backbones_of_one_size_of_image_are_built_for_it(name: str) -> None:
-    backbone = create_backbone(settings(name, size_px=64), pretrained=False).eval()
+    backbone = create(name, size_px=64).eval()
     assert backbone(torch.randn(1, 1, 64, 64)).isfinite().all()
 
 
 def test_stochastic_depth_leaves_blocks_out_while_training_alone() -> None:
     torch.manual_seed(0)
-    backbone = create_backbone(settings("test_convnext", drop_path=0.5), pretrained=False)
+    backbone = create("test_convnext", drop_path=0.5)
     images = torch.randn(2, 1, 32, 32)
     assert not torch.equal(backbone.train()(images), backbone(images))
     assert torch.equal(backbone.eval()(images), backbone(images))

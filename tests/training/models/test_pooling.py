@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lsdc.training.models.pooling import GeneralisedMean, PoolSlices, SlicePool
+from lsdc.training.models.pooling import GeneralisedMean, PoolSlices
+from lsdc.training.settings.model import SlicePool
 
 # 2 samples of 4 slices of 3 features; the second sample has none of the own slices.
 SEQUENCE = torch.arange(24.0).reshape(2, 4, 3)

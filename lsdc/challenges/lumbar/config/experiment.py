@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
-from lsdc.challenges.lumbar.config.training import TrainingConfig
 from lsdc.experiments.base import BaseExperiment, Config
+from lsdc.training.settings.keypoints import KeypointSettings
+from lsdc.training.settings.training import TrainingSettings
 
 
-class CoordinatesConfig(Config):
+class CoordinatesConfig(KeypointSettings):
     """The source of level points, and the small network that learns them."""
 
     source: Literal["predicted", "annotated"] = Field(
@@ -19,14 +20,6 @@ class CoordinatesConfig(Config):
         description=(
             "Where level points of training studies come from; test studies always have "
             "predicted ones."
-        ),
-    )
-    method: Literal["soft-argmax", "heatmap", "regression"] = Field(
-        default="soft-argmax",
-        description=(
-            "How a network finds a point: 'soft-argmax', the centre of mass of a heatmap "
-            "over the whole series; 'heatmap', of a segmented ball; 'regression', as "
-            "coordinates."
         ),
     )
     image_size: int = Field(
@@ -47,18 +40,6 @@ class CoordinatesConfig(Config):
         gt=0,
         description="Edge of that square in mm; larger images get a larger square.",
     )
-    width: int = Field(default=16, ge=4, description="Channels of the network's first layer.")
-    epochs: int = Field(default=12, ge=1, description="Number of epochs of a network.")
-    min_steps: int = Field(
-        default=120,
-        ge=1,
-        description="Least number of steps; a network trains for more epochs on few series.",
-    )
-    batch_size: int = Field(default=8, ge=1, description="Series per step.")
-    slices_per_series: int = Field(
-        default=4, ge=1, description="Slices of a series that a step sees."
-    )
-    learning_rate: float = Field(default=1e-2, gt=0, description="Peak learning rate.")
     shift_along: float = Field(
         default=0.35,
         ge=0,
@@ -284,7 +265,7 @@ class Experiment(BaseExperiment):
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSettings = TrainingSettings()
 
     @property
     def pretrained_backbones(self) -> tuple[str, ...]:

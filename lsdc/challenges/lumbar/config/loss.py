@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
+from lsdc.training.settings.loss import LossSettings
 
 ConditionName = Literal[
     "spinal_canal_stenosis",
@@ -55,33 +56,11 @@ class LabelsConfig(Config):
         return self
 
 
-class LossConfig(Config):
-    """The loss, computed on every label with a grade."""
+class LossConfig(LossSettings):
+    """The loss, with the weights of the grades and of the level."""
 
-    kind: Literal["cross_entropy", "bce", "focal"] = Field(
-        default="cross_entropy",
-        description=(
-            "Loss function; 'bce' treats each grade as binary, 'focal' gives less weight to"
-            " what is already predicted well."
-        ),
-    )
-    focal_gamma: float = Field(
-        default=2.0, gt=0, description="Gamma of the focal loss: how much less weight."
-    )
-    labels: Literal["hard", "soft"] = Field(
-        default="hard",
-        description=(
-            "How targets are given to the loss: 'hard' as class indices, averaged with the "
-            "grades' weights over existing labels; 'soft' as class probabilities, averaged "
-            "over all labels, with empty ones as zeros and filled ones as predicted "
-            "probabilities."
-        ),
-    )
     grade_weights: tuple[float, float, float] = Field(
         default=(1.0, 2.0, 4.0), description="Weights of normal/mild, moderate and severe."
-    )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Fraction of a label that is spread over all grades."
     )
     level_weight: float = Field(
         default=0.0,
@@ -93,9 +72,7 @@ class LossConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.kind != "focal" and self.changed("focal_gamma"):
-            raise ValueError("focal_gamma changes nothing: expected kind 'focal'")
+    def _check_weights(self) -> Self:
         if min(self.grade_weights) <= 0:
             raise ValueError(f"grade_weights: expected all above 0, got {self.grade_weights}")
         return self

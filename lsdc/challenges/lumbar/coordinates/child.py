@@ -11,7 +11,7 @@ by (model, study) for each family F: F_sides_mm (..., 2 * levels, 3) and F_sides
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
 from lsdc.training.events import ModelAsked, NetEpochDone
 from lsdc.training.keypoints.batches import Stacks
-from lsdc.training.keypoints.fit import KeypointSettings, train_keypoints
+from lsdc.training.keypoints.fit import train_keypoints
 from lsdc.training.keypoints.inference import find_candidates, find_satellites
 from lsdc.training.keypoints.nets import Net, Satellites, load_net, save_net
 from lsdc.training.oom import advice_when_memory_runs_out
@@ -99,8 +99,7 @@ def _open_views(folder: Path, family: Family) -> _Views:
 
 
 def _learn(job: LearnJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
-    names = [field.name for field in fields(KeypointSettings)]
-    settings = KeypointSettings(**job.config.model_dump(include=set(names)))
+    config = job.config
     folds = np.load(job.work / "folds.npy")
     clock = _Clock(len(job.folds) * len(views), tell)
     for fold in job.folds:
@@ -112,13 +111,14 @@ def _learn(job: LearnJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[F
             if not np.isfinite(targets).any():
                 continue
             with advice_when_memory_runs_out(
-                settings.batch_size, job.device, "coordinates.batch_size"
+                config.batch_size, job.device, "coordinates.batch_size"
             ):
                 nets[name] = train_keypoints(
                     replace(own.stacks, planes_mm=np.load(own.folder / "taught.npy")),
                     targets,
                     own.satellites,
-                    settings,
+                    config,
+                    shift_along=config.shift_along,
                     seed=job.seed,
                     device=job.device,
                     on_epoch=clock.next_net(fold, name),

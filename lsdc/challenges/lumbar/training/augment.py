@@ -1,19 +1,12 @@
 """Augmentation of a level's sample: mirror the patient, flip, move slices, then change pixels."""
 
-from dataclasses import fields
-
 import numpy as np
 
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.slots import list_parts
 from lsdc.challenges.lumbar.training.mirror import mirror
-from lsdc.training.augment import (
-    PixelAugmentation,
-    PixelSettings,
-    shift_slices,
-    shuffle_slices,
-)
+from lsdc.training.augment import PixelAugmentation, shift_slices, shuffle_slices
 from lsdc.training.samples import Sample
 
 
@@ -23,11 +16,7 @@ class PatientAugment:
     def __init__(self, augment: AugmentConfig, slices: SlicesConfig) -> None:
         self._augment, self._slices = augment, slices
         self._parts = list_parts(slices)
-        self._pixels = PixelAugmentation(
-            PixelSettings(
-                **augment.model_dump(include={each.name for each in fields(PixelSettings)})
-            )
-        )
+        self._pixels = PixelAugmentation(augment)
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
         augment, random = self._augment, np.random.default_rng(seed)

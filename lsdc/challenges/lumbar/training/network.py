@@ -11,9 +11,9 @@ from torch import Tensor
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
-from lsdc.training.losses import GradedLoss, LossSettings, probabilities_by
-from lsdc.training.mixing import Mixing, MixSettings
-from lsdc.training.models.model import ModelSettings, SliceModel, Task
+from lsdc.training.losses import GradedLoss, probabilities_by
+from lsdc.training.mixing import Mixing
+from lsdc.training.models.model import SliceModel, Task
 
 _LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
@@ -29,15 +29,9 @@ def build_model(
     Raises:
         SettingsError: the backbone or its weights do not exist.
     """
-    config = experiment.model
     places = list_places(experiment.slices)
-    settings = config.model_dump(exclude={"axial_backbone", "heads", "pretrained"})
     return SliceModel(
-        ModelSettings(
-            **settings,
-            second_backbone=config.axial_backbone,
-            one_head=config.heads == "one",
-        ),
+        experiment.model,
         Task(
             slices=len(places),
             size_px=experiment.crops.size_px,
@@ -47,6 +41,7 @@ def build_model(
             own=tuple(own_places(condition, places) for condition in CONDITIONS),
             second=tuple(number for number, place in enumerate(places) if place.part == Part.AXIAL),
         ),
+        second_backbone=experiment.model.axial_backbone,
         pretrained=pretrained,
         weights=weights,
     )
@@ -55,23 +50,13 @@ def build_model(
 def build_loss(experiment: Experiment) -> GradedLoss:
     """Build the loss of that model's outputs."""
     config = experiment.loss
-    return GradedLoss(
-        LossSettings(
-            **config.model_dump(exclude={"grade_weights", "level_weight"}),
-            class_weights=config.grade_weights,
-            group_weight=config.level_weight,
-        )
-    )
+    return GradedLoss(config, class_weights=config.grade_weights, group_weight=config.level_weight)
 
 
 def build_mixing(experiment: Experiment) -> Mixing:
     """Build the mixing of samples within a batch."""
-    config = experiment.augment
     levels = len(LEVELS) if experiment.loss.level_weight else 0
-    return Mixing(
-        MixSettings(config.mixup, config.mixup_alpha, config.cutmix, config.cutmix_alpha),
-        classes=max(len(GRADES), levels),
-    )
+    return Mixing(experiment.augment, classes=max(len(GRADES), levels))
 
 
 def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """The child process of `train_fold`: trains one fold and predicts it."""
 
 import time
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -9,9 +8,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.training.augment import PatientAugment
-from lsdc.challenges.lumbar.training.fold_data import read_fold
+from lsdc.challenges.lumbar.training.fold_data import FoldData, read_fold
 from lsdc.challenges.lumbar.training.network import (
     build_loss,
     build_mixing,
@@ -23,24 +21,21 @@ from lsdc.challenges.lumbar.training.samples import as_samples
 from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
-from lsdc.training.checkpoint import restore_weights, save_weights
+from lsdc.training.checkpoint import Progress, restore_weights, save_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import Predicting
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
-from lsdc.training.loop import train
+from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
 from lsdc.training.process import Tell, child_main
-from lsdc.training.settings import TrainingSettings
 
 
 def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
     """Train the job's fold; see `training.train_fold.train_fold`."""
     started = time.monotonic()
-    experiment, seed, out = job.experiment, job.seed, job.out
-    device = pick_device(job.device)
+    experiment, out, device = job.experiment, job.out, pick_device(job.device)
     torch.set_num_threads(job.threads)
-
     data = read_fold(
         experiment,
         job.fold,
@@ -49,52 +44,10 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
         folds=job.folds,
         holdout=job.holdout,
     )
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     model = _start_model(job)
-    settings = _settings(experiment)
-    probabilities = partial(read_grades, experiment)
-    with catch_sigterm() as is_told_to_leave:
-        progress = train(
-            model,
-            data.training(job.fill_from),
-            data.validation,
-            settings,
-            augment=PatientAugment(experiment.augment, experiment.slices),
-            mix=build_mixing(experiment),
-            criterion=build_loss(experiment),
-            probabilities=probabilities,
-            score=data.score,
-            seed=seed,
-            device=device,
-            workers=job.workers,
-            folder=out,
-            identity=job.identity,
-            environment=describe(device),
-            tell=tell,
-            pauses=[out / "pause", out.parent / "pause"],
-            is_told_to_leave=is_told_to_leave,
-        )
-    at_the_end = Predicting(epoch=settings.epochs, epochs=settings.epochs)
-    predict = partial(
-        predict_probabilities,
-        model,
-        probabilities=probabilities,
-        batch_size=settings.batch_size,
-        device=device,
-        precision=getattr(torch, settings.precision),  # as in validation
-        on_batch=lambda _: tell(at_the_end),
-    )
-
-    def predict_rows(samples: pl.DataFrame) -> pl.DataFrame:
-        found = np.zeros((0, len(CONDITIONS), len(GRADES)))
-        if len(samples):
-            found = predict(as_samples(data.crops, samples))
-        return data.rows(samples, found)
-
-    tables = {
-        "unlabelled": data.filling(predict_rows(data.without_label)),
-        "holdout": predict_rows(data.held_out),
-        "oof": data.beside_labels(predict_rows(data.inside)),
+    progress = _train(model, data, job, device, tell)
+    tables = _predict(model, data, device, tell) | {
         "steps": pl.DataFrame(progress.steps),
         "history": pl.DataFrame(progress.epochs),
     }
@@ -104,12 +57,12 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
             rows.write_parquet(temporary)
     return {
         "fold": data.fold,
-        "seed": seed,
+        "seed": job.seed,
         **describe(device),
         "processes": progress.processes,
         "epochs": progress.epoch,
-        "kept": settings.keep,
-        "selected": settings.keep != "last",
+        "kept": experiment.training.keep,
+        "selected": experiment.training.keep != "last",
         "seconds": time.monotonic() - started,
     }
 
@@ -123,11 +76,60 @@ def _start_model(job: FoldJob) -> SliceModel:
     return model
 
 
-def _settings(experiment: Experiment) -> TrainingSettings:
-    config = experiment.training
-    return TrainingSettings(
-        **{field.name: getattr(config, field.name) for field in fields(TrainingSettings)}
-    )
+def _train(
+    model: SliceModel, data: FoldData, job: FoldJob, device: torch.device, tell: Tell
+) -> Progress:
+    """Train the model in place on the other folds."""
+    experiment, out = job.experiment, job.out
+    with catch_sigterm() as is_told_to_leave:
+        return Training(
+            model=model,
+            training=data.training(job.fill_from),
+            validation=data.validation,
+            settings=experiment.training,
+            augment=PatientAugment(experiment.augment, experiment.slices),
+            mix=build_mixing(experiment),
+            criterion=build_loss(experiment),
+            probabilities=partial(read_grades, experiment),
+            score=data.score,
+            seed=job.seed,
+            device=device,
+            workers=job.workers,
+            folder=out,
+            identity=job.identity,
+            environment=describe(device),
+            tell=tell,
+            pauses=[out / "pause", out.parent / "pause"],
+            is_told_to_leave=is_told_to_leave,
+        ).run()
+
+
+def _predict(
+    model: SliceModel, data: FoldData, device: torch.device, tell: Tell
+) -> dict[str, pl.DataFrame]:
+    """Return the predictions of the trained model, by the name of their table."""
+    settings = data.experiment.training
+    at_the_end = Predicting(epoch=settings.epochs, epochs=settings.epochs)
+
+    def predict(samples: pl.DataFrame) -> pl.DataFrame:
+        found = np.zeros((0, len(CONDITIONS), len(GRADES)))
+        if len(samples):
+            found = predict_probabilities(
+                model,
+                as_samples(data.crops, samples),
+                partial(read_grades, data.experiment),
+                batch_size=settings.batch_size,
+                device=device,
+                precision=getattr(torch, settings.precision),  # as in validation
+                on_batch=lambda _: tell(at_the_end),
+            )
+        return data.rows(samples, found)
+
+    return {
+        "unlabelled": data.filling(predict(data.without_label)),
+        "holdout": predict(data.held_out),
+        "oof": data.beside_labels(predict(data.inside)),
+    }
 
 
 if __name__ == "__main__":

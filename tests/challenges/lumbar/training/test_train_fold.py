@@ -10,13 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lsdc.challenges.lumbar.config.experiment import (
-    CropsConfig,
-    Experiment,
-    ModelConfig,
-    SlicesConfig,
-    TrainingConfig,
-)
+from lsdc.challenges.lumbar.config.experiment import CropsConfig, Experiment, SlicesConfig
+from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.training import predict, predict_child
 from lsdc.challenges.lumbar.training import train_fold as fit
@@ -27,13 +22,14 @@ from lsdc.experiments.base import NeedsConfig
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.events import EpochDone, Event, StepDone, read_event
 from lsdc.training.process import Job, Tell, ignore
+from lsdc.training.settings.training import TrainingSettings
 
 EXPERIMENT = Experiment(
     name="small",
     slices=SlicesConfig(side_slices=0, middle_slices=1, axial_slices=1),
     crops=CropsConfig(size_px=32),
     model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, width=8),
-    training=TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3),
+    training=TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3),
 )
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
 N_STUDIES = 8

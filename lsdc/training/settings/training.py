@@ -1,4 +1,4 @@
-"""The training settings of an experiment: optimiser, schedule, batches, precision, checkpoint."""
+"""Training settings: optimiser, schedule, batches, precision, checkpoints."""
 
 from typing import Literal, Self
 
@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
 
+Keep = Literal["last", "loss", "metric", "both"]
 
-class TrainingConfig(Config):
-    """The training of a fold."""
+
+class TrainingSettings(Config):
+    """The training of a model, apart from its architecture, its input and its loss."""
 
     epochs: int = Field(default=10, ge=1, description="Number of epochs.")
     batch_size: int = Field(default=8, ge=1, description="Samples per batch.")
@@ -45,7 +47,7 @@ class TrainingConfig(Config):
         default="float32",
         description="Precision of the forward pass, in training and in prediction.",
     )
-    keep: Literal["last", "loss", "metric", "both"] = Field(
+    keep: Keep = Field(
         default="last",
         description=(
             "Which epoch is kept: the last, or the best on the scored fold by its loss, its"
@@ -66,7 +68,7 @@ class TrainingConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_epochs(self) -> Self:
         if self.schedule == "one_cycle" and self.flat:
             raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
         if self.warmup + self.flat > 1:

@@ -1,0 +1,1 @@
+"""The settings of training, without torch; a challenge's experiments are composed of them."""

@@ -1,0 +1,113 @@
+"""Augmentation settings: of pixels, of the order of slices, and of the samples of a batch."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lsdc.experiments.base import Config
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class PixelSettings(Config):
+    """Probability and strength of each augmentation of pixels."""
+
+    alike: Literal["sample", "slice"] = Field(
+        default="sample",
+        description="Whether the augmentations below are drawn once per sample or once per slice.",
+    )
+    shift_scale_rotate: Probability = Field(
+        default=0.0, description="Probability of shifting, scaling and rotating together."
+    )
+    shift: Share = Field(default=0.06, description="Largest shift, as a fraction of the edge.")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="Largest change of scale."
+    )
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=10.0, description="Largest rotation in degrees."
+    )
+    brightness_contrast: Probability = Field(
+        default=0.7, description="Probability of changing brightness and contrast together."
+    )
+    brightness: Share = Field(
+        default=0.2, description="Largest change of brightness, as a fraction of white."
+    )
+    contrast: Share = Field(default=0.2, description="Largest relative change of contrast.")
+    blur: Probability = Field(default=0.2, description="Probability of a Gaussian blur.")
+    blur_sigma: tuple[float, float] = Field(
+        default=(0.5, 1.5), description="Smallest and largest sigma of the blur in pixels."
+    )
+    noise: Probability = Field(default=0.2, description="Probability of adding Gaussian noise.")
+    noise_std: tuple[Share, Share] = Field(
+        default=(0.02, 0.08),
+        description="Smallest and largest standard deviation of the noise, as fractions of white.",
+    )
+    distortion: Probability = Field(
+        default=0.2, description="Probability of distorting the image by a grid."
+    )
+    distortion_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Largest displacement of a grid line, as a fraction of a cell."
+    )
+    cutout: Probability = Field(default=0.5, description="Probability of blanking rectangles.")
+    cutout_holes: tuple[int, int] = Field(
+        default=(1, 4), description="Smallest and largest number of rectangles."
+    )
+    cutout_size: tuple[Share, Share] = Field(
+        default=(0.08, 0.2),
+        description="Smallest and largest edge of a rectangle, as fractions of the image.",
+    )
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        for setting in ("blur_sigma", "noise_std", "cutout_holes", "cutout_size"):
+            low, high = getattr(self, setting)
+            if not 0 <= low <= high:
+                raise ValueError(f"{setting}: expected 0 <= from <= to, got {low}, {high}")
+        return self
+
+
+class SliceOrderSettings(Config):
+    """Probability of each change of the order of slices."""
+
+    slice_shift: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability of shifting the slices of each part by one; the slice at the end "
+            "is then masked."
+        ),
+    )
+    slice_shuffle: Probability = Field(
+        default=0.0, description="Probability of shuffling the slices of each part."
+    )
+
+
+class MixSettings(Config):
+    """Probability and strength of each way of mixing the samples of a batch."""
+
+    mixup: Probability = Field(
+        default=0.0,
+        description="Probability that a batch is mixed up: samples and labels are blended.",
+    )
+    mixup_alpha: float = Field(
+        default=0.4, gt=0, description="Alpha of the beta distribution of the mixing fraction."
+    )
+    cutmix: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability that a box of each sample is replaced by one of another sample; "
+            "labels by area."
+        ),
+    )
+    cutmix_alpha: float = Field(
+        default=1.0, gt=0, description="Alpha of the beta distribution of the box area."
+    )
+
+    @model_validator(mode="after")
+    def _check_mixing(self) -> Self:
+        if self.mixup + self.cutmix > 1:
+            raise ValueError(
+                "mixup and cutmix never meet in one batch: expected probabilities of at most 1 "
+                f"together, got {self.mixup} and {self.cutmix}"
+            )
+        return self

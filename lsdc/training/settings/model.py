@@ -1,0 +1,133 @@
+"""Model settings: backbone, sequence, pooling, heads."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lsdc.experiments.base import Config
+
+SlicesAs = Literal["sequence", "threes", "channels"]
+Pixels = Literal["pretraining", "sample", "plain"]
+Rnn = Literal["none", "lstm", "gru"]
+RnnInit = Literal["uniform", "orthogonal"]
+HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
+SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention", "mlp_attention"]
+
+
+class ModelSettings(Config):
+    """A timm backbone for the slices, a recurrent network over them, pooling, and the heads.
+
+    The model always receives the mask of missing slices.
+    """
+
+    backbone: str = Field(
+        default="tf_efficientnetv2_s.in21k_ft_in1k",
+        description="Backbone: the name of a timm model, with its tag.",
+    )
+    pretrained: bool = Field(
+        default=True, description="Whether backbones start from pretrained weights."
+    )
+    drop_path: float = Field(
+        default=0.0, ge=0, lt=1, description="Probability of dropping a block (stochastic depth)."
+    )
+    slices_as: SlicesAs = Field(
+        default="sequence",
+        description=(
+            "How slices enter the backbone: 'sequence', one image per slice; 'threes', one "
+            "image of three channels per three slices; 'channels', one image with a channel"
+            " per slice."
+        ),
+    )
+    pixels: Pixels = Field(
+        default="pretraining",
+        description=(
+            "How pixels are scaled: 'pretraining', by the mean and standard deviation of "
+            "the backbone's pretraining; 'sample', by those of the sample; 'plain', from 0 "
+            "to 1."
+        ),
+    )
+    map_pool: Literal["avg", "max", "gem"] = Field(
+        default="avg",
+        description="Pooling of feature maps; 'gem' is a generalised mean with a learnt power.",
+    )
+    width: int = Field(
+        default=256,
+        ge=8,
+        description="Features per slice, and per direction of the recurrent network.",
+    )
+    slice_dropout: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Dropout of the slices' features, also between recurrent layers.",
+    )
+    spatial_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Dropout of a feature in all slices of a sample at once.",
+    )
+
+    rnn: Rnn = Field(default="lstm", description="Bidirectional recurrent network over the slices.")
+    rnn_layers: int = Field(default=1, ge=1, le=4, description="Number of recurrent layers.")
+    rnn_per_head: bool = Field(
+        default=False, description="Whether each condition has its own recurrent network."
+    )
+    rnn_init: RnnInit = Field(
+        default="uniform",
+        description=(
+            "Initial weights of the recurrent network: PyTorch's default, or orthogonal matrices."
+        ),
+    )
+    slice_pool: SlicePool = Field(
+        default="attention",
+        description=(
+            "How the slices become one vector: 'last', the last state of each direction; "
+            "'mean'; 'range_mean', the mean of the condition's own slices; 'max'; "
+            "'mean_max', both concatenated; 'attention', a weighted mean by a linear layer;"
+            " 'mlp_attention', by two layers."
+        ),
+    )
+
+    heads: Literal["condition", "one"] = Field(
+        default="condition", description="One head per condition, or one head for all."
+    )
+    head: tuple[HeadLayer, ...] = Field(
+        default=("dropout", "linear"), description="Layers of a head, in order."
+    )
+    head_width: int = Field(
+        default=256, ge=8, description="Width of the hidden linear layers of a head."
+    )
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="Rate of the dropout layers of the heads."
+    )
+
+    @model_validator(mode="after")
+    def _check_architecture(self) -> Self:
+        if self.slices_as == "channels" and (self.rnn != "none" or self.slice_pool != "mean"):
+            raise ValueError(
+                "slices_as 'channels' leaves no sequence: expected rnn 'none' and slice_pool "
+                f"'mean', got {self.rnn!r} and {self.slice_pool!r}"
+            )
+        if self.rnn == "none":
+            self._check_without_rnn()
+        if self.heads == "one" and (self.rnn_per_head or self.slice_pool == "range_mean"):
+            raise ValueError(
+                "rnn_per_head and slice_pool 'range_mean' are by condition: expected heads "
+                "'condition', or rnn_per_head false and slice_pool 'mean'"
+            )
+        if self.head[-1:] != ("linear",):
+            raise ValueError(
+                f"head: expected 'linear' last, got {list(self.head)}; its output are the logits"
+            )
+        return self
+
+    def _check_without_rnn(self) -> None:
+        for setting in ("rnn_layers", "rnn_per_head", "rnn_init"):
+            if self.changed(setting):
+                raise ValueError(f"{setting} changes nothing: expected rnn 'lstm' or 'gru'")
+        if self.slice_pool == "last":
+            raise ValueError(
+                "slice_pool 'last' is a recurrent net's: expected rnn 'lstm' or 'gru', or "
+                "slice_pool 'mean'"
+            )
