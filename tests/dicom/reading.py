@@ -1,7 +1,9 @@
 """The reader as the tests ask it: files by any path, answers in the order of the files."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,21 @@ from lsdc.dicom.headers import Format, Header, read_with_pydicom
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+from tests.dicom.conftest import WriteDicom
 
+PYTHON = [sys.executable, "-P", "-c"]
 AnyPath = str | bytes | os.PathLike[str]
+
+
+def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
+    """As many files, each its own instance."""
+    template = write_dicom("template", InstanceNumber=99999999)
+    content = template.read_bytes()
+    paths = [template.with_name(f"{n}.dcm") for n in range(count)]
+    for n, path in enumerate(paths):
+        path.write_bytes(content.replace(b"99999999", b"%8d" % n))
+    template.unlink()
+    return paths
 
 
 def children() -> list[psutil.Process]:

@@ -2,7 +2,6 @@
 
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,8 @@ from pydicom.errors import InvalidDicomError
 from lsdc.dicom.headers import Format, Header, read_with_dicomsdl
 from lsdc.dicom.preflight import START_BYTES, RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.reading import by_pydicom, read_all
-
-WriteDicom = Callable[..., Path]
 
 _FIRST_OF_GROUP_28 = b"\x28\x00\x02\x00"  # (0028,0002), SamplesPerPixel
 
