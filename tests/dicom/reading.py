@@ -19,6 +19,27 @@ from tests.dicom.conftest import WriteDicom
 
 PYTHON = [sys.executable, "-P", "-c"]
 AnyPath = str | bytes | os.PathLike[str]
+# The format of an RLE file by `write_dicom`, with these ids and this echo time.
+AXIAL = Format(
+    rows=24,
+    columns=16,
+    samples_per_pixel=1,
+    bits_allocated=16,
+    bits_stored=16,
+    high_bit=15,
+    pixel_representation=0,
+    photometric="MONOCHROME2",
+    patient_position="HFS",
+    study_id=100206310,
+    series_id=42,
+    transfer_syntax="1.2.840.10008.1.2.5",
+    sop_class="1.2.840.10008.5.1.4.1.1.4",
+    image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    pixel_spacing=(0.75, 0.5),
+    number_of_frames=None,
+    echo_time=102.5,
+    frames=None,
+)
 
 
 def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
