@@ -1,5 +1,6 @@
-"""The folders show the architecture: common rooms know no challenge, and no room is overfull."""
+"""Common rooms know no challenge; no room is overfull, and no file or function too long."""
 
+import ast
 import io
 import re
 import tokenize
@@ -14,7 +15,7 @@ COMMON = [
     *("lsdc/experiments", "lsdc/tables", "tasks", "flows"),
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
-MOST_FILES, MOST_LINES = 20, 400
+MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 20, 400, 60
 # The lumbar challenge's own words. `level` is also a word of logging and of ast.
 SPINE = re.compile(
     r"(?<![a-z])(levels?|sides?|spines?|spinal|lumbar|canals?|foram(en|ina\w*))(?![a-z])"
@@ -61,10 +62,22 @@ def test_no_room_has_more_files_than_one_looks_through() -> None:
 def test_no_file_is_longer_than_one_reads() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for source in SOURCES
+        for source in [*SOURCES, "benchmarks", "tests"]
         for path in (ROOT / source).rglob("*.py")
     }
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    too_long = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
+        for source in [*SOURCES, "benchmarks"]
+        for path in (ROOT / source).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+    ]
+    assert too_long == []
 
 
 def test_every_module_begins_with_what_it_is_for() -> None:

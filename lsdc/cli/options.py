@@ -1,4 +1,4 @@
-"""Generate command options from the declared parameters of runs."""
+"""Options of commands: those that several share, and those made of the parameters of runs."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -10,6 +10,23 @@ from pydantic.fields import FieldInfo
 
 from lsdc.cli.fractions import parse_fraction
 from tasks.request import RunRequest, parameters_of, sent_names, unset_means
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+NoPretrained = Annotated[
+    bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
+        show_default="LSDC_STORE",
+    ),
+]
+
+
+def home_option(text: str) -> Any:
+    """Return the option --home with a help text."""
+    return typer.Option("--home", help=text, show_default="LSDC_HOME, else ./lsdc-home")
 
 
 def run_options(

@@ -102,13 +102,7 @@ def index_tree(
         DataError: there is no such folder, or it is the one to leave out.
     """
     root = root.absolute()
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
-    if leave_out is not None and leave_out.is_dir() and root.samefile(leave_out):
-        raise DataError(
-            f"{root}: this is the home that keeps the index, expected a folder with images; name "
-            "that one, or another --home"
-        )
+    _require_tree(root, leave_out)
     places, listed = layout_of(listing), listing.series if listing else None
     with tempfile.TemporaryDirectory() as nowhere:
         rows = open_headers(headers or Path(nowhere), root)
@@ -138,6 +132,16 @@ def index_tree(
         others=len(tables.others),
         state=state,
     )
+
+
+def _require_tree(root: Path, leave_out: Path | None) -> None:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
+    if leave_out is not None and leave_out.is_dir() and root.samefile(leave_out):
+        raise DataError(
+            f"{root}: this is the home that keeps the index, expected a folder with images; name "
+            "that one, or another --home"
+        )
 
 
 def catalog_tree(

@@ -217,17 +217,7 @@ def join_index(
     tell_index(split, Index.load(out), listing.spell)
     if split == "test":
         _tell("index test: %d rows of the table are left out: %s", rows_left_out(listing))
-    instances = _joined(shards, "instances")
-    if undecided := list_undecided(instances, listing.spell):
-        log.warning(
-            "index %s: %d series have several images at each place, and neither EchoTime nor "
-            "points tell which of them are meant; all are used: %s",
-            split,
-            len(undecided),
-            few(undecided),
-        )
-    for line in describe_use(summarise_use(instances), listing.spell):
-        log.warning("index %s: %s", split, line)
+    _tell_use(split, _joined(shards, "instances"), listing.spell)
     return images
 
 
@@ -292,6 +282,17 @@ def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
     own = folders.filter("own")
     beside = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
     _tell(f"{name}: %d studies have files beside their series, which are left out: %s", beside)
+
+
+def _tell_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
+    """Log the series with several images at a place, and which of them are used."""
+    _tell(
+        f"index {split}: %d series have several images at each place, and neither EchoTime nor "
+        "points tell which of them are meant; all are used: %s",
+        list_undecided(instances, spell),
+    )
+    for line in describe_use(summarise_use(instances), spell):
+        log.warning("index %s: %s", split, line)
 
 
 def rows_left_out(listing: Listing) -> list[str]:

@@ -36,6 +36,8 @@ _COUNTS = [
     "id_mismatches",
 ]
 
+# The slices of a series that share an orientation.
+_STACK = [*SERIES_ID, "orientation_group"]
 _PLANES = ("sagittal", "coronal", "axial")
 # The order of instance numbers if x, y or z increases with them, and if it decreases (LPS).
 _ORDERS = (
@@ -65,7 +67,7 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
     bad = known.group_by(SERIES_ID).agg(quarantined=pl.len().cast(pl.Int64))
     return (
         counted.join(
-            _lie(instances), on=SERIES_ID, how="left", nulls_equal=True, maintain_order="left"
+            _geometry(instances), on=SERIES_ID, how="left", nulls_equal=True, maintain_order="left"
         )
         .join(bad, on=SERIES_ID, how="full", nulls_equal=True, coalesce=True)
         .sort(SERIES_ID)
@@ -102,71 +104,20 @@ def summarise_studies(series: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _lie(instances: pl.DataFrame) -> pl.DataFrame:
-    """Return each series' geometry: plane, order, spacing, extent, repeated positions."""
+def _geometry(instances: pl.DataFrame) -> pl.DataFrame:
+    """Return each series' plane, order, spacing, extent and number of repeated positions."""
     orientation = instances["orientation"].to_numpy().reshape(-1, 6)
     normals = np.abs(np.cross(orientation[:, :3], orientation[:, 3:]))
     position = instances["position_mm"].to_numpy().reshape(-1, 3)
-    group = [*SERIES_ID, "orientation_group"]
-    rows = instances.select(*group, "instance_number", along="normal_position_mm").with_columns(
+    rows = instances.select(*_STACK, "instance_number", along="normal_position_mm").with_columns(
         *(pl.Series(f"normal_{axis}", normals[:, axis]) for axis in range(3)),
         *(pl.Series(f"place_{axis}", position[:, axis]) for axis in range(3)),
     )
-    planes = (
-        rows.group_by(SERIES_ID, maintain_order=True)
-        .agg(pl.col("normal_0", "normal_1", "normal_2").median())
-        .with_columns(share=pl.max_horizontal("normal_0", "normal_1", "normal_2"))
-        .with_columns(
-            axis=pl.when(pl.col("share") == pl.col("normal_0"))
-            .then(0)
-            .when(pl.col("share") == pl.col("normal_1"))
-            .then(1)
-            .otherwise(2)
-        )
-    )
-    gaps = (
-        rows.select(*group, "along")
-        .sort(*group, "along")
-        .with_columns(gap=pl.col("along").diff().over(group))
-        .group_by(SERIES_ID)
-        .agg(
-            slice_spacing_mm=pl.col("gap").median(),
-            duplicate_positions=(pl.col("gap") < SAME_PLACE_MM).sum().cast(pl.Int64),
-        )
-    )
-    extents = (
-        rows.group_by(group)
-        .agg(extent=pl.col("along").max() - pl.col("along").min())
-        .group_by(SERIES_ID)
-        .agg(extent_mm=pl.col("extent").max())
-    )
+    series = _main_axes(rows)
+    for more in (_directions(rows, series), _gaps(rows), _extents(rows)):
+        series = series.join(more, on=SERIES_ID, how="left", nulls_equal=True)
     axis = pl.col("axis")
-    steps = (
-        rows.join(
-            planes.select(*SERIES_ID, "axis"),
-            on=SERIES_ID,
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        .with_columns(
-            place=pl.when(axis == 0)
-            .then("place_0")
-            .when(axis == 1)
-            .then("place_1")
-            .otherwise("place_2")
-        )
-        .sort(*group, "instance_number")
-        .with_columns(step=pl.col("place").diff().over(group))
-        .group_by(SERIES_ID)
-        .agg(
-            grows=(pl.col("step") > SAME_PLACE_MM).any(),
-            falls=(pl.col("step") < -SAME_PLACE_MM).any(),
-        )
-    )
-    for more in (steps, gaps, extents):
-        planes = planes.join(more, on=SERIES_ID, how="left", nulls_equal=True)
-    return planes.select(
+    return series.select(
         *SERIES_ID,
         "slice_spacing_mm",
         "duplicate_positions",
@@ -180,4 +131,73 @@ def _lie(instances: pl.DataFrame) -> pl.DataFrame:
         .then(axis.replace_strict({n: both[0] for n, both in enumerate(_ORDERS)}))
         .when(pl.col("falls"))
         .then(axis.replace_strict({n: both[1] for n, both in enumerate(_ORDERS)})),
+    )
+
+
+def _main_axes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the axis (0 to 2) nearest to each series' normal, and its share of the normal."""
+    return (
+        rows.group_by(SERIES_ID, maintain_order=True)
+        .agg(pl.col("normal_0", "normal_1", "normal_2").median())
+        .with_columns(share=pl.max_horizontal("normal_0", "normal_1", "normal_2"))
+        .with_columns(
+            axis=pl.when(pl.col("share") == pl.col("normal_0"))
+            .then(0)
+            .when(pl.col("share") == pl.col("normal_1"))
+            .then(1)
+            .otherwise(2)
+        )
+    )
+
+
+def _directions(rows: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
+    """Return whether positions on a series' main axis grow or fall with the instance number."""
+    axis = pl.col("axis")
+    return (
+        rows.join(
+            axes.select(*SERIES_ID, "axis"),
+            on=SERIES_ID,
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        .with_columns(
+            place=pl.when(axis == 0)
+            .then("place_0")
+            .when(axis == 1)
+            .then("place_1")
+            .otherwise("place_2")
+        )
+        .sort(*_STACK, "instance_number")
+        .with_columns(step=pl.col("place").diff().over(_STACK))
+        .group_by(SERIES_ID)
+        .agg(
+            grows=(pl.col("step") > SAME_PLACE_MM).any(),
+            falls=(pl.col("step") < -SAME_PLACE_MM).any(),
+        )
+    )
+
+
+def _gaps(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the median gap between slices of each series, and how many repeat a position."""
+    gap = pl.col("gap")
+    return (
+        rows.select(*_STACK, "along")
+        .sort(*_STACK, "along")
+        .with_columns(gap=pl.col("along").diff().over(_STACK))
+        .group_by(SERIES_ID)
+        .agg(
+            slice_spacing_mm=gap.median(),
+            duplicate_positions=(gap < SAME_PLACE_MM).sum().cast(pl.Int64),
+        )
+    )
+
+
+def _extents(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the extent of each series' longest stack of slices, along its normal."""
+    return (
+        rows.group_by(_STACK)
+        .agg(extent=pl.col("along").max() - pl.col("along").min())
+        .group_by(SERIES_ID)
+        .agg(extent_mm=pl.col("extent").max())
     )

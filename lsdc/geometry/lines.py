@@ -6,20 +6,13 @@ import numpy.typing as npt
 from lsdc.geometry.planes import ORIENTATION_TOLERANCE_DEGREES, FloatArray, Planes
 
 
-def cut_lines(
-    images: Planes,
-    shapes: npt.ArrayLike,
-    cutting: Planes,
-    *,
-    tolerance_degrees: float = ORIENTATION_TOLERANCE_DEGREES,
-) -> FloatArray:
+def cut_lines(images: Planes, shapes: npt.ArrayLike, cutting: Planes) -> FloatArray:
     """Return the segments in which n planes intersect n images; either may be 1.
 
     Args:
         images: the planes of the images that the lines are drawn on.
         shapes: (n, 2) or (2,), rows and columns of these images.
         cutting: the intersecting planes; they have no edges.
-        tolerance_degrees: the largest angle between planes that count as parallel.
 
     Returns:
         (n, 2, 2) ends (x_px, y_px), on the outer edges of the image's pixels (-0.5 to columns -
@@ -31,8 +24,7 @@ def cut_lines(
     at = cutting.signed_distance(images.origin_mm)
     sine = np.stack([_along(images.row_direction, normal), _along(images.column_direction, normal)])
     step_x, step_y = sine * images.spacing_mm.T[::-1]
-    # A sine below rounding error means nothing, however small the tolerance.
-    parallel = np.hypot(*sine) <= max(np.sin(np.radians(tolerance_degrees)), 1e-12)
+    parallel = np.hypot(*sine) <= np.sin(np.radians(ORIENTATION_TOLERANCE_DEGREES))
     rows, columns = np.broadcast_to(np.asarray(shapes, dtype=np.float64), (len(at), 2)).T
     return _clip(np.where(parallel, np.nan, at), step_x, step_y, columns, rows)
 

@@ -185,30 +185,6 @@ def normal_positions(
     return _dot(position_mm, (mean / _length(mean)[:, None])[of])
 
 
-def normal_ranks(
-    positions: npt.ArrayLike, orientations: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
-) -> npt.NDArray[np.intp]:
-    """Return the rank of each slice in its orientation group, by position along the normal.
-
-    Args:
-        positions: (n, 3) ImagePositionPatient.
-        orientations: (n, 6) ImageOrientationPatient.
-        groups: (n,) any labels of the groups; one group without.
-
-    Returns:
-        (n,) 0, 1, ... in each group, in the normal's direction; equal positions keep their order.
-
-    Raises:
-        DataError: as `normal_positions`.
-    """
-    along = normal_positions(positions, orientations, groups=groups)
-    of = _codes(groups, len(along))
-    order = np.lexsort((along, of))
-    ranks = np.empty(len(along), dtype=np.intp)
-    ranks[order] = np.arange(len(along)) - np.searchsorted(of[order], of[order])
-    return ranks
-
-
 def _codes(labels: npt.ArrayLike | None, count: int) -> npt.NDArray[np.intp]:
     if labels is None:
         return np.zeros(count, dtype=np.intp)

@@ -156,13 +156,9 @@ def run_children(
             if not text:
                 died = _death(processes[number])
                 raise ChildDiedError(f"{module}: {died}; {_last_words(log, said_before)}")
-            line: dict[str, Any] = json.loads(text)
-            if "error" in line:
-                raise _EXPECTED[line["error"]["kind"]](line["error"]["message"])
-            if "result" in line:
-                results[number] = line["result"]
-            else:
-                on_event(read_event(line["progress"]))
+            result = _take(text, on_event)
+            if result is not None:
+                results[number] = result
     except TimeoutError:
         raise ChildDiedError(
             f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
@@ -308,6 +304,20 @@ def _lines(
             waiting = [key.data for key in selector.get_map().values()]
             if any(time.monotonic() - heard[number] >= stall_seconds for number in waiting):
                 raise TimeoutError
+
+
+def _take(text: bytes, on_event: Tell) -> dict[str, Any] | None:
+    """Return the result that a child's line holds, or pass its event on and return None.
+
+    Raises:
+        LsdcError: the child raised it.
+    """
+    line: dict[str, dict[str, Any]] = json.loads(text)
+    if "error" in line:
+        raise _EXPECTED[line["error"]["kind"]](line["error"]["message"])
+    if "progress" in line:
+        on_event(read_event(line["progress"]))
+    return line.get("result")
 
 
 def _death(process: "subprocess.Popen[bytes]") -> str:

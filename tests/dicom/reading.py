@@ -1,7 +1,9 @@
 """The reader as the tests ask it: files by any path, answers in the order of the files."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,42 @@ from lsdc.dicom.headers import Format, Header, read_with_pydicom
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+from tests.dicom.conftest import WriteDicom
 
+PYTHON = [sys.executable, "-P", "-c"]
 AnyPath = str | bytes | os.PathLike[str]
+# The format of an RLE file by `write_dicom`, with these ids and this echo time.
+AXIAL = Format(
+    rows=24,
+    columns=16,
+    samples_per_pixel=1,
+    bits_allocated=16,
+    bits_stored=16,
+    high_bit=15,
+    pixel_representation=0,
+    photometric="MONOCHROME2",
+    patient_position="HFS",
+    study_id=100206310,
+    series_id=42,
+    transfer_syntax="1.2.840.10008.1.2.5",
+    sop_class="1.2.840.10008.5.1.4.1.1.4",
+    image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    pixel_spacing=(0.75, 0.5),
+    number_of_frames=None,
+    echo_time=102.5,
+    frames=None,
+)
+
+
+def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
+    """As many files, each its own instance."""
+    template = write_dicom("template", InstanceNumber=99999999)
+    content = template.read_bytes()
+    paths = [template.with_name(f"{n}.dcm") for n in range(count)]
+    for n, path in enumerate(paths):
+        path.write_bytes(content.replace(b"99999999", b"%8d" % n))
+    template.unlink()
+    return paths
 
 
 def children() -> list[psutil.Process]:

@@ -8,7 +8,6 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,8 @@ from lsdc.dicom import reader
 from lsdc.dicom.headers import Header
 from lsdc.dicom.preflight import START_BYTES
 from lsdc.dicom.reader import Unreadable
-from tests.dicom.conftest import Inject
+from tests.dicom.conftest import Inject, WriteDicom
 from tests.dicom.reading import by_pydicom, images_by_index, outcome_of, read_all, read_rows
-
-WriteDicom = Callable[..., Path]
 
 ATTEMPTS = 4
 

@@ -1,7 +1,6 @@
 """Enhanced MR: every frame lies where highdicom has it, and its pixels are that frame's own."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import highdicom
@@ -21,11 +20,10 @@ from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.pixels import read_with_pydicom
 from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Image, Unreadable, read_pixels
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.enhanced import item, plant_frames, write_enhanced
 from tests.dicom.file_meta import take_apart
 from tests.dicom.reading import by_pydicom, read_all, read_rows
-
-WriteDicom = Callable[..., Path]
 
 
 def frames_of(path: Path) -> np.ndarray:

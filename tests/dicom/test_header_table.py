@@ -18,36 +18,17 @@ from lsdc.dicom.header_table import BROKEN, HEADERS, HeaderBlock
 from lsdc.dicom.headers import Format, Header
 from lsdc.dicom.slots import NO_SLOT
 from lsdc.dicom.supervisor import Failure, Read
-from tests.dicom.reading import outcome_of
+from tests.dicom.reading import AXIAL, outcome_of
 
 MISSING = Format(*[None] * len(Format._fields))
-AXIAL = Format(
-    rows=24,
-    columns=16,
-    samples_per_pixel=1,
-    bits_allocated=16,
-    bits_stored=12,
-    high_bit=11,
-    pixel_representation=0,
-    photometric="MONOCHROME2",
-    patient_position="HFS",
-    study_id=100206310,
-    series_id=2**63 - 1,
-    transfer_syntax="1.2.840.10008.1.2.5",
-    sop_class="1.2.840.10008.5.1.4.1.1.4",
-    image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-    pixel_spacing=(0.75, 0.5),
-    number_of_frames=1,
-    echo_time=102.5,
-    frames=None,
-)
-ENHANCED = AXIAL._replace(number_of_frames=2, frames=tuple(map(float, range(24))))
+WIDE = AXIAL._replace(bits_stored=12, high_bit=11, series_id=2**63 - 1, number_of_frames=1)
+ENHANCED = WIDE._replace(number_of_frames=2, frames=tuple(map(float, range(24))))
 STATUS = (1234, 1_700_000_000_123_456_789)
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 headers = st.builds(
     Header,
-    st.sampled_from([MISSING, AXIAL, AXIAL._replace(photometric=None, rows=512), ENHANCED]),
+    st.sampled_from([MISSING, WIDE, WIDE._replace(photometric=None, rows=512), ENHANCED]),
     st.none() | st.integers(-(2**32), 2**32),
     st.none() | st.tuples(numbers, numbers, numbers),
 )
@@ -101,7 +82,7 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
     path.write_bytes(b"12345")
     said = Failure("not DICOM", status=(5, 7))
     rows = rows_of(
-        ([f"{path}"], answer(Header(AXIAL, 1, None))),
+        ([f"{path}"], answer(Header(WIDE, 1, None))),
         ([f"{path}"], said),
         ([f"{path}"], Failure("killed by SIGSEGV")),
         ([f"{path}"], Failure("no answer within 30 s", passing=True)),
@@ -129,7 +110,7 @@ def test_of_a_dangling_link_the_links_own_size_is_known(tmp_path: Path) -> None:
     assert row["mtime_ns"] == os.lstat(link).st_mtime_ns  # no UTF-8
 
 
-GOOD = answer(Header(AXIAL, 1, (1.0, 2.0, 3.0)), Header(AXIAL, 2, None))
+GOOD = answer(Header(WIDE, 1, (1.0, 2.0, 3.0)), Header(WIDE, 2, None))
 
 
 def with_formats(*formats: Any) -> Read:
@@ -137,7 +118,7 @@ def with_formats(*formats: Any) -> Read:
 
 
 def with_value(index: int, value: Any) -> Read:
-    form: list[Any] = [list(v) if isinstance(v, tuple) else v for v in AXIAL]
+    form: list[Any] = [list(v) if isinstance(v, tuple) else v for v in WIDE]
     form[index] = value
     return with_formats(form)
 
@@ -158,13 +139,13 @@ NOISE = {
     "a body cut off": Read(2, GOOD.head, GOOD.body[:-1]),
     "a body too long": Read(2, GOOD.head, GOOD.body + b"\0" * 8),
     "an empty body": Read(2, GOOD.head, bytearray()),
-    "a body of other files": Read(2, GOOD.head, answer(Header(AXIAL, 1, None)).body),
+    "a body of other files": Read(2, GOOD.head, answer(Header(WIDE, 1, None)).body),
     "a code below all": with_code(-1),
     "a code beyond all": with_code(1),
     "a huge code": with_code(2**62),
     "a format that is no list": with_formats("DOE^JANE"),
-    "a format cut off": with_formats(list(AXIAL)[:-1]),
-    "a format too long": with_formats([*AXIAL, 1]),
+    "a format cut off": with_formats(list(WIDE)[:-1]),
+    "a format too long": with_formats([*WIDE, 1]),
     "a text for a number": with_value(0, "24"),
     "a truth for a number": with_value(0, True),
     "a fraction for a number": with_value(0, 24.5),
@@ -202,7 +183,7 @@ def test_noise_is_refused_and_costs_its_own_files_alone(tmp_path: Path, what: st
 
 
 def test_a_position_that_is_no_number_is_missing() -> None:
-    (row,) = rows_of((["/1.dcm"], answer(Header(AXIAL, 1, (math.nan, 0.0, 0.0)))))
+    (row,) = rows_of((["/1.dcm"], answer(Header(WIDE, 1, (math.nan, 0.0, 0.0)))))
     assert row["position_mm"] is None
 
 

@@ -2,18 +2,16 @@
 
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom.errors import InvalidDicomError
 
-from lsdc.dicom.headers import Format, Header, read_with_dicomsdl
+from lsdc.dicom.headers import Header, read_with_dicomsdl
 from lsdc.dicom.preflight import START_BYTES, RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
-from tests.dicom.reading import by_pydicom, read_all
-
-WriteDicom = Callable[..., Path]
+from tests.dicom.conftest import WriteDicom
+from tests.dicom.reading import AXIAL, by_pydicom, read_all
 
 _FIRST_OF_GROUP_28 = b"\x28\x00\x02\x00"  # (0028,0002), SamplesPerPixel
 
@@ -51,26 +49,7 @@ def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
     )
     for header in both(path):
         assert header == Header(
-            format=Format(
-                rows=24,
-                columns=16,
-                samples_per_pixel=1,
-                bits_allocated=16,
-                bits_stored=16,
-                high_bit=15,
-                pixel_representation=0,
-                photometric="MONOCHROME2",
-                patient_position="HFS",
-                study_id=100206310,
-                series_id=42,
-                transfer_syntax="1.2.840.10008.1.2.5",
-                sop_class="1.2.840.10008.5.1.4.1.1.4",
-                image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-                pixel_spacing=(0.75, 0.5),
-                number_of_frames=None,
-                echo_time=102.5,
-                frames=None,
-            ),
+            format=AXIAL,
             instance_number=7,
             image_position=(-10.5, 20.25, 30.0),
         )

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,9 @@ from lsdc.dicom.native import native_values
 from lsdc.dicom.pixels import read_with_pydicom
 from lsdc.dicom.preflight import RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.file_meta import replace_syntax
 from tests.dicom.reading import images_by_index
-
-WriteDicom = Callable[..., Path]
 
 
 def encoded(values: np.ndarray, *, big_endian: bool, in_words: bool) -> bytes:

@@ -18,10 +18,9 @@ from lsdc.dicom.part10 import AS_IT_IS, open_data_set
 from lsdc.dicom.pixels import read_with_pydicom
 from lsdc.dicom.preflight import open_dicom
 from lsdc.dicom.reader import Unreadable
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.file_meta import SYNTAX, put_together, take_apart
 from tests.dicom.reading import by_pydicom, images_by_index, read_all
-
-WriteDicom = Callable[..., Path]
 
 
 def bare(content: bytes) -> bytes:

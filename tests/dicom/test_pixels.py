@@ -1,7 +1,6 @@
 """Pixels: equal to pydicom's rescaled ones, whatever the syntax; then inverted for MONOCHROME1."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 from pydicom.pixels import apply_rescale
 
 from lsdc.dicom.reader import Unreadable
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.reading import images_by_index
-
-WriteDicom = Callable[..., Path]
 
 OF_ONE_FRAGMENT = (
     *("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"),

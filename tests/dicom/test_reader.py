@@ -1,4 +1,4 @@
-"""The reader: whatever a file does, it costs itself alone, and no child process stays behind."""
+"""The reader: whatever a file does, it costs itself alone."""
 
 import importlib.util
 import os
@@ -6,37 +6,20 @@ import signal
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
-from lsdc.dicom import process, reader
+from lsdc.dicom import reader
 from lsdc.dicom.headers import Header
 from lsdc.dicom.names import escape_name
-from lsdc.dicom.reader import Unreadable, read_headers, read_pixels
+from lsdc.dicom.reader import Unreadable, read_headers
 from lsdc.dicom.supervisor import Failure, supervise
-from tests.dicom.conftest import Inject
-from tests.dicom.reading import children, images_by_index, read_all, read_rows
-
-WriteDicom = Callable[..., Path]
-
-PYTHON = [sys.executable, "-P", "-c"]
-
-
-def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
-    """As many files, each its own instance."""
-    template = write_dicom("template", InstanceNumber=99999999)
-    content = template.read_bytes()
-    paths = [template.with_name(f"{n}.dcm") for n in range(count)]
-    for n, path in enumerate(paths):
-        path.write_bytes(content.replace(b"99999999", b"%8d" % n))
-    template.unlink()
-    return paths
+from tests.dicom.conftest import Inject, WriteDicom
+from tests.dicom.reading import PYTHON, children, copies, images_by_index, read_all, read_rows
 
 
 @contextmanager
@@ -242,22 +225,6 @@ def test_children_that_answer_with_noise_leave_every_file_with_one_outcome(
     assert not children()
 
 
-def test_children_killed_from_outside_are_replaced_and_nothing_is_lost(
-    write_dicom: WriteDicom,
-) -> None:
-    paths = copies(write_dicom, 3000)
-    killed = []
-
-    def kill_one(read: int, _: int) -> None:
-        if len(killed) < 3 and read < 3000:
-            killed.append(children()[0])
-            killed[-1].kill()
-
-    headers = read_all(paths, on_progress=kill_one)
-    assert [getattr(header, "instance_number", header) for header in headers] == list(range(3000))
-    assert len(killed) == 3
-
-
 def test_a_file_that_takes_too_long_is_given_up(
     write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,23 +233,6 @@ def test_a_file_that_takes_too_long_is_given_up(
     assert outcome == Unreadable(
         "pydicom: no answer within 1e-05 s (dicomsdl: no answer within 1e-05 s)"
     )
-
-
-def test_a_child_that_stops_altogether_is_replaced(
-    write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
-    paths = copies(write_dicom, 3000)
-    stopped = []
-
-    def stop_one(*_: int) -> None:
-        if not stopped:
-            stopped.append(children()[0])
-            stopped[0].suspend()
-
-    headers = read_all(paths, on_progress=stop_one, file_seconds=3)
-    assert all(isinstance(header, Header) for header in headers)
-    assert not psutil.pid_exists(stopped[0].pid)
 
 
 def test_names_that_are_no_utf8_are_read(write_dicom: WriteDicom) -> None:
@@ -322,67 +272,6 @@ def test_progress_never_falls_and_ends_with_all_files(
     assert {total for _, total in told} == {601}
     assert done[-1] == 601
     assert done[0] < 601
-
-
-def test_no_files_need_no_children() -> None:
-    assert read_all([]) == []
-    assert list(read_pixels([])) == []
-
-
-def test_pixels_are_read_a_few_files_ahead_and_no_further(
-    write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
-    paths = copies(write_dicom, 160)
-    outcomes = images_by_index(paths, file_seconds=0.5)
-    next(outcomes)
-    time.sleep(1)  # a slow caller is not the children's fault
-    for path in paths:
-        path.unlink()
-    read = [outcome for _, outcome in outcomes if isinstance(outcome, np.ndarray)]
-    assert 0 < len(read) < 130
-
-
-def test_a_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) -> None:
-    outcomes = images_by_index(copies(write_dicom, 40))
-    next(outcomes)
-    assert children()
-    outcomes.close()  # type: ignore[attr-defined]
-    assert not children()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_parent_that_is_ended_leaves_no_child(write_dicom: WriteDicom, number: int) -> None:
-    code = (
-        "import sys, psutil; from lsdc.dicom.reader import read_pixels\n"
-        "for i, _ in enumerate(read_pixels([sys.argv[1]] * 100_000)):\n"
-        "    if i == 20:\n"
-        "        print(*[child.pid for child in psutil.Process().children()], flush=True)"
-    )
-    arguments = [*PYTHON, code, os.fspath(write_dicom())]
-    with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        assert len(pids) == 2
-        parent.send_signal(number)
-        parent.wait(timeout=10)
-    left = time.monotonic() + 10
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < left:
-        time.sleep(0.05)
-    assert not any(psutil.pid_exists(pid) for pid in pids)
-
-
-def test_the_parent_imports_no_dicom_library(write_dicom: WriteDicom) -> None:
-    code = (
-        "import sys; from lsdc.dicom.reader import read_headers\n"
-        "read_headers(sys.argv[1:], print)\n"
-        "print(sorted({'dicomsdl', 'pydicom'} & set(sys.modules)))"
-    )
-    command = [*PYTHON, code, os.fspath(write_dicom())]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.endswith("\n[]\n")
 
 
 def test_without_dicomsdl_pydicom_reads_alone_and_says_so(

@@ -1,7 +1,6 @@
 """What a header tells to be no greyscale image is told at the index, in words that help."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 
 from lsdc.dicom.reader import Unreadable
 from lsdc.dicom.usable import refuse_syntax
+from tests.dicom.conftest import WriteDicom
 from tests.dicom.file_meta import replace_syntax
 from tests.dicom.reading import images_by_index, read_rows
-
-WriteDicom = Callable[..., Path]
 
 CLASS_NAME = re.compile(r"(Error|Exception)\b|__|\b_\w| in \w+_\w+")
 

@@ -1,5 +1,24 @@
-"""The lumbar phantom's first stages, on which the index is tried."""
+"""The lumbar phantom and its first stages, on which the index is tried, and an empty tree."""
+
+import shutil
+from pathlib import Path
+
+import pytest
 
 from tests.challenges.lumbar.conftest import walked
 
 __all__ = ["walked"]
+
+
+@pytest.fixture
+def copy(phantom: Path, tmp_path: Path) -> Path:
+    root = tmp_path / "competition"
+    shutil.copytree(phantom, root)
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    root.mkdir()
+    return root

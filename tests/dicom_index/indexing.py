@@ -99,6 +99,12 @@ def assert_same(found: Tables, expected: Tables) -> None:
         assert_frame_equal(found[name], expected[name], check_exact=True)
 
 
+def some_series(copy: Path, which: int = 0) -> Path:
+    """A folder of more than four sound slices."""
+    folders = sorted(path for path in (copy / "train_images").glob("*/*") if path.is_dir())
+    return [folder for folder in folders if not (folder / "0.dcm").exists()][which]
+
+
 def write_slice(
     path: Path,
     *,

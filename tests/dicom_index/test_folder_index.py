@@ -1,4 +1,4 @@
-"""A tree's index: every entry once, nothing read twice, and what its series are like."""
+"""A tree's index: every entry once, nothing read twice, and how much of it may be bad."""
 
 import os
 import random
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import polars as pl
 import pydicom
 import pytest
 
@@ -18,35 +17,7 @@ from lsdc.dicom_index import tables as index_tables
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree
 from lsdc.dicom_index.index import Index
 from lsdc.errors import DataError, StageError
-from tests.dicom_index.indexing import assert_same, index, read_tables, write_slice
-
-AXIAL = (1, 0, 0, 0, 1, 0)
-SAGITTAL = (0, 1, 0, 0, 0, -1)
-CORONAL = (1, 0, 0, 0, 0, -1)
-OBLIQUE = (0.7071, -0.7071, 0, 0, 0, -1)
-
-
-@pytest.fixture
-def copy(phantom: Path, tmp_path: Path) -> Path:
-    root = tmp_path / "competition"
-    shutil.copytree(phantom, root)
-    return root
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    return root
-
-
-def some_series(copy: Path, which: int = 0) -> Path:
-    """A folder of more than four sound slices."""
-    folders = sorted(path for path in (copy / "train_images").glob("*/*") if path.is_dir())
-    return [folder for folder in folders if not (folder / "0.dcm").exists()][which]
-
-
-# Nothing is read twice.
+from tests.dicom_index.indexing import assert_same, index, read_tables, some_series, write_slice
 
 
 @pytest.mark.parametrize("with_tables", [True, False])
@@ -203,9 +174,6 @@ def test_folders_of_nothing_but_bad_files_come_in_one_order(tree: Path, tmp_path
         assert first[name].equals(later[name])
 
 
-# Every entry is one row.
-
-
 def plant_oddities(root: Path, good: Path) -> dict[str, str]:
     """Entries of every kind; names and reasons of those that are no images."""
     (root / "deeper").mkdir()
@@ -282,243 +250,6 @@ def test_a_tree_without_files_has_empty_tables(tree: Path, tmp_path: Path) -> No
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         index_tree(tmp_path / "nowhere", tmp_path)
-
-
-# Ids.
-
-
-def test_without_tables_and_layout_ids_come_from_headers(copy: Path, tmp_path: Path) -> None:
-    flat = tmp_path / "flat"
-    flat.mkdir()
-    _, expected = index(copy, tmp_path / "expected", listing=open_competition(copy))
-    paths = expected["instances"]["path"].to_list()
-    for n, path in enumerate(random.Random(0).sample(paths, len(paths))):
-        shutil.copy(path, flat / f"IM{n:05d}")
-    _, tables = index(flat, tmp_path / "out")
-    instances = tables["instances"]
-    assert instances["split"].null_count() == len(instances)
-    assert not instances["id_mismatch"].any()
-    assert instances["study_id"].equals(instances["header_study_id"], check_names=False)
-    assert instances["series_id"].equals(instances["header_series_id"], check_names=False)
-    # The same files make the same series, whatever these are called.
-    what = ["images", "orientation_groups", "plane", "order", "slice_spacing_mm", "extent_mm"]
-    usable = expected["series"].filter(pl.col("images") > 0)
-    assert tables["series"].select(what).sort(what).equals(usable.select(what).sort(what))
-    images = expected["studies"].filter("usable").select("images", "series").sort(pl.all())
-    assert tables["studies"].select("images", "series").sort(pl.all()).equals(images)
-
-
-def test_files_without_ids_belong_to_their_folder(tree: Path, tmp_path: Path) -> None:
-    for folder in "ab":
-        for n in range(3):
-            write_slice(tree / folder / f"{n}", number=n, position=(0, 0, n), study="", series="")
-    _, tables = index(tree, tmp_path / "out")
-    assert tables["series"]["images"].to_list() == [3, 3]
-    assert tables["studies"]["images"].to_list() == [3, 3]
-
-
-def test_scanners_may_give_a_number_twice_outside_the_layout(tree: Path, tmp_path: Path) -> None:
-    for n in range(4):
-        write_slice(tree / f"{n}", number=n // 2, position=(0, 0, n))
-    _, tables = index(tree, tmp_path / "out")
-    assert tables["instances"]["instance_number"].to_list() == [0, 0, 1, 1]
-
-
-@pytest.fixture
-def layout(tree: Path) -> Path:
-    """One series in the competition's layout, with headers that agree with it."""
-    for n in range(1, 5):
-        where = tree / f"train_images/100/200/{n}.dcm"
-        write_slice(where, number=n, position=(0, 0, n), study="100", series="100.200")
-    return tree
-
-
-def mismatched(tree: Path, tmp_path: Path) -> list[str]:
-    _, tables = index(tree, tmp_path / "out")
-    bad = tables["instances"].filter("id_mismatch")
-    assert tables["series"]["id_mismatches"].sum() == len(bad)
-    return [path.removeprefix(f"{tree}/train_images/") for path in bad["path"]]
-
-
-def test_files_that_agree_with_their_place_are_no_mismatch(layout: Path, tmp_path: Path) -> None:
-    assert mismatched(layout, tmp_path) == []
-
-
-def test_a_file_of_another_series_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
-    place = layout / "train_images/100/200"
-    write_slice(place / "5.dcm", number=5, position=(0, 0, 5), study="100", series="100.201")
-    write_slice(place / "6.dcm", number=6, position=(0, 0, 6), study="101", series="101.200")
-    assert mismatched(layout, tmp_path) == ["100/200/5.dcm", "100/200/6.dcm"]
-
-
-def test_a_file_with_another_number_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
-    place = layout / "train_images/100/200"
-    (place / "4.dcm").rename(place / "7.dcm")
-    assert mismatched(layout, tmp_path) == ["100/200/7.dcm"]
-
-
-def test_a_phantoms_file_in_the_wrong_folder_is_a_mismatch(copy: Path, tmp_path: Path) -> None:
-    """Its UIDs are no numbers of the layout: that most of the folder have another one tells."""
-    one, other = some_series(copy, 0), some_series(copy, 1)
-    shutil.copy(other / "3.dcm", one / "3.dcm")
-    renumbered = one / "905.dcm"
-    (one / "5.dcm").rename(renumbered)
-    images = copy / "train_images"
-    found = [str(path.relative_to(images)) for path in (one / "3.dcm", renumbered)]
-    assert mismatched(copy, tmp_path) == found
-
-
-# Series.
-
-
-def series_of(tree: Path, tmp_path: Path) -> dict[str, object]:
-    _, tables = index(tree, tmp_path / "out")
-    return tables["series"].row(0, named=True)
-
-
-@pytest.mark.parametrize(
-    ("orientation", "axis", "plane", "grows", "falls"),
-    [
-        (SAGITTAL, 0, "sagittal", "right to left", "left to right"),
-        (CORONAL, 1, "coronal", "front to back", "back to front"),
-        (AXIAL, 2, "axial", "feet to head", "head to feet"),
-    ],
-)
-def test_plane_and_order_are_those_of_the_slices(
-    tree: Path,
-    tmp_path: Path,
-    orientation: tuple[float, ...],
-    axis: int,
-    plane: str,
-    grows: str,
-    falls: str,
-) -> None:
-    orders = {grows: [0, 4, 8, 12], falls: [12, 8, 4, 0], "mixed": [0, 8, 4, 12]}
-    for order, places in orders.items():
-        for n, place in enumerate(places, start=1):
-            position = [10.0, 20.0, 30.0]
-            position[axis] += place
-            write_slice(tree / f"{n}", number=n, position=position, orientation=orientation)
-        series = series_of(tree, tmp_path)
-        assert (series["plane"], series["order"]) == (plane, order)
-        assert series["slice_spacing_mm"] == pytest.approx(4.0)
-        assert series["extent_mm"] == pytest.approx(12.0)
-        assert (series["images"], series["orientation_groups"], series["shapes"]) == (4, 1, 1)
-
-
-def test_a_tilted_stack_is_named_by_its_nearest_axis_and_a_slanted_one_oblique(
-    tree: Path, tmp_path: Path
-) -> None:
-    for n in range(3):
-        write_slice(tree / f"{n}", number=n, position=(n, n, 0), orientation=OBLIQUE)
-        tilted = (1, 0, 0, 0, 0.9063, 0.4226)
-        write_slice(
-            tree / f"tilted{n}", number=n, series="200.2", position=(0, 0, n), orientation=tilted
-        )
-    _, tables = index(tree, tmp_path / "out")
-    assert dict(tables["series"].select("series_id", "plane").iter_rows()) == {
-        1: "oblique",
-        2: "axial",
-    }
-
-
-def test_a_single_slice_has_neither_order_nor_spacing(tree: Path, tmp_path: Path) -> None:
-    write_slice(tree / "1")
-    series = series_of(tree, tmp_path)
-    assert (series["plane"], series["order"], series["slice_spacing_mm"]) == ("axial", None, None)
-    assert (series["extent_mm"], series["gaps"], series["duplicate_positions"]) == (0.0, 0, 0)
-
-
-def test_gaps_are_numbers_that_no_file_has(tree: Path, tmp_path: Path) -> None:
-    for n in (41, 42, 45, 47):
-        write_slice(tree / f"{n}", number=n, position=(0, 0, n))
-    series = series_of(tree, tmp_path)
-    assert (series["first_instance"], series["last_instance"], series["gaps"]) == (41, 47, 3)
-
-
-def test_slices_in_one_place_are_counted(tree: Path, tmp_path: Path) -> None:
-    for n, z in enumerate([0, 4, 4.001, 8, 8, 8, 12]):
-        write_slice(tree / f"{n}", number=n, position=(0, 0, z))
-    assert series_of(tree, tmp_path)["duplicate_positions"] == 3
-
-
-def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> None:
-    for n in range(6):
-        tilted = (1, 0, 0, 0, 0.9848, 0.1736)
-        write_slice(
-            tree / f"{n}",
-            number=n,
-            position=(0, 0, n),
-            rows=16 + 4 * (n % 3),
-            orientation=tilted if n >= 3 else AXIAL,
-        )
-    series = series_of(tree, tmp_path)
-    assert (series["shapes"], series["orientation_groups"]) == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("tags", "reason"),
-    [
-        ({"position": ()}, "no usable ImagePositionPatient in the header"),
-        ({"NumberOfFrames": 3}, "3 frames in one file of MR Image Storage"),
-        (
-            {"PixelSpacing": None, "orientation": (1, 0, 0, 1, 0, 0)},
-            "no usable ImageOrientationPatient, PixelSpacing in the header",
-        ),
-        ({"Rows": 0, "PixelSpacing": None}, "no usable Rows, Columns or BitsAllocated"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
-        ({"Rows": 40}, "expected at least 1280 of pixels"),
-    ],
-)
-def test_what_geometry_cannot_use_is_in_quarantine(
-    tree: Path, tmp_path: Path, tags: dict[str, object], reason: str
-) -> None:
-    write_slice(tree / "good")
-    write_slice(tree / "bad", **tags)  # type: ignore[arg-type]
-    _, tables = index(tree, tmp_path / "out")
-    (said,) = tables["quarantine"]["reason"]
-    assert reason in said
-    assert tables["series"].row(0, named=True)["quarantined"] == 1
-
-
-def test_slices_without_a_number_are_counted_on_along_the_normal(
-    tree: Path, tmp_path: Path
-) -> None:
-    places = [9.0, 3.0, 6.0, 0.0]
-    for name, z in enumerate(places):
-        write_slice(tree / f"{name}", number=None, position=(0, 0, z))
-    rows = index(tree, tmp_path / "none")[1]["instances"]
-    by_number = rows.sort("instance_number")
-    assert by_number["instance_number"].to_list() == [1, 2, 3, 4]
-    assert by_number["normal_position_mm"].to_list() == sorted(places)
-    write_slice(tree / "numbered", number=40, position=(0, 0, 12.0))
-    rows = index(tree, tmp_path / "some")[1]["instances"]
-    numbers = dict(rows.select("normal_position_mm", "instance_number").iter_rows())
-    assert numbers == {0.0: 41, 3.0: 42, 6.0: 43, 9.0: 44, 12.0: 40}
-
-
-def test_files_of_a_listed_series_need_neither_number_nor_a_name_that_is_one(
-    copy: Path, tmp_path: Path
-) -> None:
-    folder = some_series(copy)
-    competition = open_competition(copy)
-    _, before = index(copy, tmp_path / "before", listing=competition)
-    paths = sorted(folder.iterdir(), key=lambda path: int(path.stem))[-3:]
-    for path in paths:
-        dataset = pydicom.dcmread(path)
-        del dataset.InstanceNumber
-        dataset.save_as(path.with_name(f"IM{path.name}"))
-        path.unlink()
-    _, after = index(copy, tmp_path / "after", listing=competition)
-    assert after["quarantine"].equals(before["quarantine"])
-    own = pl.col("path").str.starts_with(f"{folder}/")
-    numbers = [
-        tables["instances"].filter(own)["instance_number"].to_list() for tables in (before, after)
-    ]
-    assert numbers[0] == sorted(numbers[1])
-
-
-# How much may be bad.
 
 
 def spoil(paths: list[Path]) -> None:

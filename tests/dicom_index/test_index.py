@@ -52,13 +52,6 @@ def test_limit_takes_the_first_studies(phantom: Path, tmp_path: Path) -> None:
     assert set(pl.read_parquet(tmp_path / "studies.parquet")["study_id"]) == set(first)
 
 
-@pytest.fixture
-def copy(phantom: Path, tmp_path: Path) -> Path:
-    root = tmp_path / "competition"
-    shutil.copytree(phantom, root)
-    return root
-
-
 def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) -> None:
     competition = open_competition(copy)
     study = competition.series.filter(split="train")["study_id"].min()

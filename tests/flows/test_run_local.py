@@ -1,4 +1,4 @@
-"""The whole command, for real: its results, what it keeps, and what it runs again."""
+"""The whole command, for real: its results, its history, and how it ends."""
 
 import json
 import shutil
@@ -16,13 +16,12 @@ import polars as pl
 import psutil
 import pytest
 
-import lsdc
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.scoring.metric import score
-from lsdc.cli.server.prefect_settings import Api, own_environment, own_settings
+from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import prefect_server
-from lsdc.cli.server.run_records import mark_killed, wait_until_recorded
+from lsdc.cli.server.run_records import mark_killed
 from lsdc.store.home import open_home
 from tasks.pools import HEARTBEAT_SECONDS
 from tests.leaks import find_leaks
@@ -165,134 +164,6 @@ def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -
             [str(begun), str(ended)],
         ).fetchall()
     assert len(signs) >= (ended - begun).total_seconds() // (HEARTBEAT_SECONDS + 5)
-
-
-def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
-    heavy = ("torch", "timm", "albumentations", "cv2", "dicomsdl", "pydicom", "sklearn")
-    script = (
-        "import sys\n"
-        "from lsdc.cli.app import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        f"print('LOADED', [name for name in {heavy} if name in sys.modules])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script, *map(str, ran.arguments)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("✓")]
-    assert len(lines) >= 15
-    assert [line for line in lines if "unchanged, kept" not in line] == []
-    assert "LOADED []" in done.stdout
-
-
-def test_run_shows_up_whole_on_a_server_that_is_configured(ran) -> None:
-    outcome = ran.again()
-    assert outcome.code == 0, outcome.out + outcome.err
-    latest = {"sort": "START_TIME_DESC", "limit": 1}
-    (flow_run,) = ask(ran.api, "flow_runs/filter", latest)
-    lines = [line for line in outcome.out.splitlines() if line.startswith("✓")]
-    assert wait_until_recorded(Api(ran.api), flow_run["id"], len(lines), timeout=30)
-    mine = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
-    states = {run["name"]: run["state_name"] for run in ask(ran.api, "task_runs/filter", mine)}
-    assert len(states) == len(lines)
-    assert set(states.values()) == {"Cached"}
-
-
-def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
-    request = urllib.request.Request(
-        f"{api}/{what}",
-        data=json.dumps(query).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found: list[dict[str, str]] = json.load(answer)
-    return found
-
-
-def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:
-    crops = max(ran.home.glob("crops/*/crops.npy"), key=lambda path: path.stat().st_size)
-    before = crops.read_bytes()
-    crops.write_bytes(before[:-1000] + bytes(1000))
-
-    outcome = ran.again()
-
-    assert outcome.code == 0
-    assert outcome.ran == {"crops train"}
-    assert crops.read_bytes() == before
-
-    crops.unlink()
-    assert ran.again().ran == {"crops train"}
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project whose source may be edited."""
-    project, root = Path(lsdc.__file__).parent.parent, tmp_path_factory.mktemp("project")
-    for package in ("lsdc", "tasks", "flows"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(project / package, root / package, ignore=ignore)
-    return root
-
-
-def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: Path) -> None:
-    helper = copy / "lsdc/challenges/lumbar/slices/stacks.py"
-    source = helper.read_text()
-    helper.write_text(source.replace("MISSING = -1", "MISSING = -1  # none"))
-    assert ran.again(source=copy).ran == set()
-
-    helper.write_text(source.replace("MISSING = -1", "MISSING = -2 + 1"))
-    # The crops come out the same, so what rests on them stays.
-    assert ran.again(source=copy).ran == {"crops train", "crops test"}
-    helper.write_text(source)
-
-
-def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own(
-    ran, copy: Path
-) -> None:
-    _use_another_backbone(copy)
-    trained = {path: path.stat().st_mtime_ns for path in ran.folder.glob("fold-*/*")}
-    outcome = ran.again("--only-fold", "1", source=copy)
-    try:
-        assert outcome.code == 0, outcome.out + outcome.err
-        stages = ("index", "index test", "crops", "submission")
-        catalogs = {f"catalog after {stage}" for stage in stages}
-        assert outcome.ran == {"fold 1", "oof", "predict", "submission", *catalogs}
-        own = ran.home / "runs" / "demo@backbone-test_resnet"
-        assert f"runs/{own.name}: a folder of its own, since runs/demo holds demo" in outcome.out
-        scores = json.loads((own / "scores.json").read_text())
-        assert scores["partial"] is True
-        assert set(scores["folds"]) == {"1"}
-        assert "partial" in outcome.out
-        with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
-            both = "SELECT run, count(*) FROM all_runs.samples GROUP BY run ORDER BY run"
-            (first, samples), (second, same) = catalog.execute(both).fetchall()
-        assert (first, second, same) == ("demo", own.name, samples)
-    finally:
-        before = ran.again()
-        shutil.rmtree(ran.home / "runs" / "demo@backbone-test_resnet", ignore_errors=True)
-    assert before.code == 0
-    assert before.ran <= catalogs  # which show this run again
-    assert trained == {path: path.stat().st_mtime_ns for path in trained}
-
-
-def test_one_fold_alone_takes_nothing_from_a_whole_table(ran) -> None:
-    before = {name: (ran.folder / name).read_bytes() for name in ("oof.parquet", "scores.json")}
-    outcome = ran.again("--only-fold", "1")
-    assert outcome.code == 0, outcome.out + outcome.err
-    assert outcome.ran == set()
-    assert before == {name: (ran.folder / name).read_bytes() for name in before}
-    assert "partial" not in outcome.out
-
-
-def _use_another_backbone(copy: Path) -> None:
-    presets = copy / "lsdc/challenges/lumbar/config/presets.toml"
-    lines = presets.read_text().splitlines()
-    demo = lines.index("[demo.model]")
-    place = next(n for n, line in enumerate(lines) if n > demo and line.startswith("backbone"))
-    lines[place] = 'backbone = "test_resnet"'
-    presets.write_text("\n".join(lines))
 
 
 @pytest.mark.slow_training

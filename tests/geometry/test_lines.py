@@ -44,13 +44,14 @@ def test_parallel_planes_and_lines_beside_the_image_are_none() -> None:
     assert np.isnan(cut_lines(IMAGE, (200, 100), beside)).all()
 
 
-def test_the_tolerance_says_what_is_parallel() -> None:
-    turn = np.radians(1)
-    turned = [[np.sin(turn), np.cos(turn), 0, 0, 0, -1]]
-    cutting = Planes.from_dicom([[0, 50, -50]], turned, [[1, 1]])
-    assert np.isnan(cut_lines(IMAGE, (200, 100), cutting, tolerance_degrees=1.01)).all()
-    line = cut_lines(IMAGE, (200, 100), cutting, tolerance_degrees=0.99)
-    np.testing.assert_allclose(line, [[[50, 199.5], [50, -0.5]]])
+def test_planes_half_a_degree_apart_are_parallel() -> None:
+    turn = np.radians([0.49, 0.51])
+    turned = [[np.sin(each), np.cos(each), 0, 0, 0, -1] for each in turn]
+    parallel, line = cut_lines(
+        IMAGE, (200, 100), Planes.from_dicom([[0, 50, -50]] * 2, turned, [[1, 1]] * 2)
+    )
+    assert np.isnan(parallel).all()
+    np.testing.assert_allclose(line, [[50, 199.5], [50, -0.5]])
 
 
 @settings(max_examples=25, deadline=None)

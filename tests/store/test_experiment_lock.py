@@ -1,7 +1,6 @@
 """An experiment's folder is kept for one setting at a time, as long as a run of it lives."""
 
-import multiprocessing
-from multiprocessing.synchronize import Event
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,20 +8,15 @@ import pytest
 from lsdc.errors import HomeBusyError
 from lsdc.store.experiment_lock import find_occupied, lock_experiment
 from lsdc.store.home import open_home
+from tests.store.holding import held_elsewhere
 
 
-def hold(root: Path, held: Event, release: Event) -> None:
-    with lock_experiment(open_home(root), "demo", "some", say=print):
-        held.set()
-        release.wait()
+def run(root: Path) -> AbstractContextManager[object]:
+    return lock_experiment(open_home(root), "demo", "some", say=print)
 
 
 def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_path: Path) -> None:
     home = open_home(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    first = context.Process(target=hold, args=(tmp_path, held, release))
-    first.start()
     said: list[str] = []
 
     def say(text: str) -> None:
@@ -30,8 +24,7 @@ def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_pat
         assert find_occupied(home) == ["demo"]
         release.set()
 
-    try:
-        assert held.wait(60)
+    with held_elsewhere(run, tmp_path) as (_, release):
         with (
             lock_experiment(home, "demo", "some", say=pytest.fail),
             lock_experiment(home, "baseline", "others", say=pytest.fail),
@@ -45,20 +38,13 @@ def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_pat
             pass
         with lock_experiment(home, "demo", "others", say=say):
             assert release.is_set()
-    finally:
-        release.set()
-        first.join()
     assert said == [f"demo: a run of other settings goes on in {tmp_path}; waiting for it to end"]
     assert find_occupied(home) == []
 
 
 def test_killed_run_keeps_nobody_waiting(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    killed = context.Process(target=hold, args=(tmp_path, held, release))
-    killed.start()
-    assert held.wait(60)
-    killed.kill()
-    killed.join()
+    with held_elsewhere(run, tmp_path) as (killed, _):
+        killed.kill()
+        killed.join()
     with lock_experiment(open_home(tmp_path), "demo", "others", say=pytest.fail):
         pass

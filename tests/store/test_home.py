@@ -1,7 +1,6 @@
 import errno
 import json
-import multiprocessing
-from multiprocessing.synchronize import Event
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from lsdc.store.home import (
     resolve_home,
 )
 from lsdc.store.put_aside import claim_fold
+from tests.store.holding import held_elsewhere
 
 
 def test_home_is_founded_with_its_schema(tmp_path: Path) -> None:
@@ -51,20 +51,13 @@ def test_home_asked_for_comes_before_the_environment(
     assert resolve_home(None) == tmp_path / "lsdc-home"
 
 
-def hold(root: Path, held: Event, release: Event) -> None:
-    with build_lock(Home(root), wait=True, say=print):
-        held.set()
-        release.wait()
+def build(root: Path) -> AbstractContextManager[object]:
+    return build_lock(Home(root), wait=True, say=print)
 
 
 def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path) -> None:
     home = open_home(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(home.root, held, release))
-    holder.start()
-    assert held.wait(60)
-    try:
+    with held_elsewhere(build, home.root) as (holder, release):
         with (
             pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
             build_lock(home, wait=False, say=print),
@@ -83,20 +76,13 @@ def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path
 
         with build_lock(home, wait=True, say=say):
             assert f"process {holder.pid}" in said[0]
-    finally:
-        release.set()
-        holder.join()
 
 
 def test_killed_builder_leaves_no_lock(tmp_path: Path) -> None:
     home = open_home(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(home.root, held, release))
-    holder.start()
-    assert held.wait(60)
-    holder.kill()
-    holder.join()
+    with held_elsewhere(build, home.root) as (holder, _):
+        holder.kill()
+        holder.join()
     with build_lock(home, wait=False, say=print):
         pass
 
@@ -115,16 +101,9 @@ def test_home_on_a_file_system_without_locks_is_refused(
 
 def test_lent_home_is_built_in_by_others_and_then_held_again(tmp_path: Path) -> None:
     home = open_home(tmp_path)
-    context = multiprocessing.get_context("spawn")
-
-    held, release = context.Event(), context.Event()
-    another = context.Process(target=hold, args=(home.root, held, release))
     with build_lock(home, wait=True, say=print):
-        with lend_lock(home, say=print):
-            another.start()
-            assert held.wait(60)
-            release.set()
-            another.join()
+        with lend_lock(home, say=print), held_elsewhere(build, home.root):
+            pass
         with pytest.raises(Timeout):
             FileLock(home.root / ".build.lock", is_singleton=False).acquire(timeout=0)
 

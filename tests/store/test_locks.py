@@ -1,12 +1,8 @@
 """Locks between hosts: held once, waited for, and free when their holder is killed."""
 
 import errno
-import multiprocessing
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Event
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from lsdc.errors import InterruptedRunError, SettingsError, StoreError
 from lsdc.run_context import own_run_context
 from lsdc.store.locks import require_locks, shared_lock
 from lsdc.store.remote import RemoteStore
+from tests.store.holding import held_elsewhere
 
 
 @pytest.fixture(params=["path", "s3"])
@@ -28,30 +25,12 @@ def store(
     return RemoteStore(f"s3://bucket/{tmp_path.name}")  # locks do not ask for the bucket
 
 
-def hold(url: str, name: str, held: Event, release: Event) -> None:
-    with shared_lock(RemoteStore(url), name, say=print):
-        held.set()
-        release.wait()
-
-
-@contextmanager
-def another_host(url: str, name: str) -> Iterator[tuple[SpawnProcess, Event]]:
-    """A process that holds a lock, until the event is set or the block is left."""
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(url, name, held, release))
-    holder.start()
-    try:
-        assert held.wait(60)
-        yield holder, release
-    finally:
-        if holder.is_alive():  # to tell a killed one would wait for its answer
-            release.set()
-        holder.join()
+def make(url: str, name: str) -> AbstractContextManager[object]:
+    return shared_lock(RemoteStore(url), name, say=print)
 
 
 def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
-    with another_host(store.url, "crops-1") as (_, release):
+    with held_elsewhere(make, store.url, "crops-1") as (_, release):
         said: list[str] = []
 
         def say(text: str) -> None:
@@ -65,7 +44,7 @@ def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
 
 
 def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
-    with another_host(store.url, "crops-1") as (holder, _):
+    with held_elsewhere(make, store.url, "crops-1") as (holder, _):
         holder.kill()
         holder.join()
         with shared_lock(store, "crops-1", say=print):
@@ -75,7 +54,7 @@ def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
 def test_waiting_ends_when_the_run_does(store: RemoteStore) -> None:
     with (
         own_run_context() as run,
-        another_host(store.url, "crops-1"),
+        held_elsewhere(make, store.url, "crops-1"),
         pytest.raises(InterruptedRunError, match="the run is ending"),
         shared_lock(store, "crops-1", say=lambda _: run.request_shutdown()),
     ):
@@ -170,10 +149,6 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
     monkeypatch.setattr("lsdc.store.locks._FIRST_PAUSE_SECONDS", 0.0)
     url = "s3://bucket/away"
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(url, "crops-1", held, release))
-    holder.start()
     said: list[str] = []
 
     def say(text: str) -> None:
@@ -187,12 +162,10 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
         else:
             release.set()
 
-    try:
-        assert held.wait(60)
-        with shared_lock(RemoteStore(url), "crops-1", say=say):
-            waiting, broken, *_ = said
-    finally:
-        release.set()
-        holder.join()
+    with (
+        held_elsewhere(make, url, "crops-1") as (_, release),
+        shared_lock(RemoteStore(url), "crops-1", say=say),
+    ):
+        waiting, broken, *_ = said
     assert "another run makes it" in waiting
     assert "made anew" in broken

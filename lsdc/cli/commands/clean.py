@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
+from lsdc.cli.options import home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.errors import HomeBusyError, SettingsError
@@ -25,10 +26,7 @@ def clean(
             metavar="[RUN]...", help="Runs to remove as well, with their models and scores."
         ),
     ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="The home to clean.", show_default="LSDC_HOME, else ./lsdc-home"),
-    ] = None,
+    home: Annotated[Path | None, home_option("The home to clean.")] = None,
     replaced: Annotated[
         bool, typer.Option("--replaced", help="Also remove superseded folds.")
     ] = False,

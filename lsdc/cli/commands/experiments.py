@@ -11,6 +11,7 @@ import typer
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.cli.options import AsJson, home_option
 from lsdc.cli.render import experiment_tables as tables
 from lsdc.cli.render.run_scores import (
     RunScores,
@@ -25,13 +26,7 @@ from lsdc.experiments.reference import describe_settings
 from lsdc.experiments.settings import settings_of
 from lsdc.store.home import Home
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-FromHome = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", help="Home whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"
-    ),
-]
+FromHome = Annotated[Path | None, home_option("Home whose runs are shown.")]
 Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
 Sort = Annotated[
     Order,

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
 from lsdc.cli.fractions import parse_fraction
+from lsdc.cli.options import home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.render.logs import run_log
 from lsdc.cli.streams import open_console
@@ -41,12 +42,7 @@ Folder = Annotated[
         metavar="DIR", help="A competition's folder, any folder of DICOM files, or 'phantom'."
     ),
 ]
-IndexHome = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", help="Home that stores the index.", show_default="LSDC_HOME, else ./lsdc-home"
-    ),
-]
+IndexHome = Annotated[Path | None, home_option("Home that stores the index.")]
 
 
 def in_home(folder: Path, home: Home) -> Path:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.report.sheet import write_sheet
 from lsdc.challenges.lumbar.report.study import gather_study
+from lsdc.cli.options import home_option
 from lsdc.errors import DataError
 from lsdc.names import BETWEEN
 from lsdc.store.garbage import pinned_results
@@ -19,10 +20,7 @@ from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 
 def inspect(
     study: Annotated[int, typer.Argument(help="Id of the study.")],
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Home of the run.", show_default="LSDC_HOME, else ./lsdc-home"),
-    ] = None,
+    home: Annotated[Path | None, home_option("Home of the run.")] = None,
     experiment: Annotated[str, typer.Option(help="Run whose results are shown.")] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")

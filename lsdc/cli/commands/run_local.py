@@ -11,7 +11,7 @@ from rich.console import Console
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.folds import require_studies
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.cli.options import run_options
+from lsdc.cli.options import NoPretrained, StoreUrl, run_options
 from lsdc.cli.render.logs import run_log
 from lsdc.cli.render.run_summary import show_results
 from lsdc.cli.server.connection import find_server
@@ -45,16 +45,8 @@ _on_begin: ContextVar[Callable[["FlowRun"], None]] = ContextVar("on_begin")
 def run_local(
     asked: dict[str, Any],
     *,
-    no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
-    ] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
-            show_default="LSDC_STORE",
-        ),
-    ] = None,
+    no_pretrained: NoPretrained = False,
+    store: StoreUrl = None,
     task_runner: Annotated[
         str | None,
         typer.Option(

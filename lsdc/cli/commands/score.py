@@ -11,6 +11,7 @@ from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.scoring.metric import Score
 from lsdc.challenges.lumbar.scoring.metric import score as score_predictions
 from lsdc.challenges.lumbar.scoring.prior import weighted_prior
+from lsdc.cli.options import AsJson
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 
@@ -22,7 +23,7 @@ def score(
     data: Annotated[
         Path, typer.Option("--data", help="Folder with train.csv; nothing else is read.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score predictions with the competition's metric; lower is better."""
     labels = read_labels(data)

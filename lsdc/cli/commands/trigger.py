@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.cli.options import run_options
+from lsdc.cli.options import NoPretrained, home_option, run_options
 from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
@@ -39,21 +39,14 @@ def trigger(
         str,
         typer.Argument(metavar="FLOW/NAME", help="Deployment, for example train-folds/default."),
     ],
-    no_pretrained: Annotated[
-        bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
-    ] = False,
+    no_pretrained: NoPretrained = False,
     watch: Annotated[
         bool,
         typer.Option(
             "--watch", help="Print folds and epochs until the run ends; exit with its result."
         ),
     ] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            help="Home whose server gets the run.", show_default="LSDC_HOME, else ./lsdc-home"
-        ),
-    ] = None,
+    home: Annotated[Path | None, home_option("Home whose server gets the run.")] = None,
 ) -> None:
     """Start a run of a deployment, on the home's server or on that of PREFECT_API_URL."""
     console = open_console()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsdc.cli.options import home_option
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import prefect_server, running_server
 from lsdc.cli.server.run_records import mark_killed
@@ -16,10 +17,7 @@ from lsdc.store.home import existing_home, resolve_home
 
 
 def ui(
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Home whose runs are shown.", show_default="LSDC_HOME, else ./lsdc-home"),
-    ] = None,
+    home: Annotated[Path | None, home_option("Home whose runs are shown.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
 ) -> None:
     """Open Prefect's UI with the runs of a home until interrupted."""

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from lsdc.cli.commands.worker import pool_workers
+from lsdc.cli.options import StoreUrl, home_option
 from lsdc.cli.server.prefect_settings import Api, own_api, own_environment, own_settings
 from lsdc.cli.server.process import (
     SERVER,
@@ -31,6 +32,23 @@ from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
 from tasks.run import Host, visible_gpus
 
 LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
+Database = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LSDC_DATABASE_URL",
+        show_envvar=False,
+        help="postgresql://USER:PASSWORD@HOST/NAME; prefer LSDC_DATABASE_URL.",
+        show_default="SQLite",
+    ),
+]
+CrashAfter = Annotated[
+    int,
+    typer.Option(
+        metavar="SECONDS",
+        min=HEARTBEAT_SECONDS + 15,
+        help="Seconds without a heartbeat after which a run is marked crashed.",
+    ),
+]
 
 
 def up(
@@ -38,39 +56,13 @@ def up(
         int, typer.Option(min=1, max=65535, help="Port of the server and of Prefect's UI.")
     ] = 4200,
     host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder where results are kept.", show_default="LSDC_HOME, else ./lsdc-home"
-        ),
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            envvar="LSDC_DATABASE_URL",
-            show_envvar=False,
-            help="postgresql://USER:PASSWORD@HOST/NAME; prefer LSDC_DATABASE_URL.",
-            show_default="SQLite",
-        ),
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
-            show_default="LSDC_STORE",
-        ),
-    ] = None,
+    home: Annotated[Path | None, home_option("Folder where results are kept.")] = None,
+    database: Database = None,
+    store: StoreUrl = None,
     workers: Annotated[
         bool, typer.Option("--workers/--no-workers", help="Start workers too, or the server only.")
     ] = True,
-    crash_after: Annotated[
-        int,
-        typer.Option(
-            metavar="SECONDS",
-            min=HEARTBEAT_SECONDS + 15,
-            help="Seconds without a heartbeat after which a run is marked crashed.",
-        ),
-    ] = ZOMBIE_SECONDS,
+    crash_after: CrashAfter = ZOMBIE_SECONDS,
 ) -> None:
     """Start a Prefect server with pools, deployments and workers; Ctrl-C stops all."""
     console = open_console()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsdc.cli.options import StoreUrl
 from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.prefect_settings import Api, own_environment
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
@@ -31,13 +32,7 @@ def worker(
         Path | None,
         typer.Option(help="Home to work in: shared by all workers, unless --store is given."),
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
-            show_default="LSDC_STORE",
-        ),
-    ] = None,
+    store: StoreUrl = None,
 ) -> None:
     """Start this machine's workers for a pool, one per GPU, until interrupted."""
     console = open_console()

@@ -27,10 +27,8 @@ from lsdc.challenges.lumbar.coordinates.jobs import AskJob, LearnJob, LocateJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,
     POINTS_OF_NET,
-    Family,
     training_targets,
 )
-from lsdc.challenges.lumbar.coordinates.level_points import Floats
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
 from lsdc.challenges.lumbar.coordinates.point_tables import Found, write_found
 from lsdc.challenges.lumbar.coordinates.typical import typical_offsets
@@ -85,34 +83,20 @@ def learn_points(
     moves = annotated_moves(train, annotations)
     rightly = moved_back(train, moves)
     places = centre_on_midline(place_annotations(rightly, annotations), rightly)
-    grids = {
-        "sagittal": {"image_size": config.image_size, "field_mm": config.field_mm},
-        "axial": {"image_size": config.axial_image_size, "field_mm": config.axial_field_mm},
-    }
+    grids = _grids(config)
     fold_of = dict(folds.select("study_id", "fold").iter_rows())
     names = sorted(set(fold_of.values()))
     with write_folder(out) as work:
         views = _prepare(train, grids, work, processes, on_event)
         studies = _studies_of(views)
-        owners = np.array([fold_of.get(study, -1) for study in studies], np.int64)
-        np.save(work / "folds.npy", owners)
-        taught = [
-            _write_taught(own, training_targets(places, family), moves, work / family.name)
-            for family, own in _by_family(views)
-        ]
-        _refuse_untaught(set().union(*taught), fold_of, names)
+        taught = _write_taught(views, places, moves, work)
+        _write_folds(studies, taught, fold_of, work)
         # Such small nets gain little from a second thread; a second process doubles the speed.
         beside = min(threads, len(names))
         asked = _Asked(views, studies, work, device, max(1, threads // beside))
+        settings = {"config": config, "seed": seed, "metadata": grids, "models": out}
         jobs = [
-            LearnJob(
-                config=config,
-                folds=tuple(names[first::beside]),
-                seed=seed,
-                metadata=grids,
-                models=out,
-                **asked.of(first),
-            )
+            LearnJob(folds=tuple(names[first::beside]), **settings, **asked.of(first))
             for first in range(beside)
         ]
         found = _run(jobs, log, on_event)
@@ -156,24 +140,13 @@ def locate_points(
         DataError: no model in `models`.
         StageError: the child process died.
     """
-    files: dict[str, dict[str, Path]] = {}
-    grids: dict[str, dict[str, Any]] = {}
-    for path in sorted(models.glob("fold-*-*.safetensors")):
-        _, fold, name = path.stem.split("-")
-        files.setdefault(fold, {})[name] = path
-        with safe_open(path, framework="np") as model:
-            grids[name] = json.loads(model.metadata()["net"])
-    if not files:
-        raise DataError(
-            f"{models}: no fold-K-VIEWS.safetensors, expected the models of the coordinates stage; "
-            "run that stage on the training studies first"
-        )
+    files, grids = _find_models(models)
     test = instances.filter(pl.col("split") == "test")
     with write_folder(out) as work:
         views = _prepare(test, grids, work, processes, on_event)
         studies = _studies_of(views)
         asked = _Asked(views, studies, work, device, threads)
-        found = _run([AskJob(models=tuple(files.values()), **asked.of(0))], log, on_event)
+        found = _run([AskJob(models=tuple(files), **asked.of(0))], log, on_event)
     usual = json.loads((models / USUAL).read_text(encoding="utf-8"))
     write_found(
         "test",
@@ -186,6 +159,35 @@ def locate_points(
         typical_mm=np.array(usual["places_mm"]),
     )
     return _quarantine(views)
+
+
+def _grids(config: CoordinatesConfig) -> dict[str, dict[str, Any]]:
+    """Return the size of the images of each family of views."""
+    return {
+        "sagittal": {"image_size": config.image_size, "field_mm": config.field_mm},
+        "axial": {"image_size": config.axial_image_size, "field_mm": config.axial_field_mm},
+    }
+
+
+def _find_models(folder: Path) -> tuple[list[dict[str, Path]], dict[str, dict[str, Any]]]:
+    """Return each fold's models by family of views, and each family's size of images.
+
+    Raises:
+        DataError: there is no model in the folder.
+    """
+    files: dict[str, dict[str, Path]] = {}
+    grids: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("fold-*-*.safetensors")):
+        _, fold, name = path.stem.split("-")
+        files.setdefault(fold, {})[name] = path
+        with safe_open(path, framework="np") as model:
+            grids[name] = json.loads(model.metadata()["net"])
+    if not files:
+        raise DataError(
+            f"{folder}: no fold-K-VIEWS.safetensors, expected the models of the coordinates stage; "
+            "run that stage on the training studies first"
+        )
+    return list(files.values()), grids
 
 
 def _prepare(
@@ -214,10 +216,6 @@ def _prepare(
     return views
 
 
-def _by_family(views: Mapping[str, Views]) -> list[tuple[Family, Views]]:
-    return [(family, views[family.name]) for family in FAMILIES if family.name in views]
-
-
 def _studies_of(views: Mapping[str, Views]) -> list[int]:
     """Return all studies that have a view, in ascending order."""
     return sorted({study for own in views.values() for study in own.study_ids.tolist()})
@@ -231,35 +229,44 @@ def _series_of(views: Mapping[str, Views]) -> list[tuple[int, int]]:
 
 
 def _write_taught(
-    views: Views, taught: Mapping[int, Floats], moves: pl.DataFrame, folder: Path
+    views: Mapping[str, Views], places: pl.DataFrame, moves: pl.DataFrame, work: Path
 ) -> set[int]:
-    """Write each view's targets and the corrected planes of its slices.
+    """Write each view's targets and the corrected planes of its slices, for all families.
 
     Returns: the studies that have a target.
     """
-    shifts = views.slices.join(moves, on=_SERIES, how="left", maintain_order="left")
-    planes = views.planes_mm.copy()
-    planes[:, 0] -= shifts.select(pl.col(_XYZ).fill_null(0.0)).to_numpy()
-    np.save(folder / "taught.npy", planes)
-    nothing = np.full((POINTS_OF_NET, 3), np.nan)
-    targets = [taught.get(study, nothing) for study in views.study_ids.tolist()]
-    np.save(folder / "targets.npy", np.array(targets).reshape(-1, POINTS_OF_NET, 3))
-    return {
-        study
-        for study, points in zip(views.study_ids.tolist(), targets, strict=True)
-        if np.isfinite(points).any()
-    }
+    taught: set[int] = set()
+    for family in FAMILIES:
+        own, folder = views[family.name], work / family.name
+        shifts = own.slices.join(moves, on=_SERIES, how="left", maintain_order="left")
+        planes = own.planes_mm.copy()
+        planes[:, 0] -= shifts.select(pl.col(_XYZ).fill_null(0.0)).to_numpy()
+        np.save(folder / "taught.npy", planes)
+        points_of, nothing = training_targets(places, family), np.full((POINTS_OF_NET, 3), np.nan)
+        points = [points_of.get(study, nothing) for study in own.study_ids.tolist()]
+        targets = np.array(points).reshape(-1, POINTS_OF_NET, 3)
+        np.save(folder / "targets.npy", targets)
+        taught.update(own.study_ids[np.isfinite(targets).any(axis=(1, 2))].tolist())
+    return taught
 
 
-def _refuse_untaught(taught: set[int], fold_of: Mapping[int, int], folds: list[int]) -> None:
+def _write_folds(
+    studies: list[int], taught: set[int], fold_of: Mapping[int, int], work: Path
+) -> None:
+    """Write the fold of each study, or -1.
+
+    Raises:
+        DataError: no annotated study outside a fold to learn from.
+    """
     teaching = {fold_of[study] for study in taught if study in fold_of}
-    for fold in folds:
+    for fold in sorted(set(fold_of.values())):
         if not teaching - {fold}:
             raise DataError(
                 f"coordinates, fold {fold}: no study outside the fold has both readable images and "
                 "annotated points, expected at least one to learn from; annotate more studies or "
                 "use fewer folds"
             )
+    np.save(work / "folds.npy", np.array([fold_of.get(study, -1) for study in studies], np.int64))
 
 
 class _Asked:

@@ -7,7 +7,7 @@ outside every image of its study has no row, nor has a training study without a 
 `landmarks`, `spines` and `moves` describe the other three tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.challenges.lumbar.coordinates.keypoint_targets import FAMILIES, Family
+from lsdc.challenges.lumbar.coordinates.keypoint_targets import FAMILIES
 from lsdc.challenges.lumbar.coordinates.landmarks import SIDES, join_landmarks, shown_on_images
 from lsdc.challenges.lumbar.coordinates.level_points import (
     SEEN_CONFIDENCE,
@@ -75,10 +75,7 @@ def write_found(
     sides: list[tuple[Any, ...]] = []
     shifted: dict[int, float] = {}
     disputed: dict[int, NDArray[np.bool_]] = {}
-    by_study = {name: each for name, each in found.items() if name != "moved_mm"}
-    for row, study in enumerate(studies):
-        asked = np.isfinite(found["shifted"][:, row])
-        own = {name: each[asked, row] for name, each in by_study.items()}
+    for study, own in _by_study(studies, found):
         completed = complete_levels(*median_of_models(own["points_mm"], own["confidence"]))
         if completed is None:
             if typical_mm is not None and study in middles:
@@ -89,12 +86,8 @@ def write_found(
         points += level_rows(split, study, places, trust, sources)
         shifted[study] = float(own["shifted"].mean())
         disputed[study] = np.array(own["disputed"].mean(axis=0) > 0.5)
-        for family in FAMILIES:
-            if f"{family.name}_sides_mm" in own:
-                found_sides = (own[f"{family.name}_sides_{what}"] for what in ("mm", "confidence"))
-                sides += _side_rows(study, family, *median_of_models(*found_sides))
-    shifts = _median_shifts(series, found["moved_mm"])
-    moves = predicted_moves(split, shifts)
+        sides += _side_rows(study, own)
+    moves = predicted_moves(split, _median_shifts(series, found["moved_mm"]))
     instances = moved_back(instances, moves)
     table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
     seen = pl.DataFrame(sides, schema=SIDES, orient="row")
@@ -108,6 +101,14 @@ def write_found(
         spines=describe_spines(table, shifted, usual, disputed),
     )
     return usual
+
+
+def _by_study(studies: Sequence[int], found: Found) -> Iterator[tuple[int, Found]]:
+    """Yield each study with the arrays of the models that predicted it."""
+    by_study = {name: each for name, each in found.items() if name != "moved_mm"}
+    for row, study in enumerate(studies):
+        asked = np.isfinite(found["shifted"][:, row])
+        yield study, {name: each[asked, row] for name, each in by_study.items()}
 
 
 def _typical_rows(split: str, study: int, points_mm: Floats) -> list[tuple[Any, ...]]:
@@ -155,13 +156,20 @@ def level_rows(
     ]
 
 
-def _side_rows(
-    study: int, family: Family, points_mm: Floats, trust: Floats
-) -> list[tuple[Any, ...]]:
-    """Return the rows (SIDES) of the sides that were seen."""
-    names = [(str(side), str(level)) for side in family.conditions for level in LEVELS]
-    return [
-        (study, *name, *place, confidence)
-        for name, place, confidence in zip(names, points_mm.tolist(), trust.tolist(), strict=True)
-        if confidence >= SEEN_CONFIDENCE
-    ]
+def _side_rows(study: int, own: Found) -> list[tuple[Any, ...]]:
+    """Return the rows (SIDES) of the sides that were seen, from the arrays of a study's models."""
+    rows = []
+    for family in FAMILIES:
+        if f"{family.name}_sides_mm" not in own:
+            continue
+        found = (own[f"{family.name}_sides_{what}"] for what in ("mm", "confidence"))
+        points_mm, trust = median_of_models(*found)
+        names = [(str(side), str(level)) for side in family.conditions for level in LEVELS]
+        rows += [
+            (study, *name, *place, confidence)
+            for name, place, confidence in zip(
+                names, points_mm.tolist(), trust.tolist(), strict=True
+            )
+            if confidence >= SEEN_CONFIDENCE
+        ]
+    return rows

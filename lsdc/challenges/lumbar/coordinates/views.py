@@ -28,6 +28,7 @@ _LEFT, _HEAD = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float32]
+_Pixels = Iterator[tuple[int, Image | Unreadable]]
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,12 @@ def prepare_views(
     read = read_pixels(paths, slices["frame"].to_list(), processes=processes)
     pixels = _counted(read, len(paths), on_progress)
     for owner, rows in slices.group_by("study_id", "series_id", maintain_order=True):
-        own: list[Grid] = []
-        acquired: list[int] = []
-        for acquisition in acquisitions(rows):
-            index, image = next(pixels)
-            if isinstance(image, Unreadable):
-                unreadable.append((paths[index], image.reason))
-                continue
-            own.append(_resample(image.rescaled(), grids[index], size))
-            acquired.append(acquisition)
-            kept.append(index)
-        if not own:
+        readable, own, bad = _read_series(rows, pixels, grids, size)
+        unreadable += bad
+        if not readable:
             continue
-        stored[len(kept) - len(own) : len(kept)] = _to_grey(np.stack(own), np.array(acquired))
+        stored[len(kept) : len(kept) + len(readable)] = own
+        kept += readable
         if kinds == AXIAL and owners and owners[-1][0] == owner[0]:
             starts[-1] = len(kept)
         else:
@@ -162,6 +156,30 @@ def _lay_grids(
     return np.stack([corner, extent], axis=1), places
 
 
+def _read_series(
+    rows: pl.DataFrame, pixels: _Pixels, grids: NDArray[np.int64], size: int
+) -> tuple[list[int], NDArray[np.uint8], list[tuple[str, str]]]:
+    """Take the next series from `pixels`; lay its slices on their grids.
+
+    Returns: the readable slices' indices, their grey values (n, size, size), and path and reason of
+        each file that could not be read.
+    """
+    readable: list[int] = []
+    own: list[Grid] = []
+    acquired: list[int] = []
+    unreadable: list[tuple[str, str]] = []
+    for path, acquisition in zip(rows["path"], acquisitions(rows), strict=True):
+        index, image = next(pixels)
+        if isinstance(image, Unreadable):
+            unreadable.append((path, image.reason))
+            continue
+        readable.append(index)
+        own.append(_resample(image.rescaled(), grids[index], size))
+        acquired.append(acquisition)
+    series = np.array(own, np.float32).reshape(-1, size, size)
+    return readable, _to_grey(series, np.array(acquired)), unreadable
+
+
 def _resample(image: NDArray[np.float32], grid: NDArray[np.int64], size: int) -> Grid:
     """Return the slice on its grid, with NaN around it."""
     import cv2  # not at the top: the flow's process imports this module but does not need cv2
@@ -187,11 +205,7 @@ def _to_grey(series: Grid, acquired: NDArray[np.int64]) -> NDArray[np.uint8]:
     return grey
 
 
-def _counted(
-    items: Iterator[tuple[int, Image | Unreadable]],
-    total: int,
-    on_progress: Callable[[int, int], None],
-) -> Iterator[tuple[int, Image | Unreadable]]:
+def _counted(items: _Pixels, total: int, on_progress: Callable[[int, int], None]) -> _Pixels:
     for count, item in enumerate(items, start=1):
         if count % 256 == 0 or count == total:
             on_progress(count, total)

@@ -34,55 +34,26 @@ class Tissues:
     vessel: float
 
 
+# Brightness under each contrast, in the order of Contrast: T1, T2, STIR.
+_BRIGHTNESS = {
+    "air": (0.01, 0.01, 0.01),
+    "fat": (0.88, 0.72, 0.13),
+    "muscle": (0.27, 0.15, 0.20),
+    "marrow": (0.52, 0.36, 0.17),
+    "cortex": (0.06, 0.05, 0.05),
+    "wet_disc": (0.32, 0.62, 0.60),
+    "dry_disc": (0.28, 0.16, 0.14),
+    "annulus": (0.20, 0.08, 0.08),
+    "csf": (0.16, 0.95, 0.98),
+    "nerve": (0.34, 0.36, 0.36),
+    "ligament": (0.16, 0.10, 0.10),
+    "organ": (0.30, 0.28, 0.32),
+    "kidney": (0.36, 0.55, 0.65),
+    "vessel": (0.06, 0.05, 0.06),
+}
 TISSUES = {
-    Contrast.T1: Tissues(
-        air=0.01,
-        fat=0.88,
-        muscle=0.27,
-        marrow=0.52,
-        cortex=0.06,
-        wet_disc=0.32,
-        dry_disc=0.28,
-        annulus=0.20,
-        csf=0.16,
-        nerve=0.34,
-        ligament=0.16,
-        organ=0.30,
-        kidney=0.36,
-        vessel=0.06,
-    ),
-    Contrast.T2: Tissues(
-        air=0.01,
-        fat=0.72,
-        muscle=0.15,
-        marrow=0.36,
-        cortex=0.05,
-        wet_disc=0.62,
-        dry_disc=0.16,
-        annulus=0.08,
-        csf=0.95,
-        nerve=0.36,
-        ligament=0.10,
-        organ=0.28,
-        kidney=0.55,
-        vessel=0.05,
-    ),
-    Contrast.STIR: Tissues(
-        air=0.01,
-        fat=0.13,
-        muscle=0.20,
-        marrow=0.17,
-        cortex=0.05,
-        wet_disc=0.60,
-        dry_disc=0.14,
-        annulus=0.08,
-        csf=0.98,
-        nerve=0.36,
-        ligament=0.10,
-        organ=0.32,
-        kidney=0.65,
-        vessel=0.06,
-    ),
+    contrast: Tissues(**{tissue: values[n] for tissue, values in _BRIGHTNESS.items()})
+    for n, contrast in enumerate(Contrast)
 }
 
 

@@ -55,9 +55,18 @@ def check_places(
     ]
     if instances is None or indexed is None or quarantine is None:
         return found
+    return found + _check_images(annotations, instances, indexed, quarantine)
+
+
+def _check_images(
+    annotations: pl.DataFrame,
+    instances: pl.DataFrame,
+    indexed: pl.DataFrame,
+    quarantine: pl.DataFrame,
+) -> list[Finding]:
+    """Apply the rules that need images; see `check_places`."""
     lost = points_without_an_image(annotations, instances, indexed, quarantine)
     return [
-        *found,
         Finding(
             "points_on_missing_files",
             "Points on files that are not there",

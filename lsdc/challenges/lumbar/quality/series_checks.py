@@ -114,6 +114,33 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
             gaps_in_instance_numbers(series),
             Severity.NOTE,
         ),
+        *_check_stacks(series),
+        Finding(
+            "id_mismatches",
+            "Series whose headers have other ids",
+            "series",
+            series.filter(pl.col("id_mismatches") > 0).select(*_KEY, "id_mismatches"),
+            advice="folder and file name count; see whether files lie where they belong",
+        ),
+    ]
+    if with_tables:
+        strangers = series.filter(pl.col("series_description").is_null())
+        unlisted = strangers.select("split", "study_id", "series_id", "images", "plane")
+        found.append(
+            Finding(
+                "unlisted_series",
+                "Series in no table",
+                "series",
+                unlisted,
+                advice="runs leave them out; add them to the table to have them used",
+            )
+        )
+    return found
+
+
+def _check_stacks(series: pl.DataFrame) -> list[Finding]:
+    """Apply the rules on the shape, the direction and the order of a series' slices."""
+    return [
         Finding(
             "duplicate_positions",
             "Series with slices at one position",
@@ -141,27 +168,7 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
             series.filter(order="mixed").select(*_KEY, "plane"),
             Severity.NOTE,
         ),
-        Finding(
-            "id_mismatches",
-            "Series whose headers have other ids",
-            "series",
-            series.filter(pl.col("id_mismatches") > 0).select(*_KEY, "id_mismatches"),
-            advice="folder and file name count; see whether files lie where they belong",
-        ),
     ]
-    if with_tables:
-        strangers = series.filter(pl.col("series_description").is_null())
-        unlisted = strangers.select("split", "study_id", "series_id", "images", "plane")
-        found.append(
-            Finding(
-                "unlisted_series",
-                "Series in no table",
-                "series",
-                unlisted,
-                advice="runs leave them out; add them to the table to have them used",
-            )
-        )
-    return found
 
 
 def gaps_in_instance_numbers(series: pl.DataFrame) -> pl.DataFrame:

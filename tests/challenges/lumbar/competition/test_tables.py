@@ -1,89 +1,14 @@
 """Tables: what is read, and one clear line for every fault."""
 
-import csv
 import os
-import re
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lsdc.challenges.lumbar.competition.tables import asks_for_rows, open_competition, read_labels
 from lsdc.challenges.lumbar.quality.doctor import examine
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
-from lsdc.errors import DataError
-from lsdc.tables.checked_csv import read_csv
-
-CELLS = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
-
-
-def grades_row(study: object, **changed: str) -> str:
-    return ",".join([str(study), *(changed.get(cell, "Normal/Mild") for cell in CELLS)])
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A competition of two training studies and one test study, tables alone."""
-    write(
-        tmp_path,
-        "train.csv",
-        ",".join(["study_id", *CELLS]),
-        grades_row(22, spinal_canal_stenosis_l4_l5="Severe"),
-        grades_row(
-            11, right_subarticular_stenosis_l1_l2="", spinal_canal_stenosis_l1_l2="Moderate"
-        ),
-    )
-    write(
-        tmp_path,
-        "train_series_descriptions.csv",
-        "study_id,series_id,series_description",
-        "22,220,Sagittal T1",
-        "22,221,Sagittal T2/STIR",
-        "11,110,Axial T2",
-    )
-    write(
-        tmp_path,
-        "train_label_coordinates.csv",
-        "study_id,series_id,instance_number,condition,level,x,y",
-        "22,221,8,Spinal Canal Stenosis,L4/L5,322.83,227.96",
-        "11,110,3,Left Subarticular Stenosis,L5/S1,10,20.5",
-    )
-    write(
-        tmp_path,
-        "test_series_descriptions.csv",
-        "study_id,series_id,series_description",
-        "33,330,Axial T2",
-    )
-    write(
-        tmp_path,
-        "sample_submission.csv",
-        "row_id,normal_mild,moderate,severe",
-        "33_spinal_canal_stenosis_l2_l3,0.3,0.3,0.4",
-        "33_left_neural_foraminal_narrowing_l1_l2,0.3,0.3,0.4",
-    )
-    return tmp_path
-
-
-def write(root: Path, name: str, *lines: str) -> None:
-    (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def edit(root: Path, name: str, old: str, new: str) -> None:
-    text = (root / name).read_text(encoding="utf-8")
-    assert old in text
-    (root / name).write_text(text.replace(old, new), encoding="utf-8")
-
-
-def refusal(root: Path) -> str:
-    with pytest.raises(DataError) as caught:
-        open_competition(root)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+from tests.challenges.lumbar.competition.small_tables import CELLS, TABLES, edit, refusal, write
 
 
 def test_labels_are_long_with_25_rows_a_study_in_the_files_order(root: Path) -> None:
@@ -134,13 +59,6 @@ def test_columns_in_another_order_and_more_of_them_change_nothing(root: Path) ->
     assert open_competition(root).labels.equals(before)
 
 
-def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root: Path) -> None:
-    before = open_competition(root).labels
-    text = (root / "train.csv").read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n\r\n"
-    (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert open_competition(root).labels.equals(before)
-
-
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: bool) -> None:
     assert asks_for_rows(root)
@@ -153,16 +71,7 @@ def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: b
     assert not asks_for_rows(root)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "train.csv",
-        "train_series_descriptions.csv",
-        "train_label_coordinates.csv",
-        "test_series_descriptions.csv",
-        "sample_submission.csv",
-    ],
-)
+@pytest.mark.parametrize("name", TABLES)
 def test_a_missing_table_is_named(root: Path, name: str) -> None:
     (root / name).unlink()
     assert f"{root}: no {name}" in refusal(root)
@@ -271,117 +180,6 @@ def test_a_training_table_without_a_series_is_refused(root: Path) -> None:
     path = root / "train_series_descriptions.csv"
     path.write_text("study_id,series_id,series_description\n", encoding="utf-8")
     assert refusal(root) == f"{path}: lists no series, expected one a row"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "the file is empty"),
-        (b"study_id\n1,2,3\n", "no column"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "train.csv: is a PNG image"),
-        (b"PK\x03\x04....", "an Excel workbook"),
-        (b"caf\xe9\n", "line 1 holds the byte 0xE9"),
-    ],
-)
-def test_a_file_that_is_no_table_is_named(root: Path, content: bytes, said: str) -> None:
-    (root / "train.csv").write_bytes(content)
-    assert said in refusal(root)
-
-
-TABLES = (
-    "train.csv",
-    "train_series_descriptions.csv",
-    "train_label_coordinates.csv",
-    "test_series_descriptions.csv",
-    "sample_submission.csv",
-)
-
-
-def as_csv(root: Path, name: str, change: Callable[[str], bytes]) -> None:
-    (root / name).write_bytes(change((root / name).read_text(encoding="utf-8")))
-
-
-def quoted(text: str) -> str:
-    """A table with quotes around each cell."""
-    return re.sub(r"[^,\n]+", r'"\g<0>"', text)
-
-
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda text: text.encode("utf-16"), "is written in UTF-16, expected UTF-8"),
-        (lambda text: text.encode("utf-16-le"), "is written in UTF-16, expected UTF-8"),
-        (lambda text: text.encode("utf-16-be"), "is written in UTF-16, expected UTF-8"),
-        (lambda text: text.encode("utf-32"), "is written in UTF-32, expected UTF-8"),
-        (lambda text: (text + "é,").encode("latin-1"), "holds the byte 0xE9, which is not UTF-8"),
-        (lambda text: text.encode() + bytes(300), "300 NUL bytes at the end, from line "),
-        (lambda text: f"{text[:-3]}\0{text[-3:]}".encode(), "holds a NUL byte"),
-        (lambda text: text.replace(",", ";").encode(), "separated by semicolons, expected commas"),
-        (lambda text: text.replace(",", "\t").encode(), "separated by tabs, expected commas"),
-        (lambda text: quoted(text).replace(",", ";").encode(), "separated by semicolons"),
-        (lambda text: quoted(text).replace(",", "\t").encode(), "separated by tabs, expected"),
-        (lambda text: f"sep=;\n{text}".replace(",", ";").encode(), "begins with 'sep=;', a line"),
-        (lambda text: f"sep=,\n{text}".encode(), "begins with 'sep=,', a line for Excel"),
-        (lambda text: text.encode("utf-32-le"), "is written in UTF-32, expected UTF-8"),
-        (lambda text: text.encode("utf-32-be"), "is written in UTF-32, expected UTF-8"),
-        (lambda text: text.rstrip().rsplit(",", 2)[0].encode(), ": the row is cut"),
-        (lambda text: text.rstrip().encode() + b",,5\n", "expected the"),
-        (lambda text: text.rstrip().encode() + b',"', "the quotes of the row in line"),
-        (lambda text: text.replace(",", ",severe,severe,x,x,study_id,", 1).encode(), "twice"),
-    ],
-)
-def test_a_table_as_other_programs_leave_it_is_called_what_it_is(
-    root: Path, name: str, change: Callable[[str], bytes], said: str
-) -> None:
-    as_csv(root, name, change)
-    message = refusal(root)
-    assert message.startswith(f"{root / name}: ")
-    assert said in message
-
-
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace("\n", "\r").encode(),
-        lambda text: text.replace("\n", "\r\n\r\n").encode("utf-8-sig"),
-        lambda text: text.rstrip().encode(),
-        lambda text: quoted(text).encode(),
-    ],
-)
-def test_line_ends_and_quotes_change_nothing(
-    root: Path, name: str, change: Callable[[str], bytes]
-) -> None:
-    before = open_competition(root)
-    as_csv(root, name, change)
-    after = open_competition(root)
-    assert after.labels.equals(before.labels)
-    assert after.annotations.equals(before.annotations)
-    assert after.series.equals(before.series)
-    assert after.row_ids == before.row_ids
-
-
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_no_row_is_cut_or_lengthened_in_silence(data: st.DataObject) -> None:
-    """Whatever cells are, a table is read as it was written, or the first odd row is named."""
-    cell = st.text('ab1é,;"\n \t', max_size=4).map(lambda text: text.strip() or "x")
-    width = data.draw(st.integers(2, 4))
-    rows = data.draw(st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=6))
-    columns = [f"c{number}" for number in range(width)]
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-        file.flush()
-        odd = [row for row in rows if len(row) != width]
-        if not odd:
-            read = read_csv(Path(file.name), columns)
-            assert [list(row) for row in read.drop("line").iter_rows()] == rows
-            return
-        before = rows[: rows.index(odd[0])]
-        line = 2 + sum(1 + "".join(row).count("\n") for row in before)
-        with pytest.raises(DataError, match=f"line {line} has {len(odd[0])} "):
-            read_csv(Path(file.name), columns)
 
 
 def test_an_id_that_does_not_fit_is_named_with_its_digits(root: Path) -> None:

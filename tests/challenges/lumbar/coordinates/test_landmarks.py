@@ -25,7 +25,11 @@ from lsdc.challenges.lumbar.coordinates.landmarks import (
 from lsdc.challenges.lumbar.coordinates.point_tables import POINTS
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from tests.challenges.lumbar.conftest import Walked
-from tests.challenges.lumbar.coordinates.test_learn import CANAL, annotations_of, sagittal_instances
+from tests.challenges.lumbar.coordinates.made_series import (
+    CANAL,
+    annotations_of,
+    sagittal_instances,
+)
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
 KEY = ["study_id", "condition", "level"]

@@ -1,151 +1,19 @@
+"""Training a fold: what it leaves, what it learns from, and when it is done again."""
+
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, Experiment, SlicesConfig
-from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.scoring.metric import score
-from lsdc.challenges.lumbar.training import predict, predict_child
-from lsdc.challenges.lumbar.training import train_fold as fit
-from lsdc.challenges.lumbar.training import train_fold_child as fit_child
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import SettingsError, StageError
-from lsdc.experiments.base import NeedsConfig
-from lsdc.store.fingerprint import fingerprint
-from lsdc.training.events import EpochDone, Event, StepDone, read_event
-from lsdc.training.process import Job, Tell, ignore
-from lsdc.training.settings.training import TrainingSettings
+from lsdc.training.events import EpochDone, Event, StepDone
+from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
 
-EXPERIMENT = Experiment(
-    name="small",
-    slices=SlicesConfig(side_slices=0, middle_slices=1, axial_slices=1),
-    crops=CropsConfig(size_px=32),
-    model=ModelConfig(backbone="test_efficientnet_gn", pretrained=False, width=8),
-    training=TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3),
-)
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
-N_STUDIES = 8
-
-
-@dataclass(frozen=True)
-class Data:
-    """Crops of random pixels, their labels and two folds."""
-
-    root: Path
-    labels: Path
-    folds: Path
-
-    def train(
-        self,
-        out: Path,
-        *,
-        experiment: Experiment = EXPERIMENT,
-        on_event: Tell = ignore,
-        start_from: Path | None = None,
-        holdout: Path | None = None,
-        device: str = "cpu",
-    ) -> None:
-        fit.train_fold(
-            fit.FoldJob(
-                experiment=experiment,
-                fold=0,
-                crops=self.root,
-                labels=self.labels,
-                folds=self.folds,
-                out=out,
-                identity=fingerprint({"experiment": experiment}),
-                seed=3,
-                device=device,
-                threads=1,
-                workers=0,
-                start_from=start_from,
-                holdout=holdout,
-            ),
-            log=out / "child.log",
-            on_event=on_event,
-        )
-
-    def predict(
-        self, models: list[Path], out: Path, *, experiment: Experiment = EXPERIMENT
-    ) -> pl.DataFrame:
-        predict.predict(
-            predict.PredictJob(
-                experiment=experiment,
-                models=tuple(models),
-                crops=self.root,
-                out=out,
-                device="cpu",
-                threads=1,
-            ),
-            log=out.with_suffix(".log"),
-            on_event=ignore,
-        )
-        return pl.read_parquet(out)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    root = tmp_path_factory.mktemp("crops")
-    random = np.random.default_rng(0)
-    studies = [100 + number for number in range(N_STUDIES + 2)]
-    rows = [(study, str(level)) for study in studies for level in LEVELS][:-1]  # one level missing
-    crops = random.integers(0, 256, (len(rows), 3, 32, 32), dtype=np.uint8)
-    np.save(root / "crops.npy", crops)
-    pl.DataFrame(
-        {
-            "row": pl.Series(range(len(rows)), dtype=pl.Int32),
-            "split": ["train" if study < 100 + N_STUDIES else "test" for study, _ in rows],
-            "study_id": [study for study, _ in rows],
-            "level": [level for _, level in rows],
-            "side": pl.Series([None] * len(rows), dtype=pl.String),
-            "mask": [[True, True, number % 3 > 0] for number in range(len(rows))],
-        }
-    ).write_parquet(root / "samples.parquet")
-    labels = [
-        (study, str(condition), str(level), int(random.integers(3)) if study > 100 else None)
-        for study in studies[:N_STUDIES]
-        for condition in CONDITIONS
-        for level in LEVELS
-    ]
-    schema = {"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
-    pl.DataFrame(labels, schema=schema, orient="row").write_parquet(root / "labels.parquet")
-    pl.DataFrame(
-        {
-            "study_id": studies[:N_STUDIES],
-            "fold": pl.Series([number % 2 for number in range(N_STUDIES)], dtype=pl.Int32),
-        }
-    ).write_parquet(root / "folds.parquet")
-    return Data(root, root / "labels.parquet", root / "folds.parquet")
-
-
-@pytest.fixture
-def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do the children's work here: importing torch once more takes seconds."""
-    works: dict[str, Callable[[Any, Tell], dict[str, Any]]] = {
-        fit.CHILD: fit_child.work,
-        predict.CHILD: predict_child.work,
-    }
-
-    def run_here(module: str, job: Job, *, on_event: Tell, **_: Any) -> dict[str, Any]:
-        done = works[module](
-            type(job).model_validate_json(job.model_dump_json()),
-            lambda event: on_event(read_event(json.loads(event.model_dump_json()))),
-        )
-        return through_json(done)
-
-    def through_json(line: dict[str, Any]) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(line)))
-
-    monkeypatch.setattr(fit, "run_child", run_here)
-    monkeypatch.setattr(predict, "run_child", run_here)
 
 
 @pytest.mark.usefixtures("same_process")
@@ -249,59 +117,6 @@ def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
     first, second = [(process["from_epoch"], process["from_step"]) for process in processes]
     assert first == (1, 1)
     assert second > first
-
-
-@pytest.mark.usefixtures("same_process")
-def test_training_starts_from_the_weights_of_the_same_folds_alone(
-    data: Data, tmp_path: Path
-) -> None:
-    data.train(tmp_path / "first")
-    weights = tmp_path / "first" / "model.safetensors"
-    barely = EXPERIMENT.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
-    experiment = EXPERIMENT.model_copy(
-        update={"training": barely, "needs": NeedsConfig(weights="first")}
-    )
-    data.train(tmp_path / "second", experiment=experiment, start_from=weights)
-    before, after = load_file(weights), load_file(tmp_path / "second" / "model.safetensors")
-    assert all(torch.allclose(before[name], after[name]) for name in before)
-
-    folds = tmp_path / "folds.parquet"
-    pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
-    with pytest.raises(StageError, match="first: trained on other folds"):
-        replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
-    with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
-        data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
-
-
-@pytest.mark.usefixtures("same_process")
-def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path: Path) -> None:
-    data.train(tmp_path / "small")
-    weights = tmp_path / "small" / "model.safetensors"
-    crops = np.load(data.root / "crops.npy").repeat(2, axis=2).repeat(2, axis=3)
-    np.save(tmp_path / "crops.npy", crops)
-    (tmp_path / "samples.parquet").write_bytes((data.root / "samples.parquet").read_bytes())
-    larger = EXPERIMENT.model_copy(
-        update={
-            "crops": CropsConfig(size_px=64),
-            "training": EXPERIMENT.training.model_copy(
-                update={"learning_rate": 1e-12, "epochs": 1}
-            ),
-            "needs": NeedsConfig(weights="small"),
-        }
-    )
-    replace(data, root=tmp_path).train(tmp_path / "large", experiment=larger, start_from=weights)
-    before, after = load_file(weights), load_file(tmp_path / "large" / "model.safetensors")
-    assert before.keys() == after.keys()
-    assert all(torch.allclose(before[name], after[name]) for name in before)
-
-    wider = EXPERIMENT.model_copy(
-        update={
-            "model": EXPERIMENT.model.model_copy(update={"width": 16}),
-            "needs": NeedsConfig(weights="small"),
-        }
-    )
-    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
-        data.train(tmp_path / "wide", experiment=wider, start_from=weights)
 
 
 @pytest.mark.usefixtures("same_process")

@@ -1,0 +1,120 @@
+"""Series and files of the index: every planted fault is named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from lsdc.challenges.lumbar.quality.doctor import examine
+from lsdc.dicom_index.index import Index
+from lsdc.dicom_index.quarantine import QUARANTINE
+from tests.challenges.lumbar.quality.examined import Patient, new, small_images
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("gaps_in_instance_numbers", {"gaps": 2}),
+        ("gaps_in_instance_numbers", {"first_instance": 5}),
+        ("duplicate_positions", {"duplicate_positions": 1}),
+        ("mixed_shapes", {"shapes": 2}),
+        ("several_orientations", {"orientation_groups": 6}),
+        ("mixed_order", {"order": "mixed"}),
+        ("id_mismatches", {"id_mismatches": 3}),
+        ("series_in_another_plane", {"plane": "axial"}),
+        ("unlisted_series", {"series_description": None}),
+    ],
+)
+def test_a_fault_of_a_series_is_named(
+    patient: Patient, fault: str, change: dict[str, object]
+) -> None:
+    series_id = patient.series_id("Sagittal T1")
+    changed = patient.index.series.with_columns(
+        pl.when(pl.col("series_id") == series_id).then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in change.items()
+    )
+    before = examine(patient.competition, patient.index)
+    report = examine(patient.competition, replace(patient.index, series=changed))
+    assert new(report, before) - {"series_unlike_a_lumbar_spine", "axial_apart_from_sagittal"} == {
+        fault
+    }
+    assert series_id in report.finding(fault).rows["series_id"]
+
+
+def test_an_oblique_series_contradicts_no_description(patient: Patient) -> None:
+    oblique = patient.index.series.with_columns(plane=pl.lit("oblique"))
+    report = examine(patient.competition, replace(patient.index, series=oblique))
+    assert report.finding("series_in_another_plane").count == 0
+
+
+Shrink = Callable[[Index, int], Index]
+
+
+def few_slices(index: Index, series: int) -> Index:
+    extent = pl.when(pl.col("series_id") == series).then(8.0).otherwise("extent_mm")
+    return replace(index, series=index.series.with_columns(extent_mm=extent))
+
+
+@pytest.mark.parametrize(
+    ("shrink", "description", "measure"),
+    [
+        (small_images, "Sagittal T1", "height of the images"),
+        (few_slices, "Sagittal T2/STIR", "width over the slices"),
+        (small_images, "Axial T2", "smaller side of the images"),
+    ],
+)
+def test_a_series_too_small_for_a_lumbar_spine_is_named(
+    patient: Patient, shrink: Shrink, description: str, measure: str
+) -> None:
+    series = patient.series_id(description)
+    report = examine(None, shrink(patient.index, series))
+    rows = report.finding("series_unlike_a_lumbar_spine").rows
+    assert rows.select("series_id", "measure").rows() == [(series, measure)]
+    assert rows["value_mm"][0] < rows["lowest_mm"][0]
+
+
+def test_a_whole_body_in_one_axial_stack_is_no_lumbar_spine(patient: Patient) -> None:
+    series = patient.series_id("Axial T2")
+    tall = pl.when(pl.col("series_id") == series).then(900.0).otherwise("extent_mm")
+    index = replace(patient.index, series=patient.index.series.with_columns(extent_mm=tall))
+    rows = examine(None, index).finding("series_unlike_a_lumbar_spine").rows
+    assert rows.select("series_id", "measure").rows() == [(series, "height over a stack")]
+
+
+def test_an_axial_series_far_from_the_sagittal_images_is_named(patient: Patient) -> None:
+    series = patient.series_id("Axial T2")
+    shift = pl.when(pl.col("series_id") == series).then(600.0).otherwise(0.0)
+    position = [pl.col("position_mm").arr.get(axis) for axis in range(3)]
+    moved = pl.concat_list(*position[:2], position[2] + shift).list.to_array(3)
+    index = replace(
+        patient.index, instances=patient.index.instances.with_columns(position_mm=moved)
+    )
+    rows = examine(None, index).finding("axial_apart_from_sagittal").rows
+    assert rows.select("study_id", "series_id").rows() == [(patient.study, series)]
+
+
+def test_files_without_position_are_told_from_those_that_cannot_be_read(index: Index) -> None:
+    files = [
+        ("/tree/11/22/3.dcm", 11, 22, 3),
+        ("/tree/11/22/4.dcm", 11, 22, 4),
+        ("/tree/scan/IM0001", None, None, None),
+    ]
+    reasons = [
+        "no usable ImagePositionPatient in the header",
+        "no usable ImageOrientationPatient, PixelSpacing in the header",
+        "pydicom: killed by SIGSEGV (dicomsdl: killed by SIGSEGV)",
+    ]
+    rows = [
+        (path, "index", reason, 5000, 0, *ids)
+        for (path, *ids), reason in zip(files, reasons, strict=True)
+    ]
+    quarantine = pl.DataFrame(rows, schema=QUARANTINE, orient="row")
+    report = examine(None, replace(index, quarantine=quarantine))
+    lost = report.finding("files_without_position").rows
+    assert lost.select("study_id", "series_id", "instance_number").rows() == [
+        (11, 22, 3),
+        (11, 22, 4),
+    ]
+    unusable = report.finding("unusable_files").rows
+    assert unusable.select("study_id", "path").rows() == [(None, "/tree/scan/IM0001")]

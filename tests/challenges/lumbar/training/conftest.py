@@ -1,0 +1,74 @@
+"""Crops of random pixels to train on, and training in the tests' own process."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lsdc.challenges.lumbar.training import predict, predict_child
+from lsdc.challenges.lumbar.training import train_fold as fit
+from lsdc.challenges.lumbar.training import train_fold_child as fit_child
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.training.events import read_event
+from lsdc.training.process import Job, Tell
+from tests.challenges.lumbar.training.random_crops import N_STUDIES, Data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    root = tmp_path_factory.mktemp("crops")
+    random = np.random.default_rng(0)
+    studies = [100 + number for number in range(N_STUDIES + 2)]
+    rows = [(study, str(level)) for study in studies for level in LEVELS][:-1]  # one level missing
+    crops = random.integers(0, 256, (len(rows), 3, 32, 32), dtype=np.uint8)
+    np.save(root / "crops.npy", crops)
+    pl.DataFrame(
+        {
+            "row": pl.Series(range(len(rows)), dtype=pl.Int32),
+            "split": ["train" if study < 100 + N_STUDIES else "test" for study, _ in rows],
+            "study_id": [study for study, _ in rows],
+            "level": [level for _, level in rows],
+            "side": pl.Series([None] * len(rows), dtype=pl.String),
+            "mask": [[True, True, number % 3 > 0] for number in range(len(rows))],
+        }
+    ).write_parquet(root / "samples.parquet")
+    labels = [
+        (study, str(condition), str(level), int(random.integers(3)) if study > 100 else None)
+        for study in studies[:N_STUDIES]
+        for condition in CONDITIONS
+        for level in LEVELS
+    ]
+    schema = {"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
+    pl.DataFrame(labels, schema=schema, orient="row").write_parquet(root / "labels.parquet")
+    pl.DataFrame(
+        {
+            "study_id": studies[:N_STUDIES],
+            "fold": pl.Series([number % 2 for number in range(N_STUDIES)], dtype=pl.Int32),
+        }
+    ).write_parquet(root / "folds.parquet")
+    return Data(root, root / "labels.parquet", root / "folds.parquet")
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the children's work here: importing torch once more takes seconds."""
+    works: dict[str, Callable[[Any, Tell], dict[str, Any]]] = {
+        fit.CHILD: fit_child.work,
+        predict.CHILD: predict_child.work,
+    }
+
+    def run_here(module: str, job: Job, *, on_event: Tell, **_: Any) -> dict[str, Any]:
+        done = works[module](
+            type(job).model_validate_json(job.model_dump_json()),
+            lambda event: on_event(read_event(json.loads(event.model_dump_json()))),
+        )
+        return through_json(done)
+
+    def through_json(line: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads(json.dumps(line)))
+
+    monkeypatch.setattr(fit, "run_child", run_here)
+    monkeypatch.setattr(predict, "run_child", run_here)

@@ -1,0 +1,68 @@
+"""Training goes on from the weights of another experiment."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.errors import StageError
+from lsdc.experiments.base import NeedsConfig
+from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
+
+
+@pytest.mark.usefixtures("same_process")
+def test_training_starts_from_the_weights_of_the_same_folds_alone(
+    data: Data, tmp_path: Path
+) -> None:
+    data.train(tmp_path / "first")
+    weights = tmp_path / "first" / "model.safetensors"
+    barely = EXPERIMENT.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
+    experiment = EXPERIMENT.model_copy(
+        update={"training": barely, "needs": NeedsConfig(weights="first")}
+    )
+    data.train(tmp_path / "second", experiment=experiment, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "second" / "model.safetensors")
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    folds = tmp_path / "folds.parquet"
+    pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
+    with pytest.raises(StageError, match="first: trained on other folds"):
+        replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
+    with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
+        data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
+
+
+@pytest.mark.usefixtures("same_process")
+def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path: Path) -> None:
+    data.train(tmp_path / "small")
+    weights = tmp_path / "small" / "model.safetensors"
+    crops = np.load(data.root / "crops.npy").repeat(2, axis=2).repeat(2, axis=3)
+    np.save(tmp_path / "crops.npy", crops)
+    (tmp_path / "samples.parquet").write_bytes((data.root / "samples.parquet").read_bytes())
+    larger = EXPERIMENT.model_copy(
+        update={
+            "crops": CropsConfig(size_px=64),
+            "training": EXPERIMENT.training.model_copy(
+                update={"learning_rate": 1e-12, "epochs": 1}
+            ),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    replace(data, root=tmp_path).train(tmp_path / "large", experiment=larger, start_from=weights)
+    before, after = load_file(weights), load_file(tmp_path / "large" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name], after[name]) for name in before)
+
+    wider = EXPERIMENT.model_copy(
+        update={
+            "model": EXPERIMENT.model.model_copy(update={"width": 16}),
+            "needs": NeedsConfig(weights="small"),
+        }
+    )
+    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
+        data.train(tmp_path / "wide", experiment=wider, start_from=weights)
