@@ -6,19 +6,29 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 
-from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar import columns
+from lsdc.challenges.lumbar.competition.tables import Competition, Holdout, Labels
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 from lsdc.dicom_index.twins import groups_of_twins
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import Spell, few
-from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
 
 _MOST_PARTS = 100  # the held-out fraction is rounded to a hundredth
+
+
+class Folds(Table):
+    """One row per study that is in a fold."""
+
+    study_id = columns.study(primary_key=True)
+    fold = dy.Int32(min=0, description="Number of the fold that holds the study out, from 0.")
 
 
 def assign_folds(
@@ -57,7 +67,7 @@ def assign_folds(
     dealt = _deal(_strata(labels, studies), folds, seed, twins)
     return pl.DataFrame(
         {"study_id": studies, "fold": [dealt[study] for study in studies]},
-        schema={"study_id": pl.Int64, "fold": pl.Int32},
+        schema=pl.Schema(Folds),
     )
 
 
@@ -181,7 +191,7 @@ def write_folds(
         seed: the seed of the shuffle.
         strict: whether to refuse to leave a study out.
         holdout: the fraction of studies to hold out of all folds; see `hold_out`.
-        twins: a table of the schema `twins.TWINS`.
+        twins: a table of the schema `twins.Twins`.
         spell: a function that formats ids for messages.
 
     Returns:
@@ -204,12 +214,9 @@ def write_folds(
     dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed, together)
     if together:
         log.warning("folds: %d studies share images; those that do are in one fold", len(together))
-    tables = {
-        "folds": dealt,
-        "labels": labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode())),
-        "holdout": labels.filter(pl.col("study_id").is_in(held_out)),
-    }
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    own = labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode()))
+    write_table(Folds, dealt, out / "folds.parquet")
+    write_table(Labels, own, out / "labels.parquet")
+    apart = labels.filter(pl.col("study_id").is_in(held_out))
+    write_table(Holdout, apart, out / "holdout.parquet")
     return len(dealt)

@@ -12,14 +12,17 @@ x_px is the column and y_px the row of a pixel of that instance.
 from dataclasses import dataclass
 from pathlib import Path
 
+import dataframely as dy
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
 from lsdc.challenges.lumbar.competition.series_kinds import SERIES_KINDS
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.errors import DataError
 from lsdc.tables import checked_csv
+from lsdc.tables.table import Table
 
 _TABLES = (
     "train.csv",
@@ -36,6 +39,36 @@ _LEFT_OUT = {checked_csv.LINE: pl.Int64} | dict.fromkeys(
     (*_SERIES_ID, "series_description", "why"), pl.String
 )
 _DESCRIPTIONS = {str(name): str(name) for name in SeriesDescription}
+
+
+class Labels(Table):
+    """One row per study, condition and level, of the studies in folds."""
+
+    study_id = columns.study(primary_key=True)
+    condition = columns.condition(primary_key=True)
+    level = columns.level(primary_key=True)
+    grade = dy.Int8(
+        nullable=True,
+        min=0,
+        max=len(GRADES) - 1,
+        description="0 is normal or mild, 1 moderate, 2 severe; null if there is no grade.",
+    )
+
+
+class Holdout(Labels):
+    """One row per study, condition and level, of the studies that are held out of all folds."""
+
+
+class Annotations(Table):
+    """One row per point of train_label_coordinates.csv, as the run reads it."""
+
+    study_id = columns.study()
+    series_id = columns.series()
+    instance_number = columns.image()
+    condition = columns.condition()
+    level = columns.level()
+    x_px = dy.Float64(description=columns.PIXEL)
+    y_px = dy.Float64(description=columns.PIXEL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,15 @@ from lsdc.store import catalog
 from lsdc.store.manifest import Manifest
 from tasks.stage import stage
 
+# Comments of the tables come from docstrings, which do not count as code.
+_ABOUT = {name: table.about() for name, table in CATALOG.items()}
+
 
 @stage(
     "catalog",
     code=("lsdc.store.catalog", "lsdc.challenges.lumbar.catalog_tables"),
     libraries=("duckdb",),
-    uses=lambda inputs: {"run": inputs["run"].name},
+    uses=lambda inputs: {"run": inputs["run"].name, "tables": _ABOUT},
     run_name="catalog after {after}",
     timeout_hours=1,
 )

@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.quality.corrections import Rule
 from lsdc.challenges.lumbar.quality.doctor import Report, examine
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.dicom_index.index import Index
-from lsdc.dicom_index.quarantine import QUARANTINE
+from lsdc.dicom_index.quarantine import Quarantine
 from tests.challenges.lumbar.planned import index_of, planned_index
 
 ODDITIES_OF_THE_TABLES = {
@@ -359,7 +359,7 @@ def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Pati
         instances=patient.index.instances.join(lost, on=ids, how="anti"),
         quarantine=pl.DataFrame(
             [(path, "index", "0 bytes", 0, 0, *(broken[name] for name in ids))],
-            schema=QUARANTINE,
+            schema=pl.Schema(Quarantine),
             orient="row",
         ),
     )
@@ -501,7 +501,7 @@ def test_files_without_position_are_told_from_those_that_cannot_be_read(index: I
         (path, "index", reason, 5000, 0, *ids)
         for (path, *ids), reason in zip(files, reasons, strict=True)
     ]
-    quarantine = pl.DataFrame(rows, schema=QUARANTINE, orient="row")
+    quarantine = pl.DataFrame(rows, schema=pl.Schema(Quarantine), orient="row")
     report = examine(None, replace(index, quarantine=quarantine))
     lost = report.finding("files_without_position").rows
     assert lost.select("study_id", "series_id", "instance_number").rows() == [
