@@ -52,18 +52,8 @@ from lsdc.tables.table import Table
 _NOTE = "tree.json"
 # The code that makes tables from headers.
 _CODE = (
-    *(
-        image_use,
-        index,
-        index_tables,
-        instance_table,
-        instances,
-        layout,
-        localizers,
-        other_files,
-        quarantine,
-    ),
-    *(series, series_kinds, twins, planes),
+    *(image_use, index, index_tables, instance_table, instances, layout, localizers),
+    *(other_files, quarantine, series, series_kinds, twins, planes),
 )
 
 

@@ -22,12 +22,7 @@ from lsdc.dicom_index.instances import SERIES_ID, place_files
 from lsdc.dicom_index.layout import layout_of
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.dicom_index.other_files import NOT_LISTED, OtherFiles, others, set_aside
-from lsdc.dicom_index.quarantine import (
-    Quarantine,
-    count_files,
-    refuse_bad_files,
-    tell_bad_files,
-)
+from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
 from lsdc.dicom_index.series import Series, Studies, summarise_studies
 from lsdc.dicom_index.tables import IndexTables
 from lsdc.dicom_index.twins import Twins, describe_twins, find_twins

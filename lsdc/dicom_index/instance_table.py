@@ -16,17 +16,13 @@ HEADER_IDS = (
 )
 AS_IN_THE_HEADER = "As in the header."
 SERIES_DESCRIPTION = "From the competition's table of series."
+_ANY = real("Any number.", nullable=True)
 MTIME = "Time of the file's last change, in nanoseconds since 1970."
 
 
 def split_column() -> dy.String:
     """Return the column with the split of a file, series or study."""
     return dy.String(nullable=True, check=SPLITS, description=SPLIT)
-
-
-def vector(length: int, description: str) -> dy.Array:
-    """Return a column of so many floats."""
-    return dy.Array(real(description, nullable=True), length, description=description)
 
 
 class Instances(Table):
@@ -58,10 +54,14 @@ class Instances(Table):
     columns_ = dy.Int32(min=1, alias="columns", description="Width in pixels.")
     row_spacing_mm = real("Distance between rows, from PixelSpacing.")
     column_spacing_mm = real("Distance between columns, from PixelSpacing.")
-    position_mm = vector(3, "ImagePositionPatient: the centre of the first pixel.")
-    orientation = vector(
+    position_mm = dy.Array(
+        _ANY, 3, description="ImagePositionPatient: the centre of the first pixel."
+    )
+    orientation = dy.Array(
+        _ANY,
         6,
-        "ImageOrientationPatient: the directions in which column number and row number increase.",
+        description="ImageOrientationPatient: the directions in which column number and row number "
+        "increase.",
     )
     orientation_group = dy.Int32(
         min=0, description="Number of the group of parallel slices in the series, from 0."

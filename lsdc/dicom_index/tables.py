@@ -10,13 +10,7 @@ from lsdc.dicom_index.instances import STUDY_ID, tabulate
 from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import OtherFiles
 from lsdc.dicom_index.quarantine import Quarantine
-from lsdc.dicom_index.series import (
-    Series,
-    Studies,
-    add_listed,
-    summarise_series,
-    summarise_studies,
-)
+from lsdc.dicom_index.series import Series, Studies, add_listed, summarise_series, summarise_studies
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic
 from lsdc.store.table_files import write_table

@@ -45,14 +45,14 @@ def assign_folds(
     are spread evenly, however rare. The order of `study_ids` does not matter.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         study_ids: the studies to assign.
         folds: the number of folds.
         seed: the seed of the shuffle.
         twins: studies that must share a fold, as `groups_of_twins` returns them.
 
     Returns:
-        study_id (i64), fold (i32, 0 .. folds - 1), sorted by study; no fold is empty.
+        `Folds`, sorted by study; no fold is empty.
 
     Raises:
         SettingsError: fewer than two folds, or more folds than studies (twins count once).
@@ -109,7 +109,7 @@ def hold_out(
     same studies are held out whatever the number of folds.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         study_ids: all studies that could be in a fold; their order does not matter.
         share: the fraction to hold out, from 0 to below 1, rounded to one that the number allows.
         seed: the seed of the shuffle.
@@ -180,11 +180,11 @@ def write_folds(
 ) -> int:
     """Assign the studies with images and labels to folds; studies with the same images share one.
 
-    Writes `folds.parquet` (study_id, fold); `labels.parquet`, the labels of these studies; and
+    Writes `folds.parquet` (`Folds`); `labels.parquet`, the labels of these studies; and
     `holdout.parquet`, the labels of the studies held out of all folds, if any.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         studies: study_id and `usable`, one row per listed study (see `build_index`).
         out: an existing folder.
         folds: the number of folds.

@@ -1,12 +1,11 @@
 """Read and check the competition's tables, and convert them to long format.
 
-    train.csv                          labels      study_id, condition, level, grade (i8 or null)
-    train_label_coordinates.csv        annotations study_id, series_id, instance_number, condition,
-                                                   level, x_px, y_px
+    train.csv                          labels      `Labels`
+    train_label_coordinates.csv        annotations `Annotations`
     {train,test}_series_descriptions   series      split, study_id, series_id, series_description
     sample_submission.csv              row_ids     in the file's order
 
-x_px is the column and y_px the row of a pixel of that instance.
+Labels and annotations use the words of the vocabulary.
 """
 
 from dataclasses import dataclass
@@ -146,8 +145,7 @@ def read_labels(root: Path) -> pl.DataFrame:
     """Read the labels of a competition's folder, and no other table.
 
     Returns:
-        study_id (i64), condition, level (words of the vocabulary), grade (i8: 0, 1, 2, or null
-        where the table is empty): 25 rows a study, studies in the file's order.
+        `Labels`: 25 rows per study, studies in the file's order.
 
     Raises:
         DataError: the folder, the table or a column is missing, a study id is not a whole number or

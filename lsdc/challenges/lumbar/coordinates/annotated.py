@@ -12,12 +12,7 @@ from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks, shown_on_images
 from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, known_points
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
-from lsdc.challenges.lumbar.coordinates.point_tables import (
-    TABLES,
-    Points,
-    level_rows,
-    write_tables,
-)
+from lsdc.challenges.lumbar.coordinates.point_tables import TABLES, Points, level_rows, write_tables
 from lsdc.challenges.lumbar.coordinates.spines import describe_spines
 from lsdc.store.exact_names import read_parquet
 
