@@ -241,8 +241,8 @@ def _comment(
     kind = "VIEW" if is_view else "TABLE"
     connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about())}")
     there = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
-    columns = {name: column.description or "" for name, column in table.columns().items()}
-    for column, about in (({"run": RUN_COLUMN} if run else {}) | columns).items():
+    columns = ({"run": RUN_COLUMN} if run else {}) | table.descriptions()
+    for column, about in columns.items():
         if column in there:  # absent in results of another version
             connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(about)}")
 

@@ -31,6 +31,11 @@ class Table(dy.Schema):
         return first.replace("\n", " ")
 
     @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """Return the description of each column."""
+        return {name: column.description or "" for name, column in cls.columns().items()}
+
+    @classmethod
     def check(cls, frame: pl.DataFrame) -> None:
         """Refuse a frame that is not such a table.
 

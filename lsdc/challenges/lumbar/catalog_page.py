@@ -65,7 +65,7 @@ def catalog_page() -> str:
 def _describe(name: str, table: type[Table]) -> str:
     """Return the section of a table; neighbouring columns with one description share a line."""
     lines = [f"## {name}", "", table.about(), "", "| column | description |", "|---|---|"]
-    for about, columns in groupby(table.columns().items(), key=lambda item: item[1].description):
+    for about, columns in groupby(table.descriptions().items(), key=lambda item: item[1]):
         names = ", ".join(f"`{column}`" for column, _ in columns)
         lines.append(f"| {names} | {about} |")
     return "\n".join(lines) + "\n"

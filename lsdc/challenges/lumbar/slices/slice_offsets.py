@@ -32,7 +32,10 @@ _LANDMARKS = {
 }
 
 
-_FROM_SIDES = "The same from the landmark of that side: foramen or subarticular zone; null without."
+_FROM_SIDES = (
+    "The same from the landmark of that side: the foramen for sagittal slices, the subarticular "
+    "zone for axial ones; null without landmarks."
+)
 _DROPPED = "The level point projected onto the slice: x is the column, y the row."
 
 
@@ -56,13 +59,13 @@ class Slices(Table):
     x_px = real(_DROPPED)
     y_px = real(_DROPPED)
     height_mm = real("Height of ImagePositionPatient above the level point.")
-    image_share = real("Position of the point down the image, 0 to 1.")
+    image_share = real("Position of the point in the image: 0 at the top, 1 at the bottom.")
     inside = dy.Bool(
         description="Whether the slice shows the level: the point is within the image, and the "
         "plane is within 60 degrees of the nominal plane of its kind."
     )
     patient_left_is_image_right = dy.Bool(
-        description="Whether the patient's left is on the right of the image, as it is stored."
+        description="Whether an axial slice is stored with the patient's left on the right."
     )
     stack = dy.Int32(description="Number of the stack in the series, as in the instances table.")
 
