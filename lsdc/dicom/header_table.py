@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -15,6 +16,7 @@ from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
 from lsdc.dicom.usable import refuse
 from lsdc.dicom.walk import status_of
+from lsdc.tables.table import Table, real
 
 # Hashed as plain text: headers are quick to read again, even after a change of comments only.
 _CODE = (
@@ -36,43 +38,61 @@ LIBRARIES = (
 
 BROKEN = "the reading process gave a broken answer"
 
-_INTEGER = pl.Int64()
-# The fields of `Format`, under the column names of our tables.
-FORMAT: dict[str, pl.DataType] = {
-    "rows": _INTEGER,
-    "columns": _INTEGER,
-    "samples_per_pixel": _INTEGER,
-    "bits_allocated": _INTEGER,
-    "bits_stored": _INTEGER,
-    "high_bit": _INTEGER,
-    "pixel_representation": _INTEGER,
-    "photometric": pl.String(),
-    "patient_position": pl.String(),
-    "header_study_id": _INTEGER,
-    "header_series_id": _INTEGER,
-    "transfer_syntax": pl.String(),
-    "sop_class": pl.String(),
-    "orientation": pl.Array(pl.Float64, 6),
-    "pixel_spacing_mm": pl.Array(pl.Float64, 2),
-    "number_of_frames": _INTEGER,
-    "echo_time_ms": pl.Float64(),
-    "frames": pl.List(pl.Float64),
-}
-# One row per file. `reason`: why it could not be read; `lasting`: whether that stays so while the
-# file's size and mtime are the same; `no_dicom`: whether it never was a DICOM file; `refusal`: why
-# the file, though read, has no usable image.
-HEADERS: dict[str, pl.DataType] = {
-    "path": pl.String(),
-    "bytes": _INTEGER,
-    "mtime_ns": _INTEGER,
-    "reason": pl.String(),
-    "lasting": pl.Boolean(),
-    "no_dicom": pl.Boolean(),
-    "refusal": pl.String(),
-    "instance_number": _INTEGER,
-    "position_mm": pl.Array(pl.Float64, 3),
-    **FORMAT,
-}
+
+class Outcomes(Table):
+    """One row per file: the outcome of reading its header."""
+
+    path = dy.String(description="The file.")
+    bytes = dy.Int64(nullable=True, description="Size of the file.")
+    mtime_ns = dy.Int64(
+        nullable=True, description="Time of its last change, in nanoseconds since 1970."
+    )
+    reason = dy.String(nullable=True, description="Why the file could not be read.")
+    lasting = dy.Bool(
+        description="Whether the outcome stays the same while size and time of change do."
+    )
+    no_dicom = dy.Bool(description="Whether it never was a DICOM file.")
+    refusal = dy.String(
+        nullable=True, description="Why the file, though read, has no usable image."
+    )
+    instance_number = dy.Int64(nullable=True, description="InstanceNumber.")
+    position_mm = dy.Array(real("x, y, z."), 3, nullable=True, description="ImagePositionPatient.")
+
+
+class Formats(Table):
+    """One row per format: the fields of `Format`, under the column names of our tables."""
+
+    rows = dy.Int64(nullable=True, description="Rows.")
+    columns_ = dy.Int64(nullable=True, alias="columns", description="Columns.")
+    samples_per_pixel = dy.Int64(nullable=True, description="SamplesPerPixel.")
+    bits_allocated = dy.Int64(nullable=True, description="BitsAllocated.")
+    bits_stored = dy.Int64(nullable=True, description="BitsStored.")
+    high_bit = dy.Int64(nullable=True, description="HighBit.")
+    pixel_representation = dy.Int64(nullable=True, description="PixelRepresentation.")
+    photometric = dy.String(nullable=True, description="PhotometricInterpretation.")
+    patient_position = dy.String(nullable=True, description="PatientPosition.")
+    header_study_id = dy.Int64(nullable=True, description="Number made of StudyInstanceUID.")
+    header_series_id = dy.Int64(nullable=True, description="Number made of SeriesInstanceUID.")
+    transfer_syntax = dy.String(nullable=True, description="TransferSyntaxUID.")
+    sop_class = dy.String(nullable=True, description="SOPClassUID.")
+    orientation = dy.Array(
+        real("Cosine."), 6, nullable=True, description="ImageOrientationPatient."
+    )
+    pixel_spacing_mm = dy.Array(real("mm."), 2, nullable=True, description="PixelSpacing.")
+    number_of_frames = dy.Int64(nullable=True, description="NumberOfFrames.")
+    echo_time_ms = real("EchoTime.", nullable=True)
+    frames = dy.List(
+        real("Number."),
+        nullable=True,
+        description="The numbers of each frame from functional groups, one frame after another.",
+    )
+
+
+class Headers(Outcomes, Formats):
+    """One row per file: the outcome of reading it, and what its header says."""
+
+
+_FORMAT = pl.Schema(Formats)
 
 
 class HeaderBlock:
@@ -119,21 +139,23 @@ class HeaderBlock:
         self._positions.append(positions)
 
     def table(self) -> pl.DataFrame:
-        """Return the table, with the columns of `HEADERS`; unreadable files come last."""
-        read = self._read_table() if self._read else pl.DataFrame(schema=HEADERS)
+        """Return the table, with the columns of `Headers`; unreadable files come last."""
+        read = self._read_table() if self._read else Headers.create_empty()
         if not self._failures:
             return read
         columns = ["path", "bytes", "mtime_ns", "reason", "lasting", "no_dicom"]
-        schema = {name: HEADERS[name] for name in columns}
-        failed = pl.DataFrame(self._failures, schema=schema, orient="row")
+        schema = pl.Schema(Headers)
+        failed = pl.DataFrame(
+            self._failures, schema={name: schema[name] for name in columns}, orient="row"
+        )
         return pl.concat([read, failed], how="diagonal")
 
     def _read_table(self) -> pl.DataFrame:
         integers, positions = np.concatenate(self._integers), np.concatenate(self._positions)
-        position = pl.Series("position_mm", positions, dtype=HEADERS["position_mm"])
+        position = pl.Series("position_mm", positions, dtype=pl.Schema(Headers)["position_mm"])
         numbers = pl.Series("instance_number", integers[:, 3])
         columns = zip(*self._formats, strict=True)
-        formats = pl.DataFrame(dict(zip(FORMAT, columns, strict=True)), schema=FORMAT)
+        formats = pl.DataFrame(dict(zip(_FORMAT, columns, strict=True)), schema=_FORMAT)
         return pl.DataFrame(
             {
                 "path": self._names[np.concatenate(self._read)],
@@ -167,7 +189,7 @@ def _unpack(
 
 
 def _format(values: Any) -> Format | None:
-    if not isinstance(values, list) or len(values) != len(FORMAT):
+    if not isinstance(values, list) or len(values) != len(_FORMAT):
         return None
     fits = all(
         value is None
@@ -176,7 +198,7 @@ def _format(values: Any) -> Format | None:
         or (isinstance(dtype, pl.String) and type(value) is str and value.isascii())
         or (isinstance(dtype, pl.Array) and _are_floats(value, dtype.size))
         or (isinstance(dtype, pl.List) and _are_frames(value))
-        for value, dtype in zip(values, FORMAT.values(), strict=True)
+        for value, dtype in zip(values, _FORMAT.values(), strict=True)
     )
     if not fits:
         return None

@@ -58,7 +58,7 @@ def read_headers(
 
     Args:
         names: any files, as `names.escape_name` writes them.
-        take: called with tables (`header_table.HEADERS`) as they come; every file has one row in
+        take: called with tables (`header_table.Headers`) as they come; every file has one row in
             one of the tables, in any order.
         processes: the number of child processes.
         block_files: the approximate number of files per table.

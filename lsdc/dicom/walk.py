@@ -5,20 +5,24 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
 
+import dataframely as dy
 import polars as pl
 
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.preflight import may_pass
+from lsdc.tables.table import Table
 
-# One row per file or `closed` folder, one that may not be read. `bytes` and `mtime_ns` are those of
-# a link's target; null if not requested.
-FILES: dict[str, pl.DataType] = {
-    "folder": pl.String(),
-    "name": pl.String(),
-    "bytes": pl.Int64(),
-    "mtime_ns": pl.Int64(),
-    "closed": pl.Boolean(),
-}
+
+class Files(Table):
+    """One row per file, or folder that may not be read."""
+
+    folder = dy.String(description="The folder that holds it.")
+    name = dy.String(description="Its name in the folder.")
+    bytes = dy.Int64(nullable=True, description="Size, of a link's target; null if not asked for.")
+    mtime_ns = dy.Int64(nullable=True, description="Last change, likewise.")
+    closed = dy.Bool(description="Whether it is a folder that may not be read.")
+
+
 _BLOCK = 2**16
 
 
@@ -68,7 +72,7 @@ class _Listing:
         self._seen: set[tuple[int, int]] = set()
         self._seen_before: set[tuple[int, int]] = set()
         self._passed_over = {_identity(leave_out)} if leave_out and leave_out.is_dir() else set()
-        self._parts = [pl.DataFrame(schema=FILES)]
+        self._parts: list[pl.DataFrame] = [Files.create_empty()]
         self._folders: list[str] = []
         self._names: list[str] = []
         self._status: list[tuple[int | None, int | None]] = []
@@ -148,11 +152,12 @@ class _Listing:
     def _close_block(self) -> None:
         sizes, mtimes = zip(*self._status, strict=True) if self._status else ((), ())
         columns = [self._folders, self._names, sizes, mtimes, self._closed]
-        self._parts.append(pl.DataFrame(dict(zip(FILES, columns, strict=True)), schema=FILES))
+        schema = pl.Schema(Files)
+        self._parts.append(pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema))
         self._folders, self._names, self._status, self._closed = [], [], [], []
 
     def table(self) -> pl.DataFrame:
-        """Return all files so far, with the columns of `FILES`."""
+        """Return all files so far, with the columns of `Files`."""
         self._close_block()
         return pl.concat(self._parts)
 

@@ -20,6 +20,7 @@ from lsdc.dicom.walk import list_tree
 from lsdc.dicom_index import (
     image_use,
     index,
+    instance_table,
     instances,
     layout,
     localizers,
@@ -37,20 +38,22 @@ from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import set_aside
 from lsdc.dicom_index.quarantine import count_files, refuse_bad_files
 from lsdc.dicom_index.tables import IndexTables
-from lsdc.dicom_index.twins import find_twins
+from lsdc.dicom_index.twins import Twins, find_twins
 from lsdc.errors import DataError
 from lsdc.geometry import planes
-from lsdc.store.catalog import CatalogTable, catalogued, is_shown, publish_catalog
+from lsdc.store.catalog import catalogued, is_shown, publish_catalog
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table
 
 _NOTE = "tree.json"
 # The code that makes tables from headers.
 _CODE = (
-    *(image_use, index, index_tables, instances, layout, localizers, other_files, quarantine),
-    *(series, series_kinds, twins, planes),
+    *(image_use, index, index_tables, instance_table, instances, layout, localizers),
+    *(other_files, quarantine, series, series_kinds, twins, planes),
 )
 
 
@@ -121,9 +124,8 @@ def index_tree(
         tables.fill(kept, files)
         rows.keep_only(kept, len(files))
         usable = tables.close(listed)
-    with write_atomic(out / "twins.parquet") as temporary:
-        found_twins = find_twins(scan_parquet(out / "instances.parquet"), processes=processes)
-        found_twins.write_parquet(temporary)
+    found_twins = find_twins(scan_parquet(out / "instances.parquet"), processes=processes)
+    write_table(Twins, found_twins, out / "twins.parquet")
     return Indexed(
         files=len(found),
         read=read,
@@ -147,7 +149,7 @@ def _require_tree(root: Path, leave_out: Path | None) -> None:
 def catalog_tree(
     root: Path,
     home: Home,
-    catalog: Mapping[str, CatalogTable],
+    catalog: Mapping[str, type[Table]],
     *,
     listing: Listing | None = None,
     processes: int = 2,
@@ -224,7 +226,7 @@ def tree_tables(home: Home, root: Path) -> Path:
     return folder
 
 
-def _publish(home: Home, root: Path, catalog: Mapping[str, CatalogTable], tables: Manifest) -> None:
+def _publish(home: Home, root: Path, catalog: Mapping[str, type[Table]], tables: Manifest) -> None:
     publish_catalog(home, catalog_name(root), [tables], catalog, kind="folder")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.dicom.header_table import HEADERS, reading_version
+from lsdc.dicom.header_table import Headers, reading_version
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.reader import read_headers
 from lsdc.dicom.walk import list_trees
@@ -21,16 +21,17 @@ from lsdc.dicom_index.image_use import describe_use, list_undecided, summarise_u
 from lsdc.dicom_index.instances import SERIES_ID, place_files
 from lsdc.dicom_index.layout import layout_of
 from lsdc.dicom_index.listing import Listing, Split
-from lsdc.dicom_index.other_files import NOT_LISTED, others, set_aside
-from lsdc.dicom_index.quarantine import count_files, refuse_bad_files, tell_bad_files
-from lsdc.dicom_index.series import SERIES, summarise_studies
+from lsdc.dicom_index.other_files import NOT_LISTED, OtherFiles, others, set_aside
+from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.series import Series, Studies, summarise_studies
 from lsdc.dicom_index.tables import IndexTables
-from lsdc.dicom_index.twins import describe_twins, find_twins
+from lsdc.dicom_index.twins import Twins, describe_twins, find_twins
 from lsdc.errors import DataError
 from lsdc.messages import MOST_NAMES, Spell, few
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,12 @@ class Index:
     """The tables of an index.
 
     Attributes:
-        instances: `instances.INSTANCES`, one row per usable image.
-        series: `series.SERIES`, one row per listed or found series.
-        studies: one row per study.
-        quarantine: `quarantine.QUARANTINE`, one row per unusable file.
-        other_files: `other_files.OTHER_FILES`, one row per file that is not a slice, or is a copy.
-        twins: `twins.TWINS`, one row per series whose images another series has as well.
+        instances: `instance_table.Instances`.
+        series: `series.Series`.
+        studies: `series.Studies`.
+        quarantine: `quarantine.Quarantine`.
+        other_files: `other_files.OtherFiles`.
+        twins: `twins.Twins`.
     """
 
     instances: pl.DataFrame
@@ -199,21 +200,20 @@ def join_index(
     )
     found = _joined(shards, "series").collect()
     series = listed.select(SERIES_ID).join(found, on=SERIES_ID, maintain_order="left")
-    series = series.select(list(SERIES))
+    series = series.select(Series.column_names())
     images = int(series["images"].sum())
     if not images and not len(quarantine) and split == "train":  # test studies are predicted anyway
         raise DataError(_nothing_found(listing, split, listed))
-    studies = summarise_studies(series)
-    tables = {"series": series, "studies": studies, "quarantine": quarantine}
-    for name, table in (tables | {"other_files": other_files}).items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    write_table(Series, series, out / "series.parquet")
+    write_table(Studies, summarise_studies(series), out / "studies.parquet")
+    write_table(Quarantine, quarantine, out / "quarantine.parquet")
+    write_table(OtherFiles, other_files, out / "other_files.parquet")
     with write_atomic(out / "instances.parquet") as temporary:
         _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
     folders = [out] if beside is None else [beside, out]
     every = scan_parquet(*(folder / "instances.parquet" for folder in folders))
-    with write_atomic(out / "twins.parquet") as temporary:
-        find_twins(every, processes=processes).filter(split=split).write_parquet(temporary)
+    twins = find_twins(every, processes=processes).filter(split=split)
+    write_table(Twins, twins, out / "twins.parquet")
     tell_index(split, Index.load(out), listing.spell)
     if split == "test":
         _tell("index test: %d rows of the table are left out: %s", rows_left_out(listing))
@@ -381,7 +381,9 @@ def require_usable(
 
 def open_headers(parent: Path, root: Path) -> FileRows:
     """Open the cached headers of the files below a root."""
-    return FileRows(parent, escape_name(root.absolute()), schema=HEADERS, version=reading_version())
+    return FileRows(
+        parent, escape_name(root.absolute()), schema=pl.Schema(Headers), version=reading_version()
+    )
 
 
 def read_files(

@@ -17,6 +17,7 @@ from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.native import NATIVE
 from lsdc.dicom.preflight import LARGEST_FILE_BYTES, refuse_size
 from lsdc.dicom_index.image_use import with_use
+from lsdc.dicom_index.instance_table import Instances
 from lsdc.dicom_index.layout import NAME_NUMBER, Layout, place_folders
 from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import (
@@ -29,41 +30,10 @@ from lsdc.dicom_index.other_files import (
     may_be_slice,
     others,
 )
-from lsdc.dicom_index.quarantine import QUARANTINE, is_not_dicom
+from lsdc.dicom_index.quarantine import Quarantine, is_not_dicom
 from lsdc.dicom_index.twins import digest_pixels
 from lsdc.geometry.planes import normal_positions, orientation_groups
 
-INSTANCES: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "instance_number": pl.Int64(),
-    "header_study_id": pl.Int64(),
-    "header_series_id": pl.Int64(),
-    "id_mismatch": pl.Boolean(),
-    "series_description": pl.String(),
-    "path": pl.String(),
-    "frame": pl.Int32(),
-    "bytes": pl.Int64(),
-    "mtime_ns": pl.Int64(),
-    "rows": pl.Int32(),
-    "columns": pl.Int32(),
-    "row_spacing_mm": pl.Float64(),
-    "column_spacing_mm": pl.Float64(),
-    "position_mm": pl.Array(pl.Float64, 3),
-    "orientation": pl.Array(pl.Float64, 6),
-    "orientation_group": pl.Int32(),
-    "normal_position_mm": pl.Float64(),
-    "stack": pl.Int32(),
-    "used_as": pl.String(),
-    "set_aside": pl.String(),
-    "transfer_syntax": pl.String(),
-    "bits_stored": pl.Int32(),
-    "photometric": pl.String(),
-    "patient_position": pl.String(),
-    "sop_class": pl.String(),
-    "echo_time_ms": pl.Float64(),
-}
 # A study may be in both splits.
 SERIES_ID = ["study_id", "series_id", "split"]
 STUDY_ID = pl.coalesce("path_study_id", "header_study_id", "folder_id").alias("study_id")
@@ -88,7 +58,7 @@ def place_files(files: pl.DataFrame, layout: Layout, series: pl.DataFrame | None
     """Add the data from each file's path and from the series table.
 
     Args:
-        files: `walk.FILES`.
+        files: `walk.Files`.
         layout: the layout of the competition, or of a tree without tables.
         series: the competition's series table, if there is one.
 
@@ -157,11 +127,11 @@ def tabulate(
     """Separate usable files from the others, and compute their geometry.
 
     Args:
-        headers: the columns of `header_table.HEADERS` and of `place_files`; whole studies.
+        headers: the columns of `header_table.Headers` and of `place_files`; whole studies.
         listing: the competition's tables, if there are any.
 
     Returns:
-        `INSTANCES`; `QUARANTINE`, with split and listed; `OTHER_FILES`.
+        `Instances`; `Quarantine`, with split and listed; `OtherFiles`.
     """
     rows = _with_ids(headers)
     unread = pl.col("reason").is_not_null()
@@ -188,10 +158,10 @@ def tabulate(
     rows, same = _part_same_images(rows)
     aside.append(others(same, pl.lit(SAME_IMAGE), pl.col("copy_of")))
     rows, repeated = _part_repeated(rows)
-    columns = [*QUARANTINE, "split", "listed"]
+    columns = [*Quarantine.column_names(), "split", "listed"]
     quarantine = pl.concat([part.select(columns) for part in (refused, bad, repeated)])
     kinds, annotations = (listing.kinds, listing.annotations) if listing else ({}, None)
-    instances = with_use(_with_geometry(rows), kinds, annotations).select(list(INSTANCES))
+    instances = with_use(_with_geometry(rows), kinds, annotations).select(Instances.column_names())
     return instances, quarantine, pl.concat(aside)
 
 

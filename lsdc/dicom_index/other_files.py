@@ -7,19 +7,35 @@ import os
 from collections.abc import Iterable
 from hashlib import blake2b
 
+import dataframely as dy
 import polars as pl
 
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.preflight import LARGEST_FILE_BYTES
 from lsdc.dicom.usable import GREYSCALE
+from lsdc.tables.table import Table
 
-OTHER_FILES: dict[str, pl.DataType] = {
-    "path": pl.String(),
-    "what": pl.String(),
-    "copy_of": pl.String(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-}
+_ID = "As in the instances table, if path or header tell."
+
+
+class OtherFiles(Table):
+    """One row per file that is not a slice, or is a copy. None of them counts against --max-bad."""
+
+    path = dy.String(description="The file.")
+    what = dy.String(
+        description="What the file is: a copy, byte for byte or of the image; a structured report, "
+        "presentation state, secondary capture and so on, by SOPClassUID (except in a listed "
+        "series, if the header has all attributes of a slice); a DICOMDIR; an AppleDouble or "
+        "another file of the operating system; no DICOM file; or, in a run, a file in no listed "
+        "series, which is not read."
+    )
+    copy_of = dy.String(
+        nullable=True, description="The file of the same series that this one is a copy of."
+    )
+    study_id = dy.Int64(nullable=True, description=_ID)
+    series_id = dy.Int64(nullable=True, description=_ID)
+
+
 COPY = "copy, byte for byte"
 SAME_IMAGE = "copy of an image"
 NOT_DICOM = "no DICOM"
@@ -94,14 +110,14 @@ def _word_of_class() -> pl.Expr:
 
 
 def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -> pl.DataFrame:
-    """Return files as rows of `OTHER_FILES`, with ids if path or header tell them."""
+    """Return files as rows of `OtherFiles`, with ids if path or header tell them."""
     none = pl.lit(None, dtype=pl.String)
     ids = {
         name: pl.coalesce(one for one in (f"path_{name}", f"header_{name}") if one in files.columns)
         for name in ("study_id", "series_id")
     }
     rows = files.select("path", what=what, copy_of=none if copy_of is None else copy_of, **ids)
-    return pl.DataFrame(rows, schema=OTHER_FILES)
+    return pl.DataFrame(rows, schema=pl.Schema(OtherFiles))
 
 
 def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -111,7 +127,7 @@ def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         files: the table of `instances.place_files`.
 
     Returns:
-        The files to read; `OTHER_FILES`.
+        The files to read; `OtherFiles`.
     """
     name = pl.col("path").str.extract(r"([^/]*)$").str.to_lowercase()
     what = (

@@ -3,10 +3,12 @@
 import logging
 import re
 
+import dataframely as dy
 import polars as pl
 
 from lsdc.dicom.preflight import MIN_FILE_BYTES
 from lsdc.errors import StageError
+from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -15,17 +17,31 @@ FEW_BAD_FILES = 10
 # A standalone number; the numbers in a transfer syntax UID are its name.
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
 
-# Size and mtime are from when the file was refused. Stages after the index omit them and ids.
-QUARANTINE: dict[str, pl.DataType] = {
-    "path": pl.String(),
-    "stage": pl.String(),
-    "reason": pl.String(),
-    "bytes": pl.Int64(),
-    "mtime_ns": pl.Int64(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "instance_number": pl.Int64(),
-}
+_ID = (
+    "As in the instances table, if path or header tell; null if a stage after the index refused "
+    "the file."
+)
+
+
+class Quarantine(Table):
+    """One row per file that cannot be used."""
+
+    path = dy.String(description="The file.")
+    stage = dy.String(description="The stage that refused the file.")
+    reason = dy.String(description="Why; the text quotes nothing from the file.")
+    bytes = dy.Int64(
+        nullable=True,
+        description="Size of the file when it was refused; null if a stage after the index "
+        "refused it.",
+    )
+    mtime_ns = dy.Int64(
+        nullable=True,
+        description="Time of the file's last change, in nanoseconds since 1970; null if a stage "
+        "after the index refused it.",
+    )
+    study_id = dy.Int64(nullable=True, description=_ID)
+    series_id = dy.Int64(nullable=True, description=_ID)
+    instance_number = dy.Int64(nullable=True, description=_ID)
 
 
 def is_not_dicom() -> pl.Expr:

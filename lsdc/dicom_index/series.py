@@ -1,31 +1,17 @@
 """Series and studies: summaries of their instances."""
 
+from itertools import chain
+
+import dataframely as dy
 import numpy as np
 import polars as pl
 
 from lsdc.dicom_index.image_use import SAME_PLACE_MM
+from lsdc.dicom_index.instance_table import IDS, SERIES_DESCRIPTION, split_column
 from lsdc.dicom_index.instances import SERIES_ID
 from lsdc.dicom_index.series_kinds import OBLIQUE
+from lsdc.tables.table import Table, one_of, real
 
-SERIES: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "series_description": pl.String(),
-    "images": pl.Int64(),
-    "quarantined": pl.Int64(),
-    "orientation_groups": pl.Int64(),
-    "plane": pl.String(),
-    "order": pl.String(),
-    "first_instance": pl.Int64(),
-    "last_instance": pl.Int64(),
-    "gaps": pl.Int64(),
-    "duplicate_positions": pl.Int64(),
-    "shapes": pl.Int64(),
-    "slice_spacing_mm": pl.Float64(),
-    "extent_mm": pl.Float64(),
-    "id_mismatches": pl.Int64(),
-}
 _COUNTS = [
     "images",
     "quarantined",
@@ -47,8 +33,54 @@ _ORDERS = (
 )
 
 
+class Series(Table):
+    """One row per series that is listed or found."""
+
+    split = split_column()
+    study_id = dy.Int64(nullable=True, description=IDS)
+    series_id = dy.Int64(nullable=True, description=IDS)
+    series_description = dy.String(nullable=True, description=SERIES_DESCRIPTION)
+    images = dy.Int64(
+        min=0, description="Number of usable images; each frame of Enhanced MR is one."
+    )
+    quarantined = dy.Int64(min=0, description="Number of files that cannot be used.")
+    orientation_groups = dy.Int64(min=0, description="Number of groups of parallel slices.")
+    plane = dy.String(
+        nullable=True,
+        check=one_of([*_PLANES, "oblique"]),
+        description="Plane of the median normal of the slices: sagittal, coronal or axial, or "
+        "oblique if the normal is more than 41 degrees from each axis.",
+    )
+    order = dy.String(
+        nullable=True,
+        check=one_of([*chain.from_iterable(_ORDERS), "mixed"]),
+        description="Direction in which instance numbers increase, such as left to right or head "
+        "to feet; or mixed.",
+    )
+    first_instance = dy.Int64(nullable=True, description="The lowest instance number.")
+    last_instance = dy.Int64(nullable=True, description="The highest instance number.")
+    gaps = dy.Int64(description="Number of instance numbers between the two that are missing.")
+    duplicate_positions = dy.Int64(
+        min=0, description="Number of slices within 0.01 mm of another slice of their group."
+    )
+    shapes = dy.Int64(min=0, description="Number of different sizes in pixels.")
+    slice_spacing_mm = real("Median distance between neighbouring slices.", nullable=True)
+    extent_mm = real("Length of the longest group of parallel slices.", nullable=True)
+    id_mismatches = dy.Int64(min=0, description="Number of files whose ids contradict each other.")
+
+
+class Studies(Table):
+    """One row per study that is listed or found."""
+
+    split = split_column()
+    study_id = dy.Int64(nullable=True, description=IDS)
+    usable = dy.Bool(description="Whether the study has any usable image.")
+    images = dy.Int64(min=0, description="Number of usable images.")
+    series = dy.Int64(min=1, description="Number of series.")
+
+
 def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per series with any file, usable or not (`SERIES`), sorted by id."""
+    """Return one row per series with any file, usable or not (`Series`), sorted by id."""
     shape = pl.struct("rows", "columns")
     counted = instances.group_by(SERIES_ID, maintain_order=True).agg(
         pl.col("series_description").first(),
@@ -72,7 +104,7 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
         .join(bad, on=SERIES_ID, how="full", nulls_equal=True, coalesce=True)
         .sort(SERIES_ID)
         .with_columns(pl.col(_COUNTS).fill_null(0))
-        .select(pl.col(name).cast(kind) for name, kind in SERIES.items())
+        .select(pl.col(name).cast(kind) for name, kind in pl.Schema(Series).items())
     )
 
 
@@ -80,7 +112,7 @@ def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """Return the series that the tables list, in their order, then the others.
 
     Args:
-        series: `SERIES`, one row per series with any file.
+        series: `Series`, one row per series with any file.
         listed: the columns split, study_id, series_id, series_description.
     """
     first = listed.select("series_description", *SERIES_ID).join(
@@ -89,7 +121,7 @@ def add_listed(series: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     others = series.join(listed, on=SERIES_ID, how="anti", maintain_order="left")
     return pl.concat(
         [
-            part.with_columns(pl.col(_COUNTS).fill_null(0)).select(list(SERIES))
+            part.with_columns(pl.col(_COUNTS).fill_null(0)).select(Series.column_names())
             for part in (first, others)
         ]
     )

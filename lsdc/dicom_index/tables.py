@@ -5,13 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.dicom_index.instances import INSTANCES, STUDY_ID, tabulate
+from lsdc.dicom_index.instance_table import Instances
+from lsdc.dicom_index.instances import STUDY_ID, tabulate
 from lsdc.dicom_index.listing import Listing
-from lsdc.dicom_index.other_files import OTHER_FILES
-from lsdc.dicom_index.quarantine import QUARANTINE
-from lsdc.dicom_index.series import SERIES, add_listed, summarise_series, summarise_studies
+from lsdc.dicom_index.other_files import OtherFiles
+from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.dicom_index.series import Series, Studies, add_listed, summarise_series, summarise_studies
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
 
 # Rows processed together; more would fill the memory.
 _ROWS_AT_ONCE = 60_000
@@ -23,16 +25,16 @@ class IndexTables:
 
     Args:
         out: an existing folder.
-        aside: files that are not read (`OTHER_FILES`).
+        aside: files that are not read (`OtherFiles`).
         listing: the competition's tables, if there are any.
     """
 
     def __init__(self, out: Path, aside: pl.DataFrame, listing: Listing | None = None) -> None:
         self._out, self._listing = out, listing
         self._parts: list[Path] = []
-        self._series = [pl.DataFrame(schema=SERIES)]
+        self._series: list[pl.DataFrame] = [Series.create_empty()]
         self.quarantine = pl.DataFrame(
-            schema={**QUARANTINE, "split": pl.String(), "listed": pl.Boolean()}
+            schema={**pl.Schema(Quarantine), "split": pl.String(), "listed": pl.Boolean()}
         )
         self.others = aside
 
@@ -41,7 +43,7 @@ class IndexTables:
         for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
             instances, quarantine, others = tabulate(part, self._listing)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
-            instances.write_parquet(path)
+            write_table(Instances, instances, path)
             self._parts.append(path)
             self._series.append(summarise_series(instances, quarantine))
             self.quarantine = pl.concat([self.quarantine, quarantine])
@@ -52,20 +54,17 @@ class IndexTables:
         series = pl.concat(self._series)
         if listed is not None:
             series = add_listed(series, listed)
-        self._write("series", series)
-        self._write("studies", summarise_studies(series))
-        self._write("quarantine", self.quarantine.select(list(QUARANTINE)).sort("path"))
-        self._write("other_files", self.others.select(list(OTHER_FILES)).sort("path"))
-        instances = scan_parquet(*self._parts) if self._parts else pl.LazyFrame(schema=INSTANCES)
+        quarantine = self.quarantine.select(Quarantine.column_names()).sort("path")
+        write_table(Series, series, self._out / "series.parquet")
+        write_table(Studies, summarise_studies(series), self._out / "studies.parquet")
+        write_table(Quarantine, quarantine, self._out / "quarantine.parquet")
+        write_table(OtherFiles, self.others.sort("path"), self._out / "other_files.parquet")
+        instances = scan_parquet(*self._parts) if self._parts else Instances.create_empty().lazy()
         with write_atomic(self._out / "instances.parquet") as temporary:
             instances.sink_parquet(temporary)
         for part in self._parts:
             part.unlink()
         return int(series["images"].sum())
-
-    def _write(self, name: str, table: pl.DataFrame) -> None:
-        with write_atomic(self._out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
 
 
 def _whole_studies(

@@ -9,19 +9,32 @@ from collections import defaultdict
 from collections.abc import Callable
 from hashlib import blake2b
 
+import dataframely as dy
 import polars as pl
 
 from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.dicom_index.instance_table import IDS, SPLITS, split_column
+from lsdc.tables.table import Table
 
-TWINS: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "twin_split": pl.String(),
-    "twin_study_id": pl.Int64(),
-    "twin_series_id": pl.Int64(),
-    "images": pl.Int64(),
-}
+_FIRST = "Of the first series that has these images."
+
+
+class Twins(Table):
+    """One row per series whose images another series has as well. Their studies share a fold."""
+
+    split = split_column()
+    study_id = dy.Int64(description=IDS)
+    series_id = dy.Int64(description=IDS)
+    twin_split = dy.String(nullable=True, check=SPLITS, description=_FIRST)
+    twin_study_id = dy.Int64(description=_FIRST)
+    twin_series_id = dy.Int64(description=_FIRST)
+    images = dy.Int64(
+        min=0,
+        description="Number of images at the same position in both; the pixels of some of them "
+        "were compared.",
+    )
+
+
 # Per series, since the first may be blank or unreadable.
 _IMAGES_COMPARED = 3
 _SERIES = ["split", "study_id", "series_id"]
@@ -33,11 +46,11 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
     """Find the series that have images of another one.
 
     Args:
-        instances: `instances.INSTANCES`.
+        instances: `instance_table.Instances`.
         processes: the number of child processes.
 
     Returns:
-        `TWINS`: a series, the first other one with the same images, and the number of images at the
+        `Twins`: a series, the first other one with the same images, and the number of images at the
         same position. Training comes before testing, and the lower id before the higher.
     """
     shared = _at_one_place(instances)
@@ -67,14 +80,14 @@ def find_twins(instances: pl.LazyFrame, *, processes: int = 2) -> pl.DataFrame:
         (*series, *original, len(places[series] & places[original]))
         for series, original in sorted(twins.items(), key=lambda pair: _rank(pair[0]))
     ]
-    return pl.DataFrame(found, schema=TWINS, orient="row")
+    return pl.DataFrame(found, schema=pl.Schema(Twins), orient="row")
 
 
 def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
     """Group the studies of a split that are twins: map each to the lowest id of its group.
 
     Args:
-        twins: `TWINS`.
+        twins: `Twins`.
         split: the split of both twins.
 
     Returns:
@@ -102,7 +115,7 @@ def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> li
     """Describe each pair of ids once: `12 is 34`, or `12/3 is 12/4` within a study.
 
     Args:
-        twins: `TWINS`.
+        twins: `Twins`.
         spell: formats an id.
     """
     said: dict[str, None] = {}

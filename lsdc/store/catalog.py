@@ -17,11 +17,11 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import dataframely as dy
 import duckdb
 
 from lsdc.store.exact_names import open_database, plain_names
@@ -30,42 +30,32 @@ from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
 from lsdc.store.result_index import Result
+from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["run", "folder"]
 
 
-@dataclass(frozen=True)
-class CatalogTable:
-    """The description of a catalog table, stored as comments in the catalog.
+class Runs(Table):
+    """One row per run, or folder indexed by itself, that the catalog holds."""
 
-    Attributes:
-        about: what a row is.
-        columns: meaning of each column, by name.
-    """
-
-    about: str
-    columns: Mapping[str, str]
+    run = dy.String(description="The run's folder in runs/, or the folder that was indexed.")
+    kind = dy.String(description="run; or folder, one indexed by 'lsdc index' or 'lsdc doctor'.")
+    published = dy.Datetime(description="When the tables were last written, in UTC.")
+    shown = dy.Bool(description="Whether the tables without a schema are those of this run.")
 
 
-RUN_COLUMN = "whose row it is: a run's folder in runs/, or a folder that was indexed by itself"
-RUNS = CatalogTable(
-    "a row a run, or folder indexed by itself, that the catalog holds",
-    {
-        "run": "the run's folder in runs/, or the folder that was indexed",
-        "kind": "run, or folder: one indexed by 'lsdc index' or 'lsdc doctor'",
-        "published": "when its tables were last written, in UTC",
-        "shown": "whether the tables without a schema are its",
-    },
-)
-SOURCES = CatalogTable(
-    "a row a result that the tables were loaded from",
-    {
-        "stage": "which made the result",
-        "digest": "of the result's files; its first 16 digits name the folder",
-    },
-)
+class Sources(Table):
+    """One row per result that the tables were loaded from."""
+
+    stage = dy.String(description="The stage that made the result.")
+    digest = dy.String(
+        description="Digest of the result's files; its first 16 digits are the name of the folder."
+    )
+
+
+RUN_COLUMN = "The run that the row belongs to, or the folder that was indexed by itself."
 
 
 class CatalogRecord(Result):
@@ -85,7 +75,7 @@ def publish_catalog(
     home: Home,
     run: str,
     manifests: Sequence[Manifest],
-    tables: Mapping[str, CatalogTable],
+    tables: Mapping[str, type[Table]],
     *,
     kind: Kind = "run",
 ) -> CatalogRecord:
@@ -159,7 +149,7 @@ def _load(
     home: Home,
     run: str,
     manifests: Sequence[Manifest],
-    tables: Mapping[str, CatalogTable],
+    tables: Mapping[str, type[Table]],
 ) -> None:
     found = defaultdict(list)
     for manifest in manifests:
@@ -201,7 +191,7 @@ def _gone(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list
     return [name for name in gone if name != run]
 
 
-def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, CatalogTable]) -> None:
+def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, type[Table]]) -> None:
     """Recreate the views: the last run's in `main`, and those of all runs in `all_runs`."""
     views = "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
     for schema, view in connection.execute(views).fetchall():
@@ -234,24 +224,24 @@ def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, Cat
         "CREATE VIEW main.sources AS SELECT stage, digest FROM all_runs.sources "
         f"WHERE run = {_text(runs[-1])}"
     )
-    _comment(connection, "main.sources", SOURCES)
-    _comment(connection, "all_runs.sources", SOURCES, run=True, is_view=False)
-    _comment(connection, "main.runs", RUNS, is_view=False)
+    _comment(connection, "main.sources", Sources)
+    _comment(connection, "all_runs.sources", Sources, run=True, is_view=False)
+    _comment(connection, "main.runs", Runs, is_view=False)
 
 
 def _comment(
     connection: "duckdb.DuckDBPyConnection",
     name: str,
-    table: CatalogTable,
+    table: type[Table],
     *,
     run: bool = False,
     is_view: bool = True,
 ) -> None:
     """Store the descriptions of a table and its columns as comments in the catalog."""
     kind = "VIEW" if is_view else "TABLE"
-    connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about)}")
+    connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about())}")
     there = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
-    columns = ({"run": RUN_COLUMN} if run else {}) | dict(table.columns)
+    columns = ({"run": RUN_COLUMN} if run else {}) | table.descriptions()
     for column, about in columns.items():
         if column in there:  # absent in results of another version
             connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(about)}")

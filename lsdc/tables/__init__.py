@@ -1,1 +1,1 @@
-"""Strict reading of CSV tables, and the findings of table checks."""
+"""The declaration of tables, strict reading of CSV tables, and the findings of table checks."""

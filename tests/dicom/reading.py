@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import psutil
 
-from lsdc.dicom.header_table import FORMAT, HEADERS
+from lsdc.dicom.header_table import Formats, Headers
 from lsdc.dicom.headers import Format, Header, read_with_pydicom
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.preflight import open_dicom
@@ -68,12 +68,12 @@ def _is_others(process: psutil.Process) -> bool:
 
 
 def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:
-    """The rows of `HEADERS`, one a file, in the order of the files."""
+    """The rows of `Headers`, one a file, in the order of the files."""
     names = [escape_name(path) for path in paths]
     tables: list[pl.DataFrame] = []
     read_headers(names, tables.append, **options)
     rows = pl.concat(tables)
-    assert dict(rows.schema) == HEADERS
+    assert rows.schema == pl.Schema(Headers)
     assert sorted(rows["path"]) == sorted(names)
     order = pl.DataFrame({"path": names}, schema={"path": pl.String}).with_columns(
         turn=pl.int_range(pl.len())
@@ -88,10 +88,10 @@ def read_all(paths: Sequence[AnyPath], **options: Any) -> list[Header | Unreadab
 
 
 def outcome_of(row: dict[str, Any]) -> Header | Unreadable:
-    """A row of `HEADERS` as the readers' own type."""
+    """A row of `Headers` as the readers' own type."""
     if row["reason"] is not None:
         return Unreadable(row["reason"])
-    form = Format._make(_plain(row[name]) for name in FORMAT)
+    form = Format._make(_plain(row[name]) for name in Formats.column_names())
     return Header(form, row["instance_number"], _plain(row["position_mm"]))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lsdc.dicom import header_table
 from lsdc.dicom.frames import NO_NUMBER, HeaderBatch, unpack
-from lsdc.dicom.header_table import BROKEN, HEADERS, HeaderBlock
+from lsdc.dicom.header_table import BROKEN, HeaderBlock, Headers
 from lsdc.dicom.headers import Format, Header
 from lsdc.dicom.slots import NO_SLOT
 from lsdc.dicom.supervisor import Failure, Read
@@ -54,7 +54,7 @@ def rows_of(*parts: tuple[list[str], Read | Failure]) -> list[dict[str, Any]]:
         turn += len(names)
     table = block.table()
     assert len(block) == len(table)
-    assert dict(table.schema) == HEADERS
+    assert table.schema == pl.Schema(Headers)
     return table.to_dicts()
 
 

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 
 from lsdc.dicom.names import escape_name, unescape_name
-from lsdc.dicom.walk import FILES, list_tree, list_trees
+from lsdc.dicom.walk import Files, list_tree, list_trees
 
 
 def names_below(root: Path) -> list[str]:
     """What `list_tree` finds, relative to the root."""
     listed = list_tree(root, with_status=False)
-    assert dict(listed.schema) == FILES
+    assert listed.schema == pl.Schema(Files)
     whole = (listed["folder"] + "/" + listed["name"]).to_list()
     prefix = f"{escape_name(root)}/"
     assert all(name.startswith(prefix) for name in whole)

@@ -14,11 +14,11 @@ from lsdc.challenges.lumbar.competition.tables import Competition, open_competit
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.dicom.names import escape_name, unescape_name
 from lsdc.dicom_index.folder_index import Indexed, index_tree
-from lsdc.dicom_index.instances import INSTANCES
-from lsdc.dicom_index.other_files import OTHER_FILES
-from lsdc.dicom_index.quarantine import QUARANTINE
-from lsdc.dicom_index.series import SERIES
-from lsdc.dicom_index.twins import TWINS
+from lsdc.dicom_index.instance_table import Instances
+from lsdc.dicom_index.other_files import OtherFiles
+from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.dicom_index.series import Series
+from lsdc.dicom_index.twins import Twins
 
 Tables = dict[str, pl.DataFrame]
 
@@ -53,11 +53,11 @@ def check_whole(root: Path, tables: Tables) -> None:
     Of a file of several frames each that can be used is a row, and the others together are one.
     """
     instances, series, studies, quarantine, others, twins = (tables[name] for name in NAMES)
-    assert dict(instances.schema) == INSTANCES
-    assert dict(series.schema) == SERIES
-    assert dict(quarantine.schema) == QUARANTINE
-    assert dict(others.schema) == OTHER_FILES
-    assert dict(twins.schema) == TWINS
+    assert instances.schema == pl.Schema(Instances)
+    assert series.schema == pl.Schema(Series)
+    assert quarantine.schema == pl.Schema(Quarantine)
+    assert others.schema == pl.Schema(OtherFiles)
+    assert twins.schema == pl.Schema(Twins)
     usable, bad = set(instances["path"]), set(quarantine["path"])
     assert all(has_frames(path) for path in usable & bad)
     assert sorted([*(usable | bad), *others["path"]]) == sorted(entries(root))

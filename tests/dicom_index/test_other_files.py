@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.competition.tables import Competition, open_competit
 from lsdc.dicom.preflight import LARGEST_FILE_BYTES
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree
 from lsdc.dicom_index.index import Index, build_index, series_without_images
-from lsdc.dicom_index.quarantine import QUARANTINE, group_reasons, refuse_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, group_reasons, refuse_bad_files
 from lsdc.errors import StageError
 from tests.dicom_index.indexing import index, write_slice, write_tables
 
@@ -309,7 +309,7 @@ def quarantine(*reasons: str) -> pl.DataFrame:
         {"path": f"/{n}.dcm", "stage": "index", "reason": reason}
         for n, reason in enumerate(reasons)
     ]
-    return pl.DataFrame(rows, schema=QUARANTINE)
+    return pl.DataFrame(rows, schema=pl.Schema(Quarantine))
 
 
 def test_reasons_that_differ_in_numbers_alone_are_one_kind() -> None:

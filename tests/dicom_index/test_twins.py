@@ -17,7 +17,7 @@ from lsdc.challenges.lumbar.folds import assign_folds, hold_out, write_folds
 from lsdc.challenges.lumbar.quality.doctor import examine
 from lsdc.dicom_index.folder_index import index_tree
 from lsdc.dicom_index.index import Index, build_index
-from lsdc.dicom_index.twins import TWINS, describe_twins, groups_of_twins
+from lsdc.dicom_index.twins import Twins, describe_twins, groups_of_twins
 from tests.dicom_index.indexing import write_slice
 
 
@@ -210,7 +210,7 @@ def test_twins_are_never_parted_and_without_any_nothing_changes(
 
 def pairs(*found: Sequence[int]) -> pl.DataFrame:
     rows = [("train", one, 1, "train", other, 2, 5) for one, other in found]
-    return pl.DataFrame(rows, schema=TWINS, orient="row")
+    return pl.DataFrame(rows, schema=pl.Schema(Twins), orient="row")
 
 
 def test_twins_of_twins_are_one_group() -> None:

@@ -1,9 +1,11 @@
 """One whole run of the command for the session, on the phantom and, if at hand, a real study."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +42,18 @@ class Outcome:
         """The task runs whose body ran."""
         lines = [line[2:] for line in self.out.splitlines() if line.startswith(("✓ ", "✗ "))]
         return {line.partition(":")[0] for line in lines if "unchanged, kept" not in line}
+
+
+def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
+    """What the server answers to a query."""
+    request = urllib.request.Request(
+        f"{api}/{what}",
+        data=json.dumps(query).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: list[dict[str, str]] = json.load(answer)
+    return found
 
 
 def lsdc(*arguments: str | Path, source: Path | None = None, api: str | None = None) -> Outcome:

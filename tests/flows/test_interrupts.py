@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lsdc.cli.server.prefect_settings import QUIET
-from tests.flows.test_run_local import ask
+from tests.flows.conftest import ask
 
 # One task is done, one is in a thread and sees that it is to end, one is in the flow's own.
 ENDED = """

@@ -11,8 +11,8 @@ from flows.prepare import prepare
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
+from tests.flows.conftest import ask
 from tests.flows.pools import installed
-from tests.flows.test_run_local import ask
 
 # In the training child of fold 1: once its second epoch is saved, fail; but only once.
 PLANTED = """

@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.register import register
 from lsdc import __version__
-from tests.flows.test_run_local import ask
+from tests.flows.conftest import ask
 
 
 @pytest.fixture

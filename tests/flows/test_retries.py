@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lsdc.cli.server.prefect_settings import QUIET
-from tests.flows.test_run_local import ask
+from tests.flows.conftest import ask
 
 # In the reading child, the first look at any file that is an instance 2 fails once.
 FLAKY = """

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ import pytest
 import lsdc
 from lsdc.cli.server.prefect_settings import Api
 from lsdc.cli.server.run_records import wait_until_recorded
+from tests.flows.conftest import ask
 
 
 def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
@@ -46,17 +46,6 @@ def test_run_shows_up_whole_on_a_server_that_is_configured(ran) -> None:
     states = {run["name"]: run["state_name"] for run in ask(ran.api, "task_runs/filter", mine)}
     assert len(states) == len(lines)
     assert set(states.values()) == {"Cached"}
-
-
-def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
-    request = urllib.request.Request(
-        f"{api}/{what}",
-        data=json.dumps(query).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found: list[dict[str, str]] = json.load(answer)
-    return found
 
 
 def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:

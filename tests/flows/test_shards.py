@@ -13,8 +13,7 @@ from flows.pipeline import pipeline
 from lsdc.cli.commands.run_local import tell_begin
 from lsdc.store.garbage import pinned_results
 from lsdc.store.home import open_home
-from tests.flows.conftest import Outcome, Ran
-from tests.flows.test_run_local import ask
+from tests.flows.conftest import Outcome, Ran, ask
 
 # The command, with two studies a shard. If it is told to, a drive refuses the second shard of crops
 # at first, and the third fails for good.

@@ -7,13 +7,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import duckdb
 import polars as pl
 import pytest
 
 from lsdc.store.catalog import (
     RUN_COLUMN,
-    CatalogTable,
     Kind,
     catalogued,
     is_shown,
@@ -23,11 +23,23 @@ from lsdc.store.catalog import (
 from lsdc.store.files import write_folder
 from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import Manifest, settle
+from lsdc.tables.table import Table
 
-TABLES = {
-    "points": CatalogTable("a row a level's point", {"study_id": "the study's id", "x_mm": "left"}),
-    "quarantine": CatalogTable("a row a bad file", {"path": "the file"}),
-}
+
+class Points(Table):
+    """One row per point."""
+
+    study_id = dy.Int64(description="Id of the study.")
+    x_mm = dy.Float64(description="Towards the left.")
+
+
+class BadFiles(Table):
+    """One row per bad file."""
+
+    path = dy.String(description="The file.")
+
+
+TABLES = {"points": Points, "quarantine": BadFiles}
 
 
 @pytest.fixture
@@ -132,14 +144,14 @@ def test_what_was_removed_is_dropped_by_the_next(home: Home) -> None:
 def test_catalog_says_what_its_tables_and_columns_are(home: Home) -> None:
     publish(home, "demo", points(home, 1.0))
     tables = "SELECT table_name, comment FROM duckdb_tables() WHERE table_name = 'points'"
-    assert ask(home, tables) == [("points", "a row a level's point")]
+    assert ask(home, tables) == [("points", "One row per point.")]
     views = "SELECT comment FROM duckdb_views() WHERE view_name = 'points'"
-    assert ask(home, views) == [("a row a level's point",)] * 2
+    assert ask(home, views) == [("One row per point.",)] * 2
     columns = (
         "SELECT column_name, comment FROM duckdb_columns() "
         "WHERE schema_name = '{}' AND table_name = 'points' ORDER BY column_index"
     )
-    own = [("study_id", "the study's id"), ("x_mm", "left")]
+    own = [("study_id", "Id of the study."), ("x_mm", "Towards the left.")]
     assert ask(home, columns.format("main")) == own
     assert ask(home, columns.format("all_runs")) == [("run", RUN_COLUMN), *own]
     silent = "SELECT column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"

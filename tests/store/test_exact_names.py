@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dataframely as dy
 import duckdb
 import polars as pl
 import pytest
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from lsdc.cli.server.process import sqlite_url
-from lsdc.store.catalog import CatalogTable, catalogued, publish_catalog
+from lsdc.store.catalog import catalogued, publish_catalog
 from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
 from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import seal
+from lsdc.tables.table import Table
 
 # Signs that globs, URLs, shells, SQL or templates read a meaning into, and others.
 _SIGNS = "[]*?%{}#!^&=:@~$'\"\\;, \n-ab1é"
@@ -114,14 +116,19 @@ def test_a_missing_table_is_missing_whatever_lies_beside_it(tmp_path: Path) -> N
         scan_parquet(tmp_path / "a[1]" / "table.parquet").collect()
 
 
+class Folds(Table):
+    """One row per study."""
+
+    study_id = dy.Int64(description="Id of the study.")
+
+
 def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
     home = open_home(_folder(tmp_path, "a[1]*?%41") / "home")
     folder = home.root / "folds" / "1"
     folder.mkdir(parents=True)
     pl.DataFrame({"study_id": [1, 2]}).write_parquet(folder / "folds.parquet")
     made = seal(home.root, "folds", folder, rows=2, names=["folds.parquet"])
-    tables = {"folds": CatalogTable("a row a study", {"study_id": "the study's id"})}
-    publish_catalog(home, "demo", [made], tables)
+    publish_catalog(home, "demo", [made], {"folds": Folds})
     assert catalogued(home, "demo", "folds") == [made.digest]
 
 

@@ -6,19 +6,29 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 
-from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar import columns
+from lsdc.challenges.lumbar.competition.tables import Competition, Holdout, Labels
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 from lsdc.dicom_index.twins import groups_of_twins
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import Spell, few
-from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
 
 _MOST_PARTS = 100  # the held-out fraction is rounded to a hundredth
+
+
+class Folds(Table):
+    """One row per study that is in a fold."""
+
+    study_id = columns.study(primary_key=True)
+    fold = dy.Int32(min=0, description="Number of the fold that holds the study out, from 0.")
 
 
 def assign_folds(
@@ -35,14 +45,14 @@ def assign_folds(
     are spread evenly, however rare. The order of `study_ids` does not matter.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         study_ids: the studies to assign.
         folds: the number of folds.
         seed: the seed of the shuffle.
         twins: studies that must share a fold, as `groups_of_twins` returns them.
 
     Returns:
-        study_id (i64), fold (i32, 0 .. folds - 1), sorted by study; no fold is empty.
+        `Folds`, sorted by study; no fold is empty.
 
     Raises:
         SettingsError: fewer than two folds, or more folds than studies (twins count once).
@@ -57,7 +67,7 @@ def assign_folds(
     dealt = _deal(_strata(labels, studies), folds, seed, twins)
     return pl.DataFrame(
         {"study_id": studies, "fold": [dealt[study] for study in studies]},
-        schema={"study_id": pl.Int64, "fold": pl.Int32},
+        schema=pl.Schema(Folds),
     )
 
 
@@ -99,7 +109,7 @@ def hold_out(
     same studies are held out whatever the number of folds.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         study_ids: all studies that could be in a fold; their order does not matter.
         share: the fraction to hold out, from 0 to below 1, rounded to one that the number allows.
         seed: the seed of the shuffle.
@@ -170,18 +180,18 @@ def write_folds(
 ) -> int:
     """Assign the studies with images and labels to folds; studies with the same images share one.
 
-    Writes `folds.parquet` (study_id, fold); `labels.parquet`, the labels of these studies; and
+    Writes `folds.parquet` (`Folds`); `labels.parquet`, the labels of these studies; and
     `holdout.parquet`, the labels of the studies held out of all folds, if any.
 
     Args:
-        labels: study_id, condition, level, grade.
+        labels: `competition.tables.Labels`.
         studies: study_id and `usable`, one row per listed study (see `build_index`).
         out: an existing folder.
         folds: the number of folds.
         seed: the seed of the shuffle.
         strict: whether to refuse to leave a study out.
         holdout: the fraction of studies to hold out of all folds; see `hold_out`.
-        twins: a table of the schema `twins.TWINS`.
+        twins: a table of the schema `twins.Twins`.
         spell: a function that formats ids for messages.
 
     Returns:
@@ -204,12 +214,9 @@ def write_folds(
     dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed, together)
     if together:
         log.warning("folds: %d studies share images; those that do are in one fold", len(together))
-    tables = {
-        "folds": dealt,
-        "labels": labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode())),
-        "holdout": labels.filter(pl.col("study_id").is_in(held_out)),
-    }
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    own = labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode()))
+    write_table(Folds, dealt, out / "folds.parquet")
+    write_table(Labels, own, out / "labels.parquet")
+    apart = labels.filter(pl.col("study_id").is_in(held_out))
+    write_table(Holdout, apart, out / "holdout.parquet")
     return len(dealt)

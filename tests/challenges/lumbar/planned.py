@@ -8,9 +8,9 @@ from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
 from lsdc.challenges.lumbar.phantom.tables import annotation_rows
 from lsdc.dicom_index.image_use import with_use
 from lsdc.dicom_index.index import Index
-from lsdc.dicom_index.other_files import OTHER_FILES
-from lsdc.dicom_index.quarantine import QUARANTINE
-from lsdc.dicom_index.twins import TWINS
+from lsdc.dicom_index.other_files import OtherFiles
+from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.dicom_index.twins import Twins
 from lsdc.geometry.planes import normal_positions, orientation_groups
 
 INSTANCE = ["study_id", "series_id", "instance_number"]
@@ -70,9 +70,8 @@ def index_of(files: list[dict[str, object]]) -> Index:
     studies = series.group_by("split", "study_id", maintain_order=True).agg(
         usable=pl.lit(True), images=pl.col("images").sum(), series=pl.len()
     )
-    quarantine = pl.DataFrame(schema=QUARANTINE)
-    others, twins = pl.DataFrame(schema=OTHER_FILES), pl.DataFrame(schema=TWINS)
-    return Index(instances, series, studies, quarantine, others, twins)
+    rest = (Quarantine.create_empty(), OtherFiles.create_empty(), Twins.create_empty())
+    return Index(instances, series, studies, *rest)
 
 
 def used(instances: pl.DataFrame) -> pl.DataFrame:

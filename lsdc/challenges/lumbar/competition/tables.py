@@ -1,25 +1,27 @@
 """Read and check the competition's tables, and convert them to long format.
 
-    train.csv                          labels      study_id, condition, level, grade (i8 or null)
-    train_label_coordinates.csv        annotations study_id, series_id, instance_number, condition,
-                                                   level, x_px, y_px
+    train.csv                          labels      `Labels`
+    train_label_coordinates.csv        annotations `Annotations`
     {train,test}_series_descriptions   series      split, study_id, series_id, series_description
     sample_submission.csv              row_ids     in the file's order
 
-x_px is the column and y_px the row of a pixel of that instance.
+Labels and annotations use the words of the vocabulary.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import dataframely as dy
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
 from lsdc.challenges.lumbar.competition.series_kinds import SERIES_KINDS
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.errors import DataError
 from lsdc.tables import checked_csv
+from lsdc.tables.table import Table
 
 _TABLES = (
     "train.csv",
@@ -36,6 +38,36 @@ _LEFT_OUT = {checked_csv.LINE: pl.Int64} | dict.fromkeys(
     (*_SERIES_ID, "series_description", "why"), pl.String
 )
 _DESCRIPTIONS = {str(name): str(name) for name in SeriesDescription}
+
+
+class Labels(Table):
+    """One row per study, condition and level, of the studies in folds."""
+
+    study_id = columns.study(primary_key=True)
+    condition = columns.condition(primary_key=True)
+    level = columns.level(primary_key=True)
+    grade = dy.Int8(
+        nullable=True,
+        min=0,
+        max=len(GRADES) - 1,
+        description="0 is normal or mild, 1 moderate, 2 severe; null if there is no grade.",
+    )
+
+
+class Holdout(Labels):
+    """One row per study, condition and level, of the studies that are held out of all folds."""
+
+
+class Annotations(Table):
+    """One row per point of train_label_coordinates.csv, as the run reads it."""
+
+    study_id = columns.study()
+    series_id = columns.series()
+    instance_number = columns.image()
+    condition = columns.condition()
+    level = columns.level()
+    x_px = dy.Float64(description=columns.PIXEL)
+    y_px = dy.Float64(description=columns.PIXEL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +145,7 @@ def read_labels(root: Path) -> pl.DataFrame:
     """Read the labels of a competition's folder, and no other table.
 
     Returns:
-        study_id (i64), condition, level (words of the vocabulary), grade (i8: 0, 1, 2, or null
-        where the table is empty): 25 rows a study, studies in the file's order.
+        `Labels`: 25 rows per study, studies in the file's order.
 
     Raises:
         DataError: the folder, the table or a column is missing, a study id is not a whole number or

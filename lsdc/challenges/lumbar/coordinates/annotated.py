@@ -12,12 +12,9 @@ from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks, shown_on_images
 from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, known_points
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
-from lsdc.challenges.lumbar.coordinates.point_tables import POINTS, level_rows, write_tables
+from lsdc.challenges.lumbar.coordinates.point_tables import TABLES, Points, level_rows, write_tables
 from lsdc.challenges.lumbar.coordinates.spines import describe_spines
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
-
-_TABLES = ("points", "landmarks", "spines", "moves")
 
 
 def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
@@ -35,7 +32,7 @@ def annotated_points(instances: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
             points, trust, filled = completed
             sources = np.where(from_canal & ~filled, "annotated", "filled")
             rows += level_rows(split_of[study], study, points, trust, sources)
-    return shown_on_images(pl.DataFrame(rows, schema=POINTS, orient="row"), instances)
+    return shown_on_images(pl.DataFrame(rows, schema=pl.Schema(Points), orient="row"), instances)
 
 
 def write_annotated(instances: pl.DataFrame, annotations: pl.DataFrame, out: Path) -> None:
@@ -64,9 +61,8 @@ def take_annotated(
         but_for: studies that keep the model's rows, as a test study does.
     """
     kept = pl.col("study_id").is_in(but_for)
-    found = {name: read_parquet(out / f"{name}.parquet").filter(kept) for name in _TABLES}
+    found = {name: read_parquet(out / f"{name}.parquet").filter(kept) for name in TABLES}
     write_annotated(instances, annotations.filter(~kept), out)
     for name, rows in found.items():
         table = pl.concat([read_parquet(out / f"{name}.parquet"), rows])
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.sort("study_id", maintain_order=True).write_parquet(temporary)
+        write_tables(out, **{name: table.sort("study_id", maintain_order=True)})

@@ -1,38 +1,59 @@
 """Landmarks: the position of each condition at a level, and the slice that shows it best.
 
-The canal is seen on T2, the foramina on T1, the subarticular zones on axial slices. The landmarks
-table has one row per study, condition and level: split, study_id, condition, level, x_mm, y_mm,
-z_mm (LPS), confidence in (0, 1], source ("predicted", "annotated" or "filled"), and the nearest
-slice of the right kind within whose image the point falls: series_id, instance_number, the point's
-x_px, y_px on it and its distance_mm from it; null if the study has no such slice.
+The canal is seen on T2, the foramina on T1, the subarticular zones on axial slices.
 """
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
 from lsdc.dicom_index.image_use import used_images
+from lsdc.tables.table import Table, real
 
 Floats = NDArray[np.float64]
 
-LANDMARKS: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "condition": pl.String(),
-    "level": pl.String(),
-    "x_mm": pl.Float64(),
-    "y_mm": pl.Float64(),
-    "z_mm": pl.Float64(),
-    "confidence": pl.Float64(),
-    "source": pl.String(),
-    "series_id": pl.Int64(),
-    "instance_number": pl.Int64(),
-    "x_px": pl.Float64(),
-    "y_px": pl.Float64(),
-    "distance_mm": pl.Float64(),
-}
+_SLICE = (
+    "The nearest slice of the right kind within whose image the point falls, or the slice that the "
+    "point was annotated on; null if there is none."
+)
+_ON_SLICE = "Position of the point on that slice: x is the column, y the row."
+
+
+class Landmarks(Table):
+    """One row per study, condition and level: its position, and the slice that shows it best."""
+
+    split = columns.split(primary_key=True)
+    study_id = columns.study(primary_key=True)
+    condition = columns.condition(primary_key=True)
+    level = columns.level(primary_key=True)
+    x_mm = real(columns.WORLD)
+    y_mm = real(columns.WORLD)
+    z_mm = real(columns.WORLD)
+    confidence = columns.confidence()
+    source = columns.source()
+    series_id = dy.Int64(nullable=True, description=_SLICE)
+    instance_number = dy.Int64(nullable=True, description=_SLICE)
+    x_px = real(_ON_SLICE, nullable=True)
+    y_px = real(_ON_SLICE, nullable=True)
+    distance_mm = real("Distance of the point from that slice.", nullable=True)
+
+
+class Sides(Table):
+    """One row per detected point of a side."""
+
+    study_id = columns.study(primary_key=True)
+    condition = columns.condition(primary_key=True)
+    level = columns.level(primary_key=True)
+    x_mm = real(columns.WORLD)
+    y_mm = real(columns.WORLD)
+    z_mm = real(columns.WORLD)
+    confidence = columns.confidence()
+
+
 SHOWN_ON = {
     Condition.SPINAL_CANAL_STENOSIS: SeriesDescription.SAGITTAL_T2,
     Condition.LEFT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
@@ -52,10 +73,6 @@ TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
 # Factor on the level point's confidence for a landmark that is derived from it.
 FILLED_SHARE = 0.25
 
-SIDES: dict[str, pl.DataType] = {
-    name: LANDMARKS[name]
-    for name in ("study_id", "condition", "level", "x_mm", "y_mm", "z_mm", "confidence")
-}
 # A slice within this distance of a point shows it, if the point falls inside the image.
 REACH_MM = 8.0
 
@@ -96,7 +113,7 @@ def join_landmarks(
 
     Args:
         points: a points table.
-        sides: a table (SIDES) of the detected sides.
+        sides: a table (`Sides`) of the detected sides.
         instances: the instances table.
     """
     seen = sides.with_columns(source=pl.lit("predicted"))
@@ -185,7 +202,7 @@ def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFram
     return (
         landmarks.with_row_index("row")
         .join(nearest, on="row", how="left", maintain_order="left")
-        .select(pl.col(name).cast(kind) for name, kind in LANDMARKS.items())
+        .select(pl.col(name).cast(kind) for name, kind in pl.Schema(Landmarks).items())
     )
 
 

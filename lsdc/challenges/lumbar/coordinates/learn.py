@@ -34,6 +34,7 @@ from lsdc.challenges.lumbar.coordinates.point_tables import Found, write_found
 from lsdc.challenges.lumbar.coordinates.typical import typical_offsets
 from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
+from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.training.events import FilesRead
@@ -319,10 +320,9 @@ def _run(jobs: Sequence[LocateJob], log: Path, on_event: Tell) -> Found:
 def _quarantine(views: Mapping[str, Views]) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            (path, "coordinates", reason)
+            {"path": path, "stage": "coordinates", "reason": reason}
             for own in views.values()
             for path, reason in own.unreadable
         ],
-        schema={"path": pl.String, "stage": pl.String, "reason": pl.String},
-        orient="row",
+        schema=pl.Schema(Quarantine),
     ).unique("path", keep="first", maintain_order=True)

@@ -5,36 +5,44 @@ header tells: in real data each series has its own frame of reference. The level
 Where two views are over 10 mm apart, by the same shift at all levels, one is the reference and the
 other is moved back: of sagittal series the reference is the one that more views agree with, else
 T2; of a sagittal and an axial series, the sagittal one.
-
-The moves table has one row per moved series: split, study_id, series_id, x_mm, y_mm, z_mm (LPS),
-the displacement of its levels from the reference's; and source, "annotated" or "predicted", the
-kind of points that it was found from.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.coordinates.level_points import AGREEMENT_MM, Floats, known_points
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.messages import Spell, few
+from lsdc.tables.table import Table, one_of, real
 
 # Split, study, series, and its displacement (3,) in mm.
 Shift = tuple[str, int, int, Floats]
 
-MOVES: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "x_mm": pl.Float64(),
-    "y_mm": pl.Float64(),
-    "z_mm": pl.Float64(),
-    "source": pl.String(),
-}
+_AWAY = "How far the series lies from where the other series of the study have its levels."
+
+
+class Moves(Table):
+    """One row per series that lies elsewhere than the other series of its study."""
+
+    split = columns.split()
+    study_id = columns.study()
+    series_id = columns.series()
+    x_mm = real(_AWAY)
+    y_mm = real(_AWAY)
+    z_mm = real(_AWAY)
+    source = dy.String(
+        check=one_of(["annotated", "predicted"]),
+        description="annotated or predicted: the points that the move was found from.",
+    )
+
+
 # Least number of levels that both views must have, for predicted and for annotated points.
 LEAST_PREDICTED, LEAST_ANNOTATED = 3, 2
 # A move is rigid; beyond it, points of one level differ by a few mm between views.
@@ -194,7 +202,7 @@ def predicted_moves(split: str, shifts: Iterable[tuple[int, int, Floats]]) -> pl
 
 def _moves_table(shifts: Iterable[Shift], source: str) -> pl.DataFrame:
     rows = [(*key, *shift.tolist(), source) for *key, shift in shifts]
-    return pl.DataFrame(rows, schema=MOVES, orient="row")
+    return pl.DataFrame(rows, schema=pl.Schema(Moves), orient="row")
 
 
 def _points_moved_back(places: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:

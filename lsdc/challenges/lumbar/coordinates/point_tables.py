@@ -1,10 +1,8 @@
 """Point tables: the predicted levels and landmarks, as later stages read them.
 
-The points table has one row per study and level: split, study_id, level, x_mm, y_mm, z_mm (the
-middle of the canal at the disc; LPS), confidence in (0, 1], and source: "predicted", "annotated" or
-"filled" (from other points or, in a test study without any, from typical positions). A level
-outside every image of its study has no row, nor has a training study without a detected level.
-`landmarks`, `spines` and `moves` describe the other three tables.
+Points are "filled" from other points or, in a test study without any, from typical positions. A
+level outside every image of its study has no row, nor has a training study without a detected
+level. `landmarks`, `spines` and `moves` declare the other three tables.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,32 +13,44 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import FAMILIES
-from lsdc.challenges.lumbar.coordinates.landmarks import SIDES, join_landmarks, shown_on_images
+from lsdc.challenges.lumbar.coordinates.landmarks import (
+    Landmarks,
+    Sides,
+    join_landmarks,
+    shown_on_images,
+)
 from lsdc.challenges.lumbar.coordinates.level_points import (
     SEEN_CONFIDENCE,
     Floats,
     complete_levels,
     median_of_models,
 )
-from lsdc.challenges.lumbar.coordinates.moves import moved_back, predicted_moves
-from lsdc.challenges.lumbar.coordinates.spines import describe_spines, usual_doubt
+from lsdc.challenges.lumbar.coordinates.moves import Moves, moved_back, predicted_moves
+from lsdc.challenges.lumbar.coordinates.spines import Spines, describe_spines, usual_doubt
 from lsdc.challenges.lumbar.coordinates.typical import TYPICAL_CONFIDENCE, image_middles
 from lsdc.challenges.lumbar.vocabulary import LEVELS
-from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table, real
 
 Found = dict[str, Floats]
 
-POINTS = {
-    "split": pl.String,
-    "study_id": pl.Int64,
-    "level": pl.String,
-    "x_mm": pl.Float64,
-    "y_mm": pl.Float64,
-    "z_mm": pl.Float64,
-    "confidence": pl.Float64,
-    "source": pl.String,
-}
+
+class Points(Table):
+    """One row per study and level: the middle of the canal at the disc."""
+
+    split = columns.split(primary_key=True)
+    study_id = columns.study(primary_key=True)
+    level = columns.level(primary_key=True)
+    x_mm = real(columns.WORLD)
+    y_mm = real(columns.WORLD)
+    z_mm = real(columns.WORLD)
+    confidence = columns.confidence()
+    source = columns.source()
+
+
+TABLES = {"points": Points, "landmarks": Landmarks, "spines": Spines, "moves": Moves}
 
 
 def write_found(
@@ -89,8 +99,8 @@ def write_found(
         sides += _side_rows(study, own)
     moves = predicted_moves(split, _median_shifts(series, found["moved_mm"]))
     instances = moved_back(instances, moves)
-    table = shown_on_images(pl.DataFrame(points, schema=POINTS, orient="row"), instances)
-    seen = pl.DataFrame(sides, schema=SIDES, orient="row")
+    table = shown_on_images(pl.DataFrame(points, schema=pl.Schema(Points), orient="row"), instances)
+    seen = pl.DataFrame(sides, schema=pl.Schema(Sides), orient="row")
     if usual is None:
         usual = usual_doubt(shifted.values())
     write_tables(
@@ -138,16 +148,15 @@ def _median_shifts(
 
 
 def write_tables(out: Path, **tables: pl.DataFrame) -> None:
-    """Write each table to `out` as NAME.parquet."""
+    """Write each of the four tables to `out` as NAME.parquet."""
     for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+        write_table(TABLES[name], table, out / f"{name}.parquet")
 
 
 def level_rows(
     split: str, study: int, points_mm: Floats, trust: Floats, sources: NDArray[np.str_]
 ) -> list[tuple[Any, ...]]:
-    """Return the rows (POINTS) of a study's five levels."""
+    """Return the rows (`Points`) of a study's five levels."""
     return [
         (split, study, str(level), *place, confidence, source)
         for level, place, confidence, source in zip(
@@ -157,7 +166,7 @@ def level_rows(
 
 
 def _side_rows(study: int, own: Found) -> list[tuple[Any, ...]]:
-    """Return the rows (SIDES) of the sides that were seen, from the arrays of a study's models."""
+    """Return the rows (`Sides`) of the sides that the models of a study saw."""
     rows = []
     for family in FAMILIES:
         if f"{family.name}_sides_mm" not in own:

@@ -1,38 +1,48 @@
 """Spines: a summary of each study's levels.
 
-The spines table has one row per study with points: split, study_id; seen, filled and absent, the
-numbers of its levels that were seen, filled from other levels, and outside every image;
-absent_levels, the names of the latter; widest_step, the longest step between neighbouring levels as
-a multiple of the median step; shifted in [0, 1], the weight of all levels being named one off;
-extra_vertebra, whether one of the last two suggests more vertebrae than names; and disputed_levels,
-the names of levels that sagittal and axial images, both confident, place over 10 mm apart. If the
-sacrum is out of view, names are as doubtful as with a sixth lumbar vertebra, and are flagged too.
+If the sacrum is out of view, names are as doubtful as with a sixth lumbar vertebra, and are flagged
+too.
 """
 
 from collections.abc import Iterable, Mapping
 from itertools import compress
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.messages import Spell, few
+from lsdc.tables.table import Table, real
 
 Floats = NDArray[np.float64]
 
-SPINES: dict[str, pl.DataType] = {
-    "split": pl.String(),
-    "study_id": pl.Int64(),
-    "seen": pl.Int32(),
-    "filled": pl.Int32(),
-    "absent": pl.Int32(),
-    "absent_levels": pl.String(),
-    "widest_step": pl.Float64(),
-    "shifted": pl.Float64(),
-    "extra_vertebra": pl.Boolean(),
-    "disputed_levels": pl.String(),
-}
+
+class Spines(Table):
+    """One row per study with points: a summary of its levels."""
+
+    split = columns.split(primary_key=True)
+    study_id = columns.study(primary_key=True)
+    seen = dy.Int32(min=0, description="Number of levels that were seen.")
+    filled = dy.Int32(min=0, description="Number of levels that were filled from other levels.")
+    absent = dy.Int32(min=0, description="Number of levels outside every image.")
+    absent_levels = dy.String(description="Names of the levels outside every image.")
+    widest_step = real(
+        "The longest step between neighbouring levels, as a multiple of the median step."
+    )
+    shifted = real("Weight of the possibility that all levels are named one off, 0 to 1.")
+    extra_vertebra = dy.Bool(
+        description="Whether widest_step or shifted suggests that there are more vertebrae than "
+        "names."
+    )
+    disputed_levels = dy.String(
+        description="Names of the levels that sagittal and axial images, both confident, place "
+        "over 10 mm apart."
+    )
+
+
 # A step this much longer than the median one skips an unnamed level.
 TWO_STEPS = 1.6
 # Factor on the usual `shifted` weight above which names are doubtful. It is relative, since better
@@ -85,7 +95,7 @@ def describe_spines(
                 "disputed_levels": " ".join(compress(map(str, LEVELS), disputed.get(study, []))),
             }
         )
-    return pl.DataFrame(rows, schema=SPINES)
+    return pl.DataFrame(rows, schema=pl.Schema(Spines))
 
 
 def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:

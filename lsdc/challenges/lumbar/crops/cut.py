@@ -17,8 +17,9 @@ import polars as pl
 
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.crops.intensities import robust_range
-from lsdc.challenges.lumbar.crops.motion import MOTION, find_motion, motion_table
+from lsdc.challenges.lumbar.crops.motion import Motion, find_motion, motion_table
 from lsdc.challenges.lumbar.crops.plan import (
+    Samples,
     StudyCuts,
     choose_crops,
     files_in_order,
@@ -29,11 +30,11 @@ from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.dicom_index.image_use import acquisitions
-from lsdc.dicom_index.quarantine import QUARANTINE, count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
 from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
 from lsdc.store.npy_file import Crops, join_files, write_crops
+from lsdc.store.table_files import write_table
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 # whole crop, the rounding of the map's steps may add up to a tenth of a pixel.
 _SAME_PLACE = 1024.0
 
+_TABLES = {"samples": Samples, "quarantine": Quarantine, "motion": Motion}
 # Key of crops that are cut together: sample, shape, dtype and scale of the image, rounded map.
 Alike = tuple[int, tuple[int, ...], str, tuple[float, float], bytes]
 
@@ -68,7 +70,7 @@ def cut_crops(
 
     Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` lists the files whose
     pixels could not be read: their slices are masked. Unless `config.motion` is "ignore",
-    `motion.parquet` has one row (`crops.motion.MOTION`) per slice that is shifted against its
+    `motion.parquet` has one row (`crops.motion.Motion`) per slice that is shifted against its
     stack.
 
     Args:
@@ -141,7 +143,7 @@ def cut_shard(
     files = instances.select("path", "frame")[files_in_order(chosen)]
     studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
-    moved = [pl.DataFrame(schema=MOTION)]
+    moved: list[pl.DataFrame] = [Motion.create_empty()]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
     mask = np.zeros(shape[:2], dtype=bool)
     with one_thread(), write_crops(out / "crops.npy", shape, config.dtype) as write:
@@ -159,7 +161,7 @@ def cut_shard(
             write(cuts.first_row, block)
             if on_progress is not None:
                 on_progress(done, studies)
-    quarantine = pl.DataFrame(quarantined, schema=QUARANTINE)
+    quarantine = pl.DataFrame(quarantined, schema=pl.Schema(Quarantine))
     quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # one row per file
     samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
     tables = {"samples": samples, "quarantine": quarantine}
@@ -184,7 +186,7 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
     """
     tables = {
         name: pl.concat([read_parquet(shard / f"{name}.parquet") for shard in shards])
-        for name in ("samples", "quarantine", "motion")
+        for name in _TABLES
         if (shards[0] / f"{name}.parquet").is_file()
     }
     tell_bad_files("crops", tables["quarantine"], total=files)
@@ -199,8 +201,7 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
 
 def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
     for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+        write_table(_TABLES[name], table, out / f"{name}.parquet")
 
 
 def _read(

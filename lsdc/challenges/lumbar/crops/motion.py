@@ -6,17 +6,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar import columns
 from lsdc.dicom.image import Image
 from lsdc.geometry.planes import normal_positions
 from lsdc.geometry.shifts import stack_shifts
+from lsdc.tables.table import Table, real
 
-MOTION = {
-    "study_id": pl.Int64(),
-    "series_id": pl.Int64(),
-    "instance_number": pl.Int64(),
-    "shift_x_mm": pl.Float64(),
-    "shift_y_mm": pl.Float64(),
-}
+
+class Motion(Table):
+    """One row per slice that was shifted by motion, if an experiment looks for it."""
+
+    study_id = columns.study()
+    series_id = columns.series()
+    instance_number = columns.image()
+    shift_x_mm = real("How far the slice is shifted to the right in the image.")
+    shift_y_mm = real("How far the slice is shifted down in the image.")
 
 
 def find_motion(files: pl.DataFrame, images: Sequence[Image | None]) -> NDArray[np.float64]:
@@ -52,7 +56,7 @@ def find_motion(files: pl.DataFrame, images: Sequence[Image | None]) -> NDArray[
 
 
 def motion_table(files: pl.DataFrame, shifts_mm: NDArray[np.float64]) -> pl.DataFrame:
-    """Return one row (`MOTION`) per shifted slice."""
+    """Return one row (`Motion`) per shifted slice."""
     return files.select(
         "study_id",
         "series_id",

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import dataframely as dy
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.crops.windows import window_maps
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slots import mirrored_places
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Side
+from lsdc.tables.table import Table, one_of
 
 _LEVEL = ("split", "study_id", "level")
 _SAMPLE = (*_LEVEL, "side")
@@ -30,6 +33,21 @@ _CROP = (
 )
 # Number of studies that are planned together: enough for speed, few enough to save memory.
 _STUDIES_AT_ONCE = 32
+
+
+class Samples(Table):
+    """One row per crop."""
+
+    row = dy.Int32(primary_key=True, min=0, description="Row of crops.npy, from 0.")
+    split = columns.split()
+    study_id = columns.study()
+    level = columns.level()
+    side = dy.String(
+        nullable=True,
+        check=one_of(Side),
+        description="The side, if an experiment cuts each side separately; else null.",
+    )
+    mask = dy.List(dy.Bool(nullable=True), description="Whether each slot holds a slice.")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+import dataframely as dy
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
+from lsdc.challenges.lumbar.competition.tables import Annotations
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
 from lsdc.challenges.lumbar.quality.annotation_checks import (
     points_on_the_wrong_kind_of_series,
@@ -35,22 +38,10 @@ from lsdc.challenges.lumbar.quality.repeat_checks import repeats_to_leave_out
 from lsdc.challenges.lumbar.quality.side_checks import certainly_swapped, side_pairs
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.dicom_index.image_use import used_images
-from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
 from lsdc.tables.findings import Finding
+from lsdc.tables.table import Table, one_of
 
-CORRECTIONS = {
-    "row": pl.Int64,
-    "rule": pl.String,
-    "study_id": pl.Int64,
-    "series_id": pl.Int64,
-    "instance_number": pl.Int64,
-    "condition": pl.String,
-    "level": pl.String,
-    "x_px": pl.Float64,
-    "y_px": pl.Float64,
-    "became_condition": pl.String,
-    "became_level": pl.String,
-}
 _NEW = ["became_condition", "became_level"]
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
 
@@ -68,6 +59,72 @@ class Rule(StrEnum):
     ACROSS_THE_MIDDLE = "across_the_middle"
 
 
+_BEFORE = "The name of the point before the correction."
+_AFTER = "The name of the point now; null if the point is dropped."
+_IMAGE = "The image of the point."
+
+
+class Corrections(Table):
+    """One row per correction that a run made of an annotated point."""
+
+    row = dy.Int64(min=0, description="Row of train_label_coordinates.csv, from 0.")
+    rule = dy.String(
+        check=one_of(Rule),
+        description=f"The rule that was applied, of these in their order: {', '.join(Rule)}.",
+    )
+    study_id = dy.Int64(description=_IMAGE)
+    series_id = dy.Int64(description=_IMAGE)
+    instance_number = dy.Int64(description=_IMAGE)
+    condition = dy.String(check=one_of(Condition), description=_BEFORE)
+    level = dy.String(check=one_of(LEVELS), description=_BEFORE)
+    x_px = dy.Float64(description=columns.PIXEL)
+    y_px = dy.Float64(description=columns.PIXEL)
+    became_condition = dy.String(nullable=True, check=one_of(Condition), description=_AFTER)
+    became_level = dy.String(nullable=True, check=one_of(LEVELS), description=_AFTER)
+
+
+# What each rule finds, and what it does.
+DESCRIPTIONS = {
+    Rule.WRONG_SERIES: (
+        "Points on a series that no table lists, or on a series whose kind, by plane and "
+        "description, does not show their condition.",
+        "Drops them.",
+    ),
+    Rule.OUTSIDE_THE_IMAGE: ("Points beyond the outermost pixels.", "Drops them."),
+    Rule.REPEATED_APART: (
+        "Several points of one study, condition and level (one cell) that are over 10 mm apart.",
+        "Keeps the point that fits best, and those within 10 mm of it, if it lies within 15 mm of "
+        "the place that the condition's other levels and the level's other conditions predict for "
+        "the cell, and no point apart from it does. Otherwise drops all points of the cell.",
+    ),
+    Rule.NO_LUMBAR_SPINE: (
+        "Studies whose neighbouring levels are less than 23 mm or more than 60 mm apart, or whose "
+        "sagittal series all differ in size from a lumbar spine.",
+        "Drops all their points.",
+    ),
+    Rule.LEVEL_OFF_BY_ONE: (
+        "Conditions whose points of a study lie where the other conditions, of at least two kinds, "
+        "put the neighbouring level.",
+        "Renames the points to that level; drops points that then have no level.",
+    ),
+    Rule.SIDES_SWAPPED: (
+        "Left points over 10 mm to the right of their right counterpart; without images, the "
+        "smaller part of an axial series' pairs whose order in pixels is opposite to that of the "
+        "others.",
+        "Exchanges the two sides.",
+    ),
+    Rule.OFF_THE_TREND: (
+        "Points over 20 mm from where the other conditions put their level, or over 45 mm beside "
+        "it, unless most points of their condition are off alike; and points over 1.5 steps "
+        "between levels off the curve through the other points of their condition on one series.",
+        "Drops them.",
+    ),
+    Rule.ACROSS_THE_MIDDLE: (
+        "Points of a side that are over 6 mm on the other side of a middle that two other kinds "
+        "of points agree on.",
+        "Drops them.",
+    ),
+}
 TITLES = {
     Rule.WRONG_SERIES: "Left out by a run: on a wrong series",
     Rule.OUTSIDE_THE_IMAGE: "Left out by a run: outside the image",
@@ -103,10 +160,10 @@ def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFr
         evidence: the data to compare with; studies without images are judged by pixels alone.
 
     Returns:
-        `CORRECTIONS`: `row`, the row of `annotations` counted from 0; then the point's old and new
+        `Corrections`: `row`, the row of `annotations` counted from 0; then the point's old and new
         condition and level, the new ones null if it is dropped. A point may be corrected twice.
     """
-    found = pl.DataFrame(schema=CORRECTIONS)
+    found: pl.DataFrame = Corrections.create_empty()
     if evidence.instances is not None:  # undo the patient's moves before comparing points
         moves = annotated_moves(evidence.instances, annotations)
         evidence = replace(evidence, instances=moved_back(evidence.instances, moves))
@@ -115,7 +172,7 @@ def find_corrections(annotations: pl.DataFrame, evidence: Evidence) -> pl.DataFr
         changed = judge(points, evidence).select("row", *_NEW)
         rows = points.join(changed, on="row", how="inner", maintain_order="left")
         named = rows.with_columns(rule=pl.lit(str(rule)))
-        found = pl.concat([found, named.select(list(CORRECTIONS))])
+        found = pl.concat([found, named.select(Corrections.column_names())])
     return found
 
 
@@ -148,15 +205,14 @@ def write_annotations(
     Returns:
         The corrections that were made.
     """
-    made = pl.DataFrame(schema=CORRECTIONS)
+    made: pl.DataFrame = Corrections.create_empty()
     if corrected and evidence.series is not None:
         made = find_corrections(annotations, evidence).join(
             evidence.series, on="study_id", how="semi", maintain_order="left"
         )
-    tables = {"annotations": apply_corrections(annotations, made), "corrections": made}
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    corrected_points = apply_corrections(annotations, made)
+    write_table(Annotations, corrected_points, out / "annotations.parquet")
+    write_table(Corrections, made, out / "corrections.parquet")
     return made
 
 

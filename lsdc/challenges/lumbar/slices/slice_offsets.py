@@ -6,15 +6,18 @@ numbers, slice order and PatientPosition do not tell the side and are not used.
 
 from pathlib import Path
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription, Side
 from lsdc.dicom_index.image_use import used_images
 from lsdc.dicom_index.series_kinds import LARGEST_LEAN_DEGREES
 from lsdc.geometry.planes import FloatArray, Planes
-from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table, one_of, real
 
 _KEY = ("split", "study_id", "series_id", "instance_number", "series_description")
 _XYZ = ["x_mm", "y_mm", "z_mm"]
@@ -29,6 +32,57 @@ _LANDMARKS = {
 }
 
 
+_FROM_SIDES = (
+    "The same from the landmark of that side: the foramen for sagittal slices, the subarticular "
+    "zone for axial ones; null without landmarks."
+)
+_DROPPED = "The level point projected onto the slice: x is the column, y the row."
+
+
+class Slices(Table):
+    """One row per slice and level: the slice against a level point of its study."""
+
+    split = columns.split()
+    study_id = columns.study()
+    series_id = columns.series()
+    instance_number = columns.image()
+    series_description = dy.String(
+        check=one_of(SeriesDescription), description="The kind of series that the slice is used as."
+    )
+    level = columns.level()
+    offset_mm = real(
+        "Distance of the slice's plane from the level point: towards the patient's left for "
+        "sagittal slices, towards the head for axial ones."
+    )
+    left_offset_mm = real(_FROM_SIDES, nullable=True)
+    right_offset_mm = real(_FROM_SIDES, nullable=True)
+    x_px = real(_DROPPED)
+    y_px = real(_DROPPED)
+    height_mm = real("Height of ImagePositionPatient above the level point.")
+    image_share = real("Position of the point in the image: 0 at the top, 1 at the bottom.")
+    inside = dy.Bool(
+        description="Whether the slice shows the level: the point is within the image, and the "
+        "plane is within 60 degrees of the nominal plane of its kind."
+    )
+    patient_left_is_image_right = dy.Bool(
+        description="Whether an axial slice is stored with the patient's left on the right."
+    )
+    stack = dy.Int32(description="Number of the stack in the series, as in the instances table.")
+
+
+class Conflicts(Table):
+    """One row per annotation on the other side of its level point than the side it names."""
+
+    study_id = columns.study()
+    series_id = columns.series()
+    instance_number = columns.image()
+    condition = columns.condition()
+    level = columns.level()
+    offset_mm = real("Distance from the level point, towards the patient's left.")
+    named_side = dy.String(check=one_of(Side), description="The side that the condition names.")
+    side = dy.String(check=one_of(Side), description="The side by position.")
+
+
 def measure_offsets(
     instances: pl.DataFrame,
     points: pl.DataFrame,
@@ -39,30 +93,17 @@ def measure_offsets(
 ) -> int:
     """Measure every used slice against every level point of its study; write two tables.
 
-    `slices.parquet`, one row per slice and level: `offset_mm`, the distance of the slice's plane
-    from the level point, positive to the patient's left for sagittal slices and to the head for
-    axial ones; `left_offset_mm, right_offset_mm`, the same from the landmarks of both sides, the
-    foramina for sagittal slices and the subarticular zones for axial ones, null without
-    `landmarks`; `height_mm`, the height of ImagePositionPatient above the level point; `x_px,
-    y_px`, the level point projected onto the slice; `image_share`, y_px as a fraction of the image
-    height; `inside`, whether the slice shows the level: the point is within the image, and the
-    plane is within 60 degrees of its kind's nominal one; `patient_left_is_image_right`, how an
-    axial slice is stored; `stack`, its stack within the series; `series_description`, the kind that
-    it is used as.
-
-    `conflicts.parquet`, one row per annotation whose side by position is not the side it names; it
-    is only written if annotations are given.
+    `slices.parquet` is the table `Slices`, whose side offsets are null without `landmarks`;
+    `conflicts.parquet` is the table `Conflicts`, only written if annotations are given.
 
     Returns:
         Number of rows of `slices`.
     """
     slices = _slices(instances, points, landmarks)
-    tables = {"slices": slices}
+    write_table(Slices, slices, out / "slices.parquet")
     if annotations is not None:
-        tables["conflicts"] = _conflicts(instances, points, annotations)
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+        conflicts = _conflicts(instances, points, annotations)
+        write_table(Conflicts, conflicts, out / "conflicts.parquet")
     return len(slices)
 
 

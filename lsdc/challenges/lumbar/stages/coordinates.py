@@ -12,11 +12,12 @@ from lsdc.challenges.lumbar.coordinates.moves import describe_moves
 from lsdc.challenges.lumbar.coordinates.spines import describe_disputes
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
-from lsdc.dicom_index.quarantine import count_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, tell_bad_files
 from lsdc.messages import few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
+from lsdc.store.table_files import write_table
 from tasks.progress import tell_event
 from tasks.stage import stage
 
@@ -94,7 +95,7 @@ def _settle(
     run: LumbarRun, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame
 ) -> Manifest:
     tell_bad_files("coordinates", quarantine, total=count_files(instances))
-    quarantine.write_parquet(out / "quarantine.parquet")
+    write_table(Quarantine, quarantine, out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(run, instances["study_id"].unique().sort(), points)
     _warn_of_guessed(run, points)

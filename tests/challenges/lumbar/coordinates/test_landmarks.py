@@ -16,13 +16,13 @@ from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     training_targets,
 )
 from lsdc.challenges.lumbar.coordinates.landmarks import (
-    LANDMARKS,
-    SIDES,
+    Landmarks,
+    Sides,
     annotated_landmarks,
     join_landmarks,
     shown_on_images,
 )
-from lsdc.challenges.lumbar.coordinates.point_tables import POINTS
+from lsdc.challenges.lumbar.coordinates.point_tables import Points
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from tests.challenges.lumbar.conftest import Walked
 from tests.challenges.lumbar.coordinates.made_series import (
@@ -33,7 +33,7 @@ from tests.challenges.lumbar.coordinates.made_series import (
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
 KEY = ["study_id", "condition", "level"]
-NOTHING = pl.DataFrame(schema=SIDES)
+NOTHING = pl.DataFrame(schema=pl.Schema(Sides))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def landmarks(walked: Walked, instances: pl.DataFrame) -> pl.DataFrame:
 def test_every_level_has_a_row_a_condition_in_order(
     walked: Walked, landmarks: pl.DataFrame
 ) -> None:
-    assert landmarks.schema == pl.Schema(LANDMARKS)
+    assert landmarks.schema == pl.Schema(Landmarks)
     assert len(landmarks) == 5 * len(walked.points)
     for _, own in landmarks.group_by("study_id"):
         rows = own.select("condition", "level").rows()
@@ -138,7 +138,7 @@ def test_seen_sides_replace_typical_ones(walked: Walked, instances: pl.DataFrame
     study = walked.points["study_id"][0]
     condition = str(Condition.LEFT_SUBARTICULAR_STENOSIS)
     seen = pl.DataFrame(
-        [(study, condition, "l4_l5", 1.0, 2.0, 3.0, 0.7)], schema=SIDES, orient="row"
+        [(study, condition, "l4_l5", 1.0, 2.0, 3.0, 0.7)], schema=pl.Schema(Sides), orient="row"
     )
     landmarks = join_landmarks(walked.points, seen, instances)
     own = landmarks.filter(study_id=study, condition=condition)
@@ -164,7 +164,7 @@ def test_only_filled_levels_that_no_image_shows_lose_their_row(
     )
     kept = shown_on_images(points, instances)["level"].to_list()
     assert kept == ["l1_l2", "l2_l3", "l3_l4", "l4_l5"]
-    assert shown_on_images(pl.DataFrame(schema=POINTS), instances).is_empty()
+    assert shown_on_images(pl.DataFrame(schema=pl.Schema(Points)), instances).is_empty()
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from lsdc.challenges.lumbar.coordinates.point_tables import POINTS
-from lsdc.challenges.lumbar.coordinates.spines import SPINES, describe_spines, usual_doubt
+from lsdc.challenges.lumbar.coordinates.point_tables import Points
+from lsdc.challenges.lumbar.coordinates.spines import Spines, describe_spines, usual_doubt
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 
@@ -13,7 +13,7 @@ def points_of(heights: dict[str, float], filled: tuple[str, ...] = ()) -> pl.Dat
         ("train", 7, level, 0.0, 0.0, z, 0.9, "filled" if level in filled else "predicted")
         for level, z in heights.items()
     ]
-    return pl.DataFrame(rows, schema=POINTS, orient="row")
+    return pl.DataFrame(rows, schema=pl.Schema(Points), orient="row")
 
 
 EVEN = {str(level): -35.0 * k for k, level in enumerate(LEVELS)}
@@ -21,7 +21,7 @@ EVEN = {str(level): -35.0 * k for k, level in enumerate(LEVELS)}
 
 def test_an_ordinary_spine_is_seen_whole_and_not_flagged() -> None:
     table = describe_spines(points_of(EVEN), {7: 0.0})
-    assert table.schema == pl.Schema(SPINES)
+    assert table.schema == pl.Schema(Spines)
     assert table.to_dicts() == [
         {
             "split": "train",

@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.phantom.pose import GeometryMix
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.quality.corrections import (
-    CORRECTIONS,
+    Corrections,
     Evidence,
     Rule,
     apply_corrections,
@@ -331,7 +331,7 @@ def test_point_corrected_twice_goes_back_to_what_it_was_at_first() -> None:
         (0, "off_the_trend", 1, 2, 3, RIGHT_FORAMEN, "l2_l3", 5.0, 7.0, None, None),
     ]
     for count in range(4):
-        made = pl.DataFrame(steps[:count], schema=CORRECTIONS, orient="row")
+        made = pl.DataFrame(steps[:count], schema=pl.Schema(Corrections), orient="row")
         clean = apply_corrections(raw, made)
         assert clean.height == (1 if count == 3 else 2)
         assert undo_corrections(clean, made).equals(raw)

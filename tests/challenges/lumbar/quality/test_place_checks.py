@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.quality.doctor import examine
-from lsdc.dicom_index.quarantine import QUARANTINE
+from lsdc.dicom_index.quarantine import Quarantine
 from tests.challenges.lumbar.quality.examined import Patient
 
 
@@ -79,7 +79,7 @@ def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Pati
         instances=patient.index.instances.join(lost, on=ids, how="anti"),
         quarantine=pl.DataFrame(
             [(path, "index", "0 bytes", 0, 0, *(broken[name] for name in ids))],
-            schema=QUARANTINE,
+            schema=pl.Schema(Quarantine),
             orient="row",
         ),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from lsdc.challenges.lumbar.quality.doctor import examine
 from lsdc.dicom_index.index import Index
-from lsdc.dicom_index.quarantine import QUARANTINE
+from lsdc.dicom_index.quarantine import Quarantine
 from tests.challenges.lumbar.quality.examined import Patient, new, small_images
 
 
@@ -109,7 +109,7 @@ def test_files_without_position_are_told_from_those_that_cannot_be_read(index: I
         (path, "index", reason, 5000, 0, *ids)
         for (path, *ids), reason in zip(files, reasons, strict=True)
     ]
-    quarantine = pl.DataFrame(rows, schema=QUARANTINE, orient="row")
+    quarantine = pl.DataFrame(rows, schema=pl.Schema(Quarantine), orient="row")
     report = examine(None, replace(index, quarantine=quarantine))
     lost = report.finding("files_without_position").rows
     assert lost.select("study_id", "series_id", "instance_number").rows() == [

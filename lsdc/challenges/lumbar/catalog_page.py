@@ -1,0 +1,75 @@
+"""Write docs/catalog.md: `python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`."""
+
+import sys
+from itertools import groupby
+
+from lsdc.challenges.lumbar.catalog_tables import CATALOG
+from lsdc.challenges.lumbar.quality.corrections import DESCRIPTIONS
+from lsdc.store.catalog import Runs, Sources
+from lsdc.tables.table import Table
+
+_TITLE = """# The catalog
+
+`catalog.duckdb` in the home holds what the stages of all its runs found. A new catalog is built
+beside the old one and renamed over it. If you open it read-only, you do not block a run, and no run
+blocks you.
+
+    duckdb -readonly lsdc-home/catalog.duckdb "SELECT reason, count(*) FROM quarantine GROUP BY 1"
+
+A table without a schema is that of the last run. The schema `all_runs` has the same tables with the
+rows of every run, and a column `run`:
+
+    SELECT run, count(*) FROM all_runs.samples GROUP BY run
+    SELECT level, avg(a.z_mm - b.z_mm)
+    FROM all_runs.points a JOIN all_runs.points b USING (split, study_id, level)
+    WHERE a.run = 'demo' AND b.run = 'baseline' GROUP BY level
+
+`lsdc index DIR` and `lsdc doctor DIR` add the first six tables for a folder, with the folder's name
+as their `run`. They remove nothing; the tables without a schema are those of the folder only as
+long as the home has no run. The table `runs` lists what the catalog holds, and which run the tables
+without a schema belong to. The tables of a run that was removed (`lsdc clean NAME`) leave the
+catalog when the next run publishes its own.
+
+Lengths are in mm; positions and directions are in DICOM's patient space (LPS: +x left, +y back,
++z head). In a path, bytes that are not UTF-8 are percent-escaped (`caf%E9.dcm`), and so is the
+percent sign itself. The descriptions below are also in the catalog, as comments on its tables and
+columns (`duckdb_tables()`, `duckdb_columns()`). They are made of the declarations of the tables:
+`python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`.
+"""
+_CORRECTIONS = """
+A run writes this table. With `--annotations raw` it has no rows. Undone from the last one to the
+first, the corrections lead from the annotations of the run back to the raw table.
+
+## How annotations are corrected
+
+The rules are applied in this order, each to the result of the rules before it.
+
+| rule | finds | does |
+|---|---|---|
+"""
+
+
+def catalog_page() -> str:
+    """Return the page in Markdown."""
+    tables: dict[str, type[Table]] = {**CATALOG, "runs": Runs, "sources": Sources}
+    sections = []
+    for name, table in tables.items():
+        sections.append(_describe(name, table))
+        if name == "corrections":
+            sections[-1] += _CORRECTIONS
+            for rule, (finds, does) in DESCRIPTIONS.items():
+                sections[-1] += f"| `{rule}` | {finds} | {does} |\n"
+    return "\n".join([_TITLE, *sections])
+
+
+def _describe(name: str, table: type[Table]) -> str:
+    """Return the section of a table; neighbouring columns with one description share a line."""
+    lines = [f"## {name}", "", table.about(), "", "| column | description |", "|---|---|"]
+    for about, columns in groupby(table.descriptions().items(), key=lambda item: item[1]):
+        names = ", ".join(f"`{column}`" for column, _ in columns)
+        lines.append(f"| {names} | {about} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(catalog_page())

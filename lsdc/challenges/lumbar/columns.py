@@ -1,0 +1,55 @@
+"""Columns that several of the challenge's tables have."""
+
+import dataframely as dy
+
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.tables.table import one_of
+
+WORLD = "The point in mm in the patient's space (LPS: +x left, +y back, +z head)."
+PIXEL = "Position of the point on the image: x is the column, y the row."
+SOURCES = ("predicted", "annotated", "filled")
+
+
+def split(*, primary_key: bool = False) -> dy.String:
+    """Return the column with a study's split."""
+    check = one_of(["train", "test"])
+    return dy.String(primary_key=primary_key, check=check, description="train or test.")
+
+
+def study(*, primary_key: bool = False) -> dy.Int64:
+    """Return the column with a study's id."""
+    return dy.Int64(primary_key=primary_key, description="Id of the study.")
+
+
+def series() -> dy.Int64:
+    """Return the column with a series' id."""
+    return dy.Int64(description="Id of the series.")
+
+
+def image() -> dy.Int64:
+    """Return the column with an image's number."""
+    return dy.Int64(description="Number of the image in its series.")
+
+
+def condition(*, primary_key: bool = False) -> dy.String:
+    """Return the column with a condition."""
+    about = "One of the five graded conditions."
+    return dy.String(primary_key=primary_key, check=one_of(CONDITIONS), description=about)
+
+
+def level(*, primary_key: bool = False) -> dy.String:
+    """Return the column with a level."""
+    about = "The disc, l1_l2 to l5_s1."
+    return dy.String(primary_key=primary_key, check=one_of(LEVELS), description=about)
+
+
+def confidence() -> dy.Float64:
+    """Return the column with a point's confidence."""
+    about = "How sure the model is of the point, 0 to 1; 1 for annotated points."
+    return dy.Float64(min=0, max=1.001, description=about)  # sums of weights are rounded
+
+
+def source() -> dy.String:
+    """Return the column with a point's source."""
+    about = "predicted by a model, annotated, or filled from other levels or studies."
+    return dy.String(check=one_of(SOURCES), description=about)
