@@ -53,6 +53,12 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
         places_mm: (places, 3), at most MOST_PLACES.
         evidence: (places, levels) log evidence for each level at each place.
         unseen: log evidence for a level that is at none of them.
+
+    >>> places = np.array([[0, 0, z] for z in (140, 105, 70, 35, 0)])
+    >>> shares = np.eye(5) + 0.01
+    >>> shares[2] = [0.01, 0.6, 0.3, 0.05, 0.01]  # by itself, the third place is the second level
+    >>> assign_levels(places, np.log(shares), np.log(0.05)).points_mm[:, 2].tolist()
+    [140.0, 105.0, 70.0, 35.0, 0.0]
     """
     order = np.argsort(-places_mm[:, 2], kind="stable")
     places, evidence = places_mm[order], evidence[order]

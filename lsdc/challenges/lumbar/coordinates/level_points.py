@@ -94,6 +94,11 @@ def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
         confidence: (views, points).
 
     Returns: positions (points, 3), NaN where no view shows a point, and confidence (points,).
+
+    >>> views = np.array([[[0.0, 0.0, 0.0]], [[0.0, 0.0, 4.0]], [[0.0, 0.0, 50.0]]])
+    >>> point, confidence = fuse_views(views, np.array([[0.9], [0.3], [0.3]]))
+    >>> point.tolist(), confidence.round(2).tolist()  # the third one disagrees
+    ([[0.0, 0.0, 1.0]], [0.6])
     """
     confidence = np.where(np.isfinite(points_mm).all(axis=2), confidence, 0.0)
     leader = points_mm[confidence.argmax(axis=0), np.arange(points_mm.shape[1])]
@@ -140,6 +145,11 @@ def complete_levels(
         confidence: (levels,).
 
     Returns: points, confidence, and a mask of the filled levels.
+
+    >>> heights = np.array([140, np.nan, 70, 35, np.nan])
+    >>> points, confidence, filled = complete_levels(heights[:, None] * [0, 0, 1], np.ones(5))
+    >>> points[:, 2].tolist(), filled.tolist()
+    ([140.0, 105.0, 70.0, 35.0, 0.0], [False, True, False, False, True])
     """
     kept = trusted_levels(points_mm, confidence)
     if not kept:
@@ -169,6 +179,10 @@ def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
     Args:
         points_mm: (levels, 3), NaN where unknown.
         confidence: (levels,).
+
+    >>> heights = np.array([140, 105, 120, 35, 0])  # the third one is above the second
+    >>> trusted_levels(heights[:, None] * [0, 0, 1], np.array([1.0, 0.9, 0.4, 0.8, 0.05]))
+    [0, 1, 3]
     """
     seen = [
         level

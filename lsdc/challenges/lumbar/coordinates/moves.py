@@ -73,6 +73,12 @@ def shift_between(
 
     Returns:
         The shift (3,) in mm from the reference to the other view, or None.
+
+    >>> seen = np.array([[0.0, 0.0, z] for z in (140, 105, 70, 35, 0)])
+    >>> shift_between(seen, seen + [0, 0, 15]).tolist()
+    [0.0, 0.0, 15.0]
+    >>> shift_between(seen, seen + [0, 0, 35]) is None  # named one off
+    True
     """
     gaps = _gaps(first_mm, other_mm)
     if len(gaps) < least:
@@ -112,6 +118,10 @@ def odd_ones(
         said: points (levels, 3) of each series, NaN where unknown; in a tie the first one leads.
         witness_mm: points (levels, 3) of other images, which vote but are not moved.
         least: least number of levels that two views must both know.
+
+    >>> seen = np.array([[0.0, 0.0, z] for z in (140, 105, 70, 35, 0)])
+    >>> odd_ones({11: seen, 12: seen + [0, 20, 0], 13: seen}, witness_mm=seen)
+    {12: array([ 0., 20.,  0.])}
     """
     if len(said) < 2:
         return {}
