@@ -77,6 +77,7 @@ def _canal_beside(middles_mm: Floats, back_mm: float, up_mm: float) -> Floats:
     for own in points:
         known = np.isfinite(own).all(axis=1)
         if known.any():
+            # (known levels, 3) unit vectors: up the spine, and to the back perpendicular to it.
             along = spine_directions(own[known])
             across = _BACK - along * (along @ _BACK)[:, None]
             across /= np.linalg.norm(across, axis=1, keepdims=True)
@@ -101,6 +102,7 @@ def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
     ([[0.0, 0.0, 1.0]], [0.6])
     """
     confidence = np.where(np.isfinite(points_mm).all(axis=2), confidence, 0.0)
+    # (points, 3) where each point's most confident view has it.
     leader = points_mm[confidence.argmax(axis=0), np.arange(points_mm.shape[1])]
     agrees = np.linalg.norm(points_mm - leader, axis=2) <= AGREEMENT_MM
     weight = confidence * agrees
@@ -123,11 +125,13 @@ def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Flo
         from the median counts 0.37 of its own confidence, one twice as far 0.02.
     """
     seen = np.isfinite(points_mm).all(axis=2)
+    # (points,) mask, and (models, points, 3) positions that count.
     enough = 2 * seen.sum(axis=0) >= len(points_mm)
     held = np.where((seen & enough)[..., None], points_mm, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # points that no model sees
         median = np.nanmedian(held, axis=0)
+    # (models, points) mm; 0 where a model does not see the point and has no confidence.
     off = np.nan_to_num(np.linalg.norm(held - median, axis=2))
     agreeing = np.where(seen, confidence, 0.0) * np.exp(-((off / AGREEMENT_MM) ** 2))
     return median, enough * agreeing.mean(axis=0)
@@ -192,6 +196,7 @@ def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
     best: tuple[float, list[int]] = (0.0, [])
     for count in range(len(seen), 0, -1):
         for chain in map(list, combinations(seen, count)):
+            # (count - 1,) mm; a step over k levels must drop by k times the least step.
             drops = -np.diff(points_mm[chain, 2])
             trust = float(confidence[chain].sum())
             if trust > best[0] and (drops >= MIN_STEP_MM * np.diff(chain)).all():
