@@ -8,5 +8,9 @@ MOST_NAMES = 10  # names in one message at most
 
 
 def few(names: Sequence[str]) -> str:
-    """Return the first names, separated by commas, for a message."""
+    """Return the first names, separated by commas, for a message.
+
+    >>> few(list("abcdefghijkl"))
+    'a, b, c, d, e, f, g, h, i, j, ...'
+    """
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
