@@ -73,7 +73,7 @@ def test_studies_without_any_grade_are_dealt_too() -> None:
     assert folds["fold"].value_counts()["count"].to_list() == [2, 2, 2]
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "ask for 2 or more"), (5, "ask for fewer folds")])
+@pytest.mark.parametrize(("count", "said"), [(1, "expected 2 or more"), (5, "use fewer folds")])
 def test_a_number_of_folds_that_cannot_be(count: int, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         assign_folds(random_labels(4, 0), range(1, 5), count, seed=0)
@@ -136,7 +136,7 @@ def test_studies_that_are_left_out_are_named_as_the_tables_write_them(
     labels = random_labels(10, 0)
     options = {"folds": 2, "seed": 0, "spell": lambda study: f"00{study}"}
     write_folds(labels, studies, tmp_path, strict=False, **options)
-    assert "2 studies lack images or labels: 009, 0010; left out" in caplog.text
+    assert "2 studies have no images or no labels: 009, 0010; they are" in caplog.text
     with pytest.raises(DataError, match="labels: 009, 0010; complete them"):
         write_folds(labels, studies, tmp_path, strict=True, **options)
 

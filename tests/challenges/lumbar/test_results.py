@@ -93,9 +93,9 @@ def test_what_is_not_there_is_said_with_what_is(home: Path, tmp_path: Path) -> N
     run = lsdc.load_run(home, "demo")
     with pytest.raises(DataError, match="no crops of study 8, level l4_l5"):
         run.crops(8, "l4_l5")  # a test study
-    with pytest.raises(DataError, match=r"fold-1/model\.safetensors: not there"):
+    with pytest.raises(DataError, match=r"fold-1/model\.safetensors: no such file"):
         run.model(1)
-    with pytest.raises(SettingsError, match="no run is called 'dmeo'; there are: demo"):
+    with pytest.raises(SettingsError, match="no run named 'dmeo', found: demo"):
         lsdc.load_run(home, "dmeo")
     with pytest.raises(DataError, match="no home of lsdc"):
         lsdc.list_runs(tmp_path / "nowhere")

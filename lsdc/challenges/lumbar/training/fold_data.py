@@ -123,8 +123,8 @@ def read_fold(
     if not len(inside) or not len(outside):
         raise StageError(
             f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
-            "expected both; studies without images or level points give none, which the log "
-            "names; use fewer folds, or more studies"
+            "expected at least one of each; studies without images or level points (see the log) "
+            "have no samples; use fewer folds or more studies"
         )
     held_out: list[int] = []
     if holdout is not None:

@@ -162,7 +162,7 @@ def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -
         (",331,Axial T2", "study_id is empty, expected a whole number"),
         ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
         ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
-        ("033,330,Axial T2", "the series is listed before"),
+        ("033,330,Axial T2", "an earlier row lists the same series"),
     ],
 )
 def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, why: str) -> None:
@@ -179,7 +179,7 @@ def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, wh
 def test_a_training_table_without_a_series_is_refused(root: Path) -> None:
     path = root / "train_series_descriptions.csv"
     path.write_text("study_id,series_id,series_description\n", encoding="utf-8")
-    assert refusal(root) == f"{path}: lists no series, expected one a row"
+    assert refusal(root) == f"{path}: lists no series, expected one per row"
 
 
 def test_an_id_that_does_not_fit_is_named_with_its_digits(root: Path) -> None:

@@ -69,7 +69,7 @@ def test_study_without_points_has_images_and_no_crops(
 
 
 def test_unknown_study_is_refused(results: Path) -> None:
-    with pytest.raises(DataError, match="study 8: no image of it"):
+    with pytest.raises(DataError, match="study 8: no image in the results"):
         gather_study(8, [results], SlicesConfig())
 
 

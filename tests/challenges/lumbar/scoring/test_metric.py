@@ -223,7 +223,7 @@ def test_a_repeated_row_is_named_though_it_agrees() -> None:
     predictions = make_predictions(labels)
     message = refusal(labels, pl.concat([predictions, predictions[5:7]]))
     assert "2 rows (" in message
-    assert "more than once" in message
+    assert "repeated, expected each row id once" in message
     assert predictions["row_id"][5] in message
 
 

@@ -86,7 +86,7 @@ def test_a_missing_labelled_row_is_named(labels: pl.DataFrame) -> None:
 
 def test_a_fold_given_twice_is_refused(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 1)
-    with pytest.raises(DataError, match=r"oof: 50 rows .* more than once"):
+    with pytest.raises(DataError, match=r"oof: 50 rows .* repeated"):
         assemble_oof([table, table], labels, FOLDS)
 
 
@@ -100,7 +100,7 @@ def test_a_row_from_a_fold_that_trained_on_its_study_is_refused(labels: pl.DataF
 def test_a_study_in_no_fold_is_refused(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 0)
     stranger = table.head(1).with_columns(row_id=pl.lit("7_spinal_canal_stenosis_l1_l2"))
-    with pytest.raises(StageError, match="the study is in none of the folds given"):
+    with pytest.raises(StageError, match="the study is in none of the given folds"):
         assemble_oof([table, stranger], labels, FOLDS)
 
 

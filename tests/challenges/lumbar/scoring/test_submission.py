@@ -67,7 +67,7 @@ def test_predictions_that_are_not_asked_for_are_left_out(prior: pl.DataFrame) ->
 
 def test_a_prediction_given_twice_is_refused(prior: pl.DataFrame) -> None:
     predictions = predictions_of(ROW_IDS)
-    with pytest.raises(DataError, match=r"predictions: 1 row .* more than once"):
+    with pytest.raises(DataError, match=r"predictions: 1 row .* repeated"):
         assemble_submission(pl.concat([predictions, predictions.head(1)]), ROW_IDS, prior)
 
 

@@ -151,14 +151,14 @@ def test_axial_by_proportion_goes_as_far_down_as_the_level_is_down_the_t2() -> N
 @pytest.mark.parametrize(
     ("settings", "because"),
     [
-        ({"side_slices": 0, "middle_slices": 0, "axial_slices": 0}, "no slice at all"),
-        ({"side_tolerance_mm": 20.0}, "reaches over the canal"),
+        ({"side_slices": 0, "middle_slices": 0, "axial_slices": 0}, "no slices"),
+        ({"side_tolerance_mm": 20.0}, "reaches across the canal"),
         ({"sagittal": "even"}, "'even' has no sides"),
         ({"sagittal": "even", "side_slices": 0, "even_quantiles": (0.9, 0.1)}, "first <= last"),
-        ({"argmin_offset": 1}, "argmin_offset changes nothing here: .* sagittal argmin"),
-        ({"sagittal": "quantiles", "origin": "scan"}, "origin changes nothing here"),
-        ({"stack_order": "instances"}, "stack_order changes nothing here"),
-        ({"side_quantile": 0.3}, "side_quantile changes nothing here"),
+        ({"argmin_offset": 1}, "argmin_offset has no effect here: .* sagittal argmin"),
+        ({"sagittal": "quantiles", "origin": "scan"}, "origin has no effect here"),
+        ({"stack_order": "instances"}, "stack_order has no effect here"),
+        ({"side_quantile": 0.3}, "side_quantile has no effect here"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], because: str) -> None:

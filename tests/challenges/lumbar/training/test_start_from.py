@@ -31,7 +31,7 @@ def test_training_starts_from_the_weights_of_the_same_folds_alone(
 
     folds = tmp_path / "folds.parquet"
     pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
-    with pytest.raises(StageError, match="first: trained on other folds"):
+    with pytest.raises(StageError, match="first: trained on another split"):
         replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
     with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
         data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
