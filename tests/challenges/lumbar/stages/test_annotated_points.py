@@ -1,4 +1,4 @@
-"""The setting that takes training studies' points from the annotations, as the lab log did."""
+"""Training with annotated points (`coordinates.source`), as in the lab log."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ CONFIG = CoordinatesConfig(
 )
 
 
-def test_training_points_are_the_annotated_ones_and_test_points_predicted(
+def test_training_points_are_annotated_and_test_points_predicted(
     phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = open_run(
