@@ -19,7 +19,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
     """Read row_id and the three probabilities from a CSV or Parquet file; check only the columns.
 
     Raises:
-        DataError: the file does not exist, cannot be read, or lacks a column.
+        DataError: the file does not exist, cannot be read, or a column is missing.
     """
     columns = ["row_id", *PROBABILITIES]
     if not _is_parquet(path):

@@ -252,7 +252,7 @@ class CropsConfig(Config):
     by_side: bool = Field(
         default=False,
         description=(
-            "Whether each side is a sample of its own, with the right one mirrored; each "
+            "Whether each side is a separate sample, with the right one mirrored; each "
             "predicts the canal and its own side."
         ),
     )

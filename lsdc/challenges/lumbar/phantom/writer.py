@@ -44,7 +44,7 @@ def write_phantom(
     Args:
         out: a folder that does not exist yet, or an empty one.
         studies: the number of training studies; from six on, every oddity of real data is present.
-        test: the number of test studies; the first one lacks a series.
+        test: the number of test studies; a series is missing in the first one.
         seed: the seed of all random draws.
         grades: "balanced" thirds, or "real" frequencies.
         max_size: the longest side of an image, in pixels.

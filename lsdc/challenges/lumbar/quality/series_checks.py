@@ -45,7 +45,7 @@ def check_series_tables(competition: Competition) -> list[Finding]:
 
 
 def studies_missing_a_series(series: pl.DataFrame) -> pl.DataFrame:
-    """Return the kinds of series that a listed study lacks: split, study_id, series_description."""
+    """Return kinds of series missing in listed studies: split, study_id, series_description."""
     study = ["split", "study_id"]
     kinds = pl.DataFrame({"series_description": [str(kind) for kind in SeriesDescription]})
     wanted = series.select(study).unique(maintain_order=True).join(kinds, how="cross")

@@ -202,7 +202,7 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     """Return T1 series with the left foramina of all levels above or below the right ones.
 
     Measured by y_px on one series, in steps between levels: one side is a level off, but only
-    the study's other series can tell which.
+    the study's other series can show which.
 
     Returns:
         study_id, series_id, steps_down: the median of left below right, in steps.

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior.
+"""Out-of-fold predictions of all folds in one table, and their scores next to the weighted prior.
 
 Holdout studies, which are in no fold, are scored separately, by the mean of the folds' models.
 """

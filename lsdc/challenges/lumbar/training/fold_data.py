@@ -68,7 +68,7 @@ class FoldData:
 
     @property
     def without_label(self) -> pl.DataFrame:
-        """The other folds' samples of levels that lack a grade."""
+        """The other folds' samples of levels without a grade."""
         return self.outside.join(self._ungraded, on=_LEVEL, how="semi", maintain_order="left")
 
     def filling(self, rows: pl.DataFrame) -> pl.DataFrame:
