@@ -48,7 +48,7 @@ def test_a_study_becomes_one_picture(home: Path, studies: list[int], tmp_path: P
 
 
 def test_unknown_study_and_experiment_are_named(home: Path) -> None:
-    with pytest.raises(DataError, match="study 8: no image of it"):
+    with pytest.raises(DataError, match="study 8: no image in the results"):
         typed(8, "--home", home)
     with pytest.raises(DataError, match="no results of exp118; make them with"):
         typed(8, "--home", home, "--experiment", "exp118")

@@ -1,7 +1,7 @@
 """Moves: find and undo patient motion between the series of a study.
 
 After such motion the positions of a series no longer match the anatomy of the other series, and no
-header tells: in real data each series has its own frame of reference. The level points reveal it.
+header shows it: in real data each series has its own frame of reference. The level points do.
 Where two views are over 10 mm apart, by the same shift at all levels, one is the reference and the
 other is moved back: of sagittal series the reference is the one that more views agree with, else
 T2; of a sagittal and an axial series, the sagittal one.
@@ -25,11 +25,11 @@ from lsdc.tables.table import Table, one_of, real
 # Split, study, series, and its displacement (3,) in mm.
 Shift = tuple[str, int, int, Floats]
 
-_AWAY = "How far the series lies from where the other series of the study have its levels."
+_AWAY = "Shift of the series against the levels of the other series in the study."
 
 
 class Moves(Table):
-    """One row per series that lies elsewhere than the other series of its study."""
+    """One row per series that is shifted against the other series of its study."""
 
     split = columns.split()
     study_id = columns.study()
@@ -248,9 +248,9 @@ def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
     ]
     return (
-        f"{len(moves)} series lie over 10 mm from where others of their study have its levels and "
-        f"are moved back: {few(names)}; the patient moved between the series, the "
-        "catalog's table moves says whereto"
+        f"{len(moves)} series are shifted by over 10 mm against the other series of their study "
+        f"and are moved back: {few(names)}; the patient moved between the series; for the "
+        "directions see the catalog's table moves"
     )
 
 

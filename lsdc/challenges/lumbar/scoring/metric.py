@@ -153,7 +153,7 @@ def _align(labels: pl.DataFrame, predictions: pl.DataFrame, source: str) -> pl.D
         unknown = predictions.join(known, on="row_id", how="anti", maintain_order="left")["row_id"]
         raise DataError(
             f"{source}: {first_few(unknown)} not in train.csv, expected only rows of its studies; "
-            "remove them, or score against the data that they were made from"
+            "remove them, or use the data that the predictions were made for"
         )
     labelled = rows.filter(pl.col("grade").is_not_null())
     missing = labelled.filter(~predicted)["row_id"]

@@ -88,7 +88,7 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
 def _mirrored(place: Place, config: SlicesConfig) -> Place:
     counted = config.sagittal not in ("distance", "landmark")
     by_instances = counted and config.stack_order == "instances"
-    # A series in the order of its instances, sides included, is the same for the mirror image.
+    # The mirror image has the same order of instances, so these slices keep their slots.
     if place.part == Part.AXIAL or (by_instances and config.sagittal != "argmin"):
         return place
     part = {Part.LEFT: Part.RIGHT, Part.RIGHT: Part.LEFT}.get(place.part, place.part)

@@ -50,7 +50,7 @@ def as_samples(
     rows = table["row"].to_numpy().astype(np.int64)
     if len(rows) and rows.max() >= len(slices):
         raise DataError(
-            f"{crops}: samples.parquet names row {rows.max()}, crops.npy has {len(slices)} rows; "
+            f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has {len(slices)} rows; "
             "delete the folder, so that the crops are cut again"
         )
     return Samples(
