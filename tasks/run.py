@@ -37,7 +37,7 @@ THREADS_OF_A_RUN = "LSDC_THREADS"
 
 # Settings that no result depends on: where, by whom and how patiently work is done, and how much.
 TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
-_NO_MATTER = dict.fromkeys(
+CHANGES_NO_RESULT = dict.fromkeys(
     ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"),
     True,
 ) | {"experiment": {"training": TRAINING_NO_MATTER}}
@@ -107,7 +107,7 @@ class Run(RunOptions):
     @property
     def settings(self) -> str:
         """A fingerprint of the settings that the run's results may depend on."""
-        return fingerprint(self.model_dump(mode="json", exclude=_NO_MATTER))
+        return fingerprint(self.model_dump(mode="json", exclude=CHANGES_NO_RESULT))
 
     @property
     def folds_to_train(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Heads: from features to logits, by a list of named layers."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from torch import nn
 
@@ -14,16 +15,21 @@ def build_head(
     modules: list[nn.Module] = []
     linear = layers.count("linear")
     for layer in layers:
-        if layer == "linear":
-            linear -= 1
-            modules.append(nn.Linear(features, width if linear else outputs))
-            features = width
-        elif layer == "batch_norm":
-            modules.append(nn.BatchNorm1d(features))
-        elif layer == "layer_norm":
-            modules.append(nn.LayerNorm(features))
-        elif layer == "dropout":
-            modules.append(nn.Dropout(dropout))
-        else:
-            modules.append(nn.ReLU() if layer == "relu" else nn.LeakyReLU())
+        match layer:
+            case "linear":
+                linear -= 1
+                modules.append(nn.Linear(features, width if linear else outputs))
+                features = width
+            case "batch_norm":
+                modules.append(nn.BatchNorm1d(features))
+            case "layer_norm":
+                modules.append(nn.LayerNorm(features))
+            case "dropout":
+                modules.append(nn.Dropout(dropout))
+            case "relu":
+                modules.append(nn.ReLU())
+            case "leaky_relu":
+                modules.append(nn.LeakyReLU())
+            case _:
+                assert_never(layer)
     return nn.Sequential(*modules)

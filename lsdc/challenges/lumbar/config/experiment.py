@@ -148,6 +148,11 @@ class SlicesConfig(Config):
         sides = (1 + self.t2_sides) * 2 * self.side_slices
         return sides + (1 + self.t1_middle) * self.middle_slices + self.axial_slices
 
+    @property
+    def by_distance(self) -> bool:
+        """Whether sagittal slices are chosen by their distance in mm, not counted."""
+        return self.sagittal in ("distance", "landmark")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.count:

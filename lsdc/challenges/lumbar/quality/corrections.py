@@ -27,14 +27,14 @@ from lsdc.challenges.lumbar.quality.annotation_checks import (
     points_on_unlisted_series,
 )
 from lsdc.challenges.lumbar.quality.coverage_checks import studies_unlike_a_lumbar_spine
-from lsdc.challenges.lumbar.quality.level_checks import (
+from lsdc.challenges.lumbar.quality.level_agreement import (
     conditions_a_level_off,
     points_across_the_middle,
     points_far_off_their_level,
     points_off_their_curve,
 )
 from lsdc.challenges.lumbar.quality.place_checks import points_outside_their_image
-from lsdc.challenges.lumbar.quality.repeat_checks import repeats_to_leave_out
+from lsdc.challenges.lumbar.quality.repeated_points import repeats_to_leave_out
 from lsdc.challenges.lumbar.quality.side_checks import certainly_swapped, side_pairs
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.dicom_index.image_use import used_images

@@ -4,7 +4,7 @@ import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves
-from lsdc.challenges.lumbar.quality.level_checks import OFF_LEVEL_MM
+from lsdc.challenges.lumbar.quality.level_agreement import OFF_LEVEL_MM
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
 from lsdc.tables.findings import Finding
 

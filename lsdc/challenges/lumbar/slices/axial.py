@@ -1,5 +1,7 @@
 """Selection of the axial slices that show a level, over all series and stacks of a study."""
 
+from typing import assert_never
+
 import numpy as np
 
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
@@ -22,15 +24,18 @@ def choose_axial(
         slots.
     """
     nothing = np.full(config.axial_slices, MISSING, dtype=np.int64)
-    if config.axial == "proportion":
-        return _by_proportion(stack, image_share, config)
-    distance_mm = stack.height_mm if config.axial == "height" else stack.offset_mm
-    count = 1 if config.axial == "argmin" else config.axial_slices
-    chosen = stack.nearest(distance_mm, count, config.axial_tolerance_mm)
-    if config.axial == "argmin" and len(chosen):
-        return _around(stack, int(chosen[0]), config)
-    nothing[: len(chosen)] = chosen
-    return stack, nothing
+    match config.axial:
+        case "proportion":
+            return _by_proportion(stack, image_share, config)
+        case "argmin":
+            nearest = stack.nearest(stack.offset_mm, 1, config.axial_tolerance_mm)
+            return _around(stack, int(nearest[0]), config) if len(nearest) else (stack, nothing)
+        case "distance" | "height":
+            distance_mm = stack.height_mm if config.axial == "height" else stack.offset_mm
+            chosen = stack.nearest(distance_mm, config.axial_slices, config.axial_tolerance_mm)
+            nothing[: len(chosen)] = chosen
+            return stack, nothing
+    assert_never(config.axial)
 
 
 def _around(stack: Stack, nearest: int, config: SlicesConfig) -> tuple[Stack, Indices]:

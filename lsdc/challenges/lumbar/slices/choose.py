@@ -107,7 +107,7 @@ def _candidates(stack: Stack, config: SlicesConfig) -> Iterator[tuple[Stack, boo
         whole = stack.take(np.flatnonzero(stack.series_id == series)) if several else stack
         numbers = set(whole.stack.tolist())
         yield whole, len(numbers) == 1
-        if len(numbers) > 1 and config.sagittal in ("distance", "landmark"):
+        if len(numbers) > 1 and config.by_distance:
             for number in sorted(numbers):
                 yield whole.take(np.flatnonzero(whole.stack == number)), True
 

@@ -1,5 +1,7 @@
 """Selection of the slices of a sagittal series that show a level's canal and its two sides."""
 
+from typing import assert_never
+
 import numpy as np
 
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
@@ -22,17 +24,19 @@ def choose_sagittal(stack: Stack, config: SlicesConfig) -> tuple[Stack, Parts]:
         The stack in the order that was used, and indices into it, `side_slices` or `middle_slices`
         per part, MISSING for empty slots.
     """
-    by_distance = config.sagittal in ("distance", "landmark")
-    if not by_distance and config.stack_order == "instances":
+    if not config.by_distance and config.stack_order == "instances":
         stack = stack.by_instances()
-    if by_distance:
-        return stack, {part: _nearest(stack, part, config) for part in SAGITTAL_PARTS}
-    if config.sagittal == "argmin":
-        return stack, {part: _around_nearest(stack, part, config) for part in SAGITTAL_PARTS}
-    if config.sagittal == "quantiles":
-        return stack, {part: _around_quantile(stack, part, config) for part in SAGITTAL_PARTS}
-    nothing = np.empty(0, dtype=np.int64)
-    return stack, {Part.LEFT: nothing, Part.MIDDLE: _even(stack, config), Part.RIGHT: nothing}
+    match config.sagittal:
+        case "distance" | "landmark":
+            return stack, {part: _nearest(stack, part, config) for part in SAGITTAL_PARTS}
+        case "argmin":
+            return stack, {part: _around_nearest(stack, part, config) for part in SAGITTAL_PARTS}
+        case "quantiles":
+            return stack, {part: _around_quantile(stack, part, config) for part in SAGITTAL_PARTS}
+        case "even":
+            none = np.empty(0, dtype=np.int64)
+            return stack, {Part.LEFT: none, Part.MIDDLE: _even(stack, config), Part.RIGHT: none}
+    assert_never(config.sagittal)
 
 
 def _count(part: Part, config: SlicesConfig) -> int:

@@ -86,8 +86,7 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
 
 
 def _mirrored(place: Place, config: SlicesConfig) -> Place:
-    counted = config.sagittal not in ("distance", "landmark")
-    by_instances = counted and config.stack_order == "instances"
+    by_instances = not config.by_distance and config.stack_order == "instances"
     # The mirror image has the same order of instances, so these slices keep their slots.
     if place.part == Part.AXIAL or (by_instances and config.sagittal != "argmin"):
         return place

@@ -23,7 +23,7 @@ from lsdc.challenges.lumbar.quality.corrections import (
     undo_corrections,
     write_annotations,
 )
-from lsdc.challenges.lumbar.quality.level_checks import points_off_their_curve
+from lsdc.challenges.lumbar.quality.level_agreement import points_off_their_curve
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from lsdc.dicom_index.index import build_index
 from tests.challenges.lumbar.planned import planned_annotations, planned_index

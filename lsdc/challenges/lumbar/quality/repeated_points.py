@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
-from lsdc.challenges.lumbar.quality.level_checks import LevelGrid, others_say
+from lsdc.challenges.lumbar.quality.level_agreement import LevelGrid, others_say
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescription
 
 Floats = NDArray[np.float64]
