@@ -30,7 +30,7 @@ def test_what_is_no_folder_everywhere_is_refused_in_a_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["children", "Index", "prefect-server"])
 def test_experiment_takes_no_other_logs_name(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"presets.toml: '{name}' is what another log"):
+    with pytest.raises(SettingsError, match=f"presets.toml: '{name}' is the name of another log"):
         require_name(name, "presets.toml")
     require_run_name(f"demo@{name}", "runs")
 
@@ -59,7 +59,7 @@ def test_our_own_experiments_are_folders_everywhere() -> None:
 
 def test_names_that_differ_by_case_alone_are_refused() -> None:
     require_no_twins(["mine", "yours", "mine"], "presets.toml")
-    with pytest.raises(SettingsError, match="Mine and mine are one folder"):
+    with pytest.raises(SettingsError, match="Mine and mine differ only in case"):
         require_no_twins(["mine", "Mine"], "presets.toml")
 
 

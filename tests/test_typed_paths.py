@@ -17,7 +17,7 @@ def test_a_path_is_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("~nobody", "a~", "$HOME", "s3:a", "-a"):
         assert from_root(Path(name)) == tmp_path / name
         assert resolve_home(Path(name)) == tmp_path / name
-    with pytest.raises(SettingsError, match="no UTF-8 text") as caught:
+    with pytest.raises(SettingsError, match="a name that is not UTF-8") as caught:
         from_root(Path(os.fsdecode(b"a\xff")))
     assert "\n" not in str(caught.value)
 
@@ -28,7 +28,7 @@ def test_folder_that_we_are_in_is_part_of_a_path(
     odd = tmp_path / os.fsdecode(b"a\xff")
     odd.mkdir()
     monkeypatch.chdir(odd)
-    with pytest.raises(SettingsError, match="no UTF-8 text"):
+    with pytest.raises(SettingsError, match="a name that is not UTF-8"):
         from_root(Path("home"))
     assert from_root(tmp_path / "home") == tmp_path / "home"
 
@@ -40,5 +40,5 @@ def test_own_folder_counts_as_the_root_and_a_name_with_its_sign_does_not() -> No
 
 def test_own_folder_of_nobody_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    with pytest.raises(SettingsError, match="~/a: there is no folder of your own here; set HOME"):
+    with pytest.raises(SettingsError, match="~/a: your home folder is not known; set HOME"):
         from_root(Path("~/a"))

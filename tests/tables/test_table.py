@@ -59,7 +59,7 @@ def test_row_is_described_by_the_first_paragraph() -> None:
         ({"kind": "ice"}, "column kind is 'ice' (in 1 of 3 rows), expected one of rock, gas"),
         ({"share": 1.5}, "column share is 1.5 (in 1 of 3 rows), expected at most 1.0"),
         ({"share": -math.inf}, "column share is -inf (in 1 of 3 rows), expected a finite number"),
-        ({"name": "x"}, "name x is repeated (in 2 of 3 rows), expected each once"),
+        ({"name": "x"}, "name x is repeated (in 2 of 3 rows), expected one row per key"),
     ],
 )
 def test_value_that_may_not_be_is_refused(changed: dict[str, object], said: str) -> None:

@@ -96,7 +96,7 @@ def test_a_renamed_column_names_the_closest_one_found(root: Path) -> None:
 def test_a_missing_column_lists_what_is_there(root: Path) -> None:
     edit(root, "train_label_coordinates.csv", "x,y", "p,q")
     message = refusal(root)
-    assert "no column 'x' (nor 1 more of those expected)" in message
+    assert "no column 'x' (and 1 more are missing)" in message
     assert "p, q" in message
 
 
@@ -160,7 +160,7 @@ def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -
         ("33,x,Axial T2", "series_id is 'x', expected a whole number"),
         ("33.0,331,Axial T2", "study_id is '33.0', expected a whole number"),
         (",331,Axial T2", "study_id is empty, expected a whole number"),
-        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
+        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number (a spreadsheet"),
         ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
         ("033,330,Axial T2", "the series is listed before"),
     ],
@@ -191,7 +191,7 @@ def test_an_id_that_does_not_fit_is_named_with_its_digits(root: Path) -> None:
 
 def test_an_id_that_a_spreadsheet_rounded_is_called_that(root: Path) -> None:
     edit(root, "train.csv", "\n11,", "\n1.23457E+11,")
-    assert "a spreadsheet rounds ids so" in refusal(root)
+    assert "a spreadsheet program rounded the id" in refusal(root)
 
 
 def test_an_id_with_leading_zeros_is_the_number(root: Path) -> None:
