@@ -132,7 +132,7 @@ def test_frames_and_groups_that_differ_in_number_are_refused(tmp_path: Path) -> 
     del dataset.PerFrameFunctionalGroupsSequence[2]
     dataset.save_as(path)
     (reason,) = read_rows([path])["reason"]
-    assert "3 frames, but functional groups of 2" in reason
+    assert "3 frames, but functional groups for 2" in reason
 
 
 def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
@@ -150,7 +150,7 @@ def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
 def test_a_frame_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(2))
     ((_, outcome),) = read_pixels([os.fspath(path)], [3], processes=1)
-    assert outcome == Unreadable("no frame 3: there are 2")
+    assert outcome == Unreadable("no frame 3: the file has 2")
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])

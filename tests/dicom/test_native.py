@@ -142,11 +142,11 @@ def test_native_pixels_are_read_whatever_compression_the_header_speaks_of(
 @pytest.mark.parametrize(
     ("name", "syntax", "said"),
     [
-        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.70", "its pixels are JPEG 2000"),
-        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.90", "its pixels are JPEG-LS"),
-        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.5", "its pixels are JPEG-LS"),
-        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.1", "its pixels are JPEG 2000"),
-        ("MR_small_RLE.dcm", "1.2.840.10008.1.2.1", "its pixels are something encapsulated"),
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.70", "the pixels are JPEG 2000"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.90", "the pixels are JPEG-LS"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.5", "the pixels are JPEG-LS"),
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.1", "the pixels are JPEG 2000"),
+        ("MR_small_RLE.dcm", "1.2.840.10008.1.2.1", "the pixels are encapsulated"),
     ],
 )
 def test_pixels_of_another_compression_than_the_headers_are_told(

@@ -159,5 +159,5 @@ def test_a_bare_file_of_coded_pixels_is_told_that_nothing_says_how(
     path.write_bytes(bare(path.read_bytes()))
     ((_, image),) = images_by_index([path])
     assert isinstance(image, Unreadable)
-    assert "its pixels are something encapsulated, and no file meta information" in image.reason
+    assert "the pixels are encapsulated, but the file has no TransferSyntaxUID" in image.reason
     assert "Explicit VR" not in image.reason

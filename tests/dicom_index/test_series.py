@@ -107,7 +107,7 @@ def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> Non
             "no usable ImageOrientationPatient, PixelSpacing in the header",
         ),
         ({"Rows": 0, "PixelSpacing": None}, "no usable Rows, Columns or BitsAllocated"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples per pixel"),
         ({"Rows": 40}, "expected at least 1280 of pixels"),
     ],
 )
