@@ -190,12 +190,12 @@ def plant_oddities(root: Path, good: Path) -> dict[str, str]:
     (root / "cut.dcm").write_bytes(whole[: len(whole) // 2])
     reasons = {
         "empty.dcm": "0 bytes, expected at least 256",
-        "deeper/text.txt": "no DICOM",
-        "short": "no DICOM",
+        "deeper/text.txt": "not DICOM",
+        "short": "not DICOM",
         "fifo.dcm": "not a regular file",
         "dangling.dcm": "No such file",
         "loop.dcm": "Too many levels of symbolic links",
-        "deeper/up": "no DICOM",
+        "deeper/up": "not DICOM",
         "copy without a suffix": "copy, byte for byte",
         "link.dcm": "copy, byte for byte",
         "cut.dcm": "cut off",

@@ -136,10 +136,10 @@ def test_exchanged_planes_are_read_as_the_geometry_has_them() -> None:
     assert kinds(found, 2) == {(T2, None)}
     assert kinds(found, 3) == {(AXIAL, None)}
     said = "\n".join(describe_use(summarise_use(found.lazy())))
-    assert "15 images read as Sagittal T2/STIR by their plane, of series 7/2" in said
+    assert "15 images used as Sagittal T2/STIR by their plane, in series 7/2" in said
     spelled = describe_use(summarise_use(found.lazy()), lambda one: f"0{one}")
     assert "of series 07/02" in "".join(spelled)
-    assert "20 images read as Axial T2 by their plane, of series 7/3" in said
+    assert "20 images used as Axial T2 by their plane, in series 7/3" in said
 
 
 def test_a_second_series_of_another_plane_is_set_aside_and_said() -> None:
@@ -149,7 +149,7 @@ def test_a_second_series_of_another_plane_is_set_aside_and_said() -> None:
     assert kinds(found, 4) == {(None, "another plane than described")}
     assert used_images(found)["series_id"].unique().sort().to_list() == [1, 2, 3]
     (said,) = describe_use(summarise_use(found.lazy()))
-    assert "20 images set aside: another plane than described, of series 7/4" in said
+    assert "20 images set aside: another plane than described, in series 7/4" in said
 
 
 @pytest.mark.parametrize("described", [T1, T2, AXIAL])

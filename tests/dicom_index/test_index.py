@@ -61,7 +61,7 @@ def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) 
 
     studies = pl.read_parquet(tmp_path / "studies.parquet")
     assert studies.filter(~pl.col("usable"))["study_id"].to_list() == [study]
-    with pytest.raises(DataError, match=rf"1 studies without usable images: {study}; complete"):
+    with pytest.raises(DataError, match=rf"1 studies have no usable image: {study}; add"):
         build_index(competition, "train", tmp_path, strict=True)
 
 
@@ -93,7 +93,7 @@ def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_pat
     build_index(open_competition(copy), "train", tmp_path)
     quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
     said = quarantine.filter(pl.col("path").str.ends_with("01.dcm"))["reason"].to_list()
-    assert said == ["instance 1 of the series came before"]
+    assert said == ["instance number 1 is repeated in the series"]
 
 
 def test_test_split_without_any_file_is_no_error(copy: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_bad_test_files_and_rows_never_stop_an_index_unless_strict(
     competition = open_competition(copy)
     build_index(competition, "test", tmp_path, max_bad=0.0)
     assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) == 99
-    assert "1 rows of the table are left out: line 7 ('Sagital T1')" in caplog.text
+    assert "1 invalid rows of the table are skipped: line 7 ('Sagital T1')" in caplog.text
     with pytest.raises(DataError, match=r"test_series_descriptions\.csv: line 7 \('Sagital T1'"):
         build_index(competition, "test", tmp_path, strict=True)
 
@@ -152,6 +152,6 @@ def test_a_listed_series_without_a_file_is_named(
         path.write_bytes(b"")
     build_index(competition, "train", tmp_path, max_bad=1.0)
     said = caplog.text
-    assert "2 listed series without a usable image: " in said
+    assert "2 listed series have no usable image: " in said
     assert "{}/{} (no file)".format(*gone) in said
     assert "{}/{} (".format(*broken) in said

@@ -227,7 +227,7 @@ def test_a_closed_folder_that_may_hold_listed_studies_is_refused(
     if closed.endswith("part"):
         as_run(small, tmp_path / "out")  # all that is listed is there
         shutil.move(small / "train_images/100", tmp_path)
-    with pytest.raises(DataError, match=f"{closed}: may not be read, and 1 listed studies"):
+    with pytest.raises(DataError, match=f"{closed}: no permission to read.*, and 1 listed"):
         layout_of(open_competition(small)).study_folders("train", [100])
 
 

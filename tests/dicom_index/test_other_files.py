@@ -59,7 +59,7 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
         (f"{STORAGE}9.1.1", "waveform"),
         (f"{STORAGE}104.1", "document"),
         ("1.2.840.10008.1.3.10", "DICOMDIR"),
-        ("1.2.840.10008.5.1.4.38.1", "DICOM of another kind (1.2.840.10008.5.1.4.38.1)"),
+        ("1.2.840.10008.5.1.4.38.1", "DICOM of another class (1.2.840.10008.5.1.4.38.1)"),
         ("1.3.12.2.1107.5.9.1", "DICOM without an image"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_listed_series_of_other_files_alone_says_what_they_are(tmp_path: Path)
     write_slice(folder / "4.dcm", ImagePositionPatient=None)
     found = built(competition, tmp_path / "out")
     assert series_without_images(found) == [
-        "100/200 (1 quarantined; passed over: 2 secondary capture, 1 structured report)",
+        "100/200 (1 quarantined; skipped: 2 secondary capture, 1 structured report)",
         "100/300 (no file)",
     ]
     ids = found.other_files.select("study_id", "series_id").unique().rows()
@@ -141,9 +141,9 @@ def test_a_listed_study_is_not_named_as_in_no_table(
     write_slice(study / "7.dcm")
     write_slice(study / "400/1.dcm")
     built(competition, tmp_path / "out")
-    assert f"1 folders in no table are left out: {study}/400" in caplog.text
+    assert f"1 folders that no table lists are skipped: {study}/400" in caplog.text
     assert (
-        f"1 studies have files beside their series, which are left out: {study} (1)" in caplog.text
+        f"1 studies have files outside their series, which are skipped: {study} (1)" in caplog.text
     )
 
 
@@ -183,7 +183,7 @@ def test_what_is_named_as_an_apple_double_and_no_dicom_is_passed_over(
     (folder / name).write_bytes(content)
     found = built(competition, tmp_path / "out")
     assert found.quarantine.is_empty()
-    assert found.other_files["what"].to_list() == ["no DICOM"]
+    assert found.other_files["what"].to_list() == ["not DICOM"]
 
 
 def test_a_slice_that_is_named_like_an_apple_double_is_a_slice(tmp_path: Path) -> None:
@@ -313,12 +313,12 @@ def quarantine(*reasons: str) -> pl.DataFrame:
 
 
 def test_reasons_that_differ_in_numbers_alone_are_one_kind() -> None:
-    reasons = [f"instance {n} of the series came before" for n in (1, 2, 30)]
+    reasons = [f"instance number {n} is repeated in the series" for n in (1, 2, 30)]
     reasons += ["cut off: 12 bytes, expected at least 0.5 of pixels"] * 2
     reasons += [f"transfer syntax 1.2.840.10008.1.2.4.{end}, which nothing reads" for end in (1, 2)]
     found = group_reasons(quarantine(*reasons))
     assert found.rows() == [
-        (3, "instance 1 of the series came before", "/0.dcm"),
+        (3, "instance number 1 is repeated in the series", "/0.dcm"),
         (2, reasons[3], "/3.dcm"),
         (1, reasons[5], "/5.dcm"),
         (1, reasons[6], "/6.dcm"),
@@ -326,6 +326,7 @@ def test_reasons_that_differ_in_numbers_alone_are_one_kind() -> None:
 
 
 def test_a_refusal_names_the_commonest_kind_with_its_count_and_first_file() -> None:
-    rows = quarantine("0 bytes", *(f"instance {n} of the series came before" for n in range(11)))
-    with pytest.raises(StageError, match=r"\(11 times\): instance 0 of the series .*\(/1\.dcm\)"):
+    repeats = [f"instance number {n} is repeated in the series" for n in range(11)]
+    rows = quarantine("0 bytes", *repeats)
+    with pytest.raises(StageError, match=r"\(11 files\): instance number 0 is .*\(/1\.dcm\)"):
         refuse_bad_files("index", rows, total=100, max_bad=0.01)

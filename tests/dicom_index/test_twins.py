@@ -98,7 +98,7 @@ def test_a_study_under_a_second_id_is_found(
     change(tree / "3/30")  # type: ignore[operator]
     index = index_of(tree, tmp_path / "out")
     assert index.twins.rows() == [("train", 3, 30, "train", 1, 10, images)]
-    assert describe_twins(index.twins) == ["3 is 1"]
+    assert describe_twins(index.twins) == ["3 = 1"]
     report = examine(None, index)
     assert report.finding("studies_with_the_same_images").count == 1
     assert report.finding("series_with_the_same_images").count == 0
@@ -109,7 +109,7 @@ def test_series_of_one_study_with_the_same_images_are_told_apart(
 ) -> None:
     shutil.copytree(tree / "1/10", tree / "1/12")
     index = index_of(tree, tmp_path / "out")
-    assert describe_twins(index.twins) == ["1/12 is 1/10"]
+    assert describe_twins(index.twins) == ["1/12 = 1/10"]
     assert groups_of_twins(index.twins, "train") == {}
     assert examine(None, index).finding("series_with_the_same_images").count == 1
 
@@ -166,9 +166,9 @@ def test_twins_are_said_across_the_splits_too_and_share_a_fold(
     for folder in (train, test):
         folder.mkdir()
     build_index(competition, "train", train)
-    assert f"the same images under two ids, 1 times: {AGAIN} is {first}" in caplog.text
+    assert f"1 pairs of ids have the same images: {AGAIN} = {first}" in caplog.text
     build_index(competition, "test", test, beside=train)
-    assert f"the same images under two ids, 1 times: test {TESTED} is train {first}" in caplog.text
+    assert f"1 pairs of ids have the same images: test {TESTED} = train {first}" in caplog.text
     index = Index.load(train)
     for seed in range(4):
         write_folds(
