@@ -200,7 +200,7 @@ def test_damaged_catalog_is_written_anew_with_a_word(
     home.catalog.write_bytes(b"no database")
     publish(home, "demo", points(home, 1.0))
     assert ask(home, "SELECT run FROM runs") == [("demo",)]
-    assert "damaged, or of another version" in caplog.text
+    assert "damaged, or written by another version" in caplog.text
 
 
 def publish_at_once(root: Path, run: str, start: Barrier) -> None:

@@ -32,13 +32,14 @@ def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_pat
             assert find_occupied(home) == ["baseline", "demo"]
         assert find_occupied(home) == ["demo"]
         with (
-            pytest.raises(HomeBusyError, match="a run of other settings goes on"),
+            pytest.raises(HomeBusyError, match="a run with other settings is active"),
             lock_experiment(home, "demo", "others", wait=False, say=pytest.fail),
         ):
             pass
         with lock_experiment(home, "demo", "others", say=say):
             assert release.is_set()
-    assert said == [f"demo: a run of other settings goes on in {tmp_path}; waiting for it to end"]
+    expected = f"demo: a run with other settings is active in {tmp_path}; waiting for it to end"
+    assert said == [expected]
     assert find_occupied(home) == []
 
 

@@ -59,12 +59,12 @@ def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path
     home = open_home(tmp_path)
     with held_elsewhere(build, home.root) as (holder, release):
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
             build_lock(home, wait=False, say=print),
         ):
             pass
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
             build_lock(home, wait=True, at_most=0.2, say=print),
         ):
             pass

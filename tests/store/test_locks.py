@@ -40,7 +40,7 @@ def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
         with shared_lock(store, "crops-2", say=say):
             assert said == []
         with shared_lock(store, "crops-1", say=say):
-            assert said == ["crops-1: another run makes it; waiting for it to end"]
+            assert said == ["crops-1: another run is computing it; waiting for it to end"]
 
 
 def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
@@ -167,5 +167,5 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
         shared_lock(RemoteStore(url), "crops-1", say=say),
     ):
         waiting, broken, *_ = said
-    assert "another run makes it" in waiting
-    assert "made anew" in broken
+    assert "another run is computing it" in waiting
+    assert "reconnecting" in broken

@@ -52,14 +52,14 @@ def test_fold_is_put_aside_and_comes_back_with_a_word(home: Home) -> None:
         "less than a minute old"
     )
     (put_aside,) = said
-    assert put_aside.startswith(f"{first}: {whose}, is put aside as {home.replaced}/demo-fold-0-")
-    assert "comes back by itself" in put_aside
+    assert put_aside.startswith(f"{first}: {whose}, is moved to {home.replaced}/demo-fold-0-")
+    assert "is restored when they are the same again" in put_aside
     (fold,) = find_put_aside(home)
     assert (str(fold), fold.finished, fold.holds_training) == (whose, True, True)
 
     assert claim_fold(home, "demo", 0, A, say=said.append) == first
     assert (first / "model.safetensors").read_text() == "weights"
-    assert f"{first}: {whose}, comes back from {home.replaced}" in said[-1]
+    assert f"{first}: {whose}, is restored from {home.replaced}" in said[-1]
     assert [each.name for each in home.runs.iterdir()] == ["demo"]
 
 

@@ -64,7 +64,7 @@ def test_other_data_and_settings_get_folders_that_say_what_is_other(home: Home) 
     settle(home, of())
     assert settle(home, of("/other/ph2", "2"), said) == "demo@ph2"
     assert settle(home, of(folds=3), said) == "demo@folds-3"
-    holds = "a folder of its own, since runs/demo holds demo on /data/ph, and this run has"
+    holds = "a new folder, because runs/demo holds demo on /data/ph, and this run has"
     assert said == [
         f"runs/demo@ph2: {holds} data /other/ph2",
         f"runs/demo@folds-3: {holds} folds=3",
@@ -99,7 +99,7 @@ def test_data_that_were_moved_or_mended_go_on_in_the_same_folder_with_a_word(hom
     settle(home, of("/data/ph", "1"))
     assert settle(home, of("/moved/ph", "1"), said) == "demo"
     assert settle(home, of("/moved/ph", "mended"), said) == "demo"
-    assert ["lay in /data/ph" in said[0], "have changed" in said[1], len(said)] == [True, True, 2]
+    assert ["tables in /data/ph" in said[0], "have changed" in said[1], len(said)] == [True, True, 2]
     record = read_record(home.run("demo"))
     assert record is not None
     assert (record.data, record.tables) == ("/moved/ph", "mended")
@@ -145,7 +145,7 @@ def test_what_is_no_run_is_not_listed(home: Home) -> None:
 def test_damaged_record_is_named(home: Home) -> None:
     settle(home, of())
     (home.run("demo") / RECORD).write_text("{")
-    with pytest.raises(DataError, match=r"run\.json: expected what the run is of.*remove this"):
+    with pytest.raises(DataError, match=r"run\.json: expected the description of a run.*remove"):
         settle(home, of())
 
 
