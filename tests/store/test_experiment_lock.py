@@ -1,4 +1,4 @@
-"""An experiment's folder is kept for one setting at a time, as long as a run of it lives."""
+"""The folder of an experiment is locked for runs with equal settings while any is active."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +15,7 @@ def run(root: Path) -> AbstractContextManager[object]:
     return lock_experiment(open_home(root), "demo", "some", say=print)
 
 
-def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_path: Path) -> None:
+def test_runs_with_equal_settings_share_a_folder_and_others_wait(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     said: list[str] = []
 
@@ -43,7 +43,7 @@ def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_pat
     assert find_occupied(home) == []
 
 
-def test_killed_run_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     with held_elsewhere(run, tmp_path) as (killed, _):
         killed.kill()
         killed.join()
