@@ -181,7 +181,9 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         .then(pl.format("no usable {} in the header", _name_lacking()))
         .when(too_large)
         .then(pl.col("bytes").map_elements(refuse_size, return_dtype=pl.String))
-        .otherwise(pl.format("truncated: {} bytes, expected {} or more of pixels", "bytes", needed))
+        .otherwise(
+            pl.format("truncated: {} bytes, expected at least {} of pixels", "bytes", needed)
+        )
     )
     if len(bad):
         rows = rows.filter(~is_bad)
