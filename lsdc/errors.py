@@ -22,7 +22,7 @@ class SettingsError(LsdcError):
 
 
 class StageError(LsdcError):
-    """A stage gave up: too many bad files, no space, a stalled or failed child process."""
+    """A stage failed: too many bad files, no space, a stalled or failed child process."""
 
     exit_code = 1
 
@@ -55,7 +55,7 @@ class NoSpaceError(LsdcError):
 
 
 # The advice in every message about an interrupted command.
-GOES_ON = "the same command goes on where this one stopped"
+GOES_ON = "run the same command again to resume"
 
 
 class InterruptedRunError(LsdcError):

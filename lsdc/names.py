@@ -11,12 +11,12 @@ _JOINED = 80  # characters of several such parts
 BETWEEN = "@"  # in a run's name: EXPERIMENT or EXPERIMENT@DIFFERENCE
 RULE = (
     "expected a letter or digit, then letters (a to z), digits, '.', '_' or '-', "
-    f"{LONGEST} at most, the last no '.'"
+    f"at most {LONGEST} characters, not ending with '.'"
 )
 
 _SAFE = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,{LONGEST - 2}}}[A-Za-z0-9_-])?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LOGS = {"children", "index", "prefect-server"}  # log names in a home's logs/ that are not of runs
+_LOGS = {"children", "index", "prefect-server"}  # logs in a home's logs/ that belong to no run
 # Windows treats these as devices, with any extension.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -27,23 +27,23 @@ def require_name(name: str, where: str) -> None:
     A run's log is named after its experiment, so the names of other logs are refused as well.
 
     Raises:
-        SettingsError: the name is not valid; says where it stands and what is expected.
+        SettingsError: the name is not valid; the message names the place and what is expected.
     """
     _require_folder(name, where)
     if name.casefold() in _LOGS:
         raise SettingsError(
-            f"{where}: {name!r} is what another log of a home is called, {name}.log; call it "
-            "otherwise"
+            f"{where}: {name!r} is the name of another log in the home, {name}.log; choose another "
+            "name"
         )
 
 
 def _require_folder(name: str, where: str) -> None:
     if _DEVICES.fullmatch(name):
         raise SettingsError(
-            f"{where}: {name!r} names a device on Windows, not a folder; call it otherwise"
+            f"{where}: {name!r} is a device name on Windows, not a folder; choose another name"
         )
     if not _SAFE.fullmatch(name):
-        raise SettingsError(f"{where}: {_shown(name)} cannot name a folder: {RULE}")
+        raise SettingsError(f"{where}: {_shown(name)} is not a valid folder name, {RULE}")
 
 
 def require_run_name(name: str, where: str) -> None:
@@ -66,8 +66,8 @@ def require_no_twins(names: Iterable[str], where: str) -> None:
     for name in names:
         if (twin := found.setdefault(name.casefold(), name)) != name:
             raise SettingsError(
-                f"{where}: {name} and {twin} are one folder where case does not count; call one "
-                "otherwise"
+                f"{where}: {name} and {twin} differ only in case, so some file systems put both "
+                "in one folder; rename one"
             )
 
 

@@ -33,18 +33,18 @@ def read_text(path: Path) -> str:
     content = path.read_bytes()
     for magic, what in _OTHER_FILES.items():
         if content.startswith(magic):
-            raise DataError(f"{path}: is {what}, expected text in UTF-8; save or unpack it as that")
+            raise DataError(f"{path}: is {what}, expected UTF-8 text; unpack it or save it as text")
     if wide := _wide(content):
-        raise DataError(f"{path}: is written in {wide}, expected UTF-8; save it in UTF-8")
+        raise DataError(f"{path}: is encoded in {wide}, expected UTF-8; save it as UTF-8")
     if b"\0" in content:
         raise DataError(f"{path}: {_of_nul_bytes(content)}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: line {_line_of(content, error.start)} holds the byte "
-            f"0x{content[error.start]:02X}, which is not UTF-8 there (perhaps the file is in "
-            "Latin-1 or Windows-1252); save it in UTF-8"
+            f"{path}: line {_line_of(content, error.start)} contains the byte "
+            f"0x{content[error.start]:02X}, which is not valid UTF-8 (the file may be encoded in "
+            "Latin-1 or Windows-1252); save it as UTF-8"
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -67,12 +67,12 @@ def _of_nul_bytes(content: bytes) -> str:
     whole = content.rstrip(b"\0")
     if b"\0" in whole:
         line = _line_of(content, content.index(b"\0"))
-        return f"line {line} holds a NUL byte, expected text; copy the file again"
+        return f"line {line} contains a NUL byte, expected text; copy the file again"
     count, line = len(content) - len(whole), _line_of(content, len(whole))
     plural = "s" if count > 1 else ""
     return (
         f"{count:,} NUL byte{plural} at the end, from line {line} on: the file was not written "
-        "whole; copy it again"
+        "completely; copy it again"
     )
 
 

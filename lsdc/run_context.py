@@ -48,7 +48,7 @@ class RunContext:
 
     @contextmanager
     def within(self) -> Iterator["RunContext"]:
-        """Use a context for a part of the run: its shutdown leaves the rest of the run going."""
+        """Use a context for a part of the run: its shutdown does not stop the rest of the run."""
         part = RunContext(self)
         try:
             with _using(part):

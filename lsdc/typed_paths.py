@@ -27,11 +27,11 @@ def from_root(path: Path) -> Path:
         return found
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"{path.absolute()}: a name in it is no UTF-8 text, expected one; rename it, or reach "
-            "it by a link"
+            f"{path.absolute()}: the path contains a name that is not UTF-8; rename it, or use a "
+            "symbolic link to it"
         ) from error
     except RuntimeError as error:
-        raise SettingsError(f"{path}: there is no folder of your own here; set HOME") from error
+        raise SettingsError(f"{path}: your home folder is not known; set HOME") from error
 
 
 def is_from_root(path: Path) -> bool:

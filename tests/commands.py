@@ -1,4 +1,4 @@
-"""The commands of `lsdc`, imported as when they are called."""
+"""The commands of `lsdc`, imported as by a call of the command."""
 
 from typing import Any
 

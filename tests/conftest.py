@@ -1,4 +1,4 @@
-"""What all tests share: one small phantom, and the real data where it is at hand."""
+"""Fixtures for all tests: a small phantom, the real data if available, servers."""
 
 import os
 import signal
@@ -14,13 +14,13 @@ from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.object_storage import s3_server
 from tests.postgres import has_postgresql, postgresql
 
-# A shell that starts the tests in the background has them ignore interrupts, children included.
+# If a shell starts the tests in the background, they and their children ignore interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom competition of 6 training and 2 test studies, 64 px; not to be written to."""
+    """Write a phantom of 6 training and 2 test studies, 64 px; tests must not change it."""
     root = tmp_path_factory.mktemp("phantom") / "competition"
     write_phantom(root, studies=6, test=2, seed=3, max_size=64)
     return root
@@ -28,32 +28,32 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of LSDC_REAL_DATA, with `competition/` and `oof/`."""
+    """Return the folder of LSDC_REAL_DATA, with `competition/` and `oof/`."""
     root = os.environ.get("LSDC_REAL_DATA")
     if not root:
-        pytest.skip("LSDC_REAL_DATA is not set: no real tables or study at hand")
+        pytest.skip("LSDC_REAL_DATA is not set, so there is no real data")
     return Path(root)
 
 
 @pytest.fixture(scope="session")
 def object_storage() -> Iterator[dict[str, str]]:
-    """An S3 server: the environment of those who use it."""
+    """Start an S3 server and return the environment variables for its clients."""
     with s3_server() as environment:
         yield environment
 
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    """The address of a database of a PostgreSQL server."""
+    """Start a PostgreSQL server and return the address of a database."""
     if not has_postgresql():
-        pytest.skip("no PostgreSQL is installed: locks in it are not tested")
+        pytest.skip("PostgreSQL is not installed")
     with postgresql() as cluster:
         yield cluster.create("lsdc")
 
 
 @pytest.fixture
 def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a bucket of its own, which this process and its children can use."""
+    """Create a bucket for this process and its children, and return its address."""
     import fsspec
 
     for name, value in object_storage.items():
@@ -64,10 +64,10 @@ def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> s
 
 
 class FilesTogether(LoadFileScheduling):
-    """How processes share the tests: by file, and all files of the flows to one.
+    """Distributes tests to processes by file; all files of the flows go to one process.
 
-    These share a Prefect server and the homes of whole runs. Faults are for both: each process has
-    an installation of its own, in which they all wait more than they work.
+    These share a Prefect server and the homes of runs. The tests of pool faults are distributed one
+    by one: each process has its own installation, and they mostly wait.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -78,10 +78,10 @@ class FilesTogether(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:
-    """The scheduler of `--numprocesses`."""
+    """Return the scheduler of `--numprocesses`."""
     return FilesTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The flows first: what takes longest and cannot be shared must not come last."""
+    """Run the flows first: they take longest and cannot be distributed."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))

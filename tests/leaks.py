@@ -1,4 +1,4 @@
-"""Whether a text stands in any file below a folder, however the file keeps it."""
+"""Search for texts in all files below a folder, in any file format."""
 
 import gzip
 import json
@@ -19,19 +19,19 @@ _DUCKDB = b"DUCK"  # at byte 8
 def find_leaks(
     secrets: Iterable[str], *, folders: Iterable[Path], texts: Iterable[str]
 ) -> list[str]:
-    """Where a secret is found: in the names and the bytes of files, in what they hold, in texts.
+    """Find secrets in the names, bytes and values of files, and in texts.
 
-    Bytes are searched for in UTF-8, UTF-16 and Latin-1 and as JSON escapes them, whatever the case.
-    Parquet files and databases are opened as well, for they keep values compressed; there, a
-    number that reads as the secret counts too.
+    Bytes are searched in UTF-8, UTF-16, Latin-1 and as escaped by JSON, ignoring case. Parquet
+    files and databases are opened as well, since they compress values; a number there with the
+    digits of a secret counts too.
 
     Args:
-        secrets: no short ones: four letters stand in any large file by chance.
-        folders: whose files are searched.
-        texts: searched as well, such as a log.
+        secrets: texts to search; short ones occur in any large file by chance.
+        folders: folders whose files are searched.
+        texts: texts to search in, such as a log.
 
     Returns:
-        A line a find.
+        One line per match.
     """
     wanted = {secret: _spellings(secret) for secret in secrets}
     found = []
@@ -55,14 +55,14 @@ def _search(path: Path, wanted: dict[str, set[bytes]]) -> Iterator[str]:
     for where, value in _values(path, content):
         text = str(value).lower()
         for secret in wanted:
-            # Digits within a number are chance: of a time in nanoseconds, say.
+            # Digits within a number match by chance, for example in a time in nanoseconds.
             whole = isinstance(value, int | float)
             if secret.lower() == text if whole else secret.lower() in text:
                 yield f"{secret} in {where}"
 
 
 def _spellings(secret: str) -> set[bytes]:
-    # Lower case of bytes is that of ASCII alone.
+    # bytes.lower() changes only ASCII letters.
     cases = {secret, secret.lower()}
     spellings = {json.dumps(case)[1:-1].encode() for case in cases}
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "latin-1"):
@@ -76,7 +76,7 @@ def _stands_in(lower: bytes, spellings: set[bytes]) -> bool:
 
 
 def _values(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
-    """What a file keeps in compressed or scattered form, value by value."""
+    """Yield the values that a file stores in compressed form, with their place."""
     if path.suffix == ".parquet":
         yield from _of_frame("table", pl.read_parquet(path))
     elif content.startswith(_SQLITE):

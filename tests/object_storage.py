@@ -1,4 +1,4 @@
-"""Object storage under test: a real S3 server on loopback, with nothing in it."""
+"""An empty S3 server on loopback for tests."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from moto.server import ThreadedMotoServer
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """An S3 on loopback; yields the environment in which clients find it."""
+    """Start an S3 server on loopback and yield the environment variables for its clients."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster under test: real, its own, and easily killed."""
+"""A temporary PostgreSQL cluster for tests, which can be killed."""
 
 import contextlib
 import getpass
@@ -27,11 +27,11 @@ class Cluster:
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start it; returns once it answers."""
+        """Start it and return once it answers."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
-                # What a killed one left may hold its memory for a moment: then it is tried again.
+                # Shared memory of a killed server may exist for a moment; then it is started again.
                 self.process = self._begin()
             if self._tool("pg_isready", "-d", "postgres", check=False).returncode == 0:
                 return
@@ -39,18 +39,18 @@ class Cluster:
         raise AssertionError((self.folder / "log").read_text())
 
     def create(self, database: str) -> str:
-        """Make a database; its address, as `lsdc up --database` takes it."""
+        """Create a database and return its address, as for `lsdc up --database`."""
         self._tool("createdb", database)
         return f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def kill(self) -> None:
-        """Kill the postmaster; its children end by themselves when they see it."""
+        """Kill the postmaster; its children then end by themselves."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(_SECONDS)
@@ -81,7 +81,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[Cluster]:
-    """A new cluster, which is gone after the block."""
+    """Start a new cluster and delete it after the block."""
     with tempfile.TemporaryDirectory(prefix="lsdc-postgresql-") as temporary:
         folder = Path(temporary)
         shutil.chown(folder, _owner())
@@ -106,12 +106,12 @@ def postgresql() -> Iterator[Cluster]:
 
 
 def has_postgresql() -> bool:
-    """Whether PostgreSQL's server is installed here."""
+    """Return whether the server of PostgreSQL is installed."""
     return _find("initdb") is not None
 
 
 def _owner() -> str:
-    """PostgreSQL refuses to run as root."""
+    """Return the user for PostgreSQL, which refuses to run as root."""
     return "postgres" if os.geteuid() == 0 else getpass.getuser()
 
 
@@ -122,7 +122,7 @@ def _binary(name: str) -> Path:
 
 
 def _find(name: str) -> Path | None:
-    # Debian keeps the server's own programs off the path.
+    # On Debian the programs of the server are not on the path.
     versions = [folder / name for folder in Path("/usr/lib/postgresql").glob("*/bin")]
     on_path = shutil.which(name)
     found = [*map(Path, filter(None, [on_path])), *sorted(versions, reverse=True)]

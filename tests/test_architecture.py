@@ -1,4 +1,4 @@
-"""Common rooms know no challenge; no room is overfull, and no file or function too long."""
+"""Common packages do not use terms of a challenge; sizes of packages, files and functions."""
 
 import ast
 import io
@@ -16,39 +16,39 @@ COMMON = [
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
 MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 20, 400, 60
-# The lumbar challenge's own words. `level` is also a word of logging and of ast.
+# Terms of the lumbar challenge. `level` is also used by logging and ast.
 SPINE = re.compile(
     r"(?<![a-z])(levels?|sides?|spines?|spinal|lumbar|canals?|foram(en|ina\w*))(?![a-z])"
 )
 OTHER_LIBRARIES = re.compile(r"\bnode\.level\b|\bours\.level\b")
 
 
-def words_of_the_spine(source: str) -> Iterator[str]:
-    """The words in names, comments and texts of a module, as LINE: WORD."""
+def find_terms(source: str) -> Iterator[str]:
+    """Yield terms of the lumbar challenge in a module, as LINE: WORD."""
     for number, line in enumerate(source.splitlines(), 1):
         for found in SPINE.finditer(OTHER_LIBRARIES.sub("", line).lower()):
             yield f"{number}: {found[1]}"
 
 
 @pytest.mark.parametrize("room", COMMON)
-def test_common_room_knows_no_spine(room: str) -> None:
+def test_common_packages_do_not_use_terms_of_the_challenge(room: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{word}"
         for path in sorted((ROOT / room).rglob("*.py"))
-        for word in words_of_the_spine(path.read_text(encoding="utf-8"))
+        for word in find_terms(path.read_text(encoding="utf-8"))
     ]
     assert found == []
 
 
-def test_words_are_found_where_they_are() -> None:
-    assert list(words_of_the_spine("x = 1\n# of a side\ndef level_of(): ...\n")) == [
+def test_terms_of_the_challenge_are_found() -> None:
+    assert list(find_terms("x = 1\n# of a side\ndef level_of(): ...\n")) == [
         "2: side",
         "3: level",
     ]
-    assert list(words_of_the_spine("inside = beside(outsider)\nif node.level: ...\n")) == []
+    assert list(find_terms("inside = beside(outsider)\nif node.level: ...\n")) == []
 
 
-def test_no_room_has_more_files_than_one_looks_through() -> None:
+def test_no_package_has_too_many_files() -> None:
     rooms = {ROOT / source for source in SOURCES}
     rooms |= {path.parent for source in SOURCES for path in (ROOT / source).rglob("*.py")}
     full = {
@@ -59,7 +59,7 @@ def test_no_room_has_more_files_than_one_looks_through() -> None:
     assert full == {}
 
 
-def test_no_file_is_longer_than_one_reads() -> None:
+def test_no_file_is_too_long() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
         for source in [*SOURCES, "benchmarks", "tests"]
@@ -68,7 +68,7 @@ def test_no_file_is_longer_than_one_reads() -> None:
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
-def test_no_function_is_longer_than_a_screen() -> None:
+def test_no_function_is_too_long() -> None:
     too_long = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
         for source in [*SOURCES, "benchmarks"]
@@ -80,7 +80,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     assert too_long == []
 
 
-def test_every_module_begins_with_what_it_is_for() -> None:
+def test_every_module_has_a_docstring() -> None:
     for source in SOURCES:
         for path in (ROOT / source).rglob("*.py"):
             text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Benchmarks start: they are run by hand, months apart, and import what others rename."""
+"""Benchmarks start: they are run rarely and by hand, and may import renamed functions."""
 
 import subprocess
 import sys
@@ -11,12 +11,12 @@ BENCHMARKS = [file for file in sorted(FOLDER.glob("*.py")) if "__main__" in file
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda file: file.stem)
-def test_each_benchmark_explains_itself(benchmark: Path) -> None:
+def test_each_benchmark_prints_its_help(benchmark: Path) -> None:
     command = [sys.executable, str(benchmark), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {benchmark.name}")
 
 
-def test_there_are_benchmarks() -> None:
+def test_benchmarks_are_found() -> None:
     assert len(BENCHMARKS) >= 9

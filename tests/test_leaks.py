@@ -1,4 +1,4 @@
-"""The search for leaks finds what is there, in whatever form; else it would prove nothing."""
+"""The search for leaks finds planted texts in every file format."""
 
 import gzip
 import json
@@ -63,7 +63,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_text_is_found_however_it_is_kept(tmp_path: Path, form: str) -> None:
+def test_text_is_found_in_every_file_format(tmp_path: Path, form: str) -> None:
     (tmp_path / "deeper").mkdir()
     FORMS[form](tmp_path / "deeper/file")
     for secret in (NAME, NUMBER):
@@ -71,7 +71,7 @@ def test_a_text_is_found_however_it_is_kept(tmp_path: Path, form: str) -> None:
     assert find_leaks(["ERIKA", "19640813"], folders=[tmp_path], texts=[]) == []
 
 
-def test_a_text_is_found_in_names_and_logs(tmp_path: Path) -> None:
+def test_text_is_found_in_file_names_and_logs(tmp_path: Path) -> None:
     (tmp_path / NAME).touch()
     assert len(find_leaks([NAME], folders=[tmp_path], texts=[])) == 1
     assert find_leaks([NAME], folders=[], texts=["nothing", f"read {NAME.lower()}"])

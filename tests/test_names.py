@@ -1,4 +1,4 @@
-"""What names a folder is the same folder everywhere; all else is refused in a line."""
+"""Valid names are one folder on every file system; other names are refused in one line."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_folder_everywhere_is_refused_in_a_line(name: str) -> None:
+def test_invalid_folder_name_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(SettingsError) as raised:
         require_name(name, "presets.toml")
     assert str(raised.value).startswith("presets.toml: ")
@@ -29,14 +29,13 @@ def test_what_is_no_folder_everywhere_is_refused_in_a_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["children", "Index", "prefect-server"])
-def test_experiment_takes_no_other_logs_name(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"presets.toml: '{name}' is what another log"):
+def test_experiment_cannot_have_the_name_of_another_log(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"presets.toml: '{name}' is the name of another log"):
         require_name(name, "presets.toml")
     require_run_name(f"demo@{name}", "runs")
 
 
-def test_every_log_of_a_home_is_known() -> None:
-    """Those that are no run's."""
+def test_names_of_all_other_logs_are_reserved() -> None:
     rooms = [Path(__file__).parents[1] / room for room in ("lsdc", "tasks", "flows", "deployments")]
     texts = [file.read_text("utf-8") for room in rooms for file in room.rglob("*.py")]
     named = {name for text in texts for name in re.findall(r'logs / "([\w-]+)\.log"', text)}
@@ -47,19 +46,19 @@ def test_every_log_of_a_home_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", ["mine", "exp118.v2", "2_b", "A-1", "console", "a" * LONGEST])
-def test_what_is_a_folder_everywhere_is_taken(name: str) -> None:
+def test_valid_folder_name_is_accepted(name: str) -> None:
     require_name(name, "presets.toml")
 
 
-def test_our_own_experiments_are_folders_everywhere() -> None:
+def test_experiments_of_lsdc_have_valid_names() -> None:
     for name in EXPERIMENTS.names():
         require_name(name, "ours")
     require_no_twins(EXPERIMENTS.names(), "ours")
 
 
-def test_names_that_differ_by_case_alone_are_refused() -> None:
+def test_names_that_differ_only_in_case_are_refused() -> None:
     require_no_twins(["mine", "yours", "mine"], "presets.toml")
-    with pytest.raises(SettingsError, match="Mine and mine are one folder"):
+    with pytest.raises(SettingsError, match="Mine and mine differ only in case"):
         require_no_twins(["mine", "Mine"], "presets.toml")
 
 
@@ -68,7 +67,7 @@ _ANY = st.text() | st.text("abC.-_@/ \0*[", max_size=8) | st.sampled_from(REFUSE
 
 @given(name=_ANY)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_is_listed_among_the_runs_or_refused(tmp_path: Path, name: str) -> None:
+def test_name_of_a_run_is_a_folder_in_runs_or_refused(tmp_path: Path, name: str) -> None:
     home = Home(tmp_path)
     try:
         folder = home.run(name)
@@ -80,6 +79,6 @@ def test_a_run_is_listed_among_the_runs_or_refused(tmp_path: Path, name: str) ->
 
 
 @given(text=st.text(max_size=300))
-def test_any_text_becomes_part_of_a_runs_name_or_nothing(text: str) -> None:
+def test_any_text_becomes_a_valid_part_of_a_run_name_or_nothing(text: str) -> None:
     if name := as_name(text):
         require_run_name(f"demo@a{name}", "runs")

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from lsdc.run_context import own_run_context, run_context
 
 
-def test_threads_of_a_run_see_its_shutdown_and_other_runs_do_not() -> None:
+def test_shutdown_reaches_only_threads_of_its_run() -> None:
     with own_run_context() as first:
         waits = threading.Thread(target=copy_context().run, args=(run_context().pause, 600))
         waits.start()
@@ -19,12 +19,12 @@ def test_threads_of_a_run_see_its_shutdown_and_other_runs_do_not() -> None:
     assert not run_context().shutdown_requested()
 
 
-def test_run_keeps_the_context_that_its_caller_gave_it() -> None:
+def test_run_uses_the_context_of_its_caller() -> None:
     with own_run_context() as outer, own_run_context() as inner:
         assert inner is outer
 
 
-def test_shutdown_of_a_part_leaves_the_run_going_and_that_of_the_run_reaches_the_part() -> None:
+def test_shutdown_of_a_part_does_not_stop_the_run_but_the_reverse_does() -> None:
     with own_run_context() as run:
         with run.within() as part:
             part.request_shutdown()

@@ -22,7 +22,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class CodedImage:
-    """The size and type of a coded image; `signed` is None if its format does not tell."""
+    """The size and type of a coded image; `signed` is None if its format does not specify it."""
 
     family: str
     rows: int

@@ -156,8 +156,8 @@ def _groups(dataset: DataSet, count: int) -> list[_Groups]:
         return [_Groups(tuple(shared[:1]))]
     if len(own) != count:
         raise RefusedError(
-            f"{count} frames, but functional groups of {len(own)}: where all of them lie, "
-            "nothing says"
+            f"{count} frames, but functional groups for {len(own)}, so the positions of the frames "
+            "are unknown"
         )
     return [_Groups((item, *shared[:1])) for item in own]
 

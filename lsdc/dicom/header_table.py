@@ -36,7 +36,7 @@ LIBRARIES = (
     *("pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
 )
 
-BROKEN = "the reading process gave a broken answer"
+BROKEN = "the reading process sent an invalid answer"
 
 
 class Outcomes(Table):
@@ -49,9 +49,9 @@ class Outcomes(Table):
     )
     reason = dy.String(nullable=True, description="Why the file could not be read.")
     lasting = dy.Bool(
-        description="Whether the outcome stays the same while size and time of change do."
+        description="Whether the outcome stays valid while size and time of change are the same."
     )
-    no_dicom = dy.Bool(description="Whether it never was a DICOM file.")
+    no_dicom = dy.Bool(description="Whether the file is not DICOM at all.")
     refusal = dy.String(
         nullable=True, description="Why the file, though read, has no usable image."
     )
@@ -89,7 +89,7 @@ class Formats(Table):
 
 
 class Headers(Outcomes, Formats):
-    """One row per file: the outcome of reading it, and what its header says."""
+    """One row per file: the outcome of reading it, and the data of its header."""
 
 
 _FORMAT = pl.Schema(Formats)

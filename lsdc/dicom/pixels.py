@@ -139,7 +139,7 @@ def read_with_dicomsdl(file: OpenFile) -> Decoded:
     if form.bits_allocated not in WHOLE_BYTES:
         raise DeclinedError(f"{form.bits_allocated} bits allocated")
     if syntax in NATIVE and file.size_bytes < needed * frames:
-        raise DeclinedError(f"{file.size_bytes} bytes of file, {needed * frames} of pixels")
+        raise DeclinedError(f"{file.size_bytes} bytes, expected {needed * frames} of pixels alone")
     pixel_data = dataset.getDataElement(_PIXEL_DATA)
     if not pixel_data.length():
         raise RefusedError("no PixelData")
@@ -208,7 +208,7 @@ def _frames(form: Format, frame: int) -> int:
     """Return the number of frames, and check that `frame` is among them."""
     frames = form.number_of_frames or 1
     if frame > frames:
-        raise RefusedError(f"no frame {frame}: there are {frames}")
+        raise RefusedError(f"no frame {frame}: the file has {frames}")
     return frames
 
 
@@ -251,7 +251,7 @@ def _decode(dataset: Any, form: Format, frame: int) -> Stored:
         raise
     except Exception:  # noqa: BLE001  # see docstring
         syntax = name_uid(form.transfer_syntax or "")
-        raise RefusedError(f"its pixels are damaged: {syntax} cannot be decoded") from None
+        raise RefusedError(f"the pixels are damaged: {syntax} cannot be decoded") from None
 
 
 def finish(stored: Stored, form: Format, intercept: float | None, slope: float | None) -> Decoded:
@@ -281,7 +281,7 @@ def _check_coded(coded: bytes, form: Format, file: OpenFile) -> None:
     )
     if not agrees:
         raise DeclinedError(
-            f"the header says {form.rows} x {form.columns} pixels of 1 sample of "
+            f"the header specifies {form.rows} x {form.columns} pixels of 1 sample of "
             f"{form.bits_allocated} bits, the coded image {image or 'nothing'}"
         )
 
@@ -290,16 +290,16 @@ def _check_family(coded: bytes, form: Format, file: OpenFile) -> None:
     """Refuse pixels whose encoding differs from the header's transfer syntax."""
     said, found = family_of(form.transfer_syntax), family_in(coded)
     if form.transfer_syntax in NATIVE | {DEFLATED}:
-        found = found or "something encapsulated"
+        found = found or "encapsulated"
     if found is not None and found != said and not file.says_syntax:
         raise RefusedError(
-            f"its pixels are {found}, and no file meta information says of which transfer syntax: "
-            "write the TransferSyntaxUID into it"
+            f"the pixels are {found}, but the file has no TransferSyntaxUID; add it to the file "
+            "meta information"
         )
     if found is not None and found != said:
         raise RefusedError(
-            f"its pixels are {found}, but its transfer syntax is "
-            f"{name_uid(form.transfer_syntax or '')}: write the right TransferSyntaxUID into it"
+            f"the pixels are {found}, but the transfer syntax is "
+            f"{name_uid(form.transfer_syntax or '')}; correct the TransferSyntaxUID"
         )
 
 

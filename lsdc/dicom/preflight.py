@@ -30,8 +30,8 @@ _OF_THE_MOMENT = frozenset(
 def refuse_size(size_bytes: int) -> str:
     """Return why a file of this size is not read."""
     return (
-        f"{size_bytes} bytes, expected at most {LARGEST_FILE_BYTES} of a file; 'dcuncat' of "
-        "dicom3tools makes a file of each frame"
+        f"{size_bytes} bytes, expected at most {LARGEST_FILE_BYTES}; split the file into one file "
+        "per frame, for example with 'dcuncat' of dicom3tools"
     )
 
 
@@ -99,7 +99,7 @@ class OpenFile:
 
     @property
     def says_syntax(self) -> bool:
-        """Whether it names its transfer syntax, which else is inferred from its elements."""
+        """Whether it names its transfer syntax; otherwise that is inferred from its elements."""
         return not self._opening.tells_syntax
 
     @property
@@ -144,7 +144,7 @@ def may_pass(error: OSError) -> bool:
 
 
 def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
-    """Open a file if it may be DICOM; a FIFO, on which both libraries hang, is not waited for.
+    """Open a file if it may be DICOM; do not wait for a FIFO, on which both libraries hang.
 
     Raises:
         RefusedError: the file is missing, unreadable, not a regular file or not DICOM.
@@ -157,7 +157,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
             raise TransientError(f"cannot be opened: {error.strerror}") from None
         raise RefusedError(f"cannot be opened: {error.strerror}") from None
     except ValueError:
-        raise RefusedError("cannot be opened: a zero byte in its name") from None
+        raise RefusedError("cannot be opened: its name contains a zero byte") from None
     try:
         found = os.fstat(descriptor)
         status = found.st_size, found.st_mtime_ns
@@ -165,7 +165,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
             raise RefusedError("not a regular file", status, no_dicom=True)
         if found.st_size < MIN_FILE_BYTES:
             raise RefusedError(
-                f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} of a DICOM file", status
+                f"{found.st_size} bytes, expected at least {MIN_FILE_BYTES} in a DICOM file", status
             )
         start = os.pread(descriptor, START_BYTES, 0)
         opening = open_data_set(start, found.st_size)

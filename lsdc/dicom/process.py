@@ -124,7 +124,7 @@ class Child:
         return self._process.stdout.fileno()
 
     def ask(self, batch: Batch) -> None:
-        """Give it work."""
+        """Send it a batch of files."""
         if not self.asked:
             self.heard = time.monotonic()
         slots = tuple(self._slots.take() if self._slots else NO_SLOT for _ in batch.paths)
@@ -158,7 +158,7 @@ class Child:
                     return self._tick_off(head), head, body
                 self._ready = True
         except (BrokenFrameError, IndexError, KeyError):
-            raise ChildEndedError("answered with noise") from None
+            raise ChildEndedError("sent an invalid answer") from None
         return None
 
     def _tick_off(self, head: dict[str, Any]) -> Batch:
@@ -214,8 +214,8 @@ class Child:
             self._stderr.seek(0)
             said = self._stderr.read().decode(errors="replace").strip().split("\n")[-1]
             raise StageError(
-                f"{self._name()} ended with code {code} before it could read a file: {said}; "
-                "check that the installation is whole"
+                f"{self._name()} ended with exit code {code} before it read a file: {said}; "
+                "check that the installation is complete"
             )
         if code == -signal.SIGALRM:
             return self._timeout()

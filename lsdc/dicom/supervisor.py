@@ -66,7 +66,7 @@ class Failure:
 def readers() -> tuple[str, ...]:
     """Return the installed readers, in the order in which they try a file."""
     if importlib.util.find_spec("dicomsdl") is None:
-        log.warning("dicomsdl is not installed; pydicom reads alone, many times slower")
+        log.warning("dicomsdl is not installed; pydicom reads all files, many times slower")
         return ("pydicom",)
     return ("dicomsdl", "pydicom")
 

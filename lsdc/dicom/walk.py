@@ -18,7 +18,7 @@ class Files(Table):
 
     folder = dy.String(description="The folder that holds it.")
     name = dy.String(description="Its name in the folder.")
-    bytes = dy.Int64(nullable=True, description="Size, of a link's target; null if not asked for.")
+    bytes = dy.Int64(nullable=True, description="Size, of a link's target; null if not requested.")
     mtime_ns = dy.Int64(nullable=True, description="Last change, likewise.")
     closed = dy.Bool(description="Whether it is a folder that may not be read.")
 

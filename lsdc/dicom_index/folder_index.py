@@ -141,8 +141,8 @@ def _require_tree(root: Path, leave_out: Path | None) -> None:
         raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
     if leave_out is not None and leave_out.is_dir() and root.samefile(leave_out):
         raise DataError(
-            f"{root}: this is the home that keeps the index, expected a folder with images; name "
-            "that one, or another --home"
+            f"{root}: this is the home of lsdc, expected a folder with images; give that folder, "
+            "or choose another --home"
         )
 
 
@@ -222,7 +222,7 @@ def tree_tables(home: Home, root: Path) -> Path:
     """
     folder = _folder(home, root)
     if folder is None:
-        raise DataError(f"{home.root}: {root} is not indexed here; 'lsdc index DIR' indexes one")
+        raise DataError(f"{home.root}: {root} is not indexed here; run 'lsdc index DIR' first")
     return folder
 
 

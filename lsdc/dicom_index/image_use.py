@@ -223,9 +223,9 @@ def describe_use(summary: pl.DataFrame, spell: Spell = str) -> list[str]:
     for (used_as, set_aside), rows in summary.group_by("used_as", "set_aside", maintain_order=True):
         ids = rows.select(_SERIES).iter_rows()
         named = few([f"{spell(study)}/{spell(series)}" for study, series in ids])
-        what = f"set aside: {set_aside}" if used_as is None else f"read as {used_as} by their plane"
+        what = f"set aside: {set_aside}" if used_as is None else f"used as {used_as} by their plane"
         lines.append(
-            f"{rows['images'].sum()} images {what}, of series {named}; the catalog's table "
-            "instances has each (used_as, set_aside)"
+            f"{rows['images'].sum()} images {what}, in series {named}; see used_as and set_aside "
+            "in the catalog's table instances"
         )
     return lines

@@ -216,7 +216,7 @@ def join_index(
     write_table(Twins, twins, out / "twins.parquet")
     tell_index(split, Index.load(out), listing.spell)
     if split == "test":
-        _tell("index test: %d rows of the table are left out: %s", rows_left_out(listing))
+        _tell("index test: %d invalid rows of the table are skipped: %s", rows_left_out(listing))
     _tell_use(split, _joined(shards, "instances"), listing.spell)
     return images
 
@@ -229,7 +229,7 @@ def _nothing_found(listing: Listing, split: Split, listed: pl.DataFrame) -> str:
     folder = listing.root / f"{split}_images"
     study, series = listed.select("study_id", "series_id").row(0)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    got = f"{names[0]!r} and the like" if names else "nothing"
+    got = f"entries such as {names[0]!r}" if names else "nothing"
     return (
         f"{folder}: none of the {len(listed)} listed series has a file; expected folders such as "
         f"{study}/{series}, found {got}; put the images there"
@@ -248,22 +248,22 @@ def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
     tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
     _tell(
-        f"{name}: %d files that are no slices, or copies, are passed over: %s",
+        f"{name}: %d files that are copies or not slices are skipped: %s",
         [f"{count} {what}" for what, count in kinds["what"].value_counts(sort=True).iter_rows()],
         len(kinds),
     )
     for path, what in kinds.select("path", "what").iter_rows():
-        log.debug("%s: %s passed over: %s", name, path, what)
+        log.debug("%s: %s skipped: %s", name, path, what)
     _tell_unlisted(name, index.other_files.filter(what=NOT_LISTED))
     missing = series_without_images(index, spell)
-    _tell(f"{name}: %d listed series without a usable image: %s", missing)
+    _tell(f"{name}: %d listed series have no usable image: %s", missing)
     if split is not None:
         odd = series_laid_otherwise(index.instances, spell)
-        _tell(f"{name}: %d series are read though no file is STUDY/SERIES/NUMBER.dcm: %s", odd)
+        _tell(f"{name}: %d series are read but have no file STUDY/SERIES/NUMBER.dcm: %s", odd)
     twins = describe_twins(index.twins, spell)
-    _tell(f"{name}: the same images under two ids, %d times: %s", twins)
+    _tell(f"{name}: %d pairs of ids have the same images: %s", twins)
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
-    _tell(f"{name}: %d studies without usable images: %s", list(map(spell, unusable)))
+    _tell(f"{name}: %d studies have no usable image: %s", list(map(spell, unusable)))
 
 
 def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
@@ -278,17 +278,17 @@ def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
         .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
     )
     others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
-    _tell(f"{name}: %d folders in no table are left out: %s", others)
+    _tell(f"{name}: %d folders that no table lists are skipped: %s", others)
     own = folders.filter("own")
     beside = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
-    _tell(f"{name}: %d studies have files beside their series, which are left out: %s", beside)
+    _tell(f"{name}: %d studies have files outside their series, which are skipped: %s", beside)
 
 
 def _tell_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
     """Log the series with several images at a place, and which of them are used."""
     _tell(
-        f"index {split}: %d series have several images at each place, and neither EchoTime nor "
-        "points tell which of them are meant; all are used: %s",
+        f"index {split}: %d series have several images at each position, and neither EchoTime nor "
+        "annotated points show which are meant, so all are used: %s",
         list_undecided(instances, spell),
     )
     for line in describe_use(summarise_use(instances), spell):
@@ -296,7 +296,7 @@ def _tell_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
 
 
 def rows_left_out(listing: Listing) -> list[str]:
-    """Return the invalid rows of the test table, and why they are left out."""
+    """Return the invalid rows of the test table, and why they are skipped."""
     return [
         f"line {row['line']} ({row['series_description']!r}): {row['why']}"
         for row in listing.left_out.iter_rows(named=True)
@@ -320,7 +320,7 @@ def series_without_images(index: Index, spell: Spell = str) -> list[str]:
     for study, one, bad in rows.select(*series, "quarantined").iter_rows():
         why = [f"{bad} quarantined"] if bad else []
         if others := passed_over.get((study, one)):
-            why.append(f"passed over: {', '.join(others)}")
+            why.append(f"skipped: {', '.join(others)}")
         named.append(f"{spell(study)}/{spell(one)} ({'; '.join(why) or 'no file'})")
     return named
 
@@ -374,8 +374,8 @@ def require_usable(
     without = index.studies.filter(~pl.col("usable"))["study_id"].to_list()
     if strict and without:
         raise DataError(
-            f"index {split}: {len(without)} studies without usable images: "
-            f"{few(list(map(listing.spell, without)))}; complete them, or run without --strict"
+            f"index {split}: {len(without)} studies have no usable image: "
+            f"{few(list(map(listing.spell, without)))}; add images, or run without --strict"
         )
 
 

@@ -182,7 +182,9 @@ def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         .then(pl.format("no usable {} in the header", _name_lacking()))
         .when(too_large)
         .then(pl.col("bytes").map_elements(refuse_size, return_dtype=pl.String))
-        .otherwise(pl.format("cut off: {} bytes, expected at least {} of pixels", "bytes", needed))
+        .otherwise(
+            pl.format("truncated: {} bytes, expected at least {} of pixels", "bytes", needed)
+        )
     )
     if len(bad):
         rows = rows.filter(~is_bad)
@@ -227,7 +229,7 @@ def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     in_folder = pl.struct(*_INSTANCE, "folder_id", "name_number")
     repeated = counts & named & in_folder.is_first_distinct().not_()
     again = rows.filter(repeated).with_columns(
-        reason=pl.format("instance {} of the series came before", "instance_number")
+        reason=pl.format("instance number {} is repeated in the series", "instance_number")
     )
     rows = rows.filter(~repeated)
     first = pl.struct(_INSTANCE).is_first_distinct()

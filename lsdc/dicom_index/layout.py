@@ -109,8 +109,8 @@ class Layout:
                         found.setdefault(study, []).append(folder)
         if closed and (missing := len(set(studies) - set(found))):
             raise DataError(
-                f"{min(closed)}: may not be read, and {missing} listed studies are nowhere else; "
-                "give the user that runs this the right to read it, or move it away"
+                f"{min(closed)}: no permission to read this folder, and {missing} listed studies "
+                "are not in another folder; grant read permission, or move the folder away"
             )
         return {study: sorted(found[study]) for study in sorted(found)}
 
@@ -161,8 +161,8 @@ def layout_of(listing: Listing | None) -> Layout:
         images |= {escape_name(folder): split for folder in own}
     if closed and "train" not in images.values():
         raise DataError(
-            f"{closed[0]}: may not be read, and train_images is nowhere else; give the user that "
-            "runs this the right to read it, or move it away"
+            f"{closed[0]}: no permission to read this folder, and train_images is not in another "
+            "folder; grant read permission, or move the folder away"
         )
     listed = {
         str(split): frozenset(rows.select("study_id", "series_id").iter_rows())

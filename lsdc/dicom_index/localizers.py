@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lsdc.dicom_index.series_kinds import Kinds, fits, is_of
 
-# A localizer's field is so many times that of the slices, or the reverse; or its pixels are, which
-# in a series of one angle, or of so few images at several, are all of one size. Of a series of one
-# angle, images of so much coarser pixels are a localizer's however many there are.
+# A localizer's field of view is at least this many times larger or smaller than that of the slices.
+# Or its pixels are, by the smaller factor if the series has one angle, or at most this many images
+# at several. In a series of one angle, pixels coarser by the last factor always mean a localizer.
 _OTHER_FIELD, _OTHER_PIXELS, _FEW_ANGLED, _COARSE_PIXELS = 1.25, 1.02, 2, 1.5
 # Angled slices within the first distance of others show the same place. Slices of a stack are
 # closer together than the second distance, those of a localizer farther apart.

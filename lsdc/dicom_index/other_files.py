@@ -15,7 +15,7 @@ from lsdc.dicom.preflight import LARGEST_FILE_BYTES
 from lsdc.dicom.usable import GREYSCALE
 from lsdc.tables.table import Table
 
-_ID = "As in the instances table, if path or header tell."
+_ID = "As in the instances table, if path or header contain it."
 
 
 class OtherFiles(Table):
@@ -26,7 +26,7 @@ class OtherFiles(Table):
         description="What the file is: a copy, byte for byte or of the image; a structured report, "
         "presentation state, secondary capture and so on, by SOPClassUID (except in a listed "
         "series, if the header has all attributes of a slice); a DICOMDIR; an AppleDouble or "
-        "another file of the operating system; no DICOM file; or, in a run, a file in no listed "
+        "another file of the operating system; not a DICOM file; or, in a run, a file in no listed "
         "series, which is not read."
     )
     copy_of = dy.String(
@@ -38,7 +38,7 @@ class OtherFiles(Table):
 
 COPY = "copy, byte for byte"
 SAME_IMAGE = "copy of an image"
-NOT_DICOM = "no DICOM"
+NOT_DICOM = "not DICOM"
 NOT_LISTED = "in no listed series"
 NO_IMAGE = "DICOM without an image"
 SECONDARY_CAPTURE = "secondary capture"
@@ -97,7 +97,7 @@ def may_be_slice() -> pl.Expr:
 
 def describe_class() -> pl.Expr:
     """Return a description of an object whose SOP class is not one of slices."""
-    return pl.coalesce(_word_of_class(), pl.format("DICOM of another kind ({})", "sop_class"))
+    return pl.coalesce(_word_of_class(), pl.format("DICOM of another class ({})", "sop_class"))
 
 
 def _word_of_class() -> pl.Expr:
@@ -110,7 +110,7 @@ def _word_of_class() -> pl.Expr:
 
 
 def others(files: pl.DataFrame, what: pl.Expr, copy_of: pl.Expr | None = None) -> pl.DataFrame:
-    """Return files as rows of `OtherFiles`, with ids if path or header tell them."""
+    """Return files as rows of `OtherFiles`, with ids if path or header contain them."""
     none = pl.lit(None, dtype=pl.String)
     ids = {
         name: pl.coalesce(one for one in (f"path_{name}", f"header_{name}") if one in files.columns)

@@ -18,8 +18,8 @@ FEW_BAD_FILES = 10
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
 
 _ID = (
-    "As in the instances table, if path or header tell; null if a stage after the index refused "
-    "the file."
+    "As in the instances table, if path or header contain it; null if a stage after the index "
+    "refused the file."
 )
 
 
@@ -28,7 +28,7 @@ class Quarantine(Table):
 
     path = dy.String(description="The file.")
     stage = dy.String(description="The stage that refused the file.")
-    reason = dy.String(description="Why; the text quotes nothing from the file.")
+    reason = dy.String(description="Why; the text contains no value from the file.")
     bytes = dy.Int64(
         nullable=True,
         description="Size of the file when it was refused; null if a stage after the index "
@@ -66,7 +66,10 @@ def tell_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
     """Log how many files are quarantined and, for the log file, each with its reason."""
     if len(quarantine):
         log.warning(
-            "%s: %d of %d files quarantined; the catalog says why", stage, len(quarantine), total
+            "%s: %d of %d files quarantined; for the reasons, see the catalog's table quarantine",
+            stage,
+            len(quarantine),
+            total,
         )
     for path, reason in quarantine.select("path", "reason").iter_rows():
         log.debug("%s: %s quarantined: %s", stage, path, reason)
@@ -82,9 +85,10 @@ def refuse_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_ba
     if bad >= FEW_BAD_FILES and bad > max_bad * total:
         kind = group_reasons(quarantine).row(0, named=True)
         raise StageError(
-            f"{stage}: {bad} of {total} files cannot be used, at most {max_bad:.1%} may be; "
-            f"most often ({kind['files']} times): {kind['reason']} ({kind['path']}); all are in "
-            "the log and in the catalog's table quarantine; mend or remove them, or raise --max-bad"
+            f"{stage}: {bad} of {total} files cannot be used, expected at most {max_bad:.1%}; "
+            f"commonest reason ({kind['files']} files): {kind['reason']} ({kind['path']}); all are "
+            "in the log and in the catalog's table quarantine; repair or remove them, or raise "
+            "--max-bad"
         )
 
 

@@ -117,7 +117,7 @@ def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
 
 
 def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> list[str]:
-    """Describe each pair of ids once: `12 is 34`, or `12/3 is 12/4` within a study.
+    """Describe each pair of ids once: `12 = 34`, or `12/3 = 12/4` within a study.
 
     Args:
         twins: `Twins`.
@@ -130,7 +130,7 @@ def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> li
             one, other = f"{split} {one}", f"{twin_split} {other}"
         elif study == twin_study:
             one, other = f"{one}/{spell(series)}", f"{other}/{spell(twin_series)}"
-        said[f"{one} is {other}"] = None
+        said[f"{one} = {other}"] = None
     return list(said)
 
 

@@ -58,7 +58,7 @@ class Planes:
         if not len(position_mm) == len(spacing_mm) == len(row_direction):
             raise DataError(
                 f"image planes: {len(position_mm)} positions, {len(row_direction)} orientations "
-                f"and {len(spacing_mm)} spacings, expected as many of each; pass a row a slice"
+                f"and {len(spacing_mm)} spacings, expected equal numbers; pass one row per slice"
             )
         _refuse("PixelSpacing", spacing_mm, (spacing_mm <= 0).any(axis=1), "two steps above 0 mm")
         return cls(position_mm, row_direction, column_direction, spacing_mm)
@@ -234,7 +234,7 @@ def _rows(name: str, values: npt.ArrayLike, width: int) -> FloatArray:
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(
             f"image planes: {name} has shape {array.shape}, expected (n, {width}); "
-            "pass a row a slice"
+            "pass one row per slice"
         )
     _refuse(name, array, ~np.isfinite(array).all(axis=1), "finite numbers")
     return array
@@ -245,7 +245,7 @@ def _refuse(name: str, rows: FloatArray, bad: npt.ArrayLike, expected: str) -> N
         first = int(np.argmax(bad))
         raise DataError(
             f"image planes: {name} of slice {first} of {len(rows)} is {rows[first].tolist()}, "
-            f"expected {expected}; leave such files out"
+            f"expected {expected}; exclude such files"
         )
 
 

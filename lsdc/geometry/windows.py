@@ -107,7 +107,7 @@ def _in_plane(images: Planes, direction: FloatArray) -> FloatArray:
     normal = images.normal
     length = np.linalg.norm(direction, axis=-1)
     across = _dot(direction, normal)
-    _refuse(~(np.abs(across) < _ACROSS * length), "down", "a direction that is not across")
+    _refuse(~(np.abs(across) < _ACROSS * length), "down", "a direction not along the normal")
     along = direction - across[:, None] * normal
     unit: FloatArray = along / np.linalg.norm(along, axis=-1)[:, None]
     return unit
@@ -117,7 +117,7 @@ def _refuse(bad: npt.NDArray[np.bool_], name: str, expected: str) -> None:
     if bad.any():
         raise DataError(
             f"windows: {name} of slice {int(bad.argmax())} of {len(bad)} cannot be used, expected "
-            f"{expected}; give another one"
+            f"{expected}; pass another value"
         )
 
 

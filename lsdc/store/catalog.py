@@ -274,8 +274,8 @@ def _is_ours(copy: Path, catalog: Path) -> bool:
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         log.warning(
-            "%s: damaged, or of another version (%s): written anew; the other runs' tables come "
-            "back when those are run again",
+            "%s: damaged, or written by another version (%s); it is rebuilt now, and the tables of "
+            "other runs are added when you repeat those runs",
             catalog,
             reason,
         )

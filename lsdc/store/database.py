@@ -37,6 +37,6 @@ def parse_address(address: str, source: str) -> "URL":
     except (ArgumentError, ValueError):  # its message would quote the address
         raise SettingsError(
             f"{source}: expected postgresql://USER:PASSWORD@HOST/NAME with one host, found an "
-            "address that cannot be read; write / @ and the like in a password as %2F, %40"
+            "invalid address; write special characters in the password as %2F for / and %40 for @"
         ) from None
     return url

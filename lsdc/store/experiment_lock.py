@@ -47,9 +47,9 @@ def lock_experiment(
             if all(path.name.startswith(settings[:16]) for path in _held(folder)):
                 mine.acquire()
                 break
-        other = f"{experiment}: a run of other settings goes on in {home.root}"
+        other = f"{experiment}: a run with other settings is active in {home.root}"
         if not wait:
-            raise HomeBusyError(f"{other}; wait for it, or choose another --home")
+            raise HomeBusyError(f"{other}; wait until it ends, or choose another --home")
         if not said:
             say(f"{other}; waiting for it to end")
         said = True

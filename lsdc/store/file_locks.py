@@ -35,7 +35,7 @@ def take_lock(lock: BaseFileLock, say: Callable[[], None]) -> None:
     try:
         lock.acquire(cancel_check=run_context().shutdown_requested)
     except Timeout:
-        raise InterruptedRunError(f"{lock.lock_file}: not waited for, the run is ending") from None
+        raise InterruptedRunError(f"{lock.lock_file}: stopped waiting, the run is ending") from None
 
 
 def is_lockless(error: OSError) -> bool:

@@ -106,7 +106,7 @@ class FileRows:
             if shard.name.endswith(_shard_name(0, digest_file(shard))[6:]):
                 whole.append(shard)
             else:
-                log.warning("%s is damaged; what it held is read again", shard)
+                log.warning("%s is damaged; the files in it are read again", shard)
                 shard.unlink()
         return whole
 

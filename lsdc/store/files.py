@@ -76,8 +76,8 @@ def reserve(path: Path, size: int) -> None:
             raise
         free = free_bytes(path.parent)
         raise NoSpaceError(
-            f"{path.parent}: {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB are free; make room "
-            "('lsdc clean'), or choose another --home"
+            f"{path.parent}: {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB are free; free disk "
+            "space (see 'lsdc clean'), or choose another --home"
         ) from error
 
 

@@ -82,7 +82,7 @@ def _readable(notes: Path) -> set[str]:
     try:
         return set(_read(notes))
     except DataError as error:
-        log.warning("%s; it is written anew now", error)
+        log.warning("%s; this run replaces it now", error)
         return set()
 
 
@@ -93,8 +93,8 @@ def _read(notes: Path) -> list[str]:
         return [str(path) for path in json.loads(notes.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{notes}: expected a list of results, found something else; the same run once more "
-            "writes it anew, or remove the file, and 'lsdc clean' takes what the run rests on"
+            f"{notes}: expected a list of results, found something else; repeat the run to rewrite "
+            "the file, or delete it, and 'lsdc clean' deletes the results that only this run uses"
         ) from error
 
 
@@ -114,18 +114,18 @@ def find_garbage(
     kept = {path for run in runs if run not in removed for path in kept_results(home, run)}
     # All other folders of the home belong to stages.
     apart = {home.runs, home.replaced, home.prefect, home.logs, home.headers, home.phantom}
-    found = {home.run(run): "asked for by name" for run in removed}
+    found = {home.run(run): "named for removal" for run in removed}
     found |= {
-        result: f"{stage.name} of no run, {age_of(result)} old"
+        result: f"{stage.name} that no run uses, {age_of(result)} old"
         for stage in _own(home.root)
         if stage not in apart
         for result in _own(stage)
         if _RESULT.fullmatch(result.name) and result not in kept
     }
     unfinished = _own(home.root / SHARDS)
-    found |= dict.fromkeys(unfinished, "made so far by a run that did not end")
+    found |= dict.fromkeys(unfinished, "partial results of a run that did not finish")
     found |= {
-        fold.path: f"{fold}, put aside"
+        fold.path: f"{fold}, superseded"
         for fold in find_put_aside(home)
         if put_aside or not fold.holds_training
     }

@@ -119,7 +119,7 @@ def existing_home(root: Path) -> Home:
         DataError: there is no home, or it cannot be used.
     """
     if not (root / "home.json").is_file():
-        raise DataError(f"{root}: no home here, expected one that a run made; give it as --home")
+        raise DataError(f"{root}: not a home, expected one that a run created; give it as --home")
     return open_home(root)
 
 
@@ -146,7 +146,7 @@ def _require_locks(marker: Path) -> None:
             if is_lockless(error):
                 raise DataError(
                     f"{marker.parent}: its file system has no locks ({error.strerror}), so two "
-                    "runs would build the same; choose a --home on one that has"
+                    "runs could write the same files; choose a --home on a file system with locks"
                 ) from error
             raise
 
@@ -192,7 +192,7 @@ def build_lock(
 
 @contextmanager
 def lend_lock(home: Home, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Release the build lock within the block, which waits for what others build.
+    """Release the build lock within the block, which waits for other builders.
 
     If this process held the lock, it takes it again afterwards, except after an error, when the
     process is about to exit.
@@ -222,8 +222,8 @@ def _acquire(
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        message = f"{home.root}: {_describe_holder(holder)} builds here"
-        refused = HomeBusyError(f"{message}; wait for it, or choose another --home")
+        message = f"{home.root}: {_describe_holder(holder)} is building here"
+        refused = HomeBusyError(f"{message}; wait until it ends, or choose another --home")
         if not wait:
             raise refused from None
         say(f"{message}; waiting for it to end")
@@ -297,7 +297,7 @@ def require_space(home: Home, needed: int, *, what: str) -> None:
     if free < 1.1 * needed:
         raise NoSpaceError(
             f"{home.root}: {what} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
-            "make room ('lsdc clean'), or choose another --home"
+            "free disk space (see 'lsdc clean'), or choose another --home"
         )
 
 

@@ -57,8 +57,9 @@ def require_locks(store: RemoteStore) -> None:
         if not is_lockless(error):
             raise StoreError(f"--store {store.path}: cannot be used ({error})") from error
         raise SettingsError(
-            f"--store {store.path}: its file system has no locks ({error}), so two hosts would "
-            "make the same; use one that has, or object storage beside a PostgreSQL"
+            f"--store {store.path}: its file system has no locks ({error}), so two hosts could "
+            "compute the same result; use a file system with locks, or object storage with a "
+            "PostgreSQL"
         ) from error
 
 
@@ -104,7 +105,7 @@ def _advisory_lock(store: RemoteStore, name: str, say: Say) -> Iterator[None]:
             try:
                 _ask(connection, "SELECT pg_advisory_unlock(%s)", number)
             except psycopg.Error as error:
-                say(f"{name}: its lock was lost ({error}); another host may have made the same")
+                say(f"{name}: its lock was lost ({error}); another host may compute it as well")
 
 
 def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Connection[Any]":
@@ -119,7 +120,7 @@ def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Conn
             try:
                 _wait(connection, name, number, say)
             except psycopg.OperationalError as error:
-                say(f"{name}: the connection to PostgreSQL broke ({error}); made anew")
+                say(f"{name}: lost the connection to PostgreSQL ({error}); reconnecting")
                 run_context().pause(_FIRST_PAUSE_SECONDS)
                 continue
             failing.pop_all()
@@ -131,7 +132,7 @@ def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any
 
     def tell(attempt: RetryCallState) -> None:
         assert attempt.outcome is not None
-        say(f"{name}: no connection to PostgreSQL ({attempt.outcome.exception()}); tried again")
+        say(f"{name}: no connection to PostgreSQL ({attempt.outcome.exception()}); retrying")
 
     retrying = Retrying(
         retry=retry_if_exception_type(psycopg.OperationalError),
@@ -154,7 +155,7 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
             say(_waiting(name))
         said = True
         if run_context().shutdown_requested():
-            raise InterruptedRunError(f"{name}: not waited for, the run is ending")
+            raise InterruptedRunError(f"{name}: stopped waiting, the run is ending")
         # A wait inside PostgreSQL would not notice a cancelled run.
         run_context().pause(_POLL_SECONDS)
 
@@ -167,8 +168,8 @@ def _telling(store: RemoteStore, name: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise StoreError(
-            f"{DATABASE}: PostgreSQL does not lock {name} for {store.url} ({error}); see that it "
-            "can be reached from here"
+            f"{DATABASE}: PostgreSQL does not lock {name} for {store.url} ({error}); check that "
+            "this host can reach it"
         ) from error
 
 
@@ -179,7 +180,7 @@ def _ask(connection: "psycopg.Connection[Any]", query: LiteralString, number: in
 
 
 def _waiting(name: str) -> str:
-    return f"{name}: another run makes it; waiting for it to end"
+    return f"{name}: another run is computing it; waiting for it to end"
 
 
 def _database(store: RemoteStore) -> dict[str, Any]:
@@ -187,9 +188,9 @@ def _database(store: RemoteStore) -> dict[str, Any]:
     given = os.environ.get(DATABASE, "")
     if not is_postgresql(given):
         raise SettingsError(
-            f"--store {store.url}: object storage has no locks, so two hosts would make the same; "
-            f"set {DATABASE}=postgresql://USER:PASSWORD@HOST/NAME to a PostgreSQL that all hosts "
-            "reach, or use a path on a shared file system"
+            f"--store {store.url}: object storage has no locks, so two hosts could compute the "
+            f"same result; set {DATABASE}=postgresql://USER:PASSWORD@HOST/NAME to a PostgreSQL "
+            "that all hosts reach, or use a path on a shared file system"
         )
     if find_spec("psycopg") is None:
         raise SettingsError(f"{DATABASE}: psycopg is not installed; pip install 'lsdc[s3]'")

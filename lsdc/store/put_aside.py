@@ -72,7 +72,7 @@ def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], Non
     earlier = _replaced(home, folder, key)
     if earlier.exists():
         earlier.rename(folder)
-        say(f"{folder}: {read_fold(folder)}, comes back from {earlier.parent}")
+        say(f"{folder}: {read_fold(folder)}, is restored from {earlier.parent}")
         return folder
     folder.mkdir()
     if (folder.parent / RECORD).is_file():  # describes its run, wherever it is moved
@@ -87,8 +87,8 @@ def _put_aside(home: Home, folder: Path, key: str | None, say: Callable[[str], N
     aside.parent.mkdir(exist_ok=True)
     if key is not None:
         say(
-            f"{folder}: {read_fold(folder)}, is put aside as {aside}, since its data or the code "
-            "changed; it comes back by itself when they are as they were, and is kept until "
+            f"{folder}: {read_fold(folder)}, is moved to {aside}, because its data or the code "
+            "changed; it is restored when they are the same again, and kept until "
             "'lsdc clean --replaced'"
         )
     folder.rename(aside)

@@ -183,7 +183,7 @@ class RemoteStore:
             if (found := digest_file(temporary)) != digest:
                 raise DamagedError(
                     f"{self.url}/{name}, for {path}: its SHA-256 is {found[:16]}..., expected "
-                    f"{digest[:16]}...; it was damaged in the store or on the way, and is not used"
+                    f"{digest[:16]}...; it was damaged in storage or transfer, and is not used"
                 )
 
     def _record(self, name: str, kind: type[_Record]) -> _Record | None:
@@ -233,8 +233,8 @@ def open_store(url: str | None = None) -> RemoteStore | None:
         raise SettingsError(f"--store {scheme}://...: expected a path or s3://BUCKET/PREFIX")
     if "@" in rest:
         raise SettingsError(
-            "--store s3://...@...: a password has no place in an address that is written down; "
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "--store s3://...@...: expected an address without a password, as addresses are "
+            "logged; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if find_spec("s3fs") is None:
         raise SettingsError(f"--store {url}: s3fs is not installed; pip install 'lsdc[s3]'")
@@ -256,7 +256,7 @@ def _checkpoint_name(key: str) -> str:
 def _require_inside(home: Path, path: Path) -> None:
     """Require that a path named by a manifest lies inside the home."""
     if ".." in path.parts or not path.is_relative_to(home):
-        raise DamagedError(f"a manifest names {path}, beyond {home}; it is not used")
+        raise DamagedError(f"a manifest names {path}, outside of {home}; it is not used")
 
 
 @cache
@@ -279,11 +279,11 @@ def _telling(url: str, *, absent: bool = False) -> Iterator[None]:
     except FileNotFoundError as error:
         if absent:
             raise
-        raise StoreError(f"{url}: no such bucket or folder ({error}); make it first") from error
+        raise StoreError(f"{url}: no such bucket or folder ({error}); create it first") from error
     except _errors(url) as error:
         raise StoreError(
-            f"{url}: cannot be used ({type(error).__name__}: {error}); see that it can be reached "
-            "and that this host may read and write there"
+            f"{url}: cannot be used ({type(error).__name__}: {error}); check that this host can "
+            "reach it and may read and write there"
         ) from error
 
 

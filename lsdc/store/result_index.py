@@ -45,7 +45,7 @@ def read_result(home: Path, stage: str, key: str, kind: type[R]) -> R | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        log.warning("%s: no record of a result; the stage runs again", path)
+        log.warning("%s: not the record of a result; the stage runs again", path)
         return None
 
 

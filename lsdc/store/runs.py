@@ -92,8 +92,8 @@ def read_record(folder: Path) -> RunRecord | None:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise DataError(
-            f"{path}: expected what the run is of, found something else; remove this file, and the "
-            "next run of that name writes it anew"
+            f"{path}: expected the description of a run, found something else; remove this file, "
+            "and the next run of that name creates it again"
         ) from error
 
 
@@ -144,14 +144,14 @@ def _found(home: Home, record: RunRecord, say: Callable[[str], None]) -> str:
     if name is None:
         name = _new_name(home, runs, record)
         if name != record.experiment:
-            say(f"runs/{name}: a folder of its own{_why(record, runs.get(record.experiment))}")
+            say(f"runs/{name}: a new folder{_why(record, runs.get(record.experiment))}")
     elif (before := runs[name]) is not None:
         if before.data != record.data:
-            say(f"runs/{name}: the same training tables lay in {before.data}; it goes on with them")
+            say(f"runs/{name}: resumes the run on the same training tables in {before.data}")
         elif before.tables != record.tables:
             say(
-                f"runs/{name}: the training tables of {record.data} have changed; what rests on "
-                "them is made again, and folds that rest on the former ones are put aside"
+                f"runs/{name}: the training tables of {record.data} have changed; results that "
+                "depend on them are recomputed, and folds trained on the old ones move to replaced/"
             )
         record = record.model_copy(update={"begun": before.begun})
     if runs.get(name) != record:
@@ -192,7 +192,7 @@ def _why(record: RunRecord, first: RunRecord | None) -> str:
         return ""
     other = [] if record.is_on_same_data(first) else [f"data {record.data}"]
     other += [f"{name}={value}" for name, value in record.differences(first).items()]
-    return f", since runs/{record.experiment} holds {first}, and this run has {', '.join(other)}"
+    return f", because runs/{record.experiment} holds {first}, and this run has {', '.join(other)}"
 
 
 def has_trained(folder: Path) -> bool:

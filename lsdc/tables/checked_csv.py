@@ -13,7 +13,7 @@ from lsdc.errors import DataError
 from lsdc.plain_text import read_text
 
 LINE = "line"
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+")
 _EXCEL_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _MOST_DIGITS = 18  # fits into 64 bits
@@ -63,8 +63,8 @@ def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}: the quotes of the row in line {line} do not match, expected each cell with "
-            "both or with none; correct the row"
+            f"{path}: unbalanced quotes in the row that begins in line {line}, expected an opening "
+            "and a closing quote around a cell, or none; correct the row"
         ) from error
     return rows
 
@@ -77,15 +77,15 @@ def _refuse_separator(text: str, columns: Sequence[str], path: Path) -> None:
     header = next((line for line in text.splitlines() if line.strip()), "")
     if _EXCEL_LINE.fullmatch(header.strip(" ,;\t")):
         raise DataError(
-            f"{path}: begins with {header.strip()!r}, a line for Excel alone, expected the header; "
-            "save it as CSV with commas, without that line"
+            f"{path}: the first line is {header.strip()!r}, which only Excel understands, expected "
+            "the header; save the table as CSV with commas, without this line"
         )
     found = _columns_of(header, ",", columns)
     for sign, name in _SEPARATORS.items():
         if _columns_of(header, sign, columns) > found:
             raise DataError(
-                f"{path}: its columns are separated by {name}, expected commas; save it as CSV "
-                "with commas, and with points in numbers"
+                f"{path}: the columns are separated by {name}, expected commas; save the table as "
+                "CSV with commas, and with decimal points in numbers"
             )
 
 
@@ -97,7 +97,7 @@ def _columns_of(header: str, sign: str, columns: Sequence[str]) -> int:
 def _refuse_twins(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
     twins = [name for name in columns if header.count(name) > 1]
     if twins:
-        raise DataError(f"{path}: column {twins[0]!r} is there twice, expected once; remove one")
+        raise DataError(f"{path}: column {twins[0]!r} occurs twice, expected once; remove one")
 
 
 def _refuse_lengths(rows: Sequence[tuple[int, list[str]]], width: int, path: Path) -> None:
@@ -109,17 +109,17 @@ def _refuse_lengths(rows: Sequence[tuple[int, list[str]]], width: int, path: Pat
     more = f" (and {len(odd) - 1} more rows of another length)" if len(odd) > 1 else ""
     if cells < width:
         raise DataError(
-            f"{path}: line {line} has {cells} of {width} cells{more}: the row is cut; copy the "
-            "table again, or complete it"
+            f"{path}: line {line} has {cells} of {width} cells{more}: the row is truncated; copy "
+            "the table again, or complete the row"
         )
     raise DataError(
-        f"{path}: line {line} has {cells} cells{more}, expected the {width} of the header; put "
-        "quotes around what holds a comma, or remove what is too much"
+        f"{path}: line {line} has {cells} cells{more}, expected {width} as in the header; put "
+        "quotes around cells that contain a comma, or remove the extra cells"
     )
 
 
 def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) -> None:
-    """Refuse a table that lacks one of the columns, naming the most similar one found.
+    """Refuse a table without one of the columns, naming the most similar one found.
 
     Raises:
         DataError: a column is missing.
@@ -135,10 +135,10 @@ def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) ->
     spare = [name for name in table.columns if name not in columns]
     close = difflib.get_close_matches(missing[0], spare, n=1, cutoff=0.5)
     if close:
-        hint = f"the closest one found is {close[0]!r}: rename it"
+        hint = f"the closest one found is {close[0]!r}; rename it"
     else:
         hint = f"found {', '.join(spare[:6]) or 'no other columns'}"
-    others = f" (nor {len(missing) - 1} more of those expected)" if len(missing) > 1 else ""
+    others = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
     raise DataError(f"{source}: no column {missing[0]!r}{others}; {hint}")
 
 
@@ -168,7 +168,7 @@ def _whole_number(found: str | None) -> str:
     if found is not None and found.isdecimal():
         return f"at most {_MOST_DIGITS} digits, found {len(found)}"
     if found is not None and _ROUNDED.fullmatch(found):
-        return "a whole number: a spreadsheet rounds ids so; take the table as it was before"
+        return "a whole number (a spreadsheet program rounded the id); use the original table"
     return "a whole number"
 
 
@@ -219,8 +219,8 @@ def refuse_repeats(table: pl.DataFrame, columns: Sequence[str], source: str) -> 
     lines = " and ".join(map(str, first[LINE].head(2)))
     more = f" (and {things.height - 1} more)" if things.height > 1 else ""
     raise DataError(
-        f"{source}: {named}{more} is listed twice, in lines {lines}, expected once; remove the "
-        "repeat"
+        f"{source}: {named}{more} is listed twice, in lines {lines}, expected once; remove one of "
+        "the rows"
     )
 
 

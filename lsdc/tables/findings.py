@@ -8,7 +8,7 @@ import polars as pl
 
 
 class Severity(StrEnum):
-    """Whether a person should look (a contradiction or a loss), or should merely know."""
+    """Whether you should check it (a contradiction or a loss), or it is only information."""
 
     WARNING = "warning"
     NOTE = "note"

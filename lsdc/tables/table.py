@@ -1,4 +1,4 @@
-"""Tables that declare themselves: the columns of each, their meaning, and what values may be."""
+"""Declarations of tables: the columns of each, their meaning, and which values are allowed."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -66,14 +66,14 @@ class Table(dy.Schema):
             found = f"column {name} is {first[name]!r}"
         else:
             key = cls.primary_key()
-            wanted = "each once"
+            wanted = "one row per key"
             found = ", ".join(f"{name} {first[name]}" for name in key) + " is repeated"
         more = f" (in {count} of {len(frame)} rows)"
         raise cls._fault(f"{found}{more}, expected {wanted}")
 
     @classmethod
     def _fault(cls, what: str) -> StageError:
-        return StageError(f"table {cls.__name__}: {what}; please report this fault of lsdc")
+        return StageError(f"table {cls.__name__}: {what}; this is a bug in lsdc, please report it")
 
 
 def one_of(words: Iterable[str]) -> dict[str, Callable[[pl.Expr], pl.Expr]]:
@@ -83,7 +83,7 @@ def one_of(words: Iterable[str]) -> dict[str, Callable[[pl.Expr], pl.Expr]]:
 
 
 def real(description: str, *, nullable: bool = False) -> dy.Float64:
-    """Return a column of floats that may be NaN or infinite: what odd headers give is kept."""
+    """Return a column of floats that may be NaN or infinite: unusual headers give such values."""
     return dy.Float64(nullable=nullable, allow_nan=True, allow_inf=True, description=description)
 
 

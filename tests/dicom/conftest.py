@@ -1,4 +1,4 @@
-"""DICOM files made on the fly, those that ship inside pydicom, and faults in reading processes."""
+"""Generated DICOM files, the files of the pydicom package, and faults in reading processes."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ WriteDicom = Callable[..., Path]
 
 @pytest.fixture
 def write_dicom(tmp_path: Path) -> WriteDicom:
-    """Write a small MR image: `write_dicom(name, pixels, syntax="rle", PatientPosition="FFS")`."""
+    """Return a function that writes a small MR image: `write_dicom(name, pixels, Rows=24)`."""
 
     def write(
         name: str | bytes = "image.dcm",
@@ -64,14 +64,14 @@ def write_dicom(tmp_path: Path) -> WriteDicom:
 
 @pytest.fixture(scope="session")
 def pydicom_files() -> list[Path]:
-    """Every DICOM file inside the pydicom package, some of them broken; none is downloaded."""
+    """Return the DICOM files in the pydicom package, some of them broken; download none."""
     folder = Path(pydicom.data.__file__).parent / "test_files"
     return sorted(folder.glob("*.dcm"))
 
 
 @pytest.fixture(scope="session")
 def real_files() -> list[Path]:
-    """A few files of each series of a real study."""
+    """Return a few files of each series of a real study."""
     root = os.environ.get("LSDC_REAL_DATA")
     if not root:
         pytest.skip("LSDC_REAL_DATA is not set")
@@ -80,9 +80,9 @@ def real_files() -> list[Path]:
 
 
 class Inject:
-    """Faults in the child processes that read, by code that Python runs when they start.
+    """Injects faults into the reading child processes, by code that Python runs at their start.
 
-    The parent is left alone: what it is told comes from real children.
+    The parent is unchanged: its answers come from real children.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,19 +90,19 @@ class Inject:
         self._code.write_text(_FAULTS, encoding="utf-8")
 
     def when_opened(self, path: Path, harm: str) -> None:
-        """Run `harm` in the child whenever it is about to open the file."""
+        """Run `harm` in the child before it opens the file."""
         self._add("open", path, harm)
 
     def when_read(self, path: Path, harm: str) -> None:
-        """Run `harm` in the child whenever it is about to read the file's start."""
+        """Run `harm` in the child before it reads the start of the file."""
         self._add("pread", path, harm)
 
     def when_streamed(self, path: Path, harm: str) -> None:
-        """Run `harm` in the child whenever it is about to read the file as a stream."""
+        """Run `harm` in the child before it opens the file as a stream."""
         self._add("stream", path, harm)
 
     def when_asked(self, path: Path, harm: str) -> None:
-        """Run `harm` in the child whenever it is about to ask for the file's size and time."""
+        """Run `harm` in the child before it reads the size and mtime of the file."""
         self._add("fstat", path, harm)
 
     def _add(self, call: str, path: Path, harm: str) -> None:
@@ -111,7 +111,7 @@ class Inject:
             code.write(function)
 
 
-_FAULTS = '''"""Runs in every Python that has this folder on its path; acts in readers alone."""
+_FAULTS = '''"""Runs in every Python process with this folder on its path; acts in readers."""
 import builtins, errno, os, signal, struct, sys
 
 harms = {}
@@ -134,13 +134,13 @@ def around(module, name, what):
 
 
 def fail(number, times, state):
-    """Raise the error so many times, in all children together."""
+    """Raise the error `times` times in total over all children."""
     if first(times, state):
         raise OSError(number, os.strerror(number))
 
 
 def append(path, times, state):
-    """Let the file grow so many times, in all children together."""
+    """Append to the file `times` times in total over all children."""
     if first(times, state):
         with open(path, "ab") as file:
             file.write(b"x")
@@ -155,7 +155,7 @@ def first(times, state):
 
 
 def speak(head):
-    """Answer with these bytes for a head, then be gone."""
+    """Send these bytes as the head of an answer, then exit."""
     out = next(fd for fd in range(20, 2, -1) if readable_pipe(fd))
     os.write(out, struct.pack("<IQ", len(head), 0) + head)
     os._exit(0)
@@ -177,7 +177,7 @@ if "lsdc.dicom.child" in sys.orig_argv:
 
 @pytest.fixture
 def inject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inject:
-    """Faults for the children of this test."""
+    """Return an injector of faults into the child processes of this test."""
     folder = tmp_path / "faults"
     folder.mkdir()
     monkeypatch.setenv("PYTHONPATH", os.fspath(folder), prepend=os.pathsep)

@@ -1,4 +1,4 @@
-"""Enhanced MR files, as scanners and converters write them, from planted frames."""
+"""Enhanced MR files with planted frames, as scanners and converters write them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 @dataclass(frozen=True)
 class Planted:
-    """A frame: its pixels and where they lie."""
+    """A frame: its pixels and their geometry."""
 
     pixels: np.ndarray
     position: tuple[float, float, float]
@@ -24,7 +24,7 @@ class Planted:
 
 
 def plant_frames(count: int, *, step_mm: float = 4.0) -> list[Planted]:
-    """Frames of noise at growing places, each rescaled by another slope."""
+    """Return frames of noise at increasing positions, each with another rescale slope."""
     draw = np.random.default_rng(count)
     return [
         Planted(
@@ -44,7 +44,7 @@ def write_enhanced(
     syntax: UID = ExplicitVRLittleEndian,
     **tags: Any,
 ) -> Path:
-    """Write frames as one file: what they have in common of spacing and directions is shared."""
+    """Write frames as one file; common spacings and directions are in the shared groups."""
     first, dataset = frames[0], Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, "1.2.3"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", "1.2.3.4.5"
@@ -97,7 +97,7 @@ def write_enhanced(
 
 
 def item(**elements: Any) -> Dataset:
-    """An item of a sequence; an item within is a sequence of one."""
+    """Return an item of a sequence; an item as a value becomes a sequence of one item."""
     made = Dataset()
     for keyword, value in elements.items():
         setattr(made, keyword, [value] if isinstance(value, Dataset) else value)

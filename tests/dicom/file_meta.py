@@ -1,4 +1,4 @@
-"""The file meta information of sound files, taken apart and put together again."""
+"""Split and join the file meta information and the data set of valid files."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,7 @@ SYNTAX = 0x00020010
 
 
 def take_apart(content: bytes) -> tuple[dict[int, bytes], bytes]:
-    """The elements of the file meta information, without its length, and the data set."""
+    """Return the elements of the file meta information, without its length, and the data set."""
     elements, at = {}, 132
     while content[at : at + 2] == b"\x02\x00":
         group, element = struct.unpack_from("<HH", content, at)
@@ -21,14 +21,14 @@ def take_apart(content: bytes) -> tuple[dict[int, bytes], bytes]:
 
 
 def put_together(elements: dict[int, bytes], data_set: bytes) -> bytes:
-    """A whole file."""
+    """Return the content of a file."""
     group = b"".join(elements[tag] for tag in sorted(elements))
     length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(group))
     return bytes(128) + b"DICM" + length + group + data_set
 
 
 def replace_syntax(path: Path, syntax: str) -> None:
-    """Let the file meta name another transfer syntax, and leave all else as it is."""
+    """Replace the transfer syntax in the file meta information and change nothing else."""
     elements, data_set = take_apart(path.read_bytes())
     value = syntax.encode() + b"\0" * (len(syntax) % 2)
     elements[SYNTAX] = struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value

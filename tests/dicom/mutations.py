@@ -1,4 +1,4 @@
-"""Files that went wrong in every way we know of, from sound ones; the same every time."""
+"""Mutations of valid files, for all known kinds of damage; the same in every run."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossl
 
 from tests.dicom.enhanced import plant_frames, write_enhanced
 
-# Of all these, pydicom's own files; together with the phantom's they have most transfer syntaxes.
+# Files of pydicom; together with the phantom's they have most transfer syntaxes.
 PYDICOM_SEEDS = (
     "MR_small.dcm",
     "MR_small_RLE.dcm",
@@ -35,8 +35,8 @@ PYDICOM_SEEDS = (
 )
 _DEFLATED_SEED = "image_dfl.dcm"
 GIGABYTE = 2**30
-# On zeros pydicom spends minutes, an empty element at a time; the bomb takes seconds to unpack as
-# far as the memory allows.
+# pydicom spends minutes on zeros, as it reads one empty element at a time; the deflate bomb takes
+# seconds to unpack up to the memory limit.
 _ZEROS, _BOMB = _SLOW = ("sparse-zeros.dcm", "bomb.dcm")
 # File meta, identifiers, geometry, the image's format, the image.
 _TAGS = (
@@ -64,14 +64,14 @@ _FORMAT = {
 
 @dataclass(frozen=True)
 class Seed:
-    """A sound file."""
+    """A valid file."""
 
     name: str
     content: bytes
 
     @property
     def pixels_at(self) -> int:
-        """Where PixelData begins, or the last third where there is none to be seen."""
+        """Where PixelData begins; the last third if it is not found."""
         for tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"):
             if (at := self.content.rfind(tag)) > 0:
                 return at
@@ -79,7 +79,7 @@ class Seed:
 
 
 def find_seeds(phantom: Path) -> list[Seed]:
-    """Files of the phantom, one a kind, one of several frames, and of pydicom."""
+    """Return one phantom file per encoding, one file with several frames, and pydicom files."""
     kinds: dict[str, Path] = {}
     for path in sorted((phantom / "train_images").rglob("*.dcm")):
         if path.stat().st_size < 1000 or path.read_bytes()[128:132] != b"DICM":
@@ -105,12 +105,12 @@ def find_seeds(phantom: Path) -> list[Seed]:
 
 
 def write_mutations(folder: Path, phantom: Path, *, every: int = 1) -> int:
-    """Write mutated files, one folder a seed, and `special` ones; how many there are.
+    """Write mutated files in one folder per seed, and `special` ones; return their number.
 
     Args:
-        folder: an existing one.
-        phantom: where the phantom is.
-        every: takes the first of so many mutations; of the special ones all but two slow ones.
+        folder: an existing folder.
+        phantom: the folder of the phantom.
+        every: write only every so many-th mutation, and all special files except two slow ones.
     """
     count = 0
     for seed in find_seeds(phantom):
@@ -129,7 +129,7 @@ def write_mutations(folder: Path, phantom: Path, *, every: int = 1) -> int:
 
 
 def _mutate(seed: Seed) -> Iterator[tuple[str, bytes]]:
-    # Each kind draws by itself, so that one more of a kind changes no other.
+    # Each kind has its own random generator, so that a new mutation changes no other kind.
     for kind in (_cut, _flip, _lengths, _formats, _zeros, _noise, _shuffle, _nest):
         yield from kind(seed, random.Random(f"{seed.name} {kind.__name__}"))
 
@@ -138,7 +138,7 @@ Mutations = Iterator[tuple[str, bytes]]
 
 
 def _cut(seed: Seed, draw: random.Random) -> Mutations:
-    """At every scale: within preamble, file meta, header and image, and bytes before the end."""
+    """Truncate in the preamble, file meta, header and image, and just before the end."""
     size, pixels = len(seed.content), seed.pixels_at
     at = {0, 1, 127, 128, 131, 132, 133, 140, 255, 256, 257, 300, 400, 512}
     at |= {size * share // 24 for share in range(1, 24)}
@@ -149,7 +149,7 @@ def _cut(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _flip(seed: Seed, draw: random.Random) -> Mutations:
-    """Single bits to a thirtieth of all, in header and image."""
+    """Flip from one bit to a bit in every thirtieth byte, in header and image."""
     size, pixels = len(seed.content), seed.pixels_at
     regions = {"header": (132, pixels), "pixels": (pixels, size), "all": (0, size)}
     for region, (start, end) in regions.items():
@@ -161,13 +161,13 @@ def _flip(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _places(content: bytes, tag: tuple[int, int]) -> list[int]:
-    """Where a tag stands, in either byte order."""
+    """Return the offset of a tag, in either byte order."""
     found = [content.find(struct.pack(order + "HH", *tag), 132) for order in "<>"]
     return [at for at in found if at >= 0][:1]
 
 
 def _lengths(seed: Seed, draw: random.Random) -> Mutations:
-    """Elements that say to be of another length; explicit VR has it behind two letters."""
+    """Change the length of elements; with explicit VR it follows two letters."""
     for tag in _TAGS:
         for at in _places(seed.content, tag):
             explicit = seed.content[at + 4 : at + 6].isalpha()
@@ -181,7 +181,7 @@ def _lengths(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _formats(seed: Seed, draw: random.Random) -> Mutations:
-    """Images that say to be of another size or depth than they are."""
+    """Change the size or bit depth in the header."""
     for name, tag in _FORMAT.items():
         for at in _places(seed.content, tag):
             for value in (0, 1, 3, 32, 4096, 0xFFFF):
@@ -191,7 +191,7 @@ def _formats(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _zeros(seed: Seed, draw: random.Random) -> Mutations:
-    """What a drive that was switched off leaves: zeros at the end."""
+    """Replace the end with zeros, as after a power failure of a drive."""
     size = len(seed.content)
     for zeros in (1, 10, 512, size // 4, size // 2, size - 400, size - 132, size):
         yield f"zeros-{zeros}", seed.content[: max(0, size - zeros)].ljust(size, b"\0")
@@ -199,7 +199,7 @@ def _zeros(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _noise(seed: Seed, draw: random.Random) -> Mutations:
-    """Runs of random bytes, and random bytes behind the prefix."""
+    """Insert runs of random bytes, and random bytes after the prefix."""
     size = len(seed.content)
     for length in (4, 16, 64, 64, 256):
         at = draw.randrange(132, max(133, size - length))
@@ -210,7 +210,7 @@ def _noise(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _shuffle(seed: Seed, draw: random.Random) -> Mutations:
-    """Blocks lost, doubled or changed places, as by a file system."""
+    """Remove, repeat or swap blocks, as a faulty file system does."""
     size, block = len(seed.content), 512
     for number in range(4):
         one, other = sorted(draw.randrange(132, max(133, size - block)) for _ in range(2))
@@ -225,7 +225,7 @@ def _shuffle(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def _nest(seed: Seed, draw: random.Random) -> Mutations:
-    """Sequences within sequences, before the tags of the image."""
+    """Insert nested sequences before the tags of the image."""
     for at in _places(seed.content, (0x0028, 0x0002)):
         explicit = seed.content[at + 4 : at + 6].isalpha()
         for depth in (2, 30, 1000, 50_000):
@@ -236,7 +236,7 @@ def _nest(seed: Seed, draw: random.Random) -> Mutations:
 
 
 def nested(depth: int, *, explicit: bool = True, closed: bool = True) -> bytes:
-    """(0021,1010), a private sequence with one item, which holds another one, and so on."""
+    """Return (0021,1010), a private sequence with one item that holds the next, and so on."""
     opened = struct.pack("<HH", 0x21, 0x1010) + (b"SQ\0\0" if explicit else b"") + b"\xff" * 4
     opened += b"\xfe\xff\x00\xe0" + b"\xff" * 4
     end = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -244,7 +244,7 @@ def nested(depth: int, *, explicit: bool = True, closed: bool = True) -> bytes:
 
 
 def _write_special(folder: Path, phantom: Path) -> None:
-    """What is no file, or no small one."""
+    """Write entries that are not regular files, and huge files."""
     seeds = {seed.name: seed for seed in find_seeds(phantom)}
     sound, deflated = seeds["phantom-explicit"], seeds[_DEFLATED_SEED.removesuffix(".dcm")]
     (folder / "empty.dcm").touch()
@@ -258,11 +258,11 @@ def _write_special(folder: Path, phantom: Path) -> None:
     (folder / "denied.dcm").chmod(0)
     (folder / _BOMB).write_bytes(_bomb(deflated, 3 * GIGABYTE))
     sparse: dict[str, Callable[[], bytes]] = {
-        # Nothing but zeros behind the prefix.
+        # Only zeros after the prefix.
         _ZEROS: lambda: sound.content[:132],
-        # A sound image, and zeros behind it.
+        # A valid image, then zeros.
         "sparse-tail.dcm": lambda: sound.content,
-        # PixelData of nearly three gigabytes, of an image as large as may be.
+        # PixelData of nearly three gigabytes, of an image of the largest size.
         "sparse-pixels.dcm": lambda: _huge_image(sound),
         # A private element of nearly three gigabytes before the image.
         "sparse-header.dcm": lambda: _huge_header(sound),
@@ -288,9 +288,9 @@ def _huge_header(seed: Seed) -> bytes:
 
 
 def _bomb(seed: Seed, size: int) -> bytes:
-    """A deflated file whose image is of so many zeros."""
+    """Return a deflated file with an image of `size` zero bytes."""
     meta_end = seed.content.index(b"1.2.840.10008.1.2.1.99")
-    # Group length counts from behind itself to where the deflated part begins.
+    # The group length counts from its end to the start of the deflated part.
     (length,) = struct.unpack_from("<I", seed.content, 140)
     start = 144 + length
     assert meta_end < start
@@ -300,7 +300,7 @@ def _bomb(seed: Seed, size: int) -> bytes:
     struct.pack_into("<I", head, pixels + 8, size)
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     parts = [packer.compress(bytes(head)), packer.flush(zlib.Z_FULL_FLUSH)]
-    # After a full flush a block stands for itself: one of them serves for all.
+    # After a full flush blocks are independent: one of them can be repeated.
     block = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     zeros = block.compress(bytes(2**26)) + block.flush(zlib.Z_FULL_FLUSH)
     parts += [zeros] * (size // 2**26)

@@ -1,4 +1,4 @@
-"""The reader as the tests ask it: files by any path, answers in the order of the files."""
+"""Call the reader with any paths and return the results in the order of the files."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ AXIAL = Format(
 
 
 def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
-    """As many files, each its own instance."""
+    """Write `count` files with different instance numbers."""
     template = write_dicom("template", InstanceNumber=99999999)
     content = template.read_bytes()
     paths = [template.with_name(f"{n}.dcm") for n in range(count)]
@@ -54,21 +54,21 @@ def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
 
 
 def children() -> list[psutil.Process]:
-    """The processes below this one, but for those that other tests may have begun."""
+    """Return the child processes, except those that other tests may have started."""
     return [child for child in psutil.Process().children(recursive=True) if not _is_others(child)]
 
 
 def _is_others(process: psutil.Process) -> bool:
-    """Whether it is Python's own, or a Prefect server that lasts as long as all tests."""
+    """Return whether it belongs to multiprocessing, or is a Prefect server of all tests."""
     try:
         words = " ".join(process.cmdline())
         return "from multiprocessing" in words or "lsdc.cli" in words
-    except psutil.NoSuchProcess:  # a zombie, or gone meanwhile: a child in any case
+    except psutil.NoSuchProcess:  # a zombie, or just ended: a child in any case
         return False
 
 
 def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:
-    """The rows of `Headers`, one a file, in the order of the files."""
+    """Return the rows of `Headers`, one per file, in the order of the files."""
     names = [escape_name(path) for path in paths]
     tables: list[pl.DataFrame] = []
     read_headers(names, tables.append, **options)
@@ -78,17 +78,17 @@ def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:
     order = pl.DataFrame({"path": names}, schema={"path": pl.String}).with_columns(
         turn=pl.int_range(pl.len())
     )
-    # The same file may be asked for twice: the rows of one are alike.
+    # A file may be given twice: its rows are equal.
     return order.join(rows.unique("path"), on="path", how="left").sort("turn").drop("turn")
 
 
 def read_all(paths: Sequence[AnyPath], **options: Any) -> list[Header | Unreadable]:
-    """What became of each file: its header, or why there is none."""
+    """Return for each file its header, or why it is unreadable."""
     return [outcome_of(row) for row in read_rows(paths, **options).iter_rows(named=True)]
 
 
 def outcome_of(row: dict[str, Any]) -> Header | Unreadable:
-    """A row of `Headers` as the readers' own type."""
+    """Return a row of `Headers` as the type that readers return."""
     if row["reason"] is not None:
         return Unreadable(row["reason"])
     form = Format._make(_plain(row[name]) for name in Formats.column_names())
@@ -96,7 +96,7 @@ def outcome_of(row: dict[str, Any]) -> Header | Unreadable:
 
 
 def by_pydicom(path: AnyPath) -> Header:
-    """The header by the second reader, in this process: pydicom kills none."""
+    """Return the header by the second reader, in this process: pydicom does not crash."""
     with open_dicom(os.fsencode(path)) as file:
         return read_with_pydicom(file)
 
@@ -104,7 +104,7 @@ def by_pydicom(path: AnyPath) -> Header:
 def images_by_index(
     paths: Sequence[AnyPath], **options: Any
 ) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
-    """`read_pixels`, of files by any path; images rescaled."""
+    """Yield the results of `read_pixels` for any paths, with rescaled images."""
     for number, image in read_pixels([escape_name(path) for path in paths], **options):
         yield number, image if isinstance(image, Unreadable) else image.rescaled()
 

@@ -1,4 +1,4 @@
-"""What coded images say of themselves agrees with the headers of sound files."""
+"""Headers of codestreams agree with the headers of valid files."""
 
 from pathlib import Path
 
@@ -32,23 +32,19 @@ def coded(pydicom_files: list[Path], name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_size_and_kind_are_found(pydicom_files: list[Path], name: str) -> None:
+def test_size_and_codec_are_read_from_the_codestream(pydicom_files: list[Path], name: str) -> None:
     assert describe(coded(pydicom_files, name)) == CODED[name]
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_the_family_is_the_one_that_the_transfer_syntax_promises(
-    pydicom_files: list[Path], name: str
-) -> None:
+def test_codec_family_matches_the_transfer_syntax(pydicom_files: list[Path], name: str) -> None:
     (path,) = [path for path in pydicom_files if path.name == name]
     syntax = pydicom.dcmread(path).file_meta.TransferSyntaxUID
     assert family_in(coded(pydicom_files, name)) == family_of(syntax)
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_a_coded_image_that_breaks_off_is_never_misread(
-    pydicom_files: list[Path], name: str
-) -> None:
+def test_truncated_codestream_is_never_misread(pydicom_files: list[Path], name: str) -> None:
     whole = coded(pydicom_files, name)
     for length in range(0, 200):
         assert describe(whole[:length]) in (None, CODED[name])

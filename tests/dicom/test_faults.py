@@ -1,6 +1,6 @@
-"""The fault campaign: thousands of files that went wrong, and runs that were killed.
+"""Fault campaign: thousands of damaged files, and runs that are killed.
 
-A sample runs every time, the whole under `make test-slow-index`.
+A sample runs every time, all of them with `make test-slow-index`.
 """
 
 import logging
@@ -28,20 +28,20 @@ from tests.dicom_index.indexing import Tables, assert_same, index, read_tables
 
 log = logging.getLogger(__name__)
 
-# A file may hang both readers in each of four attempts; a run of all is far below that for one.
+# One file may hang both readers in each of four attempts; a run of all files takes far less.
 NEVER_HANGS_SECONDS = 1200.0
 
 
 @dataclass
 class Watch:
-    """The children of this process, as seen every few milliseconds."""
+    """Observations of the children of this process, made every few milliseconds."""
 
     most_bytes: int = 0
     pids: set[int] = field(default_factory=set)
     limits: set[int] = field(default_factory=set)
 
     def look(self) -> None:
-        """Take in the children that are there."""
+        """Record the children that exist now."""
         for child in psutil.Process().children():
             try:
                 command = child.cmdline()
@@ -51,13 +51,13 @@ class Watch:
                 if child.pid not in self.pids and sys.platform == "linux":
                     self.limits.add(child.rlimit(psutil.RLIMIT_AS)[0])
                 self.pids.add(child.pid)
-            except psutil.Error:  # gone meanwhile
+            except psutil.Error:  # it ended meanwhile
                 continue
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Watches the children while a test runs."""
+    """Watch the children while a test runs."""
     watch, done = Watch(), threading.Event()
 
     def go() -> None:
@@ -77,7 +77,7 @@ def watch() -> Iterator[Watch]:
 def mutated(
     request: pytest.FixtureRequest, phantom: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A tree of mutated files."""
+    """Return a tree of mutated files."""
     root = tmp_path_factory.mktemp("mutated")
     count = write_mutations(root, phantom, every=1 if request.param == "all" else 15)
     assert count >= (2500 if request.param == "all" else 240)
@@ -85,21 +85,21 @@ def mutated(
 
 
 def names_of(root: Path) -> list[bytes]:
-    """All entries of the tree that are no folders, in a fixed order."""
+    """Return all entries of the tree that are not folders, sorted."""
     paths = sorted(path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
     return [os.fsencode(path) for path in paths]
 
 
-def test_mutated_files_cost_themselves_alone(mutated: Path, tmp_path: Path, watch: Watch) -> None:
+def test_mutated_files_affect_no_other_files(mutated: Path, tmp_path: Path, watch: Watch) -> None:
     begun = time.monotonic()
-    first, tables = index(mutated, tmp_path / "first")  # which looks that each entry is one row
+    first, tables = index(mutated, tmp_path / "first")  # it checks that each entry is one row
     elapsed = time.monotonic() - begun
     second, again = index(mutated, tmp_path / "second")
     assert elapsed < NEVER_HANGS_SECONDS
     assert not children()
     assert watch.most_bytes < GIGABYTE
     if sys.platform == "linux":
-        # Seen before it is set, or as it is set: a child sets it before it reads a file.
+        # Observed before or after it is set: a child sets its limit before it reads a file.
         assert watch.limits <= {GIGABYTE, psutil.Process().rlimit(psutil.RLIMIT_AS)[0]}
     assert second == first
     assert_same(again, tables)
@@ -114,7 +114,7 @@ def say(tables: Tables, what: str, watch: Watch) -> None:
     )
     deaths = sum(n for reason, n in reasons.items() if "killed by" in reason)
     log.info(
-        "%s: %d usable, %d quarantined, %d ended a child of the second reader or both, "
+        "%s: %d usable, %d quarantined, %d crashed the second reader or both readers, "
         "%d children seen, at most %d MiB each",
         *(what, len(tables["instances"]), len(tables["quarantine"]), deaths),
         *(len(watch.pids), watch.most_bytes // 2**20),
@@ -124,7 +124,7 @@ def say(tables: Tables, what: str, watch: Watch) -> None:
 
 
 def test_every_mutated_file_has_an_image_or_a_reason(mutated: Path, watch: Watch) -> None:
-    # Decoders need many children: of a sample, half is read.
+    # Decoders need many children, so only half of a sample is read.
     names = names_of(mutated)
     names = names if len(names) > 2500 else names[::2]
     begun = time.monotonic()
@@ -149,8 +149,8 @@ def test_every_mutated_file_has_an_image_or_a_reason(mutated: Path, watch: Watch
         log.info("%5d  %s", times, reason)
 
 
-# What an index is killed in: it says when it begins and, in the end, how many steps it took; at
-# the step that it is told to it kills itself. Steps are what it asks of the file system.
+# A process that indexes and kills itself at a given step. It prints when it begins and, at the end,
+# the number of its steps. A step is a call to the file system.
 RUN = """
 import functools, os, signal, sys
 from pathlib import Path
@@ -179,14 +179,14 @@ print(steps, flush=True)
 
 @dataclass(frozen=True)
 class Killable:
-    """A tree, what an index of it says, and headers from when more of it was there."""
+    """A tree, the tables of its index, and headers from when it had more files."""
 
     root: Path
     tables: Tables
     earlier_headers: Path
 
     def start(self, folder: Path, *, last: int = 0) -> "subprocess.Popen[str]":
-        """Begin an index; it has begun when this returns."""
+        """Start an index, and return once it has begun."""
         (folder / "out").mkdir(parents=True, exist_ok=True)
         arguments = [self.root, folder / "out", folder / "headers", last]
         process = subprocess.Popen(
@@ -213,7 +213,7 @@ def killable(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Killabl
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.slow_index)])
-def test_after_a_kill_at_any_moment_the_next_index_is_that_of_a_clean_run(
+def test_index_after_a_kill_equals_the_index_of_a_clean_run(
     killable: Killable, tmp_path: Path, times: int
 ) -> None:
     draw = random.Random(times)
@@ -233,10 +233,10 @@ def test_after_a_kill_at_any_moment_the_next_index_is_that_of_a_clean_run(
         known = number % 2 == 1
         if known:
             shutil.copytree(killable.earlier_headers, folder / "headers")
-        if number % 4 < 2:  # at a step of its own
+        if number % 4 < 2:  # by itself, at a step
             process = killable.start(folder, last=draw.randint(1, steps[known]))
             process.wait(timeout=NEVER_HANGS_SECONDS)
-        else:  # from outside, at any time, writing tables included
+        else:  # from outside, at any time, also while tables are written
             process = killable.start(folder)
             try:
                 process.wait(timeout=draw.uniform(0, seconds[known]))
@@ -250,4 +250,8 @@ def test_after_a_kill_at_any_moment_the_next_index_is_that_of_a_clean_run(
         assert indexed.files == len({path for table in kinds for path in table["path"]})
         assert_same(read_tables(folder / "out"), killable.tables)
     assert killed >= times // 2
-    log.info("%d of %d runs were killed before their end; all went on well", killed, times)
+    log.info(
+        "%d of %d runs were killed before their end; all were completed by the next index",
+        killed,
+        times,
+    )

@@ -1,4 +1,4 @@
-"""Drives that fail for a moment: what can be read at a second try is read, and said to be.
+"""Drives that fail for a moment: failed files are retried, with a warning.
 
 The faults are raised by the system calls of the real child processes.
 """
@@ -40,7 +40,7 @@ def others(write_dicom: WriteDicom) -> list[Path]:
 
 @pytest.fixture
 def long(write_dicom: WriteDicom) -> Path:
-    """A file that is read bit by bit: its header is longer than what is read at once."""
+    """Return a file that is read in several parts: its header is longer than the first block."""
     path = write_dicom("long.dcm")
     content = path.read_bytes()
     at = content.index(b"\x28\x00\x02\x00")
@@ -53,7 +53,7 @@ CALLS = ["open", "read", "status"]
 
 
 def fail(inject: Inject, path: Path, *, call: str, error: str = "EIO", times: int) -> Path:
-    """Let a system call on the file fail so many times; where they are counted."""
+    """Let a system call on the file fail `times` times; return the file that counts them."""
     state = path.with_suffix(".failures")
     add = {
         "open": inject.when_opened,
@@ -68,7 +68,7 @@ def fail(inject: Inject, path: Path, *, call: str, error: str = "EIO", times: in
 @pytest.mark.parametrize("times", [1, ATTEMPTS - 1])
 @pytest.mark.parametrize("error", ["EIO", "ESTALE"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_file_that_fails_for_a_moment_is_read_in_the_end(
+def test_transient_failure_of_a_file_is_retried(
     path: Path,
     others: list[Path],
     inject: Inject,
@@ -92,7 +92,7 @@ def test_a_file_that_fails_for_a_moment_is_read_in_the_end(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_file_that_goes_on_failing_is_a_row_that_is_not_to_last(
+def test_permanent_failure_is_a_row_that_is_not_cached(
     path: Path, others: list[Path], inject: Inject, call: str
 ) -> None:
     state = fail(inject, path, call=call, times=10**6)
@@ -105,7 +105,7 @@ def test_a_file_that_goes_on_failing_is_a_row_that_is_not_to_last(
     assert state.stat().st_size == ATTEMPTS
 
 
-def test_many_files_that_fail_together_are_read_together(
+def test_many_failed_files_are_retried_together(
     others: list[Path], inject: Inject, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in others:
@@ -116,7 +116,7 @@ def test_many_files_that_fail_together_are_read_together(
 
 
 @pytest.mark.parametrize("error", ["EACCES", "ENOENT", "ELOOP"])
-def test_what_will_not_pass_is_not_tried_again(path: Path, inject: Inject, error: str) -> None:
+def test_lasting_failure_is_not_retried(path: Path, inject: Inject, error: str) -> None:
     state = fail(inject, path, call="open", error=error, times=10**6)
     (row,) = read_rows([path]).to_dicts()
     assert row["reason"] == f"cannot be opened: {os.strerror(getattr(errno, error))}"
@@ -124,7 +124,7 @@ def test_what_will_not_pass_is_not_tried_again(path: Path, inject: Inject, error
     assert state.stat().st_size == 1
 
 
-def test_the_second_reader_has_moments_too(path: Path, inject: Inject) -> None:
+def test_transient_failure_of_the_second_reader_is_retried(path: Path, inject: Inject) -> None:
     inject.when_opened(path, "if 'dicomsdl' in sys.argv: os._exit(1)")
     state = fail(inject, path, call="stream", times=2)
     assert read_all([path]) == [by_pydicom(path)]
@@ -132,7 +132,7 @@ def test_the_second_reader_has_moments_too(path: Path, inject: Inject) -> None:
 
 
 @pytest.mark.parametrize("times", [1, ATTEMPTS - 1])
-def test_a_file_that_changes_while_it_is_read_is_read_anew(
+def test_file_that_changes_while_it_is_read_is_read_again(
     long: Path, inject: Inject, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = long.with_suffix(".changes")
@@ -147,9 +147,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_anew(
     assert caplog.text.count("changed while it was read") == times
 
 
-def test_a_file_that_never_stands_still_is_a_row_that_is_not_to_last(
-    long: Path, inject: Inject
-) -> None:
+def test_file_that_keeps_changing_is_a_row_that_is_not_cached(long: Path, inject: Inject) -> None:
     state = os.fspath(long.with_suffix(".changes"))
     inject.when_read(long, f"append({os.fspath(long)!r}, {10**6}, {state!r})")
     (row,) = read_rows([long]).to_dicts()
@@ -157,10 +155,10 @@ def test_a_file_that_never_stands_still_is_a_row_that_is_not_to_last(
     assert not row["lasting"]
 
 
-def test_a_file_that_grows_beyond_what_was_read_at_once_is_known_as_it_was(
+def test_file_that_grows_after_its_start_was_read_keeps_its_old_size(
     path: Path, inject: Inject
 ) -> None:
-    """Its next row will come from the file as it then is: size and time differ."""
+    """The file is read again next time, as its size and mtime differ."""
     before = path.stat()
     state = os.fspath(path.with_suffix(".changes"))
     inject.when_read(path, f"append({os.fspath(path)!r}, 1, {state!r})")
@@ -171,7 +169,7 @@ def test_a_file_that_grows_beyond_what_was_read_at_once_is_known_as_it_was(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_pixels_are_tried_again_too(
+def test_transient_failure_of_pixels_is_retried(
     path: Path, others: list[Path], inject: Inject, call: str
 ) -> None:
     fail(inject, path, call=call, times=2)
@@ -182,7 +180,7 @@ def test_pixels_are_tried_again_too(
         np.testing.assert_array_equal(image, np.arange(24 * 16).reshape(24, 16))
 
 
-def test_pixels_that_go_on_failing_are_unreadable_and_cost_no_other(
+def test_permanent_failure_of_pixels_affects_no_other_file(
     path: Path, others: list[Path], inject: Inject
 ) -> None:
     state = fail(inject, path, call="read", times=10**6)
@@ -192,12 +190,12 @@ def test_pixels_that_go_on_failing_are_unreadable_and_cost_no_other(
     assert state.stat().st_size == ATTEMPTS
 
 
-def test_a_file_that_somebody_rewrites_all_the_time_costs_no_other(
+def test_file_that_is_rewritten_constantly_affects_no_other_file(
     long: Path, others: list[Path]
 ) -> None:
-    """Cut off while a child has it mapped, it may end the child, but never the parent.
+    """A truncation while a child maps the file may end the child, but never the parent.
 
-    Changes within a tick of the system's clock leave its time as it was: they go unseen.
+    Changes within one tick of the system clock do not change the mtime and are not noticed.
     """
     whole = long.read_bytes()
     header = by_pydicom(long)
@@ -221,11 +219,11 @@ def test_a_file_that_somebody_rewrites_all_the_time_costs_no_other(
     assert isinstance(header, Header)
 
 
-def test_a_file_whose_drive_is_gone_before_it_is_closed_is_read_anew(
+def test_file_whose_drive_fails_before_closing_is_read_again(
     long: Path, inject: Inject, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = long.with_suffix(".failures")
-    # The first question is answered, the one at the end is not.
+    # The first call succeeds, the one at the end fails.
     inject.when_asked(long, f"first(1, {os.fspath(state)!r}) or fail(errno.ESTALE, 2, '{state}')")
     assert read_all([long]) == [by_pydicom(long)]
     assert caplog.text.count("changed while it was read") == 1

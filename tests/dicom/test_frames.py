@@ -1,4 +1,4 @@
-"""Frames: they come in pieces, several at once, and from children that cannot be trusted."""
+"""Frames arrive in pieces, several at once, and from children that cannot be trusted."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ from lsdc.dicom.functional_groups import FRAME_NUMBERS
 from lsdc.dicom.headers import Format, Header
 
 
-def test_frames_are_put_together_from_any_pieces() -> None:
+def test_frames_are_assembled_from_any_pieces() -> None:
     sent = b"".join([*pack({"a": 1}, b"body"), *pack({"b": [None, 2.5]})])
     received, frames = bytearray(), []
     for at in range(0, len(sent), 3):
@@ -37,12 +37,12 @@ def test_frames_are_put_together_from_any_pieces() -> None:
         struct.pack("<IQ", 4, 0) + b"\xff{}]",
     ],
 )
-def test_noise_is_no_frame(noise: bytes) -> None:
+def test_invalid_bytes_are_refused(noise: bytes) -> None:
     with pytest.raises(BrokenFrameError):
         unpack(bytearray(noise))
 
 
-def test_paths_come_through_whatever_their_bytes() -> None:
+def test_paths_of_any_bytes_survive_a_request() -> None:
     batches = [
         [(b"/a/b.dcm", 3, 1), (b"\xff\n\0", -1, 9), (b"", 0, 1)],
         [(b"x" * 70_000, 7, 2**16)],
@@ -52,11 +52,11 @@ def test_paths_come_through_whatever_their_bytes() -> None:
     assert [read_request(stream) for _ in range(3)] == [*batches, []]
 
 
-def test_a_request_that_breaks_off_is_the_end() -> None:
+def test_truncated_request_ends_the_stream() -> None:
     assert read_request(io.BytesIO(pack_request([b"/a/b.dcm"], [0], [1])[:-1])) == []
 
 
-def test_headers_of_many_frames_are_sent_in_batches_that_are_taken() -> None:
+def test_headers_with_many_frames_are_sent_in_small_batches() -> None:
     batch, sent, begun = HeaderBatch(), 0, 0
     nothing = Format(*[None] * len(Format._fields))
     for file in range(70):

@@ -1,4 +1,4 @@
-"""Enhanced MR: every frame lies where highdicom has it, and its pixels are that frame's own."""
+"""Enhanced MR: the position and pixels of every frame equal those of highdicom."""
 
 import os
 from pathlib import Path
@@ -27,14 +27,14 @@ from tests.dicom.reading import by_pydicom, read_all, read_rows
 
 
 def frames_of(path: Path) -> np.ndarray:
-    """(frames, 12): position, directions, spacing, echo time, as the header row has them."""
+    """Return (frames, 12) from the header row: position, directions, spacing, echo time."""
     (row,) = read_rows([path]).iter_rows(named=True)
     assert (row["reason"], row["refusal"]) == (None, None)
     return np.array(row["frames"]).reshape(-1, FRAME_NUMBERS)
 
 
 def images_of(path: Path, count: int) -> list[np.ndarray]:
-    """The rescaled image of each frame, asked for in another order than they lie in."""
+    """Return the rescaled image of each frame; the frames are requested in reverse order."""
     order = [*range(count, 0, -1)]
     read = [image for _, image in read_pixels([os.fspath(path)] * count, order, processes=1)]
     assert all(isinstance(image, Image) for image in read), read
@@ -45,7 +45,9 @@ def images_of(path: Path, count: int) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless]
 )
-def test_places_and_pixels_are_those_of_highdicom(tmp_path: Path, count: int, syntax: UID) -> None:
+def test_positions_and_pixels_equal_those_of_highdicom(
+    tmp_path: Path, count: int, syntax: UID
+) -> None:
     planted = plant_frames(count)
     path = write_enhanced(tmp_path / "IM1", planted, syntax=syntax)
     found, images = frames_of(path), images_of(path, count)
@@ -64,7 +66,7 @@ def test_places_and_pixels_are_those_of_highdicom(tmp_path: Path, count: int, sy
         assert np.allclose(volume[:3].T, ends) or np.allclose(volume[:3].T, ends[::-1])
 
 
-def test_what_classic_slices_are_converted_to_is_read_as_the_slices(
+def test_converted_classic_slices_are_read_like_the_slices(
     write_dicom: WriteDicom, tmp_path: Path
 ) -> None:
     slices = []
@@ -100,8 +102,8 @@ def test_what_classic_slices_are_converted_to_is_read_as_the_slices(
     assert sorted(numbers) == [1, 2, 3, 4]
 
 
-def test_groups_may_be_shared_or_a_frames_own(tmp_path: Path) -> None:
-    """A group that all frames have in common may be in either place (PS3.3 C.7.6.16.1)."""
+def test_groups_are_read_from_shared_and_per_frame_items(tmp_path: Path) -> None:
+    """A group that all frames share may be in either item (PS3.3 C.7.6.16.1)."""
     planted = plant_frames(3)
     path = write_enhanced(tmp_path / "IM1", planted)
     expected = frames_of(path)
@@ -115,7 +117,7 @@ def test_groups_may_be_shared_or_a_frames_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames_of(path), expected)
 
 
-def test_a_frame_without_a_place_says_so_alone(tmp_path: Path) -> None:
+def test_missing_position_affects_only_its_frame(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(3))
     dataset = pydicom.dcmread(path)
     del dataset.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
@@ -126,16 +128,16 @@ def test_a_frame_without_a_place_says_so_alone(tmp_path: Path) -> None:
     assert np.isnan(found[:, 11]).tolist() == [False, False, True]
 
 
-def test_frames_and_groups_that_differ_in_number_are_refused(tmp_path: Path) -> None:
+def test_different_numbers_of_frames_and_groups_are_refused(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(3))
     dataset = pydicom.dcmread(path)
     del dataset.PerFrameFunctionalGroupsSequence[2]
     dataset.save_as(path)
     (reason,) = read_rows([path])["reason"]
-    assert "3 frames, but functional groups of 2" in reason
+    assert "3 frames, but functional groups for 2" in reason
 
 
-def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
+def test_enhanced_file_with_position_in_its_header_is_read_like_a_classic_one(
     write_dicom: WriteDicom,
 ) -> None:
     path = write_dicom(SOPClassUID=EnhancedMRImageStorage, NumberOfFrames=1, RescaleSlope=2)
@@ -147,14 +149,14 @@ def test_an_enhanced_file_with_its_place_in_the_header_is_read_as_a_classic_one(
     np.testing.assert_array_equal(image, 2 * pydicom.dcmread(path).pixel_array)
 
 
-def test_a_frame_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
+def test_missing_frame_is_unreadable(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(2))
     ((_, outcome),) = read_pixels([os.fspath(path)], [3], processes=1)
-    assert outcome == Unreadable("no frame 3: there are 2")
+    assert outcome == Unreadable("no frame 3: the file has 2")
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
-def test_the_second_reader_reads_the_same(tmp_path: Path, syntax: UID) -> None:
+def test_second_reader_reads_the_same_frames(tmp_path: Path, syntax: UID) -> None:
     planted = plant_frames(2)
     path = write_enhanced(tmp_path / "IM1", planted, syntax=syntax)
     np.testing.assert_array_equal(np.ravel(frames_of(path)), by_pydicom(path).format.frames)
@@ -165,7 +167,7 @@ def test_the_second_reader_reads_the_same(tmp_path: Path, syntax: UID) -> None:
         assert (read.slope, read.intercept) == (frame.slope, frame.intercept)
 
 
-def test_bare_and_cut_files_cost_what_is_missing_alone(tmp_path: Path) -> None:
+def test_bare_and_truncated_files_lose_only_their_missing_frames(tmp_path: Path) -> None:
     planted = plant_frames(3)
     content = write_enhanced(tmp_path / "IM1", planted).read_bytes()
     bare, cut = tmp_path / "bare", tmp_path / "cut"
@@ -180,7 +182,7 @@ def test_bare_and_cut_files_cost_what_is_missing_alone(tmp_path: Path) -> None:
     assert "bytes of PixelData" in read[1].reason
 
 
-def test_a_place_that_frames_share_is_nobodys(tmp_path: Path) -> None:
+def test_shared_position_of_several_frames_is_ignored(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "IM1", plant_frames(3))
     dataset = pydicom.dcmread(path)
     shared = dataset.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
@@ -192,7 +194,9 @@ def test_a_place_that_frames_share_is_nobodys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rescale", ["in the header", "shared", "nowhere"])
-def test_a_frame_taken_out_with_the_groups_of_all_is_read(tmp_path: Path, rescale: str) -> None:
+def test_extracted_frame_with_the_groups_of_all_frames_is_read(
+    tmp_path: Path, rescale: str
+) -> None:
     frame, *_ = plant_frames(1)
     path = write_enhanced(tmp_path / "IM1", [frame])
     dataset = pydicom.dcmread(path)

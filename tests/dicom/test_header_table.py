@@ -1,4 +1,4 @@
-"""The table of headers: one row a file, and noise in a child's answer costs that answer alone."""
+"""Table of headers: one row per file; an invalid answer of a child affects only its files."""
 
 import math
 import os
@@ -35,7 +35,7 @@ headers = st.builds(
 
 
 def answer(*read: Header) -> Read:
-    """What a child answers about files, as the parent gets it."""
+    """Return the answer of a child about files, as the parent receives it."""
     batch = HeaderBatch()
     for header in read:
         batch.add(header, STATUS, NO_SLOT)
@@ -59,7 +59,7 @@ def rows_of(*parts: tuple[list[str], Read | Failure]) -> list[dict[str, Any]]:
 
 
 @given(st.lists(st.lists(headers, min_size=1, max_size=5), min_size=1, max_size=4))
-def test_headers_come_back_as_they_were_read(batches: list[list[Header]]) -> None:
+def test_headers_survive_the_table(batches: list[list[Header]]) -> None:
     turn = 0
     parts, expected = [], {}
     for batch in batches:
@@ -73,11 +73,11 @@ def test_headers_come_back_as_they_were_read(batches: list[list[Header]]) -> Non
     assert all(row["lasting"] for row in rows)
 
 
-def test_no_files_make_a_table_without_rows() -> None:
+def test_no_files_give_an_empty_table() -> None:
     assert rows_of() == []
 
 
-def test_a_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
+def test_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "image.dcm"
     path.write_bytes(b"12345")
     said = Failure("not DICOM", status=(5, 7))
@@ -89,7 +89,7 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
     )
     reasons = [None, "not DICOM", "killed by SIGSEGV", "no answer within 30 s"]
     assert [row["reason"] for row in rows] == reasons
-    # What nobody could say of the file when it was read is asked now; it may have changed since.
+    # A status that was not known at reading is read now; the file may have changed since.
     status = path.stat().st_size, path.stat().st_mtime_ns
     seen = [(row["bytes"], row["mtime_ns"]) for row in rows]
     assert seen == [STATUS, (5, 7), status, status]
@@ -97,17 +97,17 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.dcm", "a\0b.dcm"])
-def test_a_file_of_which_nothing_is_known_is_a_row_all_the_same(tmp_path: Path, name: str) -> None:
+def test_file_without_a_status_is_a_row(tmp_path: Path, name: str) -> None:
     (row,) = rows_of(([f"{tmp_path}/{name}"], Failure("cannot be opened")))
     assert (row["bytes"], row["mtime_ns"], row["lasting"]) == (None, None, False)
 
 
-def test_of_a_dangling_link_the_links_own_size_is_known(tmp_path: Path) -> None:
+def test_dangling_link_is_listed_with_its_own_size(tmp_path: Path) -> None:
     link = tmp_path / "caf\udce9"
     link.symlink_to("nowhere")
     (row,) = rows_of(([f"{tmp_path}/caf%E9"], Failure("cannot be opened")))
     assert (row["bytes"], row["lasting"]) == (len("nowhere"), False)
-    assert row["mtime_ns"] == os.lstat(link).st_mtime_ns  # no UTF-8
+    assert row["mtime_ns"] == os.lstat(link).st_mtime_ns  # the name is not UTF-8
 
 
 GOOD = answer(Header(WIDE, 1, (1.0, 2.0, 3.0)), Header(WIDE, 2, None))
@@ -134,7 +134,7 @@ ECHO_TIME = Format._fields.index("echo_time")
 PHOTOMETRIC = Format._fields.index("photometric")
 NOISE = {
     "no formats": Read(2, {"count": 2}, GOOD.body),
-    "formats that are no list": Read(2, {"count": 2, "formats": {"0": 1}}, GOOD.body),
+    "formats that are not a list": Read(2, {"count": 2, "formats": {"0": 1}}, GOOD.body),
     "no format at all": with_formats(),
     "a body cut off": Read(2, GOOD.head, GOOD.body[:-1]),
     "a body too long": Read(2, GOOD.head, GOOD.body + b"\0" * 8),
@@ -143,7 +143,7 @@ NOISE = {
     "a code below all": with_code(-1),
     "a code beyond all": with_code(1),
     "a huge code": with_code(2**62),
-    "a format that is no list": with_formats("DOE^JANE"),
+    "a format that is not a list": with_formats("DOE^JANE"),
     "a format cut off": with_formats(list(WIDE)[:-1]),
     "a format too long": with_formats([*WIDE, 1]),
     "a text for a number": with_value(0, "24"),
@@ -165,7 +165,7 @@ NOISE = {
 
 
 @pytest.mark.parametrize("what", NOISE)
-def test_noise_is_refused_and_costs_its_own_files_alone(tmp_path: Path, what: str) -> None:
+def test_invalid_answer_affects_only_its_own_files(tmp_path: Path, what: str) -> None:
     files = [tmp_path / f"{n}.dcm" for n in range(6)]
     for n, file in enumerate(files):
         file.write_bytes(bytes(n))
@@ -175,21 +175,21 @@ def test_noise_is_refused_and_costs_its_own_files_alone(tmp_path: Path, what: st
     assert len(rows) == len(by_name) == 6
     for name in names[2:4]:
         assert by_name[name]["reason"] == BROKEN
-        assert not by_name[name]["lasting"]  # another child may do better
+        assert not by_name[name]["lasting"]  # another child may succeed
         assert by_name[name]["bytes"] == names.index(name)
         assert by_name[name]["photometric"] is None
     for name in [*names[:2], *names[4:]]:
         assert by_name[name]["reason"] is None
 
 
-def test_a_position_that_is_no_number_is_missing() -> None:
+def test_position_of_nan_is_missing() -> None:
     (row,) = rows_of((["/1.dcm"], answer(Header(WIDE, 1, (math.nan, 0.0, 0.0)))))
     assert row["position_mm"] is None
 
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the code that reads, for `reading_version` to look at."""
+    """Return a copy of the code of the reader, which `reading_version` reads."""
     here = Path(header_table.__file__).parent
     for path in here.glob("*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -197,15 +197,15 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_version_changes_with_the_code_that_reads(sources: Path) -> None:
+def test_version_changes_with_the_code_of_the_reader(sources: Path) -> None:
     version = header_table.reading_version()
     assert header_table.reading_version() == version
     with (sources / "headers.py").open("a") as code:
-        code.write("# A comment is reason enough.\n")
+        code.write("# A comment changes the version.\n")
     assert header_table.reading_version() != version
 
 
-def test_the_version_changes_with_the_libraries_that_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_changes_with_the_libraries_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     version = header_table.reading_version()
     monkeypatch.setattr(header_table, "_version", lambda _: "99")
     assert header_table.reading_version() != version

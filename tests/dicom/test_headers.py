@@ -1,4 +1,4 @@
-"""Headers: what is on the allow-list comes through, and nothing else; two readers, one answer."""
+"""Headers: only tags of the allow-list are read, and both readers give the same result."""
 
 import os
 import struct
@@ -17,14 +17,14 @@ _FIRST_OF_GROUP_28 = b"\x28\x00\x02\x00"  # (0028,0002), SamplesPerPixel
 
 
 def both(path: Path) -> list[Header]:
-    """The header by dicomsdl (in a child) and by pydicom."""
+    """Return the header by dicomsdl (in a child) and by pydicom."""
     (by_dicomsdl,) = read_all([path])
     assert isinstance(by_dicomsdl, Header)
     return [by_dicomsdl, by_pydicom(path)]
 
 
 def from_whole_file(path: Path) -> Header:
-    """The header by dicomsdl, as if the start of the file had not held it; of sound files only."""
+    """Return the header by dicomsdl, read from the whole file; only for valid files."""
     pytest.importorskip("dicomsdl")
     with open_dicom(os.fsencode(path)) as file:
         file.start = b""
@@ -32,7 +32,7 @@ def from_whole_file(path: Path) -> Header:
 
 
 def overwrite(path: Path, old: bytes, new: bytes) -> Path:
-    """Garble a value in place, as no writer would let us."""
+    """Overwrite a value in place with an invalid one, which no writer would write."""
     content = path.read_bytes()
     assert content.count(old) == 1
     assert len(old) == len(new)
@@ -40,7 +40,7 @@ def overwrite(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
+def test_every_tag_of_the_allow_list_is_read(write_dicom: WriteDicom) -> None:
     path = write_dicom(
         syntax="rle",
         StudyInstanceUID="100206310",
@@ -55,7 +55,7 @@ def test_every_listed_tag_is_read(write_dicom: WriteDicom) -> None:
         )
 
 
-def test_a_uid_comes_through_as_a_number_that_does_not_lead_back(write_dicom: WriteDicom) -> None:
+def test_uid_is_replaced_by_a_number_that_does_not_reveal_it(write_dicom: WriteDicom) -> None:
     uid = "1.2.840.113619.2.404.3.1074448704.467.1586262126.789"
     first, again, other = (
         write_dicom(name, StudyInstanceUID=uid + end, SeriesInstanceUID=uid + end + ".1")
@@ -71,7 +71,7 @@ def test_a_uid_comes_through_as_a_number_that_does_not_lead_back(write_dicom: Wr
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("text", [b"DOE^JANE", b"1.2.3 DOE ", b"1" * 66, b"JANE".ljust(40)])
-def test_what_is_no_uid_is_no_identifier(write_dicom: WriteDicom, text: bytes) -> None:
+def test_invalid_uid_gives_no_identifier(write_dicom: WriteDicom, text: bytes) -> None:
     valid = b"9" * len(text)
     for header in both(overwrite(write_dicom(StudyInstanceUID=valid.decode()), valid, text)):
         assert header.format.study_id is None
@@ -111,7 +111,7 @@ def test_garbled_numbers_are_missing_and_not_zero(write_dicom: WriteDicom) -> No
         ("PixelSpacing", b"0.75\\0.5", b"0.75\\5_0"),
     ],
 )
-def test_directions_and_spacings_garbled_in_part_are_missing_to_both(
+def test_partly_garbled_directions_and_spacings_are_missing_in_both_readers(
     write_dicom: WriteDicom, tag: str, old: bytes, new: bytes
 ) -> None:
     for header in both(overwrite(write_dicom(), old, new)):
@@ -123,7 +123,7 @@ def test_directions_and_spacings_garbled_in_part_are_missing_to_both(
 @pytest.mark.parametrize(
     "text", [b"1_00", b"-9e9", b"1.50", b"0x10", b"9e99", b" inf", b" nan", b"7\\8 "]
 )
-def test_an_instance_number_that_is_no_whole_number_is_missing(
+def test_instance_number_that_is_not_an_integer_is_missing(
     write_dicom: WriteDicom, text: bytes
 ) -> None:
     for header in both(overwrite(write_dicom(InstanceNumber=1234), b"1234", text)):
@@ -141,7 +141,7 @@ def test_an_instance_number_that_is_no_whole_number_is_missing(
         (b"-3", -3),
     ],
 )
-def test_every_whole_number_that_an_is_can_hold_is_read(
+def test_every_valid_integer_string_is_read(
     write_dicom: WriteDicom, text: bytes, number: int
 ) -> None:
     digits = b"1" * len(text)
@@ -149,7 +149,7 @@ def test_every_whole_number_that_an_is_can_hold_is_read(
         assert header.instance_number == number
 
 
-def test_zeros_that_are_meant_are_kept(write_dicom: WriteDicom) -> None:
+def test_stored_zeros_are_kept(write_dicom: WriteDicom) -> None:
     path = write_dicom(ImagePositionPatient=[0, 0, 0], InstanceNumber=0)
     for header in both(path):
         assert header.image_position == (0.0, 0.0, 0.0)
@@ -157,7 +157,7 @@ def test_zeros_that_are_meant_are_kept(write_dicom: WriteDicom) -> None:
 
 
 @pytest.mark.parametrize("value", [[1, 2], [1, 2, 3, 4]])
-def test_a_position_without_three_numbers_is_missing(
+def test_position_without_three_numbers_is_missing(
     write_dicom: WriteDicom, value: list[float]
 ) -> None:
     for header in both(write_dicom(ImagePositionPatient=value)):
@@ -173,14 +173,14 @@ def test_a_position_without_three_numbers_is_missing(
         ("ImageOrientationPatient", [1, 0, 0, 0.6, 0.8, 0], "image_orientation"),
     ],
 )
-def test_what_geometry_cannot_use_is_missing(
+def test_unusable_spacing_or_orientation_is_missing(
     write_dicom: WriteDicom, tag: str, value: list[float], field: str
 ) -> None:
     for header in both(write_dicom(**{tag: value})):
         assert getattr(header.format, field) is None
 
 
-def test_without_a_sop_class_in_the_data_set_that_of_the_file_meta_counts(
+def test_missing_sop_class_is_taken_from_the_file_meta(
     write_dicom: WriteDicom,
 ) -> None:
     path = write_dicom()
@@ -194,9 +194,7 @@ def test_without_a_sop_class_in_the_data_set_that_of_the_file_meta_counts(
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("text", [b"DOE^JANE", b"1.2.3.4.5.6"])
-def test_a_sop_class_that_is_not_dicoms_own_is_missing(
-    write_dicom: WriteDicom, text: bytes
-) -> None:
+def test_sop_class_not_defined_by_dicom_is_missing(write_dicom: WriteDicom, text: bytes) -> None:
     path = write_dicom()
     path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.5.1.4.1.1.4", text.ljust(25, b"\0")))
     for header in both(path):
@@ -204,7 +202,7 @@ def test_a_sop_class_that_is_not_dicoms_own_is_missing(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_only_words_that_dicom_defines_come_through(write_dicom: WriteDicom) -> None:
+def test_only_defined_terms_of_dicom_are_read(write_dicom: WriteDicom) -> None:
     path = write_dicom(PatientPosition="HFS", PhotometricInterpretation="MONOCHROME2")
     overwrite(path, b"HFS ", b"DOE ")
     overwrite(path, b"MONOCHROME2", b"DOE^JANE   ")
@@ -214,12 +212,12 @@ def test_only_words_that_dicom_defines_come_through(write_dicom: WriteDicom) -> 
         assert "DOE" not in repr(header)
 
 
-# What may stand before the pixels, up to more than the first read takes in.
+# Elements before the pixels, up to more than the first block that is read.
 @pytest.mark.parametrize("syntax", ["explicit", "implicit", "rle"])
 @pytest.mark.parametrize(
     "length", [START_BYTES - 1000, *range(START_BYTES - 620, START_BYTES, 90), 5 * START_BYTES]
 )
-def test_long_headers_are_read_alike_from_their_start_and_from_the_whole_file(
+def test_long_header_is_the_same_from_the_start_and_from_the_whole_file(
     write_dicom: WriteDicom, syntax: str, length: int
 ) -> None:
     path = write_dicom(syntax=syntax, StudyInstanceUID="1.2.3.4", NumberOfFrames=1)
@@ -231,27 +229,27 @@ def test_long_headers_are_read_alike_from_their_start_and_from_the_whole_file(
     assert [*both(path), from_whole_file(path)] == [plain] * 3
 
 
-def test_a_header_that_only_seems_to_end_within_the_first_read_is_read_whole(
+def test_header_that_seems_to_end_in_the_first_block_is_read_completely(
     write_dicom: WriteDicom,
 ) -> None:
     path = write_dicom()
     plain = by_pydicom(path)
     content = path.read_bytes()
     at = content.index(_FIRST_OF_GROUP_28)
-    # A private value that holds the bytes of a PixelRepresentation, and of another image's size.
+    # A private value with the bytes of a PixelRepresentation and of another Rows.
     decoy = b"\x28\x00\x10\x00US\x02\x00\x01\x00" + b"\x28\x00\x03\x01US\x02\x00\x01\x00"
     path.write_bytes(content[:at] + private_element(9000, start=decoy) + content[at:])
     assert both(path) == [plain] * 2
 
 
 def private_element(length: int, *, start: bytes = b"", implicit: bool = False) -> bytes:
-    """(0021,1010), a private element of `length` bytes of value."""
+    """Return (0021,1010), a private element with a value of `length` bytes."""
     tag = struct.pack("<HH", 0x21, 0x1010) + (b"" if implicit else b"UN\0\0")
     return tag + struct.pack("<I", length) + start.ljust(length, b"p")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_both_readers_agree_on_pydicoms_own_files(pydicom_files: list[Path]) -> None:
+def test_both_readers_agree_on_the_files_of_pydicom(pydicom_files: list[Path]) -> None:
     read = 0
     for path, by_dicomsdl in zip(pydicom_files, read_all(pydicom_files), strict=True):
         try:
@@ -264,7 +262,7 @@ def test_both_readers_agree_on_pydicoms_own_files(pydicom_files: list[Path]) -> 
     assert read > 60
 
 
-def test_a_real_study_is_read_alike_by_both(real_files: list[Path]) -> None:
+def test_both_readers_agree_on_a_real_study(real_files: list[Path]) -> None:
     for path, by_dicomsdl in zip(real_files, read_all(real_files), strict=True):
         assert by_dicomsdl == by_pydicom(path)
         assert isinstance(by_dicomsdl, Header)

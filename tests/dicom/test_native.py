@@ -1,4 +1,4 @@
-"""Native pixels: what was planted is read, whatever VR, bits, byte order and transfer syntax."""
+"""Native pixels are read for any VR, bits, byte order and transfer syntax."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ from tests.dicom.reading import images_by_index
 
 
 def encoded(values: np.ndarray, *, big_endian: bool, in_words: bool) -> bytes:
-    """Values as PS3.5 lays them down; of one byte, a big-endian word holds the second one first."""
+    """Return values encoded as in PS3.5; big-endian words hold two single bytes swapped."""
     size = values.dtype.itemsize
     if size > 1:
         return values.astype(values.dtype.newbyteorder(">" if big_endian else "<")).tobytes()
@@ -39,7 +39,7 @@ def encoded(values: np.ndarray, *, big_endian: bool, in_words: bool) -> bytes:
 
 
 def format_for(values: np.ndarray) -> Format:
-    """What a header says of (frames, rows, columns)."""
+    """Return the format of (frames, rows, columns)."""
     return Format(*[None] * len(Format._fields))._replace(
         rows=values.shape[1],
         columns=values.shape[2],
@@ -51,7 +51,7 @@ def format_for(values: np.ndarray) -> Format:
 
 @st.composite
 def stacks(draw: st.DrawFn) -> np.ndarray:
-    """(frames, rows, columns) of any size and type."""
+    """Draw (frames, rows, columns) of any size and type."""
     shape = tuple(draw(st.integers(1, most)) for most in (3, 5, 5))
     dtype = np.dtype(draw(st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4"])))
     size = int(np.prod(shape)) * dtype.itemsize
@@ -59,7 +59,7 @@ def stacks(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(stacks(), st.booleans(), st.booleans())
-def test_every_frame_is_read_as_it_was_laid_down(
+def test_every_frame_is_read_as_it_was_encoded(
     values: np.ndarray, big_endian: bool, in_words: bool
 ) -> None:
     data = encoded(values, big_endian=big_endian, in_words=in_words)
@@ -86,7 +86,7 @@ SYNTAXES = {
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_both_readers_read_what_was_planted_in_every_kind_of_file(write_dicom: WriteDicom) -> None:
+def test_both_readers_read_the_planted_pixels_in_every_encoding(write_dicom: WriteDicom) -> None:
     planted: dict[Path, np.ndarray] = {}
     types = ("u1", "i1", "u2", "i2", "u4", "i4")
     for syntax, vr, kind, columns in itertools.product(SYNTAXES, ("OB", "OW"), types, (16, 17)):
@@ -121,7 +121,7 @@ COMPRESSED = {
 }
 
 
-def test_native_pixels_are_read_whatever_compression_the_header_speaks_of(
+def test_native_pixels_are_read_despite_a_compressed_transfer_syntax(
     write_dicom: WriteDicom,
 ) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (24, 16), dtype=np.uint16)
@@ -142,14 +142,14 @@ def test_native_pixels_are_read_whatever_compression_the_header_speaks_of(
 @pytest.mark.parametrize(
     ("name", "syntax", "said"),
     [
-        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.70", "its pixels are JPEG 2000"),
-        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.90", "its pixels are JPEG-LS"),
-        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.5", "its pixels are JPEG-LS"),
-        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.1", "its pixels are JPEG 2000"),
-        ("MR_small_RLE.dcm", "1.2.840.10008.1.2.1", "its pixels are something encapsulated"),
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.70", "the pixels are JPEG 2000"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.90", "the pixels are JPEG-LS"),
+        ("MR_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.5", "the pixels are JPEG-LS"),
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.1", "the pixels are JPEG 2000"),
+        ("MR_small_RLE.dcm", "1.2.840.10008.1.2.1", "the pixels are encapsulated"),
     ],
 )
-def test_pixels_of_another_compression_than_the_headers_are_told(
+def test_pixels_with_another_codec_than_the_header_says_are_refused(
     pydicom_files: list[Path], tmp_path: Path, name: str, syntax: str, said: str
 ) -> None:
     (source,) = [path for path in pydicom_files if path.name == name]

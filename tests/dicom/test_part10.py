@@ -1,4 +1,4 @@
-"""What should stand before a data set may be missing; what is no data set is not taken for one."""
+"""The parts before a data set may be missing; other data are not taken for a data set."""
 
 import os
 import struct
@@ -24,17 +24,17 @@ from tests.dicom.reading import by_pydicom, images_by_index, read_all
 
 
 def bare(content: bytes) -> bytes:
-    """The data set alone."""
+    """Return only the data set."""
     return take_apart(content)[1]
 
 
 def with_syntax(content: bytes, element: bytes) -> bytes:
-    """A file whose meta information has this element, or none, for a transfer syntax."""
+    """Return a file with this element, or none, as transfer syntax in its meta information."""
     elements, data_set = take_apart(content)
     return put_together(elements | {SYNTAX: element}, data_set)
 
 
-# What of a file is missing.
+# The missing parts of a file.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "all before the data set": bare,
     "preamble": lambda content: content[128:],
@@ -49,7 +49,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def sound_files(write_dicom: WriteDicom) -> list[Path]:
-    """A file of each coding that can be told by looking at it."""
+    """Write a file in each encoding that can be inferred from its bytes."""
     pixels = np.random.default_rng(3).integers(0, 4096, (24, 16), dtype=np.uint16)
     paths = [
         write_dicom(f"{syntax}.ima", pixels, syntax=syntax) for syntax in ("explicit", "implicit")
@@ -62,7 +62,7 @@ def sound_files(write_dicom: WriteDicom) -> list[Path]:
     return [*paths, big]
 
 
-def test_header_and_pixels_are_those_of_the_whole_file(write_dicom: WriteDicom) -> None:
+def test_header_and_pixels_equal_those_of_the_intact_file(write_dicom: WriteDicom) -> None:
     headers, pixels, broken = [], [], []
     for path in sound_files(write_dicom):
         for number, damage in enumerate(DAMAGES.values()):
@@ -81,7 +81,7 @@ def test_header_and_pixels_are_those_of_the_whole_file(write_dicom: WriteDicom) 
             np.testing.assert_array_equal(read_with_pydicom(file).stored, pixels[number])
 
 
-def test_a_long_header_is_read_to_its_end(write_dicom: WriteDicom) -> None:
+def test_long_header_of_a_bare_file_is_read_completely(write_dicom: WriteDicom) -> None:
     path = write_dicom()
     content = path.read_bytes()
     header = by_pydicom(path)
@@ -92,7 +92,7 @@ def test_a_long_header_is_read_to_its_end(write_dicom: WriteDicom) -> None:
 
 
 @pytest.mark.parametrize("name", ["ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm"])
-def test_pydicoms_own_files_without_meta_information_are_read_as_it_reads_them_by_force(
+def test_files_without_meta_information_are_read_like_pydicom_with_force(
     pydicom_files: list[Path], name: str
 ) -> None:
     (path,) = [path for path in pydicom_files if path.name == name]
@@ -107,7 +107,7 @@ png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(300)
 STRANGERS = {
     "text": b"The patient was asked to lie still. " * 40,
     "png": png,
-    "png behind a preamble": bytes(128) + png,
+    "png after a preamble": bytes(128) + png,
     "pdf": b"%PDF-1.7\n" + b"1 0 obj << >> endobj\n" * 30,
     "zip": b"PK\x03\x04" + zlib.compress(bytes(range(256)) * 8),
     "gzip": b"\x1f\x8b\x08\x00" + zlib.compress(bytes(range(256)) * 8),
@@ -124,7 +124,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_other_formats_stay_no_dicom(tmp_path: Path, name: str) -> None:
+def test_other_formats_are_not_dicom(tmp_path: Path, name: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(STRANGERS[name])
     (outcome,) = read_all([path])
@@ -133,7 +133,7 @@ def test_other_formats_stay_no_dicom(tmp_path: Path, name: str) -> None:
 
 
 @given(st.binary(max_size=600))
-def test_no_bytes_end_the_look_and_few_pass_it(content: bytes) -> None:
+def test_random_bytes_raise_nothing_and_are_rarely_a_data_set(content: bytes) -> None:
     opening = open_data_set(content, len(content))
     if content[128:132] == b"DICM":
         assert opening is not None
@@ -142,22 +142,22 @@ def test_no_bytes_end_the_look_and_few_pass_it(content: bytes) -> None:
 
 
 @given(st.text(min_size=200, max_size=400))
-def test_no_text_is_dicom(text: str) -> None:
+def test_text_is_not_dicom(text: str) -> None:
     assert open_data_set(text.encode(), len(text.encode())) is None or "\x08" in text
 
 
-def test_a_file_that_begins_as_it_should_is_left_as_it_is(write_dicom: WriteDicom) -> None:
+def test_file_with_a_valid_start_is_unchanged(write_dicom: WriteDicom) -> None:
     for syntax in ("explicit", "implicit", "rle"):
         content = write_dicom(syntax=syntax).read_bytes()
         assert open_data_set(content[:4096], len(content)) is AS_IT_IS
 
 
-def test_a_bare_file_of_coded_pixels_is_told_that_nothing_says_how(
+def test_bare_file_with_encapsulated_pixels_is_refused_with_the_reason(
     write_dicom: WriteDicom,
 ) -> None:
     path = write_dicom(syntax="rle")
     path.write_bytes(bare(path.read_bytes()))
     ((_, image),) = images_by_index([path])
     assert isinstance(image, Unreadable)
-    assert "its pixels are something encapsulated, and no file meta information" in image.reason
+    assert "the pixels are encapsulated, but the file has no TransferSyntaxUID" in image.reason
     assert "Explicit VR" not in image.reason

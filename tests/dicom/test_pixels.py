@@ -1,4 +1,4 @@
-"""Pixels: equal to pydicom's rescaled ones, whatever the syntax; then inverted for MONOCHROME1."""
+"""Pixels equal the rescaled ones of pydicom for any syntax; MONOCHROME1 is inverted."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ OF_ONE_FRAGMENT = (
 
 
 def images_of(paths: list[Path]) -> list[np.ndarray]:
-    """The images of files that must be readable."""
+    """Return the images of files that must be readable."""
     images = []
     for _, image in images_by_index(paths):
         assert not isinstance(image, Unreadable), image.reason
@@ -27,7 +27,7 @@ def images_of(paths: list[Path]) -> list[np.ndarray]:
 
 
 def by_pydicom(path: Path) -> np.ndarray | None:
-    """The rescaled image by pydicom; None where there is no single greyscale one, or no decoder."""
+    """Return pydicom's rescaled image; None without a single greyscale image or a decoder."""
     try:
         dataset = pydicom.dcmread(path)
         if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
@@ -40,12 +40,12 @@ def by_pydicom(path: Path) -> np.ndarray | None:
 
 @pytest.fixture(scope="module")
 def images_of_pydicom(pydicom_files: list[Path]) -> dict[Path, np.ndarray | Unreadable]:
-    """What became of every file inside pydicom; read once, as a pydicom child starts slowly."""
+    """Return the outcome of each pydicom file; read once, as a pydicom child starts slowly."""
     return {pydicom_files[number]: image for number, image in images_by_index(pydicom_files)}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_pixels_equal_pydicoms_on_its_own_greyscale_files(
+def test_pixels_of_greyscale_files_equal_those_of_pydicom(
     images_of_pydicom: dict[Path, np.ndarray | Unreadable],
 ) -> None:
     compared = 0
@@ -59,7 +59,7 @@ def test_pixels_equal_pydicoms_on_its_own_greyscale_files(
     assert compared >= 20
 
 
-def test_twelve_bit_jpeg_is_read_though_pydicom_has_no_decoder_for_it(
+def test_twelve_bit_jpeg_is_read_although_pydicom_cannot_decode_it(
     images_of_pydicom: dict[Path, np.ndarray | Unreadable],
 ) -> None:
     (image,) = [i for path, i in images_of_pydicom.items() if path.name == "JPGExtended.dcm"]
@@ -68,7 +68,7 @@ def test_twelve_bit_jpeg_is_read_though_pydicom_has_no_decoder_for_it(
     assert 0 <= image.min() < image.max() <= 4095
 
 
-def test_what_is_no_single_greyscale_image_is_unreadable(
+def test_file_without_a_single_greyscale_image_is_unreadable(
     images_of_pydicom: dict[Path, np.ndarray | Unreadable],
 ) -> None:
     expected = {
@@ -87,7 +87,7 @@ def test_what_is_no_single_greyscale_image_is_unreadable(
         assert said in reasons[name]
 
 
-def test_compressed_and_native_files_of_one_image_are_equal(write_dicom: WriteDicom) -> None:
+def test_compressed_and_native_files_give_the_same_image(write_dicom: WriteDicom) -> None:
     pixels = np.random.default_rng(0).integers(0, 4096, (33, 17), dtype=np.uint16)
     paths = [
         write_dicom(syntax, pixels, syntax=syntax) for syntax in ("explicit", "implicit", "rle")
@@ -96,10 +96,10 @@ def test_compressed_and_native_files_of_one_image_are_equal(write_dicom: WriteDi
         np.testing.assert_array_equal(image, pixels.astype(np.float32))
 
 
-def test_images_and_parts_of_them_stay_as_they_are_for_as_long_as_they_are_kept(
+def test_kept_images_and_views_of_them_never_change(
     write_dicom: WriteDicom,
 ) -> None:
-    """However many there are: each lies in memory that is used again once nobody sees it."""
+    """Shared memory is reused only when no view of an image is left."""
     paths = [write_dicom(f"{n}", np.full((24, 16), n, dtype=np.uint16)) for n in range(40)] * 20
     parts, whole = [], []
     for number, image in images_by_index(paths):
@@ -113,8 +113,7 @@ def test_images_and_parts_of_them_stay_as_they_are_for_as_long_as_they_are_kept(
     assert len(parts) > 200
 
 
-def test_an_image_may_be_written_to(write_dicom: WriteDicom) -> None:
-    """What its reader does to it, no other sees."""
+def test_writing_to_an_image_affects_no_other_image(write_dicom: WriteDicom) -> None:
     path = write_dicom()
     for _, image in images_by_index([path] * 300):
         assert isinstance(image, np.ndarray)
@@ -122,7 +121,7 @@ def test_an_image_may_be_written_to(write_dicom: WriteDicom) -> None:
         image[:] = -1
 
 
-def test_images_too_large_for_shared_memory_are_read_all_the_same(write_dicom: WriteDicom) -> None:
+def test_images_too_large_for_shared_memory_are_read(write_dicom: WriteDicom) -> None:
     pixels = np.random.default_rng(0).integers(0, 4096, (900, 800), dtype=np.uint16)
     paths = [write_dicom("large", pixels), write_dicom("small")] * 10
     images = images_of(paths)
@@ -137,7 +136,7 @@ def test_signed_values_are_rescaled(write_dicom: WriteDicom) -> None:
     np.testing.assert_array_equal(images_of([path])[0][:2, :2], pixels * 0.5 + 100)
 
 
-def test_monochrome1_is_inverted_within_the_bits_that_are_stored(write_dicom: WriteDicom) -> None:
+def test_monochrome1_is_inverted_within_bits_stored(write_dicom: WriteDicom) -> None:
     unsigned = np.tile(np.array([[0, 1], [4094, 4095]], dtype=np.uint16), (8, 8))
     signed = np.tile(np.array([[-2048, -1], [0, 2047]], dtype=np.int16), (8, 8))
     twelve_bits = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
@@ -152,7 +151,7 @@ def test_monochrome1_is_inverted_within_the_bits_that_are_stored(write_dicom: Wr
     np.testing.assert_array_equal(images[2], (4095.0 - unsigned) * 2 + 10)
 
 
-def test_bits_beyond_bits_stored_are_no_part_of_the_value(write_dicom: WriteDicom) -> None:
+def test_bits_beyond_bits_stored_are_ignored(write_dicom: WriteDicom) -> None:
     values = np.tile(np.array([[5, 4095]], dtype=np.uint16), (16, 8))
     negative = np.tile(np.array([[-5, 7]], dtype=np.int16), (16, 8))
     paths = [
@@ -166,13 +165,13 @@ def test_bits_beyond_bits_stored_are_no_part_of_the_value(write_dicom: WriteDico
     np.testing.assert_array_equal(signed, negative)
 
 
-def test_a_real_study_decodes_as_pydicom_decodes_it(real_files: list[Path]) -> None:
+def test_pixels_of_a_real_study_equal_those_of_pydicom(real_files: list[Path]) -> None:
     for path, image in zip(real_files, images_of(real_files), strict=True):
         np.testing.assert_array_equal(image, pydicom.dcmread(path).pixel_array)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_coded_pixels_are_decoded_though_their_element_has_a_length(
+def test_encapsulated_pixels_of_defined_length_are_decoded(
     write_dicom: WriteDicom, pydicom_files: list[Path], tmp_path: Path
 ) -> None:
     coded = [path for path in pydicom_files if path.name in OF_ONE_FRAGMENT]
@@ -184,7 +183,7 @@ def test_coded_pixels_are_decoded_though_their_element_has_a_length(
             rb"\xe0\x7f\x10\x00(O[BW])\0\0\xff{4}", path.read_bytes(), maxsplit=1
         )
         items, end, rest = items.partition(b"\xfe\xff\xdd\xe0\0\0\0\0")
-        items += end * (number % 2)  # some count the end in
+        items += end * (number % 2)  # some writers count the end marker
         length = len(items).to_bytes(4, "little")
         copies.append(tmp_path / f"{number}.dcm")
         copies[-1].write_bytes(before + b"\xe0\x7f\x10\x00" + vr + b"\0\0" + length + items + rest)

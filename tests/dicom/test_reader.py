@@ -1,4 +1,4 @@
-"""The reader: whatever a file does, it costs itself alone."""
+"""The reader: a bad file never affects the others."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ from tests.dicom.reading import PYTHON, children, copies, images_by_index, read_
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """TimeoutError beyond so many seconds."""
+    """Raise TimeoutError if the block takes longer."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError
@@ -39,19 +39,19 @@ def at_most(seconds: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def cut_file(write_dicom: WriteDicom) -> Path:
-    """A file cut at the end of its native PixelData, too long to be suspect by its size."""
+def truncated_file(write_dicom: WriteDicom) -> Path:
+    """Write a file truncated in its native PixelData, but not suspicious by its size."""
     path = write_dicom("cut.dcm", ImageComments="x" * 2000)
     os.truncate(path, path.stat().st_size - 100)
     return path
 
 
-def test_the_cut_file_is_one_that_ends_a_process(cut_file: Path) -> None:
-    code = f"import dicomsdl; dicomsdl.open({os.fspath(cut_file)!r})"
+def test_truncated_file_crashes_dicomsdl(truncated_file: Path) -> None:
+    code = f"import dicomsdl; dicomsdl.open({os.fspath(truncated_file)!r})"
     assert subprocess.run([*PYTHON, code], check=False).returncode == -signal.SIGSEGV
 
 
-def test_what_is_no_file_of_ours_is_refused_with_its_reason_and_costs_no_other(
+def test_invalid_file_is_refused_with_a_reason_and_affects_no_other(
     write_dicom: WriteDicom, tmp_path: Path
 ) -> None:
     good = write_dicom("good.dcm")
@@ -79,17 +79,17 @@ def test_what_is_no_file_of_ours_is_refused_with_its_reason_and_costs_no_other(
         assert isinstance(header, Header)
 
 
-def test_broken_images_cost_themselves_alone(write_dicom: WriteDicom, cut_file: Path) -> None:
+def test_broken_images_affect_no_other_files(write_dicom: WriteDicom, truncated_file: Path) -> None:
     name_as_syntax = write_dicom("name.dcm")
     content, syntax = name_as_syntax.read_bytes(), b"1.2.840.10008.1.2.1\0"
     name_as_syntax.write_bytes(content.replace(syntax, b"DOE^JANE".ljust(len(syntax), b"\0")))
     broken = {
-        cut_file: "bytes of PixelData, expected 768",
+        truncated_file: "bytes of PixelData, expected 768",
         write_dicom("native.dcm", Rows=48): "768 bytes of PixelData, expected 1536",
         write_dicom("rle.dcm", syntax="rle", Rows=48): "RLE Lossless (1.2.840.10008.1.2.5)",
         name_as_syntax: "TransferSyntaxUID",
     }
-    if sys.platform == "linux":  # memory is limited there alone
+    if sys.platform == "linux":  # only there memory is limited
         huge = write_dicom("huge.dcm", syntax="rle", Rows=60000, Columns=60000)
         broken[huge] = "1,024 MiB of memory"
     good = write_dicom("good.dcm")
@@ -102,17 +102,17 @@ def test_broken_images_cost_themselves_alone(write_dicom: WriteDicom, cut_file: 
         else:
             assert isinstance(outcome, Unreadable)
             assert broken[paths[number]] in outcome.reason
-            assert "DOE" not in outcome.reason  # a reason quotes nothing from the file
+            assert "DOE" not in outcome.reason  # a reason contains no value from the file
     assert not children()
 
 
-def test_the_header_of_a_cut_file_is_still_read(cut_file: Path) -> None:
-    (header,) = read_all([cut_file])
+def test_header_of_a_truncated_file_is_read(truncated_file: Path) -> None:
+    (header,) = read_all([truncated_file])
     assert isinstance(header, Header)
 
 
 def nested(path: Path, depth: int) -> Path:
-    """Put sequences inside one another before the header's last tags; both readers fall."""
+    """Insert nested sequences before the last tags of the header; they crash both readers."""
     content = path.read_bytes()
     at = content.index(b"\x28\x00\x02\x00")
     opened = struct.pack("<HH", 0x21, 0x1010) + b"SQ\0\0" + b"\xff" * 4
@@ -122,7 +122,7 @@ def nested(path: Path, depth: int) -> Path:
     return path
 
 
-def test_killers_in_the_middle_of_a_batch_cost_themselves_alone(write_dicom: WriteDicom) -> None:
+def test_files_that_crash_a_child_affect_no_other_files(write_dicom: WriteDicom) -> None:
     paths = copies(write_dicom, 400)
     killers = [0, 100, 101, 102, 255, 256, 399]
     for number in killers:
@@ -139,7 +139,7 @@ def test_killers_in_the_middle_of_a_batch_cost_themselves_alone(write_dicom: Wri
 
 
 @pytest.mark.parametrize("harm", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)"])
-def test_what_ends_both_readers_is_named_with_the_end_of_each(
+def test_file_that_crashes_both_readers_has_both_reasons(
     write_dicom: WriteDicom, inject: Inject, harm: str
 ) -> None:
     paths = copies(write_dicom, 300)
@@ -150,7 +150,7 @@ def test_what_ends_both_readers_is_named_with_the_end_of_each(
     assert killed == Unreadable(f"pydicom: {end} (dicomsdl: {end})")
 
 
-def test_a_file_that_hangs_in_the_middle_of_a_batch_costs_itself_alone(
+def test_file_that_hangs_affects_no_other_files(
     write_dicom: WriteDicom, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "_FIRST_PAUSE_SECONDS", 0.01)
@@ -163,12 +163,12 @@ def test_a_file_that_hangs_in_the_middle_of_a_batch_costs_itself_alone(
     assert all(isinstance(outcome, Header) for outcome in outcomes)
 
 
-def test_a_later_file_that_fails_first_does_not_bar_the_way(
+def test_later_file_that_fails_first_does_not_block_earlier_files(
     write_dicom: WriteDicom, inject: Inject
 ) -> None:
     names = [escape_name(path) for path in copies(write_dicom, 9)]
     inject.when_opened(Path(names[0]), "while True: pass")
-    # The last of the second request, beyond what may be read ahead of the first file.
+    # The last file of the second request, farther ahead of the first than is allowed.
     inject.when_opened(Path(names[5]), "os.kill(os.getpid(), signal.SIGKILL)")
     reading = supervise(
         names, work="pixels", processes=2, batch_files=3, files_ahead=4, file_seconds=0.5
@@ -203,11 +203,11 @@ NOISE = [
 
 
 @pytest.mark.parametrize("work", ["headers", "pixels"])
-def test_children_that_answer_with_noise_leave_every_file_with_one_outcome(
+def test_invalid_answers_of_children_leave_one_outcome_per_file(
     write_dicom: WriteDicom, inject: Inject, work: str
 ) -> None:
     paths = copies(write_dicom, 10 * len(NOISE))
-    # Said in place of what there is to say of this file; here and there by both readers' children.
+    # Sent instead of the answer about this file; sometimes by the children of both readers.
     for number, (path, noise) in enumerate(zip(paths[5::10], NOISE, strict=True)):
         who = "True" if number % 6 == 0 else "'dicomsdl' in sys.argv"
         inject.when_opened(path, f"if {who}: speak({noise!r})")
@@ -219,13 +219,13 @@ def test_children_that_answer_with_noise_leave_every_file_with_one_outcome(
         outcomes = [outcome for _, outcome in by_index]
         assert all(getattr(outcome, "shape", (24, 16)) == (24, 16) for outcome in outcomes)
     assert len(outcomes) == len(paths)
-    # What has the form of an answer is one, for as many files as it says; no other is touched.
+    # A valid answer counts for as many files as it names; no other file is affected.
     touched = sum(isinstance(outcome, Unreadable) for outcome in outcomes)
     assert 0 < touched <= 3 * len(NOISE)
     assert not children()
 
 
-def test_a_file_that_takes_too_long_is_given_up(
+def test_file_that_takes_too_long_is_unreadable(
     write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "_FIRST_PAUSE_SECONDS", 0.01)
@@ -235,13 +235,13 @@ def test_a_file_that_takes_too_long_is_given_up(
     )
 
 
-def test_names_that_are_no_utf8_are_read(write_dicom: WriteDicom) -> None:
+def test_files_with_names_that_are_not_utf8_are_read(write_dicom: WriteDicom) -> None:
     path = write_dicom(b"caf\xe9 %FF\xff.dcm")
     assert isinstance(read_all([path])[0], Header)
     assert isinstance(next(images_by_index([path]))[1], np.ndarray)
 
 
-def test_rows_say_what_the_file_was_when_it_was_read(write_dicom: WriteDicom) -> None:
+def test_rows_have_the_size_and_mtime_at_reading(write_dicom: WriteDicom) -> None:
     good, short, gone = write_dicom("good.dcm"), write_dicom("short.dcm"), Path("gone.dcm")
     os.truncate(short, 10)
     rows = read_rows([good, short, gone])
@@ -252,7 +252,7 @@ def test_rows_say_what_the_file_was_when_it_was_read(write_dicom: WriteDicom) ->
     assert (last["bytes"], last["mtime_ns"], last["lasting"]) == (None, None, False)
 
 
-def test_tables_come_while_files_are_read(write_dicom: WriteDicom) -> None:
+def test_tables_are_passed_on_while_files_are_read(write_dicom: WriteDicom) -> None:
     paths = copies(write_dicom, 2000)
     tables: list[int] = []
     read_headers([*map(os.fspath, paths)], lambda table: tables.append(len(table)), block_files=500)
@@ -261,7 +261,7 @@ def test_tables_come_while_files_are_read(write_dicom: WriteDicom) -> None:
     assert max(tables) < 500 + 256
 
 
-def test_progress_never_falls_and_ends_with_all_files(
+def test_progress_never_decreases_and_ends_with_all_files(
     write_dicom: WriteDicom, tmp_path: Path
 ) -> None:
     paths = [*copies(write_dicom, 600), tmp_path / "missing"]
@@ -274,9 +274,9 @@ def test_progress_never_falls_and_ends_with_all_files(
     assert done[0] < 601
 
 
-def test_without_dicomsdl_pydicom_reads_alone_and_says_so(
+def test_without_dicomsdl_pydicom_reads_all_files_with_a_warning(
     write_dicom: WriteDicom,
-    cut_file: Path,
+    truncated_file: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -285,6 +285,6 @@ def test_without_dicomsdl_pydicom_reads_alone_and_says_so(
         importlib.util, "find_spec", lambda name: None if name == "dicomsdl" else find(name)
     )
     good = write_dicom("good.dcm")
-    outcomes = [outcome for _, outcome in images_by_index([good, cut_file, good])]
+    outcomes = [outcome for _, outcome in images_by_index([good, truncated_file, good])]
     assert [type(outcome) for outcome in outcomes] == [np.ndarray, Unreadable, np.ndarray]
-    assert "pydicom reads alone" in caplog.text
+    assert "pydicom reads all files" in caplog.text

@@ -1,4 +1,4 @@
-"""The reader's child processes: replaced when they end, and none stays behind."""
+"""Child processes of the reader are replaced when they end, and none is left behind."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.dicom.conftest import WriteDicom
 from tests.dicom.reading import PYTHON, children, copies, images_by_index, read_all
 
 
-def test_children_killed_from_outside_are_replaced_and_nothing_is_lost(
+def test_killed_children_are_replaced_and_all_files_are_read(
     write_dicom: WriteDicom,
 ) -> None:
     paths = copies(write_dicom, 3000)
@@ -32,7 +32,7 @@ def test_children_killed_from_outside_are_replaced_and_nothing_is_lost(
     assert len(killed) == 3
 
 
-def test_a_child_that_stops_altogether_is_replaced(
+def test_suspended_child_is_replaced(
     write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
@@ -49,12 +49,12 @@ def test_a_child_that_stops_altogether_is_replaced(
     assert not psutil.pid_exists(stopped[0].pid)
 
 
-def test_no_files_need_no_children() -> None:
+def test_no_files_start_no_children() -> None:
     assert read_all([]) == []
     assert list(read_pixels([])) == []
 
 
-def test_pixels_are_read_a_few_files_ahead_and_no_further(
+def test_pixels_are_read_only_a_few_files_ahead(
     write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", 0.0)
@@ -68,7 +68,7 @@ def test_pixels_are_read_a_few_files_ahead_and_no_further(
     assert 0 < len(read) < 130
 
 
-def test_a_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) -> None:
+def test_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) -> None:
     outcomes = images_by_index(copies(write_dicom, 40))
     next(outcomes)
     assert children()
@@ -77,7 +77,7 @@ def test_a_reader_that_is_closed_early_leaves_no_child(write_dicom: WriteDicom) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_parent_that_is_ended_leaves_no_child(write_dicom: WriteDicom, number: int) -> None:
+def test_killed_parent_leaves_no_child(write_dicom: WriteDicom, number: int) -> None:
     code = (
         "import sys, psutil; from lsdc.dicom.reader import read_pixels\n"
         "for i, _ in enumerate(read_pixels([sys.argv[1]] * 100_000)):\n"
@@ -99,7 +99,7 @@ def test_a_parent_that_is_ended_leaves_no_child(write_dicom: WriteDicom, number:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_the_parent_imports_no_dicom_library(write_dicom: WriteDicom) -> None:
+def test_parent_imports_no_dicom_library(write_dicom: WriteDicom) -> None:
     code = (
         "import sys; from lsdc.dicom.reader import read_headers\n"
         "read_headers(sys.argv[1:], print)\n"

@@ -1,4 +1,4 @@
-"""Slots: an image that is looked at is never written over."""
+"""Slots: an image in use is never overwritten."""
 
 import gc
 import mmap
@@ -17,7 +17,7 @@ from lsdc.dicom.slots import NO_SLOT, SLOT_BYTES, Slots, image_in
 TYPE = np.dtype("uint16")
 
 
-def test_what_a_child_writes_is_shown() -> None:
+def test_parent_sees_the_image_that_a_child_writes() -> None:
     slots = Slots()
     slot = slots.take()
     child = mmap.mmap(slots.file.fileno(), 0)
@@ -25,7 +25,7 @@ def test_what_a_child_writes_is_shown() -> None:
     np.testing.assert_array_equal(slots.show(slot, (3, 4), TYPE), np.arange(12).reshape(3, 4))
 
 
-def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
+def test_slot_is_free_again_when_its_last_view_is_deleted() -> None:
     slots = Slots()
     taken = []
     while (slot := slots.take()) != NO_SLOT:
@@ -41,7 +41,7 @@ def test_a_slot_comes_back_when_the_last_view_is_gone() -> None:
     assert slots.take() == taken[0]
 
 
-def test_only_what_fits_is_shown() -> None:
+def test_images_that_do_not_fit_a_slot_are_detected() -> None:
     slots = Slots()
     side = int((SLOT_BYTES / TYPE.itemsize) ** 0.5)
     assert slots.fits(0, (side, side), TYPE)
@@ -51,7 +51,7 @@ def test_only_what_fits_is_shown() -> None:
     assert not slots.fits(10**6, (5, 5), TYPE)
 
 
-def test_images_stay_what_they_were_however_many_are_kept(write_dicom: Callable[..., Path]) -> None:
+def test_kept_images_never_change(write_dicom: Callable[..., Path]) -> None:
     paths = [write_dicom(f"{n}.dcm", np.full((40, 30), n, dtype=np.uint16)) for n in range(200)]
     images = dict(read_pixels([escape_name(path) for path in paths]))  # more than there are slots
     for n, image in images.items():
@@ -60,7 +60,7 @@ def test_images_stay_what_they_were_however_many_are_kept(write_dicom: Callable[
         assert (image.stored == n).all()
 
 
-def test_an_image_larger_than_a_slot_comes_through_the_pipe(
+def test_image_larger_than_a_slot_is_sent_through_the_pipe(
     write_dicom: Callable[..., Path],
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 4096, (1100, 1000), dtype=np.uint16)
@@ -71,10 +71,10 @@ def test_an_image_larger_than_a_slot_comes_through_the_pipe(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is a file of TMPDIR elsewhere")
-def test_files_are_read_without_any_temporary_file(
+def test_no_temporary_file_is_written(
     write_dicom: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A disk that is full ends who maps a file on it, by SIGBUS."""
+    """On a full disk, SIGBUS ends a process that writes to a mapped file."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
     names = [escape_name(write_dicom("a.dcm", np.full((4, 3), 7, dtype=np.uint16)))]
     ((_, image),) = read_pixels(names)

@@ -1,4 +1,4 @@
-"""What a header tells to be no greyscale image is told at the index, in words that help."""
+"""The index reports images that are not usable greyscale images, with helpful reasons."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ CLASS_NAME = re.compile(r"(Error|Exception)\b|__|\b_\w| in \w+_\w+")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
+def test_header_and_pixels_are_refused_with_the_same_reason(
     pydicom_files: list[Path],
 ) -> None:
     rows = read_rows(pydicom_files)
@@ -39,13 +39,13 @@ def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 samples a pixel"),
-        ({"PhotometricInterpretation": ""}, "no PhotometricInterpretation in the header"),
-        ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples a pixel"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples per pixel"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 samples per pixel"),
+        ({"PhotometricInterpretation": ""}, "no valid PhotometricInterpretation"),
+        ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples per pixel"),
         ({"Rows": 0}, "no usable Rows, Columns or BitsAllocated"),
-        ({"BitsStored": 0}, "0 bits stored of 16 allocated"),
-        ({"BitsStored": 17}, "17 bits stored of 16 allocated"),
+        ({"BitsStored": 0}, "0 bits stored, expected 1 to 16"),
+        ({"BitsStored": 17}, "17 bits stored, expected 1 to 16"),
         ({"BitsAllocated": 64, "BitsStored": 64}, "64 bits allocated, expected 1"),
         ({"BitsAllocated": 12, "BitsStored": 12}, "12 bits allocated, expected 1"),
         ({"NumberOfFrames": 15}, "15 frames in one file of MR Image Storage"),
@@ -53,7 +53,7 @@ def test_what_a_header_refuses_is_refused_of_its_pixels_in_the_same_words(
         ({"PhotometricInterpretation": "YBR_PARTIAL_422"}, "YBR_PARTIAL_422"),
     ],
 )
-def test_headers_say_why_there_is_no_image(
+def test_unusable_header_is_refused_with_the_reason(
     write_dicom: WriteDicom, tags: dict[str, Any], said: str
 ) -> None:
     (row,) = read_rows([write_dicom(**tags)]).iter_rows(named=True)
@@ -61,7 +61,7 @@ def test_headers_say_why_there_is_no_image(
     assert said in row["refusal"]
 
 
-def test_pixels_that_are_fractions_are_told(write_dicom: WriteDicom) -> None:
+def test_floating_point_pixels_are_refused(write_dicom: WriteDicom) -> None:
     path = write_dicom(pixels=np.zeros((24, 16), np.uint32))
     dataset = pydicom.dcmread(path)
     dataset.FloatPixelData = dataset.PixelData
@@ -75,7 +75,7 @@ def test_pixels_that_are_fractions_are_told(write_dicom: WriteDicom) -> None:
 @pytest.mark.parametrize(
     "keyword", ["BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "SOPClassUID"]
 )
-def test_what_the_pixels_tell_without_a_tag_needs_no_tag(
+def test_image_is_read_without_tags_that_are_not_needed(
     write_dicom: WriteDicom, keyword: str
 ) -> None:
     path = write_dicom()
@@ -89,7 +89,7 @@ def test_what_the_pixels_tell_without_a_tag_needs_no_tag(
     np.testing.assert_array_equal(image, expected)
 
 
-def test_a_sound_header_is_not_refused(write_dicom: WriteDicom) -> None:
+def test_valid_header_is_not_refused(write_dicom: WriteDicom) -> None:
     rows = read_rows([write_dicom(syntax) for syntax in ("explicit", "implicit", "rle")])
     assert rows["refusal"].to_list() == [None] * 3
 
@@ -104,7 +104,7 @@ def test_a_sound_header_is_not_refused(write_dicom: WriteDicom) -> None:
         ("1.2.840.113619.5.2", "gdcmconv --raw"),
     ],
 )
-def test_a_syntax_that_nothing_decodes_is_named_with_what_would(
+def test_undecodable_transfer_syntax_is_refused_with_a_remedy(
     write_dicom: WriteDicom, syntax: str, said: str
 ) -> None:
     path = write_dicom()
@@ -114,7 +114,7 @@ def test_a_syntax_that_nothing_decodes_is_named_with_what_would(
     assert f"({syntax})" in row["refusal"]
 
 
-def test_without_dicomsdl_what_pydicom_cannot_decode_is_refused(
+def test_without_dicomsdl_syntaxes_that_pydicom_cannot_decode_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     find = "lsdc.dicom.usable.importlib.util.find_spec"

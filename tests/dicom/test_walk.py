@@ -1,4 +1,4 @@
-"""Walk: every file of a tree once, whatever its links, names and permissions are."""
+"""Walk: every file of a tree is listed once, for any links, names and permissions."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from lsdc.dicom.walk import Files, list_tree, list_trees
 
 
 def names_below(root: Path) -> list[str]:
-    """What `list_tree` finds, relative to the root."""
+    """Return the entries that `list_tree` finds, relative to the root."""
     listed = list_tree(root, with_status=False)
     assert listed.schema == pl.Schema(Files)
     whole = (listed["folder"] + "/" + listed["name"]).to_list()
@@ -28,26 +28,26 @@ def make(root: Path, *names: str) -> None:
         (root / name).write_text(name)
 
 
-def test_files_come_in_the_order_of_folders_and_names(tmp_path: Path) -> None:
+def test_files_are_sorted_by_folder_and_name(tmp_path: Path) -> None:
     make(tmp_path, "b/2", "b/1", "a/z/9", "a/5", "c", "0")
     assert names_below(tmp_path) == ["0", "c", "a/5", "a/z/9", "b/1", "b/2"]
 
 
-def test_an_empty_folder_has_no_files(tmp_path: Path) -> None:
+def test_empty_folder_has_no_files(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     assert names_below(tmp_path) == []
 
 
-def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+def test_circular_links_are_not_followed_forever(tmp_path: Path) -> None:
     make(tmp_path, "a/1", "a/b/2")
     (tmp_path / "a/b/up").symlink_to("..")
     (tmp_path / "a/root").symlink_to(tmp_path)
     (tmp_path / "here").symlink_to(".")
-    # Links back are no folder any more: they come as entries, and will be refused as files.
+    # Links to visited folders are listed as entries, and are refused as files later.
     assert sorted(names_below(tmp_path)) == ["a/1", "a/b/2", "a/b/up", "a/root", "here"]
 
 
-def test_a_link_to_itself_is_an_entry(tmp_path: Path) -> None:
+def test_link_to_itself_is_an_entry(tmp_path: Path) -> None:
     make(tmp_path, "1")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "ping").symlink_to("pong")
@@ -56,14 +56,14 @@ def test_a_link_to_itself_is_an_entry(tmp_path: Path) -> None:
     assert list_tree(tmp_path, with_status=True)["bytes"].null_count() == 0
 
 
-def test_a_linked_folder_counts_where_it_really_is(tmp_path: Path) -> None:
+def test_linked_folder_is_listed_at_its_real_path(tmp_path: Path) -> None:
     make(tmp_path, "z/1", "z/2")
     (tmp_path / "a").symlink_to("z")
     (tmp_path / "b").symlink_to("z")
     assert names_below(tmp_path) == ["z/1", "z/2", "a", "b"]
 
 
-def test_a_folder_outside_is_followed_once(tmp_path: Path) -> None:
+def test_linked_folder_outside_the_tree_is_listed_once(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     make(outside, "1", "inner/2")
     root = tmp_path / "root"
@@ -80,7 +80,7 @@ def test_linked_files_and_dangling_links_are_entries(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("file")
     listed = list_tree(tmp_path, with_status=True)
     assert listed["name"].to_list() == ["dangling", "file", "link"]
-    # Of the file that a link leads to; of the link itself, where it leads nowhere.
+    # Size of the target of a link; of the link itself if it is dangling.
     assert listed["bytes"].to_list() == [len("nowhere"), len("file"), len("file")]
     times = [(tmp_path / name).lstat().st_mtime_ns for name in ("dangling", "file", "file")]
     assert listed["mtime_ns"].to_list() == times
@@ -93,23 +93,23 @@ def test_fifos_and_sockets_are_entries(tmp_path: Path) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    """A folder that may not be read."""
+    """Return a folder without read permission."""
     folder = tmp_path / "locked"
     make(folder, "1")
     folder.chmod(0)
     if os.access(folder, os.R_OK):
-        pytest.skip("nothing is locked to us")
+        pytest.skip("the user may read everything")
     yield folder
     folder.chmod(0o700)
 
 
-def test_a_folder_that_may_not_be_read_is_an_entry(locked: Path) -> None:
+def test_folder_without_read_permission_is_an_entry(locked: Path) -> None:
     make(locked.parent, "a/1")
     (locked.parent / "into").symlink_to(locked / "1")
     assert sorted(names_below(locked.parent)) == ["a/1", "into", "locked"]
 
 
-def test_a_folder_that_goes_while_the_tree_is_listed_is_an_entry(
+def test_folder_that_is_deleted_during_the_walk_is_an_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, "a/1", "b/2")
@@ -128,7 +128,7 @@ def test_a_folder_that_goes_while_the_tree_is_listed_is_an_entry(
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS keeps names in UTF-8")
-def test_names_that_are_no_utf8_come_escaped(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)  # noqa: PTH102  # bytes are no Path
     for name in (b"\xff.dcm", b"100%.dcm", "größe.dcm".encode()):
@@ -139,7 +139,7 @@ def test_names_that_are_no_utf8_come_escaped(tmp_path: Path) -> None:
     assert all(os.path.exists(unescape_name(f"{tmp_path}/{name}")) for name in listed)  # noqa: PTH110
 
 
-def test_status_is_asked_for_only_when_wanted(tmp_path: Path) -> None:
+def test_size_and_mtime_are_read_only_on_request(tmp_path: Path) -> None:
     make(tmp_path, "1", "22")
     without, with_status = (list_tree(tmp_path, with_status=wanted) for wanted in (False, True))
     assert without.select("bytes", "mtime_ns").null_count().row(0) == (2, 2)
@@ -147,7 +147,7 @@ def test_status_is_asked_for_only_when_wanted(tmp_path: Path) -> None:
     assert with_status.select("folder", "name").equals(without.select("folder", "name"))
 
 
-def test_trees_come_in_the_order_asked_for_each_as_if_alone(tmp_path: Path) -> None:
+def test_trees_are_listed_in_the_given_order_and_independently(tmp_path: Path) -> None:
     make(tmp_path, "a/2", "a/1", "b/3", "b/deeper/4")
     (tmp_path / "c").symlink_to("a")
     listed = list_trees([tmp_path / name for name in "bac"], with_status=True)
@@ -157,7 +157,7 @@ def test_trees_come_in_the_order_asked_for_each_as_if_alone(tmp_path: Path) -> N
     assert listed["bytes"].to_list() == [3, 10, 3, 3, 3, 3]
 
 
-def test_what_is_listed_apart_comes_first_and_once(tmp_path: Path) -> None:
+def test_folders_listed_apart_come_first_and_only_once(tmp_path: Path) -> None:
     make(tmp_path, "0", "a/1", "b/2", "b/inner/3")
     (tmp_path / "link").symlink_to("b")
     listed = list_tree(tmp_path, with_status=False, apart=[tmp_path / "link", tmp_path / "b"])
@@ -167,7 +167,7 @@ def test_what_is_listed_apart_comes_first_and_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["home", "deep/home", "linked"])
-def test_a_folder_that_is_left_out_is_not_looked_into(tmp_path: Path, name: str) -> None:
+def test_folder_that_is_left_out_is_not_listed(tmp_path: Path, name: str) -> None:
     outside, tree = tmp_path / "outside", tmp_path / "tree"
     make(outside, "5")
     make(tree, "1", "deep/2", "home/3", "deep/home/4")
@@ -177,7 +177,7 @@ def test_a_folder_that_is_left_out_is_not_looked_into(tmp_path: Path, name: str)
     assert set(listed["name"]) == names
 
 
-def test_trees_of_more_files_than_a_block_are_whole(
+def test_tree_with_more_files_than_a_block_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, *(f"{folder}/{name}" for folder in "abc" for name in range(7)))

@@ -1,4 +1,4 @@
-"""The lumbar phantom and its first stages, on which the index is tried, and an empty tree."""
+"""Fixtures for tests of the index: the lumbar phantom, its first stages, an empty tree."""
 
 import shutil
 from pathlib import Path

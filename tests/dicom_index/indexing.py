@@ -1,4 +1,4 @@
-"""Trees to index, and what an index must hold of them."""
+"""Write trees to index, and check the tables of an index."""
 
 import os
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ NAMES = ("instances", "series", "studies", "quarantine", "other_files", "twins")
 
 
 def read_tables(folder: Path) -> Tables:
-    """The tables of an index."""
+    """Return the tables of an index."""
     return {name: pl.read_parquet(folder / f"{name}.parquet") for name in NAMES}
 
 
 def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
-    """Index a tree; what came of it, after a look at what holds of every index."""
+    """Index a tree, check what is true of every index, and return the result and tables."""
     out.mkdir(exist_ok=True, parents=True)
     indexed = index_tree(root, out, **options)
     tables = read_tables(out)
@@ -48,9 +48,9 @@ def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
 
 
 def check_whole(root: Path, tables: Tables) -> None:
-    """Every entry that is no folder is a row of one table, and of one alone.
+    """Check that every entry that is not a folder is in exactly one table.
 
-    Of a file of several frames each that can be used is a row, and the others together are one.
+    A multi-frame file has one row per usable frame, and one row for all its bad frames.
     """
     instances, series, studies, quarantine, others, twins = (tables[name] for name in NAMES)
     assert instances.schema == pl.Schema(Instances)
@@ -65,26 +65,26 @@ def check_whole(root: Path, tables: Tables) -> None:
     assert quarantine["path"].is_unique().all()
     assert quarantine["reason"].null_count() == 0
     assert series["images"].sum() == studies["images"].sum() == len(instances)
-    assert series["quarantined"].sum() <= len(quarantine)  # some belong to no series that is known
+    assert series["quarantined"].sum() <= len(quarantine)  # the series of some is not known
     for table, key in ((series, ["study_id", "series_id"]), (studies, ["study_id"])):
         assert not table.select("split", *key).is_duplicated().any()
 
 
 def has_frames(path: str) -> bool:
-    """Whether a file has the tag of PerFrameFunctionalGroupsSequence, (5200,9230)."""
+    """Return whether a file has the tag of PerFrameFunctionalGroupsSequence, (5200,9230)."""
     content = Path(os.fsdecode(unescape_name(path))).read_bytes()
     return b"\x00\x52\x30\x92" in content or b"\x52\x00\x92\x30" in content
 
 
 def entries(root: Path) -> list[str]:
-    """What a tree holds beside folders, in which links to folders lead back into it.
+    """Return the entries of a tree that are not folders; links must point into the tree.
 
-    A folder that may not be read counts as well. They are named as the tables name them.
+    Folders without read permission are included. Names are escaped as in the tables.
     """
     found: list[str] = []
     denied: list[OSError] = []
     for folder, inner, names in os.walk(root, onerror=denied.append):
-        found += (os.path.join(folder, name) for name in names)  # noqa: PTH118  # no UTF-8
+        found += (os.path.join(folder, name) for name in names)  # noqa: PTH118  # not UTF-8
         found += (
             path
             for name in inner
@@ -94,13 +94,13 @@ def entries(root: Path) -> list[str]:
 
 
 def assert_same(found: Tables, expected: Tables) -> None:
-    """The tables are equal, row for row."""
+    """Assert that the tables are equal, row by row."""
     for name in NAMES:
         assert_frame_equal(found[name], expected[name], check_exact=True)
 
 
 def some_series(copy: Path, which: int = 0) -> Path:
-    """A folder of more than four sound slices."""
+    """Return a folder with more than four valid slices."""
     folders = sorted(path for path in (copy / "train_images").glob("*/*") if path.is_dir())
     return [folder for folder in folders if not (folder / "0.dcm").exists()][which]
 
@@ -147,7 +147,7 @@ def write_slice(
 
 
 def write_tables(root: Path, series: Sequence[tuple[str, str, str]]) -> Competition:
-    """Write the tables of a competition for training: a row a study, series and description."""
+    """Write training tables of a competition from (study, series, description) rows."""
     root.mkdir(parents=True, exist_ok=True)
     cells = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
     studies = dict.fromkeys(study for study, *_ in series)

@@ -1,4 +1,4 @@
-"""Enhanced MR beside classic slices: the same images in other files are the same instances."""
+"""Enhanced MR files give the same instances as classic slices with the same images."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ WHERE = ["position_mm", "orientation", "row_spacing_mm", "column_spacing_mm", "i
 
 
 def convert(folder: Path) -> None:
-    """Put a series' slices, as they follow one another by number, into one file."""
+    """Convert the slices of a series, sorted by number, into one multi-frame file."""
     datasets = [pydicom.dcmread(path) for path in folder.iterdir()]
     datasets.sort(key=lambda dataset: dataset.InstanceNumber)
     frames = [
@@ -53,7 +53,7 @@ def convert(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def study(walked) -> int:
-    """One whose series count from 1 and hold images of one shape and kind."""
+    """Return a study whose series are numbered from 1 and have images of one shape and format."""
     alike = ["rows", "columns", "photometric", "bits_stored"]
     good = (
         walked.table("instances")
@@ -69,7 +69,7 @@ def study(walked) -> int:
     return int(good["study_id"].min())
 
 
-def test_a_study_of_enhanced_files_gives_the_crops_and_views_of_its_slices(
+def test_enhanced_study_gives_the_same_crops_and_views_as_classic_slices(
     walked, study: int, phantom: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "competition"
@@ -102,7 +102,7 @@ def test_a_study_of_enhanced_files_gives_the_crops_and_views_of_its_slices(
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_file_of_many_frames_is_one_of_the_files_that_may_be_bad(
+def test_multi_frame_file_counts_as_one_file_for_max_bad(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(10):
@@ -117,7 +117,7 @@ def test_a_file_of_many_frames_is_one_of_the_files_that_may_be_bad(
         refuse_bad_tree(found, None, max_bad=0.5)
 
 
-def test_frames_without_a_place_are_put_aside_and_cost_no_other(tmp_path: Path) -> None:
+def test_frames_without_a_position_affect_no_other_frames(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     path = write_enhanced(tree / "IM1", plant_frames(6))
     dataset = pydicom.dcmread(path)
@@ -136,7 +136,7 @@ def test_frames_without_a_place_are_put_aside_and_cost_no_other(tmp_path: Path) 
     assert unescape_name(row["path"]) == os.fsencode(path)
 
 
-def test_files_of_a_frame_each_keep_their_own_numbers(tmp_path: Path) -> None:
+def test_single_frame_files_keep_their_instance_numbers(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for number, frame in enumerate(plant_frames(5), start=11):
         write_enhanced(tree / f"IM{number}", [frame], InstanceNumber=number)

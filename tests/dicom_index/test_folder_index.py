@@ -1,4 +1,4 @@
-"""A tree's index: every entry once, nothing read twice, and how much of it may be bad."""
+"""Index of a tree: every entry is listed once, no file is read twice, bad files are limited."""
 
 import os
 import random
@@ -21,7 +21,7 @@ from tests.dicom_index.indexing import assert_same, index, read_tables, some_ser
 
 
 @pytest.mark.parametrize("with_tables", [True, False])
-def test_an_unchanged_tree_is_not_read_again(copy: Path, tmp_path: Path, with_tables: bool) -> None:
+def test_unchanged_tree_is_not_read_again(copy: Path, tmp_path: Path, with_tables: bool) -> None:
     options = {
         "headers": tmp_path / "headers",
         "listing": open_competition(copy) if with_tables else None,
@@ -34,7 +34,7 @@ def test_an_unchanged_tree_is_not_read_again(copy: Path, tmp_path: Path, with_ta
     assert_same(again, tables)
 
 
-def test_where_nothing_changed_no_table_is_written_again(copy: Path, tmp_path: Path) -> None:
+def test_tables_of_an_unchanged_tree_are_not_rewritten(copy: Path, tmp_path: Path) -> None:
     headers = tmp_path / "headers"
     first, _ = index(copy, tmp_path / "first", headers=headers)
     out = tmp_path / "second"
@@ -50,7 +50,7 @@ def test_where_nothing_changed_no_table_is_written_again(copy: Path, tmp_path: P
 
 
 def change_bytes(path: Path) -> None:
-    """Other bytes and size, as old as before."""
+    """Change the bytes and size of a file, but not its mtime."""
     status = path.stat()
     with path.open("ab") as file:
         file.write(b"\0\0")
@@ -58,13 +58,13 @@ def change_bytes(path: Path) -> None:
 
 
 def change_number(path: Path) -> None:
-    """Another instance number, of the same size."""
+    """Change the instance number of a file, but not its size."""
     dataset = pydicom.dcmread(path)
     dataset.InstanceNumber = (int(dataset.InstanceNumber or 0) + 1) % 10
     dataset.save_as(path)
 
 
-def test_only_what_changed_is_read_and_the_tables_are_those_of_a_fresh_index(
+def test_only_changed_files_are_read_and_the_tables_equal_a_fresh_index(
     copy: Path, tmp_path: Path
 ) -> None:
     one, other = some_series(copy, 0), some_series(copy, 3)
@@ -73,7 +73,7 @@ def test_only_what_changed_is_read_and_the_tables_are_those_of_a_fresh_index(
 
     def add() -> int:
         shutil.copy(one / "2.dcm", one / "902.dcm")
-        (other / "notes.txt").write_text("Nothing of interest.")
+        (other / "notes.txt").write_text("Some notes.")
         (copy / "new/deep").mkdir(parents=True)
         shutil.copy(one / "3.dcm", copy / "new/deep/anything")
         return 3
@@ -121,7 +121,7 @@ def test_only_what_changed_is_read_and_the_tables_are_those_of_a_fresh_index(
         assert again.read == 0, step.__name__
 
 
-def test_what_may_be_otherwise_the_next_time_is_read_again(tree: Path, tmp_path: Path) -> None:
+def test_transient_failures_are_read_again_next_time(tree: Path, tmp_path: Path) -> None:
     write_slice(tree / "1.dcm")
     (tree / "dangling.dcm").symlink_to(tree / "2.dcm")
     headers = tmp_path / "headers"
@@ -130,7 +130,7 @@ def test_what_may_be_otherwise_the_next_time_is_read_again(tree: Path, tmp_path:
         assert tables["quarantine"]["reason"].to_list() == [
             "cannot be opened: No such file or directory"
         ]
-    assert indexed.read == 1  # the dangling link alone
+    assert indexed.read == 1  # only the dangling link
     write_slice(tree / "2.dcm", number=2, position=(0, 0, 4))
     indexed, tables = index(tree, tmp_path / "out", headers=headers)
     assert indexed.read == 2
@@ -138,7 +138,7 @@ def test_what_may_be_otherwise_the_next_time_is_read_again(tree: Path, tmp_path:
     assert tables["other_files"]["copy_of"].to_list() == [str(tree / "2.dcm")]
 
 
-def test_another_way_of_reading_reads_all_again(
+def test_another_version_of_the_reader_reads_all_files_again(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = tmp_path / "headers"
@@ -148,7 +148,7 @@ def test_another_way_of_reading_reads_all_again(
     assert again.read == first.files
 
 
-def test_rows_that_do_not_fit_into_memory_together_give_the_same_tables(
+def test_index_in_several_parts_gives_the_same_tables(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in ("scans", "more/scans"):
@@ -160,7 +160,7 @@ def test_rows_that_do_not_fit_into_memory_together_give_the_same_tables(
     assert_same(parts, whole)
 
 
-def test_folders_of_nothing_but_bad_files_come_in_one_order(tree: Path, tmp_path: Path) -> None:
+def test_folders_with_only_bad_files_are_sorted(tree: Path, tmp_path: Path) -> None:
     folders = [f"{name:02d}" for name in range(40)]
     random.Random(0).shuffle(folders)
     for folder in folders:
@@ -174,8 +174,8 @@ def test_folders_of_nothing_but_bad_files_come_in_one_order(tree: Path, tmp_path
         assert first[name].equals(later[name])
 
 
-def plant_oddities(root: Path, good: Path) -> dict[str, str]:
-    """Entries of every kind; names and reasons of those that are no images."""
+def write_unusual_entries(root: Path, good: Path) -> dict[str, str]:
+    """Write entries of every kind; return names and reasons of those that are not images."""
     (root / "deeper").mkdir()
     (root / "empty.dcm").touch()
     (root / "deeper/text.txt").write_text("no image, " * 100)
@@ -190,17 +190,17 @@ def plant_oddities(root: Path, good: Path) -> dict[str, str]:
     (root / "cut.dcm").write_bytes(whole[: len(whole) // 2])
     reasons = {
         "empty.dcm": "0 bytes, expected at least 256",
-        "deeper/text.txt": "no DICOM",
-        "short": "no DICOM",
+        "deeper/text.txt": "not DICOM",
+        "short": "not DICOM",
         "fifo.dcm": "not a regular file",
         "dangling.dcm": "No such file",
         "loop.dcm": "Too many levels of symbolic links",
-        "deeper/up": "no DICOM",
+        "deeper/up": "not DICOM",
         "copy without a suffix": "copy, byte for byte",
         "link.dcm": "copy, byte for byte",
-        "cut.dcm": "cut off",
+        "cut.dcm": "truncated",
     }
-    if sys.platform != "darwin":  # whose names are UTF-8
+    if sys.platform != "darwin":  # its file names are UTF-8
         shutil.copy(good, os.fsencode(root) + b"/caf\xe9%.dcm")
         reasons["caf%E9%25.dcm"] = "copy, byte for byte"
         with open(os.fsencode(root) + b"/\xff.dcm", "wb"):  # noqa: PTH123  # bytes are no Path
@@ -210,8 +210,8 @@ def plant_oddities(root: Path, good: Path) -> dict[str, str]:
 
 def test_every_entry_is_an_instance_or_in_quarantine(tree: Path, tmp_path: Path) -> None:
     good = write_slice(tree / "good.dcm")
-    reasons = plant_oddities(tree, good)
-    indexed, tables = index(tree, tmp_path / "out")  # which looks that each is one row
+    reasons = write_unusual_entries(tree, good)
+    indexed, tables = index(tree, tmp_path / "out")  # it checks that each is one row
     quarantine = dict(tables["quarantine"].select("path", "reason").iter_rows())
     quarantine |= dict(tables["other_files"].select("path", "what").iter_rows())
     assert {path.removeprefix(f"{tree}/") for path in quarantine} == set(reasons)
@@ -226,33 +226,35 @@ def test_every_entry_is_an_instance_or_in_quarantine(tree: Path, tmp_path: Path)
 
 @pytest.fixture
 def locked(tree: Path) -> Iterator[Path]:
-    """A file and a folder that may not be read."""
+    """Return a tree with a file and a folder without read permission."""
     write_slice(tree / "locked.dcm").chmod(0)
     write_slice(tree / "folder/1.dcm")
     (tree / "folder").chmod(0)
     if os.access(tree / "locked.dcm", os.R_OK):
-        pytest.skip("nothing is locked to us")
+        pytest.skip("the user may read everything")
     yield tree
     (tree / "folder").chmod(0o700)
 
 
-def test_what_may_not_be_read_is_in_quarantine(locked: Path, tmp_path: Path) -> None:
+def test_files_and_folders_without_read_permission_are_quarantined(
+    locked: Path, tmp_path: Path
+) -> None:
     _, tables = index(locked, tmp_path / "out")
     assert tables["quarantine"]["reason"].to_list() == ["cannot be opened: Permission denied"] * 2
 
 
-def test_a_tree_without_files_has_empty_tables(tree: Path, tmp_path: Path) -> None:
+def test_tree_without_files_has_empty_tables(tree: Path, tmp_path: Path) -> None:
     indexed, tables = index(tree, tmp_path / "out", headers=tmp_path / "headers")
     assert (indexed.files, indexed.instances) == (0, 0)
     assert all(table.is_empty() for table in tables.values())
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         index_tree(tmp_path / "nowhere", tmp_path)
 
 
-def spoil(paths: list[Path]) -> None:
+def empty_files(paths: list[Path]) -> None:
     for path in paths:
         path.write_bytes(b"")
 
@@ -262,11 +264,11 @@ def tabulated(root: Path, out: Path, competition: Competition | None) -> Index:
     return Index.load(out)
 
 
-def test_too_many_bad_files_are_refused_once_the_tables_name_them(
+def test_too_many_bad_files_are_refused_after_the_tables_are_written(
     copy: Path, tmp_path: Path
 ) -> None:
     competition = open_competition(copy)
-    spoil(sorted((copy / "train_images").rglob("*.dcm"))[:12])
+    empty_files(sorted((copy / "train_images").rglob("*.dcm"))[:12])
     for tables in (competition, None):
         found = tabulated(copy, tmp_path / f"{tables is None}", tables)
         assert len(found.quarantine) >= 12
@@ -275,9 +277,7 @@ def test_too_many_bad_files_are_refused_once_the_tables_name_them(
         refuse_bad_tree(found, tables, max_bad=0.1)
 
 
-def test_files_that_never_were_images_are_not_held_against_a_tree(
-    copy: Path, tmp_path: Path
-) -> None:
+def test_files_that_are_not_images_do_not_count_as_bad(copy: Path, tmp_path: Path) -> None:
     (copy / "notes").mkdir()
     for n in range(100):
         (copy / f"notes/{n}.txt").write_text(f"{n}")
@@ -286,16 +286,14 @@ def test_files_that_never_were_images_are_not_held_against_a_tree(
     for tables in (open_competition(copy), None):
         found = tabulated(copy, tmp_path / "out", tables)
         refuse_bad_tree(found, tables, max_bad=0.01)
-        assert len(found.other_files) >= 300  # named all the same
+        assert len(found.other_files) >= 300  # they are still listed
 
 
-def test_bad_files_of_series_that_no_table_lists_are_not_held_against_a_tree(
-    copy: Path, tmp_path: Path
-) -> None:
+def test_bad_files_of_unlisted_series_do_not_count_as_bad(copy: Path, tmp_path: Path) -> None:
     shutil.copytree(some_series(copy), copy / "train_images/100/200")
     paths = sorted((copy / "train_images/100/200").iterdir())
     assert len(paths) >= 10
-    spoil(paths)
+    empty_files(paths)
     competition = open_competition(copy)
     refuse_bad_tree(tabulated(copy, tmp_path / "out", competition), competition, max_bad=0.01)
     with pytest.raises(StageError):

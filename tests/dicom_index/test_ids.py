@@ -25,7 +25,7 @@ def test_without_tables_and_layout_ids_come_from_headers(copy: Path, tmp_path: P
     assert not instances["id_mismatch"].any()
     assert instances["study_id"].equals(instances["header_study_id"], check_names=False)
     assert instances["series_id"].equals(instances["header_series_id"], check_names=False)
-    # The same files make the same series, whatever these are called.
+    # The same files give the same series, with other ids.
     what = ["images", "orientation_groups", "plane", "order", "slice_spacing_mm", "extent_mm"]
     usable = expected["series"].filter(pl.col("images") > 0)
     assert tables["series"].select(what).sort(what).equals(usable.select(what).sort(what))
@@ -42,7 +42,7 @@ def test_files_without_ids_belong_to_their_folder(tree: Path, tmp_path: Path) ->
     assert tables["studies"]["images"].to_list() == [3, 3]
 
 
-def test_scanners_may_give_a_number_twice_outside_the_layout(tree: Path, tmp_path: Path) -> None:
+def test_repeated_instance_numbers_outside_the_layout_are_kept(tree: Path, tmp_path: Path) -> None:
     for n in range(4):
         write_slice(tree / f"{n}", number=n // 2, position=(0, 0, n))
     _, tables = index(tree, tmp_path / "out")
@@ -51,7 +51,7 @@ def test_scanners_may_give_a_number_twice_outside_the_layout(tree: Path, tmp_pat
 
 @pytest.fixture
 def layout(tree: Path) -> Path:
-    """One series in the competition's layout, with headers that agree with it."""
+    """Return one series in the competition's layout, with headers that agree with it."""
     for n in range(1, 5):
         where = tree / f"train_images/100/200/{n}.dcm"
         write_slice(where, number=n, position=(0, 0, n), study="100", series="100.200")
@@ -65,25 +65,25 @@ def mismatched(tree: Path, tmp_path: Path) -> list[str]:
     return [path.removeprefix(f"{tree}/train_images/") for path in bad["path"]]
 
 
-def test_files_that_agree_with_their_place_are_no_mismatch(layout: Path, tmp_path: Path) -> None:
+def test_files_that_agree_with_their_path_are_no_mismatch(layout: Path, tmp_path: Path) -> None:
     assert mismatched(layout, tmp_path) == []
 
 
-def test_a_file_of_another_series_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
+def test_file_of_another_series_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
     place = layout / "train_images/100/200"
     write_slice(place / "5.dcm", number=5, position=(0, 0, 5), study="100", series="100.201")
     write_slice(place / "6.dcm", number=6, position=(0, 0, 6), study="101", series="101.200")
     assert mismatched(layout, tmp_path) == ["100/200/5.dcm", "100/200/6.dcm"]
 
 
-def test_a_file_with_another_number_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
+def test_file_with_another_instance_number_is_a_mismatch(layout: Path, tmp_path: Path) -> None:
     place = layout / "train_images/100/200"
     (place / "4.dcm").rename(place / "7.dcm")
     assert mismatched(layout, tmp_path) == ["100/200/7.dcm"]
 
 
-def test_a_phantoms_file_in_the_wrong_folder_is_a_mismatch(copy: Path, tmp_path: Path) -> None:
-    """Its UIDs are no numbers of the layout: that most of the folder have another one tells."""
+def test_phantom_file_in_the_wrong_folder_is_a_mismatch(copy: Path, tmp_path: Path) -> None:
+    """Its UIDs are not ids of the layout, but differ from those of most files in the folder."""
     one, other = some_series(copy, 0), some_series(copy, 1)
     shutil.copy(other / "3.dcm", one / "3.dcm")
     renumbered = one / "905.dcm"
@@ -93,9 +93,7 @@ def test_a_phantoms_file_in_the_wrong_folder_is_a_mismatch(copy: Path, tmp_path:
     assert mismatched(copy, tmp_path) == found
 
 
-def test_slices_without_a_number_are_counted_on_along_the_normal(
-    tree: Path, tmp_path: Path
-) -> None:
+def test_slices_without_a_number_are_numbered_along_the_normal(tree: Path, tmp_path: Path) -> None:
     places = [9.0, 3.0, 6.0, 0.0]
     for name, z in enumerate(places):
         write_slice(tree / f"{name}", number=None, position=(0, 0, z))
@@ -109,7 +107,7 @@ def test_slices_without_a_number_are_counted_on_along_the_normal(
     assert numbers == {0.0: 41, 3.0: 42, 6.0: 43, 9.0: 44, 12.0: 40}
 
 
-def test_files_of_a_listed_series_need_neither_number_nor_a_name_that_is_one(
+def test_files_of_a_listed_series_need_no_number_in_header_or_name(
     copy: Path, tmp_path: Path
 ) -> None:
     folder = some_series(copy)

@@ -1,4 +1,4 @@
-"""What images are used as: geometry outranks the words of the table."""
+"""Use of images: geometry outranks the descriptions in the table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def images(
     echo_ms: float | None = None,
     begin_mm: float | None = None,
 ) -> list[dict[str, object]]:
-    """Parallel slices about the patient's middle; `tilt` in degrees about x."""
+    """Return parallel slices around the origin; `tilt` in degrees about x."""
     row, column = np.split(np.array(ACROSS[plane], float), 2)
     angle = np.deg2rad(tilt)
     turn = np.array(
@@ -78,7 +78,7 @@ def images(
 def table(
     *series: Sequence[dict[str, object]], annotations: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """What the images are used as."""
+    """Return the use of the images."""
     rows = [row for some in series for row in some]
     schema = {
         "position_mm": pl.Array(pl.Float64, 3),
@@ -95,7 +95,7 @@ def kinds(found: pl.DataFrame, series: int) -> set[tuple[str | None, str | None]
     return set(own.select("used_as", "set_aside").rows())
 
 
-def good_study() -> list[list[dict[str, object]]]:
+def normal_study() -> list[list[dict[str, object]]]:
     return [
         images("sagittal", 15, series=1, described=T1),
         images("sagittal", 15, series=2, described=T2),
@@ -117,8 +117,8 @@ def good_study() -> list[list[dict[str, object]]]:
     ]
 
 
-def test_a_good_study_is_used_as_it_is_described() -> None:
-    found = table(*good_study())
+def test_normal_study_is_used_as_described() -> None:
+    found = table(*normal_study())
     assert (found["used_as"] == found["series_description"]).all()
     assert found["set_aside"].null_count() == len(found)
     assert (found["stack"] == found["orientation_group"]).all()
@@ -126,8 +126,8 @@ def test_a_good_study_is_used_as_it_is_described() -> None:
     assert summarise_use(found.lazy()).is_empty()
 
 
-def test_exchanged_planes_are_read_as_the_geometry_has_them() -> None:
-    t1, t2, axial = good_study()
+def test_swapped_descriptions_are_corrected_by_the_geometry() -> None:
+    t1, t2, axial = normal_study()
     for image in t2:
         image["series_description"] = AXIAL
     for image in axial:
@@ -136,50 +136,50 @@ def test_exchanged_planes_are_read_as_the_geometry_has_them() -> None:
     assert kinds(found, 2) == {(T2, None)}
     assert kinds(found, 3) == {(AXIAL, None)}
     said = "\n".join(describe_use(summarise_use(found.lazy())))
-    assert "15 images read as Sagittal T2/STIR by their plane, of series 7/2" in said
+    assert "15 images used as Sagittal T2/STIR by their plane, in series 7/2" in said
     spelled = describe_use(summarise_use(found.lazy()), lambda one: f"0{one}")
-    assert "of series 07/02" in "".join(spelled)
-    assert "20 images read as Axial T2 by their plane, of series 7/3" in said
+    assert "in series 07/02" in "".join(spelled)
+    assert "20 images used as Axial T2 by their plane, in series 7/3" in said
 
 
-def test_a_second_series_of_another_plane_is_set_aside_and_said() -> None:
-    """Where the study has its axial T2, axial images called T1 may be of any contrast."""
+def test_second_series_in_another_plane_is_set_aside_and_reported() -> None:
+    """If the study has an axial T2, axial images described as T1 may have any contrast."""
     more = images("axial", 20, series=4, described=T1)
-    found = table(*good_study(), more)
+    found = table(*normal_study(), more)
     assert kinds(found, 4) == {(None, "another plane than described")}
     assert used_images(found)["series_id"].unique().sort().to_list() == [1, 2, 3]
     (said,) = describe_use(summarise_use(found.lazy()))
-    assert "20 images set aside: another plane than described, of series 7/4" in said
+    assert "20 images set aside: another plane than described, in series 7/4" in said
 
 
 @pytest.mark.parametrize("described", [T1, T2, AXIAL])
-def test_coronal_images_are_of_no_kind(described: str) -> None:
+def test_coronal_images_are_set_aside(described: str) -> None:
     found = table(images("coronal", 12, series=1, described=described))
     assert kinds(found, 1) == {(None, "another plane than described")}
 
 
-def test_of_two_sagittal_series_called_axial_neither_is_taken_for_t2() -> None:
+def test_two_sagittal_series_described_as_axial_are_both_set_aside() -> None:
     both = [images("sagittal", 15, series=n, described=AXIAL) for n in (1, 2)]
     assert used_images(table(*both)).is_empty()
 
 
-def test_oblique_images_may_be_of_the_plane_that_is_described() -> None:
+def test_oblique_images_may_have_the_described_plane() -> None:
     found = table(images("axial", 6, series=1, described=AXIAL, tilt=45.0))
     assert kinds(found, 1) == {(AXIAL, None)}
 
 
 LOCALIZERS = {
     "three planes": [("sagittal", 3.0, 128), ("coronal", 3.0, 128), ("axial", 3.0, 128)],
-    "parallel, of a larger field": [("sagittal", 0.8, 512), ("axial", 0.8, 512)],
-    "of the same shape, of larger pixels": [("sagittal", 1.4, 320), ("axial", 1.4, 320)],
+    "parallel, larger field of view": [("sagittal", 0.8, 512), ("axial", 0.8, 512)],
+    "same shape, larger pixels": [("sagittal", 1.4, 320), ("axial", 1.4, 320)],
 }
 
 
 @pytest.mark.parametrize("name", LOCALIZERS)
 @pytest.mark.parametrize("series", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 3])
-def test_localizers_under_a_series_are_set_aside(name: str, series: int, count: int) -> None:
-    study = good_study()
+def test_localizers_within_a_series_are_set_aside(name: str, series: int, count: int) -> None:
+    study = normal_study()
     described = str(study[series - 1][0]["series_description"])
     for n, (plane, pixel_mm, size) in enumerate(LOCALIZERS[name]):
         study[series - 1] += images(
@@ -199,8 +199,8 @@ def test_localizers_under_a_series_are_set_aside(name: str, series: int, count: 
     assert (rest["used_as"] == rest["series_description"]).all()
 
 
-def test_a_lone_sagittal_image_at_another_angle_is_a_localizer_an_axial_one_is_not() -> None:
-    t1, t2, axial = good_study()
+def test_single_image_at_another_angle_is_a_localizer_only_if_sagittal() -> None:
+    t1, t2, axial = normal_study()
     lone = images(
         "axial", 1, series=3, described=AXIAL, first=50, tilt=22.0, size=256, pixel_mm=0.7
     )
@@ -210,8 +210,8 @@ def test_a_lone_sagittal_image_at_another_angle_is_a_localizer_an_axial_one_is_n
     assert found.select("series_id", "set_aside").rows() == [(2, "localizer"), (3, None)]
 
 
-def test_an_axial_block_of_another_shape_is_used() -> None:
-    t1, t2, axial = good_study()
+def test_axial_stack_of_another_shape_is_used() -> None:
+    t1, t2, axial = normal_study()
     block = images(
         "axial",
         5,
@@ -232,9 +232,7 @@ def points_on(series: int, numbers: Sequence[int]) -> pl.DataFrame:
 
 @pytest.mark.parametrize("described", [T1, T2, AXIAL])
 @pytest.mark.parametrize("early_first", [True, False])
-def test_of_two_echoes_the_one_that_the_kind_names_is_used(
-    described: str, early_first: bool
-) -> None:
+def test_echo_of_the_described_kind_is_used(described: str, early_first: bool) -> None:
     plane = "axial" if described == AXIAL else "sagittal"
     echoes = (15.0, 100.0) if early_first else (100.0, 15.0)
     both = [
@@ -246,7 +244,7 @@ def test_of_two_echoes_the_one_that_the_kind_names_is_used(
     assert kinds(found, 1) == {(None, "second contrast"), (described, None)}
 
 
-def test_the_echo_that_is_annotated_is_used() -> None:
+def test_annotated_echo_is_used() -> None:
     both = [
         images("axial", 12, series=1, described=AXIAL, first=1 + 20 * n, echo_ms=echo)
         for n, echo in enumerate((15.0, 100.0))
@@ -256,7 +254,7 @@ def test_the_echo_that_is_annotated_is_used() -> None:
 
 
 @pytest.mark.parametrize("timed", [1, 2])
-def test_of_images_without_an_echo_time_points_tell_whether_they_are_meant(timed: int) -> None:
+def test_annotations_decide_if_images_without_echo_time_are_used(timed: int) -> None:
     both = [
         images(
             "axial",
@@ -276,7 +274,7 @@ def test_of_images_without_an_echo_time_points_tell_whether_they_are_meant(timed
     assert list_undecided(found.lazy(), lambda one: f"00{one}") == ["007/001"]
 
 
-def test_slices_without_an_echo_time_beside_others_are_of_their_contrast() -> None:
+def test_slices_without_echo_time_get_the_contrast_of_their_stack() -> None:
     slices = images("axial", 12, series=1, described=AXIAL, echo_ms=100.0)
     for image in slices[::3]:
         image["echo_time_ms"] = None
@@ -286,7 +284,7 @@ def test_slices_without_an_echo_time_beside_others_are_of_their_contrast() -> No
 
 
 @pytest.mark.parametrize("count", [9, 15])
-def test_many_sagittal_slices_of_much_coarser_pixels_are_a_localizer(count: int) -> None:
+def test_many_sagittal_slices_with_coarse_pixels_are_a_localizer(count: int) -> None:
     localizer = images(
         "sagittal", count, series=2, described=T2, first=1, size=160, pixel_mm=1.5, step_mm=8.0
     )
@@ -297,7 +295,7 @@ def test_many_sagittal_slices_of_much_coarser_pixels_are_a_localizer(count: int)
 
 @pytest.mark.parametrize("begin_mm", [-50.0, 17.0])
 @pytest.mark.parametrize("count", [2, 5])
-def test_an_axial_stack_of_other_pixels_is_used_where_it_alone_shows_a_place(
+def test_axial_stack_with_other_pixels_is_used_where_no_other_stack_is(
     begin_mm: float, count: int
 ) -> None:
     blocks = [
@@ -319,7 +317,7 @@ def test_an_axial_stack_of_other_pixels_is_used_where_it_alone_shows_a_place(
     assert kinds(table(*blocks), 3) == {(AXIAL, None)}
 
 
-def test_spacings_that_differ_by_rounding_alone_are_one() -> None:
+def test_spacings_that_differ_only_by_rounding_are_equal() -> None:
     blocks = [
         images("axial", 6, series=1, described=AXIAL, first=first, pixel_mm=pixel_mm, begin_mm=at)
         for first, pixel_mm, at in ((1, 0.4375, 30.0), (11, 0.43749999, 0.0), (21, 0.438, -30.0))
@@ -331,7 +329,7 @@ def test_spacings_that_differ_by_rounding_alone_are_one() -> None:
     assert len(set(acquisitions(apart).tolist())) == 2
 
 
-def test_stacks_at_other_places_may_have_other_echoes() -> None:
+def test_stacks_at_other_positions_may_have_other_echo_times() -> None:
     blocks = [
         images(
             "axial", 5, series=1, described=AXIAL, first=1 + 10 * n, echo_ms=echo, begin_mm=60.0 * n
@@ -349,8 +347,8 @@ def test_phases_of_one_echo_are_all_used() -> None:
     assert kinds(table(*phases), 1) == {(AXIAL, None)}
 
 
-def test_what_is_set_aside_is_neither_chosen_nor_named(tmp_path: Path) -> None:
-    t1, t2, axial = good_study()
+def test_images_set_aside_are_not_chosen_as_slices(tmp_path: Path) -> None:
+    t1, t2, axial = normal_study()
     t2 += images("sagittal", 1, series=2, described=T2, first=99, size=128, pixel_mm=3.0)
     found = table(t1, t2, axial)
     points = pl.DataFrame(
@@ -375,8 +373,8 @@ def test_what_is_set_aside_is_neither_chosen_nor_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("series", [1, 2, 3])
-def test_slices_of_other_shapes_are_used_where_pixels_and_field_are_alike(series: int) -> None:
-    study = good_study()
+def test_slices_of_other_shapes_with_similar_pixels_and_field_are_used(series: int) -> None:
+    study = normal_study()
     for n, image in enumerate(study[series - 1]):
         image["rows"] = 250 + 2 * n
     found = table(*study)

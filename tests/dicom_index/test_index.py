@@ -1,3 +1,5 @@
+"""Index of the listed files of a split."""
+
 import shutil
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from lsdc.errors import DataError, StageError
 from tests.dicom_index.indexing import NAMES
 
 
-def test_every_listed_file_is_a_row_or_in_quarantine_and_none_is_both(phantom, walked) -> None:
+def test_every_listed_file_is_either_indexed_or_quarantined(phantom, walked) -> None:
     indexed = set(walked.table("instances")["path"])
     quarantined = set(walked.table("quarantine")["path"])
     files = {str(path) for path in (phantom / "train_images").rglob("*.dcm")}
@@ -22,15 +24,15 @@ def test_every_listed_file_is_a_row_or_in_quarantine_and_none_is_both(phantom, w
     assert not indexed & quarantined
 
 
-def test_quarantine_says_why(walked) -> None:
+def test_quarantine_has_reasons(walked) -> None:
     reasons = " / ".join(walked.table("quarantine").sort("path")["reason"])
     assert walked.table("quarantine")["stage"].unique().to_list() == ["index"]
     assert "0 bytes" in reasons
     assert "not DICOM" in reasons
-    assert "cut off" in reasons
+    assert "truncated" in reasons
 
 
-def test_axial_stacks_are_told_apart_by_orientation(walked) -> None:
+def test_axial_stacks_are_distinguished_by_orientation(walked) -> None:
     series = walked.table("series")
     axial = series.filter(pl.col("series_description") == "Axial T2")
     sagittal = series.filter(pl.col("series_description") != "Axial T2")
@@ -38,7 +40,7 @@ def test_axial_stacks_are_told_apart_by_orientation(walked) -> None:
     assert sagittal["orientation_groups"].max() == 1
 
 
-def test_position_along_the_normal_orders_slices_as_space_does(walked) -> None:
+def test_slices_have_distinct_positions_along_the_normal(walked) -> None:
     for _, stack in walked.table("instances").group_by("series_id", "orientation_group"):
         positions = stack["normal_position_mm"].sort()
         gaps = positions.diff().drop_nulls()
@@ -61,11 +63,11 @@ def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) 
 
     studies = pl.read_parquet(tmp_path / "studies.parquet")
     assert studies.filter(~pl.col("usable"))["study_id"].to_list() == [study]
-    with pytest.raises(DataError, match=rf"1 studies without usable images: {study}; complete"):
+    with pytest.raises(DataError, match=rf"1 studies have no usable image: {study}; add"):
         build_index(competition, "train", tmp_path, strict=True)
 
 
-def test_too_many_bad_files_stop_the_stage_and_name_the_commonest_reason(
+def test_too_many_bad_files_stop_the_stage_with_the_commonest_reason(
     copy: Path, tmp_path: Path
 ) -> None:
     competition = open_competition(copy)
@@ -78,13 +80,15 @@ def test_too_many_bad_files_stop_the_stage_and_name_the_commonest_reason(
     assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) >= 12
 
 
-def test_tables_that_list_no_image_are_refused(copy: Path, tmp_path: Path) -> None:
+def test_listing_without_any_image_file_is_refused(copy: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "train_images")
     with pytest.raises(DataError, match=r"train_images: none of the \d+ listed series"):
         build_index(open_competition(copy), "train", tmp_path)
 
 
-def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_path: Path) -> None:
+def test_second_file_with_the_same_instance_number_is_quarantined(
+    copy: Path, tmp_path: Path
+) -> None:
     original = next(path for path in sorted((copy / "train_images").rglob("1.dcm")))
     dataset = pydicom.dcmread(original)
     dataset.PixelData = dataset.pixel_array[::-1].tobytes()
@@ -93,17 +97,17 @@ def test_second_file_with_an_instances_number_is_quarantined(copy: Path, tmp_pat
     build_index(open_competition(copy), "train", tmp_path)
     quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
     said = quarantine.filter(pl.col("path").str.ends_with("01.dcm"))["reason"].to_list()
-    assert said == ["instance 1 of the series came before"]
+    assert said == ["instance number 1 is repeated in the series"]
 
 
-def test_test_split_without_any_file_is_no_error(copy: Path, tmp_path: Path) -> None:
+def test_test_split_without_files_is_accepted(copy: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "test_images")
     assert build_index(open_competition(copy), "test", tmp_path) == 0
     assert not pl.read_parquet(tmp_path / "studies.parquet")["usable"].any()
 
 
 @pytest.mark.parametrize("portions", [[1, 2, 3], [6], [0, 5, 0, 1]])
-def test_studies_dealt_into_shards_give_the_same_bytes(
+def test_index_in_shards_gives_the_same_bytes(
     portions: list[int], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "_ROWS_A_GROUP", 50)
@@ -125,7 +129,7 @@ def test_studies_dealt_into_shards_give_the_same_bytes(
         assert (tmp_path / path).read_bytes() == (whole / path).read_bytes()
 
 
-def test_bad_test_files_and_rows_never_stop_an_index_unless_strict(
+def test_bad_test_files_and_rows_stop_an_index_only_with_strict(
     copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in (copy / "test_images").rglob("*.dcm"):
@@ -135,12 +139,12 @@ def test_bad_test_files_and_rows_never_stop_an_index_unless_strict(
     competition = open_competition(copy)
     build_index(competition, "test", tmp_path, max_bad=0.0)
     assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) == 99
-    assert "1 rows of the table are left out: line 7 ('Sagital T1')" in caplog.text
+    assert "1 invalid rows of the table are skipped: line 7 ('Sagital T1')" in caplog.text
     with pytest.raises(DataError, match=r"test_series_descriptions\.csv: line 7 \('Sagital T1'"):
         build_index(competition, "test", tmp_path, strict=True)
 
 
-def test_a_listed_series_without_a_file_is_named(
+def test_listed_series_without_a_file_is_reported(
     copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     competition = open_competition(copy)
@@ -152,6 +156,6 @@ def test_a_listed_series_without_a_file_is_named(
         path.write_bytes(b"")
     build_index(competition, "train", tmp_path, max_bad=1.0)
     said = caplog.text
-    assert "2 listed series without a usable image: " in said
+    assert "2 listed series have no usable image: " in said
     assert "{}/{} (no file)".format(*gone) in said
     assert "{}/{} (".format(*broken) in said

@@ -1,4 +1,4 @@
-"""Layout: index and run see the same files, however unpacking and exporting left the folders."""
+"""Layout: index and run find the same files for any folders from unpacking or exporting."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ def rename_folders(pattern: str, name: Callable[[str], str]) -> Callable[[Path],
 
 
 def put_inside(pattern: str, name: str) -> Callable[[Path], None]:
-    """Move what is in folders into one further folder in each."""
+    """Move the contents of each matching folder into a new folder inside it."""
 
     def change(root: Path) -> None:
         for folder in sorted(root.glob(pattern)):
@@ -61,8 +61,8 @@ def unpack_in_a_folder(root: Path) -> None:
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
-    "as they are": rename_files(".dcm"),
-    "no ending": rename_files(""),
+    "unchanged": rename_files(".dcm"),
+    "no extension": rename_files(""),
     "capitals": rename_files(".DCM"),
     "ima": rename_files(".ima"),
     "zeros before a number": rename_folders("train_images/*/*/*.dcm", lambda name: f"00{name}"),
@@ -76,7 +76,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "a folder in the series": put_inside("train_images/*/*", "DICOM"),
     "a number in the series": put_inside("train_images/*/*", "1"),
     "linked": link_images,
-    "in a folder of its own": unpack_in_a_folder,
+    "in an extra folder": unpack_in_a_folder,
 }
 
 
@@ -98,7 +98,7 @@ def expected(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_run_and_tree_see_the_same_files(
+def test_run_and_tree_index_find_the_same_files(
     name: str, phantom: Path, expected: Index, tmp_path: Path
 ) -> None:
     root = tmp_path / "competition"
@@ -120,7 +120,7 @@ def test_run_and_tree_see_the_same_files(
 
 
 @pytest.mark.parametrize("odd", [True, False])
-def test_series_of_other_endings_are_named(
+def test_series_with_other_file_extensions_are_reported(
     odd: bool, phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = tmp_path / "competition"
@@ -135,7 +135,7 @@ def test_series_of_other_endings_are_named(
     assert not odd or ": 1 series are read" in said[0]
 
 
-def test_two_splits_may_hold_the_same_study(phantom: Path, tmp_path: Path) -> None:
+def test_both_splits_may_contain_the_same_study(phantom: Path, tmp_path: Path) -> None:
     root = tmp_path / "competition"
     shutil.copytree(phantom, root)
     series = pl.read_csv(root / "train_series_descriptions.csv")
@@ -157,7 +157,7 @@ between = st.lists(st.sampled_from(["DICOM", "part", "a.b", "x1"]), max_size=2)
 
 
 @given(listed=listed_pairs, data=st.data(), zeros=st.integers(0, 3))
-def test_a_listed_pair_is_found_whatever_lies_between(
+def test_listed_series_is_found_below_any_other_folders(
     listed: frozenset[tuple[int, int]], data: st.DataObject, zeros: int
 ) -> None:
     layout = Layout({"/data/train_images": "train"}, {"train": listed})
@@ -168,7 +168,7 @@ def test_a_listed_pair_is_found_whatever_lies_between(
 
 
 @given(st.lists(st.sampled_from(["DICOM", "7", "007", "8", "x"]), max_size=5))
-def test_without_tables_the_first_two_numbers_below_images_count(names: list[str]) -> None:
+def test_without_tables_the_first_two_numbers_below_images_are_the_ids(names: list[str]) -> None:
     numbers = [int(name) for name in names if name.isdigit()]
     expected = ("test", *numbers[:2]) if len(numbers) > 1 else None
     assert layout_of(None).place("/".join(["/1/2/Test_Images", *names])) == expected
@@ -177,7 +177,7 @@ def test_without_tables_the_first_two_numbers_below_images_count(names: list[str
 
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
-    """Let a folder be refused with an error number, as the system does, whoever runs the test."""
+    """Return a function that makes listing a folder fail with an error number, for any user."""
     scandir, refused = os.scandir, dict[str, int]()
 
     def scan(folder: Any) -> Any:
@@ -203,7 +203,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("closed", ["100", "100/200", "100/200/7"])
 @pytest.mark.parametrize("index_images", [as_run, as_tree])
-def test_a_closed_folder_of_a_listed_study_is_quarantined(
+def test_unreadable_folder_of_a_listed_study_is_quarantined(
     closed: str,
     index_images: Callable[[Path, Path], Index],
     small: Path,
@@ -219,21 +219,21 @@ def test_a_closed_folder_of_a_listed_study_is_quarantined(
 
 
 @pytest.mark.parametrize("closed", ["train_images", "train_images/part"])
-def test_a_closed_folder_that_may_hold_listed_studies_is_refused(
+def test_unreadable_folder_that_may_hold_listed_studies_is_refused(
     closed: str, small: Path, tmp_path: Path, refusing: Callable[[Path, int], None]
 ) -> None:
     (small / "train_images/part").mkdir()
     refusing(small / closed, errno.EACCES)
     if closed.endswith("part"):
-        as_run(small, tmp_path / "out")  # all that is listed is there
+        as_run(small, tmp_path / "out")  # all listed series are found
         shutil.move(small / "train_images/100", tmp_path)
-    with pytest.raises(DataError, match=f"{closed}: may not be read, and 1 listed studies"):
+    with pytest.raises(DataError, match=f"{closed}: no permission to read.*, and 1 listed"):
         layout_of(open_competition(small)).study_folders("train", [100])
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 @pytest.mark.parametrize("folder", ["", "train_images", "train_images/100", "train_images/100/200"])
-def test_a_folder_that_cannot_be_read_just_now_is_not_taken_for_an_empty_one(
+def test_folder_with_a_transient_error_is_not_treated_as_empty(
     folder: str, number: int, small: Path, tmp_path: Path, refusing: Callable[[Path, int], None]
 ) -> None:
     refusing(small / folder, number)

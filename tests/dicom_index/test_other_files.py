@@ -1,4 +1,4 @@
-"""Other files: what never was a slice is named and counted apart, and a copy is taken once."""
+"""Other files: files that are not slices are counted separately, and copies are used once."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(4000)
 
 
 def kinds(root: Path, out: Path) -> dict[str, list[str]]:
-    """The names of the other files of a tree by what they are, after a look that none is bad."""
+    """Return the names of other files of a tree by type; assert that no file is bad."""
     _, tables = index(root, out)
     assert tables["quarantine"].is_empty()
     names = tables["other_files"].with_columns(pl.col("path").str.extract(r"([^/]*)$"))
@@ -29,7 +29,7 @@ def kinds(root: Path, out: Path) -> dict[str, list[str]]:
 
 
 def write_object(path: Path, sop_class: str, **tags: object) -> Path:
-    """Write a DICOM object without an image, or with more than a slice has."""
+    """Write a DICOM object without an image, or with additional tags."""
     write_slice(path)
     dataset = pydicom.dcmread(path)
     for keyword in ("Rows", "Columns", "ImagePositionPatient", "PixelSpacing", "PixelData"):
@@ -59,11 +59,11 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
         (f"{STORAGE}9.1.1", "waveform"),
         (f"{STORAGE}104.1", "document"),
         ("1.2.840.10008.1.3.10", "DICOMDIR"),
-        ("1.2.840.10008.5.1.4.38.1", "DICOM of another kind (1.2.840.10008.5.1.4.38.1)"),
+        ("1.2.840.10008.5.1.4.38.1", "DICOM of another class (1.2.840.10008.5.1.4.38.1)"),
         ("1.3.12.2.1107.5.9.1", "DICOM without an image"),
     ],
 )
-def test_objects_of_other_classes_are_named_by_what_they_are(
+def test_objects_of_other_sop_classes_are_described(
     sop_class: str, what: str, tmp_path: Path
 ) -> None:
     write_slice(tmp_path / "tree/1.dcm")
@@ -71,7 +71,7 @@ def test_objects_of_other_classes_are_named_by_what_they_are(
     assert kinds(tmp_path / "tree", tmp_path / "out") == {what: ["2.dcm"]}
 
 
-def test_a_screenshot_is_no_slice_though_it_has_a_place(tmp_path: Path) -> None:
+def test_secondary_capture_with_a_position_is_not_a_slice(tmp_path: Path) -> None:
     write_slice(tmp_path / "tree/1.dcm")
     write_slice(tmp_path / "tree/2.dcm", number=2, SOPClassUID=f"{STORAGE}7")
     assert kinds(tmp_path / "tree", tmp_path / "out") == {"secondary capture": ["2.dcm"]}
@@ -81,14 +81,16 @@ LISTED = [("100", "200", "Sagittal T1"), ("100", "300", "Axial T2")]
 
 
 def built(competition: Competition, out: Path) -> Index:
-    """What a run's index of the training split has."""
+    """Return the index of the training split as a run builds it."""
     out.mkdir()
     build_index(competition, "train", out)
     return Index.load(out)
 
 
 @pytest.mark.parametrize("sop_class", ["7", "7.2", "6.2", "12.1"])
-def test_slices_of_a_listed_series_may_be_of_other_classes(sop_class: str, tmp_path: Path) -> None:
+def test_slices_of_a_listed_series_may_have_other_sop_classes(
+    sop_class: str, tmp_path: Path
+) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
     folder = tmp_path / "data/train_images/100/200"
     for n in range(1, 4):
@@ -110,7 +112,7 @@ def test_slices_of_a_listed_series_may_be_of_other_classes(sop_class: str, tmp_p
     assert found.quarantine.is_empty()
 
 
-def test_a_listed_series_of_other_files_alone_says_what_they_are(tmp_path: Path) -> None:
+def test_listed_series_without_slices_reports_its_other_files(tmp_path: Path) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
     folder = tmp_path / "data/train_images/100/200"
     for n in (1, 2):
@@ -121,14 +123,14 @@ def test_a_listed_series_of_other_files_alone_says_what_they_are(tmp_path: Path)
     write_slice(folder / "4.dcm", ImagePositionPatient=None)
     found = built(competition, tmp_path / "out")
     assert series_without_images(found) == [
-        "100/200 (1 quarantined; passed over: 2 secondary capture, 1 structured report)",
+        "100/200 (1 quarantined; skipped: 2 secondary capture, 1 structured report)",
         "100/300 (no file)",
     ]
     ids = found.other_files.select("study_id", "series_id").unique().rows()
     assert ids == [(100, 200)]
 
 
-def test_a_listed_study_is_not_named_as_in_no_table(
+def test_folder_of_a_listed_study_is_not_reported_as_unlisted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
@@ -137,17 +139,18 @@ def test_a_listed_study_is_not_named_as_in_no_table(
     for name in (".DS_Store", "Thumbs.db", "DICOMDIR"):
         (study / name).write_bytes(bytes(5000))
     built(competition, tmp_path / "clean")
-    assert "left out" not in caplog.text
+    assert "no table lists" not in caplog.text
+    assert "outside their series" not in caplog.text
     write_slice(study / "7.dcm")
     write_slice(study / "400/1.dcm")
     built(competition, tmp_path / "out")
-    assert f"1 folders in no table are left out: {study}/400" in caplog.text
+    assert f"1 folders that no table lists are skipped: {study}/400" in caplog.text
     assert (
-        f"1 studies have files beside their series, which are left out: {study} (1)" in caplog.text
+        f"1 studies have files outside their series, which are skipped: {study} (1)" in caplog.text
     )
 
 
-def test_a_class_of_a_vendors_own_or_none_is_judged_by_its_image(tmp_path: Path) -> None:
+def test_image_with_a_private_or_missing_sop_class_is_used(tmp_path: Path) -> None:
     write_slice(tmp_path / "1.dcm", SOPClassUID="1.3.12.2.1107.5.9.2")
     path = write_slice(tmp_path / "2.dcm", number=2, position=(0, 0, 4))
     dataset = pydicom.dcmread(path)
@@ -157,7 +160,7 @@ def test_a_class_of_a_vendors_own_or_none_is_judged_by_its_image(tmp_path: Path)
     assert len(tables["instances"]) == 2
 
 
-def test_what_operating_systems_leave_is_passed_over(tmp_path: Path) -> None:
+def test_files_of_operating_systems_are_skipped(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for n in range(1, 4):
         write_slice(tree / f"{n}.dcm", number=n, position=(0, 0, n))
@@ -174,7 +177,7 @@ def test_what_operating_systems_leave_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", bytes(4096), b"\x00\x05\x16\x00" + bytes(4000)])
 @pytest.mark.parametrize("name", ["._1.dcm", "._1"])
-def test_what_is_named_as_an_apple_double_and_no_dicom_is_passed_over(
+def test_file_named_like_an_apple_double_that_is_not_dicom_is_skipped(
     name: str, content: bytes, tmp_path: Path
 ) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
@@ -183,16 +186,16 @@ def test_what_is_named_as_an_apple_double_and_no_dicom_is_passed_over(
     (folder / name).write_bytes(content)
     found = built(competition, tmp_path / "out")
     assert found.quarantine.is_empty()
-    assert found.other_files["what"].to_list() == ["no DICOM"]
+    assert found.other_files["what"].to_list() == ["not DICOM"]
 
 
-def test_a_slice_that_is_named_like_an_apple_double_is_a_slice(tmp_path: Path) -> None:
+def test_slice_named_like_an_apple_double_is_used(tmp_path: Path) -> None:
     write_slice(tmp_path / "tree/._1.dcm")
     assert kinds(tmp_path / "tree", tmp_path / "out") == {}
 
 
 @pytest.mark.parametrize("copy", ["1(1).dcm", "01.dcm", "0.dcm", "Copy of 1.dcm", "deeper/1.dcm"])
-def test_a_copy_byte_for_byte_is_taken_once(copy: str, tmp_path: Path) -> None:
+def test_identical_copy_is_used_once(copy: str, tmp_path: Path) -> None:
     tree = tmp_path / "train_images/100/200"
     for n in range(1, 4):
         write_slice(tree / f"{n}.dcm", number=n, position=(0, 0, n))
@@ -207,9 +210,7 @@ def test_a_copy_byte_for_byte_is_taken_once(copy: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copy", ["2(1).dcm", "02.dcm", "echo/2.dcm"])
-def test_a_copy_that_differs_beside_the_image_alone_is_taken_once(
-    copy: str, tmp_path: Path
-) -> None:
+def test_copy_that_differs_only_outside_the_image_is_used_once(copy: str, tmp_path: Path) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
     folder = tmp_path / "data/train_images/100/200"
     for n in range(1, 4):
@@ -226,7 +227,7 @@ def test_a_copy_that_differs_beside_the_image_alone_is_taken_once(
 
 
 @pytest.mark.parametrize("name", ["1.2.{}.dcm", "IM_{}", "echo{}/1.dcm"])
-def test_slices_of_one_number_are_numbered_by_place_where_names_do_not_tell(
+def test_slices_with_one_number_are_numbered_by_position_if_names_have_none(
     name: str, tmp_path: Path
 ) -> None:
     competition = write_tables(tmp_path / "data", LISTED)
@@ -239,7 +240,7 @@ def test_slices_of_one_number_are_numbered_by_place_where_names_do_not_tell(
     assert rows == [(n, n) for n in range(1, 5)]
 
 
-def test_files_that_are_too_large_are_quarantined_each_and_never_read_whole(tmp_path: Path) -> None:
+def test_too_large_files_are_quarantined_and_never_read_completely(tmp_path: Path) -> None:
     path = write_slice(tmp_path / "tree/1.dcm")
     with path.open("rb+") as file:
         file.truncate(LARGEST_FILE_BYTES + 1)
@@ -252,14 +253,14 @@ def test_files_that_are_too_large_are_quarantined_each_and_never_read_whole(tmp_
     assert f"expected at most {LARGEST_FILE_BYTES}" in tables["quarantine"]["reason"][0]
 
 
-def test_files_of_one_size_that_differ_are_no_copies(tmp_path: Path) -> None:
+def test_different_files_of_the_same_size_are_not_copies(tmp_path: Path) -> None:
     for n in range(2):
         write_slice(tmp_path / f"tree/{n}.dcm", PixelData=bytes([n]) * 512)
     _, tables = index(tmp_path / "tree", tmp_path / "out")
     assert len(tables["instances"]) == 2
 
 
-def test_empty_files_are_no_copies_of_each_other(tmp_path: Path) -> None:
+def test_empty_files_are_not_copies_of_each_other(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     for n in range(12):
@@ -268,7 +269,7 @@ def test_empty_files_are_no_copies_of_each_other(tmp_path: Path) -> None:
     assert len(tables["quarantine"]) == 12
 
 
-def test_none_of_them_is_held_against_a_run(phantom: Path, tmp_path: Path) -> None:
+def test_other_files_do_not_count_as_bad(phantom: Path, tmp_path: Path) -> None:
     root = tmp_path / "competition"
     shutil.copytree(phantom, root)
     images = sorted((root / "train_images").rglob("*.dcm"))
@@ -289,7 +290,7 @@ def test_none_of_them_is_held_against_a_run(phantom: Path, tmp_path: Path) -> No
     refuse_bad_tree(Index.load(tree), competition, max_bad=0.0)
 
 
-def test_the_home_is_left_out_wherever_it_lies(tmp_path: Path) -> None:
+def test_home_inside_the_tree_is_skipped(tmp_path: Path) -> None:
     tree, home = tmp_path / "tree", tmp_path / "tree/deep/home"
     write_slice(tree / "1.dcm")
     write_slice(home / "2.dcm")
@@ -301,7 +302,7 @@ def test_the_home_is_left_out_wherever_it_lies(tmp_path: Path) -> None:
         assert index_tree(tree, out, leave_out=leave_out).files == 1
 
 
-# Reasons
+# Reasons of the quarantine
 
 
 def quarantine(*reasons: str) -> pl.DataFrame:
@@ -312,20 +313,21 @@ def quarantine(*reasons: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=pl.Schema(Quarantine))
 
 
-def test_reasons_that_differ_in_numbers_alone_are_one_kind() -> None:
-    reasons = [f"instance {n} of the series came before" for n in (1, 2, 30)]
-    reasons += ["cut off: 12 bytes, expected at least 0.5 of pixels"] * 2
-    reasons += [f"transfer syntax 1.2.840.10008.1.2.4.{end}, which nothing reads" for end in (1, 2)]
+def test_reasons_that_differ_only_in_numbers_are_grouped() -> None:
+    reasons = [f"instance number {n} is repeated in the series" for n in (1, 2, 30)]
+    reasons += ["truncated: 12 bytes, expected at least 0.5 of pixels"] * 2
+    reasons += [f"transfer syntax 1.2.840.10008.1.2.4.{end}, not supported" for end in (1, 2)]
     found = group_reasons(quarantine(*reasons))
     assert found.rows() == [
-        (3, "instance 1 of the series came before", "/0.dcm"),
+        (3, "instance number 1 is repeated in the series", "/0.dcm"),
         (2, reasons[3], "/3.dcm"),
         (1, reasons[5], "/5.dcm"),
         (1, reasons[6], "/6.dcm"),
     ]
 
 
-def test_a_refusal_names_the_commonest_kind_with_its_count_and_first_file() -> None:
-    rows = quarantine("0 bytes", *(f"instance {n} of the series came before" for n in range(11)))
-    with pytest.raises(StageError, match=r"\(11 times\): instance 0 of the series .*\(/1\.dcm\)"):
+def test_refusal_has_the_commonest_reason_its_count_and_first_file() -> None:
+    repeats = [f"instance number {n} is repeated in the series" for n in range(11)]
+    rows = quarantine("0 bytes", *repeats)
+    with pytest.raises(StageError, match=r"\(11 files\): instance number 0 is .*\(/1\.dcm\)"):
         refuse_bad_files("index", rows, total=100, max_bad=0.01)

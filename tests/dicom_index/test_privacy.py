@@ -1,4 +1,4 @@
-"""Privacy: of what a file says about a patient nothing stays, in no table, cache or log."""
+"""Privacy: no table, cache or log contains data of a file that identify a patient."""
 
 import logging
 import struct
@@ -21,11 +21,11 @@ FOREIGN_NAME = "MÜLLER^JÖRG"
 PATIENT_ID = "PATID-7731-X"
 BIRTH_DATE = "19640812"
 UID = "1.2.276.0.76.3.1.19640812.7731.4"
-# Parts as well: a parser may cut a value in two.
+# Parts are searched as well, since a parser may split a value.
 SECRETS = ["MUSTERFRAU", "ERIKA", "MÜLLER", "JÖRG", "7731-X", BIRTH_DATE, "1964-08-12", UID]
 
 _LONG = {"OB", "OW", "SQ", "UC", "UN", "UR", "UT"}
-# What a text of each kind may hold; numbers written as text (DS, IS) are garbled with one.
+# The planted value of each VR; numbers written as text (DS, IS) are garbled with one.
 _PLANTED: dict[str, str] = {
     **dict.fromkeys(["LO", "SH", "LT", "ST", "UT", "UC", "UR", "CS", "AE", "AS"], PATIENT_ID),
     "PN": NAME,
@@ -58,12 +58,12 @@ _IMAGE: Elements = {
     0x00280103: ("US", struct.pack("<H", 0)),
     0x7FE00010: ("OW", bytes(512)),
 }
-# What the reader asks for, and what is text of it: all of it may be garbled.
+# The text elements that the reader reads; each of them may be garbled.
 _ASKED_FOR = [tag for tag, (vr, _) in _IMAGE.items() if vr in _PLANTED] + [0x00280008]
 
 
 def element(tag: int, vr: str, value: bytes, *, implicit: bool = False) -> bytes:
-    """One element, padded to an even length."""
+    """Return one element, padded to an even length."""
     value += b"\0" * (len(value) % 2) if vr in ("UI", "OB") else b" " * (len(value) % 2)
     group = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     if implicit:
@@ -74,7 +74,7 @@ def element(tag: int, vr: str, value: bytes, *, implicit: bool = False) -> bytes
 
 
 def encode(elements: Elements, *, implicit: bool = False, meta: Elements | None = None) -> bytes:
-    """A file of these elements."""
+    """Return a file with these elements."""
     syntax = b"1.2.840.10008.1.2" if implicit else b"1.2.840.10008.1.2.1"
     head: Elements = {
         0x00020002: ("UI", b"1.2.840.10008.5.1.4.1.1.4"),
@@ -91,7 +91,7 @@ def encode(elements: Elements, *, implicit: bool = False, meta: Elements | None 
 
 
 def plant() -> Elements:
-    """Every text that DICOM knows, but for those that make the image, and private ones."""
+    """Return all text elements of the DICOM dictionary, and private ones, with planted values."""
     planted: Elements = {}
     for tag, (vr, *_) in DicomDictionary.items():
         if vr in _PLANTED and 0x00080000 <= tag < 0x7FE00000:
@@ -114,7 +114,7 @@ _FEW = [0x00080020, 0x00100010, 0x00100020, 0x00100030, 0x00101000, 0x00091001, 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Files that name a patient wherever they can: whole, garbled, and broken."""
+    """Return files that identify a patient in every element: valid, garbled and broken."""
     root = tmp_path / "tree"
     root.mkdir()
     everything = plant()
@@ -134,7 +134,7 @@ def tree(tmp_path: Path) -> Path:
     }
     for tag in _ASKED_FOR:
         for kind in ("LO", "PN", "UI"):
-            # In the length that the tag has at most, or beyond it.
+            # With the maximum length of the tag, or more.
             vr = _IMAGE.get(tag, ("IS", b""))[0]
             value = _PLANTED[kind].encode()
             files[f"garbled-{tag:08x}-{kind}"] = encode(short | {tag: (vr, value)})
@@ -156,7 +156,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where temporary files go, children's included."""
+    """Return the folder for temporary files, also of children."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -165,7 +165,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     tempfile.tempdir = None
 
 
-def test_the_planted_files_do_name_the_patient(tree: Path) -> None:
+def test_planted_files_identify_the_patient(tree: Path) -> None:
     for name in ("long", "short-implicit"):
         content = (tree / f"{name}.dcm").read_bytes()
         assert PATIENT_ID.encode() in content
@@ -174,7 +174,7 @@ def test_the_planted_files_do_name_the_patient(tree: Path) -> None:
     assert find_leaks(SECRETS, folders=[tree], texts=[])
 
 
-def test_an_index_keeps_nothing_that_names_a_patient(
+def test_index_stores_nothing_that_identifies_a_patient(
     tree: Path,
     tmp_path: Path,
     temporary: Path,
@@ -184,7 +184,7 @@ def test_an_index_keeps_nothing_that_names_a_patient(
     out, headers, home = (tmp_path / name for name in ("out", "headers", "home"))
     out.mkdir()
     with caplog.at_level(logging.DEBUG):
-        for _ in range(2):  # the second time with headers that were kept
+        for _ in range(2):  # the second time with cached headers
             indexed = index_tree(tree, out, headers=headers)
         catalog_tree(tree, open_home(home), CATALOG)
         tell_index(None, Index.load(out))

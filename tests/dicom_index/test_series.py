@@ -25,7 +25,7 @@ def series_of(tree: Path, tmp_path: Path) -> dict[str, object]:
         (AXIAL, 2, "axial", "feet to head", "head to feet"),
     ],
 )
-def test_plane_and_order_are_those_of_the_slices(
+def test_plane_and_order_match_the_slices(
     tree: Path,
     tmp_path: Path,
     orientation: tuple[float, ...],
@@ -47,7 +47,7 @@ def test_plane_and_order_are_those_of_the_slices(
         assert (series["images"], series["orientation_groups"], series["shapes"]) == (4, 1, 1)
 
 
-def test_a_tilted_stack_is_named_by_its_nearest_axis_and_a_slanted_one_oblique(
+def test_tilted_stack_has_the_nearest_plane_and_a_steep_one_is_oblique(
     tree: Path, tmp_path: Path
 ) -> None:
     for n in range(3):
@@ -63,27 +63,27 @@ def test_a_tilted_stack_is_named_by_its_nearest_axis_and_a_slanted_one_oblique(
     }
 
 
-def test_a_single_slice_has_neither_order_nor_spacing(tree: Path, tmp_path: Path) -> None:
+def test_single_slice_has_no_order_and_no_spacing(tree: Path, tmp_path: Path) -> None:
     write_slice(tree / "1")
     series = series_of(tree, tmp_path)
     assert (series["plane"], series["order"], series["slice_spacing_mm"]) == ("axial", None, None)
     assert (series["extent_mm"], series["gaps"], series["duplicate_positions"]) == (0.0, 0, 0)
 
 
-def test_gaps_are_numbers_that_no_file_has(tree: Path, tmp_path: Path) -> None:
+def test_gaps_are_missing_instance_numbers(tree: Path, tmp_path: Path) -> None:
     for n in (41, 42, 45, 47):
         write_slice(tree / f"{n}", number=n, position=(0, 0, n))
     series = series_of(tree, tmp_path)
     assert (series["first_instance"], series["last_instance"], series["gaps"]) == (41, 47, 3)
 
 
-def test_slices_in_one_place_are_counted(tree: Path, tmp_path: Path) -> None:
+def test_slices_at_the_same_position_are_counted(tree: Path, tmp_path: Path) -> None:
     for n, z in enumerate([0, 4, 4.001, 8, 8, 8, 12]):
         write_slice(tree / f"{n}", number=n, position=(0, 0, z))
     assert series_of(tree, tmp_path)["duplicate_positions"] == 3
 
 
-def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> None:
+def test_shapes_and_orientations_are_counted(tree: Path, tmp_path: Path) -> None:
     for n in range(6):
         tilted = (1, 0, 0, 0, 0.9848, 0.1736)
         write_slice(
@@ -107,11 +107,11 @@ def test_shapes_and_directions_are_told_apart(tree: Path, tmp_path: Path) -> Non
             "no usable ImageOrientationPatient, PixelSpacing in the header",
         ),
         ({"Rows": 0, "PixelSpacing": None}, "no usable Rows, Columns or BitsAllocated"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples a pixel"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples per pixel"),
         ({"Rows": 40}, "expected at least 1280 of pixels"),
     ],
 )
-def test_what_geometry_cannot_use_is_in_quarantine(
+def test_slice_without_usable_geometry_is_quarantined(
     tree: Path, tmp_path: Path, tags: dict[str, object], reason: str
 ) -> None:
     write_slice(tree / "good")

@@ -1,4 +1,4 @@
-"""Twins: the same images under two ids are found by their pixels, said, and kept in one fold."""
+"""Twins: the same images under two ids are found by pixels, reported, and kept in one fold."""
 
 import shutil
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from tests.dicom_index.indexing import write_slice
 def write_series(
     folder: Path, study: int, series: int, *, seed: int, slices: int = 5, **tags: object
 ) -> None:
-    """Write slices of random pixels, the same for the same seed, a file a number."""
+    """Write slices of random pixels, equal for equal seeds, one file per instance number."""
     rng = np.random.default_rng(seed)
     for n in range(1, slices + 1):
         pixels = rng.integers(0, 4096, (16, 16), dtype=np.uint16).tobytes()
@@ -47,7 +47,7 @@ def index_of(root: Path, out: Path) -> Index:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two studies of two series each, all at one place, which have no image in common."""
+    """Return two studies of two series each, at the same positions, with different images."""
     images = tmp_path / "train_images"
     for seed, (study, series) in enumerate([(1, 10), (1, 11), (2, 20), (2, 21)]):
         write_series(images, study, series, seed=seed)
@@ -55,7 +55,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def change_headers(folder: Path) -> None:
-    """Anonymise once more: other ids, dates and position in the last decimals."""
+    """Anonymise again: change ids and dates, and the last decimals of the position."""
     for path in folder.rglob("*.dcm"):
         dataset = pydicom.dcmread(path)
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.77", "2.25.78"
@@ -91,34 +91,32 @@ def renumber(folder: Path) -> None:
         (lose_half, 3),
     ],
 )
-def test_a_study_under_a_second_id_is_found(
+def test_study_with_a_second_id_is_found(
     change: object, images: int, tree: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tree / "1/10", tree / "3/30")
     change(tree / "3/30")  # type: ignore[operator]
     index = index_of(tree, tmp_path / "out")
     assert index.twins.rows() == [("train", 3, 30, "train", 1, 10, images)]
-    assert describe_twins(index.twins) == ["3 is 1"]
+    assert describe_twins(index.twins) == ["3 = 1"]
     report = examine(None, index)
     assert report.finding("studies_with_the_same_images").count == 1
     assert report.finding("series_with_the_same_images").count == 0
 
 
-def test_series_of_one_study_with_the_same_images_are_told_apart(
-    tree: Path, tmp_path: Path
-) -> None:
+def test_series_of_one_study_with_the_same_images_are_found(tree: Path, tmp_path: Path) -> None:
     shutil.copytree(tree / "1/10", tree / "1/12")
     index = index_of(tree, tmp_path / "out")
-    assert describe_twins(index.twins) == ["1/12 is 1/10"]
+    assert describe_twins(index.twins) == ["1/12 = 1/10"]
     assert groups_of_twins(index.twins, "train") == {}
     assert examine(None, index).finding("series_with_the_same_images").count == 1
 
 
-def test_images_at_one_place_that_differ_are_no_twins(tree: Path, tmp_path: Path) -> None:
+def test_different_images_at_the_same_position_are_not_twins(tree: Path, tmp_path: Path) -> None:
     assert index_of(tree, tmp_path / "out").twins.is_empty()
 
 
-def test_blank_images_prove_nothing(tmp_path: Path) -> None:
+def test_blank_images_are_not_twins(tmp_path: Path) -> None:
     for study in (1, 2):
         for n in range(1, 4):
             path = tmp_path / f"train_images/{study}/9/{n}.dcm"
@@ -126,18 +124,18 @@ def test_blank_images_prove_nothing(tmp_path: Path) -> None:
     assert index_of(tmp_path / "train_images", tmp_path / "out").twins.is_empty()
 
 
-def test_a_clean_phantom_has_none(phantom: Path, tmp_path: Path) -> None:
+def test_phantom_has_no_twins(phantom: Path, tmp_path: Path) -> None:
     assert index_of(phantom, tmp_path / "out").twins.is_empty()
 
 
-# A competition: said, and dealt together.
+# Twins in a competition are reported and share a fold.
 
 AGAIN, TESTED = 10**10, 10**10 + 1
 
 
 @pytest.fixture
 def doubled(phantom: Path, tmp_path: Path) -> Path:
-    """The phantom, whose first training study is there under an id more, and as a test study."""
+    """Return the phantom with copies of its first training study in training and in test."""
     root = tmp_path / "competition"
     shutil.copytree(phantom, root)
     first = pl.read_csv(root / "train.csv")["study_id"].min()
@@ -157,7 +155,7 @@ def add_study(source: Path, table: Path, study: int, name: int) -> None:
     pl.concat([pl.read_csv(table, infer_schema=False), rows]).write_csv(table)
 
 
-def test_twins_are_said_across_the_splits_too_and_share_a_fold(
+def test_twins_across_splits_are_reported_and_share_a_fold(
     doubled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     competition = open_competition(doubled)
@@ -166,9 +164,9 @@ def test_twins_are_said_across_the_splits_too_and_share_a_fold(
     for folder in (train, test):
         folder.mkdir()
     build_index(competition, "train", train)
-    assert f"the same images under two ids, 1 times: {AGAIN} is {first}" in caplog.text
+    assert f"1 pairs of ids have the same images: {AGAIN} = {first}" in caplog.text
     build_index(competition, "test", test, beside=train)
-    assert f"the same images under two ids, 1 times: test {TESTED} is train {first}" in caplog.text
+    assert f"1 pairs of ids have the same images: test {TESTED} = train {first}" in caplog.text
     index = Index.load(train)
     for seed in range(4):
         write_folds(
@@ -187,9 +185,9 @@ def test_twins_are_said_across_the_splits_too_and_share_a_fold(
 studies = st.lists(st.integers(1, 10**9), min_size=6, max_size=20, unique=True)
 
 
-@settings(deadline=None)  # scikit-learn is loaded in the first
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(ids=studies, seed=st.integers(0, 9), data=st.data())
-def test_twins_are_never_parted_and_without_any_nothing_changes(
+def test_twins_are_never_separated_and_other_folds_do_not_change(
     ids: list[int], seed: int, data: st.DataObject
 ) -> None:
     labels = pl.DataFrame(

@@ -148,4 +148,4 @@ def test_second_run_in_a_busy_home_is_refused_without_waiting(
     with build_lock(home, wait=True, say=print):
         outcome = command("run-local", "--data", phantom, "--home", home.root, "--no-wait")
     assert outcome.code == 3
-    assert "builds here" in outcome.err
+    assert "is building here" in outcome.err

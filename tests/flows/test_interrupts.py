@@ -69,7 +69,7 @@ def test_flow_and_tasks_that_are_told_to_end_are_cancelled(
     assert process.stdout.readline() == "ready\n"
     process.send_signal(how)
     out, err = process.communicate(timeout=100)
-    assert out.startswith(f"Cancelled interrupted by {by}; the same command goes on")
+    assert out.startswith(f"Cancelled interrupted by {by}; run the same command again")
     assert "rash" not in err
 
     named: dict[str, Any] = {"flow_runs": {"name": {"any_": [name]}}}

@@ -233,7 +233,7 @@ def test_ended_run_leaves_no_process_behind(
     assert alive == []
     if how != signal.SIGKILL:
         assert process.returncode == 130, out + err
-        assert "interrupted by SIGTERM; the same command goes on" in err
+        assert "interrupted by SIGTERM; run the same command again" in err
         assert states(tmp_path / "home") <= {"COMPLETED", "CANCELLED"}
         return
     home = open_home(tmp_path / "home")
@@ -274,7 +274,7 @@ def test_interrupt_amid_training_is_heard_before_the_fold_ends(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, out + err
-    assert "interrupted by Ctrl-C; the same command goes on" in err
+    assert "interrupted by Ctrl-C; run the same command again" in err
     assert "✗" not in out
     assert "- fold 0: cancelled after" in out
     assert states(home) == {"COMPLETED", "CANCELLED"}

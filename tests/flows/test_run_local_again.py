@@ -97,7 +97,7 @@ def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own
         catalogs = {f"catalog after {stage}" for stage in stages}
         assert outcome.ran == {"fold 1", "oof", "predict", "submission", *catalogs}
         own = ran.home / "runs" / "demo@backbone-test_resnet"
-        assert f"runs/{own.name}: a folder of its own, since runs/demo holds demo" in outcome.out
+        assert f"runs/{own.name}: a new folder, because runs/demo holds demo" in outcome.out
         scores = json.loads((own / "scores.json").read_text())
         assert scores["partial"] is True
         assert set(scores["folds"]) == {"1"}

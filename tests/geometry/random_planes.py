@@ -1,4 +1,4 @@
-"""Random oblique planes, as DICOM files tell them, and patients moved as a whole."""
+"""Random oblique planes with attributes as in DICOM files, and rigid motion of the patient."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -10,7 +10,7 @@ Dicom = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def random_dicom(seed: int, n: int = 20) -> Dicom:
-    """Positions (n, 3), orientations (n, 6) and spacings (n, 2) of random oblique planes."""
+    """Return positions (n, 3), orientations (n, 6), spacings (n, 2) of random oblique planes."""
     rng = np.random.default_rng(seed)
     turns = Rotation.random(n, random_state=rng).as_matrix()
     orientation = np.concatenate([turns[:, :, 0], turns[:, :, 1]], axis=1)
@@ -18,7 +18,7 @@ def random_dicom(seed: int, n: int = 20) -> Dicom:
 
 
 class Move:
-    """A turn and a shift of the whole patient."""
+    """A rotation and translation of the whole patient."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -26,16 +26,16 @@ class Move:
         self._shift = rng.uniform(-500, 500, 3)
 
     def directions(self, vectors: np.ndarray) -> np.ndarray:
-        """Directions (..., 3) after the move."""
+        """Return directions (..., 3) after the move."""
         return np.asarray(vectors) @ self._turn.T
 
     def points(self, points_mm: np.ndarray) -> np.ndarray:
-        """Points (..., 3) after the move."""
+        """Return points (..., 3) after the move."""
         return self.directions(points_mm) + self._shift
 
 
 def rigidly_moved(dicom: Dicom, seed: int) -> Dicom:
-    """The same slices of a patient who is moved as a whole."""
+    """Return the same slices after a rigid move of the patient."""
     position, orientation, spacing = dicom
     move = Move(seed)
     turned = move.directions(np.reshape(orientation, (-1, 2, 3))).reshape(-1, 6)

@@ -1,4 +1,4 @@
-"""Lines of planes on images: against highdicom, and against what makes such a line one."""
+"""Lines of planes on images, compared with highdicom and with geometric laws."""
 
 import highdicom.spatial
 import numpy as np
@@ -16,19 +16,19 @@ IMAGE = Planes.from_dicom([[0, 0, 0]], [SAGITTAL], [[1, 1]])
 
 
 def pairs(seed: int, n: int = 20) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Images, and planes through a place on each of them."""
+    """Return images, and planes through a point on each of them."""
     image, cutting = random_dicom(seed, n), random_dicom(seed + 1, n)
     on_image = np.random.default_rng(seed).uniform(0, 240, (n, 2))
     return image, (Planes.from_dicom(*image).to_mm(on_image), *cutting[1:])
 
 
-def test_an_axial_slice_is_a_level_line_on_a_sagittal_image() -> None:
+def test_axial_slice_is_a_horizontal_line_on_a_sagittal_image() -> None:
     axial = Planes.from_dicom([[-50, -50, -40]], [AXIAL], [[1, 1]])
     np.testing.assert_allclose(cut_lines(IMAGE, (200, 100), axial), [[[99.5, 40], [-0.5, 40]]])
 
 
-def test_the_normal_points_to_the_right_of_the_line() -> None:
-    """Up, here: the axial plane's normal points to the head, and the line runs to the left."""
+def test_normal_points_to_the_right_of_the_line() -> None:
+    """Here this is up: the normal of the axial plane points to the head, the line to the left."""
     axial = Planes.from_dicom([[0, 0, -40]], [AXIAL], [[1, 1]])
     (first, last), *_ = cut_lines(IMAGE, (200, 100), axial)
     ahead = last - first
@@ -37,7 +37,7 @@ def test_the_normal_points_to_the_right_of_the_line() -> None:
     assert to_the_right @ pixel > 0
 
 
-def test_parallel_planes_and_lines_beside_the_image_are_none() -> None:
+def test_parallel_planes_and_lines_outside_the_image_are_nan() -> None:
     beside = Planes.from_dicom(
         [[0, 0, 10], [0, 0, -210], [7, 0, 0]], [AXIAL, AXIAL, SAGITTAL], [[1, 1]] * 3
     )
@@ -56,7 +56,7 @@ def test_planes_half_a_degree_apart_are_parallel() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_both_ends_lie_on_the_cutting_plane_by_highdicom_and_on_the_images_edge(seed: int) -> None:
+def test_both_ends_are_on_the_cutting_plane_of_highdicom_and_on_the_edge(seed: int) -> None:
     image, cutting = pairs(seed)
     lines = cut_lines(Planes.from_dicom(*image), SHAPES, Planes.from_dicom(*cutting))
     assert np.isfinite(lines).any()
@@ -74,7 +74,7 @@ def test_both_ends_lie_on_the_cutting_plane_by_highdicom_and_on_the_images_edge(
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_a_plane_cuts_an_image_where_the_sign_of_its_distance_changes(seed: int) -> None:
+def test_plane_intersects_an_image_where_its_signed_distance_changes_sign(seed: int) -> None:
     image, cutting = (Planes.from_dicom(*part) for part in pairs(seed))
     lines = cut_lines(image, SHAPES, cutting)
     rows, columns = SHAPES - 0.5
@@ -89,14 +89,14 @@ def test_a_plane_cuts_an_image_where_the_sign_of_its_distance_changes(seed: int)
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_moving_the_patient_moves_no_line(seed: int) -> None:
+def test_lines_do_not_change_if_the_patient_moves(seed: int) -> None:
     image, cutting = pairs(seed)
     still = cut_lines(Planes.from_dicom(*image), SHAPES, Planes.from_dicom(*cutting))
     moved = [Planes.from_dicom(*rigidly_moved(part, seed)) for part in (image, cutting)]
     np.testing.assert_allclose(cut_lines(moved[0], SHAPES, moved[1]), still, rtol=0, atol=1e-6)
 
 
-def test_one_plane_is_drawn_on_many_images_and_many_planes_on_one() -> None:
+def test_one_plane_broadcasts_over_images_and_one_image_over_planes() -> None:
     image, cutting = (Planes.from_dicom(*part) for part in pairs(3))
     one = Planes.from_dicom(*(part[:1] for part in pairs(3)[0]))
     assert cut_lines(one, SHAPES, cutting).shape == (20, 2, 2)

@@ -1,4 +1,4 @@
-"""The phantom's planes by highdicom, so that phantom and library cannot share an error."""
+"""Check planes of the phantom with highdicom, as phantom and product might share an error."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def answer_columns(condition: str) -> list[str]:
-    """Where `answers/points.csv` has a condition's point."""
+    """Return the columns of `answers/points.csv` with the point of a condition."""
     side, _, what = condition.lower().partition(" ")
     prefix = {
         "canal": "",
@@ -32,7 +32,7 @@ def answer_columns(condition: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def annotated(phantom: Path):
-    """(condition, pixel, planted point, file's plane elements) of every annotation."""
+    """Return (condition, pixel, planted point, plane attributes) of every annotation."""
     answers = {
         (row["study_id"], row["level"]): row for row in read_rows(phantom / "answers/points.csv")
     }
@@ -53,10 +53,10 @@ def annotated(phantom: Path):
     return found
 
 
-def test_annotated_pixels_are_the_planted_points_feet_on_their_slices(annotated) -> None:
+def test_annotated_pixels_are_the_planted_points_projected_onto_slices(annotated) -> None:
     assert len(annotated) > 100
     for condition, pixel, truth, plane in annotated:
-        # The oracle counts from the corner of the first voxel, tables from its centre.
+        # highdicom counts from the corner of the first voxel, tables from its centre.
         mm = highdicom.spatial.ImageToReferenceTransformer(*plane)(pixel[None] + 0.5)[0]
         normal = np.cross(plane[1][:3], plane[1][3:])
         away = (mm - truth) @ normal
@@ -64,7 +64,7 @@ def test_annotated_pixels_are_the_planted_points_feet_on_their_slices(annotated)
         assert abs(away) < 12, condition
 
 
-def test_the_library_reads_the_phantoms_planes_as_highdicom_does(annotated) -> None:
+def test_planes_of_the_phantom_equal_those_of_highdicom(annotated) -> None:
     for _, pixel, truth, plane in annotated:
         ours = Planes.from_dicom(*([part] for part in plane))
         forward = highdicom.spatial.ImageToReferenceTransformer(*plane)
@@ -72,8 +72,8 @@ def test_the_library_reads_the_phantoms_planes_as_highdicom_does(annotated) -> N
         np.testing.assert_allclose(ours.to_pixel([truth])[0], pixel, rtol=0, atol=1e-4)
 
 
-def test_sagittal_and_axial_rows_and_both_unequal_spacings_are_among_them(annotated) -> None:
-    """Else square pixels would hide exchanged spacings, and one plane exchanged axes."""
+def test_phantom_has_both_planes_oblique_rows_and_unequal_spacings(annotated) -> None:
+    """Otherwise square pixels would hide swapped spacings, and one plane swapped axes."""
     planes = [plane for *_, plane in annotated]
     assert {int(np.abs(np.cross(o[:3], o[3:])).argmax()) for _, o, _ in planes} == {0, 2}
     assert any(spacing[0] != spacing[1] for *_, spacing in planes)

@@ -1,4 +1,4 @@
-"""Planes, held against highdicom's transformers and against laws that any geometry must keep."""
+"""Planes, compared with the transformers of highdicom and with geometric laws."""
 
 import highdicom.spatial
 import numpy as np
@@ -19,7 +19,7 @@ def random_planes(seed: int, n: int = 20) -> Planes:
 
 
 def tilted(degrees: float) -> list[float]:
-    """An axial orientation, tilted about the patient's left-right axis."""
+    """Return an axial orientation, tilted about the patient's left-right axis."""
     angle = np.radians(degrees)
     return [1.0, 0.0, 0.0, 0.0, np.cos(angle), np.sin(angle)]
 
@@ -42,7 +42,7 @@ def test_pixels_and_points_agree_with_highdicom_on_oblique_planes() -> None:
             "pixel_spacing": spacing[i].tolist(),
         }
         forward = highdicom.spatial.ImageToReferenceTransformer(**plane)
-        # The oracle counts from the corner of the first voxel, we from its centre.
+        # highdicom counts from the corner of the first voxel, lsdc from its centre.
         np.testing.assert_allclose(
             to_mm[i], forward(pixels[i] + 0.5), rtol=0, atol=ORACLE_TOLERANCE_MM
         )
@@ -57,25 +57,25 @@ def test_pixels_and_points_agree_with_highdicom_on_oblique_planes() -> None:
         np.testing.assert_allclose(distance[i], expected[:, 2], rtol=0, atol=ORACLE_TOLERANCE_MM)
 
 
-def test_the_row_spacing_comes_first_and_is_the_step_of_y() -> None:
+def test_row_spacing_is_first_and_is_the_step_of_y() -> None:
     planes = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[2.0, 0.5]])
     np.testing.assert_allclose(planes.to_mm([[10, 10]]), [[5.0, 20.0, 0.0]])
 
 
-def test_the_normal_of_an_axial_plane_points_to_the_head() -> None:
+def test_normal_of_an_axial_plane_points_to_the_head() -> None:
     planes = Planes.from_dicom([[0, 0, 7]], [AXIAL], [[1, 1]])
     np.testing.assert_allclose(planes.normal, [[0, 0, 1]])
     np.testing.assert_allclose(planes.signed_distance([[3, 4, 12]]), [5.0])
 
 
-def test_growing_columns_of_an_axial_image_go_to_the_patients_left_whatever_the_order() -> None:
+def test_columns_of_an_axial_image_increase_to_the_left_in_any_slice_order() -> None:
     planes = Planes.from_dicom([[0, 0, 9], [0, 0, 5]], [AXIAL, AXIAL], [[1, 1], [1, 1]])
     assert (planes.to_mm([[1, 0], [1, 0]])[:, 0] > 0).all()
 
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_pixel_to_mm_to_pixel_returns_where_it_began(seed: int) -> None:
+def test_pixel_to_mm_to_pixel_round_trip(seed: int) -> None:
     pixels = np.random.default_rng(seed).uniform(-100, 1100, (20, 3, 2))
     planes = random_planes(seed)
     there = planes.to_mm(pixels)
@@ -85,7 +85,7 @@ def test_pixel_to_mm_to_pixel_returns_where_it_began(seed: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_a_point_is_its_foot_on_the_plane_plus_its_distance_along_the_normal(seed: int) -> None:
+def test_point_is_its_projection_plus_its_distance_along_the_normal(seed: int) -> None:
     points = np.random.default_rng(seed).uniform(-300, 300, (20, 3))
     planes = random_planes(seed)
     foot = planes.to_mm(planes.to_pixel(points))
@@ -95,7 +95,7 @@ def test_a_point_is_its_foot_on_the_plane_plus_its_distance_along_the_normal(see
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_moving_the_patient_changes_neither_pixels_nor_distances(seed: int) -> None:
+def test_pixels_and_distances_do_not_change_if_the_patient_moves(seed: int) -> None:
     dicom = random_dicom(seed)
     points = np.random.default_rng(seed + 1).uniform(-300, 300, (20, 3))
     still, moved = Planes.from_dicom(*dicom), Planes.from_dicom(*rigidly_moved(dicom, seed))
@@ -108,9 +108,9 @@ def test_moving_the_patient_changes_neither_pixels_nor_distances(seed: int) -> N
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_moving_the_patient_changes_no_order_group_or_distance_of_slices(seed: int) -> None:
+def test_order_groups_and_distances_do_not_change_if_the_patient_moves(seed: int) -> None:
     position, orientation, spacing = random_dicom(seed)
-    parallel = np.tile(orientation[:2], (10, 1))  # two stacks, their slices in turn
+    parallel = np.tile(orientation[:2], (10, 1))  # two stacks with alternating slices
     still = (position, parallel)
     moved = rigidly_moved((position, parallel, spacing), seed)[:2]
     groups = orientation_groups(parallel)
@@ -124,7 +124,7 @@ def test_moving_the_patient_changes_no_order_group_or_distance_of_slices(seed: i
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_an_image_stored_mirrored_shows_the_same_places(seed: int) -> None:
+def test_mirrored_image_has_the_same_positions(seed: int) -> None:
     position, orientation, spacing = random_dicom(seed)
     last = 319
     planes = Planes.from_dicom(position, orientation, spacing)
@@ -140,7 +140,7 @@ def test_an_image_stored_mirrored_shows_the_same_places(seed: int) -> None:
     np.testing.assert_allclose(mirrored.normal, -planes.normal, atol=1e-12)
 
 
-def test_one_plane_serves_many_points() -> None:
+def test_one_plane_broadcasts_over_many_points() -> None:
     plane = random_planes(3, n=1)
     pixels = np.random.default_rng(4).uniform(0, 300, (50, 2))
     one_by_one = np.concatenate([plane.to_mm(pixel[None]) for pixel in pixels])
@@ -167,35 +167,35 @@ def test_rounded_cosines_are_made_orthonormal() -> None:
         ([0, 0], AXIAL, [1, 1], "ImagePositionPatient"),
     ],
 )
-def test_what_is_no_plane_is_refused_by_name(
+def test_invalid_plane_is_refused_with_the_attribute(
     position: list[float], orientation: list[float], spacing: list[float], named: str
 ) -> None:
     with pytest.raises(DataError, match=named):
         Planes.from_dicom([position], [orientation], [spacing])
 
 
-def test_as_many_positions_as_orientations_are_asked_for() -> None:
+def test_different_numbers_of_positions_and_orientations_are_refused() -> None:
     with pytest.raises(DataError, match="2 positions, 1 orientations"):
         Planes.from_dicom([[0, 0, 0], [0, 0, 1]], [AXIAL], [[1, 1], [1, 1]])
 
 
-def test_angled_stacks_fall_into_groups_in_order_of_appearance() -> None:
+def test_angled_stacks_are_grouped_in_order_of_appearance() -> None:
     orientations = [tilted(20)] * 3 + [tilted(5)] * 2 + [tilted(20.01)] + [tilted(-10), tilted(5)]
     assert orientation_groups(orientations, 0.5).tolist() == [0, 0, 0, 1, 1, 0, 2, 1]
 
 
-def test_the_tolerance_says_where_a_group_ends() -> None:
+def test_tolerance_separates_groups() -> None:
     pair = [tilted(0), tilted(1)]
     assert orientation_groups(pair, 1.01).tolist() == [0, 0]
     assert orientation_groups(pair, 0.99).tolist() == [0, 1]
 
 
-def test_images_turned_in_their_plane_are_not_one_group() -> None:
+def test_images_rotated_in_their_plane_are_different_groups() -> None:
     turned = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0]
     assert orientation_groups([AXIAL, turned, SAGITTAL]).tolist() == [0, 1, 2]
 
 
-def test_no_slices_make_no_groups_and_no_positions() -> None:
+def test_no_slices_give_no_groups_and_no_positions() -> None:
     assert orientation_groups(np.zeros((0, 6))).tolist() == []
     assert normal_positions(np.zeros((0, 3)), np.zeros((0, 6))).tolist() == []
 
@@ -211,16 +211,16 @@ def test_positions_along_the_normal_are_the_distances_between_slices() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_slices_are_ordered_as_highdicom_orders_them(seed: int) -> None:
+def test_slices_are_ordered_like_in_highdicom(seed: int) -> None:
     position, orientation, _ = random_dicom(seed)
     stack = np.tile(orientation[:1], (20, 1))
     expected = highdicom.spatial.get_plane_sort_index(position.tolist(), orientation[0].tolist())
-    # It counts against the normal of rows and columns, we along it.
+    # highdicom sorts against the normal of rows and columns, lsdc along it.
     assert np.argsort(normal_positions(position, stack))[::-1].tolist() == list(expected)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_storing_slices_flipped_turns_their_order_round(axis: int) -> None:
+def test_flipped_slices_have_the_reverse_order(axis: int) -> None:
     flipped = np.array(AXIAL).reshape(2, 3)
     flipped[axis] *= -1
     positions = [[0, 0, height] for height in (5.0, 1.0, 3.0)]

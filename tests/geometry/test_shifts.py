@@ -1,4 +1,4 @@
-"""Slices that were moved are found, and those that were not stay where they are."""
+"""Shifted slices are found, and other slices get no shift."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SPACING = (0.8, 1.2)  # rows, columns
 
 
 def body(shifts_mm: np.ndarray, *, drift_mm: float = 0.0, seed: int = 0) -> list[np.ndarray]:
-    """Slices of discs that fade slowly, drift with the slice and are shifted by (x, y)."""
+    """Return slices with discs that slowly change in brightness, drift, and shift by (x, y)."""
     rng = np.random.default_rng(seed)
     y_mm, x_mm = np.mgrid[:120, :90] * np.array(SPACING)[:, None, None]
     blobs = [(*rng.uniform(15, 85, 2), rng.uniform(4, 9), rng.uniform(0, 9)) for _ in range(25)]
@@ -38,21 +38,21 @@ def planted(kind: str) -> np.ndarray:
 
 @pytest.mark.parametrize("drift_mm", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["still", "step", "one slice", "interleaved", "first"])
-def test_planted_motion_is_found_and_drift_is_not_taken_for_it(kind: str, drift_mm: float) -> None:
+def test_planted_motion_is_found_and_drift_is_ignored(kind: str, drift_mm: float) -> None:
     shifts = planted(kind)
     found = stack_shifts(body(shifts, drift_mm=drift_mm), np.arange(11) * 4.0, SPACING)
-    if kind == "interleaved":  # neither half is more than the other
+    if kind == "interleaved":  # neither half is the larger one
         found = found - found[0]
     np.testing.assert_allclose(found, shifts, atol=0.7)
 
 
-def test_shifts_too_small_to_be_motion_are_left() -> None:
+def test_shifts_too_small_to_be_motion_are_ignored() -> None:
     shifts = np.zeros((9, 2))
     shifts[4:] = [JUMP_MM / 2, 0]
     assert not stack_shifts(body(shifts), np.arange(9) * 4.0, SPACING).any()
 
 
-def test_slices_far_apart_and_noise_say_nothing() -> None:
+def test_distant_slices_and_noise_give_no_shift() -> None:
     shifts = np.zeros((6, 2))
     shifts[3:] = [8, 0]
     gap = [0.0, 4, 8, 40, 44, 48]
@@ -61,5 +61,5 @@ def test_slices_far_apart_and_noise_say_nothing() -> None:
     assert not stack_shifts(noise, np.arange(6) * 4.0, SPACING).any()
 
 
-def test_of_two_slices_neither_has_moved() -> None:
+def test_stack_of_two_slices_has_no_shift() -> None:
     assert not stack_shifts(body(planted("first")[:2]), [0.0, 4.0], SPACING).any()

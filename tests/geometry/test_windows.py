@@ -1,4 +1,4 @@
-"""Windows, held against highdicom and against laws that any cut must keep."""
+"""Windows, compared with highdicom and with geometric laws."""
 
 import highdicom.spatial
 import numpy as np
@@ -33,7 +33,7 @@ def dicom_of(planes: Planes, i: int) -> list[list[float]]:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_pixels_of_windows_lie_where_highdicom_has_them(seed: int) -> None:
+def test_pixels_of_windows_equal_those_of_highdicom(seed: int) -> None:
     images, windows = (
         Planes.from_dicom(*random_dicom(seed)),
         random_windows(random_dicom(seed), seed),
@@ -51,7 +51,7 @@ def test_pixels_of_windows_lie_where_highdicom_has_them(seed: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_a_window_is_a_square_of_its_side_around_its_centre_on_the_plane(seed: int) -> None:
+def test_window_is_a_square_of_the_given_edge_around_its_centre(seed: int) -> None:
     rng = np.random.default_rng(seed)
     images = Planes.from_dicom(*random_dicom(seed))
     centre, side = rng.uniform(-300, 300, (20, 3)), rng.uniform(20, 120, 20)
@@ -72,7 +72,7 @@ def test_a_window_is_a_square_of_its_side_around_its_centre_on_the_plane(seed: i
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_moving_the_patient_changes_no_crop(seed: int) -> None:
+def test_crops_do_not_change_if_the_patient_moves(seed: int) -> None:
     dicom = random_dicom(seed)
     moved = rigidly_moved(dicom, seed)
     still_maps = pixel_maps(Planes.from_dicom(*dicom), random_windows(dicom, seed))
@@ -82,7 +82,7 @@ def test_moving_the_patient_changes_no_crop(seed: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS, st.booleans(), st.booleans(), st.booleans())
-def test_however_an_image_is_stored_a_crop_shows_the_same_places(
+def test_crop_does_not_depend_on_how_the_image_is_stored(
     seed: int, mirrored: bool, upside_down: bool, transposed: bool
 ) -> None:
     position, orientation, spacing = random_dicom(seed)
@@ -100,7 +100,7 @@ def test_however_an_image_is_stored_a_crop_shows_the_same_places(
     np.testing.assert_allclose(other.to_mm(pixels), one.to_mm(pixels), rtol=0, atol=1e-9)
 
 
-def test_a_crop_points_right_and_down_as_it_is_told() -> None:
+def test_crop_has_the_given_right_and_down_directions() -> None:
     image = Planes.from_dicom([[0, 0, 0]], [SAGITTAL], [[1, 1]])
     front = window_planes(image, [[9, 40, -50]], 64, 64, right=[0, -1, 0], down=[0, 0, -1])
     np.testing.assert_allclose(front.row_direction, [[0, -1, 0]], atol=1e-12)
@@ -108,7 +108,7 @@ def test_a_crop_points_right_and_down_as_it_is_told() -> None:
     np.testing.assert_allclose(front.to_pixel([[9, 40, -50]]), [[31.5, 31.5]])
 
 
-def test_an_images_own_directions_turn_a_crop_by_right_angles_alone() -> None:
+def test_directions_of_the_image_rotate_a_crop_only_by_right_angles() -> None:
     images = Planes.from_dicom(*random_dicom(5))
     rng = np.random.default_rng(6)
     down = own_direction(images, rng.normal(size=(20, 3)))
@@ -119,20 +119,20 @@ def test_an_images_own_directions_turn_a_crop_by_right_angles_alone() -> None:
     assert (zeros.sum(axis=2) == 1).all()
 
 
-def test_the_nearest_of_four_directions_may_be_one_backwards() -> None:
+def test_nearest_direction_may_be_against_rows_or_columns() -> None:
     image = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[1, 1]])
     np.testing.assert_allclose(own_direction(image, [0.2, -0.9, 0.3]), [[0, -1, 0]])
     np.testing.assert_allclose(own_direction(image, [0.9, 0.1, 0.3]), [[1, 0, 0]])
 
 
-def test_a_shift_is_in_shares_of_the_side_to_the_right_and_down() -> None:
+def test_shift_is_in_fractions_of_the_edge_to_the_right_and_down() -> None:
     image = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[0.5, 0.8]])
     window = window_planes(image, [[50, 60, 0]], 40, 32, right=[-1, 0, 0], down=[0, 1, 0])
     moved = shift_windows(window, [[0.25, -0.5]], 32)
     np.testing.assert_allclose(moved.to_mm([[15.5, 15.5]]), [[40, 40, 0]], atol=1e-9)
 
 
-def test_a_direction_across_the_image_and_a_window_of_no_size_are_refused() -> None:
+def test_direction_along_the_normal_and_window_without_size_are_refused() -> None:
     images = Planes.from_dicom([[0, 0, 0]] * 2, [SAGITTAL, AXIAL], [[1, 1]] * 2)
     centre = np.zeros((2, 3))
     with pytest.raises(DataError, match="down of slice 1 of 2"):

@@ -21,7 +21,7 @@ def held_elsewhere(
         assert held.wait(60)
         yield holder, release
     finally:
-        if holder.is_alive():  # to tell a killed one would wait for its answer
+        if holder.is_alive():  # setting the event of a killed process would wait for it
             release.set()
         holder.join()
 

@@ -1,4 +1,4 @@
-"""One catalog holds what all runs of a home found; none takes another's away."""
+"""One catalog holds the tables of all runs of a home; no run removes those of another."""
 
 import multiprocessing
 import subprocess
@@ -73,7 +73,7 @@ def bad(home: Home, path: str) -> Manifest:
     return made(home, "index", quarantine={"path": [path]})
 
 
-def test_runs_stand_side_by_side_and_the_last_is_at_the_top(home: Home) -> None:
+def test_catalog_has_all_runs_and_its_views_show_the_last(home: Home) -> None:
     publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
     publish(home, "demo@ph", points(home, 2.0))
 
@@ -87,7 +87,7 @@ def test_runs_stand_side_by_side_and_the_last_is_at_the_top(home: Home) -> None:
     ]
 
 
-def test_run_that_publishes_part_of_what_is_held_is_shown_again_and_loses_nothing(
+def test_publishing_part_of_a_run_again_shows_it_and_loses_nothing(
     home: Home,
 ) -> None:
     index, whole = bad(home, "a.dcm"), points(home, 1.0)
@@ -99,7 +99,7 @@ def test_run_that_publishes_part_of_what_is_held_is_shown_again_and_loses_nothin
     assert ask(home, "SELECT DISTINCT x_mm FROM points") == [(1.0,)]
 
 
-def test_run_that_found_other_things_gives_up_what_it_held(home: Home) -> None:
+def test_new_results_of_a_run_replace_its_earlier_tables(home: Home) -> None:
     publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
     publish(home, "mine", points(home, 2.0))
     publish(home, "demo", index := bad(home, "b.dcm"))
@@ -109,7 +109,7 @@ def test_run_that_found_other_things_gives_up_what_it_held(home: Home) -> None:
     assert catalogued(home, "demo", "coordinates") == []
 
 
-def test_looking_at_a_folder_changes_nothing_of_a_runs(home: Home) -> None:
+def test_indexed_folder_does_not_change_the_views_of_a_run(home: Home) -> None:
     publish(home, "demo", bad(home, "a.dcm"), points(home, 1.0))
     before = ask(home, "SHOW TABLES")
     publish(home, '/data/o\'ther "x"', bad(home, "b.dcm"), kind="folder")
@@ -119,7 +119,7 @@ def test_looking_at_a_folder_changes_nothing_of_a_runs(home: Home) -> None:
     assert ask(home, other) == [("b.dcm",)]
 
 
-def test_folder_looked_at_last_is_at_the_top_of_a_home_without_runs(home: Home) -> None:
+def test_views_of_a_home_without_runs_show_the_last_indexed_folder(home: Home) -> None:
     first, second = bad(home, "a.dcm"), bad(home, "b.dcm")
     publish(home, "/data/a", first, kind="folder")
     publish(home, "/data/b", second, kind="folder")
@@ -128,7 +128,7 @@ def test_folder_looked_at_last_is_at_the_top_of_a_home_without_runs(home: Home) 
     assert ask(home, "SELECT path FROM quarantine") == [("a.dcm",)]
 
 
-def test_what_was_removed_is_dropped_by_the_next(home: Home) -> None:
+def test_removed_runs_and_folders_are_dropped_by_the_next_publication(home: Home) -> None:
     publish(home, "gone", points(home, 1.0))
     folder = bad(home, "a.dcm")
     publish(home, "/data/a", folder, kind="folder")
@@ -141,7 +141,7 @@ def test_what_was_removed_is_dropped_by_the_next(home: Home) -> None:
     assert ask(home, "SELECT DISTINCT run FROM all_runs.points") == [("demo",)]
 
 
-def test_catalog_says_what_its_tables_and_columns_are(home: Home) -> None:
+def test_catalog_has_descriptions_of_tables_and_columns(home: Home) -> None:
     publish(home, "demo", points(home, 1.0))
     tables = "SELECT table_name, comment FROM duckdb_tables() WHERE table_name = 'points'"
     assert ask(home, tables) == [("points", "One row per point.")]
@@ -158,7 +158,7 @@ def test_catalog_says_what_its_tables_and_columns_are(home: Home) -> None:
     assert ask(home, silent) == []
 
 
-def test_reader_keeps_what_it_has_open(home: Home) -> None:
+def test_open_reader_keeps_the_old_catalog(home: Home) -> None:
     publish(home, "demo", points(home, 1.0))
     with duckdb.connect(str(home.catalog), read_only=True) as reader:
         publish_catalog(home, "mine", [points(home, 2.0)], TABLES)
@@ -174,7 +174,7 @@ with duckdb.connect(sys.argv[1]) as catalog:
 """
 
 
-def test_catalog_that_another_process_writes_to_loses_nothing(
+def test_catalog_locked_by_another_writer_loses_nothing(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(home, "demo", points(home, 1.0))
@@ -194,13 +194,13 @@ def test_catalog_that_another_process_writes_to_loses_nothing(
     assert caplog.text == ""
 
 
-def test_damaged_catalog_is_written_anew_with_a_word(
+def test_damaged_catalog_is_rebuilt_with_a_warning(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    home.catalog.write_bytes(b"no database")
+    home.catalog.write_bytes(b"not a database")
     publish(home, "demo", points(home, 1.0))
     assert ask(home, "SELECT run FROM runs") == [("demo",)]
-    assert "damaged, or of another version" in caplog.text
+    assert "damaged, or written by another version" in caplog.text
 
 
 def publish_at_once(root: Path, run: str, start: Barrier) -> None:
@@ -210,7 +210,7 @@ def publish_at_once(root: Path, run: str, start: Barrier) -> None:
     publish_catalog(home, run, [mine], TABLES)
 
 
-def test_runs_that_publish_at_once_lose_nothing(home: Home) -> None:
+def test_concurrent_publications_lose_nothing(home: Home) -> None:
     context = multiprocessing.get_context("spawn")
     names, start = ["a", "b", "c"], context.Barrier(3)
     for name in names:

@@ -1,4 +1,4 @@
-"""A path names one file, whatever signs it holds and whatever lies beside it."""
+"""A path names exactly one file, for any characters in it and any neighbouring files."""
 
 import ast
 import subprocess
@@ -21,10 +21,10 @@ from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import seal
 from lsdc.tables.table import Table
 
-# Signs that globs, URLs, shells, SQL or templates read a meaning into, and others.
+# Characters with a meaning in globs, URLs, shells, SQL or templates, and others.
 _SIGNS = "[]*?%{}#!^&=:@~$'\"\\;, \n-ab1é"
 _NAMES = st.text(_SIGNS, min_size=1, max_size=12).filter(lambda name: name not in (".", ".."))
-# What these names would match if they were patterns, or be if they were decoded or cut.
+# Names that these would match as patterns, or become if they were decoded or truncated.
 _DECOYS = ("a", "b", "1", "a1", "aa", "ab", "x", "%", " ", "?")
 
 _READERS = ("read_", "scan_")  # of polars
@@ -38,7 +38,7 @@ def _decoys(name: str) -> set[str]:
 
 
 def _folder(root: Path, name: str) -> Path:
-    """A folder of that name with a table of its own, among others with other tables."""
+    """Create a folder of that name with a table, beside other folders with other tables."""
     for number, each in enumerate([name, *sorted(_decoys(name))]):
         (root / each).mkdir()
         with (root / each / "table.parquet").open("wb") as file:
@@ -65,7 +65,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example("-b")
 @example("$HOME")
 @example("back\\slash")
-def test_what_is_written_under_a_name_is_read_from_it(places: Path, name: str) -> None:
+def test_table_is_read_from_the_exact_name(places: Path, name: str) -> None:
     folder = _folder(Path(tempfile.mkdtemp(dir=places)), name)
     table = folder / "table.parquet"
     assert read_parquet(table)["x"].to_list() == [0]
@@ -74,7 +74,7 @@ def test_what_is_written_under_a_name_is_read_from_it(places: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["a b-1", "a[1]", "?", "a*#%41", "back\\slash", "new\nline"])
-def test_a_database_lies_and_reads_under_a_name(tmp_path: Path, name: str) -> None:
+def test_database_is_written_and_read_at_the_exact_name(tmp_path: Path, name: str) -> None:
     folder = _folder(tmp_path, name)
     with plain_names([folder / "table.parquet"]) as files, duckdb.connect() as memory:
         rows = memory.execute("SELECT * FROM read_parquet($files)", {"files": files}).fetchall()
@@ -92,12 +92,12 @@ def test_a_database_lies_and_reads_under_a_name(tmp_path: Path, name: str) -> No
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_NAMES, min_size=1, max_size=3))
-def test_a_server_finds_its_database_in_a_home_of_any_name(names: list[str]) -> None:
+def test_server_finds_its_database_in_a_home_with_any_name(names: list[str]) -> None:
     root = Path("/", *names)
     assert make_url(sqlite_url(Home(root))).database == str(root / "prefect" / "prefect.db")
 
 
-def test_names_are_plain_even_where_the_folder_of_temporary_files_is_not(
+def test_names_are_plain_even_if_the_temporary_folder_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = tmp_path / "what?"
@@ -108,7 +108,7 @@ def test_names_are_plain_even_where_the_folder_of_temporary_files_is_not(
     assert [path.name for path in odd.iterdir()] == ["it.duckdb"]
 
 
-def test_a_missing_table_is_missing_whatever_lies_beside_it(tmp_path: Path) -> None:
+def test_missing_table_is_not_replaced_by_a_similar_name(tmp_path: Path) -> None:
     (_folder(tmp_path, "a[1]") / "table.parquet").unlink()
     with pytest.raises(FileNotFoundError):
         read_parquet(tmp_path / "a[1]" / "table.parquet")
@@ -122,7 +122,7 @@ class Folds(Table):
     study_id = dy.Int64(description="Id of the study.")
 
 
-def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
+def test_catalog_is_written_in_a_home_with_any_name(tmp_path: Path) -> None:
     home = open_home(_folder(tmp_path, "a[1]*?%41") / "home")
     folder = home.root / "folds" / "1"
     folder.mkdir(parents=True)
@@ -132,8 +132,8 @@ def test_a_catalog_lies_in_a_home_of_any_name(tmp_path: Path) -> None:
     assert catalogued(home, "demo", "folds") == [made.digest]
 
 
-def test_thread_that_outlives_the_process_has_duckdb_complain_of_nothing() -> None:
-    """Prefect leaves such threads; an annotation that holds a type of DuckDB's would be a leak."""
+def test_thread_that_outlives_the_process_gives_no_duckdb_warning() -> None:
+    """Prefect leaves such threads; an annotation with a DuckDB type would be kept by them."""
     script = """
 import threading, time
 from lsdc.store import catalog, exact_names
@@ -147,8 +147,8 @@ del kept
     assert done.stderr == ""
 
 
-def test_nothing_else_opens_a_table_by_its_name() -> None:
-    """Polars and DuckDB take names for patterns; one module opens files."""
+def test_no_other_module_opens_a_table_by_its_path() -> None:
+    """Polars and DuckDB interpret paths as patterns, so only one module opens files."""
     repository = Path(__file__).parents[2]
     found = []
     for file in (repository / path for path in _sources(repository)):

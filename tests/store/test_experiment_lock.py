@@ -1,4 +1,4 @@
-"""An experiment's folder is kept for one setting at a time, as long as a run of it lives."""
+"""The folder of an experiment is locked for runs with equal settings while any is active."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +15,7 @@ def run(root: Path) -> AbstractContextManager[object]:
     return lock_experiment(open_home(root), "demo", "some", say=print)
 
 
-def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_path: Path) -> None:
+def test_runs_with_equal_settings_share_a_folder_and_others_wait(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     said: list[str] = []
 
@@ -32,17 +32,18 @@ def test_runs_of_the_same_settings_share_and_one_of_others_waits_for_all(tmp_pat
             assert find_occupied(home) == ["baseline", "demo"]
         assert find_occupied(home) == ["demo"]
         with (
-            pytest.raises(HomeBusyError, match="a run of other settings goes on"),
+            pytest.raises(HomeBusyError, match="a run with other settings is active"),
             lock_experiment(home, "demo", "others", wait=False, say=pytest.fail),
         ):
             pass
         with lock_experiment(home, "demo", "others", say=say):
             assert release.is_set()
-    assert said == [f"demo: a run of other settings goes on in {tmp_path}; waiting for it to end"]
+    expected = f"demo: a run with other settings is active in {tmp_path}; waiting for it to end"
+    assert said == [expected]
     assert find_occupied(home) == []
 
 
-def test_killed_run_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     with held_elsewhere(run, tmp_path) as (killed, _):
         killed.kill()
         killed.join()

@@ -1,4 +1,4 @@
-"""Rows of files: only what is new or changed is read again, and nothing false is believed."""
+"""Cached rows of files: only new and changed files are read, and invalid rows are not used."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ KEY = {name: SCHEMA[name] for name in ("path", "bytes", "mtime_ns")}
 
 
 class Folder:
-    """Files as a dictionary of names to (bytes, mtime), and what of them was read when."""
+    """Files as a dictionary of names to (bytes, mtime), with a record of the files read."""
 
     def __init__(self, parent: Path) -> None:
         self.parent = parent
@@ -27,7 +27,7 @@ class Folder:
         self.asked: list[str] = []
 
     def read(self, names: list[str], take: Take) -> None:
-        """Hands over tables of at most three rows."""
+        """Pass on tables of at most three rows."""
         self.asked += names
         rows = [
             (name, *self.files[name], name not in self.passing, f"{name} of {self.files[name]}")
@@ -37,7 +37,7 @@ class Folder:
             take(pl.DataFrame(rows[at : at + 3], schema=SCHEMA, orient="row"))
 
     def table(self) -> pl.DataFrame:
-        """The files, as listed."""
+        """Return the table of the listed files."""
         rows = [(name, *status) for name, status in self.files.items()]
         return pl.DataFrame(rows, schema=KEY, orient="row")
 
@@ -45,7 +45,7 @@ class Folder:
         return FileRows(self.parent, root, schema=SCHEMA, version=version)
 
     def go(self, root: str = "/images", version: str = "1") -> list[str]:
-        """Ask for the rows of all files and check them; what was read for it."""
+        """Read the rows of all files, check them, and return the files that were read."""
         self.asked = []
         lazy, count = self.open(root, version).read(self.table(), self.read)
         rows = lazy.collect()
@@ -64,14 +64,14 @@ def folder(tmp_path: Path) -> Folder:
     return folder
 
 
-def test_all_is_read_once_and_then_no_more(folder: Folder) -> None:
+def test_all_files_are_read_only_once(folder: Folder) -> None:
     assert folder.open().is_empty
     assert folder.go() == list(folder.files)
     assert not folder.open().is_empty
     assert folder.go() == []
 
 
-def test_new_and_changed_files_alone_are_read(folder: Folder) -> None:
+def test_only_new_and_changed_files_are_read(folder: Folder) -> None:
     folder.go()
     names = list(folder.files)
     folder.files[names[0]] = (999, folder.files[names[0]][1])
@@ -83,7 +83,7 @@ def test_new_and_changed_files_alone_are_read(folder: Folder) -> None:
     assert folder.go() == []
 
 
-def test_a_file_that_is_as_it_was_before_need_not_be_read_again(folder: Folder) -> None:
+def test_restored_file_is_not_read_again(folder: Folder) -> None:
     folder.go()
     name, status = next(iter(folder.files.items()))
     del folder.files[name]
@@ -94,7 +94,7 @@ def test_a_file_that_is_as_it_was_before_need_not_be_read_again(folder: Folder) 
     assert folder.go() == []
 
 
-def test_before_the_first_time_neither_size_nor_time_need_be_known(folder: Folder) -> None:
+def test_first_read_needs_no_size_and_no_mtime(folder: Folder) -> None:
     unknown = folder.table().with_columns(bytes=None, mtime_ns=None).cast(KEY)
     rows, count = folder.open().read(unknown, folder.read)
     assert count == 10
@@ -102,7 +102,7 @@ def test_before_the_first_time_neither_size_nor_time_need_be_known(folder: Folde
     assert folder.go() == []
 
 
-def test_rows_that_do_not_last_are_given_but_not_believed(folder: Folder) -> None:
+def test_transient_rows_are_returned_but_not_cached(folder: Folder) -> None:
     first, second, *_ = folder.files
     folder.passing = {first, second}
     folder.go()
@@ -118,13 +118,13 @@ def test_no_files_have_no_rows(folder: Folder) -> None:
     assert folder.open().is_empty
 
 
-def test_roots_have_rows_of_their_own(folder: Folder) -> None:
+def test_roots_have_separate_caches(folder: Folder) -> None:
     folder.go("/images")
     assert len(folder.go("/other")) == 10
     assert folder.go("/images") == []
 
 
-def test_another_version_reads_all_and_throws_the_old_rows_away(folder: Folder) -> None:
+def test_another_version_reads_all_files_and_deletes_the_old_rows(folder: Folder) -> None:
     folder.go(version="1")
     folder.go("/other", version="1")
     assert len(folder.go(version="2")) == 10
@@ -157,7 +157,7 @@ def other_columns(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut_off, empty, flip_in_the_middle, other_columns])
-def test_a_damaged_shard_is_read_again(
+def test_files_of_a_damaged_shard_are_read_again(
     folder: Folder, harm: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.go()
@@ -171,16 +171,16 @@ def test_a_damaged_shard_is_read_again(
     assert first.exists()
 
 
-def test_what_a_killed_writer_left_is_no_shard(folder: Folder) -> None:
+def test_leftover_of_a_killed_writer_is_ignored(folder: Folder) -> None:
     folder.go()
-    (shards(folder)[0].parent / ".writing-abc.parquet").write_bytes(b"PAR1 and no more")
+    (shards(folder)[0].parent / ".writing-abc.parquet").write_bytes(b"PAR1 truncated")
     assert folder.go() == []
     rows, _ = folder.open().read(folder.table(), folder.read)
     folder.open().keep_only(rows, 1)
     assert folder.go() == []
 
 
-def test_rows_of_files_that_are_gone_go_once_they_are_many(folder: Folder) -> None:
+def test_rows_of_many_deleted_files_are_removed(folder: Folder) -> None:
     def kept() -> int:
         return sum(len(pl.read_parquet(shard)) for shard in shards(folder))
 
@@ -193,7 +193,7 @@ def test_rows_of_files_that_are_gone_go_once_they_are_many(folder: Folder) -> No
     for name in list(folder.files)[:3]:
         del folder.files[name]
     tidy()
-    assert kept() == 10  # three rows in ten are not worth it
+    assert kept() == 10  # three of ten rows are too few to rewrite the shards
     for name in list(folder.files)[:3]:
         del folder.files[name]
     tidy()
@@ -201,7 +201,7 @@ def test_rows_of_files_that_are_gone_go_once_they_are_many(folder: Folder) -> No
     assert folder.go() == []
 
 
-def test_rows_that_do_not_last_are_not_kept_either(folder: Folder) -> None:
+def test_transient_rows_are_not_kept_after_cleaning(folder: Folder) -> None:
     folder.go()
     folder.files = dict(list(folder.files.items())[:2])
     name = next(iter(folder.files))
@@ -213,7 +213,7 @@ def test_rows_that_do_not_last_are_not_kept_either(folder: Folder) -> None:
     assert folder.go() == [name]
 
 
-def test_many_small_shards_become_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_shards_are_merged(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lsdc.store.file_rows._MOST_SHARDS", 3)
     folder.go()
     assert len(shards(folder)) == 4
@@ -224,7 +224,7 @@ def test_many_small_shards_become_one(folder: Folder, monkeypatch: pytest.Monkey
     assert folder.go() == []
 
 
-def test_a_reader_that_breaks_off_keeps_what_it_had_handed_over(folder: Folder) -> None:
+def test_interrupted_reader_keeps_the_rows_it_has_passed_on(folder: Folder) -> None:
     def read_some(names: list[str], take: Take) -> None:
         folder.read(names[:5], take)
         raise KeyboardInterrupt

@@ -1,3 +1,5 @@
+"""Atomic writing of files and folders."""
+
 import os
 import resource
 import stat
@@ -10,7 +12,7 @@ from lsdc.errors import NoSpaceError
 from lsdc.store.files import digest_file, reserve, write_atomic, write_folder
 
 
-def test_atomic_write_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+def test_atomic_write_keeps_the_old_file_if_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
 
@@ -34,7 +36,7 @@ def test_atomic_write_replaces_the_file(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_folder_is_gone_unless_moved_away(tmp_path: Path) -> None:
+def test_folder_is_deleted_unless_moved_away(tmp_path: Path) -> None:
     with write_folder(tmp_path) as kept:
         (kept / "a").write_text("a")
         kept.rename(tmp_path / "kept")
@@ -44,14 +46,14 @@ def test_folder_is_gone_unless_moved_away(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
 
 
-def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+def test_digest_is_the_sha256_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
     assert digest_file(tmp_path / "a") == expected
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
-def test_the_umask_says_who_may_read_what_is_renamed_into_place(tmp_path: Path, umask: int) -> None:
+def test_permissions_of_written_files_follow_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with write_atomic(tmp_path / "new" / "table.csv") as temporary:
@@ -74,8 +76,8 @@ def test_the_umask_says_who_may_read_what_is_renamed_into_place(tmp_path: Path, 
     }
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="nothing is reserved on macOS")
-def test_bytes_that_the_disk_does_not_have_are_refused_before_they_are_mapped(
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="macOS cannot reserve space")
+def test_missing_disk_space_is_detected_before_writing(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "images.npy").touch()

@@ -1,4 +1,4 @@
-"""The code's fingerprint, held against a copy of the project that is edited."""
+"""Fingerprints of code, tested with edits of a copy of the project."""
 
 import ast
 import contextlib
@@ -53,7 +53,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def changed_by(root: Path, file: str, before: str, after: str) -> set[str]:
-    """Which stages' digests an edit changes; the edit is taken back."""
+    """Return the stages whose digests an edit changes; the edit is undone."""
     path = root / file
     source = path.read_text()
     assert before in source
@@ -66,30 +66,30 @@ def changed_by(root: Path, file: str, before: str, after: str) -> set[str]:
     return {name.rpartition(".")[2] for name in STAGES if edited[name] != unedited[name]}
 
 
-def test_edit_deep_in_geometry_reaches_who_calls_it_and_nobody_else(copy: Path) -> None:
+def test_edit_in_geometry_changes_only_the_stages_that_use_it(copy: Path) -> None:
     edit = ("def normal_positions(", "TOLERANCE = 1\n\n\ndef normal_positions(")
     changed = changed_by(copy, "lsdc/geometry/planes.py", *edit)
     assert "index" in changed
     assert "folds" not in changed
 
 
-def test_edit_of_slice_choice_reruns_crops_but_not_index(copy: Path) -> None:
+def test_edit_of_slice_choice_changes_crops_but_not_index(copy: Path) -> None:
     edit = ("MISSING = -1", "MISSING = -2")
     assert changed_by(copy, "lsdc/challenges/lumbar/slices/stacks.py", *edit) == {"cut"}
 
 
-def test_edit_in_a_child_process_module_reaches_the_stage_that_starts_it(copy: Path) -> None:
+def test_edit_of_a_child_module_changes_the_stage_that_starts_it(copy: Path) -> None:
     edit = ("import torch", "import torch\n\n_NEW = 1")
     assert changed_by(copy, "lsdc/training/models/model.py", *edit) == {"train_fold"}
 
 
-def test_default_of_a_setting_reaches_the_stages_that_know_the_experiment(copy: Path) -> None:
+def test_default_of_a_setting_changes_the_stages_that_use_the_experiment(copy: Path) -> None:
     edit = ("default=10, ge=1", "default=11, ge=1")
     changed = changed_by(copy, "lsdc/training/settings/training.py", *edit)
     assert changed == {"cut", "train_fold"}
 
 
-def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
+def test_comments_docstrings_and_layout_change_nothing(copy: Path) -> None:
     for edit in [
         ("MISSING = -1", "# a remark\n\n\nMISSING   =   -1  # another"),
         ('"""Stacks: ', '"""Stacks, in other words: '),
@@ -97,12 +97,12 @@ def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
         assert changed_by(copy, "lsdc/challenges/lumbar/slices/stacks.py", *edit) == set()
 
 
-def test_new_preset_does_not_count_where_only_the_types_are_used(copy: Path) -> None:
+def test_new_preset_changes_no_stage_that_uses_only_the_types(copy: Path) -> None:
     edit = ("[demo]", "[mine]\nbased_on = 'demo'\n\n[demo]")
     assert changed_by(copy, "lsdc/challenges/lumbar/config/presets.toml", *edit) == set()
 
 
-def test_packaged_table_counts_where_it_is_read(copy: Path) -> None:
+def test_packaged_toml_changes_the_module_that_reads_it(copy: Path) -> None:
     presets = copy / "lsdc/challenges/lumbar/config/presets.toml"
     source = presets.read_text()
     command = [sys.executable, "-P", "-c", DIGESTS, "lsdc.challenges.lumbar.config.presets"]
@@ -118,10 +118,10 @@ def test_packaged_table_counts_where_it_is_read(copy: Path) -> None:
 def test_fingerprint_is_the_same_on_other_pythons(version: str, tmp_path: Path) -> None:
     python = shutil.which(f"python{version}")
     if python is None or subprocess.run([python, "--version"], check=False).returncode:
-        pytest.skip(f"python{version} is not here")
+        pytest.skip(f"python{version} is not installed")
     source = PROJECT / "lsdc/store/fingerprint.py"
     script = tmp_path / "same.py"
-    # Loaded by path: the other Python has none of the libraries that its neighbours import.
+    # Loaded by path: the other Python lacks the libraries that the package imports.
     script.write_text(
         "import sys, types, importlib.util, pathlib\n"
         "pydantic = types.ModuleType('pydantic'); pydantic.BaseModel = type('BaseModel', (), {})\n"
@@ -137,7 +137,7 @@ def test_fingerprint_is_the_same_on_other_pythons(version: str, tmp_path: Path) 
     assert len(here.stdout.split()) > 20
 
 
-def test_tree_fingerprint_sees_size_time_and_name(tmp_path: Path) -> None:
+def test_tree_fingerprint_depends_on_mtime_and_name(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     file = tmp_path / "a" / "1.dcm"
     file.write_bytes(b"one")
@@ -156,11 +156,11 @@ def test_fingerprint_does_not_depend_on_the_order_of_parts() -> None:
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
 
 
-def test_unknown_module_is_no_code() -> None:
+def test_unknown_module_is_ignored() -> None:
     assert fingerprint_code(["lsdc.nowhere"]) == fingerprint_code([])
 
 
-def test_tree_fingerprint_follows_links_and_survives_a_circle(tmp_path: Path) -> None:
+def test_tree_fingerprint_follows_links_even_if_circular(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     root = tmp_path / "root"
     root.mkdir()
@@ -171,8 +171,8 @@ def test_tree_fingerprint_follows_links_and_survives_a_circle(tmp_path: Path) ->
     assert fingerprint_tree(root) != before
 
 
-def test_threads_may_ask_at_once() -> None:
-    # A garbage collection amid a parse may let another thread run, and here does.
+def test_threads_may_compute_fingerprints_concurrently() -> None:
+    # A garbage collection during a parse may let another thread run, as it does here.
     script = (
         "import gc, time\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
@@ -186,8 +186,8 @@ def test_threads_may_ask_at_once() -> None:
     subprocess.run([sys.executable, "-P", "-c", script], cwd=PROJECT, check=True)
 
 
-class ParsesWhenGone:
-    """Garbage that, when it is collected, parses amid whatever goes on, as another thread may."""
+class ParsesWhenCollected:
+    """An object that parses code when it is collected, like another thread during a parse."""
 
     def __init__(self) -> None:
         self.me = self
@@ -197,14 +197,14 @@ class ParsesWhenGone:
             ast.parse("1")
 
 
-def test_a_parse_that_another_falls_into_is_done_again() -> None:
+def test_parse_disturbed_by_another_parse_is_repeated() -> None:
     source = b"x = [" + b",".join([b"f(a + b * (c - d))"] * 50) + b"]"
     expected = ast.dump(ast.parse(source))
     before = gc.get_threshold()
     gc.set_threshold(50, 1, 1)
     try:
         for _ in range(100):
-            ParsesWhenGone()
+            ParsesWhenCollected()
             assert ast.dump(parse_source(source)) == expected
     finally:
         gc.set_threshold(*before)

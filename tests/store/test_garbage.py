@@ -1,4 +1,4 @@
-"""What may go is what no run rests on, of our own making, and no training."""
+"""Garbage is what lsdc made and no run uses, except trained folds."""
 
 from pathlib import Path
 
@@ -29,13 +29,13 @@ def found(home: Home, **options: object) -> dict[str, int]:
     return {item.path.relative_to(home.root).as_posix(): item.bytes for item in items}
 
 
-def test_rubbish_is_what_no_run_rests_on(home: Home) -> None:
+def test_garbage_is_what_no_run_uses(home: Home) -> None:
     (home.root / "crops" / ".writing-x").mkdir()
     (home.root / "crops" / ".writing-x" / ".writing-y.npy").write_text("12")
     assert found(home) == {"crops/.writing-x": 2, f"crops/{OLD}": 4, f"index/{OLD}": 4}
 
 
-def test_run_that_is_removed_takes_along_what_it_alone_rests_on(home: Home) -> None:
+def test_removed_run_is_deleted_with_results_that_only_it_uses(home: Home) -> None:
     shared = Manifest(stage="crops", path=f"crops/{OLD}", digest="", rows=0, files=())
     own = Manifest(stage="index", path=f"index/{OLD}", digest="", rows=0, files=())
     pin_results(home, "mine", [shared])
@@ -48,16 +48,16 @@ def result(path: str) -> Manifest:
     return Manifest(stage=path.split("/")[0], path=path, digest="", rows=0, files=())
 
 
-def test_run_that_did_not_end_keeps_what_it_has_until_one_ends(home: Home) -> None:
+def test_results_of_an_unfinished_run_are_kept_until_it_finishes(home: Home) -> None:
     pin_so_far(home, "demo", [result(f"index/{OLD}")])
     pin_so_far(home, "demo", [result(f"crops/{OLD}")])
     assert found(home) == {}
-    assert pinned_results(home, "demo") == [home.root / f"index/{KEPT}"]  # with which it ended last
+    assert pinned_results(home, "demo") == [home.root / f"index/{KEPT}"]  # of its last finished run
     pin_results(home, "demo", [result(f"index/{OLD}")])
     assert list(found(home)) == [f"crops/{OLD}", f"index/{KEPT}"]
 
 
-def test_test_studies_results_stay_where_training_alone_is_done_again(home: Home) -> None:
+def test_results_of_test_studies_are_kept_if_only_training_is_repeated(home: Home) -> None:
     pin_results(
         home, "demo", [result(f"index/{KEPT}"), result(f"index/{OLD}"), result(f"crops/{OLD}")]
     )
@@ -65,7 +65,7 @@ def test_test_studies_results_stay_where_training_alone_is_done_again(home: Home
     assert found(home) == {}
 
 
-def test_trained_folds_that_were_put_aside_stay_unless_asked_for(home: Home) -> None:
+def test_superseded_trained_folds_are_kept_unless_requested(home: Home) -> None:
     for fold, left in ((0, "fit.json"), (1, "resume.pt"), (2, "pause")):
         (claim_fold(home, "demo", fold, "c" * 64, say=print) / left).write_text("")
         claim_fold(home, "demo", fold, "d" * 64, say=print)
@@ -74,7 +74,7 @@ def test_trained_folds_that_were_put_aside_stay_unless_asked_for(home: Home) -> 
     assert set(found(home, put_aside=True)).intersection(aside) == set(aside)
 
 
-def test_what_is_not_ours_and_what_links_lead_to_is_left_alone(home: Home, tmp_path: Path) -> None:
+def test_foreign_files_and_targets_of_links_are_never_deleted(home: Home, tmp_path: Path) -> None:
     before = found(home)
     precious = tmp_path / "precious"
     (precious / "fold-0").mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_what_is_not_ours_and_what_links_lead_to_is_left_alone(home: Home, tmp_p
     assert not (home.runs / "linked").exists()
 
 
-def test_notes_that_cannot_be_read_stop_it(home: Home) -> None:
+def test_unreadable_record_of_results_stops_the_search(home: Home) -> None:
     (home.run("demo") / "rests-on.json").write_text("{")
     with pytest.raises(DataError, match=r"rests-on\.json: expected a list of results"):
         find_garbage(home)

@@ -1,3 +1,5 @@
+"""The home: its schema, lock, leftovers and free space."""
+
 import errno
 import json
 from contextlib import AbstractContextManager
@@ -22,7 +24,7 @@ from lsdc.store.put_aside import claim_fold
 from tests.store.holding import held_elsewhere
 
 
-def test_home_is_founded_with_its_schema(tmp_path: Path) -> None:
+def test_home_is_created_with_its_schema(tmp_path: Path) -> None:
     home = open_home(tmp_path / "new")
     assert json.loads((home.root / "home.json").read_text()) == {"schema": SCHEMA}
     assert open_home(home.root) == home
@@ -34,13 +36,13 @@ def test_newer_home_is_refused(tmp_path: Path) -> None:
         open_home(tmp_path)
 
 
-def test_folder_of_somebody_else_is_no_home(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_not_a_home(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("")
     with pytest.raises(DataError, match=r"thesis\.docx.*choose another --home"):
         open_home(tmp_path)
 
 
-def test_home_asked_for_comes_before_the_environment(
+def test_given_home_overrides_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSDC_HOME", str(tmp_path / "environment"))
@@ -55,16 +57,16 @@ def build(root: Path) -> AbstractContextManager[object]:
     return build_lock(Home(root), wait=True, say=print)
 
 
-def test_second_builder_is_told_who_builds_and_gets_in_afterwards(tmp_path: Path) -> None:
+def test_second_builder_waits_and_sees_the_process_of_the_first(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     with held_elsewhere(build, home.root) as (holder, release):
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
             build_lock(home, wait=False, say=print),
         ):
             pass
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* builds here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
             build_lock(home, wait=True, at_most=0.2, say=print),
         ):
             pass
@@ -99,7 +101,7 @@ def test_home_on_a_file_system_without_locks_is_refused(
         open_home(tmp_path)
 
 
-def test_lent_home_is_built_in_by_others_and_then_held_again(tmp_path: Path) -> None:
+def test_lent_lock_is_free_for_others_and_then_held_again(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     with build_lock(home, wait=True, say=print):
         with lend_lock(home, say=print), held_elsewhere(build, home.root):
@@ -108,7 +110,7 @@ def test_lent_home_is_built_in_by_others_and_then_held_again(tmp_path: Path) -> 
             FileLock(home.root / ".build.lock", is_singleton=False).acquire(timeout=0)
 
 
-def test_home_lent_by_a_builder_that_fails_stays_with_who_has_it(tmp_path: Path) -> None:
+def test_lock_lent_by_a_failing_builder_stays_free(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     with (
         pytest.raises(KeyError),
@@ -120,7 +122,7 @@ def test_home_lent_by_a_builder_that_fails_stays_with_who_has_it(tmp_path: Path)
         pass
 
 
-def test_leftovers_are_removed_but_not_those_of_a_fold_that_is_being_trained(
+def test_leftovers_are_removed_except_in_a_fold_in_training(
     tmp_path: Path,
 ) -> None:
     home = open_home(tmp_path)
@@ -135,6 +137,6 @@ def test_leftovers_are_removed_but_not_those_of_a_fold_that_is_being_trained(
     assert not (home.fold("demo", 0) / ".writing-resume.pt").exists()
 
 
-def test_no_space_is_said_before_anything_is_written(tmp_path: Path) -> None:
+def test_missing_space_is_reported_before_writing(tmp_path: Path) -> None:
     with pytest.raises(NoSpaceError, match=r"crops needs 1000000\.00 GB, .* GB are free"):
         require_space(open_home(tmp_path), 10**15, what="crops")

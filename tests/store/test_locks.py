@@ -1,4 +1,4 @@
-"""Locks between hosts: held once, waited for, and free when their holder is killed."""
+"""Locks between hosts: one holder at a time; a lock is free when its holder is killed."""
 
 import errno
 import traceback
@@ -18,18 +18,18 @@ from tests.store.holding import held_elsewhere
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> RemoteStore:
-    """A store on a path, whose locks are files, and one whose locks are PostgreSQL's."""
+    """Return a store on a path, with file locks, and one in S3, with locks in PostgreSQL."""
     if request.param == "path":
         return RemoteStore(str(tmp_path / "store"))
     monkeypatch.setenv("LSDC_DATABASE_URL", request.getfixturevalue("database"))
-    return RemoteStore(f"s3://bucket/{tmp_path.name}")  # locks do not ask for the bucket
+    return RemoteStore(f"s3://bucket/{tmp_path.name}")  # locks do not use the bucket
 
 
 def make(url: str, name: str) -> AbstractContextManager[object]:
     return shared_lock(RemoteStore(url), name, say=print)
 
 
-def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
+def test_second_host_waits_with_a_message(store: RemoteStore) -> None:
     with held_elsewhere(make, store.url, "crops-1") as (_, release):
         said: list[str] = []
 
@@ -40,7 +40,7 @@ def test_second_host_waits_and_says_so(store: RemoteStore) -> None:
         with shared_lock(store, "crops-2", say=say):
             assert said == []
         with shared_lock(store, "crops-1", say=say):
-            assert said == ["crops-1: another run makes it; waiting for it to end"]
+            assert said == ["crops-1: another run is computing it; waiting for it to end"]
 
 
 def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
@@ -51,7 +51,7 @@ def test_killed_holder_leaves_no_lock(store: RemoteStore) -> None:
             pass
 
 
-def test_waiting_ends_when_the_run_does(store: RemoteStore) -> None:
+def test_waiting_ends_when_the_run_is_shut_down(store: RemoteStore) -> None:
     with (
         own_run_context() as run,
         held_elsewhere(make, store.url, "crops-1"),
@@ -61,7 +61,7 @@ def test_waiting_ends_when_the_run_does(store: RemoteStore) -> None:
         pass
 
 
-def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) -> None:
+def test_locks_of_two_stores_are_independent(database: str, monkeypatch) -> None:
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
     with (
         shared_lock(RemoteStore("s3://bucket/one"), "crops-1", say=pytest.fail),
@@ -70,7 +70,7 @@ def test_same_name_in_another_store_is_another_lock(database: str, monkeypatch) 
         pass
 
 
-def test_lock_that_was_lost_is_said(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_lock_is_reported(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import psycopg
 
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
@@ -86,7 +86,7 @@ def test_lock_that_was_lost_is_said(database: str, monkeypatch: pytest.MonkeyPat
     assert "its lock was lost" in said[0]
 
 
-def test_postgresql_that_does_not_answer_is_an_error_without_its_password(
+def test_unreachable_postgresql_is_an_error_without_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LSDC_DATABASE_URL", "postgresql://lsdc:geheim@127.0.0.1:1/none")
@@ -119,7 +119,7 @@ def test_password_is_in_no_error(
     assert password.rpartition("@")[2] not in told
 
 
-def test_address_is_read_as_the_server_reads_it(
+def test_address_is_parsed_like_by_the_server(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, rest = database.partition("://")
@@ -143,7 +143,9 @@ def test_file_system_without_locks_is_refused(
         require_locks(store)
 
 
-def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_continues_after_a_lost_connection(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import psycopg
 
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
@@ -167,5 +169,5 @@ def test_waiting_outlives_its_connection(database: str, monkeypatch: pytest.Monk
         shared_lock(RemoteStore(url), "crops-1", say=say),
     ):
         waiting, broken, *_ = said
-    assert "another run makes it" in waiting
-    assert "made anew" in broken
+    assert "another run is computing it" in waiting
+    assert "reconnecting" in broken

@@ -1,3 +1,5 @@
+"""Manifests: digests of results, and whether their files are intact."""
+
 import os
 from pathlib import Path
 
@@ -11,13 +13,13 @@ def settle_text(home: Path, text: str) -> Manifest:
         return settle(home, "crops", out, rows=1)
 
 
-def test_same_content_lands_in_the_same_place_with_the_same_digest(tmp_path: Path) -> None:
+def test_same_content_has_the_same_path_and_digest(tmp_path: Path) -> None:
     first, again = settle_text(tmp_path, "pixels"), settle_text(tmp_path, "pixels")
     assert (first.path, first.digest) == (again.path, again.digest)
     assert settle_text(tmp_path, "other pixels").digest != first.digest
 
 
-def test_damaged_copy_is_replaced_by_a_new_one(tmp_path: Path) -> None:
+def test_damaged_copy_is_replaced(tmp_path: Path) -> None:
     manifest = settle_text(tmp_path, "pixels")
     manifest.file(tmp_path, "crops.npy").write_text("damage")
 
@@ -27,7 +29,7 @@ def test_damaged_copy_is_replaced_by_a_new_one(tmp_path: Path) -> None:
     assert again.file(tmp_path, "crops.npy").read_text() == "pixels"
 
 
-def test_manifest_notices_a_missing_and_a_changed_file(tmp_path: Path) -> None:
+def test_manifest_detects_missing_and_changed_files(tmp_path: Path) -> None:
     manifest = settle_text(tmp_path, "pixels")
     path = manifest.file(tmp_path, "crops.npy")
     assert manifest.is_intact(tmp_path)
@@ -53,7 +55,7 @@ def test_home_may_move(tmp_path: Path) -> None:
     assert manifest.is_intact(tmp_path / "there")
 
 
-def test_sealed_files_are_those_named(tmp_path: Path) -> None:
+def test_only_named_files_are_sealed(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "demo"
     folder.mkdir(parents=True)
     (folder / "oof.parquet").write_text("rows")
@@ -71,7 +73,7 @@ def test_manifest_survives_json(tmp_path: Path) -> None:
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
 
 
-def test_files_that_are_there_again_without_their_notes_are_unfinished(tmp_path: Path) -> None:
+def test_files_without_their_notes_are_not_intact(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "demo" / "fold-0"
     folder.mkdir(parents=True)
     (folder / "oof.parquet").write_text("rows")

@@ -1,4 +1,4 @@
-"""A fold whose place another takes is put aside with a word, and comes back with one."""
+"""A superseded fold is moved to replaced/ and restored later, each with a message."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def finish(folder: Path, score: float) -> None:
     (folder / "fit.json").write_text(json.dumps({"identity": A}))
 
 
-def test_fold_is_put_aside_and_comes_back_with_a_word(home: Home) -> None:
+def test_fold_is_moved_away_and_restored_with_messages(home: Home) -> None:
     said: list[str] = []
     first = claim_fold(home, "demo", 0, A, say=said.append)
     finish(first, 0.4321)
@@ -52,19 +52,19 @@ def test_fold_is_put_aside_and_comes_back_with_a_word(home: Home) -> None:
         "less than a minute old"
     )
     (put_aside,) = said
-    assert put_aside.startswith(f"{first}: {whose}, is put aside as {home.replaced}/demo-fold-0-")
-    assert "comes back by itself" in put_aside
+    assert put_aside.startswith(f"{first}: {whose}, is moved to {home.replaced}/demo-fold-0-")
+    assert "is restored when they are the same again" in put_aside
     (fold,) = find_put_aside(home)
     assert (str(fold), fold.finished, fold.holds_training) == (whose, True, True)
 
     assert claim_fold(home, "demo", 0, A, say=said.append) == first
     assert (first / "model.safetensors").read_text() == "weights"
-    assert f"{first}: {whose}, comes back from {home.replaced}" in said[-1]
+    assert f"{first}: {whose}, is restored from {home.replaced}" in said[-1]
     assert [each.name for each in home.runs.iterdir()] == ["demo"]
 
 
-def test_fold_says_whose_it_was_when_it_was_trained(home: Home) -> None:
-    """Its run's own record may say other data by then."""
+def test_fold_keeps_the_record_of_its_run(home: Home) -> None:
+    """The record of the run may have other data later."""
     claim_fold(home, "demo", 0, A, say=print)
     moved = OF.model_copy(update={"data": "/elsewhere"})
     (home.run("demo") / RECORD).write_text(moved.model_dump_json())
@@ -74,7 +74,7 @@ def test_fold_says_whose_it_was_when_it_was_trained(home: Home) -> None:
     assert not fold.holds_training
 
 
-def test_what_is_no_fold_is_none(home: Home) -> None:
+def test_other_entries_of_replaced_are_ignored(home: Home) -> None:
     (home.replaced / "my-notes").mkdir(parents=True)
     (home.replaced / f"demo-fold-0-{A[:16]}").symlink_to(home.root)
     assert find_put_aside(home) == []
@@ -90,11 +90,11 @@ def test_what_is_no_fold_is_none(home: Home) -> None:
         (9e6, "104 days"),
     ],
 )
-def test_age_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
+def test_age_is_written_in_its_largest_unit(seconds: float, said: str) -> None:
     assert describe_age(seconds) == said
 
 
-def test_age_is_that_of_the_training(home: Home) -> None:
+def test_age_is_the_age_of_the_training(home: Home) -> None:
     folder = claim_fold(home, "demo", 0, A, say=print)
     finish(folder, 0.5)
     then = time.time() - 3 * 86400

@@ -1,4 +1,4 @@
-"""The shared store, on a path and in S3: what is found there is whole, or is refused."""
+"""The shared store, on a path and in S3: results in it are complete, or are refused."""
 
 import json
 import multiprocessing
@@ -20,7 +20,7 @@ KEY = "a" * 64
 
 @pytest.fixture(params=["path", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a store."""
+    """Return the address of a store."""
     if request.param == "path":
         return str(tmp_path / "store")
     return f"{request.getfixturevalue('bucket')}/lsdc"
@@ -42,7 +42,7 @@ def settle_crops(home: Path) -> Manifest:
 
 
 def objects(url: str) -> dict[str, str]:
-    """Digest to address of what lies in the store."""
+    """Return the addresses of the objects in the store by digest."""
     scheme = "s3" if url.startswith("s3://") else "file"
     system = fsspec.filesystem(scheme, use_listings_cache=False)
     return {path.rpartition("/")[2]: path for path in system.find(f"{url}/objects")}
@@ -52,7 +52,9 @@ def write(url: str, path: str, content: bytes) -> None:
     fsspec.filesystem("s3" if url.startswith("s3://") else "file").pipe_file(path, content)
 
 
-def test_what_one_host_publishes_another_fetches_whole(store: RemoteStore, tmp_path: Path) -> None:
+def test_published_result_is_fetched_completely_by_another_host(
+    store: RemoteStore, tmp_path: Path
+) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     manifest = settle_crops(here)
     store.publish("crops", KEY, manifest, here)
@@ -71,7 +73,7 @@ def test_what_one_host_publishes_another_fetches_whole(store: RemoteStore, tmp_p
 
 
 def publish_and_die(url: str, home: Path, puts: int) -> None:
-    """Publish, and be killed when so many files are handed over."""
+    """Publish, and kill this process after `puts` files are uploaded."""
     put = RemoteStore._put
     done: list[str] = []
 
@@ -89,7 +91,7 @@ def publish_and_die(url: str, home: Path, puts: int) -> None:
     RemoteStore(url).publish("crops", KEY, settle_crops(home), home)
 
 
-def test_upload_that_was_killed_is_not_found_and_done_again(
+def test_killed_upload_is_not_found_and_is_repeated(
     store: RemoteStore, url: str, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("spawn")
@@ -99,7 +101,7 @@ def test_upload_that_was_killed_is_not_found_and_done_again(
         process.join()
         assert process.exitcode == -signal.SIGKILL
         assert store.find("crops", KEY) is None
-    assert len(objects(url)) == 2  # files, which nothing names
+    assert len(objects(url)) == 2  # files that no manifest names
 
     store.publish("crops", KEY, settle_crops(tmp_path / "here"), tmp_path / "here")
     found = store.find("crops", KEY)
@@ -108,9 +110,7 @@ def test_upload_that_was_killed_is_not_found_and_done_again(
     assert found.is_intact(tmp_path / "there")
 
 
-def test_damaged_object_is_refused_by_its_digest(
-    store: RemoteStore, url: str, tmp_path: Path
-) -> None:
+def test_damaged_object_is_refused(store: RemoteStore, url: str, tmp_path: Path) -> None:
     manifest = settle_crops(tmp_path / "here")
     store.publish("crops", KEY, manifest, tmp_path / "here")
     crops = next(record for record in manifest.files if record.name == "crops.npy")
@@ -120,12 +120,12 @@ def test_damaged_object_is_refused_by_its_digest(
         store.fetch(manifest, tmp_path / "there")
     assert not manifest.file(tmp_path / "there", "crops.npy").exists()
 
-    store.publish("crops", KEY, manifest, tmp_path / "here")  # which mends it
+    store.publish("crops", KEY, manifest, tmp_path / "here")  # this repairs it
     store.fetch(manifest, tmp_path / "there")
     assert manifest.is_intact(tmp_path / "there")
 
 
-def test_object_that_is_gone_is_an_error(store: RemoteStore, url: str, tmp_path: Path) -> None:
+def test_missing_object_is_an_error(store: RemoteStore, url: str, tmp_path: Path) -> None:
     manifest = settle_crops(tmp_path / "here")
     store.publish("crops", KEY, manifest, tmp_path / "here")
     system = fsspec.filesystem("s3" if url.startswith("s3://") else "file")
@@ -136,16 +136,16 @@ def test_object_that_is_gone_is_an_error(store: RemoteStore, url: str, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["../../thesis.txt", "/etc/motd"])
-def test_manifest_that_names_files_beyond_the_home_is_refused(name: str, tmp_path: Path) -> None:
+def test_manifest_with_files_outside_the_home_is_refused(name: str, tmp_path: Path) -> None:
     store = RemoteStore(str(tmp_path / "store"))
     manifest = settle_crops(tmp_path / "here")
     store.publish("crops", KEY, manifest, tmp_path / "here")
     bad = manifest.files[0].model_copy(update={"name": name})
-    with pytest.raises(DamagedError, match="beyond"):
+    with pytest.raises(DamagedError, match="outside of"):
         store.fetch(manifest.model_copy(update={"files": (bad,)}), tmp_path / "there")
 
 
-def test_manifest_that_is_none_is_refused(store: RemoteStore, url: str, tmp_path: Path) -> None:
+def test_invalid_manifest_is_refused(store: RemoteStore, url: str, tmp_path: Path) -> None:
     manifest = settle_crops(tmp_path / "here")
     store.publish("crops", KEY, manifest, tmp_path / "here")
     write(url, f"{url}/stages/crops/{KEY}.json", json.dumps({"stage": "crops"}).encode())
@@ -153,7 +153,7 @@ def test_manifest_that_is_none_is_refused(store: RemoteStore, url: str, tmp_path
         store.find("crops", KEY)
 
 
-def test_checkpoint_takes_the_place_of_the_one_before_and_goes_with_the_result(
+def test_checkpoint_replaces_the_previous_one_and_is_removed_with_the_result(
     store: RemoteStore, url: str, tmp_path: Path
 ) -> None:
     path, there = tmp_path / "resume.pt", tmp_path / "there" / "resume.pt"
@@ -171,7 +171,7 @@ def test_checkpoint_takes_the_place_of_the_one_before_and_goes_with_the_result(
     assert len(objects(url)) == 2
 
 
-def test_checkpoint_whose_record_is_damaged_is_replaced(
+def test_checkpoint_with_a_damaged_record_is_replaced(
     store: RemoteStore, url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "resume.pt"
@@ -184,12 +184,12 @@ def test_checkpoint_whose_record_is_damaged_is_replaced(
     assert store.checkpoint(KEY) == made
 
 
-def test_bucket_that_is_not_there_is_said(bucket: str) -> None:
-    with pytest.raises(StoreError, match=r"s3://no-such-bucket-of-lsdc.*make it first"):
+def test_missing_bucket_is_an_error(bucket: str) -> None:
+    with pytest.raises(StoreError, match=r"s3://no-such-bucket-of-lsdc.*create it first"):
         RemoteStore("s3://no-such-bucket-of-lsdc/x").require()
 
 
-def test_store_asked_for_comes_before_the_environment(
+def test_given_store_overrides_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LSDC_STORE", raising=False)
@@ -204,10 +204,10 @@ def test_store_asked_for_comes_before_the_environment(
     [
         ("https://bucket/prefix", r"expected a path or s3://BUCKET/PREFIX"),
         ("s3://", r"expected a path or s3://BUCKET/PREFIX"),
-        ("s3://key:geheim@bucket/prefix", "a password has no place in an address"),
+        ("s3://key:geheim@bucket/prefix", "expected an address without a password"),
     ],
 )
-def test_address_that_cannot_be_a_store_is_refused(url: str, why: str) -> None:
+def test_invalid_address_of_a_store_is_refused(url: str, why: str) -> None:
     with pytest.raises(SettingsError, match=why) as refused:
         open_store(url)
     assert "geheim" not in str(refused.value)
@@ -222,4 +222,4 @@ def test_object_storage_without_postgresql_is_refused(
         monkeypatch.setenv("LSDC_DATABASE_URL", named)
     with pytest.raises(SettingsError, match=r"set LSDC_DATABASE_URL=postgresql://"):
         require_locks(RemoteStore("s3://bucket/prefix"))
-    require_locks(RemoteStore(str(tmp_path)))  # whose file system has locks
+    require_locks(RemoteStore(str(tmp_path)))  # its file system has locks

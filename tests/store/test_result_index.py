@@ -1,4 +1,4 @@
-"""The index of results: ours come back, and what anybody else wrote is read as nothing."""
+"""The index of results: recorded results are read again, and foreign records are ignored."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from lsdc.store.result_index import ROOM, read_result, record_result
 
 
 class Touching:
-    """Makes a file where it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,12 +25,12 @@ class Touching:
 
 
 def in_a_record(serializer: dict[str, str], result: bytes) -> bytes:
-    """As Prefect wraps a result."""
+    """Return a result as Prefect wraps it."""
     metadata = {"storage_key": "planted", "serializer": serializer}
     return json.dumps({"metadata": metadata, "result": result.decode()}).encode()
 
 
-# Each would make a file where something reads it as it asks to be read.
+# Each would create a file if it were read in the format that it names.
 PLANTED: dict[str, Callable[[Path], bytes]] = {
     "pickle": lambda path: pickle.dumps(Touching(path)),
     "pickle in a record": lambda path: in_a_record(
@@ -43,7 +43,7 @@ PLANTED: dict[str, Callable[[Path], bytes]] = {
         {"type": "json", "object_decoder": "subprocess.Popen"},
         json.dumps({"touch": 0, str(path): 0}).encode(),
     ),
-    "no JSON": lambda _: b"\0{",
+    "invalid JSON": lambda _: b"\0{",
 }
 
 
@@ -54,7 +54,7 @@ PLANTED: dict[str, Callable[[Path], bytes]] = {
         CatalogRecord(run="demo", sources=("1", "2")),
     ],
 )
-def test_results_of_ours_come_back(result: Manifest | CatalogRecord, tmp_path: Path) -> None:
+def test_recorded_results_are_read_again(result: Manifest | CatalogRecord, tmp_path: Path) -> None:
     assert read_result(tmp_path, "some stage", "key", type(result)) is None
     record_result(tmp_path, "some stage", "key", result)
     assert read_result(tmp_path, "some stage", "key", type(result)) == result
@@ -62,13 +62,13 @@ def test_results_of_ours_come_back(result: Manifest | CatalogRecord, tmp_path: P
     assert read_result(tmp_path, "other", "key", type(result)) is None
 
 
-def test_a_result_of_another_kind_is_none(tmp_path: Path) -> None:
+def test_result_of_another_type_is_not_returned(tmp_path: Path) -> None:
     record_result(tmp_path, "x", "key", CatalogRecord(run="demo", sources=()))
     assert read_result(tmp_path, "x", "key", Manifest) is None
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_planted_records_run_nothing_and_are_written_over(kind: str, tmp_path: Path) -> None:
+def test_planted_records_execute_nothing_and_are_overwritten(kind: str, tmp_path: Path) -> None:
     path = tmp_path / ROOM / "x" / "key.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(PLANTED[kind](tmp_path / "made"))

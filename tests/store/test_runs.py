@@ -1,4 +1,4 @@
-"""Runs are told apart by experiment, data and settings, and found again by them."""
+"""Runs are distinguished and found by experiment, data and settings."""
 
 import multiprocessing
 from contextlib import AbstractContextManager
@@ -59,12 +59,12 @@ def test_same_run_is_found_again(home: Home) -> None:
     assert list(list_runs(home)) == ["demo", "mine"]
 
 
-def test_other_data_and_settings_get_folders_that_say_what_is_other(home: Home) -> None:
+def test_runs_on_other_data_or_settings_get_folders_named_by_the_difference(home: Home) -> None:
     said: list[str] = []
     settle(home, of())
     assert settle(home, of("/other/ph2", "2"), said) == "demo@ph2"
     assert settle(home, of(folds=3), said) == "demo@folds-3"
-    holds = "a folder of its own, since runs/demo holds demo on /data/ph, and this run has"
+    holds = "a new folder, because runs/demo holds demo on /data/ph, and this run has"
     assert said == [
         f"runs/demo@ph2: {holds} data /other/ph2",
         f"runs/demo@folds-3: {holds} folds=3",
@@ -81,9 +81,7 @@ def test_other_data_and_settings_get_folders_that_say_what_is_other(home: Home) 
 
 
 @pytest.mark.parametrize("folder", ["d" * 90, "con", "Aux.v2", "..."])
-def test_run_has_a_name_that_is_taken_whatever_its_folder_is_called(
-    home: Home, folder: str
-) -> None:
+def test_run_has_a_valid_name_for_any_name_of_its_data_folder(home: Home, folder: str) -> None:
     settle(home, of())
     for changed in ({}, {"training.epochs": "a" * 60, "seed": "b" * 60}):
         for number in (1, 2):
@@ -94,58 +92,58 @@ def test_run_has_a_name_that_is_taken_whatever_its_folder_is_called(
             assert settle(home, record) == name
 
 
-def test_data_that_were_moved_or_mended_go_on_in_the_same_folder_with_a_word(home: Home) -> None:
+def test_moved_or_corrected_data_keep_the_folder_with_a_message(home: Home) -> None:
     said: list[str] = []
     settle(home, of("/data/ph", "1"))
     assert settle(home, of("/moved/ph", "1"), said) == "demo"
-    assert settle(home, of("/moved/ph", "mended"), said) == "demo"
-    assert ["lay in /data/ph" in said[0], "have changed" in said[1], len(said)] == [True, True, 2]
+    assert settle(home, of("/moved/ph", "corrected"), said) == "demo"
+    assert ["in /data/ph" in said[0], "have changed" in said[1], len(said)] == [True, True, 2]
     record = read_record(home.run("demo"))
     assert record is not None
-    assert (record.data, record.tables) == ("/moved/ph", "mended")
+    assert (record.data, record.tables) == ("/moved/ph", "corrected")
 
 
-def test_run_with_the_same_tables_comes_before_one_in_the_same_place(home: Home) -> None:
+def test_run_with_equal_tables_is_preferred_to_one_with_the_same_path(home: Home) -> None:
     settle(home, of("/a", "1"))
     settle(home, of("/b", "2"))
     assert settle(home, of("/a", "2")) == "demo@b"
 
 
-def test_folder_in_which_nothing_was_trained_is_taken_over_unless_it_is_used(home: Home) -> None:
+def test_folder_without_training_is_reused_unless_it_is_locked(home: Home) -> None:
     assert settle(home, of("/mistyped", None), train=False) == "demo"
     with lock_experiment(home, "demo", "settings", say=pytest.fail):
         assert settle(home, of("/data/ph", "1"), train=False) == "demo@ph"
     assert settle(home, of("/data/ph2", "2")) == "demo"
 
 
-def test_setting_that_came_up_since_makes_no_other_run(home: Home) -> None:
+def test_new_setting_does_not_make_a_new_run(home: Home) -> None:
     settle(home, of())
     assert settle(home, of(**{"training.new": 1})) == "demo"
 
 
-def test_what_an_earlier_version_left_is_gone_on_with(home: Home) -> None:
+def test_run_of_an_earlier_version_is_continued(home: Home) -> None:
     home.fold("demo", 0).mkdir(parents=True)
     assert settle(home, of()) == "demo"
     assert settle(home, of("/other", "2")) == "demo@other"
 
 
-def test_names_that_differ_by_case_alone_are_not_given(home: Home) -> None:
+def test_names_of_runs_never_differ_only_in_case(home: Home) -> None:
     settle(home, of())
     settle(home, of("/data/A", "2"))
     assert settle(home, of("/more/a", "3")) == "demo@a-2"
 
 
-def test_what_is_no_run_is_not_listed(home: Home) -> None:
+def test_other_entries_of_runs_are_not_listed(home: Home) -> None:
     settle(home, of())
     (home.runs / "my notes").mkdir()
     (home.runs / "file").write_text("")
     assert list(list_runs(home)) == ["demo"]
 
 
-def test_damaged_record_is_named(home: Home) -> None:
+def test_damaged_record_is_an_error_with_its_path(home: Home) -> None:
     settle(home, of())
     (home.run("demo") / RECORD).write_text("{")
-    with pytest.raises(DataError, match=r"run\.json: expected what the run is of.*remove this"):
+    with pytest.raises(DataError, match=r"run\.json: expected the description of a run.*remove"):
         settle(home, of())
 
 
@@ -154,7 +152,7 @@ def settle_at_once(root: Path, record: RunRecord, start: Barrier) -> None:
     settle(Home(root), record)
 
 
-def test_runs_that_begin_at_once_get_a_folder_each(home: Home) -> None:
+def test_concurrent_runs_get_separate_folders(home: Home) -> None:
     context = multiprocessing.get_context("spawn")
     records = [of("/a", "1"), of("/b", "2"), of("/a", "1")]
     start = context.Barrier(len(records))

@@ -1,4 +1,4 @@
-"""A table refuses a frame that it does not describe, in words that say what is wrong where."""
+"""A table refuses an invalid frame with a message that says what is wrong and where."""
 
 import math
 from pathlib import Path
@@ -42,7 +42,7 @@ def refusal(frame: pl.DataFrame) -> str:
     return str(caught.value)
 
 
-def test_what_is_described_is_accepted() -> None:
+def test_valid_frame_is_accepted() -> None:
     Planets.check(planets(*GOOD))
     Planets.check(Planets.create_empty())
 
@@ -59,10 +59,10 @@ def test_row_is_described_by_the_first_paragraph() -> None:
         ({"kind": "ice"}, "column kind is 'ice' (in 1 of 3 rows), expected one of rock, gas"),
         ({"share": 1.5}, "column share is 1.5 (in 1 of 3 rows), expected at most 1.0"),
         ({"share": -math.inf}, "column share is -inf (in 1 of 3 rows), expected a finite number"),
-        ({"name": "x"}, "name x is repeated (in 2 of 3 rows), expected each once"),
+        ({"name": "x"}, "name x is repeated (in 2 of 3 rows), expected one row per key"),
     ],
 )
-def test_value_that_may_not_be_is_refused(changed: dict[str, object], said: str) -> None:
+def test_invalid_value_is_refused(changed: dict[str, object], said: str) -> None:
     row = dict(zip(Planets.column_names(), ("mars", *GOOD[0][1:]), strict=True)) | changed
     assert f"table Planets: {said}; " in refusal(planets(*GOOD, tuple(row.values())))
 
@@ -79,11 +79,11 @@ def test_value_that_may_not_be_is_refused(changed: dict[str, object], said: str)
         ),
     ],
 )
-def test_columns_that_differ_are_refused(frame: pl.DataFrame, said: str) -> None:
+def test_other_columns_are_refused(frame: pl.DataFrame, said: str) -> None:
     assert refusal(frame).startswith(f"table Planets: {said}")
 
 
-def test_only_a_table_as_declared_is_written(tmp_path: Path) -> None:
+def test_only_a_valid_table_is_written(tmp_path: Path) -> None:
     path = tmp_path / "planets.parquet"
     with pytest.raises(StageError, match="table Planets: column moons is -1"):
         write_table(Planets, planets(("mars", -1, *GOOD[0][2:])), path)

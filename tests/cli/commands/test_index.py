@@ -140,7 +140,7 @@ def test_an_interrupted_index_says_so_and_goes_on(
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "goes on where this one stopped" in said
+    assert "run the same command again to resume" in said
     lsdc("index", tree, home=tmp_path / "home")
 
 

@@ -96,7 +96,7 @@ def test_missing_column_suggests_the_closest_name(root: Path) -> None:
 def test_missing_column_lists_the_existing_columns(root: Path) -> None:
     edit(root, "train_label_coordinates.csv", "x,y", "p,q")
     message = refusal(root)
-    assert "no column 'x' (nor 1 more of those expected)" in message
+    assert "no column 'x' (and 1 more are missing)" in message
     assert "p, q" in message
 
 
@@ -158,7 +158,7 @@ def test_ids_keep_the_spelling_of_the_tables_in_messages(root: Path) -> None:
         ("33,x,Axial T2", "series_id is 'x', expected a whole number"),
         ("33.0,331,Axial T2", "study_id is '33.0', expected a whole number"),
         (",331,Axial T2", "study_id is empty, expected a whole number"),
-        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
+        ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number (a spreadsheet"),
         ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
         ("033,330,Axial T2", "an earlier row lists the same series"),
     ],
@@ -189,7 +189,7 @@ def test_id_with_too_many_digits_is_refused(root: Path) -> None:
 
 def test_id_rounded_by_a_spreadsheet_is_explained(root: Path) -> None:
     edit(root, "train.csv", "\n11,", "\n1.23457E+11,")
-    assert "a spreadsheet rounds ids so" in refusal(root)
+    assert "a spreadsheet program rounded the id" in refusal(root)
 
 
 def test_id_with_leading_zeros_equals_its_number(root: Path) -> None:
