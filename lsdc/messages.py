@@ -1,4 +1,4 @@
-"""Helpers for lists of names in messages."""
+"""Helpers for counts and lists of names in messages."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,3 +10,10 @@ MOST_NAMES = 10  # names in one message at most
 def few(names: Sequence[str]) -> str:
     """Return the first names, separated by commas, for a message."""
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, such as "1 study" or "2,000 studies"."""
+    if number != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun}"
