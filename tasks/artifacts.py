@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
-from tasks.progress import Progress, listening, mute_machinery
+from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, listening, mute_machinery
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
@@ -173,6 +174,16 @@ def unless_refused() -> Iterator[None]:
 def artifact_key(*words: str) -> str:
     """Return an artifact key as Prefect accepts it: lower-case letters, digits, dashes."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+
+
+def label_scores(path: Path, score: float | None) -> None:
+    """Label the flow run with the path of its scores and the score, for `lsdc trigger --watch`."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    labels: dict[str, Any] = {SCORES_LABEL: str(path), SCORE_LABEL: str(score)}
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(context.flow_run.id, labels)
 
 
 def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,13 +139,22 @@ def test_history_shows_scores_and_one_bar_and_table_a_fold(ran) -> None:
     assert [each["epoch"] for each in losses] == [1, 2, 3, 4, 5, 6]
 
 
+def test_flow_run_is_labelled_with_its_scores(ran) -> None:
+    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
+        query = "SELECT labels FROM flow_run ORDER BY start_time LIMIT 1"
+        (labels,) = map(json.loads, database.execute(query).fetchone())
+    path = ran.home / "runs" / "demo" / "scores.json"
+    assert labels["lsdc.scores"] == str(path)
+    assert labels["lsdc.score"] == str(json.loads(path.read_text())["score"])
+
+
 def test_log_tells_the_run_from_its_command_to_its_end(ran) -> None:
     text = (ran.home / "logs" / "demo.log").read_text(encoding="utf-8")
-    lines = text[: text.index("ended: code")].splitlines()
+    lines = text[: text.index("ended with code")].splitlines()
     assert "command: " in lines[0]
     assert f"--home {ran.home}" in lines[0]
     assert "versions: lsdc " in lines[1]
-    assert "ended: code 0, after " in text
+    assert "ended with code 0 after " in text
     for words in ("fold 0: epoch 1/6, loss", "fold 1: epoch 6/6", ": out of fold: score "):
         assert sum(words in line for line in lines) == 1, words
     assert any("crops train: Finished in state Completed()" in line for line in lines)
@@ -243,7 +252,7 @@ def test_ended_run_leaves_no_process_behind(
         with own_settings(own_environment(home, server.api)):
             mark_killed(home, say=said.append)
             mark_killed(home, say=said.append)
-        assert said == ["pipeline-demo: was killed, and is marked crashed"]
+        assert said == ["pipeline-demo: its process was killed; the run is marked as crashed"]
     assert states(home.root) <= {"COMPLETED", "CRASHED"}
 
 
