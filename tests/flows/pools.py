@@ -40,7 +40,7 @@ class Installation:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
-            if "(Ctrl-C ends)" in line:
+            if "(Ctrl-C stops it)" in line:
                 self.api = line.split()[0] + "api"
 
     def until(self, condition: Callable[[], Any]) -> Any:

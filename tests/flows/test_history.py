@@ -75,7 +75,7 @@ def test_run_is_marked_once_its_process_is_gone_and_not_before(
     finally:
         holder.kill()
         holder.communicate()
-    assert killed(home) == [f"{run.name}: was killed, and is marked crashed"]
+    assert killed(home) == [f"{run.name}: its process was killed; the run is marked as crashed"]
     state = client.read_flow_run(run.id).state
     assert state is not None
     assert state.is_crashed()
@@ -92,7 +92,9 @@ def test_run_that_is_killed_before_it_begins_is_marked_once_it_is_old(
     )
     assert killed(home) == []  # it may be about to begin
     monkeypatch.setattr(lsdc.cli.server.run_records, "_BEGINS_WITHIN", timedelta(seconds=-1))
-    assert killed(home) == [f"{begun.name}: was killed as it began, and is marked crashed"]
+    assert killed(home) == [
+        f"{begun.name}: its process was killed at the start; the run is marked as crashed"
+    ]
     assert client.read_flow_run(begun.id).state_type == "CRASHED"
     assert client.read_flow_run(others.id).state_type == "PENDING"
     assert killed(home) == []
