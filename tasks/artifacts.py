@@ -1,4 +1,4 @@
-"""Artifacts: what a run shows in Prefect's pages, which outlive its terminal output."""
+"""Artifacts: what a run shows in Prefect's UI, which outlives its terminal output."""
 
 import contextlib
 import contextvars
@@ -48,7 +48,7 @@ log = logging.getLogger("lsdc.progress")
 
 @contextlib.contextmanager
 def shown(run: Run) -> Iterator[None]:
-    """Show the progress of the run's trainings in Prefect's pages and the log during the block."""
+    """Show the progress of the run's trainings in Prefect's UI and the log during the block."""
     ours = logging.getLogger("lsdc")
     ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
     mute_machinery()
@@ -164,11 +164,11 @@ def _shown_before(key: str) -> UUID | None:
 
 @contextlib.contextmanager
 def unless_refused() -> Iterator[None]:
-    """Keep errors of mere display from ending a run."""
+    """Log HTTP errors of the block: a run does not fail because it cannot be displayed."""
     try:
         yield
     except httpx.HTTPError as error:
-        log.warning("not shown in Prefect's pages: %s", error)
+        log.warning("cannot be shown in Prefect's UI: %s", error)
 
 
 def artifact_key(*words: str) -> str:

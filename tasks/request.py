@@ -250,7 +250,7 @@ def _explain(model: type[RunRequest], error: ValidationError) -> str:
         return first["msg"].removeprefix("Value error, ")
     name = str(first["loc"][0])
     if name not in model.model_fields:
-        return f"no parameter is called {name!r}; there are {', '.join(model.model_fields)}"
+        return f"no parameter is called {name!r}, expected one of {', '.join(model.model_fields)}"
     got, wanted = first["input"], describe_type(model.model_fields[name])
     option = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
     return f"{option} {got}: expected {wanted}"

@@ -1,4 +1,4 @@
-"""What `lsdc trigger --watch` says of a run that no worker takes."""
+"""`lsdc trigger --watch`: why a run waits, and the scores at its end."""
 
 import asyncio
 import json
@@ -29,24 +29,24 @@ QUEUE = f"{POOL}/queues/default"
 
 @pytest.fixture
 def client(api: str) -> Iterator[SyncPrefectClient]:
-    """Of a server whose pools have no workers."""
+    """Yield a client of a server whose pools have no workers."""
     with registered(api) as client:
         yield client
-        httpx.delete(f"{api}/{POOL}")  # with all that was changed of it, and its workers
+        httpx.delete(f"{api}/{POOL}")  # with all changes to it, and its workers
         asyncio.run(register())
 
 
 def why(client: SyncPrefectClient, run: FlowRun) -> str:
-    """What is said of the run as it is now."""
+    """Return why the run waits now."""
     return why_waiting(client, client.read_flow_run(run.id))
 
 
 def call(client: SyncPrefectClient, method: str, what: str, values: Any = None) -> None:
-    """What Prefect's pages, or a worker, call."""
+    """Send a request as Prefect's UI or a worker does."""
     httpx.request(method, f"{client.api_url}/{what}".replace("api//", "api/"), json=values)
 
 
-def test_what_keeps_workers_from_a_run_is_named_with_what_to_do(client: SyncPrefectClient) -> None:
+def test_reason_why_a_run_waits_comes_with_advice(client: SyncPrefectClient) -> None:
     run, other = asked(client), asked(client)
     assert "no worker of lsdc-cpu is online; start 'lsdc up'" in why(client, run)
     call(client, "POST", f"{POOL}/workers/heartbeat", {"name": "here-cpu"})
@@ -105,7 +105,7 @@ def watching(client: SyncPrefectClient, home: Path) -> Iterator["subprocess.Pope
         process.communicate()
 
 
-def test_command_says_why_its_run_waits(client: SyncPrefectClient, tmp_path: Path) -> None:
+def test_watch_prints_why_the_run_waits(client: SyncPrefectClient, tmp_path: Path) -> None:
     call(client, "PATCH", POOL, {"is_paused": True})
     with watching(client, tmp_path) as watched:
         assert watched.stdout is not None
