@@ -143,7 +143,7 @@ def test_time_left_ignores_the_slow_first_step(first: int) -> None:
     clock.now += 40
     if first > 1:
         row.hear(Progress("fold 0", event=Resumed(past=({},) * 4)))
-        assert row.words == "goes on from epoch 5"
+        assert row.words == "resumes from epoch 5"
     trained(row, clock, steps=range(first, first + 1), seconds=25)  # the first step: slow
     assert row.seconds_left() is None
     trained(row, clock, steps=range(first + 1, first + 3), seconds=2)

@@ -137,7 +137,7 @@ def test_another_experiment_s_predictions_are_learnt(data: Data, tmp_path: Path)
 def test_predictions_of_other_folds_are_refused(data: Data, tmp_path: Path) -> None:
     second = experiment_with("second", needs={"labels": "first"})
     nowhere = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
-    with pytest.raises(StageError, match=r"needs\.labels asks for; run experiment first first"):
+    with pytest.raises(StageError, match=r"needs\.labels needs it; run experiment first first"):
         data.train(tmp_path / "second", second, fill_from=nowhere)
 
 

@@ -64,5 +64,7 @@ def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path:
             "needs": NeedsConfig(weights="small"),
         }
     )
-    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
+    with pytest.raises(
+        StageError, match=r"these weights do not fit the model of small.* size mismatch for places"
+    ):
         data.train(tmp_path / "wide", experiment=wider, start_from=weights)

@@ -203,7 +203,9 @@ def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> N
 @pytest.mark.usefixtures("same_process")
 def test_damaged_weights_are_named(data: Data, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(StageError, match=r"model.safetensors: not the weights of small"):
+    with pytest.raises(
+        StageError, match=r"model.safetensors: these weights do not fit the model of small"
+    ):
         data.predict([tmp_path], tmp_path / "test.parquet")
 
 
