@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.options import NoPretrained, home_option, run_options
@@ -20,6 +21,7 @@ from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
     from prefect.client.schemas.responses import DeploymentResponse
 
 
@@ -88,14 +90,18 @@ def trigger(
             soft_wrap=True,
         )
         if watch:
-            from lsdc.cli.server.watch import follow
+            raise typer.Exit(_watch(client, run, console))
 
-            code = follow(client, run, console)
-            if code == 0:
-                from lsdc.cli.render.run_summary import show_labelled_scores
 
-                show_labelled_scores(client.read_flow_run(run.id).labels, console)
-            raise typer.Exit(code)
+def _watch(client: "SyncPrefectClient", run: "FlowRun", console: Console) -> int:
+    """Follow a run to its end, print its scores if it completed, and return the exit code."""
+    from lsdc.cli.render.run_summary import show_labelled_scores
+    from lsdc.cli.server.watch import follow
+
+    code = follow(client, run, console)
+    if code == 0:
+        show_labelled_scores(client.read_flow_run(run.id).labels, console)
+    return code
 
 
 def _as_workers_see(data: Path) -> str:

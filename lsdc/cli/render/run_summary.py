@@ -44,10 +44,11 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
 
 def show_labelled_scores(labels: Mapping[str, Any], console: Console) -> None:
     """Print the scores of a flow run with these labels, if its home is on this machine."""
-    path = Path(str(labels.get(SCORES_LABEL, "")))
-    if not path.is_file():
+    try:
+        path = Path(str(labels[SCORES_LABEL]))
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (KeyError, OSError, ValueError):  # a run without scores, or a home elsewhere
         return
-    scores = json.loads(path.read_text(encoding="utf-8"))
     if str(scores["score"]) == labels.get(SCORE_LABEL):  # else another host's home has this path
         console.print(scores_table(scores, path.parent.name))
         console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
