@@ -72,7 +72,11 @@ def require_no_twins(names: Iterable[str], where: str) -> None:
 
 
 def as_name(text: str) -> str:
-    """Return the text as part of a name, other characters replaced by dashes; may be empty."""
+    """Return the text as part of a name, other characters replaced by dashes; may be empty.
+
+    >>> as_name("training.epochs = 2")
+    'training.epochs-2'
+    """
     return _UNSAFE.sub("-", text).strip("._-")[:_PART].rstrip("._-")
 
 

@@ -15,6 +15,11 @@ def from_root(path: Path) -> Path:
     Raises:
         SettingsError: the path is not UTF-8 text, which tables and Prefect require; or the user has
             no home folder.
+
+    >>> from_root(Path("~/data")) == Path.home() / "data"
+    True
+    >>> from_root(Path("~lab/data")) == Path.cwd() / "~lab" / "data"
+    True
     """
     try:
         found = (path.expanduser() if _is_own(path) else path).absolute()

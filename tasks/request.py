@@ -164,6 +164,9 @@ def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dic
     Args:
         model: the class of the requests.
         without: names to leave out.
+
+    >>> list(parameters_of(FoldRequest, without=["data"]))[:4]
+    ['fold', 'experiment', 'settings', 'home']
     """
     names: list[str] = []
     for each in model.mro():
@@ -203,6 +206,10 @@ def flow_parameters(
     Args:
         model: the class of the requests.
         without: parameters that the flow does not take; they keep their defaults.
+
+    >>> flow = flow_parameters(FoldRequest, without=["seed"])(lambda request: request.fold)
+    >>> flow(fold=2), "seed" in inspect.signature(flow).parameters
+    (2, False)
     """
     fields = parameters_of(model, without)
 

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from lsdc import __version__
 from lsdc.errors import SettingsError
 from lsdc.store.fingerprint import fingerprint_code, fingerprint_libraries
 from tasks.stage import Stage
@@ -18,7 +17,8 @@ def installed_versions(stages: Collection[Stage[..., Any]]) -> dict[str, str]:
     """
     code = fingerprint_code(sorted({module for stage in stages for module in stage.code}))
     libraries = {library for stage in stages for library in stage.libraries}
-    return {"lsdc": f"{__version__} (code {code[:8]})", **fingerprint_libraries(libraries)}
+    found = fingerprint_libraries({"lsdc", *libraries})
+    return found | {"lsdc": f"{found['lsdc']} (code {code[:8]})"}
 
 
 def require_versions(

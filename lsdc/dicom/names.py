@@ -11,7 +11,11 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
 def escape_name(path: str | bytes | os.PathLike[str]) -> str:
-    """Return a path as text for tables: `caf%E9/50%25.dcm`."""
+    """Return a path as text for tables: `caf%E9/50%25.dcm`.
+
+    >>> escape_name("café/50%.dcm".encode("latin-1"))
+    'caf%E9/50%25.dcm'
+    """
     name = os.fsdecode(path)
     if name.isascii() and "%" not in name:
         return name

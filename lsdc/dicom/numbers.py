@@ -8,7 +8,11 @@ _DIRECTION_TOLERANCE = 0.01
 
 
 def parse_number(text: bytes) -> float | None:
-    """Return the number of a DS or IS; None if it is missing, garbled or multiple."""
+    """Return the number of a DS or IS; None if it is missing, garbled or multiple.
+
+    >>> [parse_number(text) for text in (b"3.5 ", b"3,5", b"1_000", b"inf", b"")]
+    [3.5, None, None, None, None]
+    """
     return as_number(parse(text))
 
 

@@ -168,6 +168,7 @@ def tabulate(
 def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the images whose headers are complete, and the others with a reason."""
     lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
+    # Bytes of all pixels: a file that does not compress them cannot be shorter.
     needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
     needed *= pl.col("number_of_frames").fill_null(1)
     cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
@@ -267,6 +268,7 @@ def _with_ids(headers: pl.DataFrame) -> pl.DataFrame:
             | renumbered.fill_null(False)
         ),
     )
+    # Folders with files of several series; `own` is the series of most of these files.
     mixed = (
         rows.filter(in_layout)
         .group_by("folder_id")
@@ -295,17 +297,20 @@ def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
     enhanced = one.filter(has_groups)
     if enhanced.is_empty():
         return one
+    # (files,) numbers of frames; (frames, 12) position, directions, spacing and echo time.
     counts = enhanced["frames"].list.len().to_numpy() // FRAME_NUMBERS
     numbers = enhanced["frames"].explode().to_numpy().reshape(-1, FRAME_NUMBERS)
     position, orientation, spacing, echo_time = np.split(numbers, [3, 9, 11], axis=1)
     own = {"position_mm": position, "orientation": orientation, "pixel_spacing_mm": spacing}
     # Values missing in groups come from the header, except positions, which differ by frame.
     frame = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("path")
+    # Each file's row, as often as the file has frames.
     frames = enhanced[np.repeat(np.arange(len(enhanced)), counts)].with_columns(
         frame=frame,
         position_mm=pl.when(pl.col("number_of_frames").fill_null(1) == 1).then("position_mm"),
         instance_number=pl.when(frame == 1).then("instance_number"),
     )
+    # Null for a frame that lacks any of the values.
     groups = [
         pl.Series(name, values, dtype=frames.schema[name]).set(
             pl.Series(np.isnan(values).any(axis=1)), None
@@ -326,11 +331,13 @@ def _name_lacking() -> pl.Expr:
 
 def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:
     """Add the orientation group within the series and the position along the group's normal."""
+    # (images, 6) direction cosines, and (images, 3) mm.
     orientations = rows["orientation"].to_numpy().reshape(-1, 6)
     positions = rows["position_mm"].to_numpy().reshape(-1, 3)
     # Sorted by series, so that a run id identifies them.
     series = rows.select(pl.struct(SERIES_ID).rle_id()).to_series().to_numpy()
     groups = orientation_groups(orientations, series=series)
+    # (images,) labels of series and group together, as groups count from 0 in each series.
     most = int(groups.max(initial=0)) + 1
     along = normal_positions(positions, orientations, groups=series.astype("int64") * most + groups)
     rows = rows.with_columns(
@@ -364,4 +371,5 @@ def _count_on(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _digest(text: str) -> int:
+    # 63 bits: ids are signed.
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

@@ -49,6 +49,10 @@ class Layout:
 
         Args:
             folder: the folder's path as text (see `lsdc.dicom.names`).
+
+        >>> layout = Layout({"/data/train_images": "train"}, {"train": frozenset({(7, 12)})})
+        >>> layout.place("/data/train_images/2024/007/12/DICOM")
+        ('train', 7, 12)
         """
         found = self._below_images(folder)
         if found is None:

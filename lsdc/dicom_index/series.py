@@ -88,6 +88,7 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
         orientation_groups=pl.col("orientation_group").n_unique().cast(pl.Int64),
         first_instance=pl.col("instance_number").min(),
         last_instance=pl.col("instance_number").max(),
+        # Numbers between the first and the last that no image has.
         gaps=pl.col("instance_number").max()
         - pl.col("instance_number").min()
         + 1
@@ -101,6 +102,7 @@ def summarise_series(instances: pl.DataFrame, quarantine: pl.DataFrame) -> pl.Da
         counted.join(
             _geometry(instances), on=SERIES_ID, how="left", nulls_equal=True, maintain_order="left"
         )
+        # A full join, since a series may have no usable file.
         .join(bad, on=SERIES_ID, how="full", nulls_equal=True, coalesce=True)
         .sort(SERIES_ID)
         .with_columns(pl.col(_COUNTS).fill_null(0))
@@ -138,6 +140,7 @@ def summarise_studies(series: pl.DataFrame) -> pl.DataFrame:
 
 def _geometry(instances: pl.DataFrame) -> pl.DataFrame:
     """Return each series' plane, order, spacing, extent and number of repeated positions."""
+    # (images, 6) directions, (images, 3) sizes of the normal's components, (images, 3) mm.
     orientation = instances["orientation"].to_numpy().reshape(-1, 6)
     normals = np.abs(np.cross(orientation[:, :3], orientation[:, 3:]))
     position = instances["position_mm"].to_numpy().reshape(-1, 3)
@@ -201,6 +204,7 @@ def _directions(rows: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
             .otherwise("place_2")
         )
         .sort(*_STACK, "instance_number")
+        # In mm from the image before; null for the first of a stack, which does not count.
         .with_columns(step=pl.col("place").diff().over(_STACK))
         .group_by(SERIES_ID)
         .agg(
@@ -216,6 +220,7 @@ def _gaps(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         rows.select(*_STACK, "along")
         .sort(*_STACK, "along")
+        # In mm from the slice before; null for the first of a stack, which does not count.
         .with_columns(gap=pl.col("along").diff().over(_STACK))
         .group_by(SERIES_ID)
         .agg(

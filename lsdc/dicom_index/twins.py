@@ -92,6 +92,11 @@ def groups_of_twins(twins: pl.DataFrame, split: str) -> dict[int, int]:
 
     Returns:
         Studies with a twin in their split; each other study is its own group.
+
+    >>> pairs = pl.DataFrame({"study_id": [7, 8], "twin_study_id": [8, 9]})
+    >>> in_train = pairs.with_columns(split=pl.lit("train"), twin_split=pl.lit("train"))
+    >>> groups_of_twins(in_train, "train")
+    {7: 7, 8: 7, 9: 7}
     """
     pairs = twins.filter(split=split, twin_split=split).select("study_id", "twin_study_id")
     lowest: dict[int, int] = {}

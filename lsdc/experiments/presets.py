@@ -159,6 +159,10 @@ def build_experiment(
     Raises:
         SettingsError: tables of another name, a setting that does not exist, a value out of
             bounds, or values that cannot go together.
+
+    >>> tables = {"name": "mine", "needs": {"labels": "demo"}}
+    >>> build_experiment(BaseExperiment, "mine", tables, ["needs.weights=demo"]).needs
+    NeedsConfig(labels='demo', weights='demo')
     """
     if tables.get("name") != name:
         raise SettingsError(

@@ -42,6 +42,9 @@ def describe_settings(config: type[BaseExperiment], asked: str | None = None) ->
 
     Raises:
         SettingsError: no setting matches; the message suggests similar ones.
+
+    >>> [(each.name, each.takes) for each in describe_settings(BaseExperiment, "needs")]
+    [('needs.labels', 'a text or none'), ('needs.weights', 'a text or none')]
     """
     found = list(_described(config))
     if asked is None:

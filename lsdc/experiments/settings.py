@@ -19,7 +19,11 @@ WORDS = ("name", "based_on", "note", "deviation", "reported")
 
 
 def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Flatten nested tables to dotted names and values."""
+    """Flatten nested tables to dotted names and values.
+
+    >>> flatten({"training": {"epochs": 2, "batch_size": 8}})
+    {'training.epochs': 2, 'training.batch_size': 8}
+    """
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}{key}"
@@ -43,6 +47,9 @@ def parse_settings(given: Sequence[str], config: type[BaseExperiment]) -> dict[s
 
     Raises:
         SettingsError: not KEY=VALUE, or no such setting; the message names similar ones.
+
+    >>> parse_settings(["needs.labels=demo", "needs.weights=none"], BaseExperiment)
+    {'needs': {'labels': 'demo', 'weights': 'none'}}
     """
     nested: dict[str, Any] = {}
     for text in given:
@@ -81,7 +88,11 @@ def without_values(
 
 
 def suggest(name: str, config: type[BaseExperiment]) -> str:
-    """Suggest settings with names similar to a misspelt one."""
+    """Suggest settings with names similar to a misspelt one.
+
+    >>> suggest("weights", BaseExperiment)
+    'did you mean needs.weights?'
+    """
     known = list(setting_fields(config))
     inside = [each for each in known if each.startswith(f"{name}.")]
     last = name.rpartition(".")[2]

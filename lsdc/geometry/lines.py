@@ -18,6 +18,11 @@ def cut_lines(images: Planes, shapes: npt.ArrayLike, cutting: Planes) -> FloatAr
         (n, 2, 2) ends (x_px, y_px), on the outer edges of the image's pixels (-0.5 to columns -
         0.5); NaN where the planes are parallel, or meet outside the image. Seen from the first
         end to the second, the cutting plane's normal points to the right (y_px growing downwards).
+
+    >>> image = Planes.from_dicom([[0, -100, 80]], [[0, 1, 0, 0, 0, -1]], [[0.5, 0.5]])
+    >>> cutting = Planes.from_dicom([[-50, -50, 30]], [[1, 0, 0, 0, 1, 0]], [[1, 1]])
+    >>> cut_lines(image, (256, 320), cutting).tolist()  # along the row at z = 30 mm
+    [[[319.5, 100.0], [-0.5, 100.0]]]
     """
     # The distance from the cutting plane is linear in the pixels: at + step_x x_px + step_y y_px.
     normal = cutting.normal

@@ -76,6 +76,10 @@ class Planes:
 
         Returns:
             (n, ..., 3) in mm.
+
+        >>> sagittal = Planes.from_dicom([[12, -100, 80]], [[0, 1, 0, 0, 0, -1]], [[0.5, 0.5]])
+        >>> sagittal.to_mm([[200, 100]]).tolist()
+        [[12.0, 0.0, 30.0]]
         """
         pixels = np.asarray(pixels, dtype=np.float64)
         origin, row, column, spacing = self._beside(pixels)
@@ -107,6 +111,10 @@ class Planes:
 
         Returns:
             (n, ...).
+
+        >>> sagittal = Planes.from_dicom([[12, -100, 80]], [[0, 1, 0, 0, 0, -1]], [[0.5, 0.5]])
+        >>> sagittal.normal.tolist(), sagittal.signed_distance([[40, 0, 30]]).tolist()
+        ([[-1.0, 0.0, 0.0]], [-28.0])
         """
         points_mm = np.asarray(points_mm, dtype=np.float64)
         origin, row, column, _ = self._beside(points_mm)
@@ -140,6 +148,10 @@ def orientation_groups(
 
     Raises:
         DataError: a row is not a pair of perpendicular directions.
+
+    >>> flat, leaning = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0.8, -0.6]
+    >>> orientation_groups([flat, leaning, flat]).tolist()
+    [0, 1, 0]
     """
     cosines = _rows("ImageOrientationPatient", orientations, 6)
     of = _codes(series, len(cosines))
@@ -174,6 +186,9 @@ def normal_positions(
 
     Raises:
         DataError: a row is not a position, or not a pair of perpendicular directions.
+
+    >>> normal_positions([[5, 5, 0], [9, 9, 4]], [[1, 0, 0, 0, 1, 0]] * 2).tolist()
+    [0.0, 4.0]
     """
     position_mm = _rows("ImagePositionPatient", positions, 3)
     cosines = _rows("ImageOrientationPatient", orientations, 6)

@@ -64,6 +64,11 @@ def resample(
 
     Returns:
         One crop (size_px, size_px) per image.
+
+    >>> image = np.arange(16, dtype=np.float32).reshape(4, 4)
+    >>> (crop,) = resample([image], np.array([[2, 0, 0.5], [0, 2, 0.5]]), 2)  # 2 x 2 px in each
+    >>> crop.tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
     """
     # OpenCV takes 0.2 s to import, needed only when crops are cut.
     import cv2

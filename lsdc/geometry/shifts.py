@@ -38,6 +38,11 @@ def stack_shifts(
 
     Returns:
         (n, 2) shifts in mm along x_px and y_px; zeros for most slices of most stacks.
+
+    >>> images = [np.random.default_rng(0).random((128, 128), np.float32)] * 5
+    >>> images[2] = np.roll(images[2], 8, axis=1)
+    >>> stack_shifts(images, [0, 4, 8, 12, 16], (0.5, 0.5))[:, 0].round(1).tolist()
+    [0.0, 0.0, 4.0, 0.0, 0.0]
     """
     shifts = np.zeros((len(images), 2))
     if len(images) < 3:  # of two, neither can be blamed

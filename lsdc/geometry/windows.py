@@ -42,6 +42,11 @@ def window_planes(
 
     Raises:
         DataError: a `down` is perpendicular to its image, or an edge is not above 0 mm.
+
+    >>> image = Planes.from_dicom([[0, 0, 0]], [[1, 0, 0, 0, 1, 0]], [[1, 1]])
+    >>> window = window_planes(image, [[50, 50, 0]], 40, 20, right=[1, 0, 0], down=[0, 1, 0])
+    >>> pixel_maps(image, window).tolist()  # 40 mm in 20 px: steps of 2 px, from (31, 31)
+    [[[2.0, 0.0, 31.0], [0.0, 2.0, 31.0]]]
     """
     shape = images.origin_mm.shape
     column = _in_plane(images, np.broadcast_to(np.asarray(down, dtype=np.float64), shape))
@@ -64,6 +69,10 @@ def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
     Args:
         images: n planes.
         wanted: (n, 3) or (3,) in patient space.
+
+    >>> image = Planes.from_dicom([[0, 0, 0]], [[0, 1, 0, 0, 0, -1]], [[1, 1]])
+    >>> own_direction(image, [0.1, 0.3, -0.9]).tolist()  # along its columns
+    [[0.0, 0.0, -1.0]]
     """
     own = np.stack([images.row_direction, images.column_direction])
     cosine = _dot(own, np.asarray(wanted, dtype=np.float64))  # (2, n)

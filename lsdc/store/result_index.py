@@ -2,6 +2,12 @@
 
 A record holds the location and digests of a result. Reading one never executes code, and callers
 check that its files are intact.
+
+>>> from tempfile import TemporaryDirectory
+>>> with TemporaryDirectory() as home:
+...     record_result(Path(home), "crops (train)", "4f3a", Result())
+...     [path.relative_to(home).as_posix() for path in Path(home).rglob("*.json")]
+['results/crops-train-/4f3a.json']
 """
 
 import logging

@@ -123,6 +123,11 @@ def require_columns(table: pl.DataFrame, columns: Sequence[str], source: str) ->
 
     Raises:
         DataError: a column is missing.
+
+    >>> found = pl.DataFrame(schema=["study", "grade"])
+    >>> require_columns(found, ["study_id", "grade"], "train.csv")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    lsdc.errors.DataError: train.csv: no column 'study_id'; ... 'study'...
     """
     missing = [name for name in columns if name not in table.columns]
     if not missing:
@@ -184,6 +189,10 @@ def words(table: pl.DataFrame, column: str, known: Mapping[str, str], source: st
 
     Raises:
         DataError: a value is empty or is none of the known words.
+
+    >>> table = pl.DataFrame({"line": [2], "grade": ["Normal/Mild"]})
+    >>> words(table, "grade", {"Normal/Mild": "normal_mild"}, "train.csv").rows()
+    [(2, 'normal_mild')]
     """
     unknown = ~pl.col(column).is_in(list(known)).fill_null(False)
     _refuse(table, unknown, column, source, one_of(known))

@@ -41,6 +41,12 @@ class Table(dy.Schema):
 
         Raises:
             StageError: its columns or dtypes differ, or a value is not allowed.
+
+        >>> class Points(Table):
+        ...     x_px = dy.Float64(min=0)
+        >>> Points.check(pl.DataFrame({"x_px": [-1.0]}))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        lsdc.errors.StageError: table Points: column x_px is -1.0 ...
         """
         expected = pl.Schema(cls)
         if frame.columns != expected.names():

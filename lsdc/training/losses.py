@@ -32,6 +32,10 @@ class GradedLoss:
         class_weights: weight of a label, by its class.
         group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
             there is no such head.
+
+    >>> loss = GradedLoss(LossSettings(), class_weights=(1, 2, 4))
+    >>> loss(torch.zeros(1, 2, 3), torch.tensor([[2, EMPTY_LABEL]]))  # log(3), of the first head
+    tensor(1.0986)
     """
 
     def __init__(

@@ -26,6 +26,11 @@ def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: in
     "cosine" rises linearly, stays at its peak for the fraction `flat` and falls along half a cosine
     to zero. "one_cycle" rises and falls along cosines, with momentum inverse to it (Smith and Topin
     2018, https://arxiv.org/abs/1708.07120).
+
+    >>> settings = TrainingSettings(warmup=0.5)
+    >>> schedule = build_schedule(build_optimiser([Tensor([0.0])], settings), settings, updates=4)
+    >>> [round(schedule.lr_lambdas[0](update), 3) for update in range(5)]  # shares of the peak
+    [0.01, 0.505, 1.0, 0.5, 0.0]
     """
     if settings.schedule == "one_cycle":
         share = settings.warmup

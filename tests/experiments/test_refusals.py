@@ -20,11 +20,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"slices_as": "threes"}}, "multiples of 3, got 3, 5, 3"),
     (
         {"model": {"axial_backbone": "resnet10t"}, "slices": {"axial_slices": 0}},
-        "expected axial slices and others, got slices.axial_slices 0 of 22",
+        "expected axial and sagittal slices, got slices.axial_slices 0 of 22",
     ),
     (
         {"model": {"head": ["batch_norm", "linear"]}, "training": {"batch_size": 1}},
-        "expected 'layer_norm' there, or training.batch_size above 1",
+        "expected 'layer_norm' instead, or training.batch_size above 1",
     ),
     ({"labels": {"levels": []}}, "at least 1 item"),
     (
@@ -39,7 +39,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
     (
         {"augment": {"mirror": 0.5}, "labels": {"conditions": ["left_subarticular_stenosis"]}},
-        "or both sides of each of labels.conditions",
+        "or labels.conditions with both sides of each condition",
     ),
 ]
 

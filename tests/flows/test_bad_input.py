@@ -105,7 +105,7 @@ def test_more_folds_than_studies_are_refused_before_anything_starts(
     home = tmp_path / "home"
     error = refuse("run-local", "--data", phantom, "--home", home, "--folds", "7")
     assert error.exit_code == 2
-    assert "7 folds need as many studies, found 6" in str(error)
+    assert "7 folds need at least as many studies, found 6" in str(error)
     assert not (home / "prefect").exists()
 
 
@@ -136,7 +136,7 @@ def test_real_tables_are_refused_only_for_too_few_studies(
     outcome = command("run-local", "--data", real_data / "competition", "--home", tmp_path / "home")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
-    assert "4 folds need as many studies, found 1" in outcome.err
+    assert "4 folds need at least as many studies, found 1" in outcome.err
 
 
 def test_second_run_in_a_busy_home_is_refused_with_no_wait(

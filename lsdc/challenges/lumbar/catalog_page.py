@@ -33,12 +33,12 @@ catalog when the next run publishes its own.
 Lengths are in mm; positions and directions are in DICOM's patient space (LPS: +x left, +y back,
 +z head). In a path, bytes that are not UTF-8 are percent-escaped (`caf%E9.dcm`), and so is the
 percent sign itself. The descriptions below are also in the catalog, as comments on its tables and
-columns (`duckdb_tables()`, `duckdb_columns()`). They are made of the declarations of the tables:
-`python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`.
+columns (`duckdb_tables()`, `duckdb_columns()`). This page is generated from the declarations of the
+tables: `python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`.
 """
 _CORRECTIONS = """
-A run writes this table. With `--annotations raw` it has no rows. Undone from the last one to the
-first, the corrections lead from the annotations of the run back to the raw table.
+A run writes this table. With `--annotations raw` it has no rows. If you undo the corrections from
+the last to the first, you get the raw table back.
 
 ## How annotations are corrected
 

@@ -45,7 +45,7 @@ def level(*, primary_key: bool = False) -> dy.String:
 
 def confidence() -> dy.Float64:
     """Return the column with a point's confidence."""
-    about = "How sure the model is of the point, 0 to 1; 1 for annotated points."
+    about = "Confidence of the model in the point, 0 to 1; 1 for annotated points."
     return dy.Float64(min=0, max=1.001, description=about)  # sums of weights are rounded
 
 

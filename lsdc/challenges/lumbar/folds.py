@@ -60,7 +60,7 @@ def assign_folds(
     """
     studies = sorted(set(study_ids))
     if folds < 2:
-        raise SettingsError(f"folds: {folds} is too few to hold studies out; ask for 2 or more")
+        raise SettingsError(f"folds: expected 2 or more, got {folds}; use more folds")
     different = len({(twins or {}).get(study, study) for study in studies})
     if folds > different:
         raise _too_many(folds, different, "images and labels")
@@ -91,8 +91,8 @@ def require_studies(competition: Competition, folds: int, limit: int | None = No
 
 def _too_many(folds: int, studies: int, what: str) -> SettingsError:
     return SettingsError(
-        f"folds: {folds} folds need as many studies, found {studies} with {what}; "
-        f"{'ask for fewer folds' if studies > 1 else 'add studies'}"
+        f"folds: {folds} folds need at least as many studies, found {studies} with {what}; "
+        f"{'use fewer folds' if studies > 1 else 'add studies'}"
     )
 
 
@@ -129,7 +129,7 @@ def hold_out(
     if not 0 < fraction < 1:
         raise SettingsError(
             f"holdout: {share:.0%} of {len(studies)} studies is {'none' if not fraction else 'all'}"
-            "; expected a share that leaves some of both, such as 10%"
+            "; expected a share that leaves studies in the holdout and in folds, such as 10%"
         )
     parts = _deal(_strata(labels, studies), fraction.denominator, seed, twins)
     return [study for study in studies if parts[study] < fraction.numerator]
@@ -205,15 +205,15 @@ def write_folds(
     left_out = sorted((labelled | set(studies["study_id"])) - (labelled & usable))
     if left_out:
         named = few(list(map(spell, left_out)))
-        message = f"{len(left_out)} studies lack images or labels: {named}"
+        message = f"{len(left_out)} studies have no images or no labels: {named}"
         if strict:
             raise DataError(f"folds: {message}; complete them, or run without --strict")
-        log.warning("folds: %s; left out of folds and scores", message)
+        log.warning("folds: %s; they are in no fold and not scored", message)
     together = {} if twins is None else groups_of_twins(twins, "train")
     held_out = hold_out(labels, sorted(labelled & usable), holdout, seed, together)
     dealt = assign_folds(labels, sorted((labelled & usable) - set(held_out)), folds, seed, together)
     if together:
-        log.warning("folds: %d studies share images; those that do are in one fold", len(together))
+        log.warning("folds: %d studies share images; each group stays in one fold", len(together))
     own = labels.filter(pl.col("study_id").is_in(dealt["study_id"].implode()))
     write_table(Folds, dealt, out / "folds.parquet")
     write_table(Labels, own, out / "labels.parquet")

@@ -98,8 +98,8 @@ class RunResults:
         rows = self.samples.filter(study_id=study_id, level=level)
         if rows.is_empty():
             raise DataError(
-                f"run {self.name}: no crops of study {study_id}, level {level}; `samples` lists "
-                "all that there are"
+                f"run {self.name}: no crops of study {study_id}, level {level}; see `samples` for "
+                "all crops"
             )
         stored = np.load(self._crops / "crops.npy", mmap_mode="r")
         labels = self.labels.filter(study_id=study_id, level=level).select("condition", "grade")
@@ -145,7 +145,7 @@ class RunResults:
     def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise DataError(f"{path}: not there; run the same command again to complete the run")
+            raise DataError(f"{path}: no such file; run the same command again to complete the run")
         return path
 
 
@@ -172,12 +172,12 @@ def load_run(home: Path | str, name: str) -> RunResults:
     opened = _open(home)
     if name not in runs.list_runs(opened):
         there = ", ".join(runs.list_runs(opened)) or "none"
-        raise SettingsError(f"{opened.root}: no run is called {name!r}; there are: {there}")
+        raise SettingsError(f"{opened.root}: no run named {name!r}, found: {there}")
     return RunResults(opened, name)
 
 
 def _open(home: Path | str) -> Home:
     root = Path(home)
     if not (root / "home.json").is_file():
-        raise DataError(f"{root}: no home of lsdc, expected a folder that --home named")
+        raise DataError(f"{root}: no home of lsdc, expected a folder that was used as --home")
     return open_home(root)

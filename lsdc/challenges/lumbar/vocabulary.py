@@ -2,6 +2,10 @@
 
 Row ids are `{study_id}_{condition}_{level}`, for example
 `4003253_left_neural_foraminal_narrowing_l4_l5`.
+
+>>> condition = Condition("left_subarticular_stenosis")
+>>> condition.pooled, str(condition.side), str(condition.mirrored)
+('subarticular', 'left', 'right_subarticular_stenosis')
 """
 
 from enum import StrEnum

@@ -67,13 +67,16 @@ def find_candidates(
             return Candidates(points[:k], np.diag(share[:k]))
         logits, cells, mask = look(net, batch, device)
         if net.method == "heatmap":
+            # (keypoints, cells) weights of all cells of the stack.
             p = _above_half(logits[0, :, : net.keypoints].transpose(0, 1).flatten(1))
         else:
             p = joint_log_softmax(logits[:, :, : net.keypoints], mask)[0, :, :-1].exp()
+        # (cells, 3) mm from the stack's centre.
         flat = cells.flatten(1, 3)[0]
         places, shares = [], []
         for _ in range(MOST_CANDIDATES):
             together = p.sum(0)
+            # (cells,) mask of the cells about the highest peak that is left.
             near = (flat - flat[together.argmax()]).norm(dim=-1) <= PEAK_RADIUS_MM
             here = p[:, near]
             if here.sum() < LEAST_SHARE:
@@ -119,22 +122,26 @@ def find_satellites(
             batch = gather(stacks, [stack], [stacks.slices(stack)])
             if isinstance(net, RegressionNet):
                 place, share = (each[net.keypoints :] for each in _regress(net, batch, device))
+                # (satellites, 3) mm; NaN if the anchor is unknown, so that it does not fit.
                 offsets = place - anchors_mm[stack, satellites.anchors]
                 low, high = satellites.boxes_mm[:, 0], satellites.boxes_mm[:, 1]
                 fits = ((offsets >= low) & (offsets <= high)).all(axis=1)
                 points[stack, fits], confidence[stack, fits] = place[fits], share[fits]
                 continue
             logits, cells, mask = look(net, batch, device)
+            # (satellites, 3) mm from the stack's centre; boxes are (1, satellites, cells).
             anchors = anchors_mm[stack, satellites.anchors] - batch.centres_mm[0]
             boxes = in_boxes(
                 cells, mask, torch.from_numpy(anchors)[None].float().to(device), boxes_mm
             )
+            # (1, cells): the heatmap that all satellites share.
             own = logits[:, :, net.keypoints].flatten(1)
             if net.method == "heatmap":
                 p = _above_half(own[0].masked_fill(~boxes[0], -1e4))[None]
             else:
                 p = box_log_softmax(own, boxes).exp()
             found, mass = soft_argmax_mm(p, cells.flatten(1, 3))
+            # (satellites,) mask; the softmax over a box without cells means nothing.
             held = (mass[0] > 0).cpu().numpy() & boxes[0].any(-1).cpu().numpy()
             points[stack, held] = found[0].cpu().double().numpy()[held] + batch.centres_mm[0]
             confidence[stack, held] = mass[0].cpu().double().numpy()[held]
@@ -151,6 +158,7 @@ def _above_half(logits: torch.Tensor) -> torch.Tensor:
 def _regress(net: RegressionNet, batch: Batch, device: str) -> tuple[Floats, Floats]:
     """Return one stack's points (points, 3) in mm, and the probabilities that they are in it."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
+    # (1, s, points, 3): x and y of each point on each slice, and the logit that it is there.
     said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
     places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
     share = 1 - log_p[0, :, -1].exp()

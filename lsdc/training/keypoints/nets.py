@@ -205,6 +205,10 @@ def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor
         cells: (b, cells, 3) positions in mm.
 
     Returns: points (b, k, 3) mm and confidences (b, k) in (0, 1].
+
+    >>> cells = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, 4.0], [0.0, 0.0, 90.0]]])
+    >>> soft_argmax_mm(torch.tensor([[[0.5, 0.25, 0.25]]]), cells)  # 0.25 is far off
+    (tensor([[[0.0000, 0.0000, 1.3333]]]), tensor([[0.7500]]))
     """
     peak = torch.take_along_dim(cells, probabilities.argmax(-1)[..., None], dim=1)
     near = torch.cdist(peak, cells) <= PEAK_RADIUS_MM

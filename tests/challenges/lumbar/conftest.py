@@ -1,4 +1,4 @@
-"""The phantom's first stages, taken once: index, annotated points, sides."""
+"""The results of the phantom's first stages: index, annotated points, sides."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,19 @@ from lsdc.dicom_index.index import build_index
 
 @dataclass(frozen=True)
 class Walked:
-    """A competition taken from files to sides, with annotated points."""
+    """The results of a competition from index to sides, with annotated points."""
 
     competition: Competition
     folder: Path
     points: pl.DataFrame
 
     def table(self, name: str) -> pl.DataFrame:
-        """A table that a stage wrote."""
+        """Read a table that a stage wrote."""
         return pl.read_parquet(self.folder / f"{name}.parquet")
 
 
 def walk(root: Path, folder: Path) -> Walked:
-    """Take a competition's training split from files to sides."""
+    """Run the stages from index to sides on a competition's training split."""
     competition = open_competition(root)
     build_index(competition, "train", folder)
     instances = pl.read_parquet(folder / "instances.parquet")
@@ -37,5 +37,5 @@ def walk(root: Path, folder: Path) -> Walked:
 
 @pytest.fixture(scope="session")
 def walked(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:
-    """The session's phantom, from files to sides."""
+    """Run the stages from index to sides on the session's phantom."""
     return walk(phantom, tmp_path_factory.mktemp("walked"))

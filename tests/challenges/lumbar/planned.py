@@ -1,4 +1,4 @@
-"""A phantom's tables and index as its plan has them, without an image painted or read."""
+"""Make a phantom's tables and index from its plan, without painting or reading images."""
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ INSTANCE = ["study_id", "series_id", "instance_number"]
 
 
 def planned_index(order: Order) -> Index:
-    """The index of a phantom, less its broken files."""
+    """Return the index of a phantom without its broken files."""
     return index_of(
         [
             {
@@ -41,7 +41,7 @@ def planned_index(order: Order) -> Index:
 
 
 def planned_annotations(order: Order) -> pl.DataFrame:
-    """The annotations of a phantom's training studies, as they are read."""
+    """Return the annotations of a phantom's training studies, in the form of the read table."""
     names = ["study_id", "series_id", "instance_number", "condition", "level", "x_px", "y_px"]
     rows = [
         row
@@ -57,7 +57,7 @@ def planned_annotations(order: Order) -> pl.DataFrame:
 
 
 def index_of(files: list[dict[str, object]]) -> Index:
-    """The index's tables, as far as they are looked at, for files in the order of their numbers."""
+    """Return an index with the columns that the tests use, for files ordered by their numbers."""
     triple, six = pl.Array(pl.Float64, 3), pl.Array(pl.Float64, 6)
     instances = used(
         pl.DataFrame(
@@ -75,7 +75,7 @@ def index_of(files: list[dict[str, object]]) -> Index:
 
 
 def used(instances: pl.DataFrame) -> pl.DataFrame:
-    """The instances with their orientation groups, and what they are used as."""
+    """Return the instances with their orientation groups and the kinds that they are used as."""
     series = instances.select(pl.struct("study_id", "series_id").rank("dense")).to_series()
     orientations, positions = (instances[n].to_numpy() for n in ("orientation", "position_mm"))
     groups = orientation_groups(orientations, series=series)
@@ -91,7 +91,7 @@ def used(instances: pl.DataFrame) -> pl.DataFrame:
 
 
 def summarised(key: tuple[object, ...], rows: pl.DataFrame) -> dict[str, object]:
-    """A row of `series`."""
+    """Return a row of `series`."""
     orientations, positions = rows["orientation"].to_numpy(), rows["position_mm"].to_numpy()
     groups = orientation_groups(orientations)
     along = [

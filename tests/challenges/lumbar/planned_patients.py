@@ -1,4 +1,4 @@
-"""Phantom patients whose slices lie as planned: level points by annotation, and the truth."""
+"""Planned phantom patients: their annotated level points, and the true ones."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from tests.challenges.lumbar.planned import planned_annotations, planned_index
 
 @dataclass(frozen=True)
 class Patients:
-    """Training studies of the phantom's hard geometry.
+    """Training studies of a phantom with hard geometry.
 
     Attributes:
         studies: the plans.
-        instances: as the index has them.
-        annotations: as `lsdc.challenges.lumbar.competition.tables` reads them.
-        points, landmarks: as the annotations have them.
+        instances: the index's instances.
+        annotations: the table as `lsdc.challenges.lumbar.competition.tables` reads it.
+        points, landmarks: the tables made from the annotations.
         truth: study_id, level, x_mm, y_mm, z_mm of the canal's middle.
     """
 
@@ -32,7 +32,7 @@ class Patients:
 
 
 def plan_patients(count: int, *, seed: int) -> Patients:
-    """Plan patients: up to 15 degrees oblique, scoliotic, in all orders, some incomplete."""
+    """Plan patients: up to 15 degrees oblique, scoliotic, in any slice order, some incomplete."""
     order = Order(count, 0, seed, "balanced", 320, "hard")
     studies = plan_studies(order)
     instances = planned_index(order).instances

@@ -1,4 +1,4 @@
-"""Tables of slices with planted offsets, as the sides stage writes them."""
+"""Make tables of slices with planted offsets, in the format of the sides stage."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ T1, T2, AXIAL = "Sagittal T1", "Sagittal T2/STIR", "Axial T2"
 def slices_at(
     description: str, offsets: Sequence[float], *, series: int = 1, group: int = 0
 ) -> pl.DataFrame:
-    """Slices of one series and level, in the order of their instances."""
+    """Return the slices of one series and level, in the order of their instances."""
     return pl.DataFrame(
         {
             "split": "train",
@@ -38,7 +38,7 @@ def slices_at(
 
 
 def chosen_offsets(table: pl.DataFrame, config: SlicesConfig) -> dict[int, float]:
-    """The offset of the slice in each filled place."""
+    """Return the offset of the chosen slice in each filled slot."""
     chosen = choose_slices(table, config)
     return dict(zip(chosen["place"], chosen["offset_mm"], strict=True))
 
@@ -46,7 +46,7 @@ def chosen_offsets(table: pl.DataFrame, config: SlicesConfig) -> dict[int, float
 def by_name(
     table: pl.DataFrame, config: SlicesConfig, *, what: str = "offset_mm"
 ) -> dict[str, list[float | int | None]]:
-    """What the slices of each part have, such as "T1 left", place by place; None where masked."""
+    """Return a column of the chosen slices of each part, such as "T1 left"; None where masked."""
     chosen = choose_slices(table, config)
     found = dict(zip(chosen["place"], chosen[what], strict=True))
     parts: dict[str, list[float | int | None]] = {}

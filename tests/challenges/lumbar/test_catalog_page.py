@@ -1,4 +1,4 @@
-"""The page about the catalog is generated from the declarations of its tables."""
+"""The catalog's documentation page is generated from the declarations of its tables."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from lsdc.store.catalog import Runs, Sources
 PAGE = Path(__file__).parents[3] / "docs" / "catalog.md"
 
 
-def test_the_page_is_the_generated_one() -> None:
+def test_catalog_page_is_up_to_date() -> None:
     made = "python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md"
     assert PAGE.read_text(encoding="utf-8") == catalog_page(), made
 
 
-def test_every_rule_is_described_in_its_order() -> None:
+def test_every_rule_is_described_in_order() -> None:
     assert list(DESCRIPTIONS) == list(Rule)
 
 

@@ -1,4 +1,4 @@
-"""The one real study, from its annotated points: three series, RLE compressed."""
+"""The one real study with annotated points: three series with RLE compression."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_all_three_series_are_indexed(folder: Path) -> None:
     assert pl.read_parquet(folder / "quarantine.parquet").is_empty()
 
 
-def test_all_ten_foraminal_points_are_on_the_side_they_name(
+def test_all_ten_foraminal_points_are_on_their_named_side(
     competition: Competition, folder: Path
 ) -> None:
     foraminal = competition.annotations.filter(

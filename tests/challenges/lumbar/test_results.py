@@ -1,4 +1,4 @@
-"""The public face: what a run left behind, as programs and notebooks take it."""
+"""The public API: the results of a run for programs and notebooks."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ CONDITION = "spinal_canal_stenosis"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a run of one study: two levels, a fold, planted crops."""
+    """Write a home with a run of one study: two levels, one fold, planted crops."""
     root = tmp_path_factory.mktemp("home")
     opened = open_home(root)
     rows = [(0, "train", 7, "l4_l5"), (1, "train", 7, "l5_s1"), (0, "test", 8, "l4_l5")]
@@ -65,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_run_gives_scores_crops_with_labels_and_a_model(home: Path) -> None:
+def test_run_results_have_scores_crops_labels_and_a_model(home: Path) -> None:
     assert lsdc.list_runs(home) == ["demo"]
     run = lsdc.load_run(home, "demo")
     assert run.scores == {"score": 0.5}
@@ -83,26 +83,26 @@ def test_run_gives_scores_crops_with_labels_and_a_model(home: Path) -> None:
         assert torch.equal(model(slices, present), planted(slices, present))
 
 
-def test_metric_is_a_function_of_the_runs_frames(home: Path) -> None:
+def test_metric_scores_the_tables_of_a_run(home: Path) -> None:
     run = lsdc.load_run(home, "demo")
     found = lsdc.score(run.labels, run.oof)
     assert found.spinal == pytest.approx(np.log(3))
 
 
-def test_what_is_not_there_is_said_with_what_is(home: Path, tmp_path: Path) -> None:
+def test_missing_results_are_refused(home: Path, tmp_path: Path) -> None:
     run = lsdc.load_run(home, "demo")
     with pytest.raises(DataError, match="no crops of study 8, level l4_l5"):
         run.crops(8, "l4_l5")  # a test study
-    with pytest.raises(DataError, match=r"fold-1/model\.safetensors: not there"):
+    with pytest.raises(DataError, match=r"fold-1/model\.safetensors: no such file"):
         run.model(1)
-    with pytest.raises(SettingsError, match="no run is called 'dmeo'; there are: demo"):
+    with pytest.raises(SettingsError, match="no run named 'dmeo', found: demo"):
         lsdc.load_run(home, "dmeo")
     with pytest.raises(DataError, match="no home of lsdc"):
         lsdc.list_runs(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_importing_lsdc_imports_nothing_else_and_lists_what_is_public() -> None:
+def test_importing_lsdc_is_light_and_lists_public_names() -> None:
     script = (
         "import sys, lsdc; print(*sorted(name for name in sys.modules if name.startswith("
         "('lsdc.', 'torch', 'polars', 'prefect')))); print(*dir(lsdc)); print(lsdc.score.__name__)"

@@ -64,7 +64,7 @@ def test_advice_is_printed_only_for_findings(tables: Path) -> None:
     for finding in json.loads(typed(tables, "--json"))["findings"]:
         if finding["advice"]:
             assert (finding["advice"] in printed) == (finding["count"] > 0)
-    assert "Studies without a kind of series: runs mask what it would show." in printed
+    assert "Studies missing a kind of series: runs mask the missing slices." in printed
 
 
 def test_json_has_every_row_and_the_checks_that_found_nothing(tables: Path) -> None:

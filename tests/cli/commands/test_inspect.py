@@ -50,7 +50,7 @@ def test_inspect_draws_one_picture_of_a_study(
 
 
 def test_unknown_study_and_unknown_experiment_are_named(home: Path) -> None:
-    with pytest.raises(DataError, match="study 8: no image of it"):
+    with pytest.raises(DataError, match="study 8: no image in the results"):
         typed(8, "--home", home)
     with pytest.raises(DataError, match="no results of exp118; compute them with"):
         typed(8, "--home", home, "--experiment", "exp118")

@@ -1,7 +1,7 @@
 """Midline: correct annotated canal points in the direction across their sagittal slice.
 
-A canal point is exact within its slice but does not tell how far off the slice the canal's middle
-is: in 78 % of the competition's T2 series all five levels are marked on one slice, though spines
+A canal point is exact within its slice but does not show how far the canal's middle is from the
+slice: in 78 % of the competition's T2 series all five levels are marked on one slice, though spines
 lean and bend. The subarticular points of a level are exact within their axial slices, which cross
 the sagittal one, and the canal is midway between them. It is midway between the foramina as well,
 but each foramen, like the canal, is only known to half a slice distance.

@@ -19,7 +19,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
     """Read row_id and the three probabilities from a CSV or Parquet file; check only the columns.
 
     Raises:
-        DataError: the file does not exist, cannot be read, or lacks a column.
+        DataError: the file does not exist, cannot be read, or a column is missing.
     """
     columns = ["row_id", *PROBABILITIES]
     if not _is_parquet(path):
@@ -75,7 +75,7 @@ def _refuse_repeats(row_ids: pl.Series, source: str) -> None:
     if row_ids.n_unique() < len(row_ids):
         repeated = row_ids.filter(row_ids.is_duplicated()).unique(maintain_order=True)
         raise DataError(
-            f"{source}: {first_few(repeated)} come more than once, expected once; "
+            f"{source}: {first_few(repeated)} repeated, expected each row id once; "
             "remove the repeats"
         )
 
@@ -84,11 +84,11 @@ def _refuse_values(
     table: pl.DataFrame, values: NDArray[np.float64], sums: NDArray[np.float64], source: str
 ) -> None:
     given = table.select(pl.col(PROBABILITIES).cast(pl.String, strict=False))
-    # Text that is not a number became NaN in `values`; an intended NaN is spelled as such.
+    # Text that is not a number became NaN in `values`; a real NaN is spelled "nan".
     spelled_nan = given.select(pl.all().str.to_lowercase().str.contains("nan")).fill_null(False)
     nan = np.isnan(values)
     faults = {
-        "that is not a number": (nan & ~spelled_nan.to_numpy()).any(axis=1),
+        "with a value that is not a number": (nan & ~spelled_nan.to_numpy()).any(axis=1),
         "with NaN": nan.any(axis=1),
         "with an infinite probability": np.isinf(values).any(axis=1),
         "with a negative probability": (values < 0).any(axis=1),

@@ -33,6 +33,9 @@ def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
 
     Raises:
         DataError: an id is malformed, or its condition or level does not exist.
+
+    >>> split_row_ids(pl.Series(["007_spinal_canal_stenosis_l4_l5"]), "sample.csv").row(0)
+    (7, 'spinal_canal_stenosis', 'l4_l5')
     """
     parts = row_ids.rename("row_id").to_frame()
     parts = parts.with_columns(pl.col("row_id").str.extract_groups(_PATTERN).alias("part"))

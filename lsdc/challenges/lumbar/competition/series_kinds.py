@@ -3,7 +3,7 @@
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.listing import SeriesKind
 
-# Axial stacks are angled disc by disc; of the sagittal kinds, only T2 stands in for another kind.
+# Each disc may have its own angle in axial stacks. Among sagittal kinds, only T2 replaces another.
 SERIES_KINDS = {
     str(SeriesDescription.SAGITTAL_T1): SeriesKind(
         axis=0, late_echo=False, one_angle=True, stands_in=False

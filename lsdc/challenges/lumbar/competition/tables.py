@@ -157,7 +157,7 @@ def read_labels(root: Path) -> pl.DataFrame:
     }
     wide = checked_csv.read_csv(path, ["study_id", *cells])
     if not wide.height:
-        raise DataError(f"{path}: lists no study, expected one a row")
+        raise DataError(f"{path}: lists no study, expected one per row")
     wide = checked_csv.integers(wide, ["study_id"], str(path))
     checked_csv.refuse_repeats(wide, ["study_id"], str(path))
     order = {name: place for place, name in enumerate(cells)}
@@ -189,7 +189,7 @@ def _refuse_unknown_grades(long: pl.DataFrame, path: Path) -> None:
         more = f" (and {unknown.height - 1} more)" if unknown.height > 1 else ""
         raise DataError(
             f"{path}: {first['cell']} of study {first['study_id']} is {first['word']!r}{more}, "
-            f"expected {checked_csv.one_of(_GRADES_IN_TABLE)} or nothing"
+            f"expected {checked_csv.one_of(_GRADES_IN_TABLE)}, or an empty cell"
         )
 
 
@@ -209,7 +209,7 @@ def _read_series(root: Path) -> tuple[pl.DataFrame, dict[int, str]]:
     path = root / "train_series_descriptions.csv"
     written = checked_csv.read_csv(path, [*_SERIES_ID, "series_description"])
     if not written.height:
-        raise DataError(f"{path}: lists no series, expected one a row")
+        raise DataError(f"{path}: lists no series, expected one per row")
     table = checked_csv.integers(written, _SERIES_ID, str(path))
     table = checked_csv.words(table, "series_description", _DESCRIPTIONS, str(path))
     checked_csv.refuse_repeats(table, _SERIES_ID, str(path))
@@ -232,7 +232,7 @@ def _read_test_series(root: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[int,
     )
     again = pl.col("why").is_null() & ~ids.is_first_distinct().over("why")
     rows = rows.with_columns(
-        why=pl.when(again).then(pl.lit("the series is listed before")).otherwise("why")
+        why=pl.when(again).then(pl.lit("an earlier row lists the same series")).otherwise("why")
     )
     left_out = rows.filter(pl.col("why").is_not_null())
     written = rows.filter(pl.col("why").is_null())

@@ -6,9 +6,10 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.experiments.reference import as_markdown, describe_settings
 
 _TITLE = """# Settings
-What `--set KEY=VALUE` and `lsdc-presets.toml` change. `lsdc experiments explain KEY`
-says the same of a setting or a section, `lsdc experiments show NAME --describe` of an experiment's.
-This page is made of their declarations:
+These settings can be changed with `--set KEY=VALUE` and in `lsdc-presets.toml`.
+`lsdc experiments explain KEY` describes a setting or a section, and
+`lsdc experiments show NAME --describe` the settings of an experiment.
+This page is generated from the declarations of the settings:
 `python -m lsdc.challenges.lumbar.config > docs/settings.md`.
 """
 

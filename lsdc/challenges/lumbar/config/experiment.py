@@ -46,7 +46,7 @@ class CoordinatesConfig(KeypointSettings):
         le=0.5,
         description=(
             "Largest random shift of images up or down in training, as a fraction of the "
-            "square, so that levels leave it as they do in shifted fields of view."
+            "square, so that some levels lie outside, as in shifted fields of view."
         ),
     )
 
@@ -112,8 +112,8 @@ class SlicesConfig(Config):
     argmin_offset: int = Field(
         default=0,
         description=(
-            "Slices from the nearest slice to the centre of a side: outwards, or up in "
-            "instance numbers if stack_order says so."
+            "Slices from the nearest slice to the centre of a side: outwards, or with "
+            "stack_order 'instances' towards higher instance numbers."
         ),
     )
     side_quantile: float = Field(
@@ -132,8 +132,8 @@ class SlicesConfig(Config):
         description=(
             "How axial slices are chosen. 'distance': nearest to the level point over all "
             "series and stacks; 'argmin': the nearest slice and its neighbours; 'height': "
-            "nearest by the z of ImagePositionPatient; 'proportion': as far down the series"
-            " as the level is down the T2 image."
+            "nearest by the z of ImagePositionPatient; 'proportion': at the level's "
+            "relative height in the T2 image."
         ),
     )
     axial_tolerance_mm: float = Field(
@@ -151,11 +151,14 @@ class SlicesConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.count:
-            raise ValueError("no slice at all: expected one of the counts above 0")
+            raise ValueError(
+                "a sample has no slices: expected side_slices, middle_slices or axial_slices "
+                "above 0"
+            )
         if self.side_tolerance_mm >= self.side_distance_mm:
             raise ValueError(
-                f"side_tolerance_mm {self.side_tolerance_mm} reaches over the canal: expected less "
-                f"than side_distance_mm, {self.side_distance_mm}"
+                f"side_tolerance_mm {self.side_tolerance_mm} reaches across the canal: expected "
+                f"less than side_distance_mm, {self.side_distance_mm}"
             )
         low, high = self.even_quantiles
         if not 0 <= low <= high <= 1:
@@ -166,7 +169,7 @@ class SlicesConfig(Config):
             changed = getattr(self, setting) != type(self).model_fields[setting].default
             if changed and not {f"sagittal {self.sagittal}", f"axial {self.axial}"} & ways:
                 raise ValueError(
-                    f"{setting} changes nothing here: expected it left out, or one of "
+                    f"{setting} has no effect here: expected its default value, or one of "
                     f"{', '.join(sorted(ways))}"
                 )
         return self
@@ -249,7 +252,7 @@ class CropsConfig(Config):
     by_side: bool = Field(
         default=False,
         description=(
-            "Whether each side is a sample of its own, with the right one mirrored; each "
+            "Whether each side is a separate sample, with the right one mirrored; each "
             "predicts the canal and its own side."
         ),
     )
@@ -277,7 +280,7 @@ class Experiment(BaseExperiment):
         slices, model = self.slices, self.model
         if model.axial_backbone and not 0 < slices.axial_slices < slices.count:
             raise ValueError(
-                "model.axial_backbone: expected axial slices and others, got "
+                "model.axial_backbone: expected axial and sagittal slices, got "
                 f"slices.axial_slices {slices.axial_slices} of {slices.count}"
             )
         counts = (slices.side_slices, slices.middle_slices, slices.axial_slices)
@@ -289,19 +292,19 @@ class Experiment(BaseExperiment):
             )
         if self.crops.by_side and self.augment.mirror:
             raise ValueError(
-                "augment.mirror makes right sides of left ones, which crops.by_side has made one: "
-                f"expected 0 with it, got {self.augment.mirror}"
+                "augment.mirror exchanges left and right, but crops.by_side already mirrors right "
+                f"sides: expected augment.mirror 0, got {self.augment.mirror}"
             )
         mirrored = {_mirrored(condition) for condition in self.labels.conditions}
         if self.augment.mirror and mirrored != set(self.labels.conditions):
             raise ValueError(
-                "augment.mirror exchanges left and right: expected it 0, or both sides of each of "
-                f"labels.conditions, got {', '.join(self.labels.conditions)}"
+                "augment.mirror exchanges left and right: expected 0, or labels.conditions with "
+                f"both sides of each condition, got {', '.join(self.labels.conditions)}"
             )
         if "batch_norm" in model.head and self.training.batch_size == 1:
             raise ValueError(
-                "model.head: 'batch_norm' learns nothing of a single sample: expected 'layer_norm' "
-                "there, or training.batch_size above 1"
+                "model.head: 'batch_norm' cannot train on a single sample: expected 'layer_norm' "
+                "instead, or training.batch_size above 1"
             )
         return self
 

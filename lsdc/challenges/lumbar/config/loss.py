@@ -35,7 +35,7 @@ class LabelsConfig(Config):
         default="ignore",
         description=(
             "Training labels without a grade that needs.labels does not fill: ignore them, "
-            "drop their level from training, or take them for normal/mild."
+            "drop their level from training, or treat them as normal/mild."
         ),
     )
     oversample: tuple[Times, Times, Times] = Field(

@@ -1,4 +1,8 @@
-"""The lumbar challenge's experiments by name: our own, and the entries of the lab log."""
+"""The lumbar challenge's experiments by name: our own, and the entries of the lab log.
+
+>>> EXPERIMENTS.lineage("demo")
+['demo', 'baseline']
+"""
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.experiments.presets import Experiments

@@ -28,7 +28,7 @@ class Family:
         right: the condition whose point is found on the patient's right.
         box_mm: (2, 3) the lower and upper bounds of the left point's offset from the canal point
             (LPS), mirrored for the right one. The boxes do not overlap, so that the position of a
-            point tells its side.
+            point shows its side.
     """
 
     name: str

@@ -53,13 +53,21 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
         places_mm: (places, 3), at most MOST_PLACES.
         evidence: (places, levels) log evidence for each level at each place.
         unseen: log evidence for a level that is at none of them.
+
+    >>> places = np.array([[0, 0, z] for z in (140, 105, 70, 35, 0)])
+    >>> shares = np.eye(5) + 0.01
+    >>> shares[2] = [0.01, 0.6, 0.3, 0.05, 0.01]  # by itself, the third place is the second level
+    >>> assign_levels(places, np.log(shares), np.log(0.05)).points_mm[:, 2].tolist()
+    [140.0, 105.0, 70.0, 35.0, 0.0]
     """
     order = np.argsort(-places_mm[:, 2], kind="stable")
     places, evidence = places_mm[order], evidence[order]
+    # (chains, levels) indices of places; UNSEEN indexes the last place, which `where` drops.
     chains = _all_chains(len(places))
     seen = chains != UNSEEN
     score = np.where(seen, evidence[chains, np.arange(len(LEVELS))], unseen).sum(axis=1)
     score[~_possible(places, chains)] = -np.inf
+    # (chains,) probabilities; that of an impossible chain is 0.
     weight = np.exp(score - score.max())
     weight /= weight.sum()
     best = chains[score.argmax()]
@@ -71,10 +79,12 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
 
 def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return a mask (chains,) of those whose steps are anatomically possible."""
+    # (places, places) distances in mm, and how far the second place is below the first.
     apart = np.linalg.norm(places_mm[:, None] - places_mm, axis=2)
     drop = places_mm[:, None, 2] - places_mm[:, 2]
     fine = np.ones(len(chains), bool)
     for one, other in combinations(range(len(LEVELS)), 2):
+        # (chains,) places of the two levels, (chains, levels between) places of those between.
         a, b = chains[:, one], chains[:, other]
         between = chains[:, one + 1 : other]
         next_seen = (a != UNSEEN) & (b != UNSEEN) & (between == UNSEEN).all(axis=1)
@@ -93,10 +103,12 @@ def _weight_of_shifted(chains: NDArray[np.int64], weight: Floats, best: NDArray[
     """Return the weight of the chains that have the best chain's places with every name one off."""
     total = 0.0
     for shift in (1, -1):
+        # (levels,) the best chain's places, each under the name next to its own.
         named = np.roll(best, shift)
         named[0 if shift == 1 else -1] = UNSEEN
         kept = named != UNSEEN
         both = kept & (chains != UNSEEN)
+        # (chains, levels) mask; a level that is in one chain only does not count against it.
         agree = (chains == named) | ~both
         total += float(weight[agree.all(axis=1) & (both.sum(axis=1) >= 2)].sum())
     return total
@@ -141,6 +153,7 @@ def chain_of_views(views: Sequence[View]) -> Chain:
     evidence = np.zeros((len(places), len(LEVELS)))
     total = sum(view.weight for view in views)
     for number, view in enumerate(views):
+        # (places, levels) shares in this view; LEAST_SHARE where it has no candidate.
         shares = np.full((len(places), len(LEVELS)), LEAST_SHARE)
         for place, own in enumerate(members):
             mine = [candidate for owner, candidate in own if owner == number]
@@ -179,6 +192,7 @@ def _join(views: Sequence[View], members: list[tuple[int, int]]) -> Floats:
         across = np.outer(view.normal, view.normal)
         within = np.eye(3) - across
         sure = float(view.shares[index].sum())
+        # (3, 3) inverse covariance of the position, times the candidate's total share.
         own = sure * (within / WITHIN_SIGMA_MM**2 + across / ACROSS_SIGMA_MM**2)
         precisions.append(own)
         moments.append(own @ view.places_mm[index])

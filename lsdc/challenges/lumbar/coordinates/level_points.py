@@ -77,6 +77,7 @@ def _canal_beside(middles_mm: Floats, back_mm: float, up_mm: float) -> Floats:
     for own in points:
         known = np.isfinite(own).all(axis=1)
         if known.any():
+            # (known levels, 3) unit vectors: up the spine, and to the back perpendicular to it.
             along = spine_directions(own[known])
             across = _BACK - along * (along @ _BACK)[:, None]
             across /= np.linalg.norm(across, axis=1, keepdims=True)
@@ -94,8 +95,14 @@ def fuse_views(points_mm: Floats, confidence: Floats) -> tuple[Floats, Floats]:
         confidence: (views, points).
 
     Returns: positions (points, 3), NaN where no view shows a point, and confidence (points,).
+
+    >>> views = np.array([[[0.0, 0.0, 0.0]], [[0.0, 0.0, 4.0]], [[0.0, 0.0, 50.0]]])
+    >>> point, confidence = fuse_views(views, np.array([[0.9], [0.3], [0.3]]))
+    >>> point.tolist(), confidence.round(2).tolist()  # the third one disagrees
+    ([[0.0, 0.0, 1.0]], [0.6])
     """
     confidence = np.where(np.isfinite(points_mm).all(axis=2), confidence, 0.0)
+    # (points, 3) where each point's most confident view has it.
     leader = points_mm[confidence.argmax(axis=0), np.arange(points_mm.shape[1])]
     agrees = np.linalg.norm(points_mm - leader, axis=2) <= AGREEMENT_MM
     weight = confidence * agrees
@@ -118,11 +125,13 @@ def median_of_models(points_mm: Floats, confidence: Floats) -> tuple[Floats, Flo
         from the median counts 0.37 of its own confidence, one twice as far 0.02.
     """
     seen = np.isfinite(points_mm).all(axis=2)
+    # (points,) mask, and (models, points, 3) positions that count.
     enough = 2 * seen.sum(axis=0) >= len(points_mm)
     held = np.where((seen & enough)[..., None], points_mm, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # points that no model sees
         median = np.nanmedian(held, axis=0)
+    # (models, points) mm; 0 where a model does not see the point and has no confidence.
     off = np.nan_to_num(np.linalg.norm(held - median, axis=2))
     agreeing = np.where(seen, confidence, 0.0) * np.exp(-((off / AGREEMENT_MM) ** 2))
     return median, enough * agreeing.mean(axis=0)
@@ -140,6 +149,11 @@ def complete_levels(
         confidence: (levels,).
 
     Returns: points, confidence, and a mask of the filled levels.
+
+    >>> heights = np.array([140, np.nan, 70, 35, np.nan])
+    >>> points, confidence, filled = complete_levels(heights[:, None] * [0, 0, 1], np.ones(5))
+    >>> points[:, 2].tolist(), filled.tolist()
+    ([140.0, 105.0, 70.0, 35.0, 0.0], [False, True, False, False, True])
     """
     kept = trusted_levels(points_mm, confidence)
     if not kept:
@@ -169,6 +183,10 @@ def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
     Args:
         points_mm: (levels, 3), NaN where unknown.
         confidence: (levels,).
+
+    >>> heights = np.array([140, 105, 120, 35, 0])  # the third one is above the second
+    >>> trusted_levels(heights[:, None] * [0, 0, 1], np.array([1.0, 0.9, 0.4, 0.8, 0.05]))
+    [0, 1, 3]
     """
     seen = [
         level
@@ -178,6 +196,7 @@ def trusted_levels(points_mm: Floats, confidence: Floats) -> list[int]:
     best: tuple[float, list[int]] = (0.0, [])
     for count in range(len(seen), 0, -1):
         for chain in map(list, combinations(seen, count)):
+            # (count - 1,) mm; a step over k levels must drop by k times the least step.
             drops = -np.diff(points_mm[chain, 2])
             trust = float(confidence[chain].sum())
             if trust > best[0] and (drops >= MIN_STEP_MM * np.diff(chain)).all():

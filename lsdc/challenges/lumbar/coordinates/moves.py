@@ -1,7 +1,7 @@
 """Moves: find and undo patient motion between the series of a study.
 
 After such motion the positions of a series no longer match the anatomy of the other series, and no
-header tells: in real data each series has its own frame of reference. The level points reveal it.
+header shows it: in real data each series has its own frame of reference. The level points do.
 Where two views are over 10 mm apart, by the same shift at all levels, one is the reference and the
 other is moved back: of sagittal series the reference is the one that more views agree with, else
 T2; of a sagittal and an axial series, the sagittal one.
@@ -25,11 +25,11 @@ from lsdc.tables.table import Table, one_of, real
 # Split, study, series, and its displacement (3,) in mm.
 Shift = tuple[str, int, int, Floats]
 
-_AWAY = "How far the series lies from where the other series of the study have its levels."
+_AWAY = "Shift of the series against the levels of the other series in the study."
 
 
 class Moves(Table):
-    """One row per series that lies elsewhere than the other series of its study."""
+    """One row per series that is shifted against the other series of its study."""
 
     split = columns.split()
     study_id = columns.study()
@@ -73,7 +73,14 @@ def shift_between(
 
     Returns:
         The shift (3,) in mm from the reference to the other view, or None.
+
+    >>> seen = np.array([[0.0, 0.0, z] for z in (140, 105, 70, 35, 0)])
+    >>> shift_between(seen, seen + [0, 0, 15]).tolist()
+    [0.0, 0.0, 15.0]
+    >>> shift_between(seen, seen + [0, 0, 35]) is None  # named one off
+    True
     """
+    # (levels that both know, 3) mm.
     gaps = _gaps(first_mm, other_mm)
     if len(gaps) < least:
         return None
@@ -90,6 +97,7 @@ def one_off(first_mm: Floats, other_mm: Floats) -> bool:
     """Return whether the levels of one view match those of the other under names one off."""
     gaps = _gaps(first_mm, other_mm)
     left_over = _median_length(gaps - np.median(gaps, axis=0)) if len(gaps) else 0.0
+    # (levels - 1, 3) each: the other's levels against the first's one above, and one below.
     pairs = ((other_mm[1:], first_mm[:-1]), (other_mm[:-1], first_mm[1:]))
     return any(
         _median_length(named - next_to) <= max(left_over, RENAMED_MM) for named, next_to in pairs
@@ -98,6 +106,7 @@ def one_off(first_mm: Floats, other_mm: Floats) -> bool:
 
 def apart(first_mm: Floats, other_mm: Floats) -> NDArray[np.bool_]:
     """Return a mask (levels,) of those that both views know and place over 10 mm apart."""
+    # (levels,) mm; NaN where a view does not know the level, which counts as 0.
     distance = np.linalg.norm(other_mm - first_mm, axis=1)
     far: NDArray[np.bool_] = np.nan_to_num(distance) > AGREEMENT_MM
     return far
@@ -112,9 +121,14 @@ def odd_ones(
         said: points (levels, 3) of each series, NaN where unknown; in a tie the first one leads.
         witness_mm: points (levels, 3) of other images, which vote but are not moved.
         least: least number of levels that two views must both know.
+
+    >>> seen = np.array([[0.0, 0.0, z] for z in (140, 105, 70, 35, 0)])
+    >>> odd_ones({11: seen, 12: seen + [0, 20, 0], 13: seen}, witness_mm=seen)
+    {12: array([ 0., 20.,  0.])}
     """
     if len(said) < 2:
         return {}
+    # Number of views that agree with each series, the witness included.
     votes = {
         series: _agrees(own, witness_mm, least)
         + sum(_agrees(own, other, least) for one, other in said.items() if one != series)
@@ -166,6 +180,7 @@ def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
     studies, by_axial, _ = known_points(axial)
     witness = dict(zip(studies, by_axial, strict=True))
     said: dict[tuple[str, int], dict[int, Floats]] = {}
+    # The first series leads in a tie: one with canal points, which are on T2.
     canal_first = own.sort((pl.col("condition") != _CANAL).cast(pl.Int8), maintain_order=True)
     for (split, study, series), points in _by_series(canal_first):
         said.setdefault((split, study), {})[series] = points
@@ -187,6 +202,7 @@ def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
     at_one_height = height.over("split", *_SERIES, kind, "level") <= ONE_HEIGHT_MM
     places = places.filter(at_one_height | (pl.col("condition") == _CANAL))
     groups = places.group_by("split", *_SERIES, maintain_order=True)
+    # (1, levels, 3), as a series is of one study.
     return [(key, known_points(own)[1][0]) for key, own in groups]
 
 
@@ -232,9 +248,9 @@ def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
     ]
     return (
-        f"{len(moves)} series lie over 10 mm from where others of their study have its levels and "
-        f"are moved back: {few(names)}; the patient moved between the series, the "
-        "catalog's table moves says whereto"
+        f"{len(moves)} series are shifted by over 10 mm against the other series of their study "
+        f"and are moved back: {few(names)}; the patient moved between the series; for the "
+        "directions see the catalog's table moves"
     )
 
 

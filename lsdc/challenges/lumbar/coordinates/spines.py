@@ -105,8 +105,8 @@ def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:
         return None
     names = [f"{spell(study)} ({levels.replace(' ', ', ')})" for study, levels in rows.iter_rows()]
     return (
-        f"sagittal and axial images of {len(names)} studies put levels over 10 mm apart: "
-        f"{few(names)}; the surer are believed, with half the confidence"
+        f"sagittal and axial images of {len(names)} studies place levels over 10 mm apart: "
+        f"{few(names)}; the more confident images are used, with half the confidence"
     )
 
 

@@ -140,11 +140,13 @@ def plan_cuts(
     config: CropsConfig,
 ) -> Iterator[StudyCuts]:
     """Yield the crops of each study, in the order of `chosen` (see `choose_crops`)."""
+    # (studies,) row after each study's last crop in `chosen`, and row of its first crop.
     ends = np.flatnonzero(np.diff(chosen["study_id"].to_numpy(), append=-1)) + 1
     starts = np.concatenate([[0], ends[:-1]])
     for first in range(0, len(ends), _STUDIES_AT_ONCE):
         own = slice(first, first + _STUDIES_AT_ONCE)
         begin = starts[own][0]
+        # The n crops of these studies, the n rows of their images, and (n, 2, 3) maps.
         table = chosen[begin : ends[own][-1]]
         images = instances[table["instance"]].drop("split", "study_id", "series_description")
         maps = window_maps(pl.concat([table, images], how="horizontal"), landmarks, config)
@@ -160,10 +162,12 @@ def _by_study(
     """Split rows of `choose_crops` by study; `starts` are the studies' first rows."""
     # Few data frames for all studies: one frame per study would take longer than its crops.
     key = crops.select(_KEY_OF_FILE).with_columns(study=pl.col("study_id").rle_id())
+    # Each study's files once, and (studies,) the first row of each study among them.
     used = key.unique(("study", "instance")).sort("study", "instance")
     files = instances[used["instance"]]
     file_starts = np.searchsorted(used["study"].to_numpy(), np.arange(len(starts)))
     columns = (crops[name].to_numpy() for name in ("instance", "row", "place"))
+    # For each study: (n,) instance, row and place of its crops, and (n, 2, 3) maps.
     parts = (np.split(column, starts[1:]) for column in (*columns, maps))
     in_files = np.split(used["instance"].to_numpy(), file_starts[1:])
     for at, own, (instance, row, place, own_maps) in zip(
@@ -173,6 +177,7 @@ def _by_study(
             first_row=int(row.min()),
             samples=int(row.max() - row.min()) + 1,
             files=files[int(at) : int(at) + len(own)],
+            # `own` is sorted and holds every instance, so these are indices into it.
             file=np.searchsorted(own, instance).tolist(),
             row=row.tolist(),
             place=place.tolist(),

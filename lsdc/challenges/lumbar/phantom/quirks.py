@@ -56,7 +56,7 @@ PLANTED = (
 )
 
 
-# Series missing from hard studies, and how often; the first hard studies always lack them.
+# Series missing from hard studies, and how often; the first hard studies never have them.
 _LACKING: tuple[tuple[Missing, float], ...] = (
     ("T1", 0.06),
     ("T2", 0.06),

@@ -76,7 +76,7 @@ def write_tables(root: Path, records: Sequence[StudyRecord]) -> None:
 def annotation_rows(record: StudyRecord) -> list[list[object]]:
     """Return the rows of `train_label_coordinates.csv`: each point on the nearest slice showing it.
 
-    Conditions whose plane the study lacks and cells without a label have no row.
+    Conditions without a series of their plane and cells without a label have no row.
     """
     shown_on = ["Sagittal T2/STIR", *["Sagittal T1"] * 2, *["Axial T2"] * 2]
     rows: list[list[object]] = []

@@ -44,7 +44,7 @@ def write_phantom(
     Args:
         out: a folder that does not exist yet, or an empty one.
         studies: the number of training studies; from six on, every oddity of real data is present.
-        test: the number of test studies; the first one lacks a series.
+        test: the number of test studies; a series is missing in the first one.
         seed: the seed of all random draws.
         grades: "balanced" thirds, or "real" frequencies.
         max_size: the longest side of an image, in pixels.
@@ -126,7 +126,7 @@ def _write_in_children(root: Path, order: Order) -> Iterator[int]:
             last = (complaints.read().strip().splitlines() or ["nothing on stderr"])[-1]
             raise StageError(
                 f"phantom {root.parent}: expected its child processes to exit with 0, "
-                f"got {codes}: {last}; is there space left on the disk?"
+                f"got {codes}: {last}; check that the disk has space left"
             )
 
 
@@ -137,8 +137,8 @@ def _job(root: Path, order: Order, share: int) -> str:
 def _check(out: Path, order: Order) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(
-            f"{out}: a phantom is written to a new or an empty folder, and this is neither; "
-            "name another one or empty it first"
+            f"{out}: not empty or not a folder, expected a new or an empty folder for the "
+            "phantom; name another one or empty it first"
         )
     bounds = {
         "studies": (order.studies, 1, 100_000),

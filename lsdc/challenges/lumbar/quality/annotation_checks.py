@@ -42,11 +42,11 @@ def check_annotations(competition: Competition) -> list[Finding]:
             Severity.NOTE,
         ),
         Finding(
-            "repeated_points", "Points for one cell given twice", "points", repeated_points(points)
+            "repeated_points", "Several points for one cell", "points", repeated_points(points)
         ),
         Finding(
             "points_on_unlisted_series",
-            "Points on series in no table",
+            "Points on unlisted series",
             "points",
             points_on_unlisted_series(points, series),
         ),
@@ -58,7 +58,7 @@ def check_annotations(competition: Competition) -> list[Finding]:
         ),
         Finding(
             "t2_series_with_few_canal_points",
-            "T2 series with under 5 canal points",
+            "T2 series with fewer than 5 canal points",
             "series",
             t2_series_with_few_canal_points(points, series),
             Severity.NOTE,

@@ -60,17 +60,17 @@ class Rule(StrEnum):
 
 
 _BEFORE = "The name of the point before the correction."
-_AFTER = "The name of the point now; null if the point is dropped."
+_AFTER = "The name of the point after the correction; null if the point is dropped."
 _IMAGE = "The image of the point."
 
 
 class Corrections(Table):
-    """One row per correction that a run made of an annotated point."""
+    """One row per correction that a run made to an annotated point."""
 
     row = dy.Int64(min=0, description="Row of train_label_coordinates.csv, from 0.")
     rule = dy.String(
         check=one_of(Rule),
-        description=f"The rule that was applied, of these in their order: {', '.join(Rule)}.",
+        description=f"The rule that was applied. The rules in order: {', '.join(Rule)}.",
     )
     study_id = dy.Int64(description=_IMAGE)
     series_id = dy.Int64(description=_IMAGE)
@@ -103,37 +103,37 @@ DESCRIPTIONS = {
         "Drops all their points.",
     ),
     Rule.LEVEL_OFF_BY_ONE: (
-        "Conditions whose points of a study lie where the other conditions, of at least two kinds, "
-        "put the neighbouring level.",
+        "All points of a condition in a study, if they lie where other conditions, of at least two "
+        "kinds, place the neighbouring level.",
         "Renames the points to that level; drops points that then have no level.",
     ),
     Rule.SIDES_SWAPPED: (
-        "Left points over 10 mm to the right of their right counterpart; without images, the "
-        "smaller part of an axial series' pairs whose order in pixels is opposite to that of the "
-        "others.",
+        "Pairs whose left point lies over 10 mm to the right of the right point; without images, "
+        "pairs of an axial series whose order in pixels is opposite to that of most of its pairs.",
         "Exchanges the two sides.",
     ),
     Rule.OFF_THE_TREND: (
-        "Points over 20 mm from where the other conditions put their level, or over 45 mm beside "
-        "it, unless most points of their condition are off alike; and points over 1.5 steps "
-        "between levels off the curve through the other points of their condition on one series.",
+        "Points over 20 mm from where the other conditions place their level, unless most points "
+        "of their condition deviate in the same way; points over 45 mm from the midline; and "
+        "points that deviate by over 1.5 steps between levels from the curve through the other "
+        "points of their condition on one series.",
         "Drops them.",
     ),
     Rule.ACROSS_THE_MIDDLE: (
-        "Points of a side that are over 6 mm on the other side of a middle that two other kinds "
-        "of points agree on.",
+        "Left or right points that lie over 6 mm beyond the midline on the wrong side, if two "
+        "other kinds of points agree on the midline.",
         "Drops them.",
     ),
 }
 TITLES = {
-    Rule.WRONG_SERIES: "Left out by a run: on a wrong series",
-    Rule.OUTSIDE_THE_IMAGE: "Left out by a run: outside the image",
-    Rule.REPEATED_APART: "Left out by a run: one cell, two places",
-    Rule.NO_LUMBAR_SPINE: "Left out by a run: no lumbar spine",
-    Rule.LEVEL_OFF_BY_ONE: "Mended by a run: a level off by one",
-    Rule.SIDES_SWAPPED: "Mended by a run: left and right swapped",
-    Rule.OFF_THE_TREND: "Left out by a run: off their trend",
-    Rule.ACROSS_THE_MIDDLE: "Left out by a run: across the middle",
+    Rule.WRONG_SERIES: "Dropped by a run: on a wrong series",
+    Rule.OUTSIDE_THE_IMAGE: "Dropped by a run: outside the image",
+    Rule.REPEATED_APART: "Dropped by a run: contradicting repeats",
+    Rule.NO_LUMBAR_SPINE: "Dropped by a run: no lumbar spine",
+    Rule.LEVEL_OFF_BY_ONE: "Corrected by a run: level off by one",
+    Rule.SIDES_SWAPPED: "Corrected by a run: sides swapped",
+    Rule.OFF_THE_TREND: "Dropped by a run: off the trend",
+    Rule.ACROSS_THE_MIDDLE: "Dropped by a run: across the midline",
 }
 
 

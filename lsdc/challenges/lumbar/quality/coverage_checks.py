@@ -35,7 +35,7 @@ _PLANES = {
 }
 _SET_ASIDE = {
     SetAside.ANOTHER_PLANE: ("images_of_another_plane", "Set aside: another plane than described"),
-    SetAside.LOCALIZER: ("localizers", "Set aside: localizers under a series"),
+    SetAside.LOCALIZER: ("localizers", "Set aside: localizers in a series"),
     SetAside.SECOND_CONTRAST: ("second_contrasts", "Set aside: second contrasts"),
 }
 
@@ -51,13 +51,13 @@ def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Findin
         ),
         Finding(
             "series_unlike_a_lumbar_spine",
-            "Series unlike a lumbar spine by size",
+            "Series sized unlike a lumbar spine",
             "measures",
             series_unlike_a_lumbar_spine(instances, series),
         ),
         Finding(
             "axial_apart_from_sagittal",
-            "Axial series apart from the sagittal ones",
+            "Axial series far from the sagittal ones",
             "series",
             axial_apart_from_sagittal(instances, series),
         ),
@@ -67,7 +67,7 @@ def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Findin
         ),
         Finding(
             "series_read_by_their_plane",
-            "Series read as their plane has it",
+            "Series used as another kind than described",
             "series",
             series_read_by_their_plane(instances),
         ),

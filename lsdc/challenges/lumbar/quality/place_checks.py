@@ -36,7 +36,7 @@ def check_places(
     found = [
         Finding(
             "levels_out_of_order",
-            "Points above those of the level above",
+            "Points not below the level above",
             "points",
             levels_out_of_order(annotations, listed, instances),
         ),
@@ -69,7 +69,7 @@ def _check_images(
     return [
         Finding(
             "points_on_missing_files",
-            "Points on files that are not there",
+            "Points on missing files",
             "points",
             lost.filter(pl.col("reason").is_null()).drop("reason"),
         ),
@@ -81,13 +81,13 @@ def _check_images(
         ),
         Finding(
             "points_off_their_level",
-            "Points over 20 mm off their level",
+            "Points over 20 mm from their level",
             "points",
             points_off_their_level(annotations, instances),
         ),
         Finding(
             "axial_series_moved",
-            "Axial series over 10 mm off the sagittal",
+            "Axial series displaced by over 10 mm",
             "series",
             annotated_moves(instances, annotations).drop("source"),
         ),

@@ -15,37 +15,37 @@ def check_series_tables(competition: Competition) -> list[Finding]:
     return [
         Finding(
             "studies_missing_a_series",
-            "Studies without a kind of series",
+            "Studies missing a kind of series",
             "series",
             studies_missing_a_series(competition.series),
-            advice="runs mask what it would show",
+            advice="runs mask the missing slices",
         ),
         Finding(
             "several_series_of_a_kind",
-            "Studies with a kind of series repeated",
+            "Studies with several series of a kind",
             "studies",
             several_series_of_a_kind(competition.series),
             Severity.NOTE,
         ),
         Finding(
             "test_rows_left_out",
-            "Rows of the test table that no run can use",
+            "Unusable rows of the test table",
             "rows",
             competition.left_out,
             advice="their series are masked; correct test_series_descriptions.csv",
         ),
         Finding(
             "studies_absent_from_a_table",
-            "Studies that one table has and one lacks",
+            "Studies missing from one of the tables",
             "studies",
             studies_absent_from_a_table(competition),
-            advice="left out of training; in the submission they get the weighted prior",
+            advice="not used for training; in the submission they get the weighted prior",
         ),
     ]
 
 
 def studies_missing_a_series(series: pl.DataFrame) -> pl.DataFrame:
-    """Return the kinds of series that a listed study lacks: split, study_id, series_description."""
+    """Return kinds of series missing in listed studies: split, study_id, series_description."""
     study = ["split", "study_id"]
     kinds = pl.DataFrame({"series_description": [str(kind) for kind in SeriesDescription]})
     wanted = series.select(study).unique(maintain_order=True).join(kinds, how="cross")
@@ -101,15 +101,15 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
     found = [
         Finding(
             "series_without_images",
-            "Series without an image",
+            "Series without a usable image",
             "series",
             series.filter(pl.col("images") == 0).select(*_KEY, "quarantined"),
             of=series.height,
-            advice="masked; look for their files, or take them out of the table",
+            advice="masked; find their files, or remove the series from the table",
         ),
         Finding(
             "gaps_in_instance_numbers",
-            "Series with gaps, or not from 1",
+            "Instance numbers with gaps or not from 1",
             "series",
             gaps_in_instance_numbers(series),
             Severity.NOTE,
@@ -117,10 +117,10 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
         *_check_stacks(series),
         Finding(
             "id_mismatches",
-            "Series whose headers have other ids",
+            "Series with other ids in the headers",
             "series",
             series.filter(pl.col("id_mismatches") > 0).select(*_KEY, "id_mismatches"),
-            advice="folder and file name count; see whether files lie where they belong",
+            advice="runs use the ids in the paths; look for misplaced files",
         ),
     ]
     if with_tables:
@@ -129,10 +129,10 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
         found.append(
             Finding(
                 "unlisted_series",
-                "Series in no table",
+                "Unlisted series",
                 "series",
                 unlisted,
-                advice="runs leave them out; add them to the table to have them used",
+                advice="runs ignore them; add them to the table to use them",
             )
         )
     return found
@@ -143,20 +143,20 @@ def _check_stacks(series: pl.DataFrame) -> list[Finding]:
     return [
         Finding(
             "duplicate_positions",
-            "Series with slices at one position",
+            "Series with several slices at a position",
             "series",
             series.filter(pl.col("duplicate_positions") > 0).select(*_KEY, "duplicate_positions"),
-            advice="the first slice at each place is shown; see whether some are copies",
+            advice="runs use the first slice at each position; look for copies",
         ),
         Finding(
             "mixed_shapes",
-            "Series of images of several shapes",
+            "Series with images of different shapes",
             "series",
             series.filter(pl.col("shapes") > 1).select(*_KEY, "shapes"),
         ),
         Finding(
             "several_orientations",
-            "Series of stacks at several angles",
+            "Series with stacks at different angles",
             "series",
             series.filter(pl.col("orientation_groups") > 1).select(*_KEY, "orientation_groups"),
             Severity.NOTE,
@@ -193,14 +193,14 @@ def check_twins(twins: pl.DataFrame) -> list[Finding]:
             "Studies with the images of another study",
             "series",
             twins.filter(~one),
-            advice="runs keep them in one fold; remove one of each",
+            advice="runs keep them in one fold; remove one of each pair",
         ),
         Finding(
             "series_with_the_same_images",
             "Series with the images of another series",
             "series",
             twins.filter(one),
-            advice="both are used; remove one of each",
+            advice="both are used; remove one of each pair",
         ),
     ]
 
@@ -218,13 +218,13 @@ def check_quarantine(quarantine: pl.DataFrame) -> list[Finding]:
             "Files without a position in the header",
             "files",
             rows.filter(no_geometry),
-            advice="masked; export them again, with all their tags",
+            advice="masked; export them again with all tags",
         ),
         Finding(
             "unusable_files",
             "Files that cannot be used",
             "files",
             rows.filter(~no_geometry),
-            advice="masked; --json and the catalog's table quarantine say why",
+            advice="masked; for the reasons see --json or the catalog's table quarantine",
         ),
     ]

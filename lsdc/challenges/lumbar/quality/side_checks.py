@@ -3,7 +3,7 @@
 In DICOM's patient space (LPS) +x points to the patient's left; a point with an indexed image is
 judged by its position in mm. Without images, an axial pair is judged by its pixels, since nearly
 all axial images are stored with the patient's left at greater x_px: 8,769 of the 8,770 pairs in
-the competition's tables. Sagittal pixels say nothing about the side.
+the competition's tables. Sagittal pixels do not show the side.
 """
 
 import polars as pl
@@ -41,14 +41,14 @@ def check_sides(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> li
         ),
         Finding(
             "t1_series_without_one_order",
-            "T1 series whose sides run both ways",
+            "T1 series without one left-right order",
             "series",
             t1_orders(pairs).filter(order="mixed"),
             Severity.NOTE,
         ),
         Finding(
             "foramina_a_level_apart",
-            "T1 series whose sides are a level apart",
+            "T1 series with sides one level apart",
             "series",
             foramina_a_level_apart(annotations),
         ),
@@ -73,7 +73,7 @@ def check_sides(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> li
         found.append(
             Finding(
                 "points_on_the_other_side",
-                "Points across the canal from their side",
+                "Points on the wrong side of the canal",
                 "points",
                 points_on_the_other_side(annotations, instances),
             )
@@ -202,7 +202,7 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     """Return T1 series with the left foramina of all levels above or below the right ones.
 
     Measured by y_px on one series, in steps between levels: one side is a level off, but only
-    the study's other series can tell which.
+    the study's other series can show which.
 
     Returns:
         study_id, series_id, steps_down: the median of left below right, in steps.

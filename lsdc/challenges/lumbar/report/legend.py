@@ -25,8 +25,8 @@ def write_legend(sheet: Image.Image, left: int, top: int) -> None:
         x += 40 + round(7.4 * len(name))
     room.put_on(sheet)
     lines = [
-        "Open: the run's points. Solid: annotated. Both are dropped onto the slice that is shown.",
-        "Lines: the axial slices chosen, each level's nearest one bolder.",
+        "Open: the run's points. Solid: annotated. All are projected onto the slice shown.",
+        "Lines: the chosen axial slices; the one nearest to each level is bolder.",
         "Under crops: mm from level point to slice, to left (L), right (R), head (H), feet (F).",
     ]
     for number, line in enumerate(lines, start=1):

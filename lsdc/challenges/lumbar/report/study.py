@@ -116,8 +116,8 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
     instances = tables.read("instances")
     if instances.is_empty():
         raise DataError(
-            f"study {study}: no image of it among the results of the run, expected one of its "
-            "studies; see the catalog's table 'studies'"
+            f"study {study}: no image in the results of the run, expected a study of the run; "
+            "see the catalog's table 'studies'"
         )
     split = instances["split"].sort(descending=True).first()  # "train" before "test"
     assert isinstance(split, str)

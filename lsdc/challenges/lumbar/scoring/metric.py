@@ -63,6 +63,11 @@ def score(labels: pl.DataFrame, predictions: pl.DataFrame, source: str = "predic
     Raises:
         DataError: a labelled row is not predicted, a row id is not among the labels, no row has a
             grade, or `check_predictions` refuses the predictions.
+
+    >>> label = {"study_id": 7, "condition": "spinal_canal_stenosis", "level": "l4_l5", "grade": 2}
+    >>> row = {"row_id": "7_spinal_canal_stenosis_l4_l5"} | dict(zip(PROBABILITIES, (2, 1, 1)))
+    >>> round(score(pl.DataFrame([label]), pl.DataFrame([row])).spinal, 3)  # -log(1 / 4)
+    1.386
     """
     require_columns(predictions, ["row_id"], source)
     bare = without_zeros(pl.col("row_id").cast(pl.String))  # the labels' studies are numbers
@@ -92,6 +97,11 @@ def score_arrays(
 
     Raises:
         DataError: there are no rows.
+
+    >>> studies, canal, grades = np.array([7, 8]), np.array([0, 0]), np.array([0, 2])
+    >>> result = score_arrays(studies, canal, grades, np.full((2, 3), 1 / 3))
+    >>> round(result.spinal, 3), round(result.any_severe_spinal, 3), result.unscored_parts
+    (1.099, 0.96, ('foraminal', 'subarticular'))
     """
     if not len(grades):
         raise DataError("labels: no row has a grade, expected one or more to score")
@@ -143,7 +153,7 @@ def _align(labels: pl.DataFrame, predictions: pl.DataFrame, source: str) -> pl.D
         unknown = predictions.join(known, on="row_id", how="anti", maintain_order="left")["row_id"]
         raise DataError(
             f"{source}: {first_few(unknown)} not in train.csv, expected only rows of its studies; "
-            "remove them, or score against the data that they were made from"
+            "remove them, or use the data that the predictions were made for"
         )
     labelled = rows.filter(pl.col("grade").is_not_null())
     missing = labelled.filter(~predicted)["row_id"]

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions of all folds in one table, and their scores beside the weighted prior.
+"""Out-of-fold predictions of all folds in one table, and their scores next to the weighted prior.
 
 Holdout studies, which are in no fold, are scored separately, by the mean of the folds' models.
 """
@@ -124,7 +124,7 @@ def assemble_holdout(
     if leaked:
         raise StageError(
             f"holdout: {len(leaked)} held-out studies are in folds too (the first: {leaked[0]}), "
-            "expected none; deal the folds again"
+            "expected none; assign the folds again"
         )
     columns = ["row_id", *PROBABILITIES]
     given = pl.concat([table.select(columns) for table in fold_tables])
@@ -172,11 +172,11 @@ def _check_fold_membership(predicted: pl.DataFrame, expected: pl.DataFrame) -> N
     strangers = beside.filter(pl.col("by").ne_missing(pl.col("fold")))
     if strangers.height:
         row = strangers.row(0, named=True)
-        member = "in none of the folds given" if row["fold"] is None else f"in fold {row['fold']}"
+        member = "in none of the given folds" if row["fold"] is None else f"in fold {row['fold']}"
         raise StageError(
             f"oof: {first_few(strangers['row_id'])} predicted by a fold that does not hold the "
             f"study out (the first by fold {row['by']}, the study is {member}); train these folds "
-            "again on the present split"
+            "again with the current split"
         )
 
 
@@ -185,7 +185,7 @@ def _tell_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) ->
     for (study,), own in rows.group_by("study_id", maintain_order=True):
         levels = ", ".join(own["level"].unique(maintain_order=True))
         log.warning(
-            "%s: study %s has no crops of %s: predicted by the other folds' prior",
+            "%s: study %s has no crops of %s; they are predicted by the prior of the other folds",
             stage,
             study,
             levels,

@@ -24,6 +24,11 @@ def prior_table(labels: pl.DataFrame, smoothing: float = 0.0) -> pl.DataFrame:
     Returns:
         condition, level and the three probabilities: 25 rows. A cell without counts takes its
         condition's counts over all levels, else those of all conditions, else equal counts.
+
+    >>> cell = {"condition": "spinal_canal_stenosis", "level": "l1_l2"}
+    >>> labels = pl.DataFrame([{**cell, "grade": grade} for grade in (0, 0, 2, 2)])
+    >>> prior_table(labels).row(0)[2:]  # the counts 2, 0, 2 times 1, 2, 4, divided by their sum
+    (0.2, 0.0, 0.8)
     """
     counts = _counts(labels) + smoothing
     weighted = counts * np.asarray(GRADE_WEIGHTS)

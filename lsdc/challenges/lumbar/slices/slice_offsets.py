@@ -1,7 +1,7 @@
 """Slice offsets: the position of each slice relative to each level point, in patient space.
 
 In DICOM's patient space (LPS) +x points to the patient's left and +z to the head. Instance
-numbers, slice order and PatientPosition do not tell the side and are not used.
+numbers, slice order and PatientPosition do not show the side and are not used.
 """
 
 from pathlib import Path

@@ -73,6 +73,12 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
 
     This is exact for sagittal slices by distance, landmark and argmin. By quantiles, a series with
     an even number of slices has no middle one, and its mirror image is off by one slice.
+
+    >>> config = SlicesConfig(side_slices=1, middle_slices=1, axial_slices=1, t2_sides=False)
+    >>> [place.name for place in list_places(config)]
+    ['T1 left', 'T1 middle', 'T1 right', 'T2 middle', 'axial 1']
+    >>> mirrored_places(config)
+    [2, 1, 0, 3, 4]
     """
     places = list_places(config)
     number_of = {place: number for number, place in enumerate(places)}
@@ -82,7 +88,7 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
 def _mirrored(place: Place, config: SlicesConfig) -> Place:
     counted = config.sagittal not in ("distance", "landmark")
     by_instances = counted and config.stack_order == "instances"
-    # A series in the order of its instances, sides included, is the same for the mirror image.
+    # The mirror image has the same order of instances, so these slices keep their slots.
     if place.part == Part.AXIAL or (by_instances and config.sagittal != "argmin"):
         return place
     part = {Part.LEFT: Part.RIGHT, Part.RIGHT: Part.LEFT}.get(place.part, place.part)

@@ -91,6 +91,10 @@ class Stack:
             distance_mm: (n,) distances from the target; ties go to the first slice.
             count: the largest number of slices.
             tolerance_mm: the largest distance.
+
+        >>> stack = Stack(*np.zeros((9, 5)), inside=np.ones(5, bool))
+        >>> stack.nearest(np.array([9.0, 4.0, -1.0, -6.0, 2.0]), count=3, tolerance_mm=3.0).tolist()
+        [2, 4]
         """
         away = np.where(self.inside, np.abs(distance_mm).round(_ROUNDING_DECIMALS), np.inf)
         chosen = np.argsort(away, kind="stable")[:count]
@@ -100,6 +104,12 @@ class Stack:
         """Return `count` slices around `middle`, MISSING beyond the stack or without the level.
 
         An even count takes one more slice before the middle, or after it with `lean_up`.
+
+        >>> stack = Stack(*np.zeros((9, 5)), inside=np.ones(5, bool))
+        >>> stack.around(0, 3).tolist(), stack.around(2, 2).tolist()
+        ([-1, 0, 1], [1, 2])
+        >>> stack.around(2, 2, lean_up=True).tolist()
+        [2, 3]
         """
         first = middle - (count - lean_up) // 2
         wanted = np.arange(first, first + count, dtype=np.int64)

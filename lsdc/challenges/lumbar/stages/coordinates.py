@@ -113,8 +113,8 @@ def _warn_of_guessed(run: LumbarRun, points: pl.DataFrame) -> None:
     guessed = points.group_by("study_id").agg(seen.any()).filter(~pl.col("source"))["study_id"]
     if len(guessed):
         log.warning(
-            "coordinates: no level is seen in %d of %d studies; they are taken where levels lie in "
-            "the training studies: %s",
+            "coordinates: no level is detected in %d of %d studies; they get the typical positions "
+            "of the training studies: %s",
             len(guessed),
             points["study_id"].n_unique(),
             few(list(map(open_competition(run.data).spell, guessed.sort()))),
@@ -125,7 +125,7 @@ def _warn_of_lost(run: LumbarRun, studies: pl.Series, points: pl.DataFrame) -> N
     lost = studies.filter(~studies.is_in(points["study_id"].implode())).to_list()
     if lost:
         log.warning(
-            "coordinates: no level is found in %d of %d studies, which give no samples: %s",
+            "coordinates: no level is found in %d of %d studies, so they have no samples: %s",
             len(lost),
             len(studies),
             few(list(map(open_competition(run.data).spell, lost))),

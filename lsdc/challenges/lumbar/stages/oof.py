@@ -79,7 +79,7 @@ def show_scores(run: LumbarRun) -> None:
         create_markdown_artifact(
             _confusions(oof) + f"\n\n`{folder / 'oof.parquet'}`, `{folder / 'scores.json'}`\n",
             key=artifact_key(name, "confusions"),
-            description=f"{name}: graded (rows) and predicted most likely (columns), out of fold",
+            description=f"{name}: labels (rows) and most likely grades (columns), out of fold",
         )
 
 

@@ -1,4 +1,4 @@
-"""Sides: tell left from right by position in patient space."""
+"""Sides: distinguish left and right by position in patient space."""
 
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.run import LumbarRun

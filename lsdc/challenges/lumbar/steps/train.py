@@ -33,7 +33,7 @@ def with_earlier_folds(
         inputs = whole, fold, prepared.crops, prepared.folds
         if fold not in found and train_one_fold.find(*inputs):
             found[fold] = train_one_fold(*inputs)
-            log.info("fold %d was trained before and stands: it is scored as well", fold)
+            log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
     return [found[fold] for fold in sorted(found)]
 
 

@@ -17,7 +17,7 @@ class CoordinatesRequest(SentRequest):
     """The parameters of a run that learns only the coordinates."""
 
     tries_model: bool = sent_field(
-        False, "Refuse first of all if weights or device of the folds' models are not here."
+        False, "Check first that the weights and the device of the folds' models are available."
     )
 
 
@@ -31,7 +31,7 @@ class CoordinatesRequest(SentRequest):
     ),
 )
 def train_coordinates(request: CoordinatesRequest) -> None:
-    """Learn the coordinates of an experiment, a small model a fold."""
+    """Learn the coordinates of an experiment, with small models for each fold."""
     require_versions(request.versions, STAGES)
     with (
         rescheduled_if_busy() as patience,

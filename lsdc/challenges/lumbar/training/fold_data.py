@@ -68,7 +68,7 @@ class FoldData:
 
     @property
     def without_label(self) -> pl.DataFrame:
-        """The other folds' samples of levels that lack a grade."""
+        """The other folds' samples of levels without a grade."""
         return self.outside.join(self._ungraded, on=_LEVEL, how="semi", maintain_order="left")
 
     def filling(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -123,8 +123,8 @@ def read_fold(
     if not len(inside) or not len(outside):
         raise StageError(
             f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
-            "expected both; studies without images or level points give none, which the log "
-            "names; use fewer folds, or more studies"
+            "expected at least one of each; studies without images or level points (see the log) "
+            "have no samples; use fewer folds or more studies"
         )
     held_out: list[int] = []
     if holdout is not None:

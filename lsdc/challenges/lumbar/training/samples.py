@@ -50,7 +50,7 @@ def as_samples(
     rows = table["row"].to_numpy().astype(np.int64)
     if len(rows) and rows.max() >= len(slices):
         raise DataError(
-            f"{crops}: samples.parquet names row {rows.max()}, crops.npy has {len(slices)} rows; "
+            f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has {len(slices)} rows; "
             "delete the folder, so that the crops are cut again"
         )
     return Samples(
@@ -72,6 +72,10 @@ def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np
     Args:
         labels: labels as in `as_samples`; of probabilities the most likely grade counts.
         oversample: repeats for each grade; a sample without a grade counts as the first.
+
+    >>> labels = np.array([[0, 0, 0, 0, 0], [0, 2, 0, 0, 0], [-1, 1, 0, 0, 0]])
+    >>> count_repeats(labels, (1, 2, 4)).tolist()
+    [1, 4, 2]
     """
     grades = labels[:, : len(CONDITIONS)]
     if grades.ndim == 3:

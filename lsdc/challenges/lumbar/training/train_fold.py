@@ -116,7 +116,7 @@ def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
     """Refuse results of a training that may have used the studies to be predicted."""
     if read_trained(trained, setting)["folds"] != digest_file(folds):
         raise StageError(
-            f"{trained}: trained on other folds, so it may know the studies of this one; run "
+            f"{trained}: trained on another split, perhaps with studies of this fold; run "
             f"experiment {trained.parent.name} again with the same --folds and --seed"
         )
 

@@ -18,7 +18,7 @@ from lsdc.training.process import Tell, child_main
 _REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AssertionError)
 
 
-def work(job: TrialJob, tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # tells nothing
+def work(job: TrialJob, tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # reports no progress
     """Try the job's model; see `training.trial.try_model`."""
     experiment, device = job.experiment, pick_device(job.device)
     torch.set_num_threads(job.threads)

@@ -17,7 +17,7 @@ Point = tuple[str, int, list[float]]  # condition, instance number, place in mm
 
 
 def tables(points: list[Point], planes: dict[int, list[float]]) -> tuple[pl.DataFrame, ...]:
-    """Placed annotations of one level, and instances by number and orientation."""
+    """Return placed annotations of one level, and instances by number and orientation."""
     ids = {"split": "train", "study_id": 1, "series_id": 2}
     places = pl.DataFrame(
         [
@@ -41,7 +41,7 @@ def tables(points: list[Point], planes: dict[int, list[float]]) -> tuple[pl.Data
 
 
 def centred(points: list[Point], planes: dict[int, list[float]]) -> list[float]:
-    """Where the canal point comes to lie."""
+    """Return the corrected position of the canal point."""
     table = centre_on_midline(*tables(points, planes))
     assert len(table) == len(points)
     others = pl.col("condition") != CANAL
@@ -52,7 +52,7 @@ def centred(points: list[Point], planes: dict[int, list[float]]) -> list[float]:
 PLANES = {1: SAGITTAL, 2: AXIAL, 3: AXIAL, 4: AXIAL}
 
 
-def test_canal_point_is_moved_across_its_slice_to_the_middle_between_its_sides() -> None:
+def test_canal_point_moves_across_its_slice_to_the_middle_of_its_sides() -> None:
     points = [
         (CANAL, 1, [4.0, 10.0, 100.0]),
         (LEFT, 2, [18.0, 6.0, 101.0]),
@@ -61,7 +61,7 @@ def test_canal_point_is_moved_across_its_slice_to_the_middle_between_its_sides()
     assert centred(points, PLANES) == pytest.approx([8.0, 10.0, 100.0])
 
 
-def test_canal_point_goes_half_way_to_the_middle_between_foramina_alone() -> None:
+def test_canal_point_moves_half_way_to_the_middle_of_the_foramina() -> None:
     foramina = [(FORAMINA[0], 5, [26.0, 6.0, 105.0]), (FORAMINA[1], 6, [-6.0, 6.0, 105.0])]
     sagittal = PLANES | {5: SAGITTAL, 6: SAGITTAL}
     canal = (CANAL, 1, [4.0, 10.0, 100.0])
@@ -73,7 +73,7 @@ def test_canal_point_goes_half_way_to_the_middle_between_foramina_alone() -> Non
     assert centred([canal, *strays], sagittal) == pytest.approx([4.0, 10.0, 100.0])
 
 
-def test_sides_on_two_parallel_slices_count_within_them() -> None:
+def test_side_points_may_lie_on_two_parallel_slices() -> None:
     points = [
         (CANAL, 1, [4.0, 10.0, 100.0]),
         (LEFT, 2, [18.0, 6.0, 98.0]),
@@ -82,7 +82,7 @@ def test_sides_on_two_parallel_slices_count_within_them() -> None:
     assert centred(points, PLANES) == pytest.approx([8.0, 10.0, 100.0])
 
 
-def test_oblique_sagittal_slice_is_left_along_its_normal() -> None:
+def test_canal_point_moves_along_the_normal_of_an_oblique_slice() -> None:
     turn = np.radians(15.0)
     oblique = [-np.sin(turn), np.cos(turn), 0.0, 0.0, 0.0, -1.0]
     truth, normal = np.array([8.0, 10.0, 100.0]), np.array([np.cos(turn), np.sin(turn), 0.0])
@@ -107,7 +107,7 @@ STAYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("because", STAYS)
-def test_canal_point_stays_where_nothing_can_be_said(because: str) -> None:
+def test_canal_point_stays_without_evidence(because: str) -> None:
     tilted = [1.0, 0.0, 0.0, 0.0, np.cos(0.3), np.sin(0.3)]
     canal = (CANAL, 1, [4.0, 10.0, 100.0])
     planes = {**PLANES, 5: tilted, 6: SAGITTAL}

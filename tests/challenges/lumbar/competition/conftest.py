@@ -1,4 +1,4 @@
-"""A small competition of tables alone."""
+"""A small competition with tables but no images."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.challenges.lumbar.competition.small_tables import CELLS, grades_row, 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A competition of two training studies and one test study, tables alone."""
+    """Write the tables of a competition with two training studies and one test study."""
     write(
         tmp_path,
         "train.csv",

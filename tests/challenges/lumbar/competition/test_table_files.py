@@ -1,4 +1,4 @@
-"""Table files as other programs leave them: read all the same, or called what they are."""
+"""Table files from other programs: they are read correctly, or refused with the reason."""
 
 import csv
 import re
@@ -16,7 +16,7 @@ from lsdc.tables.checked_csv import read_csv
 from tests.challenges.lumbar.competition.small_tables import TABLES, refusal
 
 
-def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root: Path) -> None:
+def test_crlf_byte_order_mark_and_blank_lines_are_ignored(root: Path) -> None:
     before = open_competition(root).labels
     text = (root / "train.csv").read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n\r\n"
     (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -33,7 +33,9 @@ def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(root
         (b"caf\xe9\n", "line 1 holds the byte 0xE9"),
     ],
 )
-def test_a_file_that_is_no_table_is_named(root: Path, content: bytes, said: str) -> None:
+def test_file_that_is_not_a_table_is_refused_with_its_content_type(
+    root: Path, content: bytes, said: str
+) -> None:
     (root / "train.csv").write_bytes(content)
     assert said in refusal(root)
 
@@ -43,7 +45,7 @@ def as_csv(root: Path, name: str, change: Callable[[str], bytes]) -> None:
 
 
 def quoted(text: str) -> str:
-    """A table with quotes around each cell."""
+    """Put quotes around each cell of a table."""
     return re.sub(r"[^,\n]+", r'"\g<0>"', text)
 
 
@@ -72,7 +74,7 @@ def quoted(text: str) -> str:
         (lambda text: text.replace(",", ",severe,severe,x,x,study_id,", 1).encode(), "twice"),
     ],
 )
-def test_a_table_as_other_programs_leave_it_is_called_what_it_is(
+def test_wrong_encoding_or_separator_of_a_table_is_named(
     root: Path, name: str, change: Callable[[str], bytes], said: str
 ) -> None:
     as_csv(root, name, change)
@@ -91,7 +93,7 @@ def test_a_table_as_other_programs_leave_it_is_called_what_it_is(
         lambda text: quoted(text).encode(),
     ],
 )
-def test_line_ends_and_quotes_change_nothing(
+def test_line_ends_and_quotes_do_not_change_tables(
     root: Path, name: str, change: Callable[[str], bytes]
 ) -> None:
     before = open_competition(root)
@@ -105,8 +107,8 @@ def test_line_ends_and_quotes_change_nothing(
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_no_row_is_cut_or_lengthened_in_silence(data: st.DataObject) -> None:
-    """Whatever cells are, a table is read as it was written, or the first odd row is named."""
+def test_rows_of_wrong_length_are_refused(data: st.DataObject) -> None:
+    """Any table is read as written, or refused at the first row of the wrong length."""
     cell = st.text('ab1é,;"\n \t', max_size=4).map(lambda text: text.strip() or "x")
     width = data.draw(st.integers(2, 4))
     rows = data.draw(st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=6))

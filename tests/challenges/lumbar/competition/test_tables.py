@@ -1,4 +1,4 @@
-"""Tables: what is read, and one clear line for every fault."""
+"""The competition's tables: their content, and one line for every error."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.quality.doctor import examine
 from tests.challenges.lumbar.competition.small_tables import CELLS, TABLES, edit, refusal, write
 
 
-def test_labels_are_long_with_25_rows_a_study_in_the_files_order(root: Path) -> None:
+def test_labels_have_25_rows_per_study_in_file_order(root: Path) -> None:
     labels = open_competition(root).labels
     assert labels.schema == {
         "study_id": pl.Int64,
@@ -30,7 +30,7 @@ def test_labels_are_long_with_25_rows_a_study_in_the_files_order(root: Path) -> 
     assert graded[11, "right_subarticular_stenosis_l1_l2"] is None
 
 
-def test_annotations_speak_the_vocabulary_and_pixels(root: Path) -> None:
+def test_annotations_use_the_vocabulary_and_pixels(root: Path) -> None:
     rows = open_competition(root).annotations.rows()
     assert rows == [
         (22, 221, 8, "spinal_canal_stenosis", "l4_l5", 322.83, 227.96),
@@ -38,7 +38,7 @@ def test_annotations_speak_the_vocabulary_and_pixels(root: Path) -> None:
     ]
 
 
-def test_series_and_row_ids(root: Path) -> None:
+def test_series_and_row_ids_are_read(root: Path) -> None:
     competition = open_competition(root)
     assert competition.series.rows()[2:] == [
         ("train", 11, 110, "Axial T2"),
@@ -50,7 +50,7 @@ def test_series_and_row_ids(root: Path) -> None:
     )
 
 
-def test_columns_in_another_order_and_more_of_them_change_nothing(root: Path) -> None:
+def test_column_order_and_extra_columns_do_not_matter(root: Path) -> None:
     before = open_competition(root).labels
     table = pl.read_csv(root / "train.csv", infer_schema=False)
     table.select(pl.lit("1").alias("fold_id"), *reversed(table.columns)).write_csv(
@@ -60,7 +60,7 @@ def test_columns_in_another_order_and_more_of_them_change_nothing(root: Path) ->
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: bool) -> None:
+def test_training_only_competition_has_an_empty_test_split(root: Path, gone: bool) -> None:
     assert asks_for_rows(root)
     for name in ("test_series_descriptions.csv", "sample_submission.csv"):
         head, *_ = (root / name).read_text().splitlines(keepends=True)
@@ -72,28 +72,28 @@ def test_a_training_only_competition_has_an_empty_test_split(root: Path, gone: b
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_missing_table_is_named(root: Path, name: str) -> None:
+def test_missing_table_is_named(root: Path, name: str) -> None:
     (root / name).unlink()
     assert f"{root}: no {name}" in refusal(root)
 
 
-def test_a_table_of_nearly_the_name_is_pointed_at(root: Path) -> None:
+def test_misspelled_file_name_is_suggested(root: Path) -> None:
     (root / "train_label_coordinates.csv").rename(root / "train_label_coordinate.csv")
     assert "closest file found is 'train_label_coordinate.csv'" in refusal(root)
 
 
-def test_no_such_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
     assert "no such folder" in refusal(tmp_path / "nowhere")
 
 
-def test_a_renamed_column_names_the_closest_one_found(root: Path) -> None:
+def test_missing_column_suggests_the_closest_name(root: Path) -> None:
     edit(root, "train.csv", "spinal_canal_stenosis_l3_l4", "spinal_canal_stenosis_L3_L4")
     message = refusal(root)
     assert "train.csv: no column 'spinal_canal_stenosis_l3_l4'" in message
     assert "'spinal_canal_stenosis_L3_L4'" in message
 
 
-def test_a_missing_column_lists_what_is_there(root: Path) -> None:
+def test_missing_column_lists_the_existing_columns(root: Path) -> None:
     edit(root, "train_label_coordinates.csv", "x,y", "p,q")
     message = refusal(root)
     assert "no column 'x' (nor 1 more of those expected)" in message
@@ -134,16 +134,14 @@ def test_a_missing_column_lists_what_is_there(root: Path) -> None:
         ),
     ],
 )
-def test_a_cell_that_cannot_be_meant_is_named(
-    root: Path, name: str, old: str, new: str, said: str
-) -> None:
+def test_invalid_cell_is_named(root: Path, name: str, old: str, new: str, said: str) -> None:
     edit(root, name, old, new)
     message = refusal(root)
     assert f"{root / name}: " in message
     assert said in message
 
 
-def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -> None:
+def test_ids_keep_the_spelling_of_the_tables_in_messages(root: Path) -> None:
     edit(root, "train_series_descriptions.csv", "11,110", "0011,00110")
     edit(root, "test_series_descriptions.csv", "33,330", "033,330")
     competition = open_competition(root)
@@ -162,10 +160,10 @@ def test_ids_are_numbers_that_are_spelled_as_the_tables_write_them(root: Path) -
         (",331,Axial T2", "study_id is empty, expected a whole number"),
         ("33,1.2E+09,Axial T2", "series_id is '1.2E+09', expected a whole number: a spreadsheet"),
         ("1234567890123456789,331,Axial T2", "study_id is '1234567890123456789', expected at most"),
-        ("033,330,Axial T2", "the series is listed before"),
+        ("033,330,Axial T2", "an earlier row lists the same series"),
     ],
 )
-def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, why: str) -> None:
+def test_invalid_test_row_drops_only_its_series(root: Path, row: str, why: str) -> None:
     with (root / "test_series_descriptions.csv").open("a", encoding="utf-8") as table:
         table.write(f"{row}\n33,332,Sagittal T1\n")
     competition = open_competition(root)
@@ -176,25 +174,25 @@ def test_a_row_of_the_test_table_costs_its_series_alone(root: Path, row: str, wh
     assert examine(competition, None).finding("test_rows_left_out").count == 1
 
 
-def test_a_training_table_without_a_series_is_refused(root: Path) -> None:
+def test_training_table_without_series_is_refused(root: Path) -> None:
     path = root / "train_series_descriptions.csv"
     path.write_text("study_id,series_id,series_description\n", encoding="utf-8")
-    assert refusal(root) == f"{path}: lists no series, expected one a row"
+    assert refusal(root) == f"{path}: lists no series, expected one per row"
 
 
-def test_an_id_that_does_not_fit_is_named_with_its_digits(root: Path) -> None:
+def test_id_with_too_many_digits_is_refused(root: Path) -> None:
     edit(root, "train.csv", "\n11,", "\n1234567890123456789,")
     message = refusal(root)
     assert "study_id in line 3 is '1234567890123456789'" in message
     assert "expected at most 18 digits, found 19" in message
 
 
-def test_an_id_that_a_spreadsheet_rounded_is_called_that(root: Path) -> None:
+def test_id_rounded_by_a_spreadsheet_is_explained(root: Path) -> None:
     edit(root, "train.csv", "\n11,", "\n1.23457E+11,")
     assert "a spreadsheet rounds ids so" in refusal(root)
 
 
-def test_an_id_with_leading_zeros_is_the_number(root: Path) -> None:
+def test_id_with_leading_zeros_equals_its_number(root: Path) -> None:
     before = open_competition(root)
     edit(root, "train.csv", "\n11,", "\n0000000000000000000011,")
     edit(root, "sample_submission.csv", "33_spinal", "0033_spinal")
@@ -205,18 +203,18 @@ def test_an_id_with_leading_zeros_is_the_number(root: Path) -> None:
     assert "study_id 11 is listed twice, in lines 2 and 3" in refusal(root)
 
 
-def test_the_line_of_a_cell_is_the_files_own(root: Path) -> None:
+def test_line_numbers_in_messages_are_those_of_the_file(root: Path) -> None:
     edit(root, "train_label_coordinates.csv", "\n11,", "\n\n\n11,")
     edit(root, "train_label_coordinates.csv", "20.5", "low")
     assert "y in line 5 is 'low'" in refusal(root)
 
 
-def test_a_table_without_studies_is_refused(root: Path) -> None:
+def test_table_without_studies_is_refused(root: Path) -> None:
     write(root, "train.csv", ",".join(["study_id", *CELLS]))
     assert "train.csv: lists no study" in refusal(root)
 
 
-def test_labels_are_read_where_no_other_table_is(root: Path) -> None:
+def test_labels_are_read_without_the_other_tables(root: Path) -> None:
     for path in root.iterdir():
         if path.name != "train.csv":
             path.unlink()
@@ -224,7 +222,7 @@ def test_labels_are_read_where_no_other_table_is(root: Path) -> None:
 
 
 @pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
-def test_the_real_tables_are_read_whole() -> None:
+def test_real_tables_are_read_completely() -> None:
     competition = open_competition(Path(os.environ["LSDC_REAL_DATA"]) / "competition")
     assert competition.labels.height == 49_375
     assert competition.labels["grade"].null_count() == 572

@@ -1,4 +1,4 @@
-"""The lab log's entries: that they are all there, and say what the log says."""
+"""The lab log's entries: all are present and match the log."""
 
 import re
 
@@ -8,7 +8,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.experiments.reported import LOG_FOLDS
 
-# What the log skipped, or began and never wrote down.
+# Numbers that the log skipped or did not finish.
 ABSENT = {152, 157, 183, 186}
 ENTRIES = [name for name in EXPERIMENTS.names() if name.startswith("exp")]
 
@@ -17,22 +17,22 @@ def load_all() -> dict[str, Experiment]:
     return {name: EXPERIMENTS.load(name) for name in ENTRIES}
 
 
-def test_all_187_entries_are_there_in_their_order() -> None:
+def test_log_has_all_187_entries_in_order() -> None:
     numbers = [f"exp{number:03}" for number in range(1, 191) if number not in ABSENT]
     numbers.insert(numbers.index("exp144") + 1, "exp144-2")
     assert numbers == ENTRIES
     assert len(ENTRIES) == 187
 
 
-def test_every_entry_goes_back_to_the_first() -> None:
+def test_every_entry_is_based_on_the_first() -> None:
     for name in ENTRIES:
         assert EXPERIMENTS.lineage(name)[-1] == "exp001"
         assert EXPERIMENTS.lineage(name) == sorted(EXPERIMENTS.lineage(name), reverse=True)
 
 
-def test_every_entry_has_a_figure_or_says_why_not() -> None:
+def test_every_entry_has_a_score_or_a_reason() -> None:
     for name, entry in load_all().items():
-        assert entry.reported.results or re.search("figure|finish", entry.deviation), name
+        assert entry.reported.results or re.search("no score|finish", entry.deviation), name
         for result in entry.reported.results:
             figures = [*result.folds.values(), *result.losses.values(), result.oof or 0.5]
             assert all(0.3 < figure < 1.1 for figure in figures), name
@@ -65,7 +65,7 @@ def test_every_entry_has_a_figure_or_says_why_not() -> None:
         ("exp190", {}, None, None),
     ],
 )
-def test_reported_figures_stand_where_the_log_has_them(
+def test_reported_scores_match_the_log(
     name: str, folds: dict[int, float], oof: float | None, leaderboard: float | None
 ) -> None:
     reported = EXPERIMENTS.load(name).reported
@@ -82,7 +82,7 @@ def test_reported_figures_stand_where_the_log_has_them(
         ("exp118", "metric", {0: 0.4091}, None, 0.47),
     ],
 )
-def test_reruns_and_other_epochs_stand_beside(
+def test_reruns_and_other_epochs_are_recorded_separately(
     name: str, kept_by: str, folds: dict[int, float], oof: float | None, leaderboard: float
 ) -> None:
     (again,) = EXPERIMENTS.load(name).reported.again
@@ -90,7 +90,7 @@ def test_reruns_and_other_epochs_stand_beside(
     assert (again.oof, again.leaderboard) == (oof, leaderboard)
 
 
-def test_the_setting_that_all_later_entries_start_from() -> None:
+def test_settings_of_exp118_match_the_log() -> None:
     entry = EXPERIMENTS.load("exp118")
     assert entry.model.backbone == "tf_efficientnetv2_s.in21k_ft_in1k"
     assert (entry.model.slices_as, entry.model.rnn, entry.model.slice_pool) == (
@@ -107,7 +107,7 @@ def test_the_setting_that_all_later_entries_start_from() -> None:
     assert entry.augment.vertical_flip == entry.augment.mixup == 0
 
 
-def test_axial_windows_lie_around_the_images_middle_until_exp110() -> None:
+def test_axial_windows_are_centred_on_the_image_until_exp110() -> None:
     for name, entry in load_all().items():
         assert entry.crops.axial_centre == ("image" if name < "exp110" else "level"), name
 
@@ -127,11 +127,11 @@ def test_axial_windows_lie_around_the_images_middle_until_exp110() -> None:
         "exp113": 21,
     }.items(),
 )
-def test_entries_have_as_many_slices_as_the_log_counts(name: str, count: int) -> None:
+def test_slice_counts_of_entries_match_the_log(name: str, count: int) -> None:
     assert EXPERIMENTS.load(name).slices.count == count
 
 
-def test_labels_predicted_by_exp114_are_needed_from_exp178_on() -> None:
+def test_entries_from_exp178_on_need_labels_predicted_by_exp114() -> None:
     entries = load_all()
     needy = {name for name, entry in entries.items() if entry.needs.labels}
     assert needy == {"exp178", "exp179", "exp180", "exp181", "exp182"} | {
@@ -144,19 +144,19 @@ def test_labels_predicted_by_exp114_are_needed_from_exp178_on() -> None:
     assert entries["exp114"].needs.labels is None
 
 
-def test_entries_choose_epochs_on_the_fold_that_is_scored_as_the_log_did() -> None:
+def test_entries_select_epochs_on_the_scored_fold() -> None:
     assert {entry.training.keep for entry in load_all().values()} == {"metric", "loss", "both"}
     assert EXPERIMENTS.load("baseline").training.keep == "last"
 
 
-def test_figures_that_come_first_are_of_the_choice_that_is_run() -> None:
+def test_first_scores_belong_to_the_configured_epoch_selection() -> None:
     by_loss = {name for name, entry in load_all().items() if entry.training.keep == "loss"}
     assert by_loss == {"exp100", "exp101"}
     for name, entry in load_all().items():
         assert entry.reported.kept_by == ("loss" if name in by_loss else "metric"), name
 
 
-def test_no_word_is_left_at_the_ends_of_lines() -> None:
+def test_notes_have_no_stray_whitespace() -> None:
     for name, entry in load_all().items():
         for text in (entry.note, entry.deviation):
             assert text == text.strip(), name

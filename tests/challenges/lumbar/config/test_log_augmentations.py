@@ -1,4 +1,4 @@
-"""The lab log's augmentations: that each runs, as its entry has it."""
+"""The lab log's augmentations: each runs with the settings of its entry."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ CHANGES = (
 
 
 def distinct_augmentations() -> dict[str, Experiment]:
-    """The first experiment of each augmentation, and of the slices that it happens to."""
+    """Return the first experiment of each combination of augmentation and slots."""
     found: dict[object, Experiment] = {}
     for name in EXPERIMENTS.names():
         experiment = EXPERIMENTS.load(name)
@@ -50,7 +50,7 @@ def sample_of(experiment: Experiment) -> Sample:
 
 
 @each_augmentation
-def test_augmentation_changes_samples_as_the_seed_says(name: str) -> None:
+def test_augmentation_is_determined_by_the_seed(name: str) -> None:
     experiment = AUGMENTATIONS[name]
     sample = sample_of(experiment)
     augment = PatientAugment(experiment.augment, experiment.slices)
@@ -64,7 +64,7 @@ def test_augmentation_changes_samples_as_the_seed_says(name: str) -> None:
 
 
 @each_augmentation
-def test_mixing_gives_each_label_its_shares(name: str) -> None:
+def test_mixed_labels_sum_to_one(name: str) -> None:
     experiment = AUGMENTATIONS[name]
     sample = sample_of(experiment)
     labels = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])

@@ -1,6 +1,6 @@
-"""The lab log's networks: that their backbones exist, and that each learns a step, untrained.
+"""The lab log's networks: their backbones exist, and each trains for one step from scratch.
 
-The networks themselves take long; their models and losses on small backbones do not.
+The full networks are slow; their models and losses with small backbones are fast.
 """
 
 import pytest
@@ -16,7 +16,7 @@ from lsdc.training.samples import EMPTY_LABEL
 
 
 def distinct_networks() -> dict[str, Experiment]:
-    """The first experiment of each network: its settings, input and loss."""
+    """Return the first experiment of each network: its settings, input and loss."""
     found: dict[object, Experiment] = {}
     for name in EXPERIMENTS.names():
         experiment = EXPERIMENTS.load(name)
@@ -30,14 +30,14 @@ NETWORKS = distinct_networks()
 
 
 @pytest.mark.parametrize("backbone", sorted({each.model.backbone for each in NETWORKS.values()}))
-def test_backbone_is_one_of_timms_with_weights(backbone: str) -> None:
+def test_backbone_exists_in_timm_with_weights(backbone: str) -> None:
     config = timm.models.get_pretrained_cfg(backbone)
     assert config is not None
     assert config.hf_hub_id
     assert config.tag == (backbone.partition(".")[2] or config.tag)
 
 
-def test_networks_that_differ_are_as_many_as_the_log_tries() -> None:
+def test_distinct_networks_of_the_log_are_covered() -> None:
     tried = {"exp001", "exp047", "exp084", "exp091", "exp092", "exp093", "exp101", "exp111"}
     tried |= {"exp113", "exp117", "exp118", "exp141", "exp154", "exp155", "exp156", "exp168"}
     assert tried <= set(NETWORKS)
@@ -45,14 +45,14 @@ def test_networks_that_differ_are_as_many_as_the_log_tries() -> None:
 
 
 def learn_a_step(experiment: Experiment) -> None:
-    """One step of AdamW on two random samples, one with an empty label; checks what it changed."""
+    """Train for one step of AdamW on two random samples, one with an empty label; check weights."""
     torch.manual_seed(0)
     model = build_model(experiment, pretrained=False).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     count, size = experiment.slices.count, experiment.crops.size_px
     slices = torch.randint(256, (2, count, size, size), dtype=torch.uint8)
     present = torch.zeros(2, count, dtype=torch.bool)
-    present[:, [0, count // 2, -1]] = True  # enough to see something, few enough to be quick
+    present[:, [0, count // 2, -1]] = True  # enough slices to learn from, few enough to be fast
     labels = torch.randint(len(GRADES), (2, len(CONDITIONS)))
     labels[1, 0] = EMPTY_LABEL
     if experiment.loss.level_weight:
@@ -72,12 +72,12 @@ def learn_a_step(experiment: Experiment) -> None:
 
 @pytest.mark.slow_training
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_learns_a_step(name: str) -> None:
+def test_network_trains_for_one_step(name: str) -> None:
     learn_a_step(NETWORKS[name])
 
 
 def on_small_backbones(experiment: Experiment) -> Experiment:
-    """Its model with small backbones and layers, and small crops."""
+    """Return the experiment with small backbones, layers and crops."""
     second = {"axial_backbone": "test_resnet"} if experiment.model.axial_backbone else {}
     model = {"backbone": "test_efficientnet_ln", "width": 8, "head_width": 8, "pretrained": False}
     return experiment.model_copy(
@@ -89,7 +89,7 @@ def on_small_backbones(experiment: Experiment) -> Experiment:
 
 
 def distinct_small_networks() -> dict[str, Experiment]:
-    """The first experiment of each model and loss, backbones and sizes apart."""
+    """Return the first experiment of each model and loss, ignoring backbones and sizes."""
     found: dict[object, Experiment] = {}
     for name in EXPERIMENTS.names():
         small = on_small_backbones(EXPERIMENTS.load(name))
@@ -101,10 +101,10 @@ SMALL_NETWORKS = distinct_small_networks()
 
 
 @pytest.mark.parametrize("name", SMALL_NETWORKS)
-def test_model_and_loss_learn_a_step_on_a_small_backbone(name: str) -> None:
+def test_model_and_loss_train_for_one_step_on_a_small_backbone(name: str) -> None:
     learn_a_step(SMALL_NETWORKS[name])
 
 
-def test_lstm_a_head_meets_all_poolings_that_the_log_tries_with_it() -> None:
+def test_lstm_per_head_is_tested_with_all_poolings_of_the_log() -> None:
     met = {each.model.slice_pool for each in SMALL_NETWORKS.values() if each.model.rnn_per_head}
     assert met >= {"mean", "attention", "mean_max", "range_mean", "mlp_attention"}

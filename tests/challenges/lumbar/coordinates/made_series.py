@@ -1,4 +1,4 @@
-"""Series made by hand, with annotations or with a bright spot."""
+"""Make simple series, with annotations or with a bright spot."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ XYZ = ["x_mm", "y_mm", "z_mm"]
 
 
 def sagittal_instances(count: int = 9, **changes: Any) -> pl.DataFrame:
-    """Instances of one T2 series: 5 mm apart, pixels of 2 mm down and 1 mm across."""
+    """Return instances of one T2 series: slices 5 mm apart, rows 2 mm and columns 1 mm apart."""
     rows = [
         {
             "split": "train",
@@ -53,7 +53,7 @@ CANAL = [
 
 
 def write_slice(path: Path, image: np.ndarray) -> None:
-    """The least of a DICOM file that pixels can be read from; geometry comes from the index."""
+    """Write a minimal DICOM file with readable pixels; the geometry comes from the index."""
     file = pydicom.Dataset()
     file.file_meta = FileMetaDataset()
     file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID = MRImageStorage
@@ -69,7 +69,7 @@ def write_slice(path: Path, image: np.ndarray) -> None:
 def series_with_a_spot(
     folder: Path, spot_mm: np.ndarray, series: list[dict[str, Any]]
 ) -> pl.DataFrame:
-    """Write slices that are bright within 12 mm of `spot_mm`, on a ground that slowly changes."""
+    """Write slices that are bright within 12 mm of `spot_mm`, fading slowly; return instances."""
     table = pl.concat(sagittal_instances(1, **each, path=str(k)) for k, each in enumerate(series))
     rows = []
     for k, row in enumerate(table.iter_rows(named=True)):
@@ -87,7 +87,7 @@ def series_with_a_spot(
 
 
 def turned(degrees: float) -> list[float]:
-    """The orientation of a sagittal slice turned about the patient's long axis."""
+    """Return the orientation of a sagittal slice turned about the patient's long axis."""
     angle = np.deg2rad(degrees)
     return [float(np.sin(angle)), float(np.cos(angle)), 0.0, 0.0, 0.0, -1.0]
 

@@ -1,4 +1,4 @@
-"""Coordinates from annotations; held-out studies keep those that a model found."""
+"""Coordinates from annotations; held-out studies keep their predicted points."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def read(folder: Path) -> dict[str, pl.DataFrame]:
     return {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
 
 
-def test_held_out_studies_keep_what_a_model_found(walked: Walked, tmp_path: Path) -> None:
+def test_held_out_studies_keep_the_predicted_points(walked: Walked, tmp_path: Path) -> None:
     instances, annotations = walked.table("instances"), walked.competition.annotations
     first, *others = annotations["study_id"].unique().sort().to_list()
     found, given = tmp_path / "found", tmp_path / "given"
@@ -36,7 +36,7 @@ def test_held_out_studies_keep_what_a_model_found(walked: Walked, tmp_path: Path
     )
 
 
-def test_without_held_out_studies_all_are_as_annotated(walked: Walked, tmp_path: Path) -> None:
+def test_without_held_out_studies_all_points_are_annotated(walked: Walked, tmp_path: Path) -> None:
     instances, annotations = walked.table("instances"), walked.competition.annotations
     write_annotated(instances, annotations, tmp_path)
     expected = read(tmp_path)

@@ -27,7 +27,7 @@ def test_canal_annotations_become_points_in_mm():
     np.testing.assert_allclose(points.select(XYZ).to_numpy(), expected)
 
 
-def test_a_missing_canal_point_lies_behind_and_below_the_middle_of_the_foramina():
+def test_missing_canal_point_is_derived_from_the_foramina():
     sides = [
         (0, "left_neural_foraminal_narrowing", "l3_l4", 28.0, 40.0),
         (8, "right_neural_foraminal_narrowing", "l3_l4", 32.0, 42.0),
@@ -39,7 +39,7 @@ def test_a_missing_canal_point_lies_behind_and_below_the_middle_of_the_foramina(
     np.testing.assert_allclose(level.select(XYZ).to_numpy(), [[0.0, -10.0 + 4.0, 8.0 - 5.0]])
 
 
-def test_one_side_alone_says_nothing_of_the_middle():
+def test_one_foramen_alone_gives_no_canal_point():
     rows = [row for row in CANAL if row[2] != "l3_l4"]
     side = [(0, "left_neural_foraminal_narrowing", "l3_l4", 28.0, 40.0)]
     points = annotated_points(sagittal_instances(), annotations_of(rows + side))
@@ -48,12 +48,12 @@ def test_one_side_alone_says_nothing_of_the_middle():
     np.testing.assert_allclose(level.select(XYZ).to_numpy(), [[0.0, -10.0, 90 - 2 * 44.0]])
 
 
-def test_annotations_of_images_that_are_not_there_are_left_out():
+def test_annotations_of_missing_images_are_dropped():
     gone = [(99, *row[1:]) for row in CANAL]
     assert annotated_points(sagittal_instances(), annotations_of(gone)).is_empty()
 
 
-def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
+def test_levels_of_the_real_study_are_ordered_and_a_vertebra_apart(real_data):
     competition = open_competition(real_data / "competition")
     rows = []
     for study, series in competition.annotations.select("study_id", "series_id").unique().rows():
@@ -82,7 +82,7 @@ def test_the_real_study_has_its_levels_in_order_and_a_vertebra_apart(real_data):
     steps = np.diff(points.select(XYZ).to_numpy(), axis=0)
     assert (steps[:, 2] < 0).all()
     assert ((np.linalg.norm(steps, axis=1) > 22) & (np.linalg.norm(steps, axis=1) < 45)).all()
-    # What the sides say of the middle must be near what the canal says.
+    # The middle derived from the sides must be near the annotated canal point.
     places = place_annotations(instances, competition.annotations)
     _, middles, _ = known_points(places.filter(pl.col("condition") != "spinal_canal_stenosis"))
     apart = np.linalg.norm(middles[0] - points.select(XYZ).to_numpy(), axis=1)

@@ -1,4 +1,4 @@
-"""Landmarks: the place and the slice of each condition of a level; and what nets are taught."""
+"""Landmarks: position and slice of each condition of a level, and the nets' training targets."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def landmarks(walked: Walked, instances: pl.DataFrame) -> pl.DataFrame:
     return annotated_landmarks(walked.points, instances, walked.competition.annotations)
 
 
-def test_every_level_has_a_row_a_condition_in_order(
+def test_every_level_has_one_row_per_condition_in_order(
     walked: Walked, landmarks: pl.DataFrame
 ) -> None:
     assert landmarks.schema == pl.Schema(Landmarks)
@@ -56,7 +56,7 @@ def test_every_level_has_a_row_a_condition_in_order(
         assert rows == [(str(c), str(level)) for c in CONDITIONS for level in LEVELS]
 
 
-def test_annotated_landmarks_are_on_the_slice_they_were_annotated_on(
+def test_annotated_landmarks_stay_on_their_annotated_slice(
     walked: Walked, landmarks: pl.DataFrame
 ) -> None:
     both = landmarks.join(walked.competition.annotations, on=KEY, suffix="_given")
@@ -68,7 +68,7 @@ def test_annotated_landmarks_are_on_the_slice_they_were_annotated_on(
         np.testing.assert_allclose(both[name], both[f"{name}_given"], atol=1e-6)
 
 
-def test_an_annotated_canals_landmark_tells_how_far_its_slice_lies(
+def test_annotated_canal_landmark_has_the_distance_to_its_slice(
     walked: Walked, instances: pl.DataFrame, landmarks: pl.DataFrame
 ) -> None:
     canal = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS), source="annotated")
@@ -78,7 +78,7 @@ def test_an_annotated_canals_landmark_tells_how_far_its_slice_lies(
     np.testing.assert_allclose(slices["distance_mm"], away, atol=1e-9)
 
 
-def test_a_level_point_that_contradicts_its_annotation_is_no_annotated_landmark() -> None:
+def test_level_point_that_contradicts_its_annotation_is_not_annotated() -> None:
     rows = [list(row) for row in CANAL]
     rows[2][4] = rows[1][4]  # L3/L4 marked at the height of L2/L3
     instances, annotations = sagittal_instances(), annotations_of([tuple(row) for row in rows])
@@ -91,7 +91,7 @@ def test_a_level_point_that_contradicts_its_annotation_is_no_annotated_landmark(
     assert filled["y_px"] == pytest.approx(45.0 - filled["z_mm"] / 2)
 
 
-def test_the_canals_landmark_is_the_level_point(walked: Walked, landmarks: pl.DataFrame) -> None:
+def test_canal_landmark_is_the_level_point(walked: Walked, landmarks: pl.DataFrame) -> None:
     canal = landmarks.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     both = canal.join(walked.points, on=["study_id", "level"], suffix="_point")
     assert len(both) == len(walked.points)
@@ -99,7 +99,7 @@ def test_the_canals_landmark_is_the_level_point(walked: Walked, landmarks: pl.Da
         assert (both[name] == both[f"{name}_point"]).all()
 
 
-def test_a_landmarks_pixel_is_its_place_dropped_onto_the_nearest_slice_of_its_kind(
+def test_landmark_is_projected_onto_the_nearest_slice_of_its_kind(
     walked: Walked, instances: pl.DataFrame
 ) -> None:
     landmarks = join_landmarks(walked.points, NOTHING, instances).drop_nulls("series_id")
@@ -115,7 +115,7 @@ def test_a_landmarks_pixel_is_its_place_dropped_onto_the_nearest_slice_of_its_ki
     assert kinds["spinal_canal_stenosis"] == "Sagittal T2/STIR"
     assert kinds["right_neural_foraminal_narrowing"] == "Sagittal T1"
     assert kinds["left_subarticular_stenosis"] == "Axial T2"
-    # No slice of the kind that shows the point is nearer.
+    # No other slice of that kind whose image contains the point is nearer.
     pairs = landmarks.select(*KEY, *XYZ, "distance_mm").join(instances, on="study_id")
     pairs = pairs.filter(pl.col("series_description") == pl.col("condition").replace_strict(kinds))
     away = np.abs(planes_of(pairs).signed_distance(pairs.select(XYZ).to_numpy()))
@@ -124,7 +124,7 @@ def test_a_landmarks_pixel_is_its_place_dropped_onto_the_nearest_slice_of_its_ki
     assert (away >= pairs["distance_mm"].to_numpy() - 1e-9)[inside.all(axis=1)].all()
 
 
-def test_a_study_without_the_series_has_the_place_and_no_slice(
+def test_landmark_without_its_series_has_a_position_and_no_slice(
     walked: Walked, instances: pl.DataFrame
 ) -> None:
     without = instances.filter(pl.col("series_description") != "Sagittal T1")
@@ -134,7 +134,7 @@ def test_a_study_without_the_series_has_the_place_and_no_slice(
     assert foraminal["x_mm"].null_count() == 0
 
 
-def test_seen_sides_replace_typical_ones(walked: Walked, instances: pl.DataFrame) -> None:
+def test_detected_sides_replace_typical_ones(walked: Walked, instances: pl.DataFrame) -> None:
     study = walked.points["study_id"][0]
     condition = str(Condition.LEFT_SUBARTICULAR_STENOSIS)
     seen = pl.DataFrame(
@@ -150,7 +150,7 @@ def test_seen_sides_replace_typical_ones(walked: Walked, instances: pl.DataFrame
     assert (left > right).all()
 
 
-def test_only_filled_levels_that_no_image_shows_lose_their_row(
+def test_only_filled_levels_outside_the_images_are_dropped(
     walked: Walked, instances: pl.DataFrame
 ) -> None:
     study = walked.points["study_id"][0]
@@ -168,7 +168,7 @@ def test_only_filled_levels_that_no_image_shows_lose_their_row(
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_taught_points_are_the_answers_and_sides_lie_in_their_boxes(
+def test_training_targets_match_the_answers_and_sides_lie_in_boxes(
     walked: Walked, instances: pl.DataFrame, phantom: Path, family
 ) -> None:
     places = place_annotations(instances, walked.competition.annotations)
@@ -197,7 +197,7 @@ def test_taught_points_are_the_answers_and_sides_lie_in_their_boxes(
     assert sides >= 40
 
 
-def test_swapped_sides_are_not_taught(walked: Walked, instances: pl.DataFrame) -> None:
+def test_swapped_sides_are_no_training_targets(walked: Walked, instances: pl.DataFrame) -> None:
     family = FAMILIES[0]
     swapped = walked.competition.annotations.with_columns(
         pl.col("condition").replace(
@@ -208,7 +208,7 @@ def test_swapped_sides_are_not_taught(walked: Walked, instances: pl.DataFrame) -
         assert np.isnan(points[5:]).all()
 
 
-def test_annotated_points_drop_levels_that_no_image_shows(
+def test_annotated_points_drop_levels_outside_the_images(
     walked: Walked, instances: pl.DataFrame
 ) -> None:
     study = walked.points["study_id"][0]

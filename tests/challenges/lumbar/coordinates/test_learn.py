@@ -39,7 +39,7 @@ TABLES = ["landmarks.parquet", "moves.parquet", "points.parquet", "spines.parque
 
 
 class Learning:
-    """A small phantom with hard cases, and what the stage makes of it."""
+    """A small phantom with hard cases, and the stage's results for it."""
 
     def __init__(self, data: Path, root: Path) -> None:
         self.root = root
@@ -53,7 +53,7 @@ class Learning:
         self.studies = whole.sort("series_description", "study_id", descending=True)[
             "study_id"
         ].to_list()
-        # The last may be the phantom's own study without T1.
+        # The last study may be the phantom's own study without T1.
         self.only = dict(
             zip(self.studies[:3], ["Sagittal T1", "Sagittal T2/STIR", "Axial T2"], strict=True)
         )
@@ -98,13 +98,13 @@ def points_of(folder: Path) -> pl.DataFrame:
 
 def assert_in_order(points: pl.DataFrame) -> None:
     for _, own in points.group_by("study_id"):
-        levels = own["level"].to_list()  # nets so little trained may lose levels out of sight
+        levels = own["level"].to_list()  # nets with so little training may miss levels
         assert levels == [str(level) for level in LEVELS if str(level) in levels]
         assert (np.diff(own["z_mm"].to_numpy()) < 0).all()
         assert own["confidence"].is_between(0, 1, closed="right").all()
 
 
-def test_the_stage_leaves_models_and_points_and_nothing_else(learning):
+def test_stage_writes_models_and_tables_only(learning):
     names = sorted(path.name for path in learning.first.iterdir())
     nets = [
         f"fold-{fold}-{views}.safetensors" for fold in (0, 1) for views in ("axial", "sagittal")
@@ -126,7 +126,7 @@ def test_progress_counts_files_folds_and_epochs(learning):
     assert read[-1].read == read[-1].files > 0
 
 
-def test_a_folds_model_never_sees_the_folds_own_annotations(learning):
+def test_model_of_a_fold_never_uses_the_folds_own_annotations(learning):
     own = learning.folds.filter(fold=0)["study_id"].implode()
     moved = learning.annotations.with_columns(
         x_px=pl.when(pl.col("study_id").is_in(own)).then(pl.col("x_px") * 0.5).otherwise("x_px")
@@ -160,13 +160,13 @@ def test_test_studies_get_points_from_all_models(learning):
     points = points_of(out)
     assert set(points["split"]) <= {"test"}
     assert_in_order(points)
-    # Nets so little trained see next to nothing; every test study is placed all the same.
+    # Nets with so little training detect almost nothing, but every test study gets points.
     test = learning.instances.filter(split="test")
     assert set(points["study_id"]) == set(test["study_id"])
     assert sorted(path.name for path in out.iterdir()) == TABLES
 
 
-def test_levels_lie_in_a_study_about_where_they_lie_in_others(learning, phantom):
+def test_typical_positions_are_near_the_levels_of_other_studies(learning, phantom):
     instances, answers = learning.instances, pl.read_csv(phantom / "answers" / "points.csv")
     middles = image_middles(instances)
     truth = {
@@ -179,10 +179,10 @@ def test_levels_lie_in_a_study_about_where_they_lie_in_others(learning, phantom)
         guess = middles[study] + typical_offsets(others, instances)
         off = np.linalg.norm(guess - truth[study], axis=1)
         spread = np.linalg.norm(truth[study] - truth[study].mean(axis=0), axis=1)
-        assert off.mean() < spread.mean()  # nearer than any one place for all levels
+        assert off.mean() < spread.mean()  # nearer than a single position for all levels
 
 
-def test_a_folder_without_models_is_refused(tmp_path):
+def test_folder_without_models_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no fold-K-VIEWS\.safetensors"):
         locate_points(
             instances=sagittal_instances(),
@@ -196,7 +196,7 @@ def test_a_folder_without_models_is_refused(tmp_path):
         )
 
 
-def test_a_fold_that_leaves_nothing_to_learn_from_is_refused(tmp_path):
+def test_fold_without_training_data_is_refused(tmp_path):
     instances = series_with_a_spot(tmp_path, np.zeros(3), GEOMETRIES["plain"])
     with pytest.raises(DataError, match="coordinates, fold 0: no study outside the fold"):
         learn_points(
@@ -214,7 +214,7 @@ def test_a_fold_that_leaves_nothing_to_learn_from_is_refused(tmp_path):
         )
 
 
-def test_annotated_points_of_the_phantom_lie_on_its_answers(learning, phantom):
+def test_annotated_points_of_the_phantom_match_its_answers(learning, phantom):
     points = annotated_points(learning.instances, learning.annotations)
     answers = pl.read_csv(phantom / "answers" / "points.csv")
     both = points.filter(source="annotated").join(answers, on=["study_id", "level"], suffix="_true")

@@ -1,4 +1,4 @@
-"""Chains: which candidates of a study are its levels."""
+"""Level assignment: the choice of a study's levels among the candidates."""
 
 import numpy as np
 import pytest
@@ -18,28 +18,28 @@ def sagittal(places: np.ndarray, own: np.ndarray) -> View:
     return View(np.asarray(places, dtype=float), own, LEFTWARD)
 
 
-def test_what_the_net_is_sure_of_is_taken_as_it_is() -> None:
+def test_confident_predictions_are_kept() -> None:
     chain = chain_of_views([sagittal(SPINE, 0.9 * np.eye(5))])
     np.testing.assert_allclose(chain.points_mm, SPINE)
     assert (chain.confidence > 0.9).all()
     assert chain.shifted < 0.01
 
 
-def test_a_level_taken_for_its_neighbour_is_put_right_by_the_others() -> None:
+def test_two_exchanged_levels_are_corrected_by_the_others() -> None:
     own = 0.9 * np.eye(5)
-    own[1] = [0.0, 0.3, 0.6, 0.0, 0.0]  # at L2/L3 the net sees L3/L4 ...
-    own[2] = [0.0, 0.6, 0.3, 0.0, 0.0]  # ... and the other way about
+    own[1] = [0.0, 0.3, 0.6, 0.0, 0.0]  # at L2/L3 the net predicts L3/L4 ...
+    own[2] = [0.0, 0.6, 0.3, 0.0, 0.0]  # ... and at L3/L4 it predicts L2/L3
     chain = chain_of_views([sagittal(SPINE, own)])
     np.testing.assert_allclose(chain.points_mm, SPINE)
 
 
-def test_the_order_of_candidates_does_not_matter() -> None:
+def test_candidate_order_does_not_matter() -> None:
     order = [3, 0, 4, 2, 1]
     chain = chain_of_views([sagittal(SPINE[order], 0.9 * np.eye(5)[order])])
     np.testing.assert_allclose(chain.points_mm, SPINE)
 
 
-def test_levels_descend_whatever_the_nets_say() -> None:
+def test_levels_always_descend() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         places = SPINE[2] + rng.normal(0, 50, (6, 3))
@@ -50,7 +50,7 @@ def test_levels_descend_whatever_the_nets_say() -> None:
 
 
 @pytest.mark.parametrize("hidden", [0, 2, 4])
-def test_a_level_that_no_candidate_stands_for_is_not_seen(hidden: int) -> None:
+def test_level_without_a_candidate_is_not_seen(hidden: int) -> None:
     kept = [level for level in range(5) if level != hidden]
     chain = chain_of_views([sagittal(SPINE[kept], 0.9 * np.eye(5)[kept])])
     assert np.isnan(chain.points_mm[hidden]).all()
@@ -58,20 +58,20 @@ def test_a_level_that_no_candidate_stands_for_is_not_seen(hidden: int) -> None:
     np.testing.assert_allclose(chain.points_mm[kept], SPINE[kept])
 
 
-def test_no_views_and_views_of_nothing_show_no_level() -> None:
+def test_no_views_or_empty_views_give_no_levels() -> None:
     for views in ([], [View(np.zeros((0, 3)), np.zeros((0, 5)), LEFTWARD)]):
         chain = chain_of_views(views)
         assert np.isnan(chain.points_mm).all()
         assert (chain.confidence == 0).all()
 
 
-def test_one_view_fills_what_another_lacks() -> None:
+def test_one_view_fills_the_missing_levels_of_another() -> None:
     upper = sagittal(SPINE[:3], 0.9 * np.eye(5)[:3])
     lower = sagittal(SPINE[2:], 0.9 * np.eye(5)[2:])
     np.testing.assert_allclose(chain_of_views([upper, lower]).points_mm, SPINE)
 
 
-def test_views_across_each_other_fix_a_place_together() -> None:
+def test_perpendicular_views_locate_a_point_together() -> None:
     # Each view is off by 3 mm across its own slices.
     off_left = sagittal(SPINE + 3 * LEFTWARD, 0.9 * np.eye(5))
     off_up = View(SPINE + 3 * UPWARD, 0.9 * np.eye(5), UPWARD)
@@ -79,7 +79,7 @@ def test_views_across_each_other_fix_a_place_together() -> None:
     assert np.linalg.norm(points - SPINE, axis=1).max() < 1.5
 
 
-def test_a_sixth_disc_that_the_names_fit_as_well_is_told_as_shifted() -> None:
+def test_sixth_disc_that_fits_the_names_raises_shifted() -> None:
     places = np.concatenate([SPINE, BELOW[None]])
     own = np.zeros((6, 5))
     own[:5] += 0.5 * np.eye(5)
@@ -93,7 +93,7 @@ def test_a_sixth_disc_that_the_names_fit_as_well_is_told_as_shifted() -> None:
     assert chain_of_views([sagittal(places, own)]).shifted < 0.01
 
 
-def test_moving_the_patient_moves_the_chain() -> None:
+def test_moving_the_patient_moves_the_levels() -> None:
     by = np.array([100.0, -40.0, 700.0])
     places, own = np.concatenate([ABOVE[None], SPINE]), np.full((6, 5), 0.05)
     own[1:] += 0.6 * np.eye(5)

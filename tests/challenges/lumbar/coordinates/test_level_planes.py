@@ -1,4 +1,4 @@
-"""Level planes against the discs that the phantom plants."""
+"""Level planes compared with the phantom's discs."""
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from tests.geometry.random_planes import Move
 
 
 def planted(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Canal points (5, 3) and the normals of the discs beside them (5, 3)."""
+    """Return canal points (5, 3) and the normals of the discs beside them (5, 3)."""
     rng = np.random.default_rng(seed)
     spine = Spine(draw_patient(rng.integers(0, 3, (5, 5)).astype(np.int8), rng))
     normals = []
@@ -25,11 +25,11 @@ def planted(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tilt_degrees(normals: np.ndarray) -> np.ndarray:
-    """(...,) how far forward the normals lean in a sagittal image."""
+    """Return (...,), the forward tilt of the normals in a sagittal image."""
     return np.degrees(np.arctan2(-normals[..., 1], normals[..., 2]))
 
 
-def test_level_planes_are_tilted_as_the_discs_are() -> None:
+def test_level_planes_are_tilted_like_the_discs() -> None:
     points, discs = zip(*map(planted, range(20)), strict=True)
     found = np.stack([spine_directions(study) for study in points])
     error = np.abs(tilt_degrees(found) - tilt_degrees(np.stack(discs)))
@@ -39,19 +39,19 @@ def test_level_planes_are_tilted_as_the_discs_are() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
-def test_moving_the_patient_moves_the_normals_along(count: int) -> None:
+def test_moving_the_patient_moves_the_normals(count: int) -> None:
     points, _ = planted(1)
     move = Move(3)
     moved = spine_directions(move.points(points[:count]))
     np.testing.assert_allclose(moved, move.directions(spine_directions(points[:count])), atol=1e-9)
 
 
-def test_a_straight_spine_is_tilted_alike_at_every_level() -> None:
+def test_straight_spine_has_the_same_tilt_at_every_level() -> None:
     line = np.array([3.0, -20.0, 50.0]) - np.outer([0.0, 30, 66, 99, 131], [0.0, 0.6, 0.8])
     np.testing.assert_allclose(spine_directions(line), np.tile([0, 0.6, 0.8], (5, 1)), atol=1e-9)
 
 
-def test_normals_come_in_the_order_of_the_points_and_keep_studies_apart() -> None:
+def test_normals_keep_the_order_of_points_and_are_per_study() -> None:
     rows = []
     for study in (7, 3):
         points, _ = planted(study)
@@ -69,5 +69,5 @@ def test_normals_come_in_the_order_of_the_points_and_keep_studies_apart() -> Non
     )
 
 
-def test_a_level_that_is_alone_lies_level() -> None:
+def test_single_level_is_not_tilted() -> None:
     assert spine_directions(np.array([[1.0, 2.0, 3.0]])).tolist() == [[0, 0, 1]]

@@ -1,4 +1,4 @@
-"""Level points: how predictions are joined and completed."""
+"""Level points: predictions are fused and completed."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SPINE = np.array([[3.0, 40.0 + 2 * k, -100.0 - 35.0 * k] for k in range(5)])
 SURE = np.full(5, 0.8)
 
 
-def test_trusted_points_pass_unchanged():
+def test_trusted_points_are_unchanged():
     points, trust, filled = complete_levels(SPINE, SURE)
     np.testing.assert_array_equal(points, SPINE)
     np.testing.assert_array_equal(trust, SURE)
@@ -21,7 +21,7 @@ def test_trusted_points_pass_unchanged():
 
 
 @pytest.mark.parametrize("missing", [[0], [2], [4], [1, 2], [0, 4], [0, 1, 2]])
-def test_unseen_levels_are_filled_from_the_others_with_less_confidence(missing):
+def test_unseen_levels_are_filled_with_less_confidence(missing):
     points = SPINE.copy()
     points[missing] = np.nan
     completed, trust, filled = complete_levels(points, np.where(np.isnan(points[:, 0]), 0, SURE))
@@ -31,7 +31,7 @@ def test_unseen_levels_are_filled_from_the_others_with_less_confidence(missing):
     assert (trust > 0).all()
 
 
-def test_one_seen_level_is_enough_and_none_is_not():
+def test_one_seen_level_is_enough_to_fill_the_others():
     points = np.full((5, 3), np.nan)
     assert complete_levels(points, np.zeros(5)) is None
     assert complete_levels(SPINE, np.full(5, 0.01)) is None
@@ -51,7 +51,7 @@ def test_levels_are_never_out_of_order():
             assert ((completed[1] > 0) & (completed[1] <= 1)).all()
 
 
-def test_of_two_levels_in_the_wrong_order_the_more_trusted_stays():
+def test_more_trusted_of_two_levels_in_wrong_order_is_kept():
     points = SPINE.copy()
     points[2] = points[3] + [0, 0, -20.0]
     trust = SURE.copy()
@@ -61,27 +61,27 @@ def test_of_two_levels_in_the_wrong_order_the_more_trusted_stays():
     np.testing.assert_allclose(completed[2], SPINE[2], atol=1e-9)
 
 
-def test_views_that_agree_share_in_the_place_by_confidence():
+def test_agreeing_views_are_averaged_by_confidence():
     views = np.stack([SPINE, SPINE + np.array([4.0, 0, 0])])
     points, trust = fuse_views(views, np.stack([np.full(5, 0.9), np.full(5, 0.3)]))
     np.testing.assert_allclose(points, SPINE + np.array([1.0, 0, 0]))
     assert ((trust > 0.5) & (trust <= 0.9)).all()
 
 
-def test_a_view_that_disagrees_costs_confidence_and_moves_nothing():
+def test_disagreeing_view_lowers_only_the_confidence():
     views = np.stack([SPINE, SPINE + np.array([0, 0, 30.0])])
     points, trust = fuse_views(views, np.stack([np.full(5, 0.8), np.full(5, 0.4)]))
     np.testing.assert_allclose(points, SPINE)
     assert (trust < 0.6).all()
 
 
-def test_one_view_alone_stands_as_it_is():
+def test_single_view_is_unchanged():
     points, trust = fuse_views(SPINE[None], SURE[None])
     np.testing.assert_allclose(points, SPINE)
     np.testing.assert_allclose(trust, SURE)
 
 
-def test_models_are_joined_by_their_median_and_trusted_less_where_they_disagree():
+def test_median_of_models_is_less_confident_where_they_disagree():
     models = np.repeat(SPINE[None], 4, axis=0)
     models[3, 1, 2] += 25.0
     models[2, 4, 2] += 2.0
@@ -92,7 +92,7 @@ def test_models_are_joined_by_their_median_and_trusted_less_where_they_disagree(
     assert 0.75 < trust[4] < 0.8
 
 
-def test_one_model_that_names_every_level_one_off_takes_no_point_away():
+def test_one_model_with_levels_one_off_removes_no_point():
     rng = np.random.default_rng(0)
     models = SPINE + rng.normal(0.0, 1.0, (4, 5, 3))
     models[3] += SPINE[1] - SPINE[0]
@@ -104,7 +104,7 @@ def test_one_model_that_names_every_level_one_off_takes_no_point_away():
     assert ((trust > 0.6) & (trust < 0.75)).all()
 
 
-def test_models_at_odds_half_and_half_see_nothing():
+def test_models_split_in_half_give_no_levels():
     models = np.repeat(SPINE[None], 4, axis=0)
     models[2:] += SPINE[1] - SPINE[0]
     assert complete_levels(*median_of_models(models, np.full((4, 5), 0.9))) is None

@@ -1,4 +1,4 @@
-"""Series that lie elsewhere than the others of their study, and views at odds."""
+"""Series that moved against the others of their study, and views that disagree."""
 
 import numpy as np
 import polars as pl
@@ -49,7 +49,7 @@ def annotations() -> pl.DataFrame:
 def moved(
     instances: pl.DataFrame, shift: tuple[float, float, float], kind: str = "Axial T2"
 ) -> pl.DataFrame:
-    """Every series of a kind elsewhere."""
+    """Return the instances with every series of a kind shifted."""
     own = pl.col("series_description") == kind
     there = pl.lit(pl.Series([shift], dtype=pl.Array(pl.Float64, 3))).first()
     return instances.with_columns(
@@ -61,7 +61,7 @@ def moved(
     shift=st.tuples(*[st.floats(-250, 250)] * 3),
     noise=st.lists(st.floats(-1.5, 1.5), min_size=15, max_size=15),
 )
-def test_a_shift_is_found_where_it_is_large_and_no_step_between_levels(
+def test_large_shift_that_is_no_step_between_levels_is_found(
     shift: tuple[float, float, float], noise: list[float]
 ) -> None:
     axial = SPINE + np.array(shift) + np.reshape(noise, (5, 3))
@@ -82,7 +82,7 @@ def test_levels_named_one_off_are_not_moved() -> None:
         assert shift_between(SPINE, named) is None
 
 
-def test_what_is_apart_at_one_level_only_is_not_moved() -> None:
+def test_difference_at_one_level_is_no_move() -> None:
     axial = SPINE.copy()
     axial[2] += [0, 0, 25]
     assert shift_between(SPINE, axial) is None
@@ -91,7 +91,7 @@ def test_what_is_apart_at_one_level_only_is_not_moved() -> None:
     )
 
 
-def test_where_three_levels_of_five_lie_elsewhere_no_one_shift_is_that_of_all() -> None:
+def test_shift_of_three_of_five_levels_is_no_move() -> None:
     axial = SPINE.copy()
     axial[:3] += [0, 0, 60]
     assert shift_between(SPINE, axial) is None
@@ -99,20 +99,18 @@ def test_where_three_levels_of_five_lie_elsewhere_no_one_shift_is_that_of_all() 
     np.testing.assert_allclose(shift_between(SPINE, axial), [0, 0, 60])
 
 
-def test_two_levels_tell_nothing() -> None:
+def test_two_levels_are_too_few_for_a_move() -> None:
     axial = SPINE + np.array([0, 0, 60])
     axial[2:] = np.nan
     assert shift_between(SPINE, axial) is None
 
 
-def test_no_study_of_hard_geometry_is_taken_for_moved(
-    instances: pl.DataFrame, annotations: pl.DataFrame
-) -> None:
+def test_hard_geometry_has_no_moves(instances: pl.DataFrame, annotations: pl.DataFrame) -> None:
     assert annotated_moves(instances, annotations).is_empty()
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_annotations_tell_every_moved_series_and_whereto(
+def test_annotations_reveal_moved_axial_series(
     instances: pl.DataFrame, annotations: pl.DataFrame, shift: tuple[float, float, float]
 ) -> None:
     there = moved(instances, shift)
@@ -145,7 +143,7 @@ def test_points_of_a_moved_series_are_not_corrected(
     assert set(after["row"]) <= set(before["row"])
 
 
-def test_an_annotation_a_level_off_is_no_move(
+def test_annotations_a_level_off_are_no_move(
     instances: pl.DataFrame, annotations: pl.DataFrame
 ) -> None:
     down = {"l1_l2": "l2_l3", "l2_l3": "l3_l4", "l3_l4": "l4_l5", "l4_l5": "l5_s1"}
@@ -157,7 +155,7 @@ def test_an_annotation_a_level_off_is_no_move(
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_annotations_tell_a_sagittal_series_that_moved(
+def test_annotations_reveal_a_moved_sagittal_series(
     instances: pl.DataFrame, annotations: pl.DataFrame, shift: tuple[float, float, float]
 ) -> None:
     moves = annotated_moves(moved(instances, shift, "Sagittal T1"), annotations)
@@ -174,31 +172,33 @@ def test_annotations_tell_a_sagittal_series_that_moved(
     np.testing.assert_allclose(own.select(XYZ).to_numpy(), [shift] * len(own), atol=6.0)
 
 
-def test_the_sagittal_series_that_axial_images_contradict_is_the_one_that_moved() -> None:
+def test_sagittal_series_contradicted_by_axial_images_has_moved() -> None:
     there = SPINE + np.array([0.0, 0.0, 60.0])
     assert odd_ones({1: SPINE, 2: there}, SPINE).keys() == {2}
     assert odd_ones({1: there, 2: SPINE}, SPINE).keys() == {1}
     nowhere = np.full_like(SPINE, np.nan)
-    assert odd_ones({1: there, 2: SPINE}, nowhere).keys() == {2}  # of equals the first leads
+    assert odd_ones({1: there, 2: SPINE}, nowhere).keys() == {
+        2
+    }  # in a tie the first series is the reference
     assert odd_ones({1: SPINE, 2: SPINE + 1.0}, nowhere) == {}
     assert odd_ones({1: SPINE}, there) == {}
 
 
 def view(points: np.ndarray, share: float = 0.8) -> View:
-    """A view that sees the levels at these points, sure of their names."""
+    """Return a view that detects the levels at these points with confident names."""
     shares = np.full((5, 5), (1 - share) / 40)
     np.fill_diagonal(shares, share)
     return View(points, shares, np.array([1.0, 0.0, 0.0]))
 
 
 def both(one: View, other: View) -> View:
-    """What two see on one stack."""
+    """Return the two views as one view of a single stack."""
     places = np.concatenate([one.places_mm, other.places_mm])
     return View(places, np.concatenate([one.shares, other.shares]) / 2, one.normal)
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_sagittal_views_alone_place_the_levels_where_the_axial_view_is_moved(
+def test_moved_axial_view_does_not_affect_the_levels(
     shift: tuple[float, float, float],
 ) -> None:
     axial = view(SPINE + np.array(shift))
@@ -212,9 +212,7 @@ def test_sagittal_views_alone_place_the_levels_where_the_axial_view_is_moved(
 
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize("odd", [1, 2])
-def test_a_sagittal_view_that_moved_is_moved_back(
-    odd: int, shift: tuple[float, float, float]
-) -> None:
+def test_moved_sagittal_view_is_moved_back(odd: int, shift: tuple[float, float, float]) -> None:
     sagittal = {1: view(SPINE), 2: view(SPINE)} | {odd: view(SPINE + np.array(shift))}
     said = agree(sagittal, view(SPINE), {3: view(SPINE)})
     np.testing.assert_allclose(said.chain.points_mm, SPINE, atol=1e-6)
@@ -224,7 +222,7 @@ def test_a_sagittal_view_that_moved_is_moved_back(
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_of_two_axial_series_the_one_that_moved_is_moved_back(
+def test_moved_one_of_two_axial_series_is_moved_back(
     shift: tuple[float, float, float],
 ) -> None:
     there = view(SPINE + np.array(shift))
@@ -235,7 +233,7 @@ def test_of_two_axial_series_the_one_that_moved_is_moved_back(
 
 
 @pytest.mark.parametrize("missing", ["sagittal", "axial"])
-def test_views_of_one_plane_contradict_nobody(missing: str) -> None:
+def test_views_of_one_plane_have_no_disputes(missing: str) -> None:
     there = view(SPINE + np.array([0, 0, 60]))
     axial_alone = agree({}, there, {3: there})
     said = axial_alone if missing == "sagittal" else agree({1: view(SPINE)}, None, {})
@@ -243,8 +241,8 @@ def test_views_of_one_plane_contradict_nobody(missing: str) -> None:
     assert not said.disputed.any()
 
 
-def test_contradiction_that_is_no_single_move_is_named_and_the_surer_side_taken() -> None:
-    """A patient who bent: every level lies elsewhere by another way."""
+def test_bent_patient_is_disputed_and_the_more_confident_views_used() -> None:
+    """The patient bent between the series, so every level has a different shift."""
     bent = SPINE + np.array([[0, y, 0] for y in (45.0, 25.0, 2.0, -22.0, -44.0)])
     for sagittal, axial in ((0.9, 0.6), (0.6, 0.9)):
         other = view(bent, axial)
@@ -257,7 +255,7 @@ def test_contradiction_that_is_no_single_move_is_named_and_the_surer_side_taken(
         assert said.chain.confidence[2] > 0.5
 
 
-def test_one_level_that_views_contradict_each_other_on_is_named() -> None:
+def test_single_disputed_level_is_named() -> None:
     axial = SPINE.copy()
     axial[2] += [0, 25.0, 0]
     said = agree({1: view(SPINE)}, view(axial), {3: view(axial)})
@@ -275,7 +273,7 @@ def test_one_level_that_views_contradict_each_other_on_is_named() -> None:
     assert describe_disputes(spines.with_columns(disputed_levels=pl.lit(""))) is None
 
 
-def test_a_nets_finding_moves_the_series_that_it_is_of(instances: pl.DataFrame) -> None:
+def test_predicted_move_affects_only_its_series(instances: pl.DataFrame) -> None:
     study, series = instances.select("study_id", "series_id").row(0)
     moves = predicted_moves("train", [(study, series, np.array([0.0, 1.0, 60.0]))])
     assert moves.rows() == [("train", study, series, 0.0, 1.0, 60.0, "predicted")]

@@ -1,4 +1,4 @@
-"""Spines: what is said of a study as a whole."""
+"""Spines: the summary of a study's levels."""
 
 import polars as pl
 import pytest
@@ -19,7 +19,7 @@ def points_of(heights: dict[str, float], filled: tuple[str, ...] = ()) -> pl.Dat
 EVEN = {str(level): -35.0 * k for k, level in enumerate(LEVELS)}
 
 
-def test_an_ordinary_spine_is_seen_whole_and_not_flagged() -> None:
+def test_ordinary_spine_is_complete_and_not_flagged() -> None:
     table = describe_spines(points_of(EVEN), {7: 0.0})
     assert table.schema == pl.Schema(Spines)
     assert table.to_dicts() == [
@@ -45,26 +45,26 @@ def test_absent_and_filled_levels_are_counted_and_named() -> None:
     assert row["absent_levels"] == "l5_s1"
 
 
-def test_a_step_over_an_unnamed_disc_is_flagged() -> None:
+def test_step_over_an_unnamed_disc_is_flagged() -> None:
     heights = {level: z - 35.0 * (k >= 3) for k, (level, z) in enumerate(EVEN.items())}
     row = describe_spines(points_of(heights), {}).row(0, named=True)
     assert row["widest_step"] == pytest.approx(2.0)
     assert row["extra_vertebra"]
 
 
-def test_names_that_may_all_be_one_off_are_flagged() -> None:
+def test_level_names_that_may_be_one_off_are_flagged() -> None:
     row = describe_spines(points_of(EVEN), {7: 0.3}).row(0, named=True)
     assert row["shifted"] == 0.3
     assert row["extra_vertebra"]
 
 
 @pytest.mark.parametrize(("usual", "flagged"), [(1e-3, True), (1e-2, False)])
-def test_doubt_of_names_is_told_by_what_is_usual(usual: float, flagged: bool) -> None:
+def test_shifted_weight_is_compared_with_the_usual_weight(usual: float, flagged: bool) -> None:
     row = describe_spines(points_of(EVEN), {7: 0.2}, usual).row(0, named=True)
     assert row["extra_vertebra"] == flagged
 
 
-def test_what_is_usual_is_the_median() -> None:
+def test_usual_weight_is_the_median() -> None:
     assert usual_doubt([0.9, 1e-4, 2e-4]) == 2e-4
     assert usual_doubt([]) == 0.0
 

@@ -1,4 +1,4 @@
-"""Views: where a prepared pixel lies, and what becomes of unreadable slices."""
+"""Views: the positions of prepared pixels, and the handling of unreadable slices."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.challenges.lumbar.coordinates.made_series import GEOMETRIES, series_w
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_a_prepared_pixel_is_where_its_plane_says(geometry, tmp_path):
+def test_prepared_pixels_lie_on_their_planes(geometry, tmp_path):
     spot = np.array([2.0, -5.0, 10.0])
     instances = series_with_a_spot(tmp_path, spot, GEOMETRIES[geometry])
     series = prepare(instances, tmp_path)
@@ -22,7 +22,7 @@ def test_a_prepared_pixel_is_where_its_plane_says(geometry, tmp_path):
     places = origin + x[None, ..., None] * across + y[None, ..., None] * along
     seen = (weight[..., None] * places).sum(axis=(0, 1, 2)) / weight.sum()
     assert np.linalg.norm(seen - spot) < 1.5
-    # Always from the patient's right to the left.
+    # The slices always run from the patient's right to the left.
     assert (np.diff(series.planes_mm[:, 0, 0]) > 0).all()
 
 
@@ -38,7 +38,7 @@ def prepare(instances: pl.DataFrame, folder: Path):
     )
 
 
-def test_a_series_is_scaled_as_a_whole_before_it_is_rounded(tmp_path):
+def test_series_is_scaled_as_a_whole_before_rounding(tmp_path):
     plain = GEOMETRIES["plain"]
     spot = np.array([0.0, -5.0, 10.0])
     prepare(series_with_a_spot(tmp_path, spot, plain), tmp_path)
@@ -48,7 +48,7 @@ def test_a_series_is_scaled_as_a_whole_before_it_is_rounded(tmp_path):
     assert peaks[0] < 100  # far from the spot: dark, not stretched on its own
 
 
-def test_an_unreadable_slice_is_named_and_the_rest_of_its_series_used(tmp_path):
+def test_unreadable_slice_is_listed_and_the_others_used(tmp_path):
     instances = series_with_a_spot(tmp_path, np.zeros(3), GEOMETRIES["plain"])
     (tmp_path / "3.dcm").write_bytes(b"")
     series = prepare(instances, tmp_path)
@@ -56,7 +56,7 @@ def test_an_unreadable_slice_is_named_and_the_rest_of_its_series_used(tmp_path):
     assert [path for path, _ in series.unreadable] == [str(tmp_path / "3.dcm")]
 
 
-def test_a_series_without_a_readable_slice_is_left_out(tmp_path):
+def test_series_without_a_readable_slice_is_left_out(tmp_path):
     instances = series_with_a_spot(tmp_path, np.zeros(3), GEOMETRIES["plain"][:2])
     for k in range(2):
         (tmp_path / f"{k}.dcm").write_text("no image")
@@ -65,7 +65,7 @@ def test_a_series_without_a_readable_slice_is_left_out(tmp_path):
     assert len(series.unreadable) == 2
 
 
-def test_the_order_of_the_rows_does_not_matter(tmp_path):
+def test_row_order_does_not_matter(tmp_path):
     instances = series_with_a_spot(tmp_path, np.zeros(3), GEOMETRIES["mixed shapes"])
     prepare(instances, tmp_path)
     before = (tmp_path / "images.npy").read_bytes()

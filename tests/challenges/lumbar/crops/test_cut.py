@@ -25,7 +25,7 @@ def cut(walked, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_sample_a_level_of_every_study_and_a_mask_of_what_is_there(walked, cut: Path) -> None:
+def test_every_level_has_a_sample_with_a_mask_of_its_slices(walked, cut: Path) -> None:
     crops, samples = np.load(cut / "crops.npy"), pl.read_parquet(cut / "samples.parquet")
     mask = np.array(samples["mask"].to_list())
 
@@ -39,7 +39,7 @@ def test_sample_a_level_of_every_study_and_a_mask_of_what_is_there(walked, cut: 
     assert count_bytes(walked.table("slices"), CHOICE, CONFIG) == crops.size
 
 
-def test_study_without_t1_has_those_places_masked(walked, cut: Path) -> None:
+def test_t1_slots_of_a_study_without_t1_are_masked(walked, cut: Path) -> None:
     series = walked.table("series")
     with_t1 = series.filter(pl.col("series_description") == "Sagittal T1", pl.col("images") > 0)
     without = set(series["study_id"]) - set(with_t1["study_id"])
@@ -49,8 +49,8 @@ def test_study_without_t1_has_those_places_masked(walked, cut: Path) -> None:
     assert without
 
 
-def test_middle_of_a_t2_crop_is_the_bright_canal(walked, cut: Path) -> None:
-    """A crop's centre is the level point, and CSF is bright there unless it is severely narrow."""
+def test_middle_of_a_t2_crop_shows_the_bright_canal(walked, cut: Path) -> None:
+    """A crop's centre is the level point, with bright CSF unless the stenosis is severe."""
     crops, samples = np.load(cut / "crops.npy"), pl.read_parquet(cut / "samples.parquet")
     grades = walked.competition.labels.filter(condition="spinal_canal_stenosis", grade=0)
     normal = samples.join(grades, on=["study_id", "level"])
@@ -67,14 +67,16 @@ def cut_with(walked, folder: Path, **settings: Any) -> np.ndarray:
     return crops
 
 
-def test_sixteen_bits_hold_the_same_crops_more_finely(walked, cut: Path, tmp_path: Path) -> None:
+def test_crops_of_16_bits_equal_those_of_8_bits_with_finer_steps(
+    walked, cut: Path, tmp_path: Path
+) -> None:
     eight, sixteen = np.load(cut / "crops.npy"), cut_with(walked, tmp_path, dtype="uint16")
     assert sixteen.dtype == np.uint16
     assert np.abs(sixteen / 257 - eight).max() <= 0.51
-    assert len(np.unique(sixteen)) > 5000  # not from eight bits
+    assert len(np.unique(sixteen)) > 5000  # more than 8 bits can hold
 
 
-def test_training_reads_both_alike(walked, cut: Path, tmp_path: Path) -> None:
+def test_training_reads_8_and_16_bits_alike(walked, cut: Path, tmp_path: Path) -> None:
     cut_with(walked, tmp_path, dtype="uint16")
     eight, sixteen = (
         as_samples(folder, read_table(folder, "train"), walked.competition.labels)
@@ -85,20 +87,20 @@ def test_training_reads_both_alike(walked, cut: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(other.slices, one.slices / 255, atol=0.003)
 
 
-def test_beyond_the_image_is_black_or_more_of_its_edge(walked, tmp_path: Path) -> None:
-    """Windows as large as the images reach over their edges; their corners lie outside most."""
+def test_border_is_black_or_repeats_the_edge(walked, tmp_path: Path) -> None:
+    """Windows as large as the images extend beyond them, mostly at their corners."""
     large = {"axial_window": 1.0, "sagittal_window": 1.0}
     edge = cut_with(walked, tmp_path / "edge", **large)
     black = cut_with(walked, tmp_path / "constant", border="constant", **large)
     mask = np.array(pl.read_parquet(tmp_path / "edge/samples.parquet")["mask"].to_list())
     different = (edge != black)[mask]
     assert different.any(axis=(1, 2)).mean() > 0.5
-    assert (black[mask][different] == 0).mean() > 0.8  # the rest lies across the edge
+    assert (black[mask][different] == 0).mean() > 0.8  # the rest is interpolated across the edge
     assert not different[:, 14:18, 14:18].any()
 
 
-def test_each_series_is_black_and_white_by_its_own_percentiles(walked, tmp_path: Path) -> None:
-    """Of whole images a hundredth is black, a two-hundredth white, whatever the scanner."""
+def test_each_series_is_scaled_by_its_own_percentiles(walked, tmp_path: Path) -> None:
+    """One percent of an image's pixels is black and half a percent white, for any scanner."""
     whole = {"sagittal_window": 1.0, "sagittal_centre": "image", "size_px": 64}
     crops = cut_with(walked, tmp_path, **whole)
     mask = np.array(pl.read_parquet(tmp_path / "samples.parquet")["mask"].to_list())
@@ -107,11 +109,11 @@ def test_each_series_is_black_and_white_by_its_own_percentiles(walked, tmp_path:
             values = crops[first : first + 5, places][mask[first : first + 5, places]]
             if len(values):
                 dark, bright = np.percentile(values, [1, 99.5])
-                assert dark <= 8  # interpolation takes a little off both ends
+                assert dark <= 8  # interpolation slightly reduces both extremes
                 assert bright >= 200
 
 
-def test_two_cuts_are_equal_to_the_byte(walked, cut: Path, tmp_path: Path) -> None:
+def test_crops_are_reproducible_to_the_byte(walked, cut: Path, tmp_path: Path) -> None:
     cut_crops(
         walked.table("instances"), walked.table("slices"), CHOICE, CONFIG, tmp_path, processes=1
     )
@@ -120,7 +122,7 @@ def test_two_cuts_are_equal_to_the_byte(walked, cut: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("portions", [[1, 2, 3], [6], [0, 5, 0, 1]])
-def test_studies_dealt_into_shards_are_cut_to_the_same_bytes(
+def test_crops_of_shards_are_the_same_bytes(
     portions: list[int], walked, cut: Path, tmp_path: Path
 ) -> None:
     instances, slices = walked.table("instances"), walked.table("slices")
@@ -165,7 +167,7 @@ def test_unreadable_pixels_are_quarantined_and_masked(phantom: Path, tmp_path: P
     assert not all(mask[11 + 3 : 11 + 8])
 
 
-def test_a_series_with_signed_and_unsigned_files_is_cut_as_any_other(
+def test_series_with_signed_and_unsigned_files_gives_the_same_crops(
     walked, cut: Path, tmp_path: Path
 ) -> None:
     middle = walked.table("slices").filter(series_description="Sagittal T1", level="l3_l4")
@@ -183,10 +185,8 @@ def test_a_series_with_signed_and_unsigned_files_is_cut_as_any_other(
     assert (tmp_path / "crops.npy").read_bytes() == (cut / "crops.npy").read_bytes()
 
 
-def test_slices_that_moved_are_told_and_cut_where_they_lie(
-    phantom: Path, walked, tmp_path: Path
-) -> None:
-    """One slice's pixels are rolled, as if the patient had moved for it."""
+def test_moved_slice_is_recorded_and_corrected(phantom: Path, walked, tmp_path: Path) -> None:
+    """The pixels of one slice are shifted, as if the patient had moved during it."""
     middle = (pl.col("series_description") == "Sagittal T2/STIR") & (pl.col("offset_mm").abs() < 9)
     slices, instances = walked.table("slices"), walked.table("instances")
     native = instances.filter(pl.col("path").str.contains("train_images"))
@@ -226,7 +226,7 @@ def test_slices_that_moved_are_told_and_cut_where_they_lie(
     assert np.abs(corrected - unmoved).mean() < 0.3 * np.abs(shown - unmoved).mean()
 
 
-def test_no_study_at_all_leaves_empty_tables(walked, tmp_path: Path) -> None:
+def test_no_studies_give_empty_tables(walked, tmp_path: Path) -> None:
     nothing = walked.table("slices").clear()
     assert cut_crops(walked.table("instances").clear(), nothing, CHOICE, CONFIG, tmp_path) == 0
     assert np.load(tmp_path / "crops.npy").shape == (0, 25, 32, 32)

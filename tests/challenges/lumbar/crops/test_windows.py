@@ -1,4 +1,4 @@
-"""Windows of crops lie where their settings say, whatever the files' orders and spacings are."""
+"""Windows of crops follow their settings, whatever the order and spacing of the files."""
 
 from typing import Any
 
@@ -35,13 +35,13 @@ def landmarks(walked) -> pl.DataFrame:
 
 
 def places(chosen: pl.DataFrame, maps: np.ndarray, pixels: list[list[float]]) -> np.ndarray:
-    """(n, k, 3) where pixels of the crops lie in the patient."""
+    """Return (n, k, 3), the positions of the crops' pixels in the patient."""
     image = np.asarray(pixels) @ maps[:, :, :2].transpose(0, 2, 1) + maps[:, None, :, 2]
     return planes_of(chosen).to_mm(image)
 
 
 def frame(chosen: pl.DataFrame, landmarks: pl.DataFrame | None = None, **settings: Any):
-    """The middles (n, 3) of the crops, and where their pixels to the right and down lead."""
+    """Return the crops' centres and their steps of one pixel to the right and down, (n, 3) each."""
     config = CropsConfig(size_px=SIZE, **settings)
     middle = (SIZE - 1) / 2
     at = [[middle, middle], [middle + 1, middle], [middle, middle + 1]]
@@ -57,7 +57,7 @@ def is_axial(chosen: pl.DataFrame) -> np.ndarray:
     return chosen.select(AXIAL).to_series().to_numpy()
 
 
-def test_a_window_in_mm_has_that_size_on_every_image_and_square_pixels(chosen) -> None:
+def test_window_in_mm_has_its_size_and_square_pixels_on_every_image(chosen) -> None:
     assert (chosen["row_spacing_mm"] != chosen["column_spacing_mm"]).any()
     _, right, down = frame(chosen, sagittal_window_mm=40, axial_window_mm=70)
     side = np.where(is_axial(chosen), 70, 40)
@@ -66,7 +66,7 @@ def test_a_window_in_mm_has_that_size_on_every_image_and_square_pixels(chosen) -
     np.testing.assert_allclose(np.sum(right * down, axis=1), 0, atol=1e-6)
 
 
-def test_a_share_is_of_the_images_longer_side(chosen) -> None:
+def test_relative_window_is_a_fraction_of_the_longer_image_side(chosen) -> None:
     _, right, _ = frame(chosen, sagittal_window=0.2, axial_window=0.5)
     height = chosen["rows"] * chosen["row_spacing_mm"]
     width = chosen["columns"] * chosen["column_spacing_mm"]
@@ -75,7 +75,7 @@ def test_a_share_is_of_the_images_longer_side(chosen) -> None:
     np.testing.assert_allclose(np.linalg.norm(right, axis=1) * SIZE, side, atol=1e-6)
 
 
-def test_right_and_down_are_the_patients_whatever_the_file_has(chosen) -> None:
+def test_crop_directions_are_those_of_the_patient(chosen) -> None:
     _, right, down = frame(chosen)
     axial = is_axial(chosen)
     assert (right[axial, 0] > 0).all()  # the patient's left
@@ -85,7 +85,7 @@ def test_right_and_down_are_the_patients_whatever_the_file_has(chosen) -> None:
 
 
 @pytest.mark.parametrize("flips", [(1, 0), (0, 1), (1, 1)])
-def test_images_stored_flipped_show_the_same(chosen, landmarks, flips: tuple[int, int]) -> None:
+def test_flipped_images_give_the_same_windows(chosen, landmarks, flips: tuple[int, int]) -> None:
     settings = {"sagittal_offset": (0.3, -0.3), "tilt": True}
     by_columns, by_rows = flips
     last = chosen.select(pl.col("columns") - 1, pl.col("rows") - 1).to_numpy() * flips
@@ -107,7 +107,7 @@ def test_images_stored_flipped_show_the_same(chosen, landmarks, flips: tuple[int
         np.testing.assert_allclose(other, one, atol=1e-6)
 
 
-def test_windows_lie_around_the_level_point_or_the_images_middle(chosen) -> None:
+def test_windows_are_centred_on_the_level_point_or_the_image(chosen) -> None:
     np.testing.assert_allclose(frame(chosen)[0], level_points(chosen), atol=1e-6)
     middle = (chosen.select("columns", "rows").to_numpy() - 1) / 2
     middle_mm = planes_of(chosen).to_mm(middle)
@@ -119,7 +119,7 @@ def test_windows_lie_around_the_level_point_or_the_images_middle(chosen) -> None
 
 
 def on_slices(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: str) -> np.ndarray:
-    """(n, 3) the landmark of each row's level, dropped onto the slice."""
+    """Return (n, 3), the landmark of each row's level, projected onto the slice."""
     own = landmarks.filter(condition=condition).select("study_id", "level", "x_mm", "y_mm", "z_mm")
     table = chosen.select("study_id", "level").join(
         own, on=["study_id", "level"], how="left", maintain_order="left"
@@ -128,7 +128,7 @@ def on_slices(chosen: pl.DataFrame, landmarks: pl.DataFrame, condition: str) -> 
     return planes.to_mm(planes.to_pixel(table.select("x_mm", "y_mm", "z_mm").to_numpy()))
 
 
-def test_side_slices_are_cut_around_the_foramen_of_their_side(chosen, landmarks) -> None:
+def test_side_slices_are_centred_on_the_foramen_of_their_side(chosen, landmarks) -> None:
     both = {"sagittal_centre": "landmark", "axial_centre": "landmark"}
     middles = frame(chosen, landmarks, **both)[0]
     for side, sign in (("left", 1), ("right", -1)):
@@ -142,7 +142,7 @@ def test_side_slices_are_cut_around_the_foramen_of_their_side(chosen, landmarks)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_axial_windows_of_a_side_lie_around_its_subarticular_zone(
+def test_axial_windows_of_a_side_are_centred_on_its_subarticular_zone(
     chosen, landmarks, side: str
 ) -> None:
     sided = chosen.with_columns(side=pl.lit(side))
@@ -151,7 +151,7 @@ def test_axial_windows_of_a_side_lie_around_its_subarticular_zone(
     np.testing.assert_allclose(middles[is_axial(chosen)], zone[is_axial(chosen)], atol=1e-6)
 
 
-def test_axial_windows_of_a_right_side_are_mirrored_and_nothing_else(chosen) -> None:
+def test_only_axial_windows_of_a_right_side_are_mirrored(chosen) -> None:
     for both, mirrored in zip(
         frame(chosen), frame(chosen.with_columns(side=pl.lit("right"))), strict=True
     ):
@@ -164,7 +164,7 @@ def test_axial_windows_of_a_right_side_are_mirrored_and_nothing_else(chosen) -> 
     np.testing.assert_allclose(right, -left, atol=1e-9)
 
 
-def test_an_offset_moves_sagittal_windows_in_shares_of_their_side(chosen) -> None:
+def test_offset_moves_sagittal_windows_by_fractions_of_their_edge(chosen) -> None:
     middles, right, down = frame(chosen, sagittal_offset=(0.3, -0.25))
     still = frame(chosen)[0]
     axial = is_axial(chosen)[:, None]
@@ -172,7 +172,7 @@ def test_an_offset_moves_sagittal_windows_in_shares_of_their_side(chosen) -> Non
     np.testing.assert_allclose(middles, expected, atol=1e-6)
 
 
-def test_tilted_sagittal_windows_go_along_the_spine_and_axial_ones_stay(chosen, landmarks) -> None:
+def test_tilt_aligns_only_sagittal_windows_with_the_spine(chosen, landmarks) -> None:
     _, _, down = frame(chosen, landmarks, tilt=True)
     _, _, untilted = frame(chosen)
     axial = is_axial(chosen)
@@ -196,10 +196,10 @@ def test_tilted_sagittal_windows_go_along_the_spine_and_axial_ones_stay(chosen, 
 @pytest.mark.parametrize(
     "settings", [{"tilt": True}, {"axial_centre": "landmark"}, {"sagittal_centre": "landmark"}]
 )
-def test_landmarks_are_asked_for_where_they_are_needed(chosen, settings) -> None:
+def test_missing_landmarks_are_refused(chosen, settings) -> None:
     with pytest.raises(DataError, match=r"landmarks\.parquet"):
         window_maps(chosen, None, CropsConfig(**settings))
 
 
-def test_no_slices_have_no_windows(chosen) -> None:
+def test_empty_table_gives_no_windows(chosen) -> None:
     assert window_maps(chosen.clear(), None, CropsConfig()).shape == (0, 2, 3)

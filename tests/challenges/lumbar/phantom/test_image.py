@@ -1,4 +1,4 @@
-"""What the grades do to the image, and that all views show one and the same spine."""
+"""Images: grades change them as expected, and all views show the same spine."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def scene_of(grade: int, condition: int, seed: int = 0) -> Scene:
 
 
 def plane_through(point_mm: np.ndarray, across: str, side_mm: float = 30.0) -> SlicePlane:
-    """A straight square of 0.5 mm pixels around a point."""
+    """Return a square plane of 0.5 mm pixels around a point, along the patient's axes."""
     row_direction = np.array([0.0, 1.0, 0.0] if across == "x" else [1.0, 0.0, 0.0])
     column_direction = np.array([0.0, 0.0, -1.0] if across == "x" else [0.0, 1.0, 0.0])
     corner = point_mm - (row_direction + column_direction) * side_mm / 2
@@ -30,7 +30,7 @@ def bright_mm2(scene: Scene, plane: SlicePlane, contrast: Contrast, above: float
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("level", [0, 3, 4])
-def test_the_canal_holds_less_fluid_the_worse_its_grade(level: int, seed: int) -> None:
+def test_canal_has_less_fluid_with_a_worse_grade(level: int, seed: int) -> None:
     areas = []
     for grade in range(3):
         scene = scene_of(grade, 0, seed)
@@ -42,7 +42,7 @@ def test_the_canal_holds_less_fluid_the_worse_its_grade(level: int, seed: int) -
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_foramen_holds_less_fat_the_worse_its_grade(side: int, seed: int) -> None:
+def test_foramen_has_less_fat_with_a_worse_grade(side: int, seed: int) -> None:
     areas, other = [], []
     for grade in range(3):
         scene = scene_of(grade, 1 + side, seed)
@@ -57,7 +57,7 @@ def test_a_foramen_holds_less_fat_the_worse_its_grade(side: int, seed: int) -> N
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_recess_closes_the_worse_its_grade(side: int, seed: int) -> None:
+def test_recess_is_narrower_with_a_worse_grade(side: int, seed: int) -> None:
     areas = []
     for grade in range(3):
         scene = scene_of(grade, 3 + side, seed)
@@ -67,7 +67,7 @@ def test_a_recess_closes_the_worse_its_grade(side: int, seed: int) -> None:
     assert areas[2] < 0.4 * areas[0]
 
 
-def test_two_planes_agree_where_they_cross() -> None:
+def test_crossing_planes_agree_on_their_common_line() -> None:
     scene = scene_of(1, 0)
     point = scene.spine.canal_points_mm()[2]
     sagittal, axial = plane_through(point, "x", 60.0), plane_through(point, "z", 60.0)
@@ -76,7 +76,7 @@ def test_two_planes_agree_where_they_cross() -> None:
     assert images[0][60, :] == pytest.approx(images[1][:, 60], abs=0.05)
 
 
-def test_an_image_shows_the_brightness_of_its_pixels_points() -> None:
+def test_image_equals_the_brightness_at_its_pixels() -> None:
     scene = scene_of(0, 0)
     plane = plane_through(scene.spine.canal_points_mm()[3], "x", 100.0)
     image = next(scene.slices([plane], TISSUES[Contrast.T1]))
@@ -85,7 +85,7 @@ def test_an_image_shows_the_brightness_of_its_pixels_points() -> None:
     assert np.abs(image - exact).mean() < 0.01
 
 
-def test_fluid_is_dark_on_t1_and_bright_on_t2_and_fat_dark_on_stir() -> None:
+def test_fluid_and_fat_have_the_brightness_of_their_contrast() -> None:
     scene = scene_of(0, 0)
     canal = scene.spine.canal_points_mm()[2:3]
     foramen = scene.spine.foramen_points_mm()[0, 2:3]

@@ -1,4 +1,4 @@
-"""Hard geometry: poses that are planted, and what tables and answers say of them."""
+"""Hard geometry: planted poses, and their tables and answers."""
 
 import csv
 from pathlib import Path
@@ -26,17 +26,17 @@ def plans(record: StudyRecord, kind: str) -> list[SeriesPlan]:
 
 
 def turn_degrees(plan: SeriesPlan) -> float:
-    """How far the slices are from facing straight to the side."""
+    """Return the angle between the slices and an exactly sagittal plane."""
     return float(np.degrees(np.arccos(abs(plan.planes[0].normal[0]))))
 
 
-def test_the_usual_geometry_draws_nothing() -> None:
+def test_usual_geometry_uses_no_random_numbers() -> None:
     rng = np.random.default_rng(0)
     assert pose_of(7, "train", "usual", rng) == Pose()
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
 
 
-def test_slices_are_oblique_to_either_side(records: list[StudyRecord]) -> None:
+def test_slices_are_oblique_to_both_sides(records: list[StudyRecord]) -> None:
     turns = [turn_degrees(plan) for record in records for plan in plans(record, "Sagittal")]
     assert 10 < max(turns) < 20
     ways = {
@@ -47,12 +47,12 @@ def test_slices_are_oblique_to_either_side(records: list[StudyRecord]) -> None:
     assert ways == {-1.0, 1.0}
 
 
-def test_spines_are_crooked(records: list[StudyRecord]) -> None:
+def test_some_spines_are_scoliotic(records: list[StudyRecord]) -> None:
     bows = [np.ptp(record.spine.canal_points_mm()[:, 0]) for record in records]
     assert max(bows) > 20
 
 
-def test_series_are_missing_and_patients_lie_either_way(records: list[StudyRecord]) -> None:
+def test_series_are_missing_and_patients_lie_in_both_positions(records: list[StudyRecord]) -> None:
     kinds = {
         tuple(bool(plans(record, kind)) for kind in ("T1", "T2/STIR", "Axial"))
         for record in records
@@ -68,7 +68,7 @@ def test_series_are_missing_and_patients_lie_either_way(records: list[StudyRecor
     assert positions == {"HFS", "FFS"}
 
 
-def test_the_field_of_view_shows_all_levels_but_the_hidden_one(records: list[StudyRecord]) -> None:
+def test_field_of_view_shows_all_levels_except_the_hidden_one(records: list[StudyRecord]) -> None:
     hidden = set()
     for record in records:
         points = record.spine.canal_points_mm()
@@ -83,7 +83,7 @@ def test_the_field_of_view_shows_all_levels_but_the_hidden_one(records: list[Stu
     assert hidden == {"none", "top", "bottom"}
 
 
-def test_a_hidden_level_is_neither_annotated_nor_graded(tmp_path: Path) -> None:
+def test_hidden_level_is_neither_annotated_nor_graded(tmp_path: Path) -> None:
     write_phantom(tmp_path / "p", studies=9, test=0, seed=5, max_size=32, geometry="hard")
     with (tmp_path / "p/answers/spines.csv").open() as file:
         spines = {row["study_id"]: row for row in csv.DictReader(file)}
@@ -100,7 +100,7 @@ def test_a_hidden_level_is_neither_annotated_nor_graded(tmp_path: Path) -> None:
             assert {labels[study][name] for name in labels[study] if level in name} == {""}
 
 
-def test_annotations_lie_within_their_images(records: list[StudyRecord]) -> None:
+def test_annotated_points_lie_within_their_images(records: list[StudyRecord]) -> None:
     for record in records[:16]:
         shapes = {
             (series, number): plane.shape
@@ -113,7 +113,7 @@ def test_annotations_lie_within_their_images(records: list[StudyRecord]) -> None
             assert -0.5 <= y_px <= rows - 0.5  # type: ignore[operator]
 
 
-def test_an_extra_vertebra_is_one_disc_more_above_the_named_ones() -> None:
+def test_extra_vertebra_adds_one_disc_above_the_named_ones() -> None:
     grades = np.zeros((5, 5), np.int8)
     plain, extra = (
         Spine(draw_patient(grades, np.random.default_rng(0), pose))
@@ -121,7 +121,7 @@ def test_an_extra_vertebra_is_one_disc_more_above_the_named_ones() -> None:
     )
     assert len(extra.discs_mm) == len(plain.discs_mm) + 1
     assert len(extra.level_discs_mm) == len(LEVELS)
-    # Discs below the last named one, and above the first.
+    # Count the discs below the last named one and above the first.
     below = [(spine.discs_mm > spine.level_discs_mm[-1]).sum() for spine in (plain, extra)]
     above = [(spine.discs_mm < spine.level_discs_mm[0]).sum() for spine in (plain, extra)]
     assert below[0] == below[1]

@@ -1,4 +1,4 @@
-"""Six studies hold every oddity of the real data, and stay gradable."""
+"""Oddities of real data: the first six studies have all of them and can still be graded."""
 
 import csv
 from collections import defaultdict
@@ -28,7 +28,7 @@ def described(phantom: Path) -> dict[tuple[str, str], str]:
 
 @pytest.fixture(scope="module")
 def slices(phantom: Path) -> Slices:
-    """Usable training slices by study and series, by instance number."""
+    """Read the headers of usable training slices, by study and series, in instance order."""
     found: Slices = defaultdict(list)
     for path in (phantom / "train_images").rglob("*.dcm"):
         try:
@@ -42,14 +42,14 @@ def slices(phantom: Path) -> Slices:
 
 
 def x_mm(headers: list[pydicom.Dataset]) -> np.ndarray:
-    """How far to the patient's left the slices lie, in the order of their instances."""
+    """Return the slices' positions towards the patient's left, in instance order."""
     orientation = np.array(headers[0].ImageOrientationPatient, dtype=float)
     normal = np.cross(orientation[:3], orientation[3:])
     positions = np.array([header.ImagePositionPatient for header in headers], dtype=float)
     return positions @ (normal * np.sign(normal[0]))
 
 
-def test_t1_series_run_both_ways_and_one_is_mixed(
+def test_t1_series_have_both_orders_and_one_is_mixed(
     slices: Slices, described: dict[tuple[str, str], str]
 ) -> None:
     kinds = set()
@@ -60,7 +60,7 @@ def test_t1_series_run_both_ways_and_one_is_mixed(
     assert kinds == {1.0, -1.0, "mixed"}
 
 
-def test_axial_series_come_as_angled_stacks_and_as_straight_ones(
+def test_axial_series_are_angled_stacks_or_one_straight_stack(
     slices: Slices, described: dict[tuple[str, str], str]
 ) -> None:
     groups = set()
@@ -70,7 +70,7 @@ def test_axial_series_come_as_angled_stacks_and_as_straight_ones(
     assert groups == {1, 5}
 
 
-def test_studies_with_two_axial_series_and_without_t1(
+def test_some_studies_have_two_axial_series_and_one_has_no_t1(
     described: dict[tuple[str, str], str],
 ) -> None:
     series = defaultdict(list)
@@ -80,13 +80,13 @@ def test_studies_with_two_axial_series_and_without_t1(
     assert sum("Sagittal T1" not in descriptions for descriptions in series.values()) == 1
 
 
-def test_the_first_test_study_lacks_a_series(phantom: Path) -> None:
+def test_first_test_study_has_no_t2_series(phantom: Path) -> None:
     rows = rows_of(phantom / "test_series_descriptions.csv")
     first = [row["series_description"] for row in rows if row["study_id"] == rows[0]["study_id"]]
     assert sorted(first) == ["Axial T2", "Sagittal T1"]
 
 
-def test_headers_hold_the_oddities_of_real_files(slices: Slices) -> None:
+def test_headers_have_the_oddities_of_real_files(slices: Slices) -> None:
     headers = [header for group in slices.values() for header in group]
     assert {header.PatientPosition for header in headers} == {"HFS", "FFS"}
     syntaxes = {header.file_meta.TransferSyntaxUID for header in headers}
@@ -101,14 +101,14 @@ def test_headers_hold_the_oddities_of_real_files(slices: Slices) -> None:
     assert any(header.PixelSpacing[0] != header.PixelSpacing[1] for header in headers)
 
 
-def test_sizes_differ_between_the_series_of_a_study(slices: Slices) -> None:
+def test_image_sizes_differ_between_series_of_a_study(slices: Slices) -> None:
     sizes = defaultdict(set)
     for (study, _), headers in slices.items():
         sizes[study].add((headers[0].Rows, headers[0].Columns))
     assert any(len(of_study) > 1 for of_study in sizes.values())
 
 
-def test_a_sagittal_series_is_oblique(
+def test_one_sagittal_series_is_oblique(
     slices: Slices, described: dict[tuple[str, str], str]
 ) -> None:
     tilts = [
@@ -133,7 +133,7 @@ def test_series_descriptions_differ_from_the_table(
     assert ("COR T2", "Axial T2") in said
 
 
-def test_a_truncated_an_empty_and_a_text_file_lie_in_a_listed_series(
+def test_listed_series_contain_a_truncated_an_empty_and_a_text_file(
     phantom: Path, slices: Slices
 ) -> None:
     annotated = {
@@ -157,7 +157,7 @@ def test_a_truncated_an_empty_and_a_text_file_lie_in_a_listed_series(
     assert sorted(faults) == ["empty", "text", "truncated"]
 
 
-def test_levels_without_labels_are_subarticular_ones_of_one_study(phantom: Path) -> None:
+def test_empty_labels_are_subarticular_in_one_study(phantom: Path) -> None:
     empty = [
         (row["study_id"], cell)
         for row in rows_of(phantom / "train.csv")
@@ -171,7 +171,7 @@ def test_levels_without_labels_are_subarticular_ones_of_one_study(phantom: Path)
     assert len({study for study, _ in empty}) == 1
 
 
-def test_files_name_an_obviously_synthetic_patient(slices: Slices) -> None:
+def test_patient_names_are_clearly_synthetic(slices: Slices) -> None:
     names = {str(header.PatientName) for group in slices.values() for header in group}
     assert len(names) == 6
     assert all(name.startswith("SYNTHETIC^") for name in names)

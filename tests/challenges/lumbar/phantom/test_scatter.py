@@ -1,4 +1,4 @@
-"""Annotators' scatter: annotated points lie about the truth, and the truth stays where it is."""
+"""Scatter of annotations: annotated points scatter around the truth, which does not change."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def scattered() -> list[StudyRecord]:
 
 
 def offsets_mm(record: StudyRecord) -> NDArray[np.float64]:
-    """(n, 2) along rows and columns, from the truth to each annotated point, in its slice."""
+    """Return (n, 2), the offsets of annotated points from the truth along rows and columns."""
     planes = {
         (series, number): plane
         for series, plan in record.series
@@ -38,14 +38,14 @@ def offsets_mm(record: StudyRecord) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def test_annotated_points_lie_about_the_truth(scattered: list[StudyRecord]) -> None:
+def test_annotated_points_scatter_around_the_truth(scattered: list[StudyRecord]) -> None:
     off = np.concatenate([offsets_mm(record) for record in scattered])
     assert len(off) > 500
     np.testing.assert_allclose(off.mean(axis=0), 0.0, atol=0.2)
     np.testing.assert_allclose(off.std(axis=0), 1.3, rtol=0.1)
 
 
-def test_annotators_choose_the_slice_that_they_think_nearest(scattered: list[StudyRecord]) -> None:
+def test_annotated_slices_are_nearest_to_the_scattered_points(scattered: list[StudyRecord]) -> None:
     alike = []
     for record in scattered:
         slices: dict[object, list[object]] = {}
@@ -56,7 +56,7 @@ def test_annotators_choose_the_slice_that_they_think_nearest(scattered: list[Stu
     assert 0.5 < np.mean(alike) < 0.75  # 0.62 in the competition's tables
 
 
-def test_scatter_moves_annotations_alone(scattered: list[StudyRecord]) -> None:
+def test_scatter_moves_only_annotations(scattered: list[StudyRecord]) -> None:
     for exact, record in zip(plan_studies(EXACT), scattered, strict=True):
         assert exact.study_id == record.study_id
         np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""The written competition, read as a stranger would: by its tables and its DICOM files."""
+"""The written competition: its tables and DICOM files, read without the phantom's code."""
 
 import csv
 import hashlib
@@ -41,7 +41,7 @@ def answered_points(phantom: Path) -> dict[tuple[str, str, str], np.ndarray]:
 
 
 def headers_of(phantom: Path) -> dict[tuple[str, str, str], pydicom.Dataset]:
-    """Of the usable training files, by study, series and instance."""
+    """Read the headers of the usable training files, by study, series and instance."""
     headers = {}
     for path in sorted((phantom / "train_images").rglob("*.dcm")):
         study, series = path.parts[-3:-1]
@@ -65,7 +65,7 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_seed_gives_the_same_bytes_however_many_processes_write(
+def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_phantom(tmp_path / "one", studies=2, test=1, seed=5, max_size=32)
@@ -81,7 +81,7 @@ def test_another_seed_gives_other_studies(phantom: Path, tmp_path: Path) -> None
     assert ids.isdisjoint(row["study_id"] for row in rows_of(tmp_path / "other/train.csv"))
 
 
-def test_tables_name_every_study_and_series_that_has_images(phantom: Path) -> None:
+def test_tables_list_every_study_and_series_with_images(phantom: Path) -> None:
     for split, count in (("train", 6), ("test", 2)):
         listed = {
             (row["study_id"], row["series_id"])
@@ -100,7 +100,7 @@ def test_train_csv_has_a_column_for_every_condition_and_level(phantom: Path) -> 
     assert set(cells) == {"Normal/Mild", "Moderate", "Severe", ""}
 
 
-def test_sample_submission_asks_for_25_rows_a_test_study(phantom: Path) -> None:
+def test_sample_submission_has_25_rows_per_test_study(phantom: Path) -> None:
     rows = rows_of(phantom / "sample_submission.csv")
     studies = {row["study_id"] for row in rows_of(phantom / "test_series_descriptions.csv")}
     assert len(rows) == len({row["row_id"] for row in rows}) == 50
@@ -109,7 +109,7 @@ def test_sample_submission_asks_for_25_rows_a_test_study(phantom: Path) -> None:
     assert total == pytest.approx(1)
 
 
-def test_balanced_grades_come_in_equal_numbers_at_every_level(phantom: Path) -> None:
+def test_balanced_grades_are_equally_frequent_at_every_level(phantom: Path) -> None:
     counts = Counter(
         (row["condition"], row["level"], row["grade"])
         for row in rows_of(phantom / "answers/grades.csv")
@@ -119,7 +119,7 @@ def test_balanced_grades_come_in_equal_numbers_at_every_level(phantom: Path) -> 
     assert set(counts.values()) == {2}
 
 
-def test_real_grades_gather_at_l4_l5(tmp_path: Path) -> None:
+def test_real_grades_are_most_severe_at_l4_l5(tmp_path: Path) -> None:
     from lsdc.challenges.lumbar.phantom.grades import deal_grades
 
     grades = deal_grades(4000, "real", np.random.default_rng(0))
@@ -129,7 +129,7 @@ def test_real_grades_gather_at_l4_l5(tmp_path: Path) -> None:
     assert severe[0].mean() == pytest.approx(0.048, abs=0.01)
 
 
-def test_annotations_lie_at_the_answers(
+def test_annotations_match_the_answers(
     phantom: Path, headers: dict[tuple[str, str, str], pydicom.Dataset]
 ) -> None:
     answers = answered_points(phantom)
@@ -142,7 +142,7 @@ def test_annotations_lie_at_the_answers(
             image_orientation=[float(value) for value in header.ImageOrientationPatient],
             pixel_spacing=[float(value) for value in header.PixelSpacing],
         )
-        # highdicom counts pixels from their edge, the competition from their middle.
+        # The origin of highdicom's pixels is the corner of the first, here it is its centre.
         place = np.array([[float(row["x"]) + 0.5, float(row["y"]) + 0.5]])
         level = row["level"].lower().replace("/", "_")
         off = to_mm(place)[0] - answers[row["study_id"], level, row["condition"]]
@@ -154,14 +154,14 @@ def test_annotations_lie_at_the_answers(
         assert 0 < float(row["y"]) < header.Rows
 
 
-def test_left_lies_at_plus_x_of_right(phantom: Path) -> None:
+def test_left_structures_have_greater_x_than_right_ones(phantom: Path) -> None:
     for row in rows_of(phantom / "answers/points.csv"):
         for structure in ("foramen", "recess"):
             left, right = (float(row[f"{side}_{structure}_x_mm"]) for side in ("left", "right"))
             assert left > float(row["x_mm"]) > right
 
 
-def test_levels_follow_each_other_downwards(phantom: Path) -> None:
+def test_levels_descend_in_plausible_steps(phantom: Path) -> None:
     heights = defaultdict(list)
     for row in rows_of(phantom / "answers/points.csv"):
         heights[row["study_id"]].append(float(row["z_mm"]))
@@ -187,7 +187,7 @@ def test_every_condition_is_annotated_on_its_own_plane(phantom: Path) -> None:
     }
 
 
-def test_a_full_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     with pytest.raises(SettingsError, match="new or an empty folder"):
         write_phantom(tmp_path, studies=1, test=0, seed=0, max_size=32)
@@ -195,14 +195,14 @@ def test_a_full_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"studies": 0}, {"max_size": 8}, {"seed": -1}, {"test": -1}])
-def test_numbers_out_of_bounds_are_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_numbers_out_of_bounds_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     numbers = {"studies": 1, "test": 0, "seed": 0, "max_size": 32} | wrong
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         write_phantom(tmp_path / "out", **numbers)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupted_phantom_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_interrupted_phantom_leaves_no_files(tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 

@@ -18,11 +18,11 @@ def competition(phantom: Path) -> Competition:
 
 @pytest.fixture(scope="module")
 def index() -> Index:
-    """The index that the session's phantom has, less its broken files."""
+    """Plan the index of the session's phantom, without its broken files."""
     return planned_index(Order(studies=6, test=2, seed=3, grades="balanced", max_size=64))
 
 
 @pytest.fixture
 def patient(competition: Competition, index: Index) -> Patient:
-    """The phantom's second study: T1, T2 and one straight axial stack, all labelled."""
+    """Return the phantom's second study: T1, T2 and one straight axial stack, all labelled."""
     return Patient(competition, index, int(competition.labels["study_id"].unique().sort()[1]))

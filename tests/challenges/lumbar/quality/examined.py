@@ -1,4 +1,4 @@
-"""Plant a fault in a patient, and count what the doctor finds."""
+"""Plant a fault in a patient, and count the doctor's findings."""
 
 from dataclasses import dataclass, replace
 
@@ -11,18 +11,18 @@ from lsdc.dicom_index.index import Index
 
 @dataclass(frozen=True)
 class Patient:
-    """What a fault is planted in: a competition, its index, and one study with all series."""
+    """A competition and its index, and one study with all series to plant a fault in."""
 
     competition: Competition
     index: Index
     study: int
 
     def with_points(self, change: pl.Expr, **where: str) -> Report:
-        """The report with a column of some of the study's points changed, from tables alone."""
+        """Change a column of some of the study's points; return the report on the tables alone."""
         return examine(self._with_points(change, where), None)
 
     def with_placed_points(self, change: pl.Expr, **where: str) -> Report:
-        """The same with images."""
+        """Change points as `with_points` does; return the report on tables and index."""
         return examine(self._with_points(change, where), self.index)
 
     def _with_points(self, change: pl.Expr, where: dict[str, str]) -> Competition:
@@ -35,7 +35,7 @@ class Patient:
         return replace(self.competition, annotations=points)
 
     def series_id(self, description: str) -> int:
-        """The study's first series of a kind."""
+        """Return the study's first series of a kind."""
         rows = self.index.series.filter(study_id=self.study, series_description=description)
         return int(rows["series_id"][0])
 
@@ -45,7 +45,7 @@ def counted(report: Report) -> dict[str, int]:
 
 
 def new(report: Report, before: Report) -> set[str]:
-    """The checks that find more than they did before."""
+    """Return the checks with more findings than before."""
     old = counted(before)
     return {name for name, count in counted(report).items() if count > old.get(name, 0)}
 

@@ -1,4 +1,4 @@
-"""Corrections: planted faults are found and no other points; mended, and given back as given."""
+"""Corrections: only planted faults are corrected, and corrections can be undone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ NAMES = [str(level) for level in LEVELS]
 
 @dataclass(frozen=True)
 class Patient:
-    """One study with all series, among the others of an unharmed phantom."""
+    """One study with all series, among the other studies of a clean phantom."""
 
     study: int
     points: pl.DataFrame
     evidence: Evidence
 
     def at(self, condition: str, *levels: str) -> pl.Expr:
-        """The study's points of a condition, of all levels or those named."""
+        """Return an expression for the study's points of a condition at all or some levels."""
         wanted = list(levels or NAMES)
         return (
             (pl.col("study_id") == self.study)
@@ -54,12 +54,12 @@ class Patient:
         )
 
     def series_id(self, description: str) -> int:
-        """The study's series of a kind."""
+        """Return the study's series of a kind."""
         listed = self.evidence.listed.filter(study_id=self.study, series_description=description)
         return int(listed["series_id"][0])
 
     def spacing_mm(self, description: str) -> float:
-        """From one row of its images to the next."""
+        """Return the row spacing of the study's series of a kind."""
         instances = self.evidence.instances
         assert instances is not None
         return float(instances.filter(series_id=self.series_id(description))["row_spacing_mm"][0])
@@ -85,7 +85,7 @@ def mirrored() -> pl.Expr:
 
 
 def one_down() -> pl.Expr:
-    """The name of the level above: what lies at a level is named by the one above it."""
+    """Return an expression that renames each level to the level above it."""
     return pl.col("level").replace(dict(zip(NAMES[1:], NAMES[:-1], strict=True)))
 
 
@@ -151,14 +151,14 @@ LEFT_OUT: dict[Plant, tuple[Rule, int]] = {
 }
 
 
-def test_nothing_of_an_unharmed_phantom_is_corrected(patient: Patient) -> None:
+def test_clean_phantom_is_not_corrected(patient: Patient) -> None:
     assert find_corrections(patient.points, patient.evidence).is_empty()
     assert find_corrections(patient.points, Evidence(patient.evidence.listed)).is_empty()
 
 
 @pytest.mark.parametrize("geometry", ["usual", "hard"])
-def test_nothing_of_many_patients_is_corrected(geometry: GeometryMix) -> None:
-    """Crooked, turned and off-centre ones included; the seeds hold every oddity of a phantom."""
+def test_many_clean_patients_are_not_corrected(geometry: GeometryMix) -> None:
+    """The patients include scoliotic, oblique and off-centre ones, and every planted oddity."""
     order = Order(studies=24, test=0, seed=5, grades="balanced", max_size=64, geometry=geometry)
     points, index = planned_annotations(order), planned_index(order)
     listed = index.series.select("split", "study_id", "series_id", "series_description")
@@ -167,7 +167,7 @@ def test_nothing_of_many_patients_is_corrected(geometry: GeometryMix) -> None:
 
 
 @pytest.mark.parametrize("plant", EXCHANGED)
-def test_swapped_sides_are_exchanged_again(patient: Patient, plant: Plant) -> None:
+def test_swapped_sides_are_exchanged_back(patient: Patient, plant: Plant) -> None:
     given_points = plant(patient)
     found = find_corrections(given_points, patient.evidence)
     assert set(found["rule"]) == {EXCHANGED[plant]}
@@ -177,7 +177,7 @@ def test_swapped_sides_are_exchanged_again(patient: Patient, plant: Plant) -> No
 
 
 @pytest.mark.parametrize("plant", LEFT_OUT)
-def test_what_no_name_mends_is_left_out(patient: Patient, plant: Plant) -> None:
+def test_points_that_cannot_be_renamed_are_dropped(patient: Patient, plant: Plant) -> None:
     rule, count = LEFT_OUT[plant]
     given_points = plant(patient)
     found = find_corrections(given_points, patient.evidence)
@@ -193,12 +193,12 @@ def test_what_no_name_mends_is_left_out(patient: Patient, plant: Plant) -> None:
 
 
 def given_twice(points: pl.DataFrame) -> pl.DataFrame:
-    """Every point a second time, 1 to 2 mm beside itself."""
+    """Return the points, and a copy of each at a distance of 1 to 2 mm."""
     return pl.concat([points, points.with_columns(pl.col("x_px") + 0.4)])
 
 
 @pytest.mark.parametrize("plant", [swap_foramina, move_down, mark_on_the_right])
-def test_of_a_point_given_twice_both_are_corrected(patient: Patient, plant: Plant) -> None:
+def test_both_copies_of_a_repeated_point_are_corrected(patient: Patient, plant: Plant) -> None:
     given_points = plant(patient)
     once = find_corrections(given_points, patient.evidence)
     twice = find_corrections(given_twice(given_points), patient.evidence)
@@ -208,7 +208,7 @@ def test_of_a_point_given_twice_both_are_corrected(patient: Patient, plant: Plan
     assert set(twice["rule"]) == set(once["rule"])
 
 
-def test_of_a_point_given_twice_both_are_off_their_curve_in_pixels(patient: Patient) -> None:
+def test_both_copies_of_a_repeated_point_are_off_the_curve_in_pixels(patient: Patient) -> None:
     points = given_twice(move_down(patient))
     found = find_corrections(points, Evidence(patient.evidence.listed))
     assert found.select("rule", "level").rows() == [(Rule.OFF_THE_TREND, "l1_l2")] * 2
@@ -219,7 +219,7 @@ def test_of_a_point_given_twice_both_are_off_their_curve_in_pixels(patient: Pati
     [[LEFT_FORAMEN], [CANAL], [LEFT_FORAMEN, RIGHT_FORAMEN], [LEFT_RECESS, RIGHT_RECESS]],
     ids=["one side", "T2", "T1", "axial"],
 )
-def test_what_is_named_by_the_level_above_is_named_anew(
+def test_points_named_one_level_too_high_are_renamed(
     patient: Patient, conditions: list[str]
 ) -> None:
     given_points = name_by_the_level_above(patient, *conditions)
@@ -232,10 +232,10 @@ def test_what_is_named_by_the_level_above_is_named_anew(
     assert apply_corrections(given_points, found).equals(patient.points.filter(~lost))
 
 
-def test_points_below_the_last_level_are_left_out_when_a_condition_moves_down(
+def test_points_below_the_last_level_are_dropped_when_levels_move_down(
     patient: Patient,
 ) -> None:
-    """Five points named l1_l2 to l5_s1 that lie from l2_l3 to a disc of the sacrum."""
+    """Five points named l1_l2 to l5_s1 lie from l2_l3 to a disc of the sacrum."""
     given_points = name_by_the_level_above(patient)
     lowest = given_points.filter(patient.at(LEFT_FORAMEN, "l4_l5")).with_columns(
         level=pl.lit("l5_s1"), y_px=pl.col("y_px") + 30.0 / patient.spacing_mm("Sagittal T1")
@@ -245,14 +245,14 @@ def test_points_below_the_last_level_are_left_out_when_a_condition_moves_down(
     assert became == {**dict(pairwise(NAMES)), "l5_s1": None}
 
 
-def test_all_points_of_a_neck_are_left_out_and_no_others(patient: Patient) -> None:
+def test_points_of_a_neck_are_all_dropped(patient: Patient) -> None:
     found = find_corrections(shrink_to_a_neck(patient), patient.evidence)
     theirs = patient.points.with_row_index().filter(study_id=patient.study)["index"]
     assert set(found["rule"]) == {Rule.NO_LUMBAR_SPINE}
     assert found["row"].to_list() == theirs.to_list()
 
 
-def test_study_of_images_too_small_for_a_lumbar_spine_is_left_out(patient: Patient) -> None:
+def test_study_with_images_too_small_for_a_lumbar_spine_is_dropped(patient: Patient) -> None:
     series = patient.evidence.series
     assert series is not None
     theirs = (pl.col("study_id") == patient.study) & (pl.col("plane") == "sagittal")
@@ -264,7 +264,7 @@ def test_study_of_images_too_small_for_a_lumbar_spine_is_left_out(patient: Patie
     ]
 
 
-def test_faults_of_several_kinds_in_one_study_are_each_mended(patient: Patient) -> None:
+def test_several_faults_in_one_study_are_all_corrected(patient: Patient) -> None:
     both = Patient(patient.study, swap_foramina(patient), patient.evidence)
     down = name_by_the_level_above(both)
     found = find_corrections(down, patient.evidence)
@@ -279,31 +279,31 @@ def test_faults_of_several_kinds_in_one_study_are_each_mended(patient: Patient) 
 # Without images
 
 
-def test_axial_pair_against_its_series_is_exchanged_by_pixels(patient: Patient) -> None:
+def test_axial_pair_opposite_to_its_series_is_exchanged_by_pixels(patient: Patient) -> None:
     pair = patient.at(LEFT_RECESS, "l4_l5") | patient.at(RIGHT_RECESS, "l4_l5")
     given_points = changed(patient.points, pair, condition=mirrored())
     found = find_corrections(given_points, Evidence(patient.evidence.listed))
     assert apply_corrections(given_points, found).equals(patient.points)
 
 
-def test_axial_series_that_may_be_stored_mirrored_is_left_alone(patient: Patient) -> None:
+def test_axial_series_that_may_be_mirrored_is_not_corrected(patient: Patient) -> None:
     found = find_corrections(swap_all_recesses(patient), Evidence(patient.evidence.listed))
     assert found.is_empty()
 
 
-def test_point_far_off_its_own_curve_is_found_in_pixels(patient: Patient) -> None:
+def test_point_far_off_the_curve_is_found_in_pixels(patient: Patient) -> None:
     off = points_off_their_curve(move_down(patient))
     assert off.select("study_id", "condition", "level").rows() == [(patient.study, CANAL, "l1_l2")]
     found = find_corrections(move_down(patient), Evidence(patient.evidence.listed))
     assert found.select("rule", "level").rows() == [(Rule.OFF_THE_TREND, "l1_l2")]
 
 
-# What is written, and the way back
+# The written tables, and undoing corrections
 
 
 @settings(max_examples=15, deadline=None)
 @given(plants=st.permutations([*EXCHANGED, *LEFT_OUT, shrink_to_a_neck]), count=st.integers(0, 4))
-def test_corrections_backwards_give_the_raw_table_exactly(
+def test_undoing_corrections_restores_the_raw_table(
     patient: Patient, plants: list[Plant], count: int
 ) -> None:
     points = patient.points
@@ -313,7 +313,7 @@ def test_corrections_backwards_give_the_raw_table_exactly(
     assert undo_corrections(apply_corrections(points, found), found).equals(points)
 
 
-def test_point_corrected_twice_goes_back_to_what_it_was_at_first() -> None:
+def test_point_corrected_twice_is_restored() -> None:
     raw = pl.DataFrame(
         {
             "study_id": [1, 1],
@@ -337,7 +337,7 @@ def test_point_corrected_twice_goes_back_to_what_it_was_at_first() -> None:
         assert undo_corrections(clean, made).equals(raw)
 
 
-def test_only_studies_of_the_index_are_corrected_in_what_is_written(patient, tmp_path) -> None:
+def test_only_indexed_studies_are_corrected(patient, tmp_path) -> None:
     series = patient.evidence.series
     others = Evidence(
         patient.evidence.listed,
@@ -359,7 +359,7 @@ def test_doctor_lists_every_rule_with_its_ids(patient: Patient) -> None:
     assert wrong["level"].to_list() == NAMES
 
 
-def test_nothing_of_the_real_study_is_corrected(real_data: Path, tmp_path: Path) -> None:
+def test_real_study_is_not_corrected(real_data: Path, tmp_path: Path) -> None:
     competition = open_competition(real_data / "competition")
     build_index(competition, "train", tmp_path, max_bad=1.0)
     series, instances = (

@@ -1,4 +1,4 @@
-"""Doctor: a clean phantom shows only its own oddities, and faults of the tables are named."""
+"""Doctor: a clean phantom has only its planted oddities, and faults of the tables are found."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ ODDITIES_OF_THE_FILES = {
 SAGITTAL = pl.col("series_description").str.starts_with("Sagittal")
 
 
-def test_clean_phantom_shows_what_it_plants_and_no_more(
+def test_clean_phantom_has_only_its_planted_oddities(
     competition: Competition, index: Index
 ) -> None:
     from_tables = counted(examine(competition, None))
@@ -36,7 +36,7 @@ def test_clean_phantom_shows_what_it_plants_and_no_more(
     assert counted(examine(None, index)) == ODDITIES_OF_THE_FILES
 
 
-def test_counts_are_by_split_and_kind(competition: Competition, index: Index) -> None:
+def test_series_are_counted_by_split_and_kind(competition: Competition, index: Index) -> None:
     counts = examine(competition, index).counts
     assert counts["studies"] == {"test": 2, "train": 6}
     assert counts["series"]["train"] == {"Axial T2": 7, "Sagittal T1": 5, "Sagittal T2/STIR": 6}
@@ -47,7 +47,7 @@ def test_counts_are_by_split_and_kind(competition: Competition, index: Index) ->
     assert sum(counts["t1_series_by_order_of_sides"].values()) == 5
 
 
-def test_study_absent_from_one_table_is_named(competition: Competition) -> None:
+def test_study_missing_from_a_table_is_listed(competition: Competition) -> None:
     study = competition.labels["study_id"][0]
     cut = replace(competition, labels=competition.labels.filter(pl.col("study_id") != study))
     report = examine(cut, None)
@@ -59,7 +59,7 @@ def test_study_absent_from_one_table_is_named(competition: Competition) -> None:
     assert report.finding("points_without_a_label").studies == 1
 
 
-def test_label_without_its_point_and_point_given_twice_are_named(competition: Competition) -> None:
+def test_label_without_a_point_and_repeated_point_are_listed(competition: Competition) -> None:
     points = competition.annotations
     doubled = pl.concat([points.slice(1), points.slice(5, 1)])
     report = examine(replace(competition, annotations=doubled), None)
@@ -68,7 +68,7 @@ def test_label_without_its_point_and_point_given_twice_are_named(competition: Co
     assert report.finding("repeated_points").count == 2
 
 
-def test_point_on_a_series_in_no_table_is_named(patient: Patient) -> None:
+def test_point_on_an_unlisted_series_is_listed(patient: Patient) -> None:
     report = patient.with_points(
         pl.lit(77, dtype=pl.Int64).alias("series_id"),
         condition="spinal_canal_stenosis",
@@ -98,7 +98,7 @@ def test_canal_points_on_t1_are_on_the_wrong_kind_of_series(patient: Patient) ->
     assert few.select("study_id", "points").rows() == [(patient.study, 0)]
 
 
-def test_a_tree_without_tables_is_examined_by_its_planes(index: Index) -> None:
+def test_folder_without_tables_is_examined_by_image_plane(index: Index) -> None:
     unnamed = replace(
         index,
         instances=index.instances.with_columns(

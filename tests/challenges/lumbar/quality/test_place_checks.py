@@ -1,4 +1,4 @@
-"""Points against images: outside them, out of order, or on files that are not there."""
+"""Checks of points against images: points outside, out of order, or on missing files."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tests.challenges.lumbar.quality.examined import Patient
 
 
 @pytest.mark.parametrize("move", [-1000.0, 1000.0])
-def test_point_outside_its_image_is_named(patient: Patient, move: float) -> None:
+def test_point_outside_its_image_is_listed(patient: Patient, move: float) -> None:
     change = pl.col("x_px") + move
     where = {"condition": "spinal_canal_stenosis", "level": "l3_l4"}
     rows = patient.with_placed_points(change, **where).finding("points_outside_their_image").rows
@@ -22,7 +22,7 @@ def test_point_outside_its_image_is_named(patient: Patient, move: float) -> None
     assert from_tables.count == (1 if move < 0 else 0)
 
 
-def test_point_on_a_pixels_outer_half_is_inside(patient: Patient) -> None:
+def test_point_on_the_outer_half_of_an_edge_pixel_is_inside(patient: Patient) -> None:
     report = patient.with_placed_points(
         pl.lit(-0.4).alias("x_px"), condition="spinal_canal_stenosis", level="l3_l4"
     )
@@ -59,14 +59,14 @@ def test_points_of_exchanged_levels_are_out_of_order(patient: Patient) -> None:
     assert off["offset_mm"].abs().min() > 20
 
 
-def test_point_on_a_number_that_counts_no_slices_is_named(patient: Patient) -> None:
+def test_point_on_a_too_high_instance_number_is_listed(patient: Patient) -> None:
     report = patient.with_points(
         pl.lit(5046, dtype=pl.Int64).alias("instance_number"), level="l1_l2"
     )
     assert report.finding("points_on_high_instance_numbers").count == 5
 
 
-def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Patient) -> None:
+def test_points_on_missing_and_quarantined_files_are_listed_apart(patient: Patient) -> None:
     points = patient.competition.annotations.filter(study_id=patient.study).sort(
         "series_id", "instance_number"
     )
@@ -91,7 +91,7 @@ def test_points_on_missing_and_on_quarantined_files_are_told_apart(patient: Pati
     assert report.finding("unusable_files").rows["path"].to_list() == [path]
 
 
-def test_points_of_series_without_any_file_are_not_listed_one_by_one(patient: Patient) -> None:
+def test_points_of_series_without_files_are_not_listed(patient: Patient) -> None:
     elsewhere = pl.col("study_id") != patient.study
     index = replace(
         patient.index,
@@ -105,7 +105,7 @@ def test_points_of_series_without_any_file_are_not_listed_one_by_one(patient: Pa
     assert report.finding("series_without_images").count == 3
 
 
-def test_an_index_without_a_usable_file_is_no_error(patient: Patient) -> None:
+def test_index_without_usable_files_is_no_error(patient: Patient) -> None:
     index = replace(
         patient.index,
         instances=patient.index.instances.clear(),

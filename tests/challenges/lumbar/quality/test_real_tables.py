@@ -63,7 +63,7 @@ def test_real_labels_and_points_give_the_published_counts(real: Report) -> None:
     ]
 
 
-def test_real_points_are_corrected_where_tables_alone_are_proof(real: Report) -> None:
+def test_real_points_are_corrected_from_tables_alone(real: Report) -> None:
     rules = {str(rule) for rule in Rule}
     corrected = {each.name: each.count for each in real.findings if each.name in rules}
     assert {name: count for name, count in corrected.items() if count} == {
@@ -73,15 +73,15 @@ def test_real_points_are_corrected_where_tables_alone_are_proof(real: Report) ->
     assert real.finding("off_the_trend").rows.select("study_id", "level").rows() == [
         (1973833645, "l1_l2")
     ]
-    # Which side is right needs positions: nothing is corrected without.
+    # Without positions the correct side is unknown, so nothing is corrected.
     apart = real.finding("foramina_a_level_apart").rows["steps_down"].abs()
     assert apart.len() == 51
     assert apart.is_between(0.8, 1.25).all()
 
 
-def test_real_t1_series_run_both_ways_by_their_annotated_sides(real: Report) -> None:
-    # By the one real study at hand, instance 1 is the patient's rightmost where this is
-    # "right to left", which is the more common way.
+def test_real_t1_series_have_both_left_right_orders(real: Report) -> None:
+    # In the one real study, instance 1 is the patient's rightmost slice where the order is
+    # "right to left", which is the more common order.
     assert real.counts["t1_series_by_order_of_sides"] == {
         "left to right": 698,
         "mixed": 4,
@@ -89,14 +89,14 @@ def test_real_t1_series_run_both_ways_by_their_annotated_sides(real: Report) -> 
     }
 
 
-def test_real_t2_series_with_few_canal_points(real: Report) -> None:
-    # Others count 75 short ones; their table may be the full one of 48,692 points, not 48,668.
+def test_real_t2_series_with_few_canal_points_are_counted(real: Report) -> None:
+    # Others count 75 such series; their table may be the full one of 48,692 points, not 48,668.
     rows = real.finding("t2_series_with_few_canal_points").rows
     assert rows.filter(pl.col("points") > 0).height == 91
     assert set(rows.filter(points=0)["study_id"]) == {3225351618, 3294654272, 3637444890}
 
 
-def test_real_labels_and_points_match_but_for_a_few(real: Report) -> None:
+def test_real_labels_and_points_mostly_match(real: Report) -> None:
     assert real.finding("labels_without_a_point").count == 170
     assert real.finding("points_without_a_label").count == 35
     assert real.finding("foraminal_pairs_on_one_slice").count == 39
@@ -104,9 +104,7 @@ def test_real_labels_and_points_match_but_for_a_few(real: Report) -> None:
     assert [real.finding(name).count for name in silent] == [0, 0, 0]
 
 
-def test_the_real_study_is_where_it_should_be_and_looks_like_a_lumbar_spine(
-    real_data: Path, real: Report
-) -> None:
+def test_real_study_passes_the_image_checks(real_data: Path, real: Report) -> None:
     competition = open_competition(real_data / "competition")
     listed = competition.series.filter(split="train", study_id=100206310)
     files: list[dict[str, object]] = []

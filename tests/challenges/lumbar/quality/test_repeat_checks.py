@@ -1,4 +1,4 @@
-"""Several points of one cell: compared before they are averaged."""
+"""Repeated points of one cell: they are compared before they are averaged."""
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ def annotations(evidence: Evidence) -> pl.DataFrame:
 
 
 def again(points: pl.DataFrame, **changes: object) -> pl.DataFrame:
-    """The points once more, changed."""
+    """Return a changed copy of the points."""
     return points.with_columns(pl.lit(value).alias(name) for name, value in changes.items())
 
 
@@ -43,7 +43,7 @@ def found(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
 @pytest.mark.parametrize("condition", [str(each) for each in CONDITIONS])
 @pytest.mark.parametrize("named", [str(level) for level in LEVELS])
-def test_a_second_point_a_level_off_is_left_out_and_the_first_is_kept(
+def test_repeated_point_a_level_off_is_dropped_and_the_first_kept(
     annotations: pl.DataFrame, evidence: Evidence, condition: str, named: str
 ) -> None:
     number = [str(level) for level in LEVELS].index(named)
@@ -59,7 +59,7 @@ def test_a_second_point_a_level_off_is_left_out_and_the_first_is_kept(
 
 
 @pytest.mark.parametrize("places", ["with images", "by pixels alone"])
-def test_the_level_point_is_what_it_was_without_the_wrong_one(
+def test_level_point_is_restored_without_the_wrong_repeat(
     annotations: pl.DataFrame, evidence: Evidence, places: str
 ) -> None:
     wrong = again(annotations.filter(condition=CANAL, level="l3_l4"), level="l4_l5")
@@ -76,7 +76,7 @@ def test_the_level_point_is_what_it_was_without_the_wrong_one(
     np.testing.assert_array_equal(before, after)
 
 
-def test_where_nothing_tells_which_is_meant_all_are_left_out(
+def test_unsupported_contradicting_repeats_are_all_dropped(
     annotations: pl.DataFrame, evidence: Evidence
 ) -> None:
     study = annotations["study_id"][0]
@@ -84,8 +84,10 @@ def test_where_nothing_tells_which_is_meant_all_are_left_out(
     assert found(pl.concat([alone, again(alone, y_px=10.0)]), evidence)["row"].to_list() == [0, 1]
 
 
-def test_both_of_two_that_fit_are_left_out(annotations: pl.DataFrame, evidence: Evidence) -> None:
-    """7 mm above and below the place: neither is far off, and 14 mm are between them."""
+def test_contradicting_repeats_that_both_fit_are_dropped(
+    annotations: pl.DataFrame, evidence: Evidence
+) -> None:
+    """The points lie 7 mm above and below the position: neither is far off, but 14 mm apart."""
     assert evidence.instances is not None
     cell = annotations.filter(condition=CANAL, level="l3_l4").join(
         evidence.instances, on=["study_id", "series_id", "instance_number"]
@@ -100,10 +102,10 @@ def test_both_of_two_that_fit_are_left_out(annotations: pl.DataFrame, evidence: 
     assert len(found(points, evidence)) == 2 * len(cell)
 
 
-def test_near_repeats_are_left_to_their_mean(annotations: pl.DataFrame, evidence: Evidence) -> None:
+def test_near_repeats_are_kept(annotations: pl.DataFrame, evidence: Evidence) -> None:
     near = annotations.filter(condition=CANAL).with_columns(pl.col("y_px") + 3.0)
     assert found(pl.concat([annotations, near]), evidence).is_empty()
 
 
-def test_good_points_are_left_alone(annotations: pl.DataFrame, evidence: Evidence) -> None:
+def test_correct_points_are_kept(annotations: pl.DataFrame, evidence: Evidence) -> None:
     assert found(annotations, evidence).is_empty()

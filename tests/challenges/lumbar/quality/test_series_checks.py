@@ -1,4 +1,4 @@
-"""Series and files of the index: every planted fault is named."""
+"""Checks of the index's series and files: every planted fault is found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tests.challenges.lumbar.quality.examined import Patient, new, small_images
         ("unlisted_series", {"series_description": None}),
     ],
 )
-def test_a_fault_of_a_series_is_named(
+def test_fault_of_a_series_is_found(
     patient: Patient, fault: str, change: dict[str, object]
 ) -> None:
     series_id = patient.series_id("Sagittal T1")
@@ -42,7 +42,7 @@ def test_a_fault_of_a_series_is_named(
     assert series_id in report.finding(fault).rows["series_id"]
 
 
-def test_an_oblique_series_contradicts_no_description(patient: Patient) -> None:
+def test_oblique_series_matches_any_description(patient: Patient) -> None:
     oblique = patient.index.series.with_columns(plane=pl.lit("oblique"))
     report = examine(patient.competition, replace(patient.index, series=oblique))
     assert report.finding("series_in_another_plane").count == 0
@@ -64,7 +64,7 @@ def few_slices(index: Index, series: int) -> Index:
         (small_images, "Axial T2", "smaller side of the images"),
     ],
 )
-def test_a_series_too_small_for_a_lumbar_spine_is_named(
+def test_series_too_small_for_a_lumbar_spine_is_found(
     patient: Patient, shrink: Shrink, description: str, measure: str
 ) -> None:
     series = patient.series_id(description)
@@ -74,7 +74,7 @@ def test_a_series_too_small_for_a_lumbar_spine_is_named(
     assert rows["value_mm"][0] < rows["lowest_mm"][0]
 
 
-def test_a_whole_body_in_one_axial_stack_is_no_lumbar_spine(patient: Patient) -> None:
+def test_axial_stack_too_tall_for_a_lumbar_spine_is_found(patient: Patient) -> None:
     series = patient.series_id("Axial T2")
     tall = pl.when(pl.col("series_id") == series).then(900.0).otherwise("extent_mm")
     index = replace(patient.index, series=patient.index.series.with_columns(extent_mm=tall))
@@ -82,7 +82,7 @@ def test_a_whole_body_in_one_axial_stack_is_no_lumbar_spine(patient: Patient) ->
     assert rows.select("series_id", "measure").rows() == [(series, "height over a stack")]
 
 
-def test_an_axial_series_far_from_the_sagittal_images_is_named(patient: Patient) -> None:
+def test_axial_series_far_from_the_sagittal_images_is_found(patient: Patient) -> None:
     series = patient.series_id("Axial T2")
     shift = pl.when(pl.col("series_id") == series).then(600.0).otherwise(0.0)
     position = [pl.col("position_mm").arr.get(axis) for axis in range(3)]
@@ -94,7 +94,7 @@ def test_an_axial_series_far_from_the_sagittal_images_is_named(patient: Patient)
     assert rows.select("study_id", "series_id").rows() == [(patient.study, series)]
 
 
-def test_files_without_position_are_told_from_those_that_cannot_be_read(index: Index) -> None:
+def test_files_without_position_and_unreadable_files_are_listed_apart(index: Index) -> None:
     files = [
         ("/tree/11/22/3.dcm", 11, 22, 3),
         ("/tree/11/22/4.dcm", 11, 22, 4),

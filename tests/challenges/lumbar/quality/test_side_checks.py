@@ -1,4 +1,4 @@
-"""Left against right: swapped pairs and sides on the wrong slice are named."""
+"""Checks of sides: swapped pairs and sides on the wrong slice are found."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +12,7 @@ from tests.challenges.lumbar.quality.examined import Patient
 
 
 def mirrored(competition: Competition, study: int, level: str, kind: str) -> Competition:
-    """The competition with the names of one left and right point exchanged."""
+    """Return the competition with the names of one left and right point exchanged."""
     pair = (pl.col("study_id") == study) & (pl.col("level") == level)
     left, right = f"left_{kind}", f"right_{kind}"
     points = competition.annotations.with_columns(
@@ -23,7 +23,7 @@ def mirrored(competition: Competition, study: int, level: str, kind: str) -> Com
     return replace(competition, annotations=points)
 
 
-def test_swapped_axial_pair_shows_in_pixels_and_in_position(patient: Patient) -> None:
+def test_swapped_axial_pair_is_found_by_pixels_and_by_position(patient: Patient) -> None:
     swapped = mirrored(patient.competition, patient.study, "l4_l5", "subarticular_stenosis")
     by_pixels = examine(swapped, None).finding("swapped_pairs").rows
     assert by_pixels.select("study_id", "level", "kind", "judged_by").rows() == [
@@ -40,7 +40,7 @@ def test_swapped_axial_pair_shows_in_pixels_and_in_position(patient: Patient) ->
     ]
 
 
-def test_swapped_foraminal_pair_needs_position(patient: Patient) -> None:
+def test_swapped_foraminal_pair_is_found_by_position_only(patient: Patient) -> None:
     swapped = mirrored(patient.competition, patient.study, "l2_l3", "neural_foraminal_narrowing")
     assert examine(swapped, None).finding("swapped_pairs").count == 0
     both_ways = examine(swapped, None).finding("t1_series_without_one_order").rows
@@ -53,7 +53,7 @@ def test_swapped_foraminal_pair_needs_position(patient: Patient) -> None:
     ]
 
 
-def test_images_stored_mirrored_are_not_swapped_where_positions_tell(patient: Patient) -> None:
+def test_mirrored_images_are_not_swapped_by_position(patient: Patient) -> None:
     series = patient.series_id("Axial T2")
     there = pl.col("series_id") == series
     last = pl.col("columns").first().over("series_id") - 1
@@ -86,7 +86,7 @@ def test_images_stored_mirrored_are_not_swapped_where_positions_tell(patient: Pa
     assert report.finding("points_on_the_other_side").count == 0
 
 
-def test_sides_a_level_apart_are_named_by_pixels_alone(patient: Patient) -> None:
+def test_sides_a_level_apart_are_found_by_pixels(patient: Patient) -> None:
     levels = [str(level) for level in LEVELS]
     there = (pl.col("study_id") == patient.study) & pl.col("condition").str.starts_with("left_n")
     up = pl.col("level").replace(dict(pairwise(reversed(levels))))
@@ -102,13 +102,13 @@ def test_sides_a_level_apart_are_named_by_pixels_alone(patient: Patient) -> None
     assert 0.8 < rows["steps_down"][0] < 1.2
 
 
-def test_foramina_on_one_slice_are_named(patient: Patient) -> None:
+def test_foramina_on_one_slice_are_listed(patient: Patient) -> None:
     report = patient.with_points(pl.lit(7, dtype=pl.Int64).alias("instance_number"), level="l1_l2")
     rows = report.finding("foraminal_pairs_on_one_slice").rows
     assert rows.select("study_id", "level").rows() == [(patient.study, "l1_l2")]
 
 
-def test_axial_pairs_on_two_slices_are_counted_of_those_in_one_series(patient: Patient) -> None:
+def test_axial_pairs_on_two_slices_are_counted_within_one_series(patient: Patient) -> None:
     before = examine(patient.competition, None).finding("axial_pairs_on_two_slices")
     after = patient.with_points(
         pl.col("instance_number") + 1, condition="left_subarticular_stenosis", level="l5_s1"

@@ -1,4 +1,4 @@
-"""A phantom's results as a run leaves them, made from its annotations."""
+"""The results of a run on a phantom, made from its annotations."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SLICES = SlicesConfig()
 
 @pytest.fixture(scope="session")
 def results(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tables of all stages, and crops of 16 px."""
+    """Write the tables of all stages and crops of 16 px into a folder."""
     out = tmp_path_factory.mktemp("results")
     competition = open_competition(phantom)
     build_index(competition, "train", out)
@@ -36,5 +36,5 @@ def results(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def studies(results: Path) -> list[int]:
-    """The studies' ids; by the phantom's plan the fourth lacks T1."""
+    """Return the studies' ids; by the phantom's plan the fourth study has no T1."""
     return sorted(pl.read_parquet(results / "studies.parquet")["study_id"].to_list())

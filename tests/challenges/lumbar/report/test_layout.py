@@ -1,4 +1,4 @@
-"""Layout: where pixels and points come to lie on a sheet."""
+"""Layout: the positions of pixels and points on a sheet."""
 
 import numpy as np
 import pytest
@@ -15,33 +15,33 @@ def plane(orientation: list[float], spacing: tuple[float, float] = (1.0, 1.0)) -
     return Planes.from_dicom([[7.0, -20.0, 80.0]], [orientation], [spacing])
 
 
-def test_image_fills_its_room_in_one_direction_and_lies_in_the_middle_of_the_other() -> None:
+def test_image_fills_its_box_in_one_direction_and_is_centred_in_the_other() -> None:
     panel = Panel.fit(ROOM, (100, 50), plane(SAGITTAL))
     assert panel.box == Box(250, 50, 100, 200)
     assert panel.pixels_per_mm == pytest.approx(2.0)
 
 
-def test_millimetres_are_square_where_pixels_are_not() -> None:
+def test_image_with_oblong_pixels_is_shown_in_square_mm() -> None:
     panel = Panel.fit(ROOM, (50, 100), plane(SAGITTAL, (2.0, 1.0)))
     assert (panel.box.width, panel.box.height) == (200, 200)
 
 
-def test_corners_of_the_image_lie_in_the_corners_of_its_box() -> None:
+def test_image_corners_match_the_box_corners() -> None:
     panel = Panel.fit(ROOM, (100, 50), plane(SAGITTAL))
     corners = panel.place_pixels([[-0.5, -0.5], [49.5, 99.5]])
     assert corners.tolist() == [[249.5, 49.5], [349.5, 249.5]]
-    # Each pixel is two of the sheet's wide: the first one's middle lies between the first two.
+    # Each pixel covers two pixels of the sheet, so its centre lies between these two.
     assert panel.place_pixels([[0.0, 0.0]]).tolist() == [[250.5, 50.5]]
 
 
-def test_points_are_dropped_onto_the_image() -> None:
+def test_points_are_projected_onto_the_image() -> None:
     panel = Panel.fit(ROOM, (100, 50), plane(SAGITTAL))
-    # 10 mm behind and 30 mm below the first pixel, wherever across the plane.
+    # 10 mm behind and 30 mm below the first pixel, at any distance from the plane.
     for across in (-50.0, 7.0, 50.0):
         assert panel.place_points([[across, -10.0, 50.0]]).tolist() == [[270.5, 110.5]]
 
 
-def test_mirrored_image_is_mirrored_with_its_points_and_its_edges() -> None:
+def test_mirrored_image_mirrors_its_points_and_edge_names() -> None:
     straight = Panel.fit(ROOM, (100, 50), plane(AXIAL))
     mirrored = Panel.fit(ROOM, (100, 50), plane(AXIAL), mirrored=True)
     pixels = np.array([[0.0, 0.0], [49.0, 99.0], [12.25, 40.0]])

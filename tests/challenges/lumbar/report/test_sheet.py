@@ -1,4 +1,4 @@
-"""Sheets: planted points, lines and masks, looked for where they should have been drawn."""
+"""Sheets: planted points, lines and masks are drawn at their expected positions."""
 
 import dataclasses
 from itertools import pairwise
@@ -46,12 +46,12 @@ def panel_of(study: StudyResults, kind: SeriesDescription) -> Panel:
 
 
 def nearness(sheet: Pixels, at: NDArray[np.float64], colour: tuple[int, int, int]) -> int:
-    """The largest difference from a colour at a sheet position."""
+    """Return the largest difference from a colour at a sheet position."""
     x, y = np.rint(at).astype(int)
     return int(np.abs(sheet[y, x].astype(int) - colour).max())
 
 
-def test_annotated_canal_points_are_solid_in_their_levels_colours(
+def test_annotated_canal_points_are_solid_in_the_level_colour(
     study: StudyResults, drawn: Pixels, phantom: Path
 ) -> None:
     panel = panel_of(study, T2)
@@ -61,8 +61,8 @@ def test_annotated_canal_points_are_solid_in_their_levels_colours(
         assert nearness(drawn, at, LEVEL_COLOURS[row["level"]]) == 0
 
 
-def test_points_move_on_the_sheet_as_they_move_in_the_patient(study: StudyResults) -> None:
-    """A predicted point 20 mm behind the annotated one is a ring about another place."""
+def test_moved_points_move_on_the_sheet(study: StudyResults) -> None:
+    """A predicted point 20 mm behind the annotated one is drawn as a separate ring."""
     moved = study.marks.with_columns(
         y_mm=pl.when(kind="predicted").then(pl.col("y_mm") + 20).otherwise("y_mm")
     )
@@ -74,11 +74,11 @@ def test_points_move_on_the_sheet_as_they_move_in_the_patient(study: StudyResult
         on_the_ring = middle - (6.5, 0.0)
         assert nearness(sheet, on_the_ring, LEVEL_COLOURS[row["level"]]) < 60
         before = panel.place_points([[row["x_mm"], row["y_mm"] - 20, row["z_mm"]]])[0]
-        # The slices are turned a little, so that 20 mm back are a little less along their rows.
+        # The slices are slightly oblique, so 20 mm to the back is slightly less along their rows.
         assert middle[0] - before[0] == pytest.approx(20 * panel.pixels_per_mm, rel=0.02)
 
 
-def test_points_outside_an_image_leave_no_sign_beside_it(study: StudyResults) -> None:
+def test_points_outside_an_image_are_not_drawn(study: StudyResults) -> None:
     far = study.marks.with_columns(
         z_mm=pl.when(level="l5_s1").then(pl.col("z_mm") - 400).otherwise("z_mm")
     )
@@ -89,7 +89,7 @@ def test_points_outside_an_image_leave_no_sign_beside_it(study: StudyResults) ->
     assert (below.max(axis=2).astype(int) - below.min(axis=2)).max() < 20
 
 
-def test_nearest_axial_slices_cut_the_t2_image_in_their_levels_colours(
+def test_nearest_axial_slices_are_lines_on_t2_in_the_level_colour(
     study: StudyResults, drawn: Pixels
 ) -> None:
     panel = panel_of(study, T2)
@@ -98,7 +98,7 @@ def test_nearest_axial_slices_cut_the_t2_image_in_their_levels_colours(
         plane, t2 = planes_of(axial), planes_of(study.middle(T2))
         rows = np.arange(0.0, axial["rows"][0], 0.25)
         columns = np.arange(0.0, axial["columns"][0], 0.25)
-        # The pixels of the axial slice that lie in the T2 slice, found by trying them all.
+        # Find the pixels of the axial slice that lie in the T2 slice by testing all of them.
         grid = plane.to_mm(np.stack(np.meshgrid(columns, rows), axis=-1).reshape(1, -1, 2))[0]
         near = grid[np.abs(t2.signed_distance(grid[None])[0]) < 0.1]
         behind = near[near[:, 1] > np.quantile(near[:, 1], 0.9)].mean(axis=0)
@@ -118,7 +118,7 @@ def test_axial_slices_show_the_patients_left_on_the_right(
         )
         canal = study.points.filter(level=level)
         beside_mm = recess["x_mm"][0] - canal["x_mm"][0]
-        # The window is AXIAL_MM wide unless the image ends before; its middle is the level point.
+        # The window is AXIAL_MM wide, or as wide as the image; its centre is the level point.
         scale = room.width / AXIAL_MM
         flag = part_of(drawn, room)
         own = np.abs(flag.astype(int) - LEVEL_COLOURS[level]).max(axis=2) < 8
@@ -127,9 +127,7 @@ def test_axial_slices_show_the_patients_left_on_the_right(
         assert columns.min() <= expected <= columns.max() + 1
 
 
-def test_crops_stand_in_their_order_and_masked_ones_are_hatched(
-    study: StudyResults, drawn: Pixels
-) -> None:
+def test_crops_are_in_order_and_masked_ones_hatched(study: StudyResults, drawn: Pixels) -> None:
     mask = study.mask.copy()
     mask[2, 4] = False
     crops = np.full_like(study.crops, 60)
@@ -146,12 +144,12 @@ def test_crops_stand_in_their_order_and_masked_ones_are_hatched(
     assert not (hatched == 60).all(axis=2).any()
 
 
-def test_crops_of_16_bits_look_like_those_of_8(study: StudyResults, drawn: Pixels) -> None:
+def test_crops_of_16_bits_look_like_8_bits(study: StudyResults, drawn: Pixels) -> None:
     wide = dataclasses.replace(study, crops=study.crops.astype(np.uint16) * 257)
     assert np.array_equal(np.array(draw_sheet(wide, experiment="demo")), drawn)
 
 
-def test_study_without_t1_has_an_empty_room_and_masks_its_places(
+def test_study_without_t1_has_an_empty_panel_and_masked_crops(
     results: Path, studies: list[int]
 ) -> None:
     lacking = gather_study(studies[3], [results], SLICES)
@@ -167,7 +165,7 @@ def test_study_without_t1_has_an_empty_room_and_masks_its_places(
 @pytest.mark.parametrize(
     "lost", [("marks",), ("points", "marks"), ("points", "marks", "slices", "chosen", "samples")]
 )
-def test_sheet_is_drawn_of_what_there_is(study: StudyResults, lost: tuple[str, ...]) -> None:
+def test_sheet_is_drawn_from_partial_results(study: StudyResults, lost: tuple[str, ...]) -> None:
     empty = {name: getattr(study, name)[:0] for name in lost}
     sheet = np.array(draw_sheet(dataclasses.replace(study, **empty), experiment="demo"))
     coloured = (sheet.max(axis=2).astype(int) - sheet.min(axis=2)) > 60
@@ -176,7 +174,7 @@ def test_sheet_is_drawn_of_what_there_is(study: StudyResults, lost: tuple[str, .
     assert (part_of(sheet, Layout(study).sagittal[T1]) != GROUND).any()
 
 
-def test_file_that_is_gone_leaves_its_room_empty(study: StudyResults) -> None:
+def test_missing_file_leaves_its_panel_empty(study: StudyResults) -> None:
     gone = study.instances.with_columns(path=pl.lit("/nowhere/1.dcm"))
     sheet = np.array(draw_sheet(dataclasses.replace(study, instances=gone), experiment="demo"))
     assert (part_of(sheet, Layout(study).sagittal[T2]) == ROOM).all(axis=2).mean() > 0.95
@@ -198,7 +196,7 @@ def test_distances_name_the_side(part: Part, offset: float | None, words: str) -
     assert slice_distance(Place(kind, part, 0), offset) == words
 
 
-def test_tiles_do_not_overlap_and_lie_on_the_sheet(study: StudyResults) -> None:
+def test_crop_tiles_do_not_overlap_and_fit_on_the_sheet(study: StudyResults) -> None:
     layout = Layout(study)
     tiles = [[layout.grid.tile(row, n) for n in range(SLICES.count)] for row in range(len(LEVELS))]
     for row in tiles:

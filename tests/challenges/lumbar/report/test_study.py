@@ -1,4 +1,4 @@
-"""Gathering: what a sheet knows of a study, whatever the run left out."""
+"""Gathering a study's results, also from incomplete runs."""
 
 import shutil
 from pathlib import Path
@@ -18,12 +18,12 @@ T1, T2 = SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2
 
 
 def without(results: Path, folder: Path, *names: str) -> Path:
-    """A copy of the results that lacks some files."""
+    """Copy the results without some files."""
     shutil.copytree(results, folder, ignore=shutil.ignore_patterns(*names))
     return folder
 
 
-def test_middle_slice_is_that_of_the_canal_annotations(results: Path, studies: list[int]) -> None:
+def test_middle_slice_is_an_annotated_canal_slice(results: Path, studies: list[int]) -> None:
     annotations = pl.read_parquet(results / "annotations.parquet")
     for study in studies[:2]:
         canal = annotations.filter(study_id=study, condition="spinal_canal_stenosis")
@@ -39,7 +39,7 @@ def test_nearest_axial_slice_is_the_nearest_chosen_one(results: Path, studies: l
     assert abs(nearest["offset_mm"][0]) == axial["offset_mm"].abs().min()
 
 
-def test_predicted_and_annotated_points_are_both_there(results: Path, studies: list[int]) -> None:
+def test_study_has_predicted_and_annotated_points(results: Path, studies: list[int]) -> None:
     marks = gather_study(studies[0], [results], SLICES).marks
     canal = marks.filter(condition="spinal_canal_stenosis")
     assert canal.group_by("kind").len().sort("kind").rows() == [("annotated", 5), ("predicted", 5)]
@@ -69,14 +69,14 @@ def test_study_without_points_has_images_and_no_crops(
 
 
 def test_unknown_study_is_refused(results: Path) -> None:
-    with pytest.raises(DataError, match="study 8: no image of it"):
+    with pytest.raises(DataError, match="study 8: no image in the results"):
         gather_study(8, [results], SlicesConfig())
 
 
-def test_a_right_sides_sample_tells_how_far_its_own_slices_lie(
+def test_sample_of_a_right_side_has_the_offsets_of_its_own_slices(
     results: Path, studies: list[int], tmp_path: Path
 ) -> None:
-    """What stands under a right side's crop is of the slice that the crop was cut from."""
+    """The distance below a crop of a right side is that of the slice it was cut from."""
     folder = tmp_path / "sided"
     folder.mkdir()
     tables = [
@@ -98,6 +98,6 @@ def test_a_right_sides_sample_tells_how_far_its_own_slices_lie(
         assert set(offsets) == set(np.flatnonzero(sided.mask[sided.samples.index(("l3_l4", side))]))
         for place in range(sagittal):
             crop = sided.crops[sided.samples.index(("l3_l4", side)), place]
-            # Sagittal slices are shown the same way round from either side.
+            # Sagittal slices look the same for both sides.
             assert np.array_equal(crop, plain.crops[row, of_both[offsets[place]]])
     assert [np.sign(sided.offsets_mm("l3_l4", side)[0]) for side in ("left", "right")] == [1, -1]

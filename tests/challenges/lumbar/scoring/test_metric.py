@@ -1,4 +1,4 @@
-"""The metric against scikit-learn, the references, and each table that must be refused."""
+"""The metric compared with scikit-learn and the original, and refusals of invalid tables."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def make_predictions(labels: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
 
 
 def plain_score(labels: pl.DataFrame, predictions: pl.DataFrame) -> dict[str, float]:
-    """The metric once more, by scikit-learn and dictionaries, for rows that sum to 1."""
+    """Compute the metric with scikit-learn and dictionaries, for rows that sum to 1."""
     given = {row[0]: row[1:] for row in predictions.iter_rows()}
     rows = [
         (study, condition, grade, given[f"{study}_{condition}_{level}"])
@@ -88,7 +88,7 @@ def refusal(labels: pl.DataFrame, predictions: pl.DataFrame) -> str:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_what_scikit_learn_gives(seed: int) -> None:
+def test_metric_equals_scikit_learns_log_loss(seed: int) -> None:
     labels = make_labels(seed=seed)
     predictions = make_predictions(labels, seed)
     assert score(labels, predictions).as_dict() == pytest.approx(
@@ -96,7 +96,7 @@ def test_it_is_what_scikit_learn_gives(seed: int) -> None:
     )
 
 
-def test_certain_and_wrong_is_clipped_at_the_epsilon_of_float64() -> None:
+def test_wrong_certain_predictions_are_clipped_at_float64_epsilon() -> None:
     labels = make_labels(2, empty=0)
     certain = make_predictions(labels).with_columns(
         pl.Series(name, (labels["grade"] == (code + 1) % 3).cast(pl.Float64))
@@ -107,7 +107,7 @@ def test_certain_and_wrong_is_clipped_at_the_epsilon_of_float64() -> None:
     assert result.as_dict() == pytest.approx(plain_score(labels, certain), abs=1e-9)
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
+def test_row_order_does_not_matter() -> None:
     labels = make_labels()
     predictions = make_predictions(labels)
     shuffled = predictions.sample(fraction=1, shuffle=True, seed=3)
@@ -126,7 +126,7 @@ def test_rows_are_divided_by_their_sum() -> None:
     assert score(labels, scaled).as_dict() == pytest.approx(expected, abs=1e-12)
 
 
-def test_rows_without_a_grade_count_for_nothing_given_or_not() -> None:
+def test_rows_without_a_grade_are_ignored() -> None:
     labels = make_labels(empty=0.4)
     predictions = make_predictions(labels)
     labelled = predictions.filter(labels["grade"].is_not_null())
@@ -136,7 +136,7 @@ def test_rows_without_a_grade_count_for_nothing_given_or_not() -> None:
     assert score(labels, other).as_dict() == pytest.approx(expected, abs=1e-14)
 
 
-def test_a_fold_with_no_severe_canal_case_scores() -> None:
+def test_labels_without_severe_canals_are_scored() -> None:
     canal = pl.col("condition") == "spinal_canal_stenosis"
     labels = make_labels().with_columns(
         pl.when(canal).then(pl.col("grade").clip(upper_bound=1)).otherwise("grade").alias("grade")
@@ -147,7 +147,7 @@ def test_a_fold_with_no_severe_canal_case_scores() -> None:
     )
 
 
-def test_a_part_without_a_labelled_row_is_none_and_out_of_the_mean() -> None:
+def test_part_without_labels_is_none_and_not_in_the_mean() -> None:
     canal = pl.col("condition") == "spinal_canal_stenosis"
     labels = make_labels().with_columns(pl.when(~canal).then("grade").alias("grade"))
     result = score(labels, make_predictions(labels))
@@ -157,12 +157,12 @@ def test_a_part_without_a_labelled_row_is_none_and_out_of_the_mean() -> None:
     assert result.score == pytest.approx((result.foraminal + result.subarticular) / 2)
 
 
-def test_nothing_to_score_is_refused() -> None:
+def test_labels_without_grades_are_refused() -> None:
     labels = make_labels(2).with_columns(grade=pl.lit(None, pl.Int8))
     assert "no row has a grade" in refusal(labels, make_predictions(labels))
 
 
-def test_text_and_float32_are_taken_as_the_numbers_they_are() -> None:
+def test_text_and_float32_are_read_as_numbers() -> None:
     labels = make_labels()
     predictions = make_predictions(labels)
     as_text = predictions.cast(dict.fromkeys(PROBABILITIES, pl.String))
@@ -181,7 +181,7 @@ def test_text_and_float32_are_taken_as_the_numbers_they_are() -> None:
         ((1e308, 1e308, 1e308), "too large to add up"),
     ],
 )
-def test_values_that_are_no_probabilities_name_their_rows(
+def test_invalid_probabilities_are_refused_with_their_rows(
     values: tuple[float, float, float], said: str
 ) -> None:
     labels = make_labels(3)
@@ -194,7 +194,7 @@ def test_values_that_are_no_probabilities_name_their_rows(
 @pytest.mark.parametrize(
     ("word", "said"), [("much", "not a number"), (None, "not a number"), ("NaN", "with NaN")]
 )
-def test_text_that_is_no_number_names_its_row(word: str | None, said: str) -> None:
+def test_text_that_is_not_a_number_is_refused_with_its_row(word: str | None, said: str) -> None:
     labels = make_labels(3)
     predictions = make_predictions(labels)
     words = predictions["severe"].cast(pl.String).to_list()
@@ -204,7 +204,7 @@ def test_text_that_is_no_number_names_its_row(word: str | None, said: str) -> No
     assert said in message
 
 
-def test_many_bad_rows_are_counted_and_the_first_few_named() -> None:
+def test_many_bad_rows_are_counted_and_the_first_named() -> None:
     labels = make_labels(3)
     predictions = make_predictions(labels).with_columns(moderate=pl.lit(-1.0))
     message = refusal(labels, predictions)
@@ -212,23 +212,23 @@ def test_many_bad_rows_are_counted_and_the_first_few_named() -> None:
     assert "and 72 more" in message
 
 
-def test_a_missing_labelled_row_is_named() -> None:
+def test_missing_labelled_row_is_named() -> None:
     labels = make_labels(3, empty=0)
     message = refusal(labels, make_predictions(labels).slice(1))
     assert "1 row (101_spinal_canal_stenosis_l1_l2) missing of 75" in message
 
 
-def test_a_repeated_row_is_named_though_it_agrees() -> None:
+def test_repeated_row_is_refused_even_with_equal_values() -> None:
     labels = make_labels(3)
     predictions = make_predictions(labels)
     message = refusal(labels, pl.concat([predictions, predictions[5:7]]))
     assert "2 rows (" in message
-    assert "more than once" in message
+    assert "repeated, expected each row id once" in message
     assert predictions["row_id"][5] in message
 
 
 @pytest.mark.parametrize("row_id", ["999_spinal_canal_stenosis_l1_l2", "101_spinal_l1_l2", "x"])
-def test_an_unknown_row_is_named(row_id: str) -> None:
+def test_unknown_row_is_named(row_id: str) -> None:
     labels = make_labels(3)
     predictions = make_predictions(labels)
     stranger = predictions.head(1).with_columns(row_id=pl.lit(row_id))
@@ -236,13 +236,13 @@ def test_an_unknown_row_is_named(row_id: str) -> None:
     assert f"1 row ({row_id}) not in train.csv" in message
 
 
-def test_a_missing_column_names_the_closest() -> None:
+def test_missing_column_suggests_the_closest_name() -> None:
     labels = make_labels(3)
     message = refusal(labels, make_predictions(labels).rename({"normal_mild": "normal/mild"}))
     assert "no column 'normal_mild'; the closest one found is 'normal/mild'" in message
 
 
-def test_the_prior_is_the_weighted_share_of_each_grade_left_and_right_together() -> None:
+def test_prior_is_the_weighted_frequency_of_grades_with_sides_pooled() -> None:
     grades = {("left", 101): 0, ("right", 101): 0, ("left", 102): 1, ("right", 102): 2}
     labels = pl.DataFrame(
         [
@@ -261,7 +261,7 @@ def test_the_prior_is_the_weighted_share_of_each_grade_left_and_right_together()
     assert elsewhere == pytest.approx((2 / 8, 2 / 8, 4 / 8))
 
 
-def test_no_constant_a_cell_scores_better_than_the_prior() -> None:
+def test_prior_is_the_best_constant_per_cell() -> None:
     labels = make_labels(30)
     at_best = score(labels, weighted_prior(labels))
     shifted = weighted_prior(labels).with_columns(pl.col("severe") * 1.1)
@@ -270,7 +270,7 @@ def test_no_constant_a_cell_scores_better_than_the_prior() -> None:
         assert at_best.as_dict()[part] < beside.as_dict()[part]
 
 
-def test_the_out_of_fold_prior_knows_nothing_of_its_own_fold() -> None:
+def test_out_of_fold_prior_ignores_labels_of_its_own_fold() -> None:
     labels = make_labels(4, empty=0)
     folds = pl.DataFrame({"study_id": [101, 102, 103, 104], "fold": [0, 0, 1, 1]})
     before = out_of_fold_prior(labels, folds)
@@ -285,7 +285,7 @@ def test_the_out_of_fold_prior_knows_nothing_of_its_own_fold() -> None:
     assert sorted(before["row_id"]) == sorted(with_row_id(labels)["row_id"])
 
 
-def test_the_out_of_fold_prior_never_rules_a_grade_out() -> None:
+def test_out_of_fold_prior_gives_no_grade_probability_zero() -> None:
     labels = make_labels(4, empty=0).with_columns(
         grade=pl.when(pl.col("study_id") == 101).then(2).otherwise(0).cast(pl.Int8)
     )
@@ -301,7 +301,7 @@ def test_the_out_of_fold_prior_never_rules_a_grade_out() -> None:
 @pytest.mark.parametrize(
     "name", ["uniform", "weighted_prior_by_condition_and_level", "fourth_place_swin_t_oof"]
 )
-def test_the_original_metric_gives_the_same_on_the_real_labels(name: str) -> None:
+def test_metric_equals_the_original_on_real_labels(name: str) -> None:
     real = Path(os.environ["LSDC_REAL_DATA"])
     expected = json.loads((real / "oof" / "expected_scores.json").read_text(encoding="utf-8"))
     labels = read_labels(real / "competition")

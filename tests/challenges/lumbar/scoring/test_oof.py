@@ -1,4 +1,4 @@
-"""Out-of-fold tables: every labelled row once, by the fold that held its study out."""
+"""Out-of-fold tables: every labelled row once, predicted by the fold that held its study out."""
 
 import json
 
@@ -29,7 +29,7 @@ KEYS = {"score", "spinal", "foraminal", "subarticular", "any_severe_spinal"}
 
 @pytest.fixture
 def labels() -> pl.DataFrame:
-    """Six studies in the folds and a seventh that is not; study 1 has an empty cell."""
+    """Make labels of six studies in folds and a seventh in none; study 1 has an empty cell."""
     generator = np.random.default_rng(0)
     rows = [
         (study, str(condition), str(level), int(generator.integers(3)))
@@ -45,14 +45,14 @@ def labels() -> pl.DataFrame:
 
 
 def fold_tables(labels: pl.DataFrame, *chosen: int) -> list[pl.DataFrame]:
-    """What training leaves for each fold, in float32 and in an order of its own."""
+    """Return predictions of each fold as training writes them: float32, in another row order."""
     dealt = with_row_id(labels.join(FOLDS, on="study_id")).rename({"grade": "label"})
     values = np.random.default_rng(1).dirichlet((3, 1, 1), dealt.height).astype(np.float32)
     dealt = dealt.hstack(pl.DataFrame(values, schema=list(PROBABILITIES)))
     return [dealt.filter(fold=fold).reverse().select(OOF) for fold in chosen]
 
 
-def test_all_folds_give_each_row_once_in_the_labels_order(labels: pl.DataFrame) -> None:
+def test_oof_has_each_row_once_in_label_order(labels: pl.DataFrame) -> None:
     oof = assemble_oof(fold_tables(labels, 2, 0, 1), labels, FOLDS)
     assert tuple(oof.columns) == OOF
     assert oof["row_id"].to_list() == with_row_id(labels)["row_id"].to_list()[:150]
@@ -64,7 +64,7 @@ def test_all_folds_give_each_row_once_in_the_labels_order(labels: pl.DataFrame) 
     assert (sums - 1).abs().max() < 1e-12
 
 
-def test_values_stay_with_their_rows(labels: pl.DataFrame) -> None:
+def test_probabilities_stay_with_their_rows(labels: pl.DataFrame) -> None:
     tables = fold_tables(labels, 0, 1, 2)
     oof = assemble_oof(tables, labels, FOLDS)
     given = {row[0]: row[-3:] for table in tables for row in table.iter_rows()}
@@ -72,50 +72,50 @@ def test_values_stay_with_their_rows(labels: pl.DataFrame) -> None:
         assert row[-3:] == pytest.approx(given[row[0]], abs=1e-6)
 
 
-def test_a_row_without_a_grade_may_be_missing(labels: pl.DataFrame) -> None:
+def test_row_without_a_grade_may_be_missing(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 0)
     oof = assemble_oof([table.filter(pl.col("label").is_not_null())], labels, FOLDS)
     assert oof.height == 49
 
 
-def test_a_missing_labelled_row_is_named(labels: pl.DataFrame) -> None:
+def test_missing_labelled_row_is_named(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 1)
     with pytest.raises(StageError, match=r"1 row \(3_spinal_canal_stenosis_l1_l2\) missing"):
         assemble_oof([table.head(-1)], labels, FOLDS)
 
 
-def test_a_fold_given_twice_is_refused(labels: pl.DataFrame) -> None:
+def test_repeated_fold_is_refused(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 1)
-    with pytest.raises(DataError, match=r"oof: 50 rows .* more than once"):
+    with pytest.raises(DataError, match=r"oof: 50 rows .* repeated"):
         assemble_oof([table, table], labels, FOLDS)
 
 
-def test_a_row_from_a_fold_that_trained_on_its_study_is_refused(labels: pl.DataFrame) -> None:
+def test_prediction_by_a_fold_that_trained_on_the_study_is_refused(labels: pl.DataFrame) -> None:
     tables = fold_tables(labels, 0, 1)
     leaked = tables[0].with_columns(fold=pl.lit(1, pl.Int32))
     with pytest.raises(StageError, match="the first by fold 1"):
         assemble_oof([leaked, tables[1]], labels, FOLDS)
 
 
-def test_a_study_in_no_fold_is_refused(labels: pl.DataFrame) -> None:
+def test_study_in_no_fold_is_refused(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 0)
     stranger = table.head(1).with_columns(row_id=pl.lit("7_spinal_canal_stenosis_l1_l2"))
-    with pytest.raises(StageError, match="the study is in none of the folds given"):
+    with pytest.raises(StageError, match="the study is in none of the given folds"):
         assemble_oof([table, stranger], labels, FOLDS)
 
 
-def test_a_broken_probability_is_refused(labels: pl.DataFrame) -> None:
+def test_invalid_probability_is_refused(labels: pl.DataFrame) -> None:
     [table] = fold_tables(labels, 0)
     with pytest.raises(DataError, match=r"oof: 50 rows .* with NaN"):
         assemble_oof([table.with_columns(severe=pl.lit(np.nan))], labels, FOLDS)
 
 
-def test_no_fold_at_all_is_refused(labels: pl.DataFrame) -> None:
+def test_no_trained_fold_is_refused(labels: pl.DataFrame) -> None:
     with pytest.raises(StageError, match="no fold has been trained"):
         assemble_oof([], labels, FOLDS)
 
 
-def test_scores_stand_beside_the_prior_of_the_same_rows(labels: pl.DataFrame) -> None:
+def test_scores_include_the_prior_of_the_same_rows(labels: pl.DataFrame) -> None:
     oof = assemble_oof(fold_tables(labels, 0, 1, 2), labels, FOLDS)
     scores = scores_table(oof, labels, FOLDS, selected=False)
     assert set(scores) == KEYS | {"weighted_prior", "folds", "partial", "selected"}
@@ -132,7 +132,7 @@ def test_scores_stand_beside_the_prior_of_the_same_rows(labels: pl.DataFrame) ->
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
-def test_some_of_the_folds_are_scored_as_partial(labels: pl.DataFrame) -> None:
+def test_subset_of_folds_is_marked_partial(labels: pl.DataFrame) -> None:
     oof = assemble_oof(fold_tables(labels, 1), labels, FOLDS)
     scores = scores_table(oof, labels, FOLDS, selected=True)
     assert oof.height == 50
@@ -141,7 +141,7 @@ def test_some_of_the_folds_are_scored_as_partial(labels: pl.DataFrame) -> None:
     assert scores["score"] == scores["folds"]["1"]["score"]
 
 
-def test_a_fold_in_which_nothing_is_labelled_has_no_score(labels: pl.DataFrame) -> None:
+def test_fold_without_labels_has_no_score(labels: pl.DataFrame) -> None:
     empty = pl.col("study_id").is_in([3, 4])
     labels = labels.with_columns(grade=pl.when(~empty).then("grade"))
     oof = assemble_oof(fold_tables(labels, 0, 1, 2), labels, FOLDS)
@@ -152,7 +152,7 @@ def test_a_fold_in_which_nothing_is_labelled_has_no_score(labels: pl.DataFrame) 
 
 
 def held_out_tables(labels: pl.DataFrame, models: int) -> list[pl.DataFrame]:
-    """What each fold's model predicts of study 7, which is in no fold."""
+    """Return each model's predictions for study 7, which is in no fold."""
     rows = with_row_id(labels.filter(study_id=7)).drop("grade")
     random = np.random.default_rng(2)
     return [
@@ -161,7 +161,7 @@ def held_out_tables(labels: pl.DataFrame, models: int) -> list[pl.DataFrame]:
     ]
 
 
-def test_held_out_studies_get_the_mean_of_the_models_and_its_score(labels: pl.DataFrame) -> None:
+def test_held_out_studies_are_scored_with_the_mean_of_the_models(labels: pl.DataFrame) -> None:
     tables, held_out = held_out_tables(labels, 3), labels.filter(study_id=7)
     known = labels.filter(pl.col("study_id") < 7)
     predicted = assemble_holdout([table.sample(fraction=1) for table in tables], held_out, known)
@@ -179,7 +179,7 @@ def test_held_out_studies_get_the_mean_of_the_models_and_its_score(labels: pl.Da
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
-def test_held_out_study_without_crops_gets_the_prior_of_the_folds_labels(
+def test_held_out_study_without_crops_gets_the_prior_of_the_folds(
     labels: pl.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
     held_out, known = labels.filter(study_id=7), labels.filter(pl.col("study_id") < 7)
@@ -191,19 +191,19 @@ def test_held_out_study_without_crops_gets_the_prior_of_the_folds_labels(
     assert "holdout: study 7 has no crops of l1_l2, l2_l3" in caplog.text
 
 
-def test_nothing_held_out_has_no_score(labels: pl.DataFrame) -> None:
+def test_empty_holdout_has_no_score(labels: pl.DataFrame) -> None:
     tables = [table.clear() for table in held_out_tables(labels, 2)]
     predicted = assemble_holdout(tables, labels.clear(), labels)
     assert predicted.is_empty()
     assert holdout_scores(predicted, labels.clear(), models=2) is None
 
 
-def test_held_out_study_that_is_in_a_fold_is_refused(labels: pl.DataFrame) -> None:
+def test_held_out_study_in_a_fold_is_refused(labels: pl.DataFrame) -> None:
     with pytest.raises(StageError, match=r"1 held-out studies are in folds too .* 7"):
         assemble_holdout(held_out_tables(labels, 2), labels.filter(study_id=7), labels)
 
 
-def test_row_that_one_fold_did_not_predict_is_refused(labels: pl.DataFrame) -> None:
+def test_row_not_predicted_by_all_folds_is_refused(labels: pl.DataFrame) -> None:
     one, other = held_out_tables(labels, 2)
     known = labels.filter(pl.col("study_id") < 7)
     with pytest.raises(StageError, match=r"1 row .* not predicted by all of 2 folds"):

@@ -1,4 +1,4 @@
-"""The submission: every row id, in order, summing to one."""
+"""The submission: every row id in order, with probabilities that sum to one."""
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ def predictions_of(row_ids: list[str]) -> pl.DataFrame:
     return cells.hstack(pl.DataFrame(values, schema=list(PROBABILITIES)))
 
 
-def test_every_row_id_comes_in_its_order_with_its_prediction(prior: pl.DataFrame) -> None:
+def test_submission_has_every_row_id_in_order_with_its_prediction(prior: pl.DataFrame) -> None:
     predictions = predictions_of(ROW_IDS)
     shuffled = predictions.sample(fraction=1, shuffle=True, seed=1)
     submission = assemble_submission(shuffled, ROW_IDS, prior)
@@ -37,7 +37,7 @@ def test_every_row_id_comes_in_its_order_with_its_prediction(prior: pl.DataFrame
     np.testing.assert_allclose(submission.select(PROBABILITIES).to_numpy(), given, atol=1e-12)
 
 
-def test_what_is_not_predicted_gets_the_prior_of_its_condition_and_level(
+def test_missing_predictions_get_the_prior_of_condition_and_level(
     prior: pl.DataFrame,
 ) -> None:
     submission = assemble_submission(predictions_of(ROW_IDS[:25]), ROW_IDS, prior)
@@ -48,7 +48,7 @@ def test_what_is_not_predicted_gets_the_prior_of_its_condition_and_level(
         assert row[1:] == pytest.approx(expected)
 
 
-def test_no_prediction_at_all_gives_the_prior_everywhere(prior: pl.DataFrame) -> None:
+def test_submission_without_predictions_is_the_prior(prior: pl.DataFrame) -> None:
     submission = assemble_submission(predictions_of([]), ROW_IDS, prior)
     assert submission.height == 50
     assert not submission.select(pl.any_horizontal(pl.all().is_null())).to_series().any()
@@ -60,34 +60,34 @@ def test_rows_sum_to_one(prior: pl.DataFrame) -> None:
     assert (submission.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-12
 
 
-def test_predictions_that_are_not_asked_for_are_left_out(prior: pl.DataFrame) -> None:
+def test_extra_predictions_are_dropped(prior: pl.DataFrame) -> None:
     submission = assemble_submission(predictions_of(ROW_IDS), ROW_IDS[3:5], prior)
     assert submission["row_id"].to_list() == ROW_IDS[3:5]
 
 
-def test_a_prediction_given_twice_is_refused(prior: pl.DataFrame) -> None:
+def test_repeated_prediction_is_refused(prior: pl.DataFrame) -> None:
     predictions = predictions_of(ROW_IDS)
-    with pytest.raises(DataError, match=r"predictions: 1 row .* more than once"):
+    with pytest.raises(DataError, match=r"predictions: 1 row .* repeated"):
         assemble_submission(pl.concat([predictions, predictions.head(1)]), ROW_IDS, prior)
 
 
-def test_a_broken_prediction_is_refused(prior: pl.DataFrame) -> None:
+def test_invalid_prediction_is_refused(prior: pl.DataFrame) -> None:
     predictions = predictions_of(ROW_IDS).with_columns(severe=pl.lit(np.nan))
     with pytest.raises(DataError, match=r"predictions: 50 rows .* with NaN"):
         assemble_submission(predictions, ROW_IDS, prior)
 
 
-def test_a_row_id_of_an_unknown_level_is_refused(prior: pl.DataFrame) -> None:
+def test_row_id_with_an_unknown_level_is_refused(prior: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="9_spinal_canal_stenosis_l6_l7"):
         assemble_submission(predictions_of([]), ["9_spinal_canal_stenosis_l6_l7"], prior)
 
 
-def test_a_competition_without_test_rows_is_refused(prior: pl.DataFrame) -> None:
+def test_competition_without_test_rows_is_refused(prior: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="lists no row id"):
         assemble_submission(predictions_of([]), [], prior)
 
 
-def test_studies_whose_ids_lead_with_zeros_get_their_predictions_under_these(
+def test_row_ids_with_leading_zeros_get_their_predictions(
     prior: pl.DataFrame,
 ) -> None:
     asked = [f"00{row_id}" for row_id in ROW_IDS]

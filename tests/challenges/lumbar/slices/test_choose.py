@@ -9,7 +9,7 @@ from tests.challenges.lumbar.slice_tables import AXIAL, T1, T2, by_name, chosen_
 CONFIG = SlicesConfig()
 
 
-def test_sagittal_block_runs_from_the_patients_left_to_the_right() -> None:
+def test_sagittal_slots_run_from_the_patients_left_to_right() -> None:
     offsets = [4.0 * step for step in range(-7, 8)]
     found = chosen_offsets(slices_at(T1, offsets), CONFIG)
     assert [found[place] for place in range(3)] == [20, 16, 12]
@@ -18,7 +18,7 @@ def test_sagittal_block_runs_from_the_patients_left_to_the_right() -> None:
     assert set(found) == set(range(11))
 
 
-def test_t2_follows_t1_and_axial_comes_last_from_top_to_bottom() -> None:
+def test_slots_are_t1_then_t2_then_axial_from_top_to_bottom() -> None:
     table = pl.concat(
         [
             slices_at(T2, [0.0], series=2),
@@ -28,12 +28,12 @@ def test_t2_follows_t1_and_axial_comes_last_from_top_to_bottom() -> None:
     assert chosen_offsets(table, CONFIG) == {16: 0.0, 22: 4.0, 23: 1.0, 24: -5.0}
 
 
-def test_slices_too_far_away_leave_their_places_empty() -> None:
+def test_slots_without_a_near_slice_stay_empty() -> None:
     found = chosen_offsets(slices_at(T1, [0.0, 3.0, 60.0, -60.0]), CONFIG)
     assert sorted(found.values()) == [0.0, 3.0]
 
 
-def test_point_outside_the_image_makes_a_slice_unfit() -> None:
+def test_slices_whose_image_misses_the_point_are_not_chosen() -> None:
     table = slices_at(AXIAL, [1.0, 2.0]).with_columns(inside=pl.col("offset_mm") > 1.5)
     assert list(chosen_offsets(table, CONFIG).values()) == [2.0]
 
@@ -44,44 +44,44 @@ def test_axial_slices_come_from_all_series_and_orientation_groups() -> None:
     assert list(chosen_offsets(table, CONFIG).values()) == [2.0, 0.5, -1.0]
 
 
-def test_axial_slices_beyond_the_rejection_distance_are_masked() -> None:
+def test_axial_slices_beyond_the_tolerance_are_masked() -> None:
     table = slices_at(AXIAL, [7.0, 4.0, -4.0, -12.0])
     config = SlicesConfig(axial_tolerance_mm=5.0)
     assert by_name(table, config)["axial"] == [4.0, -4.0, None]
     assert choose_slices(table, SlicesConfig(axial_tolerance_mm=2.5)).is_empty()
 
 
-def test_of_two_sagittal_series_that_show_a_level_alike_the_longer_is_taken() -> None:
+def test_longer_of_two_equally_good_sagittal_series_is_chosen() -> None:
     table = pl.concat(
         [slices_at(T1, [0.0, 4.0, 80.0], series=2), slices_at(T1, [1.0, 5.0], series=1)]
     )
     assert set(choose_slices(table, CONFIG)["series_id"]) == {2}
 
 
-def test_of_two_sagittal_series_the_one_that_shows_more_of_the_level_is_taken() -> None:
-    cut = [4.0 * step for step in range(-2, 20)]  # long, but its field of view ends at the canal
+def test_sagittal_series_that_fills_more_slots_is_chosen() -> None:
+    cut = [4.0 * step for step in range(-2, 20)]  # long, but the field of view ends at the canal
     whole = [4.0 * step for step in range(-6, 7)]
     table = pl.concat([slices_at(T2, cut, series=1), slices_at(T2, whole, series=2)])
     assert set(choose_slices(table, CONFIG)["series_id"]) == {2}
     elsewhere = table.with_columns(
         level=pl.lit("l1_l2"), inside=pl.col("series_id") == 1
-    )  # whose field of view alone holds this level
+    )  # only the field of view of series 1 contains this level
     assert set(choose_slices(elsewhere, CONFIG)["series_id"]) == {1}
 
 
-def test_of_two_slices_at_one_place_the_first_instance_is_taken() -> None:
+def test_first_of_two_slices_at_one_position_is_chosen() -> None:
     offsets = [8.0, 8.0, 4.0, 4.0, 0.004, 0.0, -4.0, -4.0, -8.0, -8.0]
     found = by_name(slices_at(T2, offsets), CONFIG, what="instance_number")
     assert found["T2 middle"] == [1, 3, 5, 7, 9]
 
 
-def test_of_two_slices_at_one_place_the_one_that_shows_the_level_is_taken() -> None:
+def test_slice_that_shows_the_level_wins_at_one_position() -> None:
     table = slices_at(AXIAL, [1.0, 1.0]).with_columns(inside=pl.col("instance_number") == 2)
     assert by_name(table, CONFIG, what="instance_number")["axial"] == [2, None, None]
 
 
 def stacks_at(description: str, *stacks: list[float]) -> pl.DataFrame:
-    """One series of several orientation groups, stored one after the other."""
+    """Return one series of several orientation groups, stored one after the other."""
     before, tables = 0, []
     for group, offsets in enumerate(stacks):
         table = slices_at(description, offsets, group=group)
@@ -90,7 +90,7 @@ def stacks_at(description: str, *stacks: list[float]) -> pl.DataFrame:
     return pl.concat(tables)
 
 
-def test_sagittal_series_of_two_stacks_through_one_place_shows_it_once() -> None:
+def test_overlapping_sagittal_stacks_are_not_combined() -> None:
     turned = [4.0 * step + 0.3 for step in range(-6, 7)]
     table = stacks_at(T2, turned, [4.0 * step for step in range(-7, 8)])
     found = by_name(table, CONFIG)
@@ -98,7 +98,7 @@ def test_sagittal_series_of_two_stacks_through_one_place_shows_it_once() -> None
     assert found["T2 left"] == [20, 16, 12]
 
 
-def test_sagittal_series_of_a_stack_for_each_side_is_taken_whole() -> None:
+def test_separate_sagittal_stacks_of_the_sides_are_combined() -> None:
     table = stacks_at(T1, [24.0, 20.0, 16.0, 12.0, 8.0, 4.0], [0.0, -4.0, -8.0, -12.0, -16.0])
     found = by_name(table, CONFIG)
     assert found["T1 left"] == [20, 16, 12]
@@ -106,20 +106,20 @@ def test_sagittal_series_of_a_stack_for_each_side_is_taken_whole() -> None:
     assert found["T1 right"] == [-8, -12, -16]
 
 
-def test_one_place_in_two_angled_stacks_is_no_double() -> None:
+def test_slices_of_two_angled_stacks_are_no_duplicates() -> None:
     table = stacks_at(AXIAL, [1.0, 5.0], [1.0, -3.0])
     assert by_name(table, CONFIG)["axial"] == [1.0, 1.0, -3.0]
 
 
-def test_gap_in_a_series_is_bridged_within_tolerance_and_masked_beyond() -> None:
-    offsets = [20.0, 16.0, 12.0, 8.0, -8.0, -12.0, -16.0, -20.0]  # lacks 4, 0 and -4
+def test_gap_in_a_series_is_filled_within_tolerance_and_masked_beyond() -> None:
+    offsets = [20.0, 16.0, 12.0, 8.0, -8.0, -12.0, -16.0, -20.0]  # without 4, 0 and -4
     found = by_name(slices_at(T1, offsets), CONFIG)
     assert found["T1 left"] == [20.0, 16.0, 12.0]
     assert set(found["T1 middle"]) == {12.0, 8.0, -8.0, -12.0, None}
     assert found["T1 right"] == [-12.0, -16.0, -20.0]
 
 
-def test_curved_spine_has_its_sides_beside_the_canal_and_not_beside_the_images_middle() -> None:
+def test_sides_of_a_curved_spine_are_measured_from_the_canal() -> None:
     """Scoliosis: at this level the canal lies 12 mm from the middle slice."""
     offsets = [4.0 * step + 12.0 for step in range(-7, 8)]
     found = by_name(slices_at(T1, offsets), CONFIG)
@@ -128,13 +128,13 @@ def test_curved_spine_has_its_sides_beside_the_canal_and_not_beside_the_images_m
     assert found["T1 right"] == [-8, -12, -16]  # the series ends there
 
 
-def test_side_slices_are_never_taken_from_the_other_side() -> None:
+def test_side_slices_never_come_from_the_other_side() -> None:
     found = by_name(slices_at(T1, [16.0, 12.0, 8.5, 4.0, 0.0, -4.0, -7.5]), CONFIG)
     assert found["T1 left"] == [16.0, 12.0, 8.5]
     assert found["T1 right"] == [None, None, None]
 
 
-def test_sides_follow_the_foramina_where_landmarks_lead() -> None:
+def test_sides_follow_the_foramina_by_landmark() -> None:
     offsets = [3.0 * step for step in range(9, -10, -1)]
     table = slices_at(T1, offsets).with_columns(
         left_offset_mm=pl.col("offset_mm") - 21.0, right_offset_mm=pl.col("offset_mm") + 12.0
@@ -145,21 +145,21 @@ def test_sides_follow_the_foramina_where_landmarks_lead() -> None:
     assert found["T1 right"] == [-9, -12, -15]
 
 
-def test_level_without_landmarks_has_its_sides_at_the_usual_distance() -> None:
+def test_level_without_landmarks_uses_the_typical_side_distance() -> None:
     offsets = [3.5 * step for step in range(9, -10, -1)]
     table = slices_at(T1, offsets)
     led = by_name(table, SlicesConfig(sagittal="landmark"))
     assert led == by_name(table, CONFIG)
 
 
-def test_landmark_on_the_wrong_side_leads_no_slice_across_the_canal() -> None:
+def test_landmark_on_the_wrong_side_selects_no_slice() -> None:
     offsets = [4.0 * step for step in range(6, -7, -1)]
     table = slices_at(T1, offsets).with_columns(left_offset_mm=pl.col("offset_mm") + 17.0)
     assert by_name(table, SlicesConfig(sagittal="landmark"))["T1 left"] == [None] * 3
 
 
 @pytest.mark.parametrize("way", ["distance", "landmark"])
-def test_order_of_rows_and_of_instances_does_not_matter(way: str) -> None:
+def test_row_and_instance_order_do_not_matter(way: str) -> None:
     table = pl.concat(
         [
             slices_at(T2, [3.5 * step for step in range(-8, 9)], series=2),
@@ -175,7 +175,7 @@ def test_order_of_rows_and_of_instances_does_not_matter(way: str) -> None:
     )
 
 
-def test_levels_and_studies_are_chosen_apart() -> None:
+def test_slices_are_chosen_per_study_and_level() -> None:
     one = slices_at(T1, [4.0, 0.0, -4.0])
     other = one.with_columns(level=pl.lit("l1_l2"), offset_mm=pl.col("offset_mm") + 4.0)
     table = pl.concat([one, other, other.with_columns(study_id=pl.lit(6, dtype=pl.Int32))])
@@ -184,5 +184,5 @@ def test_levels_and_studies_are_chosen_apart() -> None:
     assert found["study_id"].to_list() == sorted(found["study_id"])
 
 
-def test_nothing_to_choose_from_is_no_error() -> None:
+def test_empty_table_is_no_error() -> None:
     assert choose_slices(slices_at(T1, [0.0]).clear(), CONFIG).is_empty()

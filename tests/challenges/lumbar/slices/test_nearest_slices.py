@@ -1,4 +1,4 @@
-"""The slices chosen on planned phantom patients, held against the phantom's own geometry."""
+"""Slices chosen on planned phantom patients, compared with the phantom's geometry."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from tests.challenges.lumbar.planned_patients import Patients, plan_patients
 
 LEVEL = ["study_id", "level"]
 SLICE = [*LEVEL, "series_id", "instance_number"]
-# Half of the widest gap between sagittal slices: so far may a canal point lie beside its slice.
+# Half of the widest gap between sagittal slices: the largest distance of a canal point from one.
 HALF_GAP_MM = 2.4
 
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    """Sixty of them: the test is of numbers alone and quick."""
+    """Plan sixty patients; this is fast, since no images are painted."""
     return plan_patients(60, seed=1)
 
 
@@ -33,7 +33,7 @@ def chosen(patients: Patients, points: pl.DataFrame, config: SlicesConfig, folde
 
 
 def axial_by_truth(patients: Patients) -> pl.DataFrame:
-    """The true distance of every axial slice onto which a level point falls, as planned."""
+    """Return the true distance of every planned axial slice whose image contains a level point."""
     truth = {(study, level): point for study, level, *point in patients.truth.iter_rows()}
     rows = []
     for study in patients.studies:
@@ -54,7 +54,7 @@ def shown_mm(plane: SlicePlane, point: list[float]) -> float | None:
     return distance_mm if plane.shows(x_px, y_px) else None
 
 
-def test_axial_slice_nearest_by_truth_is_chosen_from_true_points(
+def test_truly_nearest_axial_slice_is_chosen_for_true_points(
     patients: Patients, tmp_path: Path
 ) -> None:
     points = patients.points.drop("x_mm", "y_mm", "z_mm").join(patients.truth, on=LEVEL)
@@ -66,14 +66,14 @@ def test_axial_slice_nearest_by_truth_is_chosen_from_true_points(
     assert (both["true_mm"] - both["least_mm"]).max() < 1e-9
 
 
-def test_axial_slice_nearest_by_truth_is_chosen_from_annotated_points(
+def test_truly_nearest_axial_slice_is_chosen_for_annotated_points(
     patients: Patients, tmp_path: Path
 ) -> None:
-    """An annotation gives the point on its sagittal slice, and subarticular ones across it.
+    """Canal annotations fix a point within its sagittal slice, subarticular ones across it.
 
-    Where a level has none, half a gap stays open. If axial slices are at right angles to sagittal
-    ones this makes no difference to them; if both are oblique, it decides between two slices that
-    are next to equally near, and no more.
+    Without subarticular points, the error across the slice is up to half a gap. If axial slices
+    are perpendicular to sagittal ones, this does not matter; if both are oblique, it can only
+    exchange two slices that are almost equally near.
     """
     points = patients.points.filter(source="annotated")
     found = chosen(patients, points, SlicesConfig(axial_slices=1), tmp_path)
@@ -89,7 +89,7 @@ def test_axial_slice_nearest_by_truth_is_chosen_from_annotated_points(
 
 
 def patients_lean(patients: Patients) -> pl.DataFrame:
-    """How far a step across T2 slices goes along axial normals, at most, in each study."""
+    """Return, per study, the largest component of a T2 slice's normal along an axial normal."""
     rows = []
     for study in patients.studies:
         normals = {
@@ -109,7 +109,7 @@ def patients_lean(patients: Patients) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("way", ["distance", "landmark"])
-def test_every_annotated_slice_is_among_those_of_its_part(
+def test_annotated_slices_are_among_the_chosen_slices_of_their_part(
     patients: Patients, tmp_path: Path, way: str
 ) -> None:
     found = chosen(patients, patients.points, SlicesConfig(sagittal=way), tmp_path)
@@ -128,8 +128,8 @@ def test_every_annotated_slice_is_among_those_of_its_part(
     assert subarticular.join(axial, on=SLICE, how="anti").is_empty()
 
 
-def test_by_quantile_many_a_foramen_is_missed(patients: Patients, tmp_path: Path) -> None:
-    """What the lab log suffered from, so that the tests above could fail."""
+def test_quantiles_miss_many_foramina(patients: Patients, tmp_path: Path) -> None:
+    """The lab log's method fails here, which shows that the tests above can fail."""
     config = SlicesConfig(sagittal="quantiles", stack_order="instances")
     found = chosen(patients, patients.points, config, tmp_path)
     annotated = patients.annotations.filter(condition="left_neural_foraminal_narrowing")

@@ -1,4 +1,4 @@
-"""Laws of slice choice in patient space, on planned phantom studies that lie as patients do."""
+"""Invariances of the choice of slices in patient space, on planned phantom studies."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from tests.challenges.lumbar.planned_patients import Patients, plan_patients
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
 SLICE = ["study_id", "level", "place", "series_id", "instance_number"]
-# The ways in which neither rows nor instance numbers count, and the patient's own place neither.
+# Methods that depend neither on rows nor on instance numbers nor on the patient's position.
 BY_PLACE: list[dict[str, Any]] = [
     {},
     {"group_by": "side"},
@@ -33,7 +33,7 @@ BY_PLACE: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    """Nine of them: scoliotic, oblique, in all orders, some incomplete."""
+    """Plan nine patients: scoliotic, oblique, in any slice order, some incomplete."""
     return plan_patients(9, seed=5)
 
 
@@ -50,7 +50,7 @@ def chosen(
 
 
 def moved(table: pl.DataFrame, turn: np.ndarray, shift: np.ndarray) -> pl.DataFrame:
-    """Instances or points of a patient who is turned, perhaps inside out, and shifted."""
+    """Return instances or points of a patient who is rotated, perhaps mirrored, and shifted."""
     if "x_mm" in table.columns:
         place = table.select(XYZ).to_numpy() @ turn.T + shift
         return table.with_columns(pl.Series(name, place[:, i]) for i, name in enumerate(XYZ))
@@ -66,7 +66,7 @@ def moved(table: pl.DataFrame, turn: np.ndarray, shift: np.ndarray) -> pl.DataFr
 @pytest.mark.parametrize("way", BY_PLACE, ids=str)
 @settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_moving_the_whole_patient_changes_nothing(
+def test_moving_the_patient_does_not_change_the_choice(
     patients: Patients, way: dict[str, Any], seed: int
 ) -> None:
     random = np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def test_moving_the_whole_patient_changes_nothing(
 @pytest.mark.parametrize("way", BY_PLACE, ids=str)
 @settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_order_of_rows_and_instance_numbers_change_nothing(
+def test_row_order_and_instance_numbers_do_not_change_the_choice(
     patients: Patients, way: dict[str, Any], seed: int
 ) -> None:
     config = SlicesConfig(**way)
@@ -117,7 +117,7 @@ def test_order_of_rows_and_instance_numbers_change_nothing(
     ],
     ids=str,
 )
-def test_mirrored_patient_has_its_places_exchanged(patients: Patients, way: dict[str, Any]) -> None:
+def test_mirrored_patient_gets_mirrored_slots(patients: Patients, way: dict[str, Any]) -> None:
     config = SlicesConfig(**way)
     instances, points, landmarks = patients.instances, patients.points, patients.landmarks
     before = chosen(instances, points, landmarks, config)
@@ -131,7 +131,7 @@ def test_mirrored_patient_has_its_places_exchanged(patients: Patients, way: dict
     )
     assert len(before) > 300
     expected = before.with_columns(
-        # An involution: the place that takes from this one is the one that this one takes from.
+        # `mirrored_places` is its own inverse, so the direction of the mapping does not matter.
         place=pl.col("place").replace_strict(
             dict(enumerate(mirrored_places(config))), return_dtype=pl.Int32
         )

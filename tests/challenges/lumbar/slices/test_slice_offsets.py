@@ -13,21 +13,21 @@ def answers(walked) -> pl.DataFrame:
     return pl.read_csv(walked.competition.root / "answers" / "points.csv")
 
 
-def test_annotated_points_lie_where_the_phantom_put_them(walked) -> None:
+def test_annotated_points_match_the_phantoms_answers(walked) -> None:
     both = walked.points.filter(source="annotated").join(answers(walked), on=["study_id", "level"])
     error = (
         both.select("x_mm", "y_mm", "z_mm").to_numpy()
         - both.select("x_mm_right", "y_mm_right", "z_mm_right").to_numpy()
     )
-    # An annotation lies on a slice, so it may be half a slice gap off across the plane where the
-    # level has no subarticular points to centre it by.
+    # An annotation lies on a slice, so without subarticular points its error across the slice is
+    # up to half a slice gap.
     assert len(both) >= 25
     assert np.abs(error).max() < 2.5
     assert np.median(np.linalg.norm(error, axis=1)) < 0.1
 
 
-def test_sagittal_offset_grows_to_the_patients_left(walked) -> None:
-    """The slices nearest to a foramen's true place have its side's sign."""
+def test_sagittal_offset_increases_to_the_patients_left(walked) -> None:
+    """The slices nearest to the true position of a foramen have the sign of its side."""
     sagittal = walked.table("slices").filter(pl.col("series_description") != "Axial T2")
     both = sagittal.join(answers(walked), on=["study_id", "level"])
     for side, sign in (("left", 1), ("right", -1)):
@@ -43,7 +43,7 @@ def test_sagittal_offset_grows_to_the_patients_left(walked) -> None:
         assert nearest["miss"].max() < 5.0
 
 
-def test_axial_offset_grows_to_the_head(walked) -> None:
+def test_axial_offset_increases_towards_the_head(walked) -> None:
     axial = walked.table("slices").filter(pl.col("series_description") == "Axial T2")
     for _, stack in axial.group_by("study_id", "series_id", "instance_number"):
         # Seen from a lower level, the same slice lies higher.
@@ -51,7 +51,7 @@ def test_axial_offset_grows_to_the_head(walked) -> None:
         assert offsets == sorted(offsets)
 
 
-def test_level_point_dropped_on_its_own_annotated_slice_is_the_annotation(walked) -> None:
+def test_level_point_projected_onto_its_annotated_slice_is_the_annotation(walked) -> None:
     canal = walked.competition.annotations.filter(condition="spinal_canal_stenosis")
     both = canal.join(
         walked.table("slices"),
@@ -61,11 +61,11 @@ def test_level_point_dropped_on_its_own_annotated_slice_is_the_annotation(walked
     assert len(both) >= 25
     assert (both["x_px"] - both["x_px_found"]).abs().max() < 1e-6
     assert (both["y_px"] - both["y_px_found"]).abs().max() < 1e-6
-    # Across the slice it was centred on the midline, by half a slice gap at the most.
+    # The point was centred on the midline across its slice, by at most half a slice gap.
     assert both["offset_mm"].abs().max() < 2.4
 
 
-def test_phantom_has_no_conflict_and_a_planted_swap_is_found(walked, tmp_path) -> None:
+def test_planted_swap_of_sides_is_the_only_conflict(walked, tmp_path) -> None:
     assert walked.table("conflicts").is_empty()
 
     annotations = walked.competition.annotations
@@ -94,14 +94,14 @@ def test_order_of_instances_does_not_matter(walked, tmp_path) -> None:
     assert again.equals(walked.table("slices").sort(key))
 
 
-def test_annotations_on_no_usable_file_drop_out(walked) -> None:
+def test_annotations_without_a_usable_file_are_dropped(walked) -> None:
     annotations = walked.competition.annotations
     lost = annotations.with_columns(instance_number=pl.lit(99999, dtype=pl.Int64))
     assert place_annotations(walked.table("instances"), lost).is_empty()
 
 
 def stored_otherwise(instances: pl.DataFrame) -> pl.DataFrame:
-    """The same images, each row stored from its other end."""
+    """Return the same images with each row stored in the opposite direction."""
     orientation = instances["orientation"].to_numpy().copy()
     width_mm = (instances["columns"] - 1).to_numpy() * instances["column_spacing_mm"].to_numpy()
     position = instances["position_mm"].to_numpy() + orientation[:, :3] * width_mm[:, None]
@@ -112,7 +112,7 @@ def stored_otherwise(instances: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def test_offsets_do_not_depend_on_how_a_file_stores_rows(walked, tmp_path) -> None:
+def test_offsets_do_not_depend_on_the_stored_direction_of_rows(walked, tmp_path) -> None:
     instances = walked.table("instances")
     measure_offsets(stored_otherwise(instances), walked.points, None, tmp_path)
     before = walked.table("slices")
@@ -125,7 +125,7 @@ def test_offsets_do_not_depend_on_how_a_file_stores_rows(walked, tmp_path) -> No
     assert (after["x_px"] + before["x_px"] - (columns - 1)).abs().max() < 1e-6
 
 
-def test_offsets_from_landmarks_are_nought_on_a_landmarks_own_slice(walked, tmp_path) -> None:
+def test_offset_from_a_landmark_is_zero_on_its_own_slice(walked, tmp_path) -> None:
     instances, annotations = walked.table("instances"), walked.competition.annotations
     landmarks = annotated_landmarks(walked.points, instances, annotations)
     measure_offsets(instances, walked.points, None, tmp_path, landmarks=landmarks)
@@ -141,13 +141,13 @@ def test_offsets_from_landmarks_are_nought_on_a_landmarks_own_slice(walked, tmp_
     assert (beside["offset_mm"] > 0).all()
 
 
-def test_without_landmarks_there_are_no_offsets_from_them(walked) -> None:
+def test_side_offsets_are_null_without_landmarks(walked) -> None:
     slices = walked.table("slices")
     assert slices["left_offset_mm"].null_count() == slices["right_offset_mm"].null_count()
     assert slices["left_offset_mm"].null_count() == len(slices)
 
 
-def test_slice_of_another_plane_shows_no_level(walked, tmp_path) -> None:
+def test_slices_of_another_plane_show_no_level(walked, tmp_path) -> None:
     """A localizer within a sagittal series, or a coronal slice among axial ones."""
     instances = walked.table("instances")
     coronal = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
@@ -167,7 +167,7 @@ def test_slice_of_another_plane_shows_no_level(walked, tmp_path) -> None:
     assert len(chosen) > 500
 
 
-def test_nearest_axial_slice_by_truth_is_chosen_out_of_files(walked, tmp_path) -> None:
+def test_truly_nearest_axial_slice_is_chosen_from_files(walked, tmp_path) -> None:
     instances = walked.table("instances")
     truth = answers(walked).select("study_id", "level", "x_mm", "y_mm", "z_mm")
     points = walked.points.drop("x_mm", "y_mm", "z_mm").join(truth, on=["study_id", "level"])

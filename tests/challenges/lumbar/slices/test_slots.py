@@ -5,7 +5,7 @@ import pytest
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.slots import list_places, mirrored_places
 
-# The lab log's words, and the settings that give them.
+# The lab log's descriptions, and the settings for them.
 COUNTS: dict[str, tuple[int, dict[str, Any]]] = {
     "9: T1 left, T2 middle, T1 right": (
         9,
@@ -22,7 +22,7 @@ COUNTS: dict[str, tuple[int, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("words", COUNTS)
 @pytest.mark.parametrize("group_by", ["series", "side"])
-def test_every_count_of_the_lab_log_is_a_setting(words: str, group_by: str) -> None:
+def test_slice_counts_of_the_lab_log_can_be_configured(words: str, group_by: str) -> None:
     count, settings = COUNTS[words]
     config = SlicesConfig(group_by=group_by, **settings)
     places = list_places(config)
@@ -48,7 +48,7 @@ def test_places_are_grouped_by_series_or_by_side() -> None:
 
 
 @pytest.mark.parametrize("group_by", ["series", "side"])
-def test_mirror_exchanges_the_sides_and_leaves_axial_slices(group_by: str) -> None:
+def test_mirror_exchanges_sides_and_keeps_axial_slots(group_by: str) -> None:
     config = SlicesConfig(group_by=group_by)
     names = [place.name for place in list_places(config)]
     order = mirrored_places(config)
@@ -58,10 +58,10 @@ def test_mirror_exchanges_the_sides_and_leaves_axial_slices(group_by: str) -> No
     for name, source in zip(names, order, strict=True):
         kind, part = name.split()
         assert names[source] == (name if kind == "axial" else f"{kind} {swap[part]}")
-    assert order[0] != order[1] - 1  # from left to right in either: the run itself is turned
+    assert order[0] != order[1] - 1  # both run from left to right, so the order is reversed
 
 
-def test_mirror_of_slices_in_the_order_of_instances() -> None:
+def test_mirror_of_slices_ordered_by_instance() -> None:
     by_quantile = SlicesConfig(sagittal="quantiles", stack_order="instances")
     assert mirrored_places(by_quantile) == list(range(25))
     by_argmin = SlicesConfig(sagittal="argmin", stack_order="instances")

@@ -1,4 +1,4 @@
-"""The setting that takes training studies' points from the annotations, as the lab log did."""
+"""Training with annotated points (`coordinates.source`), as in the lab log."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ CONFIG = CoordinatesConfig(
 )
 
 
-def test_training_points_are_the_annotated_ones_and_test_points_predicted(
+def test_training_points_are_annotated_and_test_points_predicted(
     phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = open_run(
@@ -44,7 +44,7 @@ def test_training_points_are_the_annotated_ones_and_test_points_predicted(
     assert (both["z_mm"] - both["z_mm_right"]).abs().max() < 2.0
     studies = pl.read_parquet(index.file(run.root, "studies.parquet"))
     assert f"no level is found in 1 of {len(studies)} studies" in caplog.text
-    assert f"which give no samples: {bare}\n" in caplog.text
+    assert f"so they have no samples: {bare}\n" in caplog.text
     test = pl.read_parquet(located.file(run.root, "points.parquet"))
     assert "annotated" not in set(test["source"])
     assert {record.name for record in learnt.files} >= {

@@ -1,4 +1,4 @@
-"""Raw and clean annotations as stages see them: two results of one competition, neither silent."""
+"""The annotations stage: raw and clean annotations are two results, and changes are logged."""
 
 import logging
 import shutil
@@ -23,7 +23,7 @@ from tests.tasks.conftest import indexed
 
 @pytest.fixture(scope="module")
 def swapped(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phantom with the names of its first foraminal pair exchanged."""
+    """Copy the phantom with the names of its first foraminal pair exchanged."""
     root = tmp_path_factory.mktemp("swapped") / "competition"
     shutil.copytree(phantom, root)
     table = root / "train_label_coordinates.csv"
@@ -56,7 +56,7 @@ def in_mode(run: Run, mode: str, index: Manifest) -> Manifest:
     return correct_annotations.fn(run.model_copy(update={"annotations": mode}), index)
 
 
-def test_clean_is_another_result_and_says_what_it_changed(
+def test_clean_annotations_are_a_separate_result_with_logged_changes(
     run: Run, index: Manifest, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="lsdc"):
@@ -77,7 +77,7 @@ def test_clean_is_another_result_and_says_what_it_changed(
     assert undo_corrections(mended, made).equals(given)
 
 
-def test_catalog_holds_what_was_corrected(run: Run, index: Manifest) -> None:
+def test_catalog_lists_the_corrections(run: Run, index: Manifest) -> None:
     publish_catalog(run.home, "demo", [index, in_mode(run, "clean", index)], CATALOG)
     with duckdb.connect(str(run.home.catalog), read_only=True) as catalog:
         rows = catalog.execute("SELECT DISTINCT rule, became_level = level FROM corrections")

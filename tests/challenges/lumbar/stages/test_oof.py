@@ -1,4 +1,4 @@
-"""What Prefect's pages show of a run is what its screen shows."""
+"""The scores in Prefect's artifacts."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tasks.request import RunRequest
 from tasks.run import open_run
 
 
-def test_scores_of_held_out_studies_are_in_the_pages_too(
+def test_scores_of_held_out_studies_are_in_the_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[list[dict[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""Files that are bad are counted against files, however many images each of them holds."""
+"""Bad files are counted as a fraction of files, whatever their number of images."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tasks.run import Run, open_run
 
 
 def made(run: Run, stage: str, **tables: pl.DataFrame) -> Manifest:
-    """The result of a stage that left these tables."""
+    """Return the result of a stage that wrote these tables."""
     with write_folder(run.root / stage) as out:
         for name, table in tables.items():
             table.write_parquet(out / f"{name}.parquet")
@@ -23,7 +23,7 @@ def made(run: Run, stage: str, **tables: pl.DataFrame) -> Manifest:
 
 
 @pytest.mark.parametrize("frames", [1, 1000])
-def test_bad_files_are_a_share_of_the_files(
+def test_bad_files_are_counted_per_file_and_not_per_image(
     frames: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarantine, "publish_catalog", lambda *_, **__: None)

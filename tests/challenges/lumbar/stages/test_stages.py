@@ -1,4 +1,4 @@
-"""What each stage's result depends on, and what it does not."""
+"""Cache keys: the settings and inputs that each stage's result depends on."""
 
 import errno
 from collections.abc import Callable, Iterable
@@ -81,49 +81,49 @@ def test_same_run_has_the_same_keys(run: Run) -> None:
 
 
 @pytest.mark.parametrize("setting", [{"threads": 1}, {"device": "cpu"}, {"only_fold": 1}])
-def test_how_it_is_computed_changes_no_key(run: Run, setting: dict[str, object]) -> None:
+def test_execution_settings_change_no_key(run: Run, setting: dict[str, object]) -> None:
     assert changed(run, **setting) == set()
 
 
-def test_seed_changes_folds_and_what_is_learnt(run: Run) -> None:
+def test_seed_changes_the_keys_of_folds_and_training(run: Run) -> None:
     assert changed(run, seed=1) == {"folds", "coordinates", "train"}
 
 
-def test_studies_held_out_change_folds_and_what_rests_on_them(run: Run) -> None:
+def test_holdout_changes_only_the_key_of_folds(run: Run) -> None:
     assert changed(run, holdout=0.2) == {"folds"}
 
 
-def test_raw_annotations_are_another_result_than_clean_ones(run: Run) -> None:
+def test_raw_and_clean_annotations_have_different_keys(run: Run) -> None:
     assert run.annotations == "clean"
     assert changed(run, annotations="raw") == {"annotations"}
 
 
-def test_backbone_changes_training_and_prediction_alone(run: Run) -> None:
+def test_backbone_changes_only_the_keys_of_training_and_prediction(run: Run) -> None:
     experiment = with_experiment(run, "model", backbone="test_resnet")
     assert changed(run, experiment=experiment) == {"train", "predict"}
 
 
-def test_precision_changes_training_and_prediction_alone(run: Run) -> None:
+def test_precision_changes_only_the_keys_of_training_and_prediction(run: Run) -> None:
     experiment = with_experiment(run, "training", precision="bfloat16")
     assert changed(run, experiment=experiment) == {"train", "predict"}
 
 
-def test_window_changes_crops_and_what_is_told_of_them(run: Run) -> None:
+def test_crop_window_changes_the_keys_of_crops_and_later_stages(run: Run) -> None:
     experiment = with_experiment(run, "crops", axial_window=0.4)
     assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
 
 
-def test_choice_of_slices_changes_crops_and_what_is_told_of_them(run: Run) -> None:
+def test_slice_settings_change_the_keys_of_crops_and_later_stages(run: Run) -> None:
     experiment = with_experiment(run, "slices", side_distance_mm=16.0)
     assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
 
 
-def test_patience_with_a_stall_changes_nothing(run: Run) -> None:
+def test_stall_minutes_change_no_key(run: Run) -> None:
     experiment = with_experiment(run, "training", stall_minutes=1.0)
     assert changed(run, experiment=experiment) == set()
 
 
-def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
+def test_installed_decoder_changes_the_keys_of_stages_that_read_files(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = dict[str, str]()
@@ -140,13 +140,13 @@ def test_a_decoder_that_is_installed_changes_what_is_read_and_decoded(
     }
 
 
-def test_input_counts_by_content_and_not_by_place(run: Run) -> None:
+def test_inputs_are_keyed_by_content_and_not_by_path(run: Run) -> None:
     moved = manifest("a").model_copy(update={"path": "elsewhere"})
     assert assign_folds.key(run, manifest("a")) == assign_folds.key(run, moved)
     assert assign_folds.key(run, manifest("a")) != assign_folds.key(run, manifest("b"))
 
 
-def test_touched_image_changes_the_index_alone(run: Run, tmp_path: Path) -> None:
+def test_touched_image_changes_only_the_key_of_the_index(run: Run, tmp_path: Path) -> None:
     import shutil
 
     data = tmp_path / "copy"
@@ -165,9 +165,9 @@ def test_touched_image_changes_the_index_alone(run: Run, tmp_path: Path) -> None
         (OSError(errno.ENOSPC, "no space left"), False),
         (DataError("a column is missing"), False),
         (StageError("too many bad files"), False),
-        (ResumeLaterError("told to leave, and saved"), True),
+        (ResumeLaterError("stopped with a checkpoint"), True),
         (ValueError("a bug"), False),
     ],
 )
-def test_only_what_may_pass_is_tried_again(error: Exception, again: bool) -> None:
+def test_only_transient_errors_are_retried(error: Exception, again: bool) -> None:
     assert can_pass_on_second_try(None, None, Failed(data=error)) is again

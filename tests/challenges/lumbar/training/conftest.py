@@ -1,4 +1,4 @@
-"""Crops of random pixels to train on, and training in the tests' own process."""
+"""Crops of random pixels to train on, and training in the test process."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do the children's work here: importing torch once more takes seconds."""
+    """Run the children's work in this process, since importing torch again takes seconds."""
     works: dict[str, Callable[[Any, Tell], dict[str, Any]]] = {
         fit.CHILD: fit_child.work,
         predict.CHILD: predict_child.work,

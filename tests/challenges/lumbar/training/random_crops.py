@@ -1,4 +1,4 @@
-"""Train a fold on crops of random pixels, and predict with it."""
+"""Train a fold on crops of random pixels, and predict with its model."""
 
 from dataclasses import dataclass
 from pathlib import Path

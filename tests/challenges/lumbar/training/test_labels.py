@@ -26,7 +26,7 @@ PREDICTED = pl.DataFrame(
 )
 
 
-def test_subsets_are_asked_for_alone() -> None:
+def test_only_the_configured_subset_is_kept() -> None:
     config = LabelsConfig(conditions=(LEFT,), levels=("l1_l2",))
     assert asked(LABELS, config).select("study_id", "condition", "level").rows() == [
         (1, LEFT, "l1_l2"),
@@ -43,28 +43,26 @@ def test_subsets_are_asked_for_alone() -> None:
         ("drop", [2, 1]),
     ],
 )
-def test_labels_without_a_grade_are_as_the_experiment_says(
-    empty: str, grades: list[int | None]
-) -> None:
+def test_missing_grades_are_handled_as_configured(empty: str, grades: list[int | None]) -> None:
     learnt = labels_to_learn(LABELS, LabelsConfig.model_validate({"empty": empty}))
     assert learnt["grade"].to_list() == grades
     assert learnt.schema["grade"] == pl.Int8
     assert learnt[PROBABILITIES[0]].null_count() == len(learnt)
 
 
-def test_what_is_not_asked_for_drops_nothing() -> None:
+def test_excluded_conditions_do_not_drop_a_level() -> None:
     config = LabelsConfig(conditions=(CANAL,), empty="drop")
     assert labels_to_learn(LABELS, config)["grade"].to_list() == [0, 2]
 
 
-def test_predictions_fill_labels_without_a_grade_and_no_others() -> None:
+def test_predictions_fill_only_missing_grades() -> None:
     filled = labels_to_learn(LABELS, LabelsConfig(), PREDICTED)
     assert filled["grade"].to_list() == [0, 1, 2, 1, 2, None]
     dropped = labels_to_learn(LABELS, LabelsConfig(empty="drop"), PREDICTED)
     assert dropped["grade"].to_list() == [0, 1, 2, 1]
 
 
-def test_predictions_fill_them_as_probabilities_where_asked() -> None:
+def test_predictions_fill_missing_grades_as_probabilities() -> None:
     filled = labels_to_learn(LABELS, LabelsConfig(empty="normal_mild"), PREDICTED, soft=True)
     assert filled["grade"].to_list() == [0, None, 2, 1, None, 0]
     assert filled["severe"].to_list() == [None, 0.1, None, None, 0.6, None]

@@ -1,4 +1,4 @@
-"""What a fold's training makes of subsets, of labels without a grade, and of the level."""
+"""Training of a fold with subsets of labels, with missing grades, and with the level head."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ def experiment_with(name: str = "small", **parts: object) -> Experiment:
 
 @dataclass(frozen=True)
 class Data:
-    """Random crops of 6 studies in two folds; every fourth label is without a grade."""
+    """Random crops of 6 studies in two folds; every fourth label has no grade."""
 
     root: Path
 
@@ -45,7 +45,7 @@ class Data:
     def train(
         self, out: Path, experiment: Experiment, *, fold: int = 0, fill_from: Path | None = None
     ) -> pl.DataFrame:
-        """The out-of-fold rows of a fold, trained anew."""
+        """Train a fold and return its out-of-fold rows."""
         fit.train_fold(
             fit.FoldJob(
                 experiment=experiment,
@@ -92,7 +92,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do the child's work here: importing torch once more takes seconds."""
+    """Run the child's work in this process, since importing torch again takes seconds."""
 
     def run_here(_: str, job: Job, *, on_event: Tell, **__: Any) -> dict[str, Any]:
         return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_event)
@@ -100,7 +100,7 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "run_child", run_here)
 
 
-def test_what_is_not_asked_for_is_not_predicted(data: Data, tmp_path: Path) -> None:
+def test_only_configured_conditions_and_levels_are_predicted(data: Data, tmp_path: Path) -> None:
     asked = {"conditions": ["spinal_canal_stenosis"], "levels": ["l4_l5", "l5_s1"]}
     oof = data.train(tmp_path / "out", experiment_with(labels=asked))
     assert oof.select(*KEY).rows() == [
@@ -110,9 +110,7 @@ def test_what_is_not_asked_for_is_not_predicted(data: Data, tmp_path: Path) -> N
     ]
 
 
-def test_labels_without_a_grade_are_predicted_of_the_studies_it_was_trained_on(
-    data: Data, tmp_path: Path
-) -> None:
+def test_missing_grades_of_the_training_studies_are_predicted(data: Data, tmp_path: Path) -> None:
     data.train(tmp_path / "out", experiment_with())
     left = pl.read_parquet(tmp_path / "out" / "unlabelled.parquet")
     without = data.labels.filter(pl.col("grade").is_null(), pl.col("study_id") % 2 == 1)
@@ -122,7 +120,7 @@ def test_labels_without_a_grade_are_predicted_of_the_studies_it_was_trained_on(
     )
 
 
-def test_another_experiment_s_predictions_are_learnt(data: Data, tmp_path: Path) -> None:
+def test_predictions_of_another_experiment_are_used_as_labels(data: Data, tmp_path: Path) -> None:
     data.train(tmp_path / "first" / "fold-0", experiment_with("first"))
     left = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
     learnt = set()
@@ -134,14 +132,14 @@ def test_another_experiment_s_predictions_are_learnt(data: Data, tmp_path: Path)
     assert len(learnt | {alone.select(SHARES).to_numpy().tobytes()}) == 3
 
 
-def test_predictions_of_other_folds_are_refused(data: Data, tmp_path: Path) -> None:
+def test_missing_predictions_of_another_experiment_are_refused(data: Data, tmp_path: Path) -> None:
     second = experiment_with("second", needs={"labels": "first"})
     nowhere = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
     with pytest.raises(StageError, match=r"needs\.labels needs it; run experiment first first"):
         data.train(tmp_path / "second", second, fill_from=nowhere)
 
 
-def test_empty_labels_and_the_level_shape_the_training(data: Data, tmp_path: Path) -> None:
+def test_label_settings_and_the_level_head_change_the_training(data: Data, tmp_path: Path) -> None:
     kinds: dict[str, dict[str, object]] = {
         "ignore": {},
         "drop": {"labels": {"empty": "drop", "conditions": ["spinal_canal_stenosis"]}},
@@ -156,7 +154,7 @@ def test_empty_labels_and_the_level_shape_the_training(data: Data, tmp_path: Pat
     assert len(set(scores.values())) == len(kinds)
 
 
-def test_samples_have_labels_as_classes_or_as_probabilities_and_the_level_last(
+def test_labels_are_classes_or_probabilities_with_the_level_last(
     data: Data,
 ) -> None:
     table = read_table(data.root, "train").head(7)
@@ -178,7 +176,7 @@ def test_samples_have_labels_as_classes_or_as_probabilities_and_the_level_last(
     assert (classes == EMPTY_LABEL).any()
 
 
-def test_levels_are_shown_as_often_as_their_worst_grade_says() -> None:
+def test_levels_are_repeated_by_their_worst_grade() -> None:
     empty = EMPTY_LABEL
     worst_is = {
         (0, 0, 0, 0, 0): 1,
@@ -189,14 +187,14 @@ def test_levels_are_shown_as_often_as_their_worst_grade_says() -> None:
     }
     classes = np.array(list(worst_is))
     assert count_repeats(classes, (1, 3, 5)).tolist() == list(worst_is.values())
-    with_level = np.column_stack([classes, np.full(len(classes), 4)])  # which is no grade
+    with_level = np.column_stack([classes, np.full(len(classes), 4)])  # the level is not a grade
     assert count_repeats(with_level, (1, 3, 5)).tolist() == list(worst_is.values())
     shares = (with_level[..., np.newaxis] == np.arange(5)).astype(np.float32)
-    shares[0, 2, :3] = 0.2, 0.5, 0.3  # as another model predicted it
+    shares[0, 2, :3] = 0.2, 0.5, 0.3  # as predicted by another model
     assert count_repeats(shares, (1, 3, 5)).tolist() == [3, 3, 5, 1, 3]
 
 
-def test_rare_grades_are_seen_more_often(data: Data, tmp_path: Path) -> None:
+def test_oversampled_grades_take_more_steps(data: Data, tmp_path: Path) -> None:
     severe = (
         data.labels.filter(pl.col("study_id") % 2 == 1)
         .group_by("study_id", "level")

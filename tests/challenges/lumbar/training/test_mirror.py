@@ -21,7 +21,7 @@ CONFIG = CropsConfig(size_px=32)
 
 
 def in_a_mirror(table: pl.DataFrame) -> pl.DataFrame:
-    """The same pixels, lying in the mirror image of patient space."""
+    """Return the same pixels in the mirror image of patient space."""
     flip = pl.Series([[-1.0, 1.0, 1.0]], dtype=pl.Array(pl.Float64, 3))
     if "x_mm" in table.columns:
         return table.with_columns(pl.col("x_mm") * -1)
@@ -42,7 +42,7 @@ def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a phantom of 2 studies in `data`, and its index."""
+    """Write a phantom of 2 studies to `data`, and its index."""
     root = tmp_path_factory.mktemp("mirror")
     write_phantom(root / "data", studies=2, test=0, seed=0, max_size=96)
     build_index(open_competition(root / "data"), "train", root)
@@ -51,7 +51,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def patients(root: Path) -> tuple[Samples, Samples]:
-    """The samples of a patient, and of the patient's mirror image."""
+    """Return the samples of the patients, and of their mirror images."""
     competition = open_competition(root / "data")
     instances = pl.read_parquet(root / "instances.parquet")
     points = annotated_points(instances, competition.annotations)
@@ -65,7 +65,7 @@ def patients(root: Path) -> tuple[Samples, Samples]:
 
 @pytest.fixture(scope="module")
 def by_side(root: Path, patients: tuple[Samples, Samples]) -> Path:
-    """The crops of the patient, a sample a side."""
+    """Cut the crops of the patients, one sample per side."""
     slices = pl.read_parquet(root / "patient" / "slices.parquet")
     instances = pl.read_parquet(root / "instances.parquet")
     config = CONFIG.model_copy(update={"by_side": True})
@@ -73,13 +73,13 @@ def by_side(root: Path, patients: tuple[Samples, Samples]) -> Path:
     return root / "by_side"
 
 
-def test_mirroring_twice_changes_nothing(patients: tuple[Samples, Samples]) -> None:
+def test_mirroring_twice_restores_the_sample(patients: tuple[Samples, Samples]) -> None:
     for sample in patients[0]:
         twice = mirror(mirror(sample, CHOICE), CHOICE)
         assert all(np.array_equal(a, b) for a, b in zip(sample, twice, strict=True))
 
 
-def test_mirrored_sample_is_the_sample_of_the_mirrored_patient(
+def test_mirrored_sample_equals_the_sample_of_the_mirrored_patient(
     patients: tuple[Samples, Samples],
 ) -> None:
     patient, mirrored = patients
@@ -90,10 +90,10 @@ def test_mirrored_sample_is_the_sample_of_the_mirrored_patient(
         assert np.array_equal(found.labels, other.labels)
         assert np.array_equal(found.present, other.present)
         apart = found.slices[found.present].astype(int) - other.slices[other.present]
-        assert np.abs(apart).max() <= 1  # resampled the other way round, and rounded
+        assert np.abs(apart).max() <= 1  # resampled in the opposite direction, and rounded
 
 
-def test_sides_differ_so_that_a_forgotten_swap_would_show(
+def test_samples_of_patient_and_mirror_image_differ(
     patients: tuple[Samples, Samples],
 ) -> None:
     one, other = patients
@@ -102,7 +102,7 @@ def test_sides_differ_so_that_a_forgotten_swap_would_show(
     assert not np.array_equal(one.slices, other.slices)
 
 
-def test_samples_by_side_are_the_left_ones_of_the_patient_and_of_the_mirror_image(
+def test_samples_by_side_are_left_sides_of_patient_and_mirror_image(
     root: Path, by_side: Path, patients: tuple[Samples, Samples]
 ) -> None:
     labels = open_competition(root / "data").labels
@@ -118,8 +118,8 @@ def test_samples_by_side_are_the_left_ones_of_the_patient_and_of_the_mirror_imag
             assert (found.labels[of_right] == EMPTY_LABEL).all()
 
 
-def test_answers_by_side_are_put_together_to_those_of_a_level(root: Path, by_side: Path) -> None:
-    """A model that says of each sample what it is labelled with says the labels of all."""
+def test_predictions_by_side_are_joined_per_level(root: Path, by_side: Path) -> None:
+    """If each sample is predicted as labelled, the joined predictions are the labels."""
     labels, table = open_competition(root / "data").labels, read_table(by_side, "train")
     asked = as_samples(by_side, table, labels).labels
     said = np.full((*asked.shape, len(GRADES)), 1 / 3)
@@ -134,10 +134,10 @@ def test_answers_by_side_are_put_together_to_those_of_a_level(root: Path, by_sid
     assert np.array_equal(found.argmax(axis=1), graded["grade"].to_numpy())
 
 
-def test_the_canal_is_the_mean_of_what_both_sides_say(by_side: Path) -> None:
+def test_canal_prediction_is_the_mean_of_both_sides(by_side: Path) -> None:
     table = read_table(by_side, "train")
     said = np.zeros((len(table), len(CONDITIONS), len(GRADES)))
-    said[::2, :, 0], said[1::2, :, 1] = 1, 1  # left samples say mild, right ones moderate
+    said[::2, :, 0], said[1::2, :, 1] = 1, 1  # left samples predict mild, right ones moderate
     means = as_rows(table, said).group_by("condition").agg(pl.col("normal_mild").mean())
     expected = {condition: 1.0 if condition.side == Side.LEFT else 0.0 for condition in CONDITIONS}
     assert dict(means.rows()) == expected | {Condition.SPINAL_CANAL_STENOSIS: 0.5}

@@ -31,7 +31,7 @@ def experiment_with(**parts: dict[str, object]) -> Experiment:
     return Experiment.model_validate({"name": "x", "crops": {"size_px": 32}, **parts})
 
 
-def test_settings_name_the_conditions_and_levels_of_the_challenge() -> None:
+def test_default_labels_are_all_conditions_and_levels() -> None:
     everything = LabelsConfig()
     assert everything.conditions == tuple(str(condition) for condition in CONDITIONS)
     assert everything.levels == tuple(str(level) for level in LEVELS)
@@ -48,12 +48,12 @@ def test_own_places_show_the_condition(condition: Condition, axial_slices: int) 
     assert parts == side
 
 
-def test_where_nothing_shows_a_condition_all_places_are_its_own() -> None:
+def test_condition_without_own_slots_uses_all_slots() -> None:
     places = list_places(SlicesConfig(sagittal="even", side_slices=0, axial_slices=0))
     assert own_places(Condition.LEFT_NEURAL_FORAMINAL_NARROWING, places) == tuple(range(10))
 
 
-def test_second_backbone_sees_axial_slices_alone() -> None:
+def test_second_backbone_sees_only_axial_slices() -> None:
     torch.manual_seed(0)
     model = build_model(
         experiment_with(model={"axial_backbone": "test_resnet", "slice_pool": "mean"}),
@@ -67,7 +67,7 @@ def test_second_backbone_sees_axial_slices_alone() -> None:
     assert set(sagittal.images.flatten().tolist()).isdisjoint(axial_places)
 
 
-def test_what_tells_the_level_is_learnt_mixed_and_read_past() -> None:
+def test_level_head_is_trained_mixed_and_not_read_as_grades() -> None:
     experiment = experiment_with(loss={"level_weight": 0.3}, augment={"mixup": 1.0})
     torch.manual_seed(0)
     model = build_model(experiment, pretrained=False)
@@ -85,7 +85,7 @@ def test_what_tells_the_level_is_learnt_mixed_and_read_past() -> None:
 
 
 def augmented(seed: int = 0, **probabilities: float) -> tuple[Sample, Sample]:
-    """A sample of random slices, the fifth absent, and what becomes of it."""
+    """Return a sample of random slices without the fifth one, and the augmented sample."""
     random = np.random.default_rng(1)
     slices = random.integers(0, 256, (25, 16, 16), dtype=np.uint8)
     sample = Sample(slices, np.arange(25) != 4, np.array([0, 1, 2, 1, 0, 3]))
@@ -96,7 +96,9 @@ def augmented(seed: int = 0, **probabilities: float) -> tuple[Sample, Sample]:
 def test_flips_never_exchange_sides() -> None:
     sample, front = augmented(horizontal_flip=1.0)
     assert np.array_equal(front.slices[:22], sample.slices[:22, :, ::-1])
-    assert np.array_equal(front.slices[22:], sample.slices[22:])  # whose columns are sides
+    assert np.array_equal(
+        front.slices[22:], sample.slices[22:]
+    )  # axial slices, whose columns are the sides
     sample, head = augmented(vertical_flip=1.0)
     assert np.array_equal(head.slices, sample.slices[:, ::-1])
     for flipped in (front, head):
@@ -104,13 +106,13 @@ def test_flips_never_exchange_sides() -> None:
         assert np.array_equal(flipped.present, sample.present)
 
 
-def test_mirror_leaves_the_level_as_it_is() -> None:
+def test_mirror_keeps_the_level() -> None:
     _, mirrored = augmented(mirror=1.0)
     assert mirrored.labels.tolist() == [0, 2, 1, 0, 1, 3]
 
 
 @pytest.mark.parametrize("change", ["slice_shift", "slice_shuffle"])
-def test_slices_change_places_within_a_part_alone(change: str) -> None:
+def test_slices_change_slots_only_within_a_part(change: str) -> None:
     known = {}
     for seed in range(6):
         sample, moved = augmented(seed, **{change: 1.0})
@@ -123,7 +125,7 @@ def test_slices_change_places_within_a_part_alone(change: str) -> None:
         assert moved.present.sum() == (24 if change == "slice_shuffle" else 17)
 
 
-def test_each_backbone_starts_from_its_weights_in_a_folder(tmp_path: Path) -> None:
+def test_each_backbone_loads_its_weights_from_a_folder(tmp_path: Path) -> None:
     names = ("test_efficientnet_gn.r160_in1k", "test_resnet.r160_in1k")
     experiment = experiment_with(model={"backbone": names[0], "axial_backbone": names[1]})
     for name in names:

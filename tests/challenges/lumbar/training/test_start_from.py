@@ -1,4 +1,4 @@
-"""Training goes on from the weights of another experiment."""
+"""Training that starts from the weights of another experiment."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,7 @@ from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
 
 
 @pytest.mark.usefixtures("same_process")
-def test_training_starts_from_the_weights_of_the_same_folds_alone(
-    data: Data, tmp_path: Path
-) -> None:
+def test_training_starts_only_from_weights_of_the_same_folds(data: Data, tmp_path: Path) -> None:
     data.train(tmp_path / "first")
     weights = tmp_path / "first" / "model.safetensors"
     barely = EXPERIMENT.training.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
@@ -31,14 +29,14 @@ def test_training_starts_from_the_weights_of_the_same_folds_alone(
 
     folds = tmp_path / "folds.parquet"
     pl.read_parquet(data.folds).with_columns(fold=1 - pl.col("fold")).write_parquet(folds)
-    with pytest.raises(StageError, match="first: trained on other folds"):
+    with pytest.raises(StageError, match="first: trained on another split"):
         replace(data, folds=folds).train(tmp_path / "third", start_from=weights)
     with pytest.raises(StageError, match=r"absent: no trained fold.* run experiment"):
         data.train(tmp_path / "third", start_from=tmp_path / "absent" / "model.safetensors")
 
 
 @pytest.mark.usefixtures("same_process")
-def test_weights_of_another_size_of_crops_are_gone_on_from(data: Data, tmp_path: Path) -> None:
+def test_training_starts_from_weights_of_another_crop_size(data: Data, tmp_path: Path) -> None:
     data.train(tmp_path / "small")
     weights = tmp_path / "small" / "model.safetensors"
     crops = np.load(data.root / "crops.npy").repeat(2, axis=2).repeat(2, axis=3)

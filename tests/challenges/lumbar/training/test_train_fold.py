@@ -1,4 +1,4 @@
-"""Training a fold: what it leaves, what it learns from, and when it is done again."""
+"""Training of a fold: its results, its training data, and when it is repeated."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ PROBABILITIES = ["normal_mild", "moderate", "severe"]
 
 
 @pytest.mark.usefixtures("same_process")
-def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_path: Path) -> None:
+def test_fold_writes_model_history_and_all_rows_of_its_studies(data: Data, tmp_path: Path) -> None:
     lines: list[Event] = []
     data.train(tmp_path, on_event=lines.append)
     oof = pl.read_parquet(tmp_path / "oof.parquet")
@@ -49,7 +49,7 @@ def test_fold_leaves_model_history_and_every_row_of_its_studies(data: Data, tmp_
 
 
 @pytest.mark.usefixtures("same_process")
-def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
+def test_own_labels_of_a_fold_affect_neither_model_nor_predictions(
     data: Data, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.parquet"
@@ -67,7 +67,7 @@ def test_labels_of_the_fold_itself_reach_neither_model_nor_predictions(
 
 
 @pytest.mark.usefixtures("same_process")
-def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_path: Path) -> None:
+def test_held_out_studies_are_predicted_and_affect_nothing_else(data: Data, tmp_path: Path) -> None:
     held_out = pl.col("study_id").is_in([103, 106])
     labels = pl.read_parquet(data.labels)
     without = replace(data, folds=tmp_path / "folds.parquet")
@@ -81,7 +81,7 @@ def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_p
         table = pl.read_parquet(tmp_path / "a" / f"{name}.parquet")
         assert not set(table["study_id"]) & {103, 106}
 
-    # Their labels, should they come along, and their pixels change nothing that is learnt.
+    # Labels and pixels of held-out studies do not change the trained model.
     other = Data(tmp_path, tmp_path / "labels.parquet", without.folds)
     grade = pl.when(held_out).then(2 - pl.col("grade")).otherwise("grade").cast(pl.Int8)
     labels.with_columns(grade=grade).write_parquet(other.labels)
@@ -96,12 +96,12 @@ def test_held_out_studies_are_predicted_and_reach_nothing_else(data: Data, tmp_p
     assert not pl.read_parquet(tmp_path / "b" / "holdout.parquet").equals(found)
 
 
-def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
+def test_interrupted_training_resumes_to_the_same_bytes(
     data: Data, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     def interrupt(event: Event) -> None:
         if isinstance(event, StepDone) and (event.epoch, event.step) == (1, 1):
-            raise KeyboardInterrupt  # which tells the child to leave, and ends its whole group
+            raise KeyboardInterrupt  # asks the child to stop, and ends its process group
 
     with pytest.raises(KeyboardInterrupt):
         data.train(tmp_path / "left", on_event=interrupt)
@@ -121,7 +121,7 @@ def test_interrupted_child_goes_on_behind_its_last_step_to_the_same_bytes(
 
 @pytest.mark.usefixtures("same_process")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
+def test_fold_trains_on_a_cpu_in_reduced_precision(
     precision: str, data: Data, tmp_path: Path
 ) -> None:
     reduced = EXPERIMENT.training.model_copy(update={"precision": precision})
@@ -137,7 +137,7 @@ def test_fold_is_trained_on_a_cpu_in_reduced_precision_too(
 
 @pytest.mark.usefixtures("same_process")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_fold_is_predicted_in_the_precision_in_which_epochs_are_chosen(
+def test_fold_is_predicted_in_the_precision_of_validation(
     precision: str, data: Data, tmp_path: Path
 ) -> None:
     reduced = EXPERIMENT.training.model_copy(update={"precision": precision, "keep": "metric"})
@@ -158,9 +158,7 @@ def test_fold_is_predicted_in_the_precision_in_which_epochs_are_chosen(
 
 
 @pytest.mark.usefixtures("same_process")
-def test_finished_fold_is_left_alone_until_something_of_it_changes(
-    data: Data, tmp_path: Path
-) -> None:
+def test_finished_fold_is_retrained_only_after_a_change(data: Data, tmp_path: Path) -> None:
     lines: list[Event] = []
     data.train(tmp_path)
     data.train(tmp_path, on_event=lines.append)
@@ -186,14 +184,14 @@ def test_checkpoint_chosen_on_the_fold_is_marked_selected(data: Data, tmp_path: 
 
 
 @pytest.mark.usefixtures("same_process")
-def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> None:
+def test_test_split_is_predicted_by_the_mean_of_the_models(data: Data, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     data.train(folders[0])
     other = EXPERIMENT.training.model_copy(update={"learning_rate": 5e-3})
     data.train(folders[1], experiment=EXPERIMENT.model_copy(update={"training": other}))
     alone = [data.predict([folder], folder / "test.parquet") for folder in folders]
     both = data.predict(folders, tmp_path / "test.parquet")
-    assert len(both) == 9 * 5  # two test studies, of which one level is missing
+    assert len(both) == 9 * 5  # two test studies, with one level missing
     assert both["row_id"][0] == "108_spinal_canal_stenosis_l1_l2"
     mean = sum(table.select(PROBABILITIES).to_numpy() for table in alone) / 2
     assert np.allclose(both.select(PROBABILITIES).to_numpy(), mean)
@@ -201,7 +199,7 @@ def test_test_split_gets_the_mean_of_the_models(data: Data, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("same_process")
-def test_damaged_weights_are_named(data: Data, tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(data: Data, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(
         StageError, match=r"model.safetensors: these weights do not fit the model of small"
@@ -218,6 +216,6 @@ def test_fold_without_samples_is_refused(data: Data, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("same_process")
-def test_device_that_is_not_there_is_refused(data: Data, tmp_path: Path) -> None:
+def test_missing_device_is_refused(data: Data, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="device: 'cuda:7' cannot be used here"):
         data.train(tmp_path / "out", device="cuda:7")

@@ -1,4 +1,4 @@
-"""A model is tried before anything is prepared for it."""
+"""Trials: a model is built and run before its input is prepared."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=
 
 
 def try_here(*settings: str, **job: Any) -> None:
-    """In this process, which has loaded torch."""
+    """Try a model in this process, which has already loaded torch."""
     experiment = EXPERIMENTS.load("demo", [*SMALL, *settings])
     common = {"pretrained": False, "device": "cpu", "threads": 1}
     work(TrialJob(experiment=experiment, **(common | job)), lambda _: None)
@@ -35,7 +35,7 @@ def try_here(*settings: str, **job: Any) -> None:
     ],
     ids=str,
 )
-def test_models_that_can_be_trained_pass(settings: list[str]) -> None:
+def test_trainable_models_pass(settings: list[str]) -> None:
     try_here(*settings)
 
 
@@ -51,25 +51,25 @@ def test_models_that_can_be_trained_pass(settings: list[str]) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_models_that_cannot_be_trained_are_refused(settings: list[str], said: str) -> None:
+def test_untrainable_models_are_refused(settings: list[str], said: str) -> None:
     with pytest.raises(SettingsError, match=said) as raised:
         try_here(*settings)
     assert "\n" not in str(raised.value)
 
 
-def test_device_that_is_not_there_is_refused() -> None:
+def test_missing_device_is_refused() -> None:
     with pytest.raises(SettingsError, match="device: 'cuda:99' cannot be used here"):
         try_here(device="cuda:99")
 
 
-def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "test_resnet.pth"
     weights.write_bytes(b"not weights")
     with pytest.raises(SettingsError, match="not the weights of test_resnet"):
         try_here("model.backbone=test_resnet", weights=weights, pretrained=True)
 
 
-def test_weights_to_start_from_have_to_be_those_of_such_a_model(tmp_path: Path) -> None:
+def test_initial_weights_must_fit_the_model(tmp_path: Path) -> None:
     experiment = EXPERIMENTS.load("demo", SMALL)
     weights = tmp_path / "model.safetensors"
     save_weights(weights, build_model(experiment, pretrained=False).state_dict())
@@ -78,11 +78,11 @@ def test_weights_to_start_from_have_to_be_those_of_such_a_model(tmp_path: Path) 
         try_here("needs.weights=exp114", "model.width=32", start_from=weights)
 
 
-def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
+def test_model_is_tried_once_per_model_settings(tmp_path: Path) -> None:
     kept, log = tmp_path / "kept.json", tmp_path / "logs" / "children.log"
 
     def attempt(*settings: str) -> bool:
-        """Whether a child was started for it."""
+        """Try the model; return whether a child process was started."""
         log.unlink(missing_ok=True)
         try_model(
             TrialJob(
@@ -106,7 +106,7 @@ def test_model_is_tried_once_for_what_it_is_made_of(tmp_path: Path) -> None:
     assert len(json.loads(kept.read_text())) == 1
 
 
-def test_trial_counts_on_its_host_and_the_hub_is_asked_each_time(
+def test_trial_is_kept_per_host_and_hub_models_are_tried_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
