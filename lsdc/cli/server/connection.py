@@ -136,5 +136,5 @@ def _ask_configured(api: Api, source: str) -> None:
     raise SettingsError(
         f"{where}, from {source}: no Prefect server answers there ({reason}), expected its API, "
         "such as http://HOST:4200/api; start that server, or unset the address: 'lsdc up' and "
-        "'lsdc run-local' start a server of their own"
+        "'lsdc run-local' start their own server"
     )

@@ -112,7 +112,7 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
             [sys.executable, "-P", "-m", SERVER, str(port)],
             env=server_environment(home, address, sqlite_url(home), password),
             cwd=home.prefect,  # which has no settings files
-            stdin=subprocess.PIPE,  # held open: its end tells the server that its parent is gone
+            stdin=subprocess.PIPE,  # held open: the server ends when this pipe closes
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only the run, which then stops the server

@@ -65,7 +65,7 @@ class Part:
             [sys.executable, "-P", "-m", self.module, *self.arguments],
             env=self.environment,
             cwd=self.folder,
-            stdin=subprocess.PIPE,  # held open: its end tells the process that its parent is gone
+            stdin=subprocess.PIPE,  # held open: the process ends when this pipe closes
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -91,7 +91,7 @@ def _load_pretrained(
         )
     except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise _unreachable(name, weights, str(error)) from error
-    # timm ignores weights that a file lacks; they then equal those of `fresh`.
+    # timm ignores weights missing from a file; they then equal those of `fresh`.
     loaded = dict(backbone.named_parameters())
     lacking = [
         key
