@@ -1,13 +1,13 @@
-"""How fast are crops cut beside the loop that people write, and beside decoding alone?
+"""How fast is the crops stage, compared with a plain loop and with decoding alone?
 
     python benchmarks/crop_stage.py [--json] [--folder DIR] [--studies 120] [--max-size 512]
 
-One phantom, its files written anew as native and as RLE. On the same files in one run: the whole
-crops stage (choose, decode, resample, scale, write; two reading processes), a plain loop over
-pydicom and OpenCV that does the same work, and decoding alone, by dicomsdl in one process and by
-the supervised reader. Ratios of wall time, and of the processors' time, which other work on the
-machine disturbs less; `loop_to_stage` above one is faster than the loop. Files are in the page
-cache. A few patients stand for many studies: their files are gone through again and again.
+A phantom's files are written as native and as RLE. On the same files, in one run, this measures the
+whole crops stage (choose, decode, resample, scale, write; two reading processes), a plain loop over
+pydicom and OpenCV that does the same work, and decoding alone: by dicomsdl in one process, and by
+the supervised reader. The ratios are of wall time, and of CPU time, which other work on the machine
+disturbs less; a `loop_to_stage` above one means that the stage is faster than the loop. All files
+are in the page cache. A few patients are repeated to simulate many studies.
 """
 
 import argparse
@@ -30,21 +30,23 @@ from memory import peak_memory
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 
 PATIENTS, ROUNDS = 6, 3
-LOOP_SHARE = 5  # the loop goes through so much less: it is slow, and even
+LOOP_SHARE = 5  # the slow loop gets one study in so many; its time is proportional
 WHOLE_COMPETITION = 1_975
 FILE = ["study_id", "series_id", "instance_number"]
 CHOICE, CROPS = SlicesConfig(), CropsConfig()
 
 
 def main() -> None:
-    """Make the phantom, take all figures and print them."""
+    """Write the phantom, measure all figures and print them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where the phantom is made [a temporary one]")
+    parser.add_argument("--folder", type=Path, help="folder for the phantom [a temporary one]")
     parser.add_argument("--studies", type=int, default=120)
-    parser.add_argument("--max-size", type=int, default=512, help="of the phantom's images, px")
+    parser.add_argument(
+        "--max-size", type=int, default=512, help="longest edge of the phantom's images in pixels"
+    )
     parser.add_argument("--weigh", nargs=2, metavar=("TABLES", "STUDIES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.weigh:
@@ -66,7 +68,7 @@ def main() -> None:
 
 
 def take_crop_figures(folder: Path, *, studies: int = 120, max_size: int = 512) -> dict[str, float]:
-    """All figures by name; `folder` is empty, `studies` a multiple of 30."""
+    """Return all figures by name; `folder` has to be empty, `studies` a multiple of 30."""
     index_phantom(folder, max_size)
     figures: dict[str, float] = {}
     for encoding in ("native", "rle"):
@@ -79,7 +81,7 @@ def take_crop_figures(folder: Path, *, studies: int = 120, max_size: int = 512) 
 def compare(
     encoding: str, instances: pl.DataFrame, slices: pl.DataFrame, studies: int, folder: Path
 ) -> dict[str, float]:
-    """The stage beside the loop and beside decoding."""
+    """Compare the stage with the loop and with decoding."""
     chosen = choose(instances, slices)
     paths = chosen.unique(["study_id", "path"], maintain_order=True)["path"].to_list()
     ours, other = folder / "stage", folder / "loop"
@@ -106,7 +108,7 @@ def compare(
 
 
 def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
-    """Memory at so many studies and at twice as many, and the time that all would take."""
+    """Return memory at `studies` and at twice as many, and the time for the whole competition."""
     once, twice = (weigh_apart(tables, count) for count in (studies, 2 * studies))
     whole = WHOLE_COMPETITION * twice["seconds"] / (2 * studies)
     return {
@@ -117,14 +119,14 @@ def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
 
 
 def stage(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
-    """The crops stage."""
+    """Run the crops stage."""
     from lsdc.challenges.lumbar.crops.cut import cut_crops
 
     cut_crops(instances, slices, CHOICE, CROPS, out, processes=2)
 
 
 def loop(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
-    """The same work as people write it: pydicom, NumPy and OpenCV, one study after the other."""
+    """Do the same work with pydicom, NumPy and OpenCV, one study after the other."""
     import cv2
     import pydicom
 
@@ -168,7 +170,7 @@ def loop(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
 
 
 def check_same(ours: Path, other: Path) -> None:
-    """Both did the same work; a benchmark of different work would say nothing."""
+    """Check that both did the same work; otherwise the comparison is meaningless."""
     one, two = (np.load(folder / "crops.npy", mmap_mode="r") for folder in (ours, other))
     levels = pl.read_parquet(ours / "samples.parquet")
     in_loop = levels.sort("study_id", "level")["row"].to_numpy()  # its levels are in this order
@@ -177,7 +179,7 @@ def check_same(ours: Path, other: Path) -> None:
 
 
 def choose(instances: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
-    """The chosen slices with their files."""
+    """Return the chosen slices with their files."""
     from lsdc.challenges.lumbar.slices.choose import choose_slices
 
     own = instances.drop("split", "series_description", "orientation_group")
@@ -185,7 +187,7 @@ def choose(instances: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
 
 
 def decode(paths: list[str]) -> None:
-    """Stored values of every file, by dicomsdl in this process."""
+    """Decode the pixels of every file with dicomsdl in this process."""
     import dicomsdl
 
     for path in paths:
@@ -193,7 +195,7 @@ def decode(paths: list[str]) -> None:
 
 
 def decode_supervised(paths: list[str]) -> None:
-    """The same by the reader that survives bad files."""
+    """Decode them with the supervised reader, which survives bad files."""
     from lsdc.dicom.reader import read_pixels
 
     for _ in read_pixels(paths, processes=2):
@@ -201,7 +203,7 @@ def decode_supervised(paths: list[str]) -> None:
 
 
 def weigh_apart(tables: Path, studies: int) -> dict[str, float]:
-    """Seconds and peak memory of the stage, in a process of its own."""
+    """Return seconds and peak memory of the stage, measured in a separate process."""
     command = [sys.executable, __file__, "--weigh", str(tables), str(studies)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout)
@@ -209,7 +211,7 @@ def weigh_apart(tables: Path, studies: int) -> dict[str, float]:
 
 
 def weigh(tables: Path, studies: int) -> dict[str, float]:
-    """Seconds of the stage, then its peak memory: to look so often slows it down."""
+    """Measure seconds, then peak memory in a second run, as polling memory slows it down."""
     instances, slices = read_tables(tables, studies)
     with tempfile.TemporaryDirectory(dir=tables) as folder:
         seconds, _ = cost_of(lambda: stage(instances, slices, Path(folder)))
@@ -219,7 +221,7 @@ def weigh(tables: Path, studies: int) -> dict[str, float]:
 
 
 def index_phantom(folder: Path, max_size: int) -> None:
-    """Write a phantom, its index, and where its slices lie."""
+    """Write a phantom, its index and its slice offsets."""
     from lsdc.challenges.lumbar.competition.tables import open_competition
     from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
     from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
@@ -238,7 +240,7 @@ def index_phantom(folder: Path, max_size: int) -> None:
 
 
 def write_files_as(encoding: str, folder: Path) -> Path:
-    """The files that are chosen, all native or all RLE; the folder of tables that name them."""
+    """Write the chosen files as native or RLE; return the folder of tables that list them."""
     import pydicom
     from pydicom.uid import RLELossless
 
@@ -261,7 +263,7 @@ def write_files_as(encoding: str, folder: Path) -> Path:
 
 
 def read_tables(tables: Path, studies: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Instances and slices of so many studies, in truth the same ones again and again."""
+    """Return instances and slices of so many studies, which repeat a few patients."""
     instances, slices = (
         pl.concat(
             pl.read_parquet(tables / f"{name}.parquet").with_columns(
@@ -275,7 +277,7 @@ def read_tables(tables: Path, studies: int) -> tuple[pl.DataFrame, pl.DataFrame]
 
 
 def cost_of(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that a call takes, and that processors are busy with it, children's included."""
+    """Return the wall time and the CPU time of a call in seconds, its children included."""
 
     def busy() -> float:
         own, children = (

@@ -1,4 +1,4 @@
-"""The training engine on noise in memory: what benchmarks time, on a CPU or a GPU."""
+"""The training engine on random samples in memory, timed on a CPU or a GPU."""
 
 import statistics
 import tempfile
@@ -26,11 +26,11 @@ from lsdc.training.models.model import SliceModel
 from lsdc.training.samples import Samples
 
 NOISE = 128  # different samples
-FOLD_SAMPLES = 7_400  # that a fold of the competition trains on
+FOLD_SAMPLES = 7_400  # training samples of a fold of the competition
 
 
 def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
-    """Noise in memory, as large as the experiment's crops; NOISE samples again and again."""
+    """Return random samples of the size of the experiment's crops; NOISE of them are repeated."""
     random = np.random.default_rng(0)
     size, slices = experiment.crops.size_px, experiment.slices.count
     return Samples(
@@ -43,7 +43,7 @@ def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
 
 
 def start_model(experiment: Experiment) -> SliceModel:
-    """The experiment's model, unpretrained, the same each time."""
+    """Build the experiment's model, not pretrained, the same at each call."""
     torch.manual_seed(0)
     return build_model(experiment, pretrained=False)
 
@@ -56,7 +56,7 @@ def time_engine(
     device: torch.device | None = None,
     workers: int = 0,
 ) -> list[float]:
-    """When each step of one epoch of `lsdc.training.loop.Training` ended."""
+    """Return the times at which the steps of one epoch of `lsdc.training.loop.Training` ended."""
     settings = experiment.training.model_copy(update={"epochs": 1})
     one = replace(
         samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
@@ -87,13 +87,13 @@ def time_engine(
 def measure_on(
     device: torch.device, experiment: Experiment, *, steps: int, workers: int
 ) -> dict[str, object]:
-    """The engine beside a bare loop over one batch that lies on the device already.
+    """Compare the engine with a bare loop over one batch that is on the device already.
 
-    Whatever the engine's steps take longer, the device waited at most; of both the first steps,
-    which choose kernels and fill queues, are left out.
+    The difference is at most the time that the device waits for data. The first steps of both,
+    which choose kernels and fill queues, are not counted.
 
-    Returns: names and figures: samples a second of both, their ratio, GiB of memory at the peak,
-        minutes of a fold of the competition.
+    Returns: figures by name: samples per second of both, their ratio, peak memory in GiB, minutes
+        for a fold of the competition.
     """
     batch_size = experiment.training.batch_size
     if device.type == "cuda":
@@ -140,6 +140,6 @@ def _time_bare_loop(
         scaler.step(optimiser)
         scaler.update()
         optimiser.zero_grad()
-        loss.item()  # waits for the device, as the engine does to tell the loss
+        loss.item()  # waits for the device, as the engine does to report the loss
         moments.append(time.perf_counter())
     return moments

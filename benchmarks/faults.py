@@ -1,30 +1,30 @@
-"""What does a part that dies cost? Parts of a real installation killed at random moments of runs.
+"""What does the death of a process cost? Kills parts of a real installation during runs.
 
     python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--installations 3] [--seed 0]
                                 [--json] [--full]
 
-Server, workers, PostgreSQL: all that `lsdc up` starts, with a password, on this machine; and that
-so many times side by side as `--installations` says, since each waits a third of the time. Each run
-trains one fold of a phantom's four; at a random moment of it (of the fold's training where that is
-what is killed) a part gets SIGKILL:
+An installation is everything that `lsdc up` starts (server, workers) with PostgreSQL and a password
+on this machine. `--installations` run at the same time, as each waits a third of the time. Each run
+trains one of a phantom's four folds. At a random moment of the run (of the training, for the first
+kind) a part gets SIGKILL:
 
     training            the process that trains a fold
     worker              the worker of the GPU pool
-    worker and run      the same with the fold's run, as where a machine vanishes
+    worker and run      the worker and the fold's run, as if a machine disappeared
     server              Prefect's server
     postgresql          PostgreSQL's postmaster, which is started again after 5 s
 
-and, amid a training too, the run gets what the pages' button Cancel calls:
+Or, during a training, the run is cancelled as in Prefect's UI:
 
-    cancel              `gone_after` is the median, `gone_at_most` the most seconds until no
-                        training process was left
+    cancel              `gone_after` is the median, `gone_at_most` the longest time in seconds until
+                        no training process was left
 
-Where the run does not complete by itself, it is retried, as the pages' button does. For each kind:
-`kills`; `by_itself` and `one_retry`, which sum to `kills` where nothing is lost; `other_bits`, the
-out-of-fold tables that are not the undisturbed run's; `done_twice`, finished folds that were
-trained again; `from_start`, trainings cut off that did not go on from their checkpoint; `seconds`,
-the median of the runs beside `calm_seconds`, what one takes undisturbed. Needs PostgreSQL's server
-installed. `--full` writes RESULTS.md.
+A run that does not complete by itself is retried, as in Prefect's UI. For each kind this prints
+`kills`; `by_itself` and `one_retry`, which sum to `kills` if nothing was lost; `other_bits`, the
+out-of-fold tables that differ from the undisturbed run's; `done_twice`, finished folds that were
+trained again; `from_start`, interrupted trainings that did not resume from their checkpoint;
+`seconds`, the median run time, to compare with `calm_seconds` of an undisturbed run. Needs
+PostgreSQL's server installed. `--full` writes RESULTS.md.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from queue import Empty, Queue
 
 from results import record
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' installations are not installed
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
 from tests.flows.faults import CANCEL, KINDS, Outcome, Undisturbed, prepared, undisturbed
 from tests.postgres import has_postgresql
 
@@ -51,11 +51,11 @@ _KINDS = (*KINDS, CANCEL)
 
 
 def main() -> None:
-    """Prepare an installation, kill its parts one after the other, and print what came of it."""
+    """Prepare installations, kill their parts one after the other, and print the outcomes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20, help="of each kind")
+    parser.add_argument("--kills", type=int, default=20, help="number of kills of each kind")
     parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS)
     parser.add_argument("--installations", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
@@ -99,10 +99,10 @@ def main() -> None:
 def kill_all(
     kills: "Queue[tuple[str, int]]", calm: Undisturbed, seed: int
 ) -> tuple[float, list[Outcome]]:
-    """Disturb a run in an installation of its own for each kill that is left.
+    """Disturb runs in a separate installation until no kill is left.
 
     Returns:
-        (seconds of an undisturbed run, what became of each)
+        (seconds of an undisturbed run, outcomes of the disturbed runs)
     """
     outcomes = []
     with (
@@ -118,7 +118,7 @@ def kill_all(
 
 
 def summarise(kind: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """Counts of what became of the runs."""
+    """Return the counts of outcomes."""
     completed = [outcome for outcome in outcomes if outcome.completed]
     counts: dict[str, float] = {
         "kills": len(outcomes),

@@ -1,22 +1,22 @@
-"""What predicted points cost: the score with out-of-fold points against that with annotated ones.
+"""What do predicted points cost, compared with annotated ones?
 
     python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--scatter 1.3] [--folder DIR] [--full]
                              [--json]
 
-One phantom; for each seed folds, points and models anew, out of fold in three ways:
+On one phantom, for each seed, folds are assigned and points and models trained, in three ways:
 
-    predicted   trained and validated on crops about out-of-fold points: what test studies meet
-    annotated   trained and validated on crops about annotated points, which test studies lack
-    mixed       the lab log's way: trained about annotated points, and then shown predicted ones
+    predicted   trained and validated on crops around out-of-fold points, as test studies have them
+    annotated   trained and validated on crops around annotated points, which test studies lack
+    mixed       as in the lab log: trained on annotated points, validated on predicted ones
 
-Annotated points lie about the truth as the competition's do: there, left and right foramina of a
-level lie 1.2 and 1.4 mm (across and along the spine, a point's robust standard deviation) from
-where a level's pair would lie straight, and 62 % of subarticular pairs share their slice, as pairs
-with such a scatter do where slices are 4 mm apart. `--scatter 0` has them at the truth itself.
+Annotated points scatter about the truth as in the competition: there, left and right foramina of a
+level are 1.2 and 1.4 mm (across and along the spine, robust standard deviation of one point) from
+where a straight pair would be, and 62 % of subarticular pairs share their slice, as with such a
+scatter and slices 4 mm apart. With `--scatter 0` they are at the true places.
 
-`gap` is the score of `predicted` less that of `annotated`, in shares of the latter, the mean over
-the seeds; `gap_low` and `gap_high` bound it in 95 % of a bootstrap of the studies, the same studies
-drawn for both. `mixed_gap` is the same of `mixed`. `--full` writes RESULTS.md.
+`gap` is the score of `predicted` minus that of `annotated`, as a fraction of the latter, averaged
+over the seeds; `gap_low` and `gap_high` are its 95 % bounds from a bootstrap by study, with the
+same studies drawn for both. `mixed_gap` is the same for `mixed`. `--full` writes RESULTS.md.
 """
 
 import argparse
@@ -52,8 +52,12 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--studies", type=int, default=40)
-    parser.add_argument("--scatter", type=float, default=1.3, help="of annotated points, mm")
-    parser.add_argument("--folder", type=Path, help="keep phantom, models and predictions here")
+    parser.add_argument(
+        "--scatter", type=float, default=1.3, help="standard deviation of annotated points in mm"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="folder to keep the phantom, the models and the predictions in"
+    )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -82,7 +86,7 @@ def main() -> None:
 
 
 def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
-    """The three scores of every seed, and the gaps over all."""
+    """Return the three scores of every seed, and the gaps over all seeds."""
     figures: dict[str, float] = {}
     gaps: dict[str, list[np.ndarray]] = {"gap": [], "mixed_gap": []}
     for seed in seeds:
@@ -104,7 +108,7 @@ def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
 
 
 def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFrame]:
-    """Out-of-fold predictions by way."""
+    """Return the out-of-fold predictions of each way."""
     walk(data, work, {}, seed=seed)
     instances = pl.read_parquet(work / "index" / "instances.parquet")
     crops = {points: _cut(instances, work, points) for points in POINTS}
@@ -124,7 +128,7 @@ def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFra
 
 
 def _filled(found: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
-    """Predictions with the prior for what points lack, and so crops: as a run fills them."""
+    """Fill rows without points, and so without crops, with the prior, as a run does."""
     columns = ["row_id", *PROBABILITIES]
     missed = prior.join(found, on="row_id", how="anti")
     return pl.concat([found.select(columns), missed.select(columns)])
@@ -167,12 +171,12 @@ def _train(work: Path, crops: dict[str, Path], points: str, fold: int, seed: int
 
 
 def _predict(work: Path, crops: Path, model: Path, fold: int) -> pl.DataFrame:
-    """What a fold's model says of the fold's own studies on other crops."""
+    """Return a fold's predictions for its own studies on other crops."""
     folder = work / f"mixed-{fold}"
     folder.mkdir(exist_ok=True)
     own = pl.read_parquet(work / "folds.parquet").filter(fold=fold)["study_id"]
     samples = pl.read_parquet(crops / "samples.parquet")
-    # The model is to predict these studies as it would test studies; the others lie unused.
+    # The model predicts these studies as if they were test studies; the others are not used.
     samples = samples.with_columns(
         split=pl.when(pl.col("study_id").is_in(own.implode()))
         .then(pl.lit("test"))

@@ -1,32 +1,31 @@
-"""Is every level found, every side right, every slice the right one?
+"""How accurate are level points, sides and chosen slices?
 
     python benchmarks/geometry.py [--full] [--crops] [--methods] [--scatter 0] [--json]
                                   [--folder DIR] [--seed 1]
 
-On a phantom of hard geometry (slices up to 15 degrees oblique, scoliosis, fields of view off
-centre, both orders of slices, HFS and FFS, missing series, levels out of view, extra vertebrae) the
-stages index, folds, coordinates and sides are walked, and held against the phantom's answers.
-Training studies' points are out of fold: four folds, the settings of `CoordinatesConfig`.
+This runs the stages index, folds, coordinates and sides on a phantom of hard geometry (slices up to
+15 degrees oblique, scoliosis, fields of view off centre, both orders of slices, HFS and FFS,
+missing series, levels out of view, extra vertebrae) and compares the results with its answers.
+Points of training studies are out of fold: four folds, the settings of `CoordinatesConfig`.
 
-    sides_right        landmarks, annotations and chosen side slices that are on their side
-    levels_right       levels found at their own disc; a level that images show but that has no
-                       row is wrong; levels_right_in_view, of studies that show all five
-    median_mm, p95_mm  of the 3-D level points' errors
-    axial_exact        from annotated canal points: levels whose first axial slice is the truly
-                       nearest one
-    axial_within_one   from predicted points: levels whose first axial slice is that or its
-                       neighbour
+    sides_right        fraction of landmarks, annotations and side slices on the right side
+    levels_right       fraction of levels found at their own disc; a level that images show but
+                       that has no row is wrong; levels_right_in_view: of studies with all five
+    median_mm, p95_mm  errors of the 3-D level points
+    axial_exact        from annotated canal points: fraction of levels whose first axial slice is
+                       the truly nearest one
+    axial_within_one   from predicted points: the same, or one of its neighbours
     unseen_...         level points of twenty test studies of another phantom, the median over the
                        models of all folds
 
-These are of studies with five lumbar vertebrae; of those with six, `extra_flagged` is the share
-that is flagged, `extra_false` the share of the others that is, where all five levels are in view.
-`absent_said` is the share of the levels that no image shows which have no row.
+These are of studies with five lumbar vertebrae. `extra_flagged` is the fraction of studies with six
+that are flagged, `extra_false` the fraction of the others, if all five levels are in view.
+`absent_said` is the fraction of levels that no image shows which have no row.
 
-Annotations lie at the truth, or `--scatter` mm about it, as annotators' do (`gap.py`). `--methods`
-finds the points in the other two ways as well, by a segmented ball and by regression.
+Annotations are at the true places, or scatter by `--scatter` mm as annotators' do (`gap.py`).
+`--methods` also measures the other two methods: segmentation and regression.
 
-The default form takes 60 studies of up to 320 px; `--full` 200 of up to 1,024 px, with the crop
+The default is 60 studies of up to 320 px; `--full` takes 200 of up to 1,024 px, with the crop
 stage's figures (`--crops`), and writes RESULTS.md.
 """
 
@@ -60,7 +59,7 @@ UNSEEN = 20
 
 
 def main() -> None:
-    """Write the phantom, walk the stages, and print the figures."""
+    """Write the phantom, run the stages, and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -92,7 +91,7 @@ def main() -> None:
 
 
 def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float) -> dict[str, Any]:
-    """All figures of one phantom, and the seconds that its stages took."""
+    """Return all figures of one phantom, and the seconds of its stages."""
     seconds: dict[str, float] = {}
     data = folder / "phantom"
     if not data.exists():
@@ -118,7 +117,7 @@ def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float)
 
 
 def compare_unseen(folder: Path, size: int, seed: int) -> dict[str, float]:
-    """Level points of test studies of another phantom: the median over the models of all folds."""
+    """Measure level points of another phantom: the median over the models of all folds."""
     data, index, out = (folder / name for name in ("unseen", "unseen-index", "unseen-points"))
     if not data.exists():
         write_phantom(data, studies=1, test=UNSEEN, seed=seed, max_size=size, geometry="hard")
@@ -153,10 +152,10 @@ class _clock:  # noqa: N801 (a context manager, used as a verb)
 
 
 def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) -> None:
-    """Index, folds, coordinates and sides; by predicted and by annotated points.
+    """Run index, folds, coordinates and sides, with predicted and with annotated points.
 
-    Leaves in `folder` what the stages write: index/, folds.parquet, labels.parquet, predicted/ and
-    annotated/.
+    Writes the results of the stages to `folder`: index/, folds.parquet, labels.parquet, predicted/
+    and annotated/.
     """
     competition = open_competition(data)
     index = folder / "index"
@@ -201,7 +200,7 @@ def _learn(
 
 
 def compare_methods(folder: Path) -> dict[str, float]:
-    """The figures of level points and landmarks by every other method, and its seconds."""
+    """Return the figures of level points and landmarks, and the seconds, of each other method."""
     competition, truth = open_competition(folder / "phantom"), read_truth(folder / "phantom")
     figures: dict[str, float] = {}
     default, *others = get_args(CoordinatesConfig.model_fields["method"].annotation)

@@ -1,19 +1,19 @@
-"""How fast is the index beside what people use, and beside what the disk allows?
+"""How fast is the index, compared with pydicom, GDCM and the bare disk?
 
     python benchmarks/index.py [--full] [--json] [--folder DIR]
 
-On one generated tree, in one run: the whole index (from listing the folders to rows in DuckDB, two
-reading processes), a loop over pydicom's `dcmread(stop_before_pixels=True)` that asks for the
-values that the index keeps, GDCM's scanner (where `python-gdcm` is installed), and the floor, to
-open every file and read 4 KB. pydicom turns a value into a number when it is asked for: the loop
-that asks for none stands beside (`ratio_to_pydicom_unasked`). Ratios of rates: above one is faster
-than the other. Each figure is taken in a process of its own, the files in the page cache; medians
-over rounds.
+On one generated tree, in one run, this measures the whole index (from listing the folders to rows
+in DuckDB, two reading processes), a loop over pydicom's `dcmread(stop_before_pixels=True)` that
+reads the values that the index keeps, GDCM's scanner (if `python-gdcm` is installed), and the
+lower bound: to open every file and read 4 KB. pydicom converts a value when it is accessed, so a
+loop that accesses none is measured as well (`ratio_to_pydicom_unasked`). Ratios are of rates: above
+one means that the index is faster. Each figure is measured in a separate process, with the files in
+the page cache; medians over rounds.
 
-The default form takes 12,000 and 120,000 files, `--full` 600,000 too, into RESULTS.md. pydicom,
-whose loop costs the same for every file, reads 6,000 of a tree's, and its time is scaled. Files
-are small (64 x 64 pixels): none of the readers looks at pixels here. Decoding is timed on images
-of 384 x 384.
+The default is 12,000 and 120,000 files; `--full` adds 600,000 and writes RESULTS.md. pydicom, whose
+loop costs the same for every file, reads 6,000 files of a tree, and its time is scaled. The files
+are small (64 x 64 pixels), as no reader decodes pixels here. Decoding is measured on images of
+384 x 384.
 """
 
 import argparse
@@ -37,20 +37,20 @@ from results import record
 SMALL, LARGE, HUGE = 12_000, 120_000, 600_000
 ROUNDS = 2
 READ_BY_PYDICOM = 6_000
-# Slices of a study: orientation, how many, and how its stacks are turned.
+# Series of a study: orientation, number of slices, and number of stacks.
 SERIES = (("T1", 20, 1), ("T2", 20, 1), ("axial", 35, 5))
 STUDY_FILES = sum(count for _, count, _ in SERIES)
 DECODED = {"native": 20_000, "rle": 4_000}
 
 
 def main() -> None:
-    """Make the tree, take all figures and print them."""
+    """Write the tree, measure all figures and print them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where the tree is made [a temporary folder]")
+    parser.add_argument("--folder", type=Path, help="folder for the tree [a temporary one]")
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "TREE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def take(folder: Path, *, full: bool) -> dict[str, Any]:
-    """All figures, by name; times in seconds."""
+    """Return all figures by name; times in seconds."""
     figures: dict[str, Any] = {}
     seconds: dict[int, dict[str, float]] = {}
     for size in (SMALL, LARGE, HUGE) if full else (SMALL, LARGE):
@@ -89,7 +89,7 @@ def take(folder: Path, *, full: bool) -> dict[str, Any]:
 
 
 def compare(seconds: dict[int, dict[str, float]]) -> dict[str, float]:
-    """The ratios, from seconds by size and name."""
+    """Return the ratios, from seconds by size and name."""
     small, large = seconds[SMALL], seconds[LARGE]
 
     def marginal(name: str) -> float:
@@ -114,7 +114,7 @@ def compare(seconds: dict[int, dict[str, float]]) -> dict[str, float]:
 
 
 def measure_all(names: list[str], tree: Path) -> dict[str, float]:
-    """Seconds by name, each in a process of its own."""
+    """Return seconds by name, each measured in a separate process."""
     figures: dict[str, float] = {}
     for name in names:
         command = [sys.executable, __file__, "--measure", name, str(tree)]
@@ -124,7 +124,7 @@ def measure_all(names: list[str], tree: Path) -> dict[str, float]:
 
 
 def time_index(tree: Path) -> dict[str, float]:
-    """The whole index, the same again with nothing changed, and a walk with a stat a file."""
+    """Measure the whole index, a second one without changes, and a walk with one stat per file."""
     from lsdc.challenges.lumbar.catalog_tables import CATALOG
     from lsdc.dicom_index.folder_index import catalog_tree
     from lsdc.store.home import open_home
@@ -142,7 +142,7 @@ def time_index(tree: Path) -> dict[str, float]:
 
 
 def weigh_index(tree: Path) -> dict[str, float]:
-    """The most memory that an index takes; to look so often slows it down."""
+    """Measure the peak memory of an index, in a separate run, as polling slows it down."""
     from lsdc.challenges.lumbar.catalog_tables import CATALOG
     from lsdc.dicom_index.folder_index import catalog_tree
     from lsdc.store.home import open_home
@@ -165,19 +165,19 @@ def time_floor(tree: Path) -> dict[str, float]:
 
 
 def time_pydicom(tree: Path) -> dict[str, float]:
-    """The loop that people write, over the values that the index reads."""
+    """Measure a plain pydicom loop over the values that the index reads."""
     from lsdc.dicom.headers import ALLOWED
 
     return {"pydicom": seconds_of_pydicom(tree, ALLOWED)}
 
 
 def time_pydicom_unasked(tree: Path) -> dict[str, float]:
-    """The loop without a look at any value: pydicom leaves them as bytes."""
+    """Measure the loop without access to values, which pydicom then leaves as bytes."""
     return {"pydicom_unasked": seconds_of_pydicom(tree, ())}
 
 
 def seconds_of_pydicom(tree: Path, keywords: Sequence[str]) -> float:
-    """As long as pydicom takes for all files, told from some of them."""
+    """Return pydicom's time for all files, extrapolated from some of them."""
     import pydicom
 
     def loop(paths: list[str]) -> None:
@@ -187,13 +187,13 @@ def seconds_of_pydicom(tree: Path, keywords: Sequence[str]) -> float:
                 dataset.get(keyword)
 
     paths = [entry.path for entry in walk(tree)]
-    # Spread over the tree: neighbours share their folders, and what is kept of them.
+    # Spread over the tree, as neighbours share cached folders.
     some = paths[:: max(1, len(paths) // READ_BY_PYDICOM)]
     return seconds_of(lambda: loop(some)) * len(paths) / len(some)
 
 
 def time_gdcm(tree: Path) -> dict[str, float]:
-    """GDCM's scanner over the tags that the index reads."""
+    """Measure GDCM's scanner over the tags that the index reads."""
     try:
         import gdcm
     except ImportError:
@@ -219,7 +219,7 @@ MEASURES: dict[str, Callable[[Path], dict[str, float]]] = {
 
 
 def compare_decoding(folder: Path) -> dict[str, float]:
-    """Rates of the supervised reader over those of bare dicomsdl in one process."""
+    """Return the rates of the supervised reader divided by those of dicomsdl in one process."""
     import dicomsdl
 
     from lsdc.dicom.names import escape_name
@@ -248,7 +248,7 @@ def compare_decoding(folder: Path) -> dict[str, float]:
 
 
 def write_tree(root: Path, files: int) -> None:
-    """Studies of three series in the competition's layout, every header its own."""
+    """Write studies of three series in the competition's layout, with different headers."""
     written = 0
     for study in range(1, files // STUDY_FILES + 1):
         for series, (name, count, stacks) in enumerate(SERIES):
@@ -262,11 +262,11 @@ def write_tree(root: Path, files: int) -> None:
                 content = content.replace(b"#" * 53, turn(name, stack))
                 (folder / f"{number}.dcm").write_bytes(content)
                 written += 1
-    assert written == files, f"{files} files are no whole studies of {STUDY_FILES}"
+    assert written == files, f"{files} files, expected a multiple of {STUDY_FILES}"
 
 
 def header_template(name: str, study: int, series: int) -> bytes:
-    """A whole file of a series, with marks where slices differ."""
+    """Return a whole file of a series, with marks where slices differ."""
     from pydicom import config
     from pydicom.datadict import dictionary_VR
     from pydicom.dataelem import RawDataElement
@@ -275,7 +275,7 @@ def header_template(name: str, study: int, series: int) -> bytes:
     from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
     uid = f"2.25.{10**19 + study}"
-    # Of the marks, which no file keeps.
+    # About the marks, which are replaced in every file.
     config.settings.reading_validation_mode = config.IGNORE
     config.settings.writing_validation_mode = config.IGNORE
     dataset = Dataset()
@@ -316,14 +316,14 @@ def header_template(name: str, study: int, series: int) -> bytes:
 
 
 def place(name: str, number: int, stack: int) -> bytes:
-    """ImagePositionPatient in 29 characters."""
+    """Return ImagePositionPatient in 29 characters."""
     across = -44.0 + 4.4 * number
     x, y, z = (across, -100.0, 100.0) if name != "axial" else (-90.0, -90.0, across - 20 * stack)
     return f"{x:09.3f}\\{y:09.3f}\\{z:09.3f}".encode()
 
 
 def turn(name: str, stack: int) -> bytes:
-    """ImageOrientationPatient in 53 characters; every axial stack is tilted in its own way."""
+    """Return ImageOrientationPatient in 53 characters; each axial stack has another tilt."""
     if name != "axial":
         values = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
     else:
@@ -333,7 +333,7 @@ def turn(name: str, stack: int) -> bytes:
 
 
 def write_images(folder: Path, *, rle: bool) -> list[str]:
-    """Forty images of 384 x 384, 12 bits stored."""
+    """Write forty images of 384 x 384 pixels, 12 bits stored."""
     import pydicom
     from pydicom.uid import RLELossless
 
@@ -357,7 +357,7 @@ def write_images(folder: Path, *, rle: bool) -> list[str]:
 
 
 def walk(root: Path | str) -> "Iterator[os.DirEntry[str]]":
-    """Every file below a folder."""
+    """Yield every file below a folder."""
     with os.scandir(root) as entries:
         for entry in entries:
             if entry.is_dir():
@@ -367,7 +367,7 @@ def walk(root: Path | str) -> "Iterator[os.DirEntry[str]]":
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds of a call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

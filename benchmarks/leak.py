@@ -1,12 +1,12 @@
-"""Does it cheat? Labels shuffled between studies can be predicted no better than by a prior.
+"""Does anything leak? Shuffled labels must not be predicted better than by a prior.
 
     python benchmarks/leak.py --home DIR [--epochs 30] [--json]
 
-`DIR` is a home that a demo ran in (`lsdc run-local --home DIR`); its crops and folds are used.
-Every fold is trained on shuffled labels, and the out-of-fold score is set against the smoothed
-prior of the other folds, with the error of the difference from a bootstrap by study. A score better
-than the prior by more than two errors is a leak. The same is done with a leak planted, each fold's
-own studies added to what its model is trained on: the control has to catch it.
+`DIR` is the home of a demo run (`lsdc run-local --home DIR`); its crops and folds are used. Every
+fold is trained on labels shuffled between studies, and the out-of-fold score is compared with the
+smoothed prior of the other folds, with the error of the difference from a bootstrap by study. A
+score better than the prior by more than two errors is a leak. As a control, the same is done with a
+planted leak, which has to be detected: each fold's own studies are added to its training set.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     )
     folds = pl.read_parquet(folders["folds"] / "folds.parquet")
     labels = shuffle(pl.read_parquet(folders["folds"] / "labels.parquet"))
-    # Long enough for a model that is shown the answers to learn them, without what hinders it.
+    # Long enough for a model to memorise the answers, without augmentation, which hinders it.
     hindrances = ("mirror", "brightness_contrast", "blur", "noise", "distortion", "cutout")
     settings = [f"augment.{name}=0" for name in hindrances]
     experiment = EXPERIMENTS.load("demo", [*settings, f"training.epochs={options.epochs}"])
@@ -89,7 +89,7 @@ def train(
     *,
     planted: bool,
 ) -> pl.DataFrame:
-    """Out-of-fold predictions of all folds, by models that saw them if `planted`."""
+    """Return the out-of-fold predictions of all folds; `planted` trains on their studies too."""
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(cores) as pool:
 
@@ -122,7 +122,7 @@ def train(
 def _write_inputs(
     work: Path, crops: Path, labels: pl.DataFrame, folds: pl.DataFrame, plant: int | None
 ) -> None:
-    """The fold's tables; the studies of fold `plant` come again under other ids, to train on."""
+    """Write the fold's tables; the studies of fold `plant` are repeated as training studies."""
     samples = pl.read_parquet(crops / "samples.parquet")
     if plant is not None:
         twins = folds.filter(fold=plant)["study_id"].implode()
@@ -142,7 +142,7 @@ def _twin(table: pl.DataFrame, studies: pl.Series) -> pl.DataFrame:
 
 
 def verdict(labels: pl.DataFrame, folds: pl.DataFrame, oof: pl.DataFrame) -> dict[str, float]:
-    """The model's score and the prior's, and the bootstrap error of their difference by study."""
+    """Return the scores of model and prior, and the bootstrap error of their difference."""
     found = compare(labels, oof, out_of_fold_prior(labels, folds))
     error = float(np.std(found.differences, ddof=1))
     return {

@@ -1,10 +1,10 @@
-"""Does it learn? The default demo over seeds: out-of-fold score against the weighted prior's.
+"""Does the demo learn? Its out-of-fold score over seeds, compared with the weighted prior.
 
     python benchmarks/learning.py [--seeds 0 1 2] [--home DIR] [--json]
 
-Each seed deals the folds and starts the models anew. The score of the median seed is to be at most
-0.60 of the weighted prior's. Time and memory are of the whole command, all processes together
-(proportional set size), the phantom written by the first seed included.
+Each seed gives other folds and initial weights. The score of the median seed must be at most 0.60
+of the weighted prior's. Time and memory are of the whole command, all processes together
+(proportional set size), including the phantom, which the first seed writes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from lsdc.store.runs import list_runs
 
 
 def run_demo(home: Path, seed: int) -> dict[str, float]:
-    """Run the demo with a seed; its score, the prior's, the seconds and the peak memory."""
+    """Run the demo with a seed; return its score, the prior's, the seconds and the peak memory."""
     command = [sys.executable, "-P", "-m", "lsdc", "run-local"]
     options = ["--folds", "4", "--seed", str(seed), "--home", str(home)]
     started = time.monotonic()
@@ -35,7 +35,9 @@ def run_demo(home: Path, seed: int) -> dict[str, float]:
     if process.wait():
         raise SystemExit(f"the demo failed with seed {seed}; see {home}/logs")
     runs = list_runs(Home(home)).items()
-    (name,) = (name for name, of in runs if of and of.settings["seed"] == seed)  # a folder a seed
+    (name,) = (
+        name for name, of in runs if of and of.settings["seed"] == seed
+    )  # one folder per seed
     scores = json.loads((home / "runs" / name / "scores.json").read_text())
     prior = scores["weighted_prior"]["score"]
     return {
@@ -49,7 +51,7 @@ def run_demo(home: Path, seed: int) -> dict[str, float]:
 
 
 def _watch(pid: int, peaks: list[int]) -> None:
-    """Note the family's summed memory twice a second until its head is gone."""
+    """Record the memory of all its processes twice a second until the process ends."""
     while psutil.pid_exists(pid):
         total = 0
         try:
@@ -57,13 +59,13 @@ def _watch(pid: int, peaks: list[int]) -> None:
             for process in [head, *head.children(recursive=True)]:
                 total += process.memory_full_info().pss
         except psutil.Error:
-            continue  # one ended while it was looked at
+            continue  # a process ended while it was read
         peaks.append(total)
         time.sleep(0.5)
 
 
 def main() -> None:
-    """Run the seeds one after the other and print what came of them."""
+    """Run the seeds one after the other and print their results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -83,7 +85,7 @@ def main() -> None:
             f"seed {row['seed']}: score {row['score']:.4f}, prior {row['weighted_prior']:.4f}, "
             f"ratio {row['ratio']:.3f}, {row['seconds']:.0f} s, {row['peak_gib']:.2f} GiB"
         )
-    print(f"median ratio {median:.3f}, to be at most 0.60")
+    print(f"median ratio {median:.3f}, expected at most 0.60")
 
 
 if __name__ == "__main__":

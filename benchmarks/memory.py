@@ -1,4 +1,4 @@
-"""The most memory that a benchmark takes, its children included."""
+"""The peak memory of a benchmark, its children included."""
 
 import threading
 
@@ -8,7 +8,7 @@ _LOOK_SECONDS = 0.05
 
 
 class peak_memory(list[float]):  # noqa: N801 (a context manager, used as one)
-    """The most memory (PSS, MiB) that this process and its children held, looked at often."""
+    """Measure the peak memory (PSS, MiB) of this process and its children by polling."""
 
     def __enter__(self) -> "peak_memory":
         self.append(0.0)
@@ -28,6 +28,6 @@ class peak_memory(list[float]):  # noqa: N801 (a context manager, used as one)
             for process in [this, *this.children(recursive=True)]:
                 try:
                     total += process.memory_full_info().pss
-                except psutil.Error:  # it ended meanwhile
+                except psutil.Error:  # the process ended meanwhile
                     continue
             self[0] = max(self[0], total / 2**20)

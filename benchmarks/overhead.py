@@ -1,17 +1,17 @@
-"""What does Prefect add? The demo as it is, beside the same work without Prefect.
+"""What does Prefect add? The demo, compared with the same work without Prefect.
 
     python benchmarks/overhead.py [--repeats 1] [--set KEY=VALUE ...] [--json] [--full]
 
-`with` is `lsdc run-local --folds 4` in a new home, from the command's start to its end: Prefect's
-imports, its server's start and end, its cache keys, states and logs, and the server's share of the
-cores included; not so what a user's first home adds, in which Prefect's database is migrated.
-`without` is a process that calls the same flow with Prefect taken out: a task is the function that
-it decorates, a submitted one runs in a thread, nothing is looked up, kept or told to a server; the
-seconds that importing Prefect takes are taken off, since the flows cannot be imported without. What
-shards know their files by is made either way. Each repeat is both, the one and the other first in
-turns, on a machine that has nothing else to do; the median of the repeats counts.
-`beyond_start_up` is what Prefect adds beyond 15 s of start-up, in shares of `without`, to be at
-most 0.05. `--full` writes RESULTS.md.
+`with` is the time of `lsdc run-local --folds 4` in a new home, from the start of the command to its
+end. It includes Prefect's imports, the start and end of its server, cache keys, states, logs and
+the CPU time of the server, but not the migration of Prefect's database in a user's first home.
+`without` is the time of a process that calls the same flow without Prefect: a task is the function
+that it decorates, a submitted task runs in a thread, and nothing is looked up, cached or reported
+to a server. The time to import Prefect is subtracted, as the flows cannot be imported without it.
+The fingerprints of shards are computed in both. Each repeat runs both, in alternating order, on a
+machine without other work; the median of the repeats counts. `beyond_start_up` is the time that
+Prefect adds beyond 15 s of start-up, as a fraction of `without`; it must be at most 0.05. `--full`
+writes RESULTS.md.
 """
 
 import argparse
@@ -46,7 +46,7 @@ print(imported)
 
 
 def main() -> None:
-    """Run the demo both ways and print what the one adds to the other."""
+    """Run the demo with and without Prefect and print the difference."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def run_with(settings: list[str]) -> float:
-    """Seconds of the command, in a new home."""
+    """Return the seconds of the command in a new home."""
     changes = [word for setting in settings for word in ("--set", setting)]
     with tempfile.TemporaryDirectory() as home:
         command = ["-m", "lsdc", "run-local", "--folds", "4", "--home", home, *changes]
@@ -89,7 +89,7 @@ def run_with(settings: list[str]) -> float:
 
 
 def run_without(settings: list[str]) -> float:
-    """Seconds of the same work with Prefect taken out, in a new home."""
+    """Return the seconds of the same work without Prefect in a new home."""
     with tempfile.TemporaryDirectory() as home:
         seconds, imported = _timed(["-c", _WITHOUT, home, *settings])
     return seconds - float(imported.split()[-1])

@@ -16,7 +16,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Paired:
-    """Scores over all studies, and over studies drawn with replacement, the same ones for both.
+    """Scores over all studies, and over bootstrap samples of studies, the same for both.
 
     Attributes:
         first, second: the scores.
@@ -29,7 +29,7 @@ class Paired:
 
     @property
     def differences(self) -> NDArray[np.float64]:
-        """(RESAMPLES,) first less second."""
+        """The differences first - second, (RESAMPLES,)."""
         return self.resampled[:, 0] - self.resampled[:, 1]
 
 
@@ -39,7 +39,7 @@ def compare(labels: pl.DataFrame, first: pl.DataFrame, second: pl.DataFrame) -> 
     Args:
         labels: study_id, condition, level, grade.
         first: row_id and probabilities.
-        second: the same of other models.
+        second: the same, of other models.
     """
     graded = labels.drop_nulls("grade").with_columns(row_id())
     rows = graded.join(first.select("row_id", *PROBABILITIES), on="row_id").join(

@@ -1,4 +1,4 @@
-"""A phantom's answers, and what the stages found held against them."""
+"""Compare the results of the stages with a phantom's answers."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slots import Part, list_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, Condition, SeriesDescription
 
-# A point farther from its disc names no level, whichever is the nearest.
+# A point farther from its disc counts as wrong, whichever disc is the nearest.
 OWN_DISC_MM = 15.0
 XYZ = ["x_mm", "y_mm", "z_mm"]
 TRUE = ["x_true", "y_true", "z_true"]
 SLICE = ["study_id", "series_id", "instance_number", "level"]
-# How the phantom's answers name the conditions' places.
+# Names of the conditions' places in the phantom's answers.
 PLACES = dict(
     zip(
         CONDITIONS, ("", "left_foramen_", "right_foramen_", "left_recess_", "right_recess_"),
@@ -26,7 +26,7 @@ PLACES = dict(
 
 
 def read_truth(data: Path, split: str = "train") -> pl.DataFrame:
-    """A row a study, level and condition: where it is, whether images show it, and of whom."""
+    """Return a row per study, level and condition: its place, and whether images show it."""
     points = pl.read_csv(data / "answers" / "points.csv").filter(split=split)
     spines = pl.read_csv(data / "answers" / "spines.csv").with_columns(
         pl.col("hidden_level").cast(pl.String).fill_null("")
@@ -51,7 +51,7 @@ def read_truth(data: Path, split: str = "train") -> pl.DataFrame:
 
 
 def compare_points(found: Path, truth: pl.DataFrame) -> dict[str, float]:
-    """Level points and landmarks against the answers."""
+    """Compare level points and landmarks with the answers."""
     points = pl.read_parquet(found / "points.parquet")
     canal = truth.filter(condition=str(Condition.SPINAL_CANAL_STENOSIS))
     both = canal.join(points, on=["study_id", "level"], how="left").with_columns(error=_error())
@@ -93,14 +93,14 @@ def compare_points(found: Path, truth: pl.DataFrame) -> dict[str, float]:
 
 
 def _error() -> pl.Expr:
-    """How far the found point lies from the true one, mm."""
+    """Return the distance of the found point from the true one in mm."""
     pairs = zip(XYZ, TRUE, strict=True)
     squares = [(pl.col(a) - pl.col(b)) ** 2 for a, b in pairs]
     return pl.sum_horizontal(squares, ignore_nulls=False).sqrt()
 
 
 def _names_its_level(found: pl.DataFrame, canal: pl.DataFrame) -> pl.Series:
-    """Whether each found point lies at its own disc, and nearer to it than to another."""
+    """Return whether each found point is at its own disc, and nearer to it than to another."""
     others = found.select("study_id", "level", *XYZ).join(
         canal.select("study_id", pl.col("level").alias("other"), *TRUE), on="study_id"
     )
@@ -118,7 +118,7 @@ def _names_its_level(found: pl.DataFrame, canal: pl.DataFrame) -> pl.Series:
 
 
 def compare_sides(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
-    """Sided annotations, predicted landmarks and chosen side slices against the answers."""
+    """Compare sided annotations, predicted landmarks and side slices with the answers."""
     tallies = {
         "annotated": _landmarks_on_their_side(folder / "annotated", truth, "annotated"),
         "predicted": _landmarks_on_their_side(folder / "predicted", truth),
@@ -135,7 +135,7 @@ def _side(condition: pl.Expr) -> pl.Expr:
 
 
 def _landmarks_on_their_side(points: Path, truth: pl.DataFrame, *sources: str) -> tuple[int, int]:
-    """Sided landmarks that lie nearer to their own side's true place than to the other's."""
+    """Count sided landmarks that are nearer to their own side's true place than to the other's."""
     landmarks = pl.read_parquet(points / "landmarks.parquet").filter(
         _side(pl.col("condition")).is_not_null()
     )
@@ -150,7 +150,7 @@ def _landmarks_on_their_side(points: Path, truth: pl.DataFrame, *sources: str) -
 
 
 def _slices_on_their_side(folder: Path, truth: pl.DataFrame) -> tuple[int, int]:
-    """Sagittal slices chosen for a side, by predicted points, that are on it by the true canal."""
+    """Count the sagittal slices chosen for a side that are on this side of the true canal."""
     config = SlicesConfig()
     chosen = choose_slices(pl.read_parquet(folder / "predicted" / "slices.parquet"), config)
     offsets = true_offsets(folder, truth)
@@ -165,7 +165,7 @@ def _slices_on_their_side(folder: Path, truth: pl.DataFrame) -> tuple[int, int]:
 
 
 def true_offsets(folder: Path, truth: pl.DataFrame) -> pl.DataFrame:
-    """How far each slice lies from each shown level's true point, to the left or to the head."""
+    """Return each slice's offset from each shown level's true point, to the left or the head."""
     instances = pl.read_parquet(folder / "index" / "instances.parquet")
     canal = truth.filter("shown", condition=str(Condition.SPINAL_CANAL_STENOSIS))
     pairs = instances.join(canal.select("study_id", "level", "extra", *TRUE), on="study_id")
@@ -178,7 +178,7 @@ def true_offsets(folder: Path, truth: pl.DataFrame) -> pl.DataFrame:
 
 
 def compare_axial(folder: Path, truth: pl.DataFrame) -> dict[str, float]:
-    """The axial slice chosen by annotated and by predicted points against the truly nearest."""
+    """Compare the chosen axial slices with the truly nearest ones."""
     axial = str(SeriesDescription.AXIAL_T2)
     true = true_offsets(folder, truth).filter(pl.col("series_description") == axial)
     true = true.filter(~pl.col("extra")).with_columns(away=pl.col("true_offset_mm").abs())

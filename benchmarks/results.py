@@ -1,4 +1,4 @@
-"""Results: what the long forms of the benchmarks found, in RESULTS.md with date and machine."""
+"""Record the figures of full benchmark runs in RESULTS.md, with date and machine."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _HEAD = """# Results
 
-What `--full` found, last time it was run: a section a benchmark, rewritten whole.
+Figures of the last `--full` run of each benchmark, one section each.
 """
 
 
 def record(title: str, command: str, figures: Mapping[str, object]) -> None:
-    """Write figures as the section of that title; the other sections stay."""
+    """Write figures as the section with that title; keep the other sections."""
     today = datetime.now(UTC).date().isoformat()
     lines = [f"## {title}", "", f"`{command}`, {today}, {machine()}.", ""]
     lines += ["| figure | value |", "| --- | --- |"]
@@ -28,7 +28,7 @@ def record(title: str, command: str, figures: Mapping[str, object]) -> None:
 
 
 def machine() -> str:
-    """Cores, processor, memory and Python."""
+    """Return the cores, processor, memory and Python version of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores {_processor()}, {memory:.0f} GiB, {platform.system()}, "

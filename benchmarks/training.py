@@ -1,23 +1,23 @@
-"""What does the engine cost beside a bare loop, and how fast are its data and its metric?
+"""How fast are the training engine, its data loading and the metric?
 
     python benchmarks/training.py [--full] [--json]
 
-Ratios; both sides take turns for some rounds, and the best of each counts:
+Ratios; both sides alternate for some rounds, and the best of each counts:
 
-- `engine`: samples a second of CPU time, on one thread, of `lsdc.training.loop` over those of
-  a bare loop (forward, backward, AdamW) of the same model, batches and augmentation on data in
-  memory; at least 0.97.
-  Curves, history and the check that all is finite are the engine's to pay; neither side validates
-  or saves a checkpoint while it is timed.
-- `loading`: samples a second of the engine's loader over bare augmentation in one process times
-  workers, at exp118's settings; at least 0.8. A worker a core, but for one core.
-- `metric`: how many times as fast as a version in pandas and scikit-learn the metric is on 49,375
-  rows, and by how much the two differ; at least 20, at most 1e-12.
-- `folds`: seconds for as many folds as there are cores, processes' starts included, one after the
-  other on all threads over side by side on one thread each. Above 1 `Run.fold_groups` is right to
-  train them side by side. Taken once: it is of the whole machine, and other work on it shows.
-- `gpu`: where there is one, exp118 in bfloat16 on it, fed by as many processes as there are cores,
-  over a bare loop on a batch that lies there already; at least 0.97.
+- `engine`: samples per second of CPU time, on one thread, of `lsdc.training.loop` divided by those
+  of a bare loop (forward, backward, AdamW) with the same model, batches and augmentation on data in
+  memory; at least 0.97. Curves, history and the check for finite values count for the engine;
+  neither side validates or saves a checkpoint while it is timed.
+- `loading`: samples per second of the engine's loader, divided by those of augmentation in one
+  process times the number of workers, with exp118's settings; at least 0.8. One worker per core,
+  less one core.
+- `metric`: how many times faster the metric is than a version in pandas and scikit-learn on 49,375
+  rows, and the difference of the two; at least 20, at most 1e-12.
+- `folds`: seconds for as many folds as there are cores, including the start of processes: one after
+  the other on all threads, divided by in parallel on one thread each. Above 1, `Run.fold_groups` is
+  right to train them in parallel. Measured once; other work on the machine affects it.
+- `gpu`: if there is a GPU, exp118 in bfloat16 with one data worker per core, divided by a bare loop
+  over one batch on the GPU; at least 0.97.
 """
 
 import argparse
@@ -53,21 +53,21 @@ from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 
 ROWS = 49_375
-# The process that takes the batches needs a core as well.
+# The process that takes the batches needs a core, too.
 WORKERS = max(1, (os.cpu_count() or 1) - 1)
 EXPERIMENT, LOADED = EXPERIMENTS.load("demo"), EXPERIMENTS.load("exp118")
 BATCH = EXPERIMENT.training.batch_size
 
 
 def main() -> None:
-    """Take all figures and print them."""
+    """Measure all figures and print them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--full", action="store_true", help="more rounds, kept in RESULTS.md")
+    parser.add_argument("--full", action="store_true", help="more rounds, written to RESULTS.md")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if not KEEP_MEMORY.items() <= os.environ.items():  # as the children that train have it
+    if not KEEP_MEMORY.items() <= os.environ.items():  # as in the training children
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP_MEMORY)
     rounds = 9 if options.full else 4
     torch.set_num_threads(1)
@@ -97,7 +97,7 @@ def compare(
     experiment: Experiment,
     rounds: int,
 ) -> dict[str, float]:
-    """The best rate of either side, taken in turns, and their ratio."""
+    """Return the best rate of both sides, measured alternately, and their ratio."""
     samples = make_samples(experiment)
     pairs = [(our_rate(samples), their_rate(samples)) for _ in range(rounds)]
     ours_best, theirs_best = (max(rates) for rates in zip(*pairs, strict=True))
@@ -109,12 +109,12 @@ def compare(
 
 
 def engine_rate(samples: Samples) -> float:
-    """The engine's, from its first step to its last."""
+    """Return the rate of the engine, from its first step to its last."""
     return _rate(time_engine(EXPERIMENT, samples, clock=time.process_time))
 
 
 def bare_rate(samples: Samples) -> float:
-    """A loop that does no more than train."""
+    """Return the rate of a loop that only trains."""
     model, augment = start_model(EXPERIMENT).train(), _augment(EXPERIMENT)
     weights = torch.tensor(EXPERIMENT.loss.grade_weights)
     optimiser = torch.optim.AdamW(model.parameters(), EXPERIMENT.training.learning_rate)
@@ -138,12 +138,12 @@ def _augment(experiment: Experiment) -> Augment:
 
 
 def _rate(moments: list[float]) -> float:
-    """Samples a second by the quicker steps: a core that is shared slows some of them down."""
+    """Return samples per second by the faster steps, as other work slows some of them down."""
     return BATCH / float(np.quantile(np.diff(moments), 0.25))
 
 
 def load_rate(samples: Samples) -> float:
-    """The engine's loader, its processes started."""
+    """Return the rate of the engine's loader once its processes run."""
     steps = TrainingSteps(
         samples, _augment(LOADED), batch_size=BATCH, accumulate=1, seed=0, workers=WORKERS
     )
@@ -154,7 +154,7 @@ def load_rate(samples: Samples) -> float:
 
 
 def augment_rate(samples: Samples) -> float:
-    """Augmentation in this process, times the loader's processes."""
+    """Return the rate of augmentation in this process times the number of loader processes."""
     augment = _augment(LOADED)
     began = time.perf_counter()
     for place in range(NOISE):
@@ -163,7 +163,7 @@ def augment_rate(samples: Samples) -> float:
 
 
 def compare_on_gpu() -> dict[str, object]:
-    """The engine's figures on the first GPU; or that there is none."""
+    """Return the engine's figures on the first GPU, or that there is none."""
     if not torch.cuda.is_available():
         return {"gpu": "none at hand"}
     experiment = EXPERIMENTS.load("exp118", ["training.precision=bfloat16"])
@@ -173,7 +173,7 @@ def compare_on_gpu() -> dict[str, object]:
 
 
 def compare_folds(epochs: int) -> dict[str, float]:
-    """Folds of the demo's network, side by side on one thread each against one after the other."""
+    """Compare folds of the demo's network in parallel and one after the other."""
     cores = max(2, os.cpu_count() or 1)
     config = EXPERIMENT.training.model_copy(update={"epochs": epochs})
     experiment = EXPERIMENT.model_copy(update={"training": config})
@@ -216,7 +216,7 @@ def compare_folds(epochs: int) -> dict[str, float]:
 
 
 def _write_crops(folder: Path, folds: int) -> None:
-    """Noise as `make_samples` has it, as the stages before training leave crops and labels."""
+    """Write random crops and labels as the stages before training do."""
     samples = make_samples(EXPERIMENT)
     table = pl.DataFrame(
         {
@@ -241,7 +241,7 @@ def _write_crops(folder: Path, folds: int) -> None:
 
 
 def compare_metrics(rounds: int) -> dict[str, float]:
-    """How much faster ours is, and by how much the scores differ."""
+    """Return how much faster our metric is, and the difference of the scores."""
     random = np.random.default_rng(0)
     levels = pl.DataFrame({"study_id": range(ROWS // 25)}).join(
         pl.DataFrame({"condition": [str(condition) for condition in CONDITIONS]}), how="cross"
@@ -270,7 +270,7 @@ def compare_metrics(rounds: int) -> dict[str, float]:
 
 
 def score_with_pandas(labels: pandas.DataFrame, predictions: pandas.DataFrame) -> float:
-    """As a notebook would compute it: row ids row by row, then `log_loss` of each part."""
+    """Compute the score as a notebook would: row ids row by row, then `log_loss` per part."""
     columns = [str(grade) for grade in GRADES]
     truth = labels.copy()
     truth["row_id"] = truth.apply(lambda row: f"{row.study_id}_{row.condition}_{row.level}", axis=1)

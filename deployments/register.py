@@ -114,7 +114,7 @@ async def _crash_after(name: str, signs: Iterable[str], seconds: int) -> None:
     """Mark a run as crashed if no event follows one of these within so many seconds."""
     wanted = Automation(
         name=name,
-        description="A run that has told nothing for some time is crashed, so that it can go on.",
+        description="Marks a run without recent events as crashed, so that it can be resumed.",
         trigger=EventTrigger(
             after=set(signs),
             expect={"prefect.flow-run.*"},

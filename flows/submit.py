@@ -27,7 +27,8 @@ def submit(request: RunRequest) -> None:
         prepared = prepare_training(run, for_submission=True)
         if prepared.test is None:
             raise DataError(
-                f"{run.data}: no sample_submission.csv, which names the rows to predict"
+                f"{run.data}: no rows in sample_submission.csv, expected the rows to predict; add "
+                "the competition's file"
             )
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)

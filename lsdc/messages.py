@@ -1,4 +1,4 @@
-"""Helpers for lists of names in messages."""
+"""Helpers for counts and lists of names in messages."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,3 +14,14 @@ def few(names: Sequence[str]) -> str:
     'a, b, c, d, e, f, g, h, i, j, ...'
     """
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "study"), counted(2000, "study"), counted(0, "fold")
+    ('1 study', '2,000 studies', '0 folds')
+    """
+    if number != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun}"

@@ -1,4 +1,4 @@
-"""Artifacts: what a run shows in Prefect's pages, which outlive its terminal output."""
+"""Artifacts: what a run shows in Prefect's UI, which outlives its terminal output."""
 
 import contextlib
 import contextvars
@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
-from tasks.progress import Progress, listening, mute_machinery
+from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, listening, mute_machinery
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
@@ -47,7 +48,7 @@ log = logging.getLogger("lsdc.progress")
 
 @contextlib.contextmanager
 def shown(run: Run) -> Iterator[None]:
-    """Show the progress of the run's trainings in Prefect's pages and the log during the block."""
+    """Show the progress of the run's trainings in Prefect's UI and the log during the block."""
     ours = logging.getLogger("lsdc")
     ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
     mute_machinery()
@@ -163,16 +164,26 @@ def _shown_before(key: str) -> UUID | None:
 
 @contextlib.contextmanager
 def unless_refused() -> Iterator[None]:
-    """Keep errors of mere display from ending a run."""
+    """Log HTTP errors of the block: a run does not fail because it cannot be displayed."""
     try:
         yield
     except httpx.HTTPError as error:
-        log.warning("not shown in Prefect's pages: %s", error)
+        log.warning("cannot be shown in Prefect's UI: %s", error)
 
 
 def artifact_key(*words: str) -> str:
     """Return an artifact key as Prefect accepts it: lower-case letters, digits, dashes."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+
+
+def label_scores(path: Path, score: float | None) -> None:
+    """Label the flow run with the path of its scores and the score, for `lsdc trigger --watch`."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    labels: dict[str, Any] = {SCORES_LABEL: str(path), SCORE_LABEL: str(score)}
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(context.flow_run.id, labels)
 
 
 def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ _ASK = (
 
 
 def require_device(device: str) -> None:
-    """Refuse a device that is not here; checked in a child process, as torch loads slowly.
+    """Refuse a device that cannot be used here; a child process checks, as torch loads slowly.
 
     Raises:
-        SettingsError: it cannot be used.
+        SettingsError: the device cannot be used.
     """
     if device in ("auto", "cpu"):
         return

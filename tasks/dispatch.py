@@ -24,6 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from lsdc.errors import StageError
+from lsdc.messages import counted
 from lsdc.store.home import lend_lock
 from lsdc.store.manifest import Manifest
 from tasks.device import require_device
@@ -84,10 +85,10 @@ def has_other_workers() -> bool:
 
 
 def require_device_here(run: Run) -> None:
-    """Refuse a GPU that this host lacks before anything is read, unless other workers train.
+    """Refuse a GPU that this host does not have before reading data, unless other workers train.
 
     Raises:
-        SettingsError: it is not here.
+        SettingsError: the host does not have it.
     """
     if not has_other_workers():
         require_device(run.device)
@@ -149,8 +150,8 @@ def _send(client: SyncPrefectClient, run: Run, work: Work, versions: Mapping[str
         deployment = client.read_deployment_by_name(work.deployment)
     except ObjectNotFound:
         raise StageError(
-            f"{work.deployment}: no such deployment on this server, which trains {work.name}; "
-            "'lsdc up' makes it"
+            f"{work.deployment}: no such deployment on this server, needed to train {work.name}; "
+            "'lsdc up' creates it"
         ) from None
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
     told = {name: value for name, value in (context.parameters or {}).items() if name in known}
@@ -183,14 +184,14 @@ def _wait(
             lost = [child for child in current if _is_lost(child)]
             again = [child for child in lost if child.id in left or _may_go_on(child, crashes)]
             for child in again:
-                log.warning("%s: %s; it is set going again", names[child.id], _state(child).name)
+                log.warning("%s: %s; scheduled again", names[child.id], _state(child).name)
                 client.set_flow_run_state(child.id, AwaitingRetry())
                 left.discard(child.id)
             states = [_state(child) for child in current]
             if not again and all(state.is_final() for state in states):
                 return states
         except httpx.HTTPError as error:
-            log.warning("the Prefect server does not answer (%s); asked again", error)
+            log.warning("the Prefect server does not answer (%s); trying again", error)
         time.sleep(POLL_SECONDS)
 
 
@@ -199,7 +200,7 @@ def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRu
     found = {child.id: child for child in client.read_flow_runs(flow_run_filter=wanted)}
     if deleted := [child.name for child in children if child.id not in found]:
         raise StageError(
-            f"{', '.join(deleted)}: deleted in Prefect; Retry of this run sends it anew"
+            f"{', '.join(deleted)}: deleted in Prefect; Retry of this run starts it again"
         )
     return [found[child.id] for child in children]
 
@@ -252,8 +253,8 @@ def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
     ]
     if failed:
         raise StageError(
-            f"{len(failed)} of {len(works)} on {GPU_POOL} did not end well: {'; '.join(failed)}; "
-            "Retry of this run sets these alone going again, folds from their checkpoints"
+            f"{len(failed)} of {counted(len(works), 'training')} on {GPU_POOL} failed: "
+            f"{'; '.join(failed)}; Retry of this run resumes only these"
         )
 
 
@@ -261,8 +262,8 @@ def _result(run: Run, work: Work) -> Manifest:
     if found := work.stage.find(*work.inputs):
         return found
     raise StageError(
-        f"{work.name}: trained on {GPU_POOL}, but {run.root} does not hold what its run left; its "
-        "worker has to build in this home, on storage that both see, or both have to share a store "
-        "(--store); if it was removed since, or a training of other settings took its place, "
-        "trigger a new run"
+        f"{work.name}: trained on {GPU_POOL}, but the result is not in {run.root}; start its "
+        "worker with this home, on storage that both machines see, or give both the same store "
+        "(--store); if the result was removed since, or replaced by a training with other "
+        "settings, trigger a new run"
     )

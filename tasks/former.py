@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars.exceptions
 
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 
@@ -29,8 +30,8 @@ def keeping_submission(folder: Path) -> Iterator[None]:
         kept = _keep_changed(former)
     if kept:
         log.warning(
-            "%s: other than before, since test studies, models or code are; the earlier one is "
-            "kept as %s",
+            "%s: differs from the earlier one, as test studies, models or code have changed; the "
+            "earlier one is kept as %s",
             folder / SUBMISSION_FILES[0],
             kept[0].name,
         )
@@ -51,11 +52,11 @@ def keeping_oof(folder: Path) -> Iterator[None]:
             beside.unlink()
     elif kept := _keep_changed(former):
         log.warning(
-            "%s: out-of-fold table and scores were of %d folds%s, and are now of %d: the others "
-            "rest on other data or code; train them again to have all; the earlier ones are kept "
-            "as %s",
+            "%s: the out-of-fold table and scores had %s%s and now have %d, as the others were "
+            "trained on other data or code; train these again to have all; the earlier files are "
+            "kept as %s",
             folder,
-            folds,
+            counted(folds, "fold"),
             "" if score is None else f" (score {score:.4f})",
             now,
             ", ".join(path.name for path in kept),

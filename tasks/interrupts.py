@@ -31,7 +31,7 @@ from tasks.progress import Progress, tell
 
 # The start of such a run's message, which shows that nobody cancelled it by hand.
 INTERRUPTED = "interrupted by"
-# Time for task runs in threads to notice the shutdown, and for the server to be told.
+# Time for task runs in threads to notice the shutdown, and for reports to the server.
 _SECONDS = 10.0
 # Time for the server to hear of a task run that has just begun or ended.
 _LATE_SECONDS = 2.0
@@ -96,14 +96,14 @@ def _cancel(told: BaseException) -> State | None:
         try:
             _cancel_task_runs(client, me.id, words)
         except httpx.HTTPError as error:
-            log.warning("the Prefect server does not hear that its tasks are cancelled: %s", error)
+            log.warning("cannot mark task runs as cancelled on the Prefect server: %s", error)
     is_marked_by_worker = by_hand and isinstance(told, TerminationSignal)
     return None if is_marked_by_worker else Cancelled(message=words)
 
 
 @contextmanager
 def _not_interrupted_again() -> Iterator[None]:
-    """Ignore a second Ctrl-C while the server is told of the first."""
+    """Ignore a second Ctrl-C while the first is reported to the server."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

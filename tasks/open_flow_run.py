@@ -51,8 +51,8 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
     for name, path in told.items():
         if path is not None and not is_from_root(Path(path)):
             raise SettingsError(
-                f"{name}={path}: a run on a worker takes absolute paths only, since it works in a "
-                f"temporary folder, which is removed when it ends; expected {Path('/')}.../{path}"
+                f"{name}={path}: a run on a worker needs absolute paths, as it works in a "
+                f"temporary folder that is removed when it ends; expected {Path('/')}.../{path}"
             )
 
 

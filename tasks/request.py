@@ -58,7 +58,7 @@ class RunOptions(BaseModel):
     )
     holdout: float = _field(
         0.0,
-        "Fraction of the studies that no fold sees; they are scored separately.",
+        "Fraction of the studies to hold out of all folds; they are scored separately.",
         ge=0,
         le=MOST_HELD_OUT,
     )
@@ -100,7 +100,7 @@ class RunRequest(RunOptions):
     )
     data: Path | None = _field(
         None,
-        "Folder of the competition, or 'phantom' for the synthetic one.",
+        "Folder of the competition's data, or 'phantom' for synthetic data.",
         unset="phantom, in a home without other data",
     )
     home: Path | None = _field(
@@ -108,7 +108,7 @@ class RunRequest(RunOptions):
     )
     resolved: dict[str, Any] | None = sent_field(
         None,
-        "What the experiment's name meant where the run was asked for.",
+        "The experiment as resolved where the run was requested.",
         unset="looked up by its name",
     )
 
@@ -130,7 +130,7 @@ class SentRequest(RunRequest):
 
     versions: dict[str, str] | None = sent_field(
         None,
-        "Versions of the run that sent this one; a worker that has others refuses.",
+        "Versions of the run that sent this one; a worker with other versions refuses it.",
         unset="not compared",
     )
 
@@ -138,7 +138,7 @@ class SentRequest(RunRequest):
 class FoldRequest(SentRequest):
     """The parameters of a run that trains one fold."""
 
-    fold: int = _field(0, "Fold to train, counted from 0.", ge=0)
+    fold: int = _field(0, "Fold that train-fold trains, counted from 0.", ge=0)
 
     @model_validator(mode="after")
     def _check_this_fold(self) -> Self:
@@ -149,10 +149,10 @@ Request = TypeVar("Request", bound=RunRequest)
 
 _PAGE = """# Parameters of a run
 Flows take them by these names (`prefect deployment run FLOW/NAME --param NAME=VALUE`),
-`lsdc run-local` and `lsdc trigger` as options. `fold` is `train-fold`'s alone; `submit` does not
-take `only_fold`, and `prepare` takes neither `only_fold` nor `weights`. Runs send the last ones to
-one another.
-This page is made of their declarations: `python -m tasks.request > docs/parameters.md`.
+`lsdc run-local` and `lsdc trigger` as options. Only `train-fold` takes `fold`; `submit` does not
+take `only_fold`, and `prepare` takes neither `only_fold` nor `weights`. The last parameters are
+not options: runs send them to their child runs.
+This page is generated from their declarations: `python -m tasks.request > docs/parameters.md`.
 
 | parameter | takes | default | |
 |---|---|---|---|"""
@@ -257,7 +257,7 @@ def _explain(model: type[RunRequest], error: ValidationError) -> str:
         return first["msg"].removeprefix("Value error, ")
     name = str(first["loc"][0])
     if name not in model.model_fields:
-        return f"no parameter is called {name!r}; there are {', '.join(model.model_fields)}"
+        return f"no parameter is called {name!r}, expected one of {', '.join(model.model_fields)}"
     got, wanted = first["input"], describe_type(model.model_fields[name])
     option = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
     return f"{option} {got}: expected {wanted}"

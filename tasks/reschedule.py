@@ -16,7 +16,7 @@ from prefect.states import AwaitingRetry
 
 from lsdc.errors import HomeBusyError
 
-# Folds of one run look up what is prepared at the same time, each for some seconds.
+# Folds of one run look up their inputs at the same time, each for some seconds.
 PATIENCE_SECONDS = 60.0
 AGAIN_AFTER = timedelta(minutes=1)
 
@@ -41,7 +41,7 @@ def rescheduled_if_busy() -> Iterator[float | None]:
     except HomeBusyError as error:
         again: State[None] = AwaitingRetry(
             scheduled_time=datetime.now(UTC) + AGAIN_AFTER,
-            message=f"{error}; its worker is free meanwhile, and tries again in a minute",
+            message=f"{error}; the run starts again in a minute, and its worker is free until then",
         )
         log.warning("%s", again.message)
         with get_client(sync_client=True) as client:

@@ -98,7 +98,7 @@ def _find_in_store(run: Run, stage: str, key: str) -> Manifest | None:
     try:
         found = store.find(stage, key)
     except DamagedError as error:
-        log.warning("%s; it is made again", error)
+        log.warning("%s; computing it again", error)
         return None
     return found if found is not None and ensure_local(run, found) else None
 
@@ -123,10 +123,10 @@ def ensure_local(run: Run, manifest: Manifest) -> bool:
         with _claimed(run, manifest):
             store.fetch(manifest, run.root)
     except FileNotFoundError as error:
-        log.warning("%s: in %s no more (%s); it is made again", manifest.path, store.url, error)
+        log.warning("%s: no longer in %s (%s); computing it again", manifest.path, store.url, error)
         return False
     except DamagedError as error:
-        log.warning("%s: %s; it is made again", manifest.path, error)
+        log.warning("%s: %s; computing it again", manifest.path, error)
         return False
     log.info("%s: fetched from %s, %.1f MB", manifest.path, store.url, size / 1e6)
     return True
@@ -138,7 +138,7 @@ def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
             with write_atomic(manifest.file(run.root, record.name)) as temporary:
                 shutil.copyfile(made.file(run.root, record.name), temporary)
                 os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))
-    log.info("%s: copied from %s, which asked for the same", manifest.path, made.path)
+    log.info("%s: copied from %s, which has the same result", manifest.path, made.path)
 
 
 @contextmanager
@@ -202,11 +202,14 @@ def _fetch_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
         store.fetch_checkpoint(found, path)
     except (DamagedError, FileNotFoundError) as error:
         log.warning(
-            "%s: no checkpoint of %s (%s); training goes on without", path, store.url, error
+            "%s: the checkpoint in %s cannot be used (%s); training without it",
+            path,
+            store.url,
+            error,
         )
         return
     _write(note, found)
-    log.info("%s: goes on from a checkpoint of %s", path, store.url)
+    log.info("%s: resuming from a checkpoint in %s", path, store.url)
 
 
 def _publish_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
@@ -215,7 +218,9 @@ def _publish_checkpoint(store: RemoteStore, key: str, folder: Path) -> None:
     except FileNotFoundError:  # the fold is finished, or has not begun
         (folder / _CHECKPOINT_NOTE).unlink(missing_ok=True)
     except (OSError, LsdcError) as error:
-        log.warning("%s: its checkpoint is on this host alone: %s", folder, error)
+        log.warning(
+            "%s: the checkpoint could not be published and is on this host only: %s", folder, error
+        )
 
 
 def _read(note: Path) -> Checkpoint | None:

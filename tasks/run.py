@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.presets import Experiments
+from lsdc.messages import counted
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
@@ -201,10 +202,10 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
         _require_weights(weights, chosen)
     if bound := let_threads_roam():
         log.info(
-            "%s: not heeded, or all processes of a run would sit on its first core; a run uses the "
-            "cores that the system gives it, %d threads of them",
+            "%s: ignored, as it would put all processes of a run on the first core; the run uses "
+            "the cores that the system gives it, with %s",
             ", ".join(bound),
-            threads,
+            counted(threads, "thread"),
         )
     host = host or Host.find()
     opened = open_home(resolve_home(request.home))
@@ -239,8 +240,8 @@ def choose_data(home: Home, data: Path | None) -> Path:
         }
         if others:
             raise SettingsError(
-                f"--data: none is given, and {home.root} has runs on {', '.join(sorted(others))}; "
-                f"name the folder that is meant, or '--data {PHANTOM}' for the phantom"
+                f"--data: not given, but {home.root} has runs on {', '.join(sorted(others))}; "
+                f"give the folder, or '--data {PHANTOM}' for synthetic data"
             )
     return home.phantom
 
@@ -254,8 +255,8 @@ def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
     """Refuse weights that are unused or missing."""
     if not experiment.pretrained_backbones:
         raise SettingsError(
-            f"--weights {weights}: {experiment.name} starts from none; leave it out, or use --set "
-            "model.pretrained=true"
+            f"--weights {weights}: {experiment.name} does not use pretrained weights; leave the "
+            "option out, or add --set model.pretrained=true"
         )
     for backbone in experiment.pretrained_backbones:
         find_weights(weights, backbone)

@@ -156,7 +156,7 @@ def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
     if shard.made_by != kind.made_by():
         raise SettingsError(
             f"{shard}: the Dask worker on {socket.gethostname()} has other code or libraries than "
-            "the run; install the run's there"
+            "the run; install the run's versions there"
         )
 
 
@@ -210,15 +210,15 @@ def _said_of_dask(shard: Shard) -> Iterator[None]:
         if not type(error).__module__.startswith("distributed"):
             raise
         raise ChildDiedError(
-            f"{shard}: Dask gave it up ({type(error).__name__}: {error}); look at the logs of its "
-            "workers, for memory that ran out, and Retry"
+            f"{shard}: Dask could not run it ({type(error).__name__}: {error}); check the logs of "
+            "its workers, for example for a lack of memory, and Retry"
         ) from error
 
 
 def _folder(run: Run, shard: Shard, made: Manifest) -> Path:
     if not made.is_intact(run.root):
         raise StageError(
-            f"{shard}: {made.folder(run.root)} does not hold what was made; Dask's workers have to "
-            "build in this home, on storage that all see at the same path"
+            f"{shard}: the result is not in {made.folder(run.root)}; Dask's workers must use this "
+            "home, on storage that all of them see at the same path"
         )
     return made.folder(run.root)

@@ -117,7 +117,7 @@ class Stage(Generic[P, T]):
         """Look the result up, else make and record it: the body of the task."""
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
-            return Completed(name="Cached", message="Its result is kept.", data=found)
+            return Completed(name="Cached", message="The result was cached.", data=found)
         tell(Progress(str(task_run.get_name()), state="Running"))
         make = partial(self.fn, *args, **kwargs)
         return compute_once(run, self.name, key, self._kind, make, shared=self._shared)
@@ -163,7 +163,7 @@ def stage(
         timeout_hours: the time limit, only for stages in the flow's own thread; Prefect cannot
             interrupt other threads.
         retries: how often a transient failure is retried.
-        resumes: how often work that was told to stop and saved a checkpoint is resumed, in addition
+        resumes: how often work that was stopped after saving a checkpoint is resumed, in addition
             to `retries`.
         pauses_seconds: the pauses before the retries.
         shared: whether hosts with a common store share the results.

@@ -43,5 +43,6 @@ def require_versions(
         here = ", ".join(f"{name} {version}" for name, (_, version) in other.items())
         raise SettingsError(
             f"the worker on {socket.gethostname()} has other versions than the run: expected "
-            f"{wanted}; found {here}; install the run's there and Retry, or trigger a new run"
+            f"{wanted}; found {here}; install the run's versions there and Retry, or trigger a "
+            "new run"
         )

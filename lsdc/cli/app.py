@@ -45,7 +45,13 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
     "ui": ("Open Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
-    "up": ("Start a Prefect server, pools, deployments and workers.", ["lsdc up"]),
+    "up": (
+        "Start a Prefect server, pools, deployments and workers.",
+        [
+            "lsdc up",
+            "lsdc up --no-workers --host 0.0.0.0    # for workers on other machines",
+        ],
+    ),
     "worker": ("Start workers for a server that is running.", ["lsdc worker --pool lsdc-gpu"]),
     "trigger": (
         "Start a run on workers.",
@@ -94,24 +100,24 @@ def _in_one_line(error: Exception) -> str | None:
     said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     if any(os.strerror(number) in str(error) for number in NO_ROOM):
         return (
-            f"no space left on the disk ({said}); make room ('lsdc clean' says what may go) and "
-            "run the same command again"
+            f"no space left on the disk ({said}); free some space ('lsdc clean' lists what can be "
+            "removed) and run the same command again"
         )
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; see that it exists and may be used"
+        return f"{error.filename}: {error.strerror}; check that it exists and that you may use it"
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
-        return "the working folder is gone; change to one that is there"
+        return "the working folder no longer exists; change to one that exists"
     if isinstance(error, OSError) and error.errno in _DISK:
         return (
-            f"a disk does not answer as it should ({said}); see that home, data and TMPDIR can be "
-            "read and written ('dmesg' says more), and run the same command again"
+            f"a disk failed ({said}); check that home, data and TMPDIR can be read and written "
+            "('dmesg' may show the cause), and run the same command again"
         )
     httpx = sys.modules.get("httpx")  # whatever talks to a server has imported it
     if httpx is not None and isinstance(error, httpx.HTTPError):
         reason = (str(error).splitlines() or ["no answer in time"])[0]
         return (
-            f"the Prefect server does not answer any more ({reason}); see that it runs, and run "
-            "the same command again"
+            f"the Prefect server no longer answers ({reason}); check that it runs, and run the "
+            "same command again"
         )
     return None
 

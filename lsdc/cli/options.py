@@ -33,18 +33,16 @@ def run_options(
     model: type[RunRequest],
     *,
     without: Collection[str] = (),
-    optional: bool = False,
     help_texts: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each parameter of a run.
 
-    The command is called with a dictionary of the given values by parameter name, and with its own
-    options as keyword arguments.
+    The command is called with a dictionary of the typed values by parameter name, without defaults,
+    and with its own options as keyword arguments.
 
     Args:
         model: the parameters' model; parameters that runs send to one another get no option.
         without: names of parameters that get no option.
-        optional: leave parameters that are not given to the deployment, instead of the default.
         help_texts: texts that replace a parameter's description.
     """
     left_out = {*without, *sent_names(model)}
@@ -54,39 +52,45 @@ def run_options(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(command).parameters.values()
         options = [
-            _option(name, field, said.get(name, str(field.description)), optional=optional)
+            _option(name, field, said.get(name, str(field.description)))
             for name, field in fields.items()
         ]
 
         @wraps(command)
-        def called(**given: Any) -> None:
+        def called(context: typer.Context, **given: Any) -> None:
             asked = {name: given.pop(name) for name in fields}
-            command({name: value for name, value in asked.items() if value is not None}, **given)
+            command({name: asked[name] for name in asked if _is_typed(context, name)}, **given)
 
-        signature = inspect.Signature([*options, *own])
-        called.__signature__ = signature  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in (*options, *own)}
+        context = inspect.Parameter(
+            "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+        )
+        parameters = (context, *options, *own)
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
         return called
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo, text: str, *, optional: bool) -> inspect.Parameter:
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Return whether the value of an option was typed, and is not its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _option(name: str, field: FieldInfo, text: str) -> inspect.Parameter:
     kind: Any = field.annotation
     default, shown = field.default, unset_means(field)
     details: dict[str, Any] = {}
     if kind is float:
         details = {"parser": parse_fraction, "metavar": "FRACTION"}
-        shown = f"{default:.0%}"
+        default = f"{default:.0%}"
     elif kind == tuple[str, ...]:
         kind, default = list[str] | None, None
         details = {"metavar": "KEY=VALUE"}
         text, shown = f"{text} May be repeated.", ""
-    if optional and default is not None:
-        shown = shown or ("" if kind is bool else str(default))
-        kind, default = kind | None, None
     flags = ["--set"] if name == "settings" else [f"--{name.replace('_', '-')}"]
-    option = typer.Option(*flags, help=text, show_default=shown or not optional, **details)
+    option = typer.Option(*flags, help=text, show_default=shown or True, **details)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )

@@ -22,7 +22,7 @@ def come_first() -> None:
         if theirs is not None and not _is_ours(theirs, root / name):
             sys.exit(
                 f"lsdc: {theirs} was imported as {name!r} before {root / name}, which lsdc needs; "
-                "start lsdc in a process of its own"
+                "start lsdc in a separate process"
             )
     if all(_is_found(name, root / name) for name in ROOMS):
         return

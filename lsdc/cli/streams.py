@@ -28,9 +28,9 @@ _GONE = (errno.EPIPE, errno.EIO, *NO_ROOM)
 def prepare_streams() -> None:
     """Keep printing from failing, whatever the characters and whoever stopped reading.
 
-    Characters that the encoding lacks become plain ones. Once a reader has exited, such as `head`,
-    or a log's disk is full, further output is discarded. Closed descriptors are opened on the null
-    device, lest a file or socket of ours gets their number and receives printed output.
+    Characters that the encoding cannot represent become plain ones. Once a reader has exited, such
+    as `head`, or a log's disk is full, further output is discarded. Closed descriptors are opened
+    on the null device, so that no file or socket of ours gets their number and receives output.
     """
     for number in _STANDARD:
         try:

@@ -107,10 +107,14 @@ class Experiments(Generic[E]):
         while current is not None:
             if current in found:
                 circle = " > ".join([*found, current])
-                raise SettingsError(f"experiment {name}: based_on runs in a circle: {circle}")
+                raise SettingsError(f"experiment {name}: based_on is circular: {circle}")
             if current not in tables:
                 close = difflib.get_close_matches(current, tables, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else "'lsdc experiments list' has all"
+                hint = (
+                    f"did you mean {close[0]!r}?"
+                    if close
+                    else "'lsdc experiments list --all' lists all"
+                )
                 raise SettingsError(f"no experiment is called {current!r}; {hint}{_where_looked()}")
             found.append(current)
             current = tables[current].get("based_on")
@@ -132,7 +136,7 @@ class Experiments(Generic[E]):
         for name, table in tables.items():
             if name in packaged:
                 raise SettingsError(
-                    f"{path}: {name} is an experiment of lsdc's own; call yours otherwise"
+                    f"{path}: {name} is a built-in experiment of lsdc; choose another name"
                 )
             if not isinstance(table, dict) or not isinstance(table.get("based_on", ""), str):
                 raise SettingsError(f"{path}: {name}: expected a table with settings and based_on")
@@ -162,8 +166,8 @@ def build_experiment(
     """
     if tables.get("name") != name:
         raise SettingsError(
-            f"experiment {name}: the settings sent along are those of {tables.get('name')!r}; "
-            "leave 'resolved' empty, and the name is looked up"
+            f"experiment {name}: 'resolved' has the settings of {tables.get('name')!r}; leave "
+            "'resolved' empty to look the name up"
         )
     require_name(name, "resolved")
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
@@ -174,7 +178,9 @@ def build_experiment(
         raise SettingsError(f"{where}: {explain(error, config)}") from error
     for what, needed in experiment.needs.model_dump().items():
         if needed == name:
-            raise SettingsError(f"{where}: needs.{what}: it cannot need itself; name another")
+            raise SettingsError(
+                f"{where}: needs.{what}: an experiment cannot need itself; name another"
+            )
     return experiment
 
 
@@ -202,8 +208,8 @@ def presets_environment() -> dict[str, str]:
 
 def _where_looked() -> str:
     path = presets_file()
-    absent = "" if path.is_file() else ", which is not there"
-    return f"; looked for among lsdc's own and in {path}{absent}"
+    absent = "" if path.is_file() else ", which does not exist"
+    return f"; looked in lsdc's built-in experiments and in {path}{absent}"
 
 
 def _read_users() -> Tables:
@@ -213,9 +219,11 @@ def _read_users() -> Tables:
     try:
         return tomllib.loads(read_text(path))
     except OSError as error:
-        raise SettingsError(f"{NAMED}: {path}: {error.strerror}; unset it, or mend it") from error
+        raise SettingsError(
+            f"{NAMED}: {path}: {error.strerror}; correct it, or unset it"
+        ) from error
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}; expected TOML, a table an experiment") from error
+        raise SettingsError(f"{path}: {error}; expected TOML, one table per experiment") from error
 
 
 def _inherited(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,10 +74,10 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
         temporary.unlink(missing_ok=True)
         if error.errno not in NO_ROOM:
             raise
-        kept = "the one before is kept" if path.exists() else "there is none yet"
+        kept = "the previous one is kept" if path.exists() else "there is no earlier one"
         raise NoSpaceError(
             f"{path}: no space for a checkpoint of {whole.tell() / 1e6:.0f} MB after epoch "
-            f"{progress.epoch}, step {progress.step}; {kept}: make room and start again"
+            f"{progress.epoch}, step {progress.step}; {kept}; free some space and start again"
         ) from error
 
 
@@ -99,7 +99,7 @@ def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
         aside = path.with_name(f"damaged-{path.name}")
         path.replace(aside)
         reason = " ".join(str(error).split()[:_WORDS])
-        tell(Warned(text=f"begins anew: its checkpoint cannot be read ({reason}); see {aside}"))
+        tell(Warned(text=f"starts again: its checkpoint cannot be read ({reason}); see {aside}"))
         return Progress()
     if not isinstance(saved, dict) or saved.pop("identity", None) != identity:
         return Progress()
@@ -118,14 +118,14 @@ def restore_weights(model: nn.Module, path: Path, *, of: str) -> None:
     """Load weights that `save_weights` saved of a model of the same kind.
 
     Raises:
-        StageError: they cannot be read, or are another model's; says they should be those of `of`.
+        StageError: they cannot be read, or are another model's; the message names `of`.
     """
     try:
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise StageError(
-            f"{path}: not the weights of {of}, as this model has them "
-            f"({' '.join(str(error).split()[:_WORDS])}); train the fold again, with the same model"
+            f"{path}: these weights do not fit the model of {of} "
+            f"({' '.join(str(error).split()[:_WORDS])}); train the fold again with the same model"
         ) from error
 
 

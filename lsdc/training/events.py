@@ -12,7 +12,7 @@ class BaseEvent(BaseModel):
 
     @property
     def share(self) -> float | None:
-        """The fraction of the work that is done; None if the event does not say."""
+        """The fraction of the work that is done; None if the event has none."""
         return None
 
     @property
@@ -89,7 +89,7 @@ class Resumed(BaseEvent):
     @property
     def words(self) -> list[str]:
         """The epoch it resumes from."""
-        return [f"goes on from epoch {len(self.past) + 1}"]
+        return [f"resumes from epoch {len(self.past) + 1}"]
 
 
 class Paused(BaseEvent):
@@ -101,7 +101,7 @@ class Paused(BaseEvent):
     @property
     def words(self) -> list[str]:
         """The file that pauses it."""
-        return [f"paused; goes on without {self.by}"]
+        return [f"paused; remove {self.by} to resume"]
 
 
 class Warned(BaseEvent):

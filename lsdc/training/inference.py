@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lsdc.training.samples import Samples, batches_in_order
 
 Probabilities = Callable[[Tensor], Tensor]
-"""From logits (n, ...) to the probabilities (n, heads, classes) of what is asked."""
+"""From logits (n, ...) to the probabilities (n, heads, classes) of the labels."""
 
 
 def predict_probabilities(

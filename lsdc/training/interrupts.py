@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsdc.errors import ResumeLaterError
+from lsdc.errors import GOES_ON, ResumeLaterError
 from lsdc.training.events import Paused
 from lsdc.training.process import Tell
 
@@ -54,6 +54,4 @@ def check_interrupts(
         tell(Paused(by=str(there[0])))
         time.sleep(_PAUSE_SECONDS)
     if is_told_to_leave():
-        raise ResumeLaterError(
-            "training: told to leave (SIGTERM), and saved; the same command goes on from there"
-        )
+        raise ResumeLaterError(f"training: stopped by SIGTERM after saving a checkpoint; {GOES_ON}")

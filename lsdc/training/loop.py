@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from lsdc.errors import StageError
+from lsdc.messages import counted
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_logits
@@ -34,8 +35,8 @@ Score = Callable[[Floats], float]
 """From probabilities (n, heads, classes) of the validation samples to a score, lower is better."""
 
 _ALONE = (
-    "norms of a batch in which a sample is alone go by their running means; take another "
-    "training.batch_size, or a model.backbone without batch norms, if that is not wanted"
+    "batch norms use their running statistics for a batch with a single sample; to avoid this, "
+    "choose another training.batch_size, or a model.backbone without batch norms"
 )
 _TINY = float(np.finfo(np.float32).tiny)  # avoids division by 0 where no label has any weight
 
@@ -68,7 +69,7 @@ class Training:
             the past epochs; also a warning if the environment changed, or if the checkpoint cannot
             be read.
         pauses: files; while one of them exists, the training waits.
-        is_told_to_leave: whether the training is to save a checkpoint and end.
+        is_told_to_leave: whether the training has to save a checkpoint and end.
     """
 
     model: nn.Module
@@ -125,7 +126,7 @@ class Training:
                 samples.
             SettingsError: memory ran out; names the batch size that fits.
             NoSpaceError: a checkpoint does not fit on the disk; the previous one is kept.
-            ResumeLaterError: the training was told to leave, and saved a checkpoint.
+            ResumeLaterError: the training was stopped, and saved a checkpoint.
         """
         progress, epochs = self._progress, self.settings.epochs
         if progress.epoch < epochs:
@@ -258,7 +259,7 @@ def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -
             if before.get(name) != now
         ]
         if changes:
-            tell(Warned(text=f"goes on under another {', '.join(changes)}: not to the same bits"))
+            tell(Warned(text=f"resumes with other {', '.join(changes)}: not bit-identical"))
     begins = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
     progress.processes.append(begins | environment)
 
@@ -351,7 +352,7 @@ def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, te
     if skipped:
         tell(
             Warned(
-                text=f"skipped {skipped} of {len(progress.steps)} updates, whose gradients "
+                text=f"skipped {skipped} of {counted(len(progress.steps), 'update')}, as gradients "
                 "overflowed in float16; training.precision bfloat16 has the range of float32"
             )
         )
@@ -359,11 +360,11 @@ def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, te
         row["epoch"] for row in progress.epochs if _value_of(row, settings.keep) == math.inf
     ]
     if unjudged:
-        kept = "the last epoch is kept" if len(unjudged) == len(progress.epochs) else "never kept"
+        kept = "the last one is kept" if len(unjudged) == len(progress.epochs) else "not kept"
         tell(
             Warned(
-                text=f"training.keep {settings.keep}: no number to judge epoch "
-                f"{', '.join(f'{epoch:g}' for epoch in unjudged)} by; {kept}"
+                text=f"training.keep {settings.keep}: the value is not finite in epoch "
+                f"{', '.join(f'{epoch:g}' for epoch in unjudged)}; {kept}"
             )
         )
 

@@ -37,7 +37,7 @@ def advice_when_memory_runs_out(
         advice = f"try {setting} = {batch_size // 2}" if batch_size > 1 else ""
     else:
         fits = _largest_that_fits(attempt, batch_size)
-        advice = f"{setting} = {fits} does" if fits else ""
+        advice = f"{setting} = {fits} fits" if fits else ""
     advice = advice or "try a smaller model.backbone or crops.size_px, or a device with more memory"
     raise SettingsError(
         f"{setting} = {batch_size} does not fit into the memory of {device}; {advice}"

@@ -86,9 +86,9 @@ _EXPECTED = {
     for kind in (DataError, SettingsError, NoSpaceError, ResumeLaterError, StageError)
 }
 _MEANINGS = {
-    "SIGKILL": " (the system ends processes so when memory runs out)",
-    "SIGBUS": " (the system ends processes so when a mapped file has no room on its disk, or in "
-    "/dev/shm, or became shorter)",
+    "SIGKILL": " (the system does this when memory runs out)",
+    "SIGBUS": " (the system does this when the disk or /dev/shm is full under a mapped file, or "
+    "the file became shorter)",
 }
 # Short, so that an exception set by another thread (timeout, cancellation) is noticed soon.
 _POLL_SECONDS = 0.5
@@ -143,7 +143,7 @@ def run_children(
     log.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     for job in jobs:
-        _note(log, f"{module}{job} begins")
+        _note(log, f"{module}{job} started")
     said_before = log.stat().st_size if log.exists() else 0
     processes: list[subprocess.Popen[bytes]] = []
     results: dict[int, dict[str, Any]] = {}
@@ -151,7 +151,7 @@ def run_children(
         for job in jobs:
             processes.append(_start(module, job, log))
             if run_context().shutdown_requested():
-                raise ChildDiedError(f"{module}: not gone on with, since the run is ending")
+                raise ChildDiedError(f"{module}: stopped, since the run is ending")
         for number, text in _lines(processes, results, stall_minutes * 60):
             if not text:
                 died = _death(processes[number])
@@ -161,7 +161,7 @@ def run_children(
                 results[number] = result
     except TimeoutError:
         raise ChildDiedError(
-            f"{module} stalled: no line for {stall_minutes:g} minutes, so it was killed; "
+            f"{module} stalled: no output for {stall_minutes:g} min, so it was killed; "
             f"{_last_words(log, said_before)}"
         ) from None
     finally:
@@ -169,7 +169,7 @@ def run_children(
         _end(processes)
         seconds = time.monotonic() - begun
         for number, process in enumerate(processes):
-            how = "is done" if number in results else f"ended with code {process.returncode}"
+            how = "finished" if number in results else f"exited with code {process.returncode}"
             _note(log, f"{module}{jobs[number]} {how} after {seconds:.0f} s")
     return [results[number] for number in range(len(jobs))]
 
@@ -323,7 +323,7 @@ def _take(text: bytes, on_event: Tell) -> dict[str, Any] | None:
 def _death(process: "subprocess.Popen[bytes]") -> str:
     code = process.wait()
     if code >= 0:
-        return f"ended with exit code {code} and no result"
+        return f"exited with code {code} and no result"
     name = signal.Signals(-code).name
     return f"killed by {name}{_MEANINGS.get(name, '')}"
 
@@ -335,7 +335,7 @@ def _last_words(log: Path, start: int) -> str:
         lines = file.read().decode(errors="replace").split("\n")
     theirs = [line.strip() for line in lines if line.strip() and not line.startswith(_OURS)]
     said = " | ".join(theirs[-3:])
-    return f"it said last: {said}; all of it in {log}" if said else f"nothing in {log}"
+    return f"last output: {said}; all output is in {log}" if said else f"no output in {log}"
 
 
 def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lsdc.errors import NoSpaceError
+from lsdc.messages import counted
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
@@ -38,7 +39,7 @@ class Sample(NamedTuple):
 
 
 Augment = Callable[[Sample, int], Sample]
-"""Changes a sample as its seed says; the same seed, the same change."""
+"""Changes a sample as a function of its seed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Batch(NamedTuple):
 
 
 Mix = Callable[[Batch, int], Batch]
-"""Mixes the samples of a batch as its seed says; labels may become probabilities."""
+"""Mixes the samples of a batch as a function of its seed; labels may become probabilities."""
 
 
 def seed_of(*numbers: int) -> int:
@@ -171,9 +172,10 @@ def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> N
     free = shutil.disk_usage(_SHARED_MEMORY).free
     if free < needed:
         raise NoSpaceError(
-            f"{_SHARED_MEMORY}: {needed / 1e6:.1f} MB needed for the batches that {workers} "
-            f"processes load, {free / 1e6:.1f} MB are free; give the machine or the container more "
-            "shared memory (docker --shm-size), or lower training.batch_size or --threads"
+            f"{_SHARED_MEMORY}: {needed / 1e6:.1f} MB needed for the batches of "
+            f"{counted(workers, 'data worker')}, {free / 1e6:.1f} MB are free; give the machine or "
+            "the container more shared memory (docker --shm-size), or lower training.batch_size or "
+            "--threads"
         )
 
 

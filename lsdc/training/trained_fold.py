@@ -19,7 +19,7 @@ def read_trained(folder: Path, setting: str) -> dict[str, Any]:
         written: dict[str, Any] = json.loads((folder / FACTS).read_text())
     except (OSError, ValueError) as error:
         raise StageError(
-            f"{folder}: no trained fold, which {setting} asks for; run experiment "
+            f"{folder}: no trained fold, but {setting} needs it; run experiment "
             f"{folder.parent.name} first, with the same folds"
         ) from error
     return written

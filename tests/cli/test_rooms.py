@@ -1,4 +1,4 @@
-"""Packages of the user's called flows, tasks or deployments do not take the place of ours."""
+"""The user's packages named flows, tasks or deployments do not replace ours."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 import lsdc
 
 ROOT = Path(lsdc.__file__).parents[1]
-# What the command imports, and what a process that it starts does.
+# What the command imports, and what a process that it starts imports.
 WHERE = """
 import subprocess, sys
 import lsdc.cli.app
@@ -25,7 +25,7 @@ subprocess.run([sys.executable, "-P", "-c", child], check=True)
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with all three, each in another of the ways that Python has for it."""
+    """Write a project with all three, each in another form that Python can import."""
     project = tmp_path / "project"
     (project / "flows").mkdir(parents=True)
     (project / "flows/__init__.py").write_text("raise SystemExit('theirs')")
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def where(folder: Path, root: Path, *options: str, **environment: str) -> None:
-    """Have the rooms of `root` imported by a process in a folder."""
+    """Import the packages of `root` in a process that runs in a folder."""
     done = subprocess.run(
         [sys.executable, *options, "-c", WHERE],
         cwd=folder,
@@ -52,22 +52,22 @@ def where(folder: Path, root: Path, *options: str, **environment: str) -> None:
     assert found == [f"{root}/{each}.py" for each in (*expected, "tasks/__init__")]
 
 
-def test_a_project_in_the_working_folder(project: Path) -> None:
+def test_packages_in_the_working_folder_do_not_replace_ours(project: Path) -> None:
     where(project, ROOT)
 
 
-def test_a_project_on_the_path(project: Path) -> None:
+def test_packages_on_the_path_do_not_replace_ours(project: Path) -> None:
     where(project, ROOT, "-P", PYTHONPATH=".")
 
 
-def test_a_project_before_an_installation_without_its_source(project: Path, tmp_path: Path) -> None:
+def test_installed_packages_come_before_the_users(project: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name in ("lsdc", "flows", "tasks", "deployments"):
         shutil.copytree(ROOT / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
     where(project, site, "-P", PYTHONPATH=f"{project}{os.pathsep}{site}")
 
 
-def test_a_path_without_one_stays_as_it_is(tmp_path: Path) -> None:
+def test_path_without_a_conflict_is_not_changed(tmp_path: Path) -> None:
     code = "import os, lsdc.cli, sys; print('PYTHONPATH' in os.environ, sys.path[0])"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -80,7 +80,7 @@ def test_a_path_without_one_stays_as_it_is(tmp_path: Path) -> None:
     assert done.stdout.split() == ["False"]
 
 
-def test_one_that_is_imported_already_is_refused_by_name(project: Path) -> None:
+def test_conflicting_package_that_is_already_imported_is_refused(project: Path) -> None:
     (project / "tasks.py").write_text("")
     done = subprocess.run(
         [sys.executable, "-c", "import tasks, lsdc.cli"],

@@ -1,4 +1,4 @@
-"""The command line starts quickly: it imports what a command needs, and no more."""
+"""The command line starts quickly: it imports only what a command needs."""
 
 import subprocess
 import sys

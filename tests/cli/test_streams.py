@@ -1,4 +1,4 @@
-"""Whatever standard output is, nothing fails for what is printed."""
+"""Printing never fails, whatever standard output is."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PRINTS = "from lsdc.cli.streams import open_console, prepare_streams; prepare_st
 def python(
     script: str, *, shell: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run a script; `shell` is what a shell adds to its command."""
+    """Run a script; `shell` is appended to its command."""
     return subprocess.run(
         ["/bin/sh", "-c", f'"$0" -P -c "$1" {shell}', sys.executable, script],
         env=os.environ | environment,
@@ -24,8 +24,8 @@ def python(
     )
 
 
-def our_signs() -> str:
-    """All signs beyond ASCII in what the project may print."""
+def printed_characters() -> str:
+    """Return all characters beyond ASCII that the project may print."""
     rooms = ("lsdc/cli", "tasks", "flows", "lsdc/experiments", "lsdc/challenges", "lsdc/store")
     files = [file for room in rooms for file in (ROOT / room).rglob("*.*")]
     texts = [file.read_text("utf-8") for file in files if file.suffix in (".py", ".toml")]
@@ -33,21 +33,21 @@ def our_signs() -> str:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_signs_that_the_encoding_lacks_become_plain_ones(encoding: str) -> None:
-    script = PRINTS + f"open_console().print({our_signs() + 'é中'!r}); print('\\udcff')"
+def test_characters_that_cannot_be_encoded_become_plain_ones(encoding: str) -> None:
+    script = PRINTS + f"open_console().print({printed_characters() + 'é中'!r}); print('\\udcff')"
     said = python(script, PYTHONIOENCODING=encoding)
     assert (said.returncode, said.stderr) == (0, b"")
     text = said.stdout.decode(encoding)
     assert "\\xff" in text
     if encoding == "ascii":
-        assert "?" not in text.replace("e?", "")  # of é and 中 alone one has no plain letter
+        assert "?" not in text.replace("e?", "")  # 中 is the only one without a plain letter
         assert {"+", "x"} <= set(text)
 
 
 @pytest.mark.parametrize(
     ("stream", "shell"), [("stdout", "| head -c 1"), ("stderr", "2>&1 >/dev/null | head -c 1")]
 )
-def test_a_reader_that_goes_ends_nothing(stream: str, shell: str, tmp_path: Path) -> None:
+def test_closed_pipe_does_not_end_the_process(stream: str, shell: str, tmp_path: Path) -> None:
     end = tmp_path / "end"
     script = PRINTS + (
         f"import sys; [print('x' * 1000, file=sys.{stream}) for _ in range(1000)]; "
@@ -62,7 +62,7 @@ def test_a_reader_that_goes_ends_nothing(stream: str, shell: str, tmp_path: Path
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a disk always full")
 @pytest.mark.parametrize("shell", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1"])
-def test_a_log_whose_disk_is_full_ends_nothing(shell: str, tmp_path: Path) -> None:
+def test_full_disk_of_a_log_does_not_end_the_process(shell: str, tmp_path: Path) -> None:
     end = tmp_path / "end"
     script = PRINTS + (
         "import sys; print('said'); print('said', file=sys.stderr); open_console().print('more'); "
@@ -72,7 +72,7 @@ def test_a_log_whose_disk_is_full_ends_nothing(shell: str, tmp_path: Path) -> No
     assert end.exists()
 
 
-def test_a_closed_descriptor_is_nobodys_file(tmp_path: Path) -> None:
+def test_closed_descriptor_is_not_reused_for_a_file(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     script = PRINTS + (
         f"file = open({str(kept)!r}, 'wb', buffering=0); print('said'); "
@@ -84,7 +84,7 @@ def test_a_closed_descriptor_is_nobodys_file(tmp_path: Path) -> None:
     assert kept.read_bytes() == b"kept"
 
 
-def test_a_pipe_is_as_wide_as_what_is_printed() -> None:
+def test_output_to_a_pipe_has_no_width_limit() -> None:
     script = PRINTS + "open_console().print('x ' * 300)"
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     wide = subprocess.run(
@@ -94,12 +94,12 @@ def test_a_pipe_is_as_wide_as_what_is_printed() -> None:
     assert python(script, COLUMNS="100").stdout.count(b"\n") == 6
 
 
-def test_what_is_printed_is_text_and_no_markup() -> None:
+def test_output_is_literal_text_without_markup() -> None:
     said = python(PRINTS + "open_console().print('/data [v2]/:x:/[bold]a')")
     assert said.stdout == b"/data [v2]/:x:/[bold]a\n"
 
 
-def test_the_front_door_prepares_them() -> None:
+def test_main_prepares_the_streams() -> None:
     script = "from lsdc.cli.app import main; main()"
     said = subprocess.run(
         ["/bin/sh", "-c", f'"$0" -P -c "{script}" experiments list | head -1', sys.executable],

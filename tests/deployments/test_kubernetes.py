@@ -1,4 +1,4 @@
-"""The Kubernetes template and the image, as far as can be told without a cluster."""
+"""The Kubernetes template and the image, as far as they can be tested without a cluster."""
 
 import re
 import tomllib
@@ -20,7 +20,7 @@ PODS = {
     for item in ITEMS
     if item["kind"] == "Deployment"
 }
-# The secret that the template's head says how to make.
+# The secret that the template's comments describe.
 SECRET = {"database-url", "auth"}
 
 
@@ -31,12 +31,12 @@ def container(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: item["metadata"]["name"])
 @pytest.mark.parametrize("version", ["1.31", "1.37"])
-def test_template_is_what_kubernetes_takes(item: dict[str, Any], version: str) -> None:
+def test_template_is_valid_for_kubernetes(item: dict[str, Any], version: str) -> None:
     kubernetes_validate.validate(item, version, strict=True)
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_pods_are_commands_of_ours_in_our_image(name: str) -> None:
+def test_pods_run_lsdc_commands_in_our_image(name: str) -> None:
     command, *arguments = container(name)["args"]
     load_command(command).make_context(command, arguments)
     assert container(name)["image"] == f"lsdc:{lsdc.__version__}"
@@ -46,7 +46,7 @@ def test_pods_are_commands_of_ours_in_our_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_pods_share_the_home_and_know_secrets_by_name_alone(name: str) -> None:
+def test_pods_share_the_home_and_refer_to_secrets_by_name(name: str) -> None:
     (home,) = re.findall(r"LSDC_HOME=(\S+)", DOCKERFILE)
     mounts = {mount["mountPath"]: mount["name"] for mount in container(name)["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in PODS[name]["volumes"]}
@@ -61,17 +61,17 @@ def test_pods_share_the_home_and_know_secrets_by_name_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lsdc-cpu", "lsdc-gpu"])
-def test_workers_have_a_thread_for_each_core_that_they_ask_for(name: str) -> None:
+def test_workers_have_one_thread_per_requested_core(name: str) -> None:
     told = {variable["name"]: variable.get("value") for variable in container(name)["env"]}
     assert told["LSDC_THREADS"] == container(name)["resources"]["requests"]["cpu"]
 
 
-def test_gpu_workers_have_one_gpu_each_and_others_none() -> None:
+def test_only_gpu_workers_have_a_gpu_each() -> None:
     gpus = {name: container(name)["resources"].get("limits", {}) for name in PODS}
     assert gpus == {"lsdc-head": {}, "lsdc-cpu": {}, "lsdc-gpu": {"nvidia.com/gpu": 1}}
 
 
-def test_image_holds_all_that_the_package_is_built_from() -> None:
+def test_image_has_all_files_that_the_package_is_built_from() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
     needed = {package.rstrip("*") for package in packages} | {"pyproject.toml", "constraints.txt"}

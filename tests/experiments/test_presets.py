@@ -11,26 +11,26 @@ from lsdc.experiments.presets import presets_environment
 
 @pytest.fixture
 def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the user's presets lie."""
+    """Return the path of the user's presets file."""
     path = tmp_path / "mine.toml"
     monkeypatch.setenv("LSDC_PRESETS", str(path))
     return path
 
 
-def test_every_preset_resolves_and_its_lineage_ends() -> None:
+def test_every_preset_can_be_loaded() -> None:
     for name in EXPERIMENTS.names():
         assert EXPERIMENTS.load(name).name == name
         assert EXPERIMENTS.lineage(name)[0] == name
 
 
-def test_preset_changes_only_what_it_says() -> None:
+def test_preset_changes_only_its_own_settings() -> None:
     base, demo = EXPERIMENTS.load("baseline"), EXPERIMENTS.load("demo")
     assert demo.based_on == "baseline"
     assert demo.crops.size_px != base.crops.size_px
     assert demo.crops.axial_window == base.crops.axial_window
 
 
-def test_what_is_said_of_an_experiment_is_not_said_of_those_based_on_it(presets: Path) -> None:
+def test_notes_and_scores_of_an_experiment_are_not_inherited(presets: Path) -> None:
     presets.write_text('[mine]\nbased_on = "exp087"\n')
     base, mine = EXPERIMENTS.load("exp087"), EXPERIMENTS.load("mine")
     assert base.note
@@ -40,17 +40,17 @@ def test_what_is_said_of_an_experiment_is_not_said_of_those_based_on_it(presets:
     assert mine.model == base.model
 
 
-def test_unknown_experiment_is_refused_with_the_nearest_name() -> None:
+def test_unknown_experiment_is_refused_with_the_closest_name() -> None:
     with pytest.raises(SettingsError, match="did you mean 'demo'"):
         EXPERIMENTS.load("dmeo")
 
 
-def test_lab_log_has_25_slices_a_level() -> None:
+def test_lab_log_has_25_slices_per_level() -> None:
     assert SlicesConfig().count == 25
     assert EXPERIMENTS.load("exp118").slices.count == 25
 
 
-def test_user_presets_are_found_where_one_stands(
+def test_user_presets_are_found_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LSDC_PRESETS", raising=False)
@@ -75,10 +75,13 @@ def test_user_presets_are_found_where_one_stands(
             r"no setting is called 'training\.epoch'.*training\.epochs",
         ),
         ('[mine]\nbased_on = "exp18"\n', "no experiment is called 'exp18'; did you mean 'exp18"),
-        ('[mine]\nbased_on = "yours"\n[yours]\nbased_on = "mine"\n', "circle: mine > yours > mine"),
-        ('[mine]\nneeds.labels = "mine"\n', "needs.labels: it cannot need itself"),
+        (
+            '[mine]\nbased_on = "yours"\n[yours]\nbased_on = "mine"\n',
+            "circular: mine > yours > mine",
+        ),
+        ('[mine]\nneeds.labels = "mine"\n', "needs.labels: an experiment cannot need itself"),
         ('[mine]\nneeds.weights = "exp1145"\n', "no experiment is called 'exp1145'"),
-        ("[exp118]\ntraining.epochs = 2\n", "exp118 is an experiment of lsdc's own"),
+        ("[exp118]\ntraining.epochs = 2\n", "exp118 is a built-in experiment of lsdc"),
         ("mine = 3\n", "mine: expected a table"),
         ('["v2/slices"]\nbased_on = "mine"\n', "mine.toml: 'v2/slices' is not a valid folder name"),
         ('["../../outside"]\n[mine]\n', "mine.toml: '../../outside' is not a valid folder name"),
@@ -87,15 +90,13 @@ def test_user_presets_are_found_where_one_stands(
         ("[mine\n", "expected TOML"),
     ],
 )
-def test_fault_of_a_user_preset_is_named(presets: Path, text: str, said: str) -> None:
+def test_error_in_a_user_preset_is_named(presets: Path, text: str, said: str) -> None:
     presets.write_text(text)
     with pytest.raises(SettingsError, match=said):
         EXPERIMENTS.load("mine")
 
 
-def test_named_file_that_is_not_there_is_refused(
-    presets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_presets_file_is_refused(presets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"LSDC_PRESETS: .*mine\.toml: No such file"):
         EXPERIMENTS.load("demo")
     monkeypatch.setenv("LSDC_PRESETS", "~nobody-of-ours/mine.toml")
@@ -103,7 +104,7 @@ def test_named_file_that_is_not_there_is_refused(
         EXPERIMENTS.load("demo")
 
 
-def test_what_a_name_meant_stays_where_its_file_is_edited_or_gone(presets: Path) -> None:
+def test_resolved_experiment_does_not_change_with_the_presets_file(presets: Path) -> None:
     presets.write_text(
         '[base]\nbased_on = "demo"\ntraining.epochs = 9\n\n'
         '[mine]\nbased_on = "base"\nneeds.weights = "base"\n'
@@ -118,23 +119,25 @@ def test_what_a_name_meant_stays_where_its_file_is_edited_or_gone(presets: Path)
     assert (mine.training.epochs, mine.needs.weights) == (9, "base")
 
 
-def test_every_experiment_is_the_same_by_what_is_sent_of_it() -> None:
+def test_every_resolved_experiment_equals_its_preset() -> None:
     for name in EXPERIMENTS.names():
         sent = json.loads(json.dumps(EXPERIMENTS.resolve(name)))
         assert EXPERIMENTS.load(name, resolved=sent) == EXPERIMENTS.load(name)
 
 
-def test_what_another_name_meant_is_not_taken_for_it() -> None:
-    with pytest.raises(SettingsError, match="are those of 'demo'; leave 'resolved' empty"):
+def test_resolved_settings_of_another_experiment_are_refused() -> None:
+    with pytest.raises(SettingsError, match="has the settings of 'demo'; leave 'resolved' empty"):
         EXPERIMENTS.load("baseline", resolved=EXPERIMENTS.resolve("demo"))
 
 
-def test_unknown_name_says_where_was_looked(
+def test_error_for_an_unknown_name_names_the_presets_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LSDC_PRESETS", raising=False)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match=f"in {tmp_path}/lsdc-presets.toml, which is not there"):
+    with pytest.raises(
+        SettingsError, match=f"in {tmp_path}/lsdc-presets.toml, which does not exist"
+    ):
         EXPERIMENTS.load("mine")
 
 
@@ -165,7 +168,7 @@ def test_process_in_another_folder_finds_the_same_presets(
         (b'[mine]\nbased_on = "demo"\n' + bytes(40), "40 NUL bytes at the end, from line 3 on"),
     ],
 )
-def test_presets_in_another_encoding_are_called_that(
+def test_error_for_presets_in_another_encoding_names_it(
     presets: Path, content: bytes, said: str
 ) -> None:
     presets.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The reference of settings: all of them, in words, and the page that is made of them."""
+"""The reference of settings: every setting, and the page generated from them."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def test_every_setting_is_described() -> None:
     assert [each.name for each in described if not (each.description and each.takes)] == []
 
 
-def test_the_page_is_that_of_the_declarations() -> None:
+def test_settings_page_is_up_to_date() -> None:
     made = "python -m lsdc.challenges.lumbar.config > docs/settings.md"
     assert PAGE.read_text(encoding="utf-8") == settings_page(), made
 
 
-def test_choices_and_bounds_are_those_that_are_enforced() -> None:
+def test_described_choices_and_bounds_are_enforced() -> None:
     found = {each.name: each for each in describe_settings(Experiment)}
     for choice in found["training.keep"].takes.split(" or "):
         assert EXPERIMENTS.load("demo", [f"training.keep={choice}"]).training.keep == choice
@@ -37,7 +37,7 @@ def test_choices_and_bounds_are_those_that_are_enforced() -> None:
     assert found["slices.t1_middle"].default_words == "true"
 
 
-def test_a_section_or_a_setting_is_picked_and_a_slip_is_answered() -> None:
+def test_section_or_setting_is_found_and_a_typo_gets_a_suggestion() -> None:
     names = [each.name for each in describe_settings(Experiment, "slices")]
     assert names == [name for name in setting_fields(Experiment) if name.startswith("slices.")]
     assert [each.name for each in describe_settings(Experiment, "training.keep")] == [

@@ -1,4 +1,4 @@
-"""Settings that cannot go together are refused, and the message says what could."""
+"""Settings that cannot be combined are refused, and the message names possible ones."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"slices_as": "channels"}}, "expected rnn 'none' and slice_pool 'mean'"),
-    ({"model": {"rnn": "none", "rnn_layers": 2}}, "rnn_layers changes nothing: expected rnn"),
-    ({"model": {"rnn": "none", "rnn_per_head": True}}, "rnn_per_head changes nothing"),
+    ({"model": {"rnn": "none", "rnn_layers": 2}}, "rnn_layers has no effect: expected rnn"),
+    ({"model": {"rnn": "none", "rnn_per_head": True}}, "rnn_per_head has no effect"),
     ({"model": {"rnn": "none", "slice_pool": "last"}}, "or slice_pool 'mean'"),
     ({"model": {"heads": "one", "slice_pool": "range_mean"}}, "expected heads 'condition'"),
     ({"model": {"heads": "one", "rnn_per_head": True}}, "expected heads 'condition'"),
@@ -35,7 +35,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"oversample": [0, 1, 2]}}, "greater than or equal to 1"),
     ({"loss": {"focal_gamma": 3.0}}, "expected kind 'focal'"),
     ({"loss": {"grade_weights": [0, 1, 1]}}, "expected all above 0"),
-    ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1 together, got 0.6 and 0.6"),
+    ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1, got 0.6 and 0.6"),
     ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
     (
         {"augment": {"mirror": 0.5}, "labels": {"conditions": ["left_subarticular_stenosis"]}},
@@ -45,13 +45,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("settings", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_what_cannot_go_together_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_be_combined_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError) as raised:
         Experiment.model_validate({"name": "x", **settings})
     assert message in str(raised.value)
 
 
-def test_what_is_switched_off_may_keep_its_amounts() -> None:
+def test_details_of_a_disabled_augmentation_are_allowed() -> None:
     augment = {"noise": 0.0, "noise_std": [0.1, 0.2], "mixup": 0.0, "mixup_alpha": 0.2}
     experiment = Experiment.model_validate({"name": "x", "augment": augment})
     assert experiment.augment.noise_std == (0.1, 0.2)

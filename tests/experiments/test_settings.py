@@ -13,7 +13,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.settings import setting_fields, settings_of
 
 
-def test_a_setting_is_changed_and_nothing_else() -> None:
+def test_only_the_given_setting_is_changed() -> None:
     before, after = (
         settings_of(EXPERIMENTS.load("exp118", changed)) for changed in ([], ["training.epochs=2"])
     )
@@ -21,7 +21,7 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
     assert after["training.epochs"] == 2
 
 
-def test_a_setting_is_declared_once() -> None:
+def test_each_setting_is_declared_once() -> None:
     for section, field in Experiment.model_fields.items():
         assert field.annotation is not None
         bases = [base for base in getattr(field.annotation, "__mro__", ()) if base is not BaseModel]
@@ -43,13 +43,13 @@ def test_a_setting_is_declared_once() -> None:
         ("training.max_norm=none", None),
     ],
 )
-def test_values_are_read_as_they_are_typed(text: str, value: object) -> None:
+def test_values_are_parsed_as_toml_or_text(text: str, value: object) -> None:
     name = text.partition("=")[0].strip()
     # exp140 clips gradients
     assert settings_of(EXPERIMENTS.load("exp140", [text]))[name] == value
 
 
-def test_none_stays_a_word_where_it_is_one() -> None:
+def test_none_stays_text_if_it_is_a_choice() -> None:
     changed = ["model.rnn=none", "model.rnn_per_head=false"]
     assert EXPERIMENTS.load("exp118", changed).model.rnn == "none"
 
@@ -70,7 +70,7 @@ def test_none_stays_a_word_where_it_is_one() -> None:
         ("model.slices_as=channels", "expected rnn 'none'"),
     ],
 )
-def test_what_cannot_be_set_is_refused_with_a_suggestion(text: str, said: str) -> None:
+def test_unknown_setting_is_refused_with_a_suggestion(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         EXPERIMENTS.load("demo", [text])
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_set_is_refused_with_a_suggestion(text: str, said: str) -
 @given(
     name=st.sampled_from(EXPERIMENTS.names()), key=st.sampled_from(list(setting_fields(Experiment)))
 )
-def test_setting_what_is_set_already_changes_nothing(name: str, key: str) -> None:
+def test_setting_the_present_value_changes_nothing(name: str, key: str) -> None:
     experiment = EXPERIMENTS.load(name)
     value = settings_of(experiment)[key]
     typed = "none" if value is None else str(value).lower() if isinstance(value, bool) else value
@@ -90,7 +90,7 @@ def _holds_numbers(annotation: object) -> bool:
 
 
 def _settings_of_numbers(model: type[BaseModel], above: str = "") -> dict[str, int]:
-    """Dotted names of all settings that hold a float, and how many of them; 0 is not a tuple."""
+    """Return the dotted names of settings with floats, and how many each has; 0 if not a tuple."""
     found: dict[str, int] = {}
     for name, field in model.model_fields.items():
         annotation = field.annotation

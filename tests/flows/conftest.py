@@ -1,4 +1,4 @@
-"""One whole run of the command for the session, on the phantom and, if at hand, a real study."""
+"""One whole run per session, on the phantom and, if available, a real study."""
 
 import json
 import os
@@ -24,14 +24,14 @@ _TABLES = ("train.csv", "train_series_descriptions.csv", "train_label_coordinate
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command said, line by line, and how it ended."""
+    """The output of a command and its exit code."""
 
     code: int
     out: str
     err: str
 
     def state_of(self, name: str) -> str:
-        """What the display says of a task run: `unchanged, kept`, or how long it took."""
+        """Return the printed state of a task run: `unchanged, kept`, or its run time."""
         for line in self.out.splitlines():
             if line.startswith(("✓ ", "✗ ")) and line[2:].startswith(f"{name}: "):
                 return line[2:].removeprefix(f"{name}: ")
@@ -45,7 +45,7 @@ class Outcome:
 
 
 def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
-    """What the server answers to a query."""
+    """Return the server's answer to a query."""
     request = urllib.request.Request(
         f"{api}/{what}",
         data=json.dumps(query).encode(),
@@ -57,7 +57,7 @@ def ask(api: str, what: str, query: dict[str, object]) -> list[dict[str, str]]:
 
 
 def lsdc(*arguments: str | Path, source: Path | None = None, api: str | None = None) -> Outcome:
-    """Run the command in a process of its own, from a copy of the project if one is named.
+    """Run the command in a separate process, from a copy of the project if one is given.
 
     `api` is the address of a Prefect API that the environment configures.
     """
@@ -78,7 +78,7 @@ def lsdc(*arguments: str | Path, source: Path | None = None, api: str | None = N
 
 @dataclass(frozen=True)
 class Ran:
-    """A competition and the home that a run on it left.
+    """A competition and the home of a run on it.
 
     Attributes:
         outcome: of that run, which brought a server of its own.
@@ -101,13 +101,13 @@ class Ran:
         return self.home / "runs" / "demo"
 
     def again(self, *more: str, source: Path | None = None) -> Outcome:
-        """The same command once more."""
+        """Run the same command again."""
         return lsdc(*self.arguments, *more, source=source, api=self.api)
 
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prefect server for all that need none of their own."""
+    """Yield the address of a Prefect server that tests share."""
     with prefect_server(open_home(tmp_path_factory.mktemp("server") / "home")) as server:
         server.wait_until_healthy()
         yield server.api.url
@@ -115,13 +115,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def command(api: str) -> Callable[..., Outcome]:
-    """The command line, in a process of its own."""
+    """Return a function that runs the command line in a separate process."""
     return partial(lsdc, api=api)
 
 
 @pytest.fixture(scope="session")
 def competition(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phantom; with LSDC_REAL_DATA, the real study too, to train on and as a test study."""
+    """Copy the phantom; with LSDC_REAL_DATA, add the real study to both splits."""
     root = tmp_path_factory.mktemp("flows") / "competition"
     shutil.copytree(phantom, root)
     if real := os.environ.get("LSDC_REAL_DATA"):
@@ -151,7 +151,7 @@ def _add_real_study(root: Path, real: Path) -> None:
 
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """All folds trained, by whichever process of the tests comes first; to be copied."""
+    """Return a home, to be copied, whose folds the first test process trains."""
     base = tmp_path_factory.getbasetemp()
     alike = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return undisturbed(alike / "undisturbed")
@@ -159,7 +159,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 @pytest.fixture(scope="session")
 def ran(competition: Path, api: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The whole walk, once."""
+    """Run the whole command once."""
     home = tmp_path_factory.mktemp("home")
     outcome = lsdc("run-local", "--data", competition, "--home", home, "--folds", "2")
     assert outcome.code == 0, outcome.out + outcome.err

@@ -1,4 +1,4 @@
-"""Faults: parts of an installation killed at random moments of a run, and what becomes of it."""
+"""Faults: parts of an installation are killed at random moments of a run."""
 
 import contextlib
 import json
@@ -28,18 +28,18 @@ KINDS = ("training", "worker", "worker and run", "server", PG)
 CANCEL = "cancel"
 _ENDS_TRAINING = ("training", "worker", "worker and run", CANCEL)
 FOLDS = 4
-# Long enough to be met amid its epochs; one thread, so that the bits can be compared.
+# Long enough to be killed between its epochs; one thread, so that results are bit-identical.
 EPOCHS = 10
 TRAINING = (
     *("--folds", str(FOLDS), "--threads", "1"),
     *("--set", f"training.epochs={EPOCHS}"),
 )
-# PostgreSQL is away so long, as where the system starts it again.
+# PostgreSQL is down for so long, as after a restart by the system.
 AWAY_SECONDS = 5.0
-# The installation's password, which all that is done here needs.
+# The installation's password, which every client here needs.
 PASSWORD = "someone:written-nowhere"
-# In the training child of a fold, only if asked, and once: fail when its second epoch is saved, or
-# wait at the third step of its first epoch until told to leave.
+# In the training child of a fold, only on request, and once: fail after saving the second epoch, or
+# wait at the third step of its first epoch until SIGTERM.
 _PLANTED = """
 import sys
 from pathlib import Path
@@ -70,7 +70,7 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
         kind: what was killed, or that the run was cancelled.
@@ -78,11 +78,11 @@ class Outcome:
         trained: how many folds were trained then.
         retries: how often Retry was needed.
         seconds: from the trigger to the end.
-        completed: in the end.
+        completed: whether it completed in the end.
         same_bits: whether the out-of-fold table is that of the undisturbed run.
         twice: folds that were finished and were trained again.
-        from_start: whether a training was cut off and did not go on from its checkpoint.
-        gone_after: seconds from what was done until all that it was to end had ended.
+        from_start: whether an interrupted training did not resume from its checkpoint.
+        gone_after: seconds from the fault until all processes that it ends had ended.
     """
 
     kind: str
@@ -98,7 +98,7 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Nothing is lost, nothing finished ran twice, and one Retry is enough."""
+        """True if nothing was lost, nothing finished ran twice, and one Retry was enough."""
         return (
             self.completed
             and self.same_bits
@@ -113,7 +113,7 @@ class Outcome:
 
 @dataclass
 class Faults:
-    """An installation with its database, and what an undisturbed run came to."""
+    """An installation with its database, and the result of an undisturbed run."""
 
     here: Installation
     cluster: Cluster
@@ -123,49 +123,49 @@ class Faults:
     seconds: float = 0.0
 
     def begin(self, *more: str) -> str:
-        """Start a run that trains the folds; its id."""
+        """Start a run that trains the folds; return its id."""
         begun = self.here.trigger("train-folds/default", "--data", self.data, *TRAINING, *more)
         assert begun.returncode == 0, begun.stderr
         return begun.stdout.splitlines()[0].rpartition("/")[2]
 
     def fold(self, fold: int) -> Path:
-        """The folder of a fold."""
+        """Return the folder of a fold."""
         return self.here.home / f"runs/demo/fold-{fold}"
 
     def is_trained(self, fold: int) -> bool:
-        """Whether a fold is finished."""
+        """Return whether a fold is finished."""
         return (self.fold(fold) / "fit.json").is_file()
 
     def begun_at(self, fold: int) -> list[tuple[int, int]]:
-        """Epoch and step from which each process that trained a fold went on, counted from 1."""
+        """Return the epoch and step, from 1, at which each training process of a fold started."""
         fit = json.loads((self.fold(fold) / "fit.json").read_text())
         return [(process["from_epoch"], process["from_step"]) for process in fit["processes"]]
 
     def oof(self) -> bytes:
-        """The out-of-fold table's bytes."""
+        """Return the out-of-fold table's bytes."""
         return (self.here.home / "runs/demo/oof.parquet").read_bytes()
 
     def forget(self, folds: Sequence[int] = range(FOLDS)) -> None:
-        """Remove what was trained of these folds, and the scores."""
+        """Remove these folds' trainings, and the scores."""
         for fold in folds:
             shutil.rmtree(self.fold(fold), ignore_errors=True)
         for name in ("oof.parquet", "holdout.parquet", "scores.json"):
             (self.here.home / "runs/demo" / name).unlink(missing_ok=True)
 
     def plant(self, fold: int) -> None:
-        """Have a fold's training fail once its second epoch is saved."""
+        """Make a fold's training fail once its second epoch is saved."""
         (self.site / f"fold-{fold}").touch()
 
     def hold(self, fold: int) -> None:
-        """Have a fold's training wait at its third step until it is told to leave."""
+        """Make a fold's training wait at its third step until SIGTERM."""
         (self.site / f"fold-{fold}-held").touch()
 
     def is_held(self, fold: int) -> bool:
-        """Whether a fold's training that was to wait does so, or has."""
+        """Return whether a fold's training has reached the step at which it waits."""
         return not (self.site / f"fold-{fold}-held").exists()
 
     def victims(self, kind: str) -> list[psutil.Process]:
-        """The processes that are to be killed, or nothing while they are not there."""
+        """Return the processes to kill; empty until they exist."""
         if kind in ("training", CANCEL):
             return self.here.processes(TRAINER)
         if kind == "server":
@@ -178,7 +178,7 @@ class Faults:
         return family and (family if kind in ("run", "parent") else [*found, *family])
 
     def kill(self, kind: str, run_id: str) -> bool:
-        """Kill a part of a run as soon as it is there; whether it came before the run's end."""
+        """Kill a part of a run once it exists; return whether it existed before the run's end."""
         if kind == "nothing":
             return True
         found = self.here.until(lambda: self._is_over(run_id) or self.victims(kind) or kind == PG)
@@ -199,7 +199,7 @@ class Faults:
         return True
 
     def disturb(self, kind: str, moments: random.Random) -> Outcome:
-        """Train a fold anew, kill a part at a random moment, and see what becomes of the run."""
+        """Train a fold again, kill a part at a random moment, and return the run's outcome."""
         self.here.until(lambda: not self.here.processes(TRAINER))
         fold = moments.randrange(FOLDS)
         self.forget([fold])
@@ -211,7 +211,7 @@ class Faults:
         if self.is_trained(fold):
             finished[fold] = self._stamp(fold)
         acted = time.monotonic()
-        if not self.kill(kind, run_id):  # it ended before: a run takes less than was thought
+        if not self.kill(kind, run_id):  # the run ended earlier than expected
             self.seconds = min(self.seconds, self.here.lasted(run_id))
             return self.disturb(kind, moments)
         gone_after = time.monotonic() - acted
@@ -235,7 +235,7 @@ class Faults:
         )
 
     def _wait_for_the_moment(self, kind: str, started: float, moments: random.Random) -> None:
-        """Of a run; where it is the training that is killed, of that."""
+        """Wait for a random moment of the run, or of the training if that is killed."""
         share, length = moments.random(), self.seconds
         if kind in ("training", CANCEL):
             self.here.until(lambda: self.here.processes(TRAINER))
@@ -243,7 +243,7 @@ class Faults:
         time.sleep(max(0.0, started + share * length - time.monotonic()))
 
     def _is_cut_off(self, fold: int) -> bool:
-        """Whether a checkpoint is left from which there is something to train."""
+        """Return whether an unfinished training left a checkpoint."""
         import torch
 
         with contextlib.suppress(FileNotFoundError):
@@ -260,23 +260,23 @@ class Faults:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A competition, and a home in which all was trained by one command that nothing disturbed."""
+    """A competition, and a home in which one undisturbed command trained all folds."""
 
     folder: Path
 
     @property
     def data(self) -> Path:
-        """The competition."""
+        """The competition's folder."""
         return self.folder / "competition"
 
     @property
     def home(self) -> Path:
-        """Where it was trained; to be copied."""
+        """The home with the trained folds; to be copied."""
         return self.folder / "home"
 
 
 def undisturbed(folder: Path) -> Undisturbed:
-    """Train all folds of a phantom's, unless the folder has them; one process waits for another."""
+    """Train all folds of a phantom unless the folder has them; processes wait for one another."""
     calm = Undisturbed(folder)
     with FileLock(folder.with_suffix(".lock")):
         if not (calm.home / "runs/demo/oof.parquet").is_file():
@@ -288,7 +288,7 @@ def undisturbed(folder: Path) -> Undisturbed:
 
 @contextlib.contextmanager
 def prepared(folder: Path, calm: Undisturbed, *arguments: str) -> Iterator[Faults]:
-    """An installation on PostgreSQL, with a password, in which all is trained already."""
+    """Yield an installation on PostgreSQL, with a password, in which all folds are trained."""
     home, site = folder / "home", folder / "site"
     shutil.copytree(calm.home, home)
     site.mkdir()

@@ -1,4 +1,4 @@
-"""An installation under test: `lsdc up` in a process of its own, and what its pages call."""
+"""An installation under test: `lsdc up` in a separate process, and the requests of Prefect's UI."""
 
 import base64
 import contextlib
@@ -20,13 +20,13 @@ import psutil
 
 from lsdc.cli.server.process import free_port
 
-SECONDS = 1200  # no condition is waited for so long unless something is wrong
+SECONDS = 1200  # longest wait for a condition
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclass
 class Installation:
-    """`lsdc up`, and what it says."""
+    """`lsdc up`, and its output."""
 
     home: Path
     process: "subprocess.Popen[str]"
@@ -36,25 +36,25 @@ class Installation:
     ends_with: int = 0
 
     def read(self) -> None:
-        """Take in its lines until it ends."""
+        """Read its lines until it ends."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
-            if "(Ctrl-C ends)" in line:
+            if "(Ctrl-C stops it)" in line:
                 self.api = line.split()[0] + "api"
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        """What the condition gives, once it gives something."""
+        """Wait until a condition returns something true, and return that."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):  # a busy server may not answer in time
                 if found := condition():
                     return found
-            time.sleep(1.0)  # asking costs the server something
-        raise AssertionError("waited in vain:\n" + "".join(self.lines[-80:]))
+            time.sleep(1.0)  # each request costs the server some work
+        raise AssertionError("the condition was not met in time:\n" + "".join(self.lines[-80:]))
 
     def trigger(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """`lsdc trigger`, which finds the server of the home."""
+        """Run `lsdc trigger`, which finds the server of the home."""
         return subprocess.run(
             [
                 *(sys.executable, "-P", "-m", "lsdc", "trigger", *map(str, arguments)),
@@ -67,46 +67,46 @@ class Installation:
         )
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """A flow run, as the server has it."""
+        """Return the server's record of a flow run."""
         runs: list[dict[str, Any]]
         runs = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
         (run,) = runs
         return run
 
     def children(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """The runs that a run sent, by name."""
+        """Return the child runs of a run by name."""
         mine = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
         return {run["name"]: run for run in self.ask("flow_runs/filter", mine)}
 
     def ended(self, run_id: str) -> dict[str, Any]:
-        """The run, once it is over."""
+        """Wait until a run has ended, and return its record."""
         over: dict[str, Any]
         over = self.until(lambda: (run := self.run(run_id))["state_type"] in FINAL and run)
         return over
 
     def lasted(self, run_id: str) -> float:
-        """Seconds from the trigger of a run to its end."""
+        """Return the seconds from the trigger of a run to its end."""
         run = self.ended(run_id)
         return (_time(run["end_time"]) - _time(run["created"])).total_seconds()
 
     def worked(self, run_id: str) -> tuple[datetime, datetime]:
-        """When a run sent its first child, and when it ended."""
+        """Return when a run sent its first child, and when it ended."""
         sent = min(_time(child["created"]) for child in self.children(run_id).values())
         return sent, _time(self.ended(run_id)["end_time"])
 
     def retry(self, run_id: str) -> None:
-        """What the button Retry of Prefect's pages calls."""
+        """Retry a run as Prefect's UI does."""
         self._set_state(run_id, "SCHEDULED", "AwaitingRetry")
 
     def cancel(self, run_id: str) -> None:
-        """What the button Cancel of Prefect's pages calls."""
+        """Cancel a run as Prefect's UI does."""
         self._set_state(run_id, "CANCELLING", "Cancelling")
 
     def _set_state(self, run_id: str, kind: str, name: str) -> None:
         self.ask(f"flow_runs/{run_id}/set_state", {"state": {"type": kind, "name": name}})
 
     def ask(self, what: str, query: Mapping[str, Any] | None = None) -> Any:
-        """What the server answers; asked as its pages ask, with its password where it has one."""
+        """Return the server's answer to a request, sent with the password if there is one."""
         headers = {"Content-Type": "application/json"}
         if password := self.environment.get("PREFECT_SERVER_API_AUTH_STRING"):
             headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
@@ -116,7 +116,7 @@ class Installation:
             return json.load(answer)
 
     def kill(self) -> None:
-        """End every process of it at once, as where its machine loses its power."""
+        """Kill all its processes at once, as if its machine lost power."""
         self.process.kill()
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -124,7 +124,7 @@ class Installation:
         self.ends_with = -signal.SIGKILL
 
     def processes(self, module: str | None = None) -> list[psutil.Process]:
-        """The installation's processes, orphans too: all, or those that run a module."""
+        """Return the installation's processes, also orphans: all, or those that run a module."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -145,7 +145,7 @@ def installed(
     site: Path | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Installation]:
-    """An installation in a home, which SIGTERM ends; nothing of it may be left.
+    """Run an installation in a home; SIGTERM ends it, and no process may be left.
 
     `site` is a folder of modules that all its processes find first, `more` is environment.
     """

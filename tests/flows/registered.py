@@ -22,6 +22,6 @@ def registered(api: str) -> Iterator[SyncPrefectClient]:
 
 
 def asked(client: SyncPrefectClient, **parameters: Any) -> FlowRun:
-    """A run of `prepare/default`, as Prefect's own form asks for it."""
+    """Create a run of `prepare/default`, as the run form of Prefect's UI does."""
     deployment = client.read_deployment_by_name("prepare/default")
     return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)

@@ -1,4 +1,4 @@
-"""Bad input: one clear line, exit code 2, no traceback, nothing that a later run would trust."""
+"""Bad input: an error of one line, exit code 2, no traceback, no partial results."""
 
 import shutil
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from tasks.run import open_run
 
 @pytest.fixture
 def copy(phantom: Path, tmp_path: Path) -> Path:
-    """The phantom's tables and images, to be spoilt."""
+    """Copy the phantom's tables and images, to be damaged by a test."""
     root = tmp_path / "competition"
     shutil.copytree(phantom, root)
     return root
 
 
 def refuse(*arguments: str | Path) -> LsdcError:
-    """Run the command in this process; what it raises is what the front door prints."""
+    """Run the command in this process and return its error."""
     result = CliRunner().invoke(app, [*map(str, arguments)])
     assert isinstance(result.exception, LsdcError), result.output
     assert "\n" not in str(result.exception)
@@ -54,7 +54,7 @@ def test_settings_are_checked_before_anything_starts(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_here_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_missing_gpu_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     home = tmp_path / "home"
     error = refuse("run-local", "--data", "/nowhere", "--home", home, "--device", "cuda")
     assert error.exit_code == 2
@@ -63,7 +63,7 @@ def test_a_gpu_that_is_not_here_is_refused_before_anything_is_read(tmp_path: Pat
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_flow_refuses_a_gpu_that_is_not_here_unless_others_train(
+def test_flow_refuses_a_missing_gpu_unless_other_workers_train(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = open_run(
@@ -84,7 +84,7 @@ def test_missing_table_is_named(copy: Path, tmp_path: Path) -> None:
     assert "train_series_descriptions.csv" in str(error)
 
 
-def test_renamed_column_is_named_with_the_nearest(copy: Path, tmp_path: Path) -> None:
+def test_renamed_column_is_named_with_the_closest_match(copy: Path, tmp_path: Path) -> None:
     path = copy / "train_series_descriptions.csv"
     pl.read_csv(path).rename({"series_description": "series_descr"}).write_csv(path)
     error = refuse("run-local", "--data", copy, "--home", tmp_path / "home")
@@ -92,14 +92,14 @@ def test_renamed_column_is_named_with_the_nearest(copy: Path, tmp_path: Path) ->
     assert "series_descr" in str(error)
 
 
-def test_home_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
+def test_folder_that_is_not_a_home_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     error = refuse("run-local", "--home", tmp_path)
     assert "letters.txt" in str(error)
     assert [entry.name for entry in tmp_path.iterdir()] == ["letters.txt"]
 
 
-def test_more_folds_than_studies_is_refused_before_anything_starts(
+def test_more_folds_than_studies_are_refused_before_anything_starts(
     phantom: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -115,18 +115,18 @@ def test_model_that_cannot_be_trained_is_refused_before_anything_is_prepared(
     home, name = tmp_path / "home", "model.backbone=resnet19"
     outcome = command("run-local", "--data", phantom, "--home", home, "--set", name)
     assert outcome.code == 2
-    assert "timm knows no 'resnet19'; did you mean" in outcome.err
+    assert "timm has no model 'resnet19'; did you mean" in outcome.err
     assert outcome.err.count("\n") == 1
     assert not any((home / made).exists() for made in ("index", "coordinates", "crops"))
 
 
-def test_training_that_needs_another_is_refused_before_anything_is_prepared(
+def test_missing_folds_of_a_required_experiment_are_refused_before_preparing(
     tmp_path: Path, command: Callable
 ) -> None:
     home = tmp_path / "home"
     outcome = command("run-local", "--experiment", "exp178", "--home", home)
     assert outcome.code == 1
-    assert "needs.labels asks for; run experiment exp114 first" in outcome.err
+    assert "needs.labels needs it; run experiment exp114 first" in outcome.err
     assert not (home / "phantom").exists()
 
 
@@ -139,7 +139,7 @@ def test_real_tables_are_refused_only_for_too_few_studies(
     assert "4 folds need at least as many studies, found 1" in outcome.err
 
 
-def test_second_run_in_a_busy_home_is_refused_without_waiting(
+def test_second_run_in_a_busy_home_is_refused_with_no_wait(
     phantom: Path, tmp_path: Path, command: Callable
 ) -> None:
     from lsdc.store.home import build_lock, open_home

@@ -1,4 +1,4 @@
-"""What becomes of runs that were sent elsewhere, and how often a crashed one is set going again."""
+"""Runs sent to other workers: cancellation, retries after crashes, and missing results."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from tasks.interrupts import INTERRUPTED
 from tests.flows.pools import Installation
 
 MINUTE = timedelta(minutes=1)
-# A flow run that sends a fold to workers that are not there.
+# A flow run that sends a fold to a pool without workers.
 SENDS = """
 import asyncio, sys
 from pathlib import Path
@@ -56,20 +56,20 @@ finally:
 
 
 def crashed(*, ran: timedelta) -> FlowRun:
-    """The same run each time, which has run so long in all."""
+    """Return the same crashed run each time, with this total run time."""
     return FlowRun(id=RUN, flow_id=RUN, state=Crashed(), total_run_time=ran)
 
 
 RUN = uuid4()
 
 
-def test_run_that_crashes_soon_each_time_is_given_up_after_three() -> None:
+def test_run_that_crashes_early_is_resumed_three_times() -> None:
     crashes: dict = {}
     tries = [_may_go_on(crashed(ran=number * MINUTE), crashes) for number in range(1, 5)]
     assert tries == [True, True, True, False]
 
 
-def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
+def test_run_that_makes_progress_between_crashes_is_resumed_more_often() -> None:
     crashes: dict = {}
     assert all(_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 11))
     tries = [_may_go_on(crashed(ran=165 * MINUTE), crashes) for _ in range(4)]
@@ -80,11 +80,11 @@ def test_run_that_gets_somewhere_between_crashes_goes_on_for_long() -> None:
     assert tries == [*[True] * 20, False]
 
 
-def test_failure_is_no_crash() -> None:
+def test_failed_run_is_not_resumed() -> None:
     assert not _may_go_on(FlowRun(flow_id=RUN, state=Failed()), {})
 
 
-def test_run_whose_worker_left_goes_on_and_one_cancelled_by_hand_does_not() -> None:
+def test_run_of_a_stopped_worker_is_resumed_and_a_cancelled_run_is_not() -> None:
     left = Cancelled(message=f"{INTERRUPTED} the end of its worker; Retry goes on")
     assert _may_go_on(FlowRun(flow_id=RUN, state=left), {})
     by_hand = Cancelled(message="cancelled in Prefect; Retry resumes it")
@@ -99,7 +99,7 @@ class Sending:
     run_id: str
 
     def fold(self, state: str) -> str:
-        """The id of the fold's run, once it is in a state of this name."""
+        """Return the id of the fold's run once it is in this state."""
 
         def found() -> str | None:
             has_ended = self.here.process.poll() is not None
@@ -111,14 +111,14 @@ class Sending:
         return str(self.here.until(found))
 
     def become(self, run_id: str, state: str) -> None:
-        """What a worker, or the pages, would tell the server of a run."""
+        """Set the state of a run, as a worker or Prefect's UI would."""
         told = {"state": {"type": state.upper(), "name": state}}
         self.here.ask(f"flow_runs/{run_id}/set_state", told)
 
 
 @pytest.fixture
 def sending(api: str, tmp_path: Path) -> Iterator[Sending]:
-    """One in a process of its own, on a server whose pools have no workers."""
+    """Start one in a separate process, on a server whose pools have no workers."""
     name, environment = f"sends-{uuid4()}", os.environ | {**QUIET, "PREFECT_API_URL": api}
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", SENDS, str(tmp_path / "home"), name],
@@ -143,7 +143,7 @@ def test_fold_that_waits_for_a_worker_is_cancelled_with_its_parent(sending: Send
     assert sending.fold("Cancelled")
 
 
-def test_fold_that_crashes_is_set_going_again_and_one_without_a_result_is_an_error(
+def test_crashed_fold_is_resumed_and_a_fold_without_a_result_is_an_error(
     sending: Sending,
 ) -> None:
     fold = sending.fold("Scheduled")
@@ -153,4 +153,4 @@ def test_fold_that_crashes_is_set_going_again_and_one_without_a_result_is_an_err
     sending.become(fold, "Completed")
     said, _ = sending.here.process.communicate(timeout=100)
     assert "fold 0: trained on lsdc-gpu, but" in said
-    assert "does not hold what its run left" in said
+    assert "but the result is not in" in said

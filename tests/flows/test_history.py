@@ -1,4 +1,4 @@
-"""A local run whose process is gone is marked; one that lives, here or on another host, is not."""
+"""A local run is marked as crashed if its process is gone, and not while it lives on any host."""
 
 import subprocess
 import sys
@@ -52,13 +52,13 @@ def home(tmp_path: Path) -> Home:
 
 
 def killed(home: Home) -> list[str]:
-    """What is said of the home's runs that were killed."""
+    """Mark the home's killed runs, and return the messages."""
     said: list[str] = []
     mark_killed(home, say=said.append)
     return said
 
 
-def test_run_is_marked_once_its_process_is_gone_and_not_before(
+def test_run_is_marked_crashed_only_once_its_process_is_gone(
     client: SyncPrefectClient, home: Home
 ) -> None:
     run = client.create_flow_run(pipeline, state=Running())
@@ -75,7 +75,7 @@ def test_run_is_marked_once_its_process_is_gone_and_not_before(
     finally:
         holder.kill()
         holder.communicate()
-    assert killed(home) == [f"{run.name}: was killed, and is marked crashed"]
+    assert killed(home) == [f"{run.name}: its process was killed; the run is marked as crashed"]
     state = client.read_flow_run(run.id).state
     assert state is not None
     assert state.is_crashed()
@@ -83,22 +83,24 @@ def test_run_is_marked_once_its_process_is_gone_and_not_before(
     assert killed(home) == []
 
 
-def test_run_that_is_killed_before_it_begins_is_marked_once_it_is_old(
+def test_run_killed_at_its_start_is_marked_crashed_once_it_is_old(
     client: SyncPrefectClient, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, others = (
         client.create_flow_run(pipeline, state=Pending(), parameters={"home": str(root)})
         for root in (home.root, home.root.with_name("other"))
     )
-    assert killed(home) == []  # it may be about to begin
+    assert killed(home) == []  # it may be about to start
     monkeypatch.setattr(lsdc.cli.server.run_records, "_BEGINS_WITHIN", timedelta(seconds=-1))
-    assert killed(home) == [f"{begun.name}: was killed as it began, and is marked crashed"]
+    assert killed(home) == [
+        f"{begun.name}: its process was killed at the start; the run is marked as crashed"
+    ]
     assert client.read_flow_run(begun.id).state_type == "CRASHED"
     assert client.read_flow_run(others.id).state_type == "PENDING"
     assert killed(home) == []
 
 
-def test_run_that_ended_or_is_another_servers_is_left_alone(
+def test_ended_runs_and_runs_of_another_server_are_not_changed(
     client: SyncPrefectClient, home: Home
 ) -> None:
     run = client.create_flow_run(pipeline, state=Completed())
@@ -111,7 +113,7 @@ def test_run_that_ended_or_is_another_servers_is_left_alone(
     assert [path.stem for path in (home.prefect / "local-runs").iterdir()] == [stranger]
 
 
-def test_run_that_came_to_its_end_leaves_no_lock(home: Home) -> None:
+def test_run_that_ends_normally_leaves_no_lock(home: Home) -> None:
     with living(home, uuid4()):
         assert len(list((home.prefect / "local-runs").iterdir())) == 1
     assert list((home.prefect / "local-runs").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Two hosts, that is, two homes, which share a bucket: what one has made the other need not."""
+"""Two hosts (two homes) with a shared bucket: each result is computed on one of them only."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.flows.conftest import lsdc
 from tests.flows.pools import SECONDS, installed
 from tests.flows.test_run_local import BEFORE_TRAINING, TEST_SIDE
 
-# Folds one after the other, on one thread, so that the bits can be compared.
+# Folds one after the other, on one thread, so that results are bit-identical.
 ASKED = (
     *("--folds", "2", "--threads", "1"),
     *("--set", "training.epochs=8", "--set", "coordinates.epochs=1"),
@@ -29,7 +29,7 @@ ASKED = (
 
 @pytest.fixture
 def store(bucket: str, database: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket with locks, which all commands use."""
+    """Make all commands use a bucket with locks."""
     monkeypatch.setenv("LSDC_STORE", f"{bucket}/lsdc")
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
     return f"{bucket}/lsdc"
@@ -40,7 +40,7 @@ def arguments(data: Path, home: Path) -> tuple[str | Path, ...]:
 
 
 def undisturbed(data: Path, home: Path) -> bytes:
-    """The out-of-fold table of a run alone, without a store."""
+    """Return the out-of-fold table of a run without a store."""
     with pytest.MonkeyPatch.context() as alone:
         alone.delenv("LSDC_STORE")
         outcome = lsdc(*arguments(data, home))
@@ -49,7 +49,7 @@ def undisturbed(data: Path, home: Path) -> bytes:
 
 
 def catalog(home: Path) -> dict[str, tuple[list[str], str]]:
-    """The catalog's tables: their columns, and their rows in one order, as text for NaN's sake.
+    """Return the catalog's tables: their columns, and their sorted rows as text, as NaN != NaN.
 
     When a run was published is each host's own.
     """
@@ -63,7 +63,7 @@ def catalog(home: Path) -> dict[str, tuple[list[str], str]]:
 
 
 def headers_read(home: Path) -> int:
-    """Of how many files the host itself has read the headers."""
+    """Return the number of files whose headers the host has read."""
     kept = [*(home / "headers").rglob("[0-9]*.parquet")]
     return len(pl.read_parquet(kept)) if kept else 0
 
@@ -73,7 +73,7 @@ def files(data: Path, split: str) -> int:
 
 
 def kill_when_a_checkpoint_is_published(data: Path, home: Path, store: str) -> None:
-    """Begin on a host, which vanishes as soon as others could go on."""
+    """Start a run on a host and kill it once a checkpoint is published."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "lsdc", *map(str, arguments(data, home))],
         stdout=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def kill_when_a_checkpoint_is_published(data: Path, home: Path, store: str) -> N
 
 
 @pytest.mark.slow_training
-def test_host_that_vanishes_is_gone_on_from_on_another(
+def test_another_host_resumes_the_run_of_a_lost_host(
     phantom: Path, store: str, tmp_path: Path
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
@@ -102,7 +102,7 @@ def test_host_that_vanishes_is_gone_on_from_on_another(
 
     went_on = lsdc(*arguments(phantom, two))
     assert went_on.code == 0, went_on.out + went_on.err
-    # All that is read, the test studies as well, is read before training.
+    # All files, also those of test studies, are read before training.
     assert went_on.ran.isdisjoint([*BEFORE_TRAINING, "index test"])
     assert headers_read(two) == 0
     begun = [
@@ -113,7 +113,7 @@ def test_host_that_vanishes_is_gone_on_from_on_another(
     assert begun[0][0] == 1 < begun[0][1]
     assert (two / "runs/demo/oof.parquet").read_bytes() == expected
 
-    # The first is back: all is there.
+    # The first host is back and finds everything done.
     back = lsdc(*arguments(phantom, one))
     assert back.code == 0, back.out + back.err
     assert headers_read(one) == files(phantom, "train") + files(phantom, "test")
@@ -131,7 +131,7 @@ def test_host_that_vanishes_is_gone_on_from_on_another(
 
 @contextlib.contextmanager
 def worker(pool: str, home: Path, api: str) -> Iterator[None]:
-    """A host's workers of a pool."""
+    """Run a host's workers of a pool during the block."""
     process = subprocess.Popen(
         [*(sys.executable, "-P", "-m", "lsdc", "worker", "--pool", pool, "--home", str(home))],
         env=os.environ | {"PREFECT_API_URL": api},
@@ -158,7 +158,7 @@ def test_folds_trained_on_another_host_are_scored_here(
         assert begun.returncode == 0, begun.stderr
         run_id = begun.stdout.splitlines()[0].rpartition("/")[2]
         children = here.until(lambda: len(found := here.children(run_id)) == 3 and found)
-        for child in children.values():  # two folds and the coordinates
+        for child in children.values():  # two folds, and the coordinates
             assert here.ended(child["id"])["state_type"] == "COMPLETED"
         run = here.ended(run_id)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]

@@ -1,4 +1,4 @@
-"""A flow run that is told to end is cancelled, with its tasks, and says by what."""
+"""An interrupted flow run and its tasks are cancelled, with a message."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 from lsdc.cli.server.prefect_settings import QUIET
 from tests.flows.conftest import ask
 
-# One task is done, one is in a thread and sees that it is to end, one is in the flow's own.
+# One task is done, one runs in a thread and notices the shutdown, one runs in the flow's thread.
 ENDED = """
 import sys, time
 from pathlib import Path
@@ -54,7 +54,7 @@ print(state.name, state.message)
 @pytest.mark.parametrize(
     ("how", "by"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")], ids=["int", "term"]
 )
-def test_flow_and_tasks_that_are_told_to_end_are_cancelled(
+def test_interrupted_flow_and_tasks_are_cancelled(
     how: signal.Signals, by: str, api: str, tmp_path: Path
 ) -> None:
     name = f"told-{by}-{tmp_path.name}"

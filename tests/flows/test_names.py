@@ -1,4 +1,4 @@
-"""The whole walk where the names of folders hold all signs that a name may."""
+"""A whole run with all characters that folder names may have."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""What ends under a run on worker pools, and what becomes of the run."""
+"""Faults of runs on worker pools: killed processes, full disks, changed data, passwords."""
 
 import os
 import random
@@ -37,13 +37,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def faults(calm: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    """An installation in which all is trained."""
+    """Yield an installation in which all folds are trained."""
     with prepared(tmp_path_factory.mktemp("faults"), calm, "--crash-after", "60") as ready:
         yield ready
 
 
 def begin(faults: Faults) -> str:
-    """Start training the first fold anew; returns once it has saved itself and goes on."""
+    """Train the first fold again; return once it has saved a checkpoint and continues."""
     faults.forget([0])
     run_id = faults.begin()
     faults.here.until((faults.fold(0) / "resume.pt").is_file)
@@ -51,7 +51,7 @@ def begin(faults: Faults) -> str:
 
 
 def begin_held(faults: Faults) -> tuple[str, list[psutil.Process]]:
-    """Start training the first fold anew; returns once it waits amid its first epoch, unsaved."""
+    """Train the first fold again; return once it waits in its first epoch, without a checkpoint."""
     faults.forget([0])
     faults.hold(0)
     run_id = faults.begin()
@@ -60,13 +60,13 @@ def begin_held(faults: Faults) -> tuple[str, list[psutil.Process]]:
     return run_id, faults.here.processes(TRAINER)
 
 
-def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(faults: Faults) -> None:
+def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(faults: Faults) -> None:
     faults.forget([1, 2])
     faults.plant(2)
     run_id = faults.begin()
     failed = faults.here.ended(run_id)
     assert failed["state_type"] == "FAILED"
-    assert "1 of 2 on lsdc-gpu did not end well: fold 2 " in failed["state"]["message"]
+    assert "1 of 2 trainings on lsdc-gpu failed: fold 2 " in failed["state"]["message"]
 
     faults.here.retry(run_id)
     assert faults.here.ended(run_id)["state_type"] == "COMPLETED"
@@ -81,7 +81,7 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(faults: F
 
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_at_any_moment_it_loses_no_bit_and_does_nothing_twice(
+def test_killed_process_changes_no_result_and_repeats_no_finished_work(
     kind: str, number: int, faults: Faults
 ) -> None:
     outcome = faults.disturb(kind, random.Random(f"{kind} {number}"))
@@ -90,13 +90,13 @@ def test_killed_at_any_moment_it_loses_no_bit_and_does_nothing_twice(
 
 
 @pytest.mark.parametrize("kind", ["parent", "parent's worker and parent"])
-def test_killed_parent_finds_its_folds_after_one_retry(kind: str, faults: Faults) -> None:
+def test_parent_finds_its_folds_after_it_was_killed_and_retried(kind: str, faults: Faults) -> None:
     outcome = faults.disturb(kind, random.Random(kind))
     assert outcome.is_good, outcome
     assert outcome.retries == 1
 
 
-def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults) -> None:
+def test_cancelled_training_saves_a_checkpoint_and_resumes_after_retry(faults: Faults) -> None:
     here = faults.here
     run_id, trainers = begin_held(faults)
     here.cancel(run_id)
@@ -116,7 +116,7 @@ def test_cancelled_training_saves_itself_and_goes_on_after_retry(faults: Faults)
     assert faults.oof() == faults.expected
 
 
-def test_fold_holds_no_gpu_while_another_run_builds(faults: Faults) -> None:
+def test_fold_uses_no_worker_while_another_run_uses_the_home(faults: Faults) -> None:
     faults.forget([0])
     arguments = ("train-fold/default", "--fold", "0", "--data", faults.data, *TRAINING)
     with build_lock(Home(faults.here.home), wait=True, say=print):
@@ -132,7 +132,7 @@ def test_fold_holds_no_gpu_while_another_run_builds(faults: Faults) -> None:
     assert faults.is_trained(0)
 
 
-def test_training_of_an_installation_that_is_ended_saves_itself(
+def test_training_saves_a_checkpoint_when_the_installation_stops(
     faults: Faults, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -159,9 +159,7 @@ def test_training_of_an_installation_that_is_ended_saves_itself(
     assert own.oof() == faults.expected
 
 
-def test_run_whose_machine_lost_its_power_is_crashed_when_it_is_up_again(
-    faults: Faults, tmp_path: Path
-) -> None:
+def test_run_is_marked_crashed_after_its_machine_lost_power(faults: Faults, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(faults.here.home, home)
     database = faults.cluster.create("power")
@@ -179,7 +177,7 @@ def test_run_whose_machine_lost_its_power_is_crashed_when_it_is_up_again(
         run_id = begin(own)
         here.kill()
 
-    with up(45) as own.here:  # an automation that is updated forgets whom it watched
+    with up(45) as own.here:  # an updated automation forgets the runs that it watched
         crashed = own.here.ended(run_id)
         assert crashed["state_type"] == "CRASHED"
         assert "No sign of life for 45 s" in crashed["state"]["message"]
@@ -190,8 +188,8 @@ def test_run_whose_machine_lost_its_power_is_crashed_when_it_is_up_again(
     assert own.oof() == faults.expected
 
 
-def test_killed_while_it_prepares_it_makes_the_same(faults: Faults, tmp_path: Path) -> None:
-    """The run that learns coordinates, and then, while that is done again, the parent."""
+def test_preparation_that_was_killed_gives_the_same_result(faults: Faults, tmp_path: Path) -> None:
+    """Kill the run that learns coordinates, and then its parent while that run is repeated."""
     home = tmp_path / "home"
     with installed(
         home,
@@ -219,12 +217,12 @@ def test_killed_while_it_prepares_it_makes_the_same(faults: Faults, tmp_path: Pa
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The digest of every file in a folder."""
+    """Return the digest of every file in a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
 
 
-def test_retry_after_the_data_were_mended_takes_nothing_of_the_old(
+def test_retry_after_correcting_the_data_uses_only_the_new_data(
     faults: Faults, tmp_path: Path
 ) -> None:
     data = tmp_path / "competition"
@@ -253,8 +251,8 @@ def test_retry_after_the_data_were_mended_takes_nothing_of_the_old(
     assert sent == {"train-coordinates-demo": 2, "train-fold-1-demo": 2}
 
 
-def test_device_that_is_asked_for_is_that_of_the_training(faults: Faults) -> None:
-    """Where all is trained, a head node without a GPU predicts on what it has."""
+def test_requested_device_is_used_for_training_only(faults: Faults) -> None:
+    """If all folds are trained, a head node without a GPU predicts on its CPU."""
     submission = faults.here.home / "runs/demo/submission.csv"
     submission.unlink(missing_ok=True)
     asked = ("--data", faults.data, *TRAINING, "--device", "cuda", "--watch")
@@ -271,7 +269,7 @@ def test_two_triggers_of_the_same_run_train_each_fold_once(faults: Faults) -> No
     assert faults.oof() == faults.expected
 
 
-def test_run_of_other_settings_goes_on_beside_and_takes_nothing_away(faults: Faults) -> None:
+def test_run_with_other_settings_does_not_disturb_a_running_one(faults: Faults) -> None:
     faults.forget([0])
     others = ("--only-fold", "0", "--set", "training.epochs=2")
     run_ids = [faults.begin(), faults.begin(*others)]
@@ -281,10 +279,10 @@ def test_run_of_other_settings_goes_on_beside_and_takes_nothing_away(faults: Fau
     assert faults.oof() == faults.expected
 
 
-def test_full_disk_fails_the_fold_which_goes_on_once_there_is_room(
+def test_fold_fails_on_a_full_disk_and_resumes_once_there_is_space(
     faults: Faults, tmp_path: Path
 ) -> None:
-    """The whole home of the workers is on the small disk; the server's database is elsewhere."""
+    """Put the home of the workers on a small disk; the server's database is elsewhere."""
     if os.geteuid() != 0:
         pytest.skip("only root mounts a small disk")
     home = tmp_path / "home"
@@ -316,7 +314,7 @@ def test_full_disk_fails_the_fold_which_goes_on_once_there_is_room(
         subprocess.run(["umount", home], check=True)
 
 
-def test_password_is_asked_of_everybody(faults: Faults, tmp_path: Path) -> None:
+def test_server_requires_the_password_from_every_client(faults: Faults, tmp_path: Path) -> None:
     here = faults.here
     refused = lsdc("trigger", "train-folds/default", "--home", here.home)
     assert refused.code == 2
@@ -337,7 +335,7 @@ def test_password_is_asked_of_everybody(faults: Faults, tmp_path: Path) -> None:
         joining.communicate()
 
 
-def test_local_run_guards_its_own_server_as_well(
+def test_server_of_a_local_run_requires_the_password(
     faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(faults.here.home, tmp_path / "home")

@@ -1,4 +1,4 @@
-"""Runs on worker pools: a real server, real workers, a fold that fails, the button Retry."""
+"""Runs on worker pools: a real server and workers, a fold that fails, and Retry."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from tests.flows.conftest import ask
 from tests.flows.pools import installed
 
-# In the training child of fold 1: once its second epoch is saved, fail; but only once.
+# In the training child of fold 1: fail once after saving the second epoch.
 PLANTED = """
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
 """
 
 
-def test_runs_elsewhere_are_told_all_that_their_results_depend_on() -> None:
+def test_child_flows_take_all_parameters_of_their_parents() -> None:
     def names(flow: Flow) -> set[str]:
         return set(flow.parameters.properties)
 
@@ -42,13 +42,15 @@ def test_runs_elsewhere_are_told_all_that_their_results_depend_on() -> None:
         assert names(parent) - {"only_fold", "weights"} <= names(train_coordinates)
 
 
-def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_path: Path) -> None:
+def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(
+    ran, tmp_path: Path
+) -> None:
     home, site = tmp_path / "home", tmp_path / "site"
     shutil.copytree(ran.home, home)
     site.mkdir()
     planted = f"planted_once = {str(tmp_path / 'planted')!r}\n{PLANTED}"
     (site / "sitecustomize.py").write_text(planted)
-    # All but this fold is in the home already; those of more epochs are none of its business.
+    # The home has everything but this fold; its folds with other epochs must not change.
     trained = (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns
     epochs = 3
     asked = ("--data", ran.data, "--folds", "2", "--only-fold", "1")
@@ -61,10 +63,10 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
         (why,) = (
             each for each in watched.stdout.splitlines() if "train-folds-demo: Failed" in each
         )
-        assert "1 of 1 on lsdc-gpu did not end well: fold 1 " in why
+        assert "1 of 1 training on lsdc-gpu failed: fold 1 " in why
         failed = here.run(run_id)
         assert failed["state_type"] == "FAILED"
-        assert "1 of 1 on lsdc-gpu did not end well: fold 1 " in failed["state"]["message"]
+        assert "1 of 1 training on lsdc-gpu failed: fold 1 " in failed["state"]["message"]
         assert "planted" in failed["state"]["message"]
 
         here.retry(run_id)
@@ -72,7 +74,7 @@ def test_failed_fold_alone_goes_on_from_its_checkpoint_after_one_retry(ran, tmp_
         assert {name: run["run_count"] for name, run in here.children(run_id).items()} == {
             "train-fold-1-demo": 2
         }
-        # The pages leave out a column without a name, and the log is for what the work says.
+        # Prefect's UI drops a column without a name; the log must not have Prefect's hooks.
         shown = {each["key"]: each["data"] for each in ask(here.api, "artifacts/latest/filter", {})}
         assert [row["log loss"] for row in json.loads(shown["demo-oof"])][-1] == "score"
         losses = json.loads(shown["demo-fold-1-losses"])

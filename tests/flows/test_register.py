@@ -1,4 +1,4 @@
-"""What `lsdc up` finds of the one before it."""
+"""`lsdc up` on a server that an earlier `lsdc up` has set up."""
 
 import asyncio
 import time
@@ -16,20 +16,20 @@ from tests.flows.conftest import ask
 
 @pytest.fixture
 def server(api: str) -> Iterator[str]:
-    """The server, which then watches runs as ever."""
+    """Yield the server; restore its automations afterwards."""
     with temporary_settings({PREFECT_API_URL: api}):
         yield api
         asyncio.run(register())
 
 
 def change(what: str, values: Any, method: str = "PATCH") -> None:
-    """What Prefect's pages call when somebody edits something; asked again of a busy server."""
+    """Make an edit as Prefect's UI does; repeat the request if the server is busy."""
     with get_client(sync_client=True) as client:
         client.request(method, f"/{what}", json=values)
 
 
 def read(what: str) -> dict[str, Any]:
-    """What the server has of it."""
+    """Return an object of the server."""
     with get_client(sync_client=True) as client:
         return client.request("GET", f"/{what}").json()
 
@@ -38,7 +38,7 @@ def triggers(api: str) -> dict[str, Any]:
     return {each["name"]: each["trigger"] for each in ask(api, "automations/filter", {})}
 
 
-def test_registering_again_changes_no_trigger_that_means_the_same(server: str) -> None:
+def test_registering_again_does_not_change_equal_triggers(server: str) -> None:
     asyncio.run(register(400))
     first = triggers(server)
     asyncio.run(register(400))
@@ -47,7 +47,7 @@ def test_registering_again_changes_no_trigger_that_means_the_same(server: str) -
     assert {each["within"] for each in triggers(server).values()} == {401.0}
 
 
-def test_what_a_person_made_in_prefect_stays(server: str) -> None:
+def test_changes_made_in_prefect_are_kept(server: str) -> None:
     asyncio.run(register(400))
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("submit/default").id
@@ -72,7 +72,7 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
     added = {"type": "cancel-flow-run"}
     told = {"enabled": False, "description": "mine", "actions": [*silent["actions"], added]}
     change(f"automations/{silent['id']}", before | told, method="PUT")
-    # Another version's parameters, as an upgrade finds them.
+    # The parameters of another version, as before an upgrade.
     change(f"deployments/{deployment}", {"version": "0", "parameter_openapi_schema": {}})
     try:
         asyncio.run(register(500))
@@ -101,7 +101,7 @@ def test_what_a_person_made_in_prefect_stays(server: str) -> None:
         change(f"deployments/{deployment}", {"paused": False, "concurrency_limit": None})
 
 
-def test_pool_that_was_removed_is_made_again_with_its_deployments(server: str) -> None:
+def test_deleted_pool_is_created_again_with_its_deployments(server: str) -> None:
     asyncio.run(register())
     change("work_pools/lsdc-gpu", {}, method="DELETE")
     asyncio.run(register())
@@ -110,7 +110,7 @@ def test_pool_that_was_removed_is_made_again_with_its_deployments(server: str) -
     assert deployment.work_pool_name == "lsdc-gpu"
 
 
-def test_run_that_died_before_its_server_started_is_marked_crashed(server: str) -> None:
+def test_run_that_died_while_no_server_ran_is_marked_crashed(server: str) -> None:
     asyncio.run(register())
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("train-fold/default")
@@ -118,7 +118,7 @@ def test_run_that_died_before_its_server_started_is_marked_crashed(server: str) 
         for state in ("Pending", "Running"):
             told = {"state": {"type": state.upper(), "name": state}}
             ask(server, f"flow_runs/{run.id}/set_state", told)
-        # An automation that is updated forgets whom it watched, as a server that was away does.
+        # An updated automation forgets the runs that it watched, as after a restart of the server.
         asyncio.run(register(10))
         deadline = time.monotonic() + 60
         while not (now := client.read_flow_run(run.id)).state.is_crashed():

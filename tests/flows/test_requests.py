@@ -1,4 +1,4 @@
-"""What a run was asked for, on a real server: the same wherever and whenever it is worked."""
+"""A run's parameters mean the same on every worker and after a Retry."""
 
 import os
 import subprocess
@@ -17,13 +17,13 @@ from tests.flows.registered import asked, registered
 
 @pytest.fixture
 def client(api: str) -> Iterator[SyncPrefectClient]:
-    """Of a server that has the deployments and no workers."""
+    """Yield a client of a server that has the deployments and no workers."""
     with registered(api) as client:
         yield client
 
 
 def worked(client: SyncPrefectClient, run: FlowRun, folder: Path, **more: str) -> FlowRun:
-    """The run after a worker's process had it, in a folder of its own."""
+    """Run a flow run as a worker does, in a separate folder; return its record."""
     folder.mkdir(exist_ok=True)
     subprocess.run(
         [sys.executable, "-P", "-m", "prefect.engine", str(run.id)],
@@ -36,27 +36,27 @@ def worked(client: SyncPrefectClient, run: FlowRun, folder: Path, **more: str) -
 
 
 def reason(run: FlowRun) -> str:
-    """Why it ended as it did."""
+    """Return the reason of a run's state."""
     assert run.state is not None
     return str(run.state.message)
 
 
-def test_relative_home_is_refused_and_nothing_is_made(
+def test_relative_home_is_refused_and_nothing_is_created(
     client: SyncPrefectClient, tmp_path: Path
 ) -> None:
     run = worked(client, asked(client, home="myhome"), tmp_path / "worker")
     assert run.state is not None
     assert run.state.is_failed()
-    assert "home=myhome: a run on a worker takes absolute paths only" in reason(run)
+    assert "home=myhome: a run on a worker needs absolute paths" in reason(run)
     assert list((tmp_path / "worker").iterdir()) == []
 
 
-def test_preset_that_is_edited_meanwhile_is_the_same_after_retry(
+def test_edited_preset_does_not_change_a_retried_run(
     client: SyncPrefectClient, tmp_path: Path
 ) -> None:
     presets, worker = tmp_path / "mine.toml", tmp_path / "worker"
     presets.write_text('[mine]\nbased_on = "demo"\ntraining.epochs = 9\n')
-    # It is refused where it first looks at the data, which are not there.
+    # It fails when it first reads the data, which do not exist.
     run = asked(
         client, experiment="mine", home=str(tmp_path / "home"), data=str(tmp_path / "competition")
     )
@@ -71,7 +71,9 @@ def test_preset_that_is_edited_meanwhile_is_the_same_after_retry(
     assert reason(again) == reason(run)
 
 
-def test_unknown_preset_says_where_was_looked(client: SyncPrefectClient, tmp_path: Path) -> None:
+def test_error_for_an_unknown_preset_names_the_presets_file(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
     run = asked(client, experiment="mine", home=str(tmp_path / "home"))
     run = worked(client, run, tmp_path / "worker", LSDC_PRESETS_FOLDER=str(tmp_path))
-    assert f"in {tmp_path}/lsdc-presets.toml, which is not there" in reason(run)
+    assert f"in {tmp_path}/lsdc-presets.toml, which does not exist" in reason(run)

@@ -1,4 +1,4 @@
-"""What is tried again is seen in Prefect, where an operator looks."""
+"""Retries are visible in Prefect."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from lsdc.cli.server.prefect_settings import QUIET
 from tests.flows.conftest import ask
 
-# In the reading child, the first look at any file that is an instance 2 fails once.
+# In the reading child, the first read of each file with instance number 2 fails.
 FLAKY = """
 import errno, os, sys
 if "lsdc.dicom.child" in sys.orig_argv:
@@ -47,7 +47,7 @@ APILogWorker.drain_all(timeout=10)
 """
 
 
-# A task that ends as the words say, one a try: "leave" as a training does that was told to.
+# A task whose tries end as the words say: "leave" as a training that received SIGTERM.
 ENDS = """
 import sys
 from prefect import flow
@@ -83,7 +83,7 @@ APILogWorker.drain_all(timeout=10)
 """
 
 
-def test_leaving_and_failing_are_counted_apart(api: str, tmp_path: Path) -> None:
+def test_resumes_and_failures_are_counted_separately(api: str, tmp_path: Path) -> None:
     ends = {
         "leave leave leave done": "Completed:4",
         "leave die leave leave done": "Completed:5",
@@ -102,9 +102,7 @@ def test_leaving_and_failing_are_counted_apart(api: str, tmp_path: Path) -> None
     assert done.stdout.split() == list(ends.values()), done.stderr
 
 
-def test_a_read_that_is_tried_again_is_logged_with_its_task_run(
-    phantom: Path, tmp_path: Path, api: str
-) -> None:
+def test_retried_read_is_logged_with_its_task_run(phantom: Path, tmp_path: Path, api: str) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (tmp_path / "seen").mkdir()
@@ -136,5 +134,5 @@ def test_a_read_that_is_tried_again_is_logged_with_its_task_run(
     assert len(retried) == 1
     assert "Stale file handle" in retried[0]["message"]
     assert retried[0]["task_run_id"] == shard["id"]
-    # None is missing in the end.
+    # No file is missing in the end.
     assert int(files) == sum(1 for _ in (phantom / "test_images").rglob("*.dcm"))

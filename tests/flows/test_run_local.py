@@ -1,4 +1,4 @@
-"""The whole command, for real: its results, its history, and how it ends."""
+"""A real `lsdc run-local`: its results, its history, and how it ends."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def test_out_of_fold_table_has_every_row_once(ran) -> None:
     assert oof.group_by("study_id").agg(pl.col("fold").n_unique())["fold"].max() == 1
 
 
-def test_scores_are_those_of_the_metric_on_the_table(ran) -> None:
+def test_scores_equal_the_metric_of_the_table(ran) -> None:
     scores = json.loads((ran.folder / "scores.json").read_text())
     oof = pl.read_parquet(ran.folder / "oof.parquet")
     expected = score(open_competition(ran.data).labels, oof).as_dict()
@@ -60,7 +60,7 @@ def test_scores_are_those_of_the_metric_on_the_table(ran) -> None:
     assert scores["selected"] is False
 
 
-def test_submission_has_the_samples_rows_in_their_order(ran) -> None:
+def test_submission_has_the_rows_of_the_sample_in_order(ran) -> None:
     submission = pl.read_csv(ran.folder / "submission.csv")
     sample = pl.read_csv(ran.data / "sample_submission.csv")
 
@@ -69,19 +69,19 @@ def test_submission_has_the_samples_rows_in_their_order(ran) -> None:
     assert (submission.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-9
 
 
-def test_runs_folder_holds_experiments_alone(ran) -> None:
+def test_runs_folder_has_only_runs(ran) -> None:
     assert [entry.name for entry in ran.home.joinpath("runs").iterdir()] == ["demo"]
     assert not list(ran.home.rglob(".writing-*"))
 
 
-def test_table_at_the_end_shows_folds_all_and_prior(ran) -> None:
+def test_printed_table_has_folds_all_and_prior(ran) -> None:
     for words in ("fold 0", "fold 1", "all", "weighted prior", "any severe spinal", "score"):
         assert words in ran.outcome.out
     assert "Traceback" not in ran.outcome.out + ran.outcome.err
     assert ran.outcome.err == ""
 
 
-def test_catalog_answers_what_was_quarantined_and_why(ran) -> None:
+def test_catalog_lists_quarantined_files_with_reasons(ran) -> None:
     with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
         bad = catalog.execute("SELECT path, stage, reason FROM quarantine").fetchall()
         splits = catalog.execute("SELECT DISTINCT split FROM instances ORDER BY 1").fetchall()
@@ -97,7 +97,7 @@ def test_catalog_answers_what_was_quarantined_and_why(ran) -> None:
     assert splits == [("test",), ("train",)]
 
 
-def test_run_says_what_was_corrected_be_it_nothing(ran) -> None:
+def test_run_prints_the_corrections_even_if_there_are_none(ran) -> None:
     assert "annotations clean: no corrections" in ran.outcome.out
     with duckdb.connect(str(ran.home / "catalog.duckdb"), read_only=True) as catalog:
         (corrected,) = catalog.execute("SELECT count(*) FROM corrections").fetchone()
@@ -116,7 +116,7 @@ def test_every_study_of_the_run_can_be_inspected(ran, command, tmp_path: Path) -
         assert out.read_bytes().startswith(b"\x89PNG")
 
 
-def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
+def test_history_has_the_flow_run_with_all_task_runs(ran) -> None:
     with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
         flows = database.execute("SELECT name, state_type FROM flow_run").fetchall()
         tasks = database.execute("SELECT name, state_type FROM task_run").fetchall()
@@ -125,7 +125,7 @@ def test_history_holds_the_flow_run_with_all_its_task_runs(ran) -> None:
     assert {state for _, state in tasks} == {"COMPLETED"}
 
 
-def test_history_shows_scores_and_one_bar_and_table_a_fold(ran) -> None:
+def test_history_has_scores_and_a_bar_and_table_per_fold(ran) -> None:
     query = """SELECT artifact.key, artifact.data FROM artifact
                JOIN flow_run ON flow_run.id = artifact.flow_run_id WHERE run_count = 1
                AND flow_run.id = (SELECT id FROM flow_run ORDER BY start_time LIMIT 1)"""
@@ -139,13 +139,22 @@ def test_history_shows_scores_and_one_bar_and_table_a_fold(ran) -> None:
     assert [each["epoch"] for each in losses] == [1, 2, 3, 4, 5, 6]
 
 
-def test_log_tells_the_run_from_its_command_to_its_end(ran) -> None:
+def test_flow_run_is_labelled_with_its_scores(ran) -> None:
+    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
+        query = "SELECT labels FROM flow_run ORDER BY start_time LIMIT 1"
+        (labels,) = map(json.loads, database.execute(query).fetchone())
+    path = ran.home / "runs" / "demo" / "scores.json"
+    assert labels["lsdc.scores"] == str(path)
+    assert labels["lsdc.score"] == str(json.loads(path.read_text())["score"])
+
+
+def test_log_has_the_command_the_epochs_and_the_end(ran) -> None:
     text = (ran.home / "logs" / "demo.log").read_text(encoding="utf-8")
-    lines = text[: text.index("ended: code")].splitlines()
+    lines = text[: text.index("ended with code")].splitlines()
     assert "command: " in lines[0]
     assert f"--home {ran.home}" in lines[0]
     assert "versions: lsdc " in lines[1]
-    assert "ended: code 0, after " in text
+    assert "ended with code 0 after " in text
     for words in ("fold 0: epoch 1/6, loss", "fold 1: epoch 6/6", ": out of fold: score "):
         assert sum(words in line for line in lines) == 1, words
     assert any("crops train: Finished in state Completed()" in line for line in lines)
@@ -154,7 +163,7 @@ def test_log_tells_the_run_from_its_command_to_its_end(ran) -> None:
     assert "Timeout of" not in text
 
 
-def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -> None:
+def test_run_sends_the_heartbeats_that_the_automation_of_up_expects(ran) -> None:
     with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
         first = database.execute("SELECT start_time, end_time FROM flow_run ORDER BY start_time")
         begun, ended = map(datetime.fromisoformat, first.fetchone())
@@ -167,7 +176,7 @@ def test_run_gives_signs_of_life_as_often_as_the_automation_of_up_expects(ran) -
 
 
 @pytest.mark.slow_training
-def test_held_out_studies_are_scored_apart_and_known_to_no_fold(
+def test_held_out_studies_are_in_no_fold_and_scored_separately(
     competition: Path, command, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -200,7 +209,7 @@ def test_held_out_studies_are_scored_apart_and_known_to_no_fold(
 
 
 def states(home: Path) -> set[str]:
-    """What became of a home's runs and their tasks, by its history."""
+    """Return the states of a home's runs and tasks in its history."""
     with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as database:
         query = "SELECT state_type FROM flow_run UNION SELECT state_type FROM task_run"
         return {state for (state,) in database.execute(query)}
@@ -224,7 +233,7 @@ def test_ended_run_leaves_no_process_behind(
         if line.startswith("✓ folds"):
             break
     family: list[psutil.Process] = []
-    while len(family) < 2:  # the server, and whoever trains
+    while len(family) < 2:  # the server, and a training process
         family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)
     out, err = process.communicate(timeout=60)
@@ -243,13 +252,11 @@ def test_ended_run_leaves_no_process_behind(
         with own_settings(own_environment(home, server.api)):
             mark_killed(home, say=said.append)
             mark_killed(home, say=said.append)
-        assert said == ["pipeline-demo: was killed, and is marked crashed"]
+        assert said == ["pipeline-demo: its process was killed; the run is marked as crashed"]
     assert states(home.root) <= {"COMPLETED", "CRASHED"}
 
 
-def test_interrupt_amid_training_is_heard_before_the_fold_ends(
-    ran, command, tmp_path: Path
-) -> None:
+def test_interrupt_during_training_ends_it_within_seconds(ran, command, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(ran.home, home)
     process = subprocess.Popen(
@@ -298,6 +305,6 @@ def test_real_study_is_in_the_out_of_fold_table_and_the_submission(ran, real_dat
 def test_nothing_in_the_home_names_a_patient(ran) -> None:
     named = ["SYNTHETIC^PHANTOM", "SYNTHETIC^PHYSICIAN", "PHANTOM-0", "Synthetic Hospital"]
     image = next(ran.data.glob("train_images/*/*/1.dcm")).read_bytes()
-    assert all(name.encode() in image for name in named)  # every file of the phantom does
+    assert all(name.encode() in image for name in named)  # every file of the phantom names them
     said = [ran.outcome.out, ran.outcome.err]
-    assert find_leaks(named, folders=[ran.home], texts=said) == []  # Prefect's database included
+    assert find_leaks(named, folders=[ran.home], texts=said) == []  # also Prefect's database

@@ -1,4 +1,4 @@
-"""The same command again: what it keeps, and what it runs once more."""
+"""The same command again: which results it keeps, and which stages it runs again."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
     assert "LOADED []" in done.stdout
 
 
-def test_run_shows_up_whole_on_a_server_that_is_configured(ran) -> None:
+def test_configured_server_has_the_whole_run(ran) -> None:
     outcome = ran.again()
     assert outcome.code == 0, outcome.out + outcome.err
     latest = {"sort": "START_TIME_DESC", "limit": 1}
@@ -48,7 +48,7 @@ def test_run_shows_up_whole_on_a_server_that_is_configured(ran) -> None:
     assert set(states.values()) == {"Cached"}
 
 
-def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:
+def test_only_damaged_crops_are_computed_again(ran) -> None:
     crops = max(ran.home.glob("crops/*/crops.npy"), key=lambda path: path.stat().st_size)
     before = crops.read_bytes()
     crops.write_bytes(before[:-1000] + bytes(1000))
@@ -65,7 +65,7 @@ def test_damaged_crops_are_cut_again_and_nothing_else(ran) -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project whose source may be edited."""
+    """Copy the project, so that a test may edit its source."""
     project, root = Path(lsdc.__file__).parent.parent, tmp_path_factory.mktemp("project")
     for package in ("lsdc", "tasks", "flows"):
         ignore = shutil.ignore_patterns("__pycache__")
@@ -73,21 +73,19 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_comment_runs_nothing_and_an_edit_deep_below_runs_its_stage(ran, copy: Path) -> None:
+def test_edit_of_imported_code_reruns_the_stage_and_a_comment_does_not(ran, copy: Path) -> None:
     helper = copy / "lsdc/challenges/lumbar/slices/stacks.py"
     source = helper.read_text()
     helper.write_text(source.replace("MISSING = -1", "MISSING = -1  # none"))
     assert ran.again(source=copy).ran == set()
 
     helper.write_text(source.replace("MISSING = -1", "MISSING = -2 + 1"))
-    # The crops come out the same, so what rests on them stays.
+    # The crops are the same, so the results that depend on them are kept.
     assert ran.again(source=copy).ran == {"crops train", "crops test"}
     helper.write_text(source)
 
 
-def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own(
-    ran, copy: Path
-) -> None:
+def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, copy: Path) -> None:
     _use_another_backbone(copy)
     trained = {path: path.stat().st_mtime_ns for path in ran.folder.glob("fold-*/*")}
     outcome = ran.again("--only-fold", "1", source=copy)
@@ -110,11 +108,11 @@ def test_another_backbone_trains_anew_from_the_same_crops_in_a_folder_of_its_own
         before = ran.again()
         shutil.rmtree(ran.home / "runs" / "demo@backbone-test_resnet", ignore_errors=True)
     assert before.code == 0
-    assert before.ran <= catalogs  # which show this run again
+    assert before.ran <= catalogs  # they show this run again
     assert trained == {path: path.stat().st_mtime_ns for path in trained}
 
 
-def test_one_fold_alone_takes_nothing_from_a_whole_table(ran) -> None:
+def test_run_with_one_fold_keeps_the_scores_of_all_folds(ran) -> None:
     before = {name: (ran.folder / name).read_bytes() for name in ("oof.parquet", "scores.json")}
     outcome = ran.again("--only-fold", "1")
     assert outcome.code == 0, outcome.out + outcome.err

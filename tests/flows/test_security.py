@@ -1,4 +1,4 @@
-"""Who may ask a server what, what a planted result can do, and where secrets are written."""
+"""Access to a server, planted results, and where secrets are written."""
 
 import contextlib
 import json
@@ -28,12 +28,12 @@ ELSEWHERE = "http://elsewhere.example"
 def answer(
     url: str, *, headers: Mapping[str, str], body: bytes | None = None, method: str | None = None
 ) -> tuple[int, Mapping[str, str]]:
-    """Status and headers of what a server answers."""
+    """Return the status and headers of a server's answer."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)
     if body is not None and "Content-Type" not in headers:
         request.add_unredirected_header(
             "Content-type", "text/plain"
-        )  # as a page may without asking
+        )  # as a page may send without a preflight request
     try:
         with urllib.request.urlopen(request, timeout=60) as got:
             return got.status, got.headers
@@ -41,7 +41,7 @@ def answer(
         return error.code, error.headers
 
 
-def test_server_listens_on_loopback_alone(api: str) -> None:
+def test_server_listens_on_loopback_only(api: str) -> None:
     port = urlsplit(api).port
     listening = {
         each.laddr.ip
@@ -51,7 +51,7 @@ def test_server_listens_on_loopback_alone(api: str) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_pages_from_elsewhere_are_not_let_in(api: str) -> None:
+def test_pages_of_other_origins_cannot_read_answers(api: str) -> None:
     own = api.removesuffix("/api")
     asks = {
         "Access-Control-Request-Method": "POST",
@@ -66,7 +66,7 @@ def test_pages_from_elsewhere_are_not_let_in(api: str) -> None:
         assert (code == 200) is let_in
 
 
-def test_page_from_elsewhere_changes_nothing_without_asking_first(api: str) -> None:
+def test_page_of_another_origin_cannot_change_anything_without_preflight(api: str) -> None:
     body = json.dumps({"name": "planted"}).encode()
     code, _ = answer(f"{api}/flows/", headers={"Origin": ELSEWHERE}, body=body)
     assert 400 <= code < 500
@@ -74,7 +74,7 @@ def test_page_from_elsewhere_changes_nothing_without_asking_first(api: str) -> N
     assert code == 404
 
 
-def test_planted_results_are_made_again_and_run_nothing(ran, tmp_path: Path) -> None:
+def test_planted_results_are_computed_again_and_run_no_code(ran, tmp_path: Path) -> None:
     home, made = tmp_path / "home", tmp_path / "made"
     shutil.copytree(ran.home, home)
     stages = ["folds", "annotations", "sides", "crops", "index"]
@@ -83,7 +83,7 @@ def test_planted_results_are_made_again_and_run_nothing(ran, tmp_path: Path) -> 
         assert records
         for record in records:
             record.write_bytes(PLANTED[kind](made))
-    # One of ours, which says that other files are the result.
+    # A result record of our format that names other files as the result.
     for record in (home / ROOM / "oof").iterdir():
         other = json.loads(record.read_text())
         other["files"][0]["digest"] = "0" * 64
@@ -97,7 +97,7 @@ def test_planted_results_are_made_again_and_run_nothing(ran, tmp_path: Path) -> 
 
 
 def written(home: Path) -> dict[str, bytes]:
-    """All files of a home, Prefect's database included, and what its processes are called."""
+    """Return all files of a home, Prefect's database too, and its processes' command lines."""
     files = {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -106,7 +106,7 @@ def written(home: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow_prefect
-def test_password_of_the_server_is_written_nowhere(
+def test_password_of_the_server_is_not_written_anywhere(
     calm: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = "5ecret-of-the-server"
@@ -117,7 +117,7 @@ def test_password_of_the_server_is_written_nowhere(
     with installed(home) as here:
         code, _ = answer(f"{here.api}/admin/version", headers={})
         assert code == 401
-        # The folds are trained already; one that fails has its parameters and traceback kept.
+        # The folds are trained already; Prefect keeps parameters and traceback of a failed run.
         done = here.trigger("train-folds/default", "--data", calm.data, *TRAINING, "--watch")
         assert done.returncode == 0, done.stdout + done.stderr
         failed = here.trigger("prepare/default", "--data", tmp_path / "nothing", "--watch")
@@ -130,7 +130,7 @@ def test_password_of_the_server_is_written_nowhere(
 
 
 @pytest.mark.slow_prefect
-def test_password_of_a_database_that_is_away_is_in_no_error(tmp_path: Path) -> None:
+def test_password_of_an_unreachable_database_is_in_no_error(tmp_path: Path) -> None:
     secret, home = "5ecret-of-the-database", tmp_path / "home"
     place = f"127.0.0.1:{free_port(None)}/name"
     done = subprocess.run(

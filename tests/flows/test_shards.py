@@ -1,4 +1,4 @@
-"""Portions of a stage's studies: what was made stays made, and Dask's workers make the same."""
+"""Shards of a stage: finished ones are kept, and Dask's workers compute the same."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from lsdc.store.garbage import pinned_results
 from lsdc.store.home import open_home
 from tests.flows.conftest import Outcome, Ran, ask
 
-# The command, with two studies a shard. If it is told to, a drive refuses the second shard of crops
-# at first, and the third fails for good.
+# The command, with two studies per shard. On request, the disk refuses the second shard of crops
+# once, and the third shard fails every time.
 COMMAND = """
 import errno
 import os
@@ -43,7 +43,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def home(ran: Ran, tmp_path: Path) -> Path:
-    """The home of the whole walk, with no index and no crops."""
+    """Return the home of the whole run without its index and crops."""
     copy = tmp_path / "home"
     shutil.copytree(ran.home, copy)
     for stage in ("index", "crops"):
@@ -66,13 +66,13 @@ def command(ran: Ran, home: Path, **environment: str) -> Outcome:
 
 
 def states(api: str, name: str) -> list[str]:
-    """How each run of a task of that name ended, in their order."""
+    """Return the final state of each run of a task with that name, in order."""
     query = {"task_runs": {"name": {"any_": [name]}}, "sort": "EXPECTED_START_TIME_ASC"}
     return [run["state_name"] for run in ask(api, "task_runs/filter", query)]
 
 
 @pytest.mark.slow_index
-def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
+def test_finished_shards_are_kept_and_dask_computes_the_others_equally(
     ran: Ran, home: Path
 ) -> None:
     failed = command(ran, home, PLANTED="1")
@@ -85,7 +85,7 @@ def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
     assert went_on.code == 0, went_on.out + went_on.err
     assert went_on.ran == {"index train", "index test", "crops train", "crops test"}
     assert "LocalCluster" in (home / "logs/demo.log").read_text()
-    # Results are named by their bytes.
+    # Results are named by their content.
     assert pinned_results(open_home(home), "demo") == [
         home / path.relative_to(ran.home) for path in pinned_results(open_home(ran.home), "demo")
     ]
@@ -95,6 +95,6 @@ def test_shards_that_were_made_stay_made_and_dask_makes_the_others_alike(
     assert every == [["Completed", "Cached"], ["Completed", "Cached"], ["Failed", "Completed"]]
 
 
-def test_the_flow_travels_to_dasks_workers_with_its_hooks() -> None:
+def test_flow_can_be_pickled_for_dask_with_its_hooks() -> None:
     begun = pipeline.with_options(on_running=[tell_begin])
     assert cloudpickle.loads(cloudpickle.dumps(begun)).name == "pipeline"

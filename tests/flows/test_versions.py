@@ -1,4 +1,4 @@
-"""Workers with other versions than the run that they are to train for."""
+"""Workers whose versions differ from those of the run that they train for."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ print(json.dumps(installed_versions(STAGES)))
 
 @pytest.fixture
 def other_timm(tmp_path: Path) -> Path:
-    """A folder which, found first, makes an installation one with timm 0.0.1."""
+    """Return a folder that, first on the path, makes an installation report timm 0.0.1."""
     described = tmp_path / "site" / "timm-0.0.1.dist-info" / "METADATA"
     described.parent.mkdir(parents=True)
     described.write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n")
@@ -38,12 +38,12 @@ def other_timm(tmp_path: Path) -> Path:
 
 
 def found_first(*folders: Path) -> dict[str, str]:
-    """An environment whose Pythons look into these folders first."""
+    """Return an environment in which Python imports from these folders first."""
     paths = [*map(str, folders), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def test_versions_are_those_installed(other_timm: Path) -> None:
+def test_versions_are_the_installed_ones(other_timm: Path) -> None:
     there = json.loads(
         subprocess.run(
             [sys.executable, "-P", "-c", VERSIONS],
@@ -57,7 +57,7 @@ def test_versions_are_those_installed(other_timm: Path) -> None:
 
 
 @pytest.mark.parametrize("flow", [train_fold, train_coordinates])
-def test_training_for_a_run_of_other_versions_is_refused_before_anything_is_done(
+def test_training_for_a_run_with_other_versions_is_refused_before_any_work(
     flow, tmp_path: Path
 ) -> None:
     theirs = installed_versions(STAGES) | {"timm": "0.0.1", "lsdc": "9.0 (code 01234567)"}
@@ -68,7 +68,7 @@ def test_training_for_a_run_of_other_versions_is_refused_before_anything_is_done
 
 @contextlib.contextmanager
 def joined(here: Installation, pool: str, *site: Path) -> Iterator[None]:
-    """Workers of a pool that join as another machine's would."""
+    """Run workers of a pool as on another machine during the block."""
     command = [sys.executable, "-P", "-m", "lsdc", "worker", "--pool", pool]
     workers = subprocess.Popen(
         [*command, "--home", str(here.home)],
@@ -84,7 +84,7 @@ def joined(here: Installation, pool: str, *site: Path) -> Iterator[None]:
 
 
 @pytest.mark.slow_prefect
-def test_worker_of_other_versions_refuses_and_a_right_one_goes_on_after_retry(
+def test_worker_with_other_versions_refuses_and_an_equal_one_resumes_after_retry(
     calm: Undisturbed, other_timm: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""What the tests of tasks share."""
+"""Helpers of the tests of tasks."""
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.dicom_index.index import build_index
@@ -9,7 +9,7 @@ from tasks.run import Run
 
 
 def indexed(run: Run, split: Split) -> Manifest:
-    """What the stage index leaves, made without Prefect."""
+    """Write the result of the stage index without Prefect."""
     with write_folder(run.root / "index") as out:
         rows = build_index(open_competition(run.data), split, out)
         return settle(run.root, "index", out, rows=rows)

@@ -1,4 +1,4 @@
-"""Which folder is a run's, whose folds it rests on, and which data are meant."""
+"""The folder of a run, the folds it depends on, and its data."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ KEY = "a" * 64
 
 @pytest.fixture
 def tables(phantom: Path, tmp_path: Path) -> Path:
-    """A folder with a competition's tables, and nothing else."""
+    """Return a folder with only a competition's tables."""
     return copied(phantom, tmp_path / "lumbar")
 
 
@@ -37,13 +37,13 @@ def run_of(home: Path, data: Path | None, experiment: str = "demo", **settings: 
 
 
 def settled(run: Run) -> Run:
-    """The run in its folder, in which something is trained."""
+    """Return the run with its folder, in which a fold is trained."""
     with locked_experiment(run) as found:
         found.fold(0).mkdir(parents=True, exist_ok=True)
         return found
 
 
-def test_what_changes_no_result_changes_no_folder(tables: Path, tmp_path: Path) -> None:
+def test_settings_that_change_no_result_change_no_folder(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     settled(run_of(home, tables))
     same: list[dict[str, object]] = [
@@ -67,7 +67,7 @@ def test_what_changes_no_result_changes_no_folder(tables: Path, tmp_path: Path) 
     assert record.changed == {"training.epochs": 2}
 
 
-def test_weights_tell_runs_apart(tables: Path, tmp_path: Path) -> None:
+def test_runs_with_other_weights_have_other_folders(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     chosen = {"experiment": "exp118", "settings": ["model.pretrained=true"]}
     plain = run_of(home, tables, **chosen)
@@ -83,13 +83,13 @@ def test_weights_tell_runs_apart(tables: Path, tmp_path: Path) -> None:
     assert [settled(run).name for run in runs] == names
 
 
-def test_data_that_were_moved_are_the_same_and_mended_ones_too(
+def test_moved_or_corrected_data_keep_the_folder(
     tables: Path, phantom: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     settled(run_of(home, tables))
     moved = tables.rename(tmp_path / "moved")
-    (moved / "sample_submission.csv").unlink()  # another test set is no other data
+    (moved / "sample_submission.csv").unlink()  # another test set does not count as other data
     assert settled(run_of(home, moved)).name == "demo"
     with (moved / "train.csv").open("a") as table:
         table.write("\n")
@@ -98,7 +98,7 @@ def test_data_that_were_moved_are_the_same_and_mended_ones_too(
     assert settled(run_of(home, other)).name == "demo@other"
 
 
-def test_home_with_runs_on_other_data_is_not_answered_with_the_phantom(
+def test_phantom_is_not_the_default_in_a_home_with_other_data(
     tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -116,13 +116,13 @@ def test_home_with_runs_on_other_data_is_not_answered_with_the_phantom(
     assert run_of(home, Path(PHANTOM)).data == tmp_path / PHANTOM
 
 
-def test_folds_that_are_needed_are_of_the_same_data_and_split(tables: Path, tmp_path: Path) -> None:
+def test_required_folds_have_the_same_data_and_split(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     settled(run_of(home, None, "exp114"))
     settled(run_of(home, tables, "exp114", folds=3))
     run = settled(run_of(home, tables, "exp178"))
     first = home / "runs"
-    assert needed_fold(run, "exp114", 1) == first / "exp114" / "fold-1"  # which is then refused
+    assert needed_fold(run, "exp114", 1) == first / "exp114" / "fold-1"  # and is refused later
     settled(run_of(home, tables, "exp114", settings=["training.epochs=2"]))
     changed = "exp114@lumbar-epochs-2"
     assert needed_fold(run, "exp114", 1) == first / changed / "fold-1"
@@ -139,7 +139,7 @@ def trained(run: Run, fold: int) -> Manifest:
     )
 
 
-def test_fold_that_another_run_has_made_the_same_is_copied(tables: Path, tmp_path: Path) -> None:
+def test_equal_fold_of_another_run_is_copied(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with locked_experiment(run_of(home, tables)) as one:
         made = trained(one, 0)
@@ -151,7 +151,7 @@ def test_fold_that_another_run_has_made_the_same_is_copied(tables: Path, tmp_pat
     assert (one.fold(0) / "oof.parquet").exists()
 
 
-def test_fold_of_another_host_lands_in_the_runs_own_folder(
+def test_fold_of_another_host_is_put_into_the_runs_folder(
     tables: Path, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))

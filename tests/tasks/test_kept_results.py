@@ -1,4 +1,4 @@
-"""What a run has made is not overwritten without a word."""
+"""Earlier results are kept as copies, with a warning, if new ones differ."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ def run(phantom: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def folds(run: Run) -> Manifest:
-    """The studies of the competition, dealt into two."""
+    """Write two folds of the competition's studies."""
     labels = open_competition(run.data).labels
     studies = labels["study_id"].unique(maintain_order=True)
     dealt = pl.DataFrame({"study_id": studies}).with_columns(
@@ -58,7 +58,7 @@ def submit(run: Run, folds: Manifest, share: float) -> bytes:
     return (run.folder / "submission.csv").read_bytes()
 
 
-def test_submission_that_differs_leaves_the_one_before(
+def test_earlier_submission_is_kept_if_the_new_one_differs(
     run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "lsdc")
@@ -72,7 +72,7 @@ def test_submission_that_differs_leaves_the_one_before(
     (former,) = run.folder.glob("submission-*.csv")
     assert former.read_bytes() == first
     (said,) = caplog.messages
-    assert f"{run.folder / 'submission.csv'}: other than before" in said
+    assert f"{run.folder / 'submission.csv'}: differs from the earlier one" in said
     assert said.endswith(former.name)
 
 
@@ -89,7 +89,7 @@ def trained(run: Run, folds: Manifest, fold: int) -> Manifest:
     return seal(run.root, "train", out, rows=1, names=["oof.parquet", "holdout.parquet"])
 
 
-def test_scores_of_fewer_folds_than_before_are_said(
+def test_warning_if_fewer_folds_are_scored_than_before(
     run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "lsdc")
@@ -99,17 +99,17 @@ def test_scores_of_fewer_folds_than_before_are_said(
     assert caplog.messages == []
     score_oof.fn(run, folds, both[1:])
     (said,) = caplog.messages
-    assert f"{run.folder}: out-of-fold table and scores were of 2 folds (score " in said
-    assert "and are now of 1" in said
+    assert f"{run.folder}: the out-of-fold table and scores had 2 folds (score " in said
+    assert "and now have 1" in said
     (former,) = run.folder.glob("oof-*.parquet")
     assert former.name in said
     assert sorted(pl.read_parquet(former)["fold"].unique()) == [0, 1]
     (scores,) = run.folder.glob("scores-*.json")
     assert sorted(json.loads(scores.read_text())["folds"]) == ["0", "1"]
-    assert list(run.folder.glob("holdout-*")) == []  # which is as it was
+    assert list(run.folder.glob("holdout-*")) == []  # it has not changed
 
 
-def test_damaged_scores_are_mended_by_the_same_once_more(
+def test_damaged_scores_are_written_again(
     run: Run, folds: Manifest, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = [trained(run, folds, fold) for fold in (0, 1)]
@@ -120,7 +120,7 @@ def test_damaged_scores_are_mended_by_the_same_once_more(
     assert list(run.folder.glob("*-*Z.*")) == []
 
 
-def test_results_that_are_fetched_leave_the_ones_before(
+def test_fetched_results_keep_the_earlier_ones(
     run: Run, folds: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = [trained(run, folds, fold) for fold in (0, 1)]

@@ -1,4 +1,4 @@
-"""What a run has made is noted as it goes: 'lsdc clean' spares it wherever it is cut off."""
+"""A run records its results as it goes, so that `lsdc clean` keeps them if it is stopped."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +21,7 @@ STAGES = {
     "fix_sides": "sides",
     "cut_crops": "crops",
 }
-NOT_ASKED = (
+SKIPPED = (
     "write_demo_data",
     "require_studies",
     "publish_catalog",
@@ -31,7 +31,7 @@ NOT_ASKED = (
 
 
 @pytest.mark.parametrize("full_at", ["assign_folds", "fix_sides", "cut_crops"])
-def test_run_that_stops_keeps_what_it_has(
+def test_results_of_a_stopped_run_are_kept(
     full_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(*_: object) -> NoReturn:
@@ -40,7 +40,7 @@ def test_run_that_stops_keeps_what_it_has(
     for name, stage in STAGES.items():
         made = Manifest(stage=stage, path=f"{stage}/{'a' * 16}", digest="", rows=1, files=())
         monkeypatch.setattr(prepare, name, lambda *_, made=made: made)
-    for name in NOT_ASKED:
+    for name in SKIPPED:
         monkeypatch.setattr(prepare, name, lambda *_, **__: None)
     run = open_run(
         LumbarRun, RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2)

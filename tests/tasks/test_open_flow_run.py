@@ -1,4 +1,4 @@
-"""What a flow run's parameters ask for: paths that mean the same everywhere, settings that stay."""
+"""Runs on workers need absolute paths, and keep their settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from tasks.request import RunRequest
 
 @pytest.fixture
 def on_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Within a flow run of a deployment."""
+    """Run the test as if in a flow run of a deployment."""
     monkeypatch.delenv("LSDC_STORE", raising=False)
     run = FlowRun(flow_id=uuid4(), deployment_id=uuid4())
     with FlowRunContext.model_construct(flow_run=run):
@@ -24,21 +24,21 @@ def on_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["data", "home", "weights"])
-@pytest.mark.parametrize("path", ["mine", "~mine/folder"])  # which is no user's folder of ours
+@pytest.mark.parametrize("path", ["mine", "~mine/folder"])  # there is no user named mine
 @pytest.mark.usefixtures("on_worker")
 def test_relative_path_is_refused_on_a_worker(
     name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     paths = {"data": tmp_path, "home": tmp_path / "home", name: Path(path)}
-    with pytest.raises(SettingsError, match=f"{name}={path}: .*absolute paths only"):
+    with pytest.raises(SettingsError, match=f"{name}={path}: .*needs absolute paths"):
         open_requested(LumbarRun, RunRequest.of(experiment="demo", folds=2, **paths))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("LSDC_HOME", ""), ("LSDC_HOME", "mine")])
 @pytest.mark.usefixtures("on_worker")
-def test_worker_without_a_home_is_refused(
+def test_worker_without_an_absolute_home_is_refused(
     name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The parameters of a run: declared once, the same in flows, pages, options and docs."""
+"""The parameters of a run are the same in flows, Prefect's forms, options and docs."""
 
 import inspect
 from pathlib import Path
@@ -39,21 +39,23 @@ def test_form_of_a_flow_has_every_parameter_with_its_description_and_bounds(
     assert shown["device"]["enum"] == ["auto", "cpu", "cuda"]
     names = sorted(shown, key=lambda name: shown[name]["position"])
     sent = [name for name in names if name in {*sent_names(FoldRequest), "tries_model"}]
-    assert names[len(names) - len(sent) :] == sent  # what nobody types stands last
+    assert (
+        names[len(names) - len(sent) :] == sent
+    )  # parameters that runs send to one another come last
 
 
-def test_options_say_what_the_form_says() -> None:
+def test_options_have_the_descriptions_of_the_form() -> None:
     options = {option.name: option for option in load_command("run-local").params}
     for name, field in parameters_of(RunRequest, sent_names(RunRequest)).items():
         assert options[name].help.startswith(str(field.description))
 
 
-def test_page_is_made_of_the_declarations() -> None:
+def test_parameters_page_is_up_to_date() -> None:
     made = "python -m tasks.request > docs/parameters.md"
     assert PAGE.read_text(encoding="utf-8") == as_markdown(), made
 
 
-def test_flow_is_called_by_flat_names_and_its_body_with_the_request() -> None:
+def test_flows_take_parameters_by_name() -> None:
     for flow in REGISTERED:
         parameters = inspect.signature(flow.fn).parameters
         assert "request" not in parameters
@@ -77,6 +79,8 @@ def test_flow_is_called_by_flat_names_and_its_body_with_the_request() -> None:
         ({"fould": 1}, "no parameter is called 'fould'"),
     ],
 )
-def test_value_out_of_bounds_is_a_line_with_the_option(given: dict[str, Any], said: str) -> None:
+def test_value_out_of_bounds_is_an_error_that_names_the_option(
+    given: dict[str, Any], said: str
+) -> None:
     with pytest.raises(SettingsError, match=said):
         FoldRequest.of(**given)

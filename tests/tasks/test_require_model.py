@@ -1,4 +1,4 @@
-"""What a model needs is looked for where it is: before anything is prepared, whoever trains."""
+"""Weights are checked before anything is prepared, on the machine that uses them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def run_of(home: Path, **settings: Any) -> Run:
     ("given", "here", "asked"),
     [(False, True, True), (False, False, False), (True, True, True), (True, False, True)],
 )
-def test_weights_are_tried_where_they_are(
+def test_weights_are_checked_where_they_are_used(
     given: bool, here: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[TrialJob] = []
@@ -62,12 +62,12 @@ def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("settings", "for_training", "told"),
     [
         ([], True, {"tries_model": True}),
-        ([], False, {}),  # nobody asks for a training
+        ([], False, {}),  # nothing is trained
         (["model.pretrained=false"], True, {}),
         (["needs.weights=exp114"], True, {}),
     ],
 )
-def test_workers_are_asked_for_the_hubs_weights_before_they_learn_coordinates(
+def test_worker_checks_the_hubs_weights_before_it_learns_coordinates(
     settings: list[str],
     for_training: bool,
     told: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Two homes that share a store: each result is made once, and is the same in both."""
+"""Two homes with a shared store: each result is computed once and is the same in both."""
 
 import logging
 import multiprocessing
@@ -29,14 +29,14 @@ def host(phantom: Path, home: Path) -> Run:
 
 @pytest.fixture
 def hosts(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Run]:
-    """Two runs in homes of their own, with a store on a path."""
+    """Return two runs in separate homes with a store on a path."""
     monkeypatch.setenv("LSDC_STORE", str(tmp_path / "store"))
     return host(phantom, tmp_path / "one"), host(phantom, tmp_path / "two")
 
 
 @pytest.fixture
 def on_s3(bucket: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store in a bucket, whose locks are PostgreSQL's."""
+    """Use a store in a bucket, with locks in PostgreSQL."""
     monkeypatch.setenv("LSDC_STORE", bucket)
     monkeypatch.setenv("LSDC_DATABASE_URL", database)
 
@@ -57,7 +57,7 @@ def build_at_once(phantom: Path, home: Path, built: Path, start: Barrier) -> Non
 
 
 @pytest.mark.usefixtures("on_s3")
-def test_hosts_that_build_the_same_at_once_build_it_once(phantom: Path, tmp_path: Path) -> None:
+def test_two_hosts_at_the_same_time_compute_a_result_once(phantom: Path, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start, built = context.Barrier(2), tmp_path / "built"
     homes = [tmp_path / name for name in ("one", "two")]
@@ -85,7 +85,7 @@ def test_run_on_object_storage_without_postgresql_is_refused(
     assert not (tmp_path / "home").exists()
 
 
-def test_damaged_result_is_said_and_made_again(
+def test_damaged_result_is_reported_and_computed_again(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = hosts
@@ -98,12 +98,12 @@ def test_damaged_result_is_said_and_made_again(
         again = compute_once(two, "crops", KEY, Manifest, lambda: build(two, built))
     assert again.digest == made.digest
     assert f"expected {made.files[0].digest[:16]}" in caplog.text
-    assert "it is made again" in caplog.text
+    assert "computing it again" in caplog.text
     assert built.read_text() == "once\n" * 2
     assert stored.read_bytes() == b"pixels" * 1000
 
 
-def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[Run, Run]) -> None:
+def test_fetched_fold_does_not_overwrite_another_training(hosts: tuple[Run, Run]) -> None:
     one, two = hosts
     folder = claim_fold(one.home, "demo", 0, KEY, say=print)
     for name in ("oof.parquet", "fit.json", "notes.txt"):
@@ -122,28 +122,28 @@ def test_fold_that_is_fetched_sets_another_trainings_folder_aside(hosts: tuple[R
     assert (other / "model.safetensors").read_text() == "weights of b"
 
 
-def test_checkpoint_of_another_host_is_gone_on_from(hosts: tuple[Run, Run]) -> None:
+def test_training_resumes_from_the_checkpoint_of_another_host(hosts: tuple[Run, Run]) -> None:
     one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
     with sync_checkpoints(hosts[0], KEY, one.parent) as listen:
         one.write_bytes(b"one's first epoch")
         listen(EPOCH)
     with sync_checkpoints(hosts[1], KEY, two.parent):
         assert two.read_bytes() == b"one's first epoch"
-        two.write_bytes(b"two's second epoch")  # saved when it was told to leave
+        two.write_bytes(b"two's second epoch")  # saved on SIGTERM
     with sync_checkpoints(hosts[0], KEY, one.parent):
         assert one.read_bytes() == b"two's second epoch"
 
 
-def test_checkpoint_of_ones_own_is_not_set_back(hosts: tuple[Run, Run]) -> None:
+def test_newer_local_checkpoint_is_not_replaced(hosts: tuple[Run, Run]) -> None:
     path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
     with sync_checkpoints(hosts[0], KEY, path.parent):
         path.write_bytes(b"first epoch")
-    path.write_bytes(b"steps of the second")  # then killed, before it was published
+    path.write_bytes(b"steps of the second")  # killed before it was published
     with sync_checkpoints(hosts[0], KEY, path.parent):
         assert path.read_bytes() == b"steps of the second"
 
 
-def test_checkpoint_that_is_damaged_is_said_and_done_without(
+def test_damaged_checkpoint_is_reported_and_not_used(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = (claim_fold(run.home, "demo", 0, KEY, say=print) / "resume.pt" for run in hosts)
@@ -153,10 +153,10 @@ def test_checkpoint_that_is_damaged_is_said_and_done_without(
     stored.write_bytes(b"first ep")
     with caplog.at_level(logging.WARNING, "lsdc"), sync_checkpoints(hosts[1], KEY, two.parent):
         assert not two.exists()
-    assert "training goes on without" in caplog.text
+    assert "training without it" in caplog.text
 
 
-def test_training_goes_on_when_its_checkpoint_cannot_be_published(
+def test_training_continues_if_its_checkpoint_cannot_be_published(
     hosts: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = claim_fold(hosts[0].home, "demo", 0, KEY, say=print) / "resume.pt"
@@ -168,11 +168,11 @@ def test_training_goes_on_when_its_checkpoint_cannot_be_published(
     ):
         path.write_bytes(b"first epoch")
         listen(EPOCH)
-    assert "its checkpoint is on this host alone" in caplog.text
+    assert "and is on this host only" in caplog.text
 
 
 @pytest.mark.usefixtures("on_s3")
-def test_nothing_in_the_store_tells_its_secrets(
+def test_store_contains_no_secrets(
     phantom: Path, tmp_path: Path, bucket: str, object_storage: dict[str, str]
 ) -> None:
     run = host(phantom, tmp_path / "home")

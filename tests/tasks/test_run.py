@@ -16,7 +16,7 @@ from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
 
-def test_run_is_of_the_experiment_with_what_was_set(tmp_path: Path) -> None:
+def test_run_has_the_experiments_settings_with_overrides(tmp_path: Path) -> None:
     changed = ["training.epochs=2", "model.backbone=test_resnet"]
     run = open_run(
         LumbarRun,
@@ -27,7 +27,7 @@ def test_run_is_of_the_experiment_with_what_was_set(tmp_path: Path) -> None:
     assert run.experiment.training.epochs == 2
 
 
-def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
+def test_unknown_setting_creates_no_home(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"did you mean training\.epochs"):
         open_run(
             LumbarRun,
@@ -43,8 +43,8 @@ def test_setting_that_is_not_there_leaves_no_home(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux where threads may run")
-def test_process_of_a_run_keeps_its_cores_whatever_binds_threads(tmp_path: Path) -> None:
-    """Scikit-learn brings OpenMP, which binds the thread that loads it, and with it all folds."""
+def test_variables_that_bind_threads_are_ignored(tmp_path: Path) -> None:
+    """Scikit-learn loads OpenMP, which binds the thread that loads it, and so all folds."""
     said = subprocess.run(
         [sys.executable, "-c", _OPEN_AND_LOAD, str(tmp_path)],
         env=os.environ | {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"},
@@ -54,7 +54,7 @@ def test_process_of_a_run_keeps_its_cores_whatever_binds_threads(tmp_path: Path)
     )
     before, after, log = said.stdout.splitlines()
     assert after == before
-    assert "OMP_PROC_BIND=true, OMP_PLACES=cores: not heeded" in log
+    assert "OMP_PROC_BIND=true, OMP_PLACES=cores: ignored" in log
 
 
 _OPEN_AND_LOAD = """
@@ -68,7 +68,7 @@ lines, log = [], logging.getLogger("lsdc.run")
 log.setLevel(logging.INFO)
 log.addFilter(lambda record: lines.append(record.getMessage()))
 open_run(LumbarRun, RunRequest.of(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2))
-lines.clear()  # said before the run had a log, and again in its flow
+lines.clear()  # logged before the run had a log, and again in its flow
 open_run(LumbarRun, RunRequest.of(experiment="demo", data=None, home=Path(sys.argv[1]), folds=2))
 import sklearn.model_selection
 print(sorted(os.sched_getaffinity(0)))
@@ -76,16 +76,16 @@ print(lines)
 """
 
 
-def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
+def test_weights_are_checked_before_any_work(tmp_path: Path) -> None:
     name = EXPERIMENTS.load("exp118").model.backbone
     home, weights = tmp_path / "home", tmp_path / "weights"
     weights.mkdir()
-    with pytest.raises(SettingsError, match=rf"no weights of {name} there; expected {weights}/"):
+    with pytest.raises(SettingsError, match=rf"no weights of {name} found, expected {weights}/"):
         open_run(
             LumbarRun,
             RunRequest.of(experiment="exp118", data=None, home=home, folds=4, weights=weights),
         )
-    with pytest.raises(SettingsError, match="demo starts from none; leave it out"):
+    with pytest.raises(SettingsError, match="demo does not use pretrained weights; leave"):
         open_run(
             LumbarRun,
             RunRequest.of(experiment="demo", data=None, home=home, folds=4, weights=weights),
@@ -99,11 +99,11 @@ def test_weights_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
     assert run.weights == weights
 
 
-def test_folds_that_a_training_rests_on_are_looked_for_each(tmp_path: Path) -> None:
+def test_each_required_fold_of_another_experiment_is_checked(tmp_path: Path) -> None:
     run = open_run(
         LumbarRun, RunRequest.of(experiment="exp178", data=None, home=tmp_path / "home", folds=2)
     )
-    with pytest.raises(StageError, match=r"exp114/fold-0: no trained fold, which needs\.labels"):
+    with pytest.raises(StageError, match=r"exp114/fold-0: no trained fold, but needs\.labels"):
         require_needs(run)
     trained = run.home.fold("exp114", 0)
     trained.mkdir(parents=True)
@@ -115,7 +115,7 @@ def test_folds_that_a_training_rests_on_are_looked_for_each(tmp_path: Path) -> N
 
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with three."""
+    """Simulate a machine with three GPUs."""
     for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
         (tmp_path / "dev").mkdir(exist_ok=True)
         (tmp_path / "dev" / name).touch()
@@ -132,7 +132,7 @@ def run_of(root: Path, **settings: object) -> Run:
 
 @pytest.mark.usefixtures("gpus")
 @pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_each_gpu_gets_a_fold_of_its_own(device: str, tmp_path: Path) -> None:
+def test_each_gpu_trains_one_fold_at_a_time(device: str, tmp_path: Path) -> None:
     run = run_of(tmp_path, device=device, threads=8)
     assert run.fold_groups == [(0, 1, 2), (3, 4)]
     assert [run.fold_device(fold) for fold in range(5)] == [
@@ -146,7 +146,7 @@ def test_each_gpu_gets_a_fold_of_its_own(device: str, tmp_path: Path) -> None:
     ("visible", "width"),
     [("2", 1), ("0,2", 2), ("1, 0, 2", 3), ("0,-1,2", 1), ("GPU-8932f937,GPU-2a", 2)],
 )
-def test_gpus_that_are_not_visible_get_none(
+def test_hidden_gpus_train_no_fold(
     visible: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -155,7 +155,7 @@ def test_gpus_that_are_not_visible_get_none(
 
 @pytest.mark.usefixtures("gpus")
 @pytest.mark.parametrize(("visible", "device"), [("", "auto"), ("-1", "auto"), ("0", "cpu")])
-def test_without_gpus_each_thread_gets_a_fold(
+def test_without_gpus_each_thread_trains_a_fold(
     visible: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -166,13 +166,13 @@ def test_without_gpus_each_thread_gets_a_fold(
 
 
 @pytest.mark.usefixtures("gpus")
-def test_one_fold_alone_takes_the_first_gpu(tmp_path: Path) -> None:
+def test_single_fold_uses_the_first_gpu(tmp_path: Path) -> None:
     run = run_of(tmp_path, only_fold=3, threads=4)
     assert run.fold_groups == [(3,)]
     assert (run.fold_device(3), run.fold_threads) == ("auto:0", 4)
 
 
-def test_threads_are_as_many_as_told_else_one_a_core(
+def test_number_of_threads_is_lsdc_threads_or_one_per_core(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def threads() -> int:

@@ -1,4 +1,4 @@
-"""Portions of a stage's studies: how they are dealt, and what they tell."""
+"""Shards of a stage: how studies are split, and how progress is reported."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:
     return shards.deal(run, "crops train", cut_shard, studies, lambda own: f"{len(list(own))}")
 
 
-def test_each_study_is_dealt_once_in_the_order_of_ids(
+def test_each_study_is_in_one_shard_in_the_order_of_ids(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "STUDIES_HERE", 3)
@@ -36,12 +36,12 @@ def test_each_study_is_dealt_once_in_the_order_of_ids(
     assert [str(shard) for shard in portions][1] == "crops train 2 of 3"
 
 
-def test_no_study_is_one_empty_shard(run: Run) -> None:
+def test_no_studies_give_one_empty_shard(run: Run) -> None:
     (shard,) = dealt(run, [])
     assert (shard.studies, shard.total) == ((), 0)
 
 
-def test_a_dask_worker_takes_smaller_portions_than_this_process(run: Run) -> None:
+def test_shards_for_dask_are_smaller(run: Run) -> None:
     there = run.model_copy(update={"runner": "tcp://somewhere:8786", "threads": 8})
     studies = list(range(100))
     assert len(dealt(there, studies)) > len(dealt(run, studies)) == 1
@@ -49,7 +49,7 @@ def test_a_dask_worker_takes_smaller_portions_than_this_process(run: Run) -> Non
     assert shards.shard_processes(run.model_copy(update={"threads": 8})) == 8
 
 
-def test_shards_tell_the_studies_of_the_whole_stage(
+def test_shards_report_the_progress_of_the_whole_stage(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "STUDIES_HERE", 4)

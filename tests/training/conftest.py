@@ -19,7 +19,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def blobs() -> Samples:
-    """24 samples of 4 slices, 32 px: head k's class is the size of the blob on slice k."""
+    """Return 24 samples of 4 slices, 32 px; head k's class is the size of the blob on slice k."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, (24, 2))
     slices = random.normal(90, 15, (24, 4, 32, 32))
@@ -41,7 +41,7 @@ def blobs() -> Samples:
 
 @pytest.fixture
 def build() -> Callable[[], SliceModel]:
-    """Builds the same small model at each call."""
+    """Return a function that builds the same small model at each call."""
 
     def build_small() -> SliceModel:
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Small trainings to kill, to pause and to compare."""
+"""Small trainings that tests kill, pause and compare."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ Settings = TypeVar("Settings", bound=Config)
 
 
 class SmallModel(nn.Module):
-    """A head reads all slices; batch norm and dropout have state and chance to go wrong with."""
+    """A small model with batch norm and dropout, as both have state or random numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,18 +48,18 @@ class SmallModel(nn.Module):
 
 
 def altered(settings: Settings, **changes: Any) -> Settings:
-    """The settings with some of them changed, and checked as those of a user."""
+    """Return validated settings with some of them changed."""
     return type(settings).model_validate(settings.model_dump() | changes)
 
 
 def build_model() -> SmallModel:
-    """The same model at each call."""
+    """Build the same model at each call."""
     torch.manual_seed(0)
     return SmallModel()
 
 
 def jitter(sample: Sample, seed: int) -> Sample:
-    """Other noise and brightness for each seed."""
+    """Change noise and brightness by the seed."""
     random = np.random.default_rng(seed)
     noise = random.normal(random.normal(0, 10), 10, sample.slices.shape)
     return sample._replace(slices=(sample.slices + noise).clip(0, 255).astype(np.uint8))
@@ -80,7 +80,7 @@ def run(
     tell: Tell = ignore,
     is_told_to_leave: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train and validate on the same samples, in `folder`."""
+    """Train and validate on the same samples; write to `folder`."""
     folder.mkdir(exist_ok=True)
     return Training(
         model=model,
@@ -105,6 +105,6 @@ def run(
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two models are the same to the bit."""
+    """Return whether the weights of two models are bit-identical."""
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)

@@ -20,7 +20,7 @@ def sample_of_equal_slices() -> Sample:
 
 
 @each_change
-def test_every_change_happens_to_all_slices_alike(change: str) -> None:
+def test_every_augmentation_is_equal_in_all_slices(change: str) -> None:
     sample = sample_of_equal_slices()
     augment = PixelAugmentation(altered(NEVER, **{change: 1.0}))
     changed = augment(sample, seed=3).slices
@@ -31,7 +31,7 @@ def test_every_change_happens_to_all_slices_alike(change: str) -> None:
 
 
 @each_change
-def test_every_change_happens_to_sixteen_bits_as_it_does_to_eight(change: str) -> None:
+def test_every_augmentation_is_equal_for_16_and_8_bits(change: str) -> None:
     sample = sample_of_equal_slices()
     augment = PixelAugmentation(altered(NEVER, **{change: 1.0}))
     eight = augment(sample, seed=3).slices
@@ -39,11 +39,11 @@ def test_every_change_happens_to_sixteen_bits_as_it_does_to_eight(change: str) -
     assert fine.dtype == np.float32
     assert fine.min() >= 0
     assert fine.max() <= 1
-    if change != "noise":  # which is drawn anew for another type
+    if change != "noise":  # noise is drawn again for another type
         assert np.abs(255 * fine - eight).mean() < 1.5
 
 
-def test_change_is_a_function_of_the_seed_whatever_came_before() -> None:
+def test_augmentation_is_a_function_of_the_seed_only() -> None:
     sample = sample_of_equal_slices()
     used, fresh = PixelAugmentation(ALWAYS), PixelAugmentation(ALWAYS)
     used(sample, seed=1)
@@ -51,13 +51,13 @@ def test_change_is_a_function_of_the_seed_whatever_came_before() -> None:
     assert not np.array_equal(used(sample, seed=2).slices, fresh(sample, seed=3).slices)
 
 
-def test_nothing_asked_nothing_changed() -> None:
+def test_samples_do_not_change_with_all_probabilities_zero() -> None:
     sample = sample_of_equal_slices()
     assert np.array_equal(PixelAugmentation(NEVER)(sample, seed=1).slices, sample.slices)
 
 
 @each_change
-def test_every_change_happens_to_each_slice_in_its_own_way_where_asked(change: str) -> None:
+def test_every_augmentation_differs_between_slices_on_request(change: str) -> None:
     sample = sample_of_equal_slices()
     augment = PixelAugmentation(altered(NEVER, alike="slice", **{change: 1.0}))
     changed = augment(sample, seed=3).slices
@@ -66,7 +66,7 @@ def test_every_change_happens_to_each_slice_in_its_own_way_where_asked(change: s
     assert np.array_equal(changed, augment(sample, seed=3).slices)
 
 
-def test_noise_and_cutout_are_as_much_as_they_are_told() -> None:
+def test_noise_and_cutout_have_the_configured_size() -> None:
     grey = Sample(np.full((2, 100, 100), 0.5, dtype=np.float32), np.ones(2, bool), np.zeros(1))
     for std in (0.02, 0.1):
         noise = PixelAugmentation(altered(NEVER, noise=1.0, noise_std=(std, std)))
@@ -86,7 +86,7 @@ def numbered(present: list[bool]) -> Sample:
 PARTS = ((0, 1, 2), (3, 5), (4,))
 
 
-def test_shifted_slices_move_within_their_part_and_leave_none_behind() -> None:
+def test_shifted_slices_stay_in_their_part_and_leave_gaps() -> None:
     sample = numbered([True, False, True, True, True, True])
     on = shift_slices(sample, PARTS, places=1)
     assert on.slices[:, 0, 0].tolist() == [0, 1, 2, 0, 5, 4]
@@ -97,7 +97,7 @@ def test_shifted_slices_move_within_their_part_and_leave_none_behind() -> None:
     assert sample.slices[:, 0, 0].tolist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_shuffled_slices_keep_to_their_part_and_take_their_mask_along() -> None:
+def test_shuffled_slices_stay_in_their_part_with_their_mask() -> None:
     sample = numbered([True, False, True, True, True, False])
     orders = set()
     for seed in range(30):

@@ -22,18 +22,18 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "resume.pt"
 
 
-def test_progress_comes_back(saved: Path) -> None:
+def test_saved_progress_is_loaded(saved: Path) -> None:
     progress = load_progress(saved, "this training")
     assert progress.epoch == 3
     assert torch.equal(progress.states["model"]["weight"], torch.arange(3.0))
     assert [path.name for path in saved.parent.iterdir()] == ["resume.pt"]
 
 
-def test_progress_of_another_training_is_not_taken_up(saved: Path) -> None:
+def test_checkpoint_of_another_training_is_ignored(saved: Path) -> None:
     assert load_progress(saved, "another training").epoch == 0
 
 
-def test_missing_file_is_a_fresh_start_without_a_word(tmp_path: Path) -> None:
+def test_missing_checkpoint_starts_from_the_beginning_without_a_warning(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     assert load_progress(tmp_path / "resume.pt", "this training", told.append).epoch == 0
     assert not told
@@ -44,7 +44,7 @@ def test_missing_file_is_a_fresh_start_without_a_word(tmp_path: Path) -> None:
     [lambda _: b"", lambda whole: whole[:10], lambda whole: whole[:700], lambda _: NOT_TENSORS],
     ids=["empty", "ten bytes", "cut", "other classes"],
 )
-def test_file_that_cannot_be_read_is_told_of_and_set_aside(
+def test_damaged_checkpoint_is_reported_and_renamed(
     damage: Callable[[bytes], bytes], saved: Path
 ) -> None:
     damaged = damage(saved.read_bytes())
@@ -59,16 +59,16 @@ def test_file_that_cannot_be_read_is_told_of_and_set_aside(
     assert not saved.exists()
 
 
-def test_file_that_may_not_be_opened_is_no_fresh_start(saved: Path) -> None:
+def test_checkpoint_that_cannot_be_opened_is_an_error(saved: Path) -> None:
     saved.unlink()
-    saved.symlink_to(saved.name)  # a loop, which no one may follow, not even root
+    saved.symlink_to(saved.name)  # a circular link, which even root cannot open
     with pytest.raises(OSError, match=r"resume\.pt"):
         load_progress(saved, "this training")
     assert saved.is_symlink()
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o077])
-def test_the_umask_says_who_may_read_weights(tmp_path: Path, umask: int) -> None:
+def test_permissions_of_weights_follow_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         save_weights(tmp_path / "model.safetensors", {"weight": torch.arange(3.0)})

@@ -1,4 +1,4 @@
-"""Batch norms and samples that are alone."""
+"""Batch norms and batches with a single sample."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ def first(samples: Samples, count: int) -> Samples:
 def build_model(
     settings: ModelSettings = CHANNELS, second_backbone: str | None = None, **task: Any
 ) -> SliceModel:
-    """Its last feature map is one pixel, with images of 32."""
+    """Build a model whose last feature map is one pixel, for images of 32 px."""
     torch.manual_seed(0)
     return SliceModel(
         settings,
@@ -52,7 +52,7 @@ def build_model(
 
 
 def sizes_seen(model: nn.Module) -> list[int]:
-    """Grows by the number of samples of each training batch."""
+    """Return a list that grows by the number of samples of each training batch."""
     sizes: list[int] = []
 
     def note(module: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -67,7 +67,7 @@ def sizes_seen(model: nn.Module) -> list[int]:
     ("count", "batch_size", "expected"),
     [(9, 4, [4, 3, 2]), (9, 2, [2, 2, 2, 3]), (9, 8, [5, 4]), (3, 2, [3]), (8, 4, [4, 4])],
 )
-def test_no_sample_is_left_over_where_norms_need_more(
+def test_no_batch_has_a_single_sample_if_norms_need_more(
     count: int, batch_size: int, expected: list[int], blobs: Samples, tmp_path: Path
 ) -> None:
     model, warnings = build_model(), []
@@ -82,7 +82,7 @@ def test_no_sample_is_left_over_where_norms_need_more(
     assert warnings == []
 
 
-def test_batches_stay_as_they_are_where_a_sample_can_be_alone(
+def test_last_batch_has_a_single_sample_if_norms_allow_it(
     blobs: Samples, build: Callable[[], SliceModel], tmp_path: Path
 ) -> None:
     for number, model in enumerate((build(), build_model(ALONE))):
@@ -94,7 +94,9 @@ def test_batches_stay_as_they_are_where_a_sample_can_be_alone(
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 3), st.integers(0, 3))
-def test_dealing_changes_no_order(count: int, batch_size: int, accumulate: int, done: int) -> None:
+def test_splitting_into_batches_does_not_change_the_order(
+    count: int, batch_size: int, accumulate: int, done: int
+) -> None:
     samples = Samples(
         np.zeros((count, 1, 1, 1), np.uint8),
         np.arange(count),
@@ -129,7 +131,7 @@ def test_dealing_changes_no_order(count: int, batch_size: int, accumulate: int, 
         assert dealt == usual
 
 
-def test_training_goes_on_to_the_same_bits_where_batches_were_dealt(
+def test_resumed_training_with_merged_batches_is_bit_identical(
     blobs: Samples, tmp_path: Path
 ) -> None:
     some = first(blobs, 9)
@@ -148,10 +150,10 @@ def test_training_goes_on_to_the_same_bits_where_batches_were_dealt(
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_what_is_alone_all_the_same_goes_by_running_means_and_is_said(
+def test_norms_of_a_single_sample_use_running_statistics_with_a_warning(
     batch_size: int, blobs: Samples, tmp_path: Path
 ) -> None:
-    """Batches of one; and the only sample of a batch that has slices for the second backbone."""
+    """Batches of one, and batches with one sample that has slices for the second backbone."""
     present = np.ones((9, 4), bool)
     present[1:, 2:] = False
     some = replace(first(blobs, 9), present=present)
@@ -163,12 +165,12 @@ def test_what_is_alone_all_the_same_goes_by_running_means_and_is_said(
     training = altered(SETTINGS, epochs=2, batch_size=batch_size)
     progress = run(model, some, tmp_path, settings=training, tell=listen)
     assert len(progress.epochs) == 2
-    assert ["go by their running means" in line for line in warnings] == [True]
+    assert ["use their running statistics" in line for line in warnings] == [True]
     assert all(module.training for module in model.train().modules())
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
-def test_one_value_a_channel_is_normed_by_those_before(kind: type[Any]) -> None:
+def test_one_value_per_channel_is_normalised_by_running_statistics(kind: type[Any]) -> None:
     norm, ones = (
         kind(4),
         [1] * {"BatchNorm1d": 0, "BatchNorm2d": 2, "BatchNorm3d": 3}[kind.__name__],
@@ -185,4 +187,4 @@ def test_one_value_a_channel_is_normed_by_those_before(kind: type[Any]) -> None:
     assert torch.equal(norm.running_mean, learnt)
     assert said == [1]
     norm.train()(before + 9)
-    assert not torch.equal(norm.running_mean, learnt)  # it learns again
+    assert not torch.equal(norm.running_mean, learnt)  # it updates its statistics again

@@ -18,14 +18,14 @@ from tests.training.runs import SETTINGS, SmallModel, altered, build_model, run,
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_same_seed_same_weights(blobs: Samples, tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_weights(blobs: Samples, tmp_path: Path) -> None:
     one, other = build_model(), build_model()
     run(one, blobs, tmp_path / "one")
     run(other, blobs, tmp_path / "other")
     assert same_weights(one, other)
 
 
-def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
+def test_training_reduces_the_loss(blobs: Samples, tmp_path: Path) -> None:
     lines: list[Event] = []
     run(
         build_model(),
@@ -46,16 +46,16 @@ def test_it_learns(blobs: Samples, tmp_path: Path) -> None:
 
 
 def without_chance() -> SmallModel:
-    """A model that sees each sample by itself, and whole."""
+    """Return a model without batch norm and dropout."""
     model = build_model()
     model.dropout.p = 0.0
-    model.backbone[1] = torch.nn.Identity()  # batch norm looks at one batch alone
+    model.backbone[1] = torch.nn.Identity()  # batch norm depends on the batch
     return model
 
 
 @pytest.fixture
 def uneven(blobs: Samples) -> Samples:
-    """Most labels of some samples are empty, so that batches weigh more or less."""
+    """Return samples of which some have few labels, so that batches have different weights."""
     labels = blobs.labels.copy()
     labels[::3] = EMPTY_LABEL
     labels[1::3, 1] = EMPTY_LABEL
@@ -64,7 +64,7 @@ def uneven(blobs: Samples) -> Samples:
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 @pytest.mark.parametrize("changes", [{}, {"max_norm": 0.5}, {"precision": "float16"}], ids=str)
-def test_batches_added_up_are_one_batch_of_all(
+def test_accumulated_batches_equal_one_large_batch(
     changes: dict[str, Any], labels: Any, uneven: Samples, tmp_path: Path
 ) -> None:
     criterion = GradedLoss(LossSettings(labels=labels), class_weights=(1.0, 2.0, 4.0))
@@ -94,7 +94,7 @@ def test_loss_of_an_epoch_is_the_mean_over_its_labels(uneven: Samples, tmp_path:
     settings = altered(SETTINGS, batch_size=5, accumulate=2, epochs=1, learning_rate=1e-12)
     progress = run(model, uneven, tmp_path, settings=settings, augment=lambda sample, _: sample)
     (row,) = progress.epochs
-    assert row["loss"] == pytest.approx(row["validation_loss"], rel=1e-5)  # of the same samples
+    assert row["loss"] == pytest.approx(row["validation_loss"], rel=1e-5)  # on the same samples
     assert np.mean([step["loss"] for step in progress.steps]) != pytest.approx(
         row["loss"], rel=0.01
     )
@@ -113,7 +113,7 @@ def test_gradients_are_clipped_to_the_norm(blobs: Samples, tmp_path: Path) -> No
     assert norms[1e-6] < 1e-4 * norms[None]
 
 
-def test_average_of_the_weights_is_kept_and_scored(blobs: Samples, tmp_path: Path) -> None:
+def test_moving_average_of_the_weights_is_kept_and_scored(blobs: Samples, tmp_path: Path) -> None:
     averaged, last = build_model(), build_model()
     run(averaged, blobs, tmp_path / "average", settings=altered(SETTINGS, ema_decay=0.9))
     run(last, blobs, tmp_path / "last")
@@ -125,7 +125,9 @@ def test_average_of_the_weights_is_kept_and_scored(blobs: Samples, tmp_path: Pat
         assert torch.equal(states["average"][f"module.{key}"], weights)
 
 
-def test_frozen_backbone_stays_as_it_was_and_then_learns(blobs: Samples, tmp_path: Path) -> None:
+def test_frozen_backbone_does_not_change_until_it_is_unfrozen(
+    blobs: Samples, tmp_path: Path
+) -> None:
     start = build_model().backbone.state_dict()
     seen: dict[int, dict[str, Tensor]] = {}
     model = build_model()
@@ -144,7 +146,7 @@ def test_frozen_backbone_stays_as_it_was_and_then_learns(blobs: Samples, tmp_pat
 @pytest.mark.parametrize(
     ("keep", "best_epoch"), [("last", 3), ("metric", 2), ("loss", 3), ("both", 2)]
 )
-def test_epoch_that_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path: Path) -> None:
+def test_best_epoch_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path: Path) -> None:
     scores = iter([0.9, 0.3, 0.8])
     weights: dict[int, dict[str, Tensor]] = {}
     model = build_model()
@@ -163,7 +165,7 @@ def test_epoch_that_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path
     )
     assert [row["score"] for row in progress.epochs] == [0.9, 0.3, 0.8]
     losses = [row["validation_loss"] for row in progress.epochs]
-    assert losses == sorted(losses, reverse=True)  # it learns: the last epoch's loss is the best
+    assert losses == sorted(losses, reverse=True)  # the last epoch's loss is the best
     kept = model.state_dict()
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[best_epoch].items())
 
@@ -183,7 +185,7 @@ NAN = float("nan")
     ],
     ids=str,
 )
-def test_what_is_no_number_is_never_best(
+def test_epoch_without_a_finite_score_is_never_the_best(
     scores: list[float], kept_epoch: int, keep: Any, blobs: Samples, tmp_path: Path
 ) -> None:
     left = iter(scores)
@@ -201,12 +203,16 @@ def test_what_is_no_number_is_never_best(
     kept = model.state_dict()
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[kept_epoch].items())
     unjudged = ", ".join(str(n) for n, score in enumerate(scores, 1) if not np.isfinite(score))
-    fate = "never kept" if np.isfinite(scores).any() else "the last epoch is kept"
-    assert warnings == [f"training.keep {keep}: no number to judge epoch {unjudged} by; {fate}"]
+    fate = "not kept" if np.isfinite(scores).any() else "the last one is kept"
+    assert warnings == [
+        f"training.keep {keep}: the value is not finite in epoch {unjudged}; {fate}"
+    ]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_reduced_precision_learns_too(precision: Any, blobs: Samples, tmp_path: Path) -> None:
+def test_training_in_reduced_precision_reduces_the_loss(
+    precision: Any, blobs: Samples, tmp_path: Path
+) -> None:
     settings = altered(SETTINGS, epochs=8, learning_rate=1e-2, precision=precision)
     progress = run(build_model(), blobs, tmp_path, settings=settings)
     assert progress.epochs[-1]["loss"] < 0.9 * progress.epochs[0]["loss"]
@@ -221,7 +227,7 @@ def test_loss_that_is_not_finite_names_the_samples(blobs: Samples, tmp_path: Pat
     assert not (tmp_path / "resume.pt").exists()
 
 
-def test_gradient_that_is_not_finite_is_found_in_its_own_step(
+def test_gradient_that_is_not_finite_is_an_error_in_its_step(
     blobs: Samples, tmp_path: Path
 ) -> None:
     model = build_model()
@@ -231,7 +237,7 @@ def test_gradient_that_is_not_finite_is_found_in_its_own_step(
 
 
 def overflowing() -> SmallModel:
-    """Its first gradients are more than float16 holds, until the scaler has found its scale."""
+    """Return a model whose gradients overflow in float16 until the scaler lowers its scale."""
     model = build_model()
     with torch.no_grad():
         model.head.weight.mul_(100)
@@ -239,7 +245,7 @@ def overflowing() -> SmallModel:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_updates_that_are_skipped_count_nowhere(
+def test_skipped_updates_do_not_count_in_the_schedule(
     schedule: Any, blobs: Samples, tmp_path: Path
 ) -> None:
     settings = altered(SETTINGS, epochs=6, schedule=schedule, ema_decay=0.9, warmup=0.4)
@@ -266,8 +272,8 @@ def test_updates_that_are_skipped_count_nowhere(
     )
 
 
-def test_average_of_the_weights_passes_skipped_updates_over(blobs: Samples, tmp_path: Path) -> None:
-    """All updates of this epoch are skipped: weights and average stay as they were."""
+def test_moving_average_ignores_skipped_updates(blobs: Samples, tmp_path: Path) -> None:
+    """All updates of this epoch are skipped: weights and average do not change."""
     model = build_model()
     before = {name: weights.clone() for name, weights in model.named_parameters()}
     model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
@@ -281,20 +287,18 @@ def test_average_of_the_weights_passes_skipped_updates_over(blobs: Samples, tmp_
     assert all(torch.equal(averaged[name], tensor) for name, tensor in fresh.items())
 
 
-def test_gradient_that_float16_can_never_hold_ends_the_training(
+def test_gradient_that_always_overflows_in_float16_is_an_error(
     blobs: Samples, tmp_path: Path
 ) -> None:
     model = build_model()
     model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
-    # Three steps an epoch, each halving 2 ** 16: after the seventeenth less than 1 is left.
+    # Three steps per epoch, each halving the scale 2 ** 16: after the 17th it is below 1.
     settings = altered(SETTINGS, epochs=8, precision="float16")
     with pytest.raises(StageError, match=r"norm is (nan|inf) in step 2 of epoch 6.*bfloat16"):
         run(model, blobs, tmp_path, settings=settings)
 
 
-def test_memory_that_runs_out_names_the_batch_size_that_fits(
-    blobs: Samples, tmp_path: Path
-) -> None:
+def test_out_of_memory_error_names_the_batch_size_that_fits(blobs: Samples, tmp_path: Path) -> None:
     class Hungry(SmallModel):
         def forward(self, slices: Tensor, present: Tensor) -> Tensor:
             if len(slices) > 5:
@@ -302,20 +306,20 @@ def test_memory_that_runs_out_names_the_batch_size_that_fits(
             return super().forward(slices, present)
 
     with pytest.raises(
-        SettingsError, match=r"training.batch_size = 8 does not fit .* training.batch_size = 5 does"
+        SettingsError, match=r"training.batch_size = 8 does not fit .* training.batch_size = 5 fits"
     ):
         run(Hungry(), blobs, tmp_path)
 
 
-def test_checkpoint_that_cannot_be_read_is_warned_of(blobs: Samples, tmp_path: Path) -> None:
+def test_unreadable_checkpoint_is_a_warning(blobs: Samples, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"noise")
     lines: list[Event] = []
     run(build_model(), blobs, tmp_path, settings=altered(SETTINGS, epochs=1), tell=lines.append)
-    assert "begins anew: its checkpoint cannot be read" in str(lines[0])
+    assert "starts again: its checkpoint cannot be read" in str(lines[0])
     assert (tmp_path / "damaged-resume.pt").read_bytes() == b"noise"
 
 
-def test_another_environment_is_recorded_and_warned_of(blobs: Samples, tmp_path: Path) -> None:
+def test_change_of_environment_is_recorded_with_a_warning(blobs: Samples, tmp_path: Path) -> None:
     def die(event: Event) -> None:
         if isinstance(event, StepDone) and (event.epoch, event.step) == (2, 2):
             raise KeyboardInterrupt
@@ -324,7 +328,7 @@ def test_another_environment_is_recorded_and_warned_of(blobs: Samples, tmp_path:
         run(build_model(), blobs, tmp_path, tell=die)
     lines: list[Event] = []
     progress = run(build_model(), blobs, tmp_path, environment={"threads": 2}, tell=lines.append)
-    assert "threads 1 -> 2: not to the same bits" in str(lines[0])
+    assert "resumes with other threads 1 -> 2: not bit-identical" in str(lines[0])
     assert [
         (process["from_epoch"], process["from_step"], process["threads"])
         for process in progress.processes

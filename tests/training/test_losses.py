@@ -30,7 +30,7 @@ def logits() -> torch.Tensor:
     return torch.randn(4, 2, 3, dtype=torch.float64).requires_grad_()
 
 
-def test_hard_labels_are_torch_s_weighted_cross_entropy(logits: torch.Tensor) -> None:
+def test_loss_of_hard_labels_equals_torchs_weighted_cross_entropy(logits: torch.Tensor) -> None:
     for smoothing in (0.0, 0.1):
         loss = GradedLoss(LossSettings(label_smoothing=smoothing), class_weights=WEIGHTS)
         expected = cross_entropy(
@@ -43,7 +43,7 @@ def test_hard_labels_are_torch_s_weighted_cross_entropy(logits: torch.Tensor) ->
         torch.testing.assert_close(loss(logits, LABELS), expected)
 
 
-def test_soft_labels_are_torch_s_over_all_of_them(logits: torch.Tensor) -> None:
+def test_loss_of_soft_labels_equals_torchs_cross_entropy(logits: torch.Tensor) -> None:
     labels = torch.rand(4, 2, 3, dtype=torch.float64)
     labels /= labels.sum(dim=-1, keepdim=True)
     labels[1, 1] = 0
@@ -58,7 +58,7 @@ def test_soft_labels_are_torch_s_over_all_of_them(logits: torch.Tensor) -> None:
         )
 
 
-def test_loss_without_weights_is_scikit_learn_s(logits: torch.Tensor) -> None:
+def test_loss_without_weights_equals_scikit_learns_log_loss(logits: torch.Tensor) -> None:
     there = LABELS != EMPTY_LABEL
     shares = logits.detach().softmax(-1)[there].numpy()
     expected = log_loss(LABELS[there].numpy(), shares, labels=[0, 1, 2])
@@ -66,7 +66,7 @@ def test_loss_without_weights_is_scikit_learn_s(logits: torch.Tensor) -> None:
     assert loss(logits, LABELS).item() == pytest.approx(expected)
 
 
-def test_binary_cross_entropy_is_torch_s_weighted_by_the_label(logits: torch.Tensor) -> None:
+def test_binary_cross_entropy_equals_torchs_weighted_by_the_label(logits: torch.Tensor) -> None:
     label, expected, weights = 0, 0.0, 0.0
     for row, labels in zip(logits, LABELS, strict=True):
         for answer, label in zip(row, labels.tolist(), strict=True):
@@ -79,7 +79,7 @@ def test_binary_cross_entropy_is_torch_s_weighted_by_the_label(logits: torch.Ten
     assert float(loss(logits, LABELS)) == pytest.approx(expected / weights)
 
 
-def test_focal_loss_by_hand() -> None:
+def test_focal_loss_equals_a_hand_computed_value() -> None:
     logits = torch.tensor([[[0.6, 0.3, 0.1]], [[0.2, 0.2, 0.6]]]).log()
     loss = GradedLoss(LossSettings(kind="focal", focal_gamma=3.0), class_weights=WEIGHTS)
     by_hand = -(0.4**3 * math.log(0.6) + 2 * 0.8**3 * math.log(0.2)) / 3
@@ -87,7 +87,7 @@ def test_focal_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_classes_and_their_probabilities_are_the_same_labels(
+def test_class_labels_and_one_hot_labels_have_the_same_loss(
     logits: torch.Tensor, kind: LossKind
 ) -> None:
     probabilities = torch.eye(3)[LABELS.clamp(min=0)] * (LABELS != EMPTY_LABEL).unsqueeze(-1)
@@ -96,7 +96,7 @@ def test_classes_and_their_probabilities_are_the_same_labels(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_empty_labels_count_for_nothing(logits: torch.Tensor, kind: LossKind) -> None:
+def test_empty_labels_are_ignored(logits: torch.Tensor, kind: LossKind) -> None:
     loss = GradedLoss(LossSettings(kind=kind), class_weights=WEIGHTS)
     loss(logits, LABELS).backward()
     assert logits.grad is not None
@@ -106,7 +106,7 @@ def test_empty_labels_count_for_nothing(logits: torch.Tensor, kind: LossKind) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("labels", ["hard", "soft"])
-def test_batch_without_labels_has_no_loss_and_no_gradient(
+def test_batch_without_labels_has_zero_loss_and_gradient(
     logits: torch.Tensor, kind: LossKind, labels: Any
 ) -> None:
     loss = GradedLoss(LossSettings(kind=kind, labels=labels), class_weights=WEIGHTS)(
@@ -119,9 +119,7 @@ def test_batch_without_labels_has_no_loss_and_no_gradient(
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5])
-def test_group_s_loss_is_added_whatever_its_number_of_classes(
-    logits: torch.Tensor, groups: int
-) -> None:
+def test_group_loss_is_added_for_any_number_of_groups(logits: torch.Tensor, groups: int) -> None:
     more = logits.new_full((4, 2, max(groups - 3, 0)), -torch.inf)
     group = torch.randn(4, 1, groups, dtype=torch.float64)
     none = group.new_full((4, 1, max(3 - groups, 0)), -torch.inf)
@@ -138,7 +136,7 @@ def test_group_s_loss_is_added_whatever_its_number_of_classes(
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("row", [0, 2])
-def test_group_s_loss_hides_no_logit_that_is_not_finite(
+def test_group_loss_does_not_hide_logits_that_are_not_finite(
     logits: torch.Tensor, bad: float, row: int
 ) -> None:
     group = torch.randn(4, 1, 3, dtype=torch.float64)
@@ -176,7 +174,7 @@ SETTINGS_OF_LOSSES = st.builds(
     seed=st.integers(0, 99),
     mixed=st.booleans(),
 )
-def test_shares_of_batches_add_up_to_the_loss_and_gradient_of_all(
+def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
     loss_settings: LossSettings, group_weight: float, sizes: list[int], seed: int, mixed: bool
 ) -> None:
     random = torch.Generator().manual_seed(seed)
@@ -206,11 +204,11 @@ def test_shares_of_batches_add_up_to_the_loss_and_gradient_of_all(
     torch.testing.assert_close(added, whole, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     if len(sizes) == 1 and weights.all():
-        assert torch.equal(found, expected)  # to the bit
+        assert torch.equal(found, expected)  # bit-identical
 
 
 def _mixed(labels: torch.Tensor, classes: int, seed: int) -> torch.Tensor:
-    """Labels (b, heads) as probabilities, mixed or not as the seed says."""
+    """Return labels (b, heads) as probabilities, mixed or not depending on the seed."""
     mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), classes)
     slices, present = torch.rand(len(labels), 1, 2, 2), torch.ones(len(labels), 1).bool()
     batch = mixing(Batch(list(range(len(labels))), slices, present, labels), seed)

@@ -13,7 +13,7 @@ WAYS = pytest.mark.parametrize("settings", [ALWAYS_MIXUP, ALWAYS_CUTMIX], ids=["
 
 
 def batch_of_plain_samples() -> Batch:
-    """Sample k is 20 k bright all over, and has class k mod 3; some slices and a label lack."""
+    """Return samples k with grey 20 k and class k mod 3; some slices and a label are missing."""
     slices = torch.arange(8, dtype=torch.uint8).reshape(8, 1, 1, 1) * 20
     present = torch.ones(8, 4, dtype=torch.bool)
     present[1, 0] = present[2, 3] = False
@@ -23,7 +23,7 @@ def batch_of_plain_samples() -> Batch:
 
 
 @WAYS
-def test_a_mixture_is_a_function_of_its_seed(settings: MixSettings) -> None:
+def test_mixing_is_a_function_of_the_seed(settings: MixSettings) -> None:
     batch, mixing = batch_of_plain_samples(), Mixing(settings, 3)
     one, other = mixing(batch, 5), Mixing(settings, 3)(batch_of_plain_samples(), 5)
     assert torch.equal(one.slices, other.slices)
@@ -33,10 +33,10 @@ def test_a_mixture_is_a_function_of_its_seed(settings: MixSettings) -> None:
 
 
 @WAYS
-def test_labels_are_mixed_as_the_pixels_are(settings: MixSettings) -> None:
+def test_labels_are_mixed_in_the_same_ratio_as_pixels(settings: MixSettings) -> None:
     batch = batch_of_plain_samples()
     batch.present[:] = True
-    batch.labels[:] = torch.arange(8).unsqueeze(1)  # eight classes: each sample its own
+    batch.labels[:] = torch.arange(8).unsqueeze(1)  # eight classes, one per sample
     for seed in range(20):
         mixed = Mixing(settings, 8)(batch, seed)
         white = 1 if mixed.slices.is_floating_point() else 255
@@ -48,7 +48,7 @@ def test_labels_are_mixed_as_the_pixels_are(settings: MixSettings) -> None:
 
 
 @WAYS
-def test_a_slice_that_either_lacks_is_not_mixed(settings: MixSettings) -> None:
+def test_absent_slices_are_not_mixed(settings: MixSettings) -> None:
     batch = batch_of_plain_samples()
     for seed in range(10):
         mixed = Mixing(settings, 3)(batch, seed)
@@ -59,7 +59,7 @@ def test_a_slice_that_either_lacks_is_not_mixed(settings: MixSettings) -> None:
 
 
 @WAYS
-def test_of_an_empty_label_only_the_other_s_share_is_known(settings: MixSettings) -> None:
+def test_mixed_empty_label_has_only_the_other_samples_share(settings: MixSettings) -> None:
     batch = batch_of_plain_samples()
     sums = torch.stack([Mixing(settings, 3)(batch, seed).labels.sum(dim=-1) for seed in range(30)])
     torch.testing.assert_close(sums[:, :, 0], torch.ones(30, 8))
@@ -68,7 +68,7 @@ def test_of_an_empty_label_only_the_other_s_share_is_known(settings: MixSettings
     assert (sums[:, :, 1].min(dim=1).values >= 0).all()
 
 
-def test_one_box_of_cutmix_goes_through_all_slices() -> None:
+def test_cutmix_pastes_the_same_box_in_all_slices() -> None:
     batch = batch_of_plain_samples()
     batch.present[:] = True
     mixed = Mixing(ALWAYS_CUTMIX, 3)(batch, 3).slices
@@ -79,7 +79,7 @@ def test_one_box_of_cutmix_goes_through_all_slices() -> None:
     assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
 
 
-def test_each_way_happens_as_often_as_it_is_told() -> None:
+def test_mixup_and_cutmix_occur_with_their_probabilities() -> None:
     batch = batch_of_plain_samples()
     mixing = Mixing(MixSettings(mixup=0.3, mixup_alpha=0.4, cutmix=0.5, cutmix_alpha=1.0), 3)
     ways = []

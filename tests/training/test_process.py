@@ -84,7 +84,7 @@ class OddJob(Job):
 
 
 def heard(event: Event) -> tuple[str, int]:
-    """What the odd child said, and of which process."""
+    """Return what the odd child reported, and the process id."""
     assert isinstance(event, Warned)
     what, pid = event.text.split()
     return what, int(pid)
@@ -111,7 +111,7 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     return holds()
 
 
-def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_path: Path) -> None:
+def test_parent_gets_result_and_progress_despite_other_output(child: str, tmp_path: Path) -> None:
     lines: list[Event] = []
     log = tmp_path / "logs" / "child.log"
     job = OddJob(do="answer", value=21, threads=3)
@@ -119,20 +119,20 @@ def test_result_and_progress_arrive_and_prints_do_not_disturb(child: str, tmp_pa
     assert done == {"twice": 42, "threads": "3"}
     assert [what for what, _ in map(heard, lines)] == ["pid"]
     begun, *said, ended = log.read_text().splitlines()
-    assert begun.endswith(f" {child} begins")
+    assert begun.endswith(f" {child} started")
     assert any("a library that prints" in line for line in said)
-    assert f" {child} is done after " in ended
+    assert f" {child} finished after " in ended
 
 
-def test_expected_error_arrives_as_its_class(child: str, tmp_path: Path) -> None:
+def test_expected_error_is_raised_with_its_class(child: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="64 does not fit; try 32"):
         run_child(child, OddJob(do="refuse"), log=tmp_path / "log", stall_minutes=1)
 
 
-def test_unforeseen_error_names_module_code_and_last_words(child: str, tmp_path: Path) -> None:
+def test_unexpected_error_has_module_exit_code_and_last_output(child: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("an older child's words\n")
     with pytest.raises(
-        StageError, match=r"odd_child.*exit code 1.*ValueError: unforeseen"
+        StageError, match=r"odd_child.*exited with code 1.*ValueError: unforeseen"
     ) as error:
         run_child(child, OddJob(do="raise"), log=tmp_path / "log", stall_minutes=1)
     assert "\n" not in str(error.value)
@@ -146,7 +146,7 @@ def test_death_by_signal_is_named(child: str, tmp_path: Path) -> None:
 
 def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Path) -> None:
     lines: list[Event] = []
-    with pytest.raises(StageError, match=r"stalled: no line for 0\.02 minutes"):
+    with pytest.raises(StageError, match=r"stalled: no output for 0\.02 min"):
         run_child(
             child,
             OddJob(do="sleep"),
@@ -158,7 +158,7 @@ def test_stalled_child_is_killed_with_its_own_children(child: str, tmp_path: Pat
     assert len(lines) == 2
 
 
-def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_path: Path) -> None:
+def test_terminated_child_saves_and_can_be_resumed(child: str, tmp_path: Path) -> None:
     job = OddJob(do="save", saved=str(tmp_path / "saved"))
     pids: list[int] = []
 
@@ -174,7 +174,7 @@ def test_child_told_to_leave_saves_and_is_to_be_started_again(child: str, tmp_pa
     assert (tmp_path / "saved").exists()
 
 
-def test_exit_code_of_a_child_told_to_leave_means_try_again(child: str, tmp_path: Path) -> None:
+def test_exit_code_of_a_terminated_child_means_try_again(child: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", child],
         stdin=subprocess.PIPE,
@@ -239,7 +239,7 @@ def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> Non
     assert within(5, lambda: not any(map(alive, pids)))
 
 
-def test_children_side_by_side_answer_in_the_order_of_their_jobs(
+def test_results_of_parallel_children_are_in_the_order_of_their_jobs(
     child: str, tmp_path: Path
 ) -> None:
     lines: list[Event] = []
@@ -252,7 +252,7 @@ def test_children_side_by_side_answer_in_the_order_of_their_jobs(
 @pytest.mark.parametrize(
     ("other", "error"), [("refuse", SettingsError), ("die", StageError), ("sleep", StageError)]
 )
-def test_where_one_child_fails_or_stalls_the_others_end(
+def test_other_children_end_if_one_fails_or_stalls(
     child: str, tmp_path: Path, other: str, error: type[Exception]
 ) -> None:
     pids: set[int] = set()
@@ -284,7 +284,7 @@ def test_where_one_child_fails_or_stalls_the_others_end(
     ],
     ids=str,
 )
-def test_threads_of_children_run_on_all_cores_that_this_process_may_use(
+def test_threads_of_children_use_all_cores_of_this_process(
     variables: dict[str, str], child: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -297,7 +297,7 @@ def test_threads_of_children_run_on_all_cores_that_this_process_may_use(
         assert all(cores == ours for cores in result["cores"])
 
 
-def test_threads_of_children_do_not_spin_whatever_a_cluster_sets(
+def test_threads_of_children_do_not_spin_despite_the_environment(
     child: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
@@ -307,6 +307,8 @@ def test_threads_of_children_do_not_spin_whatever_a_cluster_sets(
     assert told == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None}
 
 
-def test_child_without_room_for_what_it_maps_is_told_as_such(child: str, tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"killed by SIGBUS \(.*mapped file has no room"):
+def test_error_explains_sigbus_on_a_full_disk(child: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        StageError, match=r"killed by SIGBUS \(.*/dev/shm is full under a mapped file"
+    ):
         run_child(child, OddJob(do="die", of="SIGBUS"), log=tmp_path / "log", stall_minutes=1)

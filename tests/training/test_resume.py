@@ -1,4 +1,4 @@
-"""Killed, told to leave, out of space: a training goes on to the same bits."""
+"""After SIGKILL, SIGTERM or a full disk, a resumed training is bit-identical."""
 
 import multiprocessing
 import os
@@ -44,7 +44,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has loaded torch"),
 ]
 
-# All that has state or draws random numbers, and checkpoints where they hurt: amid epochs.
+# Everything that has state or draws random numbers, with checkpoints within epochs.
 EVERYTHING = altered(
     SETTINGS,
     epochs=3,
@@ -74,7 +74,7 @@ def score(probabilities: NDArray[np.float64]) -> float:
 
 
 def train_whole(samples: Samples, folder: Path, workers: int, augment: Augment) -> None:
-    """Train, and leave the weights and the predictions in the folder."""
+    """Train, and write the weights and the predictions to the folder."""
     model = build_model()
     run(
         model,
@@ -98,13 +98,13 @@ def results(folder: Path) -> list[bytes]:
 
 
 def beginnings(folder: Path) -> set[tuple[int, int]]:
-    """The epoch and the step at which each process began whose work was kept."""
+    """Return the first epoch and step of each process whose work was kept."""
     processes = load_progress(folder / "resume.pt", "test").processes
     return {(process["from_epoch"], process["from_step"]) for process in processes}
 
 
 class Fork:
-    """A training in a process group of its own, as `run_child` starts them."""
+    """A training in a separate process group, as `run_child` starts it."""
 
     def __init__(self, *arguments: Any) -> None:
         self._process = multiprocessing.get_context("fork").Process(
@@ -118,11 +118,11 @@ class Fork:
         train_whole(*arguments)
 
     def kill_after(self, seconds: float) -> bool:
-        """Whether it was still at work then."""
+        """Kill it after so many seconds; return whether it was still running."""
         self._process.join(seconds)
         if self._process.exitcode is None:
             self._process.kill()
-            with suppress(ProcessLookupError):  # of one that has not come to lead its group
+            with suppress(ProcessLookupError):  # it may not lead its group yet
                 os.killpg(self._process.pid or 0, signal.SIGKILL)
             self._process.join()
         return self._process.exitcode == -signal.SIGKILL
@@ -143,13 +143,13 @@ def kill_often(
     while kills > 0 or not (folder / "resume.pt").exists():
         if Fork(samples, folder, workers, augment).kill_after(moments.uniform(0, seconds)):
             kills -= 1
-        else:  # it had ended before
+        else:  # it had ended already
             shutil.rmtree(folder)
     Fork(samples, folder, workers, augment).end()
 
 
 @pytest.mark.parametrize(("workers", "augment"), [(1, jitter), (2, PIXELS)])
-def test_killed_three_times_it_ends_the_same(
+def test_training_killed_three_times_has_the_same_result(
     workers: int, augment: Augment, blobs: Samples, tmp_path: Path
 ) -> None:
     began = time.monotonic()
@@ -157,12 +157,12 @@ def test_killed_three_times_it_ends_the_same(
     seconds = time.monotonic() - began
     kill_often(blobs, tmp_path / "killed", workers, augment, kills=3, seconds=seconds)
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
-    assert beginnings(tmp_path / "killed") > {(1, 1)}  # else it has but begun anew
+    assert beginnings(tmp_path / "killed") > {(1, 1)}  # else it has only started again
 
 
 @pytest.mark.slow_training
 @pytest.mark.parametrize(("workers", "augment"), [(0, PIXELS), (1, jitter), (2, PIXELS)])
-def test_killed_twenty_times_it_ends_the_same(
+def test_training_killed_twenty_times_has_the_same_result(
     workers: int, augment: Augment, blobs: Samples, tmp_path: Path
 ) -> None:
     began = time.monotonic()
@@ -174,12 +174,12 @@ def test_killed_twenty_times_it_ends_the_same(
         kill_often(blobs, folder, workers, augment, kills=4, seconds=seconds)
         assert results(folder) == results(tmp_path / "whole")
         went_on |= beginnings(folder)
-    assert any(step > 1 for _, step in went_on)  # and not from epochs' starts alone
+    assert any(step > 1 for _, step in went_on)  # not only from the start of epochs
 
 
 @pytest.fixture(scope="module")
 def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
-    """Trained without interruption."""
+    """Return a model that was trained without interruption."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model = build_model()
@@ -189,7 +189,7 @@ def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallMode
 
 
 def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
-    """Do something at a step, or when validation begins."""
+    """Return a listener that calls `do` at a step, or when validation begins."""
 
     def listen(event: Event) -> None:
         step_of = event.step if isinstance(event, StepDone) else None
@@ -200,8 +200,8 @@ def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
 
 
 def leave(samples: Samples, folder: Path, tell: Tell, workers: int = 0) -> None:
-    """Train until SIGTERM comes."""
-    with catch_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="saved"):
+    """Train until SIGTERM."""
+    with catch_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="SIGTERM"):
         run(
             build_model(),
             samples,
@@ -220,7 +220,7 @@ def terminate() -> None:
 
 
 @pytest.mark.parametrize("place", [(1, 1), (2, 3), (3, None)], ids=str)
-def test_sigterm_saves_at_once_whatever_is_going_on(
+def test_sigterm_saves_a_checkpoint_at_once_at_any_step(
     place: tuple[int, int | None], blobs: Samples, tmp_path: Path, whole: SmallModel
 ) -> None:
     leave(blobs, tmp_path / "left", at(*place, terminate))
@@ -239,12 +239,12 @@ def test_sigterm_saves_at_once_whatever_is_going_on(
     past = [row["epoch"] for event in told if isinstance(event, Resumed) for row in event.past]
     assert past == list(range(1, epoch))
     first = next((event for event in told if isinstance(event, StepDone)), None)
-    begins = (epoch, step + 1) if step else None  # nothing is done twice
+    begins = (epoch, step + 1) if step else None  # no step is done twice
     assert begins == (first and (first.epoch, first.step))
     assert same_weights(model, whole)
 
 
-def test_number_of_workers_may_change_on_the_way(
+def test_resumed_training_may_have_another_number_of_workers(
     blobs: Samples, tmp_path: Path, whole: SmallModel
 ) -> None:
     leave(blobs, tmp_path / "left", at(1, 3, terminate), workers=2)
@@ -260,11 +260,11 @@ def test_number_of_workers_may_change_on_the_way(
         ({"optimiser": "radam", "flat": 0.5}, 1),
         ({"schedule": "one_cycle"}, 1),
         ({"precision": "float16", "ema_decay": None}, 1),
-        ({"precision": "float16"}, 100),  # whose gradients overflow at first
+        ({"precision": "float16"}, 100),  # its first gradients overflow
     ],
     ids=str,
 )
-def test_every_part_goes_on_where_it_was(
+def test_every_part_of_the_training_resumes_with_its_state(
     changes: dict[str, Any], head: int, blobs: Samples, tmp_path: Path
 ) -> None:
     settings = altered(EVERYTHING, **changes)
@@ -294,7 +294,7 @@ def test_every_part_goes_on_where_it_was(
     assert (skipped > 2) == (head > 1)
 
 
-def test_full_disk_leaves_the_last_good_checkpoint(
+def test_full_disk_keeps_the_last_good_checkpoint(
     blobs: Samples, tmp_path: Path, whole: SmallModel
 ) -> None:
     folder = tmp_path / "full"
@@ -303,7 +303,7 @@ def test_full_disk_leaves_the_last_good_checkpoint(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(checkpoint) // 2, limits[1]))
     try:
-        with pytest.raises(NoSpaceError, match=r"no space .* epoch 1, step 2; the one before is"):
+        with pytest.raises(NoSpaceError, match=r"no space .* epoch 1, step 2; the previous one is"):
             run(build_model(), blobs, folder, settings=EVERYTHING, score=score, mix=MIX)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -315,7 +315,7 @@ def test_full_disk_leaves_the_last_good_checkpoint(
 
 
 @pytest.mark.parametrize("place", ["run/fold", "run"])
-def test_training_waits_while_a_file_says_pause(
+def test_training_waits_while_a_pause_file_exists(
     place: str, blobs: Samples, tmp_path: Path, whole: SmallModel
 ) -> None:
     folder, pause = tmp_path / "run" / "fold", tmp_path / place / "pause"

@@ -23,7 +23,7 @@ def places(batches: list[Batch]) -> list[int]:
     return [place for batch in batches for place in batch.places]
 
 
-def test_every_sample_comes_once_an_epoch(blobs: Samples) -> None:
+def test_every_sample_is_seen_once_per_epoch(blobs: Samples) -> None:
     batches = epoch_of(blobs, 1)
     assert sorted(places(batches)) == list(range(24))
     assert [len(batch.slices) for batch in batches] == [7, 7, 7, 3]
@@ -35,14 +35,14 @@ def test_order_is_a_function_of_seed_and_epoch(blobs: Samples) -> None:
     assert places(epoch_of(blobs, 1)) != places(epoch_of(blobs, 1, seed=1))
 
 
-def test_number_of_workers_changes_nothing(blobs: Samples) -> None:
+def test_batches_do_not_depend_on_the_number_of_workers(blobs: Samples) -> None:
     alone, helped = epoch_of(blobs, 2), epoch_of(blobs, 2, workers=2)
     for one, other in zip(alone, helped, strict=True):
         assert one.places == other.places
         assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
 
 
-def test_augmentation_follows_epoch_and_sample(blobs: Samples) -> None:
+def test_augmentation_is_a_function_of_epoch_and_sample(blobs: Samples) -> None:
     def seen(epoch: int) -> dict[int, torch.Tensor]:
         return {
             place: slices
@@ -56,7 +56,7 @@ def test_augmentation_follows_epoch_and_sample(blobs: Samples) -> None:
     assert sum(torch.equal(first[place], second[place]) for place in first) < 6
 
 
-def test_sixteen_bits_are_read_as_shares_of_white(blobs: Samples) -> None:
+def test_16_bit_samples_are_read_as_floats_from_0_to_1(blobs: Samples) -> None:
     fine = replace(blobs, slices=blobs.slices.astype(np.uint16) * 257)
     for eight, sixteen in zip(blobs, fine, strict=True):
         assert sixteen.slices.dtype == np.float32
@@ -64,9 +64,7 @@ def test_sixteen_bits_are_read_as_shares_of_white(blobs: Samples) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_repeated_samples_come_as_often_each_time_augmented_anew(
-    blobs: Samples, workers: int
-) -> None:
+def test_repeated_samples_are_augmented_differently_each_time(blobs: Samples, workers: int) -> None:
     repeats = np.ones(24, np.int64)
     repeats[[3, 8]] = 2, 4
     some = replace(blobs, repeats=repeats)
@@ -84,7 +82,7 @@ def test_repeated_samples_come_as_often_each_time_augmented_anew(
     assert [places(step) for step in rest] == [batch.places for batch in batches[2:]]
 
 
-def test_repeats_of_one_change_nothing(blobs: Samples) -> None:
+def test_repeats_of_one_have_no_effect(blobs: Samples) -> None:
     once = replace(blobs, repeats=np.ones(24, np.int64))
     for one, other in zip(epoch_of(blobs, 3), epoch_of(once, 3), strict=True):
         assert one.places == other.places
@@ -92,7 +90,7 @@ def test_repeats_of_one_change_nothing(blobs: Samples) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_epoch_goes_on_behind_the_steps_that_are_done(blobs: Samples, workers: int) -> None:
+def test_epoch_resumes_after_the_steps_already_done(blobs: Samples, workers: int) -> None:
     steps = TrainingSteps(blobs, blink, batch_size=5, accumulate=2, seed=0, workers=workers)
     whole = list(steps.of_epoch(1))
     assert [[len(batch.slices) for batch in step] for step in whole] == [[5, 5], [5, 5], [4]]
@@ -120,8 +118,8 @@ except NoSpaceError as error:
 """
 
 
-def test_workers_without_shared_memory_are_told_as_such() -> None:
-    """In a mount namespace of its own, where /dev/shm has 64 kB, as in a container."""
+def test_too_little_shared_memory_is_reported() -> None:
+    """Run in a separate mount namespace where /dev/shm has 64 kB, as in a container."""
     mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
     own = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     if shutil.which("unshare") is None or subprocess.run([*own, mount], check=False).returncode:

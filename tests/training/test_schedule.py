@@ -27,7 +27,7 @@ def rates(settings: TrainingSettings, updates: int = UPDATES) -> list[float]:
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.2])
-def test_warmup_and_cosine_are_timm_s(warmup: float) -> None:
+def test_warmup_and_cosine_equal_timms_schedule(warmup: float) -> None:
     optimiser = torch.optim.AdamW([parameter()], lr=0.5)
     timm = CosineLRScheduler(
         optimiser,
@@ -44,7 +44,7 @@ def test_warmup_and_cosine_are_timm_s(warmup: float) -> None:
     np.testing.assert_allclose(rates(altered(PLAIN, warmup=warmup)), expected, rtol=1e-9)
 
 
-def test_flat_part_stays_at_the_peak() -> None:
+def test_flat_part_is_at_the_peak() -> None:
     found = rates(altered(PLAIN, warmup=0.1, flat=0.5))
     assert found[0] == pytest.approx(0.005)
     assert found[2:13] == [0.5] * 11
@@ -52,7 +52,7 @@ def test_flat_part_stays_at_the_peak() -> None:
     assert found[-1] < 0.02
 
 
-def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
+def test_one_cycle_rises_and_falls_once_with_inverse_momentum() -> None:
     settings = altered(PLAIN, schedule="one_cycle", warmup=0.25)
     found = rates(settings)
     peak = int(np.argmax(found))
@@ -67,14 +67,14 @@ def test_one_cycle_rises_and_falls_once_and_momentum_against_it() -> None:
 
 
 @pytest.mark.parametrize(("updates", "warmup"), [(10, 0.1), (5, 0.2), (20, 0.05)])
-def test_one_cycle_of_one_update_s_rise_falls_from_its_peak(updates: int, warmup: float) -> None:
+def test_one_cycle_with_one_warmup_update_starts_at_its_peak(updates: int, warmup: float) -> None:
     found = rates(altered(PLAIN, schedule="one_cycle", warmup=warmup), updates)
     assert found[0] == pytest.approx(0.5)
     assert all(np.diff(found) < 0)
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "radam"])
-def test_weights_decay_by_the_learning_rate_whatever_the_gradient(optimiser: str) -> None:
+def test_weight_decay_depends_on_the_learning_rate_only(optimiser: str) -> None:
     weights = parameter()
     weights.grad = torch.zeros(3)
     settings = altered(PLAIN, optimiser=optimiser, weight_decay=0.1)

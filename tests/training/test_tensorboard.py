@@ -10,18 +10,18 @@ EPOCH = {"epoch": 1, "loss": 0.85, "score": 0.5}
 
 
 def read(folder: Path) -> list[tuple[str, int, float]]:
-    """Name, step and value of every point, from TensorBoard's records."""
+    """Return the name, step and value of every point in TensorBoard's records."""
     (path,) = folder.iterdir()
     raw, at, points = path.read_bytes(), 0, []
     while at < len(raw):
         (length,) = struct.unpack_from("<Q", raw, at)
         event = Event.FromString(raw[at + 12 : at + 12 + length])
         points += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-        at += length + 16  # length and its checksum before, checksum behind
+        at += length + 16  # length and checksum before the record, checksum after it
     return [(name, step, round(value, 4)) for name, step, value in points]
 
 
-def test_rows_become_points_at_their_step(tmp_path: Path) -> None:
+def test_rows_are_points_at_their_step(tmp_path: Path) -> None:
     curves = Curves(tmp_path / "curves", 2, [])
     for row in (*STEPS, EPOCH, {"epoch": 2, "step": 1, "loss": 0.7}):
         curves.add(row)
@@ -35,7 +35,7 @@ def test_rows_become_points_at_their_step(tmp_path: Path) -> None:
     ]
 
 
-def test_another_process_begins_with_what_was_saved_and_no_step_comes_twice(
+def test_resumed_process_writes_saved_rows_and_no_step_twice(
     tmp_path: Path,
 ) -> None:
     killed = Curves(tmp_path, 2, [])

@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.competition.tables import Competition, Holdout, Labe
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 from lsdc.dicom_index.twins import groups_of_twins
 from lsdc.errors import DataError, SettingsError
-from lsdc.messages import Spell, few
+from lsdc.messages import Spell, counted, few
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
@@ -128,8 +128,9 @@ def hold_out(
     fraction = Fraction(share).limit_denominator(min(_MOST_PARTS, max(1, len(studies))))
     if not 0 < fraction < 1:
         raise SettingsError(
-            f"holdout: {share:.0%} of {len(studies)} studies is {'none' if not fraction else 'all'}"
-            "; expected a share that leaves studies in the holdout and in folds, such as 10%"
+            f"holdout: {share:.0%} of {counted(len(studies), 'study')} is "
+            f"{'none' if not fraction else 'all'}; expected a share that leaves studies in the "
+            "holdout and in folds, such as 10%"
         )
     parts = _deal(_strata(labels, studies), fraction.denominator, seed, twins)
     return [study for study in studies if parts[study] < fraction.numerator]
@@ -140,7 +141,7 @@ def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
     without = sorted(set(studies) - set(rows["study_id"]))
     if without:
         raise DataError(
-            f"folds: {len(without)} studies have no labels (the first: {without[0]}); "
+            f"folds: {counted(len(without), 'study')} without labels (the first: {without[0]}); "
             "expected a row of train.csv for each"
         )
     pooled = {str(condition): condition.pooled for condition in CONDITIONS}
@@ -205,7 +206,7 @@ def write_folds(
     left_out = sorted((labelled | set(studies["study_id"])) - (labelled & usable))
     if left_out:
         named = few(list(map(spell, left_out)))
-        message = f"{len(left_out)} studies have no images or no labels: {named}"
+        message = f"{counted(len(left_out), 'study')} without images or labels: {named}"
         if strict:
             raise DataError(f"folds: {message}; complete them, or run without --strict")
         log.warning("folds: %s; they are in no fold and not scored", message)

@@ -12,6 +12,7 @@ from lsdc.cli.options import home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.messages import counted
 from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.garbage import Garbage, count_bytes, find_garbage, kept_results, remove
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home
@@ -58,10 +59,10 @@ def clean(
 
 def _require_quiet(home: Home) -> None:
     """Refuse while runs are active: results that they have not pinned yet look unused."""
-    if going_on := find_occupied(home):
+    if active := find_occupied(home):
         raise HomeBusyError(
-            f"{home.root}: runs of {', '.join(going_on)} go on, which may need what nothing "
-            "refers to yet; wait for them, or cancel them"
+            f"{home.root}: runs of {', '.join(active)} are active, and may need results that "
+            "nothing refers to yet; wait until they end, or cancel them"
         )
 
 
@@ -70,8 +71,8 @@ def _known(home: Home, names: list[str]) -> list[str]:
     for name in names:
         if name not in there:
             raise SettingsError(
-                f"{name}: no such run in {home.runs}, expected one of "
-                f"{', '.join(there) or 'none, since there is none'}"
+                f"{name}: no such run in {home.runs}, "
+                + (f"expected one of {', '.join(there)}" if there else "which has no runs yet")
             )
     return names
 
@@ -111,8 +112,8 @@ def _tell_of_put_aside(folds: list[Fold], console: Console) -> None:
     if kept:
         size = decimal(sum(count_bytes(each.path) for each in kept))
         console.print(
-            f"{len(kept)} folds put aside, {size}, stay: they come back when their data and "
-            "code do; --replaced removes them",
+            f"kept: {counted(len(kept), 'superseded fold')}, {size}, for a return to earlier "
+            "data or code; --replaced removes superseded folds",
             soft_wrap=True,
             highlight=False,
         )
@@ -126,5 +127,5 @@ def _rubbish_table(rubbish: list[Garbage], root: Path) -> FittedTable:
             Column("why", [item.why for item in rubbish], is_text=True),
             Column("size", [decimal(item.bytes) for item in rubbish]),
         ],
-        title=f"{len(rubbish)} things that may go, {decimal(total)}",
+        title=f"{counted(len(rubbish), 'item')} to remove, {decimal(total)}",
     )

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lsdc.cli.streams import open_console
+from lsdc.messages import counted
 
 
 class Grades(StrEnum):
@@ -28,7 +29,7 @@ def demo_data(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     studies: Annotated[int, typer.Option(help="Number of training studies.")] = 40,
     test: Annotated[
-        int, typer.Option(help="Number of test studies; the first lacks a series.")
+        int, typer.Option(help="Number of test studies; in the first, a series is missing.")
     ] = 4,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same bytes.")] = 0,
     grades: Annotated[
@@ -72,4 +73,7 @@ def demo_data(
             max_size=max_size,
             on_progress=lambda done, _total: progress.update(bar, completed=done),
         )
-    typer.echo(f"{out}: {studies} training and {test} test studies; the truth is in answers/")
+    typer.echo(
+        f"{out}: {counted(studies, 'training study')} and {counted(test, 'test study')}; the "
+        "correct answers are in answers/"
+    )

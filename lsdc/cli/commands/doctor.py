@@ -16,6 +16,7 @@ from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.dicom_index.index import Index
 from lsdc.errors import DataError
+from lsdc.messages import counted
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.tables.findings import Finding, Severity
 
@@ -37,15 +38,15 @@ def doctor(
     folder = in_home(folder, Home(kept))
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such folder, expected one with train.csv and its fellows, or with DICOM "
-            "files"
+            f"{folder}: no such folder, expected one with the competition's tables (train.csv and "
+            "others) or with DICOM files"
         )
     competition = competition_in(folder)
     index = _index_of(folder, open_home(kept), competition)
     if competition is None and index is None:
         raise DataError(
-            f"{folder}: expected a competition's tables (train.csv and its fellows) or DICOM "
-            "files, found neither; name the folder that holds them"
+            f"{folder}: expected the competition's tables (train.csv and others) or DICOM "
+            "files, found neither; give the folder that contains them"
         )
     report = examine(competition, index)
     if as_json:
@@ -69,10 +70,12 @@ def show_report(report: Report, console: Console) -> None:
     for finding in found:
         if finding.advice:
             console.print(f"{finding.title}: {finding.advice}.", highlight=False, markup=False)
-    silent = len(report.findings) - len(found)
-    console.print(f"{silent} further checks found nothing.", style="dim", highlight=False)
+    silent = counted(len(report.findings) - len(found), "other check")
+    console.print(f"{silent} found nothing.", style="dim", highlight=False)
     if found:
-        console.print("All ids: the same command with --json.", style="dim", highlight=False)
+        console.print(
+            "For all ids, run the same command with --json.", style="dim", highlight=False
+        )
 
 
 def _counts_table(counts: dict[str, Any]) -> FittedTable:

@@ -54,7 +54,7 @@ class Entry:
 
     @classmethod
     def find(cls, name: str, home: Home | None) -> "Entry":
-        """Return the entry of that name, with its last run.
+        """Return the entry of that name, with its newest run.
 
         Raises:
             SettingsError: the experiment is unknown or invalid.
@@ -95,11 +95,16 @@ def list_all(
     sort: Sort = "log",
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Also list the log's experiments; --sort and --json imply it."),
+        typer.Option(
+            "--all", help="Also list the lab log's experiments; --sort and --json imply it."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List your experiments, measured and recommended ones; with --all the log's, too."""
+    """List your own, measured and recommended experiments; with --all, all of the lab log's.
+
+    A measured score is that of the experiment's newest run.
+    """
     opened, known = find_home(home), EXPERIMENTS.names()
     if everything or as_json or sort != "log":
         names = known
@@ -114,7 +119,7 @@ def list_all(
     rows = [(entry.experiment, entry.measured) for entry in entries]
     console.print(tables.list_table(rows, console.width))
     if more := len(known) - len(names):
-        console.print(f"{more} more of the lab log: --all", style="dim", highlight=False)
+        console.print(f"--all lists {more} more of the lab log", style="dim", highlight=False)
 
 
 @experiments.command(short_help="Show an experiment and its settings.")
@@ -159,8 +164,8 @@ def explain(
 
 @experiments.command(short_help="List settings that differ.")
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="An experiment.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="First experiment.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Second experiment.")],
     as_json: AsJson = False,
 ) -> None:
     """List the settings in which two experiments differ."""
@@ -191,7 +196,7 @@ def compare(
         _print_json([entry.as_dict() for entry in entries])
     elif not entries:
         open_console().print(
-            "Nothing was measured here yet; name experiments to compare their reports."
+            "No run here has scores yet; name experiments to compare their reported scores."
         )
     else:
         open_console().print(tables.figures_table([(e.experiment, e.measured) for e in entries]))

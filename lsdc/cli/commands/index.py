@@ -29,7 +29,7 @@ from lsdc.dicom_index.other_files import group_others
 from lsdc.dicom_index.quarantine import group_reasons
 from lsdc.dicom_index.twins import describe_twins
 from lsdc.errors import GOES_ON, InterruptedRunError
-from lsdc.messages import Spell, few
+from lsdc.messages import Spell, counted, few
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 from tasks.run import is_phantom
@@ -56,7 +56,7 @@ def index(
     max_bad: Annotated[
         str,
         typer.Option(
-            help="Fraction of unreadable files above which the command fails; 100% never does."
+            help="Fraction of unreadable files above which the command fails, up to 100%."
         ),
     ] = "1%",
     processes: Annotated[int, typer.Option(min=1, help="Number of reading processes.")] = 2,
@@ -71,13 +71,13 @@ def index(
     )
     _show(indexed, tables, console, spell=competition.spell if competition else str)
     if home_.root.resolve().is_relative_to(folder.resolve()):
-        console.print(f"left out: the home, {home_.root}", soft_wrap=True, highlight=False)
+        console.print(f"not indexed: the home, {home_.root}", soft_wrap=True, highlight=False)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
     if (shown := shown_run(home_)) != (name := catalog_name(folder)):
         quoted = name.replace("'", "''")
         console.print(
-            f"its rows: FROM all_runs.instances WHERE run = '{quoted}'; the tables at the top are "
-            f"those of the run {shown}",
+            f"its rows: FROM all_runs.instances WHERE run = '{quoted}'; the catalog's other tables "
+            f"show the run {shown}",
             soft_wrap=True,
             highlight=False,
             markup=False,
@@ -150,8 +150,9 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
 def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
     """Print counts, series by plane and description, and the rejected files with the reasons."""
     console.print(
-        f"{indexed.files:,} files, {indexed.read:,} read now: {indexed.instances:,} usable images, "
-        f"{indexed.quarantined:,} quarantined, {indexed.others:,} others",
+        f"{counted(indexed.files, 'file')}, {indexed.read:,} read now: "
+        f"{counted(indexed.instances, 'usable image')}, {indexed.quarantined:,} quarantined, "
+        f"{counted(indexed.others, 'other file')}",
         highlight=False,
     )
     kinds = (
@@ -178,11 +179,11 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
             highlight=False,
         )
     if twins := describe_twins(tables.twins, spell):
-        said = f"the same images under two ids, {len(twins):,} times: {few(twins)}"
+        said = f"the same images under two ids, {counted(len(twins), 'time')}: {few(twins)}"
         console.print(said, style="yellow", highlight=False)
     reasons = group_reasons(tables.quarantine)
-    _show_files("quarantined", "because", reasons, "quarantine", console)
-    _show_files("others", "what", group_others(tables.other_files), "other_files", console)
+    _show_files("quarantined", "reason", reasons, "quarantine", console)
+    _show_files("other files", "kind", group_others(tables.other_files), "other_files", console)
 
 
 def _show_files(title: str, why: str, kinds: pl.DataFrame, name: str, console: Console) -> None:
@@ -194,14 +195,14 @@ def _show_files(title: str, why: str, kinds: pl.DataFrame, name: str, console: C
         for count, words, path in kinds.head(_MOST_REASONS).iter_rows()
     ]
     if len(kinds) > _MOST_REASONS:
-        rows.append(("...", f"the catalog's table {name} has all", ""))
+        rows.append(("...", f"all are in the catalog's table {name}", ""))
     counts, reasons, examples = zip(*rows, strict=True)
     console.print(
         FittedTable(
             [
                 Column(title, counts),
                 Column(why, reasons, is_text=True),
-                Column("such as", examples, is_text=True, rank=1),
+                Column("example", examples, is_text=True, rank=1),
             ]
         )
     )

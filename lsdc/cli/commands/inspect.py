@@ -35,8 +35,8 @@ def inspect(
             name for name in list_runs(opened) if (opened.run(name) / EXPERIMENT_FILE).is_file()
         ]
         raise DataError(
-            f"{opened.root}: no results of {experiment}; make them with "
-            f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or show those of "
+            f"{opened.root}: no results of {experiment}; compute them with "
+            f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or choose "
             f"{', '.join(there) or 'another home'}"
         )
     found = gather_study(study, pinned_results(opened, experiment), _slices_of(made_with))
@@ -51,6 +51,6 @@ def _slices_of(made_with: Path) -> SlicesConfig:
         return SlicesConfig.model_validate(settings["slices"])
     except (KeyError, ValidationError) as error:
         raise DataError(
-            f"{made_with}: expected the settings of a run of this version, got those of another; "
-            "the same 'lsdc run-local' again renews them"
+            f"{made_with}: expected settings written by this version of lsdc, got those of "
+            "another version; run the same 'lsdc run-local' again to update them"
         ) from error

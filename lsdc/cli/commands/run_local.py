@@ -167,6 +167,6 @@ def _wait_for_history(server: Server, state: Any, display: "Display", console: C
     if not wait_until_recorded(server.api, flow_run_id, display.ended, timeout=RECORD_SECONDS):
         console.print(
             f"Prefect has not recorded all task runs within {RECORD_SECONDS:.0f} s; "
-            "'lsdc ui' may show fewer than there were",
+            "'lsdc ui' may show fewer than ran",
             style="yellow",
         )

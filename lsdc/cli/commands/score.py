@@ -21,7 +21,7 @@ def score(
         Path, typer.Argument(help="CSV or Parquet file with row_id, normal_mild, moderate, severe.")
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder with train.csv; nothing else is read.")
+        Path, typer.Option("--data", help="Folder with train.csv; no other file is read.")
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +36,7 @@ def score(
     console.print(_as_table(result, prior))
     if result.unscored_parts:
         parts = ", ".join(result.unscored_parts)
-        console.print(f"not in the mean, since no row is labelled: {parts}", style="dim")
+        console.print(f"left out of the mean, as they have no labelled row: {parts}", style="dim")
 
 
 def _as_table(result: Score, prior: Score) -> FittedTable:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.options import NoPretrained, home_option, run_options
@@ -20,16 +21,18 @@ from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
     from prefect.client.schemas.responses import DeploymentResponse
 
 
 @run_options(
     FoldRequest,
     without=("home",),
-    optional=True,
     help_texts={
-        "data": "Folder of the competition, as workers see it, or 'phantom'.",
-        "weights": "Pretrained weights, as workers see them.",
+        "data": "Folder of the competition's data, as workers see it, or 'phantom' for synthetic "
+        "data.",
+        "weights": "Pretrained weights, a file or a folder, as workers see them.",
+        "fold": "Fold to train, counted from 0; only for train-fold/default.",
     },
 )
 def trigger(
@@ -37,18 +40,23 @@ def trigger(
     *,
     deployment: Annotated[
         str,
-        typer.Argument(metavar="FLOW/NAME", help="Deployment, for example train-folds/default."),
+        typer.Argument(
+            metavar="FLOW/NAME",
+            help="Deployment: pipeline/default, prepare/default, train-folds/default, "
+            "submit/default, train-fold/default or train-coordinates/default.",
+        ),
     ],
     no_pretrained: NoPretrained = False,
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Print folds and epochs until the run ends; exit with its result."
+            "--watch",
+            help="Print folds, epochs and scores until the run ends; exit with its result.",
         ),
     ] = False,
     home: Annotated[Path | None, home_option("Home whose server gets the run.")] = None,
 ) -> None:
-    """Start a run of a deployment, on the home's server or on that of PREFECT_API_URL."""
+    """Start a run of a deployment, on the home's server or the server of PREFECT_API_URL."""
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:
@@ -82,9 +90,18 @@ def trigger(
             soft_wrap=True,
         )
         if watch:
-            from lsdc.cli.server.watch import follow
+            raise typer.Exit(_watch(client, run, console))
 
-            raise typer.Exit(follow(client, run, console))
+
+def _watch(client: "SyncPrefectClient", run: "FlowRun", console: Console) -> int:
+    """Follow a run to its end, print its scores if it completed, and return the exit code."""
+    from lsdc.cli.render.run_summary import show_labelled_scores
+    from lsdc.cli.server.watch import follow
+
+    code = follow(client, run, console)
+    if code == 0:
+        show_labelled_scores(client.read_flow_run(run.id).labels, console)
+    return code
 
 
 def _as_workers_see(data: Path) -> str:
@@ -102,8 +119,8 @@ def _find(client: "SyncPrefectClient", name: str) -> "DeploymentResponse":
             for each in client.read_deployments()
         )
         raise SettingsError(
-            f"{name}: no such deployment on {client.api_url}; there are "
-            f"{', '.join(there) or 'none, and lsdc up makes them'}"
+            f"{name}: no such deployment on {client.api_url}; "
+            + (f"expected one of {', '.join(there)}" if there else "'lsdc up' creates them all")
         ) from None
 
 
@@ -113,7 +130,7 @@ def _check(found: "DeploymentResponse", name: str, given: dict[str, Any]) -> Non
         if parameter not in known:
             there = (_option(each) for each in known if each not in no_options)
             raise SettingsError(
-                f"{_option(parameter)}: {name} takes no such thing, expected some of "
+                f"{_option(parameter)}: {name} has no such parameter, expected one of "
                 f"{', '.join(there)}"
             )
 

@@ -18,14 +18,17 @@ from lsdc.store.home import existing_home, resolve_home
 
 def ui(
     home: Annotated[Path | None, home_option("Home whose runs are shown.")] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 4200,
+    port: Annotated[
+        int,
+        typer.Option(metavar="PORT", min=1, max=65535, help="Port of the UI, on 127.0.0.1."),
+    ] = 4200,
 ) -> None:
     """Open Prefect's UI with the runs of a home until interrupted."""
     console = open_console()
     opened = existing_home(resolve_home(home))
     if address := running_server(opened):
         console.print(
-            f"{address}/  (the server of what runs in this home, which shows its history as well)",
+            f"{address}/  (this home's server, which already runs and shows its history)",
             soft_wrap=True,
         )
         return
@@ -34,7 +37,7 @@ def ui(
         server.wait_until_healthy()
         with own_settings(own_environment(opened, server.api)):
             mark_killed(opened, say=console.print)
-        console.print(f"{server.address}/  (Ctrl-C ends; runs in this home use it meanwhile)")
+        console.print(f"{server.address}/  (Ctrl-C stops it; until then, runs in this home use it)")
         stop = threading.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: stop.set())

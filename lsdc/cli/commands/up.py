@@ -26,6 +26,7 @@ from lsdc.cli.server.supervisor import Part, Parts, keep_running
 from lsdc.cli.server.user_settings import read_user_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
+from lsdc.messages import counted
 from lsdc.store.database import DATABASE, parse_address
 from lsdc.store.home import Home, open_home, resolve_home
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
@@ -37,7 +38,8 @@ Database = Annotated[
     typer.Option(
         envvar="LSDC_DATABASE_URL",
         show_envvar=False,
-        help="postgresql://USER:PASSWORD@HOST/NAME; prefer LSDC_DATABASE_URL.",
+        help="PostgreSQL for Prefect's history, postgresql://USER:PASSWORD@HOST/NAME; to hide the "
+        "password, set LSDC_DATABASE_URL instead.",
         show_default="SQLite",
     ),
 ]
@@ -53,9 +55,14 @@ CrashAfter = Annotated[
 
 def up(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port of the server and of Prefect's UI.")
+        int,
+        typer.Option(
+            metavar="PORT", min=1, max=65535, help="Port of the server and of Prefect's UI."
+        ),
     ] = 4200,
-    host: Annotated[str, typer.Option(help="Address that the server listens on.")] = LOOPBACK,
+    host: Annotated[
+        str, typer.Option(help="Address that the server listens on; 0.0.0.0 for all.")
+    ] = LOOPBACK,
     home: Annotated[Path | None, home_option("Folder where results are kept.")] = None,
     database: Database = None,
     store: StoreUrl = None,
@@ -101,7 +108,7 @@ def up(
             _describe(console, address, url, workers=workers)
             keep_running(servers, working)
     except KeyboardInterrupt:
-        console.print("ended")
+        console.print("stopped")
 
 
 def own_name(host: str) -> str:
@@ -117,8 +124,8 @@ def own_name(host: str) -> str:
         socket.getaddrinfo(name, None)
     except OSError as error:
         raise SettingsError(
-            f"--host {host}: this machine's name, {name}, is known to no resolver "
-            f"({error.strerror}); enter it in /etc/hosts, or give --host an address of this machine"
+            f"--host {host}: this machine's host name, {name}, cannot be resolved "
+            f"({error.strerror}); add it to /etc/hosts, or give --host an address of this machine"
         ) from error
     return name
 
@@ -150,19 +157,21 @@ def _describe(console: Console, address: str, database: str, *, workers: bool) -
 
     where = make_url(database)
     kept = (
-        "SQLite in the home, for a few workers at most: beyond, give it PostgreSQL as --database"
+        "SQLite in the home, for a few workers; for more, use PostgreSQL (--database)"
         if where.drivername.startswith("sqlite")
         else f"PostgreSQL at {where.host}, {where.database}"
     )
     gpus = visible_gpus()
-    gpu = f"a worker on each of {len(gpus)} GPUs" if gpus else "no GPU here: one worker on the CPU"
+    gpu = (
+        f"{counted(len(gpus), 'worker')}, one per GPU" if gpus else "no GPU: one worker on the CPU"
+    )
     working = f"{CPU_POOL}: one worker; {GPU_POOL}: {gpu}" if workers else "no workers here"
     console.print(
-        f"{address}/  (Ctrl-C ends)\n"
+        f"{address}/  (Ctrl-C stops it)\n"
         f"  history: {kept}\n"
         f"  {working}\n"
         f"  lsdc trigger train-folds/default --watch\n"
-        f"  export PREFECT_API_URL={address}/api    # for 'prefect' and 'lsdc' elsewhere",
+        f"  export PREFECT_API_URL={address}/api    # for 'prefect' and 'lsdc' on other machines",
         highlight=False,
         soft_wrap=True,
     )

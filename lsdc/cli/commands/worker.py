@@ -22,7 +22,7 @@ from tasks.run import THREADS_OF_A_RUN, Host, usable_threads, visible_gpus
 
 # Seconds between a worker's queries for scheduled runs.
 QUERY_SECONDS = 3
-# Of requests that the server does not answer; pauses double, to four minutes in all.
+# Of a request that the server does not answer; pauses double, to four minutes in total.
 RETRIES = 7
 
 
@@ -46,7 +46,7 @@ def worker(
         try:
             keep_running(workers)
         except KeyboardInterrupt:
-            console.print("ending: trainings save themselves")
+            console.print("stopping the workers: trainings save a checkpoint first")
 
 
 def pool_workers(pool: str, home: Home, api: Api, store: RemoteStore | None) -> list[Part]:

@@ -15,6 +15,7 @@ from lsdc.cli.render.run_scores import RunScores
 from lsdc.experiments.reference import Setting
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import settings_of
+from lsdc.messages import counted
 
 Row = tuple[Experiment, RunScores | None]
 _ALL_FOLDS = "all folds"
@@ -25,7 +26,10 @@ _LEAST, _MOST = 16, 60  # width of the column of changes, at least and at most
 
 
 def list_table(rows: Sequence[Row], width: int) -> FittedTable:
-    """Return one line per experiment; the reported score is out of fold where there is one."""
+    """Return one line per experiment; the reported score is out of fold where there is one.
+
+    The measured score is that of `RunScores.run`, which is named if its folder has another name.
+    """
     reports = [experiment.reported for experiment, _ in rows]
     columns = [
         Column("experiment", [e.name for e, _ in rows], style="bold", is_text=True),
@@ -39,6 +43,9 @@ def list_table(rows: Sequence[Row], width: int) -> FittedTable:
         columns.append(Column("measured", scores))
         if any(marks):
             columns.append(Column("measured of", marks, style="yellow", is_text=True))
+        runs = [run.run if run and run.run != e.name else "" for e, run in rows]
+        if any(runs):
+            columns.append(Column("run", runs, is_text=True))
     columns.append(
         Column("based on", [e.based_on or "" for e, _ in rows], style="dim", is_text=True, rank=2)
     )
@@ -98,7 +105,7 @@ def reference_table(
             Column("setting", [each.name for each in described], style="bold", is_text=True),
             Column("default" if values is None else "value", shown, is_text=True),
             Column("takes", [each.takes for each in described], style="dim", is_text=True),
-            Column("what for", [each.description for each in described], is_text=True),
+            Column("purpose", [each.description for each in described], is_text=True),
         ],
         ends=_section_ends([each.name for each in described]),
     )
@@ -156,7 +163,7 @@ def _figure_lines(experiment: Experiment, measured: RunScores | None) -> list[di
         complete = None if measured is None or measured.partial else measured.score
         lines.append({"of": _ALL_FOLDS, **_beside(reported.oof, complete)})
     if not lines:
-        lines.append({"": "no figure"})
+        lines.append({"": "no score"})
     lines[0]["experiment"] = measured.run if measured else experiment.name
     lines[-1]["board"] = _figure(reported.leaderboard, 2)
     if measured:
@@ -194,7 +201,7 @@ def _marks(reported: Result, measured: RunScores | None) -> str:
     alone = _is_partial(reported) and not measured.partial
     marks = ["report partial"] * alone + measured.marks
     of = f" of {measured.data}" if measured.data else ""
-    return ", ".join([*marks, f"{measured.studies:,} studies{of}"])
+    return ", ".join([*marks, f"{counted(measured.studies, 'study')}{of}"])
 
 
 def _remark(result: Result) -> str:

@@ -69,7 +69,9 @@ class FittedTable:
         for block in _blocks(shown, options.max_width):
             yield self._table(block, options.max_width)
         if left_out:
-            words = f"left out here: {', '.join(left_out)}; a wider terminal or a pipe shows all"
+            words = (
+                f"not shown: {', '.join(left_out)}; a wider terminal or a pipe shows all columns"
+            )
             yield Text(words, style="dim")
 
     def _table(self, columns: Sequence[Column], width: int) -> Table:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsdc.cli.render.live_rows import MARKS, Row, clock_words
+from lsdc.messages import counted
 from lsdc.training.events import EpochDone, Resumed
 from tasks.progress import Progress
 
@@ -98,7 +99,7 @@ class Display:
         folds = [name for name in self.expected if name.startswith(_FOLD)]
         if folds:
             done = sum(self.rows[name].is_done for name in folds if name in over)
-            words.append(f"{done} of {len(folds)} folds done")
+            words.append(f"{done} of {counted(len(folds), 'fold')} done")
             if (left := self._folds_left(folds)) is not None:
                 words.append(f"{clock_words(left)} left for the folds")
         words.append(f"{clock_words(self._clock() - self._started)} so far")

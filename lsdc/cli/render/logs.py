@@ -58,7 +58,7 @@ def _names(record: logging.LogRecord) -> Iterator[str | None]:
 def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> Iterator[None]:
     """Write this project's and Prefect's log records to `path` while the block runs.
 
-    They begin with the command and the versions, and end with how and when it ended.
+    They begin with the command and the versions, and end with the exit code and the run time.
 
     Args:
         path: the log file.
@@ -96,7 +96,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
         _write(file, str(error) or type(error).__name__)
         raise
     finally:
-        _write(file, f"ended: code {code}, after {time.monotonic() - begun:.0f} s")
+        _write(file, f"ended with code {code} after {time.monotonic() - begun:.0f} s")
         for logger, handler in attached:
             logger.removeHandler(handler)
         file.close()

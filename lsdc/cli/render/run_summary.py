@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.store.exact_names import open_database, scan_parquet
+from tasks.progress import SCORE_LABEL, SCORES_LABEL
 
 
 def show_results(run: LumbarRun, console: Console, log: Path) -> None:
@@ -28,7 +30,9 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
     paths = {
         "out of fold": folder / "oof.parquet",
         "scores": folder / "scores.json",
-        "submission": folder / "submission.csv" if asked else "none: no sample_submission.csv row",
+        "submission": folder / "submission.csv"
+        if asked
+        else "none: no rows in sample_submission.csv",
         "catalog": run.home.catalog,
         "log": log,
     }
@@ -36,6 +40,18 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
     for line in _what_now(run):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_labelled_scores(labels: Mapping[str, Any], console: Console) -> None:
+    """Print the scores of a flow run with these labels, if its home is on this machine."""
+    try:
+        path = Path(str(labels[SCORES_LABEL]))
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (KeyError, OSError, ValueError):  # a run without scores, or a home elsewhere
+        return
+    if str(scores["score"]) == labels.get(SCORE_LABEL):  # else another host's home has this path
+        console.print(scores_table(scores, path.parent.name))
+        console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 
 def _what_now(run: LumbarRun) -> list[str]:
@@ -69,7 +85,7 @@ def reported_line(experiment: Experiment) -> str:
     if not figures:
         return ""
     partial = "partial: " if reported.partial else ""
-    return f"the lab log reports {partial}{', '.join(figures)}, of folds and studies of its own"
+    return f"the lab log reports {partial}{', '.join(figures)}, on its own folds and studies"
 
 
 def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
@@ -78,7 +94,7 @@ def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
     Held-out studies, if any, add a column for themselves and one for their prior.
     """
     marks = [mark for mark in ("partial", "selected") if scores[mark]]
-    title = f"{name}: out-of-fold log loss beside the weighted prior's, lower is better"
+    title = f"{name}: out-of-fold log loss and the weighted prior's, lower is better"
     losses = [
         Column(
             heading,

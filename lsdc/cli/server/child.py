@@ -52,8 +52,8 @@ def _create_database() -> None:
         create_database(Path(url.database))
         if reason := why_not_database(Path(url.database)):
             sys.exit(
-                f"{url.database}: {reason}; it holds the history of runs and nothing else: move "
-                "it away, and a new one is made"
+                f"{url.database}: {reason}; this file holds only the history of runs: move it "
+                "away, and a new one is created"
             )
 
 

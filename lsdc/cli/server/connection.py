@@ -30,8 +30,8 @@ def require_server(home: Home, user: UserSettings) -> Api:
     if api := find_server(home, user):
         return api
     raise SettingsError(
-        f"no Prefect server: none runs for {home.root}, and PREFECT_API_URL names none; start one "
-        "with 'lsdc up', or set PREFECT_API_URL"
+        f"no Prefect server: none is running for {home.root}, and PREFECT_API_URL is not set; "
+        "start one with 'lsdc up', or set PREFECT_API_URL"
     )
 
 
@@ -68,12 +68,12 @@ def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
         except (OSError, ValueError) as error:
             if time.monotonic() > until:
                 raise StageError(
-                    f"{api.url}: the Prefect server of {home.root} does not answer ({error}), and "
-                    f"was waited for {_OWN_SECONDS:.0f} s; what it said stands where 'lsdc up' was "
-                    f"started, or in {home.logs}"
+                    f"{api.url}: the Prefect server of {home.root} does not answer ({error}) after "
+                    f"{_OWN_SECONDS:.0f} s; see its output, in the terminal of 'lsdc up' or in "
+                    f"{home.logs}"
                 ) from error
         if not told:
-            line = f"{api.url}: waiting for the Prefect server of {home.root}, which is not up yet"
+            line = f"{api.url}: waiting until the Prefect server of {home.root} has started"
             open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
             told = True
         time.sleep(_POLL_SECONDS)
@@ -84,7 +84,7 @@ def _ask_own(api: Api) -> None:
     """Check that the home's server answers and grants access.
 
     Raises:
-        SettingsError: the server asks for a password.
+        SettingsError: the server requires a password.
         OSError: the server does not answer.
         ValueError: the answer is not a Prefect server's.
     """
@@ -96,8 +96,8 @@ def _ask_own(api: Api) -> None:
         if error.code != HTTPStatus.UNAUTHORIZED:
             raise
         raise SettingsError(
-            f"{api.url}: the server asks for its password; set PREFECT_API_AUTH_STRING to what "
-            "PREFECT_SERVER_API_AUTH_STRING is where it was started"
+            f"{api.url}: the server requires its password; set PREFECT_API_AUTH_STRING to the "
+            "PREFECT_SERVER_API_AUTH_STRING that the server was started with"
         ) from error
 
 
@@ -124,15 +124,17 @@ def _ask_configured(api: Api, source: str) -> None:
         sent = [
             name for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY") if api.client.get(name)
         ]
-        refused = f"refuses what {sent[0]} says" if sent else "asks who we are"
+        refused = (
+            f"the server rejects {sent[0]}" if sent else "the server requires a password or key"
+        )
         raise SettingsError(
-            f"{where}, from {source}: {refused}; set PREFECT_API_AUTH_STRING to what "
-            "PREFECT_SERVER_API_AUTH_STRING is where it was started, or PREFECT_API_KEY for "
-            "Prefect Cloud"
+            f"{where}, from {source}: {refused}; set PREFECT_API_AUTH_STRING to the "
+            "PREFECT_SERVER_API_AUTH_STRING that the server was started with, or PREFECT_API_KEY "
+            "for Prefect Cloud"
         )
     reason = (str(cause).splitlines() or ["no answer in time"])[0]
     raise SettingsError(
-        f"{where}, from {source}: no Prefect server answers there ({reason}); expected its API, "
-        "as http://HOST:4200/api; start it, or unset it: 'lsdc up' brings a server, and so does "
-        "'lsdc run-local' for itself"
+        f"{where}, from {source}: no Prefect server answers there ({reason}), expected its API, "
+        "such as http://HOST:4200/api; start that server, or unset the address: 'lsdc up' and "
+        "'lsdc run-local' start their own server"
     )

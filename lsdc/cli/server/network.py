@@ -66,7 +66,7 @@ def why_not_certificates(path: str) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError:
-        return f"{path} holds no certificates"
+        return f"{path} contains no certificates"
     except OSError as error:
         return f"{path}: {error.strerror}"
     return ""
@@ -97,7 +97,7 @@ def _why_not_proxy(url: str) -> str:
     except ImportError:
         return f"{hide_password(url)} needs a library for SOCKS: pip install 'httpx[socks]'"
     except (ValueError, httpx.InvalidURL):
-        return f"{hide_password(url)} is no address of a proxy, such as http://HOST:PORT"
+        return f"{hide_password(url)} is not the address of a proxy, such as http://HOST:PORT"
     return ""
 
 

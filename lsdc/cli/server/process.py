@@ -53,7 +53,7 @@ class Server:
         code = self.process.poll()
         if code is not None:
             raise StageError(
-                f"{self.address}: the Prefect server ended with {code} "
+                f"{self.address}: the Prefect server exited with code {code} "
                 f"({last_words(self.log.read_text(encoding='utf-8', errors='replace'))}); "
                 f"see {self.log}"
             )
@@ -65,7 +65,7 @@ def last_words(said: str) -> str:
     for line in reversed(lines):
         if found := _RAISED.fullmatch(line):
             return found["reason"]
-    return lines[-1] if lines else "without a word"
+    return lines[-1] if lines else "no output"
 
 
 def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
         ):
             return
         time.sleep(_HEALTH_POLL_SECONDS)
-    raise StageError(f"{api}: the Prefect server was not up after {START_SECONDS:.0f} s")
+    raise StageError(f"{api}: the Prefect server did not start within {START_SECONDS:.0f} s")
 
 
 @contextlib.contextmanager
@@ -112,7 +112,7 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
             [sys.executable, "-P", "-m", SERVER, str(port)],
             env=server_environment(home, address, sqlite_url(home), password),
             cwd=home.prefect,  # which has no settings files
-            stdin=subprocess.PIPE,  # held open: its end tells the server that its parent is gone
+            stdin=subprocess.PIPE,  # held open: the server ends when this pipe closes
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only the run, which then stops the server
@@ -166,7 +166,8 @@ def the_only_server(home: Home, address: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise HomeBusyError(
-            f"{home.root}: its Prefect server runs already, at {_noted(note) or 'a place unknown'}"
+            f"{home.root}: a Prefect server already runs for this home, at "
+            f"{_noted(note) or 'an unknown address'}; use that one, or stop it first"
         ) from None
     try:
         with write_atomic(note) as temporary:
@@ -218,7 +219,7 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
     except OSError as error:
         asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
         raise SettingsError(
-            f"{asked}: cannot be listened on ({error.strerror}{_listener(wanted)}); choose another"
+            f"{asked}: cannot listen there ({error.strerror}{_listener(wanted)}); choose another"
         ) from error
 
 

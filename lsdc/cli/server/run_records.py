@@ -20,6 +20,7 @@ from filelock import Timeout
 from lsdc.cli.server.connection import authorization
 from lsdc.cli.server.network import open_directly
 from lsdc.cli.server.prefect_settings import Api
+from lsdc.errors import GOES_ON
 from lsdc.store.file_locks import file_lock
 from lsdc.store.home import Home
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _BEGINS_WITHIN = timedelta(minutes=10)  # local runs are *Pending* for a second or so
-_KILLED = "killed, so that it could not tell its end; the same command goes on where it stopped"
+_KILLED = f"the process was killed; {GOES_ON}"
 
 
 def wait_until_recorded(api: Api, flow_run_id: str, task_runs: int, *, timeout: float) -> bool:
@@ -74,7 +75,7 @@ def living(home: Home, flow_run_id: UUID) -> Iterator[None]:
 def mark_killed(home: Home, *, say: Callable[[str], None]) -> None:
     """Mark a home's local runs as crashed if they are recorded as active but their process is gone.
 
-    Only the server in Prefect's settings is told; runs that it does not know are another's.
+    Only the server in Prefect's settings is updated; runs that it does not know are another's.
     """
     for path in sorted(_folder(home).glob("*.lock")):
         lock = file_lock(path)
@@ -85,13 +86,13 @@ def mark_killed(home: Home, *, say: Callable[[str], None]) -> None:
         try:
             name, is_known = _mark_killed(UUID(path.stem))
             if name is not None:
-                say(f"{name}: was killed, and is marked crashed")
+                say(f"{name}: its process was killed; the run is marked as crashed")
             if is_known:
                 path.unlink(missing_ok=True)
         finally:
             lock.release()
     for name in _mark_never_begun(home):
-        say(f"{name}: was killed as it began, and is marked crashed")
+        say(f"{name}: its process was killed at the start; the run is marked as crashed")
 
 
 def _folder(home: Home) -> Path:

@@ -65,7 +65,7 @@ class Part:
             [sys.executable, "-P", "-m", self.module, *self.arguments],
             env=self.environment,
             cwd=self.folder,
-            stdin=subprocess.PIPE,  # held open: its end tells the process that its parent is gone
+            stdin=subprocess.PIPE,  # held open: the process ends when this pipe closes
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -125,11 +125,11 @@ class Parts:
             part.pause = min(max(2 * part.pause, _RESTART_SECONDS), _LONGEST_RESTART_SECONDS)
         if part.short_lives >= _SHORT_LIVES and not part.was_up:
             raise StageError(
-                f"{part.name}: ended with {code} {_SHORT_LIVES} times within "
-                f"{_SHORT_LIFE_SECONDS:.0f} s of its start; what it said stands above"
+                f"{part.name}: exited {_SHORT_LIVES} times within {_SHORT_LIFE_SECONDS:.0f} s of "
+                f"its start, last with code {code}; see its output above"
             )
         part.due = now + part.pause
-        say(self.console, part.name, f"ended with {code}; it is started again in {part.pause:g} s")
+        say(self.console, part.name, f"exited with code {code}; restarting in {part.pause:g} s")
 
     def _run(self, part: Part) -> None:
         process = part.start()
@@ -155,8 +155,8 @@ class Parts:
 def _end_runs(workers: Sequence[psutil.Process], grace: float) -> None:
     """End the child processes of workers first, within a grace period.
 
-    Prefect's worker kills its runs when it is told to end. So it is told to take no more runs,
-    and the runs are told to end directly.
+    Prefect's worker kills its runs when it is terminated. So it is first asked to take no more
+    runs, and its runs are terminated directly.
     """
     _each(workers, lambda worker: worker.send_signal(signal.SIGUSR1))
     runs: list[psutil.Process] = []

@@ -90,7 +90,7 @@ def read_user_settings() -> UserSettings:
             client[_CERTIFICATES] = str(Path(path).absolute())
         api = Api(url, client, is_own=False)
     for name, reason in unusable.items():
-        line = f"{name}: {reason}; left out, for Prefect's server is reached without it"
+        line = f"{name}: {reason}; ignored, as Prefect's server is reached without it"
         open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
     return UserSettings(api, source, server_password, client_password)
 
@@ -104,8 +104,8 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
         is_address = False
     if not is_address:
         raise SettingsError(
-            f"{source} is {hide_password(url)!r}, which is no address; expected a Prefect API such "
-            "as http://HOST:4200/api; correct it, or unset it"
+            f"{source} is {hide_password(url)!r}, expected the address of a Prefect API such as "
+            "http://HOST:4200/api; correct it, or unset it"
         )
     if asked.scheme == "http" and is_this_machine(asked.hostname or ""):
         return  # neither proxies nor certificates matter
@@ -115,8 +115,8 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
     for name, reason in refused.items():
         if reason:
             raise SettingsError(
-                f"{name}: {reason}; {hide_password(url)}, from {source}, cannot be asked with it; "
-                "correct it, or unset it"
+                f"{name}: {reason}, so {hide_password(url)}, from {source}, cannot be reached; "
+                f"correct {name}, or unset it"
             )
 
 
@@ -181,8 +181,8 @@ class _Places:
         if self.profile and self.profile not in known:
             chosen = "PREFECT_PROFILE" if self.environment.get("PREFECT_PROFILE") else "active"
             raise SettingsError(
-                f"{chosen} is {self.profile}, which is no profile of {self.profiles_path}; there "
-                f"are {', '.join(sorted(known))}; choose one by 'prefect profile use'"
+                f"{chosen} is {self.profile}, which is not a profile in {self.profiles_path}, "
+                f"expected one of {', '.join(sorted(known))}; choose one with 'prefect profile use'"
             )
 
     @property
@@ -228,7 +228,7 @@ class _Places:
         except (AttributeError, TypeError):  # raised by Prefect if there is no table
             files = [str(path) for path in (*self.files, self.profiles_path) if path.exists()]
             raise SettingsError(
-                f"one of {', '.join(files)} holds a value where Prefect has a table of settings; "
+                f"one of {', '.join(files)} has a value where Prefect expects a table of settings; "
                 "correct it, or move it away"
             ) from None
         wanted = {_variable(*group, name) for name in settings if name in found.model_fields_set}
@@ -252,6 +252,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _unreadable(path: Path, error: Exception) -> SettingsError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return SettingsError(
-        f"{path}: cannot be read ({reason}), and may hold Prefect's settings; correct it, or move "
-        "it away"
+        f"{path}: cannot be read ({reason}) for Prefect's settings; correct it, or move it away"
     )

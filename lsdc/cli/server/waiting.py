@@ -54,32 +54,32 @@ def why_waiting(client: SyncPrefectClient, run: FlowRun) -> str:
     assert run.state is not None
     if run.state.name == "AwaitingConcurrencySlot":
         return (
-            "its deployment has as many runs under way as its concurrency limit allows; wait for "
-            "them, or raise the limit in Prefect"
+            "the concurrency limit of its deployment is reached; wait until a run ends, or raise "
+            "the limit in Prefect"
         )
     pool_name = run.work_pool_name
     pool = None if pool_name is None else _read_pool(client, pool_name)
     if pool_name is None or pool is None:
-        return "the work pool of its deployment is not on the server; 'lsdc up' makes it"
+        return "the server does not have the work pool of its deployment; 'lsdc up' creates it"
     queue = _read_queue(client, pool_name, run.work_queue_name or "default")
     if queue is None:
-        return f"work queue {run.work_queue_name} of {pool_name} is not on the server; make it"
+        return f"the server has no work queue {run.work_queue_name} in {pool_name}; create it"
     if pool.is_paused:
-        return f"work pool {pool_name} is paused; 'prefect work-pool resume {pool_name}'"
+        return f"work pool {pool_name} is paused; run 'prefect work-pool resume {pool_name}'"
     where = f"work queue {queue.name} of {pool_name}"
     if queue.is_paused:
-        return f"{where} is paused; 'prefect work-queue resume {queue.name} --pool {pool_name}'"
+        return f"{where} is paused; run 'prefect work-queue resume {queue.name} --pool {pool_name}'"
     in_pool, in_queue = _at_work(client, pool_name), _at_work(client, pool_name, queue.name)
     raise_it = "set-concurrency-limit"
     if _is_full(pool.concurrency_limit, in_pool):
         return (
             f"the concurrency limit of {pool_name}, {pool.concurrency_limit}, is reached"
-            f"{_by(in_pool)}; wait, or 'prefect work-pool {raise_it} {pool_name} N'"
+            f"{_runs(' by', in_pool)}; wait, or run 'prefect work-pool {raise_it} {pool_name} N'"
         )
     if _is_full(queue.concurrency_limit, in_queue):
         return (
             f"the concurrency limit of {where}, {queue.concurrency_limit}, is reached"
-            f"{_by(in_queue)}; wait, or 'prefect work-queue {raise_it} {queue.name} N "
+            f"{_runs(' by', in_queue)}; wait, or run 'prefect work-queue {raise_it} {queue.name} N "
             f"--pool {pool_name}'"
         )
     workers = client.read_workers_for_work_pool(pool_name)
@@ -92,8 +92,8 @@ def why_waiting(client: SyncPrefectClient, run: FlowRun) -> str:
         )
     names = ", ".join(sorted(each.name for each in online)[:_NAMED])
     if in_pool:
-        return f"the workers of {pool_name} ({names}) are at work{_by(in_pool)}"
-    return f"no worker of {pool_name} ({names}) has taken it yet; what they say tells why"
+        return f"the workers of {pool_name} ({names}) are busy{_runs(' with', in_pool)}"
+    return f"no worker of {pool_name} ({names}) has taken it yet; see the output of the workers"
 
 
 def _read_queue(client: SyncPrefectClient, pool: str, queue: str) -> WorkQueue | None:
@@ -135,8 +135,8 @@ def _is_full(limit: int | None, at_work: list[str]) -> bool:
     return limit is not None and len(at_work) >= limit
 
 
-def _by(names: list[str]) -> str:
+def _runs(before: str, names: list[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f" by {', '.join(names[:_NAMED])}{more}"
+    return f"{before} {', '.join(names[:_NAMED])}{more}"

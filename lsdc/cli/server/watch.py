@@ -57,7 +57,7 @@ def follow(client: SyncPrefectClient, run: FlowRun, console: Console) -> int:
             for line in [*_changes(family, states), *logs.new(family), *_waits(family, waits)]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         except httpx.HTTPError as error:
-            console.print(f"the server does not answer ({error}); asked again", style="yellow")
+            console.print(f"the server does not answer ({error}); trying again", style="yellow")
         else:
             state = family[0].state
             if state is not None and state.is_final():
@@ -75,7 +75,7 @@ def _family(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     """Return the current state of the run, then of its children."""
     found = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
     if not found:
-        raise StageError(f"{run.name}: deleted in Prefect while it was followed; trigger a new run")
+        raise StageError(f"{run.name}: the run was deleted in Prefect; trigger a new run")
     (now,) = found
     children = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
@@ -96,7 +96,7 @@ def _changes(family: Sequence[FlowRun], states: dict[UUID, str]) -> Iterator[str
 def _waits(family: Sequence[FlowRun], waits: Waits) -> Iterator[str]:
     for run in family:
         if reason := waits.new(run):
-            yield f"{run.name}: waits: {reason}"
+            yield f"{run.name}: waiting: {reason}"
 
 
 def _reason(state: State | None) -> str:

@@ -53,8 +53,8 @@ def create_backbone(
     except (TypeError, AssertionError, ValueError, RuntimeError, LookupError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SettingsError(
-            f"model.backbone: timm's {name} cannot be had with {options} ({reason}); try another "
-            "one, model.map_pool 'avg' and model.drop_path 0"
+            f"model.backbone: timm cannot create {name} with {options} ({reason}); try another "
+            "backbone, or model.map_pool 'avg' and model.drop_path 0"
         ) from error
     if pretrained:
         torch.set_rng_state(chance)
@@ -76,7 +76,7 @@ def _published_config(name: str) -> Any:
     except RuntimeError:  # no such tag
         config = None
     if config is None or not timm.is_model(name.partition(".")[0]):
-        raise SettingsError(f"model.backbone: timm knows no {name!r}; {_suggest(name)}")
+        raise SettingsError(f"model.backbone: timm has no model {name!r}; {_suggest(name)}")
     return config
 
 
@@ -91,7 +91,7 @@ def _load_pretrained(
         )
     except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise _unreachable(name, weights, str(error)) from error
-    # timm ignores weights that a file lacks; they then equal those of `fresh`.
+    # timm ignores weights missing from a file; they then equal those of `fresh`.
     loaded = dict(backbone.named_parameters())
     lacking = [
         key
@@ -99,7 +99,7 @@ def _load_pretrained(
         if drawn.ndim > 1 and torch.equal(drawn, loaded[key])
     ]
     if lacking:
-        raise _unreachable(name, weights, f"{lacking[0]} is not there")
+        raise _unreachable(name, weights, f"{lacking[0]} is missing")
     return backbone
 
 
@@ -113,7 +113,7 @@ def _unreachable(name: str, weights: Path | None, reason: str) -> SettingsError:
     return SettingsError(  # no network and not in the cache; or never published
         f"model.backbone: no pretrained weights of {name!r} ({reason}); fetch "
         f"https://huggingface.co/timm/{published_name(name)} into the Hugging Face cache or a "
-        "folder for --weights where there is a network, or use --no-pretrained"
+        "folder for --weights on a machine with a network, or use --no-pretrained"
     )
 
 

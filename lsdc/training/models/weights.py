@@ -26,6 +26,6 @@ def find_weights(weights: Path, name: str) -> Path:
         if place.is_file():
             return place
     raise SettingsError(
-        f"--weights {weights}: no weights of {name} there; expected {places[0]}, fetched from "
+        f"--weights {weights}: no weights of {name} found, expected {places[0]}; fetch "
         f"https://huggingface.co/timm/{name}, or use --no-pretrained"
     )

@@ -107,7 +107,7 @@ class MixSettings(Config):
     def _check_mixing(self) -> Self:
         if self.mixup + self.cutmix > 1:
             raise ValueError(
-                "mixup and cutmix never meet in one batch: expected probabilities of at most 1 "
-                f"together, got {self.mixup} and {self.cutmix}"
+                "a batch gets mixup or cutmix, never both: expected probabilities with a sum of at "
+                f"most 1, got {self.mixup} and {self.cutmix}"
             )
         return self

@@ -38,5 +38,5 @@ class LossSettings(Config):
     @model_validator(mode="after")
     def _check_gamma(self) -> Self:
         if self.kind != "focal" and self.changed("focal_gamma"):
-            raise ValueError("focal_gamma changes nothing: expected kind 'focal'")
+            raise ValueError("focal_gamma has no effect: expected kind 'focal'")
         return self

@@ -113,21 +113,21 @@ class ModelSettings(Config):
             self._check_without_rnn()
         if self.heads == "one" and (self.rnn_per_head or self.slice_pool == "range_mean"):
             raise ValueError(
-                "rnn_per_head and slice_pool 'range_mean' are by condition: expected heads "
+                "rnn_per_head and slice_pool 'range_mean' are per condition: expected heads "
                 "'condition', or rnn_per_head false and slice_pool 'mean'"
             )
         if self.head[-1:] != ("linear",):
             raise ValueError(
-                f"head: expected 'linear' last, got {list(self.head)}; its output are the logits"
+                f"head: expected 'linear' last, got {list(self.head)}; its outputs are the logits"
             )
         return self
 
     def _check_without_rnn(self) -> None:
         for setting in ("rnn_layers", "rnn_per_head", "rnn_init"):
             if self.changed(setting):
-                raise ValueError(f"{setting} changes nothing: expected rnn 'lstm' or 'gru'")
+                raise ValueError(f"{setting} has no effect: expected rnn 'lstm' or 'gru'")
         if self.slice_pool == "last":
             raise ValueError(
-                "slice_pool 'last' is a recurrent net's: expected rnn 'lstm' or 'gru', or "
+                "slice_pool 'last' needs a recurrent net: expected rnn 'lstm' or 'gru', or "
                 "slice_pool 'mean'"
             )

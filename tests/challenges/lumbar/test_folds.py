@@ -136,7 +136,7 @@ def test_unused_studies_are_named_with_their_spelling_in_the_tables(
     labels = random_labels(10, 0)
     options = {"folds": 2, "seed": 0, "spell": lambda study: f"00{study}"}
     write_folds(labels, studies, tmp_path, strict=False, **options)
-    assert "2 studies have no images or no labels: 009, 0010; they are" in caplog.text
+    assert "2 studies without images or labels: 009, 0010; they are" in caplog.text
     with pytest.raises(DataError, match="labels: 009, 0010; complete them"):
         write_folds(labels, studies, tmp_path, strict=True, **options)
 

@@ -16,7 +16,7 @@ from lsdc.store.runs import RunRecord
 KEPT, OLD = "a" * 16, "b" * 16
 
 
-def test_clean_says_what_asks_and_spares_what_runs_rest_on(tmp_path: Path) -> None:
+def test_clean_keeps_results_that_runs_need(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     for name in (f"crops/{KEPT}", f"crops/{OLD}"):
         (home.root / name).mkdir(parents=True)
@@ -36,7 +36,7 @@ def test_clean_says_what_asks_and_spares_what_runs_rest_on(tmp_path: Path) -> No
     assert "nothing to remove" in CliRunner().invoke(app, command).output
 
 
-def test_clean_is_refused_while_a_run_waits_for_what_others_make(tmp_path: Path) -> None:
+def test_clean_is_refused_while_a_run_waits_for_its_folds(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     (home.root / f"crops/{OLD}").mkdir(parents=True)
     command = ["clean", "--home", str(home.root), "--yes"]
@@ -50,7 +50,7 @@ def test_clean_is_refused_while_a_run_waits_for_what_others_make(tmp_path: Path)
     assert not (home.root / f"crops/{OLD}").exists()
 
 
-def test_trained_folds_go_only_if_they_are_asked_for(tmp_path: Path) -> None:
+def test_trained_folds_are_removed_only_on_request(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     record = RunRecord(
         experiment="demo",
@@ -69,7 +69,7 @@ def test_trained_folds_go_only_if_they_are_asked_for(tmp_path: Path) -> None:
 
     kept = CliRunner().invoke(app, command, catch_exceptions=False).output
     assert "a finished fold of demo on /data/lumbar, less than a minute old" in kept
-    assert "1 folds put aside" in kept
+    assert "kept: 1 superseded fold, " in kept
     assert "nothing to remove" in kept
     assert (aside / "fit.json").exists()
 

@@ -17,7 +17,7 @@ def app() -> typer.Typer:
     return app
 
 
-def test_it_writes_the_studies_asked_for(app: typer.Typer, tmp_path: Path) -> None:
+def test_demo_data_writes_the_requested_studies(app: typer.Typer, tmp_path: Path) -> None:
     out = tmp_path / "data"
     options = ["--studies", "2", "--test", "1", "--seed", "7", "--grades", "real"]
     options += ["--geometry", "hard", "--max-size", "32"]
@@ -28,7 +28,7 @@ def test_it_writes_the_studies_asked_for(app: typer.Typer, tmp_path: Path) -> No
     assert str(out) in result.output
 
 
-def test_a_full_folder_is_an_error_that_names_it(app: typer.Typer, tmp_path: Path) -> None:
+def test_folder_with_files_is_refused_and_named(app: typer.Typer, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     result = CliRunner().invoke(app, [str(tmp_path)])
     assert isinstance(result.exception, LsdcError)

@@ -1,4 +1,4 @@
-"""`lsdc doctor` as it is typed."""
+"""`lsdc doctor` on the command line."""
 
 import json
 import re
@@ -20,7 +20,7 @@ app.command()(doctor)
 
 @pytest.fixture
 def tables(phantom: Path, tmp_path: Path) -> Path:
-    """The phantom's tables in a folder of their own, without images."""
+    """Return a folder with the phantom's tables and without images."""
     root = tmp_path / "tables"
     root.mkdir()
     for path in phantom.glob("*.csv"):
@@ -36,18 +36,18 @@ def typed(*words: object, columns: int = 200) -> str:
     return result.stdout
 
 
-def test_a_line_a_finding_says_how_many_and_where(tables: Path) -> None:
+def test_each_finding_has_a_line_with_count_and_ids(tables: Path) -> None:
     printed = typed(tables)
     study = pl.read_csv(tables / "train.csv").filter(
         pl.col("left_subarticular_stenosis_l1_l2").is_null()
     )["study_id"][0]
     assert re.search(rf"Label cells without a grade +2 +{study} *\n", printed)
     assert re.search(r"Sagittal T1 +5 +2 *\n", printed)
-    assert "further checks found nothing." in printed
+    assert "other checks found nothing." in printed
     assert "--json" in printed
 
 
-def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
+def test_output_fits_80_columns_without_truncated_titles(tables: Path) -> None:
     path = tables / "train_label_coordinates.csv"
     points = pl.read_csv(path, infer_schema=False)
     points.with_columns(instance_number=pl.lit("5046"), x=pl.lit("-9")).write_csv(path)
@@ -59,7 +59,7 @@ def test_everything_fits_80_columns_and_no_title_is_cut(tables: Path) -> None:
     assert "…" not in printed
 
 
-def test_what_to_do_is_said_of_what_was_found_alone(tables: Path) -> None:
+def test_advice_is_printed_only_for_findings(tables: Path) -> None:
     printed = " ".join(typed(tables).split())
     for finding in json.loads(typed(tables, "--json"))["findings"]:
         if finding["advice"]:
@@ -77,7 +77,7 @@ def test_json_has_every_row_and_the_checks_that_found_nothing(tables: Path) -> N
     assert findings["swapped_pairs"]["rows"] == []
 
 
-def test_a_planted_fault_is_named_with_its_ids(tables: Path) -> None:
+def test_planted_fault_is_reported_with_its_ids(tables: Path) -> None:
     path = tables / "train_label_coordinates.csv"
     points = pl.read_csv(path, infer_schema=False)
     first = points.row(0, named=True)
@@ -89,7 +89,7 @@ def test_a_planted_fault_is_named_with_its_ids(tables: Path) -> None:
 
 
 @pytest.mark.parametrize(("row", "first"), [(",77,Axial T2", "77"), (",,Axial T2", "line {}")])
-def test_a_row_of_the_test_table_without_ids_is_named(tables: Path, row: str, first: str) -> None:
+def test_row_of_the_test_table_without_ids_is_named(tables: Path, row: str, first: str) -> None:
     path = tables / "test_series_descriptions.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, row]), encoding="utf-8")
@@ -97,20 +97,20 @@ def test_a_row_of_the_test_table_without_ids_is_named(tables: Path, row: str, fi
 
 
 @pytest.mark.parametrize("name", ["elsewhere", "empty"])
-def test_a_folder_with_nothing_to_examine_is_named(tmp_path: Path, name: str) -> None:
+def test_folder_without_tables_or_images_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=rf"{name}: .*expected") as caught:
         typed(tmp_path / name, "--json")
     assert caught.value.exit_code == 2
 
 
-def test_one_table_without_its_fellows_is_refused(tables: Path) -> None:
+def test_missing_tables_of_the_competition_are_refused(tables: Path) -> None:
     (tables / "train.csv").unlink()
     with pytest.raises(DataError, match=r"no train\.csv"):
         typed(tables)
 
 
-def test_the_homes_phantom_is_examined_by_its_name(
+def test_phantom_stands_for_the_homes_phantom(
     tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"

@@ -1,6 +1,9 @@
-"""`lsdc experiments` as it is typed."""
+"""`lsdc experiments` on the command line."""
 
 import json
+import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,14 @@ from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.commands.experiments import RECOMMENDED, experiments
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home
+from lsdc.store.runs import RunRecord
 
 PARTS = ("spinal", "foraminal", "subarticular", "any_severe_spinal")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Scores of exp118's fold 0, of all folds of exp083, and of exp001 with other epochs."""
+    """Return a home with scores of exp118 (fold 0), exp083 (all) and exp001 (other epochs)."""
     root = tmp_path / "home"
     open_home(root)
     write_run(root, "exp118", {"0": 0.5143}, score=0.5143, partial=True)
@@ -39,7 +43,7 @@ def write_run(
     settings: list[str] | None = None,
     holdout: float | None = None,
 ) -> None:
-    """What a run leaves behind: its scores, the predictions they are of, and its settings."""
+    """Write the results of a run: its scores, its predictions and its settings."""
     folder = root / "runs" / name
     folder.mkdir(parents=True)
     parts = dict.fromkeys(PARTS, 0.5)
@@ -76,7 +80,7 @@ def line_of(name: str, printed: str) -> str:
     return next(line for line in printed.splitlines() if line.split()[:1] == [name])
 
 
-def test_list_has_every_experiment_with_reported_beside_measured(home: Path) -> None:
+def test_list_has_reported_and_measured_scores_of_every_experiment(home: Path) -> None:
     rows = listed("list", "--home", home)
     assert list(rows) == EXPERIMENTS.names()
     row = rows["exp118"]
@@ -92,10 +96,12 @@ def test_list_has_every_experiment_with_reported_beside_measured(home: Path) -> 
     assert rows["exp117"]["measured"] is None
 
 
-def test_tables_fit_100_columns_and_mark_what_is_partial_selected_or_changed(home: Path) -> None:
+def test_tables_fit_100_columns_and_mark_partial_selected_and_changed_scores(home: Path) -> None:
     printed = typed("list", "--all", "--home", home)
     assert max(map(len, printed.splitlines())) <= 100
-    assert line_of("exp118", printed).count("partial") == 2  # what is reported, what was measured
+    assert (
+        line_of("exp118", printed).count("partial") == 2
+    )  # the reported score, and the measured one
     assert "partial" not in line_of("exp083", printed)
     assert "selected" in line_of("exp083", printed)
     assert printed.count("changed") == 1
@@ -109,7 +115,7 @@ def test_tables_fit_100_columns_and_mark_what_is_partial_selected_or_changed(hom
         assert max(map(len, printed.splitlines())) <= 100
 
 
-def test_list_begins_with_what_is_yours_measured_or_recommended(
+def test_list_has_own_measured_and_recommended_experiments(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = tmp_path / "mine.toml"
@@ -120,10 +126,26 @@ def test_list_begins_with_what_is_yours_measured_or_recommended(
     lines = [line.split()[0] for line in printed.splitlines() if line.strip()]
     assert {*lines} >= {*shown}
     assert len([name for name in EXPERIMENTS.names() if name in lines]) == len({*shown})
-    assert f"{len(EXPERIMENTS.names()) - len({*shown})} more of the lab log: --all" in printed
+    more = len(EXPERIMENTS.names()) - len({*shown})
+    assert f"--all lists {more} more of the lab log" in printed
 
 
-def test_list_is_sorted_by_what_is_asked(home: Path) -> None:
+def test_list_names_the_newest_run_if_its_folder_has_another_name(home: Path) -> None:
+    assert "exp118@" not in typed("list", "--home", home)
+    write_run(home, "exp114", {"0": 0.41}, score=0.41, partial=True)
+    run = (home / "runs" / "exp114").rename(home / "runs" / "exp118@other")
+    record = RunRecord(
+        experiment="exp118", data="/data", tables=None, settings={}, begun=datetime.now(UTC)
+    )
+    (run / "run.json").write_text(record.model_dump_json())
+    later = time.time() + 10
+    os.utime(run / "scores.json", (later, later))
+    words = line_of("exp118", typed("list", "--home", home)).split()
+    assert "exp118@other" in words
+    assert "0.4100" in words
+
+
+def test_list_is_sorted_as_requested(home: Path) -> None:
     assert next(iter(listed("list", "--sort", "oof", "--home", home))) == "exp187"
     assert next(iter(listed("list", "--sort", "leaderboard", "--home", home))) == "exp114"
     assert next(iter(listed("list", "--sort", "fold", "--home", home))) == "exp127"
@@ -132,13 +154,13 @@ def test_list_is_sorted_by_what_is_asked(home: Path) -> None:
     assert sorted(EXPERIMENTS.names()) == list(listed("list", "--sort", "name", "--home", home))
 
 
-def test_nothing_measured_where_there_is_no_home(tmp_path: Path) -> None:
+def test_no_measured_scores_without_a_home(tmp_path: Path) -> None:
     assert "measured" not in typed("list", "--home", tmp_path / "nowhere")
-    assert "Nothing was measured" in typed("compare", "--home", tmp_path / "nowhere")
+    assert "No run here has scores" in typed("compare", "--home", tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_compare_shows_what_was_measured_fold_by_fold(home: Path) -> None:
+def test_compare_shows_measured_scores_by_fold(home: Path) -> None:
     assert list(listed("compare", "--home", home)) == ["exp001", "exp083", "exp118"]
     printed = typed("compare", "exp083", "exp118", "--home", home)
     assert "+0.0100" in next(line for line in printed.splitlines() if "all folds" in line)
@@ -151,7 +173,7 @@ def test_compare_shows_what_was_measured_fold_by_fold(home: Path) -> None:
     assert "changed" in typed("compare", "exp001", "--home", home)
 
 
-def test_held_out_studies_have_a_line_of_their_own(home: Path) -> None:
+def test_held_out_studies_have_a_separate_line(home: Path) -> None:
     write_run(home, "exp178", {"0": 0.4, "1": 0.5}, score=0.45, holdout=0.5123)
     printed = typed("compare", "exp178", "exp083", "--home", home)
     (line,) = (line for line in printed.splitlines() if "held out" in line)
@@ -161,12 +183,12 @@ def test_held_out_studies_have_a_line_of_their_own(home: Path) -> None:
     assert rows["exp083"]["measured"]["holdout"] is None
 
 
-def test_figures_of_some_folds_never_stand_beside_those_of_all(home: Path) -> None:
+def test_partial_scores_are_not_compared_with_scores_of_all_folds(home: Path) -> None:
     write_run(home, "exp187", {"0": 0.4, "1": 0.4}, score=0.4, partial=True)
     assert listed("compare", "exp187", "--home", home)["exp187"]["differences"] == {}
 
 
-def test_show_tells_every_setting_and_who_gave_it(home: Path) -> None:
+def test_show_has_every_setting_and_its_origin(home: Path) -> None:
     printed = typed("show", "exp178", "--home", home)
     assert line_of("needs.labels", printed).split() == ["needs.labels", "exp114", "exp178"]
     assert line_of("crops.sagittal_window", printed).split()[1:] == ["0.12", "exp078"]
@@ -178,7 +200,7 @@ def test_show_tells_every_setting_and_who_gave_it(home: Path) -> None:
     assert row["lineage"][:3] == ["exp178", "exp118", "exp114"]
 
 
-def test_diff_names_the_settings_that_differ() -> None:
+def test_diff_lists_the_settings_that_differ() -> None:
     assert listed("diff", "exp118", "exp171") == {
         "augment.vertical_flip": {"name": "augment.vertical_flip", "a": 0.0, "b": 0.5},
         "augment.shift_scale_rotate": {"name": "augment.shift_scale_rotate", "a": 0.0, "b": 0.5},
@@ -192,12 +214,12 @@ def test_diff_names_the_settings_that_differ() -> None:
 
 
 @pytest.mark.parametrize("words", [("show", "exp1188"), ("diff", "exp118", "exp1188")])
-def test_unknown_name_is_refused_with_the_nearest(words: tuple[str, ...]) -> None:
+def test_unknown_name_is_refused_with_the_closest_match(words: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match="no experiment is called 'exp1188'; did you mean"):
         typed(*words)
 
 
-def test_run_of_a_preset_that_is_gone_stops_nothing(home: Path, tmp_path: Path) -> None:
+def test_run_of_a_deleted_preset_is_still_listed(home: Path, tmp_path: Path) -> None:
     write_run(home, "exp114", {"0": 0.4}, score=0.4, partial=True)
     run = (home / "runs" / "exp114").rename(home / "runs" / "mine")
     was = json.loads((run / "experiment.json").read_text())

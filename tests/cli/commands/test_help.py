@@ -1,5 +1,6 @@
-"""Help says all that the declarations say: every word, every default, no bracket swallowed."""
+"""Help texts have every word and default of the declarations, with words in brackets."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from deployments.register import FLOWS, NAME
 from lsdc.cli.app import app
 from tests.commands import load_command
 
@@ -22,7 +24,7 @@ ALL = dict(commands())
 
 
 def squeezed(text: str) -> str:
-    """Without blanks: lines break anywhere."""
+    """Return the text without white space, as lines break anywhere."""
     return re.sub(r"\s+", "", text)
 
 
@@ -57,14 +59,36 @@ def test_every_parameter_of_every_command_is_described() -> None:
     assert not bare
 
 
-def test_a_default_in_brackets_is_shown_as_it_is() -> None:
+def test_default_in_brackets_is_shown_as_written() -> None:
     printed = squeezed(shown(("trigger",)))
-    assert "thenameofapreset.[default:(demo)]" in printed
-    assert "Numberofcross-validationfolds.[default:(4)]" in printed
+    assert "CPUthreadsthattherunmayuse.[default:(onepercore)]" in printed
     assert "[default:(LSDC_HOME,else./lsdc-home)]" in printed
 
 
-def test_no_line_of_the_list_of_commands_is_cut_and_examples_keep_their_lines() -> None:
+def test_run_local_and_trigger_show_the_same_defaults() -> None:
+    local, sent = (
+        {option.name: option for option in ALL[name,].params} for name in ("run-local", "trigger")
+    )
+    shared = local.keys() & sent.keys()
+    assert {"experiment", "folds", "holdout", "device", "strict"} <= shared
+    for name in shared:
+        defaults = {(each[name].default, each[name].show_default) for each in (local, sent)}
+        assert len(defaults) == 1, name
+    assert "Numberofcross-validationfolds.[default:4]" in squeezed(shown(("trigger",)))
+
+
+def test_trigger_help_lists_every_deployment() -> None:
+    printed = squeezed(shown(("trigger",)))
+    for flow in itertools.chain(*FLOWS.values()):
+        assert f"{flow.name}/{NAME}" in printed
+
+
+@pytest.mark.parametrize("command", ["up", "ui"])
+def test_port_has_a_metavar(command: str) -> None:
+    assert "--port PORT" in shown((command,))
+
+
+def test_command_list_is_not_truncated_and_examples_keep_their_lines() -> None:
     assert "..." not in shown(()).partition("Commands:")[2]
     for path, command in ALL.items():
         if len(path) == 1 and path != ("experiments",):

@@ -1,4 +1,4 @@
-"""`lsdc index`: any folder into the home's catalog."""
+"""`lsdc index` writes the headers of any folder to the home's catalog."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LSDC = [sys.executable, "-P", "-m", "lsdc"]
 
 
 def lsdc(*arguments: object, home: Path) -> str:
-    """Run a command that has to succeed, and what it printed."""
+    """Run a command that has to succeed, and return its output."""
     result = CliRunner().invoke(
         app, [*map(str, arguments), "--home", str(home)], env={"COLUMNS": "100"}
     )
@@ -36,7 +36,7 @@ def rows(home: Path, query: str) -> list[tuple[object, ...]]:
         return catalog.execute(query).fetchall()
 
 
-def test_a_competition_becomes_a_catalog(phantom: Path, tmp_path: Path) -> None:
+def test_index_writes_a_competition_to_the_catalog(phantom: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     said = lsdc("index", phantom, home=home)
     files = sum(1 for path in phantom.rglob("*") if path.is_file())
@@ -54,19 +54,21 @@ def test_a_competition_becomes_a_catalog(phantom: Path, tmp_path: Path) -> None:
     assert f"{files:,} files, 0 read now" in lsdc("index", phantom, home=home)
 
 
-def test_an_open_reader_does_not_stop_it(phantom: Path, tmp_path: Path) -> None:
+def test_index_works_while_another_process_reads_the_catalog(phantom: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     lsdc("index", phantom / "test_images", home=home)
     with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as reader:
         before = reader.execute("SELECT count(*) FROM instances").fetchall()
         again = [*LSDC, "index", str(phantom), "--home", str(home)]
-        subprocess.run(again, check=True, capture_output=True)  # one process shares what is open
+        subprocess.run(
+            again, check=True, capture_output=True
+        )  # a separate process, as one process shares open databases
         assert reader.execute("SELECT count(*) FROM instances").fetchall() == before
     assert rows(home, "SELECT count(*) FROM instances") > before
 
 
 @pytest.mark.parametrize("command", ["index", "doctor"])
-def test_looking_at_a_folder_takes_nothing_of_a_runs_away(
+def test_indexing_a_folder_keeps_the_tables_of_runs(
     command: str, phantom: Path, tmp_path: Path
 ) -> None:
     home = open_home(tmp_path / "home")
@@ -89,7 +91,7 @@ def test_looking_at_a_folder_takes_nothing_of_a_runs_away(
     assert command == "doctor" or looked_at in said
 
 
-def test_too_many_bad_files_are_an_error_and_a_report_with_max_bad(
+def test_too_many_bad_files_are_an_error_unless_max_bad_allows_them(
     phantom: Path, tmp_path: Path
 ) -> None:
     tree = tmp_path / "tree"
@@ -104,7 +106,7 @@ def test_too_many_bad_files_are_an_error_and_a_report_with_max_bad(
     assert "15 quarantined" in lsdc("index", tree, "--max-bad", "100%", home=tmp_path / "home")
 
 
-def test_no_such_folder_is_one_line(tmp_path: Path) -> None:
+def test_missing_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
     arguments = ["index", str(tmp_path / "nowhere"), "--home", str(tmp_path / "home")]
     refused = subprocess.run([*LSDC, *arguments], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
@@ -113,13 +115,11 @@ def test_no_such_folder_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_index_says_so_and_goes_on(
-    phantom: Path, tmp_path: Path, number: int
-) -> None:
+def test_interrupted_index_resumes(phantom: Path, tmp_path: Path, number: int) -> None:
     tree, fifo = tmp_path / "tree", tmp_path / "reached"
     shutil.copytree(phantom / "test_images", tree)
     os.mkfifo(fifo)
-    # The reading children tell through the FIFO that they have begun; then they wait.
+    # The reading children open the FIFO when they have started; then they wait.
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
@@ -136,7 +136,7 @@ def test_an_interrupted_index_says_so_and_goes_on(
         stdout=subprocess.DEVNULL,
         text=True,
     ) as process:
-        fifo.open().close()  # comes back when a child has opened it to write
+        fifo.open().close()  # returns once a child has opened it for writing
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -144,15 +144,15 @@ def test_an_interrupted_index_says_so_and_goes_on(
     lsdc("index", tree, home=tmp_path / "home")
 
 
-def test_the_doctor_looks_at_the_headers(phantom: Path, tmp_path: Path) -> None:
+def test_doctor_reports_bad_headers(phantom: Path, tmp_path: Path) -> None:
     report = json.loads(lsdc("doctor", phantom, "--json", home=tmp_path / "home"))
     found = {finding["name"]: finding["count"] for finding in report["findings"]}
     assert found["unusable_files"] == 3
     assert found["series_without_images"] == 0
-    # Table, JSON and catalog count alike; the competition's tables are no images that failed.
+    # Table, JSON and catalog have equal counts; the competition's CSV tables are not bad images.
     (quarantined,) = rows(tmp_path / "home", "SELECT count(*) FROM quarantine")[0]
     (others,) = rows(tmp_path / "home", "SELECT count(*) FROM other_files")[0]
     counts = report["counts"]["files"]
     assert (counts["quarantined"], counts["others"]) == (quarantined, others)
     assert quarantined == 3
-    assert f"3 quarantined, {others} others" in lsdc("index", phantom, home=tmp_path / "home")
+    assert f"3 quarantined, {others} other files" in lsdc("index", phantom, home=tmp_path / "home")

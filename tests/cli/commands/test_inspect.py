@@ -1,4 +1,4 @@
-"""`lsdc inspect` as it is typed."""
+"""`lsdc inspect` on the command line."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ app.command()(inspect)
 
 @pytest.fixture
 def home(results: Path, tmp_path: Path) -> Path:
-    """A home in which a run left these results."""
+    """Return a home with these results of a run."""
     opened = open_home(tmp_path / "home")
     shutil.copytree(results, opened.root / "all" / "0")
     run = opened.run("demo")
@@ -39,7 +39,9 @@ def typed(*words: object) -> str:
     return done.stdout
 
 
-def test_a_study_becomes_one_picture(home: Path, studies: list[int], tmp_path: Path) -> None:
+def test_inspect_draws_one_picture_of_a_study(
+    home: Path, studies: list[int], tmp_path: Path
+) -> None:
     out = tmp_path / "sheet.png"
     assert typed(studies[0], "--home", home, "--out", out).strip() == str(out)
     with Image.open(out) as sheet:
@@ -47,17 +49,19 @@ def test_a_study_becomes_one_picture(home: Path, studies: list[int], tmp_path: P
         assert sheet.width > 2000
 
 
-def test_unknown_study_and_experiment_are_named(home: Path) -> None:
+def test_unknown_study_and_unknown_experiment_are_named(home: Path) -> None:
     with pytest.raises(DataError, match="study 8: no image in the results"):
         typed(8, "--home", home)
-    with pytest.raises(DataError, match="no results of exp118; make them with"):
+    with pytest.raises(DataError, match="no results of exp118; compute them with"):
         typed(8, "--home", home, "--experiment", "exp118")
-    with pytest.raises(DataError, match=r"of demo@x; .*--experiment demo', or show those of demo$"):
+    with pytest.raises(DataError, match=r"of demo@x; .*--experiment demo', or choose demo$"):
         typed(8, "--home", home, "--experiment", "demo@x")
 
 
 def test_results_of_another_version_are_named(home: Path) -> None:
     made_with = home / "runs" / "demo" / "experiment.json"
     made_with.write_text(json.dumps({"slices": {"a setting of old": 1}}))
-    with pytest.raises(DataError, match=r"experiment\.json: expected the settings of a run"):
+    with pytest.raises(
+        DataError, match=r"experiment\.json: expected settings written by this version"
+    ):
         typed(8, "--home", home)

@@ -1,4 +1,4 @@
-"""What the world outside refuses is one line; a fault of ours is a traceback, which helps."""
+"""External failures are errors of one line; a bug of lsdc is a traceback."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from lsdc.errors import NO_ROOM
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> "list[Exception]":
-    """What the command raises: the first of this list."""
+    """Return a list whose first error the command raises."""
     errors: list[Exception] = []
 
     def fail() -> NoReturn:
@@ -37,7 +37,7 @@ def line_of(failing: "list[Exception]", error: Exception, capsys: pytest.Capture
 
 @pytest.mark.parametrize("number", NO_ROOM)
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_no_room_is_one_line(
+def test_full_disk_is_an_error_of_one_line(
     number: int, wrapped: bool, failing: "list[Exception]", capsys: pytest.CaptureFixture
 ) -> None:
     error = OSError(number, os.strerror(number))
@@ -47,14 +47,14 @@ def test_no_room_is_one_line(
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EROFS])
-def test_disk_that_fails_is_one_line(
+def test_failing_disk_is_an_error_of_one_line(
     number: int, failing: "list[Exception]", capsys: pytest.CaptureFixture
 ) -> None:
     line = line_of(failing, OSError(number, os.strerror(number)), capsys)
-    assert line.startswith("lsdc: a disk does not answer as it should (")
+    assert line.startswith("lsdc: a disk failed (")
 
 
-def test_working_folder_is_called_gone_where_it_is(
+def test_deleted_working_folder_is_an_error_of_one_line(
     failing: "list[Exception]",
     capsys: pytest.CaptureFixture,
     tmp_path: Path,
@@ -63,10 +63,10 @@ def test_working_folder_is_called_gone_where_it_is(
     error = FileNotFoundError(errno.ENOENT, "No such file or directory")
     failing.append(error)
     with pytest.raises(FileNotFoundError):
-        main()  # of ours, since the working folder is there
+        main()  # a bug, since the working folder exists
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert line_of(failing, error, capsys) == (
-        "lsdc: the working folder is gone; change to one that is there"
+        "lsdc: the working folder no longer exists; change to one that exists"
     )

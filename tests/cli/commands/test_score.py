@@ -1,4 +1,4 @@
-"""`lsdc score` as it is typed."""
+"""`lsdc score` on the command line."""
 
 import json
 import os
@@ -25,7 +25,7 @@ app.command()(score)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder with `train.csv` and nothing else."""
+    """Return a folder with only `train.csv`."""
     generator = np.random.default_rng(0)
     words = [grade.in_table for grade in GRADES]
     table = {
@@ -50,7 +50,7 @@ def typed(*words: object) -> str:
     return result.stdout
 
 
-def test_json_holds_the_score_and_its_parts(data: Path, predictions: pl.DataFrame) -> None:
+def test_json_has_the_score_and_its_parts(data: Path, predictions: pl.DataFrame) -> None:
     predictions.write_csv(data / "given.csv")
     printed = json.loads(typed(data / "given.csv", "--data", data, "--json"))
     labels = read_labels(data)
@@ -60,20 +60,20 @@ def test_json_holds_the_score_and_its_parts(data: Path, predictions: pl.DataFram
     assert list(printed) == ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
 
 
-def test_a_table_shows_the_prior_beside(data: Path, predictions: pl.DataFrame) -> None:
+def test_table_shows_the_prior(data: Path, predictions: pl.DataFrame) -> None:
     predictions.write_csv(data / "given.csv")
     printed = typed(data / "given.csv", "--data", data)
     assert "weighted prior" in printed
     assert f"{score_predictions(read_labels(data), predictions).score:.6f}" in printed
 
 
-def test_parquet_with_further_columns_is_taken(data: Path, predictions: pl.DataFrame) -> None:
+def test_parquet_with_other_columns_is_accepted(data: Path, predictions: pl.DataFrame) -> None:
     predictions.with_columns(fold=pl.lit(0)).write_parquet(data / "oof.parquet")
     printed = json.loads(typed(data / "oof.parquet", "--data", data, "--json"))
     assert printed["score"] == score_predictions(read_labels(data), predictions).score
 
 
-def test_a_fault_names_the_file_and_ends_with_code_2(data: Path, predictions: pl.DataFrame) -> None:
+def test_error_names_the_file_and_exits_with_code_2(data: Path, predictions: pl.DataFrame) -> None:
     path = data / "given.csv"
     predictions.slice(1).write_csv(path)
     with pytest.raises(DataError, match=r"given\.csv: 1 row .* missing of 100") as caught:
@@ -82,20 +82,20 @@ def test_a_fault_names_the_file_and_ends_with_code_2(data: Path, predictions: pl
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "nothing.parquet", "broken.parquet"])
-def test_predictions_that_cannot_be_read_are_named(data: Path, name: str) -> None:
+def test_unreadable_predictions_are_named(data: Path, name: str) -> None:
     (data / "broken.parquet").write_bytes(b"PAR0")
     with pytest.raises(DataError, match=name.replace(".", r"\.")):
         typed(data / name, "--data", data)
 
 
-def test_a_folder_that_is_not_there_is_named(data: Path, predictions: pl.DataFrame) -> None:
+def test_missing_folder_is_named(data: Path, predictions: pl.DataFrame) -> None:
     predictions.write_csv(data / "given.csv")
     with pytest.raises(DataError, match="elsewhere: no such folder"):
         typed(data / "given.csv", "--data", data / "elsewhere")
 
 
 @pytest.mark.skipif("LSDC_REAL_DATA" not in os.environ, reason="LSDC_REAL_DATA is not set")
-def test_a_published_models_score_on_the_real_labels() -> None:
+def test_score_of_a_published_model_on_the_real_labels() -> None:
     real = Path(os.environ["LSDC_REAL_DATA"])
     expected = json.loads((real / "oof" / "expected_scores.json").read_text(encoding="utf-8"))
     name = "fourth_place_swin_t_oof"
@@ -105,7 +105,7 @@ def test_a_published_models_score_on_the_real_labels() -> None:
     assert printed == pytest.approx(expected[name], abs=1e-9, rel=0)
 
 
-def test_a_parquet_file_is_known_by_what_it_holds(
+def test_parquet_is_recognised_by_its_content(
     data: Path, predictions: pl.DataFrame, tmp_path: Path
 ) -> None:
     predictions.write_parquet(tmp_path / "a.parquet")
@@ -117,7 +117,7 @@ def test_a_parquet_file_is_known_by_what_it_holds(
         typed(tmp_path / "cut.parquet", "--data", data)
 
 
-def test_row_ids_whose_studies_lead_with_zeros_are_those_of_the_labels(
+def test_row_ids_with_leading_zeros_match_the_labels(
     data: Path, predictions: pl.DataFrame, tmp_path: Path
 ) -> None:
     predictions.with_columns("00" + pl.col("row_id")).write_csv(tmp_path / "zeros.csv")

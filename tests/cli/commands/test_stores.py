@@ -1,4 +1,4 @@
-"""Which shared stores a command takes, and which it refuses."""
+"""Shared stores that a command accepts or refuses."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lsdc.store.remote import RemoteStore
 from tasks.run import Host
 
 
-def test_store_that_is_asked_for_comes_before_that_of_the_environment(
+def test_store_option_overrides_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSDC_STORE", "")

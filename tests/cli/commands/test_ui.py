@@ -1,4 +1,4 @@
-"""`lsdc ui` shows a home's history, and is in nobody's way."""
+"""`lsdc ui` shows a home's history without blocking runs."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ with build_lock(Home(Path(sys.argv[1])), wait=False, say=print):
 
 @contextmanager
 def no_server(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-    """In place of one that takes seconds to come up."""
+    """Replace the server, which takes seconds to start."""
     healthy = SimpleNamespace(wait_until_healthy=lambda: None)
     yield SimpleNamespace(**vars(healthy), api=own_api(ADDRESS), address=ADDRESS)
 
@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return open_home(tmp_path / "home")
 
 
-def test_history_is_shown_while_a_run_builds(home: Home) -> None:
+def test_history_is_shown_while_a_run_uses_the_home(home: Home) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", BUILDS, str(home.root)],
         stdin=subprocess.PIPE,

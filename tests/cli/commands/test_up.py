@@ -1,4 +1,4 @@
-"""What `lsdc up`, `lsdc worker` and `lsdc trigger` refuse, and how a home's server is found."""
+"""`lsdc up`, `worker` and `trigger`: what they refuse, and how they find a home's server."""
 
 import contextlib
 import os
@@ -27,19 +27,19 @@ from tests.flows.pools import installed
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the user's own configuration."""
+    """Remove the user's own configuration."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "profiles.toml"))
 
 
 def refuse(*arguments: str | Path) -> str:
-    """What the front door would print."""
+    """Return the error message of a command."""
     result = CliRunner().invoke(app, [*map(str, arguments)])
     assert isinstance(result.exception, LsdcError), result.output
     return str(result.exception)
 
 
-def test_port_in_use_is_refused_with_who_holds_it(tmp_path: Path) -> None:
+def test_port_in_use_is_refused_and_its_process_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refuse("up", "--home", tmp_path / "home", "--port", str(port))
@@ -63,39 +63,37 @@ def test_database_of_another_kind_is_refused_without_its_password(tmp_path: Path
         "postgresql://me:secret/name",
     ],
 )
-def test_database_that_is_no_address_is_refused_without_its_password(
-    url: str, tmp_path: Path
-) -> None:
+def test_invalid_database_address_is_refused_without_its_password(url: str, tmp_path: Path) -> None:
     said = refuse("up", "--home", tmp_path / "home", "--database", url)
     assert "expected postgresql://" in said
     assert "secret" not in said
 
 
-def test_name_of_the_machine_that_leads_nowhere_is_refused(
+def test_host_name_that_cannot_be_resolved_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "nowhere.invalid")
     said = refuse("up", "--home", tmp_path / "home", "--host", "0.0.0.0")
-    assert "nowhere.invalid, is known to no resolver" in said
+    assert "nowhere.invalid, cannot be resolved" in said
 
 
-def test_second_installation_of_a_home_is_refused_with_where_the_first_is(tmp_path: Path) -> None:
+def test_second_server_of_a_home_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     with socket.create_server(("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
         with the_only_server(home, f"http://127.0.0.1:{port}"):
             said = refuse("up", "--home", home.root, "--port", str(port))
-    assert f"runs already, at http://127.0.0.1:{port}" in said
+    assert f"already runs for this home, at http://127.0.0.1:{port};" in said
 
 
-def test_host_that_is_not_ours_is_refused_by_name(tmp_path: Path) -> None:
+def test_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     said = refuse("up", "--home", tmp_path / "home", "--host", "192.0.2.1", "--port", "4999")
-    assert "--host 192.0.2.1: cannot be listened on" in said
+    assert "--host 192.0.2.1: cannot listen there" in said
     assert "--port" not in said
 
 
 @pytest.mark.parametrize("body", [b"<html>a page</html>", b""])
-def test_address_of_something_else_than_the_api_is_refused(
+def test_address_without_a_prefect_api_is_refused(
     body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Page(BaseHTTPRequestHandler):
@@ -117,7 +115,7 @@ def test_address_of_something_else_than_the_api_is_refused(
     assert "/api" in said
 
 
-def test_server_that_goes_away_meanwhile_is_a_line(
+def test_server_that_stops_answering_is_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Leaving(BaseHTTPRequestHandler):
@@ -149,19 +147,19 @@ def test_server_that_goes_away_meanwhile_is_a_line(
     assert ended.value.code == 2
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lsdc: ")]
     assert len(said) == 1
-    assert said[0].startswith("lsdc: the Prefect server does not answer any more (")
+    assert said[0].startswith("lsdc: the Prefect server no longer answers (")
 
 
 @pytest.mark.parametrize(
     ("host", "family"), [("::1", socket.AF_INET6), ("localhost", None), ("127.0.0.1", None)]
 )
-def test_address_of_a_server_holds_its_host(host: str, family: int | None) -> None:
+def test_address_of_a_server_has_its_host_name(host: str, family: int | None) -> None:
     with contextlib.closing(socket.socket(family or socket.AF_INET)) as taken:
         taken.bind(("::1" if family else "127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         if host != "localhost":
-            with pytest.raises(SettingsError, match=rf"--port {port}: cannot be listened on"):
+            with pytest.raises(SettingsError, match=rf"--port {port}: cannot listen there"):
                 free_port(port, host)
     assert urlsplit(f"http://{own_name(host)}:{free_port(None, host)}").hostname == host
 
@@ -178,24 +176,22 @@ def test_installation_on_ipv6_answers(host: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["trigger train-folds/default", "worker --pool lsdc-gpu"])
-def test_without_a_server_it_is_said_how_to_get_one(command: str, tmp_path: Path) -> None:
+def test_error_without_a_server_says_how_to_start_one(command: str, tmp_path: Path) -> None:
     said = refuse(*command.split(), "--home", tmp_path / "home")
     assert "no Prefect server" in said
     assert "'lsdc up'" in said
 
 
-def test_server_of_a_home_is_waited_for_while_it_comes_up(tmp_path: Path) -> None:
+def test_command_waits_until_the_homes_server_has_started(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     with prefect_server(home) as server:
         result = CliRunner().invoke(app, ["trigger", "no/such", "--home", str(home.root)])
         assert str(result.exception).startswith(f"no/such: no such deployment on {server.api.url}")
-    waits = (
-        f"{server.api.url}: waiting for the Prefect server of {home.root}, which is not up yet\n"
-    )
+    waits = f"{server.api.url}: waiting until the Prefect server of {home.root} has started\n"
     assert result.output == waits
 
 
-def test_server_of_a_home_that_stays_away_is_called_that(
+def test_server_of_a_home_that_never_answers_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lsdc.cli.server.connection, "_OWN_SECONDS", 1.0)
@@ -207,7 +203,7 @@ def test_server_of_a_home_that_stays_away_is_called_that(
     assert "PREFECT_API_URL" not in said
 
 
-def test_server_of_a_home_that_ends_is_waited_for_no_more(tmp_path: Path) -> None:
+def test_command_stops_waiting_if_the_homes_server_exits(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     ended = the_only_server(home, f"http://127.0.0.1:{free_port(None)}")
     ended.__enter__()
@@ -215,10 +211,10 @@ def test_server_of_a_home_that_ends_is_waited_for_no_more(tmp_path: Path) -> Non
     timer.start()
     said = refuse("trigger", "train-folds/default", "--home", home.root)
     timer.join()
-    assert f"no Prefect server: none runs for {home.root}" in said
+    assert f"no Prefect server: none is running for {home.root}" in said
 
 
-def test_home_has_one_server_which_others_find(tmp_path: Path) -> None:
+def test_home_has_one_server_that_other_commands_find(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     assert running_server(home) is None
     with the_only_server(home, "http://127.0.0.1:4321"):
@@ -232,7 +228,7 @@ def test_home_has_one_server_which_others_find(tmp_path: Path) -> None:
     assert running_server(home) is None
 
 
-def test_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_visible_gpus_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     assert visible_gpus() == ["2", "5"]
     for none in ("", "-1", "-1,0"):
@@ -240,7 +236,7 @@ def test_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> Non
         assert visible_gpus() == []
 
 
-def test_gpus_that_are_hidden_leave_one_worker_on_the_cpu(
+def test_hidden_gpus_leave_one_worker_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -248,7 +244,7 @@ def test_gpus_that_are_hidden_leave_one_worker_on_the_cpu(
     assert (part.name, part.environment["CUDA_VISIBLE_DEVICES"]) == ("gpu", "-1")
 
 
-def test_gpus_of_a_container_count_from_nought(
+def test_gpus_of_a_container_are_numbered_from_0(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("nvidia3", "nvidia7", "nvidiactl", "nvidia-uvm"):
@@ -258,7 +254,7 @@ def test_gpus_of_a_container_count_from_nought(
     assert visible_gpus() == ["0", "1"]
 
 
-def test_workers_on_gpus_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_workers_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     monkeypatch.setenv("LSDC_THREADS", "9")
     parts = pool_workers(

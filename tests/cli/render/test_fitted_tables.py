@@ -1,4 +1,4 @@
-"""Tables fit the width, and nothing of them is cut."""
+"""Tables fit the width of the terminal without truncated cells."""
 
 import re
 
@@ -23,7 +23,7 @@ def lines_of(table: RenderableType, width: int) -> list[str]:
 
 
 def left_out(lines: list[str]) -> set[str]:
-    said = " ".join(lines).partition("left out here: ")[2].partition(";")[0]
+    said = " ".join(lines).partition("not shown: ")[2].partition(";")[0]
     return {" ".join(name.split()) for name in said.split(",") if name.strip()}
 
 
@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn) -> FittedTable:
 
 @settings(max_examples=60, deadline=None)
 @given(tables(), st.integers(40, 200))
-def test_no_number_and_no_word_is_cut_at_any_width(table: FittedTable, width: int) -> None:
+def test_no_number_and_no_word_is_truncated_at_any_width(table: FittedTable, width: int) -> None:
     lines = lines_of(table, width)
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
@@ -61,7 +61,7 @@ def test_no_number_and_no_word_is_cut_at_any_width(table: FittedTable, width: in
 
 @settings(max_examples=20, deadline=None)
 @given(tables())
-def test_where_there_is_room_all_is_one_table(table: FittedTable) -> None:
+def test_one_table_if_the_terminal_is_wide_enough(table: FittedTable) -> None:
     lines = lines_of(table, 10_000)
     assert not left_out(lines)
     (head,) = [line for line in lines if line.split()[:1] == ["row"]]
@@ -80,7 +80,7 @@ def scores(folds: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("folds", [2, 10])
-def test_every_loss_of_a_run_is_whole_at_every_width(folds: int) -> None:
+def test_no_loss_of_a_run_is_truncated_at_any_width(folds: int) -> None:
     table = scores_table(scores(folds), "demo")
     figures = {cell for column in table.columns[1:] for cell in column.cells}
     assert len(figures) == 5 * (folds + 4)
@@ -90,7 +90,7 @@ def test_every_loss_of_a_run_is_whole_at_every_width(folds: int) -> None:
         assert figures <= set(" ".join(lines).split())
 
 
-def test_experiments_are_whole_at_every_width() -> None:
+def test_experiments_are_not_truncated_at_any_width() -> None:
     rows = [(EXPERIMENTS.load(name), None) for name in EXPERIMENTS.names()[:20]]
     reported = [next(iter(each.reported.folds.values()), None) for each, _ in rows]
     figures = {f"{figure:.4f}" for figure in reported if figure is not None}
@@ -104,7 +104,7 @@ def test_experiments_are_whole_at_every_width() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_settings_keep_their_numbers_in_one_piece(width: int) -> None:
+def test_numbers_in_settings_are_not_split(width: int) -> None:
     table = settings_table(EXPERIMENTS.load("exp118"), {})
     pieces = set(" ".join(lines_of(table, width)).split())
     values = {word for cell in table.columns[1].cells for word in cell.split()}

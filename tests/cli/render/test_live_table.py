@@ -49,7 +49,7 @@ def plain_lines(*told: Progress) -> list[str]:
     return output.splitlines()
 
 
-def test_plain_lines_say_ends_and_epochs_and_nothing_between() -> None:
+def test_plain_lines_have_ends_and_epochs_only() -> None:
     lines = plain_lines(
         Progress("index train", state="Running"),
         Progress("index train", done=5, total=10),
@@ -67,7 +67,7 @@ def test_plain_lines_say_ends_and_epochs_and_nothing_between() -> None:
     assert len(lines) == 4
 
 
-def test_what_an_interrupt_cancels_is_said_once_and_is_no_failure() -> None:
+def test_task_cancelled_by_an_interrupt_is_shown_once_and_not_as_failed() -> None:
     lines = plain_lines(
         Progress("folds", state="Completed"),
         Progress("fold 0", state="Running"),
@@ -79,7 +79,7 @@ def test_what_an_interrupt_cancels_is_said_once_and_is_no_failure() -> None:
     assert "cancelled after" in lines[1]
 
 
-def test_live_table_shows_all_rows_and_counts_the_ended() -> None:
+def test_live_table_shows_all_rows_and_counts_ended_ones() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     display = Display(console)
     with display, listening(display):
@@ -93,7 +93,7 @@ def test_live_table_shows_all_rows_and_counts_the_ended() -> None:
     assert display.ended == 1
 
 
-def test_results_mark_what_is_partial_or_selected_and_leave_no_gap_for_nothing() -> None:
+def test_scores_are_marked_partial_or_selected_only_if_they_are() -> None:
     part = {"score": 0.5, "spinal": None, "foraminal": 0.4, "subarticular": 0.5}
     part |= {"any_severe_spinal": 0.6}
     scores = {**part, "weighted_prior": part, "folds": {"0": part}, "partial": True}
@@ -118,7 +118,7 @@ def lines_shown(display: Display) -> list[str]:
 
 
 class Clock:
-    """A time that stands until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -128,7 +128,7 @@ class Clock:
 
 
 def trained(row: Row, clock: Clock, *, steps: range, seconds: float, of: int = 10) -> None:
-    """Steps of a training of ten epochs, each taking so long."""
+    """Report steps of a training of ten epochs, each of so many seconds."""
     for step in steps:
         clock.now += seconds
         epoch, inside = divmod(step - 1, of)
@@ -136,14 +136,14 @@ def trained(row: Row, clock: Clock, *, steps: range, seconds: float, of: int = 1
         row.hear(Progress(row.name, event=event))
 
 
-@pytest.mark.parametrize("first", [1, 41])  # from the beginning; and where a run goes on
-def test_time_left_is_that_of_the_steps_without_what_brings_them_up(first: int) -> None:
+@pytest.mark.parametrize("first", [1, 41])  # a new training, and a resumed one
+def test_time_left_ignores_the_slow_first_step(first: int) -> None:
     clock = Clock()
     row = Row("fold 0", clock)
     clock.now += 40
     if first > 1:
         row.hear(Progress("fold 0", event=Resumed(past=({},) * 4)))
-        assert row.words == "goes on from epoch 5"
+        assert row.words == "resumes from epoch 5"
     trained(row, clock, steps=range(first, first + 1), seconds=25)  # the first step: slow
     assert row.seconds_left() is None
     trained(row, clock, steps=range(first + 1, first + 3), seconds=2)
@@ -152,7 +152,7 @@ def test_time_left_is_that_of_the_steps_without_what_brings_them_up(first: int) 
     assert row.seconds_left() == pytest.approx(2)
 
 
-def test_first_line_says_how_long_all_folds_will_take_yet() -> None:
+def test_first_line_has_the_time_left_for_all_folds() -> None:
     clock = Clock()
     display = Display(terminal(80, 24), ["fold 0", "fold 1", "fold 2", "oof"], clock)
     display(Progress("fold 0", state="Running"))
@@ -172,14 +172,14 @@ def test_first_line_says_how_long_all_folds_will_take_yet() -> None:
     assert "left" not in lines_shown(display)[0]
 
 
-def test_no_time_is_named_from_less_than_some_seconds() -> None:
+def test_no_time_left_is_shown_in_the_first_seconds() -> None:
     clock = Clock()
     row = Row("fold 0", clock)
     trained(row, clock, steps=range(1, 6), seconds=0.1)
     assert row.seconds_left() is None
 
 
-def test_what_has_counted_to_its_end_is_finishing_and_never_has_0_s_left() -> None:
+def test_task_with_a_complete_count_is_finishing_and_never_has_0_s_left() -> None:
     clock = Clock()
     display = Display(terminal(80, 24), ["fold 0"], clock)
     display(Progress("fold 0", state="Running"))
@@ -190,7 +190,7 @@ def test_what_has_counted_to_its_end_is_finishing_and_never_has_0_s_left() -> No
     assert " left" not in said
 
 
-def test_nets_of_coordinates_are_counted_and_their_bar_only_fills() -> None:
+def test_nets_of_coordinates_are_counted_and_their_bar_never_shrinks() -> None:
     clock = Clock()
     row = Row("coordinates train", clock)
     shares = []
@@ -224,11 +224,11 @@ def test_no_line_wraps_and_no_number_is_cut_at_any_width(width: int, folds: int,
     assert "…" not in "".join(lines)
     assert lines[0].startswith(f"stage 3 of {2 + folds}")
     if width >= 80:
-        assert f"0 of {folds} folds done" in lines[0]
+        assert f"0 of {folds} {'fold' if folds == 1 else 'folds'} done" in lines[0]
         assert f"net {nets} of 10, epoch 12/12" in lines[2]
 
 
-def test_more_rows_than_lines_leave_those_that_go_on_in_sight() -> None:
+def test_running_rows_stay_visible_if_there_are_more_rows_than_lines() -> None:
     display = Display(terminal(80, 10))
     for number in range(20):
         display(Progress(f"stage {number}", state="Completed"))

@@ -1,4 +1,4 @@
-"""What stands in a run's log, whatever is said."""
+"""A run's log file."""
 
 import logging
 import os
@@ -9,10 +9,10 @@ import pytest
 from lsdc.cli.render.logs import run_log
 
 
-def test_name_that_is_no_text_is_written(
+def test_undecodable_file_name_is_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What pytest catches of a log goes from process to process as UTF-8.
+    # pytest sends captured log records between processes as UTF-8.
     monkeypatch.setattr(logging.getLogger("lsdc"), "propagate", False)
     path = tmp_path / "logs" / "demo.log"
     with run_log(path, None, said=[os.fsdecode(b"said of \xff")]):

@@ -1,12 +1,16 @@
-"""What a run's end says, its scores and beside them."""
+"""The summary at the end of a run."""
 
+import json
+from pathlib import Path
+
+import pytest
 from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.cli.render.run_summary import reported_line, scores_table
+from lsdc.cli.render.run_summary import reported_line, scores_table, show_labelled_scores
 
 
-def test_what_the_lab_log_reports_is_said_and_marked_partial() -> None:
+def test_score_of_the_lab_log_is_printed_and_marked_partial() -> None:
     said = {
         name: reported_line(EXPERIMENTS.load(name))
         for name in ("exp118", "exp083", "exp010", "demo")
@@ -17,12 +21,35 @@ def test_what_the_lab_log_reports_is_said_and_marked_partial() -> None:
     assert said["exp010"] == said["demo"] == ""
 
 
+@pytest.mark.parametrize("score", ["0.6", "0.7", None])
+def test_labelled_scores_are_printed_only_if_the_file_has_the_score(
+    score: str | None, tmp_path: Path
+) -> None:
+    fold = {**of_parts(0.6), "weighted_prior": of_parts(0.9)}
+    scores = {**fold, "folds": {"0": fold}, "partial": True, "selected": False, "holdout": None}
+    path = tmp_path / "demo@other" / "scores.json"
+    labels = {"lsdc.scores": str(path), "lsdc.score": score} if score else {}
+    console = Console(width=80)
+    with console.capture() as capture:
+        show_labelled_scores(labels, console)  # on a machine without the home
+        path.parent.mkdir()
+        path.write_text(json.dumps(scores))
+        show_labelled_scores(labels, console)
+    printed = capture.get()
+    if score == "0.6":
+        assert printed.startswith("demo@other: ")
+        assert "0.6000" in printed
+        assert f"scores      {path}" in printed.replace("\n", "")
+    else:
+        assert printed == ""
+
+
 def of_parts(value: float) -> dict[str, float]:
     names = ("score", "spinal", "foraminal", "subarticular", "any_severe_spinal")
     return dict.fromkeys(names, value)
 
 
-def test_held_out_studies_have_columns_of_their_own() -> None:
+def test_held_out_studies_have_separate_columns() -> None:
     fold = {**of_parts(0.6), "weighted_prior": of_parts(0.9)}
     scores = {**fold, "folds": {"0": fold, "1": fold}, "partial": False, "selected": True}
     held_out = {**of_parts(0.7123), "weighted_prior": of_parts(0.8456), "studies": 4, "models": 2}

@@ -1,4 +1,4 @@
-"""Every setting that this Prefect knows: its names, and a value unlike its default."""
+"""Every setting of this Prefect: its names, and a value other than its default."""
 
 import inspect
 import json
@@ -37,7 +37,7 @@ class Setting:
 def every_setting(
     model: type[BaseSettings] = Settings, path: tuple[str, ...] = ()
 ) -> Iterator[Setting]:
-    """All settings of a group and the groups in it."""
+    """Yield all settings of a group and of the groups in it."""
     for name, field in model.model_fields.items():
         if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseSettings):
             yield from every_setting(field.annotation, (*path, name))
@@ -52,7 +52,7 @@ def every_setting(
 
 
 def _unlike_default(field: FieldInfo) -> str:
-    if field.annotation is Path:  # its checks need the other settings
+    if field.annotation is Path:  # its validators need the other settings
         return "planted"
     kind: Any = field.annotation
     adapter: TypeAdapter[Any] = TypeAdapter(

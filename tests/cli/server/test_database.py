@@ -1,4 +1,4 @@
-"""A new home's Prefect database: the one kept for the user, or a migrated one that is then kept."""
+"""A new home's Prefect database is a copy of the cached one, or is migrated and then cached."""
 
 import os
 import sqlite3
@@ -16,21 +16,21 @@ from lsdc.cli.server.database import create_database
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a database is kept for the user; there is none yet."""
+    """Return the path of the user's cached database; there is none yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = user_cache_path("lsdc")
     folder.mkdir(parents=True)
     return folder / f"prefect-{prefect.__version__}.db"
 
 
-def test_a_new_home_takes_the_kept_one(kept: Path, tmp_path: Path) -> None:
+def test_new_home_copies_the_cached_database(kept: Path, tmp_path: Path) -> None:
     _write(kept, "CREATE TABLE planted (x)")
     create_database(tmp_path / "prefect.db")
     assert _schema(tmp_path / "prefect.db") == ["CREATE TABLE planted (x)"]
     assert [each.name for each in kept.parent.iterdir()] == [kept.name]
 
 
-def test_a_home_keeps_its_own(kept: Path, tmp_path: Path) -> None:
+def test_existing_database_is_not_replaced(kept: Path, tmp_path: Path) -> None:
     _write(kept, "CREATE TABLE planted (x)")
     _write(tmp_path / "prefect.db", "CREATE TABLE own (x)")
     create_database(tmp_path / "prefect.db")
@@ -38,7 +38,7 @@ def test_a_home_keeps_its_own(kept: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow_prefect
-def test_an_unreadable_one_is_made_again(kept: Path, tmp_path: Path) -> None:
+def test_unreadable_cached_database_is_created_again(kept: Path, tmp_path: Path) -> None:
     kept.write_bytes(b"no database" * 1000)
     _create_apart(tmp_path / "first.db")
     assert len(_schema(tmp_path / "first.db")) > 50
@@ -53,7 +53,7 @@ def test_an_unreadable_one_is_made_again(kept: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow_prefect
-def test_a_cache_that_cannot_be_written_does_no_harm(kept: Path, tmp_path: Path) -> None:
+def test_unwritable_cache_is_ignored(kept: Path, tmp_path: Path) -> None:
     kept.parent.rmdir()
     kept.parent.write_text("no folder")
     _create_apart(tmp_path / "first.db")
@@ -61,7 +61,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(kept: Path, tmp_path: Path)
 
 
 def _create_apart(database: Path) -> None:
-    """In a process of its own, since Prefect's settings name one database a process."""
+    """Create it in a separate process, as Prefect's settings name one database per process."""
     subprocess.run(
         [
             sys.executable,

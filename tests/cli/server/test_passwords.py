@@ -1,4 +1,4 @@
-"""A server's password counts wherever Prefect's settings have it, not in the environment alone."""
+"""A server's password is used wherever Prefect's settings have it."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PASSWORD = "lsdc:5ecret"
 
 @pytest.fixture(autouse=True)
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Prefect's folder of a user who has set nothing yet, in a folder where nothing is set."""
+    """Return the Prefect folder of a user without any settings, in an empty working folder."""
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         monkeypatch.delenv(name)
     (tmp_path / "user").mkdir()
@@ -32,13 +32,13 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def set_in_profile(user: Path, **settings: str) -> None:
-    """What `prefect config set` writes."""
+    """Write what `prefect config set` writes."""
     lines = ['active = "mine"', "[profiles.mine]", *(f'{k} = "{v}"' for k, v in settings.items())]
     (user / "profiles.toml").write_text("\n".join(lines))
 
 
 def is_guarded(api: str) -> bool:
-    """Whether it refuses who gives no password."""
+    """Return whether the API refuses requests without a password."""
     try:
         with urllib.request.urlopen(f"{api}/admin/version", timeout=60):
             return False
@@ -52,7 +52,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 @contextmanager
 def lines_of(*arguments: str | Path) -> Iterator[Iterator[str]]:
-    """What a command says, line by line; it is ended after the block."""
+    """Run a command and yield its output lines; end it after the block."""
     process = subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -65,7 +65,7 @@ def lines_of(*arguments: str | Path) -> Iterator[Iterator[str]]:
 
 
 @pytest.mark.slow_prefect
-def test_password_of_a_profile_guards_an_installation(user: Path, tmp_path: Path) -> None:
+def test_password_of_a_profile_protects_an_installation(user: Path, tmp_path: Path) -> None:
     of_another = {"PREFECT_API_AUTH_STRING": "of:another"}
     set_in_profile(user, PREFECT_SERVER_API_AUTH_STRING=PASSWORD, **of_another)
     with installed(tmp_path / "home", "--no-workers") as here:
@@ -75,7 +75,7 @@ def test_password_of_a_profile_guards_an_installation(user: Path, tmp_path: Path
 
 
 @pytest.mark.slow_prefect
-def test_password_of_a_profile_lets_workers_in(user: Path, tmp_path: Path) -> None:
+def test_workers_use_the_password_of_a_profile(user: Path, tmp_path: Path) -> None:
     set_in_profile(user, PREFECT_SERVER_API_AUTH_STRING=PASSWORD)
     with installed(tmp_path / "home") as here:
         here.until(lambda: sum("started!" in line for line in here.lines) == 2)
@@ -85,7 +85,7 @@ def test_password_of_a_profile_lets_workers_in(user: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow_prefect
-def test_password_of_a_profile_guards_the_pages(user: Path, tmp_path: Path) -> None:
+def test_password_of_a_profile_protects_the_ui(user: Path, tmp_path: Path) -> None:
     set_in_profile(user, PREFECT_SERVER_API_AUTH_STRING=PASSWORD)
     home = open_home(tmp_path / "home")
     with lines_of("ui", "--home", home.root, "--port", str(free_port(None))) as said:
@@ -93,13 +93,11 @@ def test_password_of_a_profile_guards_the_pages(user: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow_prefect
-def test_password_of_a_file_lets_a_local_run_into_its_own_server(
-    phantom: Path, tmp_path: Path
-) -> None:
+def test_local_run_uses_the_password_of_a_settings_file(phantom: Path, tmp_path: Path) -> None:
     Path(".env").write_text(f"PREFECT_SERVER_API_AUTH_STRING={PASSWORD}\n")
     data = tmp_path / "competition"
     shutil.copytree(phantom, data, ignore=shutil.ignore_patterns("*.dcm"))
     run = command("run-local", "--data", data, "--home", tmp_path / "home", "--folds", "2")
     done = subprocess.run(run, capture_output=True, text=True, check=False)
-    # From a task, so the server has let its run begin.
+    # Logged by a task, so the server has accepted the run.
     assert "listed series has a file" in done.stderr

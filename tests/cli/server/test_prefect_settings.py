@@ -1,4 +1,4 @@
-"""Whatever the user has set for Prefect, the processes of lsdc have the same settings."""
+"""The processes of lsdc have the same Prefect settings, whatever the user has set."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder whose files set everything, in the four ways that Prefect has for it."""
+    """Write a folder whose files set every setting, in the four forms that Prefect reads."""
     folder = tmp_path / "user"
     folder.mkdir()
     lines = [f"{setting.names[0]}='{setting.planted}'" for setting in SETTINGS]
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _nested(header: tuple[str, ...]) -> dict[str, Any]:
-    """All settings as a file of Prefect's has them, in a table of tables."""
+    """Return all settings as nested tables, as in Prefect's files."""
     tables: dict[str, Any] = {}
     for setting in SETTINGS:
         table = tables
@@ -74,7 +74,7 @@ def _nested(header: tuple[str, ...]) -> dict[str, Any]:
     return tables
 
 
-def test_prefects_folder_is_entered_by_whom_the_umask_lets_in(home: Home) -> None:
+def test_permissions_of_prefects_folder_follow_the_umask(home: Home) -> None:
     before = os.umask(0o002)
     try:
         own_environment(home)
@@ -84,7 +84,7 @@ def test_prefects_folder_is_entered_by_whom_the_umask_lets_in(home: Home) -> Non
 
 
 def kinds(home: Home) -> dict[str, dict[str, str]]:
-    """The environments of our processes."""
+    """Return the environments of our processes."""
     api = own_api(ADDRESS)
     (worker,) = pool_workers("lsdc-cpu", home, api, None)
     return {
@@ -95,7 +95,7 @@ def kinds(home: Home) -> dict[str, dict[str, str]]:
 
 
 def effective(code: str, environment: Mapping[str, str], folder: Path, *arguments: str) -> Any:
-    """Prefect's settings in a process of their own."""
+    """Return what the code prints in a separate process."""
     done = subprocess.run(
         [sys.executable, "-P", "-W", "ignore", "-c", code, *arguments],
         env=environment,
@@ -109,7 +109,7 @@ def effective(code: str, environment: Mapping[str, str], folder: Path, *argument
 
 
 @pytest.mark.parametrize("spelled", ["present", "old", "small"])
-def test_no_setting_reaches_a_process_of_ours_by_the_environment(
+def test_settings_in_the_environment_do_not_reach_our_processes(
     spelled: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in os.environ.keys() - without_prefect(os.environ).keys():
@@ -125,12 +125,12 @@ def test_no_setting_reaches_a_process_of_ours_by_the_environment(
     assert kinds(home) == expected
 
 
-def test_what_is_planted_would_change_every_setting(tmp_path: Path) -> None:
+def test_planted_settings_would_change_every_setting(tmp_path: Path) -> None:
     clean = without_prefect(os.environ) | {"PREFECT_PROFILES_PATH": os.devnull}
     planted = {setting.names[0]: setting.planted for setting in SETTINGS}
     before, after = effective(DUMP, clean, tmp_path), effective(DUMP, clean | planted, tmp_path)
     same = [setting.path for setting in SETTINGS if _at(before, setting) == _at(after, setting)]
-    # Prefect's own profile, where there is no other, has that.
+    # Prefect's default profile, used if there is no other, has this value.
     assert same == [("server", "ephemeral", "enabled")]
 
 
@@ -140,7 +140,7 @@ def _at(settings: Any, setting: Setting) -> Any:
     return settings
 
 
-def test_no_setting_reaches_a_process_of_ours_by_a_file(
+def test_settings_in_files_do_not_reach_our_processes(
     home: Home, folder: Path, tmp_path: Path
 ) -> None:
     clean = without_prefect(os.environ)
@@ -154,7 +154,7 @@ def test_no_setting_reaches_a_process_of_ours_by_a_file(
     assert found["home"] == str(home.prefect)
 
 
-def test_server_of_a_home_is_the_homes_whatever_the_user_has_set(
+def test_server_of_a_home_ignores_the_users_settings(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = tmp_path / "theirs.db"
@@ -182,12 +182,14 @@ def test_server_of_a_home_is_the_homes_whatever_the_user_has_set(
         assert database.execute("SELECT name FROM flow").fetchall() == [("planted",)]
 
 
-def test_server_that_does_not_start_says_why(home: Home) -> None:
+def test_error_of_a_server_that_does_not_start_has_the_reason(home: Home) -> None:
     home.prefect.mkdir()
     (home.prefect / "prefect.db").write_bytes(bytes(range(256)) * 400)
     with prefect_server(home) as server, pytest.raises(StageError) as refused:
         server.wait_until_healthy()
-    assert "prefect.db: file is not a database; it holds the history of runs" in str(refused.value)
+    assert "prefect.db: file is not a database; this file holds only the history of runs" in str(
+        refused.value
+    )
     assert "file is not a database" in server.log.read_text()
 
 
@@ -197,14 +199,14 @@ def test_server_that_does_not_start_says_why(home: Home) -> None:
         ("Traceback\n  File\nsqlalchemy.exc.DatabaseError: (x) no\n[SQL: a]\n", "(x) no"),
         ("Traceback\nModuleNotFoundError: No module named 'a'\n\n", "No module named 'a'"),
         ("first\n last \n\n", "last"),
-        ("", "without a word"),
+        ("", "no output"),
     ],
 )
-def test_reason_of_a_process_that_failed_is_its_last_error(said: str, words: str) -> None:
+def test_reason_of_a_failed_process_is_its_last_error(said: str, words: str) -> None:
     assert last_words(said) == words
 
 
-def test_every_name_of_prefects_that_we_write_is_one_that_this_prefect_knows() -> None:
+def test_every_prefect_setting_in_our_code_exists_in_this_prefect() -> None:
     ours = Path(lsdc.__file__).parents[1]
     texts = [
         path.read_text("utf-8")
@@ -214,7 +216,9 @@ def test_every_name_of_prefects_that_we_write_is_one_that_this_prefect_knows() -
     written = set(re.findall(r"""["'](PREFECT_[A-Z_]+[A-Z])["']""", "\n".join(texts)))
     assert len(written) > 15
     known = {name for setting in SETTINGS for name in setting.names}
-    # Prefect's logging takes the values of its logging.yml from variables named by their places.
+    # Prefect's logging reads the values of logging.yml from variables named after their keys.
     logging = yaml.safe_load((Path(prefect.__file__).parent / "logging/logging.yml").read_text())
     known |= {f"PREFECT_LOGGING_HANDLERS_{name.upper()}_LEVEL" for name in logging["handlers"]}
-    assert written - known == {"PREFECT_PROFILE"}  # which profile is read, before any setting
+    assert written - known == {
+        "PREFECT_PROFILE"
+    }  # names the profile, and is read before the settings

@@ -1,4 +1,4 @@
-"""What becomes of parts that end: how soon they are started again, and when they are given up."""
+"""Processes that exit: how soon they are restarted, and when the supervisor gives up."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import lsdc.cli.server.supervisor
 from lsdc.cli.server.supervisor import Part, Parts
 from lsdc.errors import StageError
 
-LIVES_WHILE_THERE_IS = """
+RUNS_WHILE_FILE_EXISTS = """
 import sys, time
 from pathlib import Path
 
@@ -25,15 +25,15 @@ sys.exit(3)
 
 @pytest.fixture
 def part(tmp_path: Path) -> Callable[[str, Path], Part]:
-    """A part that lives while a file is there."""
-    (tmp_path / "lives.py").write_text(LIVES_WHILE_THERE_IS)
+    """Return a function that makes a part which runs while a file exists."""
+    (tmp_path / "lives.py").write_text(RUNS_WHILE_FILE_EXISTS)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     return lambda name, needed: Part(name, "lives", [str(needed)], environment, tmp_path)
 
 
 @pytest.fixture
 def parts() -> Parts:
-    """None yet; what is said of them is kept."""
+    """Return parts without any yet; their output is kept."""
     return Parts(Console(file=io.StringIO(), width=200))
 
 
@@ -43,7 +43,7 @@ def said(parts: Parts) -> str:
 
 
 def keep(parts: Parts, *, until: Callable[[], bool]) -> None:
-    """Check on parts until something is so."""
+    """Check the parts until a condition holds."""
     deadline = time.monotonic() + 60
     while not until():
         assert time.monotonic() < deadline, said(parts)
@@ -56,7 +56,7 @@ def set_pauses(monkeypatch: pytest.MonkeyPatch, shortest: float, longest: float)
     monkeypatch.setattr(lsdc.cli.server.supervisor, "_LONGEST_RESTART_SECONDS", longest)
 
 
-def test_part_that_was_up_is_started_until_what_it_needs_is_back(
+def test_part_that_was_up_is_restarted_until_it_stays_up(
     part, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lsdc.cli.server.supervisor, "_SHORT_LIFE_SECONDS", 10.0)
@@ -68,27 +68,27 @@ def test_part_that_was_up_is_started_until_what_it_needs_is_back(
         parts.start(server)
         parts.start(training)
         first = training.pid
-        server.started -= 10.0  # it has been up for long
+        server.started -= 10.0  # it has run for long
         database.unlink()
-        keep(parts, until=lambda: said(parts).count("ended with 3") == 5)
+        keep(parts, until=lambda: said(parts).count("exited with code 3") == 5)
         database.touch()
         keep(parts, until=lambda: server.lives and time.monotonic() - server.started > 0.5)
         assert (training.lives, training.pid) == (True, first)
-    pauses = [line.rpartition("again in ")[2] for line in said(parts).splitlines()]
+    pauses = [line.rpartition("restarting in ")[2] for line in said(parts).splitlines()]
     assert pauses == ["0.1 s", "0.2 s", "0.4 s", "0.4 s", "0.4 s"]
 
 
-def test_part_that_was_never_up_is_given_up(
+def test_part_that_never_stays_up_is_an_error(
     part, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_pauses(monkeypatch, 0.1, 0.1)
     with parts:
         parts.start(part("server", tmp_path / "nowhere"))
-        with pytest.raises(StageError, match="server: ended with 3 3 times"):
+        with pytest.raises(StageError, match=r"server: exited 3 times .* last with code 3"):
             keep(parts, until=lambda: False)
 
 
-def test_pause_of_a_part_holds_up_nobody_else(
+def test_pause_before_a_restart_does_not_delay_other_parts(
     part, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_pauses(monkeypatch, 30.0, 60.0)
@@ -97,7 +97,7 @@ def test_pause_of_a_part_holds_up_nobody_else(
     with parts:
         for each in ends:
             parts.start(each)
-        keep(parts, until=lambda: said(parts).count("it is started again in 30 s") == 2)
+        keep(parts, until=lambda: said(parts).count("restarting in 30 s") == 2)
         parts.check()
         assert not any(each.lives for each in ends)
     assert time.monotonic() - began < 30

@@ -1,4 +1,4 @@
-"""What the user has set for Prefect is found where it is set, and used; else it is left alone."""
+"""The user's Prefect settings that lsdc uses are found wherever Prefect finds them."""
 
 import json
 import os
@@ -29,7 +29,7 @@ CLOUD = "/api/accounts/a/workspaces/b"
 
 @pytest.fixture(autouse=True)
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a user who has set nothing yet, which is the working folder as well."""
+    """Return the folder of a user without any settings, which is also the working folder."""
     for name in os.environ.keys() - without_prefect(os.environ).keys():
         monkeypatch.delenv(name)
     for name in (
@@ -50,23 +50,23 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Asked(BaseHTTPRequestHandler):
-    """An API that lets a key in and no one else, and is none of Prefect's."""
+    """An API other than Prefect's that accepts only requests with the key."""
 
     seen: ClassVar[list[tuple[str | None, str | None]]] = []
 
     def do_GET(self) -> None:
-        """Note who asks."""
+        """Record the request."""
         authorization = self.headers.get("Authorization")
         self.seen.append((authorization, self.headers.get("X-Gate")))
         self.send_response(404 if (authorization or "").startswith("Bearer ") else 401)
         self.end_headers()
 
     def do_POST(self) -> None:
-        """The same."""
+        """Record the request."""
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def profile(folder: Path, **settings: str) -> None:
 
 
 def set_url(how: str, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Configure an API in one of the ways that there are; how that is to be called."""
+    """Configure an API in one of the possible places; return how a message names the place."""
     match how:
         case "environment":
             monkeypatch.setenv("PREFECT_API_URL", url)
@@ -107,7 +107,7 @@ PLACES = ["environment", ".env", "prefect.toml", "pyproject.toml", "profile"]
 
 
 @pytest.mark.parametrize("how", PLACES)
-def test_api_is_found_where_it_is_configured_and_its_place_is_named(
+def test_api_is_found_in_every_place_and_the_place_is_named(
     how: str, user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = set_url(how, "http://head.example:4200/api/", user, monkeypatch)
@@ -117,7 +117,7 @@ def test_api_is_found_where_it_is_configured_and_its_place_is_named(
     assert found.source == source
 
 
-def test_first_place_counts_as_it_does_for_prefect(
+def test_places_have_the_same_precedence_as_in_prefect(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for how in reversed(PLACES):
@@ -135,7 +135,7 @@ def refuse(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("how", ["environment", "profile"])
-def test_address_where_nothing_answers_is_refused_with_its_place(
+def test_address_without_an_answer_is_refused_and_its_place_is_named(
     how: str, user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://127.0.0.1:{free_port(None)}/api"
@@ -153,7 +153,7 @@ def test_key_and_headers_of_a_profile_are_sent(cloud: str, user: Path, tmp_path:
     assert set(Asked.seen) == {("Bearer pnu_planted", "open")}
 
 
-def test_key_is_sent_though_servers_here_have_a_password(
+def test_key_is_sent_even_if_a_server_password_is_set(
     cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", cloud)
@@ -163,19 +163,19 @@ def test_key_is_sent_though_servers_here_have_a_password(
     assert {authorization for authorization, _ in Asked.seen} == {"Bearer pnu_planted"}
 
 
-def test_api_that_lets_us_not_in_is_told_from_one_that_is_none(
+def test_denied_access_and_an_address_without_an_api_have_different_errors(
     cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", cloud)
-    assert "asks who we are; set PREFECT_API_AUTH_STRING" in refuse(tmp_path)
+    assert "requires a password or key; set PREFECT_API_AUTH_STRING" in refuse(tmp_path)
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "lsdc:5ecret")
     said = refuse(tmp_path)
-    assert "refuses what PREFECT_API_AUTH_STRING says" in said
+    assert "the server rejects PREFECT_API_AUTH_STRING" in said
     assert "5ecret" not in said
 
 
 @pytest.mark.parametrize("url", ["head:4200", "http://", "ftp://head/api", "http://a:b:c/api"])
-def test_what_is_no_address_is_refused_with_its_place(
+def test_invalid_address_is_refused_and_its_place_is_named(
     url: str, user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", url)
@@ -193,7 +193,7 @@ def test_what_is_no_address_is_refused_with_its_place(
         (".env", b"PREFECT_API_URL=\xff\xfe\n"),
     ],
 )
-def test_file_that_cannot_be_read_is_named_in_a_line(
+def test_unreadable_settings_file_is_named_in_one_line(
     name: str, content: bytes, user: Path, tmp_path: Path
 ) -> None:
     (user / name).write_bytes(content)
@@ -209,22 +209,22 @@ def test_file_that_cannot_be_read_is_named_in_a_line(
         ("pyproject.toml", "tool = 3\n"),
     ],
 )
-def test_file_of_another_form_is_named_in_a_line(
+def test_settings_file_with_a_wrong_structure_is_named_in_one_line(
     name: str, content: str, user: Path, tmp_path: Path
 ) -> None:
     (user / name).write_text(content)
     assert str(user / name) in refuse(tmp_path)
 
 
-def test_profile_that_there_is_not_is_refused(
+def test_unknown_profile_is_refused(
     user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_PROFILE", "production")
     said = refuse(tmp_path)
-    assert f"PREFECT_PROFILE is production, which is no profile of {user}/profiles.toml" in said
+    assert f"PREFECT_PROFILE is production, which is not a profile in {user}/profiles.toml" in said
 
 
-def test_value_that_is_none_is_refused_with_its_place_where_it_matters(
+def test_invalid_value_is_refused_only_if_it_is_used(
     user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile(user, PREFECT_API_REQUEST_TIMEOUT="soon")
@@ -235,7 +235,7 @@ def test_value_that_is_none_is_refused_with_its_place_where_it_matters(
     assert said.startswith("PREFECT_API_REQUEST_TIMEOUT of the profile mine in ")
 
 
-def test_proxies_that_cannot_be_used_are_left_out_and_named(
+def test_unusable_proxies_are_ignored_and_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:5ecret@proxy.example:1080")
@@ -254,7 +254,7 @@ def test_proxies_that_cannot_be_used_are_left_out_and_named(
         assert environment[name] == f"::1,.example,127.0.0.1,localhost,{here},head.example"
 
 
-def test_certificates_are_found_from_other_folders(
+def test_relative_certificate_paths_work_in_other_folders(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (user / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
@@ -267,10 +267,12 @@ def test_certificates_are_found_from_other_folders(
     for name in ("SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE"):
         assert environment[name] == f"{user}/ca.pem"
     (user / "ca.pem").write_text("none")
-    assert refuse(user).startswith("SSL_CERT_FILE: ca.pem holds no certificates; https://head")
+    assert refuse(user).startswith(
+        "SSL_CERT_FILE: ca.pem contains no certificates, so https://head"
+    )
 
 
-def test_proxy_that_cannot_be_used_is_refused_where_it_is_needed(
+def test_unusable_proxy_is_refused_if_it_is_needed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("https_proxy", "socks5://proxy.example:1080")
@@ -280,7 +282,7 @@ def test_proxy_that_cannot_be_used_is_refused_where_it_is_needed(
     assert "https://head.example/api" in said
 
 
-def test_api_of_the_user_is_asked_through_the_users_proxy(
+def test_the_users_api_is_reached_through_the_users_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
@@ -293,10 +295,10 @@ def test_api_of_the_user_is_asked_through_the_users_proxy(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "[::]", socket.gethostname(), "own"])
-def test_api_on_this_machine_is_asked_directly(
+def test_api_on_this_machine_is_reached_without_a_proxy(
     host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if host == "own":  # an address of a network that it is in
+    if host == "own":  # an address of this machine in a network
         own = SimpleNamespace(address="192.0.2.7")
         monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth0": [own]})
         host = own.address
@@ -309,7 +311,7 @@ def test_api_on_this_machine_is_asked_directly(
     assert host.strip("[]").lower() in past
 
 
-def test_key_log_that_cannot_be_written_is_left_out_and_named(
+def test_unwritable_key_log_is_ignored_and_reported(
     user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (user / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
@@ -318,13 +320,15 @@ def test_key_log_that_cannot_be_written_is_left_out_and_named(
     monkeypatch.setenv("PREFECT_API_URL", "https://head.example/api")
     found = read_user_settings()
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("SSLKEYLOGFILE: /nowhere/keys: No such file or directory; left out")
+    assert said.startswith("SSLKEYLOGFILE: /nowhere/keys: No such file or directory; ignored")
     environment = own_environment(None, found.api)
     assert "SSLKEYLOGFILE" not in environment
     assert environment["SSL_CERT_FILE"] == f"{user}/ca.pem"
 
 
-def test_places_are_found_from_other_folders(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_in_the_environment_work_in_other_folders(
+    user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HOME", "models")
     monkeypatch.setenv("PGPASSFILE", "../pgpass")
     monkeypatch.setenv("AWS_CONFIG_FILE", "~/aws")
@@ -335,7 +339,7 @@ def test_places_are_found_from_other_folders(user: Path, monkeypatch: pytest.Mon
     assert (environment["AWS_CONFIG_FILE"], environment["TORCH_HOME"]) == ("~/aws", "/models")
 
 
-def test_only_what_clients_cannot_use_is_unusable() -> None:
+def test_only_variables_that_clients_refuse_are_unusable() -> None:
     fine = {"HTTP_PROXY": "http://me:pw@proxy:1", "ALL_PROXY": "", "NO_PROXY": "*,10.0.0.0/8"}
     assert find_unusable(fine) == {}
     assert reach_directly(fine)["NO_PROXY"].startswith("*,10.0.0.0/8,127.0.0.1")
@@ -357,7 +361,7 @@ def test_addresses_are_shown_without_passwords(url: str, shown: str) -> None:
     assert hide_password(url) == shown
 
 
-def test_user_without_a_home_folder_needs_none(tmp_path: Path) -> None:
+def test_user_without_a_home_folder_is_supported(tmp_path: Path) -> None:
     code = """
 import pwd
 def unknown(uid): raise KeyError(uid)

@@ -50,7 +50,7 @@ SHIFT_ALONG = 0.2
 
 
 def toy_stacks(count: int, seed: int, slices: int = 7) -> tuple[Stacks, np.ndarray]:
-    """Stacks of a large dim ball above a bright one with satellites, and all centres in mm.
+    """Return stacks of a large dim ball above a bright one with satellites, and all centres in mm.
 
     Grid steps are 5 mm across and 4 mm along, slices 6 mm apart and turned about the z axis; every
     other stack runs from right to left.
@@ -103,7 +103,7 @@ def train(stacks: Stacks, targets: np.ndarray, seed: int = 0, settings=SETTINGS)
 
 @pytest.fixture(scope="module", autouse=True)
 def small_and_quick():
-    """Nets as small as these lose time to a second thread, and need not be good."""
+    """Use one thread: small nets are slower with a second one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -117,7 +117,7 @@ def taught(small_and_quick):
 
 
 def find(net: HeatmapNet, stacks: Stacks) -> tuple[np.ndarray, np.ndarray]:
-    """Each stack's keypoints (stacks, 2, 3) where the net is surest of them, and how sure."""
+    """Return each stack's most likely keypoints (stacks, 2, 3), and their confidence."""
     points, shares = [], []
     for stack in range(len(stacks.keys)):
         found = find_candidates(net, stacks, stack, device="cpu")
@@ -136,7 +136,7 @@ def test_points_of_unseen_stacks_are_found_in_three_dimensions(taught):
     assert ((shares > 0.3) & (shares <= 1)).all()
 
 
-def test_what_all_keypoints_hold_of_a_stack_is_less_than_all(taught):
+def test_probability_of_all_keypoints_in_a_stack_is_below_one(taught):
     stacks, _ = toy_stacks(3, seed=2)
     for stack in range(3):
         found = find_candidates(taught, stacks, stack, device="cpu")
@@ -145,7 +145,7 @@ def test_what_all_keypoints_hold_of_a_stack_is_less_than_all(taught):
         assert (apart[~np.eye(len(apart), dtype=bool)] > 5).all()
 
 
-def test_a_keypoint_that_a_stack_does_not_show_is_not_found(taught):
+def test_keypoint_that_is_not_in_the_stack_is_not_found(taught):
     stacks, _ = toy_stacks(6, seed=2)
     stacks.images[:, SIZE // 2 :] = 40  # the lower half, with the lower ball
     _, shares = find(taught, stacks)
@@ -153,7 +153,7 @@ def test_a_keypoint_that_a_stack_does_not_show_is_not_found(taught):
     assert shares[:, 1].max() < 0.3
 
 
-def test_satellites_are_found_each_on_its_own_side(taught):
+def test_satellites_are_found_on_their_own_side(taught):
     stacks, centres = toy_stacks(12, seed=2)
     found, share = find_satellites(taught, stacks, centres[:, :2], SATELLITES, device="cpu")
     errors = np.linalg.norm(found - centres[:, 2:], axis=2)
@@ -186,14 +186,14 @@ def test_moving_the_patient_moves_the_points(taught):
 
 
 @pytest.mark.parametrize(("method", "tolerance_mm"), [("heatmap", 6.0), ("regression", 9.0)])
-def test_the_other_methods_find_points_too(method, tolerance_mm, small_and_quick, tmp_path):
+def test_other_methods_find_the_points(method, tolerance_mm, small_and_quick, tmp_path):
     stacks, centres = toy_stacks(20, seed=1)
     settings = altered(SETTINGS, method=method)
     save_net(train(stacks, centres, settings=settings), tmp_path / "net.safetensors", {})
     net = load_net(tmp_path / "net.safetensors")
     stacks, centres = toy_stacks(8, seed=2)
     points, shares = find(net, stacks)
-    seen = shares > 0.3  # a segmentation may find nothing
+    seen = shares > 0.3  # a segmentation may find no point
     errors = np.linalg.norm(points - centres[:, :2], axis=2)[seen]
     assert seen.mean() >= 0.5
     assert np.median(errors) < tolerance_mm
@@ -203,7 +203,7 @@ def test_the_other_methods_find_points_too(method, tolerance_mm, small_and_quick
     assert ((share > 0) == np.isfinite(offsets)).all()
 
 
-def test_a_net_reads_back_from_its_file(taught, tmp_path):
+def test_saved_net_gives_the_same_predictions(taught, tmp_path):
     save_net(taught, tmp_path / "net.safetensors", {"image_size": 32})
     stacks, _ = toy_stacks(2, seed=2)
     again = load_net(tmp_path / "net.safetensors")
@@ -211,7 +211,7 @@ def test_a_net_reads_back_from_its_file(taught, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_training_is_the_same_to_the_bit_for_one_seed_and_another_for_another():
+def test_training_is_bit_identical_for_equal_seeds_only():
     stacks, centres = toy_stacks(6, seed=1)
     settings = altered(SETTINGS, epochs=1)
     first, same = (train(stacks, centres, 3, settings).state_dict() for _ in range(2))
@@ -220,7 +220,7 @@ def test_training_is_the_same_to_the_bit_for_one_seed_and_another_for_another():
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
-def test_a_stack_without_a_target_is_not_trained_on():
+def test_stack_without_targets_is_not_trained_on():
     stacks, centres = toy_stacks(6, seed=1)
     settings = altered(SETTINGS, epochs=1)
     centres[5] = np.nan
@@ -230,8 +230,8 @@ def test_a_stack_without_a_target_is_not_trained_on():
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_few_stacks_are_gone_through_more_often():
-    stacks, centres = toy_stacks(6, seed=1)  # two steps an epoch
+def test_few_stacks_are_repeated_within_an_epoch():
+    stacks, centres = toy_stacks(6, seed=1)  # two steps per epoch
     told: list[tuple[int, int]] = []
     train_keypoints(
         stacks,
@@ -246,9 +246,9 @@ def test_few_stacks_are_gone_through_more_often():
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_loss_of_an_epoch_is_the_mean_over_the_points_taught(monkeypatch):
+def test_loss_of_an_epoch_is_the_mean_over_its_points(monkeypatch):
     stacks, centres = toy_stacks(5, seed=1)
-    centres[2:, 1:] = np.nan  # five stacks in two batches, which teach unlike numbers of points
+    centres[2:, 1:] = np.nan  # five stacks in two batches with different numbers of points
     batches, told = [], []
 
     def listen(*arguments):
@@ -271,20 +271,20 @@ def test_loss_of_an_epoch_is_the_mean_over_the_points_taught(monkeypatch):
     assert told == [pytest.approx(np.average(losses, weights=counts))]
 
 
-def test_net_whose_loss_is_no_number_is_refused():
+def test_loss_that_is_not_finite_is_an_error():
     stacks, centres = toy_stacks(4, seed=1)
     with pytest.raises(StageError, match=r"coordinates: the loss is nan .*learning_rate"):
         train(stacks, centres, 0, altered(SETTINGS, learning_rate=1e30))
 
 
-def test_a_stack_may_lack_one_of_its_targets():
+def test_stack_with_one_missing_target_is_trained_on():
     stacks, centres = toy_stacks(4, seed=1)
     centres[:, 1] = np.nan
     net = train(stacks, centres, 0, altered(SETTINGS, epochs=1))
     assert all(torch.isfinite(value).all() for value in net.state_dict().values())
 
 
-def test_soft_argmax_finds_the_place_of_a_target_heatmap_between_cells():
+def test_soft_argmax_finds_targets_between_cells():
     planes = torch.zeros(1, 3, 3, 3)
     planes[0, :, 0, 0] = torch.tensor([-5.0, 0.0, 5.0])
     planes[0, :, 1] = torch.tensor([0.0, 2.5, 0.0])
@@ -297,14 +297,14 @@ def test_soft_argmax_finds_the_place_of_a_target_heatmap_between_cells():
     assert 0.8 < mass.item() <= 1
 
 
-def test_cells_lie_between_the_grid_pixels_they_cover():
+def test_cells_are_centred_between_the_pixels_that_they_cover():
     planes = torch.tensor([[[10.0, 0, 0], [0, 2.0, 0], [0, 0, -3.0]]])
     cells = cells_mm(planes, SIZE)
     assert cells.shape == (1, 16, 16, 3)
     assert cells[0, 2, 1].tolist() == [10.0, 2.5 * 2.0, 4.5 * -3.0]
 
 
-def test_padding_takes_no_share_of_a_stack_and_nowhere_takes_one_cells():
+def test_padding_has_no_probability_and_nowhere_has_that_of_one_cell():
     mask = torch.tensor([[True, False]])
     shares = joint_log_softmax(torch.zeros(1, 2, 1, 4, 4), mask).exp()
     assert shares[0, 0, :16].sum().item() == pytest.approx(16 / 17)
@@ -312,7 +312,7 @@ def test_padding_takes_no_share_of_a_stack_and_nowhere_takes_one_cells():
     assert shares[0, 0, 32].item() == pytest.approx(1 / 17)
 
 
-def test_a_target_is_shown_absent_or_neither_by_how_far_the_picked_slices_are():
+def test_target_is_present_absent_or_unknown_by_its_distance_to_the_slices():
     stacks, centres = toy_stacks(1, seed=1)
     own = stacks.slices(0)
     near = int(stacks.distances(0, centres[0, :1])[0].argmin())
@@ -320,13 +320,13 @@ def test_a_target_is_shown_absent_or_neither_by_how_far_the_picked_slices_are():
         batch = gather(stacks, [0], [own[[index]]])
         goal = torch.from_numpy(centres[:1] - batch.centres_mm[:, None]).float()
         shown, absent = visible_targets(batch, goal)
-        away = abs(index - near)  # slices lie 6 mm apart
+        away = abs(index - near)  # slices are 6 mm apart
         assert shown[0, 0].item() == (away == 0)
         if away != 1:
             assert absent[0, 0].item() == (away > 1)
 
 
-def test_a_target_outside_the_grid_is_absent_and_an_unknown_one_neither():
+def test_target_outside_the_grid_is_absent_and_an_unknown_one_is_ignored():
     stacks, centres = toy_stacks(1, seed=1)
     centres[0, 0] += [0, 0, 200.0]
     centres[0, 1] = np.nan

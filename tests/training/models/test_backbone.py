@@ -35,7 +35,7 @@ def create(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Weights as timm publishes them, under the name that they have there."""
+    """Write weights under the name under which timm publishes them."""
     torch.manual_seed(7)
     published = timm.create_model(NAME, pretrained=False)
     save_file(published.state_dict(), tmp_path / f"{NAME}.safetensors")
@@ -43,9 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 6])
-def test_weights_of_a_folder_see_equal_channels_as_they_saw_colours(
-    folder: Path, channels: int
-) -> None:
+def test_rgb_weights_are_adapted_to_equal_channels(folder: Path, channels: int) -> None:
     published = timm.create_model(NAME, pretrained=False).eval()
     published.load_state_dict(load_file(folder / f"{NAME}.safetensors"))
     published.reset_classifier(0)
@@ -57,7 +55,7 @@ def test_weights_of_a_folder_see_equal_channels_as_they_saw_colours(
     )
 
 
-def test_weights_may_be_a_file_of_any_name_or_a_folder_a_model(folder: Path) -> None:
+def test_weights_may_be_a_file_or_a_folder_per_model(folder: Path) -> None:
     by_folder = create(pretrained=True, weights=folder)
     (folder / NAME).mkdir()
     here = (folder / f"{NAME}.safetensors").rename(folder / NAME / "model.safetensors")
@@ -66,10 +64,10 @@ def test_weights_may_be_a_file_of_any_name_or_a_folder_a_model(folder: Path) -> 
         assert torch.equal(again.conv1[0].weight, by_folder.conv1[0].weight)
 
 
-def test_weights_that_are_not_there_are_named_with_where_to_fetch_them(tmp_path: Path) -> None:
+def test_error_for_missing_weights_says_where_to_fetch_them(tmp_path: Path) -> None:
     expected = (
-        rf"^--weights {tmp_path}: no weights of {NAME} there; expected "
-        rf"{tmp_path}/{NAME}.safetensors, fetched from https://huggingface.co/timm/{NAME}, "
+        rf"^--weights {tmp_path}: no weights of {NAME} found, expected "
+        rf"{tmp_path}/{NAME}.safetensors; fetch https://huggingface.co/timm/{NAME}, "
         "or use --no-pretrained$"
     )
     with pytest.raises(SettingsError, match=expected):
@@ -77,7 +75,7 @@ def test_weights_that_are_not_there_are_named_with_where_to_fetch_them(tmp_path:
 
 
 @pytest.mark.parametrize("content", [{"conv1.weight": torch.zeros(3)}, None])
-def test_weights_of_something_else_are_refused(
+def test_weights_of_another_model_are_refused(
     tmp_path: Path, content: dict[str, torch.Tensor] | None
 ) -> None:
     file = tmp_path / "other.safetensors"
@@ -89,7 +87,7 @@ def test_weights_of_something_else_are_refused(
         create(pretrained=True, weights=file)
 
 
-def test_pretrained_weights_out_of_reach_are_named_on_one_line(
+def test_unreachable_pretrained_weights_are_an_error_of_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -109,19 +107,19 @@ def test_pretrained_weights_out_of_reach_are_named_on_one_line(
     ],
 )
 def test_unknown_backbone_is_refused_with_a_suggestion(name: str, hint: str) -> None:
-    with pytest.raises(SettingsError, match=f"timm knows no '{name}'; {hint}"):
+    with pytest.raises(SettingsError, match=f"timm has no model '{name}'; {hint}"):
         create(name)
 
 
-def test_settings_that_a_backbone_does_not_have_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"vgg11 cannot be had with .*drop_path_rate"):
+def test_settings_that_a_backbone_does_not_support_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"timm cannot create vgg11 with .*drop_path_rate"):
         create("vgg11", drop_path=0.1)
     with pytest.raises(SettingsError, match="has no map of features to pool by 'gem'"):
         create("test_vit", map_pool="gem")
 
 
 @pytest.mark.parametrize("name", [NAME, "test_convnext", "test_efficientnet"])
-def test_maps_are_pooled_as_asked(name: str) -> None:
+def test_feature_maps_are_pooled_as_configured(name: str) -> None:
     torch.manual_seed(0)
     images = torch.randn(2, 1, 96, 96)
     pooled = {}
@@ -135,12 +133,12 @@ def test_maps_are_pooled_as_asked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["test_coatnet", "test_maxvit", "test_vit"])
-def test_backbones_of_one_size_of_image_are_built_for_it(name: str) -> None:
+def test_backbones_with_a_fixed_image_size_are_built_for_the_size(name: str) -> None:
     backbone = create(name, size_px=64).eval()
     assert backbone(torch.randn(1, 1, 64, 64)).isfinite().all()
 
 
-def test_stochastic_depth_leaves_blocks_out_while_training_alone() -> None:
+def test_stochastic_depth_drops_blocks_in_training_only() -> None:
     torch.manual_seed(0)
     backbone = create("test_convnext", drop_path=0.5)
     images = torch.randn(2, 1, 32, 32)

@@ -4,7 +4,7 @@ from torch import nn
 from lsdc.training.models.heads import build_head
 
 
-def test_layers_come_in_order_and_the_last_gives_the_logits() -> None:
+def test_layers_are_in_order_and_the_last_gives_the_logits() -> None:
     head = build_head(
         ("linear", "batch_norm", "dropout", "leaky_relu", "linear"), 7, 3, width=5, dropout=0.4
     )
@@ -17,6 +17,6 @@ def test_layers_come_in_order_and_the_last_gives_the_logits() -> None:
     ]
 
 
-def test_single_linear_layer_has_no_width_of_its_own() -> None:
+def test_single_linear_layer_ignores_the_width() -> None:
     head = build_head(("layer_norm", "relu", "linear"), 7, 3, width=5, dropout=0.0)
     assert head(torch.randn(2, 7)).shape == (2, 3)

@@ -16,7 +16,7 @@ TASK = Task(
     slices=9, size_px=32, heads=2, classes=3, groups=5, own=((0, 1, 2), (6, 7, 8)), second=(6, 7, 8)
 )
 NO_DROPOUT = {"slice_dropout": 0.0, "dropout": 0.0}
-# Pairs of settings meet here that in the lab log never did; each value of each setting comes once.
+# Each value of each setting occurs once, in pairs that the lab log does not have.
 SETTINGS: dict[str, dict[str, Any]] = {
     "one for all": {"heads": "one", "head": ("linear", "batch_norm", "leaky_relu", "linear")},
     "one a head": {
@@ -63,7 +63,7 @@ each_model = pytest.mark.parametrize("settings", SETTINGS.values(), ids=list(SET
 
 def build_model(settings: dict[str, Any]) -> SliceModel:
     torch.manual_seed(0)
-    # Layer norm: a batch norm looks at all samples, and then none could be compared alone.
+    # Layer norm: with batch norm, the outputs of a sample depend on the other samples.
     given = {"backbone": "test_efficientnet_ln", "width": 16, "head_width": 8} | NO_DROPOUT
     given |= settings
     second = given.pop("second_backbone", None)
@@ -85,7 +85,7 @@ def small_batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @each_model
-def test_every_model_takes_a_step_with_all_its_parameters(settings: dict[str, Any]) -> None:
+def test_every_parameter_of_every_model_gets_a_gradient(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     model = build_model(settings)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -102,7 +102,7 @@ def test_every_model_takes_a_step_with_all_its_parameters(settings: dict[str, An
 
 
 @each_model
-def test_pixels_of_an_absent_slice_change_nothing(settings: dict[str, Any]) -> None:
+def test_pixels_of_absent_slices_have_no_effect(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     model = build_model(settings).eval()
     before = model(slices, present)
@@ -111,7 +111,7 @@ def test_pixels_of_an_absent_slice_change_nothing(settings: dict[str, Any]) -> N
 
 
 @each_model
-def test_model_is_told_that_a_slice_is_absent(settings: dict[str, Any]) -> None:
+def test_output_depends_on_whether_a_slice_is_absent(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     model = build_model(settings).eval()
     for encoder in model.encoders:
@@ -122,7 +122,7 @@ def test_model_is_told_that_a_slice_is_absent(settings: dict[str, Any]) -> None:
 
 
 @each_model
-def test_sample_without_any_slice_is_graded_all_the_same(settings: dict[str, Any]) -> None:
+def test_sample_without_slices_has_finite_logits(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     present[2] = False
     model = build_model(settings)
@@ -131,34 +131,34 @@ def test_sample_without_any_slice_is_graded_all_the_same(settings: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["threes", "deep"])
-def test_a_sample_alone_is_graded_as_among_others(name: str) -> None:
+def test_output_of_a_sample_does_not_depend_on_its_batch(name: str) -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS[name]).eval()
     alone = model(slices[1:2], present[1:2])
     torch.testing.assert_close(alone[0], model(slices, present)[1], rtol=1e-3, atol=1e-4)
 
 
-def test_last_head_tells_the_group_and_others_have_no_such_classes() -> None:
+def test_last_head_predicts_the_group_and_others_have_fewer_classes() -> None:
     logits = build_model({}).eval()(*batch_of_nine())
     shares = logits.softmax(dim=-1)
     assert not shares[:, :2, 3:].any()
     assert shares[:, 2].gt(0).all()
 
 
-def test_batch_of_one_passes_a_batch_norm() -> None:
+def test_batch_of_one_is_possible_with_batch_norm() -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS["one for all"]).train()
     norm_by_running_means(model, say=lambda: None)  # as the training loop does
     assert model(slices[:1], present[:1])[:, :2, :3].isfinite().all()
 
 
-def test_shares_of_white_are_the_same_pixels_as_eight_bits(build: Build) -> None:
+def test_float_and_8_bit_pixels_have_the_same_output(build: Build) -> None:
     slices, present = small_batch()
     model = build().eval()
     torch.testing.assert_close(model(slices.float() / 255, present), model(slices, present))
 
 
-def test_scaled_by_the_sample_light_and_contrast_change_nothing() -> None:
+def test_brightness_and_contrast_have_no_effect_with_scaling_per_sample() -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS["deep"]).eval()
     shares = slices.float() / 255
@@ -170,7 +170,7 @@ def test_scaled_by_the_sample_light_and_contrast_change_nothing() -> None:
     )
 
 
-def test_orthogonal_gates() -> None:
+def test_gates_of_the_rnn_are_initialised_orthogonally() -> None:
     rnn = build_model(SETTINGS["one a head"]).sequences[1].get_submodule("rnn")
     gates = rnn.get_parameter("weight_hh_l0_reverse").detach().reshape(4, 16, 16)
     torch.testing.assert_close(gates @ gates.mT, torch.eye(16).expand(4, -1, -1))

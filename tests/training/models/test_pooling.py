@@ -23,17 +23,17 @@ def pool(kind: SlicePool) -> PoolSlices:
     return PoolSlices(kind, 3, rnn_width=1, own=OWN)
 
 
-def test_mean_is_of_the_slices_that_are_there() -> None:
+def test_mean_ignores_absent_slices() -> None:
     expected = torch.stack([SEQUENCE[0, [0, 2, 3]].mean(0), SEQUENCE[1, 0]])
     torch.testing.assert_close(pool("mean")(SEQUENCE, SEEN), expected)
 
 
-def test_range_mean_is_of_own_slices_that_are_there_or_else_of_what_stands_for_them() -> None:
+def test_range_mean_uses_own_slices_or_the_absent_ones_if_none_is_present() -> None:
     expected = torch.stack([SEQUENCE[0, [2, 3]].mean(0), SEQUENCE[1, 1:].mean(0)])
     torch.testing.assert_close(pool("range_mean")(SEQUENCE, SEEN), expected)
 
 
-def test_maximum_is_of_the_slices_that_are_there() -> None:
+def test_maximum_ignores_absent_slices() -> None:
     falling = -SEQUENCE
     seen = SEEN.clone()
     seen[0, 0] = False
@@ -43,7 +43,7 @@ def test_maximum_is_of_the_slices_that_are_there() -> None:
     torch.testing.assert_close(pool("mean_max")(falling, seen), both)
 
 
-def test_last_state_of_each_direction() -> None:
+def test_last_takes_the_last_state_of_each_direction() -> None:
     torch.testing.assert_close(pool("last")(SEQUENCE, SEEN), torch.tensor([[9.0, 1], [21, 13]]))
 
 
@@ -59,14 +59,14 @@ def test_attention_weighs_slices_by_their_scores() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_absent_slices_change_nothing(kind: SlicePool) -> None:
+def test_absent_slices_have_no_effect(kind: SlicePool) -> None:
     other = SEQUENCE.masked_fill(~SEEN.unsqueeze(-1), 1e6)
     some = pool(kind)
     torch.testing.assert_close(some(other, SEEN)[0], some(SEQUENCE, SEEN)[0])
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "last"])
-def test_size_is_what_it_says_and_nothing_seen_is_no_fault(kind: SlicePool) -> None:
+def test_pooled_size_is_right_even_without_slices(kind: SlicePool) -> None:
     some = pool(kind)
     pooled = some(SEQUENCE, torch.zeros_like(SEEN))
     assert pooled.shape == (2, some.features)

@@ -4,6 +4,7 @@ import polars as pl
 
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import DataError
+from lsdc.messages import counted
 
 _PATTERN = (
     rf"^0*(?<study_id>[0-9]{{1,18}})_(?<condition>{'|'.join(CONDITIONS)})"
@@ -55,4 +56,4 @@ def first_few(names: pl.Series, shown: int = 3) -> str:
     """Describe rows for a message: their count and the first few names."""
     listed = ", ".join(str(name) for name in names.head(shown))
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"{len(names)} row{'s' if len(names) != 1 else ''} ({listed}{more})"
+    return f"{counted(len(names), 'row')} ({listed}{more})"

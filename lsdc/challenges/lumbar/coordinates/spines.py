@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.vocabulary import LEVELS
-from lsdc.messages import Spell, few
+from lsdc.messages import Spell, counted, few
 from lsdc.tables.table import Table, real
 
 Floats = NDArray[np.float64]
@@ -105,8 +105,8 @@ def describe_disputes(spines: pl.DataFrame, spell: Spell = str) -> str | None:
         return None
     names = [f"{spell(study)} ({levels.replace(' ', ', ')})" for study, levels in rows.iter_rows()]
     return (
-        f"sagittal and axial images of {len(names)} studies place levels over 10 mm apart: "
-        f"{few(names)}; the more confident images are used, with half the confidence"
+        f"sagittal and axial images of {counted(len(names), 'study')} place levels over 10 mm "
+        f"apart: {few(names)}; the more confident images are used, with half the confidence"
     )
 
 

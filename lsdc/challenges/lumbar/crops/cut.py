@@ -32,6 +32,7 @@ from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.dicom_index.image_use import acquisitions
 from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
 from lsdc.geometry.resample import needed_part, one_thread, resample
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.npy_file import Crops, join_files, write_crops
 from lsdc.store.table_files import write_table
@@ -192,7 +193,7 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
     tell_bad_files("crops", tables["quarantine"], total=files)
     if "motion" in tables:
         series = tables["motion"].n_unique(("study_id", "series_id"))
-        log.info("crops: %d slices of %d series moved", len(tables["motion"]), series)
+        log.info("crops: %s of %d series moved", counted(len(tables["motion"]), "slice"), series)
     tables["samples"] = tables["samples"].with_columns(row=pl.int_range(pl.len(), dtype=pl.Int32))
     join_files([shard / "crops.npy" for shard in shards], out / "crops.npy")
     _write(tables, out)

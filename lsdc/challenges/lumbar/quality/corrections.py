@@ -38,6 +38,7 @@ from lsdc.challenges.lumbar.quality.repeated_points import repeats_to_leave_out
 from lsdc.challenges.lumbar.quality.side_checks import certainly_swapped, side_pairs
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.dicom_index.image_use import used_images
+from lsdc.messages import counted
 from lsdc.store.table_files import write_table
 from lsdc.tables.findings import Finding
 from lsdc.tables.table import Table, one_of
@@ -230,8 +231,8 @@ def describe_corrections(corrections: pl.DataFrame) -> str:
         return "no corrections"
     counts = dict(corrections.group_by("rule").len().iter_rows())
     by_rule = ", ".join(f"{rule} {counts[rule]}" for rule in Rule if rule in counts)
-    studies = corrections["study_id"].n_unique()
-    return f"{len(corrections)} corrections in {studies} studies ({by_rule})"
+    studies = counted(corrections["study_id"].n_unique(), "study")
+    return f"{counted(len(corrections), 'correction')} in {studies} ({by_rule})"
 
 
 def _corrected(annotations: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from lsdc.challenges.lumbar.scoring.prior import (
     weighted_prior,
 )
 from lsdc.errors import StageError
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 
@@ -123,8 +124,8 @@ def assemble_holdout(
     leaked = sorted(set(held_out["study_id"]) & set(labels["study_id"]))
     if leaked:
         raise StageError(
-            f"holdout: {len(leaked)} held-out studies are in folds too (the first: {leaked[0]}), "
-            "expected none; assign the folds again"
+            f"holdout: {counted(len(leaked), 'held-out study')} also in folds (the first: "
+            f"{leaked[0]}), expected none; assign the folds again"
         )
     columns = ["row_id", *PROBABILITIES]
     given = pl.concat([table.select(columns) for table in fold_tables])
@@ -134,7 +135,8 @@ def assemble_holdout(
     torn = means.filter(pl.col("len") != len(fold_tables))["row_id"]
     if len(torn):
         raise StageError(
-            f"holdout: {first_few(torn)} not predicted by all of {len(fold_tables)} folds; "
+            f"holdout: {first_few(torn)} not predicted by all of "
+            f"{counted(len(fold_tables), 'fold')}; "
             "train the folds again"
         )
     unseen = predict_prior(held_out, prior_table(labels, smoothing=0.5)).join(

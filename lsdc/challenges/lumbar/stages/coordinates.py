@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.coordinates.spines import describe_disputes
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.dicom_index.quarantine import Quarantine, count_files, tell_bad_files
-from lsdc.messages import few
+from lsdc.messages import counted, few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, settle
@@ -113,10 +113,10 @@ def _warn_of_guessed(run: LumbarRun, points: pl.DataFrame) -> None:
     guessed = points.group_by("study_id").agg(seen.any()).filter(~pl.col("source"))["study_id"]
     if len(guessed):
         log.warning(
-            "coordinates: no level is detected in %d of %d studies; they get the typical positions "
-            "of the training studies: %s",
+            "coordinates: no level is detected in %d of %s; they get the typical positions of "
+            "the training studies: %s",
             len(guessed),
-            points["study_id"].n_unique(),
+            counted(points["study_id"].n_unique(), "study"),
             few(list(map(open_competition(run.data).spell, guessed.sort()))),
         )
 
@@ -125,8 +125,8 @@ def _warn_of_lost(run: LumbarRun, studies: pl.Series, points: pl.DataFrame) -> N
     lost = studies.filter(~studies.is_in(points["study_id"].implode())).to_list()
     if lost:
         log.warning(
-            "coordinates: no level is found in %d of %d studies, so they have no samples: %s",
+            "coordinates: no level is found in %d of %s, so they have no samples: %s",
             len(lost),
-            len(studies),
+            counted(len(studies), "study"),
             few(list(map(open_competition(run.data).spell, lost))),
         )

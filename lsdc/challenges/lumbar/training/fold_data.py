@@ -13,6 +13,7 @@ from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.training.labels import asked, labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, count_repeats, read_table
 from lsdc.errors import StageError
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.training.samples import Samples
 
@@ -122,9 +123,9 @@ def read_fold(
     inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
     if not len(inside) or not len(outside):
         raise StageError(
-            f"fold {fold}: {len(inside)} samples to predict and {len(outside)} to train on, "
-            "expected at least one of each; studies without images or level points (see the log) "
-            "have no samples; use fewer folds or more studies"
+            f"fold {fold}: {counted(len(inside), 'sample')} to predict and {len(outside)} to train "
+            "on, expected at least one of each; studies without images or level points (see the "
+            "log) have no samples; use fewer folds or more studies"
         )
     held_out: list[int] = []
     if holdout is not None:

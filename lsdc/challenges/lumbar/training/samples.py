@@ -16,6 +16,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
 from lsdc.errors import DataError
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.training.samples import EMPTY_LABEL, Samples
 
@@ -50,8 +51,8 @@ def as_samples(
     rows = table["row"].to_numpy().astype(np.int64)
     if len(rows) and rows.max() >= len(slices):
         raise DataError(
-            f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has {len(slices)} rows; "
-            "delete the folder, so that the crops are cut again"
+            f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has "
+            f"{counted(len(slices), 'row')}; delete the folder, so that the crops are cut again"
         )
     return Samples(
         slices=slices,

@@ -63,7 +63,7 @@ def test_clean_annotations_are_a_separate_result_with_logged_changes(
         raw = in_mode(run, "raw", index)
         assert caplog.messages == []
         clean = in_mode(run, "clean", index)
-    assert caplog.messages == ["annotations: 2 corrections in 1 studies (sides_swapped 2)"]
+    assert caplog.messages == ["annotations: 2 corrections in 1 study (sides_swapped 2)"]
     assert raw.digest != clean.digest
     keys = [learn_coordinates.key(run, index, index, each) for each in (raw, clean)]
     assert keys[0] != keys[1]

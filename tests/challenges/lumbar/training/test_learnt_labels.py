@@ -135,7 +135,7 @@ def test_predictions_of_another_experiment_are_used_as_labels(data: Data, tmp_pa
 def test_missing_predictions_of_another_experiment_are_refused(data: Data, tmp_path: Path) -> None:
     second = experiment_with("second", needs={"labels": "first"})
     nowhere = tmp_path / "first" / "fold-0" / "unlabelled.parquet"
-    with pytest.raises(StageError, match=r"needs\.labels asks for; run experiment first first"):
+    with pytest.raises(StageError, match=r"needs\.labels needs it; run experiment first first"):
         data.train(tmp_path / "second", second, fill_from=nowhere)
 
 

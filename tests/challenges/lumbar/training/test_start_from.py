@@ -62,5 +62,7 @@ def test_training_starts_from_weights_of_another_crop_size(data: Data, tmp_path:
             "needs": NeedsConfig(weights="small"),
         }
     )
-    with pytest.raises(StageError, match=r"not the weights of small.* size mismatch for places"):
+    with pytest.raises(
+        StageError, match=r"these weights do not fit the model of small.* size mismatch for places"
+    ):
         data.train(tmp_path / "wide", experiment=wider, start_from=weights)

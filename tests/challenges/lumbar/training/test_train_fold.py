@@ -201,7 +201,9 @@ def test_test_split_is_predicted_by_the_mean_of_the_models(data: Data, tmp_path:
 @pytest.mark.usefixtures("same_process")
 def test_damaged_weights_are_refused(data: Data, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(StageError, match=r"model.safetensors: not the weights of small"):
+    with pytest.raises(
+        StageError, match=r"model.safetensors: these weights do not fit the model of small"
+    ):
         data.predict([tmp_path], tmp_path / "test.parquet")
 
 

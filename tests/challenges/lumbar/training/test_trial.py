@@ -42,8 +42,8 @@ def test_trainable_models_pass(settings: list[str]) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["model.backbone=resnet19"], "timm knows no 'resnet19'; did you mean 'resnet"),
-        (["model.backbone=vgg11", "model.drop_path=0.1"], "vgg11 cannot be had with"),
+        (["model.backbone=resnet19"], "timm has no model 'resnet19'; did you mean 'resnet"),
+        (["model.backbone=vgg11", "model.drop_path=0.1"], "timm cannot create vgg11 with"),
         (
             ["model.backbone=inception_v3", "crops.size_px=32"],
             r"inception_v3 cannot be trained on slices of 32 x 32 px, .*try a larger crops.size_px",
@@ -74,7 +74,7 @@ def test_initial_weights_must_fit_the_model(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     save_weights(weights, build_model(experiment, pretrained=False).state_dict())
     try_here("needs.weights=exp114", start_from=weights)
-    with pytest.raises(StageError, match="not the weights of exp114, as this model has them"):
+    with pytest.raises(StageError, match="these weights do not fit the model of exp114"):
         try_here("needs.weights=exp114", "model.width=32", start_from=weights)
 
 
@@ -101,7 +101,7 @@ def test_model_is_tried_once_per_model_settings(tmp_path: Path) -> None:
     assert not attempt()
     assert not attempt("training.epochs=9", "augment.noise=0.5")
     assert len(json.loads(kept.read_text())) == 1
-    with pytest.raises(SettingsError, match="timm knows no"):
+    with pytest.raises(SettingsError, match="timm has no model"):
         attempt("model.backbone=resnet19")
     assert len(json.loads(kept.read_text())) == 1
 
