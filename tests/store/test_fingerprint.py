@@ -129,7 +129,9 @@ def test_fingerprint_is_the_same_on_other_pythons(version: str, tmp_path: Path) 
         f"spec = importlib.util.spec_from_file_location('f', {str(source)!r})\n"
         "f = importlib.util.module_from_spec(spec); spec.loader.exec_module(f)\n"
         f"root = pathlib.Path({str(PROJECT)!r})\n"
-        "for path in sorted(root.glob('lsdc/**/*.py')): print(f._module_digest(path))\n"
+        "for path in sorted(root.glob('lsdc/**/*.py')):\n"
+        "    name = '.'.join(path.relative_to(root).with_suffix('').parts)\n"
+        "    print(f.fingerprint_code([name]))\n"
     )
     here = subprocess.run([sys.executable, str(script)], capture_output=True, check=True)
     there = subprocess.run([python, str(script)], capture_output=True, check=True)
