@@ -52,32 +52,53 @@ class RunOptions(BaseModel):
     folds: int = _field(4, "Number of cross-validation folds.", ge=2)
     only_fold: int | None = _field(
         None,
-        "Train only this fold, counted from 0; scores are marked partial.",
+        (
+            "Train only this fold, counted from 0. If other folds are missing, the scores are "
+            "marked partial."
+        ),
         unset="all folds",
         ge=0,
     )
     holdout: float = _field(
         0.0,
-        "Fraction of the studies to hold out of all folds; they are scored separately.",
+        "Fraction of the studies to keep out of all folds; they are scored separately.",
         ge=0,
         le=MOST_HELD_OUT,
     )
     weights: Path | None = _field(
-        None, "Pretrained weights, a file or a folder.", unset="timm's hub, or its cache"
+        None,
+        "File or folder with pretrained weights.",
+        unset="download from the Hugging Face Hub, or its local cache",
     )
-    seed: int = _field(0, "Random seed of folds and training.", ge=0, le=MOST_SEED)
+    seed: int = _field(0, "Random seed for the folds and for training.", ge=0, le=MOST_SEED)
     device: Device = _field("auto", "Device that models are trained on.")
     threads: int | None = _field(
         None, "CPU threads that the run may use.", unset="one per core", ge=1
     )
     limit: int | None = _field(None, "Use only the first N training studies.", unset="all", ge=1)
     annotations: Annotations = _field(
-        "clean", "raw: annotated points as given; clean: provable mistakes fixed or dropped."
+        "clean",
+        (
+            "raw: use the annotated points without changes; clean: fix or drop points that are "
+            "provably wrong."
+        ),
     )
     max_bad: float = _field(
-        0.01, "Stop if more than this fraction of the training files cannot be used.", ge=0, le=1
+        0.01,
+        (
+            "Stop if more than this fraction of the training files, and at least 10 of them, "
+            "cannot be used."
+        ),
+        ge=0,
+        le=1,
     )
-    strict: bool = _field(False, "Stop at a study that cannot be used, instead of skipping it.")
+    strict: bool = _field(
+        False,
+        (
+            "Stop if a study has no usable image or a row of the test table is invalid, instead of "
+            "skipping it."
+        ),
+    )
 
     @model_validator(mode="after")
     def _check_fold(self) -> Self:
@@ -96,7 +117,9 @@ class RunRequest(RunOptions):
 
     experiment: str = _field("demo", "Experiment to run: the name of a preset.")
     settings: tuple[str, ...] = _field(
-        (), "Change a setting of the experiment, such as training.epochs=2.", unset="none"
+        (),
+        "Changed settings of the experiment, each as KEY=VALUE, such as training.epochs=2.",
+        unset="none",
     )
     data: Path | None = _field(
         None,
@@ -108,8 +131,8 @@ class RunRequest(RunOptions):
     )
     resolved: dict[str, Any] | None = sent_field(
         None,
-        "The experiment as resolved where the run was requested.",
-        unset="looked up by its name",
+        "The settings of the experiment, as found on the machine that started the run.",
+        unset="read from the presets by name",
     )
 
     @classmethod
@@ -130,7 +153,10 @@ class SentRequest(RunRequest):
 
     versions: dict[str, str] | None = sent_field(
         None,
-        "Versions of the run that sent this one; a worker with other versions refuses it.",
+        (
+            "Versions of lsdc and its libraries in the parent run. A worker with other versions "
+            "refuses to train."
+        ),
         unset="not compared",
     )
 
@@ -138,7 +164,7 @@ class SentRequest(RunRequest):
 class FoldRequest(SentRequest):
     """The parameters of a run that trains one fold."""
 
-    fold: int = _field(0, "Fold that train-fold trains, counted from 0.", ge=0)
+    fold: int = _field(0, "Fold to train, counted from 0 (only for train-fold).", ge=0)
 
     @model_validator(mode="after")
     def _check_this_fold(self) -> Self:
@@ -148,13 +174,15 @@ class FoldRequest(SentRequest):
 Request = TypeVar("Request", bound=RunRequest)
 
 _PAGE = """# Parameters of a run
-Flows take them by these names (`prefect deployment run FLOW/NAME --param NAME=VALUE`),
-`lsdc run-local` and `lsdc trigger` as options. Only `train-fold` takes `fold`; `submit` does not
-take `only_fold`, and `prepare` takes neither `only_fold` nor `weights`. The last parameters are
-not options: runs send them to their child runs.
-This page is generated from their declarations: `python -m tasks.request > docs/parameters.md`.
+The flows have these parameters (`prefect deployment run FLOW/NAME --param NAME=VALUE`).
+`lsdc run-local` and `lsdc trigger` have them as options; `settings` is the option `--set`. Only
+`train-fold` has `fold`. `submit` and `train-fold` do not have `only_fold`; `prepare` and
+`train-coordinates` have neither `only_fold` nor `weights`. You never set the last two, `versions`
+and `resolved`: lsdc sets them when it starts a run.
+This page is generated from the declarations in `tasks/request.py`:
+`python -m tasks.request > docs/parameters.md`.
 
-| parameter | takes | default | |
+| parameter | type | default | description |
 |---|---|---|---|"""
 
 

@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Lumbar spine MR: from DICOM folders to a cross-validated, scored submission.",
+    help="Train and score models on lumbar spine MR, from DICOM files to a submission.",
 )
 # For each command, a summary short enough for the command list, and usage examples.
 _COMMANDS: dict[str, tuple[str, list[str]]] = {
@@ -36,7 +36,7 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
     ),
     "demo-data": ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
     "index": (
-        "Read the DICOM headers in a folder into the catalog.",
+        "Write the DICOM headers of a folder to the catalog.",
         ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
     ),
     "doctor": ("Check a folder's data.", ["lsdc doctor rsna-2024 --json"]),
@@ -44,9 +44,9 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         "Draw a study: its slices, points and crops.",
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
-    "ui": ("Open Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
+    "ui": ("Serve Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
     "up": (
-        "Start a Prefect server, pools, deployments and workers.",
+        "Start a Prefect server and workers, with pools and deployments.",
         [
             "lsdc up",
             "lsdc up --no-workers --host 0.0.0.0    # for workers on other machines",
@@ -54,7 +54,7 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
     ),
     "worker": ("Start workers for a server that is running.", ["lsdc worker --pool lsdc-gpu"]),
     "trigger": (
-        "Start a run on workers.",
+        "Start a run of a Prefect deployment on the workers.",
         ["lsdc trigger train-folds/default --experiment baseline --watch"],
     ),
     "clean": ("List and remove results that no run needs.", ["lsdc clean"]),
@@ -70,7 +70,7 @@ for _name, (_summary, _examples) in _COMMANDS.items():
 def about(
     version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
 ) -> None:
-    """Lumbar spine MR: from DICOM folders to a cross-validated, scored submission."""
+    """Train and score models on lumbar spine MR, from DICOM files to a submission."""
     if version:
         typer.echo(f"lsdc {__version__}")
         raise typer.Exit

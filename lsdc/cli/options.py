@@ -18,7 +18,7 @@ NoPretrained = Annotated[
 StoreUrl = Annotated[
     str | None,
     typer.Option(
-        help="Store shared with other hosts: a path or s3://BUCKET/PREFIX.",
+        help="Folder or S3 address (s3://BUCKET/PREFIX) through which hosts share results.",
         show_default="LSDC_STORE",
     ),
 ]

@@ -5,14 +5,14 @@ import dataframely as dy
 from lsdc.tables.table import Table, one_of, real
 
 SPLITS = one_of(["train", "test"])
-SPLIT = "train or test, from a path in the competition's layout; null elsewhere."
+SPLIT = "train or test, from the path; null if the path does not have the competition's layout."
 IDS = (
-    "From the path in the competition's layout; elsewhere a number made from StudyInstanceUID or "
-    "SeriesInstanceUID."
+    "From the path if it has the competition's layout; otherwise a number computed from "
+    "StudyInstanceUID or SeriesInstanceUID."
 )
 HEADER_IDS = (
-    "StudyInstanceUID and SeriesInstanceUID of the header: the number itself if the UID is a "
-    "number as the competition writes it, else 63 bits of a digest."
+    "StudyInstanceUID and SeriesInstanceUID as a number. If the UID is a plain number, as in the "
+    "competition, that number; otherwise a 63-bit hash of the UID."
 )
 AS_IN_THE_HEADER = "As in the header."
 SERIES_DESCRIPTION = "From the competition's table of series."
@@ -32,23 +32,28 @@ class Instances(Table):
     study_id = dy.Int64(description=IDS)
     series_id = dy.Int64(description=IDS)
     instance_number = dy.Int64(
-        description="From the file's name in the competition's layout; elsewhere InstanceNumber. "
-        "Slices without a number are numbered upwards from the highest number of their series, "
-        "along the normal, and after them the further frames of a file, by frame."
+        description=(
+            "From the file's name if the path has the competition's layout; otherwise "
+            "InstanceNumber. If slices have no number, they get the numbers after the highest one "
+            "of their series, ordered along the normal. The second and later frames of a "
+            "multi-frame file come after these, ordered by frame number."
+        )
     )
     header_study_id = dy.Int64(nullable=True, description=HEADER_IDS)
     header_series_id = dy.Int64(nullable=True, description=HEADER_IDS)
     id_mismatch = dy.Bool(
-        description="Whether path and header contradict each other, or the file belongs to another "
-        "series than the other files of its folder."
+        description=(
+            "Whether path and header have different ids, or the file belongs to another series "
+            "than the other files of its folder."
+        )
     )
     series_description = dy.String(nullable=True, description=SERIES_DESCRIPTION)
-    path = dy.String(description="The file.")
+    path = dy.String(description="Path of the file.")
     frame = dy.Int32(
         min=1,
         description="Number of the frame in the file, from 1; only Enhanced MR has more than one.",
     )
-    bytes = dy.Int64(nullable=True, description="Size of the file when it was read.")
+    bytes = dy.Int64(nullable=True, description="Size of the file in bytes, when it was read.")
     mtime_ns = dy.Int64(nullable=True, description=MTIME)
     rows = dy.Int32(min=1, description="Height in pixels.")
     columns_ = dy.Int32(min=1, alias="columns", description="Width in pixels.")
@@ -74,12 +79,17 @@ class Instances(Table):
     )
     used_as = dy.String(
         nullable=True,
-        description="The kind of series that a run uses the image as; null if it does not use it.",
+        description=(
+            "The series description under which a run uses the image, for example Axial T2; null "
+            "if the run does not use it."
+        ),
     )
     set_aside = dy.String(
         nullable=True,
-        description="Why a run does not use the image: it has another plane than described, is a "
-        "localizer, or belongs to a second contrast.",
+        description=(
+            "Why a run does not use the image: another plane than described, localizer, or second "
+            "contrast (such as a second echo at the same positions)."
+        ),
     )
     transfer_syntax = dy.String(nullable=True, description=AS_IN_THE_HEADER)
     bits_stored = dy.Int32(nullable=True, description=AS_IN_THE_HEADER)

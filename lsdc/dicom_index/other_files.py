@@ -15,19 +15,21 @@ from lsdc.dicom.preflight import LARGEST_FILE_BYTES
 from lsdc.dicom.usable import GREYSCALE
 from lsdc.tables.table import Table
 
-_ID = "As in the instances table, if path or header contain it."
+_ID = "As in the table instances; null if neither path nor header gives the value."
 
 
 class OtherFiles(Table):
-    """One row per file that is not a slice, or is a copy. None of them counts against --max-bad."""
+    """One row per file that is not a slice, or is a copy. --max-bad does not count these files."""
 
-    path = dy.String(description="The file.")
+    path = dy.String(description="Path of the file.")
     what = dy.String(
-        description="What the file is: a copy, byte for byte or of the image; a structured report, "
-        "presentation state, secondary capture and so on, by SOPClassUID (except in a listed "
-        "series, if the header has all attributes of a slice); a DICOMDIR; an AppleDouble or "
-        "another file of the operating system; not a DICOM file; or, in a run, a file in no listed "
-        "series, which is not read."
+        description=(
+            "Type of the file: a copy (of the whole file or of the image); another DICOM object by "
+            "SOPClassUID, such as a structured report, presentation state or secondary capture (an "
+            "object in a listed series can count as a slice if its header has all attributes of a "
+            "slice); a DICOMDIR; a file of the operating system, such as AppleDouble; a file that "
+            "is not DICOM; or, in a run, a file that belongs to no listed series and is not read."
+        )
     )
     copy_of = dy.String(
         nullable=True, description="The file of the same series that this one is a copy of."

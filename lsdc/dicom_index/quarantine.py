@@ -18,26 +18,30 @@ FEW_BAD_FILES = 10
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
 
 _ID = (
-    "As in the instances table, if path or header contain it; null if a stage after the index "
-    "refused the file."
+    "As in the table instances; null if neither path nor header gives the value, or if a later "
+    "stage than index refused the file."
 )
 
 
 class Quarantine(Table):
     """One row per file that cannot be used."""
 
-    path = dy.String(description="The file.")
+    path = dy.String(description="Path of the file.")
     stage = dy.String(description="The stage that refused the file.")
-    reason = dy.String(description="Why; the text contains no value from the file.")
+    reason = dy.String(description="Reason. The text contains no values from the file.")
     bytes = dy.Int64(
         nullable=True,
-        description="Size of the file when it was refused; null if a stage after the index "
-        "refused it.",
+        description=(
+            "Size of the file in bytes, when it was refused; null if a later stage than index "
+            "refused it."
+        ),
     )
     mtime_ns = dy.Int64(
         nullable=True,
-        description="Time of the file's last change, in nanoseconds since 1970; null if a stage "
-        "after the index refused it.",
+        description=(
+            "Time of the file's last change, in nanoseconds since 1970; null if a later stage than "
+            "index refused it."
+        ),
     )
     study_id = dy.Int64(nullable=True, description=_ID)
     series_id = dy.Int64(nullable=True, description=_ID)

@@ -59,14 +59,21 @@ class Series(Table):
     )
     first_instance = dy.Int64(nullable=True, description="The lowest instance number.")
     last_instance = dy.Int64(nullable=True, description="The highest instance number.")
-    gaps = dy.Int64(description="Number of instance numbers between the two that are missing.")
+    gaps = dy.Int64(
+        description=(
+            "Number of instance numbers that are missing between first_instance and last_instance."
+        )
+    )
     duplicate_positions = dy.Int64(
         min=0, description="Number of slices within 0.01 mm of another slice of their group."
     )
     shapes = dy.Int64(min=0, description="Number of different sizes in pixels.")
     slice_spacing_mm = real("Median distance between neighbouring slices.", nullable=True)
     extent_mm = real("Length of the longest group of parallel slices.", nullable=True)
-    id_mismatches = dy.Int64(min=0, description="Number of files whose ids contradict each other.")
+    id_mismatches = dy.Int64(
+        min=0,
+        description="Number of files with an id mismatch (id_mismatch in the table instances).",
+    )
 
 
 class Studies(Table):

@@ -16,11 +16,13 @@ from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.dicom_index.instance_table import IDS, SPLITS, split_column
 from lsdc.tables.table import Table
 
-_FIRST = "Of the first series that has these images."
+_FIRST = "The first series with the same images: its split, study id and series id."
 
 
 class Twins(Table):
-    """One row per series whose images another series has as well. Their studies share a fold."""
+    """One row per series that has the same images as an earlier series (train before test, then by
+    id). Training studies with the same images are in the same fold.
+    """
 
     split = split_column()
     study_id = dy.Int64(description=IDS)

@@ -42,10 +42,13 @@ class NeedsConfig(Config):
 
     labels: str | None = Field(
         default=None,
-        description="Experiment whose predictions fill the empty labels of training studies.",
+        description=(
+            "Name of an experiment. Its predictions are used as labels where training studies have "
+            "none."
+        ),
     )
     weights: str | None = Field(
-        default=None, description="Experiment whose weights each fold starts from."
+        default=None, description="Name of an experiment. Each fold starts from its weights."
     )
 
 

@@ -13,9 +13,6 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.settings import setting_fields, suggest
 
-_KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-_KINDS |= {"string": "a text", "null": "none", "object": "a table", "path": "a path"}
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -44,7 +41,7 @@ def describe_settings(config: type[BaseExperiment], asked: str | None = None) ->
         SettingsError: no setting matches; the message suggests similar ones.
 
     >>> [(each.name, each.takes) for each in describe_settings(BaseExperiment, "needs")]
-    [('needs.labels', 'a text or none'), ('needs.weights', 'a text or none')]
+    [('needs.labels', 'string, or none'), ('needs.weights', 'string, or none')]
     """
     found = list(_described(config))
     if asked is None:
@@ -59,7 +56,11 @@ def as_markdown(settings: Sequence[Setting]) -> str:
     """Return the settings in Markdown, one table per section."""
     lines = []
     for section, members in groupby(settings, key=lambda each: each.section):
-        lines += [f"## {section}", "| setting | takes | default | |", "|---|---|---|---|"]
+        lines += [
+            f"## {section}",
+            "| setting | type | default | description |",
+            "|---|---|---|---|",
+        ]
         lines += [
             f"| `{each.name}` | {each.takes} | {each.default_words} | {each.description} |"
             for each in members
@@ -69,7 +70,7 @@ def as_markdown(settings: Sequence[Setting]) -> str:
 
 
 def describe_type(field: FieldInfo) -> str:
-    """Return the type of a declared field, with its bounds: `a whole number from 1`."""
+    """Return the type of a declared field, with its bounds: `integer >= 1`."""
     annotation: Any = Annotated[field.annotation, field]
     return _takes(TypeAdapter(annotation).json_schema())
 
@@ -80,31 +81,27 @@ def _described(config: type[BaseExperiment]) -> Iterator[Setting]:
         yield Setting(name, describe_type(field), default, field.description or "")
 
 
-def _takes(schema: Mapping[str, Any]) -> str:
+def _takes(schema: Mapping[str, Any], plural: str = "") -> str:
     if "anyOf" in schema:
-        return " or ".join(_takes(each) for each in schema["anyOf"])
+        return ", or ".join(_takes(each) for each in schema["anyOf"])
     if "enum" in schema:
-        return " or ".join(schema["enum"])
+        return f"{'any' if plural else 'one'} of {', '.join(schema['enum'])}"
     if "const" in schema:
         return str(schema["const"])
     if "prefixItems" in schema:
-        items = [_takes(each) for each in schema["prefixItems"]]
-        same = f"{len(items)} times {items[0]}"
-        return same if len({*items}) == 1 else "; ".join(items)
+        items = schema["prefixItems"]
+        same = all(each == items[0] for each in items)
+        return f"{len(items)} {_takes(items[0], 's')}" if same else "; ".join(map(_takes, items))
     if schema.get("type") == "array":
-        return f"a list of {_takes(schema['items'])}"
-    kind = _KINDS[schema.get("format", schema["type"])]
-    return " ".join(filter(None, [kind, _bounds(schema)]))
+        return f"list of {_takes(schema['items'], 's')}"
+    kind = schema.get("format", schema["type"])
+    name = "none" if kind == "null" else f"{kind}{plural}"
+    return " ".join(filter(None, [name, _bounds(schema)]))
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
-    words = {
-        "minimum": "from {}",
-        "exclusiveMinimum": "above {}",
-        "maximum": "to {}",
-        "exclusiveMaximum": "below {}",
-    }
-    return " ".join(said.format(typed(schema[key])) for key, said in words.items() if key in schema)
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    return " and ".join(f"{signs[key]} {typed(schema[key])}" for key in signs if key in schema)
 
 
 def typed(value: Any) -> str:

@@ -38,24 +38,24 @@ Kind = Literal["run", "folder"]
 
 
 class Runs(Table):
-    """One row per run, or folder indexed by itself, that the catalog holds."""
+    """One row per run, and per folder that was indexed with 'lsdc index' or 'lsdc doctor'."""
 
     run = dy.String(description="The run's folder in runs/, or the folder that was indexed.")
-    kind = dy.String(description="run; or folder, one indexed by 'lsdc index' or 'lsdc doctor'.")
+    kind = dy.String(description="run, or folder (indexed with 'lsdc index' or 'lsdc doctor').")
     published = dy.Datetime(description="When the tables were last written, in UTC.")
-    shown = dy.Bool(description="Whether the tables without a schema are those of this run.")
+    shown = dy.Bool(description="Whether table names without a schema show this run.")
 
 
 class Sources(Table):
     """One row per result that the tables were loaded from."""
 
-    stage = dy.String(description="The stage that made the result.")
+    stage = dy.String(description="The stage that wrote the result.")
     digest = dy.String(
         description="Digest of the result's files; its first 16 digits are the name of the folder."
     )
 
 
-RUN_COLUMN = "The run that the row belongs to, or the folder that was indexed by itself."
+RUN_COLUMN = "The run, or the indexed folder, that the row belongs to."
 
 
 class CatalogRecord(Result):

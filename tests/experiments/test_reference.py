@@ -27,13 +27,13 @@ def test_settings_page_is_up_to_date() -> None:
 
 def test_described_choices_and_bounds_are_enforced() -> None:
     found = {each.name: each for each in describe_settings(Experiment)}
-    for choice in found["training.keep"].takes.split(" or "):
+    for choice in found["training.keep"].takes.removeprefix("one of ").split(", "):
         assert EXPERIMENTS.load("demo", [f"training.keep={choice}"]).training.keep == choice
-    assert found["coordinates.shift_along"].takes == "a number from 0 to 0.5"
+    assert found["coordinates.shift_along"].takes == "number >= 0 and <= 0.5"
     assert EXPERIMENTS.load("demo", ["coordinates.shift_along=0.5"])
     with pytest.raises(SettingsError):
         EXPERIMENTS.load("demo", ["coordinates.shift_along=0.51"])
-    assert found["training.max_norm"].takes == "a number above 0 or none"
+    assert found["training.max_norm"].takes == "number > 0, or none"
     assert found["slices.t1_middle"].default_words == "true"
 
 

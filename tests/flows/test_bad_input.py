@@ -36,7 +36,7 @@ def refuse(*arguments: str | Path) -> LsdcError:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--folds", "1"], "--folds 1: expected a whole number from 2"),
+        (["--folds", "1"], "--folds 1: expected integer >= 2"),
         (["--only-fold", "4"], r"--only-fold 4: expected 0 to 3"),
         (["--experiment", "dmeo"], "did you mean 'demo'"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),

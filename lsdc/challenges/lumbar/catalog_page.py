@@ -10,25 +10,26 @@ from lsdc.tables.table import Table
 
 _TITLE = """# The catalog
 
-`catalog.duckdb` in the home holds what the stages of all its runs found. A new catalog is built
-beside the old one and renamed over it. If you open it read-only, you do not block a run, and no run
-blocks you.
+`catalog.duckdb` in the home holds the tables of all runs of this home. lsdc writes a new catalog to
+a temporary file and then replaces the old one. If you open it read-only, you do not block a run,
+and no run blocks you.
 
     duckdb -readonly lsdc-home/catalog.duckdb "SELECT reason, count(*) FROM quarantine GROUP BY 1"
 
-A table without a schema is that of the last run. The schema `all_runs` has the same tables with the
-rows of every run, and a column `run`:
+A table name without a schema, such as `points`, is the table of the last run. `all_runs.points` has
+the rows of all runs, and a column `run`:
 
     SELECT run, count(*) FROM all_runs.samples GROUP BY run
     SELECT level, avg(a.z_mm - b.z_mm)
     FROM all_runs.points a JOIN all_runs.points b USING (split, study_id, level)
     WHERE a.run = 'demo' AND b.run = 'baseline' GROUP BY level
 
-`lsdc index DIR` and `lsdc doctor DIR` add the first six tables for a folder, with the folder's name
-as their `run`. They remove nothing; the tables without a schema are those of the folder only as
-long as the home has no run. The table `runs` lists what the catalog holds, and which run the tables
-without a schema belong to. The tables of a run that was removed (`lsdc clean NAME`) leave the
-catalog when the next run publishes its own.
+`lsdc index DIR` and `lsdc doctor DIR` add the first six tables below for a folder, with the
+folder's path as their `run`. They do not remove the tables of runs. Names without a schema show the
+tables of the folder only until the first run in this home. The table `runs` lists the runs and
+folders in the catalog; its column `shown` marks the one that names without a schema show. If you
+remove a run (`lsdc clean NAME`), its tables are removed from the catalog when the next run writes
+its tables.
 
 Lengths are in mm; positions and directions are in DICOM's patient space (LPS: +x left, +y back,
 +z head). In a path, bytes that are not UTF-8 are percent-escaped (`caf%E9.dcm`), and so is the

@@ -39,7 +39,7 @@ def condition(*, primary_key: bool = False) -> dy.String:
 
 def level(*, primary_key: bool = False) -> dy.String:
     """Return the column with a level."""
-    about = "The disc, l1_l2 to l5_s1."
+    about = "Disc level: l1_l2, l2_l3, l3_l4, l4_l5 or l5_s1."
     return dy.String(primary_key=primary_key, check=one_of(LEVELS), description=about)
 
 
@@ -51,5 +51,5 @@ def confidence() -> dy.Float64:
 
 def source() -> dy.String:
     """Return the column with a point's source."""
-    about = "predicted by a model, annotated, or filled from other levels or studies."
+    about = "predicted (by a model), annotated, or filled (computed from other levels or studies)."
     return dy.String(check=one_of(SOURCES), description=about)

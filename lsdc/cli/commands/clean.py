@@ -23,9 +23,7 @@ from lsdc.store.runs import list_runs
 def clean(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[RUN]...", help="Runs to remove as well, with their models and scores."
-        ),
+        typer.Argument(metavar="RUN", help="Runs to remove, with their models and scores."),
     ] = None,
     home: Annotated[Path | None, home_option("The home to clean.")] = None,
     replaced: Annotated[
@@ -33,9 +31,10 @@ def clean(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove results that no run needs and leftovers of killed runs; list what runs use.
+    """List the disk space of all runs; remove results that no run needs, and files of killed runs.
 
-    Trained folds stay, unless their run is named or --replaced is given.
+    Trained folds are kept. To remove them, name their run; to remove superseded folds, give
+    --replaced.
     """
     console = open_console()
     opened = existing_home(resolve_home(home))

@@ -29,23 +29,35 @@ def demo_data(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     studies: Annotated[int, typer.Option(help="Number of training studies.")] = 40,
     test: Annotated[
-        int, typer.Option(help="Number of test studies; in the first, a series is missing.")
+        int, typer.Option(help="Number of test studies; in the first study, one series is missing.")
     ] = 4,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same bytes.")] = 0,
     grades: Annotated[
-        Grades, typer.Option(help="Frequencies of grades: equal, or as in the competition.")
+        Grades,
+        typer.Option(
+            help="balanced: all grades are equally frequent; real: frequencies as in the "
+            "competition."
+        ),
     ] = Grades.BALANCED,
     geometry: Annotated[
         Geometry,
         typer.Option(
-            help="Easy geometry, or oblique slices, scoliosis, shifted images, missing series."
+            help=(
+                "usual: easy geometry; hard: oblique slices, scoliosis, shifted images, missing "
+                "series."
+            )
         ),
     ] = Geometry.USUAL,
     scatter: Annotated[
         float,
-        typer.Option(help="Standard deviation of annotated points in mm (real data: about 1.3)."),
+        typer.Option(
+            help=(
+                "Standard deviation of the random error of annotated points, in mm (real data: "
+                "about 1.3)."
+            )
+        ),
     ] = 0.0,
-    max_size: Annotated[int, typer.Option(help="Longest edge of an image in pixels.")] = 320,
+    max_size: Annotated[int, typer.Option(help="Longest side of an image in pixels.")] = 320,
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
     from lsdc.challenges.lumbar.phantom.writer import (

@@ -31,8 +31,10 @@ Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
 Sort = Annotated[
     Order,
     typer.Option(
-        help="Order: as in the log, by name, or best first by the reported score of a fold, out of "
-        "fold or on the leaderboard, or by the measured score."
+        help=(
+            "Order. log: as in the lab log; name: by name; fold, oof, leaderboard: best reported "
+            "score first; measured: best score of your runs first."
+        )
     ),
 ]
 
@@ -41,7 +43,7 @@ RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
 
 experiments = typer.Typer(
     no_args_is_help=True,
-    help="Presets: settings, reported scores and the scores of your runs.",
+    help="Show presets: their settings, their reported scores and the scores of your runs.",
 )
 
 
@@ -96,14 +98,19 @@ def list_all(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Also list the lab log's experiments; --sort and --json imply it."
+            "--all",
+            help=(
+                "Also list the experiments of the lab log. --json, and --sort with another value "
+                "than log, always list them."
+            ),
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List your own, measured and recommended experiments; with --all, all of the lab log's.
+    """List your own experiments, experiments with scores in this home, and recommended ones.
 
-    A measured score is that of the experiment's newest run.
+    With --all, list all experiments of the lab log, too. A measured score is that of the
+    experiment's newest run.
     """
     opened, known = find_home(home), EXPERIMENTS.names()
     if everything or as_json or sort != "log":
@@ -150,11 +157,14 @@ def show(
 def explain(
     key: Annotated[
         str | None,
-        typer.Argument(help="A setting or a section, such as training.", show_default="all"),
+        typer.Argument(
+            help="Name of a setting or a section, such as training.keep or training.",
+            show_default="all",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain settings: what they take, their defaults and what they do."""
+    """Explain settings: their type, their default and what they do."""
     described = describe_settings(Experiment, key)
     if as_json:
         _print_json([asdict(each) for each in described])
@@ -183,13 +193,16 @@ def diff(
 def compare(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Experiments or runs.", show_default="all with scores"),
+        typer.Argument(help="Names of experiments or runs.", show_default="all runs with scores"),
     ] = None,
     home: FromHome = None,
     sort: Sort = "log",
     as_json: AsJson = False,
 ) -> None:
-    """Compare measured with reported scores, fold by fold; partial and selected ones are marked."""
+    """Compare the scores of your runs with the reported scores, fold by fold.
+
+    Partial and selected scores are marked.
+    """
     opened = find_home(home)
     entries = _sorted(_chosen(names or [], opened), sort)
     if as_json:

@@ -56,13 +56,17 @@ def index(
     max_bad: Annotated[
         str,
         typer.Option(
-            help="Fraction of unreadable files above which the command fails, up to 100%."
+            metavar="FRACTION",
+            help="Fail if more than this fraction of the files, and at least 10 files, cannot be "
+            "used; with 100% the command never fails.",
         ),
     ] = "1%",
     processes: Annotated[int, typer.Option(min=1, help="Number of reading processes.")] = 2,
-    wait: Annotated[bool, typer.Option(help="Wait for a run that is using the home.")] = True,
+    wait: Annotated[
+        bool, typer.Option(help="Wait while a run uses the home; with --no-wait, exit with code 3.")
+    ] = True,
 ) -> None:
-    """Read the header of every DICOM file below a folder into the catalog."""
+    """Read the headers of all DICOM files below a folder, and write them to the catalog."""
     console, home_, share = open_console(), open_home(resolve_home(home)), parse_fraction(max_bad)
     folder = in_home(folder, home_)
     competition = competition_in(folder) if folder.is_dir() else None

@@ -21,7 +21,10 @@ from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 def inspect(
     study: Annotated[int, typer.Argument(help="Id of the study.")],
     home: Annotated[Path | None, home_option("Home of the run.")] = None,
-    experiment: Annotated[str, typer.Option(help="Run whose results are shown.")] = "demo",
+    experiment: Annotated[
+        str,
+        typer.Option(help="Name of the run: its folder in runs/, such as demo or demo@folds-3."),
+    ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")
     ] = None,

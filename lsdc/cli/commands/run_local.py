@@ -50,15 +50,21 @@ def run_local(
     task_runner: Annotated[
         str | None,
         typer.Option(
-            help="Where index and crops are processed: threads, dask, or a Dask scheduler such as tcp://HOST:8786.",
+            help=(
+                "Where the stages index and crops run: threads, dask (a local cluster), or the "
+                "address of a Dask scheduler, such as tcp://HOST:8786."
+            ),
             show_default="LSDC_TASK_RUNNER, else threads",
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option(help="Wait if another run is using the home, or exit with code 3.")
+        bool,
+        typer.Option(
+            help="Wait while another run uses the home; with --no-wait, exit with code 3."
+        ),
     ] = True,
 ) -> None:
-    """Run everything on this machine: DICOM files to out-of-fold scores and a submission."""
+    """Run all stages on this machine, from DICOM files to out-of-fold scores and a submission."""
     console = open_console()
     if no_pretrained:
         asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     FoldRequest,
     without=("home",),
     help_texts={
-        "data": "Folder of the competition's data, as workers see it, or 'phantom' for synthetic "
-        "data.",
-        "weights": "Pretrained weights, a file or a folder, as workers see them.",
-        "fold": "Fold to train, counted from 0; only for train-fold/default.",
+        "data": "Folder of the competition's data, as a path on the workers, or 'phantom' for "
+        "synthetic data.",
+        "weights": "File or folder with pretrained weights, as a path on the workers.",
     },
 )
 def trigger(
@@ -51,12 +50,18 @@ def trigger(
         bool,
         typer.Option(
             "--watch",
-            help="Print folds, epochs and scores until the run ends; exit with its result.",
+            help=(
+                "Print folds, epochs and scores until the run ends; the exit code shows whether it "
+                "succeeded."
+            ),
         ),
     ] = False,
-    home: Annotated[Path | None, home_option("Home whose server gets the run.")] = None,
+    home: Annotated[
+        Path | None,
+        home_option("Home whose Prefect server is used, if PREFECT_API_URL is not set."),
+    ] = None,
 ) -> None:
-    """Start a run of a deployment, on the home's server or the server of PREFECT_API_URL."""
+    """Start a run of a deployment on the server of PREFECT_API_URL, or else of the home."""
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:

@@ -23,7 +23,7 @@ def ui(
         typer.Option(metavar="PORT", min=1, max=65535, help="Port of the UI, on 127.0.0.1."),
     ] = 4200,
 ) -> None:
-    """Open Prefect's UI with the runs of a home until interrupted."""
+    """Serve Prefect's UI with the runs of a home until Ctrl-C; print its address."""
     console = open_console()
     opened = existing_home(resolve_home(home))
     if address := running_server(opened):

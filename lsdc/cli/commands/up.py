@@ -38,8 +38,11 @@ Database = Annotated[
     typer.Option(
         envvar="LSDC_DATABASE_URL",
         show_envvar=False,
-        help="PostgreSQL for Prefect's history, postgresql://USER:PASSWORD@HOST/NAME; to hide the "
-        "password, set LSDC_DATABASE_URL instead.",
+        help=(
+            "Address of a PostgreSQL database for Prefect's history: "
+            "postgresql://USER:PASSWORD@HOST/NAME. Better set LSDC_DATABASE_URL, so that the "
+            "password is not on the command line."
+        ),
         show_default="SQLite",
     ),
 ]
@@ -67,11 +70,17 @@ def up(
     database: Database = None,
     store: StoreUrl = None,
     workers: Annotated[
-        bool, typer.Option("--workers/--no-workers", help="Start workers too, or the server only.")
+        bool,
+        typer.Option(
+            "--workers/--no-workers", help="Start workers, too; with --no-workers, only the server."
+        ),
     ] = True,
     crash_after: CrashAfter = ZOMBIE_SECONDS,
 ) -> None:
-    """Start a Prefect server with pools, deployments and workers; Ctrl-C stops all."""
+    """Start a Prefect server and workers; create pools and deployments.
+
+    Ctrl-C stops the server and the workers.
+    """
     console = open_console()
     url = _database_url(database)
     if database and url:

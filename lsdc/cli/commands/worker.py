@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lsdc.cli.options import StoreUrl
+from lsdc.cli.options import StoreUrl, home_option
 from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.prefect_settings import Api, own_environment
 from lsdc.cli.server.supervisor import Part, Parts, keep_running
@@ -30,11 +30,16 @@ def worker(
     pool: Annotated[str, typer.Option(help=f"Work pool: {GPU_POOL} or {CPU_POOL}.")],
     home: Annotated[
         Path | None,
-        typer.Option(help="Home to work in: shared by all workers, unless --store is given."),
+        home_option(
+            "Home of the workers. All workers must use the same home, unless --store is given."
+        ),
     ] = None,
     store: StoreUrl = None,
 ) -> None:
-    """Start this machine's workers for a pool, one per GPU, until interrupted."""
+    """Start workers for a pool on this machine, until Ctrl-C.
+
+    One worker per GPU for lsdc-gpu (one if there is no GPU), one for lsdc-cpu.
+    """
     console = open_console()
     chosen = Host.find(store).store
     opened = open_home(resolve_home(home))

@@ -104,7 +104,7 @@ def reference_table(
         [
             Column("setting", [each.name for each in described], style="bold", is_text=True),
             Column("default" if values is None else "value", shown, is_text=True),
-            Column("takes", [each.takes for each in described], style="dim", is_text=True),
+            Column("type", [each.takes for each in described], style="dim", is_text=True),
             Column("purpose", [each.description for each in described], is_text=True),
         ],
         ends=_section_ends([each.name for each in described]),

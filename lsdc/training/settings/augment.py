@@ -15,14 +15,19 @@ class PixelSettings(Config):
 
     alike: Literal["sample", "slice"] = Field(
         default="sample",
-        description="Whether the augmentations below are drawn once per sample or once per slice.",
+        description=(
+            "Whether the pixel augmentations use the same random parameters for all slices of a "
+            "sample, or new ones for each slice."
+        ),
     )
     shift_scale_rotate: Probability = Field(
         default=0.0, description="Probability of shifting, scaling and rotating together."
     )
-    shift: Share = Field(default=0.06, description="Largest shift, as a fraction of the edge.")
+    shift: Share = Field(
+        default=0.06, description="Largest shift, as a fraction of the image's height and width."
+    )
     scale: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.1, description="Largest change of scale."
+        default=0.1, description="Largest change of scale, as a fraction: 0.1 means 0.9 to 1.1."
     )
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(
         default=10.0, description="Largest rotation in degrees."
@@ -31,9 +36,11 @@ class PixelSettings(Config):
         default=0.7, description="Probability of changing brightness and contrast together."
     )
     brightness: Share = Field(
-        default=0.2, description="Largest change of brightness, as a fraction of white."
+        default=0.2, description="Largest change of brightness, as a fraction of the white value."
     )
-    contrast: Share = Field(default=0.2, description="Largest relative change of contrast.")
+    contrast: Share = Field(
+        default=0.2, description="Largest change of contrast, as a fraction: 0.2 means 0.8 to 1.2."
+    )
     blur: Probability = Field(default=0.2, description="Probability of a Gaussian blur.")
     blur_sigma: tuple[float, float] = Field(
         default=(0.5, 1.5), description="Smallest and largest sigma of the blur in pixels."
@@ -41,7 +48,9 @@ class PixelSettings(Config):
     noise: Probability = Field(default=0.2, description="Probability of adding Gaussian noise.")
     noise_std: tuple[Share, Share] = Field(
         default=(0.02, 0.08),
-        description="Smallest and largest standard deviation of the noise, as fractions of white.",
+        description=(
+            "Smallest and largest standard deviation of the noise, as fractions of the white value."
+        ),
     )
     distortion: Probability = Field(
         default=0.2, description="Probability of distorting the image by a grid."
@@ -49,13 +58,17 @@ class PixelSettings(Config):
     distortion_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="Largest displacement of a grid line, as a fraction of a cell."
     )
-    cutout: Probability = Field(default=0.5, description="Probability of blanking rectangles.")
+    cutout: Probability = Field(
+        default=0.5, description="Probability of blanking rectangles of the image (cutout)."
+    )
     cutout_holes: tuple[int, int] = Field(
         default=(1, 4), description="Smallest and largest number of rectangles."
     )
     cutout_size: tuple[Share, Share] = Field(
         default=(0.08, 0.2),
-        description="Smallest and largest edge of a rectangle, as fractions of the image.",
+        description=(
+            "Smallest and largest height and width of a rectangle, as fractions of the image."
+        ),
     )
 
     @model_validator(mode="after")
@@ -73,8 +86,8 @@ class SliceOrderSettings(Config):
     slice_shift: Probability = Field(
         default=0.0,
         description=(
-            "Probability of shifting the slices of each part by one; the slice at the end "
-            "is then masked."
+            "Probability of shifting the slices of each part by one slot, up or down. The slot "
+            "that becomes empty is masked."
         ),
     )
     slice_shuffle: Probability = Field(
@@ -87,7 +100,9 @@ class MixSettings(Config):
 
     mixup: Probability = Field(
         default=0.0,
-        description="Probability that a batch is mixed up: samples and labels are blended.",
+        description=(
+            "Probability of mixup for a batch: images and labels of two samples are blended."
+        ),
     )
     mixup_alpha: float = Field(
         default=0.4, gt=0, description="Alpha of the beta distribution of the mixing fraction."
@@ -95,8 +110,8 @@ class MixSettings(Config):
     cutmix: Probability = Field(
         default=0.0,
         description=(
-            "Probability that a box of each sample is replaced by one of another sample; "
-            "labels by area."
+            "Probability of CutMix for a batch: a box of each sample is replaced by the same box "
+            "of another sample, and the labels are mixed by the area of the box."
         ),
     )
     cutmix_alpha: float = Field(

@@ -15,20 +15,25 @@ class KeypointSettings(Config):
     method: Method = Field(
         default="soft-argmax",
         description=(
-            "How a network finds a point: 'soft-argmax', the centre of mass of a heatmap "
-            "over the whole series; 'heatmap', of a segmented ball; 'regression', as "
-            "coordinates."
+            "How a network predicts a point. 'soft-argmax': centre of mass of a heatmap over the "
+            "whole series; 'heatmap': centre of a segmented ball around the point; 'regression': "
+            "direct regression of the coordinates."
         ),
     )
-    width: int = Field(default=16, ge=4, description="Channels of the network's first layer.")
-    epochs: int = Field(default=12, ge=1, description="Number of epochs of a network.")
+    width: int = Field(
+        default=16, ge=4, description="Number of channels of the network's first layer."
+    )
+    epochs: int = Field(default=12, ge=1, description="Number of training epochs of each network.")
     min_steps: int = Field(
         default=120,
         ge=1,
-        description="Least number of steps; a network trains for more epochs on few series.",
+        description=(
+            "Minimum number of optimiser steps. If there are few series, a network is trained for "
+            "more epochs."
+        ),
     )
-    batch_size: int = Field(default=8, ge=1, description="Series per step.")
+    batch_size: int = Field(default=8, ge=1, description="Number of series per training step.")
     slices_per_series: int = Field(
-        default=4, ge=1, description="Slices of a series that a step sees."
+        default=4, ge=1, description="Number of slices of a series in one training step."
     )
     learning_rate: float = Field(default=1e-2, gt=0, description="Peak learning rate.")

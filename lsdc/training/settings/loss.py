@@ -15,24 +15,30 @@ class LossSettings(Config):
     kind: LossKind = Field(
         default="cross_entropy",
         description=(
-            "Loss function; 'bce' treats each grade as binary, 'focal' gives less weight to"
-            " what is already predicted well."
+            "Loss function; 'bce' treats each grade as a binary label, 'focal' gives less weight "
+            "to easy samples."
         ),
     )
     focal_gamma: float = Field(
-        default=2.0, gt=0, description="Gamma of the focal loss: how much less weight."
+        default=2.0,
+        gt=0,
+        description="Gamma of the focal loss; a larger gamma gives less weight to easy samples.",
     )
     labels: Literal["hard", "soft"] = Field(
         default="hard",
         description=(
-            "How targets are given to the loss: 'hard' as class indices, averaged with the "
-            "grades' weights over existing labels; 'soft' as class probabilities, averaged "
-            "over all labels, with empty ones as zeros and filled ones as predicted "
-            "probabilities."
+            "Form of the targets. 'hard': class indices; the loss is the weighted mean over the "
+            "labels that exist. 'soft': class probabilities; the loss is the mean over all labels, "
+            "where an empty label is all zeros and a filled label has the predicted probabilities."
         ),
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Fraction of a label that is spread over all grades."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Label smoothing: fraction of the target that is distributed evenly over all grades."
+        ),
     )
 
     @model_validator(mode="after")

@@ -33,17 +33,17 @@ class ModelSettings(Config):
     slices_as: SlicesAs = Field(
         default="sequence",
         description=(
-            "How slices enter the backbone: 'sequence', one image per slice; 'threes', one "
-            "image of three channels per three slices; 'channels', one image with a channel"
-            " per slice."
+            "How slices enter the backbone. 'sequence': one image per slice; 'threes': one image "
+            "with three channels for every three slices; 'channels': one image with a channel per "
+            "slice."
         ),
     )
     pixels: Pixels = Field(
         default="pretraining",
         description=(
-            "How pixels are scaled: 'pretraining', by the mean and standard deviation of "
-            "the backbone's pretraining; 'sample', by those of the sample; 'plain', from 0 "
-            "to 1."
+            "Normalization of pixel values. 'pretraining': mean and standard deviation of the "
+            "backbone's pretraining; 'sample': mean and standard deviation of the sample; 'plain': "
+            "values from 0 to 1."
         ),
     )
     map_pool: Literal["avg", "max", "gem"] = Field(
@@ -53,19 +53,24 @@ class ModelSettings(Config):
     width: int = Field(
         default=256,
         ge=8,
-        description="Features per slice, and per direction of the recurrent network.",
+        description=(
+            "Number of features per slice, and hidden size of each direction of the recurrent "
+            "network."
+        ),
     )
     slice_dropout: float = Field(
         default=0.2,
         ge=0,
         lt=1,
-        description="Dropout of the slices' features, also between recurrent layers.",
+        description="Dropout rate of the slice features, and between the recurrent layers.",
     )
     spatial_dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Dropout of a feature in all slices of a sample at once.",
+        description=(
+            "Rate of spatial dropout: a feature is dropped in all slices of a sample at once."
+        ),
     )
 
     rnn: Rnn = Field(default="lstm", description="Bidirectional recurrent network over the slices.")
@@ -76,16 +81,17 @@ class ModelSettings(Config):
     rnn_init: RnnInit = Field(
         default="uniform",
         description=(
-            "Initial weights of the recurrent network: PyTorch's default, or orthogonal matrices."
+            "Initial weights of the recurrent network. 'uniform': PyTorch's default; 'orthogonal': "
+            "orthogonal matrices."
         ),
     )
     slice_pool: SlicePool = Field(
         default="attention",
         description=(
-            "How the slices become one vector: 'last', the last state of each direction; "
-            "'mean'; 'range_mean', the mean of the condition's own slices; 'max'; "
-            "'mean_max', both concatenated; 'attention', a weighted mean by a linear layer;"
-            " 'mlp_attention', by two layers."
+            "How the slices become one vector. 'last': the last state of each direction; 'mean'; "
+            "'range_mean': the mean over the slices that show the condition; 'max'; 'mean_max': "
+            "mean and max concatenated; 'attention': a weighted mean whose weights come from one "
+            "linear layer; 'mlp_attention': the same with two layers."
         ),
     )
 

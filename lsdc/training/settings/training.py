@@ -10,54 +10,72 @@ Keep = Literal["last", "loss", "metric", "both"]
 
 
 class TrainingSettings(Config):
-    """The training of a model, apart from its architecture, its input and its loss."""
+    """Settings of the training: everything except the architecture, the input and the loss."""
 
     epochs: int = Field(default=10, ge=1, description="Number of epochs.")
-    batch_size: int = Field(default=8, ge=1, description="Samples per batch.")
-    accumulate: int = Field(default=1, ge=1, description="Batches per step of the optimiser.")
+    batch_size: int = Field(default=8, ge=1, description="Number of samples per batch.")
+    accumulate: int = Field(
+        default=1, ge=1, description="Gradient accumulation: number of batches per optimiser step."
+    )
     optimiser: Literal["adamw", "radam"] = Field(default="adamw", description="Optimiser.")
     learning_rate: float = Field(default=4e-4, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the optimiser.")
     schedule: Literal["cosine", "one_cycle"] = Field(
         default="cosine",
-        description="Schedule of the learning rate: warm-up and cosine, or one cycle.",
+        description=(
+            "Learning-rate schedule. 'cosine': linear warm-up and cosine decay; 'one_cycle': "
+            "OneCycleLR."
+        ),
     )
     warmup: float = Field(
-        default=0.2, ge=0, lt=1, description="Fraction of all steps that warm up."
+        default=0.2, ge=0, lt=1, description="Fraction of all steps that is used for warm-up."
     )
     flat: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="Fraction of all steps at the peak, before the cosine falls.",
+        description=(
+            "Fraction of all steps at the peak learning rate, between warm-up and cosine decay."
+        ),
     )
     max_norm: float | None = Field(
-        default=None, gt=0, description="Norm to which gradients are clipped."
+        default=None,
+        gt=0,
+        description="Gradient clipping: largest norm of the gradient; none means no clipping.",
     )
     ema_decay: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Decay of a moving average of the weights, which is then scored and kept.",
+        description=(
+            "Decay of the exponential moving average (EMA) of the weights. If it is set, the "
+            "averaged weights are scored and saved."
+        ),
     )
     freeze_epochs: int = Field(
-        default=0, ge=0, description="Number of first epochs in which the backbone is frozen."
+        default=0,
+        ge=0,
+        description="Number of epochs at the start in which the backbone is frozen.",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
-        description="Precision of the forward pass, in training and in prediction.",
+        description=(
+            "Precision of the forward pass in training and prediction; bfloat16 and float16 use "
+            "autocast (mixed precision)."
+        ),
     )
     keep: Keep = Field(
         default="last",
         description=(
-            "Which epoch is kept: the last, or the best on the scored fold by its loss, its"
-            " metric, or the mean of 'both'; the scores are then marked selected."
+            "Which epoch is kept. 'last': the last epoch; 'loss', 'metric', 'both': the best epoch "
+            "on the validation fold, by validation loss, by metric, or by the mean of the two; the "
+            "scores are then marked selected."
         ),
     )
     checkpoint_steps: int = Field(
         default=500,
         ge=1,
-        description="Steps of the optimiser between two checkpoints within an epoch.",
+        description="Number of optimiser steps between two checkpoints within an epoch.",
     )
     stall_minutes: float = Field(
         default=15.0,
@@ -68,16 +86,17 @@ class TrainingSettings(Config):
     )
 
     @model_validator(mode="after")
-    def _check_epochs(self) -> Self:
+    def _check_schedule(self) -> Self:
         if self.schedule == "one_cycle" and self.flat:
-            raise ValueError("one_cycle has no flat part: expected flat 0, or schedule 'cosine'")
+            raise ValueError(
+                "schedule 'one_cycle' does not use flat: expected flat 0, or schedule 'cosine'"
+            )
         if self.warmup + self.flat > 1:
             raise ValueError(
-                f"warmup {self.warmup} and flat {self.flat} exceed all steps: expected a sum of at "
-                "most 1"
+                f"warmup {self.warmup} + flat {self.flat}: expected a sum of at most 1"
             )
         if self.freeze_epochs >= self.epochs:
             raise ValueError(
-                f"freeze_epochs {self.freeze_epochs} of {self.epochs} epochs: expected fewer"
+                f"freeze_epochs {self.freeze_epochs}: expected less than epochs, {self.epochs}"
             )
         return self

@@ -21,14 +21,14 @@ class FlipConfig(Config):
     mirror: Probability = Field(
         default=0.0,
         description=(
-            "Probability of exchanging left and right: labels, slice order and axial images"
-            " together."
+            "Probability of mirroring the patient left to right: the labels, the order of slices "
+            "and the axial images are swapped together."
         ),
     )
     horizontal_flip: Probability = Field(
         default=0.0,
         description=(
-            "Probability of flipping sagittal slices front to back; axial slices stay as they are."
+            "Probability of flipping sagittal slices front to back; axial slices are not flipped."
         ),
     )
     vertical_flip: Probability = Field(

@@ -18,35 +18,38 @@ class CoordinatesConfig(KeypointSettings):
     source: Literal["predicted", "annotated"] = Field(
         default="predicted",
         description=(
-            "Where level points of training studies come from; test studies always have "
-            "predicted ones."
+            "Which level points are used for training studies: predicted or annotated. Test and "
+            "holdout studies always use predicted points."
         ),
     )
     image_size: int = Field(
         default=96,
         ge=32,
-        description="Edge of the square that the sagittal network sees, in pixels.",
+        description="Side length of the square input image of the sagittal network, in pixels.",
     )
     field_mm: float = Field(
         default=256.0,
         gt=0,
-        description="Edge of that square in mm; larger images get a larger square.",
+        description="Side length of that square in mm; larger images get a larger square.",
     )
     axial_image_size: int = Field(
-        default=80, ge=32, description="Edge of the square that the axial network sees, in pixels."
+        default=80,
+        ge=32,
+        description="Side length of the square input image of the axial network, in pixels.",
     )
     axial_field_mm: float = Field(
         default=200.0,
         gt=0,
-        description="Edge of that square in mm; larger images get a larger square.",
+        description="Side length of that square in mm; larger images get a larger square.",
     )
     shift_along: float = Field(
         default=0.35,
         ge=0,
         le=0.5,
         description=(
-            "Largest random shift of images up or down in training, as a fraction of the "
-            "square, so that some levels lie outside, as in shifted fields of view."
+            "Augmentation: largest random shift of the image up or down, as a fraction of the "
+            "square. It moves some levels out of the image, as in scans with a shifted field of "
+            "view."
         ),
     )
 
@@ -59,87 +62,116 @@ class SlicesConfig(Config):
     """
 
     side_slices: int = Field(
-        default=3, ge=0, description="Slices of each side of a sagittal series."
+        default=3,
+        ge=0,
+        description="Number of slices on each side (left, right), per sagittal series.",
     )
     middle_slices: int = Field(
-        default=5, ge=0, description="Slices of the middle of a sagittal series."
+        default=5, ge=0, description="Number of middle slices, per sagittal series."
     )
-    axial_slices: int = Field(default=3, ge=0, description="Slices of all axial series together.")
-    t1_middle: bool = Field(default=True, description="Whether T1 contributes middle slices.")
-    t2_sides: bool = Field(default=True, description="Whether T2 contributes side slices.")
+    axial_slices: int = Field(
+        default=3, ge=0, description="Number of axial slices, from all axial series together."
+    )
+    t1_middle: bool = Field(
+        default=True, description="Whether the T1 series contributes middle slices."
+    )
+    t2_sides: bool = Field(
+        default=True, description="Whether the T2 series contributes side slices."
+    )
     group_by: Literal["series", "side"] = Field(
         default="series",
         description=(
-            "Order of the slices: 'series', T1 as a whole, then T2; 'side', the left parts "
-            "of both, then the middle, then the right parts."
+            "Order of the slices. 'series': all slices of T1, then all of T2; 'side': the left "
+            "parts of both, then the middle parts, then the right parts. Axial slices come last."
         ),
     )
 
     sagittal: Literal["distance", "landmark", "argmin", "quantiles", "even"] = Field(
         default="distance",
         description=(
-            "How sagittal slices are chosen. 'distance': nearest to the canal, and to "
-            "side_distance_mm beside it; 'landmark': sides nearest to the foramina's "
-            "landmarks; 'argmin': the nearest slice and its neighbours; 'quantiles': at "
-            "quantiles of the series, with neighbours; 'even': middle_slices evenly over "
-            "the series."
+            "How sagittal slices are chosen. 'distance': middle slices nearest to the origin, side "
+            "slices nearest to side_distance_mm left and right of it; 'landmark': as 'distance', "
+            "but side slices nearest to the landmarks of the foramina; 'argmin': the nearest slice "
+            "and its neighbours in the series; 'quantiles': slices at quantiles of the series, and "
+            "their neighbours; 'even': middle_slices slices at equal steps over the series."
         ),
     )
     origin: Literal["canal", "scan"] = Field(
         default="canal",
         description=(
-            "Where distances start: 'canal', the level point; 'scan', the middle of the series."
+            "Origin of the distances. 'canal': the level point; 'scan': the middle of the series."
         ),
     )
     side_distance_mm: float = Field(
         default=17.0,
         gt=0,
-        description="Distance of the sides from the canal in mm; foramina are 16 to 18 mm away.",
+        description=(
+            "Distance of the side slices from the origin in mm; the foramina are 16 to 18 mm from "
+            "the canal."
+        ),
     )
     side_tolerance_mm: float = Field(
-        default=9.0, gt=0, description="A side slice farther than this from its position is masked."
+        default=9.0,
+        gt=0,
+        description=(
+            "Largest distance of a side slice from its expected position in mm; slices farther "
+            "away are masked."
+        ),
     )
     middle_tolerance_mm: float = Field(
-        default=14.0, gt=0, description="A middle slice farther than this from the canal is masked."
+        default=14.0,
+        gt=0,
+        description=(
+            "Largest distance of a middle slice from the origin in mm; slices farther away are "
+            "masked."
+        ),
     )
     stack_order: Literal["position", "instances"] = Field(
         default="position",
         description=(
-            "Order in which slices are counted: 'position', from the patient's left to "
-            "right and from top to bottom; 'instances', by instance number."
+            "Order in which slices are counted. 'position': from the patient's left to right, and "
+            "from top to bottom; 'instances': by instance number."
         ),
     )
     argmin_offset: int = Field(
         default=0,
         description=(
-            "Slices from the nearest slice to the centre of a side: outwards, or with "
-            "stack_order 'instances' towards higher instance numbers."
+            "For 'argmin': number of slices by which the centre of a side is moved away from the "
+            "nearest slice. The direction is outwards; with stack_order 'instances' it is towards "
+            "higher instance numbers."
         ),
     )
     side_quantile: float = Field(
         default=0.25,
         ge=0,
         le=0.5,
-        description="Quantile of the series at which the first side lies; the other is opposite.",
+        description=(
+            "For 'quantiles': the first side is at this quantile of the series, the other side at "
+            "1 minus it."
+        ),
     )
     even_quantiles: tuple[float, float] = Field(
         default=(0.05, 0.95),
-        description="Quantiles of the series at which the first and the last even slice lie.",
+        description="For 'even': quantiles of the first and of the last slice in the series.",
     )
 
     axial: Literal["distance", "argmin", "height", "proportion"] = Field(
         default="distance",
         description=(
-            "How axial slices are chosen. 'distance': nearest to the level point over all "
-            "series and stacks; 'argmin': the nearest slice and its neighbours; 'height': "
-            "nearest by the z of ImagePositionPatient; 'proportion': at the level's "
-            "relative height in the T2 image."
+            "How axial slices are chosen. 'distance': nearest to the level point over all series "
+            "and stacks; 'argmin': the nearest slice and its neighbours; 'height': slices whose "
+            "ImagePositionPatient z is nearest to that of the level point; 'proportion': slices of "
+            "the longest axial series, at the relative height of the level in the sagittal image "
+            "(T2 if there is one)."
         ),
     )
     axial_tolerance_mm: float = Field(
         default=12.0,
         gt=0,
-        description="An axial slice farther than this from the level point is masked.",
+        description=(
+            "Largest distance of an axial slice from the level point in mm; slices farther away "
+            "are masked."
+        ),
     )
 
     @property
@@ -203,52 +235,59 @@ class CropsConfig(Config):
         default=0.12,
         gt=0,
         le=1,
-        description="Edge of sagittal crops, as a fraction of the image's longer edge.",
+        description="Side length of sagittal crops, as a fraction of the image's longer side.",
     )
     axial_window: float = Field(
         default=0.35,
         gt=0,
         le=1,
-        description="Edge of axial crops, as a fraction of the image's longer edge.",
+        description="Side length of axial crops, as a fraction of the image's longer side.",
     )
     sagittal_window_mm: float | None = Field(
-        default=None, gt=0, description="Edge of sagittal crops in mm, instead of sagittal_window."
+        default=None,
+        gt=0,
+        description="Side length of sagittal crops in mm, instead of sagittal_window.",
     )
     axial_window_mm: float | None = Field(
-        default=None, gt=0, description="Edge of axial crops in mm, instead of axial_window."
+        default=None, gt=0, description="Side length of axial crops in mm, instead of axial_window."
     )
-    size_px: int = Field(default=128, ge=16, description="Edge of the crops in pixels.")
+    size_px: int = Field(default=128, ge=16, description="Side length of the crops in pixels.")
     sagittal_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
         description=(
-            "Centre of sagittal crops: the level point, the level's landmark nearest to the"
-            " slice, or the middle of the image."
+            "Centre of sagittal crops. 'level': the level point; 'landmark': the canal or foramen "
+            "of the level, whichever is nearer to the slice; 'image': the middle of the image."
         ),
     )
     axial_centre: Literal["level", "landmark", "image"] = Field(
         default="level",
         description=(
-            "Centre of axial crops: the level point, with by_side the side's subarticular "
-            "landmark, or the middle of the image."
+            "Centre of axial crops. 'level': the level point; 'landmark': the subarticular "
+            "landmark of the side if by_side is on, else the canal; 'image': the middle of the "
+            "image."
         ),
     )
     sagittal_offset: tuple[float, float] = Field(
         default=(0.0, 0.0),
-        description="Offset of sagittal crops to the right and down, as fractions of their edge.",
+        description=(
+            "Offset of sagittal crops to the right and down, as fractions of their side length."
+        ),
     )
     tilt: bool = Field(
         default=False,
-        description="Whether sagittal crops are turned so that the disc lies horizontally.",
+        description="Whether sagittal crops are rotated so that the disc is horizontal.",
     )
     border: Literal["edge", "constant"] = Field(
         default="edge",
-        description="What lies beyond the image: 'edge' repeats its edge, 'constant' is black.",
+        description=(
+            "Padding outside the image: 'edge' repeats the border pixels, 'constant' is black."
+        ),
     )
     motion: Literal["ignore", "find", "correct"] = Field(
         default="ignore",
         description=(
-            "Whether motion between the slices of a series is ignored, recorded (find), or "
-            "corrected."
+            "What to do about patient motion between the slices of a series. 'ignore': nothing; "
+            "'find': record the shifts; 'correct': also undo them in the crops."
         ),
     )
     dtype: Literal["uint8", "uint16"] = Field(
@@ -257,7 +296,7 @@ class CropsConfig(Config):
     by_side: bool = Field(
         default=False,
         description=(
-            "Whether each side is a separate sample, with the right one mirrored; each "
+            "Whether left and right are separate samples. The right side is mirrored. Each sample "
             "predicts the canal and its own side."
         ),
     )

@@ -24,25 +24,28 @@ class LabelsConfig(Config):
     conditions: tuple[ConditionName, ...] = Field(
         default=get_args(ConditionName),
         min_length=1,
-        description="Conditions that are graded; one that is left out has no prediction.",
+        description=(
+            "Conditions to train and predict. A condition that is not listed gets no prediction."
+        ),
     )
     levels: tuple[LevelName, ...] = Field(
         default=get_args(LevelName),
         min_length=1,
-        description="Levels that are graded; one that is left out has no prediction.",
+        description="Levels to train and predict. A level that is not listed gets no prediction.",
     )
     empty: Literal["ignore", "drop", "normal_mild"] = Field(
         default="ignore",
         description=(
-            "Training labels without a grade that needs.labels does not fill: ignore them, "
-            "drop their level from training, or treat them as normal/mild."
+            "What to do with empty training labels that needs.labels does not fill. 'ignore': no "
+            "loss for the label; 'drop': leave the whole level out of training; 'normal_mild': "
+            "treat the label as normal/mild."
         ),
     )
     oversample: tuple[Times, Times, Times] = Field(
         default=(1, 1, 1),
         description=(
-            "How many times an epoch shows a level whose worst grade is normal/mild, "
-            "moderate, severe; augmented anew each time."
+            "Oversampling: how many times a level is used per epoch, by its worst grade "
+            "(normal/mild, moderate, severe). Each repeat is augmented differently."
         ),
     )
 
@@ -60,14 +63,14 @@ class LossConfig(LossSettings):
     """The loss, with the weights of the grades and of the level."""
 
     grade_weights: tuple[float, float, float] = Field(
-        default=(1.0, 2.0, 4.0), description="Weights of normal/mild, moderate and severe."
+        default=(1.0, 2.0, 4.0), description="Loss weights of normal/mild, moderate and severe."
     )
     level_weight: float = Field(
         default=0.0,
         ge=0,
         description=(
-            "Weight of the loss of an auxiliary head that predicts the level; 0 trains "
-            "without that head."
+            "Loss weight of an auxiliary head that predicts the level; with 0 there is no such "
+            "head."
         ),
     )
 

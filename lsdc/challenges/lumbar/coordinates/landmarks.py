@@ -17,14 +17,16 @@ from lsdc.tables.table import Table, real
 Floats = NDArray[np.float64]
 
 _SLICE = (
-    "The nearest slice of the right kind within whose image the point falls, or the slice that the "
-    "point was annotated on; null if there is none."
+    "The nearest slice of the right series type whose image contains the point, or the slice on "
+    "which the point was annotated; null if there is none."
 )
 _ON_SLICE = "Position of the point on that slice: x is the column, y the row."
 
 
 class Landmarks(Table):
-    """One row per study, condition and level: its position, and the slice that shows it best."""
+    """One row per study, condition and level: the position of the landmark, and the slice that
+    shows it best.
+    """
 
     split = columns.split(primary_key=True)
     study_id = columns.study(primary_key=True)

@@ -25,11 +25,15 @@ from lsdc.tables.table import Table, one_of, real
 # Split, study, series, and its displacement (3,) in mm.
 Shift = tuple[str, int, int, Floats]
 
-_AWAY = "Shift of the series against the levels of the other series in the study."
+_AWAY = (
+    "Shift of the levels of this series relative to the levels of the other series of the study."
+)
 
 
 class Moves(Table):
-    """One row per series that is shifted against the other series of its study."""
+    """One row per series that is shifted because the patient moved between the series of
+    the study.
+    """
 
     split = columns.split()
     study_id = columns.study()
@@ -39,7 +43,7 @@ class Moves(Table):
     z_mm = real(_AWAY)
     source = dy.String(
         check=one_of(["annotated", "predicted"]),
-        description="annotated or predicted: the points that the move was found from.",
+        description="The points from which the shift was computed: annotated or predicted.",
     )
 
 

@@ -25,21 +25,28 @@ class Spines(Table):
 
     split = columns.split(primary_key=True)
     study_id = columns.study(primary_key=True)
-    seen = dy.Int32(min=0, description="Number of levels that were seen.")
-    filled = dy.Int32(min=0, description="Number of levels that were filled from other levels.")
+    seen = dy.Int32(min=0, description="Number of detected levels.")
+    filled = dy.Int32(
+        min=0,
+        description="Number of levels whose position was computed from other levels or studies.",
+    )
     absent = dy.Int32(min=0, description="Number of levels outside every image.")
     absent_levels = dy.String(description="Names of the levels outside every image.")
     widest_step = real(
         "The longest step between neighbouring levels, as a multiple of the median step."
     )
-    shifted = real("Weight of the possibility that all levels are named one off, 0 to 1.")
+    shifted = real("Probability that all level names are wrong by one level, from 0 to 1.")
     extra_vertebra = dy.Bool(
-        description="Whether widest_step or shifted suggests that there are more vertebrae than "
-        "names."
+        description=(
+            "Whether widest_step or shifted suggests a sixth lumbar vertebra. It can also be true "
+            "if the sacrum is out of view."
+        )
     )
     disputed_levels = dy.String(
-        description="Names of the levels that sagittal and axial images, both confident, place "
-        "over 10 mm apart."
+        description=(
+            "Names of the levels whose positions in sagittal and in axial images differ by more "
+            "than 10 mm, both with high confidence."
+        )
     )
 
 

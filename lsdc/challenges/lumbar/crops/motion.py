@@ -14,7 +14,9 @@ from lsdc.tables.table import Table, real
 
 
 class Motion(Table):
-    """One row per slice that was shifted by motion, if an experiment looks for it."""
+    """One row per slice that is shifted because the patient moved during the series. The table
+    exists only with crops.motion = find or correct.
+    """
 
     study_id = columns.study()
     series_id = columns.series()

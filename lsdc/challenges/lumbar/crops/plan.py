@@ -36,7 +36,9 @@ _STUDIES_AT_ONCE = 32
 
 
 class Samples(Table):
-    """One row per crop."""
+    """One row per sample: all crops of one level of one study, or of one of its sides with
+    crops.by_side.
+    """
 
     row = dy.Int32(primary_key=True, min=0, description="Row of crops.npy, from 0.")
     split = columns.split()
@@ -45,9 +47,11 @@ class Samples(Table):
     side = dy.String(
         nullable=True,
         check=one_of(Side),
-        description="The side, if an experiment cuts each side separately; else null.",
+        description="The side, with crops.by_side; null if a sample has both sides.",
     )
-    mask = dy.List(dy.Bool(nullable=True), description="Whether each slot holds a slice.")
+    mask = dy.List(
+        dy.Bool(nullable=True), description="One value per slot: whether the slot holds a slice."
+    )
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,9 @@ class Rule(StrEnum):
     ACROSS_THE_MIDDLE = "across_the_middle"
 
 
-_BEFORE = "The name of the point before the correction."
-_AFTER = "The name of the point after the correction; null if the point is dropped."
-_IMAGE = "The image of the point."
+_BEFORE = "Condition and level of the point before the correction."
+_AFTER = "Condition and level of the point after the correction; null if the point was dropped."
+_IMAGE = "Ids of the image on which the point was annotated."
 
 
 class Corrections(Table):
@@ -87,16 +87,21 @@ class Corrections(Table):
 # What each rule finds, and what it does.
 DESCRIPTIONS = {
     Rule.WRONG_SERIES: (
-        "Points on a series that no table lists, or on a series whose kind, by plane and "
-        "description, does not show their condition.",
+        (
+            "Points on a series that is missing from the series table, and points on a series of "
+            "the wrong type (by plane and description) for their condition."
+        ),
         "Drops them.",
     ),
     Rule.OUTSIDE_THE_IMAGE: ("Points beyond the outermost pixels.", "Drops them."),
     Rule.REPEATED_APART: (
         "Several points of one study, condition and level (one cell) that are over 10 mm apart.",
-        "Keeps the point that fits best, and those within 10 mm of it, if it lies within 15 mm of "
-        "the place that the condition's other levels and the level's other conditions predict for "
-        "the cell, and no point apart from it does. Otherwise drops all points of the cell.",
+        (
+            "The other levels of the condition and the other conditions of the level predict the "
+            "position of the cell. Keeps the point nearest to it and the points within 10 mm of "
+            "that point; drops the others. Drops all points of the cell if none is within 15 mm of "
+            "the position, or if points of both groups are."
+        ),
     ),
     Rule.NO_LUMBAR_SPINE: (
         "Studies whose neighbouring levels are less than 23 mm or more than 60 mm apart, or whose "
@@ -104,25 +109,36 @@ DESCRIPTIONS = {
         "Drops all their points.",
     ),
     Rule.LEVEL_OFF_BY_ONE: (
-        "All points of a condition in a study, if they lie where other conditions, of at least two "
-        "kinds, place the neighbouring level.",
+        (
+            "All points of one condition in a study, if they lie at the neighbouring level. The "
+            "points of the other conditions show this; they must be of at least two kinds (canal, "
+            "foramina, subarticular zones)."
+        ),
         "Renames the points to that level; drops points that then have no level.",
     ),
     Rule.SIDES_SWAPPED: (
-        "Pairs whose left point lies over 10 mm to the right of the right point; without images, "
-        "pairs of an axial series whose order in pixels is opposite to that of most of its pairs.",
+        (
+            "Pairs whose left point lies over 10 mm to the right of the right point; without "
+            "images: pairs of an axial series whose left-right order in pixels is opposite to that "
+            "of most pairs of the series."
+        ),
         "Exchanges the two sides.",
     ),
     Rule.OFF_THE_TREND: (
-        "Points over 20 mm from where the other conditions place their level, unless most points "
-        "of their condition deviate in the same way; points over 45 mm from the midline; and "
-        "points that deviate by over 1.5 steps between levels from the curve through the other "
-        "points of their condition on one series.",
+        (
+            "Points more than 20 mm away from their level as given by the other conditions, unless "
+            "most points of the same condition deviate in the same way. Points more than 45 mm "
+            "from the midline. Points that deviate from the curve through the other points of the "
+            "same condition and series by more than 1.5 times the distance between levels."
+        ),
         "Drops them.",
     ),
     Rule.ACROSS_THE_MIDDLE: (
-        "Left or right points that lie over 6 mm beyond the midline on the wrong side, if two "
-        "other kinds of points agree on the midline.",
+        (
+            "Left or right points that lie over 6 mm beyond the midline on the wrong side, if the "
+            "points of the two other kinds (canal, foramina, subarticular zones) agree on the "
+            "midline."
+        ),
         "Drops them.",
     ),
 }

@@ -33,45 +33,53 @@ _LANDMARKS = {
 
 
 _FROM_SIDES = (
-    "The same from the landmark of that side: the foramen for sagittal slices, the subarticular "
-    "zone for axial ones; null without landmarks."
+    "Signed distance of the slice's plane from the landmark of this side: the foramen (sagittal "
+    "slices) or the subarticular zone (axial slices); null if there is no landmark."
 )
 _DROPPED = "The level point projected onto the slice: x is the column, y the row."
 
 
 class Slices(Table):
-    """One row per slice and level: the slice against a level point of its study."""
+    """One row per slice and level: the position of the slice relative to the level point."""
 
     split = columns.split()
     study_id = columns.study()
     series_id = columns.series()
     instance_number = columns.image()
     series_description = dy.String(
-        check=one_of(SeriesDescription), description="The kind of series that the slice is used as."
+        check=one_of(SeriesDescription),
+        description="The series description under which a run uses the slice.",
     )
     level = columns.level()
     offset_mm = real(
-        "Distance of the slice's plane from the level point: towards the patient's left for "
-        "sagittal slices, towards the head for axial ones."
+        "Signed distance of the slice's plane from the level point. Positive: towards the "
+        "patient's left (sagittal slices) or towards the head (axial slices)."
     )
     left_offset_mm = real(_FROM_SIDES, nullable=True)
     right_offset_mm = real(_FROM_SIDES, nullable=True)
     x_px = real(_DROPPED)
     y_px = real(_DROPPED)
     height_mm = real("Height of ImagePositionPatient above the level point.")
-    image_share = real("Position of the point in the image: 0 at the top, 1 at the bottom.")
+    image_share = real(
+        "Vertical position of the point in the image, as a fraction of the image's height: 0 "
+        "at the top, 1 at the bottom."
+    )
     inside = dy.Bool(
-        description="Whether the slice shows the level: the point is within the image, and the "
-        "plane is within 60 degrees of the nominal plane of its kind."
+        description=(
+            "Whether the slice shows the level: the point is inside the image, and the plane is "
+            "tilted by at most 60 degrees from the sagittal or axial plane."
+        )
     )
     patient_left_is_image_right = dy.Bool(
         description="Whether an axial slice is stored with the patient's left on the right."
     )
-    stack = dy.Int32(description="Number of the stack in the series, as in the instances table.")
+    stack = dy.Int32(description="Number of the stack in the series, as in the table instances.")
 
 
 class Conflicts(Table):
-    """One row per annotation on the other side of its level point than the side it names."""
+    """One row per annotated point on the wrong side of its level point: left by name and right by
+    position, or the reverse.
+    """
 
     study_id = columns.study()
     series_id = columns.series()
@@ -80,7 +88,7 @@ class Conflicts(Table):
     level = columns.level()
     offset_mm = real("Distance from the level point, towards the patient's left.")
     named_side = dy.String(check=one_of(Side), description="The side that the condition names.")
-    side = dy.String(check=one_of(Side), description="The side by position.")
+    side = dy.String(check=one_of(Side), description="The side on which the point lies.")
 
 
 def measure_offsets(
