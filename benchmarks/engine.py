@@ -65,8 +65,8 @@ def time_engine(
     with tempfile.TemporaryDirectory() as folder:
         Training(
             model=start_model(experiment),
-            training=samples,
-            validation=one,
+            train_samples=samples,
+            val_samples=one,
             settings=settings,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=build_mixing(experiment),
@@ -79,7 +79,7 @@ def time_engine(
             folder=Path(folder),
             identity="benchmark",
             environment={},
-            tell=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
+            on_event=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
         ).run()
     return moments
 

@@ -1,6 +1,6 @@
-"""Take medical-imaging competitions from DICOM files to cross-validated, scored submissions.
+"""Train and score models for medical-imaging competitions, from DICOM files to a submission.
 
-These names are the public interface for notebooks; everything else may change without notice.
+The names in `__all__` are the public interface for notebooks; all else may change without notice.
 
 >>> import lsdc
 >>> lsdc.list_runs("lsdc-home")                                # doctest: +SKIP

@@ -1,8 +1,8 @@
-"""The context that the threads of a run share: its end, its child processes, its listeners.
+"""Context of a run, shared by its threads: shutdown flag, child processes, progress listeners.
 
-Python raises an interrupt in the main thread only. Without the context, other threads would keep
-waiting for locks and children, and start more of them. Prefect copies context variables to the
-threads of its tasks, so these find the context of their run.
+Python raises KeyboardInterrupt in the main thread only. Without the context, the other threads
+would keep waiting for locks and child processes, and would start new ones. Prefect copies context
+variables to the threads of its tasks, so each thread finds the context of its run.
 """
 
 import threading
@@ -14,63 +14,62 @@ from typing import Any
 
 
 class RunContext:
-    """What the threads of a run share; a part of a run may have a context within it.
+    """State shared by the threads of a run. Contexts can be nested: a part of a run can have one.
 
     Attributes:
-        children: the processes that threads wait for.
+        children: the child processes of the run.
         listeners: functions that are called with the run's progress.
     """
 
-    def __init__(self, around: "RunContext | None" = None) -> None:
-        self.children: set[Popen[bytes]] = set() if around is None else around.children
-        self.listeners: list[Callable[[Any], None]] = [] if around is None else around.listeners
+    def __init__(self, parent: "RunContext | None" = None) -> None:
+        self.children: set[Popen[bytes]] = set() if parent is None else parent.children
+        self.listeners: list[Callable[[Any], None]] = [] if parent is None else parent.listeners
         self._shutdown = threading.Event()
-        self._within: list[RunContext] = []
-        self._around = around
-        if around is not None:
-            around._within.append(self)
-            if around.shutdown_requested():
+        self._nested: list[RunContext] = []
+        if parent is not None:
+            parent._nested.append(self)
+            if parent.shutdown_requested():
                 self._shutdown.set()
 
     def request_shutdown(self) -> None:
-        """Ask all threads to stop waiting."""
+        """Set the shutdown flag, here and in all nested contexts, so that threads stop waiting."""
         self._shutdown.set()
-        for each in self._within:
-            each.request_shutdown()
+        for nested in self._nested:
+            nested.request_shutdown()
 
     def shutdown_requested(self) -> bool:
         """Return whether a shutdown was requested."""
         return self._shutdown.is_set()
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Sleep, but return at once when a shutdown is requested."""
         self._shutdown.wait(seconds)
 
     @contextmanager
-    def within(self) -> Iterator["RunContext"]:
-        """Use a context for a part of the run: its shutdown does not stop the rest of the run."""
+    def nested(self) -> Iterator["RunContext"]:
+        """Use a nested context for a part of the run; its shutdown does not stop the whole run."""
         part = RunContext(self)
         try:
             with _using(part):
                 yield part
         finally:
-            self._within.remove(part)
+            self._nested.remove(part)
 
 
-# For code outside runs: child processes, and tasks on hosts of a Dask cluster.
-_OF_THE_PROCESS = RunContext()
-_current: ContextVar[RunContext] = ContextVar("run_context", default=_OF_THE_PROCESS)
+# Default, for code outside a run: in child processes, and in tasks on Dask workers.
+_PROCESS_CONTEXT = RunContext()
+_current: ContextVar[RunContext] = ContextVar("run_context", default=_PROCESS_CONTEXT)
 
 
 def run_context() -> RunContext:
-    """Return the context of the run that this thread works for."""
+    """Return the context of the run to which this thread belongs."""
     return _current.get()
 
 
 @contextmanager
 def own_run_context() -> Iterator[RunContext]:
-    """Give a run a context of its own in the block, unless its caller has given it one."""
-    if _current.get() is not _OF_THE_PROCESS:
+    """Create a context for the run in the block, unless the caller has created one."""
+    if _current.get() is not _PROCESS_CONTEXT:
         yield _current.get()
         return
     with _using(RunContext()) as context:

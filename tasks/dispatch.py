@@ -1,8 +1,8 @@
-"""Dispatch: training as separate deployment runs, for workers that have a GPU.
+"""Dispatch: start separate runs of Prefect deployments for training, on workers with a GPU.
 
-A flow run that a worker of another pool executes sends its training there. One that was started by
-hand, or that is on the GPU pool itself, trains in place: a parent waiting in a pool with one slot
-would wait forever.
+A flow run on the CPU pool starts its training as new runs on the GPU pool. A flow run that was
+started by hand, or that is itself on the GPU pool, trains in its own process: in a pool with one
+slot, a parent that waits for its children would wait forever.
 """
 
 import contextlib
@@ -34,12 +34,12 @@ from tasks.run import Run
 from tasks.stage import Stage
 
 POLL_SECONDS = 2.0
-# A crash is blamed on the machine: the run resumes from its checkpoint on any worker, up to this
-# many times in a row. A run that lasted this long has made progress, as on preemptible machines,
-# but may itself be what ends them.
-CRASHES_FORGIVEN = 3
-LONG_ENOUGH = timedelta(minutes=10)
-CRASHES_IN_ALL = 20
+# A crash counts as a fault of the machine: the run resumes from its checkpoint on any worker, at
+# most MAX_CRASHES_IN_A_ROW times. If it runs for PROGRESS_TIME without a crash, as on preemptible
+# machines, that count starts again. MAX_CRASHES limits the total: the run may crash its machines.
+MAX_CRASHES_IN_A_ROW = 3
+PROGRESS_TIME = timedelta(minutes=10)
+MAX_CRASHES = 20
 
 R = TypeVar("R", bound=Run)
 
@@ -47,15 +47,16 @@ log = logging.getLogger("lsdc.dispatch")
 
 
 @dataclass(frozen=True)
-class Work:
-    """Training to be sent to another worker.
+class TrainingJob:
+    """A training for another worker.
 
     Attributes:
         deployment: the deployment whose run does the training, as FLOW/NAME.
         name: the name of the training in this run.
         stage: the stage whose result is needed.
-        inputs: the stage's arguments. A retry finds the run that did the work by name and by the
-            result's key, so changed inputs make it different work.
+        inputs: the stage's arguments. After a retry, the run that did this training is found by
+            `name` and by the key of the result. If the inputs changed, the key is different and a
+            new run is started.
         parameters: the run's parameters in addition to those of its parent.
     """
 
@@ -70,13 +71,13 @@ class Work:
 class Crashes:
     """The number of a run's crashes, and its total run time at the last one."""
 
-    in_all: int = 0
+    total: int = 0
     in_a_row: int = 0
-    ran: timedelta = timedelta()
+    run_time: timedelta = timedelta()
 
 
-def has_other_workers() -> bool:
-    """Return whether this flow run's training goes to workers of the GPU pool."""
+def trains_on_gpu_pool() -> bool:
+    """Return whether the training of this flow run is sent to the GPU pool."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return False
@@ -85,39 +86,41 @@ def has_other_workers() -> bool:
 
 
 def require_device_here(run: Run) -> None:
-    """Refuse a GPU that this host does not have before reading data, unless other workers train.
+    """Refuse to start without the requested GPU, unless the training is sent to the GPU pool.
 
     Raises:
-        SettingsError: the host does not have it.
+        SettingsError: this host has no such GPU.
     """
-    if not has_other_workers():
+    if not trains_on_gpu_pool():
         require_device(run.device)
 
 
-def as_done_here(run: R) -> R:
-    """Return the run as this flow run's own stages see it.
+def for_own_stages(run: R) -> R:
+    """Return the run with the device for the stages of this flow run.
 
     The requested GPU is for training: if other workers train, this host may have none.
     """
-    elsewhere = run.device == "cuda" and has_other_workers()
+    elsewhere = run.device == "cuda" and trains_on_gpu_pool()
     return run.model_copy(update={"device": "auto"}) if elsewhere else run
 
 
-def train_elsewhere(run: Run, works: Sequence[Work], versions: Mapping[str, str]) -> list[Manifest]:
-    """Do each piece of work in a run of its deployment; return the results in order.
+def train_elsewhere(
+    run: Run, jobs: Sequence[TrainingJob], versions: Mapping[str, str]
+) -> list[Manifest]:
+    """Do each training in a run of its deployment; return the results in order.
 
-    In a retry of this flow run it finds the runs that it sent before: finished ones are kept,
-    unfinished ones are waited for, and failed ones are retried in place.
+    If this flow run is retried, it finds the runs that it started before. It keeps finished runs,
+    waits for unfinished ones, and retries failed ones (the same flow run, not a new one).
 
     Args:
         run: the current run.
-        works: the trainings to do.
-        versions: the versions of code and libraries, which the workers must have as well.
+        jobs: the trainings to do.
+        versions: the versions of code and libraries, which the workers must have, too.
 
     Raises:
         StageError: some trainings failed; the message names them.
     """
-    if not works:
+    if not jobs:
         return []
     with (
         get_client(sync_client=True) as client,
@@ -125,15 +128,16 @@ def train_elsewhere(run: Run, works: Sequence[Work], versions: Mapping[str, str]
     ):
         children: list[FlowRun] = []
         try:
-            # In order and in the flow's own body: Prefect identifies them by their number.
-            for work in works:
-                children.append(_send(client, run, work, versions))  # noqa: PERF401 (one may fail when some are sent)
-            ended = _wait(client, works, children)
+            # In order, and not in threads: Prefect identifies child runs by their number.
+            for job in jobs:
+                # One by one, so that the runs started so far can be cancelled after an interrupt.
+                children.append(_start(client, run, job, versions))  # noqa: PERF401
+            ended = _wait(client, jobs, children)
         except BaseException:
             _cancel_if_cancelled(client, children)
             raise
-        _require_completed(works, ended)
-    return [_result(run, work) for work in works]
+        _require_completed(jobs, ended)
+    return [_result(run, job) for job in jobs]
 
 
 def _me() -> FlowRun:
@@ -143,52 +147,58 @@ def _me() -> FlowRun:
     return context.flow_run
 
 
-def _send(client: SyncPrefectClient, run: Run, work: Work, versions: Mapping[str, str]) -> FlowRun:
+def _start(
+    client: SyncPrefectClient, run: Run, job: TrainingJob, versions: Mapping[str, str]
+) -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
     try:
-        deployment = client.read_deployment_by_name(work.deployment)
+        deployment = client.read_deployment_by_name(job.deployment)
     except ObjectNotFound:
         raise StageError(
-            f"{work.deployment}: no such deployment on this server, needed to train {work.name}; "
-            "'lsdc up' creates it"
+            f"{job.deployment}: no such deployment on this Prefect server, needed to train "
+            f"{job.name}; 'lsdc up' creates it"
         ) from None
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
-    told = {name: value for name, value in (context.parameters or {}).items() if name in known}
+    inherited = {name: value for name, value in (context.parameters or {}).items() if name in known}
     # The workers use what was resolved and installed when this run started.
-    same = {"data": run.data_word, "resolved": run.resolved, "versions": dict(versions)}
+    resolved = {"data": run.data_word, "resolved": run.resolved, "versions": dict(versions)}
     child = run_deployment(
         deployment.id,
-        parameters=told | same | dict(work.parameters),
-        flow_run_name=f"train-{work.name.replace(' ', '-')}-{run.experiment.name}",
+        parameters=inherited | resolved | dict(job.parameters),
+        flow_run_name=f"train-{job.name.replace(' ', '-')}-{run.experiment.name}",
         timeout=0,
-        idempotency_key=f"{_me().id}:{work.name}:{work.stage.key(*work.inputs)}",
+        idempotency_key=f"{_me().id}:{job.name}:{job.stage.key(*job.inputs)}",
     )
     return cast(FlowRun, child)  # a coroutine only for callers in a coroutine
 
 
 def _wait(
-    client: SyncPrefectClient, works: Sequence[Work], children: Sequence[FlowRun]
+    client: SyncPrefectClient, jobs: Sequence[TrainingJob], children: Sequence[FlowRun]
 ) -> list[State]:
     """Wait for all runs and return their final states.
 
-    A failed run that is retried by hand while others are running is waited for as well.
+    If a user retries a failed run while others are running, this function waits for it, too.
     """
-    names = {child.id: work.name for work, child in zip(works, children, strict=True)}
-    # Runs left by an earlier attempt of this flow run, including ones being cancelled.
-    left = {each.id for each in _read(client, children) if _is_lost(each) or _is_leaving(each)}
+    names = {child.id: job.name for job, child in zip(jobs, children, strict=True)}
+    # Unsuccessful or cancelling runs of an earlier attempt of this flow run; each is retried once.
+    earlier = {
+        child.id for child in _read(client, children) if _has_failed(child) or _is_cancelling(child)
+    }
     crashes: dict[UUID, Crashes] = {}
     while True:
         try:
             current = _read(client, children)
-            lost = [child for child in current if _is_lost(child)]
-            again = [child for child in lost if child.id in left or _may_go_on(child, crashes)]
-            for child in again:
-                log.warning("%s: %s; scheduled again", names[child.id], _state(child).name)
+            failed = [child for child in current if _has_failed(child)]
+            retried = [
+                child for child in failed if child.id in earlier or _should_restart(child, crashes)
+            ]
+            for child in retried:
+                log.warning("%s: %s; it is scheduled again", names[child.id], _state(child).name)
                 client.set_flow_run_state(child.id, AwaitingRetry())
-                left.discard(child.id)
+                earlier.discard(child.id)
             states = [_state(child) for child in current]
-            if not again and all(state.is_final() for state in states):
+            if not retried and all(state.is_final() for state in states):
                 return states
         except httpx.HTTPError as error:
             log.warning("the Prefect server does not answer (%s); trying again", error)
@@ -200,7 +210,7 @@ def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRu
     found = {child.id: child for child in client.read_flow_runs(flow_run_filter=wanted)}
     if deleted := [child.name for child in children if child.id not in found]:
         raise StageError(
-            f"{', '.join(deleted)}: deleted in Prefect; Retry of this run starts it again"
+            f"{', '.join(deleted)}: deleted in Prefect; press Retry on this run to start it again"
         )
     return [found[child.id] for child in children]
 
@@ -210,60 +220,62 @@ def _state(run: FlowRun) -> State:
     return run.state
 
 
-def _is_lost(run: FlowRun) -> bool:
+def _has_failed(run: FlowRun) -> bool:
+    """Return whether a run has failed, crashed or been cancelled."""
     return _state(run).is_final() and not _state(run).is_completed()
 
 
-def _is_leaving(run: FlowRun) -> bool:
+def _is_cancelling(run: FlowRun) -> bool:
     return _state(run).is_cancelling()
 
 
-def _may_go_on(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
-    """Return whether to resume a run that crashed or whose worker left.
-
-    Counts how often it crashed.
-    """
+def _should_restart(run: FlowRun, crashes: dict[UUID, Crashes]) -> bool:
+    """Return whether to restart a run that crashed or whose worker ended; count its crashes."""
     if is_interrupted(_state(run)):  # its worker ended, as on a preempted machine
         return True
     if not _state(run).is_crashed():
         return False
     before = crashes.get(run.id, Crashes())
-    in_a_row = 0 if run.total_run_time - before.ran >= LONG_ENOUGH else before.in_a_row
-    crashes[run.id] = Crashes(before.in_all + 1, in_a_row + 1, run.total_run_time)
-    return in_a_row < CRASHES_FORGIVEN and before.in_all < CRASHES_IN_ALL
+    has_progressed = run.total_run_time - before.run_time >= PROGRESS_TIME
+    in_a_row = 0 if has_progressed else before.in_a_row
+    crashes[run.id] = Crashes(before.total + 1, in_a_row + 1, run.total_run_time)
+    return in_a_row < MAX_CRASHES_IN_A_ROW and before.total < MAX_CRASHES
 
 
 def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun]) -> None:
-    """Pass a cancellation on; a flow run that merely dies leaves its children running."""
+    """Cancel the child runs if this flow run is being cancelled.
+
+    If it fails or crashes, its child runs continue.
+    """
     with contextlib.suppress(httpx.HTTPError):  # do not hide the error that ends this run
-        if not _is_leaving(client.read_flow_run(_me().id)):
+        if not _is_cancelling(client.read_flow_run(_me().id)):
             return
         for child in _read(client, children):
-            if _state(child).is_scheduled():  # no worker has it, so none would end it
+            if _state(child).is_scheduled():  # no worker would cancel it
                 client.set_flow_run_state(child.id, Cancelled())
             elif not _state(child).is_final():
                 client.set_flow_run_state(child.id, Cancelling())
 
 
-def _require_completed(works: Sequence[Work], ended: Sequence[State]) -> None:
+def _require_completed(jobs: Sequence[TrainingJob], ended: Sequence[State]) -> None:
     failed = [
-        f"{work.name} ({state.name}: {state.message})"
-        for work, state in zip(works, ended, strict=True)
+        f"{job.name} ({state.name}: {state.message})"
+        for job, state in zip(jobs, ended, strict=True)
         if not state.is_completed()
     ]
     if failed:
         raise StageError(
-            f"{len(failed)} of {counted(len(works), 'training')} on {GPU_POOL} failed: "
-            f"{'; '.join(failed)}; Retry of this run resumes only these"
+            f"{len(failed)} of {counted(len(jobs), 'training')} on {GPU_POOL} failed: "
+            f"{'; '.join(failed)}; press Retry on this run to restart only these; folds resume "
+            "from their checkpoints"
         )
 
 
-def _result(run: Run, work: Work) -> Manifest:
-    if found := work.stage.find(*work.inputs):
+def _result(run: Run, job: TrainingJob) -> Manifest:
+    if found := job.stage.find(*job.inputs):
         return found
     raise StageError(
-        f"{work.name}: trained on {GPU_POOL}, but the result is not in {run.root}; start its "
-        "worker with this home, on storage that both machines see, or give both the same store "
-        "(--store); if the result was removed since, or replaced by a training with other "
-        "settings, trigger a new run"
+        f"{job.name}: trained on {GPU_POOL}, but the result is not in {run.root}; the worker must "
+        "use this home on shared storage, or both machines must use the same --store; if the "
+        "result was deleted, or replaced by a training with other settings, trigger a new run"
     )

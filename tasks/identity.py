@@ -16,7 +16,7 @@ from lsdc.store.fingerprint import fingerprint
 from lsdc.store.runs import RunRecord, list_runs, settled_run
 from lsdc.training.models.weights import find_weights
 from lsdc.training.trained_fold import read_trained
-from tasks.run import PHANTOM, TRAINING_NO_MATTER, Run
+from tasks.run import PHANTOM, TRAINING_CHANGES_NO_RESULT, Run
 
 R = TypeVar("R", bound=Run)
 
@@ -44,7 +44,7 @@ def locked_experiment(
 
 def record_of(run: Run) -> RunRecord:
     """Return the record that identifies the run, by which its folder is found again."""
-    drop = {f"training.{name}" for name in TRAINING_NO_MATTER}
+    drop = {f"training.{name}" for name in TRAINING_CHANGES_NO_RESULT}
     experiment = run.experiment
     as_named = build_experiment(type(experiment), experiment.name, run.resolved)
     own, plain = (

@@ -1,4 +1,4 @@
-"""Interrupts: a run that receives a signal ends as *Cancelled* and says why, not as *Crashed*."""
+"""Interrupts: a run that receives a signal ends as *Cancelled*, with a reason, not as *Crashed*."""
 
 import logging
 import signal
@@ -29,15 +29,15 @@ from lsdc.run_context import own_run_context, run_context
 from lsdc.training.process import end_children
 from tasks.progress import Progress, tell
 
-# The start of such a run's message, which shows that nobody cancelled it by hand.
+# The message of such a run starts with this; a run that was cancelled by hand has another one.
 INTERRUPTED = "interrupted by"
 # Time for task runs in threads to notice the shutdown, and for reports to the server.
-_SECONDS = 10.0
-# Time for the server to hear of a task run that has just begun or ended.
-_LATE_SECONDS = 2.0
+_MAX_SECONDS = 10.0
+# Delay until the server knows of a task run that has just begun or ended.
+_DELAY_SECONDS = 2.0
 _POLL_SECONDS = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_UNDER_WAY = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
+_UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,7 +49,7 @@ def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
     """Mark a flow run ended by Ctrl-C or SIGTERM as *Cancelled*, with a message.
 
     A run that was cancelled in Prefect is left in *Cancelling*: its worker marks it as *Cancelled*
-    once this process has ended. If the run did so too, a Retry in between would be lost.
+    once this process has ended. If this process also did, a Retry in between would be lost.
     """
 
     @wraps(body)
@@ -57,8 +57,8 @@ def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
         with own_run_context():
             try:
                 return body(*args, **kwargs)
-            except (KeyboardInterrupt, TerminationSignal) as told:
-                state = _cancel(told)
+            except (KeyboardInterrupt, TerminationSignal) as interrupt:
+                state = _cancel(interrupt)
                 if state is None:
                     raise
                 return cast(R, state)  # Prefect uses a returned state as the flow run's state
@@ -68,7 +68,7 @@ def cancelled_when_interrupted(body: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def ended_with_the_flow() -> Iterator[None]:
-    """End the folds' processes and waits if an error or an interrupt leaves the block."""
+    """End the folds' child processes, and all waiting, after an error or interrupt in the block."""
     try:
         yield
     except BaseException:
@@ -78,31 +78,31 @@ def ended_with_the_flow() -> Iterator[None]:
 
 
 def is_interrupted(state: State) -> bool:
-    """Return whether a run was cancelled by the end of its process, not by a person."""
+    """Return whether a run was cancelled because its process was interrupted, not by hand."""
     return state.is_cancelled() and (state.message or "").startswith(INTERRUPTED)
 
 
-def _cancel(told: BaseException) -> State | None:
-    """Stop the run's work and return its state, or None if its worker marks it."""
+def _cancel(interrupt: BaseException) -> State | None:
+    """Stop the run, and return its state, or None if its worker will set the state."""
     run_context().request_shutdown()
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
     me = context.flow_run
-    with _not_interrupted_again(), get_client(sync_client=True) as client:
+    with _signals_ignored(), get_client(sync_client=True) as client:
         by_hand = _is_cancelling(client, me)
-        words = "cancelled in Prefect; Retry resumes it" if by_hand else _words(me, told)
-        log.info(words)
+        reason = "cancelled in Prefect; Retry resumes it" if by_hand else _reason(me, interrupt)
+        log.info(reason)
         try:
-            _cancel_task_runs(client, me.id, words)
+            _cancel_task_runs(client, me.id, reason)
         except httpx.HTTPError as error:
             log.warning("cannot mark task runs as cancelled on the Prefect server: %s", error)
-    is_marked_by_worker = by_hand and isinstance(told, TerminationSignal)
-    return None if is_marked_by_worker else Cancelled(message=words)
+    is_marked_by_worker = by_hand and isinstance(interrupt, TerminationSignal)
+    return None if is_marked_by_worker else Cancelled(message=reason)
 
 
 @contextmanager
-def _not_interrupted_again() -> Iterator[None]:
+def _signals_ignored() -> Iterator[None]:
     """Ignore a second Ctrl-C while the first is reported to the server."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -126,33 +126,36 @@ def _is_cancelling(client: SyncPrefectClient, me: FlowRun) -> bool:
     return state is not None and state.is_cancelling()
 
 
-def _words(me: FlowRun, told: BaseException) -> str:
+def _reason(me: FlowRun, interrupt: BaseException) -> str:
     if me.deployment_id is None:
-        how = "Ctrl-C" if isinstance(told, KeyboardInterrupt) else "SIGTERM"
+        how = "Ctrl-C" if isinstance(interrupt, KeyboardInterrupt) else "SIGTERM"
         return f"{INTERRUPTED} {how}; {GOES_ON}"
     return f"{INTERRUPTED} the end of its worker; Retry resumes it"
 
 
-def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, words: str) -> None:
-    """Mark task runs that did not complete as cancelled, as the server learns of them late."""
+def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, reason: str) -> None:
+    """Mark task runs that did not complete as cancelled.
+
+    Repeated for a while, because the server knows of the last ones only after a delay.
+    """
     begun = quiet_since = time.monotonic()
     are_marked = False
-    while (now := time.monotonic()) < begun + _SECONDS:
+    while (now := time.monotonic()) < begun + _MAX_SECONDS:
         broken = _task_runs(client, flow_run_id, StateType.CRASHED, StateType.FAILED)
-        under_way = _task_runs(client, flow_run_id, *_UNDER_WAY)
-        if broken or under_way:
+        unfinished = _task_runs(client, flow_run_id, *_UNFINISHED)
+        if broken or unfinished:
             quiet_since = now
-        elif are_marked or now >= quiet_since + _LATE_SECONDS:
+        elif are_marked or now >= quiet_since + _DELAY_SECONDS:
             return
-        _mark(client, broken, words)
+        _mark(client, broken, reason)
         are_marked |= bool(broken)
         time.sleep(_POLL_SECONDS)
-    _mark(client, _task_runs(client, flow_run_id, *_UNDER_WAY), words)
+    _mark(client, _task_runs(client, flow_run_id, *_UNFINISHED), reason)
 
 
-def _mark(client: SyncPrefectClient, runs: Iterable[TaskRun], words: str) -> None:
+def _mark(client: SyncPrefectClient, runs: Iterable[TaskRun], reason: str) -> None:
     for run in runs:
-        client.set_task_run_state(run.id, Cancelled(message=words), force=True)
+        client.set_task_run_state(run.id, Cancelled(message=reason), force=True)
         tell(Progress(run.name, state="Cancelled"))
 
 

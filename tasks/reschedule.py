@@ -1,6 +1,6 @@
-"""Reschedule a run on a worker while another run builds in its home.
+"""Reschedule a run on a worker while another run holds the lock of its home.
 
-A run that waited would hold its worker's GPU, which other experiments' folds may need.
+If the run waited, it would occupy a GPU that folds of other experiments may need.
 """
 
 import logging
@@ -16,9 +16,9 @@ from prefect.states import AwaitingRetry
 
 from lsdc.errors import HomeBusyError
 
-# Folds of one run look up their inputs at the same time, each for some seconds.
-PATIENCE_SECONDS = 60.0
-AGAIN_AFTER = timedelta(minutes=1)
+# Folds of one run start at the same time, and each holds the lock for some seconds.
+MAX_WAIT_SECONDS = 60.0
+RETRY_DELAY = timedelta(minutes=1)
 
 log = logging.getLogger("lsdc.run")
 
@@ -28,8 +28,8 @@ def rescheduled_if_busy() -> Iterator[float | None]:
     """Reschedule this flow run if another run uses its home, and end its process.
 
     Yields:
-        How many seconds the run may wait for the home. None, without limit, for a run without a
-        deployment: no worker could start it again.
+        How many seconds the run may wait for the lock. None means no limit: a run without a
+        deployment has to wait, because no worker could start it again.
     """
     context = FlowRunContext.get()
     me = None if context is None else context.flow_run
@@ -37,10 +37,10 @@ def rescheduled_if_busy() -> Iterator[float | None]:
         yield None
         return
     try:
-        yield PATIENCE_SECONDS
+        yield MAX_WAIT_SECONDS
     except HomeBusyError as error:
         again: State[None] = AwaitingRetry(
-            scheduled_time=datetime.now(UTC) + AGAIN_AFTER,
+            scheduled_time=datetime.now(UTC) + RETRY_DELAY,
             message=f"{error}; the run starts again in a minute, and its worker is free until then",
         )
         log.warning("%s", again.message)

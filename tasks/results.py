@@ -1,7 +1,7 @@
-"""Results of stages: looked up by key, made once and shared between hosts.
+"""Results of stages: found by key, computed once, and shared between hosts.
 
 The home has an index of its results. With a shared store, results of other hosts are fetched from
-it, and results made here are published to it.
+the store, and results of this host are published to it.
 """
 
 import logging
@@ -29,7 +29,7 @@ from tasks.run import Run
 log = logging.getLogger("lsdc.results")
 
 
-# Next to a resume.pt: which published checkpoint it is or continues.
+# File next to resume.pt: the published checkpoint that resume.pt is equal to, or continues.
 _CHECKPOINT_NOTE = "resume.json"
 
 
@@ -41,13 +41,13 @@ def find_result(run: Run, stage: str, key: str, kind: type[T], *, shared: bool =
 
     Args:
         run: the run whose home receives the result.
-        stage: the stage's noun.
+        stage: the name of the stage.
         key: the key of the result.
         kind: the type that the stage returns.
-        shared: whether hosts share the stage's results.
+        shared: whether the stage's results are published in the shared store.
     """
     found = read_result(run.root, stage, key, kind)
-    if found is not None and _stands(run, found, shared=shared):
+    if found is not None and _is_valid(run, found, shared=shared):
         return found
     stored = _find_in_store(run, stage, key) if shared else None
     if stored is None:
@@ -61,31 +61,31 @@ def compute_once(
     stage: str,
     key: str,
     kind: type[T],
-    make: Callable[[], T],
+    compute: Callable[[], T],
     *,
     shared: bool = True,
 ) -> T:
-    """Make and record a result, once among all hosts that share a store.
+    """Compute and record a result, once among all hosts that share a store.
 
-    If several runs lack the same result, one makes it and the others wait and fetch it.
+    If several runs need the same result, one computes it; the others wait and fetch it.
     """
     store = run.shared
     if store is None or not shared:
-        made = make()
-        record_result(run.root, stage, key, made)
-        return made
+        result = compute()
+        record_result(run.root, stage, key, result)
+        return result
     with shared_lock(store, f"{stage}-{key[:16]}", say=log.warning):
         found = find_result(run, stage, key, kind)
         if found is not None:
             return found
-        made = make()
-        if isinstance(made, Manifest):
-            store.publish(stage, key, made, run.root)
-        record_result(run.root, stage, key, made)
-        return made
+        result = compute()
+        if isinstance(result, Manifest):
+            store.publish(stage, key, result, run.root)
+        record_result(run.root, stage, key, result)
+        return result
 
 
-def _stands(run: Run, result: Result, *, shared: bool) -> bool:
+def _is_valid(run: Run, result: Result, *, shared: bool) -> bool:
     if isinstance(result, Manifest) and shared:
         return ensure_local(run, result)
     return result.is_intact(run.root)
@@ -108,11 +108,11 @@ def ensure_local(run: Run, manifest: Manifest) -> bool:
 
     The same result of another run in this home is copied.
     """
-    made, manifest = manifest, run.at_home(manifest)
+    original, manifest = manifest, run.at_home(manifest)
     if manifest.is_intact(run.root):
         return True
-    if made.path != manifest.path and made.is_intact(run.root):
-        _copy(run, made, manifest)
+    if original.path != manifest.path and original.is_intact(run.root):
+        _copy(run, original, manifest)
         return True
     store = run.shared
     if store is None:
@@ -132,20 +132,21 @@ def ensure_local(run: Run, manifest: Manifest) -> bool:
     return True
 
 
-def _copy(run: Run, made: Manifest, manifest: Manifest) -> None:
+def _copy(run: Run, original: Manifest, manifest: Manifest) -> None:
     with _claimed(run, manifest):
-        for record in (*made.files, *made.notes):
+        for record in (*original.files, *original.notes):
             with write_atomic(manifest.file(run.root, record.name)) as temporary:
-                shutil.copyfile(made.file(run.root, record.name), temporary)
+                shutil.copyfile(original.file(run.root, record.name), temporary)
                 os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))
-    log.info("%s: copied from %s, which has the same result", manifest.path, made.path)
+    log.info("%s: copied from %s, which has the same result", manifest.path, original.path)
 
 
 @contextmanager
 def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
-    """Hold the folder of a fold's training, after moving results of other settings out of it.
+    """Lock the folder of a fold's training, after moving results of other settings out of it.
 
-    Files that a run has only one of are kept as copies, as where they are made.
+    For all other results nothing is locked; if they replace an earlier submission or earlier
+    out-of-fold predictions, a copy of those is kept.
     """
     folder = manifest.folder(run.root)
     if manifest.key is None:
@@ -162,9 +163,9 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
 def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[Tell]:
     """Resume a fold from the latest checkpoint of any host and publish its checkpoints.
 
-    Fetches the checkpoint into `folder` if another host published the latest one. Yields a listener
-    for the training's progress, which publishes the checkpoint in the background after each epoch.
-    The last one is published on exit, whatever the reason. A failure to publish is only logged.
+    Fetches the checkpoint into `folder` if another host published the latest one. Yields a callback
+    for the training's events, which publishes the checkpoint in the background after each epoch.
+    The last checkpoint is always published on exit. A failure to publish is only logged.
     """
     store = run.shared
     if store is None:
@@ -173,19 +174,19 @@ def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[Tell]:
     _fetch_checkpoint(store, key, folder)
     due, ended = threading.Event(), threading.Event()
 
-    def publish_those_due() -> None:
+    def publish_when_due() -> None:
         while due.wait() and not ended.is_set():
             due.clear()
             _publish_checkpoint(store, key, folder)
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, EpochDone):
             due.set()
 
-    thread = threading.Thread(target=publish_those_due, name="checkpoints", daemon=True)
+    thread = threading.Thread(target=publish_when_due, name="checkpoints", daemon=True)
     thread.start()
     try:
-        yield listen
+        yield on_event
     finally:
         ended.set()
         due.set()

@@ -36,22 +36,21 @@ PHANTOM = "phantom"  # in place of a folder
 _DEVICES = Path("/dev")
 THREADS_OF_A_RUN = "LSDC_THREADS"
 
-# Settings that no result depends on: where, by whom and how patiently work is done, and how much.
-TRAINING_NO_MATTER = {"stall_minutes", "checkpoint_steps"}
+# Settings that no result depends on: name, place, hardware, time limits, and which folds to train.
+TRAINING_CHANGES_NO_RESULT = {"stall_minutes", "checkpoint_steps"}
 CHANGES_NO_RESULT = dict.fromkeys(
     ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"),
     True,
-) | {"experiment": {"training": TRAINING_NO_MATTER}}
+) | {"experiment": {"training": TRAINING_CHANGES_NO_RESULT}}
 
 
 class Run(RunOptions):
-    """A run's settings; frozen, JSON, and the same for all of its tasks.
+    """The settings of a run: immutable, stored as JSON, and the same for all of its tasks.
 
     Each challenge has a subclass, which names its experiment class.
 
-    `name` is the name of its folder in `runs/`, once `locked_experiment` has found it. `resolved`
-    is the experiment as resolved when the run was requested, without `--set` overrides, for child
-    runs.
+    `name` is the name of its folder in `runs/`, which `locked_experiment` sets. `resolved` is the
+    experiment as resolved when the run was requested, without `--set` overrides; child runs use it.
     """
 
     experiments: ClassVar[Experiments[Any]]
@@ -72,7 +71,7 @@ class Run(RunOptions):
 
     @property
     def home(self) -> Home:
-        """The home that the run builds in."""
+        """The home of the run."""
         return Home(self.root)
 
     @property
@@ -85,15 +84,15 @@ class Run(RunOptions):
         return self.home.fold(self.name, fold)
 
     def at_home(self, manifest: Manifest) -> Manifest:
-        """Return the result with its location in this home.
+        """Return the manifest with the path that its result has in this run's home.
 
-        On another host, or for another run with the same request, the run's folder may have another
+        On another host, or in another run with the same settings, the run's folder may have another
         name.
         """
-        room, *inside = PurePosixPath(manifest.path).parts
-        if room != self.home.runs.name:
+        folder, *inside = PurePosixPath(manifest.path).parts
+        if folder != self.home.runs.name:
             return manifest
-        return manifest.model_copy(update={"path": "/".join([room, self.name, *inside[1:]])})
+        return manifest.model_copy(update={"path": "/".join([folder, self.name, *inside[1:]])})
 
     @property
     def uses_phantom(self) -> bool:
@@ -107,7 +106,7 @@ class Run(RunOptions):
 
     @property
     def settings(self) -> str:
-        """A fingerprint of the settings that the run's results may depend on."""
+        """A fingerprint of the settings that can change the run's results."""
         return fingerprint(self.model_dump(mode="json", exclude=CHANGES_NO_RESULT))
 
     @property
@@ -141,7 +140,7 @@ class Run(RunOptions):
 
     @property
     def fold_workers(self) -> int:
-        """Processes that load a fold's data; without a GPU they would take cores from training."""
+        """Number of processes that load a fold's data; without a GPU, training needs the cores."""
         return self.fold_threads if _gpus(self.device) else 0
 
 
@@ -150,7 +149,7 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(frozen=True)
 class Host:
-    """A host's resources for runs, whatever their parameters.
+    """The resources of a host for runs, which do not depend on the parameters of a run.
 
     Attributes:
         store: the store shared with other hosts, if any.
@@ -178,8 +177,8 @@ class Host:
 def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
     """Check the settings before any work is done, and open the home.
 
-    Without `data` the run uses the home's phantom, unless the home has runs on other data; with
-    `data` set to `phantom` it always does.
+    With `data` set to `phantom`, the run uses the home's phantom. Without `data` it does so, too,
+    but this is refused if the home has runs on other data.
 
     Args:
         kind: the class of the challenge's runs.
@@ -202,8 +201,8 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
         _require_weights(weights, chosen)
     if bound := let_threads_roam():
         log.info(
-            "%s: ignored, as it would put all processes of a run on the first core; the run uses "
-            "the cores that the system gives it, with %s",
+            "%s: ignored, because all processes of a run would be bound to the first core; the "
+            "operating system chooses the cores, and the run uses %s",
             ", ".join(bound),
             counted(threads, "thread"),
         )
@@ -280,12 +279,12 @@ def usable_threads() -> int:
     Raises:
         SettingsError: LSDC_THREADS is not a number.
     """
-    if (told := os.environ.get(THREADS_OF_A_RUN)) is not None:
-        if not told.isdecimal() or int(told) < 1:
+    if (value := os.environ.get(THREADS_OF_A_RUN)) is not None:
+        if not value.isdecimal() or int(value) < 1:
             raise SettingsError(
-                f"{THREADS_OF_A_RUN}: expected a whole number from 1, found {told!r}"
+                f"{THREADS_OF_A_RUN}: expected a whole number from 1, found {value!r}"
             )
-        return int(told)
+        return int(value)
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -300,7 +299,7 @@ def _gpus(device: Device) -> int:
 
 
 def visible_gpus() -> list[str]:
-    """Return this machine's GPUs as CUDA numbers them, limited by CUDA_VISIBLE_DEVICES."""
+    """Return CUDA's numbers of this machine's GPUs, limited by CUDA_VISIBLE_DEVICES."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return _present_gpus()
@@ -310,5 +309,5 @@ def visible_gpus() -> list[str]:
 
 
 def _present_gpus() -> list[str]:
-    # CUDA numbers the GPUs that it finds: a container's only one may be /dev/nvidia3.
+    # CUDA counts the GPUs that it finds: the only GPU of a container may be /dev/nvidia3, but is 0.
     return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]

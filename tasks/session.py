@@ -1,4 +1,4 @@
-"""Sessions: a run in progress, which holds its folder and its home exclusively."""
+"""Sessions: open a run, lock its folder and its home, and show its progress."""
 
 import logging
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
     Args:
         kind: the class of the challenge's runs.
         request: the flow run's parameters.
-        wait: whether to wait for a run of other settings that holds the folder.
+        wait: whether to wait while a run with other settings holds the lock of the folder.
 
     Raises:
-        SettingsError: `open_requested` refuses the request, or the GPU is not here.
+        SettingsError: the request is invalid (see `open_requested`), or this host has no such GPU.
     """
     held = held_run()
     if isinstance(held, kind):
@@ -45,16 +45,16 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
 
 @contextmanager
 def locked_home(run: Run, *, at_most: float | None = None) -> Iterator[None]:
-    """Lock the run's home for building; a second run waits for the first.
+    """Lock the run's home; a second run waits for the first.
 
-    Partial files of killed runs are removed first.
+    Partial files of killed runs are removed once it is locked.
 
     Args:
         run: the run.
         at_most: how many seconds to wait; by default without limit.
 
     Raises:
-        HomeBusyError: another run has built in the home for that long.
+        HomeBusyError: another run still holds the lock after `at_most` seconds.
     """
     if held_run() is run:
         yield

@@ -1,8 +1,8 @@
-"""Shards: the studies of a stage in parts, each a separate task, here or on a Dask cluster.
+"""Shards: parts of a stage's studies. Each is a separate task, on this host or a Dask cluster.
 
 A shard's result is kept until its stage has joined all shards, so a stage that was killed or failed
-resumes with the missing shards. They are joined by moving files, to save disk space; files lost in
-between are made again.
+resumes with the missing shards. Shards are joined by moving their files, to save disk space; a
+shard that loses files by an interrupted join is computed again.
 """
 
 import re
@@ -26,19 +26,20 @@ from tasks.run import Run
 from tasks.runners import THREADS, open_runner
 from tasks.stage import Stage
 
-# In this process: many enough that starting the readers costs little, few enough to lose.
+# Studies per shard on this host: so many that the start of the readers takes a small part of the
+# time, so few that little work is lost if the run is killed.
 STUDIES_HERE = 512
-# On one of many cores: some seconds of work.
+# Studies per shard on a Dask cluster, where a shard has one core: some seconds of work.
 STUDIES_ELSEWHERE = 64
 
 # Options of `stage` for a shard, which is retried by itself when a read fails. Its stage reports
-# the progress. Ctrl-C waits for the end of a pause.
+# the progress. The delays are short, because Ctrl-C waits for the end of a delay.
 SHARD_OPTIONS: dict[str, Any] = {
     "run_name": "{shard}",
     "retries": 3,
-    "pauses_seconds": (5.0, 10.0, 20.0),
+    "retry_delays_seconds": (5.0, 10.0, 20.0),
     "shared": False,
-    "told": False,
+    "shown": False,
 }
 
 
@@ -46,12 +47,14 @@ class Shard(BaseModel):
     """A part of a stage's studies.
 
     Attributes:
-        stage: the stage's run, such as `crops train`.
+        stage: the name of the stage's task run, such as `crops train`.
+        number: the number of the shard, from 1.
+        of: the number of shards.
         studies: the ids of the studies.
-        files: a fingerprint of the files read, where no manifest holds it.
+        files: a fingerprint of the files that the shard reads, if no manifest has it; else empty.
         before: the number of studies in earlier shards.
         total: the number of studies in the stage.
-        made_by: a fingerprint of the run's code and libraries.
+        made_by: a fingerprint of the run's code and library versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,7 +77,7 @@ class Shard(BaseModel):
         return _prefix(self.stage)
 
 
-def deal(
+def split_into_shards(
     run: Run,
     stage: str,
     kind: Stage[..., Manifest],
@@ -85,10 +88,10 @@ def deal(
 
     Args:
         run: the run.
-        stage: the stage's run, such as `crops train`.
-        kind: the stage that makes a shard; its code and libraries count.
+        stage: the name of the stage's task run, such as `crops train`.
+        kind: the stage that makes a shard.
         studies: ids, in any order, possibly repeated.
-        files: returns the fingerprint of some studies' files.
+        files: function that returns the fingerprint of the files of some studies.
     """
     every, size = sorted(set(studies)), STUDIES_HERE if _is_here(run) else STUDIES_ELSEWHERE
     starts = range(0, max(len(every), 1), size)
@@ -109,15 +112,15 @@ def deal(
 
 
 @contextmanager
-def worked(
+def run_shards(
     kind: Stage[..., Manifest], run: Run, shards: list[Shard], **arguments: Any
 ) -> Iterator[list[Path]]:
-    """Run every shard and yield the folders of their results.
+    """Run all shards and yield the folders of their results, which the block joins.
 
-    The block joins them; afterwards they are removed, with leftovers of earlier runs of the stage.
+    After the block, these folders and those of earlier runs of the stage are removed.
 
     Args:
-        kind: the stage that makes a shard, given `run`, `shard` and the arguments.
+        kind: the stage that makes a shard from `run`, `shard` and the arguments.
         run: the run.
         shards: all shards of the stage.
         arguments: the further arguments of `kind`.
@@ -127,14 +130,14 @@ def worked(
         ChildDiedError: Dask could not run a shard.
     """
     folders = []
-    with run_context().within() as part, open_runner(run.runner, run.threads) as runner:
+    with run_context().nested() as part, open_runner(run.runner, run.threads) as runner:
         try:
             futures = [
                 runner.submit(kind.task, {"run": run, "shard": shard, **arguments})
                 for shard in shards
             ]
             for shard, future in zip(shards, futures, strict=True):
-                with _said_of_dask(shard):
+                with _explain_dask_errors(shard):
                     made = result_of(future)
                 folders.append(_folder(run, shard, made))
                 done = shard.before + len(shard.studies)
@@ -147,8 +150,8 @@ def worked(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
-    """Refuse to make a shard for a run with different code or libraries.
+def require_same_versions(shard: Shard, kind: Stage[..., Manifest]) -> None:
+    """Refuse to make a shard for a run with other code or library versions.
 
     Raises:
         SettingsError: they differ.
@@ -160,8 +163,8 @@ def require_same(shard: Shard, kind: Stage[..., Manifest]) -> None:
         )
 
 
-def settle_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
-    """Move a shard's finished temporary folder to its final place, which must be free."""
+def store_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
+    """Move a shard's finished temporary folder to its final place, and return its manifest."""
     folder = run.root / SHARDS / f"{shard.prefix}{shard.number}-{uuid4().hex[:8]}"
     out.rename(folder)
     names = sorted(entry.name for entry in folder.iterdir())
@@ -169,7 +172,7 @@ def settle_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
 
 
 def shards_of(run: Run, stage: str) -> list[Path]:
-    """Return the folders made so far for a stage's run, such as `crops train`."""
+    """Return the folders of the finished shards of a stage's task run, such as `crops train`."""
     return sorted((run.root / SHARDS).glob(f"{_prefix(stage)}*"))
 
 
@@ -178,19 +181,19 @@ def shard_processes(run: Run) -> int:
     return run.threads if _is_here(run) else 1
 
 
-def tell_shard(shard: Shard) -> Callable[[int, int], None]:
-    """Return a callback for library functions that count; it reports the whole stage's progress.
+def shard_progress(shard: Shard) -> Callable[[int, int], None]:
+    """Return a callback (done, total) that reports the progress of the whole stage.
 
-    It ends the shard if the stage is ending, since nobody would wait for it.
+    It raises InterruptedRunError if the run is ending, which ends the shard.
     """
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if run_context().shutdown_requested():
             raise InterruptedRunError(f"{shard}: the run is ending")
         own = len(shard.studies) * done // max(total, 1)
         tell(Progress(shard.stage, done=shard.before + own, total=shard.total))
 
-    return told
+    return report
 
 
 def _is_here(run: Run) -> bool:
@@ -202,7 +205,7 @@ def _prefix(stage: str) -> str:
 
 
 @contextmanager
-def _said_of_dask(shard: Shard) -> Iterator[None]:
+def _explain_dask_errors(shard: Shard) -> Iterator[None]:
     """Explain the failure of a shard whose workers died or whose scheduler is gone."""
     try:
         yield

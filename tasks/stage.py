@@ -1,10 +1,11 @@
-"""Stages: tasks of Prefect whose results are kept.
+"""Stages: Prefect tasks whose results are stored.
 
 A result is reused while its key matches and its files are unchanged. The key consists of the
 inputs' digests, the part of the configuration that the stage uses, the code that it calls and the
-versions of the libraries that matter to it. Prefect would compare arguments by value and the task's
-own source, miss an edit in a helper and trust a result whose files are gone. So Prefect keeps no
-results here, and a stage with a stored result ends as *Cached*.
+versions of the libraries that matter to it. Prefect's own caching compares only the values of the
+arguments and the source of the task. It would miss a change in a helper function, and it would
+trust a result whose files were deleted. So Prefect's caching is off here, and a stage with a stored
+result ends in the state *Cached*.
 """
 
 import inspect
@@ -31,7 +32,7 @@ from tasks.results import compute_once, find_result
 from tasks.run import Run
 
 HOUR = 3600.0
-PAUSES_SECONDS = (5.0, 30.0, 120.0)
+RETRY_DELAYS_SECONDS = (5.0, 30.0, 120.0)
 
 P = ParamSpec("P")
 
@@ -43,10 +44,12 @@ Uses = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Stage(Generic[P, T]):
-    """A function of a run whose result is stored, called as a Prefect task; see `stage`.
+    """A function whose result is stored, called as a Prefect task; see `stage`.
+
+    It has an argument `run`.
 
     Attributes:
-        name: the stage's noun.
+        name: the name of the stage, a noun.
         fn: the function itself.
         code: modules of this project whose code the stage calls; what they import counts too.
         libraries: distributions whose version matters to the result.
@@ -91,7 +94,7 @@ class Stage(Generic[P, T]):
         return self.task.submit(*args, **kwargs)
 
     def made_by(self) -> str:
-        """Return a fingerprint of the code and the libraries."""
+        """Return a fingerprint of the code and of the versions of the libraries."""
         return fingerprint(self._made_by())
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
@@ -103,24 +106,24 @@ class Stage(Generic[P, T]):
                 **self._made_by(),
                 "uses": dict(self._uses(inputs)),
                 "inputs": {
-                    name: _what_counts(value) for name, value in inputs.items() if name != "run"
+                    name: _key_part(value) for name, value in inputs.items() if name != "run"
                 },
             }
         )
 
     def find(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the stored result for these arguments, if need be from another host; else None."""
+        """Return the stored result for these arguments, from the home or the store; else None."""
         run = self._inputs(*args, **kwargs)["run"]
         return self._find(run, self.key(*args, **kwargs))
 
     def _run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Look the result up, else make and record it: the body of the task."""
+        """Run the body of the task: return the stored result, or compute and store it."""
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
-            return Completed(name="Cached", message="The result was cached.", data=found)
+            return Completed(name="Cached", message="The stored result was used.", data=found)
         tell(Progress(str(task_run.get_name()), state="Running"))
-        make = partial(self.fn, *args, **kwargs)
-        return compute_once(run, self.name, key, self._kind, make, shared=self._shared)
+        compute = partial(self.fn, *args, **kwargs)
+        return compute_once(run, self.name, key, self._kind, compute, shared=self._shared)
 
     def _find(self, run: Run, key: str) -> T | None:
         return find_result(run, self.name, key, self._kind, shared=self._shared)
@@ -147,27 +150,27 @@ def stage(
     timeout_hours: float | None = None,
     retries: int = 0,
     resumes: int = 0,
-    pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+    retry_delays_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
     shared: bool = True,
-    told: bool = True,
+    shown: bool = True,
 ) -> Callable[[Callable[P, T]], Stage[P, T]]:
-    """Make a stage of a function of a run.
+    """Return a decorator that makes a stage of a function, which has an argument `run`.
 
     Args:
-        name: the stage's noun.
+        name: the name of the stage, a noun.
         code: modules of this project whose code the stage calls; what they import counts too.
         libraries: distributions whose version matters to the result.
-        uses: what else the result depends on, from the arguments by name: the run's settings and
-            the raw files that the stage reads, as JSON values or models.
+        uses: function that takes the arguments by name and returns what else the key consists of:
+            the run's settings and the raw files that the stage reads, as JSON values or models.
         run_name: the name of its task runs, a template over the arguments.
         timeout_hours: the time limit, only for stages in the flow's own thread; Prefect cannot
             interrupt other threads.
         retries: how often a transient failure is retried.
-        resumes: how often work that was stopped after saving a checkpoint is resumed, in addition
-            to `retries`.
-        pauses_seconds: the pauses before the retries.
-        shared: whether hosts with a common store share the results.
-        told: whether displays show its task runs.
+        resumes: how often the stage is resumed after it was stopped and saved a checkpoint; resumes
+            do not count as `retries`.
+        retry_delays_seconds: the delays before the retries.
+        shared: whether the results are published in the shared store.
+        shown: whether progress displays show its task runs.
     """
 
     def decorate(fn: Callable[P, T]) -> Stage[P, T]:
@@ -181,11 +184,11 @@ def stage(
             task_run_name=run_name,
             timeout_seconds=None if timeout_hours is None else timeout_hours * HOUR,
             retries=retries + resumes,
-            retry_delay_seconds=list(pauses_seconds[:retries]) or None,
+            retry_delay_seconds=list(retry_delays_seconds[:retries]) or None,
             retry_jitter_factor=0.5 if retries else None,
-            retry_condition_fn=_tries_again(retries) if retries else None,
-            on_completion=[tell_state] if told else None,
-            on_failure=[tell_state] if told else None,
+            retry_condition_fn=_retry_condition(retries) if retries else None,
+            on_completion=[tell_state] if shown else None,
+            on_failure=[tell_state] if shown else None,
         )
 
     return decorate
@@ -195,10 +198,10 @@ def _import_stage(module: str, name: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
+def _retry_condition(retries: int) -> Callable[[Any, Any, Any], bool]:
     """Return a function that decides, once after each failure, whether a task run is retried.
 
-    Prefect has one number for all retries, which includes the resumes.
+    Prefect counts retries and resumes together, so failures are counted here.
     """
     failures: Counter[UUID] = Counter()
 
@@ -206,24 +209,24 @@ def _tries_again(retries: int) -> Callable[[Any, Any, Any], bool]:
         if isinstance(state.result(raise_on_failure=False), ResumeLaterError):
             return True
         failures[task_run.id] += 1
-        return failures[task_run.id] <= retries and can_pass_on_second_try(task, task_run, state)
+        return failures[task_run.id] <= retries and is_transient(task, task_run, state)
 
     return tries_again
 
 
-def can_pass_on_second_try(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001
-    """Return whether a failure may be transient; faults in data or settings are not."""
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001
+    """Return whether a failure may be transient; errors in data or settings are not."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, LsdcError):
         return error.is_transient
     return isinstance(error, OSError) and error.errno not in NO_ROOM
 
 
-def _what_counts(value: Any) -> Any:
+def _key_part(value: Any) -> Any:
     if isinstance(value, Manifest):
         return value.digest
     if isinstance(value, list | tuple):
-        return [_what_counts(item) for item in value]
+        return [_key_part(item) for item in value]
     if isinstance(value, dict):
-        return {name: _what_counts(item) for name, item in value.items()}
+        return {name: _key_part(item) for name, item in value.items()}
     return value

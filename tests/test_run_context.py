@@ -9,7 +9,7 @@ from lsdc.run_context import own_run_context, run_context
 
 def test_shutdown_reaches_only_threads_of_its_run() -> None:
     with own_run_context() as first:
-        waits = threading.Thread(target=copy_context().run, args=(run_context().pause, 600))
+        waits = threading.Thread(target=copy_context().run, args=(run_context().sleep, 600))
         waits.start()
         first.request_shutdown()
         waits.join(timeout=60)
@@ -26,14 +26,14 @@ def test_run_uses_the_context_of_its_caller() -> None:
 
 def test_shutdown_of_a_part_does_not_stop_the_run_but_the_reverse_does() -> None:
     with own_run_context() as run:
-        with run.within() as part:
+        with run.nested() as part:
             part.request_shutdown()
             assert run_context().shutdown_requested()
         assert not run_context().shutdown_requested()
-        with run.within() as part:
+        with run.nested() as part:
             run.request_shutdown()
             began = time.monotonic()
-            part.pause(600)
+            part.sleep(600)
             assert time.monotonic() - began < 60
-        with run.within() as part:
+        with run.nested() as part:
             assert part.shutdown_requested()

@@ -1,7 +1,7 @@
-"""Index: one row per file with its header; unusable files are quarantined.
+"""Index: tables with one row per image and its DICOM header. Unusable files are quarantined.
 
-`build_index` reads the files of a listing, for the later stages; `folder_index` reads all files
-below any folder. Both write the same tables.
+`build_index` reads the files of the series in a competition's tables. The module `folder_index`
+reads all files below any folder. Both write the same tables.
 """
 
 import logging
@@ -35,8 +35,8 @@ from lsdc.store.table_files import write_table
 
 log = logging.getLogger(__name__)
 
-# Fixed, else the same rows would give other bytes if joined from other shards.
-_ROWS_A_GROUP = 2**16
+# Fixed, so that the same rows give the same bytes, however they are divided into shards.
+_ROW_GROUP_SIZE = 2**16
 
 Progress = Callable[[int, int], None]
 
@@ -77,24 +77,24 @@ def build_index(
     max_bad: float = 0.01,
     strict: bool = False,
     headers: Path | None = None,
-    beside: Path | None = None,
+    other_split: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
-    """Index the files of a split's listed series and write the tables of `Index` into `out`.
+    """Index the files of a split's listed series, and write the tables of `Index` into `out`.
 
     `series.parquet` has one row per listed series, `studies.parquet` one per listed study
     (`usable`: whether it has any image). A test study's bad files never stop the stage.
 
     Args:
-        listing: what the tables list.
+        listing: the series in the competition's tables.
         split: `train` or `test`.
         out: an existing folder.
-        limit: use only the first so many studies.
+        limit: use only the first `limit` studies.
         processes: the number of child processes.
         max_bad: the fraction of bad files above which the stage stops.
         strict: whether to refuse a listed study without usable images.
         headers: a folder for cached headers; without it none are cached.
-        beside: a folder with the index of the other split, to find twins there as well.
+        other_split: a folder with the index of the other split; twins are also searched there.
         on_progress: called with the number of files read and of all files.
 
     Returns:
@@ -115,7 +115,7 @@ def build_index(
             headers=headers,
             on_progress=on_progress,
         )
-        images = join_index([Path(shard)], listing, split, listed, out, beside=beside)
+        images = join_index([Path(shard)], listing, split, listed, out, other_split=other_split)
     require_usable(out, listing, split, max_bad=max_bad, strict=strict)
     return images
 
@@ -139,10 +139,10 @@ def read_shard(
     headers: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
-    """Index the files of some studies into the tables of `build_index`, for `join_index`.
+    """Index the files of some studies; write the tables of `build_index`, for `join_index`.
 
     Args:
-        listing: what the tables list.
+        listing: the series in the competition's tables.
         split: `train` or `test`.
         listed: all listed series of these studies.
         out: an existing folder.
@@ -175,18 +175,18 @@ def join_index(
     listed: pl.DataFrame,
     out: Path,
     *,
-    beside: Path | None = None,
+    other_split: Path | None = None,
     processes: int = 2,
 ) -> int:
     """Join the tables of `read_shard` and write those of all studies into `out`.
 
     Args:
         shards: the folders of the shards, in the order of their studies' ids.
-        listing: what the tables list.
+        listing: the series in the competition's tables.
         split: `train` or `test`.
         listed: the listed series of all these studies.
         out: an existing folder.
-        beside: a folder with the index of the other split, to find twins there as well.
+        other_split: a folder with the index of the other split; twins are also searched there.
         processes: the number of child processes that read possible twins.
 
     Returns:
@@ -209,15 +209,16 @@ def join_index(
     write_table(Quarantine, quarantine, out / "quarantine.parquet")
     write_table(OtherFiles, other_files, out / "other_files.parquet")
     with write_atomic(out / "instances.parquet") as temporary:
-        _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROWS_A_GROUP)
-    folders = [out] if beside is None else [beside, out]
+        _joined(shards, "instances").sink_parquet(temporary, row_group_size=_ROW_GROUP_SIZE)
+    folders = [out] if other_split is None else [other_split, out]
     every = scan_parquet(*(folder / "instances.parquet" for folder in folders))
     twins = find_twins(every, processes=processes).filter(split=split)
     write_table(Twins, twins, out / "twins.parquet")
-    tell_index(split, Index.load(out), listing.spell)
+    log_index(split, Index.load(out), listing.spell)
     if split == "test":
-        _tell("index test: %d invalid rows of the table are skipped: %s", rows_left_out(listing))
-    _tell_use(split, _joined(shards, "instances"), listing.spell)
+        rows = rows_left_out(listing)
+        _warn("index test: %d invalid rows of test_series_descriptions.csv are skipped: %s", rows)
+    _log_use(split, _joined(shards, "instances"), listing.spell)
     return images
 
 
@@ -236,37 +237,39 @@ def _nothing_found(listing: Listing, split: Split, listed: pl.DataFrame) -> str:
     )
 
 
-def tell_index(split: Split | None, index: Index, spell: Spell = str) -> None:
-    """Log what was set aside, by name: the first few as a warning, all as a debug message.
+def log_index(split: Split | None, index: Index, spell: Spell = str) -> None:
+    """Log the names of files and series that are not used, or that are unusual.
+
+    The first few names are in a warning, all of them in a debug message.
 
     Args:
-        split: the split of the index; None for a tree.
+        split: the split of the index; None for the index of any folder.
         index: the tables.
-        spell: formats an id.
+        spell: function that writes an id as in the tables.
     """
     name = f"index {split}" if split else "index"
     tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
-    _tell(
+    _warn(
         f"{name}: %d files that are copies or not slices are skipped: %s",
         [f"{count} {what}" for what, count in kinds["what"].value_counts(sort=True).iter_rows()],
         len(kinds),
     )
     for path, what in kinds.select("path", "what").iter_rows():
         log.debug("%s: %s skipped: %s", name, path, what)
-    _tell_unlisted(name, index.other_files.filter(what=NOT_LISTED))
+    _log_unlisted(name, index.other_files.filter(what=NOT_LISTED))
     missing = series_without_images(index, spell)
-    _tell(f"{name}: %d listed series have no usable image: %s", missing)
+    _warn(f"{name}: %d listed series have no usable image: %s", missing)
     if split is not None:
-        odd = series_laid_otherwise(index.instances, spell)
-        _tell(f"{name}: %d series are read but have no file STUDY/SERIES/NUMBER.dcm: %s", odd)
+        unusual = series_with_other_paths(index.instances, spell)
+        _warn(f"{name}: %d series are read but have no file STUDY/SERIES/NUMBER.dcm: %s", unusual)
     twins = describe_twins(index.twins, spell)
-    _tell(f"{name}: %d pairs of ids have the same images: %s", twins)
+    _warn(f"{name}: %d pairs of ids have the same images: %s", twins)
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
-    _tell(f"{name}: %d studies have no usable image: %s", list(map(spell, unusable)))
+    _warn(f"{name}: %d studies have no usable image: %s", list(map(spell, unusable)))
 
 
-def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
+def _log_unlisted(name: str, files: pl.DataFrame) -> None:
     """Log the folders of files that the tables do not list."""
     folders = (
         files.group_by(
@@ -278,17 +281,17 @@ def _tell_unlisted(name: str, files: pl.DataFrame) -> None:
         .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
     )
     others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
-    _tell(f"{name}: %d folders that no table lists are skipped: %s", others)
+    _warn(f"{name}: %d folders are in no table and are skipped: %s", others)
     own = folders.filter("own")
-    beside = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
-    _tell(f"{name}: %d studies have files outside their series, which are skipped: %s", beside)
+    counts = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
+    _warn(f"{name}: %d studies have files outside the series folders, not read: %s", counts)
 
 
-def _tell_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
-    """Log the series with several images at a place, and which of them are used."""
-    _tell(
+def _log_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
+    """Log the series with several images at a position, and what images are used as."""
+    _warn(
         f"index {split}: %d series have several images at each position, and neither EchoTime nor "
-        "annotated points show which are meant, so all are used: %s",
+        "annotated points show which to use; the lowest instance number is preferred: %s",
         list_undecided(instances, spell),
     )
     for line in describe_use(summarise_use(instances), spell):
@@ -313,20 +316,20 @@ def series_without_images(index: Index, spell: Spell = str) -> list[str]:
         .agg(files=pl.len())
         .sort("files", "what", descending=[True, False])
     )
-    passed_over: dict[tuple[int, int], list[str]] = {}
+    skipped: dict[tuple[int, int], list[str]] = {}
     for study, one, what, count in kinds.iter_rows():
-        passed_over.setdefault((study, one), []).append(f"{count} {what}")
+        skipped.setdefault((study, one), []).append(f"{count} {what}")
     named = []
     for study, one, bad in rows.select(*series, "quarantined").iter_rows():
         why = [f"{bad} quarantined"] if bad else []
-        if others := passed_over.get((study, one)):
+        if others := skipped.get((study, one)):
             why.append(f"skipped: {', '.join(others)}")
         named.append(f"{spell(study)}/{spell(one)} ({'; '.join(why) or 'no file'})")
     return named
 
 
-def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[str]:
-    """Return series all of whose files have other endings or folders than a competition's."""
+def series_with_other_paths(instances: pl.DataFrame, spell: Spell = str) -> list[str]:
+    """Return the series in which no file is named STUDY/SERIES/NUMBER.dcm."""
     usual = pl.col("path").str.contains(r"/[0-9]+/[0-9]+/[0-9]+\.dcm$")
     rows = instances.group_by(SERIES_ID, maintain_order=True).agg(usual.any())
     return [
@@ -335,7 +338,7 @@ def series_laid_otherwise(instances: pl.DataFrame, spell: Spell = str) -> list[s
     ]
 
 
-def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
+def _warn(message: str, names: Sequence[str], count: int | None = None) -> None:
     """Log a warning with a count and the first few names; all names go to the log file."""
     if names:
         log.warning(message, count or len(names), few(names))
@@ -346,13 +349,13 @@ def _tell(message: str, names: Sequence[str], count: int | None = None) -> None:
 def require_usable(
     folder: Path, listing: Listing, split: Split, *, max_bad: float, strict: bool
 ) -> None:
-    """Refuse an index with too many bad training files or, with `strict`, with an empty study.
+    """Refuse an index with too many bad training files or, with `strict`, a study without images.
 
     Call it once the index is stored, so that it can be inspected.
 
     Args:
         folder: a folder with the tables of an index.
-        listing: what the tables list.
+        listing: the series in the competition's tables.
         split: `train` or `test`.
         max_bad: the fraction of bad training files above which the index is refused.
         strict: whether to refuse a listed study without usable images, and an invalid row of the
@@ -360,7 +363,7 @@ def require_usable(
 
     Raises:
         StageError: more than `max_bad` of the training files, and at least 10, cannot be used.
-        DataError: with `strict`, a study has no usable image, or a row is left out.
+        DataError: with `strict`, a study has no usable image, or a row is invalid.
     """
     index = Index.load(folder)
     if split == "train":
@@ -389,7 +392,7 @@ def open_headers(parent: Path, root: Path) -> FileRows:
 def read_files(
     rows: FileRows, files: pl.DataFrame, *, processes: int, on_progress: Progress | None
 ) -> tuple[pl.LazyFrame, int]:
-    """Return the headers of files, reading only new or changed ones, and how many were read."""
+    """Return the headers of the files, and how many files were read; unchanged ones are cached."""
 
     def read(names: list[str], take: Take) -> None:
         read_headers(names, take, processes=processes, on_progress=on_progress)

@@ -1,8 +1,8 @@
 """Image planes in patient space: LPS, millimetres, origins at the centre of the first voxel.
 
 +x points to the patient's left, +y to the back, +z to the head. A pixel is (x_px, y_px) =
-(column, row), with voxel centres at integers. Everything is vectorised over slices: n planes, n
-points or rows of points; a single plane broadcasts over any number of points.
+(column, row), with voxel centres at integers. All functions are vectorised over slices: plane i is
+paired with point i, or with row i of an array of points. A single plane broadcasts over all points.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 # Files round their direction cosines, some to three digits; larger deviations are refused.
 UNIT_LENGTH_TOLERANCE = 0.01
 RIGHT_ANGLE_TOLERANCE = 0.01
-# Slices of one stack differ only by rounding, stacks angled to neighbouring discs by degrees.
+# Orientations in one stack differ only by rounding. Those of stacks that are angled to neighbouring
+# discs differ by several degrees.
 ORIENTATION_TOLERANCE_DEGREES = 0.5
 
 
@@ -28,8 +29,9 @@ class Planes:
 
     Attributes:
         origin_mm: (n, 3), the centre of pixel (0, 0).
-        row_direction: (n, 3), unit vector of growing x_px.
-        column_direction: (n, 3), unit vector of growing y_px, perpendicular to the former.
+        row_direction: (n, 3), unit vector in the direction of increasing x_px.
+        column_direction: (n, 3), unit vector in the direction of increasing y_px, perpendicular to
+            row_direction.
         spacing_mm: (n, 2), (row spacing, column spacing) as in DICOM: the step in y_px first.
     """
 
@@ -42,7 +44,7 @@ class Planes:
     def from_dicom(
         cls, position: npt.ArrayLike, orientation: npt.ArrayLike, pixel_spacing: npt.ArrayLike
     ) -> Self:
-        """Create n slices' planes from the Image Plane Module (PS3.3 C.7.6.2.1.1 and 10.7.1.3).
+        """Create the planes of n slices from the Image Plane Module (PS3.3 C.7.6.2.1.1, 10.7.1.3).
 
         Args:
             position: (n, 3) ImagePositionPatient.
@@ -60,7 +62,7 @@ class Planes:
                 f"image planes: {len(position_mm)} positions, {len(row_direction)} orientations "
                 f"and {len(spacing_mm)} spacings, expected equal numbers; pass one row per slice"
             )
-        _refuse("PixelSpacing", spacing_mm, (spacing_mm <= 0).any(axis=1), "two steps above 0 mm")
+        _refuse("PixelSpacing", spacing_mm, (spacing_mm <= 0).any(axis=1), "two values above 0 mm")
         return cls(position_mm, row_direction, column_direction, spacing_mm)
 
     @property
@@ -82,7 +84,7 @@ class Planes:
         [[12.0, 0.0, 30.0]]
         """
         pixels = np.asarray(pixels, dtype=np.float64)
-        origin, row, column, spacing = self._beside(pixels)
+        origin, row, column, spacing = self._expanded_for(pixels)
         along_row = pixels[..., :1] * spacing[..., 1:]
         along_column = pixels[..., 1:] * spacing[..., :1]
         return origin + along_row * row + along_column * column
@@ -97,7 +99,7 @@ class Planes:
             (n, ..., 2), (x_px, y_px), not rounded; they may lie outside the image.
         """
         points_mm = np.asarray(points_mm, dtype=np.float64)
-        origin, row, column, spacing = self._beside(points_mm)
+        origin, row, column, spacing = self._expanded_for(points_mm)
         offset = points_mm - origin
         x_px = _dot(offset, row) / spacing[..., 1]
         y_px = _dot(offset, column) / spacing[..., 0]
@@ -117,11 +119,11 @@ class Planes:
         ([[-1.0, 0.0, 0.0]], [-28.0])
         """
         points_mm = np.asarray(points_mm, dtype=np.float64)
-        origin, row, column, _ = self._beside(points_mm)
+        origin, row, column, _ = self._expanded_for(points_mm)
         return _dot(points_mm - origin, np.cross(row, column))
 
-    def _beside(self, values: FloatArray) -> tuple[FloatArray, ...]:
-        """Return the planes' arrays with as many axes as `values` (n, ..., k), to broadcast."""
+    def _expanded_for(self, values: FloatArray) -> tuple[FloatArray, ...]:
+        """Return the planes' arrays with new axes, to broadcast with `values` (n, ..., k)."""
         between = tuple(range(1, values.ndim - 1))
         arrays = (self.origin_mm, self.row_direction, self.column_direction, self.spacing_mm)
         return tuple(np.expand_dims(array, between) for array in arrays)
@@ -133,18 +135,18 @@ def orientation_groups(
     *,
     series: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int32]:
-    """Group slices with the same orientation: the stacks within each series.
+    """Group the slices of each series by orientation.
 
-    A slice joins the first group of its series whose first member's row and column directions are
-    both within the tolerance of its own.
+    Each slice is compared with the first slice of each group. It joins the first group for which
+    the row direction and the column direction both differ by at most the tolerance.
 
     Args:
         orientations: (n, 6) ImageOrientationPatient.
-        tolerance_degrees: the largest rotation from a group's first member.
-        series: (n,) any labels of the series; by default one series.
+        tolerance_degrees: the largest angle to the directions of a group's first slice.
+        series: (n,) series of each slice, of any type; by default all slices are one series.
 
     Returns:
-        (n,) labels, 0, 1, ... in each series in the order of first appearance.
+        (n,) numbers of the groups, 0, 1, ... in each series in the order of first appearance.
 
     Raises:
         DataError: a row is not a pair of perpendicular directions.
@@ -154,21 +156,21 @@ def orientation_groups(
     [0, 1, 0]
     """
     cosines = _rows("ImageOrientationPatient", orientations, 6)
-    of = _codes(series, len(cosines))
-    first, back = _runs(np.column_stack([of, cosines]))
-    row, column = _directions(cosines[first])
-    of = of[first]
-    labels = np.full(len(row), -1, dtype=np.int32)
+    series_code = _codes(series, len(cosines))
+    starts, block_of_slice = _equal_blocks(np.column_stack([series_code, cosines]))
+    row, column = _directions(cosines[starts])
+    series_code = series_code[starts]
+    groups = np.full(len(row), -1, dtype=np.int32)
     tolerance = np.radians(tolerance_degrees)
-    leaders = np.zeros(of.max(initial=-1) + 1, dtype=np.intp)
+    firsts = np.zeros(series_code.max(initial=-1) + 1, dtype=np.intp)
     group = 0
-    while len(left := np.flatnonzero(labels < 0)):
-        leaders[of[left[::-1]]] = left[::-1]  # the earliest is written last
-        leader = leaders[of[left]]
-        turn = np.maximum(_angle(row[left], row[leader]), _angle(column[left], column[leader]))
-        labels[left[(turn <= tolerance) | (left == leader)]] = group
+    while len(left := np.flatnonzero(groups < 0)):
+        firsts[series_code[left[::-1]]] = left[::-1]  # the earliest is written last
+        first = firsts[series_code[left]]
+        turn = np.maximum(_angle(row[left], row[first]), _angle(column[left], column[first]))
+        groups[left[(turn <= tolerance) | (left == first)]] = group
         group += 1
-    return labels[back]
+    return groups[block_of_slice]
 
 
 def normal_positions(
@@ -179,10 +181,11 @@ def normal_positions(
     Args:
         positions: (n, 3) ImagePositionPatient.
         orientations: (n, 6) ImageOrientationPatient.
-        groups: (n,) any labels of the groups; one group without.
+        groups: (n,) group of each slice, of any type; by default all slices are one group.
 
     Returns:
-        (n,); differences within a group are distances between slices, zero is the patient origin.
+        (n,) in mm. Differences within a group are distances between slices; 0 is at the origin of
+        the patient coordinate system.
 
     Raises:
         DataError: a row is not a position, or not a pair of perpendicular directions.
@@ -192,23 +195,24 @@ def normal_positions(
     """
     position_mm = _rows("ImagePositionPatient", positions, 3)
     cosines = _rows("ImageOrientationPatient", orientations, 6)
-    of = _codes(groups, len(position_mm))
-    first, back = _runs(cosines)
-    normals = np.cross(*_directions(cosines[first]))[back]
-    sums = [np.bincount(of, weights=axis).astype(np.float64) for axis in normals.T]
+    group_code = _codes(groups, len(position_mm))
+    starts, block_of_slice = _equal_blocks(cosines)
+    normals = np.cross(*_directions(cosines[starts]))[block_of_slice]
+    sums = [np.bincount(group_code, weights=axis).astype(np.float64) for axis in normals.T]
     mean: FloatArray = np.stack(sums, axis=1)
-    return _dot(position_mm, (mean / _length(mean)[:, None])[of])
+    return _dot(position_mm, (mean / _length(mean)[:, None])[group_code])
 
 
 def _codes(labels: npt.ArrayLike | None, count: int) -> npt.NDArray[np.intp]:
+    """Return (count,) integers, equal where the labels are equal; 0 without labels."""
     if labels is None:
         return np.zeros(count, dtype=np.intp)
     codes: npt.NDArray[np.intp] = np.unique(np.asarray(labels), return_inverse=True)[1]
     return codes
 
 
-def _runs(rows: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the first row of each run of equal rows, and (n,) the run of each row."""
+def _equal_blocks(rows: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the first row of each block of equal consecutive rows, and (n,) the row's block."""
     starts = np.ones(len(rows), dtype=bool)
     starts[1:] = (rows[1:] != rows[:-1]).any(axis=1)
     return np.flatnonzero(starts), np.cumsum(starts) - 1
@@ -218,12 +222,12 @@ def _directions(orientation: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return row and column directions, each (n, 3), made exactly orthonormal."""
     cosines = _rows("ImageOrientationPatient", orientation, 6)
     row, column = cosines[:, :3], cosines[:, 3:]
-    off = (
+    bad = (
         (np.abs(_length(row) - 1) > UNIT_LENGTH_TOLERANCE)
         | (np.abs(_length(column) - 1) > UNIT_LENGTH_TOLERANCE)
         | (np.abs(_dot(row, column)) > RIGHT_ANGLE_TOLERANCE)
     )
-    _refuse("ImageOrientationPatient", cosines, off, "two perpendicular unit vectors")
+    _refuse("ImageOrientationPatient", cosines, bad, "two perpendicular unit vectors")
     row = row / _length(row)[:, None]
     column = column - _dot(row, column)[:, None] * row
     return row, column / _length(column)[:, None]
@@ -260,6 +264,9 @@ def _length(vectors: FloatArray) -> FloatArray:
 
 
 def _angle(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Return angles in radians, from the chord, as the arc cosine rounds small ones away."""
+    """Return the angles between unit vectors in radians.
+
+    They are computed from the chord length, because arccos is inaccurate for small angles.
+    """
     angle: FloatArray = 2 * np.arcsin(np.clip(_length(one - other) / 2, 0, 1))
     return angle

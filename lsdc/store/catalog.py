@@ -1,13 +1,13 @@
 """The catalog: one DuckDB file with the tables of all runs of a home.
 
-Stages write Parquet files. A run's files are loaded into a schema of its own; a table is the union
-over all stages that wrote one of its name (train and test; `quarantine` from every stage). The
-schemas of other runs stay unchanged. A new catalog is built beside the old one and renamed into
-place, so readers neither block it nor see half of it.
+Stages write Parquet files. Each run has a schema, into which its files are loaded. If several
+stages wrote a table of the same name (train and test; `quarantine` in every stage), the table is
+their union. The schemas of other runs do not change. A new catalog is built next to the old one and
+then replaces it, so readers do not block writing and never see a half-written catalog.
 
 Users query views: `points` shows the last run, `all_runs.points` all runs, with a column `run`. A
-folder that was indexed without a run is stored the same way under the folder's name; the views
-show it as long as the home has no run.
+folder that was indexed without a run is stored in the same way, under the name of the folder; the
+views show it only while the home has no run.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ RUN_COLUMN = "The run, or the indexed folder, that the row belongs to."
 
 
 class CatalogRecord(Result):
-    """A task's record of a published catalog: the run, and the digests of its sources."""
+    """The result of publishing a catalog: the run, and the digests of the loaded results."""
 
     run: str
     sources: tuple[str, ...]
@@ -81,7 +81,7 @@ def publish_catalog(
 ) -> CatalogRecord:
     """Load a run's Parquet files into the catalog, replacing the run's earlier tables.
 
-    If the catalog holds all of them already, only the views are switched to the run.
+    If the catalog already has all of these results, only the views are switched to the run.
 
     Args:
         home: home of the catalog.
@@ -95,13 +95,13 @@ def publish_catalog(
         if home.catalog.is_file():
             # Work on a copy: writing to the catalog itself would lock out readers.
             shutil.copyfile(home.catalog, temporary)
-        if not _is_ours(temporary, home.catalog):
+        if not _is_usable(temporary, home.catalog):
             temporary.unlink()  # DuckDB creates its own file
-        # A second thread costs as much time as it saves on tables of this size.
+        # On tables of this size, a second thread is not faster.
         with open_database(temporary, threads=1) as connection:
-            connection.execute(_FOUND)
-            for gone in _gone(home, connection, run):
-                _drop(connection, gone)
+            connection.execute(_CREATE)
+            for removed in _removed(home, connection, run):
+                _drop(connection, removed)
             held = connection.execute("SELECT digest FROM all_runs.sources WHERE run = ?", [run])
             if not set(digests) <= {digest for (digest,) in held.fetchall()}:
                 _drop(connection, run)
@@ -121,7 +121,7 @@ def catalogued(home: Home, run: str, stage: str) -> list[str]:
 
 
 def is_shown(home: Home, run: str) -> bool:
-    """Return whether the views show this run; for a folder, whether they would without any run."""
+    """Return whether the views show this run; for a folder, whether it is the last one indexed."""
     query = "SELECT run, kind FROM runs ORDER BY kind = 'run', published"
     rows = _query(home.catalog, query)
     kinds: dict[str, Kind] = dict(rows)
@@ -135,7 +135,7 @@ def shown_run(home: Home) -> str | None:
     return str(shown[0][0]) if shown else None
 
 
-_FOUND = """
+_CREATE = """
 CREATE SCHEMA IF NOT EXISTS all_runs;
 CREATE TABLE IF NOT EXISTS runs (
     run VARCHAR, kind VARCHAR, published TIMESTAMP, shown BOOLEAN
@@ -159,7 +159,7 @@ def _load(
                 found[path.stem].append(path)
     connection.execute(f"CREATE SCHEMA {_schema(run)}")
     for table, paths in sorted(found.items()):
-        # A file that several stages quarantined is one row, with the first reason.
+        # A file that several stages quarantined gets one row, with the first reason.
         what = "DISTINCT ON (path) *" if table == "quarantine" else "*"
         with plain_names(paths) as files:
             connection.execute(
@@ -180,41 +180,44 @@ def _drop(connection: "duckdb.DuckDBPyConnection", run: str) -> None:
     connection.execute("DELETE FROM runs WHERE run = ?", [run])
 
 
-def _gone(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list[str]:
+def _removed(home: Home, connection: "duckdb.DuckDBPyConnection", run: str) -> list[str]:
     """Return runs whose folder was removed, and folders whose index was removed."""
     runs = connection.execute("SELECT run FROM runs WHERE kind = 'run'").fetchall()
-    gone = [name for (name,) in runs if not (home.runs / name).is_dir()]
+    removed = [name for (name,) in runs if not (home.runs / name).is_dir()]
     indexed = connection.execute(
         "SELECT run, digest FROM all_runs.sources JOIN runs USING (run) WHERE kind = 'folder'"
     ).fetchall()
-    gone += [name for name, digest in indexed if not (home.root / "index" / digest[:16]).is_dir()]
-    return [name for name in gone if name != run]
+    removed += [
+        name for name, digest in indexed if not (home.root / "index" / digest[:16]).is_dir()
+    ]
+    return [name for name in removed if name != run]
 
 
 def _show_last(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, type[Table]]) -> None:
-    """Recreate the views: the last run's in `main`, and those of all runs in `all_runs`."""
+    """Recreate the views: in `main` those of the last run, in `all_runs` those of all runs."""
     views = "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
     for schema, view in connection.execute(views).fetchall():
         connection.execute(f"DROP VIEW {_quoted(schema)}.{_quoted(view)}")
     rows = connection.execute("SELECT run FROM runs ORDER BY kind = 'run', published").fetchall()
     runs = [run for (run,) in rows]
     connection.execute("UPDATE runs SET shown = (run = ?)", [runs[-1]])
-    there = {
+    existing = {
         (schema, table)
         for schema, table in connection.execute(
             "SELECT schema_name, table_name FROM duckdb_tables()"
         ).fetchall()
     }
     for name, table in tables.items():
-        having = [run for run in runs if (_plain_schema(run), name) in there]
+        runs_with_table = [run for run in runs if (_plain_schema(run), name) in existing]
         parts = [
-            f"SELECT {_text(run)} AS run, * FROM {_schema(run)}.{_quoted(name)}" for run in having
+            f"SELECT {_text(run)} AS run, * FROM {_schema(run)}.{_quoted(name)}"
+            for run in runs_with_table
         ]
         if parts:
             view = f"all_runs.{_quoted(name)}"
             connection.execute(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)}")
             _comment(connection, view, table, run=True)
-        if runs[-1] in having:
+        if runs[-1] in runs_with_table:
             view = f"main.{_quoted(name)}"
             connection.execute(
                 f"CREATE VIEW {view} AS SELECT * FROM {_schema(runs[-1])}.{_quoted(name)}"
@@ -240,15 +243,15 @@ def _comment(
     """Store the descriptions of a table and its columns as comments in the catalog."""
     kind = "VIEW" if is_view else "TABLE"
     connection.execute(f"COMMENT ON {kind} {name} IS {_text(table.about())}")
-    there = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
+    existing = {column for column, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
     columns = ({"run": RUN_COLUMN} if run else {}) | table.descriptions()
     for column, about in columns.items():
-        if column in there:  # absent in results of another version
+        if column in existing:  # results of other versions may not have it
             connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(about)}")
 
 
 def _plain_schema(run: str) -> str:
-    return f"of {run}"  # so that no run collides with a schema of DuckDB's own
+    return f"of {run}"  # differs from the names of DuckDB's own schemas
 
 
 def _schema(run: str) -> str:
@@ -263,7 +266,7 @@ def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _is_ours(copy: Path, catalog: Path) -> bool:
+def _is_usable(copy: Path, catalog: Path) -> bool:
     """Return whether the copy is a usable catalog; it is empty if there was none."""
     if not copy.stat().st_size:
         return False
@@ -291,7 +294,7 @@ def _query(catalog: Path, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query; none if the catalog is missing or unreadable."""
     if not catalog.is_file():
         return []
-    for open_it in (open_database, _open_copy):  # a writer locks the file itself
+    for open_it in (open_database, _open_copy):  # a copy, if a writer has locked the file
         with contextlib.suppress(duckdb.Error), open_it(catalog, read_only=True) as connection:
             return connection.execute(query).fetchall()
     return []

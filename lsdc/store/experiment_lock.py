@@ -53,7 +53,7 @@ def lock_experiment(
         if not said:
             say(f"{other}; waiting for it to end")
         said = True
-        run_context().pause(_POLL_SECONDS)
+        run_context().sleep(_POLL_SECONDS)
     try:
         yield
     finally:

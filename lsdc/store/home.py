@@ -1,9 +1,9 @@
 """The home: one folder for all derived data, with a schema version, a lock and logs.
 
 home.json                  the schema version
-catalog.duckdb             tables of what the stages found
-headers/                   cached file headers, valid while size and mtime match
-index/ folds/ ... crops/   results of stages, addressed by content
+catalog.duckdb             tables of all runs
+headers/                   cached file headers, valid while a file's size and mtime are unchanged
+index/ folds/ ... crops/   results of stages; the name of a folder is a digest of its content
 runs/NAME/fold-K/          models, predictions and scores of a run; run.json describes the run
 shards/                    finished shards of stages that are not complete yet
 replaced/                  folds superseded by the same run on changed data or code
@@ -113,7 +113,7 @@ def open_home(root: Path) -> Home:
 
 
 def existing_home(root: Path) -> Home:
-    """Open the home at `root`, which has to exist.
+    """Open the home at `root`, which must exist.
 
     Raises:
         DataError: there is no home, or it cannot be used.
@@ -169,9 +169,9 @@ def _check_schema(marker: Path) -> None:
 def build_lock(
     home: Home, *, wait: bool, say: Callable[[str], None], at_most: float | None = None
 ) -> Iterator[None]:
-    """Hold the home's build lock; a second builder waits, or is refused if `wait` is false.
+    """Lock the home for a run; a second run waits, or is refused if `wait` is false.
 
-    The operating system releases the lock, so a killed builder leaves none behind.
+    The operating system releases the lock of a killed process.
 
     Args:
         home: the home.
@@ -180,27 +180,27 @@ def build_lock(
         at_most: how many seconds to wait; by default without limit.
 
     Raises:
-        HomeBusyError: another run holds the lock and `wait` is false, or the time is up.
+        HomeBusyError: another run holds the lock, and `wait` is false or `at_most` has passed.
     """
     lock = _build_lock(home)
     _acquire(lock, home, wait=wait, say=say, at_most=at_most)
     try:
         yield
     finally:
-        _let_go(lock, home)
+        _release(lock, home)
 
 
 @contextmanager
 def lend_lock(home: Home, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Release the build lock within the block, which waits for other builders.
+    """Release the lock of the home in the block, so that other runs can use it meanwhile.
 
-    If this process held the lock, it takes it again afterwards, except after an error, when the
-    process is about to exit.
+    If this process held the lock, it takes the lock again after the block. It does not after an
+    error, because the process then exits.
     """
     lock = _build_lock(home)
     held = lock.is_locked
     if held:
-        _let_go(lock, home)
+        _release(lock, home)
     yield
     if held:
         _acquire(lock, home, wait=True, say=say)
@@ -222,7 +222,7 @@ def _acquire(
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        message = f"{home.root}: {_describe_holder(holder)} is building here"
+        message = f"{home.root}: {_describe_holder(holder)} is using this home"
         refused = HomeBusyError(f"{message}; wait until it ends, or choose another --home")
         if not wait:
             raise refused from None
@@ -236,8 +236,8 @@ def _acquire(
         temporary.write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _let_go(lock: BaseFileLock, home: Home) -> None:
-    if lock.is_locked:  # else it was lent, and another process holds it
+def _release(lock: BaseFileLock, home: Home) -> None:
+    if lock.is_locked:  # else `lend_lock` has released it, and another process may hold it
         (home.root / _HOLDER).unlink(missing_ok=True)
         lock.release()
 
@@ -253,9 +253,9 @@ def _describe_holder(holder: Path) -> str:
 
 @contextmanager
 def fold_lock(home: Home, run: str, fold: int, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Lock a fold while it is trained; a second training of it waits, and then finds it done.
+    """Lock a fold while it is trained; a second training waits, and then finds the result.
 
-    Folds are trained in parallel, and while others build in the home.
+    The home need not be locked: folds are trained in parallel, also while another run uses it.
     """
     with folder_lock(home.fold(run, fold), say=say):
         yield

@@ -121,7 +121,7 @@ def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Conn
                 _wait(connection, name, number, say)
             except psycopg.OperationalError as error:
                 say(f"{name}: lost the connection to PostgreSQL ({error}); reconnecting")
-                run_context().pause(_FIRST_PAUSE_SECONDS)
+                run_context().sleep(_FIRST_PAUSE_SECONDS)
                 continue
             failing.pop_all()
         return connection
@@ -139,7 +139,7 @@ def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
         before_sleep=tell,
-        sleep=run_context().pause,
+        sleep=run_context().sleep,
         reraise=True,
     )
     place = {"application_name": "lsdc", "connect_timeout": 30} | _database(store)
@@ -157,7 +157,7 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
         if run_context().shutdown_requested():
             raise InterruptedRunError(f"{name}: stopped waiting, the run is ending")
         # A wait inside PostgreSQL would not notice a cancelled run.
-        run_context().pause(_POLL_SECONDS)
+        run_context().sleep(_POLL_SECONDS)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Superseded folds: their run, score and age, and how they are restored.
+"""Superseded folds: find, describe and restore them.
 
-They are kept in `replaced/`, named by run, fold and training key, and move back to the run's folder
-when that training is requested again.
+They are kept in `replaced/`, in folders named by run, fold and training key. If the same training
+is requested again, the folder is moved back to its run.
 """
 
 import re
@@ -23,14 +23,14 @@ _NAME = re.compile(r".+-fold-\d+-([0-9a-f]{16}|unknown-\d+)")
 
 @dataclass(frozen=True)
 class Fold:
-    """A fold's folder, in its run's folder or put aside.
+    """The folder of a fold, in its run or in `replaced/`.
 
     Attributes:
         path: the folder.
         record: record of its run; None if there is none.
         finished: whether its training is complete.
         score: score of its last epoch; None if it has none or it cannot be read.
-        seconds: time since it was last worked on.
+        seconds: time since it was last trained.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Fold:
 
     @property
     def holds_training(self) -> bool:
-        """Whether it is finished, or has a checkpoint to resume from."""
+        """Whether the training is finished, or has a checkpoint to resume from."""
         return self.finished or (self.path / "resume.pt").is_file()
 
     def __str__(self) -> str:
@@ -53,10 +53,10 @@ class Fold:
 
 
 def claim_fold(home: Home, run: str, fold: int, key: str, *, say: Callable[[str], None]) -> Path:
-    """Return the fold's folder for the training with this key, with its files so far.
+    """Return the fold's folder for the training with this key, with the files that it has so far.
 
-    The folder of another training (other data, other code) is moved to `replaced/`, and restored
-    when that training is requested again. `say` is called for both.
+    A folder of another training (other data, other code) is moved to `replaced/`. If this training
+    has a folder there, it is restored. `say` is called with a message for both.
     """
     return claim_folder(home, home.fold(run, fold), key, say=say)
 
@@ -75,7 +75,7 @@ def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], Non
         say(f"{folder}: {read_fold(folder)}, is restored from {earlier.parent}")
         return folder
     folder.mkdir()
-    if (folder.parent / RECORD).is_file():  # describes its run, wherever it is moved
+    if (folder.parent / RECORD).is_file():  # describes its run, also in `replaced/`
         shutil.copyfile(folder.parent / RECORD, folder / RECORD)
     with write_atomic(folder / "key") as temporary:
         temporary.write_text(key, encoding="utf-8")

@@ -81,10 +81,10 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
         ) from error
 
 
-def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
+def load_progress(path: Path, identity: str, on_event: Tell = ignore) -> Progress:
     """Return the checkpoint saved with the same identity, else an empty one.
 
-    A damaged file, or one that this torch rejects, is renamed, and `tell` gets a warning.
+    A damaged file, or one that this torch rejects, is renamed, and `on_event` gets a warning.
 
     Raises:
         OSError: the file exists but cannot be read.
@@ -99,7 +99,9 @@ def load_progress(path: Path, identity: str, tell: Tell = ignore) -> Progress:
         aside = path.with_name(f"damaged-{path.name}")
         path.replace(aside)
         reason = " ".join(str(error).split()[:_WORDS])
-        tell(Warned(text=f"starts again: its checkpoint cannot be read ({reason}); see {aside}"))
+        on_event(
+            Warned(text=f"starts again: its checkpoint cannot be read ({reason}); see {aside}")
+        )
         return Progress()
     if not isinstance(saved, dict) or saved.pop("identity", None) != identity:
         return Progress()

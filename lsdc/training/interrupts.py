@@ -13,30 +13,30 @@ from lsdc.training.process import Tell
 
 _PAUSE_SECONDS = 1.0
 
-IsToldToLeave = Callable[[], bool]
+StopRequested = Callable[[], bool]
 
 
 @contextmanager
-def catch_sigterm() -> Iterator[IsToldToLeave]:
+def catch_sigterm() -> Iterator[StopRequested]:
     """Catch SIGTERM within the block and yield a check for it; main thread only."""
-    told: list[int] = []
+    received: list[int] = []
 
     def note(number: int, _frame: Any) -> None:
-        told.append(number)
+        received.append(number)
 
     before = signal.signal(signal.SIGTERM, note)
     try:
-        yield lambda: bool(told)
+        yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def check_interrupts(
     pauses: Sequence[Path],
-    is_told_to_leave: IsToldToLeave,
+    stop_requested: StopRequested,
     *,
     save: Callable[[], None],
-    tell: Tell,
+    on_event: Tell,
 ) -> None:
     """Wait while one of the files `pauses` exists; exit on SIGTERM. Saves before either.
 
@@ -47,11 +47,11 @@ def check_interrupts(
     def found() -> list[Path]:
         return [pause for pause in pauses if pause.exists()]
 
-    if not found() and not is_told_to_leave():
+    if not found() and not stop_requested():
         return
     save()
-    while (there := found()) and not is_told_to_leave():
-        tell(Paused(by=str(there[0])))
+    while (there := found()) and not stop_requested():
+        on_event(Paused(by=str(there[0])))
         time.sleep(_PAUSE_SECONDS)
-    if is_told_to_leave():
+    if stop_requested():
         raise ResumeLaterError(f"training: stopped by SIGTERM after saving a checkpoint; {GOES_ON}")

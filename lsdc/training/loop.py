@@ -16,11 +16,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from lsdc.errors import StageError
 from lsdc.messages import counted
+from lsdc.training.batch_norm import last_batch_is_too_small, use_running_stats_for_single_values
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_logits
-from lsdc.training.interrupts import IsToldToLeave, check_interrupts
-from lsdc.training.lone import needs_company, norm_by_running_means
+from lsdc.training.interrupts import StopRequested, check_interrupts
 from lsdc.training.losses import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import Tell
@@ -32,9 +32,9 @@ from lsdc.training.train_state import Parts, build_parts
 Floats = NDArray[np.float64]
 
 Score = Callable[[Floats], float]
-"""From probabilities (n, heads, classes) of the validation samples to a score, lower is better."""
+"""Maps probabilities (n, heads, classes) of the validation samples to a score; lower is better."""
 
-_ALONE = (
+_SINGLE_SAMPLE = (
     "batch norms use their running statistics for a batch with a single sample; to avoid this, "
     "choose another training.batch_size, or a model.backbone without batch norms"
 )
@@ -43,38 +43,38 @@ _TINY = float(np.finfo(np.float32).tiny)  # avoids division by 0 where no label 
 
 @dataclass(kw_only=True)
 class Training:
-    """The training of a model, which `run` begins, or resumes from its checkpoint.
+    """Training of a model. `run` starts it, or resumes it from its checkpoint.
 
-    The model maps slices (b, s, h, w) and present (b, s) to logits (b, heads, classes); its
-    submodules named `backbone` can be frozen.
+    The model maps slices (b, s, h, w) and the mask `present` (b, s) to logits (b, heads, classes).
+    Its submodules named `backbone` can be frozen.
 
     Attributes:
         model: the model, which is trained in place.
-        training: the samples to learn.
-        validation: the samples to score each epoch by.
+        train_samples: the training samples.
+        val_samples: the validation samples, which are scored after each epoch.
         settings: the settings of the training.
-        augment: changes a sample.
-        mix: mixes a batch.
+        augment: function that augments a sample.
+        mix: function that mixes the samples of a batch, as in mixup.
         criterion: the loss.
-        probabilities: from logits to the probabilities that are scored.
-        score: the score of an epoch.
+        probabilities: function that maps logits to the probabilities that are scored.
+        score: function that computes the score from these probabilities.
         seed: random seed of order, augmentation, mixing and dropout.
         device: the device to train on.
         workers: number of processes that load the data; the result does not depend on it.
         folder: the folder of the checkpoint resume.pt and of TensorBoard's curves.
-        identity: names data, settings and code; only a checkpoint of the same one is resumed.
-        environment: CPU type, torch build, threads and the like, on which the last bits depend. It
-            is recorded with the first step of each process.
-        tell: gets an event for each step and epoch, counted from 1, and on resuming first one with
-            the past epochs; also a warning if the environment changed, or if the checkpoint cannot
-            be read.
-        pauses: files; while one of them exists, the training waits.
-        is_told_to_leave: whether the training has to save a checkpoint and end.
+        identity: identifies data, settings and code. A checkpoint with another identity is not
+            resumed.
+        environment: CPU type, torch build, number of threads and so on. Bit-identical results need
+            the same environment. It is recorded with the first step of each process.
+        on_event: called with an event for each step and each epoch (counted from 1), and for
+            warnings. A resumed training first reports its past epochs.
+        pauses: paths of pause files. While one of them exists, the training waits.
+        stop_requested: function that returns whether to save a checkpoint and stop.
     """
 
     model: nn.Module
-    training: Samples
-    validation: Samples
+    train_samples: Samples
+    val_samples: Samples
     settings: TrainingSettings
     augment: Augment
     mix: Mix
@@ -87,28 +87,32 @@ class Training:
     folder: Path
     identity: str
     environment: dict[str, Any]
-    tell: Tell
+    on_event: Tell
     pauses: Sequence[Path] = ()
-    is_told_to_leave: IsToldToLeave = lambda: False
+    stop_requested: StopRequested = lambda: False
 
     def __post_init__(self) -> None:
         """Build the optimiser and its schedule, and load the checkpoint."""
         settings = self.settings
         self.model.to(self.device)
         self._steps = TrainingSteps(
-            self.training,
+            self.train_samples,
             self.augment,
             batch_size=settings.batch_size,
             accumulate=settings.accumulate,
             seed=self.seed,
             workers=self.workers,
-            together=needs_company(self.model, self.training, settings.batch_size, self.device),
+            together=last_batch_is_too_small(
+                self.model, self.train_samples, settings.batch_size, self.device
+            ),
         )
         steps = len(self._steps)
         self._precision: torch.dtype = getattr(torch, settings.precision)
         self._parts = build_parts(self.model, settings, settings.epochs * steps, self.device)
-        norm_by_running_means(self.model, say=partial(self.tell, Warned(text=_ALONE)))
-        progress = load_progress(self.folder / "resume.pt", self.identity, self.tell)
+        use_running_stats_for_single_values(
+            self.model, say=partial(self.on_event, Warned(text=_SINGLE_SAMPLE))
+        )
+        progress = load_progress(self.folder / "resume.pt", self.identity, self.on_event)
         self._parts.load(progress.states)
         self._progress = progress
         rows = [*progress.steps, *progress.epochs]
@@ -116,10 +120,10 @@ class Training:
         self._clock = _Clock(progress.epoch * steps + progress.step, settings.epochs * steps)
 
     def run(self) -> Progress:
-        """Train the model; it ends with the weights that are kept.
+        """Train the model, and load the kept weights into it.
 
-        A checkpoint is written every `settings.checkpoint_steps` steps and after each epoch. What
-        resumes from it is the same bit for bit in the same environment.
+        A checkpoint is written every `settings.checkpoint_steps` steps and after each epoch. In
+        the same environment, a resumed training is bit-identical to an uninterrupted one.
 
         Raises:
             StageError: the loss or gradient is not finite (in float16: repeatedly); names the
@@ -130,18 +134,18 @@ class Training:
         """
         progress, epochs = self._progress, self.settings.epochs
         if progress.epoch < epochs:
-            _note_process(progress, self.environment, self.tell)
+            _record_process(progress, self.environment, self.on_event)
         if progress.epochs:
-            self.tell(Resumed(past=tuple(progress.epochs)))
+            self.on_event(Resumed(past=tuple(progress.epochs)))
         for epoch in range(progress.epoch + 1, epochs + 1):
-            self._learn(epoch)
-            self._judge(epoch)
-        _say_what_was_passed_over(progress, self.settings, self.tell)
-        self.model.load_state_dict(progress.best or self._parts.judged.state_dict())
+            self._train_epoch(epoch)
+            self._end_epoch(epoch)
+        _warn_of_non_finite(progress, self.settings, self.on_event)
+        self.model.load_state_dict(progress.best or self._parts.eval_model.state_dict())
         return progress
 
-    def _learn(self, epoch: int) -> None:
-        """Make the steps of an epoch that are left."""
+    def _train_epoch(self, epoch: int) -> None:
+        """Run the remaining steps of an epoch."""
         progress = self._progress
         self.model.train()
         _freeze(self.model, frozen=epoch <= self.settings.freeze_epochs)
@@ -149,20 +153,21 @@ class Training:
             progress.losses = []
         steps = self._steps.of_epoch(epoch, progress.step)
         for step, batches in enumerate(steps, progress.step + 1):
-            self._make_step(epoch, step, batches)
+            self._train_step(epoch, step, batches)
             if step % self.settings.checkpoint_steps == 0:
                 self._save()
-            self._heed_orders()
+            self._check_interrupts()
 
-    def _make_step(self, epoch: int, step: int, batches: list[Batch]) -> None:
-        """Update the weights once, by the mean loss of the batches, and record it."""
+    def _train_step(self, epoch: int, step: int, batches: list[Batch]) -> None:
+        """Do one optimiser step on the mean loss of the batches, and record it."""
         torch.manual_seed(step_seed(self.seed, epoch, step))
         batches = [
             self.mix(batch.to(self.device), mix_seed(self.seed, epoch, step, number))
             for number, batch in enumerate(batches)
         ]
         weights = torch.stack([self.criterion.weigh(batch.labels) for batch in batches])
-        shares = weights / weights.sum(dim=0).clamp(min=_TINY)  # means of means would be wrong
+        # Labels have weights that differ between batches, so the mean of the means would be wrong.
+        shares = weights / weights.sum(dim=0).clamp(min=_TINY)
         parts, batch_size = self._parts, self.settings.batch_size
         attempt = partial(self._attempt, batches[0])
         with advice_when_memory_runs_out(batch_size, self.device, attempt=attempt):
@@ -175,7 +180,7 @@ class Training:
             "learning_rate": float(parts.schedule.get_last_lr()[0]),
             "gradient_norm": norm,
         }
-        _require_finite(row, losses, batches, self.training, parts.scaler, skipped=skipped)
+        _require_finite(row, losses, batches, self.train_samples, parts.scaler, skipped=skipped)
         if not skipped:
             parts.schedule.step()
             if parts.average:
@@ -186,10 +191,10 @@ class Training:
         progress.steps.append(row)
         self._curves.add(row)
         counts = {"epochs": self.settings.epochs, "steps": len(self._steps)}
-        self.tell(StepDone(**row, **counts, seconds_left=self._clock.seconds_left()))
+        self.on_event(StepDone(**row, **counts, seconds_left=self._clock.seconds_left()))
 
     def _backward(self, batch: Batch, shares: Tensor) -> Floats:
-        """Add the gradients of the loss terms times `shares` (terms,); return these losses."""
+        """Backpropagate the loss terms times `shares` (terms,), and return the products."""
         reduced = self._precision != torch.float32
         with torch.autocast(self.device.type, self._precision, enabled=reduced):
             logits = self.model(batch.slices, batch.present)
@@ -198,14 +203,17 @@ class Training:
         return as_array(terms.detach())
 
     def _attempt(self, batch: Batch, samples: int) -> None:
-        """Make two steps with this many samples; the second has the optimiser's state in memory."""
+        """Try two optimiser steps with this many samples, to find out whether memory suffices.
+
+        At the second step, the state of the optimiser is in memory, too.
+        """
         for _ in range(2):
             self._parts.optimiser.zero_grad()
             self._backward(batch.first(samples), torch.ones((), device=batch.labels.device))
             self._parts.optimiser.step()
 
-    def _judge(self, epoch: int) -> None:
-        """End an epoch: score it, and keep its weights if they are the best so far."""
+    def _end_epoch(self, epoch: int) -> None:
+        """Validate after an epoch, and keep its weights if they are the best so far."""
         progress, keep = self._progress, self.settings.keep
         loss = sum((total / max(weight, _TINY) for total, weight in progress.losses), 0.0)
         row = {"epoch": epoch, "loss": loss, **self._evaluate(epoch)}
@@ -213,28 +221,28 @@ class Training:
         progress.epochs.append(row)
         self._curves.add(row)
         if keep != "last" and _is_best(progress.epochs, keep):
-            judged = self._parts.judged.state_dict()
-            progress.best = {name: tensor.cpu().clone() for name, tensor in judged.items()}
+            weights = self._parts.eval_model.state_dict()
+            progress.best = {name: tensor.cpu().clone() for name, tensor in weights.items()}
         self._save()
-        self.tell(EpochDone(**row, epochs=self.settings.epochs))
-        self._heed_orders()
+        self.on_event(EpochDone(**row, epochs=self.settings.epochs))
+        self._check_interrupts()
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
         """Return loss and score of the validation samples."""
 
         def on_batch(_: int) -> None:
-            self.tell(Predicting(epoch=epoch, epochs=self.settings.epochs))
-            self._heed_orders()
+            self.on_event(Predicting(epoch=epoch, epochs=self.settings.epochs))
+            self._check_interrupts()
 
         logits = predict_logits(
-            self._parts.judged,
-            self.validation,
+            self._parts.eval_model,
+            self.val_samples,
             batch_size=self.settings.batch_size,
             device=self.device,
             precision=self._precision,
             on_batch=on_batch,
         )
-        labels = torch.tensor(self.validation.labels, device=self.device)
+        labels = torch.tensor(self.val_samples.labels, device=self.device)
         return {
             "validation_loss": self.criterion(logits, labels).item(),
             "score": self.score(as_array(self.probabilities(logits.double()))),
@@ -245,12 +253,15 @@ class Training:
         save_progress(self.folder / "resume.pt", self._progress, self.identity)
         self._curves.flush()
 
-    def _heed_orders(self) -> None:
-        check_interrupts(self.pauses, self.is_told_to_leave, save=self._save, tell=self.tell)
+    def _check_interrupts(self) -> None:
+        check_interrupts(self.pauses, self.stop_requested, save=self._save, on_event=self.on_event)
 
 
-def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -> None:
-    """Record this process's first step, and warn if its environment differs from the last one's."""
+def _record_process(progress: Progress, environment: dict[str, Any], on_event: Tell) -> None:
+    """Record the first step of this process, and warn if its environment has changed.
+
+    It is compared with the environment of the previous process.
+    """
     if progress.processes:
         before = progress.processes[-1]
         changes = [
@@ -259,13 +270,17 @@ def _note_process(progress: Progress, environment: dict[str, Any], tell: Tell) -
             if before.get(name) != now
         ]
         if changes:
-            tell(Warned(text=f"resumes with other {', '.join(changes)}: not bit-identical"))
-    begins = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
-    progress.processes.append(begins | environment)
+            on_event(
+                Warned(
+                    text=f"resumes in another environment ({', '.join(changes)}): not bit-identical"
+                )
+            )
+    start = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
+    progress.processes.append(start | environment)
 
 
 def _freeze(model: nn.Module, *, frozen: bool) -> None:
-    """Freeze the backbones, including running means, or unfreeze them."""
+    """Freeze the backbones, including the running statistics of batch norms, or unfreeze them."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] == "backbone":
             module.train(not frozen).requires_grad_(not frozen)
@@ -274,7 +289,7 @@ def _freeze(model: nn.Module, *, frozen: bool) -> None:
 def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
     """Update the weights; return the gradient norm before clipping, and whether it was skipped.
 
-    The scaler skips an update whose gradient overflows in float16, and lowers its scale.
+    The scaler skips the update if the gradient overflows in float16, and lowers its scale.
     """
     parts.scaler.unscale_(parts.optimiser)
     norm = clip_grad_norm_(parts.model.parameters(), max_norm or math.inf)
@@ -288,7 +303,7 @@ def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
 def _sum_up(
     before: list[tuple[float, float]], means: Floats, weights: Tensor
 ) -> list[tuple[float, float]]:
-    """Add a step's losses and weights to the sums (loss, weight) of each term."""
+    """Add the losses and weights of a step to the sums (loss, weight) of each loss term."""
     return [
         (total + mean * weight, weighed + weight)
         for (total, weighed), mean, weight in zip(
@@ -308,7 +323,8 @@ def _require_finite(
 ) -> None:
     """Require finite losses and a finite gradient.
 
-    A scaler skips gradients that overflow and halves its scale, which is useless below 1.
+    The scaler skips an update whose gradient overflows, and halves its scale. With a scale below 1
+    this no longer helps, so it is an error.
     """
     suspects = [
         batch for batch, loss in zip(batches, losses, strict=True) if not np.isfinite(loss).all()
@@ -335,7 +351,7 @@ def _is_best(epochs: list[dict[str, float]], keep: Keep) -> bool:
 
 
 def _value_of(row: dict[str, float], keep: Keep) -> float:
-    """Return the value by which epochs are compared, lower is better; infinite if not finite."""
+    """Return the value by which epochs are compared; lower is better. NaN counts as infinity."""
     columns = {
         "last": [],
         "loss": ["validation_loss"],
@@ -346,25 +362,23 @@ def _value_of(row: dict[str, float], keep: Keep) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _say_what_was_passed_over(progress: Progress, settings: TrainingSettings, tell: Tell) -> None:
-    """Warn of skipped updates, and of epochs without a finite value to compare."""
+def _warn_of_non_finite(progress: Progress, settings: TrainingSettings, on_event: Tell) -> None:
+    """Warn of skipped updates, and of epochs whose value to compare is not finite."""
     skipped = sum(not math.isfinite(row["gradient_norm"]) for row in progress.steps)
     if skipped:
-        tell(
+        on_event(
             Warned(
                 text=f"skipped {skipped} of {counted(len(progress.steps), 'update')}, as gradients "
                 "overflowed in float16; training.precision bfloat16 has the range of float32"
             )
         )
-    unjudged = [
-        row["epoch"] for row in progress.epochs if _value_of(row, settings.keep) == math.inf
-    ]
-    if unjudged:
-        kept = "the last one is kept" if len(unjudged) == len(progress.epochs) else "not kept"
-        tell(
+    ignored = [row["epoch"] for row in progress.epochs if _value_of(row, settings.keep) == math.inf]
+    if ignored:
+        kept = "the last epoch is kept" if len(ignored) == len(progress.epochs) else "not kept"
+        on_event(
             Warned(
-                text=f"training.keep {settings.keep}: the value is not finite in epoch "
-                f"{', '.join(f'{epoch:g}' for epoch in unjudged)}; {kept}"
+                text=f"training.keep {settings.keep}: validation loss or score is not finite in "
+                f"epoch {', '.join(f'{epoch:g}' for epoch in ignored)}; {kept}"
             )
         )
 
@@ -379,5 +393,5 @@ class _Clock:
     def seconds_left(self) -> float:
         """Return the estimate; call it once per step."""
         self._done += 1
-        a_step = (time.monotonic() - self._started) / (self._done - self._first)
-        return a_step * (self._total - self._done)
+        seconds_per_step = (time.monotonic() - self._started) / (self._done - self._first)
+        return seconds_per_step * (self._total - self._done)

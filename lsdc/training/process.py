@@ -1,7 +1,7 @@
-"""Child processes for work that needs torch, so that the parent stays light and outlives them.
+"""Child processes for work that needs torch: the parent stays small, and survives their crashes.
 
-The parent sends one job, a line of JSON, on the child's stdin and keeps that pipe open; end of file
-tells the child that the parent is gone. The child answers with lines of JSON on stdout: any number
+The parent writes one job, a line of JSON, to the child's stdin and keeps the pipe open; at end of
+file the child knows that the parent has ended. The child writes lines of JSON to stdout: any number
 of `{"progress": ...}`, then `{"result": ...}` or `{"error": ...}`. All other output is logged.
 """
 
@@ -34,8 +34,8 @@ from lsdc.errors import (
 from lsdc.run_context import run_context
 from lsdc.training.events import Event, read_event
 
-# Prefix of our own lines in the children's log.
-_OURS = "-- "
+# Prefix of the lines that the parent writes into the children's log.
+_PREFIX = "-- "
 
 _unbound: dict[str, str] = {}  # removed from this process's environment
 
@@ -46,7 +46,7 @@ class Job(BaseModel):
     """The job of a child process; each kind of work has a subclass.
 
     Attributes:
-        threads: number of threads of OpenMP and MKL, overriding the environment; None leaves it.
+        threads: number of threads of OpenMP and MKL; None means as set in the environment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,12 +60,13 @@ class Job(BaseModel):
 
 J = TypeVar("J", bound=Job)
 
-# Otherwise glibc returns each step's memory, and the next step page-faults it in again (measured:
-# 230 ms a step against 175, the demo's net on one thread). Other systems ignore these variables.
+# By default glibc returns memory to the system after each step, and the next step has page faults
+# (measured with the demo's network on one thread: 230 ms per step, with these variables 175 ms).
+# Other systems ignore these variables.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 # Clusters set these for one process with many threads. OpenMP counts places from the first core
-# that a process may use, so several processes with few threads each would all share that core.
+# that a process may use, so several processes with few threads each would all use that core.
 BINDING = (
     "OMP_PROC_BIND",
     "OMP_PLACES",
@@ -78,7 +79,7 @@ BINDING = (
     "KMP_DEVICE_THREAD_LIMIT",
 )
 
-# Spin times, which override OMP_WAIT_POLICY.
+# Spin times. They override OMP_WAIT_POLICY.
 _SPINNING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 _EXPECTED = {
@@ -92,8 +93,8 @@ _MEANINGS = {
 }
 # Short, so that an exception set by another thread (timeout, cancellation) is noticed soon.
 _POLL_SECONDS = 0.5
-# Time for a child to save a checkpoint after SIGTERM; others end at once. A cancellation has to end
-# all children within 15 s.
+# Time for a child to save a checkpoint after SIGTERM (children without a checkpoint end at once).
+# After a cancellation, all children must have ended within 15 s.
 _GRACE_SECONDS = 12.0
 
 
@@ -124,27 +125,27 @@ def run_children(
 ) -> list[dict[str, Any]]:
     """Run `python -P -m module` for all jobs in parallel, and return the results in job order.
 
-    Each child leads its own process group, which is always ended on return or error: by SIGTERM,
+    Each child leads its own process group. On return or error all groups are ended: by SIGTERM,
     then by SIGKILL once the leader has exited or takes too long. If one child fails, all are ended.
-    The system decides which of this process's cores their threads use.
+    The system chooses the cores of their threads among those of this process.
 
     Args:
         module: module that ends in `child_main(work, JOB)`.
         jobs: one job per child.
         log: file that the children's stderr is appended to.
-        stall_minutes: time without a report after which a child is killed.
+        stall_minutes: time without output after which a child is killed.
         on_event: called with each event; those of one child come in order.
 
     Raises:
-        DataError, SettingsError, NoSpaceError, StageError: a child raised it; a child that saved a
-            checkpoint on SIGTERM raises ResumeLaterError.
-        ChildDiedError: a child died otherwise, or stalled.
+        DataError, SettingsError, NoSpaceError, StageError: a child raised it.
+        ResumeLaterError: a child saved a checkpoint after SIGTERM.
+        ChildDiedError: a child ended in another way, or stalled.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     for job in jobs:
         _note(log, f"{module}{job} started")
-    said_before = log.stat().st_size if log.exists() else 0
+    log_start = log.stat().st_size if log.exists() else 0
     processes: list[subprocess.Popen[bytes]] = []
     results: dict[int, dict[str, Any]] = {}
     try:
@@ -154,15 +155,15 @@ def run_children(
                 raise ChildDiedError(f"{module}: stopped, since the run is ending")
         for number, text in _lines(processes, results, stall_minutes * 60):
             if not text:
-                died = _death(processes[number])
-                raise ChildDiedError(f"{module}: {died}; {_last_words(log, said_before)}")
+                died = _how_it_ended(processes[number])
+                raise ChildDiedError(f"{module}: {died}; {_last_output(log, log_start)}")
             result = _take(text, on_event)
             if result is not None:
                 results[number] = result
     except TimeoutError:
         raise ChildDiedError(
             f"{module} stalled: no output for {stall_minutes:g} min, so it was killed; "
-            f"{_last_words(log, said_before)}"
+            f"{_last_output(log, log_start)}"
         ) from None
     finally:
         run_context().children.difference_update(processes)
@@ -195,39 +196,41 @@ def end_children() -> None:
 
 
 def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionType) -> None:
-    """Do the child's part of `run_child`: read the job from stdin, do it and report.
+    """Do the child's part of `run_child`: read the job from stdin, do it and report the result.
 
     Args:
-        work: function of the job and a callback for events that returns the result; the project's
-            errors are reported to the parent, all others end the process.
+        work: function that takes the job and a callback for events, and returns the result. The
+            project's errors are reported to the parent; all other errors end the process.
         kind: class of the job, or a union of its possible classes.
     """
-    # Libraries may print to stdout; the channel must carry our lines only.
+    # Libraries may print to stdout; it goes to the log, so that `channel` has only our lines.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def say(kind: str, line: dict[str, Any]) -> None:
+    def send(kind: str, line: dict[str, Any]) -> None:
         channel.write(json.dumps({kind: line}) + "\n")
         channel.flush()
 
     adapter: TypeAdapter[J] = TypeAdapter(cast(Any, kind))
     job = adapter.validate_json(sys.stdin.readline())
     if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
-        threading.Thread(target=_die_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
-        say("result", work(job, lambda event: say("progress", json.loads(event.model_dump_json()))))
+        send(
+            "result", work(job, lambda event: send("progress", json.loads(event.model_dump_json())))
+        )
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        say("error", {"kind": NoSpaceError.__name__, "message": str(error)})
+        send("error", {"kind": NoSpaceError.__name__, "message": str(error)})
         sys.exit(NoSpaceError.exit_code)
     except tuple(_EXPECTED.values()) as error:
         name = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
-        say("error", {"kind": name, "message": str(error)})
+        send("error", {"kind": name, "message": str(error)})
         sys.exit(error.exit_code)
 
 
-def _die_with_parent(stdin: int) -> None:
+def _end_with_parent(stdin: int) -> None:
     os.read(stdin, 1)  # returns at end of file: the parent writes no more
     os.killpg(0, signal.SIGKILL)
 
@@ -236,10 +239,10 @@ def _environment(job: Job) -> dict[str, str]:
     environment = {
         **KEEP_MEMORY,
         **{name: value for name, value in os.environ.items() if name not in (*BINDING, *_SPINNING)},
-        # Spinning threads are five times slower on shared cores (measured: 4.5 s a step against
-        # 0.9 s, two threads on two busy cores), and not faster on idle ones.
+        # Spinning threads are five times slower on busy cores (measured with two threads on two
+        # cores: 4.5 s per step, without spinning 0.9 s), and not faster on idle cores.
         "OMP_WAIT_POLICY": "PASSIVE",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS is not deterministic
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # needed for deterministic results of cuBLAS
         "DO_NOT_TRACK": "1",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -261,31 +264,31 @@ def _start(module: str, job: Job, log: Path) -> "subprocess.Popen[bytes]":
         )
     run_context().children.add(process)
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once, as the end of stdout shows
+    with contextlib.suppress(BrokenPipeError):  # the child has ended already; `_lines` notices it
         process.stdin.write(job.model_dump_json().encode() + b"\n")
         process.stdin.flush()
     return process
 
 
-def _note(log: Path, words: str) -> None:
+def _note(log: Path, text: str) -> None:
     """Write a line about a child to the log."""
-    # The work itself reports a full disk.
+    # If the disk is full, the child reports it.
     with (
         contextlib.suppress(OSError),
         log.open("a", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        file.write(f"{_OURS}{datetime.now():%Y-%m-%d %H:%M:%S} {words}\n")
+        file.write(f"{_PREFIX}{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
 
 def _lines(
     processes: "Sequence[subprocess.Popen[bytes]]", finished: Container[int], stall_seconds: float
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield (child, line) as lines arrive, and an empty line for a child that ends unfinished.
+    """Yield (child, line) as lines arrive; yield an empty line if a child ends without a result.
 
-    Raises TimeoutError after `stall_seconds` without output of an unfinished child.
+    Raises TimeoutError if an unfinished child has no output for `stall_seconds`.
     """
     pending = [b""] * len(processes)
-    heard = [time.monotonic()] * len(processes)
+    last_output = [time.monotonic()] * len(processes)
     with selectors.DefaultSelector() as selector:
         for number, process in enumerate(processes):
             assert process.stdout is not None
@@ -296,18 +299,18 @@ def _lines(
                 chunk = os.read(key.fd, 65536)
                 *complete, pending[number] = (pending[number] + chunk).split(b"\n")
                 yield from ((number, text) for text in complete)
-                heard[number] = time.monotonic()
+                last_output[number] = time.monotonic()
                 if number in finished or not chunk:
                     selector.unregister(key.fileobj)
                 if number not in finished and not chunk:
                     yield number, b""
             waiting = [key.data for key in selector.get_map().values()]
-            if any(time.monotonic() - heard[number] >= stall_seconds for number in waiting):
+            if any(time.monotonic() - last_output[number] >= stall_seconds for number in waiting):
                 raise TimeoutError
 
 
 def _take(text: bytes, on_event: Tell) -> dict[str, Any] | None:
-    """Return the result that a child's line holds, or pass its event on and return None.
+    """Return the result in a child's line, or pass the event in it to `on_event` and return None.
 
     Raises:
         LsdcError: the child raised it.
@@ -320,7 +323,7 @@ def _take(text: bytes, on_event: Tell) -> dict[str, Any] | None:
     return line.get("result")
 
 
-def _death(process: "subprocess.Popen[bytes]") -> str:
+def _how_it_ended(process: "subprocess.Popen[bytes]") -> str:
     code = process.wait()
     if code >= 0:
         return f"exited with code {code} and no result"
@@ -328,14 +331,14 @@ def _death(process: "subprocess.Popen[bytes]") -> str:
     return f"killed by {name}{_MEANINGS.get(name, '')}"
 
 
-def _last_words(log: Path, start: int) -> str:
+def _last_output(log: Path, start: int) -> str:
     """Return the last lines of child output in the log, as one line."""
     with log.open("rb") as file:
         file.seek(max(start, file.seek(0, os.SEEK_END) - 4096))
         lines = file.read().decode(errors="replace").split("\n")
-    theirs = [line.strip() for line in lines if line.strip() and not line.startswith(_OURS)]
-    said = " | ".join(theirs[-3:])
-    return f"last output: {said}; all output is in {log}" if said else f"no output in {log}"
+    output = [line.strip() for line in lines if line.strip() and not line.startswith(_PREFIX)]
+    last = " | ".join(output[-3:])
+    return f"last output: {last}; all output is in {log}" if last else f"no output in {log}"
 
 
 def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
@@ -358,7 +361,7 @@ def _end_groups(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # has exited (macOS: latter)
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # has exited (macOS: the second)
         os.killpg(process.pid, number)
 
 

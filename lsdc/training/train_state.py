@@ -29,7 +29,7 @@ class Parts:
     average: ModelEmaV3 | None
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that is evaluated and kept."""
         return self.average.module if self.average else self.model
 

@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.coordinates.views import AXIAL, SAGITTAL, prepare_vi
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree
-from lsdc.dicom_index.index import Index, tell_index
+from lsdc.dicom_index.index import Index, log_index
 from lsdc.errors import StageError
 from tests.dicom.enhanced import Planted, plant_frames, write_enhanced
 from tests.dicom_index.indexing import index, read_tables
@@ -111,7 +111,7 @@ def test_multi_frame_file_counts_as_one_file_for_max_bad(
     write_enhanced(tmp_path / "tree/good", plant_frames(20))
     index(tmp_path / "tree", tmp_path / "out")
     found = Index.load(tmp_path / "out")
-    tell_index(None, found)
+    log_index(None, found)
     assert "10 of 11 files quarantined" in caplog.text
     with pytest.raises(StageError, match="10 of 11 files cannot be used"):
         refuse_bad_tree(found, None, max_bad=0.5)

@@ -110,7 +110,7 @@ def test_test_split_without_files_is_accepted(copy: Path, tmp_path: Path) -> Non
 def test_index_in_shards_gives_the_same_bytes(
     portions: list[int], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_ROWS_A_GROUP", 50)
+    monkeypatch.setattr(index, "_ROW_GROUP_SIZE", 50)
     competition, whole = open_competition(phantom), tmp_path / "whole"
     whole.mkdir()
     rows = build_index(competition, "train", whole)
@@ -139,7 +139,10 @@ def test_bad_test_files_and_rows_stop_an_index_only_with_strict(
     competition = open_competition(copy)
     build_index(competition, "test", tmp_path, max_bad=0.0)
     assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) == 99
-    assert "1 invalid rows of the table are skipped: line 7 ('Sagital T1')" in caplog.text
+    assert (
+        "1 invalid rows of test_series_descriptions.csv are skipped: line 7 ('Sagital T1')"
+        in caplog.text
+    )
     with pytest.raises(DataError, match=r"test_series_descriptions\.csv: line 7 \('Sagital T1'"):
         build_index(competition, "test", tmp_path, strict=True)
 

@@ -12,7 +12,7 @@ from pydicom.datadict import DicomDictionary
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.dicom_index.folder_index import catalog_tree, index_tree
-from lsdc.dicom_index.index import Index, tell_index
+from lsdc.dicom_index.index import Index, log_index
 from lsdc.store.home import open_home
 from tests.leaks import find_leaks
 
@@ -187,7 +187,7 @@ def test_index_stores_nothing_that_identifies_a_patient(
         for _ in range(2):  # the second time with cached headers
             indexed = index_tree(tree, out, headers=headers)
         catalog_tree(tree, open_home(home), CATALOG)
-        tell_index(None, Index.load(out))
+        log_index(None, Index.load(out))
     assert indexed.files == len(list(tree.iterdir()))
     assert indexed.instances > 10
     assert indexed.quarantined > 50

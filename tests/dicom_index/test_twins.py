@@ -165,7 +165,7 @@ def test_twins_across_splits_are_reported_and_share_a_fold(
         folder.mkdir()
     build_index(competition, "train", train)
     assert f"1 pairs of ids have the same images: {AGAIN} = {first}" in caplog.text
-    build_index(competition, "test", test, beside=train)
+    build_index(competition, "test", test, other_split=train)
     assert f"1 pairs of ids have the same images: test {TESTED} = train {first}" in caplog.text
     index = Index.load(train)
     for seed in range(4):

@@ -56,14 +56,14 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
             raise StageError("planted: fails once")
     loop.save_progress = failing
     steps = []
-    def holding(pauses, is_told_to_leave, **more):
+    def holding(pauses, stop_requested, **more):
         steps.append(1)
         held = Path(__file__).parent / f"{pauses[0].parent.name}-held"
         if len(steps) == 3 and held.exists():
             held.unlink()
-            while not is_told_to_leave():
+            while not stop_requested():
                 time.sleep(0.05)
-        check(pauses, is_told_to_leave, **more)
+        check(pauses, stop_requested, **more)
     loop.check_interrupts = holding
 """
 

@@ -74,7 +74,7 @@ def test_flow_refuses_a_missing_gpu_unless_other_workers_train(
     )
     with pytest.raises(SettingsError, match="use --device cpu, or auto"):
         require_device_here(run)
-    monkeypatch.setattr("tasks.dispatch.has_other_workers", lambda: True)
+    monkeypatch.setattr("tasks.dispatch.trains_on_gpu_pool", lambda: True)
     require_device_here(run)
 
 
@@ -148,4 +148,4 @@ def test_second_run_in_a_busy_home_is_refused_with_no_wait(
     with build_lock(home, wait=True, say=print):
         outcome = command("run-local", "--data", phantom, "--home", home.root, "--no-wait")
     assert outcome.code == 3
-    assert "is building here" in outcome.err
+    assert "is using this home" in outcome.err

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Crashed, Failed
 
 from lsdc.cli.server.prefect_settings import QUIET
-from tasks.dispatch import _may_go_on
+from tasks.dispatch import _should_restart
 from tasks.interrupts import INTERRUPTED
 from tests.flows.pools import Installation
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.logging.handlers import APILogWorker
 from deployments.register import register
-from tasks.dispatch import Work, train_elsewhere
+from tasks.dispatch import TrainingJob, train_elsewhere
 from lsdc.errors import StageError
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.training import train_fold
@@ -43,8 +43,8 @@ run = open_run(LumbarRun, request)
 @flow(flow_run_name=sys.argv[2])
 def sends(experiment: str = "demo"):
     inputs = run, 0, MADE, MADE
-    work = Work("train-fold/default", "fold 0", train_fold, inputs, {"fold": 0})
-    train_elsewhere(run, [work], {})
+    job = TrainingJob("train-fold/default", "fold 0", train_fold, inputs, {"fold": 0})
+    train_elsewhere(run, [job], {})
 
 try:
     sends()
@@ -65,30 +65,30 @@ RUN = uuid4()
 
 def test_run_that_crashes_early_is_resumed_three_times() -> None:
     crashes: dict = {}
-    tries = [_may_go_on(crashed(ran=number * MINUTE), crashes) for number in range(1, 5)]
+    tries = [_should_restart(crashed(ran=number * MINUTE), crashes) for number in range(1, 5)]
     assert tries == [True, True, True, False]
 
 
 def test_run_that_makes_progress_between_crashes_is_resumed_more_often() -> None:
     crashes: dict = {}
-    assert all(_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 11))
-    tries = [_may_go_on(crashed(ran=165 * MINUTE), crashes) for _ in range(4)]
+    assert all(_should_restart(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 11))
+    tries = [_should_restart(crashed(ran=165 * MINUTE), crashes) for _ in range(4)]
     assert tries == [True, True, True, False]
 
     crashes.clear()
-    tries = [_may_go_on(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 22)]
+    tries = [_should_restart(crashed(ran=n * 15 * MINUTE), crashes) for n in range(1, 22)]
     assert tries == [*[True] * 20, False]
 
 
 def test_failed_run_is_not_resumed() -> None:
-    assert not _may_go_on(FlowRun(flow_id=RUN, state=Failed()), {})
+    assert not _should_restart(FlowRun(flow_id=RUN, state=Failed()), {})
 
 
 def test_run_of_a_stopped_worker_is_resumed_and_a_cancelled_run_is_not() -> None:
     left = Cancelled(message=f"{INTERRUPTED} the end of its worker; Retry goes on")
-    assert _may_go_on(FlowRun(flow_id=RUN, state=left), {})
+    assert _should_restart(FlowRun(flow_id=RUN, state=left), {})
     by_hand = Cancelled(message="cancelled in Prefect; Retry resumes it")
-    assert not _may_go_on(FlowRun(flow_id=RUN, state=by_hand), {})
+    assert not _should_restart(FlowRun(flow_id=RUN, state=by_hand), {})
 
 
 @dataclass

@@ -29,7 +29,7 @@ def done():
 
 @task
 def beside():
-    run_context().pause(600)
+    run_context().sleep(600)
     raise InterruptedRunError("the run is ending")
 
 @task

@@ -63,7 +63,7 @@ KINDS = {"leave": ResumeLaterError, "die": ChildDiedError, "refuse": DataError}
 run = open_run(LumbarRun, RunRequest.of(home=sys.argv.pop(1), data="phantom"))
 
 @stage("fold", code=(), libraries=(), run_name="fold", timeout_hours=1, retries=1, resumes=4,
-       pauses_seconds=(0,))
+       retry_delays_seconds=(0,))
 def end_as(run: Run, words: str) -> Manifest:
     end = ends.pop(0)
     if end in KINDS:

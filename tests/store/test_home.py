@@ -61,12 +61,12 @@ def test_second_builder_waits_and_sees_the_process_of_the_first(tmp_path: Path) 
     home = open_home(tmp_path)
     with held_elsewhere(build, home.root) as (holder, release):
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is using this home"),
             build_lock(home, wait=False, say=print),
         ):
             pass
         with (
-            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is building here"),
+            pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is using this home"),
             build_lock(home, wait=True, at_most=0.2, say=print),
         ):
             pass

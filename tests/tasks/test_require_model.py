@@ -12,7 +12,7 @@ from lsdc.challenges.lumbar.stages.training import require_model
 from lsdc.challenges.lumbar.steps import prepare
 from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import Work
+from tasks.dispatch import TrainingJob
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
@@ -74,10 +74,10 @@ def test_worker_checks_the_hubs_weights_before_it_learns_coordinates(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sent: list[Work] = []
+    sent: list[TrainingJob] = []
 
-    def train_elsewhere(_: Run, works: Sequence[Work], versions: object) -> list[Manifest]:
-        sent.extend(works)
+    def train_elsewhere(_: Run, jobs: Sequence[TrainingJob], versions: object) -> list[Manifest]:
+        sent.extend(jobs)
         return [MADE]
 
     for name in ("publish_catalog", "refuse_bad_files", "note_so_far", "note_results"):
@@ -85,9 +85,9 @@ def test_worker_checks_the_hubs_weights_before_it_learns_coordinates(
     for name in ("fix_sides", "cut_crops"):
         monkeypatch.setattr(prepare, name, lambda *_: MADE)
     monkeypatch.setattr(prepare, "read_training", lambda _: (MADE, MADE, MADE))
-    monkeypatch.setattr(prepare, "has_other_workers", lambda: True)
+    monkeypatch.setattr(prepare, "trains_on_gpu_pool", lambda: True)
     monkeypatch.setattr(prepare.learn_coordinates, "find", lambda *_: None)
     monkeypatch.setattr(prepare, "train_elsewhere", train_elsewhere)
     run = run_of(tmp_path / "home", settings=settings)
     prepare.prepare_training(run, for_training=for_training)
-    assert [dict(work.parameters) for work in sent] == [told]
+    assert [dict(job.parameters) for job in sent] == [told]

@@ -20,15 +20,17 @@ def run(phantom: Path, tmp_path: Path) -> Run:
     )
 
 
-def dealt(run: Run, studies: list[int]) -> list[shards.Shard]:
-    return shards.deal(run, "crops train", cut_shard, studies, lambda own: f"{len(list(own))}")
+def split(run: Run, studies: list[int]) -> list[shards.Shard]:
+    return shards.split_into_shards(
+        run, "crops train", cut_shard, studies, lambda own: f"{len(list(own))}"
+    )
 
 
 def test_each_study_is_in_one_shard_in_the_order_of_ids(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "STUDIES_HERE", 3)
-    portions = dealt(run, [5, 1, 1, 9, 7, 3, 8, 2, 5])
+    portions = split(run, [5, 1, 1, 9, 7, 3, 8, 2, 5])
     assert [shard.studies for shard in portions] == [(1, 2, 3), (5, 7, 8), (9,)]
     assert [shard.before for shard in portions] == [0, 3, 6]
     assert [shard.files for shard in portions] == ["3", "3", "1"]
@@ -37,14 +39,14 @@ def test_each_study_is_in_one_shard_in_the_order_of_ids(
 
 
 def test_no_studies_give_one_empty_shard(run: Run) -> None:
-    (shard,) = dealt(run, [])
+    (shard,) = split(run, [])
     assert (shard.studies, shard.total) == ((), 0)
 
 
 def test_shards_for_dask_are_smaller(run: Run) -> None:
     there = run.model_copy(update={"runner": "tcp://somewhere:8786", "threads": 8})
     studies = list(range(100))
-    assert len(dealt(there, studies)) > len(dealt(run, studies)) == 1
+    assert len(split(there, studies)) > len(split(run, studies)) == 1
     assert shards.shard_processes(there) == 1
     assert shards.shard_processes(run.model_copy(update={"threads": 8})) == 8
 
@@ -53,16 +55,16 @@ def test_shards_report_the_progress_of_the_whole_stage(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "STUDIES_HERE", 4)
-    _, second = dealt(run, list(range(8)))
+    _, second = split(run, list(range(8)))
     heard = list[Progress]()
     with listening(heard.append):
-        shards.tell_shard(second)(60, 120)  # half of its files
+        shards.shard_progress(second)(60, 120)  # half of its files
     assert heard == [Progress("crops train", done=6, total=8)]
 
 
 def test_other_code_or_libraries_are_refused(run: Run) -> None:
-    (shard,) = dealt(run, [1])
-    shards.require_same(shard, cut_shard)
+    (shard,) = split(run, [1])
+    shards.require_same_versions(shard, cut_shard)
     other = shard.model_copy(update={"made_by": "another"})
     with pytest.raises(SettingsError, match=r"crops train 1 of 1: the Dask worker on .* has other"):
-        shards.require_same(other, cut_shard)
+        shards.require_same_versions(other, cut_shard)

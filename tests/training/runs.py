@@ -77,15 +77,15 @@ def run(
     criterion: GradedLoss = CRITERION,
     workers: int = 0,
     environment: dict[str, Any] | None = None,
-    tell: Tell = ignore,
-    is_told_to_leave: Callable[[], bool] = lambda: False,
+    on_event: Tell = ignore,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train and validate on the same samples; write to `folder`."""
     folder.mkdir(exist_ok=True)
     return Training(
         model=model,
-        training=samples,
-        validation=samples,
+        train_samples=samples,
+        val_samples=samples,
         settings=settings,
         augment=augment,
         mix=mix,
@@ -98,9 +98,9 @@ def run(
         folder=folder,
         identity="test",
         environment=environment or {"threads": 1},
-        tell=tell,
+        on_event=on_event,
         pauses=[folder.parent / "pause", folder / "pause"],
-        is_told_to_leave=is_told_to_leave,
+        stop_requested=stop_requested,
     ).run()
 
 

@@ -35,7 +35,7 @@ def test_training_reduces_the_loss(blobs: Samples, tmp_path: Path) -> None:
         score=lambda probabilities: float(
             -np.log(probabilities[np.arange(24), 1, blobs.labels[:, 1]]).mean()
         ),
-        tell=lines.append,
+        on_event=lines.append,
     )
     scores = [event.score for event in lines if isinstance(event, EpochDone)]
     assert len(scores) == 24
@@ -136,7 +136,7 @@ def test_frozen_backbone_does_not_change_until_it_is_unfrozen(
         if isinstance(event, EpochDone):
             seen[event.epoch] = {k: v.clone() for k, v in model.backbone.state_dict().items()}
 
-    run(model, blobs, tmp_path, settings=altered(SETTINGS, freeze_epochs=2), tell=look)
+    run(model, blobs, tmp_path, settings=altered(SETTINGS, freeze_epochs=2), on_event=look)
     assert all(torch.equal(seen[2][name], tensor) for name, tensor in start.items())
     assert not any(
         torch.equal(seen[3][name], tensor) for name, tensor in start.items() if "bias" in name
@@ -161,7 +161,7 @@ def test_best_epoch_is_kept(keep: Any, best_epoch: int, blobs: Samples, tmp_path
         tmp_path,
         settings=altered(SETTINGS, keep=keep),
         score=lambda _: next(scores),
-        tell=look,
+        on_event=look,
     )
     assert [row["score"] for row in progress.epochs] == [0.9, 0.3, 0.8]
     losses = [row["validation_loss"] for row in progress.epochs]
@@ -199,13 +199,13 @@ def test_epoch_without_a_finite_score_is_never_the_best(
         warnings.extend([event.text] if isinstance(event, Warned) else [])
 
     settings = altered(SETTINGS, keep=keep)
-    run(model, blobs, tmp_path, settings=settings, score=lambda _: next(left), tell=look)
+    run(model, blobs, tmp_path, settings=settings, score=lambda _: next(left), on_event=look)
     kept = model.state_dict()
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[kept_epoch].items())
-    unjudged = ", ".join(str(n) for n, score in enumerate(scores, 1) if not np.isfinite(score))
-    fate = "not kept" if np.isfinite(scores).any() else "the last one is kept"
+    ignored = ", ".join(str(n) for n, score in enumerate(scores, 1) if not np.isfinite(score))
+    fate = "not kept" if np.isfinite(scores).any() else "the last epoch is kept"
     assert warnings == [
-        f"training.keep {keep}: the value is not finite in epoch {unjudged}; {fate}"
+        f"training.keep {keep}: validation loss or score is not finite in epoch {ignored}; {fate}"
     ]
 
 
@@ -256,7 +256,7 @@ def test_skipped_updates_do_not_count_in_the_schedule(
         blobs,
         tmp_path / "float16",
         settings=altered(settings, precision="float16"),
-        tell=lines.append,
+        on_event=lines.append,
     )
     done = [row for row in progress.steps if np.isfinite(row["gradient_norm"])]
     skipped = len(progress.steps) - len(done)
@@ -314,7 +314,7 @@ def test_out_of_memory_error_names_the_batch_size_that_fits(blobs: Samples, tmp_
 def test_unreadable_checkpoint_is_a_warning(blobs: Samples, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"noise")
     lines: list[Event] = []
-    run(build_model(), blobs, tmp_path, settings=altered(SETTINGS, epochs=1), tell=lines.append)
+    run(build_model(), blobs, tmp_path, settings=altered(SETTINGS, epochs=1), on_event=lines.append)
     assert "starts again: its checkpoint cannot be read" in str(lines[0])
     assert (tmp_path / "damaged-resume.pt").read_bytes() == b"noise"
 
@@ -325,10 +325,12 @@ def test_change_of_environment_is_recorded_with_a_warning(blobs: Samples, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(build_model(), blobs, tmp_path, tell=die)
+        run(build_model(), blobs, tmp_path, on_event=die)
     lines: list[Event] = []
-    progress = run(build_model(), blobs, tmp_path, environment={"threads": 2}, tell=lines.append)
-    assert "resumes with other threads 1 -> 2: not bit-identical" in str(lines[0])
+    progress = run(
+        build_model(), blobs, tmp_path, environment={"threads": 2}, on_event=lines.append
+    )
+    assert "resumes in another environment (threads 1 -> 2): not bit-identical" in str(lines[0])
     assert [
         (process["from_epoch"], process["from_step"], process["threads"])
         for process in progress.processes

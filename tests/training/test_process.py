@@ -56,15 +56,15 @@ def work(job, tell):
     if job.do == "die":
         os.kill(os.getpid(), signal.Signals[job.of])
     if job.do == "save":
-        with catch_sigterm() as is_told_to_leave:
+        with catch_sigterm() as stop_requested:
             say("ready", os.getpid())
             while True:
                 time.sleep(0.01)
                 check_interrupts(
                     [Path("nowhere")],
-                    is_told_to_leave,
+                    stop_requested,
                     save=lambda: job.saved.touch(),
-                    tell=tell,
+                    on_event=tell,
                 )
     while job.do == "talk":
         say("talks", os.getpid())

@@ -199,9 +199,9 @@ def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
     return listen
 
 
-def leave(samples: Samples, folder: Path, tell: Tell, workers: int = 0) -> None:
+def leave(samples: Samples, folder: Path, on_event: Tell, workers: int = 0) -> None:
     """Train until SIGTERM."""
-    with catch_sigterm() as is_told_to_leave, pytest.raises(ResumeLaterError, match="SIGTERM"):
+    with catch_sigterm() as stop_requested, pytest.raises(ResumeLaterError, match="SIGTERM"):
         run(
             build_model(),
             samples,
@@ -210,8 +210,8 @@ def leave(samples: Samples, folder: Path, tell: Tell, workers: int = 0) -> None:
             score=score,
             mix=MIX,
             workers=workers,
-            tell=tell,
-            is_told_to_leave=is_told_to_leave,
+            on_event=on_event,
+            stop_requested=stop_requested,
         )
 
 
@@ -233,7 +233,7 @@ def test_sigterm_saves_a_checkpoint_at_once_at_any_step(
         settings=EVERYTHING,
         score=score,
         mix=MIX,
-        tell=told.append,
+        on_event=told.append,
     )
     epoch, step = place
     past = [row["epoch"] for event in told if isinstance(event, Resumed) for row in event.past]
@@ -277,15 +277,15 @@ def test_every_part_of_the_training_resumes_with_its_state(
 
     one, other = build(), build()
     whole = run(one, blobs, tmp_path / "whole", settings=settings)
-    told: list[int] = []
+    requests: list[int] = []
     with pytest.raises(ResumeLaterError):
         run(
             build(),
             blobs,
             tmp_path / "left",
             settings=settings,
-            tell=at(2, 3, lambda: told.append(1)),
-            is_told_to_leave=lambda: bool(told),
+            on_event=at(2, 3, lambda: requests.append(1)),
+            stop_requested=lambda: bool(requests),
         )
     resumed = run(other, blobs, tmp_path / "left", settings=settings)
     assert same_weights(one, other)
@@ -331,6 +331,6 @@ def test_training_waits_while_a_pause_file_exists(
             pause.unlink()
 
     model = build_model()
-    run(model, blobs, folder, settings=EVERYTHING, score=score, mix=MIX, tell=listen)
+    run(model, blobs, folder, settings=EVERYTHING, score=score, mix=MIX, on_event=listen)
     assert pauses == [str(pause)]
     assert same_weights(model, whole)

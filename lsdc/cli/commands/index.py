@@ -24,7 +24,7 @@ from lsdc.dicom_index.folder_index import (
     refuse_bad_tree,
     tree_tables,
 )
-from lsdc.dicom_index.index import Index, series_without_images, tell_index
+from lsdc.dicom_index.index import Index, log_index, series_without_images
 from lsdc.dicom_index.other_files import group_others
 from lsdc.dicom_index.quarantine import group_reasons
 from lsdc.dicom_index.twins import describe_twins
@@ -122,7 +122,7 @@ def index_folder(
                     on_progress=on_progress,
                 )
             tables = Index.load(tree_tables(home, folder))
-            tell_index(None, tables, competition.spell if competition else str)
+            log_index(None, tables, competition.spell if competition else str)
             return indexed, tables
         except KeyboardInterrupt:
             raise InterruptedRunError(f"interrupted; {GOES_ON}") from None

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from lsdc.training.lone import norm_by_running_means
+from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.losses import GradedLoss
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.settings.loss import LossSettings
@@ -148,7 +148,7 @@ def test_last_head_predicts_the_group_and_others_have_fewer_classes() -> None:
 def test_batch_of_one_is_possible_with_batch_norm() -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS["one for all"]).train()
-    norm_by_running_means(model, say=lambda: None)  # as the training loop does
+    use_running_stats_for_single_values(model, say=lambda: None)  # as the training loop does
     assert model(slices[:1], present[:1])[:, :2, :3].isfinite().all()
 
 

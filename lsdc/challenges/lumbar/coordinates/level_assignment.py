@@ -1,8 +1,9 @@
 """Level assignment: choose a study's levels among the candidates, all five together.
 
-A net may mistake a level for its neighbour, but its five predictions seldom agree on a wrong chain.
-Every assignment of the levels to candidates in order from top to bottom (a chain) is weighted by
-the views' nets; the best one is chosen, and all together give the confidence of each of its levels.
+A network may confuse a level with its neighbour, but it is rarely wrong in the same way for all
+five levels. A *chain* assigns the levels to places (candidates) in order from top to bottom. Each
+chain gets a probability from the networks' predictions in all views. The most likely chain is
+chosen. The confidence of a level is the total probability of the chains that have it at that place.
 """
 
 from collections.abc import Sequence
@@ -17,18 +18,19 @@ from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 Floats = NDArray[np.float64]
 
-# Neighbouring levels are 25 to 45 mm apart. From one seen level to the next seen one, the distance
-# may be SHORTER_MM below the sum of nearest steps.
-NEAREST_STEP_MM, FARTHEST_STEP_MM = 24.0, 58.0
-SHORTER_MM = 6.0
-# Candidates of two views within this distance are one place.
+# Neighbouring levels are usually 25 to 45 mm apart; the limits are wider. Between two detected
+# levels, the distance may be STEP_TOLERANCE_MM less than the number of steps times MIN_STEP_MM.
+MIN_STEP_MM, MAX_STEP_MM = 24.0, 58.0
+STEP_TOLERANCE_MM = 6.0
+# Candidates within this distance, also of different views, are merged into one place.
 SAME_PLACE_MM = 12.0
-MOST_PLACES = 9
-# Share of a place that a net has no candidate at, and of a level that is not visible.
+MAX_PLACES = 9
+# The share of the heatmap that is added at every place, so that places without a candidate are not
+# excluded, and the share that is assumed for a level that is not visible.
 LEAST_SHARE, UNSEEN_SHARE = 0.01, 0.05
 UNSEEN = -1
-# Standard errors of a place, within its slice and across it.
-WITHIN_SIGMA_MM, ACROSS_SIGMA_MM = 1.5, 2.5
+# Standard errors of a position, in the slice plane and along the slice normal.
+IN_PLANE_SIGMA_MM, NORMAL_SIGMA_MM = 1.5, 2.5
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Chain:
 
     Attributes:
         points_mm: (levels, 3), NaN where a level is not seen.
-        confidence: (levels,) in [0, 1]: the weight of the chains that have the level there.
-        shifted: the weight of the chains that name every level one off.
+        confidence: (levels,) in [0, 1]: total probability of the chains that have the level there.
+        shifted: total probability of the chains in which every level has its neighbour's name.
     """
 
     points_mm: Floats
@@ -50,9 +52,9 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
     """Return the most likely chain of levels through places.
 
     Args:
-        places_mm: (places, 3), at most MOST_PLACES.
+        places_mm: (places, 3) possible positions of levels, at most MAX_PLACES.
         evidence: (places, levels) log evidence for each level at each place.
-        unseen: log evidence for a level that is at none of them.
+        unseen: log evidence for a level that is at none of the places.
 
     >>> places = np.array([[0, 0, z] for z in (140, 105, 70, 35, 0)])
     >>> shares = np.eye(5) + 0.01
@@ -66,57 +68,61 @@ def assign_levels(places_mm: Floats, evidence: Floats, unseen: float) -> Chain:
     chains = _all_chains(len(places))
     seen = chains != UNSEEN
     score = np.where(seen, evidence[chains, np.arange(len(LEVELS))], unseen).sum(axis=1)
-    score[~_possible(places, chains)] = -np.inf
+    score[~_are_possible(places, chains)] = -np.inf
     # (chains,) probabilities; that of an impossible chain is 0.
-    weight = np.exp(score - score.max())
-    weight /= weight.sum()
+    probability = np.exp(score - score.max())
+    probability /= probability.sum()
     best = chains[score.argmax()]
     held = best != UNSEEN
     points = np.where(held[:, None], places[best], np.nan)
-    confidence = np.where(held, (weight[:, None] * (chains == best)).sum(axis=0), 0.0)
-    return Chain(points, confidence, _weight_of_shifted(chains, weight, best))
+    confidence = np.where(held, (probability[:, None] * (chains == best)).sum(axis=0), 0.0)
+    return Chain(points, confidence, _shifted_probability(chains, probability, best))
 
 
-def _possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return a mask (chains,) of those whose steps are anatomically possible."""
+def _are_possible(places_mm: Floats, chains: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return a mask (chains,): whether the distances between levels are anatomically possible."""
     # (places, places) distances in mm, and how far the second place is below the first.
-    apart = np.linalg.norm(places_mm[:, None] - places_mm, axis=2)
+    distances = np.linalg.norm(places_mm[:, None] - places_mm, axis=2)
     drop = places_mm[:, None, 2] - places_mm[:, 2]
-    fine = np.ones(len(chains), bool)
-    for one, other in combinations(range(len(LEVELS)), 2):
+    possible = np.ones(len(chains), bool)
+    for upper, lower in combinations(range(len(LEVELS)), 2):
         # (chains,) places of the two levels, (chains, levels between) places of those between.
-        a, b = chains[:, one], chains[:, other]
-        between = chains[:, one + 1 : other]
+        a, b = chains[:, upper], chains[:, lower]
+        between = chains[:, upper + 1 : lower]
         next_seen = (a != UNSEEN) & (b != UNSEEN) & (between == UNSEEN).all(axis=1)
-        steps = other - one
-        far = apart[a, b]
-        good = (
-            (far >= steps * NEAREST_STEP_MM - SHORTER_MM)
-            & (far <= steps * FARTHEST_STEP_MM)
-            & (drop[a, b] >= 0.5 * far)
+        steps = lower - upper
+        distance = distances[a, b]
+        is_possible = (
+            (distance >= steps * MIN_STEP_MM - STEP_TOLERANCE_MM)
+            & (distance <= steps * MAX_STEP_MM)
+            & (drop[a, b] >= 0.5 * distance)
         )
-        fine &= ~next_seen | good
-    return fine
+        possible &= ~next_seen | is_possible
+    return possible
 
 
-def _weight_of_shifted(chains: NDArray[np.int64], weight: Floats, best: NDArray[np.int64]) -> float:
-    """Return the weight of the chains that have the best chain's places with every name one off."""
+def _shifted_probability(
+    chains: NDArray[np.int64], probability: Floats, best: NDArray[np.int64]
+) -> float:
+    """Return the total probability of the best chain with every level name shifted by one.
+
+    Chains count if they agree with the shifted chain at all levels that both have, at least two.
+    """
     total = 0.0
     for shift in (1, -1):
-        # (levels,) the best chain's places, each under the name next to its own.
-        named = np.roll(best, shift)
-        named[0 if shift == 1 else -1] = UNSEEN
-        kept = named != UNSEEN
-        both = kept & (chains != UNSEEN)
-        # (chains, levels) mask; a level that is in one chain only does not count against it.
-        agree = (chains == named) | ~both
-        total += float(weight[agree.all(axis=1) & (both.sum(axis=1) >= 2)].sum())
+        # (levels,) the best chain's places, each with the name of the neighbouring level.
+        renamed = np.roll(best, shift)
+        renamed[0 if shift == 1 else -1] = UNSEEN
+        both = (renamed != UNSEEN) & (chains != UNSEEN)
+        # (chains, levels) mask; a level that is in only one of the two chains is not compared.
+        agree = (chains == renamed) | ~both
+        total += float(probability[agree.all(axis=1) & (both.sum(axis=1) >= 2)].sum())
     return total
 
 
 @cache
 def _all_chains(places: int) -> NDArray[np.int64]:
-    """Return all ordered assignments (chains, levels) of levels to places; UNSEEN without one."""
+    """Return all chains (chains, levels): the place of each level, or UNSEEN."""
     chains = []
     for count in range(min(places, len(LEVELS)) + 1):
         for levels in combinations(range(len(LEVELS)), count):
@@ -129,13 +135,13 @@ def _all_chains(places: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class View:
-    """A net's candidates on one view of a study.
+    """The candidates of a network in one view of a study.
 
     Attributes:
         places_mm: (candidates, 3) positions.
-        shares: (candidates, levels) share of each level's heatmap.
-        normal: (3,) normal of the view's slices; positions are more precise within the slices.
-        weight: weight of the view in naming levels.
+        shares: (candidates, levels) fraction of each level's heatmap that lies at the candidate.
+        normal: (3,) normal of the view's slices; positions are less precise along it.
+        weight: weight of the view when levels are assigned.
     """
 
     places_mm: Floats
@@ -155,15 +161,18 @@ def chain_of_views(views: Sequence[View]) -> Chain:
     for number, view in enumerate(views):
         # (places, levels) shares in this view; LEAST_SHARE where it has no candidate.
         shares = np.full((len(places), len(LEVELS)), LEAST_SHARE)
-        for place, own in enumerate(members):
-            mine = [candidate for owner, candidate in own if owner == number]
-            shares[place] += view.shares[mine].sum(axis=0)
+        for place, pairs in enumerate(members):
+            indices = [index for view_number, index in pairs if view_number == number]
+            shares[place] += view.shares[indices].sum(axis=0)
         evidence += view.weight / total * np.log(shares)
     return assign_levels(places, evidence, float(np.log(UNSEEN_SHARE)))
 
 
 def _merge(views: Sequence[View]) -> tuple[Floats, list[list[tuple[int, int]]]]:
-    """Return the views' places, most confident first, and the (view, candidate)s of each."""
+    """Merge the candidates of all views into places.
+
+    Returns the places, most confident first, and the (view, candidate) pairs of each.
+    """
     candidates = [
         (float(shares.sum()), number, index)
         for number, view in enumerate(views)
@@ -177,24 +186,28 @@ def _merge(views: Sequence[View]) -> tuple[Floats, list[list[tuple[int, int]]]]:
         nearest = int(np.argmin(gaps)) if gaps else -1
         if gaps and gaps[nearest] <= SAME_PLACE_MM:
             members[nearest].append((number, index))
-        elif len(places) < MOST_PLACES:
+        elif len(places) < MAX_PLACES:
             places.append(at)
             members.append([(number, index)])
-    joined = [_join(views, own) for own in members]
+    joined = [_join(views, pairs) for pairs in members]
     return np.array(joined).reshape(-1, 3), members
 
 
 def _join(views: Sequence[View], members: list[tuple[int, int]]) -> Floats:
-    """Average candidates into one place; each weighs more within its slices than across them."""
+    """Average candidates into one place.
+
+    A candidate has more weight in its slice plane than along the slice normal.
+    """
     precisions, moments = [], []
     for number, index in members:
         view = views[number]
-        across = np.outer(view.normal, view.normal)
-        within = np.eye(3) - across
-        sure = float(view.shares[index].sum())
+        # (3, 3) projections onto the normal and onto the slice plane.
+        normal = np.outer(view.normal, view.normal)
+        in_plane = np.eye(3) - normal
+        share = float(view.shares[index].sum())
         # (3, 3) inverse covariance of the position, times the candidate's total share.
-        own = sure * (within / WITHIN_SIGMA_MM**2 + across / ACROSS_SIGMA_MM**2)
-        precisions.append(own)
-        moments.append(own @ view.places_mm[index])
+        precision = share * (in_plane / IN_PLANE_SIGMA_MM**2 + normal / NORMAL_SIGMA_MM**2)
+        precisions.append(precision)
+        moments.append(precision @ view.places_mm[index])
     place: Floats = np.linalg.solve(np.sum(precisions, axis=0), np.sum(moments, axis=0))
     return place

@@ -1,4 +1,4 @@
-"""Crops: the model's input, cut once."""
+"""Crops: the input of the model, cut once and stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +18,13 @@ from lsdc.store.manifest import Manifest, settle
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
-    deal,
-    require_same,
-    settle_shard,
+    require_same_versions,
+    run_shards,
     shard_processes,
+    shard_progress,
     shards_of,
-    tell_shard,
-    worked,
+    split_into_shards,
+    store_shard,
 )
 from tasks.stage import stage
 
@@ -32,24 +32,24 @@ _CODE = ("lsdc.challenges.lumbar.crops.cut", "lsdc.challenges.lumbar.coordinates
 _LIBRARIES = ("numpy", "opencv-python-headless", "polars", *DICOM_LIBRARIES)
 
 
-def _cut(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     experiment = inputs["run"].experiment
     return {"slices": experiment.slices, "config": experiment.crops}
 
 
 @stage(
-    "crops", code=_CODE, libraries=_LIBRARIES, uses=_cut, run_name="crops {split}", timeout_hours=6
+    "crops", code=_CODE, libraries=_LIBRARIES, uses=_uses, run_name="crops {split}", timeout_hours=6
 )
 def cut_crops(
     run: LumbarRun, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
-    """Choose the slices of every level and crop them into one memory-mapped file."""
+    """Choose the slices of every level and crop them into one file, for memory mapping."""
     slices = read_parquet(sides.file(run.root, "slices.parquet"))
-    shards = deal(run, f"crops {split}", cut_shard, slices["study_id"])
+    shards = split_into_shards(run, f"crops {split}", cut_shard, slices["study_id"])
     _require_space(run, shards, slices)
     given = {"index": index, "coordinates": coordinates, "sides": sides}
     with (
-        worked(cut_shard, run, shards, **given) as folders,
+        run_shards(cut_shard, run, shards, **given) as folders,
         write_folder(run.root / "crops") as out,
     ):
         images = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
@@ -57,12 +57,12 @@ def cut_crops(
         return settle(run.root, "crops", out, rows=rows)
 
 
-@stage("crops shard", code=_CODE, libraries=_LIBRARIES, uses=_cut, **SHARD_OPTIONS)
+@stage("crops shard", code=_CODE, libraries=_LIBRARIES, uses=_uses, **SHARD_OPTIONS)
 def cut_shard(
     run: LumbarRun, shard: Shard, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Cut the crops of a shard of studies."""
-    require_same(shard, cut_shard)
+    require_same_versions(shard, cut_shard)
     own = pl.col("study_id").is_in(shard.studies)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
     moves = read_parquet(coordinates.file(run.root, "moves.parquet"))
@@ -75,13 +75,13 @@ def cut_shard(
             out,
             landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
             processes=shard_processes(run),
-            on_progress=tell_shard(shard),
+            on_progress=shard_progress(shard),
         )
-        return settle_shard(run, shard, out, rows=rows)
+        return store_shard(run, shard, out, rows=rows)
 
 
 def _require_space(run: LumbarRun, shards: list[Shard], slices: pl.DataFrame) -> None:
-    """Require disk space for all crops, plus one shard, duplicated while shards are joined."""
+    """Require disk space for all crops, plus one shard, of which joining makes a copy."""
     size = crops.count_bytes(slices, run.experiment.slices, run.experiment.crops)
     if len(shards) > 1:
         size += size // len(shards)

@@ -18,12 +18,12 @@ from lsdc.store.manifest import Manifest, settle
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
-    deal,
-    require_same,
-    settle_shard,
+    require_same_versions,
+    run_shards,
     shard_processes,
-    tell_shard,
-    worked,
+    shard_progress,
+    split_into_shards,
+    store_shard,
 )
 from tasks.stage import stage
 
@@ -71,8 +71,8 @@ def _fingerprints(
     run_name="index {split}",
     timeout_hours=6,
 )
-def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) -> Manifest:
-    """Index the headers of a split's listed files; also find twins in the index `beside`."""
+def index_studies(run: LumbarRun, split: Split, other_split: Manifest | None = None) -> Manifest:
+    """Index the headers of a split's listed files; also find twins in the other split's index."""
     competition = open_competition(run.data)
     listed = index.listed_series(competition, split, run.limit if split == "train" else None)
 
@@ -86,9 +86,9 @@ def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) 
             }
         )
 
-    shards = deal(run, f"index {split}", read_shard, listed["study_id"], files)
+    shards = split_into_shards(run, f"index {split}", read_shard, listed["study_id"], files)
     with (
-        worked(read_shard, run, shards, split=split) as folders,
+        run_shards(read_shard, run, shards, split=split) as folders,
         write_folder(run.root / "index") as out,
     ):
         rows = index.join_index(
@@ -97,7 +97,7 @@ def index_studies(run: LumbarRun, split: Split, beside: Manifest | None = None) 
             split,
             listed,
             out,
-            beside=None if beside is None else beside.folder(run.root),
+            other_split=None if other_split is None else other_split.folder(run.root),
             processes=run.threads,
         )
         return settle(run.root, "index", out, rows=rows)
@@ -123,7 +123,7 @@ def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:
 )
 def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
     """Read the headers of a shard of studies."""
-    require_same(shard, read_shard)
+    require_same_versions(shard, read_shard)
     competition = open_competition(run.data)
     listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
     with write_folder(run.root / SHARDS) as out:
@@ -134,6 +134,6 @@ def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
             out,
             processes=shard_processes(run),
             headers=run.home.headers,
-            on_progress=tell_shard(shard),
+            on_progress=shard_progress(shard),
         )
-        return settle_shard(run, shard, out, rows=rows)
+        return store_shard(run, shard, out, rows=rows)

@@ -21,7 +21,7 @@ from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
 from tasks.progress import tell_event
 from tasks.results import sync_checkpoints
-from tasks.run import TRAINING_NO_MATTER
+from tasks.run import TRAINING_CHANGES_NO_RESULT
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.training")
@@ -92,7 +92,9 @@ def takes_hub_weights(run: LumbarRun) -> bool:
         "labels": inputs["run"].experiment.labels,
         "augment": inputs["run"].experiment.augment,
         "loss": inputs["run"].experiment.loss,
-        "training": inputs["run"].experiment.training.model_dump(exclude=TRAINING_NO_MATTER),
+        "training": inputs["run"].experiment.training.model_dump(
+            exclude=TRAINING_CHANGES_NO_RESULT
+        ),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
         "weights": pretrained_digests(inputs["run"]),

@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
 from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.training import require_model, takes_hub_weights, train_fold
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import Work, has_other_workers, train_elsewhere
+from tasks.dispatch import TrainingJob, train_elsewhere, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
 from tasks.versions import installed_versions
 
@@ -83,11 +83,13 @@ def dispatch_coordinates(
     With `tries_model`, that worker first checks that it can load the folds' model.
     """
     inputs = run, index, folds, annotations
-    if not has_other_workers() or learn_coordinates.find(*inputs):
+    if not trains_on_gpu_pool() or learn_coordinates.find(*inputs):
         return learn_coordinates(*inputs)
-    told = {"tries_model": True} if tries_model else {}
-    work = Work("train-coordinates/default", "coordinates", learn_coordinates, inputs, told)
-    (coordinates,) = train_elsewhere(run, [work], installed_versions(STAGES))
+    parameters = {"tries_model": True} if tries_model else {}
+    job = TrainingJob(
+        "train-coordinates/default", "coordinates", learn_coordinates, inputs, parameters
+    )
+    (coordinates,) = train_elsewhere(run, [job], installed_versions(STAGES))
     return coordinates
 
 
@@ -131,4 +133,4 @@ def require_model_here(run: LumbarRun) -> None:
         SettingsError: the backbone, its weights, the image size or the device is unusable.
         StageError: the trial process died.
     """
-    require_model(run, trained_here=not has_other_workers())
+    require_model(run, trained_here=not trains_on_gpu_pool())

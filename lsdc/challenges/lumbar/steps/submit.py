@@ -10,13 +10,13 @@ from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.submission import assemble_submission, predict_test
 from lsdc.challenges.lumbar.steps.prepare import Prepared
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import as_done_here
+from tasks.dispatch import for_own_stages
 from tasks.run import note_results, note_so_far
 
 
 def predict_and_assemble(run: LumbarRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
     """Process the test studies from their index to the submission."""
-    here, index = as_done_here(run), prepared.test
+    here, index = for_own_stages(run), prepared.test
     if index is None:  # no submission is wanted
         return
     coordinates = locate_test(here, index, prepared.coordinates)

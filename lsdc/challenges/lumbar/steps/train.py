@@ -7,7 +7,7 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold as train_one_fold
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import Work, has_other_workers, train_elsewhere
+from tasks.dispatch import TrainingJob, train_elsewhere, trains_on_gpu_pool
 from tasks.futures import result_of
 from tasks.interrupts import ended_with_the_flow
 from tasks.versions import installed_versions
@@ -39,15 +39,17 @@ def with_earlier_folds(
 
 def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
     """Train the folds in one run each on other workers, or here if there are none."""
-    if not has_other_workers():
+    if not trains_on_gpu_pool():
         return train_here(run, prepared)
     inputs = {fold: (run, fold, prepared.crops, prepared.folds) for fold in run.folds_to_train}
     missing = [fold for fold in inputs if not train_one_fold.find(*inputs[fold])]
-    works = [
-        Work("train-fold/default", f"fold {fold}", train_one_fold, inputs[fold], {"fold": fold})
+    jobs = [
+        TrainingJob(
+            "train-fold/default", f"fold {fold}", train_one_fold, inputs[fold], {"fold": fold}
+        )
         for fold in missing
     ]
-    sent = train_elsewhere(run, works, installed_versions(STAGES))
+    sent = train_elsewhere(run, jobs, installed_versions(STAGES))
     trained = dict(zip(missing, sent, strict=True))
     return [trained.get(fold) or train_one_fold(*inputs[fold]) for fold in inputs]
 

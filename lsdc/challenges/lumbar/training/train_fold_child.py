@@ -81,11 +81,11 @@ def _train(
 ) -> Progress:
     """Train the model in place on the other folds."""
     experiment, out = job.experiment, job.out
-    with catch_sigterm() as is_told_to_leave:
+    with catch_sigterm() as stop_requested:
         return Training(
             model=model,
-            training=data.training(job.fill_from),
-            validation=data.validation,
+            train_samples=data.training(job.fill_from),
+            val_samples=data.validation,
             settings=experiment.training,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=build_mixing(experiment),
@@ -98,9 +98,9 @@ def _train(
             folder=out,
             identity=job.identity,
             environment=describe(device),
-            tell=tell,
+            on_event=tell,
             pauses=[out / "pause", out.parent / "pause"],
-            is_told_to_leave=is_told_to_leave,
+            stop_requested=stop_requested,
         ).run()
 
 

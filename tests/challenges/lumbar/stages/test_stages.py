@@ -22,7 +22,7 @@ from lsdc.store.manifest import Manifest
 from tasks import stage as stage_module
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
-from tasks.stage import can_pass_on_second_try
+from tasks.stage import is_transient
 
 Edit = Callable[[Run], Run]
 
@@ -170,4 +170,4 @@ def test_touched_image_changes_only_the_key_of_the_index(run: Run, tmp_path: Pat
     ],
 )
 def test_only_transient_errors_are_retried(error: Exception, again: bool) -> None:
-    assert can_pass_on_second_try(None, None, Failed(data=error)) is again
+    assert is_transient(None, None, Failed(data=error)) is again

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.events import Event, StepDone, Warned
-from lsdc.training.lone import norm_by_running_means
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.samples import Samples, TrainingSteps
 from lsdc.training.settings.model import ModelSettings
@@ -77,7 +77,7 @@ def test_no_batch_has_a_single_sample_if_norms_need_more(
     def listen(event: Event) -> None:
         warnings.extend([event.text] if isinstance(event, Warned) else [])
 
-    run(model, first(blobs, count), tmp_path, settings=training, tell=listen)
+    run(model, first(blobs, count), tmp_path, settings=training, on_event=listen)
     assert sizes == expected
     assert warnings == []
 
@@ -144,7 +144,7 @@ def test_resumed_training_with_merged_batches_is_bit_identical(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(build_model(), some, tmp_path / "killed", settings=training, tell=die)
+        run(build_model(), some, tmp_path / "killed", settings=training, on_event=die)
     run(resumed, some, tmp_path / "killed", settings=training)
     assert same_weights(whole, resumed)
 
@@ -163,7 +163,7 @@ def test_norms_of_a_single_sample_use_running_statistics_with_a_warning(
         warnings.extend([event.text] if isinstance(event, Warned) else [])
 
     training = altered(SETTINGS, epochs=2, batch_size=batch_size)
-    progress = run(model, some, tmp_path, settings=training, tell=listen)
+    progress = run(model, some, tmp_path, settings=training, on_event=listen)
     assert len(progress.epochs) == 2
     assert ["use their running statistics" in line for line in warnings] == [True]
     assert all(module.training for module in model.train().modules())
@@ -176,7 +176,7 @@ def test_one_value_per_channel_is_normalised_by_running_statistics(kind: type[An
         [1] * {"BatchNorm1d": 0, "BatchNorm2d": 2, "BatchNorm3d": 3}[kind.__name__],
     )
     said: list[int] = []
-    norm_by_running_means(norm, say=lambda: said.append(1))
+    use_running_stats_for_single_values(norm, say=lambda: said.append(1))
     before = 3 + 2 * torch.randn(500, 4, *ones)
     for _ in range(50):
         norm(before)

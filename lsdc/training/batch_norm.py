@@ -1,4 +1,4 @@
-"""Batch norms with one value per channel, which has no spread to divide by.
+"""Batch norms that get one value per channel, so that the variance is zero.
 
 Batches are formed so that no sample is left over if the model cannot train on a single one. Where
 a norm still sees one value, as with a batch size of one or a batch in which a single sample has
@@ -16,7 +16,7 @@ from lsdc.training.samples import Batch, Samples, batch_of
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def needs_company(
+def last_batch_is_too_small(
     model: nn.Module, samples: Samples, batch_size: int, device: torch.device
 ) -> bool:
     """Return whether a batch norm would see one value per channel in an epoch's last batch.
@@ -30,22 +30,22 @@ def needs_company(
     some = np.flatnonzero(slices)
     if not len(some):
         return False
-    asked = {int(some[slices[some].argmin()]), int(some[slices[some].argmax()])}
-    return any(_is_alone(model, batch_of(samples, [place]).to(device)) for place in asked)
+    tried = {int(some[slices[some].argmin()]), int(some[slices[some].argmax()])}
+    return any(_is_too_small(model, batch_of(samples, [place]).to(device)) for place in tried)
 
 
-def norm_by_running_means(model: nn.Module, say: Callable[[], None]) -> None:
+def use_running_stats_for_single_values(model: nn.Module, say: Callable[[], None]) -> None:
     """Make batch norms that get one value per channel use their running statistics.
 
     Torch refuses such a batch. `say` is called the first time.
     """
-    keeper = _Keeper(say)
+    hooks = _RunningStats(say)
     for norm in _norms_of(model):
-        norm.register_forward_pre_hook(keeper.before)
-        norm.register_forward_hook(keeper.after, always_call=True)
+        norm.register_forward_pre_hook(hooks.before)
+        norm.register_forward_hook(hooks.after, always_call=True)
 
 
-class _Keeper:
+class _RunningStats:
     """Hooks that put a norm in evaluation mode while it sees one value per channel."""
 
     def __init__(self, say: Callable[[], None]) -> None:
@@ -53,7 +53,7 @@ class _Keeper:
         self._kept: set[nn.Module] = set()
 
     def before(self, norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if norm.training and _is_one_a_channel(given[0]):
+        if norm.training and _is_one_per_channel(given[0]):
             norm.training = False
             self._kept.add(norm)
             if self._say is not None:
@@ -66,10 +66,10 @@ class _Keeper:
             self._kept.remove(norm)
 
 
-def _is_alone(model: nn.Module, batch: Batch) -> bool:
+def _is_too_small(model: nn.Module, batch: Batch) -> bool:
     found: list[bool] = []
     handles = [
-        norm.register_forward_pre_hook(lambda _, given: found.append(_is_one_a_channel(given[0])))
+        norm.register_forward_pre_hook(lambda _, given: found.append(_is_one_per_channel(given[0])))
         for norm in _norms_of(model)
     ]
     learns = model.training
@@ -92,5 +92,5 @@ def _norms_of(model: nn.Module) -> list[nn.Module]:
     ]
 
 
-def _is_one_a_channel(given: Tensor) -> bool:
+def _is_one_per_channel(given: Tensor) -> bool:
     return given.numel() == given.shape[1]
