@@ -25,6 +25,14 @@ class Geometry(StrEnum):
     HARD = "hard"
 
 
+_GEOMETRY = typer.Option(
+    help="usual: easy geometry; hard: oblique slices, scoliosis, shifted images, missing series."
+)
+_SCATTER = typer.Option(
+    help="Standard deviation of the random error of annotated points, in mm (real: about 1.3)."
+)
+
+
 def demo_data(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     studies: Annotated[int, typer.Option(help="Number of training studies.")] = 40,
@@ -39,30 +47,13 @@ def demo_data(
             "competition."
         ),
     ] = Grades.BALANCED,
-    geometry: Annotated[
-        Geometry,
-        typer.Option(
-            help=(
-                "usual: easy geometry; hard: oblique slices, scoliosis, shifted images, missing "
-                "series."
-            )
-        ),
-    ] = Geometry.USUAL,
-    scatter: Annotated[
-        float,
-        typer.Option(
-            help=(
-                "Standard deviation of the random error of annotated points, in mm (real data: "
-                "about 1.3)."
-            )
-        ),
-    ] = 0.0,
+    geometry: Annotated[Geometry, _GEOMETRY] = Geometry.USUAL,
+    scatter: Annotated[float, _SCATTER] = 0.0,
     max_size: Annotated[int, typer.Option(help="Longest side of an image in pixels.")] = 320,
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
-    from lsdc.challenges.lumbar.phantom.writer import (
-        write_phantom,  # imported late: numpy and pydicom are slow to import
-    )
+    # Imported here, as numpy and pydicom are slow to import.
+    from lsdc.challenges.lumbar.phantom.writer import write_phantom
 
     console = open_console(stderr=True)
     with Progress(

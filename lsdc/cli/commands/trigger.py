@@ -76,19 +76,7 @@ def trigger(
     from prefect.client.orchestration import get_client
 
     with own_settings(own_environment(None, api)), get_client(sync_client=True) as client:
-        found = _find(client, deployment)
-        _check(found, deployment, given)
-        parameters = found.parameters | given
-        name = parameters.get("experiment") or "demo"
-        EXPERIMENTS.load(name, parameters.get("settings") or ())
-        if parameters.get("data") is None and "data" in _known(found):
-            choose_data(Home(resolve_home(home)), None)
-        if "resolved" in _known(found):
-            given["resolved"] = EXPERIMENTS.resolve(name)
-        # Its final name, so that it can be found while it waits for a worker.
-        words = [deployment.partition("/")[0], given.get("fold"), name]
-        called = "-".join(str(word) for word in words if word is not None)
-        run = client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
+        run = _create(client, deployment, given, Home(resolve_home(home)))
         console.print(
             f"{hide_password(api.url.removesuffix('/api'))}/runs/flow-run/{run.id}",
             highlight=False,
@@ -96,6 +84,25 @@ def trigger(
         )
         if watch:
             raise typer.Exit(_watch(client, run, console))
+
+
+def _create(
+    client: "SyncPrefectClient", deployment: str, given: dict[str, Any], home: Home
+) -> "FlowRun":
+    """Create a run of a deployment with the given parameters, once they are checked."""
+    found = _find(client, deployment)
+    _check(found, deployment, given)
+    parameters = found.parameters | given
+    name = parameters.get("experiment") or "demo"
+    EXPERIMENTS.load(name, parameters.get("settings") or ())
+    if parameters.get("data") is None and "data" in _known(found):
+        choose_data(home, None)
+    if "resolved" in _known(found):
+        given["resolved"] = EXPERIMENTS.resolve(name)
+    # Its final name, so that it can be found while it waits for a worker.
+    words = [deployment.partition("/")[0], given.get("fold"), name]
+    called = "-".join(str(word) for word in words if word is not None)
+    return client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
 
 
 def _watch(client: "SyncPrefectClient", run: "FlowRun", console: Console) -> int:

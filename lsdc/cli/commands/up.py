@@ -46,6 +46,10 @@ Database = Annotated[
         show_default="SQLite",
     ),
 ]
+Port = Annotated[
+    int,
+    typer.Option(metavar="PORT", min=1, max=65535, help="Port of the server and of Prefect's UI."),
+]
 CrashAfter = Annotated[
     int,
     typer.Option(
@@ -57,12 +61,7 @@ CrashAfter = Annotated[
 
 
 def up(
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="PORT", min=1, max=65535, help="Port of the server and of Prefect's UI."
-        ),
-    ] = 4200,
+    port: Port = 4200,
     host: Annotated[
         str, typer.Option(help="Address that the server listens on; 0.0.0.0 for all.")
     ] = LOOPBACK,
