@@ -282,7 +282,7 @@ def usable_threads() -> int:
     if (value := os.environ.get(THREADS_OF_A_RUN)) is not None:
         if not value.isdecimal() or int(value) < 1:
             raise SettingsError(
-                f"{THREADS_OF_A_RUN}: expected a whole number from 1, found {value!r}"
+                f"{THREADS_OF_A_RUN}: expected an integer of at least 1, found {value!r}"
             )
         return int(value)
     if hasattr(os, "sched_getaffinity"):  # not on macOS

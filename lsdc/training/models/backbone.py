@@ -34,7 +34,7 @@ def create_backbone(
         channels: number of image channels; RGB weights are adapted to it.
         size_px: edge of an image in pixels.
         pretrained: whether to load pretrained weights; else they are drawn from torch's seed.
-        weights: file or folder of the weights, see `find_weights`; None takes timm's hub or its
+        weights: file or folder of the weights, see `find_weights`; None takes the Hugging Face Hub or its
             cache.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pretrained weights in local files, instead of timm's hub or its cache."""
+"""Pretrained weights in local files, instead of the Hugging Face Hub or its cache."""
 
 from pathlib import Path
 

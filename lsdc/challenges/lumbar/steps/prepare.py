@@ -127,7 +127,7 @@ def prepare_training(
 def require_model_here(run: LumbarRun) -> None:
     """Refuse a model that cannot be trained, before any data is prepared for it.
 
-    If other workers train, they check their own devices and their access to timm's hub.
+    If other workers train, they check their own devices and their access to the Hugging Face Hub.
 
     Raises:
         SettingsError: the backbone, its weights, the image size or the device is unusable.

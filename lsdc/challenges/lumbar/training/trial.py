@@ -40,7 +40,7 @@ class TrialJob(Job):
 def try_model(job: TrialJob, *, kept: Path, log: Path) -> None:
     """Build the model and run it on two samples of noise; once per host and model settings.
 
-    A model with weights from timm's hub is tried each time: the hub may have become unreachable,
+    A model with weights from the Hugging Face Hub is tried each time: the hub may have become unreachable,
     or its cache been cleared.
 
     Args:
