@@ -185,5 +185,5 @@ def test_number_of_threads_is_lsdc_threads_or_one_per_core(
     monkeypatch.setenv("LSDC_THREADS", "3")
     assert threads() == 3
     monkeypatch.setenv("LSDC_THREADS", "0")
-    with pytest.raises(SettingsError, match="LSDC_THREADS: expected a whole number from 1"):
+    with pytest.raises(SettingsError, match="LSDC_THREADS: expected an integer of at least 1"):
         threads()

@@ -34,8 +34,8 @@ def create_backbone(
         channels: number of image channels; RGB weights are adapted to it.
         size_px: edge of an image in pixels.
         pretrained: whether to load pretrained weights; else they are drawn from torch's seed.
-        weights: file or folder of the weights, see `find_weights`; None takes the Hugging Face Hub or its
-            cache.
+        weights: file or folder of the weights, see `find_weights`; None takes the Hugging Face Hub
+            or its cache.
 
     Raises:
         SettingsError: the model or its weights do not exist, or it does not support the settings.

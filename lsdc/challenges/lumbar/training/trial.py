@@ -40,8 +40,8 @@ class TrialJob(Job):
 def try_model(job: TrialJob, *, kept: Path, log: Path) -> None:
     """Build the model and run it on two samples of noise; once per host and model settings.
 
-    A model with weights from the Hugging Face Hub is tried each time: the hub may have become unreachable,
-    or its cache been cleared.
+    A model with weights from the Hugging Face Hub is tried each time: the hub may
+    have become unreachable, or its cache been cleared.
 
     Args:
         job: the trial.
