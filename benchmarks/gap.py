@@ -1,13 +1,15 @@
 """What predicted points cost: the score with out-of-fold points against that with annotated ones.
 
-    python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--scatter 1.3] [--folder DIR] [--full]
-                             [--json]
+    python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--min-steps 120] [--scatter 1.3]
+                             [--folder DIR] [--full] [--json]
 
 One phantom; for each seed folds, points and models anew, out of fold in three ways:
 
     predicted   trained and validated on crops about out-of-fold points: what test studies meet
     annotated   trained and validated on crops about annotated points, which test studies lack
     mixed       the lab log's way: trained about annotated points, and then shown predicted ones
+
+Points are learnt with at least `--min-steps` steps of training.
 
 Annotated points lie about the truth as the competition's do: there, left and right foramina of a
 level lie 1.2 and 1.4 mm (across and along the spine, a point's robust standard deviation) from
@@ -33,6 +35,7 @@ from paired import compare
 from results import record
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
@@ -52,6 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--min-steps", type=int, default=CoordinatesConfig().min_steps)
     parser.add_argument("--scatter", type=float, default=1.3, help="of annotated points, mm")
     parser.add_argument("--folder", type=Path, help="keep phantom, models and predictions here")
     parser.add_argument("--full", action="store_true")
@@ -69,7 +73,8 @@ def main() -> None:
                 max_size=SIZE,
                 scatter_mm=options.scatter,
             )
-        figures = measure(data, folder, options.seeds)
+        config = CoordinatesConfig(min_steps=options.min_steps)
+        figures = measure(data, folder, options.seeds, config)
     if options.full:
         scatter = options.scatter
         command = f"python benchmarks/gap.py --scatter {scatter:g} --full"
@@ -81,14 +86,16 @@ def main() -> None:
         print(f"{name:20s} {value:.4g}" if isinstance(value, float) else f"{name:20s} {value}")
 
 
-def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
+def measure(
+    data: Path, folder: Path, seeds: list[int], config: CoordinatesConfig
+) -> dict[str, float]:
     """The three scores of every seed, and the gaps over all."""
     figures: dict[str, float] = {}
     gaps: dict[str, list[np.ndarray]] = {"gap": [], "mixed_gap": []}
     for seed in seeds:
         work = folder / f"seed-{seed}"
         work.mkdir(exist_ok=True)
-        ways = train_in_all_ways(data, work, seed)
+        ways = train_in_all_ways(data, work, seed, config)
         labels = pl.read_parquet(work / "labels.parquet")
         prior = out_of_fold_prior(labels, pl.read_parquet(work / "folds.parquet"))
         ways = {name: _filled(found, prior) for name, found in ways.items()}
@@ -103,9 +110,11 @@ def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
     return figures
 
 
-def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFrame]:
+def train_in_all_ways(
+    data: Path, work: Path, seed: int, config: CoordinatesConfig
+) -> dict[str, pl.DataFrame]:
     """Out-of-fold predictions by way."""
-    walk(data, work, {}, seed=seed)
+    walk(data, work, {}, config, seed=seed)
     instances = pl.read_parquet(work / "index" / "instances.parquet")
     crops = {points: _cut(instances, work, points) for points in POINTS}
     jobs = [(points, fold) for points in POINTS for fold in range(FOLDS)]

@@ -1,12 +1,13 @@
 """Is every level found, every side right, every slice the right one?
 
-    python benchmarks/geometry.py [--full] [--crops] [--methods] [--scatter 0] [--json]
-                                  [--folder DIR] [--seed 1]
+    python benchmarks/geometry.py [--full] [--studies 60] [--min-steps 120] [--crops] [--methods]
+                                  [--scatter 0] [--json] [--folder DIR] [--seed 1]
 
 On a phantom of hard geometry (slices up to 15 degrees oblique, scoliosis, fields of view off
 centre, both orders of slices, HFS and FFS, missing series, levels out of view, extra vertebrae) the
 stages index, folds, coordinates and sides are walked, and held against the phantom's answers.
-Training studies' points are out of fold: four folds, the settings of `CoordinatesConfig`.
+Training studies' points are out of fold: four folds, the settings of `CoordinatesConfig`, with at
+least `--min-steps` steps of training.
 
     sides_right        landmarks, annotations and chosen side slices that are on their side
     levels_right       levels found at their own disc; a level that images show but that has no
@@ -16,8 +17,8 @@ Training studies' points are out of fold: four folds, the settings of `Coordinat
                        nearest one
     axial_within_one   from predicted points: levels whose first axial slice is that or its
                        neighbour
-    unseen_...         level points of twenty test studies of another phantom, the median over the
-                       models of all folds
+    unseen_...         level points of test studies of another phantom (twenty, or as many as
+                       --studies if fewer), the median over the models of all folds
 
 These are of studies with five lumbar vertebrae; of those with six, `extra_flagged` is the share
 that is flagged, `extra_false` the share of the others that is, where all five levels are in view.
@@ -65,6 +66,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--studies", type=int, default=STUDIES)
+    parser.add_argument("--min-steps", type=int, default=CoordinatesConfig().min_steps)
     parser.add_argument("--crops", action="store_true", help="with the crop stage's figures")
     parser.add_argument("--methods", action="store_true", help="all ways to find points")
     parser.add_argument("--scatter", type=float, default=0.0, help="of annotated points, mm")
@@ -72,12 +75,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the phantom and the tables here")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    studies, size = (FULL_STUDIES, FULL_SIZE) if options.full else (STUDIES, SIZE)
+    studies, size = (FULL_STUDIES, FULL_SIZE) if options.full else (options.studies, SIZE)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        figures = measure(folder, studies, size, options.seed, options.scatter)
+        config = CoordinatesConfig(min_steps=options.min_steps)
+        figures = measure(folder, studies, size, options.seed, options.scatter, config)
         if options.methods:
-            figures |= compare_methods(folder)
+            figures |= compare_methods(folder, config)
         if options.crops or options.full:
             crops = folder / "crops"
             crops.mkdir()
@@ -91,7 +95,9 @@ def main() -> None:
         print(f"{name:24s} {value:.4g}" if isinstance(value, float) else f"{name:24s} {value}")
 
 
-def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float) -> dict[str, Any]:
+def measure(
+    folder: Path, studies: int, size: int, seed: int, scatter_mm: float, config: CoordinatesConfig
+) -> dict[str, Any]:
     """All figures of one phantom, and the seconds that its stages took."""
     seconds: dict[str, float] = {}
     data = folder / "phantom"
@@ -106,22 +112,22 @@ def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float)
                 geometry="hard",
                 scatter_mm=scatter_mm,
             )
-    walk(data, folder, seconds)
+    walk(data, folder, seconds, config)
     truth = read_truth(data)
     figures: dict[str, Any] = {"studies": studies, "max_size": size}
     figures |= compare_sides(folder, truth)
     figures |= compare_points(folder / "predicted", truth)
     figures |= compare_axial(folder, truth)
     with _clock(seconds, "unseen"):
-        figures |= compare_unseen(folder, size, seed + 1)
+        figures |= compare_unseen(folder, min(UNSEEN, studies), size, seed + 1)
     return figures | {f"{name}_seconds": value for name, value in seconds.items()}
 
 
-def compare_unseen(folder: Path, size: int, seed: int) -> dict[str, float]:
+def compare_unseen(folder: Path, studies: int, size: int, seed: int) -> dict[str, float]:
     """Level points of test studies of another phantom: the median over the models of all folds."""
     data, index, out = (folder / name for name in ("unseen", "unseen-index", "unseen-points"))
     if not data.exists():
-        write_phantom(data, studies=1, test=UNSEEN, seed=seed, max_size=size, geometry="hard")
+        write_phantom(data, studies=1, test=studies, seed=seed, max_size=size, geometry="hard")
     for each in (index, out):
         each.mkdir(exist_ok=True)
     build_index(open_competition(data), "test", index)
@@ -152,7 +158,14 @@ class _clock:  # noqa: N801 (a context manager, used as a verb)
         self._seconds[self._name] = time.monotonic() - self._start
 
 
-def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) -> None:
+def walk(
+    data: Path,
+    folder: Path,
+    seconds: dict[str, float],
+    config: CoordinatesConfig,
+    *,
+    seed: int = 0,
+) -> None:
     """Index, folds, coordinates and sides; by predicted and by annotated points.
 
     Leaves in `folder` what the stages write: index/, folds.parquet, labels.parquet, predicted/ and
@@ -167,7 +180,7 @@ def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) 
     studies = pl.read_parquet(index / "studies.parquet")
     write_folds(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
     with _clock(seconds, "coordinates"):
-        _learn(competition, folder, CoordinatesConfig(), folder / "predicted", seed)
+        _learn(competition, folder, config, folder / "predicted", seed)
     (folder / "annotated").mkdir(exist_ok=True)
     write_annotated(instances, competition.annotations, folder / "annotated")
     with _clock(seconds, "sides"):
@@ -200,17 +213,17 @@ def _learn(
     )
 
 
-def compare_methods(folder: Path) -> dict[str, float]:
+def compare_methods(folder: Path, config: CoordinatesConfig) -> dict[str, float]:
     """The figures of level points and landmarks by every other method, and its seconds."""
     competition, truth = open_competition(folder / "phantom"), read_truth(folder / "phantom")
     figures: dict[str, float] = {}
     default, *others = get_args(CoordinatesConfig.model_fields["method"].annotation)
-    assert default == CoordinatesConfig().method
+    assert default == config.method
     for method in others:
         seconds: dict[str, float] = {}
         with _clock(seconds, "seconds"):
-            config = CoordinatesConfig(method=method)
-            _learn(competition, folder, config, folder / method, seed=0)
+            other = config.model_copy(update={"method": method})
+            _learn(competition, folder, other, folder / method, seed=0)
         found = compare_points(folder / method, truth) | seconds
         kept = (
             *("levels_right", "median_mm", "p95_mm", "foraminal_median_mm", "foraminal_p95_mm"),
