@@ -1,7 +1,7 @@
 """What does the death of a process cost? Kills parts of a real installation during runs.
 
     python benchmarks/faults.py [--kills 20] [--kinds KIND ...] [--installations 3] [--seed 0]
-                                [--json] [--full]
+                                [--folder DIR] [--json] [--full]
 
 An installation is everything that `lsdc up` starts (server, workers) with PostgreSQL and a password
 on this machine. `--installations` run at the same time, as each waits a third of the time. Each run
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS)
     parser.add_argument("--installations", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="keep the undisturbed run here")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
@@ -72,7 +73,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as temporary,
         ThreadPoolExecutor(options.installations) as pool,
     ):
-        calm = undisturbed(Path(temporary) / "undisturbed")
+        calm = undisturbed((options.folder or Path(temporary)) / "undisturbed")
         work = [
             pool.submit(kill_all, kills, calm, options.seed) for _ in range(options.installations)
         ]

@@ -1,13 +1,15 @@
 """What do predicted points cost, compared with annotated ones?
 
-    python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--scatter 1.3] [--folder DIR] [--full]
-                             [--json]
+    python benchmarks/gap.py [--seeds 0 1 2] [--studies 40] [--min-steps 120] [--scatter 1.3]
+                             [--folder DIR] [--full] [--json]
 
 On one phantom, for each seed, folds are assigned and points and models trained, in three ways:
 
     predicted   trained and validated on crops around out-of-fold points, as test studies have them
     annotated   trained and validated on crops around annotated points, which test studies lack
     mixed       as in the lab log: trained on annotated points, validated on predicted ones
+
+Points are trained for at least `--min-steps` steps.
 
 Annotated points scatter about the truth as in the competition: there, left and right foramina of a
 level are 1.2 and 1.4 mm (across and along the spine, robust standard deviation of one point) from
@@ -33,6 +35,7 @@ from paired import compare
 from results import record
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
@@ -52,6 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--min-steps", type=int, default=CoordinatesConfig().min_steps)
     parser.add_argument(
         "--scatter", type=float, default=1.3, help="standard deviation of annotated points in mm"
     )
@@ -73,7 +77,8 @@ def main() -> None:
                 max_size=SIZE,
                 scatter_mm=options.scatter,
             )
-        figures = measure(data, folder, options.seeds)
+        config = CoordinatesConfig(min_steps=options.min_steps)
+        figures = measure(data, folder, options.seeds, config)
     if options.full:
         scatter = options.scatter
         command = f"python benchmarks/gap.py --scatter {scatter:g} --full"
@@ -85,14 +90,16 @@ def main() -> None:
         print(f"{name:20s} {value:.4g}" if isinstance(value, float) else f"{name:20s} {value}")
 
 
-def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
+def measure(
+    data: Path, folder: Path, seeds: list[int], config: CoordinatesConfig
+) -> dict[str, float]:
     """Return the three scores of every seed, and the gaps over all seeds."""
     figures: dict[str, float] = {}
     gaps: dict[str, list[np.ndarray]] = {"gap": [], "mixed_gap": []}
     for seed in seeds:
         work = folder / f"seed-{seed}"
         work.mkdir(exist_ok=True)
-        ways = train_in_all_ways(data, work, seed)
+        ways = train_in_all_ways(data, work, seed, config)
         labels = pl.read_parquet(work / "labels.parquet")
         prior = out_of_fold_prior(labels, pl.read_parquet(work / "folds.parquet"))
         ways = {name: _filled(found, prior) for name, found in ways.items()}
@@ -107,9 +114,11 @@ def measure(data: Path, folder: Path, seeds: list[int]) -> dict[str, float]:
     return figures
 
 
-def train_in_all_ways(data: Path, work: Path, seed: int) -> dict[str, pl.DataFrame]:
+def train_in_all_ways(
+    data: Path, work: Path, seed: int, config: CoordinatesConfig
+) -> dict[str, pl.DataFrame]:
     """Return the out-of-fold predictions of each way."""
-    walk(data, work, {}, seed=seed)
+    walk(data, work, {}, config, seed=seed)
     instances = pl.read_parquet(work / "index" / "instances.parquet")
     crops = {points: _cut(instances, work, points) for points in POINTS}
     jobs = [(points, fold) for points in POINTS for fold in range(FOLDS)]

@@ -1,12 +1,13 @@
 """How accurate are level points, sides and chosen slices?
 
-    python benchmarks/geometry.py [--full] [--crops] [--methods] [--scatter 0] [--json]
-                                  [--folder DIR] [--seed 1]
+    python benchmarks/geometry.py [--full] [--studies 60] [--min-steps 120] [--crops] [--methods]
+                                  [--scatter 0] [--json] [--folder DIR] [--seed 1]
 
 This runs the stages index, folds, coordinates and sides on a phantom of hard geometry (slices up to
 15 degrees oblique, scoliosis, fields of view off centre, both orders of slices, HFS and FFS,
 missing series, levels out of view, extra vertebrae) and compares the results with its answers.
-Points of training studies are out of fold: four folds, the settings of `CoordinatesConfig`.
+Points of training studies are out of fold: four folds, the settings of `CoordinatesConfig`,
+at least `--min-steps` steps.
 
     sides_right        fraction of landmarks, annotations and side slices on the right side
     levels_right       fraction of levels found at their own disc; a level that images show but
@@ -15,8 +16,8 @@ Points of training studies are out of fold: four folds, the settings of `Coordin
     axial_exact        from annotated canal points: fraction of levels whose first axial slice is
                        the truly nearest one
     axial_within_one   from predicted points: the same, or one of its neighbours
-    unseen_...         level points of twenty test studies of another phantom, the median over the
-                       models of all folds
+    unseen_...         level points of test studies of another phantom (twenty, or `--studies` if
+                       fewer), the median over the models of all folds
 
 These are of studies with five lumbar vertebrae. `extra_flagged` is the fraction of studies with six
 that are flagged, `extra_false` the fraction of the others, if all five levels are in view.
@@ -64,6 +65,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--studies", type=int, default=STUDIES)
+    parser.add_argument("--min-steps", type=int, default=CoordinatesConfig().min_steps)
     parser.add_argument("--crops", action="store_true", help="with the crop stage's figures")
     parser.add_argument("--methods", action="store_true", help="all ways to find points")
     parser.add_argument("--scatter", type=float, default=0.0, help="of annotated points, mm")
@@ -71,12 +74,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the phantom and the tables here")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    studies, size = (FULL_STUDIES, FULL_SIZE) if options.full else (STUDIES, SIZE)
+    studies, size = (FULL_STUDIES, FULL_SIZE) if options.full else (options.studies, SIZE)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        figures = measure(folder, studies, size, options.seed, options.scatter)
+        config = CoordinatesConfig(min_steps=options.min_steps)
+        figures = measure(folder, studies, size, options.seed, options.scatter, config)
         if options.methods:
-            figures |= compare_methods(folder)
+            figures |= compare_methods(folder, config)
         if options.crops or options.full:
             crops = folder / "crops"
             crops.mkdir()
@@ -90,7 +94,9 @@ def main() -> None:
         print(f"{name:24s} {value:.4g}" if isinstance(value, float) else f"{name:24s} {value}")
 
 
-def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float) -> dict[str, Any]:
+def measure(
+    folder: Path, studies: int, size: int, seed: int, scatter_mm: float, config: CoordinatesConfig
+) -> dict[str, Any]:
     """Return all figures of one phantom, and the seconds of its stages."""
     seconds: dict[str, float] = {}
     data = folder / "phantom"
@@ -105,22 +111,22 @@ def measure(folder: Path, studies: int, size: int, seed: int, scatter_mm: float)
                 geometry="hard",
                 scatter_mm=scatter_mm,
             )
-    walk(data, folder, seconds)
+    walk(data, folder, seconds, config)
     truth = read_truth(data)
     figures: dict[str, Any] = {"studies": studies, "max_size": size}
     figures |= compare_sides(folder, truth)
     figures |= compare_points(folder / "predicted", truth)
     figures |= compare_axial(folder, truth)
     with _clock(seconds, "unseen"):
-        figures |= compare_unseen(folder, size, seed + 1)
+        figures |= compare_unseen(folder, min(UNSEEN, studies), size, seed + 1)
     return figures | {f"{name}_seconds": value for name, value in seconds.items()}
 
 
-def compare_unseen(folder: Path, size: int, seed: int) -> dict[str, float]:
+def compare_unseen(folder: Path, studies: int, size: int, seed: int) -> dict[str, float]:
     """Measure level points of another phantom: the median over the models of all folds."""
     data, index, out = (folder / name for name in ("unseen", "unseen-index", "unseen-points"))
     if not data.exists():
-        write_phantom(data, studies=1, test=UNSEEN, seed=seed, max_size=size, geometry="hard")
+        write_phantom(data, studies=1, test=studies, seed=seed, max_size=size, geometry="hard")
     for each in (index, out):
         each.mkdir(exist_ok=True)
     build_index(open_competition(data), "test", index)
@@ -151,7 +157,14 @@ class _clock:  # noqa: N801 (a context manager, used as a verb)
         self._seconds[self._name] = time.monotonic() - self._start
 
 
-def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) -> None:
+def walk(
+    data: Path,
+    folder: Path,
+    seconds: dict[str, float],
+    config: CoordinatesConfig,
+    *,
+    seed: int = 0,
+) -> None:
     """Run index, folds, coordinates and sides, with predicted and with annotated points.
 
     Writes the results of the stages to `folder`: index/, folds.parquet, labels.parquet, predicted/
@@ -166,7 +179,7 @@ def walk(data: Path, folder: Path, seconds: dict[str, float], *, seed: int = 0) 
     studies = pl.read_parquet(index / "studies.parquet")
     write_folds(competition.labels, studies, folder, folds=FOLDS, seed=seed, strict=False)
     with _clock(seconds, "coordinates"):
-        _learn(competition, folder, CoordinatesConfig(), folder / "predicted", seed)
+        _learn(competition, folder, config, folder / "predicted", seed)
     (folder / "annotated").mkdir(exist_ok=True)
     write_annotated(instances, competition.annotations, folder / "annotated")
     with _clock(seconds, "sides"):
@@ -199,17 +212,17 @@ def _learn(
     )
 
 
-def compare_methods(folder: Path) -> dict[str, float]:
+def compare_methods(folder: Path, config: CoordinatesConfig) -> dict[str, float]:
     """Return the figures of level points and landmarks, and the seconds, of each other method."""
     competition, truth = open_competition(folder / "phantom"), read_truth(folder / "phantom")
     figures: dict[str, float] = {}
     default, *others = get_args(CoordinatesConfig.model_fields["method"].annotation)
-    assert default == CoordinatesConfig().method
+    assert default == config.method
     for method in others:
         seconds: dict[str, float] = {}
         with _clock(seconds, "seconds"):
-            config = CoordinatesConfig(method=method)
-            _learn(competition, folder, config, folder / method, seed=0)
+            other = config.model_copy(update={"method": method})
+            _learn(competition, folder, other, folder / method, seed=0)
         found = compare_points(folder / method, truth) | seconds
         kept = (
             *("levels_right", "median_mm", "p95_mm", "foraminal_median_mm", "foraminal_p95_mm"),

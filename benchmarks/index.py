@@ -1,6 +1,6 @@
 """How fast is the index, compared with pydicom, GDCM and the bare disk?
 
-    python benchmarks/index.py [--full] [--json] [--folder DIR]
+    python benchmarks/index.py [--full] [--files 12000] [--json] [--folder DIR]
 
 On one generated tree, in one run, this measures the whole index (from listing the folders to rows
 in DuckDB, two reading processes), a loop over pydicom's `dcmread(stop_before_pixels=True)` that
@@ -10,10 +10,10 @@ loop that accesses none is measured as well (`ratio_to_pydicom_unasked`). Ratios
 one means that the index is faster. Each figure is measured in a separate process, with the files in
 the page cache; medians over rounds.
 
-The default is 12,000 and 120,000 files; `--full` adds 600,000 and writes RESULTS.md. pydicom, whose
-loop costs the same for every file, reads 6,000 files of a tree, and its time is scaled. The files
-are small (64 x 64 pixels), as no reader decodes pixels here. Decoding is measured on images of
-384 x 384.
+The default is 12,000 (`--files`) and ten times as many files; `--full` adds fifty times as many and
+writes RESULTS.md. pydicom, whose loop costs the same for every file, reads 6,000 files of a tree,
+and its time is scaled. The files are small (64 x 64 pixels), as no reader decodes pixels here.
+Decoding is measured on images of 384 x 384.
 """
 
 import argparse
@@ -34,7 +34,8 @@ import numpy as np
 from memory import peak_memory
 from results import record
 
-SMALL, LARGE, HUGE = 12_000, 120_000, 600_000
+SMALL = 12_000
+LARGE, HUGE = 10, 50  # times as many
 ROUNDS = 2
 READ_BY_PYDICOM = 6_000
 # Series of a study: orientation, number of slices, and number of stacks.
@@ -49,6 +50,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--files", type=int, default=SMALL, help="a multiple of 75")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="folder for the tree [a temporary one]")
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "TREE"), help=argparse.SUPPRESS)
@@ -57,7 +59,7 @@ def main() -> None:
         print(json.dumps(MEASURES[options.measure[0]](Path(options.measure[1]))))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        figures = take(Path(folder), full=options.full)
+        figures = take(Path(folder), options.files, full=options.full)
     if options.full:
         record("Index", "python benchmarks/index.py --full", figures)
     if options.json:
@@ -67,33 +69,34 @@ def main() -> None:
             print(f"{name:32} {value}")
 
 
-def take(folder: Path, *, full: bool) -> dict[str, Any]:
+def take(folder: Path, small: int, *, full: bool) -> dict[str, Any]:
     """Return all figures by name; times in seconds."""
     figures: dict[str, Any] = {}
     seconds: dict[int, dict[str, float]] = {}
-    for size in (SMALL, LARGE, HUGE) if full else (SMALL, LARGE):
+    large, huge = LARGE * small, HUGE * small
+    for size in (small, large, huge) if full else (small, large):
         tree = folder / str(size)
         write_tree(tree, size)
         readers = ["floor", "index"]
-        readers += ["pydicom", "pydicom_unasked", "gdcm"] if size == SMALL else ["memory"]
-        readers += ["pydicom"] if size == LARGE else []
-        rounds = ROUNDS if size == SMALL else 1
+        readers += ["pydicom", "pydicom_unasked", "gdcm"] if size == small else ["memory"]
+        readers += ["pydicom"] if size == large else []
+        rounds = ROUNDS if size == small else 1
         taken = [measure_all(readers, tree) for _ in range(rounds)]
         seconds[size] = {name: statistics.median(each[name] for each in taken) for name in taken[0]}
-        if size < HUGE:
+        if size < huge:
             shutil.rmtree(tree)
         figures |= {f"{name}_{size}": round(value, 3) for name, value in seconds[size].items()}
-    figures |= compare(seconds)
+    figures |= compare(seconds, small)
     figures |= compare_decoding(folder / "images")
     return figures
 
 
-def compare(seconds: dict[int, dict[str, float]]) -> dict[str, float]:
+def compare(seconds: dict[int, dict[str, float]], files: int) -> dict[str, float]:
     """Return the ratios, from seconds by size and name."""
-    small, large = seconds[SMALL], seconds[LARGE]
+    small, large = seconds[files], seconds[LARGE * files]
 
     def marginal(name: str) -> float:
-        return (large[name] - small[name]) / (LARGE - SMALL)
+        return (large[name] - small[name]) / ((LARGE - 1) * files)
 
     ratios = {
         "ratio_to_pydicom": small["pydicom"] / small["index"],
@@ -107,8 +110,8 @@ def compare(seconds: dict[int, dict[str, float]]) -> dict[str, float]:
     }
     if "gdcm" in small:
         ratios["ratio_to_gdcm"] = small["gdcm"] / small["index"]
-    if HUGE in seconds:
-        last = (seconds[HUGE]["index"] - large["index"]) / (HUGE - LARGE)
+    if huge := seconds.get(HUGE * files):
+        last = (huge["index"] - large["index"]) / ((HUGE - LARGE) * files)
         ratios["cost_a_file_huge_to_large"] = last / marginal("index")
     return {name: round(value, 3) for name, value in ratios.items()}
 

@@ -1,6 +1,6 @@
 """Does the demo learn? Its out-of-fold score over seeds, compared with the weighted prior.
 
-    python benchmarks/learning.py [--seeds 0 1 2] [--home DIR] [--json]
+    python benchmarks/learning.py [--seeds 0 1 2] [--data DIR] [--home DIR] [--json]
 
 Each seed gives other folds and initial weights. The score of the median seed must be at most 0.60
 of the weighted prior's. Time and memory are of the whole command, all processes together
@@ -23,10 +23,10 @@ from lsdc.store.home import Home
 from lsdc.store.runs import list_runs
 
 
-def run_demo(home: Path, seed: int) -> dict[str, float]:
+def run_demo(data: list[str], home: Path, seed: int) -> dict[str, float]:
     """Run the demo with a seed; return its score, the prior's, the seconds and the peak memory."""
     command = [sys.executable, "-P", "-m", "lsdc", "run-local"]
-    options = ["--folds", "4", "--seed", str(seed), "--home", str(home)]
+    options = ["--folds", "4", "--seed", str(seed), "--home", str(home), *data]
     started = time.monotonic()
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
     peaks = [0]
@@ -70,12 +70,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", help="of a competition [the demo's phantom]")
     parser.add_argument("--home", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = options.home or Path(temporary) / "home"
-        rows = [run_demo(home, seed) for seed in options.seeds]
+        data = ["--data", options.data] if options.data else []
+        rows = [run_demo(data, home, seed) for seed in options.seeds]
     median = statistics.median(row["ratio"] for row in rows)
     if options.json:
         print(json.dumps({"median_ratio": median, "seeds": rows}, indent=2))

@@ -1,6 +1,6 @@
 """How fast are the training engine, its data loading and the metric?
 
-    python benchmarks/training.py [--full] [--json]
+    python benchmarks/training.py [--full] [--rounds 4] [--json]
 
 Ratios; both sides alternate for some rounds, and the best of each counts:
 
@@ -65,11 +65,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="more rounds, written to RESULTS.md")
+    parser.add_argument("--rounds", type=int, default=4, help="number of rounds without --full")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not KEEP_MEMORY.items() <= os.environ.items():  # as in the training children
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP_MEMORY)
-    rounds = 9 if options.full else 4
+    rounds = 9 if options.full else options.rounds
     torch.set_num_threads(1)
     figures = {
         "date": datetime.now(UTC).date().isoformat(),

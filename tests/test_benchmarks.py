@@ -1,13 +1,60 @@
-"""Benchmarks start: they are run rarely and by hand, and may import renamed functions."""
+"""Benchmarks run: they are run rarely and by hand, and may import renamed functions.
+
+Each runs in a tiny form, whose figures mean nothing; faults.py in tests/flows/test_pool_faults.py.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+from tests.benchmarks import FOLDER, require_figures, run_benchmark
+
 BENCHMARKS = [file for file in sorted(FOLDER.glob("*.py")) if "__main__" in file.read_text()]
+# Options, and figures that the benchmark's docstring explains.
+TINY: dict[str, tuple[str, list[str]]] = {
+    "crop_stage": (
+        "--studies 30",
+        [
+            f"crops_{encoding}_{ratio}{kind}"
+            for encoding in ("native", "rle")
+            for ratio in ("loop_to_stage", "stage_to_bare", "stage_to_reader")
+            for kind in ("", "_cpu")
+        ],
+    ),
+    "gap": (
+        "--seeds 0 --studies 8 --min-steps 40",
+        [
+            *("predicted_0", "annotated_0", "mixed_0", "gap", "gap_low", "gap_high"),
+            *("mixed_gap", "mixed_gap_low", "mixed_gap_high"),
+        ],
+    ),
+    "geometry": (
+        "--studies 8 --min-steps 30 --methods",
+        [
+            *("sides_right", "levels_right", "levels_right_in_view", "median_mm", "p95_mm"),
+            *("axial_exact", "axial_within_one", "unseen_levels_right", "unseen_median_mm"),
+            *("unseen_p95_mm", "extra_flagged", "extra_false", "absent_said"),
+            *("heatmap median_mm", "regression median_mm"),
+        ],
+    ),
+    "index": (
+        "--files 150",
+        [
+            *("ratio_to_pydicom", "ratio_to_pydicom_unasked", "ratio_to_floor", "reindex_to_stat"),
+            *("peak_mib", "decode_native_ratio_to_bare", "decode_rle_ratio_to_bare"),
+        ],
+    ),
+    "training": (
+        "--rounds 1",
+        [
+            *("engine_ratio", "loading_ratio", "metric_ratio", "metric_difference"),
+            "folds_side_by_side_ratio",
+        ],
+    ),
+}
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda file: file.stem)
@@ -18,5 +65,49 @@ def test_each_benchmark_prints_its_help(benchmark: Path) -> None:
     assert done.stdout.startswith(f"usage: {benchmark.name}")
 
 
-def test_benchmarks_are_found() -> None:
-    assert len(BENCHMARKS) >= 9
+def test_each_benchmark_has_a_tiny_form() -> None:
+    assert {file.stem for file in BENCHMARKS} == {*TINY, "faults", "leak", "learning", "overhead"}
+
+
+@pytest.mark.slow_training
+@pytest.mark.parametrize("name", TINY)
+def test_benchmark_prints_the_figures_that_it_explains(name: str) -> None:
+    options, names = TINY[name]
+    require_figures(run_benchmark(name, *options.split()), names)
+
+
+@pytest.mark.slow_training
+def test_overhead_is_measured_with_and_without_prefect(phantom: Path) -> None:
+    few = ("training.epochs=1", "coordinates.epochs=1", "coordinates.min_steps=10")
+    settings = (*few, "coordinates.source=annotated")  # not every fold has points in so few steps
+    changes = [word for setting in settings for word in ("--set", setting)]
+    figures = run_benchmark("overhead", "--data", phantom, *changes)
+    require_figures(
+        figures, ["with_seconds", "without_seconds", "added_seconds", "beyond_start_up"]
+    )
+
+
+@pytest.fixture(scope="module")
+def learnt(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A home that the demo was trained in, and what the benchmark that did so printed."""
+    home = tmp_path_factory.mktemp("learnt") / "home"
+    return home, run_benchmark("learning", "--seeds", "0", "--data", phantom, "--home", home)
+
+
+@pytest.mark.slow_training
+def test_learning_is_scored_beside_the_prior(learnt: tuple[Path, dict[str, Any]]) -> None:
+    _, figures = learnt
+    require_figures(figures, ["median_ratio"])
+    (seed,) = figures["seeds"]
+    require_figures(seed, ["seed", "score", "weighted_prior", "ratio", "seconds", "peak_gib"])
+
+
+@pytest.mark.slow_training
+def test_leak_is_found_where_one_is_planted(learnt: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = learnt
+    # With fewer epochs the honest models predict nearly even odds, which beat the prior of so few
+    # studies: that would look like a leak.
+    found = run_benchmark("leak", "--home", home, "--epochs", "15")
+    for verdict in found.values():
+        require_figures(verdict, ["score", "prior", "error"])
+    assert [found["honest"]["leak"], found["planted"]["leak"]] == [False, True]

@@ -282,7 +282,8 @@ def undisturbed(folder: Path) -> Undisturbed:
         if not (calm.home / "runs/demo/oof.parquet").is_file():
             write_phantom(calm.data, studies=8, test=2, seed=3, max_size=64)
             asked = ("--data", str(calm.data), "--home", str(calm.home), *TRAINING)
-            subprocess.run([sys.executable, "-P", "-m", "lsdc", "run-local", *asked], check=True)
+            command = [sys.executable, "-P", "-m", "lsdc", "run-local", *asked]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return calm
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from lsdc.store.files import digest_file
 from lsdc.store.home import Home, build_lock, find_leftovers, open_home
+from tests.benchmarks import require_figures, run_benchmark
 from tests.flows.conftest import lsdc
 from tests.flows.faults import (
     KINDS,
@@ -344,3 +345,13 @@ def test_server_of_a_local_run_requires_the_password(
     assert outcome.code == 0, outcome.out + outcome.err
     assert "has not recorded" not in outcome.out
     assert not {name for name in outcome.ran if name.startswith("fold ")}
+
+
+def test_benchmark_prints_what_became_of_a_cancelled_run(calm: Undisturbed) -> None:
+    kills = ("--kills", "1", "--installations", "1", "--kinds", "cancel")
+    figures = run_benchmark("faults", *kills, "--folder", calm.folder.parent)
+    names = (
+        *("kills", "by_itself", "one_retry", "other_bits", "done_twice", "from_start", "seconds"),
+        *("gone_after", "gone_at_most"),
+    )
+    require_figures(figures, ["calm_seconds", *(f"cancel_{name}" for name in names)])
