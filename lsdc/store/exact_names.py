@@ -11,29 +11,35 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import duckdb
-import polars as pl
+from typing import TYPE_CHECKING
 
 from lsdc.store.files import write_atomic
+
+if TYPE_CHECKING:  # imported where used: a run opens no table before Prefect's server starts
+    import duckdb
+    import polars as pl
 
 _PLAIN = re.compile(r"[\w/. ,+@-]*")  # characters that no library interprets
 _TEMPORARY = ("/tmp", "/var/tmp")  # used if the path of TMPDIR is not plain
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pl.DataFrame":
     """Read a Parquet file, or only some of its columns.
 
     Raises:
         OSError: the file is missing or not readable.
         polars.exceptions.PolarsError: it is not a Parquet file, or damaged.
     """
+    import polars as pl
+
     with path.open("rb") as file:  # polars would interpret a path
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
 
 
-def scan_parquet(*paths: Path) -> pl.LazyFrame:
+def scan_parquet(*paths: Path) -> "pl.LazyFrame":
     """Scan Parquet files of one schema lazily, one after the other."""
+    import polars as pl
+
     return pl.scan_parquet([path.absolute() for path in paths], glob=False, hive_partitioning=False)
 
 
@@ -49,6 +55,8 @@ def open_database(
     Raises:
         duckdb.Error: the file is absent and `read_only`, or not a DuckDB file.
     """
+    import duckdb
+
     config: dict[str, str | bool | int | float | list[str]] = (
         {} if threads is None else {"threads": threads}
     )

@@ -123,12 +123,15 @@ class _Module:
 def _reachable(modules: Iterable[str]) -> dict[str, _Module]:
     """Return the modules and all project modules that they import, by name."""
     found: dict[str, _Module] = {}
-    pending = list(modules)
+    pending, seen = list(modules), {"lsdc"}  # it holds the version; a release must not retrain
     while pending:
         name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
         path = _module_path(name)
-        if name in found or path is None or path == _ROOT / "lsdc" / "__init__.py":
-            continue  # the last holds the version, and a release must not cause retraining
+        if path is None:
+            continue
         found[name] = _read(path, name, path.stat().st_mtime_ns)
         pending.extend(found[name].imports)
         if "." in name:
@@ -147,8 +150,8 @@ def _module_path(name: str) -> Path | None:
 
 @cache
 def _read(path: Path, name: str, mtime_ns: int) -> _Module:  # noqa: ARG001 (an edit changes mtime_ns)
-    tree = parse_source(path.read_bytes())
-    nodes = list(ast.walk(tree))
+    nodes: list[ast.AST] = []
+    normal_form = _normal_form(parse_source(path.read_bytes()), nodes)
     strings = {
         node.value
         for node in nodes
@@ -157,7 +160,7 @@ def _read(path: Path, name: str, mtime_ns: int) -> _Module:  # noqa: ARG001 (an 
     # A module may be started as a child process, by name.
     imports = strings.union(*(_imports(node, path, name) for node in nodes))
     return _Module(
-        text=hashlib.sha256(repr(_normal_form(tree)).encode()).hexdigest(),
+        text=hashlib.sha256(repr(normal_form).encode()).hexdigest(),
         imports=frozenset(item for item in imports if _MODULE.fullmatch(item)),
         tables=tuple(path.parent / each for each in sorted(strings) if each.endswith(".toml")),
     )
@@ -189,17 +192,21 @@ def parse_source(source: bytes) -> ast.Module:
         return ast.parse(source)
 
 
-def _normal_form(node: Any) -> Any:
-    """Return nested tuples of node names and values, without docstrings, equal on all Pythons."""
+def _normal_form(node: Any, nodes: list[ast.AST]) -> Any:
+    """Return nested tuples of node names and values, without docstrings, equal on all Pythons.
+
+    Appends each node to `nodes`: one walk, as all stages' code is read at each start.
+    """
     if isinstance(node, ast.AST):
+        nodes.append(node)
         fields = [
-            (name, _normal_form(value))
+            (name, _normal_form(value, nodes))
             for name, value in ast.iter_fields(node)
             if name not in _IGNORED_FIELDS and value is not None and value != []
         ]
         return (type(node).__name__, *fields)
     if isinstance(node, list):
-        return tuple(_normal_form(item) for item in node if not _is_bare_string(item))
+        return tuple(_normal_form(item, nodes) for item in node if not _is_bare_string(item))
     return repr(node)
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars.exceptions
-
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
@@ -132,8 +130,10 @@ def describe_age(seconds: float) -> str:
 
 
 def _score(path: Path) -> float | None:
+    from polars.exceptions import PolarsError
+
     try:
         scores = read_parquet(path / "history.parquet", ["score"])["score"].drop_nulls()
-    except (OSError, polars.exceptions.PolarsError):
+    except (OSError, PolarsError):
         return None
     return float(scores[-1]) if len(scores) else None

@@ -21,7 +21,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fsspec
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DamagedError, SettingsError, StoreError
@@ -261,6 +260,8 @@ def _require_inside(home: Path, path: Path) -> None:
 
 @cache
 def _s3() -> Any:
+    import fsspec  # takes 0.2 s, and few runs share a store
+
     # Cached listings would hide what other hosts write.
     return fsspec.filesystem("s3", use_listings_cache=False)
 

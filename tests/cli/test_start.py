@@ -24,5 +24,6 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
     assert not modules_after(code) & {"prefect", "polars", "duckdb", "torch", "numpy"}
 
 
-def test_run_local_starts_the_server_before_it_imports_prefect_and_torch() -> None:
-    assert not modules_after("import lsdc.cli.commands.run_local") & {"prefect", "torch", "sklearn"}
+def test_run_local_starts_the_server_before_it_imports_heavy_libraries() -> None:
+    heavy = {"prefect", "torch", "sklearn", "polars", "duckdb", "numpy", "sqlalchemy", "fsspec"}
+    assert not modules_after("import lsdc.cli.commands.run_local") & heavy

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from lsdc.challenges.lumbar.competition.tables import asks_for_rows
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.experiments.presets import Experiments
@@ -19,6 +18,8 @@ class LumbarRun(Run):
     @property
     def has_test(self) -> bool:
         """True if the competition asks for a submission: its sample submission has rows."""
+        from lsdc.challenges.lumbar.competition.tables import asks_for_rows
+
         return asks_for_rows(self.data)
 
     @property

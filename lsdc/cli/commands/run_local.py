@@ -1,4 +1,8 @@
-"""`lsdc run-local`: the whole pipeline on this machine, in one Prefect flow run."""
+"""`lsdc run-local`: the whole pipeline on this machine, in one Prefect flow run.
+
+Prefect's server takes seconds to start. So modules that load polars or Prefect are imported in
+functions: most of them while the server starts.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,12 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.folds import require_studies
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.cli.options import NoPretrained, StoreUrl, run_options
 from lsdc.cli.render.logs import run_log
-from lsdc.cli.render.run_summary import show_results
 from lsdc.cli.server.connection import find_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
@@ -74,8 +75,7 @@ def run_local(
     # Show resolved values in Prefect; a run killed at its start is recognised by its home.
     request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
-        # Check the tables before anything starts.
-        require_studies(open_competition(run.data), run.folds, run.limit)
+        _require_competition(run)  # before anything starts
     said: list[str] = []
 
     def say(text: str) -> None:
@@ -88,7 +88,16 @@ def run_local(
         run_log(log := run.home.logs / f"{run.name}.log", console, said),
     ):
         _run_flow(run, request, console, server)
+    from lsdc.cli.render.run_summary import show_results
+
     show_results(run, console, log)
+
+
+def _require_competition(run: LumbarRun) -> None:
+    from lsdc.challenges.lumbar.competition.tables import open_competition
+    from lsdc.challenges.lumbar.folds import require_studies
+
+    require_studies(open_competition(run.data), run.folds, run.limit)
 
 
 @contextlib.contextmanager
@@ -111,7 +120,8 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         server = None
         if api is None:
             console.print("starting Prefect's server ...", style="dim")
-            server = stack.enter_context(prefect_server(run.home, password=user.server_password))
+            password = user.server_password
+            server = stack.enter_context(prefect_server(run.home, password=password, blocks=False))
             api = server.api
         stack.enter_context(own_settings(own_environment(run.home, api) | settings))
         from prefect.logging.configuration import setup_logging
@@ -129,16 +139,21 @@ def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noq
 
 
 def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
-    # Import Prefect and the flow while the server starts, which takes about as long.
     from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL
 
     from flows.pipeline import pipeline
+    from lsdc.challenges.current import STAGES
     from lsdc.cli.render.live_table import Display
     from tasks.progress import listening
+    from tasks.versions import installed_versions
 
+    begun, parameters = pipeline.with_options(on_running=[tell_begin]), request.model_dump()
+    # Done now, while the server starts, and remembered: fingerprint the code, import FastAPI.
+    installed_versions(STAGES)
+    begun.serialize_parameters(parameters)
     if server is not None:
         server.wait_until_healthy()
     mark_killed(run.home, say=console.print)
@@ -150,11 +165,10 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
         where = f"{pages}/runs/flow-run/{flow_run.id}"
         console.print(f"follow it at {where}", highlight=False, soft_wrap=True)
 
-    begun = pipeline.with_options(on_running=[tell_begin])
     _on_begin.set(begin)
     try:
         with contextlib.ExitStack() as lives, own_run_context(), display, listening(display):
-            ended = begun(**request.model_dump(), return_state=True)
+            ended = begun(**parameters, return_state=True)
             state = cast("State[None]", ended)
     except (KeyboardInterrupt, TerminationSignal):
         raise InterruptedRunError(_INTERRUPTED) from None

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 from filelock import BaseFileLock, Timeout
@@ -28,6 +29,11 @@ START_SECONDS = 600.0  # generous for busy machines; a server that exits is noti
 _NOTE = "server.json"
 _OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 _HEALTH_POLL_SECONDS = 0.1
+# With the second alone, Prefect would note the types as registered.
+_WITHOUT_BLOCKS = {
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
 # The last line of a traceback: a class such as 'asyncpg.exceptions.NoSuchError: ' and a message.
 _RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Denied|Exit): (?P<reason>.+)")
 
@@ -88,11 +94,19 @@ def wait_until_healthy(api: str, check: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def prefect_server(
-    home: Home, *, port: int | None = None, password: str | None = None
+    home: Home,
+    *,
+    port: int | None = None,
+    password: str | None = None,
+    blocks: bool = True,
 ) -> Iterator[Server]:
     """Run a Prefect server on loopback, with its database in the home, during the block.
 
-    With a password it answers only clients that know it.
+    Args:
+        home: the home.
+        port: the port; any free one if None.
+        password: a password that clients must send.
+        blocks: whether to register Prefect's types of blocks, which its pages offer; takes 1 s.
 
     Raises:
         SettingsError: the port is taken.
@@ -101,16 +115,24 @@ def prefect_server(
     port = free_port(port)
     address = f"http://127.0.0.1:{port}"
     with the_only_server(home, address):
-        yield from _serve(home, port, address, password)
+        environment = server_environment(home, address, sqlite_url(home), password)
+        with _serve(home, port, environment | ({} if blocks else _WITHOUT_BLOCKS)) as (
+            process,
+            log,
+        ):
+            yield Server(address, own_api(address, password), process, log)
 
 
-def _serve(home: Home, port: int, address: str, password: str | None) -> Iterator[Server]:
+@contextlib.contextmanager
+def _serve(
+    home: Home, port: int, environment: Mapping[str, str]
+) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
     home.logs.mkdir(exist_ok=True)
     log = home.logs / "prefect-server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", SERVER, str(port)],
-            env=server_environment(home, address, sqlite_url(home), password),
+            env=environment,
             cwd=home.prefect,  # which has no settings files
             stdin=subprocess.PIPE,  # held open: the server ends when this pipe closes
             stdout=output,
@@ -118,7 +140,7 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
             start_new_session=True,  # Ctrl-C reaches only the run, which then stops the server
         )
     try:
-        yield Server(address, own_api(address, password), process, log)
+        yield process, log
     finally:
         process.terminate()
         try:
@@ -132,9 +154,7 @@ def _serve(home: Home, port: int, address: str, password: str | None) -> Iterato
 
 def sqlite_url(home: Home) -> str:
     """Return the URL of Prefect's database in the home, with special characters escaped."""
-    from sqlalchemy import URL
-
-    return str(URL.create("sqlite+aiosqlite", database=str(home.prefect / "prefect.db")))
+    return f"sqlite+aiosqlite:///{quote(str(home.prefect / 'prefect.db'))}"
 
 
 def server_environment(

@@ -182,6 +182,17 @@ def test_server_of_a_home_ignores_the_users_settings(
         assert database.execute("SELECT name FROM flow").fetchall() == [("planted",)]
 
 
+def test_types_of_blocks_are_left_to_the_server_that_is_asked_for_them(home: Home) -> None:
+    counts = []
+    for blocks in (False, True):
+        with prefect_server(home, blocks=blocks) as server:
+            server.wait_until_healthy()
+        with closing(sqlite3.connect(home.prefect / "prefect.db")) as database:
+            counts += database.execute("SELECT count(*) FROM block_type").fetchone()
+    assert counts[0] == 0
+    assert counts[1] > 10
+
+
 def test_error_of_a_server_that_does_not_start_has_the_reason(home: Home) -> None:
     home.prefect.mkdir()
     (home.prefect / "prefect.db").write_bytes(bytes(range(256)) * 400)
