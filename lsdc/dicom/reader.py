@@ -24,6 +24,7 @@ from lsdc.dicom.header_table import BROKEN, HeaderBlock
 from lsdc.dicom.image import STORED_TYPES, Image
 from lsdc.dicom.slots import Slots
 from lsdc.dicom.supervisor import FILE_SECONDS, Failure, Read, supervise
+from lsdc.messages import counted
 
 log = logging.getLogger(__name__)
 
@@ -198,8 +199,8 @@ def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
     left = _what_is_left(state)
     (place, failure), *_ = left
     log.warning(
-        "%d files could not be read (%s: %s); attempt %d of %d follows in %.1f s",
-        len(left),
+        "%s could not be read (%s: %s); attempt %d of %d follows in %.1f s",
+        counted(len(left), "file"),
         names[place],
         failure.reason,
         state.attempt_number + 1,

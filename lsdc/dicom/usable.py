@@ -9,6 +9,7 @@ from functools import lru_cache
 from lsdc.dicom.functional_groups import ENHANCED
 from lsdc.dicom.headers import Format
 from lsdc.dicom.native import DEFLATED, NATIVE, WHOLE_BYTES
+from lsdc.messages import counted
 
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 # dicomsdl has no query for these: RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
@@ -58,8 +59,9 @@ def _refuse_colour(form: Format) -> str:
             "no valid PhotometricInterpretation in the header, so it is unknown whether low values "
             "are dark or bright; expected MONOCHROME1 or MONOCHROME2"
         )
+    samples = counted(form.samples_per_pixel or 1, "sample")
     return (
-        f"not greyscale ({form.photometric}, {form.samples_per_pixel or 1} samples per pixel), "
+        f"not greyscale ({form.photometric}, {samples} per pixel), "
         "expected MONOCHROME1 or MONOCHROME2 with 1 sample"
     )
 

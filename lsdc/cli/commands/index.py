@@ -178,7 +178,7 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
         )
     if missing := series_without_images(tables, spell):
         console.print(
-            f"{len(missing):,} listed series without a usable image: {few(missing)}",
+            f"{counted(len(missing), 'listed series')} without a usable image: {few(missing)}",
             style="yellow",
             highlight=False,
         )

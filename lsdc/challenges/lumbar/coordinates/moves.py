@@ -19,7 +19,7 @@ from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.coordinates.level_points import AGREEMENT_MM, Floats, known_points
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
-from lsdc.messages import Spell, few
+from lsdc.messages import Spell, counted, few
 from lsdc.tables.table import Table, one_of, real
 
 # Split, study, series, and its displacement (3,) in mm.
@@ -252,8 +252,8 @@ def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
     ]
     return (
-        f"{len(moves)} series are shifted by over 10 mm against the other series of their study "
-        f"and are moved back: {few(names)}; the patient moved between the series; for the "
+        f"{counted(len(moves), 'series')} shifted by over 10 mm against the other series of their "
+        f"study, now moved back: {few(names)}; the patient moved between the series; for the "
         "directions see the catalog's table moves"
     )
 

@@ -187,7 +187,7 @@ def _tell_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) ->
     for (study,), own in rows.group_by("study_id", maintain_order=True):
         levels = ", ".join(own["level"].unique(maintain_order=True))
         log.warning(
-            "%s: study %s has no crops of %s; they are predicted by the prior of the other folds",
+            "%s: study %s has no crops of %s; the prior of the other folds is used instead",
             stage,
             study,
             levels,
