@@ -22,7 +22,7 @@ from lsdc.dicom_index.instances import SERIES_ID, place_files
 from lsdc.dicom_index.layout import layout_of
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.dicom_index.other_files import NOT_LISTED, OtherFiles, others, set_aside
-from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, log_bad_files, refuse_bad_files
 from lsdc.dicom_index.series import Series, Studies, summarise_studies
 from lsdc.dicom_index.tables import IndexTables
 from lsdc.dicom_index.twins import Twins, describe_twins, find_twins
@@ -98,7 +98,7 @@ def build_index(
         on_progress: called with the number of files read and of all files.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
 
     Raises:
         DataError: no listed training series has a file; with `strict`, a study has no usable image.
@@ -151,7 +151,7 @@ def read_shard(
         on_progress: called with the number of files read and of all files.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
     """
     layout = layout_of(listing)
     folders = layout.study_folders(split, set(listed["study_id"]))
@@ -189,7 +189,7 @@ def join_index(
         processes: the number of child processes that read possible twins.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
 
     Raises:
         DataError: no listed training series has a file.
@@ -247,7 +247,7 @@ def log_index(split: Split | None, index: Index, spell: Spell = str) -> None:
         spell: function that writes an id as in the tables.
     """
     name = f"index {split}" if split else "index"
-    tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
+    log_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
     counts = kinds["what"].value_counts(sort=True).iter_rows()
     tally = [f"{count} {what}" for what, count in counts]

@@ -67,7 +67,7 @@ def count_files(*tables: pl.DataFrame) -> int:
     return pl.concat([table["path"] for table in tables]).n_unique()
 
 
-def tell_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
+def log_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
     """Log how many files are quarantined and, for the log file, each with its reason."""
     if len(quarantine):
         log.warning(
