@@ -1,4 +1,4 @@
-"""Pipeline: everything in one flow run, from DICOM files to a scored submission."""
+"""Pipeline: everything in one flow run, from DICOM files to scores and a submission."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""Prepare: DICOM files to crops, with folds fixed before any training."""
+"""Prepare: make the crops from the DICOM files; folds are assigned before any training."""
 
 from prefect import flow
 
@@ -18,6 +18,6 @@ from tasks.session import locked_home, opened
     ),
 )
 def prepare(request: RunRequest) -> None:
-    """Take the training studies from DICOM files to crops, with folds fixed first."""
+    """Assign the training studies to folds, and make their crops from the DICOM files."""
     with opened(CurrentRun, request) as run, locked_home(run):
         prepare_training(run, for_training=False)

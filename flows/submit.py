@@ -1,4 +1,4 @@
-"""Submit: predict the test studies with the same code and write a row for every row id."""
+"""Submit: predict the test studies, and write a row for every row id."""
 
 from prefect import flow
 
@@ -20,7 +20,7 @@ from tasks.session import locked_home, opened
 @cancelled_when_interrupted
 @flow_parameters(RunRequest, without=("only_fold",))
 def submit(request: RunRequest) -> None:
-    """Predict the test studies with an experiment's folds; trains what is missing."""
+    """Train the folds that are missing, and predict the test studies with all folds."""
     with opened(CurrentRun, request) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)

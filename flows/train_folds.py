@@ -22,7 +22,7 @@ from tasks.versions import require_versions
 @cancelled_when_interrupted
 @flow_parameters(RunRequest)
 def train_folds(request: RunRequest) -> None:
-    """Train every fold of an experiment and score it out of fold; prepares what is missing."""
+    """Prepare what is missing, train every fold, and compute the out-of-fold score."""
     with opened(CurrentRun, request) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
@@ -33,11 +33,11 @@ def train_folds(request: RunRequest) -> None:
 @cancelled_when_interrupted
 @flow_parameters(FoldRequest, without=("only_fold",))
 def train_fold(request: FoldRequest) -> None:
-    """Train one fold of an experiment; prepares what is missing."""
+    """Prepare what is missing, and train one fold of an experiment."""
     require_versions(request.versions, STAGES)
     request = request.model_copy(update={"only_fold": request.fold})
-    with rescheduled_if_busy() as patience, opened(CurrentRun, request, wait=False) as run:
-        with locked_home(run, at_most=patience), ended_with_the_flow():
+    with rescheduled_if_busy() as timeout, opened(CurrentRun, request, wait=False) as run:
+        with locked_home(run, timeout=timeout), ended_with_the_flow():
             require_needs(run)
             require_model_here(run)
             prepared = prepare_training(run)

@@ -19,9 +19,9 @@ def few(names: Sequence[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun.
 
-    >>> counted(1, "study"), counted(2000, "study"), counted(0, "fold")
-    ('1 study', '2,000 studies', '0 folds')
+    >>> counted(1, "study"), counted(2000, "study"), counted(0, "fold"), counted(2, "series")
+    ('1 study', '2,000 studies', '0 folds', '2 series')
     """
-    if number != 1:
+    if number != 1 and not noun.endswith("series"):
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun}"

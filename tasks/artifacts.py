@@ -34,7 +34,7 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
-from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, listening, mute_machinery
+from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, hide_prefect_messages, listening
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
@@ -51,7 +51,7 @@ def shown(run: Run) -> Iterator[None]:
     """Show the progress of the run's trainings in Prefect's UI and the log during the block."""
     ours = logging.getLogger("lsdc")
     ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
-    mute_machinery()
+    hide_prefect_messages()
     shower = _Shower(run.experiment.name)
     try:
         with listening(shower):

@@ -30,5 +30,5 @@ def require_device(device: str) -> None:
 def _refusal(device: str) -> str:
     """Return why the device cannot be used; empty if it can be, or if torch itself failed."""
     command = [sys.executable, "-P", "-c", _ASK.format(device)]
-    asked = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    return asked.stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return done.stdout.strip()

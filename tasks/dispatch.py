@@ -81,8 +81,8 @@ def trains_on_gpu_pool() -> bool:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return False
-    me = context.flow_run
-    return me.deployment_id is not None and me.work_pool_name != GPU_POOL
+    flow_run = context.flow_run
+    return flow_run.deployment_id is not None and flow_run.work_pool_name != GPU_POOL
 
 
 def require_device_here(run: Run) -> None:
@@ -104,7 +104,7 @@ def for_own_stages(run: R) -> R:
     return run.model_copy(update={"device": "auto"}) if elsewhere else run
 
 
-def train_elsewhere(
+def train_on_workers(
     run: Run, jobs: Sequence[TrainingJob], versions: Mapping[str, str]
 ) -> list[Manifest]:
     """Do each training in a run of its deployment; return the results in order.
@@ -140,7 +140,7 @@ def train_elsewhere(
     return [_result(run, job) for job in jobs]
 
 
-def _me() -> FlowRun:
+def _this_flow_run() -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
@@ -168,7 +168,7 @@ def _start(
         parameters=inherited | resolved | dict(job.parameters),
         flow_run_name=f"train-{job.name.replace(' ', '-')}-{run.experiment.name}",
         timeout=0,
-        idempotency_key=f"{_me().id}:{job.name}:{job.stage.key(*job.inputs)}",
+        idempotency_key=f"{_this_flow_run().id}:{job.name}:{job.stage.key(*job.inputs)}",
     )
     return cast(FlowRun, child)  # a coroutine only for callers in a coroutine
 
@@ -248,7 +248,7 @@ def _cancel_if_cancelled(client: SyncPrefectClient, children: Sequence[FlowRun])
     If it fails or crashes, its child runs continue.
     """
     with contextlib.suppress(httpx.HTTPError):  # do not hide the error that ends this run
-        if not _is_cancelling(client.read_flow_run(_me().id)):
+        if not _is_cancelling(client.read_flow_run(_this_flow_run().id)):
             return
         for child in _read(client, children):
             if _state(child).is_scheduled():  # no worker would cancel it

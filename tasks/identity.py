@@ -13,7 +13,7 @@ from lsdc.experiments.settings import settings_of
 from lsdc.store.experiment_lock import lock_experiment
 from lsdc.store.files import digest_file
 from lsdc.store.fingerprint import fingerprint
-from lsdc.store.runs import RunRecord, list_runs, settled_run
+from lsdc.store.runs import RunRecord, list_runs, locked_run_folder
 from lsdc.training.models.weights import find_weights
 from lsdc.training.trained_fold import read_trained
 from tasks.run import PHANTOM, TRAINING_CHANGES_NO_RESULT, Run
@@ -35,10 +35,10 @@ def locked_experiment(
     them or is refused.
     """
 
-    def occupied(name: str) -> AbstractContextManager[None]:
+    def lock_folder(name: str) -> AbstractContextManager[None]:
         return lock_experiment(run.home, name, run.settings, wait=wait, say=say)
 
-    with settled_run(run.home, record_of(run), occupied, say=say) as name:
+    with locked_run_folder(run.home, record_of(run), lock_folder, say=say) as name:
         yield run.model_copy(update={"name": name})
 
 
@@ -51,7 +51,7 @@ def record_of(run: Run) -> RunRecord:
         {key: value for key, value in settings_of(each).items() if key not in drop}
         for each in (experiment, as_named)
     )
-    told = {
+    run_settings = {
         "folds": run.folds,
         "seed": run.seed,
         "holdout": run.holdout,
@@ -63,7 +63,7 @@ def record_of(run: Run) -> RunRecord:
         experiment=run.experiment.name,
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
         tables=None if run.uses_phantom else _digest_tables(run.data),
-        settings=told | own,
+        settings=run_settings | own,
         changed={key: value for key, value in own.items() if plain[key] != value},
         begun=datetime.now(UTC).replace(microsecond=0),
     )

@@ -27,7 +27,7 @@ from prefect.states import Cancelled
 from lsdc.errors import GOES_ON
 from lsdc.run_context import own_run_context, run_context
 from lsdc.training.process import end_children
-from tasks.progress import Progress, tell
+from tasks.progress import Progress, report_progress
 
 # The message of such a run starts with this; a run that was cancelled by hand has another one.
 INTERRUPTED = "interrupted by"
@@ -156,7 +156,7 @@ def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, reason: str)
 def _mark(client: SyncPrefectClient, runs: Iterable[TaskRun], reason: str) -> None:
     for run in runs:
         client.set_task_run_state(run.id, Cancelled(message=reason), force=True)
-        tell(Progress(run.name, state="Cancelled"))
+        report_progress(Progress(run.name, state="Cancelled"))
 
 
 def _task_runs(client: SyncPrefectClient, flow_run_id: UUID, *states: StateType) -> list[TaskRun]:

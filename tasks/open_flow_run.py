@@ -43,12 +43,12 @@ def _flow_run() -> FlowRun | None:
 
 def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
     """Refuse relative paths, which would be in the worker's temporary folder."""
-    told: dict[str, Path | str | None] = {"home": home, **paths}
+    all_paths: dict[str, Path | str | None] = {"home": home, **paths}
     if home is None:
-        told["LSDC_HOME of the worker"] = os.environ.get("LSDC_HOME") or "lsdc-home"
+        all_paths["LSDC_HOME of the worker"] = os.environ.get("LSDC_HOME") or "lsdc-home"
     store = os.environ.get("LSDC_STORE")
-    told["LSDC_STORE of the worker"] = None if store and "://" in store else store
-    for name, path in told.items():
+    all_paths["LSDC_STORE of the worker"] = None if store and "://" in store else store
+    for name, path in all_paths.items():
         if path is not None and not is_from_root(Path(path)):
             raise SettingsError(
                 f"{name}={path}: a run on a worker needs absolute paths, as it works in a "

@@ -9,7 +9,7 @@ from typing import Any
 from lsdc.errors import InterruptedRunError
 from lsdc.run_context import run_context
 from lsdc.training.events import Event
-from lsdc.training.process import Tell
+from lsdc.training.process import OnEvent
 
 # Labels of a flow run that has scored: the path of its scores, and the score in them.
 SCORES_LABEL, SCORE_LABEL = "lsdc.scores", "lsdc.score"
@@ -55,37 +55,37 @@ def listening(listener: Listener) -> Iterator[None]:
         listeners.remove(listener)
 
 
-def tell(progress: Progress) -> None:
+def report_progress(progress: Progress) -> None:
     """Pass progress to all listeners."""
     for listener in run_context().listeners:
         listener(progress)
 
 
-def tell_steps(name: str) -> Callable[[int, int], None]:
+def steps_callback(name: str) -> Callable[[int, int], None]:
     """Return a callback for library functions that count `done` and `total`."""
-    return lambda done, total: tell(Progress(name, done=done, total=total))
+    return lambda done, total: report_progress(Progress(name, done=done, total=total))
 
 
-def tell_event(name: str) -> Tell:
+def event_callback(name: str) -> OnEvent:
     """Return a callback for events from child processes."""
-    return lambda event: tell(Progress(name, event=event))
+    return lambda event: report_progress(Progress(name, event=event))
 
 
-def tell_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
+def report_state(task: Any, task_run: Any, state: Any) -> None:  # noqa: ARG001 (a Prefect hook)
     """Report a task run's new state; a failure during shutdown counts as cancelled."""
     is_cancelled = state.is_failed() and run_context().shutdown_requested()
-    tell(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
+    report_progress(Progress(task_run.name, state="Cancelled" if is_cancelled else state.name))
 
 
-def mute_machinery() -> None:
+def hide_prefect_messages() -> None:
     """Keep Prefect's internal messages out of the logs: several lines per task."""
     for runs in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(runs).addFilter(_is_of_the_work)
+        logging.getLogger(runs).addFilter(_is_for_users)
 
 
-def _is_of_the_work(record: logging.LogRecord) -> bool:
-    said = record.getMessage()
+def _is_for_users(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
     # An interrupt would look like a failure; it has its own message.
-    is_the_end = any(words in said for words in _ABORTED)
-    is_the_end |= run_context().shutdown_requested() and InterruptedRunError.__name__ in said
-    return not is_the_end and not said.startswith(("Running hook ", "Hook "))
+    is_the_end = any(words in message for words in _ABORTED)
+    is_the_end |= run_context().shutdown_requested() and InterruptedRunError.__name__ in message
+    return not is_the_end and not message.startswith(("Running hook ", "Hook "))

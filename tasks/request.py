@@ -1,7 +1,7 @@
 """A run's parameters: each declared once, with its type, default, bounds and description.
 
-The parameters of flows, the form in Prefect's pages, the options of `lsdc run-local` and
-`lsdc trigger`, and docs/parameters.md are made of these declarations.
+The parameters of flows, the run form of Prefect's UI, the options of `lsdc run-local` and
+`lsdc trigger`, and docs/parameters.md are generated from these declarations.
 """
 
 import inspect
@@ -17,8 +17,8 @@ from pydantic.fields import FieldInfo
 from lsdc.errors import SettingsError
 from lsdc.experiments.reference import describe_type, typed
 
-MOST_HELD_OUT = 0.5
-MOST_SEED = 2**32 - 1  # scikit-learn's limit
+MAX_HOLDOUT = 0.5
+MAX_SEED = 2**32 - 1  # scikit-learn's limit
 
 Device = Literal["auto", "cpu", "cuda"]
 Annotations = Literal["raw", "clean"]
@@ -31,7 +31,7 @@ def _field(default: Any, description: str, *, unset: str = "", **bounds: Any) ->
     Args:
         default: the value if none is given.
         description: the description, a sentence.
-        unset: what happens without a value, where the default does not show it.
+        unset: what happens without a value, if the default does not show it.
         bounds: bounds for pydantic's field.
     """
     extra: dict[str, JsonValue] = {"unset": unset, "sent": False}
@@ -39,7 +39,7 @@ def _field(default: Any, description: str, *, unset: str = "", **bounds: Any) ->
 
 
 def sent_field(default: Any, description: str, *, unset: str = "") -> Any:
-    """Declare a parameter that runs send to one another and that nobody types."""
+    """Declare a parameter that lsdc sets when one run starts another; users do not set it."""
     extra: dict[str, JsonValue] = {"unset": unset, "sent": True}
     return Field(default, description=description, json_schema_extra=extra)
 
@@ -63,14 +63,14 @@ class RunOptions(BaseModel):
         0.0,
         "Fraction of the studies to keep out of all folds; they are scored separately.",
         ge=0,
-        le=MOST_HELD_OUT,
+        le=MAX_HOLDOUT,
     )
     weights: Path | None = _field(
         None,
         "File or folder with pretrained weights.",
         unset="download from the Hugging Face Hub, or its local cache",
     )
-    seed: int = _field(0, "Random seed for the folds and for training.", ge=0, le=MOST_SEED)
+    seed: int = _field(0, "Random seed for the folds and for training.", ge=0, le=MAX_SEED)
     device: Device = _field("auto", "Device that models are trained on.")
     threads: int | None = _field(
         None, "CPU threads that the run may use.", unset="one per core", ge=1
@@ -187,7 +187,9 @@ This page is generated from the declarations in `tasks/request.py`:
 
 
 def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dict[str, FieldInfo]:
-    """Return the declared parameters: typed before sent ones, a subclass's before inherited ones.
+    """Return the declared parameters in the order in which they are shown.
+
+    Those of a subclass come before inherited ones, and those that lsdc sets itself come last.
 
     Args:
         model: the class of the requests.
@@ -208,12 +210,12 @@ def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dic
 
 
 def sent_names(model: type[RunRequest]) -> list[str]:
-    """Return the names of parameters that runs send to one another and that nobody types."""
+    """Return the names of the parameters that lsdc sets when one run starts another."""
     return [name for name, field in model.model_fields.items() if _extra(field)["sent"]]
 
 
 def unset_means(field: FieldInfo) -> str:
-    """Return what happens without the parameter, where its default does not show it; else ""."""
+    """Return what happens without a value, if the default does not show it; else ""."""
     return str(_extra(field)["unset"])
 
 
@@ -226,7 +228,7 @@ def describe(field: FieldInfo) -> str:
 def flow_parameters(
     model: type[Request], without: Collection[str] = ()
 ) -> Callable[[Callable[[Request], Result]], Callable[..., Result]]:
-    """Return a decorator: the flow takes the declared parameters by name, its body the request.
+    """Return a decorator for flows: the flow takes these parameters, its function one request.
 
     Prefect reads the flow's parameters from its signature, and their descriptions from its
     docstring; both are made here.

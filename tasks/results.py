@@ -22,7 +22,7 @@ from lsdc.store.put_aside import claim_folder
 from lsdc.store.remote import Checkpoint, RemoteStore
 from lsdc.store.result_index import Result, read_result, record_result
 from lsdc.training.events import EpochDone, Event
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import OnEvent, ignore
 from tasks.former import keeping_oof, keeping_submission
 from tasks.run import Run
 
@@ -160,7 +160,7 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
 
 
 @contextmanager
-def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[Tell]:
+def sync_checkpoints(run: Run, key: str, folder: Path) -> Iterator[OnEvent]:
     """Resume a fold from the latest checkpoint of any host and publish its checkpoints.
 
     Fetches the checkpoint into `folder` if another host published the latest one. Yields a callback

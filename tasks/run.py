@@ -24,7 +24,7 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.remote import RemoteStore, open_store
 from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 from lsdc.training.models.weights import find_weights
-from lsdc.training.process import let_threads_roam
+from lsdc.training.process import unset_thread_binding
 from lsdc.typed_paths import from_root
 from tasks.request import Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
@@ -199,7 +199,7 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
     if weights is not None:
         weights = from_root(weights)
         _require_weights(weights, chosen)
-    if bound := let_threads_roam():
+    if bound := unset_thread_binding():
         log.info(
             "%s: ignored, because all processes of a run would be bound to the first core; the "
             "operating system chooses the cores, and the run uses %s",

@@ -22,13 +22,13 @@ THREADS, DASK = "threads", "dask"
 _ADDRESS = re.compile(r"(tcp|tls)://\S+:\d+")
 
 
-def find_runner(asked: str | None = None) -> str:
+def find_runner(choice: str | None = None) -> str:
     """Return the requested runner, else that of LSDC_TASK_RUNNER, else threads.
 
     Raises:
         SettingsError: the runner is unknown, or Dask is not installed.
     """
-    runner = asked or os.environ.get(VARIABLE) or THREADS
+    runner = choice or os.environ.get(VARIABLE) or THREADS
     if runner not in (THREADS, DASK) and not _ADDRESS.fullmatch(runner):
         raise SettingsError(
             f"task runner {runner}: expected {THREADS}, {DASK}, or a Dask scheduler's address such "

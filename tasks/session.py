@@ -44,21 +44,21 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
 
 
 @contextmanager
-def locked_home(run: Run, *, at_most: float | None = None) -> Iterator[None]:
+def locked_home(run: Run, *, timeout: float | None = None) -> Iterator[None]:
     """Lock the run's home; a second run waits for the first.
 
     Partial files of killed runs are removed once it is locked.
 
     Args:
         run: the run.
-        at_most: how many seconds to wait; by default without limit.
+        timeout: how many seconds to wait; by default without limit.
 
     Raises:
-        HomeBusyError: another run still holds the lock after `at_most` seconds.
+        HomeBusyError: another run still holds the lock after `timeout` seconds.
     """
     if held_run() is run:
         yield
         return
-    with build_lock(run.home, wait=True, say=log.warning, at_most=at_most):
+    with build_lock(run.home, wait=True, say=log.warning, timeout=timeout):
         remove_leftovers(run.home)
         yield

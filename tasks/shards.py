@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
 from lsdc.run_context import run_context
 from lsdc.store.home import SHARDS
-from lsdc.store.manifest import Manifest, seal
+from lsdc.store.manifest import Manifest, make_manifest
 from tasks.futures import result_of
-from tasks.progress import Progress, tell
+from tasks.progress import Progress, report_progress
 from tasks.run import Run
 from tasks.runners import THREADS, open_runner
 from tasks.stage import Stage
@@ -54,7 +54,7 @@ class Shard(BaseModel):
         files: a fingerprint of the files that the shard reads, if no manifest has it; else empty.
         before: the number of studies in earlier shards.
         total: the number of studies in the stage.
-        made_by: a fingerprint of the run's code and library versions.
+        code_fingerprint: a fingerprint of the run's code and library versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +66,7 @@ class Shard(BaseModel):
     files: str
     before: int
     total: int
-    made_by: str
+    code_fingerprint: str
 
     def __str__(self) -> str:
         return f"{self.stage} {self.number} of {self.of}"
@@ -105,7 +105,7 @@ def split_into_shards(
             files=files(own) if files else "",
             before=start,
             total=len(every),
-            made_by=kind.made_by(),
+            code_fingerprint=kind.code_fingerprint(),
         )
         for number, (start, own) in enumerate(zip(starts, portions, strict=True), start=1)
     ]
@@ -141,7 +141,7 @@ def run_shards(
                     made = result_of(future)
                 folders.append(_folder(run, shard, made))
                 done = shard.before + len(shard.studies)
-                tell(Progress(shard.stage, done=done, total=shard.total, task_runs=1))
+                report_progress(Progress(shard.stage, done=done, total=shard.total, task_runs=1))
         except BaseException:
             part.request_shutdown()
             raise
@@ -156,7 +156,7 @@ def require_same_versions(shard: Shard, kind: Stage[..., Manifest]) -> None:
     Raises:
         SettingsError: they differ.
     """
-    if shard.made_by != kind.made_by():
+    if shard.code_fingerprint != kind.code_fingerprint():
         raise SettingsError(
             f"{shard}: the Dask worker on {socket.gethostname()} has other code or libraries than "
             "the run; install the run's versions there"
@@ -168,7 +168,7 @@ def store_shard(run: Run, shard: Shard, out: Path, *, rows: int) -> Manifest:
     folder = run.root / SHARDS / f"{shard.prefix}{shard.number}-{uuid4().hex[:8]}"
     out.rename(folder)
     names = sorted(entry.name for entry in folder.iterdir())
-    return seal(run.root, SHARDS, folder, rows=rows, names=names)
+    return make_manifest(run.root, SHARDS, folder, rows=rows, names=names)
 
 
 def shards_of(run: Run, stage: str) -> list[Path]:
@@ -191,7 +191,7 @@ def shard_progress(shard: Shard) -> Callable[[int, int], None]:
         if run_context().shutdown_requested():
             raise InterruptedRunError(f"{shard}: the run is ending")
         own = len(shard.studies) * done // max(total, 1)
-        tell(Progress(shard.stage, done=shard.before + own, total=shard.total))
+        report_progress(Progress(shard.stage, done=shard.before + own, total=shard.total))
 
     return report
 

@@ -2,8 +2,8 @@
 
 A result is reused while its key matches and its files are unchanged. The key consists of the
 inputs' digests, the part of the configuration that the stage uses, the code that it calls and the
-versions of the libraries that matter to it. Prefect's own caching compares only the values of the
-arguments and the source of the task. It would miss a change in a helper function, and it would
+versions of the libraries that affect the result. Prefect's own caching compares only the values of
+the arguments and the source of the task. It would miss a change in a helper function, and it would
 trust a result whose files were deleted. So Prefect's caching is off here, and a stage with a stored
 result ends in the state *Cached*.
 """
@@ -27,7 +27,7 @@ from lsdc.errors import NO_ROOM, LsdcError, ResumeLaterError
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from lsdc.store.result_index import Result
-from tasks.progress import Progress, tell, tell_state
+from tasks.progress import Progress, report_progress, report_state
 from tasks.results import compute_once, find_result
 from tasks.run import Run
 
@@ -46,13 +46,13 @@ Uses = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 class Stage(Generic[P, T]):
     """A function whose result is stored, called as a Prefect task; see `stage`.
 
-    It has an argument `run`.
+    The function has a parameter `run`.
 
     Attributes:
         name: the name of the stage, a noun.
         fn: the function itself.
         code: modules of this project whose code the stage calls; what they import counts too.
-        libraries: distributions whose version matters to the result.
+        libraries: packages whose versions affect the result.
         task: Prefect's task.
     """
 
@@ -93,9 +93,9 @@ class Stage(Generic[P, T]):
         """Submit the task to run concurrently with others of its flow."""
         return self.task.submit(*args, **kwargs)
 
-    def made_by(self) -> str:
+    def code_fingerprint(self) -> str:
         """Return a fingerprint of the code and of the versions of the libraries."""
-        return fingerprint(self._made_by())
+        return fingerprint(self._fingerprints())
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the result's key for these arguments; equal keys mean equal results."""
@@ -103,7 +103,7 @@ class Stage(Generic[P, T]):
         return fingerprint(
             {
                 "stage": self.name,
-                **self._made_by(),
+                **self._fingerprints(),
                 "uses": dict(self._uses(inputs)),
                 "inputs": {
                     name: _key_part(value) for name, value in inputs.items() if name != "run"
@@ -121,7 +121,7 @@ class Stage(Generic[P, T]):
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
             return Completed(name="Cached", message="The stored result was used.", data=found)
-        tell(Progress(str(task_run.get_name()), state="Running"))
+        report_progress(Progress(str(task_run.get_name()), state="Running"))
         compute = partial(self.fn, *args, **kwargs)
         return compute_once(run, self.name, key, self._kind, compute, shared=self._shared)
 
@@ -133,7 +133,7 @@ class Stage(Generic[P, T]):
         bound.apply_defaults()
         return bound.arguments
 
-    def _made_by(self) -> dict[str, Any]:
+    def _fingerprints(self) -> dict[str, Any]:
         return {
             "code": fingerprint_code(self.code),
             "libraries": fingerprint_libraries(self.libraries),
@@ -154,12 +154,12 @@ def stage(
     shared: bool = True,
     shown: bool = True,
 ) -> Callable[[Callable[P, T]], Stage[P, T]]:
-    """Return a decorator that makes a stage of a function, which has an argument `run`.
+    """Return a decorator that turns a function with a parameter `run` into a stage.
 
     Args:
         name: the name of the stage, a noun.
         code: modules of this project whose code the stage calls; what they import counts too.
-        libraries: distributions whose version matters to the result.
+        libraries: packages whose versions affect the result.
         uses: function that takes the arguments by name and returns what else the key consists of:
             the run's settings and the raw files that the stage reads, as JSON values or models.
         run_name: the name of its task runs, a template over the arguments.
@@ -187,8 +187,8 @@ def stage(
             retry_delay_seconds=list(retry_delays_seconds[:retries]) or None,
             retry_jitter_factor=0.5 if retries else None,
             retry_condition_fn=_retry_condition(retries) if retries else None,
-            on_completion=[tell_state] if shown else None,
-            on_failure=[tell_state] if shown else None,
+            on_completion=[report_state] if shown else None,
+            on_failure=[report_state] if shown else None,
         )
 
     return decorate

@@ -13,6 +13,7 @@ from lsdc.messages import MOST_NAMES, counted, few
         (1, "study", "1 study"),
         (2, "study", "2 studies"),
         (2000, "usable image", "2,000 usable images"),
+        (2, "listed series", "2 listed series"),
     ],
 )
 def test_noun_agrees_with_the_number(number: int, noun: str, expected: str) -> None:

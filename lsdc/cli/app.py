@@ -97,11 +97,11 @@ def main() -> None:
 
 def _in_one_line(error: Exception) -> str | None:
     """Return a message for an external failure, such as a full disk, wrapped or not."""
-    said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    message = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     if any(os.strerror(number) in str(error) for number in NO_ROOM):
         return (
-            f"no space left on the disk ({said}); free some space ('lsdc clean' lists what can be "
-            "removed) and run the same command again"
+            f"no space left on the disk ({message}); free some space ('lsdc clean' lists what can "
+            "be removed) and run the same command again"
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; check that it exists and that you may use it"
@@ -109,7 +109,7 @@ def _in_one_line(error: Exception) -> str | None:
         return "the working folder no longer exists; change to one that exists"
     if isinstance(error, OSError) and error.errno in _DISK:
         return (
-            f"a disk failed ({said}); check that home, data and TMPDIR can be read and written "
+            f"a disk failed ({message}); check that home, data and TMPDIR can be read and written "
             "('dmesg' may show the cause), and run the same command again"
         )
     httpx = sys.modules.get("httpx")  # whatever talks to a server has imported it

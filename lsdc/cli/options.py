@@ -47,19 +47,19 @@ def run_options(
     """
     left_out = {*without, *sent_names(model)}
     fields = parameters_of(model, left_out)
-    said = dict(help_texts or {})
+    texts = dict(help_texts or {})
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(command).parameters.values()
         options = [
-            _option(name, field, said.get(name, str(field.description)))
+            _option(name, field, texts.get(name, str(field.description)))
             for name, field in fields.items()
         ]
 
         @wraps(command)
         def called(context: typer.Context, **given: Any) -> None:
-            asked = {name: given.pop(name) for name in fields}
-            command({name: asked[name] for name in asked if _is_typed(context, name)}, **given)
+            values = {name: given.pop(name) for name in fields}
+            command({name: values[name] for name in values if _is_typed(context, name)}, **given)
 
         context = inspect.Parameter(
             "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context

@@ -15,6 +15,7 @@ from lsdc.dicom.numbers import (
     text_of_pydicom,
 )
 from lsdc.dicom.preflight import RefusedError
+from lsdc.messages import counted
 
 # Enhanced and Legacy Converted Enhanced CT, MR and PET: their frames are slices.
 ENHANCED = frozenset(
@@ -156,8 +157,8 @@ def _groups(dataset: DataSet, count: int) -> list[_Groups]:
         return [_Groups(tuple(shared[:1]))]
     if len(own) != count:
         raise RefusedError(
-            f"{count} frames, but functional groups for {len(own)}, so the positions of the frames "
-            "are unknown"
+            f"{counted(count, 'frame')}, but functional groups for {len(own)}, so the positions of "
+            "the frames are unknown"
         )
     return [_Groups((item, *shared[:1])) for item in own]
 

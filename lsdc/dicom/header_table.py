@@ -175,15 +175,15 @@ def _unpack(
     read: Read,
 ) -> tuple[list[Format], npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
     """Return an answer's parts if valid: a child that reads hostile files may send anything."""
-    said = read.head.get("formats")
+    described = read.head.get("formats")
     split = read.count * HEADER_INTEGERS * 8
-    if not isinstance(said, list) or len(read.body) != split + read.count * HEADER_NUMBERS * 8:
+    if not isinstance(described, list) or len(read.body) != split + read.count * HEADER_NUMBERS * 8:
         return None
-    formats = [form for values in said if (form := _format(values)) is not None]
+    formats = [form for values in described if (form := _format(values)) is not None]
     integers = np.frombuffer(read.body[:split], dtype=np.int64).reshape(-1, HEADER_INTEGERS)
     positions = np.frombuffer(read.body[split:], dtype=np.float64).reshape(-1, HEADER_NUMBERS)
     codes = integers[:, 0]
-    if len(formats) != len(said) or codes.min() < 0 or codes.max() >= len(formats):
+    if len(formats) != len(described) or codes.min() < 0 or codes.max() >= len(formats):
         return None
     return formats, integers.copy(), positions
 

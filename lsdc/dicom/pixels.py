@@ -288,15 +288,15 @@ def _check_coded(coded: bytes, form: Format, file: OpenFile) -> None:
 
 def _check_family(coded: bytes, form: Format, file: OpenFile) -> None:
     """Refuse pixels whose encoding differs from the header's transfer syntax."""
-    said, found = family_of(form.transfer_syntax), family_in(coded)
+    named, found = family_of(form.transfer_syntax), family_in(coded)
     if form.transfer_syntax in NATIVE | {DEFLATED}:
         found = found or "encapsulated"
-    if found is not None and found != said and not file.says_syntax:
+    if found is not None and found != named and not file.says_syntax:
         raise RefusedError(
             f"the pixels are {found}, but the file has no TransferSyntaxUID; add it to the file "
             "meta information"
         )
-    if found is not None and found != said:
+    if found is not None and found != named:
         raise RefusedError(
             f"the pixels are {found}, but the transfer syntax is "
             f"{name_uid(form.transfer_syntax or '')}; correct the TransferSyntaxUID"

@@ -132,13 +132,13 @@ class OpenFile:
         except OSError:  # the drive lost it
             changed = True
         os.close(self._descriptor)
-        if isinstance(error, OSError) and may_pass(error):
+        if isinstance(error, OSError) and may_be_transient(error):
             raise TransientError(f"cannot be read: {error.strerror}") from None
         if changed:
             raise TransientError("changed while it was read") from None
 
 
-def may_pass(error: OSError) -> bool:
+def may_be_transient(error: OSError) -> bool:
     """Return whether the system's error may be transient."""
     return error.errno in _OF_THE_MOMENT
 
@@ -153,7 +153,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if may_pass(error):
+        if may_be_transient(error):
             raise TransientError(f"cannot be opened: {error.strerror}") from None
         raise RefusedError(f"cannot be opened: {error.strerror}") from None
     except ValueError:
@@ -178,7 +178,7 @@ def open_dicom(path: bytes, frame: int = 1) -> OpenFile:
             )
     except OSError as error:
         os.close(descriptor)
-        if may_pass(error):
+        if may_be_transient(error):
             raise TransientError(f"cannot be read: {error.strerror}") from None
         raise RefusedError(f"cannot be read: {error.strerror}") from None
     except BaseException:

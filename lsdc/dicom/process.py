@@ -86,16 +86,16 @@ class Child:
     closes, so that it cannot outlive the parent.
 
     Attributes:
-        asked: the batches that it has not answered, in order.
-        heard: when it last made progress or was given work, on the monotonic clock.
+        pending: the batches that it has not answered, in order.
+        active_at: when it last made progress or was given work, on the monotonic clock.
     """
 
     def __init__(
         self, work: str, reader: str, file_seconds: float, slots: Slots | None = None
     ) -> None:
         self.reader = reader
-        self.asked: deque[Batch] = deque()
-        self.heard = time.monotonic()
+        self.pending: deque[Batch] = deque()
+        self.active_at = time.monotonic()
         self._file_seconds, self._slots = file_seconds, slots
         self._ready = False
         self._received = bytearray()
@@ -125,11 +125,11 @@ class Child:
 
     def ask(self, batch: Batch) -> None:
         """Send it a batch of files."""
-        if not self.asked:
-            self.heard = time.monotonic()
+        if not self.pending:
+            self.active_at = time.monotonic()
         slots = tuple(self._slots.take() if self._slots else NO_SLOT for _ in batch.paths)
         batch = replace(batch, slots=slots)
-        self.asked.append(batch)
+        self.pending.append(batch)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; the end of its stdout will show that
             self._process.stdin.write(pack_request(batch.paths, batch.slots, batch.frames))
@@ -146,7 +146,7 @@ class Child:
         if not chunk:
             raise self._death()
         self._received += chunk
-        self.heard = time.monotonic()
+        self.active_at = time.monotonic()
         while (answer := self._next_answer()) is not None:
             yield answer
 
@@ -165,27 +165,27 @@ class Child:
         """Remove and return the requested files that this answer covers."""
         count = head["count"]
         # A failure concerns one file; a larger count would lose or shift others.
-        most = len(self.asked[0]) if set(head) in _MANY else 1
+        most = len(self.pending[0]) if set(head) in _MANY else 1
         if type(count) is not int or not 0 < count <= most:
             raise BrokenFrameError
-        batch = self.asked.popleft()
+        batch = self.pending.popleft()
         if count < len(batch):
-            self.asked.appendleft(batch.part(count))
+            self.pending.appendleft(batch.part(count))
         self._answered += count
         return batch.part(0, count)
 
     def in_flight(self) -> int:
         """Return how many files it has read since its last answer; the next one is in flight."""
-        return min(max(0, self._at() - self._answered), len(self.asked[0]) - 1)
+        return min(max(0, self._at() - self._answered), len(self.pending[0]) - 1)
 
     def check_time(self) -> None:
         """Raise ChildEndedError if the file in flight has taken too long, StageError at start."""
         if (at := self._at()) != self._seen_at:
-            self._seen_at, self.heard = at, time.monotonic()
-        silent = time.monotonic() - self.heard
+            self._seen_at, self.active_at = at, time.monotonic()
+        silent = time.monotonic() - self.active_at
         if not self._ready and silent > _START_SECONDS:
             raise StageError(f"{self._name()} did not start within {_START_SECONDS:g} s; try again")
-        if self._ready and self.asked and silent > self._file_seconds + _GRACE_SECONDS:
+        if self._ready and self.pending and silent > self._file_seconds + _GRACE_SECONDS:
             raise self._timeout()
 
     def _at(self) -> int:
@@ -212,9 +212,9 @@ class Child:
         code = self._process.wait()
         if not self._ready:
             self._stderr.seek(0)
-            said = self._stderr.read().decode(errors="replace").strip().split("\n")[-1]
+            last_line = self._stderr.read().decode(errors="replace").strip().split("\n")[-1]
             raise StageError(
-                f"{self._name()} ended with exit code {code} before it read a file: {said}; "
+                f"{self._name()} ended with exit code {code} before it read a file: {last_line}; "
                 "check that the installation is complete"
             )
         if code == -signal.SIGALRM:

@@ -24,6 +24,7 @@ from lsdc.dicom.header_table import BROKEN, HeaderBlock
 from lsdc.dicom.image import STORED_TYPES, Image
 from lsdc.dicom.slots import Slots
 from lsdc.dicom.supervisor import FILE_SECONDS, Failure, Read, supervise
+from lsdc.messages import counted
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def read_headers(
         left = np.array([place for place, _ in failed], dtype=np.int64)
         return failed
 
-    for place, failure in _patiently(read, every):
+    for place, failure in _retry_transient(read, every):
         block.add(np.array([place]), failure)
     if on_progress is not None:
         on_progress(len(every), len(every))
@@ -169,11 +170,11 @@ def _again(
         tried = True
         return [(number, found)] if isinstance(found, Failure) and found.passing else []
 
-    _patiently(read, names)
+    _retry_transient(read, names)
     return found
 
 
-def _patiently(
+def _retry_transient(
     read: Callable[[], list[tuple[int, Failure]]], names: Sequence[str] | pl.Series
 ) -> list[tuple[int, Failure]]:
     """Call `read` until no file has a transient failure, a few times at most; return the rest."""
@@ -181,25 +182,25 @@ def _patiently(
         retry=retry_if_result(bool),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS),
-        before_sleep=partial(_say, names),
-        retry_error_callback=_what_is_left,
+        before_sleep=partial(_log_retry, names),
+        retry_error_callback=_transient_failures,
     )
     left: list[tuple[int, Failure]] = retrying(read)
     return left
 
 
-def _what_is_left(state: RetryCallState) -> list[tuple[int, Failure]]:
+def _transient_failures(state: RetryCallState) -> list[tuple[int, Failure]]:
     assert state.outcome is not None
     left: list[tuple[int, Failure]] = state.outcome.result()
     return left
 
 
-def _say(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
-    left = _what_is_left(state)
+def _log_retry(names: Sequence[str] | pl.Series, state: RetryCallState) -> None:
+    left = _transient_failures(state)
     (place, failure), *_ = left
     log.warning(
-        "%d files could not be read (%s: %s); attempt %d of %d follows in %.1f s",
-        len(left),
+        "%s could not be read (%s: %s); attempt %d of %d follows in %.1f s",
+        counted(len(left), "file"),
         names[place],
         failure.reason,
         state.attempt_number + 1,
@@ -214,8 +215,8 @@ def _images(outcome: Read | Failure, slots: Slots) -> Iterator[Image | Unreadabl
         yield Unreadable(outcome.reason)
         return
     body, begin = memoryview(outcome.body), 0
-    for slot, said in zip(outcome.slots, _listed(outcome), strict=True):
-        form = _described(said)
+    for slot, description in zip(outcome.slots, _listed(outcome), strict=True):
+        form = _described(description)
         if form is None:
             slots.release(slot)
             yield Unreadable(BROKEN)
@@ -234,11 +235,13 @@ def _images(outcome: Read | Failure, slots: Slots) -> Iterator[Image | Unreadabl
         yield Image(stored, slope, intercept)
 
 
-def _described(said: Any) -> tuple[tuple[int, int], np.dtype[Any], float, float, bool] | None:
+def _described(
+    description: Any,
+) -> tuple[tuple[int, int], np.dtype[Any], float, float, bool] | None:
     """Return an image's shape, type, slope, intercept and whether it is in its slot, if valid."""
-    if not isinstance(said, list) or tuple(map(type, said)) != _DESCRIPTION:
+    if not isinstance(description, list) or tuple(map(type, description)) != _DESCRIPTION:
         return None
-    rows, columns, name, slope, intercept, placed = said
+    rows, columns, name, slope, intercept, placed = description
     if rows < 1 or columns < 1 or name not in STORED_TYPES:
         return None
     return (rows, columns), STORED_TYPES[name], slope, intercept, placed

@@ -150,7 +150,7 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
                 given = time.monotonic()
                 yield answer
                 for child in self._children:  # their answers were not read meanwhile
-                    child.heard += time.monotonic() - given
+                    child.active_at += time.monotonic() - given
 
     def _give_out(self) -> None:
         for reader in self._waiting:
@@ -188,9 +188,9 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
     def _free_child(self, reader: str) -> Child | None:
         """Return the least busy child; a new one while all are busy and more are allowed."""
         mine = [child for child in self._children if child.reader == reader]
-        least = min(mine, key=lambda child: len(child.asked), default=None)
-        if least is not None and (not least.asked or len(mine) >= self._processes):
-            return least if len(least.asked) < _BATCHES_A_CHILD else None
+        least = min(mine, key=lambda child: len(child.pending), default=None)
+        if least is not None and (not least.pending or len(mine) >= self._processes):
+            return least if len(least.pending) < _BATCHES_A_CHILD else None
         child = Child(self._work, reader, self._seconds, self._slots)
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ)
@@ -205,27 +205,27 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
                     if child not in self._children:  # retired; another child has its work now
                         break
             except ChildEndedError as ended:
-                self._lose(child, ended)
+                self._handle_end(child, ended)
         for child in list(self._children):
             try:
                 child.check_time()
             except ChildEndedError as ended:
-                self._lose(child, ended)
+                self._handle_end(child, ended)
 
     def _take(self, child: Child, batch: Batch, head: dict[str, Any], body: bytearray) -> None:
         status = _status(head)
         if "refused" in head:
             no_dicom = head.get("no_dicom") is True
-            reason = _said(head["refused"])
+            reason = _as_utf8(head["refused"])
             self._answers[batch.start] = Failure(reason, status=status, no_dicom=no_dicom)
         elif "passing" in head:
-            self._answers[batch.start] = Failure(_said(head["passing"]), passing=True)
+            self._answers[batch.start] = Failure(_as_utf8(head["passing"]), passing=True)
         elif "declined" in head:
-            self._fail(batch, child.reader, _said(head["declined"]), status=status)
+            self._fail(batch, child.reader, _as_utf8(head["declined"]), status=status)
         elif "failed" in head:
-            where = _said(head.get("where"))
+            where = _as_utf8(head.get("where"))
             log.debug("%s: %s raised %s", self._names[batch.start], child.reader, where)
-            self._fail(batch, child.reader, _said(head["failed"]), status=status)
+            self._fail(batch, child.reader, _as_utf8(head["failed"]), status=status)
             if child.reader == "dicomsdl":
                 self._retire(child)  # after an exception its heap may be damaged
         else:
@@ -239,25 +239,25 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
             for slot in batch.slots:
                 self._slots.release(slot)
 
-    def _lose(self, child: Child, ended: ChildEndedError) -> None:
+    def _handle_end(self, child: Child, ended: ChildEndedError) -> None:
         """Handle the end of a child, which is blamed on the file in flight, if there was one."""
         if child not in self._children:  # it failed before and is retired
             return
-        if not child.asked:
+        if not child.pending:
             self._retire(child)
             return
-        at, first = child.in_flight(), child.asked.popleft()
+        at, first = child.in_flight(), child.pending.popleft()
         self._release(first.part(at, at + 1))
         if at + 1 < len(first):
-            child.asked.appendleft(first.part(at + 1))
+            child.pending.appendleft(first.part(at + 1))
         if at:
-            child.asked.appendleft(first.part(0, at))
+            child.pending.appendleft(first.part(0, at))
         self._retire(child)
         self._fail(first.part(at, at + 1), child.reader, str(ended), passing=ended.timed_out)
 
     def _retire(self, child: Child) -> None:
         """End a child; its unanswered files wait for another."""
-        for batch in child.asked:
+        for batch in child.pending:
             self._release(batch)
             self._wait(child.reader, replace(batch, slots=()))
         self._children.remove(child)
@@ -273,15 +273,15 @@ class _Crew(contextlib.AbstractContextManager["_Crew"]):
         passing: bool = False,
         status: tuple[int, int] | None = None,
     ) -> None:
-        said = f"{reader}: {reason}"
+        message = f"{reader}: {reason}"
         if self._others and reader == self._first:
-            self._wait(self._others[0], Batch(file.start, file.paths, file.frames, said))
+            self._wait(self._others[0], Batch(file.start, file.paths, file.frames, message))
         else:
             first = f" ({file.first_reason})" if file.first_reason else ""
-            self._answers[file.start] = Failure(said + first, passing, status)
+            self._answers[file.start] = Failure(message + first, passing, status)
 
 
-def _said(reason: Any) -> str:
+def _as_utf8(reason: Any) -> str:
     """Return a reason as valid UTF-8, for tables."""
     return str(reason).encode(errors="replace").decode()
 

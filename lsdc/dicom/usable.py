@@ -9,6 +9,7 @@ from functools import lru_cache
 from lsdc.dicom.functional_groups import ENHANCED
 from lsdc.dicom.headers import Format
 from lsdc.dicom.native import DEFLATED, NATIVE, WHOLE_BYTES
+from lsdc.messages import counted
 
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 # dicomsdl has no query for these: RLE, JPEG, JPEG-LS and JPEG 2000 of DICOM's first parts.
@@ -58,8 +59,9 @@ def _refuse_colour(form: Format) -> str:
             "no valid PhotometricInterpretation in the header, so it is unknown whether low values "
             "are dark or bright; expected MONOCHROME1 or MONOCHROME2"
         )
+    samples = counted(form.samples_per_pixel or 1, "sample")
     return (
-        f"not greyscale ({form.photometric}, {form.samples_per_pixel or 1} samples per pixel), "
+        f"not greyscale ({form.photometric}, {samples} per pixel), "
         "expected MONOCHROME1 or MONOCHROME2 with 1 sample"
     )
 
@@ -76,18 +78,18 @@ def refuse_syntax(uid: str | None) -> str | None:
     # Not at the top: the import is slow, and uncompressed files do not need it.
     from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # its documented place
 
-    said = f"no installed library decodes the transfer syntax, {name_uid(uid)}"
+    reason = f"no installed library decodes the transfer syntax, {name_uid(uid)}"
     try:
         decoder = get_decoder(uid)
     except NotImplementedError:
         if uid in _BY_GDCM:
-            return f"{said}; convert it with 'gdcmconv --raw' of GDCM"
-        return f"{said}; request the file in Explicit VR Little Endian"
+            return f"{reason}; convert it with 'gdcmconv --raw' of GDCM"
+        return f"{reason}; request the file in Explicit VR Little Endian"
     if decoder.is_available:
         return None
     # "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0", as pydicom writes it.
     needed = " or ".join(each.split(" requires ")[-1] for each in decoder.missing_dependencies)
-    return f"{said}; install {needed}, or convert the file with 'gdcmconv --raw' or 'dcm2dcm'"
+    return f"{reason}; install {needed}, or convert the file with 'gdcmconv --raw' or 'dcm2dcm'"
 
 
 def _of_class(form: Format) -> str:

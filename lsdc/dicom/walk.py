@@ -9,7 +9,7 @@ import dataframely as dy
 import polars as pl
 
 from lsdc.dicom.names import escape_name
-from lsdc.dicom.preflight import may_pass
+from lsdc.dicom.preflight import may_be_transient
 from lsdc.tables.table import Table
 
 
@@ -50,7 +50,7 @@ def list_tree(
     """
     listing = _Listing(with_status=with_status, leave_out=leave_out)
     listing.add_trees(apart)
-    listing.pass_over_what_was_seen()
+    listing.skip_seen_folders()
     listing.add_tree(root)
     return listing.table()
 
@@ -85,7 +85,7 @@ class _Listing:
             self._seen_before |= self._seen
             self._seen = set()
 
-    def pass_over_what_was_seen(self) -> None:
+    def skip_seen_folders(self) -> None:
         """Skip all folders visited so far from now on."""
         self._passed_over |= self._seen_before
 
@@ -116,7 +116,7 @@ class _Listing:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=attrgetter("name"))
         except OSError as error:
-            if may_pass(error):  # else its content would silently be missing
+            if may_be_transient(error):  # else its content would silently be missing
                 raise
             parent, name = os.path.split(folder)
             closed = not isinstance(error, FileExistsError)
@@ -167,7 +167,7 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
     except OSError as error:  # a link to itself, or no permission
-        if may_pass(error):
+        if may_be_transient(error):
             raise
         return False
 

@@ -45,7 +45,7 @@ from lsdc.store.catalog import catalogued, is_shown, publish_catalog
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.store.home import Home
-from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.manifest import Manifest, make_manifest, store_folder
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
@@ -185,12 +185,16 @@ def catalog_tree(
             with write_atomic(out / _NOTE) as temporary:
                 note = asdict(indexed) | {"read": 0}  # independent of how much was read
                 temporary.write_text(json.dumps(note), encoding="utf-8")
-            _publish(home, root, catalog, settle(home.root, "index", out, rows=indexed.instances))
+            _publish(
+                home, root, catalog, store_folder(home.root, "index", out, rows=indexed.instances)
+            )
         elif not is_shown(home, catalog_name(root)):
             tables = tree_tables(home, root)
             names = [path.name for path in tables.iterdir()]
-            sealed = seal(home.root, "index", tables, rows=indexed.instances, names=names)
-            _publish(home, root, catalog, sealed)
+            manifest = make_manifest(
+                home.root, "index", tables, rows=indexed.instances, names=names
+            )
+            _publish(home, root, catalog, manifest)
     return indexed
 
 

@@ -22,12 +22,12 @@ from lsdc.dicom_index.instances import SERIES_ID, place_files
 from lsdc.dicom_index.layout import layout_of
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.dicom_index.other_files import NOT_LISTED, OtherFiles, others, set_aside
-from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, log_bad_files, refuse_bad_files
 from lsdc.dicom_index.series import Series, Studies, summarise_studies
 from lsdc.dicom_index.tables import IndexTables
 from lsdc.dicom_index.twins import Twins, describe_twins, find_twins
 from lsdc.errors import DataError
-from lsdc.messages import MOST_NAMES, Spell, few
+from lsdc.messages import MOST_NAMES, Spell, counted, few
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.file_rows import FileRows, Take
 from lsdc.store.files import write_atomic
@@ -98,7 +98,7 @@ def build_index(
         on_progress: called with the number of files read and of all files.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
 
     Raises:
         DataError: no listed training series has a file; with `strict`, a study has no usable image.
@@ -151,7 +151,7 @@ def read_shard(
         on_progress: called with the number of files read and of all files.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
     """
     layout = layout_of(listing)
     folders = layout.study_folders(split, set(listed["study_id"]))
@@ -162,8 +162,7 @@ def read_shard(
         unlisted = others(files.filter(~pl.col("listed")), pl.lit(NOT_LISTED))
         files = files.filter("listed")
         kept, _ = read_files(rows, files, processes=processes, on_progress=on_progress)
-        aside = pl.concat([unlisted, aside])
-        tables = IndexTables(out, aside, listing)
+        tables = IndexTables(out, pl.concat([unlisted, aside]), listing)
         tables.fill(kept, files)
     return tables.close(listed)
 
@@ -190,7 +189,7 @@ def join_index(
         processes: the number of child processes that read possible twins.
 
     Returns:
-        Rows of `instances`.
+        Number of rows of `instances`.
 
     Raises:
         DataError: no listed training series has a file.
@@ -217,7 +216,7 @@ def join_index(
     log_index(split, Index.load(out), listing.spell)
     if split == "test":
         rows = rows_left_out(listing)
-        _warn("index test: %d invalid rows of test_series_descriptions.csv are skipped: %s", rows)
+        _warn("index test: skipped %s of test_series_descriptions.csv: %s", rows, "invalid row")
     _log_use(split, _joined(shards, "instances"), listing.spell)
     return images
 
@@ -248,25 +247,23 @@ def log_index(split: Split | None, index: Index, spell: Spell = str) -> None:
         spell: function that writes an id as in the tables.
     """
     name = f"index {split}" if split else "index"
-    tell_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
+    log_bad_files(name, index.quarantine, total=count_files(index.instances, index.quarantine))
     kinds = index.other_files.filter(pl.col("what") != NOT_LISTED)
-    _warn(
-        f"{name}: %d files that are copies or not slices are skipped: %s",
-        [f"{count} {what}" for what, count in kinds["what"].value_counts(sort=True).iter_rows()],
-        len(kinds),
-    )
+    counts = kinds["what"].value_counts(sort=True).iter_rows()
+    tally = [f"{count} {what}" for what, count in counts]
+    _warn(f"{name}: skipped %s, copies or not slices: %s", tally, "file", len(kinds))
     for path, what in kinds.select("path", "what").iter_rows():
         log.debug("%s: %s skipped: %s", name, path, what)
     _log_unlisted(name, index.other_files.filter(what=NOT_LISTED))
     missing = series_without_images(index, spell)
-    _warn(f"{name}: %d listed series have no usable image: %s", missing)
+    _warn(f"{name}: %s without a usable image: %s", missing, "listed series")
     if split is not None:
         unusual = series_with_other_paths(index.instances, spell)
-        _warn(f"{name}: %d series are read but have no file STUDY/SERIES/NUMBER.dcm: %s", unusual)
+        _warn(f"{name}: %s with other paths than STUDY/SERIES/NUMBER.dcm: %s", unusual, "series")
     twins = describe_twins(index.twins, spell)
-    _warn(f"{name}: %d pairs of ids have the same images: %s", twins)
+    _warn(f"{name}: %s of ids with the same images: %s", twins, "pair")
     unusable = index.studies.filter(~pl.col("usable"))["study_id"]
-    _warn(f"{name}: %d studies have no usable image: %s", list(map(spell, unusable)))
+    _warn(f"{name}: %s without a usable image: %s", list(map(spell, unusable)), "study")
 
 
 def _log_unlisted(name: str, files: pl.DataFrame) -> None:
@@ -281,18 +278,19 @@ def _log_unlisted(name: str, files: pl.DataFrame) -> None:
         .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
     )
     others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
-    _warn(f"{name}: %d folders are in no table and are skipped: %s", others)
+    _warn(f"{name}: skipped %s that no table lists: %s", others, "folder")
     own = folders.filter("own")
     counts = [f"{path} ({count})" for path, count in own.select("path", "files").iter_rows()]
-    _warn(f"{name}: %d studies have files outside the series folders, not read: %s", counts)
+    _warn(f"{name}: %s with files outside the series folders, not read: %s", counts, "study")
 
 
 def _log_use(split: Split, instances: pl.LazyFrame, spell: Spell) -> None:
     """Log the series with several images at a position, and what images are used as."""
     _warn(
-        f"index {split}: %d series have several images at each position, and neither EchoTime nor "
-        "annotated points show which to use; the lowest instance number is preferred: %s",
+        f"index {split}: %s with several images at each position; neither EchoTime nor annotated "
+        "points show which to use, so the lowest instance number is preferred: %s",
         list_undecided(instances, spell),
+        "series",
     )
     for line in describe_use(summarise_use(instances), spell):
         log.warning("index %s: %s", split, line)
@@ -338,12 +336,13 @@ def series_with_other_paths(instances: pl.DataFrame, spell: Spell = str) -> list
     ]
 
 
-def _warn(message: str, names: Sequence[str], count: int | None = None) -> None:
-    """Log a warning with a count and the first few names; all names go to the log file."""
+def _warn(message: str, names: Sequence[str], noun: str, count: int | None = None) -> None:
+    """Log a warning with a counted noun and the first few names; all names go to the log file."""
+    number = counted(count or len(names), noun)
     if names:
-        log.warning(message, count or len(names), few(names))
+        log.warning(message, number, few(names))
     if len(names) > MOST_NAMES:
-        log.debug(message, count or len(names), ", ".join(names))
+        log.debug(message, number, ", ".join(names))
 
 
 def require_usable(
@@ -377,7 +376,7 @@ def require_usable(
     without = index.studies.filter(~pl.col("usable"))["study_id"].to_list()
     if strict and without:
         raise DataError(
-            f"index {split}: {len(without)} studies have no usable image: "
+            f"index {split}: {counted(len(without), 'study')} without a usable image: "
             f"{few(list(map(listing.spell, without)))}; add images, or run without --strict"
         )
 

@@ -320,8 +320,8 @@ def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
         for name, values in own.items()
     ]
     echo = pl.Series("echo_time_ms", echo_time[:, 0]).fill_nan(None)
-    told = [pl.coalesce(each, each.name) for each in (*groups, echo)]
-    return pl.concat([one.filter(~has_groups), frames.with_columns(told)])
+    filled = [pl.coalesce(each, each.name) for each in (*groups, echo)]
+    return pl.concat([one.filter(~has_groups), frames.with_columns(filled)])
 
 
 def _name_lacking() -> pl.Expr:

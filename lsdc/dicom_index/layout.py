@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from lsdc.dicom.names import escape_name, unescape_name
-from lsdc.dicom.preflight import may_pass
+from lsdc.dicom.preflight import may_be_transient
 from lsdc.dicom.walk import is_folder
 from lsdc.dicom_index.listing import Listing, Split
 from lsdc.errors import DataError
@@ -211,7 +211,7 @@ def _folders_in(folder: Path, closed: list[Path] | None = None) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        if may_pass(error):
+        if may_be_transient(error):
             raise
         if closed is not None:
             closed.append(folder)

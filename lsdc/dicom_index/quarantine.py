@@ -8,6 +8,7 @@ import polars as pl
 
 from lsdc.dicom.preflight import MIN_FILE_BYTES
 from lsdc.errors import StageError
+from lsdc.messages import counted
 from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
@@ -66,14 +67,14 @@ def count_files(*tables: pl.DataFrame) -> int:
     return pl.concat([table["path"] for table in tables]).n_unique()
 
 
-def tell_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
+def log_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int) -> None:
     """Log how many files are quarantined and, for the log file, each with its reason."""
     if len(quarantine):
         log.warning(
-            "%s: %d of %d files quarantined; for the reasons, see the catalog's table quarantine",
+            "%s: %d of %s quarantined; for the reasons, see the catalog's table quarantine",
             stage,
             len(quarantine),
-            total,
+            counted(total, "file"),
         )
     for path, reason in quarantine.select("path", "reason").iter_rows():
         log.debug("%s: %s quarantined: %s", stage, path, reason)
@@ -89,10 +90,10 @@ def refuse_bad_files(stage: str, quarantine: pl.DataFrame, *, total: int, max_ba
     if bad >= FEW_BAD_FILES and bad > max_bad * total:
         kind = group_reasons(quarantine).row(0, named=True)
         raise StageError(
-            f"{stage}: {bad} of {total} files cannot be used, expected at most {max_bad:.1%}; "
-            f"commonest reason ({kind['files']} files): {kind['reason']} ({kind['path']}); all are "
-            "in the log and in the catalog's table quarantine; repair or remove them, or raise "
-            "--max-bad"
+            f"{stage}: {bad:,} of {counted(total, 'file')} cannot be used, expected at most "
+            f"{max_bad:.1%}; commonest reason ({counted(kind['files'], 'file')}): {kind['reason']} "
+            f"({kind['path']}); all are in the log and in the catalog's table quarantine; repair "
+            "or remove them, or raise --max-bad"
         )
 
 

@@ -125,15 +125,15 @@ def describe_twins(twins: pl.DataFrame, spell: Callable[[int], str] = str) -> li
         twins: `Twins`.
         spell: formats an id.
     """
-    said: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for split, study, series, twin_split, twin_study, twin_series, _ in twins.iter_rows():
         one, other = spell(study), spell(twin_study)
         if split != twin_split:
             one, other = f"{split} {one}", f"{twin_split} {other}"
         elif study == twin_study:
             one, other = f"{one}/{spell(series)}", f"{other}/{spell(twin_series)}"
-        said[f"{one} = {other}"] = None
-    return list(said)
+        lines[f"{one} = {other}"] = None
+    return list(lines)
 
 
 def _rank(series: Series) -> tuple[bool, int, int]:

@@ -34,8 +34,8 @@ class Setting:
         return typed(self.default)
 
 
-def describe_settings(config: type[BaseExperiment], asked: str | None = None) -> list[Setting]:
-    """Describe all settings, or those with the name asked for or below it.
+def describe_settings(config: type[BaseExperiment], key: str | None = None) -> list[Setting]:
+    """Describe all settings, or those whose name is `key` or below it.
 
     Raises:
         SettingsError: no setting matches; the message suggests similar ones.
@@ -44,11 +44,11 @@ def describe_settings(config: type[BaseExperiment], asked: str | None = None) ->
     [('needs.labels', 'string, or none'), ('needs.weights', 'string, or none')]
     """
     found = list(_described(config))
-    if asked is None:
+    if key is None:
         return found
-    chosen = [each for each in found if f"{each.name}.".startswith(f"{asked}.")]
+    chosen = [each for each in found if f"{each.name}.".startswith(f"{key}.")]
     if not chosen:
-        raise SettingsError(f"no setting is called {asked!r}; {suggest(asked, config)}")
+        raise SettingsError(f"no setting is called {key!r}; {suggest(key, config)}")
     return chosen
 
 

@@ -1,7 +1,7 @@
-"""Windows: squares of a size in mm cut out of images, as planes with pixels of their own.
+"""Windows: square parts of images, with a size in mm and pixels of their own.
 
-A window is in the plane of its image, so it is a plane as well: the conversions of planes (pixel to
-mm and back) apply to crops, and a crop's pixels map to the image's by an affine map.
+A window lies in the plane of its image and is a plane itself. So the conversions of planes (pixel
+to mm and back) apply to crops, and an affine map converts a crop's pixels to the image's.
 """
 
 from dataclasses import replace
@@ -32,8 +32,8 @@ def window_planes(
         centre_mm: (n, 3) the windows' centres, projected onto the planes along their normals.
         edge_mm: (n,) or a number, the edge length of the window.
         size_px: the number of rows, and of columns, of the crop.
-        right: (n, 3) or (3,), patient space: selects the direction of increasing x_px of the two
-            possible ones; in a tie the normal decides.
+        right: (n, 3) or (3,), patient space: decides which of the two possible directions is that
+            of increasing x_px; if it is perpendicular to both, the normal decides.
         down: (n, 3) or (3,), patient space: the direction of increasing y_px, as closely as the
             plane allows.
 
@@ -62,9 +62,10 @@ def window_planes(
 
 
 def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
-    """Return (n, 3) the nearest of an image's directions, along or against rows or columns.
+    """Return (n, 3), for each image the direction of its rows or columns nearest to `wanted`.
 
-    A window along it keeps the image's pixel grid, rotated by right angles at most.
+    The direction may also be opposite to that of the rows or columns. A window along it keeps the
+    image's pixel grid, rotated by right angles at most.
 
     Args:
         images: n planes.

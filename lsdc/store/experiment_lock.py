@@ -41,7 +41,7 @@ def lock_experiment(
     folder = _folder(home) / experiment
     folder.mkdir(parents=True, exist_ok=True)
     mine = file_lock(folder / f"{settings[:16]}-{uuid4().hex}.lock")
-    said = False
+    is_printed = False
     while True:
         with _gate(folder):
             if all(path.name.startswith(settings[:16]) for path in _held(folder)):
@@ -50,9 +50,9 @@ def lock_experiment(
         other = f"{experiment}: a run with other settings is active in {home.root}"
         if not wait:
             raise HomeBusyError(f"{other}; wait until it ends, or choose another --home")
-        if not said:
+        if not is_printed:
             say(f"{other}; waiting for it to end")
-        said = True
+        is_printed = True
         run_context().sleep(_POLL_SECONDS)
     try:
         yield

@@ -167,7 +167,7 @@ def _check_schema(marker: Path) -> None:
 
 @contextmanager
 def build_lock(
-    home: Home, *, wait: bool, say: Callable[[str], None], at_most: float | None = None
+    home: Home, *, wait: bool, say: Callable[[str], None], timeout: float | None = None
 ) -> Iterator[None]:
     """Lock the home for a run; a second run waits, or is refused if `wait` is false.
 
@@ -177,13 +177,13 @@ def build_lock(
         home: the home.
         wait: whether to wait while another run holds the lock.
         say: called with a message before waiting.
-        at_most: how many seconds to wait; by default without limit.
+        timeout: how many seconds to wait; by default without limit.
 
     Raises:
-        HomeBusyError: another run holds the lock, and `wait` is false or `at_most` has passed.
+        HomeBusyError: another run holds the lock, and `wait` is false or `timeout` has passed.
     """
     lock = _build_lock(home)
-    _acquire(lock, home, wait=wait, say=say, at_most=at_most)
+    _acquire(lock, home, wait=wait, say=say, timeout=timeout)
     try:
         yield
     finally:
@@ -216,7 +216,7 @@ def _acquire(
     *,
     wait: bool,
     say: Callable[[str], None],
-    at_most: float | None = None,
+    timeout: float | None = None,
 ) -> None:
     holder = home.root / _HOLDER
     try:
@@ -228,7 +228,7 @@ def _acquire(
             raise refused from None
         say(f"{message}; waiting for it to end")
         try:
-            lock.acquire(timeout=-1 if at_most is None else at_most)
+            lock.acquire(timeout=-1 if timeout is None else timeout)
         except Timeout:
             raise refused from None
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}

@@ -113,7 +113,7 @@ def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Conn
     import psycopg
 
     while True:
-        with _telling(store, name):
+        with _explain_errors(store, name):
             connection = _connect(store, name, say)
         with ExitStack() as failing:
             failing.enter_context(closing(connection))
@@ -130,7 +130,7 @@ def _take(store: RemoteStore, name: str, number: int, say: Say) -> "psycopg.Conn
 def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any]":
     import psycopg
 
-    def tell(attempt: RetryCallState) -> None:
+    def log_retry(attempt: RetryCallState) -> None:
         assert attempt.outcome is not None
         say(f"{name}: no connection to PostgreSQL ({attempt.outcome.exception()}); retrying")
 
@@ -138,7 +138,7 @@ def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any
         retry=retry_if_exception_type(psycopg.OperationalError),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
-        before_sleep=tell,
+        before_sleep=log_retry,
         sleep=run_context().sleep,
         reraise=True,
     )
@@ -149,11 +149,11 @@ def _connect(store: RemoteStore, name: str, say: Say) -> "psycopg.Connection[Any
 def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Say) -> None:
     for setting, value in _KEEPALIVE.items():
         connection.execute("SELECT set_config(%s, %s, false)", [setting, str(value)])
-    said = False
+    is_printed = False
     while not _ask(connection, "SELECT pg_try_advisory_lock(%s)", number):
-        if not said:
+        if not is_printed:
             say(_waiting(name))
-        said = True
+        is_printed = True
         if run_context().shutdown_requested():
             raise InterruptedRunError(f"{name}: stopped waiting, the run is ending")
         # A wait inside PostgreSQL would not notice a cancelled run.
@@ -161,7 +161,7 @@ def _wait(connection: "psycopg.Connection[Any]", name: str, number: int, say: Sa
 
 
 @contextmanager
-def _telling(store: RemoteStore, name: str) -> Iterator[None]:
+def _explain_errors(store: RemoteStore, name: str) -> Iterator[None]:
     import psycopg
 
     try:

@@ -61,7 +61,7 @@ class Manifest(Result):
         return all(_is_unchanged(folder / record.name, record) for record in self.files)
 
 
-def seal(
+def make_manifest(
     home: Path,
     stage: str,
     folder: Path,
@@ -94,20 +94,20 @@ def seal(
     )
 
 
-def settle(home: Path, stage: str, temporary: Path, *, rows: int) -> Manifest:
+def store_folder(home: Path, stage: str, temporary: Path, *, rows: int) -> Manifest:
     """Move a finished temporary folder to `home/STAGE/DIGEST` and describe it.
 
     Results are addressed by content: the same result lands in the same place, and a damaged
     earlier copy of it is replaced.
     """
     names = sorted(entry.name for entry in temporary.iterdir() if entry.is_file())
-    manifest = seal(home, stage, temporary, rows=rows, names=names)
+    manifest = make_manifest(home, stage, temporary, rows=rows, names=names)
     target = home / stage / manifest.digest[:16]
     if target.exists():
-        doomed = target.with_name(f".replaced-{target.name}-{os.getpid()}")
-        target.rename(doomed)
+        replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
+        target.rename(replaced)
         temporary.rename(target)
-        shutil.rmtree(doomed)
+        shutil.rmtree(replaced)
     else:
         temporary.rename(target)
     return manifest.model_copy(update={"path": target.relative_to(home).as_posix()})

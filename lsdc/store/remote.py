@@ -156,14 +156,14 @@ class RemoteStore:
         Raises:
             StoreError: it does not exist, or cannot be used.
         """
-        with _telling(self.url):
+        with _explain_errors(self.url):
             if self.path is not None:
                 self.path.mkdir(parents=True, exist_ok=True)
                 return
             _s3().info(self.url.removeprefix(_S3).partition("/")[0])
 
     def _put(self, local: Path, name: str) -> None:
-        with _telling(self.url):
+        with _explain_errors(self.url):
             if self.path is not None:
                 with write_atomic(self.path / name) as temporary:
                     shutil.copyfile(local, temporary)
@@ -174,7 +174,7 @@ class RemoteStore:
         """Fetch an object to `path`, checking its digest before it gets that name."""
         name = _object_name(digest)
         with write_atomic(path) as temporary:
-            with _telling(self.url, absent=True):
+            with _explain_errors(self.url, absent=True):
                 if self.path is not None:
                     shutil.copyfile(self.path / name, temporary)
                 else:
@@ -193,7 +193,7 @@ class RemoteStore:
             raise DamagedError(f"{self.url}/{name}: no {kind.__name__}; it is not used") from error
 
     def _write(self, name: str, text: str) -> None:
-        with _telling(self.url):
+        with _explain_errors(self.url):
             if self.path is not None:
                 with write_atomic(self.path / name) as temporary:
                     temporary.write_text(text, encoding="utf-8")
@@ -201,14 +201,14 @@ class RemoteStore:
                 _s3().pipe_file(f"{self.url}/{name}", text.encode())
 
     def _read(self, name: str) -> bytes | None:
-        with suppress(FileNotFoundError), _telling(self.url, absent=True):
+        with suppress(FileNotFoundError), _explain_errors(self.url, absent=True):
             if self.path is not None:
                 return (self.path / name).read_bytes()
             return bytes(_s3().cat_file(f"{self.url}/{name}"))
         return None
 
     def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError), _telling(self.url, absent=True):
+        with suppress(FileNotFoundError), _explain_errors(self.url, absent=True):
             if self.path is not None:
                 (self.path / name).unlink()
             else:
@@ -273,7 +273,7 @@ def _in_parallel(work: Callable[[FileRecord], None], records: Iterable[FileRecor
 
 
 @contextmanager
-def _telling(url: str, *, absent: bool = False) -> Iterator[None]:
+def _explain_errors(url: str, *, absent: bool = False) -> Iterator[None]:
     """Add the store's URL to errors; `absent` lets FileNotFoundError through."""
     try:
         yield

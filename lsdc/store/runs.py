@@ -1,4 +1,4 @@
-"""The runs of a home: a folder each in `runs/`, distinguished by experiment, data and settings.
+"""The runs of a home. Each has a folder in `runs/`; experiment, data and settings identify it.
 
 The first run of an experiment has the experiment's name; a run on other data or with other settings
 is named EXPERIMENT@DIFFERENCE. `run.json` in the folder describes the run. A later run is the same
@@ -108,8 +108,8 @@ def list_runs(home: Home) -> dict[str, RunRecord | None]:
 
 
 @contextmanager
-def settled_run(
-    home: Home, record: RunRecord, occupied: Callable[[str], Any], *, say: Callable[[str], None]
+def locked_run_folder(
+    home: Home, record: RunRecord, lock_folder: Callable[[str], Any], *, say: Callable[[str], None]
 ) -> Iterator[str]:
     """Yield the name of the run's folder, locked for it; the folder is created if the run is new.
 
@@ -118,13 +118,13 @@ def settled_run(
     Args:
         home: home of the run.
         record: description of the run.
-        occupied: returns a context manager that locks the folder of the given name for the run.
+        lock_folder: returns a context manager that locks the folder of the given name for the run.
         say: called if the run's data changed, or if its folder has another name than usual.
     """
     while True:
         with _lock(home):
             name = _found(home, record, say)
-        with occupied(name):
+        with lock_folder(name):
             with _lock(home):  # another run may have taken it over before we locked it
                 written = read_record(home.run(name))
                 is_ours = written is not None and written.is_same(record)

@@ -7,6 +7,7 @@ import dataframely as dy
 import polars as pl
 
 from lsdc.errors import StageError
+from lsdc.messages import counted
 
 # What was expected where a rule is broken, by dataframely's name of the rule.
 _EXPECTED = {
@@ -68,7 +69,7 @@ class Table(dy.Schema):
             key = cls.primary_key()
             wanted = "one row per key"
             found = ", ".join(f"{name} {first[name]}" for name in key) + " is repeated"
-        more = f" (in {count} of {len(frame)} rows)"
+        more = f" (in {count} of {counted(len(frame), 'row')})"
         raise cls._fault(f"{found}{more}, expected {wanted}")
 
     @classmethod

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lsdc.errors import NO_ROOM, NoSpaceError, StageError
 from lsdc.training.events import Warned
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import OnEvent, ignore
 
 _WORDS = 24  # words of an error's reason shown in messages
 # Errors that torch raises on damaged files, found by damaging files.
@@ -81,7 +81,7 @@ def save_progress(path: Path, progress: Progress, identity: str) -> None:
         ) from error
 
 
-def load_progress(path: Path, identity: str, on_event: Tell = ignore) -> Progress:
+def load_progress(path: Path, identity: str, on_event: OnEvent = ignore) -> Progress:
     """Return the checkpoint saved with the same identity, else an empty one.
 
     A damaged file, or one that this torch rejects, is renamed, and `on_event` gets a warning.

@@ -136,10 +136,10 @@ class NetEpochDone(BaseEvent):
         return [net, f"epoch {self.epoch}/{self.epochs}", f"loss {self.loss:.3f}"]
 
 
-class ModelAsked(BaseEvent):
+class ModelPredicting(BaseEvent):
     """One of several models has predicted some of its samples; models count from 1."""
 
-    kind: Literal["model_asked"] = "model_asked"
+    kind: Literal["model_predicting"] = "model_predicting"
     model: int
     models: int
     done: int
@@ -182,7 +182,7 @@ Event = (
     | Paused
     | Warned
     | NetEpochDone
-    | ModelAsked
+    | ModelPredicting
     | FilesRead
 )
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])

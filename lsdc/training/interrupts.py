@@ -9,7 +9,7 @@ from typing import Any
 
 from lsdc.errors import GOES_ON, ResumeLaterError
 from lsdc.training.events import Paused
-from lsdc.training.process import Tell
+from lsdc.training.process import OnEvent
 
 _PAUSE_SECONDS = 1.0
 
@@ -36,7 +36,7 @@ def check_interrupts(
     stop_requested: StopRequested,
     *,
     save: Callable[[], None],
-    on_event: Tell,
+    on_event: OnEvent,
 ) -> None:
     """Wait while one of the files `pauses` exists; exit on SIGTERM. Saves before either.
 

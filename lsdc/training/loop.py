@@ -23,7 +23,7 @@ from lsdc.training.inference import Probabilities, as_array, predict_logits
 from lsdc.training.interrupts import StopRequested, check_interrupts
 from lsdc.training.losses import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
-from lsdc.training.process import Tell
+from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
 from lsdc.training.settings.training import Keep, TrainingSettings
 from lsdc.training.tensorboard import Curves
@@ -87,7 +87,7 @@ class Training:
     folder: Path
     identity: str
     environment: dict[str, Any]
-    on_event: Tell
+    on_event: OnEvent
     pauses: Sequence[Path] = ()
     stop_requested: StopRequested = lambda: False
 
@@ -257,7 +257,7 @@ class Training:
         check_interrupts(self.pauses, self.stop_requested, save=self._save, on_event=self.on_event)
 
 
-def _record_process(progress: Progress, environment: dict[str, Any], on_event: Tell) -> None:
+def _record_process(progress: Progress, environment: dict[str, Any], on_event: OnEvent) -> None:
     """Record the first step of this process, and warn if its environment has changed.
 
     It is compared with the environment of the previous process.
@@ -362,7 +362,7 @@ def _value_of(row: dict[str, float], keep: Keep) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _warn_of_non_finite(progress: Progress, settings: TrainingSettings, on_event: Tell) -> None:
+def _warn_of_non_finite(progress: Progress, settings: TrainingSettings, on_event: OnEvent) -> None:
     """Warn of skipped updates, and of epochs whose value to compare is not finite."""
     skipped = sum(not math.isfinite(row["gradient_norm"]) for row in progress.steps)
     if skipped:

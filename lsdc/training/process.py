@@ -39,7 +39,7 @@ _PREFIX = "-- "
 
 _unbound: dict[str, str] = {}  # removed from this process's environment
 
-Tell = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
 class Job(BaseModel):
@@ -108,7 +108,7 @@ def run_child(
     *,
     log: Path,
     stall_minutes: float,
-    on_event: Tell = ignore,
+    on_event: OnEvent = ignore,
 ) -> dict[str, Any]:
     """Run `python -P -m module` on a job and return its result; see `run_children`."""
     (result,) = run_children(module, [job], log=log, stall_minutes=stall_minutes, on_event=on_event)
@@ -121,7 +121,7 @@ def run_children(
     *,
     log: Path,
     stall_minutes: float,
-    on_event: Tell = ignore,
+    on_event: OnEvent = ignore,
 ) -> list[dict[str, Any]]:
     """Run `python -P -m module` for all jobs in parallel, and return the results in job order.
 
@@ -175,7 +175,7 @@ def run_children(
     return [results[number] for number in range(len(jobs))]
 
 
-def let_threads_roam() -> list[str]:
+def unset_thread_binding() -> list[str]:
     """Remove the variables that bind threads to cores from this process's environment.
 
     CPU affinity and cgroup are not changed. Call it before OpenMP is loaded, which binds the thread
@@ -195,7 +195,7 @@ def end_children() -> None:
     _end_groups(tuple(run_context().children))
 
 
-def child_main(work: Callable[[J, Tell], dict[str, Any]], kind: type[J] | UnionType) -> None:
+def child_main(work: Callable[[J, OnEvent], dict[str, Any]], kind: type[J] | UnionType) -> None:
     """Do the child's part of `run_child`: read the job from stdin, do it and report the result.
 
     Args:
@@ -309,7 +309,7 @@ def _lines(
                 raise TimeoutError
 
 
-def _take(text: bytes, on_event: Tell) -> dict[str, Any] | None:
+def _take(text: bytes, on_event: OnEvent) -> dict[str, Any] | None:
     """Return the result in a child's line, or pass the event in it to `on_event` and return None.
 
     Raises:

@@ -145,7 +145,7 @@ class TrainingSteps:
             collate_fn=_collate,
             num_workers=workers,
             prefetch_factor=_BATCHES_A_WORKER if workers else None,
-            worker_init_fn=_leave_when_told,
+            worker_init_fn=_ignore_sigterm,
             persistent_workers=workers > 0,
             pin_memory=workers > 0 and torch.cuda.is_available(),
         )
@@ -236,7 +236,7 @@ class _Augmented(Dataset[tuple[int, Sample]]):
         return place, self._augment(self._samples[place], seed)
 
 
-def _leave_when_told(_: int) -> None:
+def _ignore_sigterm(_: int) -> None:
     """Ignore SIGTERM in a worker: the training process handles it and still needs batches."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

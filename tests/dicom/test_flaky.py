@@ -86,7 +86,7 @@ def test_transient_failure_of_a_file_is_retried(
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == times
     for n, message in enumerate(said):
-        assert f"1 files could not be read ({path}: cannot be" in message
+        assert f"1 file could not be read ({path}: cannot be" in message
         assert os.strerror(getattr(errno, error)) in message
         assert f"attempt {n + 2} of {ATTEMPTS} follows" in message
 

@@ -40,7 +40,7 @@ def test_header_and_pixels_are_refused_with_the_same_reason(
     ("tags", "said"),
     [
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB, 3 samples per pixel"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 samples per pixel"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, 1 sample per pixel"),
         ({"PhotometricInterpretation": ""}, "no valid PhotometricInterpretation"),
         ({"SamplesPerPixel": 3}, "MONOCHROME2, 3 samples per pixel"),
         ({"Rows": 0}, "no usable Rows, Columns or BitsAllocated"),

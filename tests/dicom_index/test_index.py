@@ -63,7 +63,7 @@ def test_study_without_images_is_listed_as_unusable(copy: Path, tmp_path: Path) 
 
     studies = pl.read_parquet(tmp_path / "studies.parquet")
     assert studies.filter(~pl.col("usable"))["study_id"].to_list() == [study]
-    with pytest.raises(DataError, match=rf"1 studies have no usable image: {study}; add"):
+    with pytest.raises(DataError, match=rf"1 study without a usable image: {study}; add"):
         build_index(competition, "train", tmp_path, strict=True)
 
 
@@ -140,7 +140,7 @@ def test_bad_test_files_and_rows_stop_an_index_only_with_strict(
     build_index(competition, "test", tmp_path, max_bad=0.0)
     assert len(pl.read_parquet(tmp_path / "quarantine.parquet")) == 99
     assert (
-        "1 invalid rows of test_series_descriptions.csv are skipped: line 7 ('Sagital T1')"
+        "skipped 1 invalid row of test_series_descriptions.csv: line 7 ('Sagital T1')"
         in caplog.text
     )
     with pytest.raises(DataError, match=r"test_series_descriptions\.csv: line 7 \('Sagital T1'"):
@@ -159,6 +159,6 @@ def test_listed_series_without_a_file_is_reported(
         path.write_bytes(b"")
     build_index(competition, "train", tmp_path, max_bad=1.0)
     said = caplog.text
-    assert "2 listed series have no usable image: " in said
+    assert "2 listed series without a usable image: " in said
     assert "{}/{} (no file)".format(*gone) in said
     assert "{}/{} (".format(*broken) in said

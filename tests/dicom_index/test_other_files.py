@@ -139,13 +139,13 @@ def test_folder_of_a_listed_study_is_not_reported_as_unlisted(
     for name in (".DS_Store", "Thumbs.db", "DICOMDIR"):
         (study / name).write_bytes(bytes(5000))
     built(competition, tmp_path / "clean")
-    assert "in no table" not in caplog.text
+    assert "that no table lists" not in caplog.text
     assert "outside the series" not in caplog.text
     write_slice(study / "7.dcm")
     write_slice(study / "400/1.dcm")
     built(competition, tmp_path / "out")
-    assert f"1 folders are in no table and are skipped: {study}/400" in caplog.text
-    assert f"1 studies have files outside the series folders, not read: {study} (1)" in caplog.text
+    assert f"skipped 1 folder that no table lists: {study}/400" in caplog.text
+    assert f"1 study with files outside the series folders, not read: {study} (1)" in caplog.text
 
 
 def test_image_with_a_private_or_missing_sop_class_is_used(tmp_path: Path) -> None:

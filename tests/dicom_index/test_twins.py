@@ -164,9 +164,9 @@ def test_twins_across_splits_are_reported_and_share_a_fold(
     for folder in (train, test):
         folder.mkdir()
     build_index(competition, "train", train)
-    assert f"1 pairs of ids have the same images: {AGAIN} = {first}" in caplog.text
+    assert f"1 pair of ids with the same images: {AGAIN} = {first}" in caplog.text
     build_index(competition, "test", test, other_split=train)
-    assert f"1 pairs of ids have the same images: test {TESTED} = train {first}" in caplog.text
+    assert f"1 pair of ids with the same images: test {TESTED} = train {first}" in caplog.text
     index = Index.load(train)
     for seed in range(4):
         write_folds(

@@ -27,7 +27,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.logging.handlers import APILogWorker
 from deployments.register import register
-from tasks.dispatch import TrainingJob, train_elsewhere
+from tasks.dispatch import TrainingJob, train_on_workers
 from lsdc.errors import StageError
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.training import train_fold
@@ -44,7 +44,7 @@ run = open_run(LumbarRun, request)
 def sends(experiment: str = "demo"):
     inputs = run, 0, MADE, MADE
     job = TrainingJob("train-fold/default", "fold 0", train_fold, inputs, {"fold": 0})
-    train_elsewhere(run, [job], {})
+    train_on_workers(run, [job], {})
 
 try:
     sends()

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running
 
 import lsdc.cli.server.run_records
-from lsdc.cli.server.run_records import living, mark_killed
+from lsdc.cli.server.run_records import mark_killed, marked_alive
 from lsdc.store.home import Home, open_home
 
 # Holds a run's lock in a home until it is killed.
@@ -22,9 +22,9 @@ HOLDS = """
 import sys
 from pathlib import Path
 from uuid import UUID
-from lsdc.cli.server.run_records import living
+from lsdc.cli.server.run_records import marked_alive
 from lsdc.store.home import open_home
-with living(open_home(Path(sys.argv[1])), UUID(sys.argv[2])):
+with marked_alive(open_home(Path(sys.argv[1])), UUID(sys.argv[2])):
     print("holds", flush=True)
     sys.stdin.read()
 """
@@ -114,6 +114,6 @@ def test_ended_runs_and_runs_of_another_server_are_not_changed(
 
 
 def test_run_that_ends_normally_leaves_no_lock(home: Home) -> None:
-    with living(home, uuid4()):
+    with marked_alive(home, uuid4()):
         assert len(list((home.prefect / "local-runs").iterdir())) == 1
     assert list((home.prefect / "local-runs").iterdir()) == []

@@ -21,7 +21,7 @@ from prefect.logging.handlers import APILogWorker
 from lsdc.run_context import run_context
 from lsdc.errors import InterruptedRunError
 from tasks.interrupts import cancelled_when_interrupted
-from tasks.progress import mute_machinery
+from tasks.progress import hide_prefect_messages
 
 @task
 def done():
@@ -40,7 +40,7 @@ def here():
 @flow(name="told-to-end", flow_run_name=sys.argv[1])
 @cancelled_when_interrupted
 def told():
-    mute_machinery()
+    hide_prefect_messages()
     done()
     beside.submit()
     here()

@@ -82,7 +82,7 @@ def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(
         of_this_run = {"logs": {"flow_run_id": {"any_": [run_id]}}}
         logged = ask(here.api, "logs/filter", of_this_run)
         assert logged
-        assert not [each for each in logged if "tell_state" in each["message"]]
+        assert not [each for each in logged if "report_state" in each["message"]]
     fit = json.loads((home / f"runs/demo@epochs-{epochs}/fold-1/fit.json").read_text())
     assert [process["from_epoch"] for process in fit["processes"]] == [1, 3]
     assert (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns == trained

@@ -10,7 +10,7 @@ import cloudpickle
 import pytest
 
 from flows.pipeline import pipeline
-from lsdc.cli.commands.run_local import tell_begin
+from lsdc.cli.commands.run_local import report_begin
 from lsdc.store.garbage import pinned_results
 from lsdc.store.home import open_home
 from tests.flows.conftest import Outcome, Ran, ask
@@ -96,5 +96,5 @@ def test_finished_shards_are_kept_and_dask_computes_the_others_equally(
 
 
 def test_flow_can_be_pickled_for_dask_with_its_hooks() -> None:
-    begun = pipeline.with_options(on_running=[tell_begin])
+    begun = pipeline.with_options(on_running=[report_begin])
     assert cloudpickle.loads(cloudpickle.dumps(begun)).name == "pipeline"

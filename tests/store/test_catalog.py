@@ -22,7 +22,7 @@ from lsdc.store.catalog import (
 )
 from lsdc.store.files import write_folder
 from lsdc.store.home import Home, open_home
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from lsdc.tables.table import Table
 
 
@@ -51,7 +51,7 @@ def made(home: Home, stage: str, **tables: dict[str, list[Any]]) -> Manifest:
     with write_folder(home.root / stage) as out:
         for name, columns in tables.items():
             pl.DataFrame(columns).write_parquet(out / f"{name}.parquet")
-        return settle(home.root, stage, out, rows=1)
+        return store_folder(home.root, stage, out, rows=1)
 
 
 def publish(home: Home, run: str, *manifests: Manifest, kind: Kind = "run") -> None:

@@ -18,7 +18,7 @@ from lsdc.cli.server.process import sqlite_url
 from lsdc.store.catalog import catalogued, publish_catalog
 from lsdc.store.exact_names import open_database, plain_names, read_parquet, scan_parquet
 from lsdc.store.home import Home, open_home
-from lsdc.store.manifest import seal
+from lsdc.store.manifest import make_manifest
 from lsdc.tables.table import Table
 
 # Characters with a meaning in globs, URLs, shells, SQL or templates, and others.
@@ -127,7 +127,7 @@ def test_catalog_is_written_in_a_home_with_any_name(tmp_path: Path) -> None:
     folder = home.root / "folds" / "1"
     folder.mkdir(parents=True)
     pl.DataFrame({"study_id": [1, 2]}).write_parquet(folder / "folds.parquet")
-    made = seal(home.root, "folds", folder, rows=2, names=["folds.parquet"])
+    made = make_manifest(home.root, "folds", folder, rows=2, names=["folds.parquet"])
     publish_catalog(home, "demo", [made], {"folds": Folds})
     assert catalogued(home, "demo", "folds") == [made.digest]
 

@@ -67,7 +67,7 @@ def test_second_builder_waits_and_sees_the_process_of_the_first(tmp_path: Path) 
             pass
         with (
             pytest.raises(HomeBusyError, match=rf"process {holder.pid} on .* is using this home"),
-            build_lock(home, wait=True, at_most=0.2, say=print),
+            build_lock(home, wait=True, timeout=0.2, say=print),
         ):
             pass
         said: list[str] = []

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.manifest import Manifest, make_manifest, store_folder
 
 
 def settle_text(home: Path, text: str) -> Manifest:
     with write_folder(home / "crops") as out:
         (out / "crops.npy").write_text(text)
-        return settle(home, "crops", out, rows=1)
+        return store_folder(home, "crops", out, rows=1)
 
 
 def test_same_content_has_the_same_path_and_digest(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_home_may_move(tmp_path: Path) -> None:
     assert manifest.is_intact(tmp_path / "there")
 
 
-def test_only_named_files_are_sealed(tmp_path: Path) -> None:
+def test_only_named_files_are_in_the_manifest(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "demo"
     folder.mkdir(parents=True)
     (folder / "oof.parquet").write_text("rows")
     (folder / "notes.txt").write_text("mine")
 
-    manifest = seal(tmp_path, "oof", folder, rows=1, names=["oof.parquet"])
+    manifest = make_manifest(tmp_path, "oof", folder, rows=1, names=["oof.parquet"])
     (folder / "notes.txt").write_text("changed")
 
     assert [record.name for record in manifest.files] == ["oof.parquet"]
@@ -78,7 +78,9 @@ def test_files_without_their_notes_are_not_intact(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "oof.parquet").write_text("rows")
     (folder / "fit.json").write_text("made in 3 s")
-    manifest = seal(tmp_path, "train", folder, rows=1, names=["oof.parquet"], notes=["fit.json"])
+    manifest = make_manifest(
+        tmp_path, "train", folder, rows=1, names=["oof.parquet"], notes=["fit.json"]
+    )
     (folder / "fit.json").write_text("made in 4 s")
     assert manifest.is_intact(tmp_path)
     (folder / "fit.json").unlink()

@@ -12,7 +12,7 @@ import pytest
 from lsdc.errors import DamagedError, SettingsError, StoreError
 from lsdc.store.files import write_folder
 from lsdc.store.locks import require_locks
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from lsdc.store.remote import RemoteStore, open_store
 
 KEY = "a" * 64
@@ -38,7 +38,7 @@ def settle_crops(home: Path) -> Manifest:
     with write_folder(home / "crops") as out:
         (out / "crops.npy").write_bytes(b"pixels" * 1000)
         (out / "samples.parquet").write_bytes(b"rows")
-        return settle(home, "crops", out, rows=1)
+        return store_folder(home, "crops", out, rows=1)
 
 
 def objects(url: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.dicom_index.index import build_index
 from lsdc.dicom_index.listing import Split
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.run import Run
 
 
@@ -12,4 +12,4 @@ def indexed(run: Run, split: Split) -> Manifest:
     """Write the result of the stage index without Prefect."""
     with write_folder(run.root / "index") as out:
         rows = build_index(open_competition(run.data), split, out)
-        return settle(run.root, "index", out, rows=rows)
+        return store_folder(run.root, "index", out, rows=rows)

@@ -7,7 +7,7 @@ import pytest
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError
-from lsdc.store.manifest import Manifest, seal
+from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
 from tasks.identity import locked_experiment, needed_fold
@@ -36,7 +36,7 @@ def run_of(home: Path, data: Path | None, experiment: str = "demo", **settings: 
     return open_run(LumbarRun, RunRequest.of(**asked))
 
 
-def settled(run: Run) -> Run:
+def begun(run: Run) -> Run:
     """Return the run with its folder, in which a fold is trained."""
     with locked_experiment(run) as found:
         found.fold(0).mkdir(parents=True, exist_ok=True)
@@ -45,14 +45,14 @@ def settled(run: Run) -> Run:
 
 def test_settings_that_change_no_result_change_no_folder(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    settled(run_of(home, tables))
+    begun(run_of(home, tables))
     same: list[dict[str, object]] = [
         {"only_fold": 1},
         {"device": "cpu", "threads": 1},
         {"strict": True, "max_bad": 0.5},
         {"settings": ["training.stall_minutes=9"]},
     ]
-    assert {settled(run_of(home, tables, **each)).name for each in same} == {"demo"}
+    assert {begun(run_of(home, tables, **each)).name for each in same} == {"demo"}
     others: dict[str, dict[str, object]] = {
         "demo@folds-3": {"folds": 3},
         "demo@seed-1": {"seed": 1},
@@ -61,7 +61,7 @@ def test_settings_that_change_no_result_change_no_folder(tables: Path, tmp_path:
         "demo@holdout-0.1": {"holdout": 0.1},
         "demo@epochs-2": {"settings": ["training.epochs=2"]},
     }
-    assert [settled(run_of(home, tables, **each)).name for each in others.values()] == [*others]
+    assert [begun(run_of(home, tables, **each)).name for each in others.values()] == [*others]
     record = read_record(home / "runs" / "demo@epochs-2")
     assert record is not None
     assert record.changed == {"training.epochs": 2}
@@ -77,25 +77,25 @@ def test_runs_with_other_weights_have_other_folders(tables: Path, tmp_path: Path
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{backbone}.safetensors").write_text(name)
         runs.append(run_of(home, tables, weights=tmp_path / name, **chosen))
-    names = [settled(run).name for run in runs]
+    names = [begun(run).name for run in runs]
     assert len(set(names)) == 3
     assert all(name.startswith("exp118@weights-") for name in names[1:])
-    assert [settled(run).name for run in runs] == names
+    assert [begun(run).name for run in runs] == names
 
 
 def test_moved_or_corrected_data_keep_the_folder(
     tables: Path, phantom: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    settled(run_of(home, tables))
+    begun(run_of(home, tables))
     moved = tables.rename(tmp_path / "moved")
     (moved / "sample_submission.csv").unlink()  # another test set does not count as other data
-    assert settled(run_of(home, moved)).name == "demo"
+    assert begun(run_of(home, moved)).name == "demo"
     with (moved / "train.csv").open("a") as table:
         table.write("\n")
-    assert settled(run_of(home, moved)).name == "demo"
+    assert begun(run_of(home, moved)).name == "demo"
     other = copied(phantom, tmp_path / "other")
-    assert settled(run_of(home, other)).name == "demo@other"
+    assert begun(run_of(home, other)).name == "demo@other"
 
 
 def test_phantom_is_not_the_default_in_a_home_with_other_data(
@@ -103,14 +103,14 @@ def test_phantom_is_not_the_default_in_a_home_with_other_data(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "home"
-    assert settled(run_of(home, None)).uses_phantom
+    assert begun(run_of(home, None)).uses_phantom
     assert run_of(home, None).uses_phantom
-    settled(run_of(home, tables))
+    begun(run_of(home, tables))
     with pytest.raises(SettingsError, match=rf"has runs on {tables}; .*'--data phantom'"):
         run_of(home, None)
     asked = run_of(home, Path(PHANTOM))
     assert asked.uses_phantom
-    assert settled(asked).name == "demo"
+    assert begun(asked).name == "demo"
     assert run_of(home, home / "phantom").uses_phantom
     (tmp_path / PHANTOM).mkdir()
     assert run_of(home, Path(PHANTOM)).data == tmp_path / PHANTOM
@@ -118,15 +118,15 @@ def test_phantom_is_not_the_default_in_a_home_with_other_data(
 
 def test_required_folds_have_the_same_data_and_split(tables: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    settled(run_of(home, None, "exp114"))
-    settled(run_of(home, tables, "exp114", folds=3))
-    run = settled(run_of(home, tables, "exp178"))
+    begun(run_of(home, None, "exp114"))
+    begun(run_of(home, tables, "exp114", folds=3))
+    run = begun(run_of(home, tables, "exp178"))
     first = home / "runs"
     assert needed_fold(run, "exp114", 1) == first / "exp114" / "fold-1"  # and is refused later
-    settled(run_of(home, tables, "exp114", settings=["training.epochs=2"]))
+    begun(run_of(home, tables, "exp114", settings=["training.epochs=2"]))
     changed = "exp114@lumbar-epochs-2"
     assert needed_fold(run, "exp114", 1) == first / changed / "fold-1"
-    settled(run_of(home, tables, "exp114"))
+    begun(run_of(home, tables, "exp114"))
     assert needed_fold(run, "exp114", 1) == first / "exp114@lumbar" / "fold-1"
 
 
@@ -134,7 +134,7 @@ def trained(run: Run, fold: int) -> Manifest:
     folder = claim_fold(run.home, run.name, fold, KEY, say=pytest.fail)
     for name in ("oof.parquet", "fit.json"):
         (folder / name).write_text(name)
-    return seal(
+    return make_manifest(
         run.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
     )
 
@@ -160,7 +160,7 @@ def test_fold_of_another_host_is_put_into_the_runs_folder(
         made = trained(run, 0)
         assert run.shared is not None
         run.shared.publish("train", KEY, made, run.root)
-    settled(run_of(here, None))
+    begun(run_of(here, None))
     with locked_experiment(run_of(here, tables)) as run:
         assert run.name == "demo@lumbar"
         assert ensure_local(run, made)

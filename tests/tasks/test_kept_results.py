@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.oof import score_oof
 from lsdc.challenges.lumbar.stages.submission import assemble_submission
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.manifest import Manifest, make_manifest, store_folder
 from tasks.request import RunRequest
 from tasks.results import ensure_local
 from tasks.run import Run, open_run
@@ -39,7 +39,7 @@ def folds(run: Run) -> Manifest:
         labels.write_parquet(out / "labels.parquet")
         labels.clear().write_parquet(out / "holdout.parquet")
         dealt.write_parquet(out / "folds.parquet")
-        return settle(run.root, "folds", out, rows=len(studies))
+        return store_folder(run.root, "folds", out, rows=len(studies))
 
 
 def of_rows(row_ids: list[str], share: float) -> pl.DataFrame:
@@ -53,7 +53,9 @@ def submit(run: Run, folds: Manifest, share: float) -> bytes:
     run.folder.mkdir(parents=True, exist_ok=True)
     rows = of_rows(list(open_competition(run.data).row_ids), share)
     rows.write_parquet(run.folder / "predictions.parquet")
-    made = seal(run.root, "predict", run.folder, rows=len(rows), names=["predictions.parquet"])
+    made = make_manifest(
+        run.root, "predict", run.folder, rows=len(rows), names=["predictions.parquet"]
+    )
     assemble_submission.fn(run, folds, made)
     return (run.folder / "submission.csv").read_bytes()
 
@@ -86,7 +88,7 @@ def trained(run: Run, folds: Manifest, fold: int) -> Manifest:
     rows.write_parquet(out / "oof.parquet")
     rows.clear().write_parquet(out / "holdout.parquet")
     (out / "fit.json").write_text(json.dumps({"selected": False}))
-    return seal(run.root, "train", out, rows=1, names=["oof.parquet", "holdout.parquet"])
+    return make_manifest(run.root, "train", out, rows=1, names=["oof.parquet", "holdout.parquet"])
 
 
 def test_warning_if_fewer_folds_are_scored_than_before(
@@ -133,7 +135,7 @@ def test_fetched_results_keep_the_earlier_ones(
     )
     assert there.shared is not None
     submit(there, folds, 0.5)
-    made = seal(run.root, "submission", run.folder, rows=1, names=["submission.csv"])
+    made = make_manifest(run.root, "submission", run.folder, rows=1, names=["submission.csv"])
     one = score_oof.fn(run, folds, both[:1])
     for manifest in (made, one):
         there.shared.publish(manifest.stage, "a" * 64, manifest, run.root)

@@ -76,7 +76,7 @@ def test_worker_checks_the_hubs_weights_before_it_learns_coordinates(
 ) -> None:
     sent: list[TrainingJob] = []
 
-    def train_elsewhere(_: Run, jobs: Sequence[TrainingJob], versions: object) -> list[Manifest]:
+    def train_on_workers(_: Run, jobs: Sequence[TrainingJob], versions: object) -> list[Manifest]:
         sent.extend(jobs)
         return [MADE]
 
@@ -87,7 +87,7 @@ def test_worker_checks_the_hubs_weights_before_it_learns_coordinates(
     monkeypatch.setattr(prepare, "read_training", lambda _: (MADE, MADE, MADE))
     monkeypatch.setattr(prepare, "trains_on_gpu_pool", lambda: True)
     monkeypatch.setattr(prepare.learn_coordinates, "find", lambda *_: None)
-    monkeypatch.setattr(prepare, "train_elsewhere", train_elsewhere)
+    monkeypatch.setattr(prepare, "train_on_workers", train_on_workers)
     run = run_of(tmp_path / "home", settings=settings)
     prepare.prepare_training(run, for_training=for_training)
     assert [dict(job.parameters) for job in sent] == [told]

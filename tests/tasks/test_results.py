@@ -11,7 +11,7 @@ import pytest
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, seal, settle
+from lsdc.store.manifest import Manifest, make_manifest, store_folder
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.remote import RemoteStore
 from lsdc.training.events import EpochDone
@@ -46,7 +46,7 @@ def build(run: Run, built: Path) -> Manifest:
         file.write("once\n")
     with write_folder(run.root / "crops") as out:
         (out / "crops.npy").write_bytes(b"pixels" * 1000)
-        return settle(run.root, "crops", out, rows=1)
+        return store_folder(run.root, "crops", out, rows=1)
 
 
 def build_at_once(phantom: Path, home: Path, built: Path, start: Barrier) -> None:
@@ -108,7 +108,7 @@ def test_fetched_fold_does_not_overwrite_another_training(hosts: tuple[Run, Run]
     folder = claim_fold(one.home, "demo", 0, KEY, say=print)
     for name in ("oof.parquet", "fit.json", "notes.txt"):
         (folder / name).write_text(name)
-    made = seal(
+    made = make_manifest(
         one.root, "train", folder, rows=1, names=["oof.parquet"], key=KEY, notes=["fit.json"]
     )
     compute_once(one, "train", KEY, Manifest, lambda: made)

@@ -65,6 +65,6 @@ def test_shards_report_the_progress_of_the_whole_stage(
 def test_other_code_or_libraries_are_refused(run: Run) -> None:
     (shard,) = split(run, [1])
     shards.require_same_versions(shard, cut_shard)
-    other = shard.model_copy(update={"made_by": "another"})
+    other = shard.model_copy(update={"code_fingerprint": "another"})
     with pytest.raises(SettingsError, match=r"crops train 1 of 1: the Dask worker on .* has other"):
         shards.require_same_versions(other, cut_shard)

@@ -13,7 +13,7 @@ from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
 from lsdc.training.loop import Training
 from lsdc.training.losses import GradedLoss, probabilities_by
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import OnEvent, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
 from lsdc.training.settings.loss import LossSettings
 from lsdc.training.settings.training import TrainingSettings
@@ -77,7 +77,7 @@ def run(
     criterion: GradedLoss = CRITERION,
     workers: int = 0,
     environment: dict[str, Any] | None = None,
-    on_event: Tell = ignore,
+    on_event: OnEvent = ignore,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train and validate on the same samples; write to `folder`."""

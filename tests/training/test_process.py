@@ -29,9 +29,9 @@ class OddJob(Job):
     of: str = "SIGSEGV"
     saved: Path | None = None
 
-def work(job, tell):
+def work(job, on_event):
     def say(what, pid):
-        tell(Warned(text=f"{what} {pid}"))
+        on_event(Warned(text=f"{what} {pid}"))
 
     print("a library that prints")
     say("pid", os.getpid())
@@ -64,7 +64,7 @@ def work(job, tell):
                     [Path("nowhere")],
                     stop_requested,
                     save=lambda: job.saved.touch(),
-                    on_event=tell,
+                    on_event=on_event,
                 )
     while job.do == "talk":
         say("talks", os.getpid())

@@ -26,7 +26,7 @@ from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.losses import probabilities_by
 from lsdc.training.mixing import Mixing
-from lsdc.training.process import Tell
+from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Samples
 from lsdc.training.settings.augment import MixSettings, PixelSettings
 from tests.training.runs import (
@@ -188,7 +188,7 @@ def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallMode
     return model
 
 
-def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
+def at(epoch: int, step: int | None, do: Callable[[], None]) -> OnEvent:
     """Return a listener that calls `do` at a step, or when validation begins."""
 
     def listen(event: Event) -> None:
@@ -199,7 +199,7 @@ def at(epoch: int, step: int | None, do: Callable[[], None]) -> Tell:
     return listen
 
 
-def leave(samples: Samples, folder: Path, on_event: Tell, workers: int = 0) -> None:
+def leave(samples: Samples, folder: Path, on_event: OnEvent, workers: int = 0) -> None:
     """Train until SIGTERM."""
     with catch_sigterm() as stop_requested, pytest.raises(ResumeLaterError, match="SIGTERM"):
         run(

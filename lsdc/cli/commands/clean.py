@@ -44,7 +44,7 @@ def clean(
         console.print(_usage_table(opened))
         rubbish = find_garbage(opened, removed=removed, put_aside=replaced)
         if not replaced:
-            _tell_of_put_aside(find_put_aside(opened), console)
+            _print_superseded(find_put_aside(opened), console)
         if not rubbish:
             console.print(f"{opened.root}: nothing to remove", soft_wrap=True)
             return
@@ -102,7 +102,7 @@ def _score(scores: Path) -> str:
         return "-"
 
 
-def _tell_of_put_aside(folds: list[Fold], console: Console) -> None:
+def _print_superseded(folds: list[Fold], console: Console) -> None:
     kept = [fold for fold in folds if fold.holds_training]
     for fold in kept:
         console.print(

@@ -121,9 +121,9 @@ def _titled(finding: Finding) -> str:
 
 def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
     """Return as many study ids, series ids, paths or line numbers as fit in full; at least one."""
-    told = [name for name in _NAMES if name in finding.rows.columns]
+    id_columns = [name for name in _NAMES if name in finding.rows.columns]
     # Files outside the usual layout have only a path; damaged table rows may have no id.
-    name = next((name for name in told if finding.rows[name].count()), told[0])
+    name = next((name for name in id_columns if finding.rows[name].count()), id_columns[0])
     ids = finding.rows[name].drop_nulls()
     if name == "path":
         ids = ids.str.extract(r"([^/\\]*)$")

@@ -178,13 +178,13 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
         )
     if missing := series_without_images(tables, spell):
         console.print(
-            f"{len(missing):,} listed series without a usable image: {few(missing)}",
+            f"{counted(len(missing), 'listed series')} without a usable image: {few(missing)}",
             style="yellow",
             highlight=False,
         )
     if twins := describe_twins(tables.twins, spell):
-        said = f"the same images under two ids, {counted(len(twins), 'time')}: {few(twins)}"
-        console.print(said, style="yellow", highlight=False)
+        line = f"the same images under two ids, {counted(len(twins), 'time')}: {few(twins)}"
+        console.print(line, style="yellow", highlight=False)
     reasons = group_reasons(tables.quarantine)
     _show_files("quarantined", "reason", reasons, "quarantine", console)
     _show_files("other files", "kind", group_others(tables.other_files), "other_files", console)

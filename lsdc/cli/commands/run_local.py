@@ -19,7 +19,7 @@ from lsdc.cli.server.connection import find_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import Server, prefect_server
-from lsdc.cli.server.run_records import living, mark_killed, wait_until_recorded
+from lsdc.cli.server.run_records import mark_killed, marked_alive, wait_until_recorded
 from lsdc.cli.server.user_settings import read_user_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, InterruptedRunError
@@ -44,7 +44,7 @@ _on_begin: ContextVar[Callable[["FlowRun"], None]] = ContextVar("on_begin")
 
 @run_options(RunRequest)
 def run_local(
-    asked: dict[str, Any],
+    options: dict[str, Any],
     *,
     no_pretrained: NoPretrained = False,
     store: StoreUrl = None,
@@ -68,24 +68,24 @@ def run_local(
     """Run all stages on this machine, from DICOM files to out-of-fold scores and a submission."""
     console = open_console()
     if no_pretrained:
-        asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
-    request = RunRequest.of(**asked)
+        options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]
+    request = RunRequest.of(**options)
     require_device(request.device)
     run = open_run(LumbarRun, request, Host.find(store, task_runner))
     # Show resolved values in Prefect; a run killed at its start is recognised by its home.
     request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
         _require_competition(run)  # before anything starts
-    said: list[str] = []
+    messages: list[str] = []
 
     def say(text: str) -> None:
-        said.append(text)
+        messages.append(text)
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     with (
         hold(run, wait=wait, say=say) as run,
         _prefect(run, console) as server,
-        run_log(log := run.home.logs / f"{run.name}.log", console, said),
+        run_log(log := run.home.logs / f"{run.name}.log", console, messages),
     ):
         _run_flow(run, request, console, server)
     from lsdc.cli.render.run_summary import show_results
@@ -130,7 +130,7 @@ def _prefect(run: Run, console: Console) -> Iterator[Server | None]:
         yield server
 
 
-def tell_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noqa: ARG001 (Prefect's)
+def report_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # noqa: ARG001 (Prefect's)
     """Run as a hook of the flow: report that it has begun.
 
     Dask workers receive the flow with its hooks, so hooks must not hold a console.
@@ -150,7 +150,7 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     from tasks.progress import listening
     from tasks.versions import installed_versions
 
-    begun, parameters = pipeline.with_options(on_running=[tell_begin]), request.model_dump()
+    begun, parameters = pipeline.with_options(on_running=[report_begin]), request.model_dump()
     # Done now, while the server starts, and remembered: fingerprint the code, import FastAPI.
     installed_versions(STAGES)
     begun.serialize_parameters(parameters)
@@ -160,14 +160,14 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     display = Display(console, expected=run.task_runs)
 
     def begin(flow_run: "FlowRun") -> None:
-        lives.enter_context(living(run.home, flow_run.id))
+        alive.enter_context(marked_alive(run.home, flow_run.id))
         pages = hide_password(str(PREFECT_API_URL.value()).removesuffix("/api"))
         where = f"{pages}/runs/flow-run/{flow_run.id}"
         console.print(f"follow it at {where}", highlight=False, soft_wrap=True)
 
     _on_begin.set(begin)
     try:
-        with contextlib.ExitStack() as lives, own_run_context(), display, listening(display):
+        with contextlib.ExitStack() as alive, own_run_context(), display, listening(display):
             ended = begun(**parameters, return_state=True)
             state = cast("State[None]", ended)
     except (KeyboardInterrupt, TerminationSignal):

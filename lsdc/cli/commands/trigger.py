@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     },
 )
 def trigger(
-    asked: dict[str, Any],
+    options: dict[str, Any],
     *,
     deployment: Annotated[
         str,
@@ -65,9 +65,9 @@ def trigger(
     console = open_console()
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:
-        asked["settings"] = [*asked.get("settings", ()), "model.pretrained=false"]
-    request = FoldRequest.of(**asked)  # reports invalid values at once
-    given = request.model_dump(mode="json", include=set(asked))
+        options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]
+    request = FoldRequest.of(**options)  # reports invalid values at once
+    given = request.model_dump(mode="json", include=set(options))
     if request.data is not None:
         given["data"] = _as_workers_see(request.data)
     if request.weights is not None:

@@ -15,10 +15,10 @@ from lsdc.cli.options import StoreUrl, home_option
 from lsdc.cli.server.prefect_settings import Api, own_api, own_environment, own_settings
 from lsdc.cli.server.process import (
     SERVER,
+    exclusive_server,
     free_port,
     server_environment,
     sqlite_url,
-    the_only_server,
     wait_until_healthy,
 )
 from lsdc.cli.server.run_records import mark_killed
@@ -40,8 +40,8 @@ Database = Annotated[
         show_envvar=False,
         help=(
             "Address of a PostgreSQL database for Prefect's history: "
-            "postgresql://USER:PASSWORD@HOST/NAME. Better set LSDC_DATABASE_URL, so that the "
-            "password is not on the command line."
+            "postgresql://USER:PASSWORD@HOST/NAME. To keep the password off the command line, set "
+            "LSDC_DATABASE_URL instead."
         ),
         show_default="SQLite",
     ),
@@ -101,7 +101,7 @@ def up(
     )
     try:
         with (
-            the_only_server(opened, address),
+            exclusive_server(opened, address),
             Parts(console) as servers,
             Parts(console) as working,
         ):

@@ -38,7 +38,7 @@ def worker(
 ) -> None:
     """Start workers for a pool on this machine, until Ctrl-C.
 
-    One worker per GPU for lsdc-gpu (one if there is no GPU), one for lsdc-cpu.
+    Start one worker per GPU for lsdc-gpu (one if there is no GPU), and one for lsdc-cpu.
     """
     console = open_console()
     chosen = Host.find(store).store

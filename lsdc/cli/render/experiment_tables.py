@@ -144,9 +144,9 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    for word, said in words.items():
-        if said:
-            grid.add_row(word, said)
+    for word, text in words.items():
+        if text:
+            grid.add_row(word, text)
     console.print(experiment.name, style="bold", highlight=False)
     console.print(grid)
 

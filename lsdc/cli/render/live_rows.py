@@ -57,7 +57,7 @@ class Row:
         """The description of its current work."""
         return ", ".join(self.parts)
 
-    def hear(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Update the row from a progress event."""
         event = progress.event
         if progress.state is not None:

@@ -69,7 +69,7 @@ class Display:
             return
         row = self.rows.setdefault(progress.name, Row(progress.name, self._clock))
         before = row.words
-        row.hear(progress)
+        row.update(progress)
         if not self.console.is_terminal and self._is_news(row, progress, before):
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
 
@@ -106,7 +106,7 @@ class Display:
         return Text(_that_fit(words, self.console.width), style="bold", no_wrap=True)
 
     def _folds_left(self, folds: Sequence[str]) -> float | None:
-        """Return the seconds until all folds are trained, by the slowest; None if unknown."""
+        """Estimate the seconds until all folds are trained, by the slowest; None if unknown."""
         begun = [self.rows[name] for name in folds if name in self.rows]
         going = [row for row in begun if not row.is_over]
         waiting = len(folds) - len(begun)
@@ -128,20 +128,20 @@ class Display:
             max(map(len, words), default=0) for words in ([r.name for r in rows], verdicts)
         )
         room = self.console.width - len("✓") - names - ends - 4 * _BETWEEN
-        told = max((len(row.words) for row in rows if not row.is_over), default=0)
-        with_bar = room >= _BAR + _BETWEEN + min(told, _WORDS)  # text takes precedence over bars
+        widest = max((len(row.words) for row in rows if not row.is_over), default=0)
+        with_bar = room >= _BAR + _BETWEEN + min(widest, _WORDS)  # text takes precedence over bars
         room -= (_BAR + _BETWEEN) * with_bar
         table = Table.grid(padding=(0, _BETWEEN, 0, 0))
         for row, verdict in zip(rows, verdicts, strict=True):
             mark = MARKS.get(row.state)
             bar = "" if mark else ProgressBar(total=1, completed=row.share, width=_BAR)
-            speaks = not mark or row.name.startswith(_FOLD)
+            has_text = not mark or row.name.startswith(_FOLD)
             style = "dim" if mark == "✓" else _STYLES[mark] if mark else "cyan"
             table.add_row(
                 Text(mark, style=_STYLES[mark]) if mark else self._spinner(),
                 Text(row.name, style="bold" if not mark else "", no_wrap=True),
                 *([bar] if with_bar else []),
-                Text(_that_fit(row.parts, room) if speaks else "", style="dim", no_wrap=True),
+                Text(_that_fit(row.parts, room) if has_text else "", style="dim", no_wrap=True),
                 Text(verdict, style=style, no_wrap=True),
             )
         return table
@@ -152,7 +152,7 @@ class Display:
 
 
 def _in_sight(rows: list[Row], lines: int) -> list[Row]:
-    """Return all rows, or if they exceed the lines the running ones and the last ended ones."""
+    """Return the rows that fit into the lines; keep running ones, then those that ended last."""
     if len(rows) <= lines:
         return rows
     going = [row for row in rows if not row.is_over][-lines:]
@@ -181,7 +181,7 @@ def _verdict(row: Row, *, short: bool = False) -> str:
 
 
 def _time_left(row: Row) -> str:
-    """Format the time left; a task whose count is complete is still saving."""
+    """Format the time left, or `finishing` if all steps are done but the task still saves."""
     left = row.seconds_left()
     return "finishing" if row.share >= 1 else "" if left is None else f"{clock_words(left)} left"
 

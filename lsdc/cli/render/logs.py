@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lsdc.errors import InterruptedRunError, LsdcError
-from tasks.progress import mute_machinery
+from tasks.progress import hide_prefect_messages
 
 _BYTES, _KEPT = 5_000_000, 5
 _FORMAT = "%(asctime)s %(levelname)-7s %(who)s: %(message)s"
@@ -55,7 +55,7 @@ def _names(record: logging.LogRecord) -> Iterator[str | None]:
 
 
 @contextmanager
-def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> Iterator[None]:
+def run_log(path: Path, console: Console | None, earlier: Sequence[str] = ()) -> Iterator[None]:
     """Write this project's and Prefect's log records to `path` while the block runs.
 
     They begin with the command and the versions, and end with the exit code and the run time.
@@ -63,7 +63,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
     Args:
         path: the log file.
         console: where warnings are also printed; None for nowhere.
-        said: messages from before the log was opened.
+        earlier: messages from before the log was opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(
@@ -77,7 +77,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
     screens = [] if console is None else [_OnScreen(console)]
     ours = logging.getLogger("lsdc")
     ours.setLevel(logging.DEBUG)
-    mute_machinery()
+    hide_prefect_messages()
     attached: list[tuple[logging.Logger, logging.Handler]] = [
         *((ours, screen) for screen in screens),
         *((logger, file) for logger in (ours, logging.getLogger("prefect"))),
@@ -86,7 +86,7 @@ def run_log(path: Path, console: Console | None, said: Sequence[str] = ()) -> It
         logger.addHandler(handler)
     _write(file, f"command: {shlex.join(sys.argv)}")
     _write(file, "versions: " + ", ".join(f"{name} {version(name)}" for name in _VERSIONS))
-    for text in said:
+    for text in earlier:
         _write(file, text)
     begun, code = time.monotonic(), 0
     try:

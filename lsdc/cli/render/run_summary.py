@@ -23,22 +23,22 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
     folder = run.folder
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     console.print(scores_table(scores, run.name))
-    if said := reported_line(run.experiment):
-        console.print(said, style="dim", highlight=False, soft_wrap=True)
+    if reported := reported_line(run.experiment):
+        console.print(reported, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
-    asked = run.has_test  # else an existing submission is another run's
+    predicts_test = run.has_test  # else an existing submission is another run's
     paths = {
         "out of fold": folder / "oof.parquet",
         "scores": folder / "scores.json",
         "submission": folder / "submission.csv"
-        if asked
+        if predicts_test
         else "none: no rows in sample_submission.csv",
         "catalog": run.home.catalog,
         "log": log,
     }
     for what, path in paths.items():  # in full, however narrow the terminal, to be copied
         console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
-    for line in _what_now(run):
+    for line in _next_commands(run):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -54,7 +54,7 @@ def show_labelled_scores(labels: Mapping[str, Any], console: Console) -> None:
         console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 
-def _what_now(run: LumbarRun) -> list[str]:
+def _next_commands(run: LumbarRun) -> list[str]:
     """Return commands to try next, ready to type."""
     oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()

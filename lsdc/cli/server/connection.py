@@ -59,7 +59,7 @@ def authorization(api: Api) -> dict[str, str]:
 
 def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
     """Return the API of the home's server once it answers; its address is known before that."""
-    until, told = time.monotonic() + _OWN_SECONDS, False
+    until, is_printed = time.monotonic() + _OWN_SECONDS, False
     while address := running_server(home):
         api = own_api(address, user.own_password)
         try:
@@ -72,10 +72,10 @@ def _wait_for_own(home: Home, user: UserSettings) -> Api | None:
                     f"{_OWN_SECONDS:.0f} s; see its output, in the terminal of 'lsdc up' or in "
                     f"{home.logs}"
                 ) from error
-        if not told:
+        if not is_printed:
             line = f"{api.url}: waiting until the Prefect server of {home.root} has started"
             open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
-            told = True
+            is_printed = True
         time.sleep(_POLL_SECONDS)
     return None
 
@@ -88,9 +88,9 @@ def _ask_own(api: Api) -> None:
         OSError: the server does not answer.
         ValueError: the answer is not a Prefect server's.
     """
-    asked = urllib.request.Request(f"{api.url}/admin/version", headers=authorization(api))
+    request = urllib.request.Request(f"{api.url}/admin/version", headers=authorization(api))
     try:
-        with open_directly(asked, timeout=30) as answer:
+        with open_directly(request, timeout=30) as answer:
             json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.UNAUTHORIZED:

@@ -65,9 +65,9 @@ class Server:
             )
 
 
-def last_words(said: str) -> str:
+def last_words(output: str) -> str:
     """Return the reason why a process failed: its last error, else its last line of output."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     for line in reversed(lines):
         if found := _RAISED.fullmatch(line):
             return found["reason"]
@@ -114,12 +114,10 @@ def prefect_server(
     """
     port = free_port(port)
     address = f"http://127.0.0.1:{port}"
-    with the_only_server(home, address):
+    with exclusive_server(home, address):
         environment = server_environment(home, address, sqlite_url(home), password)
-        with _serve(home, port, environment | ({} if blocks else _WITHOUT_BLOCKS)) as (
-            process,
-            log,
-        ):
+        environment |= {} if blocks else _WITHOUT_BLOCKS
+        with _serve(home, port, environment) as (process, log):
             yield Server(address, own_api(address, password), process, log)
 
 
@@ -174,7 +172,7 @@ def server_environment(
 
 
 @contextlib.contextmanager
-def the_only_server(home: Home, address: str) -> Iterator[None]:
+def exclusive_server(home: Home, address: str) -> Iterator[None]:
     """Lock the home for one server, and publish its address there.
 
     Raises:
@@ -237,9 +235,9 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
             probe.bind(where)
             return int(probe.getsockname()[1])
     except OSError as error:
-        asked = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
+        option = f"--port {wanted}" if error.errno in _OF_THE_PORT else f"--host {host}"
         raise SettingsError(
-            f"{asked}: cannot listen there ({error.strerror}{_listener(wanted)}); choose another"
+            f"{option}: cannot listen there ({error.strerror}{_listener(wanted)}); choose another"
         ) from error
 
 

@@ -63,7 +63,7 @@ def _count(api: Api, what: str, query: dict[str, object]) -> int:
 
 
 @contextlib.contextmanager
-def living(home: Home, flow_run_id: UUID) -> Iterator[None]:
+def marked_alive(home: Home, flow_run_id: UUID) -> Iterator[None]:
     """Mark a local run as alive during the block, on this host and others."""
     path = _folder(home) / f"{flow_run_id}.lock"
     path.parent.mkdir(exist_ok=True)

@@ -48,7 +48,7 @@ class Part:
     was_up: bool = False
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         """True if the process runs."""
         return self.process is not None and self.process.poll() is None
 
@@ -103,7 +103,7 @@ class Parts:
             StageError: a process that has never been up keeps ending soon after its start.
         """
         for part in self.parts:
-            if part.lives:
+            if part.is_running:
                 continue
             if part.due is None:
                 self._plan(part)
@@ -141,14 +141,14 @@ class Parts:
             say(self.console, part.name, line.rstrip("\n"))
 
     def _end(self, grace: float) -> None:
-        parts = [part for part in self.parts if part.lives]
-        living = [psutil.Process(part.pid) for part in parts]
+        parts = [part for part in self.parts if part.is_running]
+        running = [psutil.Process(part.pid) for part in parts]
         draining = [psutil.Process(part.pid) for part in parts if part.drains]
         family: list[psutil.Process] = []
-        _each(living, lambda part: family.extend(part.children(recursive=True)))
+        _each(running, lambda part: family.extend(part.children(recursive=True)))
         _end_runs(draining, grace)
-        _each(living, psutil.Process.terminate)
-        _, late = psutil.wait_procs(living, timeout=min(grace, _PARTING_SECONDS))
+        _each(running, psutil.Process.terminate)
+        _, late = psutil.wait_procs(running, timeout=min(grace, _PARTING_SECONDS))
         _each([*late, *family], psutil.Process.kill)
 
 

@@ -98,8 +98,8 @@ def read_user_settings() -> UserSettings:
 def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[str, str]) -> None:
     """Refuse an API that cannot be reached with these settings."""
     try:
-        asked = urlsplit(url)
-        is_address = asked.scheme in ("http", "https") and bool(asked.hostname) and asked.port != 0
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
     if not is_address:
@@ -107,7 +107,7 @@ def _check(url: str, source: str, client: Mapping[str, str], unusable: Mapping[s
             f"{source} is {hide_password(url)!r}, expected the address of a Prefect API such as "
             "http://HOST:4200/api; correct it, or unset it"
         )
-    if asked.scheme == "http" and is_this_machine(asked.hostname or ""):
+    if parts.scheme == "http" and is_this_machine(parts.hostname or ""):
         return  # neither proxies nor certificates matter
     refused = {name: reason for name, reason in unusable.items() if name != KEY_LOG}
     if path := client.get(_CERTIFICATES):

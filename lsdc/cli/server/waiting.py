@@ -30,22 +30,22 @@ class Waits:
     def __init__(self, client: SyncPrefectClient) -> None:
         self.client = client
         self.due: dict[UUID, float] = {}
-        self.said: dict[UUID, str] = {}
+        self.printed: dict[UUID, str] = {}
 
     def new(self, run: FlowRun) -> str | None:
         """Return why a run waits, if it has waited for a while and the reason is new."""
         if run.deployment_id is None or run.state is None or not run.state.is_scheduled():
             self.due.pop(run.id, None)
-            self.said.pop(run.id, None)
+            self.printed.pop(run.id, None)
             return None
         now = time.monotonic()
         if now < self.due.setdefault(run.id, now + PATIENCE_SECONDS):
             return None
         self.due[run.id] = now + PATIENCE_SECONDS
         reason = why_waiting(self.client, run)
-        if reason == self.said.get(run.id):
+        if reason == self.printed.get(run.id):
             return None
-        self.said[run.id] = reason
+        self.printed[run.id] = reason
         return reason
 
 

@@ -159,8 +159,8 @@ def _regress(net: RegressionNet, batch: Batch, device: str) -> tuple[Floats, Flo
     """Return one stack's points (points, 3) in mm, and the probabilities that they are in it."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
     # (1, s, points, 3): x and y of each point on each slice, and the logit that it is there.
-    said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
-    places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
+    output = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
+    places, log_p = regressed_mm(output, planes, mask, batch.images.shape[-1])
     share = 1 - log_p[0, :, -1].exp()
     points: Floats = places[0].cpu().double().numpy() + batch.centres_mm[0]
     return points, share.cpu().double().numpy()

@@ -125,8 +125,8 @@ def _regression(
 ) -> tuple[Tensor, Tensor]:
     """Return the distance (per 10 mm) plus the slice cross-entropy of points, and their count."""
     mask, planes = batch.mask.to(device), batch.planes_mm.to(device)
-    said = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
-    places, log_p = regressed_mm(said, planes, mask, batch.images.shape[-1])
+    output = net(batch.images.to(device).flatten(0, 1)).unflatten(0, mask.shape)
+    places, log_p = regressed_mm(output, planes, mask, batch.images.shape[-1])
     goal = goal_mm.nan_to_num()
     normal = torch.linalg.cross(planes[..., 1, :], planes[..., 2, :])
     away = torch.einsum("bpsc,bsc->bps", goal[:, :, None] - planes[:, None, :, 0], normal)

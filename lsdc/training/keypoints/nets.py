@@ -115,8 +115,8 @@ class RegressionNet(nn.Module):
         """Map (n, 3, size, size) in [0, 1] to (n, points, 3): x, y (grid: -1 to 1), logit."""
         features, _ = self.encoder(images)
         pooled = torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1)
-        said: Tensor = self.head(pooled).unflatten(1, (self.points, 3))
-        return said
+        output: Tensor = self.head(pooled).unflatten(1, (self.points, 3))
+        return output
 
 
 Net = HeatmapNet | RegressionNet
@@ -217,11 +217,13 @@ def soft_argmax_mm(probabilities: Tensor, cells: Tensor) -> tuple[Tensor, Tensor
     return (kept @ cells) / mass.clamp_min(1e-12)[..., None], mass.clamp(max=1)
 
 
-def regressed_mm(said: Tensor, planes_mm: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def regressed_mm(
+    output: Tensor, planes_mm: Tensor, mask: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
     """Return the points that a regression predicts, and the slices they are on.
 
     Args:
-        said: (b, s, points, 3) output of `RegressionNet`.
+        output: (b, s, points, 3) output of `RegressionNet`.
         planes_mm: (b, s, 3, 3) planes as in `Stacks`.
         mask: (b, s) False for slices that only pad a stack.
         size: edge of the grid in px.
@@ -229,9 +231,9 @@ def regressed_mm(said: Tensor, planes_mm: Tensor, mask: Tensor, size: int) -> tu
     Returns: points (b, points, 3) mm, and log-probabilities (b, points, s + 1) of the slices; the
         last stands for "not in this stack".
     """
-    logits = said[..., 2].masked_fill(~mask[..., None], _HIDDEN).transpose(1, 2)
+    logits = output[..., 2].masked_fill(~mask[..., None], _HIDDEN).transpose(1, 2)
     log_p = functional.pad(logits, (0, 1)).log_softmax(-1)
-    at = (size - 1) / 2 * (1 + said[..., :2])
+    at = (size - 1) / 2 * (1 + output[..., :2])
     origin, across, along = (part[:, :, None] for part in planes_mm.unbind(-2))
     places = origin + at[..., :1] * across + at[..., 1:] * along  # (b, s, points, 3)
     within = logits.softmax(-1)

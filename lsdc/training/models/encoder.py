@@ -74,10 +74,10 @@ class Encoder(nn.Module):
             grey = (_shares(shown) - mean[sample]) / spread[sample]
             grey = grey.masked_fill(~present_in[seen][..., None, None], 0.0)
             found = self.reduce(self.backbone(grey.contiguous(memory_format=torch.channels_last)))
-            told = torch.zeros_like(vectors).masked_scatter(
+            features = torch.zeros_like(vectors).masked_scatter(
                 seen.unsqueeze(-1), found.to(vectors.dtype)
             )
-            vectors = vectors + told
+            vectors = vectors + features
         return vectors, seen
 
     def _scale(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from lsdc.errors import DataError, SettingsError
 from lsdc.store.files import write_folder
 from lsdc.store.garbage import pin_results
 from lsdc.store.home import open_home
-from lsdc.store.manifest import settle
+from lsdc.store.manifest import store_folder
 from lsdc.training.checkpoint import save_weights
 
 EXPERIMENT = EXPERIMENTS.load("demo")
@@ -43,12 +43,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             images = np.full((len(own), count, size, size), value, dtype=np.uint8)
             images[-1] += 1
             np.save(out / "crops.npy", images)
-            made.append(settle(root, "crops", out, rows=len(own)))
+            made.append(store_folder(root, "crops", out, rows=len(own)))
     labels = [(7, CONDITION, "l4_l5", 2), (7, CONDITION, "l5_s1", 0)]
     with write_folder(root / "folds") as out:
         table = pl.DataFrame(labels, ["study_id", "condition", "level", "grade"], orient="row")
         table.write_parquet(out / "labels.parquet")
-        made.append(settle(root, "folds", out, rows=2))
+        made.append(store_folder(root, "folds", out, rows=2))
     folder = opened.run("demo")
     (folder / "fold-0").mkdir(parents=True)
     pin_results(opened, "demo", made)

@@ -17,7 +17,7 @@ from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.cli.app import app
 from lsdc.store.catalog import publish_catalog
 from lsdc.store.home import open_home
-from lsdc.store.manifest import seal
+from lsdc.store.manifest import make_manifest
 
 LSDC = [sys.executable, "-P", "-m", "lsdc"]
 
@@ -78,7 +78,7 @@ def test_indexing_a_folder_keeps_the_tables_of_runs(
     for table in ("points", "quarantine"):
         pl.DataFrame({"study_id": [1], "path": "a"}).write_parquet(folder / f"{table}.parquet")
     names = ["points.parquet", "quarantine.parquet"]
-    made = seal(home.root, "coordinates", folder, rows=1, names=names)
+    made = make_manifest(home.root, "coordinates", folder, rows=1, names=names)
     publish_catalog(home, "demo", [made], CATALOG)
     before = rows(home.root, "SHOW TABLES")
 

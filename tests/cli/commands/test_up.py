@@ -18,7 +18,7 @@ from lsdc.cli.app import app, main
 from lsdc.cli.commands.up import own_name
 from lsdc.cli.commands.worker import pool_workers
 from lsdc.cli.server.prefect_settings import own_api
-from lsdc.cli.server.process import free_port, prefect_server, running_server, the_only_server
+from lsdc.cli.server.process import exclusive_server, free_port, prefect_server, running_server
 from lsdc.errors import HomeBusyError, LsdcError, SettingsError
 from lsdc.store.home import open_home
 from tasks.run import visible_gpus
@@ -81,7 +81,7 @@ def test_second_server_of_a_home_is_refused_with_the_address_of_the_first(tmp_pa
     home = open_home(tmp_path / "home")
     with socket.create_server(("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
-        with the_only_server(home, f"http://127.0.0.1:{port}"):
+        with exclusive_server(home, f"http://127.0.0.1:{port}"):
             said = refuse("up", "--home", home.root, "--port", str(port))
     assert f"already runs for this home, at http://127.0.0.1:{port};" in said
 
@@ -197,7 +197,7 @@ def test_server_of_a_home_that_never_answers_is_an_error(
     monkeypatch.setattr(lsdc.cli.server.connection, "_OWN_SECONDS", 1.0)
     home = open_home(tmp_path / "home")
     address = f"http://127.0.0.1:{free_port(None)}"
-    with the_only_server(home, address):
+    with exclusive_server(home, address):
         said = refuse("trigger", "train-folds/default", "--home", home.root)
     assert said.startswith(f"{address}/api: the Prefect server of {home.root} does not answer")
     assert "PREFECT_API_URL" not in said
@@ -205,7 +205,7 @@ def test_server_of_a_home_that_never_answers_is_an_error(
 
 def test_command_stops_waiting_if_the_homes_server_exits(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
-    ended = the_only_server(home, f"http://127.0.0.1:{free_port(None)}")
+    ended = exclusive_server(home, f"http://127.0.0.1:{free_port(None)}")
     ended.__enter__()
     timer = threading.Timer(2.0, lambda: ended.__exit__(None, None, None))
     timer.start()
@@ -217,11 +217,11 @@ def test_command_stops_waiting_if_the_homes_server_exits(tmp_path: Path) -> None
 def test_home_has_one_server_that_other_commands_find(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     assert running_server(home) is None
-    with the_only_server(home, "http://127.0.0.1:4321"):
+    with exclusive_server(home, "http://127.0.0.1:4321"):
         assert running_server(home) == "http://127.0.0.1:4321"
         with (
             pytest.raises(HomeBusyError, match=r"at http://127\.0\.0\.1:4321"),
-            the_only_server(home, "http://127.0.0.1:9999"),
+            exclusive_server(home, "http://127.0.0.1:9999"),
         ):
             pass
         assert running_server(home) == "http://127.0.0.1:4321"

@@ -7,7 +7,7 @@ from lsdc.cli.render.live_rows import Row
 from lsdc.cli.render.live_table import Display
 from lsdc.cli.render.run_summary import scores_table
 from lsdc.training.events import EpochDone, NetEpochDone, Resumed, StepDone
-from tasks.progress import Progress, listening, tell, tell_event, tell_steps
+from tasks.progress import Progress, event_callback, listening, report_progress, steps_callback
 
 
 def step_done(epoch: int, epochs: int, step: int, steps: int, *, loss: float) -> StepDone:
@@ -44,7 +44,7 @@ def plain_lines(*told: Progress) -> list[str]:
     console = Console(file=io.StringIO(), width=80)
     with Display(console) as display, listening(display):
         for progress in told:
-            tell(progress)
+            report_progress(progress)
     output: str = console.file.getvalue()  # type: ignore[attr-defined]
     return output.splitlines()
 
@@ -83,10 +83,10 @@ def test_live_table_shows_all_rows_and_counts_ended_ones() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     display = Display(console)
     with display, listening(display):
-        tell(Progress("index train", state="Running"))
-        tell_steps("index train")(512, 1024)
-        tell(Progress("folds", state="Completed"))
-        tell_event("fold 0")(epoch_done(1, 4, loss=0.5))
+        report_progress(Progress("index train", state="Running"))
+        steps_callback("index train")(512, 1024)
+        report_progress(Progress("folds", state="Completed"))
+        event_callback("fold 0")(epoch_done(1, 4, loss=0.5))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "512 of 1,024" in text
     assert "epoch 1/4, loss 0.500" in text
@@ -133,7 +133,7 @@ def trained(row: Row, clock: Clock, *, steps: range, seconds: float, of: int = 1
         clock.now += seconds
         epoch, inside = divmod(step - 1, of)
         event = step_done(epoch + 1, 10, inside + 1, of, loss=0.5)
-        row.hear(Progress(row.name, event=event))
+        row.update(Progress(row.name, event=event))
 
 
 @pytest.mark.parametrize("first", [1, 41])  # a new training, and a resumed one
@@ -142,7 +142,7 @@ def test_time_left_ignores_the_slow_first_step(first: int) -> None:
     row = Row("fold 0", clock)
     clock.now += 40
     if first > 1:
-        row.hear(Progress("fold 0", event=Resumed(past=({},) * 4)))
+        row.update(Progress("fold 0", event=Resumed(past=({},) * 4)))
         assert row.words == "resumes from epoch 5"
     trained(row, clock, steps=range(first, first + 1), seconds=25)  # the first step: slow
     assert row.seconds_left() is None
@@ -198,7 +198,7 @@ def test_nets_of_coordinates_are_counted_and_their_bar_never_shrinks() -> None:
         for epoch in range(1, 13):
             clock.now += 1
             event = net_epoch_done(net, 8, epoch, loss=0.25)
-            row.hear(Progress(row.name, event=event))
+            row.update(Progress(row.name, event=event))
             shares.append(row.share)
     assert row.parts == ["net 8 of 8", "epoch 12/12", "loss 0.250"]
     assert shares == sorted(shares)

@@ -15,7 +15,7 @@ def test_undecodable_file_name_is_logged(
     # pytest sends captured log records between processes as UTF-8.
     monkeypatch.setattr(logging.getLogger("lsdc"), "propagate", False)
     path = tmp_path / "logs" / "demo.log"
-    with run_log(path, None, said=[os.fsdecode(b"said of \xff")]):
+    with run_log(path, None, earlier=[os.fsdecode(b"said of \xff")]):
         logging.getLogger("lsdc.test").warning("%s: not read", os.fsdecode(b"image-\xfe.dcm"))
     text = path.read_text(encoding="utf-8")
     assert "said of \\udcff" in text

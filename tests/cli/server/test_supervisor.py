@@ -72,8 +72,8 @@ def test_part_that_was_up_is_restarted_until_it_stays_up(
         database.unlink()
         keep(parts, until=lambda: said(parts).count("exited with code 3") == 5)
         database.touch()
-        keep(parts, until=lambda: server.lives and time.monotonic() - server.started > 0.5)
-        assert (training.lives, training.pid) == (True, first)
+        keep(parts, until=lambda: server.is_running and time.monotonic() - server.started > 0.5)
+        assert (training.is_running, training.pid) == (True, first)
     pauses = [line.rpartition("restarting in ")[2] for line in said(parts).splitlines()]
     assert pauses == ["0.1 s", "0.2 s", "0.4 s", "0.4 s", "0.4 s"]
 
@@ -99,5 +99,5 @@ def test_pause_before_a_restart_does_not_delay_other_parts(
             parts.start(each)
         keep(parts, until=lambda: said(parts).count("restarting in 30 s") == 2)
         parts.check()
-        assert not any(each.lives for each in ends)
+        assert not any(each.is_running for each in ends)
     assert time.monotonic() - began < 30

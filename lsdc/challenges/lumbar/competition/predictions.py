@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.competition.row_ids import first_few
 from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import DataError
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.tables import checked_csv
 
@@ -71,7 +72,8 @@ def check_predictions(predictions: pl.DataFrame, source: str = "predictions") ->
 
 def _refuse_repeats(row_ids: pl.Series, source: str) -> None:
     if row_ids.null_count():
-        raise DataError(f"{source}: {row_ids.null_count()} rows have no row id; fill them in")
+        rows = counted(row_ids.null_count(), "row")
+        raise DataError(f"{source}: {rows} without a row id; fill in all of them")
     if row_ids.n_unique() < len(row_ids):
         repeated = row_ids.filter(row_ids.is_duplicated()).unique(maintain_order=True)
         raise DataError(

@@ -30,7 +30,10 @@ class CoordinatesConfig(KeypointSettings):
     field_mm: float = Field(
         default=256.0,
         gt=0,
-        description="Side length of that square in mm; larger images get a larger square.",
+        description=(
+            "Side length of the input image of the sagittal network in mm; larger images are "
+            "scaled down to fit."
+        ),
     )
     axial_image_size: int = Field(
         default=80,
@@ -40,15 +43,18 @@ class CoordinatesConfig(KeypointSettings):
     axial_field_mm: float = Field(
         default=200.0,
         gt=0,
-        description="Side length of that square in mm; larger images get a larger square.",
+        description=(
+            "Side length of the input image of the axial network in mm; larger images are "
+            "scaled down to fit."
+        ),
     )
     shift_along: float = Field(
         default=0.35,
         ge=0,
         le=0.5,
         description=(
-            "Augmentation: largest random shift of the image up or down, as a fraction of the "
-            "square. It moves some levels out of the image, as in scans with a shifted field of "
+            "Augmentation: largest random shift of the image up or down, as a fraction of its side "
+            "length. It moves some levels out of the image, as in scans with a shifted field of "
             "view."
         ),
     )

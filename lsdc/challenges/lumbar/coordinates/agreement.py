@@ -50,8 +50,8 @@ def agree(
         axial_series: the view of each axial series alone, whatever its confidence.
     """
     seen = [] if axial is None else [axial]
-    said = {series: _sure(chain_of_views([view])) for series, view in sagittal.items()}
-    moves = odd_ones(said, _sure(chain_of_views(seen)))
+    positions = {series: _sure(chain_of_views([view])) for series, view in sagittal.items()}
+    moves = odd_ones(positions, _sure(chain_of_views(seen)))
     upright = [_moved_back(view, moves.get(series)) for series, view in sagittal.items()]
     reference = chain_of_views(upright)
     away = _axial_moves(_sure(reference), seen, axial_series)

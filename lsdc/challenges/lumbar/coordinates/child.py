@@ -20,19 +20,19 @@ import torch
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.coordinates.agreement import Agreement, agree
-from lsdc.challenges.lumbar.coordinates.jobs import AskJob, LearnJob, LocateJob
+from lsdc.challenges.lumbar.coordinates.jobs import LearnJob, LocateJob, PredictPointsJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import ANCHORS, FAMILIES, Family, boxes_mm
 from lsdc.challenges.lumbar.coordinates.level_assignment import View
 from lsdc.challenges.lumbar.coordinates.level_points import complete_levels, fuse_views
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.training.device import pick_device
-from lsdc.training.events import ModelAsked, NetEpochDone
+from lsdc.training.events import ModelPredicting, NetEpochDone
 from lsdc.training.keypoints.batches import Stacks
 from lsdc.training.keypoints.fit import train_keypoints
 from lsdc.training.keypoints.inference import find_candidates, find_satellites
 from lsdc.training.keypoints.nets import Net, Satellites, load_net, save_net
 from lsdc.training.oom import advice_when_memory_runs_out
-from lsdc.training.process import Tell, child_main
+from lsdc.training.process import OnEvent, child_main
 
 Floats = NDArray[np.float64]
 Found = dict[str, Floats]
@@ -71,7 +71,7 @@ class _Views:
         return mean / np.linalg.norm(mean)
 
 
-def locate(job: LearnJob | AskJob, tell: Tell) -> dict[str, Any]:
+def locate(job: LearnJob | PredictPointsJob, on_event: OnEvent) -> dict[str, Any]:
     """Run the job and write its result file."""
     job = job.model_copy(update={"device": str(pick_device(job.device))})
     torch.set_num_threads(job.threads)
@@ -83,8 +83,12 @@ def locate(job: LearnJob | AskJob, tell: Tell) -> dict[str, Any]:
         for family in FAMILIES
         if family.name in job.families
     }
-    learn_or_ask = _learn(job, views, tell) if isinstance(job, LearnJob) else _ask(job, views, tell)
-    found = list(learn_or_ask)
+    results = (
+        _learn(job, views, on_event)
+        if isinstance(job, LearnJob)
+        else _predict(job, views, on_event)
+    )
+    found = list(results)
     arrays: dict[str, Any] = {name: np.stack([each[name] for each in found]) for name in found[0]}
     np.savez(job.found, **arrays)
     return {}
@@ -98,10 +102,10 @@ def _open_views(folder: Path, family: Family) -> _Views:
     return _Views(family, stacks, studies, series, folder)
 
 
-def _learn(job: LearnJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+def _learn(job: LearnJob, views: Mapping[str, _Views], on_event: OnEvent) -> Iterator[Found]:
     config = job.config
     folds = np.load(job.work / "folds.npy")
-    clock = _Clock(len(job.folds) * len(views), tell)
+    clock = _Clock(len(job.folds) * len(views), on_event)
     for fold in job.folds:
         taught = (folds != fold) & (folds >= 0)
         nets = {}
@@ -125,26 +129,28 @@ def _learn(job: LearnJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[F
                 )
             file = job.models / f"fold-{fold}-{name}.safetensors"
             save_net(nets[name], file, job.metadata[name])
-        yield _look(nets, views, np.flatnonzero((folds == fold) | (folds < 0)), job)
+        yield _predict_points(nets, views, np.flatnonzero((folds == fold) | (folds < 0)), job)
 
 
-def _ask(job: AskJob, views: Mapping[str, _Views], tell: Tell) -> Iterator[Found]:
+def _predict(
+    job: PredictPointsJob, views: Mapping[str, _Views], on_event: OnEvent
+) -> Iterator[Found]:
     for number, files in enumerate(job.models, start=1):
         nets = {
             name: load_net(file).to(job.device) for name, file in files.items() if name in views
         }
-        yield _look(nets, views, np.arange(job.studies), job)
+        yield _predict_points(nets, views, np.arange(job.studies), job)
         models, studies = len(job.models), job.studies
-        tell(ModelAsked(model=number, models=models, done=studies, samples=studies))
+        on_event(ModelPredicting(model=number, models=models, done=studies, samples=studies))
 
 
-def _look(
+def _predict_points(
     nets: Mapping[str, Net],
     views: Mapping[str, _Views],
-    asked: NDArray[np.int64],
+    chosen: NDArray[np.int64],
     job: LocateJob,
 ) -> Found:
-    """Return the arrays (see the module) that one model's nets predict for the `asked` studies."""
+    """Return the arrays (see the module) that one model's nets predict for the `chosen` studies."""
     studies, levels, device = job.studies, len(LEVELS), job.device
     points = np.full((studies, levels, 3), np.nan)
     confidence = np.full((studies, levels), np.nan)
@@ -152,15 +158,15 @@ def _look(
     disputed = np.full((studies, levels), np.nan)
     moved = np.full((job.series, 3), np.nan)
     anchors = np.full((studies, levels, 3), np.nan)
-    for study in asked.tolist():
-        said = _compare(nets, views, study, device)
-        chain = said.chain
+    for study in chosen.tolist():
+        comparison = _compare(nets, views, study, device)
+        chain = comparison.chain
         points[study], confidence[study] = chain.points_mm, chain.confidence
-        shifted[study], disputed[study] = chain.shifted, said.disputed
+        shifted[study], disputed[study] = chain.shifted, comparison.disputed
         for own in views.values():
             for stack in own.of(study):
                 for series in own.slices_of(stack):
-                    moved[series] = said.moves.get(series, np.inf)
+                    moved[series] = comparison.moves.get(series, np.inf)
         completed = complete_levels(chain.points_mm, chain.confidence)
         if completed is not None:
             anchors[study] = completed[0]
@@ -222,8 +228,8 @@ def _compare(
 class _Clock:
     """Report the end of each epoch, with the estimated time of the remaining epochs."""
 
-    def __init__(self, nets: int, tell: Tell) -> None:
-        self._nets, self._nets_left, self._tell = nets, nets, tell
+    def __init__(self, nets: int, on_event: OnEvent) -> None:
+        self._nets, self._nets_left, self._on_event = nets, nets, on_event
         self._done, self._start = 0, time.monotonic()
 
     def next_net(self, fold: int, family: str) -> Callable[[int, int, float], None]:
@@ -233,7 +239,7 @@ class _Clock:
             self._done += 1
             left = epochs - epoch + self._nets_left * epochs
             seconds = (time.monotonic() - self._start) / self._done * left
-            self._tell(
+            self._on_event(
                 NetEpochDone(
                     fold=fold,
                     views=family,
@@ -250,4 +256,4 @@ class _Clock:
 
 
 if __name__ == "__main__":
-    child_main(locate, LearnJob | AskJob)
+    child_main(locate, LearnJob | PredictPointsJob)

@@ -54,7 +54,7 @@ class LearnJob(LocateJob):
     models: Path
 
 
-class AskJob(LocateJob):
+class PredictPointsJob(LocateJob):
     """A job that predicts every study with trained nets.
 
     Attributes:

@@ -23,7 +23,7 @@ from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import (
     annotated_points as annotated_points,  # the points without a model
 )
-from lsdc.challenges.lumbar.coordinates.jobs import AskJob, LearnJob, LocateJob
+from lsdc.challenges.lumbar.coordinates.jobs import LearnJob, LocateJob, PredictPointsJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,
     POINTS_OF_NET,
@@ -38,7 +38,7 @@ from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
 from lsdc.store.files import write_atomic, write_folder
 from lsdc.training.events import FilesRead
-from lsdc.training.process import Tell, run_children
+from lsdc.training.process import OnEvent, run_children
 
 STALL_MINUTES = 15.0
 _SERIES = ["study_id", "series_id"]
@@ -58,7 +58,7 @@ def learn_points(
     threads: int,
     processes: int,
     log: Path,
-    on_event: Tell,
+    on_event: OnEvent,
 ) -> pl.DataFrame:
     """Train the nets of each fold and find the points of all training studies.
 
@@ -94,10 +94,10 @@ def learn_points(
         _write_folds(studies, taught, fold_of, work)
         # Such small nets gain little from a second thread; a second process doubles the speed.
         beside = min(threads, len(names))
-        asked = _Asked(views, studies, work, device, max(1, threads // beside))
+        inputs = _JobInputs(views, studies, work, device, max(1, threads // beside))
         settings = {"config": config, "seed": seed, "metadata": grids, "models": out}
         jobs = [
-            LearnJob(folds=tuple(names[first::beside]), **settings, **asked.of(first))
+            LearnJob(folds=tuple(names[first::beside]), **settings, **inputs.of(first))
             for first in range(beside)
         ]
         found = _run(jobs, log, on_event)
@@ -117,7 +117,7 @@ def locate_points(
     threads: int,
     processes: int,
     log: Path,
-    on_event: Tell,
+    on_event: OnEvent,
 ) -> pl.DataFrame:
     """Find the points of all test studies: the median over the models, in mm.
 
@@ -146,8 +146,8 @@ def locate_points(
     with write_folder(out) as work:
         views = _prepare(test, grids, work, processes, on_event)
         studies = _studies_of(views)
-        asked = _Asked(views, studies, work, device, threads)
-        found = _run([AskJob(models=tuple(files), **asked.of(0))], log, on_event)
+        inputs = _JobInputs(views, studies, work, device, threads)
+        found = _run([PredictPointsJob(models=tuple(files), **inputs.of(0))], log, on_event)
     usual = json.loads((models / USUAL).read_text(encoding="utf-8"))
     write_found(
         "test",
@@ -196,7 +196,7 @@ def _prepare(
     grids: Mapping[str, Mapping[str, Any]],
     work: Path,
     processes: int,
-    on_event: Tell,
+    on_event: OnEvent,
 ) -> dict[str, Views]:
     """Write the images of each family of views into a subfolder of `work`; return the views."""
     views = {}
@@ -270,7 +270,7 @@ def _write_folds(
     np.save(work / "folds.npy", np.array([fold_of.get(study, -1) for study in studies], np.int64))
 
 
-class _Asked:
+class _JobInputs:
     """The fields that all jobs share; writes the views' arrays for the child processes."""
 
     def __init__(
@@ -301,7 +301,7 @@ class _Asked:
         return self._common | {"found": self._common["work"] / f"found-{number}.npz"}
 
 
-def _run(jobs: Sequence[LocateJob], log: Path, on_event: Tell) -> Found:
+def _run(jobs: Sequence[LocateJob], log: Path, on_event: OnEvent) -> Found:
     """Run all jobs and return their arrays, joined over models; see `coordinates.child`."""
     run_children(
         "lsdc.challenges.lumbar.coordinates.child",

@@ -19,7 +19,7 @@ from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.coordinates.level_points import AGREEMENT_MM, Floats, known_points
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
-from lsdc.messages import Spell, few
+from lsdc.messages import Spell, counted, few
 from lsdc.tables.table import Table, one_of, real
 
 # Split, study, series, and its displacement (3,) in mm.
@@ -117,12 +117,13 @@ def apart(first_mm: Floats, other_mm: Floats) -> NDArray[np.bool_]:
 
 
 def odd_ones(
-    said: Mapping[int, Floats], witness_mm: Floats, least: int = LEAST_PREDICTED
+    positions: Mapping[int, Floats], witness_mm: Floats, least: int = LEAST_PREDICTED
 ) -> dict[int, Floats]:
     """Return the shift of each series that moved from the one that most others agree with.
 
     Args:
-        said: points (levels, 3) of each series, NaN where unknown; in a tie the first one leads.
+        positions: points (levels, 3) of each series, NaN where unknown; in a tie the first series
+            leads.
         witness_mm: points (levels, 3) of other images, which vote but are not moved.
         least: least number of levels that two views must both know.
 
@@ -130,16 +131,18 @@ def odd_ones(
     >>> odd_ones({11: seen, 12: seen + [0, 20, 0], 13: seen}, witness_mm=seen)
     {12: array([ 0., 20.,  0.])}
     """
-    if len(said) < 2:
+    if len(positions) < 2:
         return {}
     # Number of views that agree with each series, the witness included.
     votes = {
         series: _agrees(own, witness_mm, least)
-        + sum(_agrees(own, other, least) for one, other in said.items() if one != series)
-        for series, own in said.items()
+        + sum(_agrees(own, other, least) for one, other in positions.items() if one != series)
+        for series, own in positions.items()
     }
     leader = max(votes, key=lambda series: votes[series])
-    shifts = {series: shift_between(said[leader], own, least) for series, own in said.items()}
+    shifts = {
+        series: shift_between(positions[leader], own, least) for series, own in positions.items()
+    }
     return {series: shift for series, shift in shifts.items() if shift is not None}
 
 
@@ -183,14 +186,14 @@ def _annotated_sagittal(own: pl.DataFrame, axial: pl.DataFrame) -> list[Shift]:
     nothing = np.full((len(LEVELS), 3), np.nan)
     studies, by_axial, _ = known_points(axial)
     witness = dict(zip(studies, by_axial, strict=True))
-    said: dict[tuple[str, int], dict[int, Floats]] = {}
+    positions: dict[tuple[str, int], dict[int, Floats]] = {}
     # The first series leads in a tie: one with canal points, which are on T2.
     canal_first = own.sort((pl.col("condition") != _CANAL).cast(pl.Int8), maintain_order=True)
     for (split, study, series), points in _by_series(canal_first):
-        said.setdefault((split, study), {})[series] = points
+        positions.setdefault((split, study), {})[series] = points
     return [
         (split, study, series, shift)
-        for (split, study), views in said.items()
+        for (split, study), views in positions.items()
         for series, shift in odd_ones(views, witness.get(study, nothing), LEAST_ANNOTATED).items()
     ]
 
@@ -252,8 +255,8 @@ def describe_moves(moves: pl.DataFrame, spell: Spell = str) -> str:
         for study, series, *shift in moves.select(*_SERIES, *_XYZ).iter_rows()
     ]
     return (
-        f"{len(moves)} series are shifted by over 10 mm against the other series of their study "
-        f"and are moved back: {few(names)}; the patient moved between the series; for the "
+        f"{counted(len(moves), 'series')} shifted by over 10 mm against the other series of their "
+        f"study, now moved back: {few(names)}; the patient moved between the series; for the "
         "directions see the catalog's table moves"
     )
 

@@ -117,8 +117,8 @@ def _by_study(studies: Sequence[int], found: Found) -> Iterator[tuple[int, Found
     """Yield each study with the arrays of the models that predicted it."""
     by_study = {name: each for name, each in found.items() if name != "moved_mm"}
     for row, study in enumerate(studies):
-        asked = np.isfinite(found["shifted"][:, row])
-        yield study, {name: each[asked, row] for name, each in by_study.items()}
+        has_result = np.isfinite(found["shifted"][:, row])
+        yield study, {name: each[has_result, row] for name, each in by_study.items()}
 
 
 def _typical_rows(split: str, study: int, points_mm: Floats) -> list[tuple[Any, ...]]:
@@ -140,10 +140,10 @@ def _median_shifts(
     """
     shifts = []
     for row, (study, one) in enumerate(series):
-        asked = moved_mm[~np.isnan(moved_mm[:, row]).any(axis=1), row]
-        apart = np.isfinite(asked).all(axis=1)
-        if 2 * apart.sum() > len(asked):
-            shifts.append((study, one, np.median(asked[apart], axis=0)))
+        shift_mm = moved_mm[~np.isnan(moved_mm[:, row]).any(axis=1), row]
+        apart = np.isfinite(shift_mm).all(axis=1)
+        if 2 * apart.sum() > len(shift_mm):
+            shifts.append((study, one, np.median(shift_mm[apart], axis=0)))
     return shifts
 
 

@@ -30,7 +30,7 @@ from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.dicom_index.image_use import acquisitions
-from lsdc.dicom_index.quarantine import Quarantine, count_files, refuse_bad_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, log_bad_files, refuse_bad_files
 from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
@@ -190,7 +190,7 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
         for name in _TABLES
         if (shards[0] / f"{name}.parquet").is_file()
     }
-    tell_bad_files("crops", tables["quarantine"], total=files)
+    log_bad_files("crops", tables["quarantine"], total=files)
     if "motion" in tables:
         series = tables["motion"].n_unique(("study_id", "series_id"))
         log.info("crops: %s of %d series moved", counted(len(tables["motion"]), "slice"), series)

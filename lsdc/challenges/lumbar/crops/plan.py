@@ -76,7 +76,7 @@ class StudyCuts:
 
 
 def list_samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
-    """Return one row per sample, in the order of `crops.npy`; `side` is null for both sides."""
+    """Return one row per sample, in the order of `crops.npy`; `side` is null without by_side."""
     order = {str(level): number for number, level in enumerate(LEVELS)}
     return (
         slices.select(_LEVEL)
@@ -100,7 +100,7 @@ def choose_crops(
     choice: SlicesConfig,
     config: CropsConfig,
 ) -> pl.DataFrame:
-    """Return the crops to be cut, sample by sample: few columns, since there are many rows.
+    """Return one row per crop to cut, sample by sample, with only the columns that are needed.
 
     Returns:
         study_id, level, side, row, place, series_description, x_px, y_px, and `instance`, the

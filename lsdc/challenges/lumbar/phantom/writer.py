@@ -95,7 +95,7 @@ def _write_here(root: Path, order: Order) -> Iterator[int]:
 def _write_in_children(root: Path, order: Order) -> Iterator[int]:
     """Yield the number of each study as it is written; all children report through one pipe."""
     read_end, write_end = os.pipe()
-    with os.fdopen(read_end) as told, tempfile.TemporaryFile("w+") as complaints:
+    with os.fdopen(read_end) as lines, tempfile.TemporaryFile("w+") as complaints:
         children = [
             subprocess.Popen(
                 [
@@ -114,7 +114,7 @@ def _write_in_children(root: Path, order: Order) -> Iterator[int]:
         ]
         os.close(write_end)
         try:
-            for line in told:
+            for line in lines:
                 yield int(line)
             codes = [child.wait() for child in children]
         finally:

@@ -100,7 +100,7 @@ DESCRIPTIONS = {
             "The other levels of the condition and the other conditions of the level predict the "
             "position of the cell. Keeps the point nearest to it and the points within 10 mm of "
             "that point; drops the others. Drops all points of the cell if none is within 15 mm of "
-            "the position, or if points of both groups are."
+            "the position, or if one of those others is within 15 mm of it, too."
         ),
     ),
     Rule.NO_LUMBAR_SPINE: (

@@ -106,7 +106,7 @@ def conditions_a_level_off(annotations: pl.DataFrame, instances: pl.DataFrame) -
         study_id, condition, levels_down: 1 if the points lie a level lower than named, else -1.
     """
     grid = LevelGrid.of(annotations, instances)
-    others = others_say(grid.points_mm)
+    others = positions_by_others(grid.points_mm)
     step = _step_mm(others)
     own = _median_apart(grid.points_mm, others)
     found = []
@@ -135,7 +135,7 @@ def points_far_off_their_level(annotations: pl.DataFrame, instances: pl.DataFram
         ids, condition, level, away_mm (in the sagittal plane), beside_mm (positive to the left).
     """
     grid = LevelGrid.of(annotations, instances)
-    others = others_say(grid.points_mm)
+    others = positions_by_others(grid.points_mm)
     usual = _nanmedian(grid.points_mm - others, axis=2)[:, :, None]
     usual = grid.at(np.broadcast_to(usual, others.shape))
     apart = grid.placed_mm - grid.at(others)
@@ -183,7 +183,7 @@ def points_off_their_curve(annotations: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def others_say(points_mm: Floats) -> Floats:
+def positions_by_others(points_mm: Floats) -> Floats:
     """Return where the other conditions place each condition's levels; NaN if they disagree.
 
     They agree if more than half of them, of at least two kinds, lie within 15 mm of their median

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
-from lsdc.challenges.lumbar.quality.level_agreement import LevelGrid, others_say
+from lsdc.challenges.lumbar.quality.level_agreement import LevelGrid, positions_by_others
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescription
 
 Floats = NDArray[np.float64]
@@ -109,13 +109,13 @@ def _others_of(sure: pl.DataFrame, instances: pl.DataFrame | None) -> dict[tuple
     if instances is None or sure.is_empty():
         return {}
     grid = LevelGrid.of(sure, instances)
-    said = others_say(grid.points_mm)
+    positions = positions_by_others(grid.points_mm)
     return {
-        (study, str(condition), str(level)): said[n, c, k]
+        (study, str(condition), str(level)): positions[n, c, k]
         for n, study in enumerate(grid.study_ids.tolist())
         for c, condition in enumerate(CONDITIONS)
         for k, level in enumerate(LEVELS)
-        if np.isfinite(said[n, c, k]).all()
+        if np.isfinite(positions[n, c, k]).all()
     }
 
 

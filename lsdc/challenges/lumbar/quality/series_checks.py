@@ -97,7 +97,7 @@ def studies_absent_from_a_table(competition: Competition) -> pl.DataFrame:
 
 
 def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Finding]:
-    """Apply the rules on the index's series; with tables, each found series should be listed."""
+    """Apply the rules on the index's series; with tables, also report unlisted series."""
     found = [
         Finding(
             "series_without_images",
@@ -124,8 +124,8 @@ def check_indexed_series(series: pl.DataFrame, *, with_tables: bool) -> list[Fin
         ),
     ]
     if with_tables:
-        strangers = series.filter(pl.col("series_description").is_null())
-        unlisted = strangers.select("split", "study_id", "series_id", "images", "plane")
+        not_listed = series.filter(pl.col("series_description").is_null())
+        unlisted = not_listed.select("split", "study_id", "series_id", "images", "plane")
         found.append(
             Finding(
                 "unlisted_series",

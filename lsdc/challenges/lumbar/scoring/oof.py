@@ -142,7 +142,7 @@ def assemble_holdout(
     unseen = predict_prior(held_out, prior_table(labels, smoothing=0.5)).join(
         means, on="row_id", how="anti", maintain_order="left"
     )
-    _tell_of_prior("holdout", unseen, held_out)
+    _warn_of_prior("holdout", unseen, held_out)
     predicted = pl.concat([means.select(columns), unseen], how="vertical_relaxed")
     return (
         held_out.with_columns(row_id())
@@ -182,12 +182,12 @@ def _check_fold_membership(predicted: pl.DataFrame, expected: pl.DataFrame) -> N
         )
 
 
-def _tell_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) -> None:
+def _warn_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) -> None:
     rows = labels.with_columns(row_id()).join(predicted, on="row_id", how="semi")
     for (study,), own in rows.group_by("study_id", maintain_order=True):
         levels = ", ".join(own["level"].unique(maintain_order=True))
         log.warning(
-            "%s: study %s has no crops of %s; they are predicted by the prior of the other folds",
+            "%s: study %s has no crops of %s; the prior of the other folds is used instead",
             stage,
             study,
             levels,
@@ -238,7 +238,7 @@ def write_oof(
         .filter(pl.col("fold").is_in(given["fold"].unique().implode()))
         .join(given, on="row_id", how="anti", maintain_order="left")
     )
-    _tell_of_prior("oof", unseen, labels)
+    _warn_of_prior("oof", unseen, labels)
     oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
     unseen_by_all = assemble_holdout(

@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.quality.corrections import (
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.annotations")
@@ -46,4 +46,4 @@ def correct_annotations(run: LumbarRun, index: Manifest) -> Manifest:
         )
         if len(made):
             log.warning("annotations: %s", describe_corrections(made))
-        return settle(run.root, "annotations", out, rows=len(competition.annotations))
+        return store_folder(run.root, "annotations", out, rows=len(competition.annotations))

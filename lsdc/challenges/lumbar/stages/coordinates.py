@@ -12,13 +12,13 @@ from lsdc.challenges.lumbar.coordinates.moves import describe_moves
 from lsdc.challenges.lumbar.coordinates.spines import describe_disputes
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
-from lsdc.dicom_index.quarantine import Quarantine, count_files, tell_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, count_files, log_bad_files
 from lsdc.messages import counted, few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from lsdc.store.table_files import write_table
-from tasks.progress import tell_event
+from tasks.progress import event_callback
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.coordinates")
@@ -57,12 +57,12 @@ def learn_coordinates(
             threads=run.threads,
             processes=run.threads,
             log=run.home.logs / "children.log",
-            on_event=tell_event("coordinates train"),
+            on_event=event_callback("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
             held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
             take_annotated(instances, given, out, but_for=held_out.unique().to_list())
-        return _settle(run, out, instances, quarantine)
+        return _store_points(run, out, instances, quarantine)
 
 
 @stage(
@@ -86,15 +86,15 @@ def locate_test(run: LumbarRun, index: Manifest, coordinates_train: Manifest) ->
             threads=run.threads,
             processes=run.threads,
             log=run.home.logs / "children.log",
-            on_event=tell_event("coordinates test"),
+            on_event=event_callback("coordinates test"),
         )
-        return _settle(run, out, instances, quarantine)
+        return _store_points(run, out, instances, quarantine)
 
 
-def _settle(
+def _store_points(
     run: LumbarRun, out: Path, instances: pl.DataFrame, quarantine: pl.DataFrame
 ) -> Manifest:
-    tell_bad_files("coordinates", quarantine, total=count_files(instances))
+    log_bad_files("coordinates", quarantine, total=count_files(instances))
     write_table(Quarantine, quarantine, out / "quarantine.parquet")
     points = read_parquet(out / "points.parquet")
     _warn_of_lost(run, instances["study_id"].unique().sort(), points)
@@ -105,7 +105,7 @@ def _settle(
         log.warning("coordinates: %s", describe_moves(moves, spell))
     if disputes := describe_disputes(read_parquet(out / "spines.parquet"), spell):
         log.warning("coordinates: %s", disputes)
-    return settle(run.root, "coordinates", out, rows=len(points))
+    return store_folder(run.root, "coordinates", out, rows=len(points))
 
 
 def _warn_of_guessed(run: LumbarRun, points: pl.DataFrame) -> None:

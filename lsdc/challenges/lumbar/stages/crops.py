@@ -14,7 +14,7 @@ from lsdc.dicom_index.quarantine import count_files
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.home import SHARDS, require_space
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
@@ -54,7 +54,7 @@ def cut_crops(
     ):
         images = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
         rows = crops.join_crops(folders, out, files=count_files(images))
-        return settle(run.root, "crops", out, rows=rows)
+        return store_folder(run.root, "crops", out, rows=rows)
 
 
 @stage("crops shard", code=_CODE, libraries=_LIBRARIES, uses=_uses, **SHARD_OPTIONS)

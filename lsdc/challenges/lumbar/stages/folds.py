@@ -7,7 +7,7 @@ from lsdc.challenges.lumbar.competition.tables import open_competition, read_lab
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
 
 
@@ -49,4 +49,4 @@ def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
             twins=read_parquet(index.file(run.root, "twins.parquet")),
             spell=open_competition(run.data).spell,
         )
-        return settle(run.root, "folds", out, rows=rows)
+        return store_folder(run.root, "folds", out, rows=rows)

@@ -14,7 +14,7 @@ from lsdc.dicom_index.listing import Split
 from lsdc.store.files import write_folder
 from lsdc.store.fingerprint import fingerprint, fingerprint_tree
 from lsdc.store.home import SHARDS
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
@@ -100,7 +100,7 @@ def index_studies(run: LumbarRun, split: Split, other_split: Manifest | None = N
             other_split=None if other_split is None else other_split.folder(run.root),
             processes=run.threads,
         )
-        return settle(run.root, "index", out, rows=rows)
+        return store_folder(run.root, "index", out, rows=rows)
 
 
 def require_usable(run: LumbarRun, split: Split, indexed: Manifest) -> None:

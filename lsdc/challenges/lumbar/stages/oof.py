@@ -11,10 +11,10 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.oof import write_oof
 from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
-from lsdc.challenges.lumbar.training.labels import asked
+from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.vocabulary import Condition, Grade
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.manifest import Manifest, seal
+from lsdc.store.manifest import Manifest, make_manifest
 from tasks.artifacts import artifact_key, label_scores, rounded, unless_refused
 from tasks.former import OOF_FILES, keeping_oof
 from tasks.stage import stage
@@ -40,7 +40,7 @@ def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> M
     """
     out = run.folder
     labels, held_out = (
-        asked(read_parquet(folds.file(run.root, name)), run.experiment.labels)
+        keep_graded(read_parquet(folds.file(run.root, name)), run.experiment.labels)
         for name in ("labels.parquet", "holdout.parquet")
     )
     with keeping_oof(out):
@@ -51,7 +51,7 @@ def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> M
             held_out,
             out,
         )
-    return seal(run.root, "oof", out, rows=rows, names=OOF_FILES)
+    return make_manifest(run.root, "oof", out, rows=rows, names=OOF_FILES)
 
 
 def show_scores(run: LumbarRun) -> None:

@@ -4,8 +4,8 @@ import shutil
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, seal
-from tasks.progress import tell_steps
+from lsdc.store.manifest import Manifest, make_manifest
+from tasks.progress import steps_callback
 from tasks.stage import stage
 
 STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
@@ -27,10 +27,10 @@ def write_demo_data(run: LumbarRun) -> Manifest:
     with write_folder(run.root) as out:
         write_phantom(
             out, studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE,
-            on_progress=tell_steps("phantom"),
+            on_progress=steps_callback("phantom"),
         )  # fmt: skip
         shutil.rmtree(run.data, ignore_errors=True)
         out.rename(run.data)
     files = [path for path in run.data.rglob("*") if path.is_file()]
     names = [path.relative_to(run.data).as_posix() for path in files]
-    return seal(run.root, "phantom", run.data, rows=STUDIES + TEST, names=names)
+    return make_manifest(run.root, "phantom", run.data, rows=STUDIES + TEST, names=names)

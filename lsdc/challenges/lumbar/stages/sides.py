@@ -6,7 +6,7 @@ from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.dicom_index.listing import Split
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
 
 
@@ -43,4 +43,4 @@ def fix_sides(
             out,
             landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
         )
-        return settle(run.root, "sides", out, rows=rows)
+        return store_folder(run.root, "sides", out, rows=rows)

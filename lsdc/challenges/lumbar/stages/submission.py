@@ -8,9 +8,9 @@ from lsdc.challenges.lumbar.scoring.submission import write_submission
 from lsdc.challenges.lumbar.training.predict import PredictJob, predict
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
-from lsdc.store.manifest import Manifest, seal
+from lsdc.store.manifest import Manifest, make_manifest
 from tasks.former import SUBMISSION_FILES, keeping_submission
-from tasks.progress import tell_event
+from tasks.progress import event_callback
 from tasks.stage import stage
 
 
@@ -42,8 +42,8 @@ def predict_test(run: LumbarRun, crops: Manifest, trained: Sequence[Manifest]) -
         device=run.device,
         threads=run.threads,
     )
-    predict(job, log=run.home.logs / "children.log", on_event=tell_event("predict"))
-    return seal(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
+    predict(job, log=run.home.logs / "children.log", on_event=event_callback("predict"))
+    return make_manifest(run.root, "predict", out, rows=crops.rows, names=["predictions.parquet"])
 
 
 @stage(
@@ -67,4 +67,4 @@ def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) 
             read_parquet(folds.file(run.root, "labels.parquet")),
             out / "submission.csv",
         )
-    return seal(run.root, "submission", out, rows=rows, names=SUBMISSION_FILES)
+    return make_manifest(run.root, "submission", out, rows=rows, names=SUBMISSION_FILES)

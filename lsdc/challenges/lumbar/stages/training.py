@@ -13,13 +13,13 @@ from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.run_context import run_context
 from lsdc.store.files import digest_file
 from lsdc.store.home import fold_lock
-from lsdc.store.manifest import Manifest, seal
+from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.put_aside import claim_fold
 from lsdc.training.events import Event
-from lsdc.training.process import Tell
+from lsdc.training.process import OnEvent
 from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
-from tasks.progress import tell_event
+from tasks.progress import event_callback
 from tasks.results import sync_checkpoints
 from tasks.run import TRAINING_CHANGES_NO_RESULT
 from tasks.stage import stage
@@ -131,12 +131,12 @@ def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manif
             fill_from=_needed_labels(run, fold),
             weights=run.weights,
         )
-        heard = _both(tell_event(f"fold {fold}"), share)
-        fit_fold(job, log=run.home.logs / "children.log", on_event=heard)
-    return seal(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
+        on_event = _both(event_callback(f"fold {fold}"), share)
+        fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
+    return make_manifest(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
 
 
-def _both(first: Tell, second: Tell) -> Tell:
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
     def listen(event: Event) -> None:
         first(event)
         second(event)

@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
 from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.training import require_model, takes_hub_weights, train_fold
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import TrainingJob, train_elsewhere, trains_on_gpu_pool
+from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
 from tasks.versions import installed_versions
 
@@ -89,7 +89,7 @@ def dispatch_coordinates(
     job = TrainingJob(
         "train-coordinates/default", "coordinates", learn_coordinates, inputs, parameters
     )
-    (coordinates,) = train_elsewhere(run, [job], installed_versions(STAGES))
+    (coordinates,) = train_on_workers(run, [job], installed_versions(STAGES))
     return coordinates
 
 

@@ -7,7 +7,7 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold as train_one_fold
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import TrainingJob, train_elsewhere, trains_on_gpu_pool
+from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.futures import result_of
 from tasks.interrupts import ended_with_the_flow
 from tasks.versions import installed_versions
@@ -49,7 +49,7 @@ def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
         )
         for fold in missing
     ]
-    sent = train_elsewhere(run, jobs, installed_versions(STAGES))
+    sent = train_on_workers(run, jobs, installed_versions(STAGES))
     trained = dict(zip(missing, sent, strict=True))
     return [trained.get(fold) or train_one_fold(*inputs[fold]) for fold in inputs]
 

@@ -34,9 +34,9 @@ def train_coordinates(request: CoordinatesRequest) -> None:
     """Learn the coordinates of an experiment, with small models for each fold."""
     require_versions(request.versions, STAGES)
     with (
-        rescheduled_if_busy() as patience,
+        rescheduled_if_busy() as timeout,
         opened(LumbarRun, request, wait=False) as run,
-        locked_home(run, at_most=patience),
+        locked_home(run, timeout=timeout),
         ended_with_the_flow(),
     ):
         if request.tries_model:

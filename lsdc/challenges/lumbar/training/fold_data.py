@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.scoring.metric import score
-from lsdc.challenges.lumbar.training.labels import asked, labels_to_learn
+from lsdc.challenges.lumbar.training.labels import keep_graded, labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, count_repeats, read_table
 from lsdc.errors import StageError
 from lsdc.messages import counted
@@ -51,7 +51,7 @@ class FoldData:
     @property
     def validation(self) -> Samples:
         """The fold's samples with their labels."""
-        return as_samples(self.crops, self.inside, self.known, tell_level=self._tell_level)
+        return as_samples(self.crops, self.inside, self.known, with_level=self._predicts_level)
 
     def training(self, fill_from: Path | None) -> Samples:
         """Return the other folds' samples, repeated as an epoch shows them.
@@ -64,7 +64,7 @@ class FoldData:
         soft = self.experiment.loss.labels == "soft"
         labels = labels_to_learn(self.labels, config, predicted, soft=soft)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
-        samples = as_samples(self.crops, learnt, labels, tell_level=self._tell_level)
+        samples = as_samples(self.crops, learnt, labels, with_level=self._predicts_level)
         return replace(samples, repeats=count_repeats(samples.labels, config.oversample))
 
     @property
@@ -78,7 +78,7 @@ class FoldData:
 
     def rows(self, samples: pl.DataFrame, found: NDArray[Any]) -> pl.DataFrame:
         """Return predictions (n, conditions, grades) as one row per level and condition."""
-        return asked(as_rows(samples, found), self.experiment.labels)
+        return keep_graded(as_rows(samples, found), self.experiment.labels)
 
     def score(self, found: NDArray[Any]) -> float:
         """Return the competition's metric of the fold's predictions; NaN without any label."""
@@ -100,7 +100,7 @@ class FoldData:
         return self.labels.filter(pl.col("grade").is_null())
 
     @property
-    def _tell_level(self) -> bool:
+    def _predicts_level(self) -> bool:
         return self.experiment.loss.level_weight > 0
 
 
@@ -118,7 +118,7 @@ def read_fold(
     Raises:
         StageError: no samples to predict, or none to train on.
     """
-    samples = asked(read_table(crops, "train"), experiment.labels)
+    samples = keep_graded(read_table(crops, "train"), experiment.labels)
     table = samples.join(read_parquet(folds), on="study_id", maintain_order="left")
     inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
     if not len(inside) or not len(outside):
@@ -137,5 +137,5 @@ def read_fold(
         inside=inside,
         outside=outside,
         held_out=samples.filter(pl.col("study_id").is_in(held_out)),
-        labels=asked(read_parquet(labels), experiment.labels),
+        labels=keep_graded(read_parquet(labels), experiment.labels),
     )

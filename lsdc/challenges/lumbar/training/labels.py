@@ -8,7 +8,7 @@ from lsdc.challenges.lumbar.config.loss import LabelsConfig
 _KEY = ("study_id", "condition", "level")
 
 
-def asked(rows: pl.DataFrame, config: LabelsConfig) -> pl.DataFrame:
+def keep_graded(rows: pl.DataFrame, config: LabelsConfig) -> pl.DataFrame:
     """Return the rows of the conditions and levels that the experiment grades.
 
     Args:
@@ -41,7 +41,7 @@ def labels_to_learn(
         study_id, condition, level, grade and the three probabilities, which are null unless the
         label is predicted and `soft`. A dropped level has no row.
     """
-    rows = asked(labels, config).select(*_KEY, "grade")
+    rows = keep_graded(labels, config).select(*_KEY, "grade")
     if predicted is None:
         rows = rows.with_columns(pl.lit(None, pl.Float64).alias(name) for name in PROBABILITIES)
     else:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.training.process import Job, Tell, run_child
+from lsdc.training.process import Job, OnEvent, run_child
 
 CHILD = "lsdc.challenges.lumbar.training.predict_child"
 
@@ -32,7 +32,7 @@ class PredictJob(Job):
         return f" into {self.out}"
 
 
-def predict(job: PredictJob, *, log: Path, on_event: Tell) -> None:
+def predict(job: PredictJob, *, log: Path, on_event: OnEvent) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
 
     The Parquet file has row_id, study_id, condition, level, normal_mild, moderate, severe; it has

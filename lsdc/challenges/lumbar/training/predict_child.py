@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lsdc.challenges.lumbar.training.labels import asked
+from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.training.network import build_model, read_grades
 from lsdc.challenges.lumbar.training.predict import PredictJob
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
@@ -14,17 +14,17 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
-from lsdc.training.events import ModelAsked
+from lsdc.training.events import ModelPredicting
 from lsdc.training.inference import predict_probabilities
 from lsdc.training.oom import advice_when_memory_runs_out
-from lsdc.training.process import Tell, child_main
+from lsdc.training.process import OnEvent, child_main
 
 
-def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
+def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
     """Predict with the job's models; see `training.predict.predict`."""
     experiment, device = job.experiment, pick_device(job.device)
     torch.set_num_threads(job.threads)
-    table = asked(read_table(job.crops, "test"), experiment.labels)
+    table = keep_graded(read_table(job.crops, "test"), experiment.labels)
     samples = as_samples(job.crops, table)
     model = build_model(experiment, pretrained=False).to(device)
 
@@ -34,7 +34,9 @@ def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
         restore_weights(model, folder / "model.safetensors", of=experiment.name)
 
         def on_batch(done: int, number: int = number) -> None:
-            tell(ModelAsked(model=number, models=len(folders), done=done, samples=len(samples)))
+            on_event(
+                ModelPredicting(model=number, models=len(folders), done=done, samples=len(samples))
+            )
 
         batch_size = experiment.training.batch_size
         with advice_when_memory_runs_out(batch_size, device):
@@ -49,7 +51,7 @@ def work(job: PredictJob, tell: Tell) -> dict[str, Any]:
             )
 
     with write_atomic(job.out) as temporary:
-        rows = asked(as_rows(table, total / max(len(folders), 1)), experiment.labels)
+        rows = keep_graded(as_rows(table, total / max(len(folders), 1)), experiment.labels)
         rows.write_parquet(temporary)
     return {"rows": len(rows)}
 

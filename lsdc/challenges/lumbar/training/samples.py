@@ -33,7 +33,7 @@ def as_samples(
     table: pl.DataFrame,
     labels: pl.DataFrame | None = None,
     *,
-    tell_level: bool = False,
+    with_level: bool = False,
 ) -> Samples:
     """Return the samples of a table; without labels, all labels are empty.
 
@@ -42,7 +42,7 @@ def as_samples(
         table: row, study_id, level, side, mask of the samples.
         labels: study_id, condition, level, grade, and optionally the three probabilities, which
             take precedence where not null; all labels are then probabilities.
-        tell_level: whether to append the level as the last label.
+        with_level: whether to append the level as the last label.
 
     Raises:
         DataError: the table names a row that crops.npy does not have.
@@ -58,7 +58,7 @@ def as_samples(
         slices=slices,
         rows=rows,
         present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
-        labels=_labels(table, labels, tell_level=tell_level),
+        labels=_labels(table, labels, with_level=with_level),
         ids=tuple(
             table.select(
                 pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
@@ -133,7 +133,7 @@ def _questions(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, tell_level: bool) -> NDArray[Any]:
+def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, with_level: bool) -> NDArray[Any]:
     """Return labels as (n, heads) int64 classes or (n, heads, classes) float32 probabilities."""
     columns = ["grade", *PROBABILITIES]
     found = _questions(table)
@@ -144,12 +144,12 @@ def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, tell_level: boo
         found = found.join(labels, on=key, how="left", maintain_order="left")
     grades = found["grade"].cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
     classes: NDArray[Any] = grades.reshape(len(table), len(CONDITIONS))
-    if tell_level:
+    if with_level:
         level = table["level"].replace_strict(_NUMBER_OF_LEVEL, return_dtype=pl.Int64).to_numpy()
         classes = np.column_stack([classes, level])
     if not set(PROBABILITIES) <= set(found.columns) or found[PROBABILITIES[0]].is_null().all():
         return classes
-    width = max(len(GRADES), len(LEVELS) if tell_level else 0)
+    width = max(len(GRADES), len(LEVELS) if with_level else 0)
     shares: NDArray[Any] = (classes[..., np.newaxis] == np.arange(width)).astype(np.float32)
     predicted = found.select(PROBABILITIES).to_numpy().reshape(len(table), len(CONDITIONS), -1)
     there = ~np.isnan(predicted.astype(np.float64))

@@ -9,7 +9,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
 from lsdc.store.files import digest_file
 from lsdc.training.events import Event, Warned
-from lsdc.training.process import Job, Tell, run_child
+from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
@@ -66,7 +66,7 @@ class FoldJob(Job):
         return f" of fold {self.fold} into {self.out}"
 
 
-def train_fold(job: FoldJob, *, log: Path, on_event: Tell) -> None:
+def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     """Train on the other folds and predict this one; resume if it was interrupted.
 
     `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
@@ -121,7 +121,7 @@ def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
         )
 
 
-def _handle(fold: int, on_event: Tell, event: Event) -> None:
+def _handle(fold: int, on_event: OnEvent, event: Event) -> None:
     if isinstance(event, Warned):
         logging.getLogger(__name__).warning("fold %d %s", fold, event.text)
     else:

@@ -28,10 +28,10 @@ from lsdc.training.inference import predict_probabilities
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
-from lsdc.training.process import Tell, child_main
+from lsdc.training.process import OnEvent, child_main
 
 
-def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
+def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
     """Train the job's fold; see `training.train_fold.train_fold`."""
     started = time.monotonic()
     experiment, out, device = job.experiment, job.out, pick_device(job.device)
@@ -46,8 +46,8 @@ def work(job: FoldJob, tell: Tell) -> dict[str, Any]:
     )
     torch.manual_seed(job.seed)
     model = _start_model(job)
-    progress = _train(model, data, job, device, tell)
-    tables = _predict(model, data, device, tell) | {
+    progress = _train(model, data, job, device, on_event)
+    tables = _predict(model, data, device, on_event) | {
         "steps": pl.DataFrame(progress.steps),
         "history": pl.DataFrame(progress.epochs),
     }
@@ -77,7 +77,7 @@ def _start_model(job: FoldJob) -> SliceModel:
 
 
 def _train(
-    model: SliceModel, data: FoldData, job: FoldJob, device: torch.device, tell: Tell
+    model: SliceModel, data: FoldData, job: FoldJob, device: torch.device, on_event: OnEvent
 ) -> Progress:
     """Train the model in place on the other folds."""
     experiment, out = job.experiment, job.out
@@ -98,14 +98,14 @@ def _train(
             folder=out,
             identity=job.identity,
             environment=describe(device),
-            on_event=tell,
+            on_event=on_event,
             pauses=[out / "pause", out.parent / "pause"],
             stop_requested=stop_requested,
         ).run()
 
 
 def _predict(
-    model: SliceModel, data: FoldData, device: torch.device, tell: Tell
+    model: SliceModel, data: FoldData, device: torch.device, on_event: OnEvent
 ) -> dict[str, pl.DataFrame]:
     """Return the predictions of the trained model, by the name of their table."""
     settings = data.experiment.training
@@ -121,7 +121,7 @@ def _predict(
                 batch_size=settings.batch_size,
                 device=device,
                 precision=getattr(torch, settings.precision),  # as in validation
-                on_batch=lambda _: tell(at_the_end),
+                on_batch=lambda _: on_event(at_the_end),
             )
         return data.rows(samples, found)
 

@@ -13,12 +13,12 @@ from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.models.model import SliceModel
 from lsdc.training.oom import advice_when_memory_runs_out
-from lsdc.training.process import Tell, child_main
+from lsdc.training.process import OnEvent, child_main
 
 _REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AssertionError)
 
 
-def work(job: TrialJob, tell: Tell) -> dict[str, Any]:  # noqa: ARG001  # reports no progress
+def work(job: TrialJob, on_event: OnEvent) -> dict[str, Any]:  # noqa: ARG001  # reports no progress
     """Try the job's model; see `training.trial.try_model`."""
     experiment, device = job.experiment, pick_device(job.device)
     torch.set_num_threads(job.threads)

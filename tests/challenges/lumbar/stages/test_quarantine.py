@@ -9,7 +9,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages import quarantine
 from lsdc.errors import StageError
 from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, settle
+from lsdc.store.manifest import Manifest, store_folder
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
@@ -19,7 +19,7 @@ def made(run: Run, stage: str, **tables: pl.DataFrame) -> Manifest:
     with write_folder(run.root / stage) as out:
         for name, table in tables.items():
             table.write_parquet(out / f"{name}.parquet")
-        return settle(run.root, stage, out, rows=sum(map(len, tables.values())))
+        return store_folder(run.root, stage, out, rows=sum(map(len, tables.values())))
 
 
 @pytest.mark.parametrize("frames", [1, 1000])

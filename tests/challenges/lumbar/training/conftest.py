@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.training import train_fold as fit
 from lsdc.challenges.lumbar.training import train_fold_child as fit_child
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.training.events import read_event
-from lsdc.training.process import Job, Tell
+from lsdc.training.process import Job, OnEvent
 from tests.challenges.lumbar.training.random_crops import N_STUDIES, Data
 
 
@@ -55,12 +55,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the children's work in this process, since importing torch again takes seconds."""
-    works: dict[str, Callable[[Any, Tell], dict[str, Any]]] = {
+    works: dict[str, Callable[[Any, OnEvent], dict[str, Any]]] = {
         fit.CHILD: fit_child.work,
         predict.CHILD: predict_child.work,
     }
 
-    def run_here(module: str, job: Job, *, on_event: Tell, **_: Any) -> dict[str, Any]:
+    def run_here(module: str, job: Job, *, on_event: OnEvent, **_: Any) -> dict[str, Any]:
         done = works[module](
             type(job).model_validate_json(job.model_dump_json()),
             lambda event: on_event(read_event(json.loads(event.model_dump_json()))),

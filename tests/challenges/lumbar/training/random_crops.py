@@ -14,7 +14,7 @@ from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.training import predict
 from lsdc.challenges.lumbar.training import train_fold as fit
 from lsdc.store.fingerprint import fingerprint
-from lsdc.training.process import Tell, ignore
+from lsdc.training.process import OnEvent, ignore
 from lsdc.training.settings.training import TrainingSettings
 
 EXPERIMENT = Experiment(
@@ -40,7 +40,7 @@ class Data:
         out: Path,
         *,
         experiment: Experiment = EXPERIMENT,
-        on_event: Tell = ignore,
+        on_event: OnEvent = ignore,
         start_from: Path | None = None,
         holdout: Path | None = None,
         device: str = "cpu",

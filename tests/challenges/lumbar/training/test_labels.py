@@ -3,7 +3,7 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.loss import LabelsConfig
-from lsdc.challenges.lumbar.training.labels import asked, labels_to_learn
+from lsdc.challenges.lumbar.training.labels import keep_graded, labels_to_learn
 
 CANAL, LEFT = "spinal_canal_stenosis", "left_neural_foraminal_narrowing"
 LABELS = pl.DataFrame(
@@ -28,11 +28,11 @@ PREDICTED = pl.DataFrame(
 
 def test_only_the_configured_subset_is_kept() -> None:
     config = LabelsConfig(conditions=(LEFT,), levels=("l1_l2",))
-    assert asked(LABELS, config).select("study_id", "condition", "level").rows() == [
+    assert keep_graded(LABELS, config).select("study_id", "condition", "level").rows() == [
         (1, LEFT, "l1_l2"),
         (2, LEFT, "l1_l2"),
     ]
-    assert asked(LABELS.drop("condition"), config)["study_id"].to_list() == [1, 1, 2, 2]
+    assert keep_graded(LABELS.drop("condition"), config)["study_id"].to_list() == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

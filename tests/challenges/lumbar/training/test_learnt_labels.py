@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.training.labels import labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_samples, count_repeats, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import StageError
-from lsdc.training.process import Job, Tell, ignore
+from lsdc.training.process import Job, OnEvent, ignore
 from lsdc.training.samples import EMPTY_LABEL
 
 KEY = ["study_id", "condition", "level"]
@@ -94,7 +94,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the child's work in this process, since importing torch again takes seconds."""
 
-    def run_here(_: str, job: Job, *, on_event: Tell, **__: Any) -> dict[str, Any]:
+    def run_here(_: str, job: Job, *, on_event: OnEvent, **__: Any) -> dict[str, Any]:
         return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_event)
 
     monkeypatch.setattr(fit, "run_child", run_here)
@@ -158,14 +158,14 @@ def test_labels_are_classes_or_probabilities_with_the_level_last(
     data: Data,
 ) -> None:
     table = read_table(data.root, "train").head(7)
-    classes = as_samples(data.root, table, data.labels, tell_level=True).labels
+    classes = as_samples(data.root, table, data.labels, with_level=True).labels
     assert classes.shape == (7, 6)
     assert classes[:, 5].tolist() == [0, 1, 2, 3, 4, 0, 1]
     predicted = data.labels.select(
         *KEY, normal_mild=pl.lit(0.2), moderate=pl.lit(0.3), severe=pl.lit(0.5)
     )
     soft = labels_to_learn(data.labels, experiment_with().labels, predicted, soft=True)
-    shares = as_samples(data.root, table, soft, tell_level=True).labels
+    shares = as_samples(data.root, table, soft, with_level=True).labels
     assert shares.shape == (7, 6, 5)
     np.testing.assert_allclose(shares.sum(axis=-1), 1)
     for place, grade in np.ndenumerate(classes):
