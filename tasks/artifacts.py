@@ -17,13 +17,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
 )
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 
 from lsdc.training.events import (
@@ -34,11 +35,13 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
-from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, hide_prefect_messages, listening
+from tasks.progress import Progress, hide_prefect_messages, listening
 from tasks.run import Run
 
 # An update costs the server some 20 ms.
 SECONDS = 1.0
+
+_SCORE = "score"  # the last word of a key
 
 # The training events that are shown; the end of a training has its own state.
 _OF_TRAININGS = (StepDone, EpochDone, Predicting, NetEpochDone, Resumed)
@@ -176,14 +179,31 @@ def artifact_key(*words: str) -> str:
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
-def label_scores(path: Path, score: float | None) -> None:
-    """Label the flow run with the path of its scores and the score, for `lsdc trigger --watch`."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return
-    labels: dict[str, Any] = {SCORES_LABEL: str(path), SCORE_LABEL: str(score)}
-    with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(context.flow_run.id, labels)
+def show_score(experiment: str, score: float | None, file: Path) -> None:
+    """Show a run's score and the file with its scores.
+
+    They are no labels of the flow run: SQLite refuses to update a run while Prefect records task
+    runs, and the client tries again after 2 s.
+    """
+    create_table_artifact(
+        [{"score": score, "file": str(file)}],
+        key=artifact_key(experiment, _SCORE),
+        description=f"{experiment}: out-of-fold score",
+    )
+
+
+def find_score(client: SyncPrefectClient, flow_run_id: UUID) -> dict[str, Any] | None:
+    """Return the `score` and the `file` that a flow run shows, if any."""
+    scores = ArtifactFilter(
+        key=ArtifactFilterKey(like_=f"%-{_SCORE}"),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]),
+    )
+    for found in client.read_artifacts(
+        artifact_filter=scores, sort=ArtifactSort.UPDATED_DESC, limit=1
+    ):
+        (row,) = json.loads(str(found.data))
+        return cast("dict[str, Any]", row)
+    return None
 
 
 def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:

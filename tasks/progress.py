@@ -11,9 +11,6 @@ from lsdc.run_context import run_context
 from lsdc.training.events import Event
 from lsdc.training.process import OnEvent
 
-# Labels of a flow run that has scored: the path of its scores, and the score in them.
-SCORES_LABEL, SCORE_LABEL = "lsdc.scores", "lsdc.score"
-
 
 @dataclass(frozen=True)
 class Progress:

@@ -1,7 +1,9 @@
 """The command line starts quickly: it imports only what a command needs."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,20 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
         f"assert CliRunner().invoke(app, {arguments}).exit_code == 0"
     )
     assert not modules_after(code) & {"prefect", "polars", "duckdb", "torch", "numpy"}
+
+
+def test_prefect_is_imported_to_read_the_users_settings_only_if_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PREFECT")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    read = "from lsdc.cli.server.user_settings import read_user_settings\nread_user_settings()"
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100\n")
+    assert "prefect" not in modules_after(read)
+    (tmp_path / "pyproject.toml").write_text("[tool.prefect.api]\nrequest_timeout = 50\n")
+    assert "prefect" in modules_after(read)
 
 
 def test_run_local_starts_the_server_before_it_imports_heavy_libraries() -> None:

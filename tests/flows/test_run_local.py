@@ -133,19 +133,13 @@ def test_history_has_scores_and_a_bar_and_table_per_fold(ran) -> None:
         artifacts = database.execute(query).fetchall()
     keys = [key for key, _ in artifacts if key is not None]
     assert len(keys) == len(set(keys))
-    shown = {"oof", "confusions", "fold-0", "fold-0-losses", "fold-1", "fold-1-losses"}
+    shown = {"score", "oof", "confusions", "fold-0", "fold-0-losses", "fold-1", "fold-1-losses"}
     assert {f"demo-{each}" for each in shown} <= set(keys)
+    scores = ran.home / "runs" / "demo" / "scores.json"
+    (row,) = json.loads(json.loads(dict(artifacts)["demo-score"]))
+    assert row == {"score": json.loads(scores.read_text())["score"], "file": str(scores)}
     losses = json.loads(json.loads(dict(artifacts)["demo-fold-1-losses"]))
     assert [each["epoch"] for each in losses] == [1, 2, 3, 4, 5, 6]
-
-
-def test_flow_run_is_labelled_with_its_scores(ran) -> None:
-    with closing(sqlite3.connect(ran.home / "prefect" / "prefect.db")) as database:
-        query = "SELECT labels FROM flow_run ORDER BY start_time LIMIT 1"
-        (labels,) = map(json.loads, database.execute(query).fetchone())
-    path = ran.home / "runs" / "demo" / "scores.json"
-    assert labels["lsdc.scores"] == str(path)
-    assert labels["lsdc.score"] == str(json.loads(path.read_text())["score"])
 
 
 def test_log_has_the_command_the_epochs_and_the_end(ran) -> None:

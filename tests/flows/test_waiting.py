@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Completed, Pending
 
@@ -74,11 +75,15 @@ def test_watch_ends_with_the_scores_of_a_completed_run(
     fold = {**losses, "weighted_prior": losses}
     scores = {**fold, "folds": {"0": fold}, "partial": True, "selected": False, "holdout": None}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
-    labels = {"lsdc.scores": str(tmp_path / "scores.json"), "lsdc.score": "0.4321"}
+    row = {"score": 0.4321, "file": str(tmp_path / "scores.json")}
     with watching(client, tmp_path) as watched:
         assert watched.stdout is not None
         run_id = UUID(watched.stdout.readline().strip().rpartition("/")[2])
-        client.update_flow_run_labels(run_id, labels)
+        client.create_artifact(
+            ArtifactCreate(
+                key="demo-score", type="table", data=json.dumps([row]), flow_run_id=run_id
+            )
+        )
         client.set_flow_run_state(run_id, Completed(), force=True)
         out, _ = watched.communicate(timeout=60)
         assert watched.returncode == 0

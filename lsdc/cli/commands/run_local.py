@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.cli.garbage import collect_seldom
 from lsdc.cli.options import NoPretrained, StoreUrl, run_options
 from lsdc.cli.render.logs import run_log
 from lsdc.cli.server.connection import find_server
@@ -66,6 +67,7 @@ def run_local(
     ] = True,
 ) -> None:
     """Run all stages on this machine, from DICOM files to out-of-fold scores and a submission."""
+    collect_seldom()
     console = open_console()
     if no_pretrained:
         options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]

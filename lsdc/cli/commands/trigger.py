@@ -107,12 +107,13 @@ def _create(
 
 def _watch(client: "SyncPrefectClient", run: "FlowRun", console: Console) -> int:
     """Follow a run to its end, print its scores if it completed, and return the exit code."""
-    from lsdc.cli.render.run_summary import show_labelled_scores
+    from lsdc.cli.render.run_summary import show_file_of_scores
     from lsdc.cli.server.watch import follow
+    from tasks.artifacts import find_score
 
     code = follow(client, run, console)
-    if code == 0:
-        show_labelled_scores(client.read_flow_run(run.id).labels, console)
+    if code == 0 and (found := find_score(client, run.id)):
+        show_file_of_scores(Path(found["file"]), found["score"], console)
     return code
 
 

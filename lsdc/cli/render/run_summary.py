@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.store.exact_names import open_database, scan_parquet
-from tasks.progress import SCORE_LABEL, SCORES_LABEL
 
 
 def show_results(run: LumbarRun, console: Console, log: Path) -> None:
@@ -42,14 +40,13 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def show_labelled_scores(labels: Mapping[str, Any], console: Console) -> None:
-    """Print the scores of a flow run with these labels, if its home is on this machine."""
+def show_file_of_scores(path: Path, score: float | None, console: Console) -> None:
+    """Print the scores of a run with this score, if the file of its scores is on this machine."""
     try:
-        path = Path(str(labels[SCORES_LABEL]))
         scores = json.loads(path.read_text(encoding="utf-8"))
-    except (KeyError, OSError, ValueError):  # a run without scores, or a home elsewhere
+    except (OSError, ValueError):  # the home is elsewhere
         return
-    if str(scores["score"]) == labels.get(SCORE_LABEL):  # else another host's home has this path
+    if scores["score"] == score:  # else another host's home has this path
         console.print(scores_table(scores, path.parent.name))
         console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
 

@@ -3,8 +3,6 @@
 python -P -m lsdc.cli.server.child PORT [HOST]
 """
 
-import atexit
-import gc
 import os
 import socket
 import sys
@@ -13,13 +11,14 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy import make_url
 
+from lsdc.cli.garbage import collect_seldom
 from lsdc.cli.server.parent_watchdog import end_with_parent
 
 
 def main() -> None:
     """Serve until asked to stop, or until the parent is gone."""
     end_with_parent()
-    atexit.register(gc.freeze)  # else Python's final garbage collection of all libraries takes 1 s
+    collect_seldom()
     _create_database()
     port, host = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
     server = uvicorn.Server(

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import psutil
 from filelock import BaseFileLock, Timeout
 
+from lsdc.cli.server.database import is_migrated
 from lsdc.cli.server.network import open_directly
 from lsdc.cli.server.prefect_settings import Api, own_api, own_environment
 from lsdc.errors import HomeBusyError, SettingsError, StageError
@@ -34,6 +35,7 @@ _WITHOUT_BLOCKS = {
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
+_WITHOUT_MIGRATIONS = {"PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false"}
 # The last line of a traceback: a class such as 'asyncpg.exceptions.NoSuchError: ' and a message.
 _RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Denied|Exit): (?P<reason>.+)")
 
@@ -117,6 +119,7 @@ def prefect_server(
     with exclusive_server(home, address):
         environment = server_environment(home, address, sqlite_url(home), password)
         environment |= {} if blocks else _WITHOUT_BLOCKS
+        environment |= _WITHOUT_MIGRATIONS if is_migrated(home.prefect / "prefect.db") else {}
         with _serve(home, port, environment) as (process, log):
             yield Server(address, own_api(address, password), process, log)
 

@@ -21,7 +21,7 @@ from lsdc.cli.server.network import (
     is_this_machine,
     why_not_certificates,
 )
-from lsdc.cli.server.prefect_settings import Api, own_environment, own_settings
+from lsdc.cli.server.prefect_settings import QUIET, Api, own_environment, own_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
 
@@ -68,15 +68,24 @@ def read_user_settings() -> UserSettings:
     Raises:
         SettingsError: a settings file cannot be read, or a value is invalid.
     """
+    unusable = find_unusable(os.environ)
+    places = _Places()
+    found = UserSettings(None, "", None, None) if places.are_empty else _read(places, unusable)
+    for name, reason in unusable.items():
+        line = f"{name}: {reason}; ignored, as Prefect's server is reached without it"
+        open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
+    return found
+
+
+def _read(places: "_Places", unusable: Mapping[str, str]) -> UserSettings:
     with own_settings(own_environment(None)):  # Prefect reads settings on import, too
         import prefect.settings  # noqa: F401
-    places = _Places()
+    places.require_profile()
     url = places.read(("api",), ("url",)).get(_URL, "").rstrip("/")
     passwords = places.read(("server", "api"), ("auth_string",))
     passwords |= places.read(("api",), ("auth_string",))
     server_password = passwords.get("PREFECT_SERVER_API_AUTH_STRING") or None
     client_password = passwords.get("PREFECT_API_AUTH_STRING") or None
-    unusable = find_unusable(os.environ)
     api, source = None, ""
     if url:
         source = places.source(("api",), "url")
@@ -89,9 +98,6 @@ def read_user_settings() -> UserSettings:
         if path := client.get(_CERTIFICATES):  # absolute, for processes in other folders
             client[_CERTIFICATES] = str(Path(path).absolute())
         api = Api(url, client, is_own=False)
-    for name, reason in unusable.items():
-        line = f"{name}: {reason}; ignored, as Prefect's server is reached without it"
-        open_console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
     return UserSettings(api, source, server_password, client_password)
 
 
@@ -133,7 +139,13 @@ class _Places:
         }
         self.tables = {path: _read_toml(path) for path in self.files}
         self.profiles = _read_toml(self.profiles_path)
-        self._require_profile()
+
+    @property
+    def are_empty(self) -> bool:
+        """Whether the user has set nothing for Prefect, which then need not be imported yet."""
+        names = {*self.environment, *self.dotenv} - QUIET.keys()
+        tables = [self._table(path, header) for path, header in self.files.items()]
+        return not any((*tables, self.profiles, *(name.startswith("PREFECT") for name in names)))
 
     def _read_dotenv(self, path: Path) -> dict[str, str | None]:
         if not path.is_file():
@@ -154,11 +166,16 @@ class _Places:
         if name in self.dotenv:
             yield self.dotenv[name], f"{name} in {Path.cwd() / '.env'}"
         for path, header in self.files.items():
-            value: Any = self.tables[path]
-            for key in (*header, *keys):
-                value = value.get(key) if isinstance(value, dict) else None
+            value = self._table(path, (*header, *keys))
             if value is not None:
                 yield value, f"{'.'.join((*header, *keys))} in {path}"
+
+    def _table(self, path: Path, keys: tuple[str, ...]) -> Any:
+        """Return the table or value under these keys of a file; None if there is none."""
+        value: Any = self.tables[path]
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
     @cached_property
     def profiles_path(self) -> Path:
@@ -174,7 +191,12 @@ class _Places:
         """The name of the active profile."""
         return str(self.environment.get("PREFECT_PROFILE") or self.profiles.get("active") or "")
 
-    def _require_profile(self) -> None:
+    def require_profile(self) -> None:
+        """Require that the chosen profile exists.
+
+        Raises:
+            SettingsError: it does not.
+        """
         from prefect.settings import DEFAULT_PROFILES_PATH
 
         known = {**_read_toml(DEFAULT_PROFILES_PATH)["profiles"], **self._all_profiles}

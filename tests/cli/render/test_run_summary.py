@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.cli.render.run_summary import reported_line, scores_table, show_labelled_scores
+from lsdc.cli.render.run_summary import reported_line, scores_table, show_file_of_scores
 
 
 def test_score_of_the_lab_log_is_printed_and_marked_partial() -> None:
@@ -21,22 +21,21 @@ def test_score_of_the_lab_log_is_printed_and_marked_partial() -> None:
     assert said["exp010"] == said["demo"] == ""
 
 
-@pytest.mark.parametrize("score", ["0.6", "0.7", None])
-def test_labelled_scores_are_printed_only_if_the_file_has_the_score(
-    score: str | None, tmp_path: Path
+@pytest.mark.parametrize("score", [0.6, 0.7, None])
+def test_scores_are_printed_only_if_the_file_has_the_score(
+    score: float | None, tmp_path: Path
 ) -> None:
     fold = {**of_parts(0.6), "weighted_prior": of_parts(0.9)}
     scores = {**fold, "folds": {"0": fold}, "partial": True, "selected": False, "holdout": None}
     path = tmp_path / "demo@other" / "scores.json"
-    labels = {"lsdc.scores": str(path), "lsdc.score": score} if score else {}
     console = Console(width=80)
     with console.capture() as capture:
-        show_labelled_scores(labels, console)  # on a machine without the home
+        show_file_of_scores(path, score, console)  # on a machine without the home
         path.parent.mkdir()
         path.write_text(json.dumps(scores))
-        show_labelled_scores(labels, console)
+        show_file_of_scores(path, score, console)
     printed = capture.get()
-    if score == "0.6":
+    if score == 0.6:
         assert printed.startswith("demo@other: ")
         assert "0.6000" in printed
         assert f"scores      {path}" in printed.replace("\n", "")

@@ -11,7 +11,7 @@ import prefect
 import pytest
 from platformdirs import user_cache_path
 
-from lsdc.cli.server.database import create_database
+from lsdc.cli.server.database import create_database, is_migrated
 
 
 @pytest.fixture
@@ -35,6 +35,22 @@ def test_existing_database_is_not_replaced(kept: Path, tmp_path: Path) -> None:
     _write(tmp_path / "prefect.db", "CREATE TABLE own (x)")
     create_database(tmp_path / "prefect.db")
     assert _schema(tmp_path / "prefect.db") == ["CREATE TABLE own (x)"]
+
+
+def test_only_a_database_of_the_cached_revision_needs_no_migration(
+    kept: Path, tmp_path: Path
+) -> None:
+    revision = "CREATE TABLE alembic_version AS SELECT '{}' AS version_num"
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    _write(old, revision.format("a"))
+    _write(new, revision.format("b"))
+    assert not is_migrated(new)  # nothing is cached
+    _write(kept, revision.format("b"))
+    assert is_migrated(new)
+    assert not is_migrated(old)
+    assert not is_migrated(tmp_path / "none.db")
+    kept.write_bytes(b"no database" * 1000)
+    assert not is_migrated(new)
 
 
 @pytest.mark.slow_prefect

@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.vocabulary import Condition, Grade
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest, make_manifest
-from tasks.artifacts import artifact_key, label_scores, rounded, unless_refused
+from tasks.artifacts import artifact_key, rounded, show_score, unless_refused
 from tasks.former import OOF_FILES, keeping_oof
 from tasks.stage import stage
 
@@ -63,7 +63,7 @@ def show_scores(run: LumbarRun) -> None:
     figures = (scores["score"], scores["weighted_prior"]["score"])
     log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
     with unless_refused():
-        label_scores(folder / "scores.json", scores["score"])
+        show_score(name, scores["score"], folder / "scores.json")
         create_table_artifact(
             [
                 {"log loss": part.replace("_", " ")}

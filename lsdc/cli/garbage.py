@@ -1,0 +1,12 @@
+"""Python's garbage collection, which slows the start and the end of large programs."""
+
+import atexit
+import gc
+
+_ALLOCATIONS = 50_000  # Python's own is 700, and each import of a library allocates thousands
+
+
+def collect_seldom() -> None:
+    """Collect garbage seldom, and not at exit: each takes 0.5 s with Prefect imported."""
+    gc.set_threshold(_ALLOCATIONS)
+    atexit.register(gc.freeze)
