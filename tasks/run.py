@@ -14,11 +14,7 @@ from lsdc.messages import counted
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
-from lsdc.store.home import (
-    Home,
-    open_home,
-    resolve_home,
-)
+from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.locks import require_locks
 from lsdc.store.manifest import Manifest
 from lsdc.store.remote import RemoteStore, open_store

@@ -65,7 +65,7 @@ def test_none_stays_text_if_it_is_a_choice() -> None:
         ("note=3", "no setting is called 'note'"),
         ("training.epochs", "expected KEY=VALUE"),
         ("training.epochs=0", "training.epochs: .*greater than or equal to 1, got 0"),
-        ("slices.axial=nearest", "'distance', 'argmin', 'height' or 'proportion', got 'nearest'"),
+        ("slices.axial=nearest", "slices.axial: .*'distance', .*, got 'nearest'"),
         ("slices.argmin_offset=1", "has no effect here: expected"),
         ("model.slices_as=channels", "expected rnn 'none'"),
     ],

@@ -19,6 +19,7 @@ import pytest
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.scoring.oof import OutOfFold
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.process import prefect_server
 from lsdc.cli.server.run_records import mark_killed
@@ -39,10 +40,7 @@ def test_out_of_fold_table_has_every_row_once(ran) -> None:
     oof = pl.read_parquet(ran.folder / "oof.parquet")
     labels = open_competition(ran.data).labels
 
-    assert oof.columns == [
-        *("row_id", "study_id", "condition", "level", "fold", "label"),
-        *PROBABILITIES,
-    ]
+    assert oof.columns == OutOfFold.column_names()
     assert oof["row_id"].n_unique() == len(oof) == len(labels)
     assert (oof.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-9
     assert oof.group_by("study_id").agg(pl.col("fold").n_unique())["fold"].max() == 1

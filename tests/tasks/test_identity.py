@@ -10,10 +10,10 @@ from lsdc.errors import SettingsError
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
-from tasks.identity import locked_experiment, needed_fold
-from tasks.request import RunRequest
+from tasks.identity import locked_experiment, needed_fold, record_of
+from tasks.request import RunOptions, RunRequest
 from tasks.results import ensure_local
-from tasks.run import PHANTOM, Run, open_run
+from tasks.run import CHANGES_NO_RESULT, PHANTOM, Run, open_run
 
 KEY = "a" * 64
 
@@ -41,6 +41,14 @@ def begun(run: Run) -> Run:
     with locked_experiment(run) as found:
         found.fold(0).mkdir(parents=True, exist_ok=True)
         return found
+
+
+def test_each_option_either_identifies_the_run_or_changes_no_result(tmp_path: Path) -> None:
+    identifying = record_of(run_of(tmp_path / "home", None)).settings.keys()
+    assert not identifying & CHANGES_NO_RESULT.keys()
+    # Runs that tolerate more bad files share a folder, but only one of them may use it at a time.
+    others = RunOptions.model_fields.keys() - identifying - CHANGES_NO_RESULT.keys()
+    assert others == {"max_bad"}
 
 
 def test_settings_that_change_no_result_change_no_folder(tables: Path, tmp_path: Path) -> None:

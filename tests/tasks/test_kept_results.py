@@ -86,7 +86,7 @@ def trained(run: Run, folds: Manifest, fold: int) -> Manifest:
     out.mkdir(parents=True)
     rows = of_rows(ids.to_list(), 0.5).with_columns(fold=pl.lit(fold, dtype=pl.Int32))
     rows.write_parquet(out / "oof.parquet")
-    rows.clear().write_parquet(out / "holdout.parquet")
+    rows.clear().drop("fold").write_parquet(out / "holdout.parquet")
     (out / "fit.json").write_text(json.dumps({"selected": False}))
     return make_manifest(run.root, "train", out, rows=1, names=["oof.parquet", "holdout.parquet"])
 

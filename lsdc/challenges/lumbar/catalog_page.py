@@ -5,6 +5,7 @@ from itertools import groupby
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.quality.corrections import DESCRIPTIONS
+from lsdc.challenges.lumbar.scoring.oof import OutOfFold
 from lsdc.store.catalog import Runs, Sources
 from lsdc.tables.table import Table
 
@@ -48,19 +49,28 @@ The rules are applied in this order, each to the result of the rules before it.
 | rule | finds | does |
 |---|---|---|
 """
+_OUT_OF_FOLD = """
+This table is not in the catalog: it is a file in the run's folder.
+"""
+
+TABLES: dict[str, type[Table]] = {
+    **CATALOG,
+    "runs": Runs,
+    "sources": Sources,
+    "oof.parquet": OutOfFold,
+}
 
 
 def catalog_page() -> str:
     """Return the page in Markdown."""
-    tables: dict[str, type[Table]] = {**CATALOG, "runs": Runs, "sources": Sources}
     sections = []
-    for name, table in tables.items():
+    for name, table in TABLES.items():
         sections.append(_describe(name, table))
         if name == "corrections":
             sections[-1] += _CORRECTIONS
             for rule, (finds, does) in DESCRIPTIONS.items():
                 sections[-1] += f"| `{rule}` | {finds} | {does} |\n"
-    return "\n".join([_TITLE, *sections])
+    return "\n".join([_TITLE, *sections]) + _OUT_OF_FOLD
 
 
 def _describe(name: str, table: type[Table]) -> str:

@@ -68,11 +68,7 @@ class RunResults:
 
     @cached_property
     def oof(self) -> pl.DataFrame:
-        """Out-of-fold predictions.
-
-        Returns:
-            row_id, study_id, condition, level, fold, label, normal_mild, moderate, severe.
-        """
+        """Out-of-fold predictions, a table `lsdc.challenges.lumbar.scoring.oof.OutOfFold`."""
         return read_parquet(self._file("oof.parquet"))
 
     @cached_property

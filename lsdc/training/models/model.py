@@ -77,7 +77,7 @@ class SliceModel(nn.Module):
             SettingsError: see `lsdc.training.models.backbone.create_backbone`.
         """
         super().__init__()
-        self._heads, self._classes = task.heads, task.classes
+        self._heads, self._classes, self._groups = task.heads, task.classes, task.groups
         backbones = _share_out(task, settings, second_backbone)
         self.encoders = nn.ModuleList(
             Encoder(
@@ -106,11 +106,12 @@ class SliceModel(nn.Module):
             build_head(settings.head, pool.features, outputs, width=width, dropout=dropout)
             for pool in pools
         )
-        everything = torch.ones(len(encoded), dtype=torch.bool)
-        self.group_pool = PoolSlices(
-            "mean", settings.width, rnn_width=settings.width, own=everything
-        )
-        self.group_head = nn.Linear(settings.width, task.groups) if task.groups else None
+        if task.groups:
+            everything = torch.ones(len(encoded), dtype=torch.bool)
+            self.group_pool = PoolSlices(
+                "mean", settings.width, rnn_width=settings.width, own=everything
+            )
+            self.group_head = nn.Linear(settings.width, task.groups)
 
     def forward(self, slices: Tensor, present: Tensor) -> Tensor:
         """Return the logits of all heads.
@@ -136,7 +137,7 @@ class SliceModel(nn.Module):
             for sequence, pool, head in zip(sequences, self.pools, self.heads, strict=True)
         ]
         grades = torch.cat(logits, dim=1).view(-1, self._heads, self._classes)
-        if self.group_head is None:
+        if not self._groups:
             return grades
         group = self.group_head(self.group_pool(features, seen)).unsqueeze(1)
         return torch.cat([_with_classes(grades, group), _with_classes(group, grades)], dim=1)

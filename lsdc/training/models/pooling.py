@@ -1,5 +1,7 @@
 """Pooling of feature maps and of slice sequences to vectors."""
 
+from typing import assert_never
+
 import torch
 from torch import Tensor, nn
 
@@ -43,34 +45,47 @@ class PoolSlices(nn.Module):
     def __init__(self, kind: SlicePool, features: int, *, rnn_width: int, own: Tensor) -> None:
         super().__init__()
         self.kind, self.rnn_width = kind, rnn_width
-        self.features: int = {"mean_max": 2 * features, "last": 2 * rnn_width}.get(kind, features)
+        self.features = features
         self.register_buffer("own", own, persistent=False)
-        if kind == "attention":
-            self.score: nn.Module = nn.Linear(features, 1)
-        elif kind == "mlp_attention":
-            self.score = nn.Sequential(
-                nn.Linear(features, _ATTENTION_WIDTH), nn.Tanh(), nn.Linear(_ATTENTION_WIDTH, 1)
-            )
+        match kind:
+            case "mean" | "range_mean" | "max":
+                pass
+            case "last":
+                self.features = 2 * rnn_width
+            case "mean_max":
+                self.features = 2 * features
+            case "attention":
+                self.score: nn.Module = nn.Linear(features, 1)
+            case "mlp_attention":
+                self.score = nn.Sequential(
+                    nn.Linear(features, _ATTENTION_WIDTH), nn.Tanh(), nn.Linear(_ATTENTION_WIDTH, 1)
+                )
+            case _:
+                assert_never(kind)
 
     def forward(self, sequence: Tensor, seen: Tensor) -> Tensor:
         """Pool (b, m, features) with a mask (b, m) bool to (b, self.features).
 
         In a sample without any slice to pool, the vectors of absent slices are pooled.
         """
-        if self.kind == "last":
-            forth, back = sequence[:, -1, : self.rnn_width], sequence[:, 0, self.rnn_width :]
-            return torch.cat([forth, back[:, : self.rnn_width]], dim=-1)
-        if self.kind == "range_mean":
-            return _mean(sequence, _or_else(seen & self.own, self.own))
         counted = _or_else(seen, torch.ones_like(seen))
-        if self.kind == "mean":
-            return _mean(sequence, counted)
-        if self.kind == "max":
-            return _max(sequence, counted)
-        if self.kind == "mean_max":
-            return torch.cat([_mean(sequence, counted), _max(sequence, counted)], dim=-1)
-        scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
-        return torch.einsum("bm,bmf->bf", scores.softmax(dim=1).to(sequence.dtype), sequence)
+        match self.kind:
+            case "last":
+                forth, back = sequence[:, -1, : self.rnn_width], sequence[:, 0, self.rnn_width :]
+                return torch.cat([forth, back[:, : self.rnn_width]], dim=-1)
+            case "mean":
+                return _mean(sequence, counted)
+            case "range_mean":
+                return _mean(sequence, _or_else(seen & self.own, self.own))
+            case "max":
+                return _max(sequence, counted)
+            case "mean_max":
+                return torch.cat([_mean(sequence, counted), _max(sequence, counted)], dim=-1)
+            case "attention" | "mlp_attention":
+                scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
+                shares = scores.softmax(dim=1).to(sequence.dtype)
+                return torch.einsum("bm,bmf->bf", shares, sequence)
+        assert_never(self.kind)
 
 
 def _or_else(some: Tensor, all_: Tensor) -> Tensor:

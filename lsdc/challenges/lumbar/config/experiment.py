@@ -1,15 +1,22 @@
 """An experiment's configuration: typed and frozen, with bounds for every setting."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
+from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.experiments.base import BaseExperiment, Config
 from lsdc.training.settings.keypoints import KeypointSettings
 from lsdc.training.settings.training import TrainingSettings
+
+# Sagittal slices are chosen by their distances in mm, or counted along the series.
+SagittalByDistance = Literal["distance", "landmark"]
+SagittalCounted = Literal["argmin", "quantiles", "even"]
+Sagittal = Literal[SagittalByDistance, SagittalCounted]
+Axial = Literal["distance", "argmin", "height", "proportion"]
 
 
 class CoordinatesConfig(KeypointSettings):
@@ -92,7 +99,7 @@ class SlicesConfig(Config):
         ),
     )
 
-    sagittal: Literal["distance", "landmark", "argmin", "quantiles", "even"] = Field(
+    sagittal: Sagittal = Field(
         default="distance",
         description=(
             "How sagittal slices are chosen. 'distance': middle slices nearest to the origin, side "
@@ -161,7 +168,7 @@ class SlicesConfig(Config):
         description="For 'even': quantiles of the first and of the last slice in the series.",
     )
 
-    axial: Literal["distance", "argmin", "height", "proportion"] = Field(
+    axial: Axial = Field(
         default="distance",
         description=(
             "How axial slices are chosen. 'distance': nearest to the level point over all series "
@@ -189,7 +196,7 @@ class SlicesConfig(Config):
     @property
     def by_distance(self) -> bool:
         """Whether sagittal slices are chosen by their distance in mm, not counted."""
-        return self.sagittal in ("distance", "landmark")
+        return self.sagittal in get_args(SagittalByDistance)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -210,27 +217,27 @@ class SlicesConfig(Config):
             raise ValueError("sagittal 'even' has no sides: expected side_slices 0")
         for setting, ways in _USED_BY.items():
             changed = getattr(self, setting) != type(self).model_fields[setting].default
-            if changed and not {f"sagittal {self.sagittal}", f"axial {self.axial}"} & ways:
+            if changed and not {("sagittal", self.sagittal), ("axial", self.axial)} & ways:
                 raise ValueError(
                     f"{setting} has no effect here: expected its default value, or one of "
-                    f"{', '.join(sorted(ways))}"
+                    f"{', '.join(sorted(map(' '.join, ways)))}"
                 )
         return self
 
 
 # Settings used only by some ways of choosing slices; changing them for others is an error.
-_USED_BY = {
-    "origin": {"sagittal distance", "sagittal argmin"},
+_USED_BY: dict[str, set[tuple[Literal["sagittal"], Sagittal] | tuple[Literal["axial"], Axial]]] = {
+    "origin": {("sagittal", "distance"), ("sagittal", "argmin")},
     "stack_order": {
-        "sagittal argmin",
-        "sagittal quantiles",
-        "sagittal even",
-        "axial argmin",
-        "axial proportion",
+        ("sagittal", "argmin"),
+        ("sagittal", "quantiles"),
+        ("sagittal", "even"),
+        ("axial", "argmin"),
+        ("axial", "proportion"),
     },
-    "argmin_offset": {"sagittal argmin"},
-    "side_quantile": {"sagittal quantiles"},
-    "even_quantiles": {"sagittal even"},
+    "argmin_offset": {("sagittal", "argmin")},
+    "side_quantile": {("sagittal", "quantiles")},
+    "even_quantiles": {("sagittal", "even")},
 }
 
 
@@ -345,7 +352,7 @@ class Experiment(BaseExperiment):
                 "augment.mirror exchanges left and right, but crops.by_side already mirrors right "
                 f"sides: expected augment.mirror 0, got {self.augment.mirror}"
             )
-        mirrored = {_mirrored(condition) for condition in self.labels.conditions}
+        mirrored = {Condition(name).mirrored for name in self.labels.conditions}
         if self.augment.mirror and mirrored != set(self.labels.conditions):
             raise ValueError(
                 "augment.mirror exchanges left and right: expected 0, or labels.conditions with "
@@ -357,8 +364,3 @@ class Experiment(BaseExperiment):
                 "instead, or training.batch_size above 1"
             )
         return self
-
-
-def _mirrored(condition: str) -> str:
-    side, _, rest = condition.partition("_")
-    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, condition)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 
+from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
 from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id
 from lsdc.challenges.lumbar.scoring.metric import PARTS, score
@@ -20,14 +22,54 @@ from lsdc.challenges.lumbar.scoring.prior import (
     prior_table,
     weighted_prior,
 )
+from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import StageError
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
+from lsdc.store.table_files import write_table
+from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
 
-OOF = ("row_id", "study_id", "condition", "level", "fold", "label", *PROBABILITIES)
+
+def _probability() -> dy.Float64:
+    about = "Predicted probabilities of the three grades; their sum is 1."
+    return dy.Float64(min=0, max=1.001, description=about)  # means of models are rounded
+
+
+class OutOfFold(Table):
+    """One row per study, condition and level, of the studies in trained folds."""
+
+    row_id = dy.String(
+        primary_key=True, description="Row id as in a submission: STUDY_CONDITION_LEVEL."
+    )
+    study_id = columns.study()
+    condition = columns.condition()
+    level = columns.level()
+    fold = dy.Int32(min=0, description="Number of the fold that holds the study out, from 0.")
+    label = dy.Int8(
+        nullable=True,
+        min=0,
+        max=len(GRADES) - 1,
+        description="Grade: 0 is normal or mild, 1 moderate, 2 severe; null if there is none.",
+    )
+    normal_mild = _probability()
+    moderate = _probability()
+    severe = _probability()
+
+
+class HeldOut(Table):
+    """One row per study, condition and level, of the studies that are held out of all folds."""
+
+    row_id = OutOfFold.row_id
+    study_id = OutOfFold.study_id
+    condition = OutOfFold.condition
+    level = OutOfFold.level
+    label = OutOfFold.label
+    normal_mild = OutOfFold.normal_mild
+    moderate = OutOfFold.moderate
+    severe = OutOfFold.severe
 
 
 def assemble_oof(
@@ -42,8 +84,7 @@ def assemble_oof(
         folds: study_id, fold: the split that the folds were trained with.
 
     Returns:
-        The columns OOF, in the labels' order, each row's probabilities summing to 1; `label` is
-        the grade (i8), null where the row has none.
+        `OutOfFold`, in the labels' order.
 
     Raises:
         StageError: there are no folds, a row is predicted by a fold that its study is not in, or a
@@ -71,7 +112,11 @@ def assemble_oof(
             f"oof: {first_few(missing)} missing, expected every labelled row of the folds' studies "
             "once; train the fold again, or leave studies without images out of the folds"
         )
-    return rows.filter(pl.col("by").is_not_null()).rename({"grade": "label"}).select(OOF)
+    return (
+        rows.filter(pl.col("by").is_not_null())
+        .rename({"grade": "label"})
+        .select(OutOfFold.column_names())
+    )
 
 
 def scores_table(
@@ -115,8 +160,7 @@ def assemble_holdout(
         labels: the same columns for the folds' studies.
 
     Returns:
-        row_id, study_id, condition, level, label and the three probabilities, in the order of
-        `held_out`.
+        `HeldOut`, in the order of `held_out`.
 
     Raises:
         StageError: a holdout study is among the folds' labels, or not all folds predicted a row.
@@ -148,7 +192,7 @@ def assemble_holdout(
         held_out.with_columns(row_id())
         .join(predicted, on="row_id", how="left", maintain_order="left")
         .rename({"grade": "label"})
-        .select(name for name in OOF if name != "fold")
+        .select(HeldOut.column_names())
     )
 
 
@@ -226,8 +270,12 @@ def write_oof(
 
     Returns:
         Number of rows of `oof.parquet`.
+
+    Raises:
+        StageError: a fold's table has a column that the joined table lacks, or see `assemble_oof`
+            and `assemble_holdout`.
     """
-    tables = [read_parquet(folder / "oof.parquet") for folder in trained]
+    tables = [_read_predictions(folder / "oof.parquet", OutOfFold) for folder in trained]
     facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
     columns = ["row_id", "fold", *PROBABILITIES]
     given = pl.concat([table.select(columns) for table in tables])
@@ -242,12 +290,26 @@ def write_oof(
     oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
     unseen_by_all = assemble_holdout(
-        [read_parquet(folder / "holdout.parquet") for folder in trained], held_out, labels
+        [_read_predictions(folder / "holdout.parquet", HeldOut) for folder in trained],
+        held_out,
+        labels,
     )
     scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
-    for name, table in {"oof": oof, "holdout": unseen_by_all}.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    write_table(OutOfFold, oof, out / "oof.parquet")
+    write_table(HeldOut, unseen_by_all, out / "holdout.parquet")
     with write_atomic(out / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     return len(oof)
+
+
+def _read_predictions(path: Path, joined: type[Table]) -> pl.DataFrame:
+    """Read a fold's predictions; refuse columns that would be lost when the folds are joined."""
+    table = read_parquet(path)
+    lost = [name for name in table.columns if name not in joined.column_names()]
+    if lost:
+        raise StageError(
+            f"{path}: found column {', '.join(lost)}, expected only those of the table "
+            f"{joined.__name__}, {', '.join(joined.column_names())}; declare it there, or do not "
+            "write it"
+        )
+    return table

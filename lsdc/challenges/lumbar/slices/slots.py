@@ -71,8 +71,8 @@ def list_parts(config: SlicesConfig) -> list[list[int]]:
 def mirrored_places(config: SlicesConfig) -> list[int]:
     """Return, for each slot, the one whose slice the patient's mirror image would have there.
 
-    This is exact for sagittal slices by distance, landmark and argmin. By quantiles, a series with
-    an even number of slices has no middle one, and its mirror image is off by one slice.
+    This is exact for sagittal slices by distance, landmark and argmin. At quantiles or equal steps,
+    a slice of the mirror image may be off by one, as an even number of slices has no middle one.
 
     >>> config = SlicesConfig(side_slices=1, middle_slices=1, axial_slices=1, t2_sides=False)
     >>> [place.name for place in list_places(config)]
@@ -82,10 +82,10 @@ def mirrored_places(config: SlicesConfig) -> list[int]:
     """
     places = list_places(config)
     number_of = {place: number for number, place in enumerate(places)}
-    return [number_of[_mirrored(place, config)] for place in places]
+    return [number_of[_place_in_mirror(place, config)] for place in places]
 
 
-def _mirrored(place: Place, config: SlicesConfig) -> Place:
+def _place_in_mirror(place: Place, config: SlicesConfig) -> Place:
     by_instances = not config.by_distance and config.stack_order == "instances"
     # The mirror image has the same order of instances, so these slices keep their slots.
     if place.part == Part.AXIAL or (by_instances and config.sagittal != "argmin"):

@@ -24,7 +24,7 @@ log = logging.getLogger("lsdc.progress")
 
 @stage(
     "oof",
-    code=("lsdc.challenges.lumbar.scoring.oof",),
+    code=("lsdc.challenges.lumbar.scoring.oof", "lsdc.challenges.lumbar.training.labels"),
     libraries=("numpy", "polars"),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,

@@ -88,7 +88,7 @@ class FoldData:
         return score(known, self.rows(self.inside, found)).score
 
     def beside_labels(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Add fold and label to out-of-fold predictions."""
+        """Add fold and label to out-of-fold predictions, as in `scoring.oof.OutOfFold`."""
         grades = self.labels.rename({"grade": "label"})
         oof = rows.join(grades, on=_CELL, how="left", maintain_order="left")
         oof = oof.with_columns(fold=pl.lit(self.fold, dtype=pl.Int32))

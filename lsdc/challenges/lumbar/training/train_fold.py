@@ -69,10 +69,10 @@ class FoldJob(Job):
 def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     """Train on the other folds and predict this one; resume if it was interrupted.
 
-    `out` then holds model.safetensors, oof.parquet (row_id, study_id, condition, level, fold,
-    label, normal_mild, moderate, severe: every row of the fold's studies with samples),
-    unlabelled.parquet (the same without fold and label, for missing grades of the other studies),
-    holdout.parquet (likewise, for the studies of `holdout`, which are not trained on),
+    `out` then holds model.safetensors, oof.parquet (columns of `scoring.oof.OutOfFold`: every row
+    of the fold's studies with samples), unlabelled.parquet (the same without fold and label, for
+    missing grades of the other studies), holdout.parquet (likewise, for the studies of `holdout`,
+    which are not trained on),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm, which is not finite where float16 skipped the update),
     tensorboard/ (the same as curves) and fit.json (a record of the training). During training it

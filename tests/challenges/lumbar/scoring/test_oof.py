@@ -1,6 +1,7 @@
 """Out-of-fold tables: every labelled row once, predicted by the fold that held its study out."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,13 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.scoring.oof import (
-    OOF,
+    HeldOut,
+    OutOfFold,
     assemble_holdout,
     assemble_oof,
     holdout_scores,
     scores_table,
+    write_oof,
 )
 from lsdc.challenges.lumbar.scoring.prior import weighted_prior
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
@@ -49,17 +52,15 @@ def fold_tables(labels: pl.DataFrame, *chosen: int) -> list[pl.DataFrame]:
     dealt = with_row_id(labels.join(FOLDS, on="study_id")).rename({"grade": "label"})
     values = np.random.default_rng(1).dirichlet((3, 1, 1), dealt.height).astype(np.float32)
     dealt = dealt.hstack(pl.DataFrame(values, schema=list(PROBABILITIES)))
-    return [dealt.filter(fold=fold).reverse().select(OOF) for fold in chosen]
+    return [dealt.filter(fold=fold).reverse().select(OutOfFold.column_names()) for fold in chosen]
 
 
 def test_oof_has_each_row_once_in_label_order(labels: pl.DataFrame) -> None:
     oof = assemble_oof(fold_tables(labels, 2, 0, 1), labels, FOLDS)
-    assert tuple(oof.columns) == OOF
+    OutOfFold.check(oof)
     assert oof["row_id"].to_list() == with_row_id(labels)["row_id"].to_list()[:150]
     assert oof["fold"].to_list() == [0] * 50 + [1] * 50 + [2] * 50
     assert oof["label"].to_list() == labels["grade"].to_list()[:150]
-    assert oof["label"].dtype == pl.Int8
-    assert oof["fold"].dtype == pl.Int32
     sums = oof.select(pl.sum_horizontal(PROBABILITIES)).to_series()
     assert (sums - 1).abs().max() < 1e-12
 
@@ -165,7 +166,7 @@ def test_held_out_studies_are_scored_with_the_mean_of_the_models(labels: pl.Data
     tables, held_out = held_out_tables(labels, 3), labels.filter(study_id=7)
     known = labels.filter(pl.col("study_id") < 7)
     predicted = assemble_holdout([table.sample(fraction=1) for table in tables], held_out, known)
-    assert predicted.columns == [name for name in OOF if name != "fold"]
+    HeldOut.check(predicted)
     assert predicted["row_id"].to_list() == with_row_id(held_out)["row_id"].to_list()
     assert predicted["label"].to_list() == held_out["grade"].to_list()
     mean = sum(table.select(PROBABILITIES).to_numpy() for table in tables) / 3
@@ -208,3 +209,18 @@ def test_row_not_predicted_by_all_folds_is_refused(labels: pl.DataFrame) -> None
     known = labels.filter(pl.col("study_id") < 7)
     with pytest.raises(StageError, match=r"1 row .* not predicted by all of 2 folds"):
         assemble_holdout([one, other.head(-1)], labels.filter(study_id=7), known)
+
+
+@pytest.mark.parametrize("name", ["oof", "holdout"])
+def test_column_that_joining_the_folds_would_drop_is_refused(
+    name: str, labels: pl.DataFrame, tmp_path: Path
+) -> None:
+    [oof], [held_out] = fold_tables(labels, 0), held_out_tables(labels, 1)
+    tables = {"oof": oof, "holdout": held_out}
+    tables[name] = tables[name].with_columns(uncertainty=0.5)
+    for each, table in tables.items():
+        table.write_parquet(tmp_path / f"{each}.parquet")
+    (tmp_path / "fit.json").write_text('{"selected": false}')
+    known, apart = labels.filter(pl.col("study_id") < 7), labels.filter(study_id=7)
+    with pytest.raises(StageError, match=rf"{name}\.parquet: found column uncertainty"):
+        write_oof([tmp_path], known, FOLDS, apart, tmp_path)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.scoring.oof import OutOfFold
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.events import EpochDone, Event, StepDone
 from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
@@ -21,14 +22,12 @@ def test_fold_writes_model_history_and_all_rows_of_its_studies(data: Data, tmp_p
     lines: list[Event] = []
     data.train(tmp_path, on_event=lines.append)
     oof = pl.read_parquet(tmp_path / "oof.parquet")
-    assert oof.columns == [
-        *("row_id", "study_id", "condition", "level", "fold", "label"), *PROBABILITIES,
-    ]  # fmt: skip
+    declared = pl.Schema(OutOfFold)
+    assert all(declared[name] == dtype for name, dtype in oof.schema.items())
     assert sorted(oof["study_id"].unique()) == [100, 102, 104, 106]
     assert oof["row_id"].n_unique() == len(oof) == 4 * 25
     assert oof.filter(study_id=100)["label"].null_count() == 25
     assert oof["label"].null_count() == 25
-    assert oof["label"].dtype == pl.Int8
     assert np.allclose(oof.select(pl.sum_horizontal(PROBABILITIES)).to_numpy(), 1)
     assert set(oof["fold"]) == {0}
 
