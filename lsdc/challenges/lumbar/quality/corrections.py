@@ -26,7 +26,7 @@ from lsdc.challenges.lumbar.quality.annotation_checks import (
     points_on_the_wrong_kind_of_series,
     points_on_unlisted_series,
 )
-from lsdc.challenges.lumbar.quality.coverage_checks import studies_unlike_a_lumbar_spine
+from lsdc.challenges.lumbar.quality.geometry_checks import studies_unlike_a_lumbar_spine
 from lsdc.challenges.lumbar.quality.level_agreement import (
     conditions_a_level_off,
     points_across_the_middle,
