@@ -29,6 +29,8 @@ from memory import peak_memory
 
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
+
 PATIENTS, ROUNDS = 6, 3
 LOOP_SHARE = 5  # the slow loop gets one study in so many; its time is proportional
 WHOLE_COMPETITION = 1_975
@@ -228,7 +230,7 @@ def index_phantom(folder: Path, max_size: int) -> None:
     from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
     from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-    from lsdc.dicom_index.index import build_index
+    from tests.dicom_index.indexing import build_index
 
     root = folder / "phantom"
     write_phantom(root, studies=PATIENTS, test=0, seed=0, max_size=max_size)

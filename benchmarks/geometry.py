@@ -50,8 +50,8 @@ from lsdc.challenges.lumbar.coordinates.learn import learn_points, locate_points
 from lsdc.challenges.lumbar.folds import write_folds
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
 from lsdc.training.process import ignore
+from tests.dicom_index.indexing import build_index
 
 STUDIES, SIZE = 60, 320
 FULL_STUDIES, FULL_SIZE = 200, 1024

@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
+from tests.dicom_index.indexing import build_index
 
 STUDY = 100206310
 

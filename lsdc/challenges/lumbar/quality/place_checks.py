@@ -3,10 +3,11 @@
 import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves
 from lsdc.challenges.lumbar.quality.checks import check
 from lsdc.challenges.lumbar.quality.level_agreement import OFF_LEVEL_MM
-from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 
 # The competition's largest series has 192 slices, so larger numbers do not count slices.
 HIGHEST_USUAL_INSTANCE = 500
@@ -29,12 +30,11 @@ def levels_out_of_order(
     Returns:
         ids, condition, level, level_above.
     """
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
     column = ["study_id", "condition"]
     points = (
         with_position(annotations, train_instances)
         .join(listed, on=_SERIES, how="left", maintain_order="left")
-        .sort(*column, pl.col("level").replace_strict(rank, return_dtype=pl.Int8))
+        .sort(*column, LEVEL_NUMBER)
         .with_columns(
             pl.col("level", "series_id", "y_px", "z_mm").shift().over(column).name.suffix("_above")
         )

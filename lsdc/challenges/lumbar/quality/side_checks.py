@@ -9,8 +9,9 @@ the competition's tables. Sagittal pixels do not show the side.
 import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
+from lsdc.challenges.lumbar.columns import KIND, LEVEL_NUMBER, SIDE
 from lsdc.challenges.lumbar.quality.checks import check
-from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, Side
+from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.tables.findings import Severity
 
 # A canal point lies on a sagittal slice, so up to half a slice spacing from the midline.
@@ -23,8 +24,6 @@ PAIR_APART_MM = 10.0
 APART_STEPS = 0.6
 
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
-_SIDES = {str(condition): condition.side for condition in Condition if condition.side}
-_KINDS = {str(condition): condition.pooled for condition in Condition}
 
 
 def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
@@ -41,12 +40,9 @@ def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.
     cell = ["study_id", "kind", "level"]
     points = (
         with_position(annotations, instances)
-        .filter(pl.col("condition").is_in(list(_SIDES)))
+        .filter(SIDE.is_not_null())
         .unique(["study_id", "condition", "level"], keep="first", maintain_order=True)
-        .with_columns(
-            kind=pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String),
-            side=pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String),
-        )
+        .with_columns(kind=KIND, side=SIDE)
     )
     left, right = (
         points.filter(side=str(side)).select(
@@ -162,20 +158,14 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     Returns:
         study_id, series_id, steps_down: the median of left below right, in steps.
     """
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
     series = ["study_id", "series_id"]
     foraminal = (
-        annotations.filter(
-            pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String) == "foraminal"
-        )
+        annotations.filter(KIND == "foraminal")
         .unique([*series, "condition", "level"], keep="first", maintain_order=True)
-        .with_columns(rank=pl.col("level").replace_strict(rank, return_dtype=pl.Int64))
+        .with_columns(rank=LEVEL_NUMBER)
     )
     left, right = (
-        foraminal.filter(
-            pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String)
-            == str(side)
-        ).select(*series, "rank", pl.col("y_px").alias(str(side)))
+        foraminal.filter(side == SIDE).select(*series, "rank", pl.col("y_px").alias(side))
         for side in (Side.LEFT, Side.RIGHT)
     )
     span = pl.col("rank").max() - pl.col("rank").min()
@@ -227,14 +217,11 @@ def points_on_the_other_side(
     Returns:
         ids, condition, level, offset_mm: from the canal point, positive towards the patient's left.
     """
-    towards_the_other = pl.when(pl.col("side") == str(Side.LEFT)).then(-pl.col("left_mm"))
+    towards_the_other = pl.when(SIDE == Side.LEFT).then(-pl.col("left_mm"))
     return (
         beside_canal(annotations, train_instances)
-        .with_columns(
-            side=pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String)
-        )
         .filter(
-            pl.col("side").is_not_null(),
+            SIDE.is_not_null(),
             towards_the_other.otherwise(pl.col("left_mm")) > CANAL_OFF_MIDDLE_MM,
         )
         .select(*_POINT, offset_mm="left_mm")

@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.crops.cut import count_bytes, cut_crops, cut_shard, join_crops
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.samples import as_samples, read_table
-from lsdc.dicom_index.index import build_index
+from tests.dicom_index.indexing import build_index
 
 CHOICE, CONFIG = SlicesConfig(), CropsConfig(size_px=32)
 

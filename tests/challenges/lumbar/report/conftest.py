@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
 from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.quality.corrections import Evidence, write_annotations
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
+from tests.dicom_index.indexing import build_index
 
 SLICES = SlicesConfig()
 

@@ -13,8 +13,8 @@ from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.mirror import mirror
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, Condition, Side
-from lsdc.dicom_index.index import build_index
 from lsdc.training.samples import EMPTY_LABEL, Samples
+from tests.dicom_index.indexing import build_index
 
 CHOICE = SlicesConfig(side_slices=2, middle_slices=3, axial_slices=3)
 CONFIG = CropsConfig(size_px=32)
