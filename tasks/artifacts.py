@@ -18,13 +18,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
 from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
-    ArtifactFilterKey,
-)
-from prefect.context import FlowRunContext
 
 from lsdc.training.events import (
     EpochDone,
@@ -34,6 +29,7 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
+from tasks.prefect_runs import this_flow_run
 from tasks.progress import SCORE_LABEL, SCORES_LABEL, Progress, listening, mute_machinery
 from tasks.run import Run
 
@@ -150,12 +146,12 @@ class _Training:
 
 def _shown_before(key: str) -> UUID | None:
     """Return the flow run's artifact under this key, from an attempt before a Retry."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    me = this_flow_run()
+    if me is None:
         return None
-    mine = ArtifactFilter(
-        key=ArtifactFilterKey(any_=[key]),
-        flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+    mine = filters.ArtifactFilter(
+        key=filters.ArtifactFilterKey(any_=[key]),
+        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[me.id]),
     )
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=mine, limit=1)
@@ -178,12 +174,12 @@ def artifact_key(*words: str) -> str:
 
 def label_scores(path: Path, score: float | None) -> None:
     """Label the flow run with the path of its scores and the score, for `lsdc trigger --watch`."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    me = this_flow_run()
+    if me is None:
         return
     labels: dict[str, Any] = {SCORES_LABEL: str(path), SCORE_LABEL: str(score)}
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(context.flow_run.id, labels)
+        client.update_flow_run_labels(me.id, labels)
 
 
 def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:
