@@ -122,7 +122,7 @@ def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
 
 def stage(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
     """Run the crops stage."""
-    from lsdc.challenges.lumbar.crops.cut import cut_crops
+    from tests.challenges.lumbar.crops.cutting import cut_crops
 
     cut_crops(instances, slices, CHOICE, CROPS, out, processes=2)
 

@@ -7,13 +7,13 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
-from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.mirror import mirror
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, Condition, Side
 from lsdc.training.samples import EMPTY_LABEL, Samples
+from tests.challenges.lumbar.crops.cutting import cut_crops
 from tests.dicom_index.indexing import build_index
 
 CHOICE = SlicesConfig(side_slices=2, middle_slices=3, axial_slices=3)
