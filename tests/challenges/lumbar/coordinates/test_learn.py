@@ -121,7 +121,6 @@ def test_progress_counts_files_folds_and_epochs(learning):
         ours = [event for event in trained if (event.fold, event.views) == (fold, views)]
         own, last = [event.epoch for event in ours], ours[0].epochs
         assert own[:last] == list(range(1, last + 1))
-    assert 0 in [event.seconds_left for event in trained]
     read = [event for event in learning.lines if isinstance(event, FilesRead)]
     assert read[-1].read == read[-1].files > 0
 
