@@ -7,7 +7,8 @@ import polars as pl
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
-from lsdc.challenges.lumbar.phantom.tables import LEVELS, StudyRecord
+from lsdc.challenges.lumbar.phantom.tables import StudyRecord
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 from tests.challenges.lumbar.planned import planned_annotations, planned_index
 
 

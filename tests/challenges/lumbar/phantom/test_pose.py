@@ -10,8 +10,9 @@ from lsdc.challenges.lumbar.phantom.anatomy import Spine, draw_patient
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan
 from lsdc.challenges.lumbar.phantom.pose import PLANTED_POSES, Pose, pose_of
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
-from lsdc.challenges.lumbar.phantom.tables import LEVELS, StudyRecord, annotation_rows
+from lsdc.challenges.lumbar.phantom.tables import StudyRecord, annotation_rows
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 HARD = Order(studies=60, test=4, seed=5, grades="balanced", max_size=64, geometry="hard")
 
