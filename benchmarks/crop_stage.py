@@ -228,12 +228,13 @@ def index_phantom(folder: Path, max_size: int) -> None:
     from lsdc.challenges.lumbar.competition.tables import open_competition
     from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
     from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
+    from lsdc.challenges.lumbar.phantom.study import Order
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
     from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
     from tests.dicom_index.indexing import build_index
 
     root = folder / "phantom"
-    write_phantom(root, studies=PATIENTS, test=0, seed=0, max_size=max_size)
+    write_phantom(root, Order(studies=PATIENTS, test=0, seed=0, max_size=max_size))
     competition = open_competition(root)
     build_index(competition, "train", folder)
     instances = pl.read_parquet(folder / "instances.parquet")

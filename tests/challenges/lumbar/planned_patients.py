@@ -40,7 +40,7 @@ def plan_patients(count: int, *, seed: int) -> Patients:
     annotations = planned_annotations(order)
     points = annotated_points(instances, annotations)
     truth = [
-        (study.study_id, level, *point)
+        (study.study_id, str(level), *point)
         for study in studies
         for level, point in zip(LEVELS, study.spine.canal_points_mm().tolist(), strict=True)
     ]

@@ -106,7 +106,7 @@ def takes_hub_weights(run: LumbarRun) -> bool:
 )
 def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies held out of it."""
-    with fold_lock(run.home, run.name, fold, say=log.warning):
+    with fold_lock(run.fold(fold), say=log.warning):
         return _train(run, fold, crops, folds)
 
 

@@ -7,6 +7,7 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.mirror import mirror
@@ -44,7 +45,7 @@ def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a phantom of 2 studies to `data`, and its index."""
     root = tmp_path_factory.mktemp("mirror")
-    write_phantom(root / "data", studies=2, test=0, seed=0, max_size=96)
+    write_phantom(root / "data", Order(studies=2, test=0, seed=0, max_size=96))
     build_index(open_competition(root / "data"), "train", root)
     return root
 
