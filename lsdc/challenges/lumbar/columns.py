@@ -10,7 +10,8 @@ WORLD = "The point in mm in the patient's space (LPS: +x left, +y back, +z head)
 PIXEL = "Position of the point on the image: x is the column, y the row."
 SOURCES = ("predicted", "annotated", "filled")
 
-# From the column `level`, its place from the top, from 0; from `condition`, its kind and side.
+# From the column `level`, its place from the top, from 0; from `condition`, its kind, its side and
+# the kind of series that shows it.
 LEVEL_NUMBER = pl.col("level").replace_strict(
     {str(level): number for number, level in enumerate(LEVELS)}, return_dtype=pl.Int64
 )
@@ -19,6 +20,9 @@ KIND = pl.col("condition").replace_strict(
 )
 SIDE = pl.col("condition").replace_strict(
     {str(each): each.side for each in CONDITIONS}, return_dtype=pl.String
+)
+SHOWN_ON = pl.col("condition").replace_strict(
+    {str(each): each.shown_on for each in CONDITIONS}, return_dtype=pl.String
 )
 
 

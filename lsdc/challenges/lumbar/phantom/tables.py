@@ -71,13 +71,12 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
 
     Conditions without a series of their plane and cells without a label have no row.
     """
-    shown_on = ["Sagittal T2/STIR", *["Sagittal T1"] * 2, *["Axial T2"] * 2]
     rows: list[list[object]] = []
     for condition, name in enumerate(CONDITIONS):
         slices = [
             (series_id, number, plane)
             for series_id, plan in record.series
-            if plan.description == shown_on[condition]
+            if plan.description == name.shown_on
             for number, plane in zip(plan.instance_numbers, plan.planes, strict=True)
         ]
         for level, level_name in enumerate(LEVELS):

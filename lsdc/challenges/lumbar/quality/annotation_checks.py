@@ -5,15 +5,10 @@ Labels, annotations and series come from `competition.tables`.
 
 import polars as pl
 
+from lsdc.challenges.lumbar.columns import SHOWN_ON
 from lsdc.challenges.lumbar.quality.checks import check
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
 from lsdc.tables.findings import Severity
-
-SHOWN_ON = {
-    "spinal": SeriesDescription.SAGITTAL_T2,
-    "foraminal": SeriesDescription.SAGITTAL_T1,
-    "subarticular": SeriesDescription.AXIAL_T2,
-}
 
 _CELL = ["study_id", "condition", "level"]
 _SERIES = ["study_id", "series_id"]
@@ -61,10 +56,9 @@ def points_on_the_wrong_kind_of_series(
     Returns:
         ids, condition, level, series_description, expected (a series_description).
     """
-    expected = {str(condition): str(SHOWN_ON[condition.pooled]) for condition in Condition}
     return (
         annotations.join(listed, on=_SERIES, how="inner", maintain_order="left")
-        .with_columns(expected=pl.col("condition").replace_strict(expected, return_dtype=pl.String))
+        .with_columns(expected=SHOWN_ON)
         .filter(pl.col("series_description") != pl.col("expected"))
         .select(*_POINT, "series_description", "expected")
     )
