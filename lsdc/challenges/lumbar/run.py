@@ -21,6 +21,10 @@ class LumbarRun(Run):
         """True if the competition asks for a submission: its sample submission has rows."""
         return asks_for_rows(self.data)
 
+    def parts(self, *names: str) -> dict[str, Any]:
+        """Return parts of the experiment by name, as a stage's key takes them."""
+        return {name: getattr(self.experiment, name) for name in names}
+
     @property
     def task_runs(self) -> list[str]:
         """The names of the task runs that count as the pipeline's progress, in order.

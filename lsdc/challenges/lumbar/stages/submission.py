@@ -19,12 +19,7 @@ from tasks.stage import stage
     code=("lsdc.challenges.lumbar.training.predict",),
     libraries=("numpy", "timm", "torch"),
     uses=lambda inputs: {
-        "name": inputs["run"].experiment.name,
-        "slices": inputs["run"].experiment.slices,
-        "crops": inputs["run"].experiment.crops,
-        "model": inputs["run"].experiment.model,
-        "labels": inputs["run"].experiment.labels,
-        "loss": inputs["run"].experiment.loss,
+        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "loss"),
         "precision": inputs["run"].experiment.training.precision,
     },
     run_name="predict",
