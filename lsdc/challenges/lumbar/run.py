@@ -2,10 +2,14 @@
 
 from typing import Any, ClassVar
 
+import polars as pl
+
 from lsdc.challenges.lumbar.competition.tables import asks_for_rows
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.experiments.presets import Experiments
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.manifest import Manifest
 from tasks.run import Run
 
 
@@ -20,6 +24,10 @@ class LumbarRun(Run):
     def has_test(self) -> bool:
         """True if the competition asks for a submission: its sample submission has rows."""
         return asks_for_rows(self.data)
+
+    def table(self, result: Manifest, name: str) -> pl.DataFrame:
+        """Read a table of a stage's result."""
+        return read_parquet(result.file(self.root, f"{name}.parquet"))
 
     def parts(self, *names: str) -> dict[str, Any]:
         """Return parts of the experiment by name, as a stage's key takes them."""
