@@ -29,6 +29,8 @@ from memory import peak_memory
 
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
+
 PATIENTS, ROUNDS = 6, 3
 LOOP_SHARE = 5  # the slow loop gets one study in so many; its time is proportional
 WHOLE_COMPETITION = 1_975
@@ -120,7 +122,7 @@ def project(encoding: str, tables: Path, studies: int) -> dict[str, float]:
 
 def stage(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
     """Run the crops stage."""
-    from lsdc.challenges.lumbar.crops.cut import cut_crops
+    from tests.challenges.lumbar.crops.cutting import cut_crops
 
     cut_crops(instances, slices, CHOICE, CROPS, out, processes=2)
 
@@ -226,12 +228,13 @@ def index_phantom(folder: Path, max_size: int) -> None:
     from lsdc.challenges.lumbar.competition.tables import open_competition
     from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
     from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
+    from lsdc.challenges.lumbar.phantom.study import Order
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
     from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-    from lsdc.dicom_index.index import build_index
+    from tests.dicom_index.indexing import build_index
 
     root = folder / "phantom"
-    write_phantom(root, studies=PATIENTS, test=0, seed=0, max_size=max_size)
+    write_phantom(root, Order(studies=PATIENTS, test=0, seed=0, max_size=max_size))
     competition = open_competition(root)
     build_index(competition, "train", folder)
     instances = pl.read_parquet(folder / "instances.parquet")

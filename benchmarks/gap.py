@@ -37,12 +37,13 @@ from results import record
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.challenges.lumbar.crops.cut import cut_crops
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
 from lsdc.challenges.lumbar.training.predict import PredictJob, predict
 from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
 from lsdc.training.process import ignore
+from tests.challenges.lumbar.crops.cutting import cut_crops
 
 EXPERIMENT = EXPERIMENTS.load("demo")
 POINTS = ("predicted", "annotated")
@@ -71,11 +72,13 @@ def main() -> None:
         if not data.exists():
             write_phantom(
                 data,
-                studies=options.studies,
-                test=0,
-                seed=1,
-                max_size=SIZE,
-                scatter_mm=options.scatter,
+                Order(
+                    studies=options.studies,
+                    test=0,
+                    seed=1,
+                    max_size=SIZE,
+                    scatter_mm=options.scatter,
+                ),
             )
         config = CoordinatesConfig(min_steps=options.min_steps)
         figures = measure(data, folder, options.seeds, config)

@@ -48,10 +48,11 @@ from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
 from lsdc.challenges.lumbar.coordinates.learn import learn_points, locate_points
 from lsdc.challenges.lumbar.folds import write_folds
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
 from lsdc.training.process import ignore
+from tests.dicom_index.indexing import build_index
 
 STUDIES, SIZE = 60, 320
 FULL_STUDIES, FULL_SIZE = 200, 1024
@@ -104,12 +105,14 @@ def measure(
         with _clock(seconds, "phantom"):
             write_phantom(
                 data,
-                studies=studies,
-                test=0,
-                seed=seed,
-                max_size=size,
-                geometry="hard",
-                scatter_mm=scatter_mm,
+                Order(
+                    studies=studies,
+                    test=0,
+                    seed=seed,
+                    max_size=size,
+                    geometry="hard",
+                    scatter_mm=scatter_mm,
+                ),
             )
     walk(data, folder, seconds, config)
     truth = read_truth(data)
@@ -126,7 +129,9 @@ def compare_unseen(folder: Path, studies: int, size: int, seed: int) -> dict[str
     """Measure level points of another phantom: the median over the models of all folds."""
     data, index, out = (folder / name for name in ("unseen", "unseen-index", "unseen-points"))
     if not data.exists():
-        write_phantom(data, studies=1, test=studies, seed=seed, max_size=size, geometry="hard")
+        write_phantom(
+            data, Order(studies=1, test=studies, seed=seed, max_size=size, geometry="hard")
+        )
     for each in (index, out):
         each.mkdir(exist_ok=True)
     build_index(open_competition(data), "test", index)

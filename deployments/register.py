@@ -12,11 +12,6 @@ from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import Event
@@ -35,6 +30,7 @@ from flows.train_folds import train_fold, train_folds
 from lsdc import __version__
 from lsdc.challenges.current import GPU_FLOWS
 from tasks.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
+from tasks.prefect_runs import in_states
 
 FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
@@ -172,10 +168,9 @@ async def _begin_watch() -> None:
 
 
 async def _runs_in(client: PrefectClient, state: StateType) -> AsyncIterator[FlowRun]:
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])))
     offset = 0
     while page := await client.read_flow_runs(
-        flow_run_filter=wanted, limit=_PAGE, offset=offset, sort=FlowRunSort.ID_DESC
+        flow_run_filter=in_states([state]), limit=_PAGE, offset=offset, sort=FlowRunSort.ID_DESC
     ):
         for run in page:
             yield run

@@ -19,6 +19,7 @@ from PIL import Image
 from tests.tasks.pools import Installation, installed
 from websockets.sync.client import ClientConnection, connect
 
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.flows.test_pools import PLANTED
 from tests.flows.test_run_local import ask
@@ -101,7 +102,7 @@ def main() -> None:
     """Take all pictures, in about ten minutes."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        write_phantom(root / "data", studies=12, test=2, seed=3, max_size=96)
+        write_phantom(root / "data", Order(studies=12, test=2, seed=3, max_size=96))
         (root / "site").mkdir()
         planted = f"planted_once = {str(root / 'planted')!r}\n{PLANTED}"
         (root / "site/sitecustomize.py").write_text(planted)

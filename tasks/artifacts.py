@@ -18,14 +18,9 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas import filters
 from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
-    ArtifactFilterKey,
-)
 from prefect.client.schemas.sorting import ArtifactSort
-from prefect.context import FlowRunContext
 
 from lsdc.training.events import (
     EpochDone,
@@ -35,6 +30,7 @@ from lsdc.training.events import (
     Resumed,
     StepDone,
 )
+from tasks.prefect_runs import this_flow_run
 from tasks.progress import Progress, hide_prefect_messages, listening
 from tasks.run import Run
 
@@ -153,12 +149,12 @@ class _Training:
 
 def _shown_before(key: str) -> UUID | None:
     """Return the flow run's artifact under this key, from an attempt before a Retry."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    me = this_flow_run()
+    if me is None:
         return None
-    mine = ArtifactFilter(
-        key=ArtifactFilterKey(any_=[key]),
-        flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+    mine = filters.ArtifactFilter(
+        key=filters.ArtifactFilterKey(any_=[key]),
+        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[me.id]),
     )
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=mine, limit=1)
@@ -194,9 +190,9 @@ def show_score(experiment: str, score: float | None, file: Path) -> None:
 
 def find_score(client: SyncPrefectClient, flow_run_id: UUID) -> dict[str, Any] | None:
     """Return the `score` and the `file` that a flow run shows, if any."""
-    scores = ArtifactFilter(
-        key=ArtifactFilterKey(like_=f"%-{_SCORE}"),
-        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]),
+    scores = filters.ArtifactFilter(
+        key=filters.ArtifactFilterKey(like_=f"%-{_SCORE}"),
+        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[flow_run_id]),
     )
     for found in client.read_artifacts(
         artifact_filter=scores, sort=ArtifactSort.UPDATED_DESC, limit=1

@@ -16,7 +16,6 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
@@ -30,6 +29,7 @@ from lsdc.store.manifest import Manifest
 from tasks.device import require_device
 from tasks.interrupts import is_interrupted
 from tasks.pools import GPU_POOL
+from tasks.prefect_runs import this_flow_run, with_ids
 from tasks.run import Run
 from tasks.stage import Stage
 
@@ -78,11 +78,8 @@ class Crashes:
 
 def trains_on_gpu_pool() -> bool:
     """Return whether the training of this flow run is sent to the GPU pool."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return False
-    flow_run = context.flow_run
-    return flow_run.deployment_id is not None and flow_run.work_pool_name != GPU_POOL
+    me = this_flow_run()
+    return me is not None and me.deployment_id is not None and me.work_pool_name != GPU_POOL
 
 
 def require_device_here(run: Run) -> None:
@@ -141,10 +138,9 @@ def train_on_workers(
 
 
 def _this_flow_run() -> FlowRun:
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
-    return context.flow_run
+    me = this_flow_run()
+    assert me is not None
+    return me
 
 
 def _start(
@@ -206,7 +202,7 @@ def _wait(
 
 
 def _read(client: SyncPrefectClient, children: Sequence[FlowRun]) -> list[FlowRun]:
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[child.id for child in children]))
+    wanted = with_ids(child.id for child in children)
     found = {child.id: child for child in client.read_flow_runs(flow_run_filter=wanted)}
     if deleted := [child.name for child in children if child.id not in found]:
         raise StageError(

@@ -1,6 +1,5 @@
 """Former results: keep copies of results that a person may have submitted or reported."""
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import polars.exceptions
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
+from lsdc.store.runs import stored_score
 
 log = logging.getLogger("lsdc.former")
 
@@ -40,7 +40,11 @@ def keeping_submission(folder: Path) -> Iterator[None]:
 @contextmanager
 def keeping_oof(folder: Path) -> Iterator[None]:
     """Keep a copy of the out-of-fold table and scores if the block writes ones of fewer folds."""
-    former, folds, score = _set_beside(folder, OOF_FILES), _count_folds(folder), _score(folder)
+    former, folds, score = (
+        _set_beside(folder, OOF_FILES),
+        _count_folds(folder),
+        stored_score(folder),
+    )
     try:
         yield
     except BaseException:
@@ -91,10 +95,3 @@ def _count_folds(folder: Path) -> int:
         return read_parquet(folder / OOF_FILES[0], ["fold"])["fold"].n_unique()
     except (OSError, polars.exceptions.PolarsError):  # absent or damaged: nothing worth keeping
         return 0
-
-
-def _score(folder: Path) -> float | None:
-    try:
-        return float(json.loads((folder / "scores.json").read_text(encoding="utf-8"))["score"])
-    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or without a score
-        return None

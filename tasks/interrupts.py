@@ -7,26 +7,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
-from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
 from lsdc.errors import GOES_ON
 from lsdc.run_context import own_run_context, run_context
 from lsdc.training.process import end_children
+from tasks.prefect_runs import UNFINISHED, task_runs_of, this_flow_run
 from tasks.progress import Progress, report_progress
 
 # The message of such a run starts with this; a run that was cancelled by hand has another one.
@@ -37,7 +30,7 @@ _MAX_SECONDS = 10.0
 _DELAY_SECONDS = 2.0
 _POLL_SECONDS = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
+_BROKEN = (StateType.CRASHED, StateType.FAILED)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,10 +78,8 @@ def is_interrupted(state: State) -> bool:
 def _cancel(interrupt: BaseException) -> State | None:
     """Stop the run, and return its state, or None if its worker will set the state."""
     run_context().request_shutdown()
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
-    me = context.flow_run
+    me = this_flow_run()
+    assert me is not None
     with _signals_ignored(), get_client(sync_client=True) as client:
         by_hand = _is_cancelling(client, me)
         reason = "cancelled in Prefect; Retry resumes it" if by_hand else _reason(me, interrupt)
@@ -141,8 +132,8 @@ def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, reason: str)
     begun = quiet_since = time.monotonic()
     are_marked = False
     while (now := time.monotonic()) < begun + _MAX_SECONDS:
-        broken = _task_runs(client, flow_run_id, StateType.CRASHED, StateType.FAILED)
-        unfinished = _task_runs(client, flow_run_id, *_UNFINISHED)
+        broken = task_runs_of(client, flow_run_id, _BROKEN)
+        unfinished = task_runs_of(client, flow_run_id, UNFINISHED)
         if broken or unfinished:
             quiet_since = now
         elif are_marked or now >= quiet_since + _DELAY_SECONDS:
@@ -150,20 +141,10 @@ def _cancel_task_runs(client: SyncPrefectClient, flow_run_id: UUID, reason: str)
         _mark(client, broken, reason)
         are_marked |= bool(broken)
         time.sleep(_POLL_SECONDS)
-    _mark(client, _task_runs(client, flow_run_id, *_UNFINISHED), reason)
+    _mark(client, task_runs_of(client, flow_run_id, UNFINISHED), reason)
 
 
 def _mark(client: SyncPrefectClient, runs: Iterable[TaskRun], reason: str) -> None:
     for run in runs:
         client.set_task_run_state(run.id, Cancelled(message=reason), force=True)
         report_progress(Progress(run.name, state="Cancelled"))
-
-
-def _task_runs(client: SyncPrefectClient, flow_run_id: UUID, *states: StateType) -> list[TaskRun]:
-    wanted: dict[str, Any] = {
-        "flow_run_filter": FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
-        "task_run_filter": TaskRunFilter(
-            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(states)))
-        ),
-    }
-    return client.read_task_runs(**wanted)

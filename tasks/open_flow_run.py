@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
 
 from lsdc.errors import SettingsError
 from lsdc.typed_paths import is_from_root
+from tasks.prefect_runs import this_flow_run
 from tasks.request import RunRequest
 from tasks.run import Run, is_phantom, open_run
 
@@ -26,7 +25,7 @@ def open_requested(kind: type[R], request: RunRequest) -> R:
     Raises:
         SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
     """
-    flow_run = _flow_run()
+    flow_run = this_flow_run()
     if flow_run is not None and flow_run.deployment_id is not None:
         data = request.data
         folder = None if data is None or is_phantom(data) else data
@@ -34,11 +33,6 @@ def open_requested(kind: type[R], request: RunRequest) -> R:
     run = open_run(kind, request)
     note_request(run)
     return run
-
-
-def _flow_run() -> FlowRun | None:
-    context = FlowRunContext.get()
-    return None if context is None else context.flow_run
 
 
 def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
@@ -58,7 +52,7 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
 
 def note_request(run: Run) -> None:
     """Tag the flow run with its experiment and data, and pin its meaning for a Retry."""
-    flow_run = _flow_run()
+    flow_run = this_flow_run()
     if flow_run is None:
         return
     tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.states import AwaitingRetry
 
 from lsdc.errors import HomeBusyError
+from tasks.prefect_runs import this_flow_run
 
 # Folds of one run start at the same time, and each holds the lock for some seconds.
 MAX_WAIT_SECONDS = 60.0
@@ -31,8 +31,7 @@ def rescheduled_if_busy() -> Iterator[float | None]:
         How many seconds the run may wait for the lock. None means no limit: a run without a
         deployment has to wait, because no worker could start it again.
     """
-    context = FlowRunContext.get()
-    me = None if context is None else context.flow_run
+    me = this_flow_run()
     if me is None or me.deployment_id is None:
         yield None
         return

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from lsdc.errors import DamagedError, LsdcError
 from lsdc.store.files import write_atomic
-from lsdc.store.home import folder_lock, require_space
+from lsdc.store.home import fold_lock, require_space
 from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_folder
@@ -154,7 +154,7 @@ def _claimed(run: Run, manifest: Manifest) -> Iterator[None]:
         with nullcontext() if keeping is None else keeping(folder):
             yield
         return
-    with folder_lock(folder, say=log.warning):
+    with fold_lock(folder, say=log.warning):
         claim_folder(run.home, folder, manifest.key, say=log.warning)
         yield
 

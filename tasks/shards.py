@@ -20,7 +20,7 @@ from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, Stag
 from lsdc.run_context import run_context
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, make_manifest
-from tasks.futures import result_of
+from tasks.prefect_runs import result_of
 from tasks.progress import Progress, report_progress
 from tasks.run import Run
 from tasks.runners import THREADS, open_runner

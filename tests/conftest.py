@@ -10,6 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.object_storage import s3_server
 from tests.postgres import has_postgresql, postgresql
@@ -22,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a phantom of 6 training and 2 test studies, 64 px; tests must not change it."""
     root = tmp_path_factory.mktemp("phantom") / "competition"
-    write_phantom(root, studies=6, test=2, seed=3, max_size=64)
+    write_phantom(root, Order(studies=6, test=2, seed=3, max_size=64))
     return root
 
 

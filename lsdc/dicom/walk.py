@@ -55,11 +55,9 @@ def list_tree(
     return listing.table()
 
 
-def list_trees(
-    folders: Iterable[Path], *, with_status: bool, leave_out: Path | None = None
-) -> pl.DataFrame:
+def list_trees(folders: Iterable[Path], *, with_status: bool) -> pl.DataFrame:
     """List the files of several folders, each as `list_tree` does, even if they overlap."""
-    listing = _Listing(with_status=with_status, leave_out=leave_out)
+    listing = _Listing(with_status=with_status)
     listing.add_trees(folders)
     return listing.table()
 
@@ -67,7 +65,7 @@ def list_trees(
 class _Listing:
     """Collects the files of folders by column."""
 
-    def __init__(self, *, with_status: bool, leave_out: Path | None) -> None:
+    def __init__(self, *, with_status: bool, leave_out: Path | None = None) -> None:
         self._with_status = with_status
         self._seen: set[tuple[int, int]] = set()
         self._seen_before: set[tuple[int, int]] = set()

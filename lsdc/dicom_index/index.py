@@ -1,7 +1,7 @@
 """Index: tables with one row per image and its DICOM header. Unusable files are quarantined.
 
-`build_index` reads the files of the series in a competition's tables. The module `folder_index`
-reads all files below any folder. Both write the same tables.
+`read_shard` and `join_index` read the files of the series in a competition's tables. The module
+`folder_index` reads all files below any folder. Both write the same tables.
 """
 
 import logging
@@ -67,59 +67,6 @@ class Index:
         return cls(*(read_parquet(folder / f"{table.name}.parquet") for table in fields(cls)))
 
 
-def build_index(
-    listing: Listing,
-    split: Split,
-    out: Path,
-    *,
-    limit: int | None = None,
-    processes: int = 2,
-    max_bad: float = 0.01,
-    strict: bool = False,
-    headers: Path | None = None,
-    other_split: Path | None = None,
-    on_progress: Progress | None = None,
-) -> int:
-    """Index the files of a split's listed series, and write the tables of `Index` into `out`.
-
-    `series.parquet` has one row per listed series, `studies.parquet` one per listed study
-    (`usable`: whether it has any image). A test study's bad files never stop the stage.
-
-    Args:
-        listing: the series in the competition's tables.
-        split: `train` or `test`.
-        out: an existing folder.
-        limit: use only the first `limit` studies.
-        processes: the number of child processes.
-        max_bad: the fraction of bad files above which the stage stops.
-        strict: whether to refuse a listed study without usable images.
-        headers: a folder for cached headers; without it none are cached.
-        other_split: a folder with the index of the other split; twins are also searched there.
-        on_progress: called with the number of files read and of all files.
-
-    Returns:
-        Number of rows of `instances`.
-
-    Raises:
-        DataError: no listed training series has a file; with `strict`, a study has no usable image.
-        StageError: more than `max_bad` of the files, and at least 10, cannot be used.
-    """
-    listed = listed_series(listing, split, limit)
-    with tempfile.TemporaryDirectory(dir=out) as shard:
-        read_shard(
-            listing,
-            split,
-            listed,
-            Path(shard),
-            processes=processes,
-            headers=headers,
-            on_progress=on_progress,
-        )
-        images = join_index([Path(shard)], listing, split, listed, out, other_split=other_split)
-    require_usable(out, listing, split, max_bad=max_bad, strict=strict)
-    return images
-
-
 def listed_series(listing: Listing, split: Split, limit: int | None = None) -> pl.DataFrame:
     """Return the series that the tables list for a split, or for its first `limit` studies."""
     listed = listing.series.filter(split=split)
@@ -139,7 +86,7 @@ def read_shard(
     headers: Path | None = None,
     on_progress: Progress | None = None,
 ) -> int:
-    """Index the files of some studies; write the tables of `build_index`, for `join_index`.
+    """Index the files of some studies; write their tables, for `join_index`.
 
     Args:
         listing: the series in the competition's tables.
@@ -177,7 +124,10 @@ def join_index(
     other_split: Path | None = None,
     processes: int = 2,
 ) -> int:
-    """Join the tables of `read_shard` and write those of all studies into `out`.
+    """Join the tables of `read_shard` and write those of `Index` for all studies into `out`.
+
+    `series.parquet` has one row per listed series, `studies.parquet` one per listed study
+    (`usable`: whether it has any image).
 
     Args:
         shards: the folders of the shards, in the order of their studies' ids.

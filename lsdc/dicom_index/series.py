@@ -25,6 +25,7 @@ _COUNTS = [
 # The slices of a series that share an orientation.
 _STACK = [*SERIES_ID, "orientation_group"]
 _PLANES = ("sagittal", "coronal", "axial")
+_NORMAL, _PLACE = ["normal_0", "normal_1", "normal_2"], ["place_0", "place_1", "place_2"]
 # The order of instance numbers if x, y or z increases with them, and if it decreases (LPS).
 _ORDERS = (
     ("right to left", "left to right"),
@@ -152,8 +153,8 @@ def _geometry(instances: pl.DataFrame) -> pl.DataFrame:
     normals = np.abs(np.cross(orientation[:, :3], orientation[:, 3:]))
     position = instances["position_mm"].to_numpy().reshape(-1, 3)
     rows = instances.select(*_STACK, "instance_number", along="normal_position_mm").with_columns(
-        *(pl.Series(f"normal_{axis}", normals[:, axis]) for axis in range(3)),
-        *(pl.Series(f"place_{axis}", position[:, axis]) for axis in range(3)),
+        *(pl.Series(name, normals[:, axis]) for axis, name in enumerate(_NORMAL)),
+        *(pl.Series(name, position[:, axis]) for axis, name in enumerate(_PLACE)),
     )
     series = _main_axes(rows)
     for more in (_directions(rows, series), _gaps(rows), _extents(rows)):
@@ -180,21 +181,13 @@ def _main_axes(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the axis (0 to 2) nearest to each series' normal, and its share of the normal."""
     return (
         rows.group_by(SERIES_ID, maintain_order=True)
-        .agg(pl.col("normal_0", "normal_1", "normal_2").median())
-        .with_columns(share=pl.max_horizontal("normal_0", "normal_1", "normal_2"))
-        .with_columns(
-            axis=pl.when(pl.col("share") == pl.col("normal_0"))
-            .then(0)
-            .when(pl.col("share") == pl.col("normal_1"))
-            .then(1)
-            .otherwise(2)
-        )
+        .agg(pl.col(_NORMAL).median())
+        .with_columns(share=pl.max_horizontal(_NORMAL), axis=pl.concat_list(_NORMAL).list.arg_max())
     )
 
 
 def _directions(rows: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
     """Return whether positions on a series' main axis grow or fall with the instance number."""
-    axis = pl.col("axis")
     return (
         rows.join(
             axes.select(*SERIES_ID, "axis"),
@@ -203,13 +196,7 @@ def _directions(rows: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
             nulls_equal=True,
             maintain_order="left",
         )
-        .with_columns(
-            place=pl.when(axis == 0)
-            .then("place_0")
-            .when(axis == 1)
-            .then("place_1")
-            .otherwise("place_2")
-        )
+        .with_columns(place=pl.concat_list(_PLACE).list.get(pl.col("axis")))
         .sort(*_STACK, "instance_number")
         # In mm from the image before; null for the first of a stack, which does not count.
         .with_columns(step=pl.col("place").diff().over(_STACK))

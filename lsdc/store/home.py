@@ -252,18 +252,11 @@ def _describe_holder(holder: Path) -> str:
 
 
 @contextmanager
-def fold_lock(home: Home, run: str, fold: int, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Lock a fold while it is trained; a second training waits, and then finds the result.
+def fold_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Lock a fold's folder while it is trained; a second training waits, then finds the result.
 
     The home need not be locked: folds are trained in parallel, also while another run uses it.
     """
-    with folder_lock(home.fold(run, fold), say=say):
-        yield
-
-
-@contextmanager
-def folder_lock(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Lock a fold's folder; see `fold_lock`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _fold_lock(folder)
     take_lock(lock, lambda: say(f"{folder}: another run trains this fold; waiting for it to end"))

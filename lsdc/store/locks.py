@@ -6,7 +6,7 @@ locks of a PostgreSQL that all hosts reach. Both are released when the process t
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,16 +63,13 @@ def require_locks(store: RemoteStore) -> None:
         ) from error
 
 
-@contextmanager
-def shared_lock(store: RemoteStore, name: str, *, say: Say) -> Iterator[None]:
+def shared_lock(store: RemoteStore, name: str, *, say: Say) -> AbstractContextManager[None]:
     """Hold the lock `name` among all hosts of the store; call `say` before waiting for it.
 
     Raises:
         StoreError: PostgreSQL does not answer.
     """
-    lock = _file_lock(store, name, say) if store.path else _advisory_lock(store, name, say)
-    with lock:
-        yield
+    return (_file_lock if store.path else _advisory_lock)(store, name, say)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ if experiment and settings are equal and its training tables have the same conte
 location. So data may be moved, corrected, or get another test set.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -105,6 +106,14 @@ def list_runs(home: Home) -> dict[str, RunRecord | None]:
         for folder in folders
         if is_run_name(folder.name) and folder.is_dir()
     }
+
+
+def stored_score(folder: Path) -> float | None:
+    """Return the score in a run's folder; None without one that can be read."""
+    try:
+        return float(json.loads((folder / "scores.json").read_text(encoding="utf-8"))["score"])
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or without a score
+        return None
 
 
 @contextmanager

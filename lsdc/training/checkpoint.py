@@ -108,11 +108,14 @@ def load_progress(path: Path, identity: str, on_event: OnEvent = ignore) -> Prog
     return Progress(**saved)
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Save a state dict as safetensors."""
     temporary = path.with_name(f".writing-{path.name}")
     # Files written by safetensors itself are private, whatever the umask.
-    temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in weights.items()}))
+    whole = {name: tensor.contiguous() for name, tensor in weights.items()}
+    temporary.write_bytes(save(whole, metadata))
     _replace(temporary, path)
 
 

@@ -32,7 +32,6 @@ class StepDone(BaseEvent):
     loss: float
     learning_rate: float
     gradient_norm: float
-    seconds_left: float
 
     @property
     def share(self) -> float:
@@ -122,7 +121,6 @@ class NetEpochDone(BaseEvent):
     epoch: int
     epochs: int
     loss: float
-    seconds_left: float
 
     @property
     def share(self) -> float:

@@ -13,28 +13,6 @@ Probabilities = Callable[[Tensor], Tensor]
 """From logits (n, ...) to the probabilities (n, heads, classes) of the labels."""
 
 
-def predict_probabilities(
-    model: nn.Module,
-    samples: Samples,
-    probabilities: Probabilities,
-    *,
-    batch_size: int,
-    device: torch.device,
-    precision: torch.dtype = torch.float32,
-    on_batch: Callable[[int], None] | None = None,
-) -> NDArray[np.float64]:
-    """Return probabilities (n, heads, classes); see `predict_logits` for the arguments."""
-    logits = predict_logits(
-        model,
-        samples,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        on_batch=on_batch,
-    )
-    return as_array(probabilities(logits.double()))
-
-
 @torch.inference_mode()
 def predict_logits(
     model: nn.Module,

@@ -1,7 +1,6 @@
 """The training loop."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -117,7 +116,6 @@ class Training:
         self._progress = progress
         rows = [*progress.steps, *progress.epochs]
         self._curves = Curves(self.folder / "tensorboard", steps, rows=rows)
-        self._clock = _Clock(progress.epoch * steps + progress.step, settings.epochs * steps)
 
     def run(self) -> Progress:
         """Train the model, and load the kept weights into it.
@@ -191,7 +189,7 @@ class Training:
         progress.steps.append(row)
         self._curves.add(row)
         counts = {"epochs": self.settings.epochs, "steps": len(self._steps)}
-        self.on_event(StepDone(**row, **counts, seconds_left=self._clock.seconds_left()))
+        self.on_event(StepDone(**row, **counts))
 
     def _backward(self, batch: Batch, shares: Tensor) -> Floats:
         """Backpropagate the loss terms times `shares` (terms,), and return the products."""
@@ -381,17 +379,3 @@ def _warn_of_non_finite(progress: Progress, settings: TrainingSettings, on_event
                 f"epoch {', '.join(f'{epoch:g}' for epoch in ignored)}; {kept}"
             )
         )
-
-
-class _Clock:
-    """Estimates the remaining time from the steps of this process."""
-
-    def __init__(self, done: int, total: int) -> None:
-        self._started, self._first = time.monotonic(), done
-        self._done, self._total = done, total
-
-    def seconds_left(self) -> float:
-        """Return the estimate; call it once per step."""
-        self._done += 1
-        seconds_per_step = (time.monotonic() - self._started) / (self._done - self._first)
-        return seconds_per_step * (self._total - self._done)

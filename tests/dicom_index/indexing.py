@@ -1,6 +1,7 @@
 """Write trees to index, and check the tables of an index."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.dicom.names import escape_name, unescape_name
 from lsdc.dicom_index.folder_index import Indexed, index_tree
+from lsdc.dicom_index.index import join_index, listed_series, read_shard, require_usable
 from lsdc.dicom_index.instance_table import Instances
+from lsdc.dicom_index.listing import Listing, Split
 from lsdc.dicom_index.other_files import OtherFiles
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.dicom_index.series import Series
@@ -45,6 +48,25 @@ def index(root: Path, out: Path, **options: Any) -> tuple[Indexed, Tables]:
     assert indexed.quarantined == len(tables["quarantine"])
     assert indexed.others == len(tables["other_files"])
     return indexed, tables
+
+
+def build_index(
+    listing: Listing,
+    split: Split,
+    out: Path,
+    *,
+    limit: int | None = None,
+    max_bad: float = 0.01,
+    strict: bool = False,
+    other_split: Path | None = None,
+) -> int:
+    """Index a split's listed series as the stage does, in one shard; return the rows of images."""
+    listed = listed_series(listing, split, limit)
+    with tempfile.TemporaryDirectory(dir=out) as shard:
+        read_shard(listing, split, listed, Path(shard))
+        images = join_index([Path(shard)], listing, split, listed, out, other_split=other_split)
+    require_usable(out, listing, split, max_bad=max_bad, strict=strict)
+    return images
 
 
 def check_whole(root: Path, tables: Tables) -> None:
@@ -121,7 +143,7 @@ def write_slice(
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
     dataset = FileDataset(os.fspath(path), Dataset(), file_meta=meta, preamble=bytes(128))
     dataset.SOPClassUID = MRImageStorage
     dataset.SOPInstanceUID = "1.2.3"
@@ -151,7 +173,7 @@ def write_tables(root: Path, series: Sequence[tuple[str, str, str]]) -> Competit
     root.mkdir(parents=True, exist_ok=True)
     cells = [f"{condition}_{level}" for condition in CONDITIONS for level in LEVELS]
     studies = dict.fromkeys(study for study, *_ in series)
-    tables = {
+    tables: dict[str, list[Sequence[str]]] = {
         "train": [
             ["study_id", *cells],
             *([study, *["Normal/Mild"] * len(cells)] for study in studies),

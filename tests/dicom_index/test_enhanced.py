@@ -12,11 +12,11 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.views import AXIAL, SAGITTAL, prepare_views
-from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree
 from lsdc.dicom_index.index import Index, log_index
 from lsdc.errors import StageError
+from tests.challenges.lumbar.crops.cutting import cut_crops
 from tests.dicom.enhanced import Planted, plant_frames, write_enhanced
 from tests.dicom_index.indexing import index, read_tables
 

@@ -10,9 +10,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.dicom_index import index
-from lsdc.dicom_index.index import build_index, join_index, listed_series, read_shard
+from lsdc.dicom_index.index import join_index, listed_series, read_shard
 from lsdc.errors import DataError, StageError
-from tests.dicom_index.indexing import NAMES
+from tests.dicom_index.indexing import NAMES, build_index
 
 
 def test_every_listed_file_is_either_indexed_or_quarantined(phantom, walked) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.dicom_index.folder_index import index_tree
-from lsdc.dicom_index.index import Index, build_index
+from lsdc.dicom_index.index import Index
 from lsdc.dicom_index.layout import Layout, layout_of
 from lsdc.errors import DataError
-from tests.dicom_index.indexing import write_slice, write_tables
+from tests.dicom_index.indexing import build_index, write_slice, write_tables
 
 KEY = ["study_id", "series_id", "instance_number", "series_description"]
 

@@ -12,10 +12,10 @@ from pydicom.uid import UID, generate_uid
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
 from lsdc.dicom.preflight import LARGEST_FILE_BYTES
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree
-from lsdc.dicom_index.index import Index, build_index, series_without_images
+from lsdc.dicom_index.index import Index, series_without_images
 from lsdc.dicom_index.quarantine import Quarantine, group_reasons, refuse_bad_files
 from lsdc.errors import StageError
-from tests.dicom_index.indexing import index, write_slice, write_tables
+from tests.dicom_index.indexing import build_index, index, write_slice, write_tables
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(4000)
 

@@ -16,9 +16,9 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.folds import assign_folds, hold_out, write_folds
 from lsdc.challenges.lumbar.quality.doctor import examine
 from lsdc.dicom_index.folder_index import index_tree
-from lsdc.dicom_index.index import Index, build_index
+from lsdc.dicom_index.index import Index
 from lsdc.dicom_index.twins import Twins, describe_twins, groups_of_twins
-from tests.dicom_index.indexing import write_slice
+from tests.dicom_index.indexing import build_index, write_slice
 
 
 def write_series(

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.flows.pools import FINAL, Installation, installed
 from tests.postgres import Cluster, postgresql
@@ -280,7 +281,7 @@ def undisturbed(folder: Path) -> Undisturbed:
     calm = Undisturbed(folder)
     with FileLock(folder.with_suffix(".lock")):
         if not (calm.home / "runs/demo/oof.parquet").is_file():
-            write_phantom(calm.data, studies=8, test=2, seed=3, max_size=64)
+            write_phantom(calm.data, Order(studies=8, test=2, seed=3, max_size=64))
             asked = ("--data", str(calm.data), "--home", str(calm.home), *TRAINING)
             command = [sys.executable, "-P", "-m", "lsdc", "run-local", *asked]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -129,7 +129,7 @@ def test_leftovers_are_removed_except_in_a_fold_in_training(
     for fold in range(2):
         claim_fold(home, "demo", fold, "a" * 64, say=print)
         (home.fold("demo", fold) / ".writing-resume.pt").touch()
-    with fold_lock(home, "demo", 0, say=print):
+    with fold_lock(home.fold("demo", 0), say=print):
         remove_leftovers(home)
         assert (home.fold("demo", 0) / ".writing-resume.pt").exists()
         assert not (home.fold("demo", 1) / ".writing-resume.pt").exists()

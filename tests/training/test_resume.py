@@ -22,9 +22,8 @@ from lsdc.errors import NoSpaceError, ResumeLaterError
 from lsdc.training.augment import PixelAugmentation
 from lsdc.training.checkpoint import load_progress, save_weights
 from lsdc.training.events import Event, Paused, Predicting, Resumed, StepDone
-from lsdc.training.inference import predict_probabilities
+from lsdc.training.inference import predict_logits
 from lsdc.training.interrupts import catch_sigterm
-from lsdc.training.losses import probabilities_by
 from lsdc.training.mixing import Mixing
 from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Samples
@@ -86,9 +85,7 @@ def train_whole(samples: Samples, folder: Path, workers: int, augment: Augment) 
         mix=MIX,
         workers=workers,
     )
-    found = predict_probabilities(
-        model, samples, probabilities_by("cross_entropy"), batch_size=5, device=torch.device("cpu")
-    )
+    found = predict_logits(model, samples, batch_size=5, device=torch.device("cpu"))
     np.save(folder / "predictions.npy", found)
     save_weights(folder / "model.safetensors", model.state_dict())
 

@@ -1,6 +1,7 @@
-"""Columns that several of the challenge's tables have."""
+"""Columns that several of the challenge's tables have, and what follows from their values."""
 
 import dataframely as dy
+import polars as pl
 
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.tables.table import one_of
@@ -8,6 +9,21 @@ from lsdc.tables.table import one_of
 WORLD = "The point in mm in the patient's space (LPS: +x left, +y back, +z head)."
 PIXEL = "Position of the point on the image: x is the column, y the row."
 SOURCES = ("predicted", "annotated", "filled")
+
+# From the column `level`, its place from the top, from 0; from `condition`, its kind, its side and
+# the kind of series that shows it.
+LEVEL_NUMBER = pl.col("level").replace_strict(
+    {str(level): number for number, level in enumerate(LEVELS)}, return_dtype=pl.Int64
+)
+KIND = pl.col("condition").replace_strict(
+    {str(each): each.pooled for each in CONDITIONS}, return_dtype=pl.String
+)
+SIDE = pl.col("condition").replace_strict(
+    {str(each): each.side for each in CONDITIONS}, return_dtype=pl.String
+)
+SHOWN_ON = pl.col("condition").replace_strict(
+    {str(each): each.shown_on for each in CONDITIONS}, return_dtype=pl.String
+)
 
 
 def split(*, primary_key: bool = False) -> dy.String:

@@ -12,7 +12,6 @@ import polars as pl
 
 from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.competition.tables import Competition, Holdout, Labels
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 from lsdc.dicom_index.twins import groups_of_twins
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import Spell, counted, few
@@ -144,8 +143,7 @@ def _strata(labels: pl.DataFrame, studies: list[int]) -> pl.DataFrame:
             f"folds: {counted(len(without), 'study')} without labels (the first: {without[0]}); "
             "expected a row of train.csv for each"
         )
-    pooled = {str(condition): condition.pooled for condition in CONDITIONS}
-    graded = pl.format("{} {}", pl.col("condition").replace_strict(pooled), "grade")
+    graded = pl.format("{} {}", columns.KIND, "grade")
     empty = pl.col("grade").is_null()
     return rows.select("study_id", stratum=pl.when(empty).then(pl.lit("empty")).otherwise(graded))
 
@@ -186,7 +184,7 @@ def write_folds(
 
     Args:
         labels: `competition.tables.Labels`.
-        studies: study_id and `usable`, one row per listed study (see `build_index`).
+        studies: study_id and `usable`, one row per listed study (see `join_index`).
         out: an existing folder.
         folds: the number of folds.
         seed: the seed of the shuffle.

@@ -20,8 +20,6 @@ from lsdc.store.home import Home, open_home
 if TYPE_CHECKING:
     from lsdc.training.models.model import SliceModel
 
-EXPERIMENT_FILE = "experiment.json"
-
 
 @dataclass(frozen=True)
 class Crops:
@@ -58,7 +56,7 @@ class RunResults:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment's configuration as recorded by the run."""
-        return Experiment.model_validate_json(self._file(EXPERIMENT_FILE).read_bytes())
+        return Experiment.model_validate_json(self._file(runs.EXPERIMENT_FILE).read_bytes())
 
     @cached_property
     def scores(self) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """The run context of the lumbar challenge."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.experiments.presets import Experiments
+from lsdc.store.exact_names import read_parquet
+from lsdc.store.manifest import Manifest
 from tasks.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class LumbarRun(Run):
@@ -21,6 +26,14 @@ class LumbarRun(Run):
         from lsdc.challenges.lumbar.competition.tables import asks_for_rows
 
         return asks_for_rows(self.data)
+
+    def table(self, result: Manifest, name: str) -> "pl.DataFrame":
+        """Read a table of a stage's result."""
+        return read_parquet(result.file(self.root, f"{name}.parquet"))
+
+    def parts(self, *names: str) -> dict[str, Any]:
+        """Return parts of the experiment by name, as a stage's key takes them."""
+        return {name: getattr(self.experiment, name) for name in names}
 
     @property
     def task_runs(self) -> list[str]:

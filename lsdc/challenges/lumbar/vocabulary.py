@@ -35,6 +35,15 @@ class Condition(StrEnum):
         return "foraminal" if "foraminal" in self.value else "subarticular"
 
     @property
+    def shown_on(self) -> "SeriesDescription":
+        """The kind of series that shows the condition."""
+        return {
+            "spinal": SeriesDescription.SAGITTAL_T2,
+            "foraminal": SeriesDescription.SAGITTAL_T1,
+            "subarticular": SeriesDescription.AXIAL_T2,
+        }[self.pooled]
+
+    @property
     def side(self) -> Side | None:
         """The side the condition names, or None for the canal."""
         for side in Side:

@@ -1,6 +1,5 @@
 """`lsdc clean`: list what no run refers to, with its size, and remove it."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.garbage import Garbage, count_bytes, find_garbage, kept_results, remove
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home
 from lsdc.store.put_aside import Fold, find_put_aside
-from lsdc.store.runs import list_runs
+from lsdc.store.runs import list_runs, stored_score
 
 
 def clean(
@@ -81,25 +80,19 @@ def _usage_table(home: Home) -> FittedTable:
     runs = list_runs(home)
     folders = [home.run(name) for name in runs]
     results = [[each for each in kept_results(home, name) if each.is_dir()] for name in runs]
+    scores = [stored_score(folder) for folder in folders]
     finished = [len(list(folder.glob("fold-*/fit.json"))) for folder in folders]
     return FittedTable(
         [
             Column("run", list(runs), is_text=True),
             Column("of", [str(record or "?") for record in runs.values()], is_text=True),
             Column("folds", [str(count) for count in finished]),
-            Column("score", [_score(folder / "scores.json") for folder in folders]),
+            Column("score", ["-" if each is None else f"{each:.4f}" for each in scores]),
             Column("itself", [decimal(count_bytes(folder)) for folder in folders]),
             Column("rests on", [decimal(sum(map(count_bytes, each))) for each in results]),
         ],
         title="What runs use",
     )
-
-
-def _score(scores: Path) -> str:
-    try:
-        return f"{json.loads(scores.read_text(encoding='utf-8'))['score']:.4f}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "-"
 
 
 def _print_superseded(folds: list[Fold], console: Console) -> None:

@@ -53,6 +53,7 @@ def demo_data(
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
     # Imported here, as numpy and pydicom are slow to import.
+    from lsdc.challenges.lumbar.phantom.study import Order
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
 
     console = open_console(stderr=True)
@@ -67,13 +68,15 @@ def demo_data(
         bar = progress.add_task("writing studies", total=studies + test)
         write_phantom(
             out,
-            studies=studies,
-            test=test,
-            seed=seed,
-            grades=grades.value,
-            geometry=geometry.value,
-            scatter_mm=scatter,
-            max_size=max_size,
+            Order(
+                studies=studies,
+                test=test,
+                seed=seed,
+                grades=grades.value,
+                geometry=geometry.value,
+                scatter_mm=scatter,
+                max_size=max_size,
+            ),
             on_progress=lambda done, _total: progress.update(bar, completed=done),
         )
     typer.echo(

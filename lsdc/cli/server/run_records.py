@@ -12,7 +12,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from filelock import Timeout
@@ -23,9 +22,6 @@ from lsdc.cli.server.prefect_settings import Api
 from lsdc.errors import GOES_ON
 from lsdc.store.file_locks import file_lock
 from lsdc.store.home import Home
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 _POLL_SECONDS = 0.25
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
@@ -105,6 +101,8 @@ def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
 
+    from tasks.prefect_runs import UNFINISHED, task_runs_of
+
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(flow_run_id)
@@ -112,8 +110,8 @@ def _mark_killed(flow_run_id: UUID) -> tuple[str | None, bool]:
             return None, False
         if run.state is not None and run.state.is_final():
             return None, True
-        for task_run_id in _task_runs_under_way(client, flow_run_id):
-            client.set_task_run_state(task_run_id, Crashed(message=_KILLED), force=True)
+        for task_run in task_runs_of(client, flow_run_id, UNFINISHED):
+            client.set_task_run_state(task_run.id, Crashed(message=_KILLED), force=True)
         client.set_flow_run_state(flow_run_id, Crashed(message=_KILLED), force=True)
         return run.name, True
 
@@ -140,20 +138,3 @@ def _mark_never_begun(home: Home) -> list[str]:
         for run in dead:
             client.set_flow_run_state(run.id, Crashed(message=_KILLED), force=True)
     return [run.name for run in dead]
-
-
-def _task_runs_under_way(client: "SyncPrefectClient", flow_run_id: UUID) -> list[UUID]:
-    from prefect.client.schemas import filters
-    from prefect.client.schemas.objects import StateType
-
-    found = client.read_task_runs(
-        flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[flow_run_id])),
-        task_run_filter=filters.TaskRunFilter(
-            state=filters.TaskRunFilterState(
-                type=filters.TaskRunFilterStateType(
-                    any_=[StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED]
-                )
-            )
-        ),
-    )
-    return [run.id for run in found]

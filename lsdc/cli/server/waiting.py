@@ -5,19 +5,12 @@ from http import HTTPStatus
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    WorkPoolFilter,
-    WorkPoolFilterName,
-    WorkQueueFilter,
-    WorkQueueFilterName,
-)
+from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus, WorkPool, WorkQueue
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from lsdc.cli.server.network import hide_password
+from tasks.prefect_runs import in_states
 
 # By then, a free worker has taken the run.
 PATIENCE_SECONDS = 10.0
@@ -119,13 +112,11 @@ def _read_pool(client: SyncPrefectClient, name: str) -> WorkPool | None:
 
 def _at_work(client: SyncPrefectClient, pool: str, queue: str | None = None) -> list[str]:
     """Return the names of the active runs of a pool's workers, or of one of its queues."""
-    of_queue = queue and WorkQueueFilter(name=WorkQueueFilterName(any_=[queue]))
+    of_queue = queue and filters.WorkQueueFilter(name=filters.WorkQueueFilterName(any_=[queue]))
     states = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
     found = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
-        ),
-        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+        flow_run_filter=in_states(states),
+        work_pool_filter=filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[pool])),
         work_queue_filter=of_queue or None,
     )
     return sorted(run.name for run in found)

@@ -7,23 +7,14 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterParentFlowRunId,
-    LogFilter,
-    LogFilterFlowRunId,
-    LogFilterLevel,
-    LogFilterTimestamp,
-    TaskRunFilter,
-    TaskRunFilterId,
-)
+from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun, Log, State
 from prefect.client.schemas.sorting import LogSort
 from rich.console import Console
 
 from lsdc.cli.server.waiting import Waits
 from lsdc.errors import InterruptedRunError, StageError
+from tasks.prefect_runs import with_ids
 
 _POLL_SECONDS = 1.0
 _PAGE = 200
@@ -73,14 +64,13 @@ def _exit_code(state: State) -> int:
 
 def _family(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     """Return the current state of the run, then of its children."""
-    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    found = client.read_flow_runs(flow_run_filter=with_ids([run.id]))
     if not found:
         raise StageError(f"{run.name}: the run was deleted in Prefect; trigger a new run")
     (now,) = found
+    of_run = filters.FlowRunFilterParentFlowRunId(any_=[run.id])
     children = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id])
-        )
+        flow_run_filter=filters.FlowRunFilter(parent_flow_run_id=of_run)
     )
     return [now, *sorted(children, key=lambda child: child.name)]
 
@@ -116,10 +106,10 @@ class _Logs:
 
     def new(self, family: Sequence[FlowRun]) -> list[str]:
         """Return lines for the records since the last call, by time."""
-        wanted = LogFilter(
-            flow_run_id=LogFilterFlowRunId(any_=[run.id for run in family]),
-            level=LogFilterLevel(ge_=_INFO),
-            timestamp=LogFilterTimestamp(after_=self.latest and self.latest - _LATE),
+        wanted = filters.LogFilter(
+            flow_run_id=filters.LogFilterFlowRunId(any_=[run.id for run in family]),
+            level=filters.LogFilterLevel(ge_=_INFO),
+            timestamp=filters.LogFilterTimestamp(after_=self.latest and self.latest - _LATE),
         )
         found: list[Log] = []
         while page := self.client.read_logs(
@@ -136,7 +126,7 @@ class _Logs:
 
     def _task_names(self, logs: Sequence[Log]) -> dict[UUID, str]:
         ids = list({log.task_run_id for log in logs if log.task_run_id is not None})
-        wanted = TaskRunFilter(id=TaskRunFilterId(any_=ids))
+        wanted = filters.TaskRunFilter(id=filters.TaskRunFilterId(any_=ids))
         found = self.client.read_task_runs(task_run_filter=wanted) if ids else []
         return {run.id: run.name for run in found}
 

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lsdc.training.checkpoint import save_weights
 from lsdc.training.settings.keypoints import Method
 
 # Spread of a target heatmap: more than the slice spacing, less than that of neighbouring points.
@@ -254,11 +254,8 @@ def save_net(net: Net, path: Path, metadata: Mapping[str, Any]) -> None:
         "width": net.encoder.stem[0].out_channels,
     }
     text = json.dumps({**metadata, **built}, sort_keys=True)
-    temporary = path.with_name(f".writing-{path.name}")
-    weights = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    # Files written by safetensors itself are private, whatever the umask.
-    temporary.write_bytes(save(weights, metadata={"net": text}))
-    temporary.replace(path)
+    weights = {name: value.cpu() for name, value in net.state_dict().items()}
+    save_weights(path, weights, {"net": text})
 
 
 def load_net(path: Path) -> Net:

@@ -9,7 +9,7 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
+from tests.dicom_index.indexing import build_index
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import polars as pl
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
-from lsdc.challenges.lumbar.phantom.tables import LEVELS, StudyRecord
+from lsdc.challenges.lumbar.phantom.tables import StudyRecord
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 from tests.challenges.lumbar.planned import planned_annotations, planned_index
 
 
@@ -39,7 +40,7 @@ def plan_patients(count: int, *, seed: int) -> Patients:
     annotations = planned_annotations(order)
     points = annotated_points(instances, annotations)
     truth = [
-        (study.study_id, level, *point)
+        (study.study_id, str(level), *point)
         for study in studies
         for level, point in zip(LEVELS, study.spine.canal_points_mm().tolist(), strict=True)
     ]

@@ -10,10 +10,10 @@ from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
-from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
+from tests.challenges.lumbar.crops.cutting import cut_crops
+from tests.dicom_index.indexing import build_index
 
 STUDY = 100206310
 

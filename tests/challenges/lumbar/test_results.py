@@ -11,13 +11,13 @@ import torch
 
 import lsdc
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.challenges.lumbar.results import EXPERIMENT_FILE
 from lsdc.challenges.lumbar.training.network import build_model
 from lsdc.errors import DataError, SettingsError
 from lsdc.store.files import write_folder
 from lsdc.store.garbage import pin_results
 from lsdc.store.home import open_home
 from lsdc.store.manifest import store_folder
+from lsdc.store.runs import EXPERIMENT_FILE
 from lsdc.training.checkpoint import save_weights
 
 EXPERIMENT = EXPERIMENTS.load("demo")

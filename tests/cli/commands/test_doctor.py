@@ -1,5 +1,6 @@
 """`lsdc doctor` on the command line."""
 
+import io
 import json
 import re
 import shutil
@@ -8,11 +9,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
-from lsdc.cli.commands.doctor import doctor
+from lsdc.challenges.lumbar.quality.checks import CHECKS
+from lsdc.challenges.lumbar.quality.corrections import TITLES
+from lsdc.challenges.lumbar.quality.doctor import Report
+from lsdc.cli.commands.doctor import doctor, show_report
 from lsdc.errors import DataError
 from lsdc.store.home import open_home
+from lsdc.tables.findings import Finding
 
 app = typer.Typer()
 app.command()(doctor)
@@ -57,6 +63,23 @@ def test_output_fits_80_columns_without_truncated_titles(tables: Path) -> None:
     for finding in found:
         assert (finding["title"] in printed) == (finding["count"] > 0)
     assert "…" not in printed
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_every_title_is_printed_in_full(columns: int) -> None:
+    studies = pl.DataFrame({"study_id": range(4_000_000_000, 4_000_048_668)})
+    found = [
+        Finding(name, each.title, each.unit, studies, of=48_668 if each.of else None)
+        for name, each in CHECKS.items()
+    ]
+    found += [Finding(rule, title, "points", studies) for rule, title in TITLES.items()]
+    console = Console(width=columns, file=io.StringIO())
+    show_report(Report({}, tuple(found), {}), console)
+    printed = console.file.getvalue()
+    assert max(map(len, printed.splitlines())) <= columns
+    for finding in found:
+        assert finding.title in printed
+    assert "4000000000" in printed
 
 
 def test_advice_is_printed_only_for_findings(tables: Path) -> None:

@@ -19,7 +19,6 @@ def step_done(epoch: int, epochs: int, step: int, steps: int, *, loss: float) ->
         loss=loss,
         learning_rate=0.1,
         gradient_norm=1.0,
-        seconds_left=1.0,
     )
 
 
@@ -36,7 +35,6 @@ def net_epoch_done(net: int, nets: int, epoch: int, *, loss: float) -> NetEpochD
         epoch=epoch,
         epochs=12,
         loss=loss,
-        seconds_left=1.0,
     )
 
 

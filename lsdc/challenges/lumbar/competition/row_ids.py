@@ -52,8 +52,8 @@ def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
     return parts.select(pl.col("part").struct.unnest()).cast({"study_id": pl.Int64})
 
 
-def first_few(names: pl.Series, shown: int = 3) -> str:
+def first_few(names: pl.Series) -> str:
     """Describe rows for a message: their count and the first few names."""
-    listed = ", ".join(str(name) for name in names.head(shown))
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    listed = ", ".join(str(name) for name in names.head(3))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{counted(len(names), 'row')} ({listed}{more})"

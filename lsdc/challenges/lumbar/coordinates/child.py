@@ -9,9 +9,9 @@ by (model, study) for each family F: F_sides_mm (..., 2 * levels, 3) and F_sides
 (..., 2 * levels), NaN and 0 where nothing is found.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def _open_views(folder: Path, family: Family) -> _Views:
 def _learn(job: LearnJob, views: Mapping[str, _Views], on_event: OnEvent) -> Iterator[Found]:
     config = job.config
     folds = np.load(job.work / "folds.npy")
-    clock = _Clock(len(job.folds) * len(views), on_event)
+    numbers, nets_in_all = count(1), len(job.folds) * len(views)
     for fold in job.folds:
         taught = (folds != fold) & (folds >= 0)
         nets = {}
@@ -125,7 +125,9 @@ def _learn(job: LearnJob, views: Mapping[str, _Views], on_event: OnEvent) -> Ite
                     shift_along=config.shift_along,
                     seed=job.seed,
                     device=job.device,
-                    on_epoch=clock.next_net(fold, name),
+                    on_epoch=_epoch_callback(
+                        on_event, fold=fold, views=name, net=next(numbers), nets=nets_in_all
+                    ),
                 )
             file = job.models / f"fold-{fold}-{name}.safetensors"
             save_net(nets[name], file, job.metadata[name])
@@ -225,34 +227,24 @@ def _compare(
     return agree(dict(sorted(sagittal.items())), together, alone)
 
 
-class _Clock:
-    """Report the end of each epoch, with the estimated time of the remaining epochs."""
+def _epoch_callback(
+    on_event: OnEvent, *, fold: int, views: str, net: int, nets: int
+) -> Callable[[int, int, float], None]:
+    """Return a callback that reports the end of each epoch of a net."""
 
-    def __init__(self, nets: int, on_event: OnEvent) -> None:
-        self._nets, self._nets_left, self._on_event = nets, nets, on_event
-        self._done, self._start = 0, time.monotonic()
+    def on_epoch(epoch: int, epochs: int, loss: float) -> None:
+        event = NetEpochDone(
+            fold=fold,
+            views=views,
+            net=net,
+            nets=nets,
+            epoch=epoch,
+            epochs=epochs,
+            loss=round(loss, 4),
+        )
+        on_event(event)
 
-    def next_net(self, fold: int, family: str) -> Callable[[int, int, float], None]:
-        self._nets_left -= 1
-
-        def on_epoch(epoch: int, epochs: int, loss: float) -> None:
-            self._done += 1
-            left = epochs - epoch + self._nets_left * epochs
-            seconds = (time.monotonic() - self._start) / self._done * left
-            self._on_event(
-                NetEpochDone(
-                    fold=fold,
-                    views=family,
-                    net=self._nets - self._nets_left,
-                    nets=self._nets,
-                    epoch=epoch,
-                    epochs=epochs,
-                    loss=round(loss, 4),
-                    seconds_left=round(seconds, 1),
-                )
-            )
-
-        return on_epoch
+    return on_epoch
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
 from lsdc.dicom_index.image_use import used_images
 from lsdc.tables.table import Table, real
 
@@ -56,13 +56,6 @@ class Sides(Table):
     confidence = columns.confidence()
 
 
-SHOWN_ON = {
-    Condition.SPINAL_CANAL_STENOSIS: SeriesDescription.SAGITTAL_T2,
-    Condition.LEFT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
-    Condition.RIGHT_NEURAL_FORAMINAL_NARROWING: SeriesDescription.SAGITTAL_T1,
-    Condition.LEFT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
-    Condition.RIGHT_SUBARTICULAR_STENOSIS: SeriesDescription.AXIAL_T2,
-}
 # Offset from the level point to the landmark in a typical adult (LPS): foramina are beside the
 # canal, a little in front of it and above the disc, subarticular zones in front of its corners.
 TYPICAL_OFFSETS_MM: dict[Condition, tuple[float, float, float]] = {
@@ -175,10 +168,9 @@ def with_slices(landmarks: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFram
 
     Only used images count; see `lsdc.dicom_index.image_use`.
     """
-    kind = {str(condition): str(description) for condition, description in SHOWN_ON.items()}
     pairs = (
         landmarks.with_row_index("row")
-        .with_columns(series_description=pl.col("condition").replace_strict(kind))
+        .with_columns(series_description=columns.SHOWN_ON)
         .select("row", "study_id", "series_description", *_XYZ)
         .join(used_images(instances), on=["study_id", "series_description"], how="inner")
     )

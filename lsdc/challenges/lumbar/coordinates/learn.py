@@ -20,9 +20,6 @@ from safetensors import safe_open
 from lsdc.challenges.lumbar.annotations.midline import centre_on_midline
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
-from lsdc.challenges.lumbar.coordinates.annotated import (
-    annotated_points as annotated_points,  # the points without a model
-)
 from lsdc.challenges.lumbar.coordinates.jobs import LearnJob, LocateJob, PredictPointsJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.challenges.lumbar.vocabulary import LEVELS
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 
 Floats = NDArray[np.float64]
 
@@ -21,11 +21,8 @@ def level_normals(points: pl.DataFrame) -> pl.DataFrame:
     Returns:
         study_id, level, normal_x, normal_y, normal_z (unit vectors), in the order of `points`.
     """
-    order = {str(level): number for number, level in enumerate(LEVELS)}
     ordered = (
-        points.with_row_index("row")
-        .with_columns(number=pl.col("level").replace_strict(order, return_dtype=pl.Int32))
-        .sort("study_id", "number")
+        points.with_row_index("row").with_columns(number=LEVEL_NUMBER).sort("study_id", "number")
     )
     place = ordered.select(_AXES).to_numpy()
     normals = np.empty_like(place)

@@ -59,7 +59,6 @@ ONE_HEIGHT_MM = 15.0
 _SERIES = ["study_id", "series_id"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _CANAL = str(Condition.SPINAL_CANAL_STENOSIS)
-_KINDS = {str(condition): condition.pooled for condition in Condition}
 _ZONES = [str(c) for c in Condition if c.pooled == "subarticular"]
 
 
@@ -204,9 +203,8 @@ def _by_series(places: pl.DataFrame) -> list[tuple[tuple[Any, ...], Floats]]:
     Left and right points of a level at different heights are left out: one of them is named for
     another level, so that their midpoint is meaningless.
     """
-    kind = pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String)
     height = pl.col("z_mm").max() - pl.col("z_mm").min()
-    at_one_height = height.over("split", *_SERIES, kind, "level") <= ONE_HEIGHT_MM
+    at_one_height = height.over("split", *_SERIES, columns.KIND, "level") <= ONE_HEIGHT_MM
     places = places.filter(at_one_height | (pl.col("condition") == _CANAL))
     groups = places.group_by("split", *_SERIES, maintain_order=True)
     # (1, levels, 3), as a series is of one study.

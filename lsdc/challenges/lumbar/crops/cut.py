@@ -6,7 +6,6 @@ windows are defined in `crops.windows`, the grey values in `crops.intensities`.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.dicom_index.image_use import acquisitions
-from lsdc.dicom_index.quarantine import Quarantine, count_files, log_bad_files, refuse_bad_files
+from lsdc.dicom_index.quarantine import Quarantine, log_bad_files
 from lsdc.geometry.resample import needed_part, one_thread, resample
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
@@ -49,65 +48,10 @@ Alike = tuple[int, tuple[int, ...], str, tuple[float, float], bytes]
 
 
 def count_bytes(slices: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> int:
-    """Return the size in bytes of the crops that `cut_crops` will write."""
+    """Return the size in bytes of all crops of these slices."""
     pixels = choice.count * config.size_px**2
     samples = slices.n_unique(("split", "study_id", "level")) * (len(Side) if config.by_side else 1)
     return samples * pixels * np.dtype(config.dtype).itemsize
-
-
-def cut_crops(
-    instances: pl.DataFrame,
-    slices: pl.DataFrame,
-    choice: SlicesConfig,
-    config: CropsConfig,
-    out: Path,
-    *,
-    landmarks: pl.DataFrame | None = None,
-    processes: int = 2,
-    max_bad: float = 0.01,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
-
-    Writes `crops.npy` and `samples.parquet` as above; `quarantine.parquet` lists the files whose
-    pixels could not be read: their slices are masked. Unless `config.motion` is "ignore",
-    `motion.parquet` has one row (`crops.motion.Motion`) per slice that is shifted against its
-    stack.
-
-    Args:
-        instances: the instances table.
-        slices: the slices table.
-        choice: the settings of the choice of slices.
-        config: the settings of the crops.
-        out: the folder to write to.
-        landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
-        processes: number of child processes that read pixels.
-        max_bad: largest accepted fraction of unreadable files.
-        on_progress: called with the number of studies done and their total.
-
-    Returns:
-        Number of samples written.
-
-    Raises:
-        StageError: more than `max_bad` of the files, and at least 10, have unreadable pixels.
-        DataError: landmarks are needed and not given.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as shard:
-        cut_shard(
-            instances,
-            slices,
-            choice,
-            config,
-            Path(shard),
-            landmarks=landmarks,
-            processes=processes,
-            on_progress=on_progress,
-        )
-        samples = join_crops([Path(shard)], out, files=count_files(instances))
-    quarantine = read_parquet(out / "quarantine.parquet")
-    refuse_bad_files("crops", quarantine, total=count_files(instances), max_bad=max_bad)
-    return samples
 
 
 def cut_shard(
@@ -121,7 +65,12 @@ def cut_shard(
     processes: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Cut the crops of one shard of studies, to be joined by `join_crops`; see `cut_crops`.
+    """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
+
+    Writes `crops.npy` and `samples.parquet` as above, to be joined by `join_crops`;
+    `quarantine.parquet` lists the files whose pixels could not be read: their slices are masked.
+    Unless `config.motion` is "ignore", `motion.parquet` has one row (`crops.motion.Motion`) per
+    slice that is shifted against its stack.
 
     Args:
         instances: the instances table, with these studies at least.
@@ -173,7 +122,7 @@ def cut_shard(
 
 
 def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
-    """Join the shards that `cut_shard` wrote into the files of `cut_crops`.
+    """Join the shards that `cut_shard` wrote into one folder of the same files.
 
     The crops are moved, so that the shards cannot be used afterwards.
 

@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.crops.windows import window_maps
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slots import mirrored_places
-from lsdc.challenges.lumbar.vocabulary import LEVELS, Side
+from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.tables.table import Table, one_of
 
 _LEVEL = ("split", "study_id", "level")
@@ -76,12 +76,11 @@ class StudyCuts:
 
 
 def list_samples(slices: pl.DataFrame, config: CropsConfig) -> pl.DataFrame:
-    """Return one row per sample, in the order of `crops.npy`; `side` is null without by_side."""
-    order = {str(level): number for number, level in enumerate(LEVELS)}
+    """Return one row per sample, in the order of `crops.npy`; `side` is null for both sides."""
     return (
         slices.select(_LEVEL)
         .unique()
-        .sort("study_id", pl.col("level").replace_strict(order, return_dtype=pl.Int32))
+        .sort("study_id", columns.LEVEL_NUMBER)
         .join(_sides(config), how="cross", maintain_order="left_right")
         .with_row_index("row")
         .with_columns(pl.col("row").cast(pl.Int32))

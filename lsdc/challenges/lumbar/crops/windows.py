@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
 from lsdc.challenges.lumbar.config.experiment import CropsConfig
-from lsdc.challenges.lumbar.coordinates.landmarks import SHOWN_ON
 from lsdc.challenges.lumbar.coordinates.level_planes import level_normals
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription, Side
 from lsdc.errors import DataError
@@ -101,7 +100,7 @@ def _centres(
 
 def _sagittal_landmarks(chosen: pl.DataFrame, landmarks: pl.DataFrame, images: Planes) -> Floats:
     """Return the level's canal or foramen (n, 3), whichever is nearest to the slice."""
-    sagittal = [str(kind) for kind, on in SHOWN_ON.items() if on != SeriesDescription.AXIAL_T2]
+    sagittal = [str(each) for each in Condition if each.shown_on != SeriesDescription.AXIAL_T2]
     places = np.stack([_points(chosen, landmarks, pl.lit(kind)) for kind in sagittal])
     away = np.abs(np.stack([images.signed_distance(points) for points in places]))
     away[np.isnan(away)] = np.inf

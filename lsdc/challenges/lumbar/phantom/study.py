@@ -23,13 +23,24 @@ _PURPOSES = ("plan", "images", "pose", "marks")
 
 @dataclass(frozen=True)
 class Order:
-    """The parameters of a phantom; the same parameters always give the same bytes."""
+    """The parameters of a phantom; the same parameters always give the same bytes.
+
+    Attributes:
+        studies: the number of training studies; from six on, every oddity of real data is present.
+        test: the number of test studies; a series is missing in the first one.
+        seed: the seed of all random draws.
+        grades: "balanced" thirds, or "real" frequencies.
+        max_size: the longest side of an image, in pixels.
+        geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
+        scatter_mm: the standard deviation of annotated points from the truth along each axis; their
+            slice is chosen by the scattered position. The answers keep the truth.
+    """
 
     studies: int
     test: int
     seed: int
-    grades: GradeMix
-    max_size: int
+    grades: GradeMix = "balanced"
+    max_size: int = 320
     geometry: GeometryMix = "usual"
     scatter_mm: float = 0.0
 

@@ -12,19 +12,12 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.phantom.anatomy import LEVEL_COUNT, Array, Spine
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan
 from lsdc.challenges.lumbar.phantom.pose import Pose
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Grade
 
 Grades = NDArray[np.int8]  # (5 conditions, 5 levels), 0 normal or mild, 1 moderate, 2 severe
 Split = Literal["train", "test"]
 
-CONDITIONS = (
-    "spinal_canal_stenosis",
-    "left_neural_foraminal_narrowing",
-    "right_neural_foraminal_narrowing",
-    "left_subarticular_stenosis",
-    "right_subarticular_stenosis",
-)
-LEVELS = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
-GRADES = ("Normal/Mild", "Moderate", "Severe")
+_GRADES = tuple(grade.in_table for grade in Grade)
 _SUBARTICULAR = (3, 4)
 # Annotators mark no point on a slice this far from it.
 _OUT_OF_SIGHT_MM = 10.0
@@ -78,13 +71,12 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
 
     Conditions without a series of their plane and cells without a label have no row.
     """
-    shown_on = ["Sagittal T2/STIR", *["Sagittal T1"] * 2, *["Axial T2"] * 2]
     rows: list[list[object]] = []
     for condition, name in enumerate(CONDITIONS):
         slices = [
             (series_id, number, plane)
             for series_id, plan in record.series
-            if plan.description == shown_on[condition]
+            if plan.description == name.shown_on
             for number, plane in zip(plan.instance_numbers, plan.planes, strict=True)
         ]
         for level, level_name in enumerate(LEVELS):
@@ -106,7 +98,7 @@ def annotation_rows(record: StudyRecord) -> list[list[object]]:
 
 def _label_row(record: StudyRecord) -> list[object]:
     cells = [
-        "" if _is_empty(record, condition, level) else GRADES[record.grades[condition, level]]
+        "" if _is_empty(record, condition, level) else _GRADES[record.grades[condition, level]]
         for condition in range(len(CONDITIONS))
         for level in range(LEVEL_COUNT)
     ]
@@ -150,7 +142,7 @@ def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
         folder / "grades.csv",
         ["split", "study_id", "condition", "level", "grade"],
         (
-            [record.split, record.study_id, name, level_name, GRADES[record.grades[row, column]]]
+            [record.split, record.study_id, name, level_name, _GRADES[record.grades[row, column]]]
             for record in records
             for row, name in enumerate(CONDITIONS)
             for column, level_name in enumerate(LEVELS)

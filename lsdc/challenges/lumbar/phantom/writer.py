@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from lsdc.challenges.lumbar.phantom.grades import GradeMix
-from lsdc.challenges.lumbar.phantom.pose import GeometryMix
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies, write_study
 from lsdc.challenges.lumbar.phantom.tables import write_tables
 from lsdc.errors import SettingsError, StageError
@@ -25,47 +23,22 @@ _WORTH_PROCESSES = 12  # with fewer studies, starting processes costs more than 
 
 
 def write_phantom(
-    out: Path,
-    *,
-    studies: int,
-    test: int,
-    seed: int,
-    grades: GradeMix = "balanced",
-    max_size: int = 320,
-    geometry: GeometryMix = "usual",
-    scatter_mm: float = 0.0,
-    on_progress: Callable[[int, int], None] | None = None,
+    out: Path, order: Order, *, on_progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Write a competition of synthetic studies in the layout of the real one.
 
     `answers/points.csv`, `grades.csv` and `spines.csv` hold the truth, for test studies too. The
-    same arguments give the same bytes. `out` appears only once everything is written.
+    same order gives the same bytes. `out` appears only once everything is written.
 
     Args:
         out: a folder that does not exist yet, or an empty one.
-        studies: the number of training studies; from six on, every oddity of real data is present.
-        test: the number of test studies; a series is missing in the first one.
-        seed: the seed of all random draws.
-        grades: "balanced" thirds, or "real" frequencies.
-        max_size: the longest side of an image, in pixels.
-        geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
-        scatter_mm: the standard deviation of annotated points from the truth along each axis; their
-            slice is chosen by the scattered position. The answers keep the truth.
+        order: the parameters of the phantom.
         on_progress: called with the number of studies written, and their total.
 
     Raises:
         SettingsError: `out` is not empty, or a number is out of bounds.
         StageError: a child process that writes a fraction of the studies failed.
     """
-    order = Order(
-        studies=studies,
-        test=test,
-        seed=seed,
-        grades=grades,
-        max_size=max_size,
-        geometry=geometry,
-        scatter_mm=scatter_mm,
-    )
     out = out.resolve()
     _check(out, order)
     unfinished = out.with_name(f".{out.name}.unfinished-{os.getpid()}")

@@ -1,117 +1,72 @@
 """Check labels and annotated points against one another and the series table, without images.
 
-Labels, annotations and series come from `competition.tables`. Every rule is a function from
-tables to the rows that violate it; `check_annotations` names the rules.
+Labels, annotations and series come from `competition.tables`.
 """
 
 import polars as pl
 
-from lsdc.challenges.lumbar.competition.tables import Competition
+from lsdc.challenges.lumbar.columns import SHOWN_ON
+from lsdc.challenges.lumbar.quality.checks import check
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
-from lsdc.tables.findings import Finding, Severity
-
-SHOWN_ON = {
-    "spinal": SeriesDescription.SAGITTAL_T2,
-    "foraminal": SeriesDescription.SAGITTAL_T1,
-    "subarticular": SeriesDescription.AXIAL_T2,
-}
+from lsdc.tables.findings import Severity
 
 _CELL = ["study_id", "condition", "level"]
 _SERIES = ["study_id", "series_id"]
 _POINT = [*_SERIES, "instance_number", "condition", "level"]
 
 
-def check_annotations(competition: Competition) -> list[Finding]:
-    """Apply every rule of this module to a competition's training tables."""
-    labels, points = competition.labels, competition.annotations
-    series = competition.series.filter(split="train")
-    return [
-        Finding("empty_labels", "Label cells without a grade", "cells", empty_labels(labels)),
-        Finding(
-            "labels_without_a_point",
-            "Grades without a point",
-            "cells",
-            labels_without_a_point(labels, points),
-            Severity.NOTE,
-        ),
-        Finding(
-            "points_without_a_label",
-            "Points without a grade",
-            "points",
-            points_without_a_label(labels, points),
-            Severity.NOTE,
-        ),
-        Finding(
-            "repeated_points", "Several points for one cell", "points", repeated_points(points)
-        ),
-        Finding(
-            "points_on_unlisted_series",
-            "Points on unlisted series",
-            "points",
-            points_on_unlisted_series(points, series),
-        ),
-        Finding(
-            "points_on_the_wrong_kind_of_series",
-            "Points on the wrong kind of series",
-            "points",
-            points_on_the_wrong_kind_of_series(points, series),
-        ),
-        Finding(
-            "t2_series_with_few_canal_points",
-            "T2 series with fewer than 5 canal points",
-            "series",
-            t2_series_with_few_canal_points(points, series),
-            Severity.NOTE,
-        ),
-    ]
-
-
+@check("Label cells without a grade", "cells")
 def empty_labels(labels: pl.DataFrame) -> pl.DataFrame:
     """Return the label cells without a grade: study_id, condition, level."""
     return labels.filter(pl.col("grade").is_null()).select(_CELL)
 
 
+@check("Grades without a point", "cells", Severity.NOTE)
 def labels_without_a_point(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
     """Return the graded cells without an annotated point: study_id, condition, level."""
     graded = labels.filter(pl.col("grade").is_not_null())
     return graded.join(annotations, on=_CELL, how="anti", maintain_order="left").select(_CELL)
 
 
+@check("Points without a grade", "points", Severity.NOTE)
 def points_without_a_label(labels: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
     """Return points whose cell is empty or whose study has no labels: ids, condition, level."""
     graded = labels.filter(pl.col("grade").is_not_null())
     return annotations.join(graded, on=_CELL, how="anti", maintain_order="left").select(_POINT)
 
 
+@check("Several points for one cell", "points")
 def repeated_points(annotations: pl.DataFrame) -> pl.DataFrame:
     """Return all points of cells (study, condition, level) with several: ids, condition, level."""
     return annotations.filter(annotations.select(_CELL).is_duplicated()).select(_POINT)
 
 
-def points_on_unlisted_series(annotations: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+@check("Points on unlisted series", "points")
+def points_on_unlisted_series(annotations: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """Return points on a series missing from the series table: ids, condition, level."""
-    return annotations.join(series, on=_SERIES, how="anti", maintain_order="left").select(_POINT)
+    return annotations.join(listed, on=_SERIES, how="anti", maintain_order="left").select(_POINT)
 
 
+@check("Points on the wrong kind of series", "points")
 def points_on_the_wrong_kind_of_series(
-    annotations: pl.DataFrame, series: pl.DataFrame
+    annotations: pl.DataFrame, listed: pl.DataFrame
 ) -> pl.DataFrame:
     """Return points on a series of a kind that does not show their condition.
 
     Returns:
         ids, condition, level, series_description, expected (a series_description).
     """
-    expected = {str(condition): str(SHOWN_ON[condition.pooled]) for condition in Condition}
     return (
-        annotations.join(series, on=_SERIES, how="inner", maintain_order="left")
-        .with_columns(expected=pl.col("condition").replace_strict(expected, return_dtype=pl.String))
+        annotations.join(listed, on=_SERIES, how="inner", maintain_order="left")
+        .with_columns(expected=SHOWN_ON)
         .filter(pl.col("series_description") != pl.col("expected"))
         .select(*_POINT, "series_description", "expected")
     )
 
 
+@check("T2 series with fewer than 5 canal points", "series", Severity.NOTE)
 def t2_series_with_few_canal_points(
-    annotations: pl.DataFrame, series: pl.DataFrame
+    annotations: pl.DataFrame, listed: pl.DataFrame
 ) -> pl.DataFrame:
     """Return listed T2 series on which fewer than five levels have a canal point, or none does.
 
@@ -125,7 +80,7 @@ def t2_series_with_few_canal_points(
         for level in LEVELS
     )
     return (
-        series.filter(series_description=str(SeriesDescription.SAGITTAL_T2))
+        listed.filter(series_description=str(SeriesDescription.SAGITTAL_T2))
         .join(marked, on=_SERIES, how="left", maintain_order="left")
         .with_columns(pl.col("level").fill_null([]))
         .filter(pl.col("level").list.len() < len(LEVELS))

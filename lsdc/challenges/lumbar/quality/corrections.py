@@ -2,7 +2,6 @@
 
     find_corrections    apply the rules in order, each to the result of those before it
     apply_corrections   raw annotations to clean ones
-    undo_corrections    clean annotations back to the raw ones, row for row
 
 A correction changes a point's condition or level, or drops the point; labels are never changed.
 Rules need solid evidence; points that are merely unusual are left to `lsdc doctor`.
@@ -26,7 +25,7 @@ from lsdc.challenges.lumbar.quality.annotation_checks import (
     points_on_the_wrong_kind_of_series,
     points_on_unlisted_series,
 )
-from lsdc.challenges.lumbar.quality.coverage_checks import studies_unlike_a_lumbar_spine
+from lsdc.challenges.lumbar.quality.geometry_checks import studies_unlike_a_lumbar_spine
 from lsdc.challenges.lumbar.quality.level_agreement import (
     conditions_a_level_off,
     points_across_the_middle,
@@ -198,16 +197,6 @@ def apply_corrections(annotations: pl.DataFrame, corrections: pl.DataFrame) -> p
     return _corrected(annotations, corrections).drop("row")
 
 
-def undo_corrections(clean: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """Return the annotations as they were before `apply_corrections`."""
-    gone = corrections.filter(pl.col("became_level").is_null())["row"]
-    numbers = pl.Series("row", range(clean.height + len(gone)), dtype=pl.Int64)
-    numbered = clean.with_columns(numbers.filter(~numbers.is_in(gone.implode())))
-    first = corrections.unique("row", keep="first").select(*clean.columns, "row")
-    untouched = numbered.join(first, on="row", how="anti")
-    return pl.concat([untouched, first]).sort("row").drop("row")
-
-
 def write_annotations(
     annotations: pl.DataFrame, evidence: Evidence, out: Path, *, corrected: bool
 ) -> pl.DataFrame:
@@ -316,10 +305,10 @@ def _level_off_by_one(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     if evidence.instances is None:
         return _left_out(points.clear())
     off = conditions_a_level_off(points, evidence.instances)
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
-    level = pl.col("level").replace_strict(rank, return_dtype=pl.Int64) + pl.col("levels_down")
-    names = {number: name for name, number in rank.items()}
-    became = level.replace_strict(names, default=None, return_dtype=pl.String)
+    names = {number: str(level) for number, level in enumerate(LEVELS)}
+    became = (columns.LEVEL_NUMBER + pl.col("levels_down")).replace_strict(
+        names, default=None, return_dtype=pl.String
+    )
     return points.join(
         off, on=["study_id", "condition"], how="inner", maintain_order="left"
     ).select(
@@ -332,10 +321,9 @@ def _level_off_by_one(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 def _sides_swapped(points: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     pairs = certainly_swapped(side_pairs(points, evidence.instances))
     mirrored = {str(condition): str(condition.mirrored) for condition in Condition}
-    kinds = {str(condition): condition.pooled for condition in Condition}
     return (
         # Points of one cell lie together; an earlier rule has handled those that do not.
-        points.with_columns(kind=pl.col("condition").replace_strict(kinds, return_dtype=pl.String))
+        points.with_columns(kind=columns.KIND)
         .join(pairs, on=["study_id", "kind", "level"], how="semi", maintain_order="left")
         .select(
             "row",

@@ -3,9 +3,8 @@
     examine    run every check that the tables and the index allow, and count the series
 
 The report changes nothing and declares nothing unusable; that is up to the stages. It lists the
-annotations that a run will correct, rule by rule. The checks are in `annotation_checks`,
-`side_checks`, `place_checks` (labels and points), `series_checks` and `coverage_checks` (series
-and files); the correction rules are in `corrections`.
+annotations that a run will correct, rule by rule. The checks are in the modules `*_checks`; the
+correction rules are in `corrections`.
 """
 
 from collections.abc import Mapping
@@ -15,20 +14,26 @@ from typing import Any
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.tables import Competition
-from lsdc.challenges.lumbar.quality.annotation_checks import check_annotations
-from lsdc.challenges.lumbar.quality.corrections import Evidence, find_corrections, list_corrections
-from lsdc.challenges.lumbar.quality.coverage_checks import check_coverage
-from lsdc.challenges.lumbar.quality.place_checks import check_places
-from lsdc.challenges.lumbar.quality.series_checks import (
-    check_indexed_series,
-    check_quarantine,
-    check_series_tables,
-    check_twins,
+from lsdc.challenges.lumbar.quality import (
+    annotation_checks,
+    geometry_checks,
+    image_checks,
+    place_checks,
+    series_checks,
+    side_checks,
+    table_checks,
 )
-from lsdc.challenges.lumbar.quality.side_checks import check_sides, side_pairs, t1_orders
+from lsdc.challenges.lumbar.quality.checks import find
+from lsdc.challenges.lumbar.quality.corrections import Evidence, find_corrections, list_corrections
+from lsdc.challenges.lumbar.quality.place_checks import points_without_an_image
+from lsdc.challenges.lumbar.quality.side_checks import side_pairs, t1_orders
 from lsdc.dicom_index.index import Index
 from lsdc.dicom_index.quarantine import count_files
 from lsdc.tables.findings import Finding
+
+# In the order of the report; the corrections come between.
+_OF_TABLES = (table_checks, annotation_checks, side_checks, place_checks)
+_OF_IMAGES = (series_checks, geometry_checks, image_checks)
 
 
 @dataclass(frozen=True)
@@ -64,33 +69,38 @@ def examine(competition: Competition | None, index: Index | None) -> Report:
     Returns:
         The report; checks whose tables are missing have no finding.
     """
+    tables = _tables(competition, index)
     counts: dict[str, Any] = {}
-    findings: list[Finding] = []
+    findings = find(_OF_TABLES, tables)
     if competition is not None:
         counts |= _count_tables(competition)
-        findings += check_series_tables(competition) + check_annotations(competition)
-        findings += _check_points(competition, index)
+        findings += list_corrections(tables["corrections"])
     if index is not None:
         counts |= _count_index(index)
-        findings += check_indexed_series(index.series, with_tables=competition is not None)
-        findings += check_coverage(index.instances, index.series)
-        findings += check_twins(index.twins)
-        findings += check_quarantine(index.quarantine)
+    findings += find(_OF_IMAGES, tables)
     return Report(counts, tuple(findings), competition.spelled if competition else {})
 
 
-def _check_points(competition: Competition, index: Index | None) -> list[Finding]:
-    points = competition.annotations
-    evidence = Evidence(competition.series.filter(split="train"))
-    quarantine = None
+def _tables(competition: Competition | None, index: Index | None) -> dict[str, Any]:
+    """Return the tables that the checks name."""
+    tables: dict[str, Any] = {} if index is None else dict(vars(index))
+    if competition is None:
+        return tables
+    points, listed = competition.annotations, competition.series.filter(split="train")
+    evidence = Evidence(listed)
     if index is not None:
         instances, series = (rows.filter(split="train") for rows in (index.instances, index.series))
-        evidence, quarantine = Evidence(evidence.listed, instances, series), index.quarantine
-    return [
-        *check_sides(points, evidence.instances),
-        *check_places(points, evidence.listed, evidence.instances, evidence.series, quarantine),
-        *list_corrections(find_corrections(points, evidence)),
-    ]
+        evidence = Evidence(listed, instances, series)
+        tables["train_instances"] = instances
+        tables["lost"] = points_without_an_image(points, instances, series, index.quarantine)
+    return tables | {
+        "competition": competition,
+        "labels": competition.labels,
+        "annotations": points,
+        "listed": listed,
+        "pairs": side_pairs(points, evidence.instances),
+        "corrections": find_corrections(points, evidence),
+    }
 
 
 def _count_tables(competition: Competition) -> dict[str, Any]:

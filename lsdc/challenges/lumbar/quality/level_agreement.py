@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
 
 Floats = NDArray[np.float64]
@@ -162,11 +163,10 @@ def points_off_their_curve(annotations: pl.DataFrame) -> pl.DataFrame:
     Returns:
         ids, condition, level, steps: the distance from the curve, in steps between levels.
     """
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
     column = pl.struct("study_id", "series_id", "condition")
     points = (
         annotations.filter(pl.col("condition").is_in(_SAGITTAL))
-        .with_columns(rank=pl.col("level").replace_strict(rank, return_dtype=pl.Int64))
+        .with_columns(rank=LEVEL_NUMBER)
         .sort("study_id", "series_id", "condition", maintain_order=True)
     )
     starts = np.flatnonzero(points.select(column.rle_id()).to_series().diff().fill_null(1))

@@ -3,10 +3,11 @@
 import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves
+from lsdc.challenges.lumbar.quality.checks import check
 from lsdc.challenges.lumbar.quality.level_agreement import OFF_LEVEL_MM
-from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
-from lsdc.tables.findings import Finding
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 
 # The competition's largest series has 192 slices, so larger numbers do not count slices.
 HIGHEST_USUAL_INSTANCE = 500
@@ -17,85 +18,9 @@ _INSTANCE = [*_SERIES, "instance_number"]
 _SAGITTAL = [str(SeriesDescription.SAGITTAL_T1), str(SeriesDescription.SAGITTAL_T2)]
 
 
-def check_places(
-    annotations: pl.DataFrame,
-    listed: pl.DataFrame,
-    instances: pl.DataFrame | None,
-    indexed: pl.DataFrame | None,
-    quarantine: pl.DataFrame | None,
-) -> list[Finding]:
-    """Apply every rule of this module; all tables are of the training split.
-
-    Args:
-        annotations: the table as `competition.tables` reads it.
-        listed: the competition's table of series.
-        instances: the index's instances; None, as are the next two, where there are no images.
-        indexed: the index's series.
-        quarantine: the index's quarantine.
-    """
-    found = [
-        Finding(
-            "levels_out_of_order",
-            "Points not below the level above",
-            "points",
-            levels_out_of_order(annotations, listed, instances),
-        ),
-        Finding(
-            "points_on_high_instance_numbers",
-            "Points on instance numbers over 500",
-            "points",
-            points_on_high_instance_numbers(annotations),
-        ),
-        Finding(
-            "points_outside_their_image",
-            "Points outside their image",
-            "points",
-            points_outside_their_image(annotations, instances),
-        ),
-    ]
-    if instances is None or indexed is None or quarantine is None:
-        return found
-    return found + _check_images(annotations, instances, indexed, quarantine)
-
-
-def _check_images(
-    annotations: pl.DataFrame,
-    instances: pl.DataFrame,
-    indexed: pl.DataFrame,
-    quarantine: pl.DataFrame,
-) -> list[Finding]:
-    """Apply the rules that need images; see `check_places`."""
-    lost = points_without_an_image(annotations, instances, indexed, quarantine)
-    return [
-        Finding(
-            "points_on_missing_files",
-            "Points on missing files",
-            "points",
-            lost.filter(pl.col("reason").is_null()).drop("reason"),
-        ),
-        Finding(
-            "points_on_quarantined_files",
-            "Points on files that cannot be used",
-            "points",
-            lost.filter(pl.col("reason").is_not_null()),
-        ),
-        Finding(
-            "points_off_their_level",
-            "Points over 20 mm from their level",
-            "points",
-            points_off_their_level(annotations, instances),
-        ),
-        Finding(
-            "axial_series_moved",
-            "Axial series displaced by over 10 mm",
-            "series",
-            annotated_moves(instances, annotations).drop("source"),
-        ),
-    ]
-
-
+@check("Points not below the level above", "points")
 def levels_out_of_order(
-    annotations: pl.DataFrame, series: pl.DataFrame, instances: pl.DataFrame | None
+    annotations: pl.DataFrame, listed: pl.DataFrame, train_instances: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Return points that do not lie below the same condition's point at the level above.
 
@@ -105,12 +30,11 @@ def levels_out_of_order(
     Returns:
         ids, condition, level, level_above.
     """
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
     column = ["study_id", "condition"]
     points = (
-        with_position(annotations, instances)
-        .join(series, on=_SERIES, how="left", maintain_order="left")
-        .sort(*column, pl.col("level").replace_strict(rank, return_dtype=pl.Int8))
+        with_position(annotations, train_instances)
+        .join(listed, on=_SERIES, how="left", maintain_order="left")
+        .sort(*column, LEVEL_NUMBER)
         .with_columns(
             pl.col("level", "series_id", "y_px", "z_mm").shift().over(column).name.suffix("_above")
         )
@@ -127,13 +51,15 @@ def levels_out_of_order(
     ).select(*_POINT, "level_above")
 
 
+@check("Points on instance numbers over 500", "points")
 def points_on_high_instance_numbers(annotations: pl.DataFrame) -> pl.DataFrame:
     """Return points on instance numbers too high to count slices: ids, condition, level."""
     return annotations.filter(pl.col("instance_number") > HIGHEST_USUAL_INSTANCE).select(_POINT)
 
 
+@check("Points outside their image", "points")
 def points_outside_their_image(
-    annotations: pl.DataFrame, instances: pl.DataFrame | None
+    annotations: pl.DataFrame, train_instances: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Return points outside their image; without images, those above or left of the first pixel.
 
@@ -142,18 +68,32 @@ def points_outside_their_image(
     Returns:
         ids, condition, level, x_px, y_px, columns, rows (null where the image is not indexed).
     """
-    if instances is None:
+    if train_instances is None:
         sized = annotations.with_columns(
             pl.lit(None, dtype=pl.Int32).alias(name) for name in ("rows", "columns")
         )
     else:
-        sizes = instances.select(*_INSTANCE, "rows", "columns").unique(_INSTANCE, keep="first")
+        sizes = train_instances.select(*_INSTANCE, "rows", "columns").unique(
+            _INSTANCE, keep="first"
+        )
         sized = annotations.join(sizes, on=_INSTANCE, how="left", maintain_order="left")
     before = (pl.col("x_px") < -0.5) | (pl.col("y_px") < -0.5)
     beyond = (pl.col("x_px") > pl.col("columns") - 0.5) | (pl.col("y_px") > pl.col("rows") - 0.5)
     return sized.filter(before | beyond.fill_null(False)).select(
         *_POINT, "x_px", "y_px", "columns", "rows"
     )
+
+
+@check("Points on missing files", "points")
+def points_on_missing_files(lost: pl.DataFrame) -> pl.DataFrame:
+    """Return points without a file, on series that have files: ids, condition, level."""
+    return lost.filter(pl.col("reason").is_null()).drop("reason")
+
+
+@check("Points on files that cannot be used", "points")
+def points_on_quarantined_files(lost: pl.DataFrame) -> pl.DataFrame:
+    """Return points on files in quarantine: ids, condition, level, reason."""
+    return lost.filter(pl.col("reason").is_not_null())
 
 
 def points_without_an_image(
@@ -181,14 +121,23 @@ def points_without_an_image(
     )
 
 
-def points_off_their_level(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+@check("Points over 20 mm from their level", "points")
+def points_off_their_level(
+    annotations: pl.DataFrame, train_instances: pl.DataFrame
+) -> pl.DataFrame:
     """Return points over 20 mm above or below the canal point of their level.
 
     Returns:
         ids, condition, level, offset_mm: positive towards the head.
     """
     return (
-        beside_canal(annotations, instances)
+        beside_canal(annotations, train_instances)
         .filter(pl.col("up_mm").abs() > OFF_LEVEL_MM)
         .select(*_POINT, offset_mm="up_mm")
     )
+
+
+@check("Axial series displaced by over 10 mm", "series")
+def axial_series_moved(annotations: pl.DataFrame, train_instances: pl.DataFrame) -> pl.DataFrame:
+    """Return the series that the annotated points show to have moved, and their shifts."""
+    return annotated_moves(train_instances, annotations).drop("source")

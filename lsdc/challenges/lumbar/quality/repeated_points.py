@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.quality.level_agreement import LevelGrid, positions_by_others
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescription
 
@@ -28,7 +29,6 @@ _CELL = ["study_id", "condition", "level"]
 _SERIES = ["study_id", "series_id"]
 _INSTANCE = [*_SERIES, "instance_number"]
 _XYZ = ["x_mm", "y_mm", "z_mm"]
-_RANK = {str(level): number for number, level in enumerate(LEVELS)}
 
 
 def repeats_to_leave_out(
@@ -84,7 +84,7 @@ def _placed_by_pixels(points: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFram
     sagittal = listed.filter(pl.col("series_description") != str(SeriesDescription.AXIAL_T2))
     column = [*_SERIES, "condition"]
     own = points.join(sagittal, on=_SERIES, how="semi", maintain_order="left").with_columns(
-        rank=pl.col("level").replace_strict(_RANK, return_dtype=pl.Int64)
+        rank=LEVEL_NUMBER
     )
     heights = own.group_by(*column, "rank").agg(pl.col("y_px").median()).sort(*column, "rank")
     step = (pl.col("y_px").diff() / pl.col("rank").diff()).median()
@@ -123,9 +123,9 @@ def _misfit(cell: pl.DataFrame, own: pl.DataFrame, others: Floats | None) -> Flo
     """Return (n,), each point's greatest distance from its expected places; inf if none."""
     places = cell.select(_XYZ).to_numpy()
     off = [np.linalg.norm((places - others)[:, 1:], axis=1)] if others is not None else []
-    ranks = own["level"].replace_strict(_RANK, return_dtype=pl.Int64).to_numpy()
+    ranks = own.select(LEVEL_NUMBER).to_series().to_numpy()
     if len(np.unique(ranks)) > 1:
-        rank = _RANK[cell["level"][0]]
+        rank = cell.select(LEVEL_NUMBER).item(0, 0)
         powers = 3 if len(np.unique(ranks)) > 3 else 2
         curve, *_ = np.linalg.lstsq(np.vander(ranks, powers), own.select(_XYZ).to_numpy())
         off.append(np.linalg.norm(places - np.vander([rank], powers) @ curve, axis=1))

@@ -9,8 +9,10 @@ the competition's tables. Sagittal pixels do not show the side.
 import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import beside_canal, with_position
-from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, Side
-from lsdc.tables.findings import Finding, Severity
+from lsdc.challenges.lumbar.columns import KIND, LEVEL_NUMBER, SIDE
+from lsdc.challenges.lumbar.quality.checks import check
+from lsdc.challenges.lumbar.vocabulary import Side
+from lsdc.tables.findings import Severity
 
 # A canal point lies on a sagittal slice, so up to half a slice spacing from the midline.
 CANAL_OFF_MIDDLE_MM = 3.0
@@ -22,63 +24,6 @@ PAIR_APART_MM = 10.0
 APART_STEPS = 0.6
 
 _POINT = ["study_id", "series_id", "instance_number", "condition", "level"]
-_SIDES = {str(condition): condition.side for condition in Condition if condition.side}
-_KINDS = {str(condition): condition.pooled for condition in Condition}
-
-
-def check_sides(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> list[Finding]:
-    """Apply every rule of this module; `instances` are the training split's, if any."""
-    pairs = side_pairs(annotations, instances)
-    axial = pairs.filter(kind="subarticular")
-    in_one_series = axial.filter(left_series_id=pl.col("right_series_id"))
-    found = [
-        Finding("swapped_pairs", "Left and right points swapped", "pairs", swapped_pairs(pairs)),
-        Finding(
-            "foraminal_pairs_on_one_slice",
-            "Left and right foramen on one slice",
-            "pairs",
-            foraminal_pairs_on_one_slice(pairs),
-        ),
-        Finding(
-            "t1_series_without_one_order",
-            "T1 series without one left-right order",
-            "series",
-            t1_orders(pairs).filter(order="mixed"),
-            Severity.NOTE,
-        ),
-        Finding(
-            "foramina_a_level_apart",
-            "T1 series with sides one level apart",
-            "series",
-            foramina_a_level_apart(annotations),
-        ),
-        Finding(
-            "axial_pairs_on_two_slices",
-            "Axial pairs on two slices",
-            "pairs",
-            in_one_series.filter(pl.col("left_instance") != pl.col("right_instance")),
-            Severity.NOTE,
-            of=in_one_series.height,
-        ),
-        Finding(
-            "axial_pairs_in_two_series",
-            "Axial pairs on two series",
-            "pairs",
-            axial.filter(pl.col("left_series_id") != pl.col("right_series_id")),
-            Severity.NOTE,
-            of=axial.height,
-        ),
-    ]
-    if instances is not None:
-        found.append(
-            Finding(
-                "points_on_the_other_side",
-                "Points on the wrong side of the canal",
-                "points",
-                points_on_the_other_side(annotations, instances),
-            )
-        )
-    return found
 
 
 def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.DataFrame:
@@ -95,12 +40,9 @@ def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.
     cell = ["study_id", "kind", "level"]
     points = (
         with_position(annotations, instances)
-        .filter(pl.col("condition").is_in(list(_SIDES)))
+        .filter(SIDE.is_not_null())
         .unique(["study_id", "condition", "level"], keep="first", maintain_order=True)
-        .with_columns(
-            kind=pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String),
-            side=pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String),
-        )
+        .with_columns(kind=KIND, side=SIDE)
     )
     left, right = (
         points.filter(side=str(side)).select(
@@ -115,6 +57,7 @@ def side_pairs(annotations: pl.DataFrame, instances: pl.DataFrame | None) -> pl.
     return left.join(right, on=cell, how="inner", maintain_order="left")
 
 
+@check("Left and right points swapped", "pairs")
 def swapped_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     """Return the pairs whose left point lies to the right of their right point.
 
@@ -159,6 +102,7 @@ def certainly_swapped(pairs: pl.DataFrame) -> pl.DataFrame:
     return swapped_pairs(pairs).filter(pl.when(by_position).then(apart).otherwise(alone))
 
 
+@check("Left and right foramen on one slice", "pairs")
 def foraminal_pairs_on_one_slice(pairs: pl.DataFrame) -> pl.DataFrame:
     """Return foraminal pairs on one slice, though foramina lie on either side of the canal."""
     return pairs.filter(
@@ -198,6 +142,13 @@ def t1_orders(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@check("T1 series without one left-right order", "series", Severity.NOTE)
+def t1_series_without_one_order(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the `t1_orders` of series whose levels disagree."""
+    return t1_orders(pairs).filter(order="mixed")
+
+
+@check("T1 series with sides one level apart", "series")
 def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     """Return T1 series with the left foramina of all levels above or below the right ones.
 
@@ -207,20 +158,14 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     Returns:
         study_id, series_id, steps_down: the median of left below right, in steps.
     """
-    rank = {str(level): number for number, level in enumerate(LEVELS)}
     series = ["study_id", "series_id"]
     foraminal = (
-        annotations.filter(
-            pl.col("condition").replace_strict(_KINDS, return_dtype=pl.String) == "foraminal"
-        )
+        annotations.filter(KIND == "foraminal")
         .unique([*series, "condition", "level"], keep="first", maintain_order=True)
-        .with_columns(rank=pl.col("level").replace_strict(rank, return_dtype=pl.Int64))
+        .with_columns(rank=LEVEL_NUMBER)
     )
     left, right = (
-        foraminal.filter(
-            pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String)
-            == str(side)
-        ).select(*series, "rank", pl.col("y_px").alias(str(side)))
+        foraminal.filter(side == SIDE).select(*series, "rank", pl.col("y_px").alias(side))
         for side in (Side.LEFT, Side.RIGHT)
     )
     span = pl.col("rank").max() - pl.col("rank").min()
@@ -238,24 +183,45 @@ def foramina_a_level_apart(annotations: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def points_on_the_other_side(annotations: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+def _axial(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.filter(kind="subarticular")
+
+
+def _axial_in_one_series(pairs: pl.DataFrame) -> pl.DataFrame:
+    return _axial(pairs).filter(left_series_id=pl.col("right_series_id"))
+
+
+@check("Axial pairs on two slices", "pairs", Severity.NOTE, of=_axial_in_one_series)
+def axial_pairs_on_two_slices(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return axial pairs of one series whose points lie on different slices."""
+    differ = pl.col("left_instance") != pl.col("right_instance")
+    return _axial_in_one_series(pairs).filter(differ)
+
+
+@check("Axial pairs on two series", "pairs", Severity.NOTE, of=_axial)
+def axial_pairs_in_two_series(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return axial pairs whose points lie on different series."""
+    return _axial(pairs).filter(pl.col("left_series_id") != pl.col("right_series_id"))
+
+
+@check("Points on the wrong side of the canal", "points")
+def points_on_the_other_side(
+    annotations: pl.DataFrame, train_instances: pl.DataFrame
+) -> pl.DataFrame:
     """Return sided points more than 3 mm beyond their level's canal point, on the other side.
 
     Args:
         annotations: the table as `competition.tables` reads it.
-        instances: the instances of the same split.
+        train_instances: the train_instances of the same split.
 
     Returns:
         ids, condition, level, offset_mm: from the canal point, positive towards the patient's left.
     """
-    towards_the_other = pl.when(pl.col("side") == str(Side.LEFT)).then(-pl.col("left_mm"))
+    towards_the_other = pl.when(SIDE == Side.LEFT).then(-pl.col("left_mm"))
     return (
-        beside_canal(annotations, instances)
-        .with_columns(
-            side=pl.col("condition").replace_strict(_SIDES, default=None, return_dtype=pl.String)
-        )
+        beside_canal(annotations, train_instances)
         .filter(
-            pl.col("side").is_not_null(),
+            SIDE.is_not_null(),
             towards_the_other.otherwise(pl.col("left_mm")) > CANAL_OFF_MIDDLE_MM,
         )
         .select(*_POINT, offset_mm="left_mm")

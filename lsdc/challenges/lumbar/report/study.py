@@ -9,11 +9,12 @@ import numpy.typing as npt
 import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slots import Place, list_places, mirrored_places
-from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription, Side
+from lsdc.challenges.lumbar.vocabulary import SeriesDescription, Side
 from lsdc.dicom_index.image_use import used_images
 from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet, scan_parquet
@@ -160,13 +161,10 @@ class _Tables:
         self, split: str
     ) -> tuple[tuple[tuple[str, str | None], ...], Crops, npt.NDArray[np.bool_]]:
         """Return the samples, their crops and masks; see `StudyResults`."""
-        order = {str(level): number for number, level in enumerate(LEVELS)}
         for folder in self._folders:
             if (folder / "crops.npy").is_file():
                 samples = read_parquet(folder / "samples.parquet")
-                own = samples.filter(study_id=self._study, split=split).sort(
-                    pl.col("level").replace_strict(order, return_dtype=pl.Int8), "side"
-                )
+                own = samples.filter(study_id=self._study, split=split).sort(LEVEL_NUMBER, "side")
                 if len(own):
                     images = np.load(folder / "crops.npy", mmap_mode="r")[own["row"].to_numpy()]
                     of = tuple(own.select("level", "side").rows())

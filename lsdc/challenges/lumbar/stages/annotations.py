@@ -9,7 +9,6 @@ from lsdc.challenges.lumbar.quality.corrections import (
     write_annotations,
 )
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
@@ -37,8 +36,8 @@ def correct_annotations(run: LumbarRun, index: Manifest) -> Manifest:
     competition = open_competition(run.data)
     evidence = Evidence(
         competition.series.filter(split="train"),
-        read_parquet(index.file(run.root, "instances.parquet")),
-        read_parquet(index.file(run.root, "series.parquet")),
+        run.table(index, "instances"),
+        run.table(index, "series"),
     )
     with write_folder(run.root / "annotations") as out:
         made = write_annotations(

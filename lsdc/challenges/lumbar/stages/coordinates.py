@@ -44,12 +44,12 @@ def learn_coordinates(
 ) -> Manifest:
     """Train one model per fold, and place every training study's level points out of fold."""
     with write_folder(run.root / "coordinates") as out:
-        instances = read_parquet(index.file(run.root, "instances.parquet"))
-        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
+        instances = run.table(index, "instances")
+        given = run.table(annotations, "annotations")
         quarantine = coordinates.learn_points(
             instances=instances,
             annotations=given,
-            folds=read_parquet(folds.file(run.root, "folds.parquet")),
+            folds=run.table(folds, "folds"),
             config=run.experiment.coordinates,
             out=out,
             seed=run.seed,
@@ -60,7 +60,7 @@ def learn_coordinates(
             on_event=event_callback("coordinates train"),
         )
         if run.experiment.coordinates.source == "annotated":
-            held_out = read_parquet(folds.file(run.root, "holdout.parquet"))["study_id"]
+            held_out = run.table(folds, "holdout")["study_id"]
             take_annotated(instances, given, out, but_for=held_out.unique().to_list())
         return _store_points(run, out, instances, quarantine)
 
@@ -77,7 +77,7 @@ def learn_coordinates(
 def locate_test(run: LumbarRun, index: Manifest, coordinates_train: Manifest) -> Manifest:
     """Place the test studies' level points: the median over the models, in mm."""
     with write_folder(run.root / "coordinates") as out:
-        instances = read_parquet(index.file(run.root, "instances.parquet"))
+        instances = run.table(index, "instances")
         quarantine = coordinates.locate_points(
             instances=instances,
             models=coordinates_train.folder(run.root),

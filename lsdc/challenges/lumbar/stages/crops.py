@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
 from lsdc.dicom_index.listing import Split
 from lsdc.dicom_index.quarantine import count_files
-from lsdc.store.exact_names import read_parquet, scan_parquet
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.home import SHARDS, require_space
 from lsdc.store.manifest import Manifest, store_folder
@@ -44,7 +44,7 @@ def cut_crops(
     run: LumbarRun, split: Split, index: Manifest, coordinates: Manifest, sides: Manifest
 ) -> Manifest:
     """Choose the slices of every level and crop them into one file, for memory mapping."""
-    slices = read_parquet(sides.file(run.root, "slices.parquet"))
+    slices = run.table(sides, "slices")
     shards = split_into_shards(run, f"crops {split}", cut_shard, slices["study_id"])
     _require_space(run, shards, slices)
     given = {"index": index, "coordinates": coordinates, "sides": sides}
@@ -65,15 +65,15 @@ def cut_shard(
     require_same_versions(shard, cut_shard)
     own = pl.col("study_id").is_in(shard.studies)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
-    moves = read_parquet(coordinates.file(run.root, "moves.parquet"))
+    moves = run.table(coordinates, "moves")
     with write_folder(run.root / SHARDS) as out:
         rows = crops.cut_shard(
             moved_back(instances, moves),
-            read_parquet(sides.file(run.root, "slices.parquet")).filter(own),
+            run.table(sides, "slices").filter(own),
             run.experiment.slices,
             run.experiment.crops,
             out,
-            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+            landmarks=run.table(coordinates, "landmarks"),
             processes=shard_processes(run),
             on_progress=shard_progress(shard),
         )

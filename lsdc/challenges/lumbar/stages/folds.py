@@ -5,7 +5,6 @@ import polars as pl
 from lsdc.challenges.lumbar import folds
 from lsdc.challenges.lumbar.competition.tables import open_competition, read_labels
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
@@ -33,7 +32,7 @@ def require_studies(run: LumbarRun) -> None:
 )
 def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
     """Assign the studies with images and labels to folds."""
-    studies = read_parquet(index.file(run.root, "studies.parquet"))
+    studies = run.table(index, "studies")
     labels = read_labels(run.data)
     if run.limit is not None:  # studies beyond the limit are not wanted, so not missing
         labels = labels.filter(pl.col("study_id").is_in(studies["study_id"].implode()))
@@ -46,7 +45,7 @@ def assign_folds(run: LumbarRun, index: Manifest) -> Manifest:
             seed=run.seed,
             strict=run.strict,
             holdout=run.holdout,
-            twins=read_parquet(index.file(run.root, "twins.parquet")),
+            twins=run.table(index, "twins"),
             spell=open_competition(run.data).spell,
         )
         return store_folder(run.root, "folds", out, rows=rows)

@@ -22,13 +22,15 @@ STUDIES, TEST, SEED, MAX_SIZE = 40, 4, 0, 192
 def write_demo_data(run: LumbarRun) -> Manifest:
     """Write the phantom competition into the home."""
     # A run whose phantom exists does not need pydicom.
+    from lsdc.challenges.lumbar.phantom.study import Order
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
 
     with write_folder(run.root) as out:
         write_phantom(
-            out, studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE,
+            out,
+            Order(studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE),
             on_progress=steps_callback("phantom"),
-        )  # fmt: skip
+        )
         shutil.rmtree(run.data, ignore_errors=True)
         out.rename(run.data)
     files = [path for path in run.data.rglob("*") if path.is_file()]

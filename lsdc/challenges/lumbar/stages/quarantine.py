@@ -6,7 +6,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.catalog import publish_catalog
 from lsdc.dicom_index import quarantine
 from lsdc.errors import StageError
-from lsdc.store.exact_names import read_parquet, scan_parquet
+from lsdc.store.exact_names import scan_parquet
 from lsdc.store.manifest import Manifest
 
 
@@ -24,7 +24,7 @@ def refuse_bad_files(
     Raises:
         StageError: more than `run.max_bad` of the files, and at least 10, are bad.
     """
-    bad = read_parquet(result.file(run.root, "quarantine.parquet"))
+    bad = run.table(result, "quarantine")
     read = scan_parquet(index.file(run.root, "instances.parquet")).select("path").collect()
     files = quarantine.count_files(read)
     try:

@@ -4,7 +4,6 @@ from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.dicom_index.listing import Split
-from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.stage import stage
@@ -29,18 +28,13 @@ def fix_sides(
     annotations: Manifest | None = None,
 ) -> Manifest:
     """Measure every slice against every level point of its study; place annotations, if any."""
-    given = None
-    if annotations is not None:
-        given = read_parquet(annotations.file(run.root, "annotations.parquet"))
+    given = None if annotations is None else run.table(annotations, "annotations")
     with write_folder(run.root / "sides") as out:
         rows = measure_offsets(
-            moved_back(
-                read_parquet(index.file(run.root, "instances.parquet")),
-                read_parquet(coordinates.file(run.root, "moves.parquet")),
-            ),
-            read_parquet(coordinates.file(run.root, "points.parquet")),
+            moved_back(run.table(index, "instances"), run.table(coordinates, "moves")),
+            run.table(coordinates, "points"),
             given,
             out,
-            landmarks=read_parquet(coordinates.file(run.root, "landmarks.parquet")),
+            landmarks=run.table(coordinates, "landmarks"),
         )
         return store_folder(run.root, "sides", out, rows=rows)

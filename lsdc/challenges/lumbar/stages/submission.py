@@ -6,7 +6,6 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.submission import write_submission
 from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.former import SUBMISSION_FILES, keeping_submission
@@ -19,12 +18,7 @@ from tasks.stage import stage
     code=("lsdc.challenges.lumbar.training.predict",),
     libraries=("numpy", "timm", "torch"),
     uses=lambda inputs: {
-        "name": inputs["run"].experiment.name,
-        "slices": inputs["run"].experiment.slices,
-        "crops": inputs["run"].experiment.crops,
-        "model": inputs["run"].experiment.model,
-        "labels": inputs["run"].experiment.labels,
-        "loss": inputs["run"].experiment.loss,
+        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "loss"),
         "precision": inputs["run"].experiment.training.precision,
     },
     run_name="predict",
@@ -62,9 +56,9 @@ def assemble_submission(run: LumbarRun, folds: Manifest, predictions: Manifest) 
     out = run.folder
     with keeping_submission(out):
         rows = write_submission(
-            read_parquet(run.at_home(predictions).file(run.root, "predictions.parquet")),
+            run.table(run.at_home(predictions), "predictions"),
             open_competition(run.data).row_ids,
-            read_parquet(folds.file(run.root, "labels.parquet")),
+            run.table(folds, "labels"),
             out / "submission.csv",
         )
     return make_manifest(run.root, "submission", out, rows=rows, names=SUBMISSION_FILES)

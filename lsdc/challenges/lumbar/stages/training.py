@@ -85,13 +85,7 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     code=("lsdc.challenges.lumbar.training.train_fold",),
     libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
     uses=lambda inputs: {
-        "name": inputs["run"].experiment.name,
-        "slices": inputs["run"].experiment.slices,
-        "crops": inputs["run"].experiment.crops,
-        "model": inputs["run"].experiment.model,
-        "labels": inputs["run"].experiment.labels,
-        "augment": inputs["run"].experiment.augment,
-        "loss": inputs["run"].experiment.loss,
+        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "augment", "loss"),
         "training": inputs["run"].experiment.training.model_dump(
             exclude=TRAINING_CHANGES_NO_RESULT
         ),
@@ -106,7 +100,7 @@ def takes_hub_weights(run: LumbarRun) -> bool:
 )
 def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
     """Train a fold's model and predict the studies held out of it."""
-    with fold_lock(run.home, run.name, fold, say=log.warning):
+    with fold_lock(run.fold(fold), say=log.warning):
         return _train(run, fold, crops, folds)
 
 

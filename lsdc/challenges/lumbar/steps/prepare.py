@@ -50,15 +50,7 @@ class Prepared:
     @property
     def manifests(self) -> list[Manifest]:
         """All results, in pipeline order."""
-        training = [
-            self.index,
-            self.folds,
-            self.annotations,
-            self.coordinates,
-            self.sides,
-            self.crops,
-        ]
-        return training if self.test is None else [*training, self.test]
+        return [each for each in vars(self).values() if each is not None]
 
 
 def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:

@@ -8,8 +8,8 @@ from lsdc.challenges.lumbar.stages.training import train_fold as train_one_fold
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
-from tasks.futures import result_of
 from tasks.interrupts import ended_with_the_flow
+from tasks.prefect_runs import result_of
 from tasks.versions import installed_versions
 
 log = logging.getLogger("lsdc.training")

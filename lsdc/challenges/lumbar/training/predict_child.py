@@ -1,6 +1,5 @@
 """The child process of `predict`."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import ModelPredicting
-from lsdc.training.inference import predict_probabilities
+from lsdc.training.inference import as_array, predict_logits
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
 
@@ -40,15 +39,15 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
 
         batch_size = experiment.training.batch_size
         with advice_when_memory_runs_out(batch_size, device):
-            total += predict_probabilities(
+            logits = predict_logits(
                 model,
                 samples,
-                partial(read_grades, experiment),
                 batch_size=batch_size,
                 device=device,
                 precision=getattr(torch, experiment.training.precision),  # as in validation
                 on_batch=on_batch,
             )
+            total += as_array(read_grades(experiment, logits.double()))
 
     with write_atomic(job.out) as temporary:
         rows = keep_graded(as_rows(table, total / max(len(folders), 1)), experiment.labels)

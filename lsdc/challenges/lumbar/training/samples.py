@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
@@ -19,8 +20,6 @@ from lsdc.errors import DataError
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
 from lsdc.training.samples import EMPTY_LABEL, Samples
-
-_NUMBER_OF_LEVEL = {str(level): number for number, level in enumerate(LEVELS)}
 
 
 def read_table(crops: Path, split: str) -> pl.DataFrame:
@@ -145,7 +144,7 @@ def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, with_level: boo
     grades = found["grade"].cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
     classes: NDArray[Any] = grades.reshape(len(table), len(CONDITIONS))
     if with_level:
-        level = table["level"].replace_strict(_NUMBER_OF_LEVEL, return_dtype=pl.Int64).to_numpy()
+        level = table.select(LEVEL_NUMBER).to_series().to_numpy()
         classes = np.column_stack([classes, level])
     if not set(PROBABILITIES) <= set(found.columns) or found[PROBABILITIES[0]].is_null().all():
         return classes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
-from lsdc.store.files import digest_file
+from lsdc.store.files import digest_file, write_atomic
 from lsdc.training.events import Event, Warned
 from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
@@ -105,10 +105,9 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
         on_event=partial(_handle, job.fold, on_event),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
-    temporary = out / f".writing-{FACTS}"
     facts = {"identity": job.identity, "digests": digests, "folds": digest_file(job.folds), **done}
-    temporary.write_text(json.dumps(facts, indent=1))
-    temporary.replace(out / FACTS)
+    with write_atomic(out / FACTS) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1))
     (out / "resume.pt").unlink(missing_ok=True)
 
 

@@ -24,7 +24,7 @@ from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import Progress, restore_weights, save_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import Predicting
-from lsdc.training.inference import predict_probabilities
+from lsdc.training.inference import as_array, predict_logits
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
@@ -114,15 +114,15 @@ def _predict(
     def predict(samples: pl.DataFrame) -> pl.DataFrame:
         found = np.zeros((0, len(CONDITIONS), len(GRADES)))
         if len(samples):
-            found = predict_probabilities(
+            logits = predict_logits(
                 model,
                 as_samples(data.crops, samples),
-                partial(read_grades, data.experiment),
                 batch_size=settings.batch_size,
                 device=device,
                 precision=getattr(torch, settings.precision),  # as in validation
                 on_batch=lambda _: on_event(at_the_end),
             )
+            found = as_array(read_grades(data.experiment, logits.double()))
         return data.rows(samples, found)
 
     return {

@@ -10,10 +10,11 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
-from lsdc.challenges.lumbar.crops.cut import count_bytes, cut_crops, cut_shard, join_crops
+from lsdc.challenges.lumbar.crops.cut import count_bytes, cut_shard, join_crops
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.samples import as_samples, read_table
-from lsdc.dicom_index.index import build_index
+from tests.challenges.lumbar.crops.cutting import cut_crops
+from tests.dicom_index.indexing import build_index
 
 CHOICE, CONFIG = SlicesConfig(), CropsConfig(size_px=32)
 

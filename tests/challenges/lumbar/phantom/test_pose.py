@@ -10,8 +10,9 @@ from lsdc.challenges.lumbar.phantom.anatomy import Spine, draw_patient
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan
 from lsdc.challenges.lumbar.phantom.pose import PLANTED_POSES, Pose, pose_of
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
-from lsdc.challenges.lumbar.phantom.tables import LEVELS, StudyRecord, annotation_rows
+from lsdc.challenges.lumbar.phantom.tables import StudyRecord, annotation_rows
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 HARD = Order(studies=60, test=4, seed=5, grades="balanced", max_size=64, geometry="hard")
 
@@ -84,7 +85,7 @@ def test_field_of_view_shows_all_levels_except_the_hidden_one(records: list[Stud
 
 
 def test_hidden_level_is_neither_annotated_nor_graded(tmp_path: Path) -> None:
-    write_phantom(tmp_path / "p", studies=9, test=0, seed=5, max_size=32, geometry="hard")
+    write_phantom(tmp_path / "p", Order(studies=9, test=0, seed=5, max_size=32, geometry="hard"))
     with (tmp_path / "p/answers/spines.csv").open() as file:
         spines = {row["study_id"]: row for row in csv.DictReader(file)}
     assert {row["hidden_level"] for row in spines.values()} == {"", "l1_l2", "l5_s1"}

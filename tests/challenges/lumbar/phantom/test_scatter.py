@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
-from lsdc.challenges.lumbar.phantom.tables import LEVELS, StudyRecord, annotation_rows
+from lsdc.challenges.lumbar.phantom.tables import StudyRecord, annotation_rows
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 EXACT = Order(studies=24, test=0, seed=2, grades="balanced", max_size=64)
 SCATTERED = replace(EXACT, scatter_mm=1.3)

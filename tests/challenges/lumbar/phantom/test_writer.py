@@ -12,6 +12,7 @@ import pytest
 from highdicom.spatial import ImageToReferenceTransformer
 from pydicom.errors import InvalidDicomError
 
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.errors import SettingsError
 
@@ -68,15 +69,15 @@ def digests(root: Path) -> dict[str, str]:
 def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_phantom(tmp_path / "one", studies=2, test=1, seed=5, max_size=32)
+    write_phantom(tmp_path / "one", Order(studies=2, test=1, seed=5, max_size=32))
     monkeypatch.setattr("lsdc.challenges.lumbar.phantom.writer._WORTH_PROCESSES", 1)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    write_phantom(tmp_path / "two", studies=2, test=1, seed=5, max_size=32)
+    write_phantom(tmp_path / "two", Order(studies=2, test=1, seed=5, max_size=32))
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_another_seed_gives_other_studies(phantom: Path, tmp_path: Path) -> None:
-    write_phantom(tmp_path / "other", studies=1, test=0, seed=4, max_size=32)
+    write_phantom(tmp_path / "other", Order(studies=1, test=0, seed=4, max_size=32))
     ids = {row["study_id"] for row in rows_of(phantom / "train.csv")}
     assert ids.isdisjoint(row["study_id"] for row in rows_of(tmp_path / "other/train.csv"))
 
@@ -190,7 +191,7 @@ def test_every_condition_is_annotated_on_its_own_plane(phantom: Path) -> None:
 def test_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     with pytest.raises(SettingsError, match="new or an empty folder"):
-        write_phantom(tmp_path, studies=1, test=0, seed=0, max_size=32)
+        write_phantom(tmp_path, Order(studies=1, test=0, seed=0, max_size=32))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -198,7 +199,7 @@ def test_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
 def test_numbers_out_of_bounds_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     numbers = {"studies": 1, "test": 0, "seed": 0, "max_size": 32} | wrong
     with pytest.raises(SettingsError, match=next(iter(wrong))):
-        write_phantom(tmp_path / "out", **numbers)
+        write_phantom(tmp_path / "out", Order(**numbers))
     assert not (tmp_path / "out").exists()
 
 
@@ -208,6 +209,6 @@ def test_interrupted_phantom_leaves_no_files(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         write_phantom(
-            tmp_path / "out", studies=2, test=0, seed=0, max_size=32, on_progress=interrupt
+            tmp_path / "out", Order(studies=2, test=0, seed=0, max_size=32), on_progress=interrupt
         )
     assert list(tmp_path.iterdir()) == []

@@ -54,3 +54,13 @@ def small_images(index: Index, series: int) -> Index:
     smaller = pl.when(pl.col("series_id") == series).then(0.3).otherwise(1.0)
     spacing = ["row_spacing_mm", "column_spacing_mm"]
     return replace(index, instances=index.instances.with_columns(pl.col(spacing) * smaller))
+
+
+def undo_corrections(clean: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """Return the annotations as they were before `apply_corrections`."""
+    gone = corrections.filter(pl.col("became_level").is_null())["row"]
+    numbers = pl.Series("row", range(clean.height + len(gone)), dtype=pl.Int64)
+    numbered = clean.with_columns(numbers.filter(~numbers.is_in(gone.implode())))
+    first = corrections.unique("row", keep="first").select(*clean.columns, "row")
+    untouched = numbered.join(first, on="row", how="anti")
+    return pl.concat([untouched, first]).sort("row").drop("row")

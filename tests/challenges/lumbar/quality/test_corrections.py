@@ -20,13 +20,13 @@ from lsdc.challenges.lumbar.quality.corrections import (
     apply_corrections,
     find_corrections,
     list_corrections,
-    undo_corrections,
     write_annotations,
 )
 from lsdc.challenges.lumbar.quality.level_agreement import points_off_their_curve
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
-from lsdc.dicom_index.index import build_index
 from tests.challenges.lumbar.planned import planned_annotations, planned_index
+from tests.challenges.lumbar.quality.examined import undo_corrections
+from tests.dicom_index.indexing import build_index
 
 CANAL = str(Condition.SPINAL_CANAL_STENOSIS)
 LEFT_FORAMEN = str(Condition.LEFT_NEURAL_FORAMINAL_NARROWING)

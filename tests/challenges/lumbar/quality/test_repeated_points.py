@@ -11,10 +11,10 @@ from lsdc.challenges.lumbar.quality.corrections import (
     Evidence,
     apply_corrections,
     find_corrections,
-    undo_corrections,
 )
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from tests.challenges.lumbar.planned import planned_annotations, planned_index
+from tests.challenges.lumbar.quality.examined import undo_corrections
 
 ORDER = Order(studies=8, test=0, seed=5, grades="balanced", max_size=320, geometry="usual")
 CANAL = "spinal_canal_stenosis"

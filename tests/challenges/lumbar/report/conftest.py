@@ -8,10 +8,10 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
-from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.quality.corrections import Evidence, write_annotations
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.dicom_index.index import build_index
+from tests.challenges.lumbar.crops.cutting import cut_crops
+from tests.dicom_index.indexing import build_index
 
 SLICES = SlicesConfig()
 

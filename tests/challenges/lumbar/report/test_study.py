@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
-from lsdc.challenges.lumbar.crops.cut import cut_crops
 from lsdc.challenges.lumbar.report.study import gather_study
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.errors import DataError
+from tests.challenges.lumbar.crops.cutting import cut_crops
 from tests.challenges.lumbar.report.conftest import SLICES
 
 T1, T2 = SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2

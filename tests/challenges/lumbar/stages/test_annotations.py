@@ -10,7 +10,6 @@ import pytest
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.quality.corrections import undo_corrections
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.annotations import correct_annotations
 from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
@@ -18,6 +17,7 @@ from lsdc.store.catalog import publish_catalog
 from lsdc.store.manifest import Manifest
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
+from tests.challenges.lumbar.quality.examined import undo_corrections
 from tests.tasks.conftest import indexed
 
 

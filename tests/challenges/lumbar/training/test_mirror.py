@@ -7,14 +7,15 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
-from lsdc.challenges.lumbar.crops.cut import cut_crops
+from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.challenges.lumbar.training.mirror import mirror
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, Condition, Side
-from lsdc.dicom_index.index import build_index
 from lsdc.training.samples import EMPTY_LABEL, Samples
+from tests.challenges.lumbar.crops.cutting import cut_crops
+from tests.dicom_index.indexing import build_index
 
 CHOICE = SlicesConfig(side_slices=2, middle_slices=3, axial_slices=3)
 CONFIG = CropsConfig(size_px=32)
@@ -44,7 +45,7 @@ def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a phantom of 2 studies to `data`, and its index."""
     root = tmp_path_factory.mktemp("mirror")
-    write_phantom(root / "data", studies=2, test=0, seed=0, max_size=96)
+    write_phantom(root / "data", Order(studies=2, test=0, seed=0, max_size=96))
     build_index(open_competition(root / "data"), "train", root)
     return root
 

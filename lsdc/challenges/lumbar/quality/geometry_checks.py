@@ -9,9 +9,8 @@ import polars as pl
 
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
 from lsdc.challenges.lumbar.coordinates.level_points import known_points
+from lsdc.challenges.lumbar.quality.checks import check
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
-from lsdc.dicom_index.image_use import SetAside, summarise_use
-from lsdc.tables.findings import Finding
 
 # The distance from disc L1/L2 to L5/S1 is 110 to 180 mm; lumbar images are at least 220 mm high,
 # whole-spine images 500 mm.
@@ -33,67 +32,9 @@ _PLANES = {
     str(SeriesDescription.SAGITTAL_T2): "sagittal",
     str(SeriesDescription.AXIAL_T2): "axial",
 }
-_SET_ASIDE = {
-    SetAside.ANOTHER_PLANE: ("images_of_another_plane", "Set aside: another plane than described"),
-    SetAside.LOCALIZER: ("localizers", "Set aside: localizers in a series"),
-    SetAside.SECOND_CONTRAST: ("second_contrasts", "Set aside: second contrasts"),
-}
 
 
-def check_coverage(instances: pl.DataFrame, series: pl.DataFrame) -> list[Finding]:
-    """Apply every rule of this module to the index's instances and series."""
-    return [
-        Finding(
-            "series_in_another_plane",
-            "Series in another plane than described",
-            "series",
-            series_in_another_plane(series),
-        ),
-        Finding(
-            "series_unlike_a_lumbar_spine",
-            "Series sized unlike a lumbar spine",
-            "measures",
-            series_unlike_a_lumbar_spine(instances, series),
-        ),
-        Finding(
-            "axial_apart_from_sagittal",
-            "Axial series far from the sagittal ones",
-            "series",
-            axial_apart_from_sagittal(instances, series),
-        ),
-        *(
-            Finding(name, title, "series", images_set_aside(instances, reason))
-            for reason, (name, title) in _SET_ASIDE.items()
-        ),
-        Finding(
-            "series_read_by_their_plane",
-            "Series used as another kind than described",
-            "series",
-            series_read_by_their_plane(instances),
-        ),
-    ]
-
-
-def images_set_aside(instances: pl.DataFrame, reason: SetAside) -> pl.DataFrame:
-    """Return the series of which a run excludes some or all images for the given reason.
-
-    Returns:
-        split, ids, series_description, images (the number of excluded images).
-    """
-    found = summarise_use(instances.lazy()).filter(set_aside=str(reason))
-    return found.select(*_KEY, "series_description", "images")
-
-
-def series_read_by_their_plane(instances: pl.DataFrame) -> pl.DataFrame:
-    """Return the series that a run uses as another kind than described.
-
-    Returns:
-        split, ids, series_description, used_as, images.
-    """
-    found = summarise_use(instances.lazy()).filter(pl.col("used_as").is_not_null())
-    return found.select(*_KEY, "series_description", "used_as", "images")
-
-
+@check("Series in another plane than described", "series")
 def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:
     """Return series with slices in another plane than described; oblique ones match any plane.
 
@@ -109,6 +50,7 @@ def series_in_another_plane(series: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@check("Series sized unlike a lumbar spine", "measures")
 def series_unlike_a_lumbar_spine(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     """Return the sagittal and axial series, by geometry, whose size is out of bounds.
 
@@ -176,6 +118,7 @@ def studies_unlike_a_lumbar_spine(
     return pl.concat([stepped, sized.select("study_id")]).unique().sort("study_id")
 
 
+@check("Axial series far from the sagittal ones", "series")
 def axial_apart_from_sagittal(instances: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     """Return the axial series with no slice centre within 20 mm of the sagittal images.
 
