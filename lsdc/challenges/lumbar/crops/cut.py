@@ -67,23 +67,21 @@ def cut_shard(
 ) -> int:
     """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
 
-    Writes `crops.npy` and `samples.parquet` as above, to be joined by `join_crops`;
-    `quarantine.parquet` lists the files whose pixels could not be read: their slices are masked.
-    Unless `config.motion` is "ignore", `motion.parquet` has one row (`crops.motion.Motion`) per
-    slice that is shifted against its stack.
+    Writes `crops.npy` and `samples.parquet`, to be joined by `join_crops`; `quarantine.parquet`,
+    the unreadable files, whose slices are masked; and, unless `config.motion` is "ignore",
+    `motion.parquet`, the slices that are shifted against their stack.
 
     Args:
         instances: the instances table, with these studies at least.
         slices: the slices table of these studies.
-        choice: the settings of the choice of slices.
-        config: the settings of the crops.
+        choice, config: the settings of the slices and of the crops.
         out: the folder to write to.
         landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
         processes: number of child processes that read pixels.
         on_progress: called with the number of studies done and their total.
 
     Returns:
-        Number of samples written.
+        The number of samples.
 
     Raises:
         DataError: landmarks are needed and not given.
@@ -91,7 +89,6 @@ def cut_shard(
     samples = list_samples(slices, config)
     chosen = choose_crops(instances, slices, samples, choice, config)
     files = instances.select("path", "frame")[files_in_order(chosen)]
-    studies = chosen["study_id"].n_unique()
     quarantined: list[dict[str, str]] = []
     moved: list[pl.DataFrame] = [Motion.create_empty()]
     shape = (len(samples), choice.count, config.size_px, config.size_px)
@@ -102,21 +99,19 @@ def cut_shard(
             block = np.zeros((cuts.samples, *shape[1:]), dtype=config.dtype)
             own = [next(images) for _ in cuts.files["path"]]
             if config.motion != "ignore":
-                shifts_mm = find_motion(cuts.files, own)
-                moved.append(motion_table(cuts.files, shifts_mm))
-                if config.motion == "correct":
-                    cuts = _corrected(cuts, shifts_mm)
+                cuts, motion = _measure_motion(cuts, own, correct=config.motion == "correct")
+                moved.append(motion)
             _cut_study(cuts, own, config, block, mask)
             del own  # frees the images' memory for those of the next study
             write(cuts.first_row, block)
             if on_progress is not None:
-                on_progress(done, studies)
-    quarantine = pl.DataFrame(quarantined, schema=pl.Schema(Quarantine))
-    quarantine = quarantine.unique("path", keep="first", maintain_order=True)  # one row per file
-    samples = samples.with_columns(pl.Series("mask", mask.tolist(), dtype=pl.List(pl.Boolean)))
-    tables = {"samples": samples, "quarantine": quarantine}
-    if config.motion != "ignore":
-        tables["motion"] = pl.concat(moved)
+                on_progress(done, chosen["study_id"].n_unique())
+    bad = pl.DataFrame(quarantined, schema=pl.Schema(Quarantine))
+    tables = {
+        "samples": samples.with_columns(mask=pl.Series(mask.tolist(), dtype=pl.List(pl.Boolean))),
+        "quarantine": bad.unique("path", keep="first", maintain_order=True),  # one row per file
+        "motion": None if config.motion == "ignore" else pl.concat(moved),
+    }
     _write(tables, out)
     return len(samples)
 
@@ -149,9 +144,10 @@ def join_crops(shards: Sequence[Path], out: Path, *, files: int) -> int:
     return len(tables["samples"])
 
 
-def _write(tables: Mapping[str, pl.DataFrame], out: Path) -> None:
+def _write(tables: Mapping[str, pl.DataFrame | None], out: Path) -> None:
     for name, table in tables.items():
-        write_table(_TABLES[name], table, out / f"{name}.parquet")
+        if table is not None:
+            write_table(_TABLES[name], table, out / f"{name}.parquet")
 
 
 def _read(
@@ -167,12 +163,18 @@ def _read(
             yield image
 
 
-def _corrected(cuts: StudyCuts, shifts_mm: npt.NDArray[np.float64]) -> StudyCuts:
-    """Return the cuts with each window moved by the motion of its slice."""
+def _measure_motion(
+    cuts: StudyCuts, images: list[Image | None], *, correct: bool
+) -> tuple[StudyCuts, pl.DataFrame]:
+    """Return the cuts, with `correct` moved by the motion of their slices, and the motion table."""
+    shifts_mm = find_motion(cuts.files, images)
+    motion = motion_table(cuts.files, shifts_mm)
+    if not correct:
+        return cuts, motion
     spacing_mm = cuts.files.select("column_spacing_mm", "row_spacing_mm").to_numpy()
     maps = cuts.maps.copy()
     maps[:, :, 2] += (shifts_mm / spacing_mm)[cuts.file]
-    return replace(cuts, maps=maps)
+    return replace(cuts, maps=maps), motion
 
 
 def _cut_study(
