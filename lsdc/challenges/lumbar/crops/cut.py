@@ -68,13 +68,13 @@ def cut_shard(
     """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
 
     Writes `crops.npy` and `samples.parquet`, to be joined by `join_crops`; `quarantine.parquet`,
-    the unreadable files, whose slices are masked; and, unless `config.motion` is "ignore",
-    `motion.parquet`, the slices that are shifted against their stack.
+    the unreadable files; and, unless `config.motion` is "ignore", `motion.parquet`.
 
     Args:
         instances: the instances table, with these studies at least.
         slices: the slices table of these studies.
-        choice, config: the settings of the slices and of the crops.
+        choice: the settings of the choice of slices.
+        config: the settings of the crops.
         out: the folder to write to.
         landmarks: the landmarks table, for windows that are tilted or centred on landmarks.
         processes: number of child processes that read pixels.
