@@ -221,24 +221,11 @@ def _compare(
     return agree(dict(sorted(sagittal.items())), together, alone)
 
 
-def _teller(
-    tell: Tell, *, fold: int, views: str, net: int, nets: int
-) -> Callable[[int, int, float], None]:
-    """Return a callback that reports the end of each epoch of a net."""
-
-    def on_epoch(epoch: int, epochs: int, loss: float) -> None:
-        event = NetEpochDone(
-            fold=fold,
-            views=views,
-            net=net,
-            nets=nets,
-            epoch=epoch,
-            epochs=epochs,
-            loss=round(loss, 4),
-        )
-        tell(event)
-
-    return on_epoch
+def _teller(tell: Tell, **net: Any) -> Callable[[int, int, float], None]:
+    """Return a callback that reports each epoch of the net that these fields of the event name."""
+    return lambda epoch, epochs, loss: tell(
+        NetEpochDone(**net, epoch=epoch, epochs=epochs, loss=round(loss, 4))
+    )
 
 
 if __name__ == "__main__":
