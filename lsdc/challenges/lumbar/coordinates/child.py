@@ -227,24 +227,11 @@ def _compare(
     return agree(dict(sorted(sagittal.items())), together, alone)
 
 
-def _epoch_callback(
-    on_event: OnEvent, *, fold: int, views: str, net: int, nets: int
-) -> Callable[[int, int, float], None]:
-    """Return a callback that reports the end of each epoch of a net."""
-
-    def on_epoch(epoch: int, epochs: int, loss: float) -> None:
-        event = NetEpochDone(
-            fold=fold,
-            views=views,
-            net=net,
-            nets=nets,
-            epoch=epoch,
-            epochs=epochs,
-            loss=round(loss, 4),
-        )
-        on_event(event)
-
-    return on_epoch
+def _epoch_callback(on_event: OnEvent, **net: Any) -> Callable[[int, int, float], None]:
+    """Return a callback that reports the end of each epoch; `net` has the event's other fields."""
+    return lambda epoch, epochs, loss: on_event(
+        NetEpochDone(**net, epoch=epoch, epochs=epochs, loss=round(loss, 4))
+    )
 
 
 if __name__ == "__main__":
