@@ -171,8 +171,8 @@ def assemble_holdout(
             f"holdout: {counted(len(leaked), 'held-out study')} also in folds (the first: "
             f"{leaked[0]}), expected none; assign the folds again"
         )
-    columns = ["row_id", *PROBABILITIES]
-    given = pl.concat([table.select(columns) for table in fold_tables])
+    names = ["row_id", *PROBABILITIES]
+    given = pl.concat([table.select(names) for table in fold_tables])
     means = given.group_by("row_id", maintain_order=True).agg(
         pl.col(PROBABILITIES).mean(), pl.len()
     )
@@ -187,7 +187,7 @@ def assemble_holdout(
         means, on="row_id", how="anti", maintain_order="left"
     )
     _warn_of_prior("holdout", unseen, held_out)
-    predicted = pl.concat([means.select(columns), unseen], how="vertical_relaxed")
+    predicted = pl.concat([means.select(names), unseen], how="vertical_relaxed")
     return (
         held_out.with_columns(row_id())
         .join(predicted, on="row_id", how="left", maintain_order="left")
@@ -277,8 +277,8 @@ def write_oof(
     """
     tables = [_read_predictions(folder / "oof.parquet", OutOfFold) for folder in trained]
     facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
-    columns = ["row_id", "fold", *PROBABILITIES]
-    given = pl.concat([table.select(columns) for table in tables])
+    names = ["row_id", "fold", *PROBABILITIES]
+    given = pl.concat([table.select(names) for table in tables])
     unseen = (
         out_of_fold_prior(labels, folds)
         .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
@@ -287,7 +287,7 @@ def write_oof(
         .join(given, on="row_id", how="anti", maintain_order="left")
     )
     _warn_of_prior("oof", unseen, labels)
-    oof = assemble_oof([*tables, unseen.select(columns)], labels, folds)
+    oof = assemble_oof([*tables, unseen.select(names)], labels, folds)
     scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
     unseen_by_all = assemble_holdout(
         [_read_predictions(folder / "holdout.parquet", HeldOut) for folder in trained],
