@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from lsdc.errors import DamagedError, LsdcError
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_atomic, write_text
 from lsdc.store.home import fold_lock, require_space
 from lsdc.store.locks import shared_lock
 from lsdc.store.manifest import Manifest
@@ -232,5 +232,4 @@ def _read(note: Path) -> Checkpoint | None:
 
 
 def _write(note: Path, checkpoint: Checkpoint) -> None:
-    with write_atomic(note) as temporary:
-        temporary.write_text(checkpoint.model_dump_json(), encoding="utf-8")
+    write_text(note, checkpoint.model_dump_json())

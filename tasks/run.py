@@ -11,7 +11,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.presets import Experiments
 from lsdc.messages import counted
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
 from lsdc.store.home import Home, open_home, resolve_home
@@ -260,8 +260,7 @@ def _require_weights(weights: Path, experiment: BaseExperiment) -> None:
 def note_results(run: Run, manifests: list[Manifest]) -> None:
     """Record the results that the run uses, for `lsdc clean` to keep and `lsdc inspect` to show."""
     pin_results(run.home, run.name, manifests)
-    with write_atomic(run.folder / EXPERIMENT_FILE) as temporary:
-        temporary.write_text(run.experiment.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(run.folder / EXPERIMENT_FILE, run.experiment.model_dump_json(indent=1) + "\n")
 
 
 def note_so_far(run: Run, *manifests: Manifest) -> None:

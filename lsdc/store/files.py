@@ -32,6 +32,12 @@ def write_atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole: a reader sees the old file or the new one."""
+    with write_atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def write_folder(parent: Path) -> Iterator[Path]:
     """Yield a temporary folder inside `parent`; it is deleted after the block unless moved away.

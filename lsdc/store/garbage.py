@@ -11,7 +11,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from lsdc.errors import DataError
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.home import SHARDS, Home, find_leftovers
 from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import describe_age, find_put_aside
@@ -73,8 +73,7 @@ def kept_results(home: Home, run: str) -> list[Path]:
 
 
 def _write(notes: Path, paths: Collection[str]) -> None:
-    with write_atomic(notes) as temporary:
-        temporary.write_text(json.dumps(sorted(paths), indent=2) + "\n", encoding="utf-8")
+    write_text(notes, json.dumps(sorted(paths), indent=2) + "\n")
 
 
 def _readable(notes: Path) -> set[str]:

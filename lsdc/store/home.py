@@ -28,7 +28,7 @@ from filelock import BaseFileLock, Timeout
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
 from lsdc.names import require_run_name
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
-from lsdc.store.files import free_bytes, write_atomic
+from lsdc.store.files import free_bytes, write_text
 from lsdc.typed_paths import from_root
 
 SCHEMA = 1
@@ -132,8 +132,7 @@ def _found_home(root: Path, marker: Path) -> None:
                 f"{root}: expected an empty folder or a home with home.json, found "
                 f"{sorted(strangers)[0]!r}; choose another --home"
             )
-        with write_atomic(marker) as temporary:
-            temporary.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
+        write_text(marker, json.dumps({"schema": SCHEMA}) + "\n")
     except OSError as error:
         raise DataError(f"{root}: cannot be used as a home: {error.strerror}") from error
 
@@ -232,8 +231,7 @@ def _acquire(
         except Timeout:
             raise refused from None
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-    with write_atomic(holder) as temporary:
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
+    write_text(holder, json.dumps(facts))
 
 
 def _release(lock: BaseFileLock, home: Home) -> None:

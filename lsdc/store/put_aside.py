@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.home import Home
 from lsdc.store.runs import RECORD, RunRecord, read_record
 
@@ -75,8 +75,7 @@ def claim_folder(home: Home, folder: Path, key: str, *, say: Callable[[str], Non
     folder.mkdir()
     if (folder.parent / RECORD).is_file():  # describes its run, also in `replaced/`
         shutil.copyfile(folder.parent / RECORD, folder / RECORD)
-    with write_atomic(folder / "key") as temporary:
-        temporary.write_text(key, encoding="utf-8")
+    write_text(folder / "key", key)
     return folder
 
 

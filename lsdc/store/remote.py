@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DamagedError, SettingsError, StoreError
-from lsdc.store.files import digest_file, write_atomic, write_folder
+from lsdc.store.files import digest_file, write_atomic, write_folder, write_text
 from lsdc.store.manifest import FileRecord, Manifest
 from lsdc.typed_paths import from_root
 
@@ -195,8 +195,7 @@ class RemoteStore:
     def _write(self, name: str, text: str) -> None:
         with _explain_errors(self.url):
             if self.path is not None:
-                with write_atomic(self.path / name) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                write_text(self.path / name, text)
             else:
                 _s3().pipe_file(f"{self.url}/{name}", text.encode())
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,7 @@ def record_result(home: Path, stage: str, key: str, result: Result) -> None:
     """Record a stage's result for a key, replacing an earlier one."""
     path = _path(home, stage, key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_atomic(path) as temporary:
-        temporary.write_text(result.model_dump_json(exclude_none=True), encoding="utf-8")
+    write_text(path, result.model_dump_json(exclude_none=True))
 
 
 def _path(home: Path, stage: str, key: str) -> Path:

@@ -19,7 +19,7 @@ from lsdc.errors import DataError
 from lsdc.names import BETWEEN, as_name, is_run_name, join_names
 from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.file_locks import file_lock
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.home import Home
 
 RECORD = "run.json"
@@ -164,8 +164,7 @@ def _found(home: Home, record: RunRecord, say: Callable[[str], None]) -> str:
             )
         record = record.model_copy(update={"begun": before.begun})
     if runs.get(name) != record:
-        with write_atomic(home.run(name) / RECORD) as temporary:
-            temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(home.run(name) / RECORD, record.model_dump_json(indent=1) + "\n")
     return name
 
 

@@ -22,7 +22,7 @@ from lsdc.cli.server.network import open_directly
 from lsdc.cli.server.prefect_settings import Api, own_api, own_environment
 from lsdc.errors import HomeBusyError, SettingsError, StageError
 from lsdc.store.file_locks import file_lock
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.home import Home
 
 SERVER = "lsdc.cli.server.child"
@@ -191,8 +191,7 @@ def exclusive_server(home: Home, address: str) -> Iterator[None]:
             f"{_noted(note) or 'an unknown address'}; use that one, or stop it first"
         ) from None
     try:
-        with write_atomic(note) as temporary:
-            temporary.write_text(json.dumps({"address": address}), encoding="utf-8")
+        write_text(note, json.dumps({"address": address}))
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
-from lsdc.store.files import write_atomic, write_folder
+from lsdc.store.files import write_folder, write_text
 from lsdc.training.events import FilesRead
 from lsdc.training.process import OnEvent, run_children
 
@@ -100,8 +100,7 @@ def learn_points(
         found = _run(jobs, log, on_event)
     shifted = write_found("train", train, studies, _series_of(views), found, out)
     usual = {"shifted": shifted, "places_mm": typical_offsets(places, rightly).tolist()}
-    with write_atomic(out / USUAL) as temporary:
-        temporary.write_text(json.dumps(usual), encoding="utf-8")
+    write_text(out / USUAL, json.dumps(usual))
     return _quarantine(views)
 
 

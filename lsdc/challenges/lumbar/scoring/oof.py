@@ -26,7 +26,7 @@ from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import StageError
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
@@ -297,8 +297,7 @@ def write_oof(
     scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
     write_table(OutOfFold, oof, out / "oof.parquet")
     write_table(HeldOut, unseen_by_all, out / "holdout.parquet")
-    with write_atomic(out / "scores.json") as temporary:
-        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     return len(oof)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
-from lsdc.store.files import digest_file, write_atomic
+from lsdc.store.files import digest_file, write_text
 from lsdc.training.events import Event, Warned
 from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
@@ -106,8 +106,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
     facts = {"identity": job.identity, "digests": digests, "folds": digest_file(job.folds), **done}
-    with write_atomic(out / FACTS) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_text(out / FACTS, json.dumps(facts, indent=1))
     (out / "resume.pt").unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.store.files import write_atomic
+from lsdc.store.files import write_text
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import Job, run_child
@@ -59,8 +59,7 @@ def try_model(job: TrialJob, *, kept: Path, log: Path) -> None:
     run_child(CHILD, job, log=log, stall_minutes=job.experiment.training.stall_minutes)
     if job.pretrained and job.weights is None:
         return
-    with write_atomic(kept) as temporary:
-        temporary.write_text(json.dumps([*passed, key], indent=1), encoding="utf-8")
+    write_text(kept, json.dumps([*passed, key], indent=1))
 
 
 def _key(job: TrialJob) -> str:
