@@ -70,7 +70,10 @@ class Series(Table):
     )
     shapes = dy.Int64(min=0, description="Number of different sizes in pixels.")
     slice_spacing_mm = real("Median distance between neighbouring slices.", nullable=True)
-    extent_mm = real("Length of the longest group of parallel slices.", nullable=True)
+    extent_mm = real(
+        "Length of the longest group of parallel slices; a series of angled stacks covers more.",
+        nullable=True,
+    )
     id_mismatches = dy.Int64(
         min=0,
         description="Number of files with an id mismatch (id_mismatch in the table instances).",
