@@ -13,11 +13,11 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect
 
 help:
-	@echo "make demo           the whole walk on a phantom: exactly 'lsdc run-local --folds 4'"
+	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
 	@echo "make test           the tests; 12 to 20 minutes on two cores"
 	@echo "make check          ruff, mypy, import contracts and dependencies"
 	@echo "make format         let ruff rewrite the layout"
-	@echo "make test-pythons   the quick tests on other Pythons, where found"
+	@echo "make test-pythons   the quick tests on Python 3.12 and 3.13, if installed"
 	@echo "make clean          remove the virtual environment and caches"
 
 setup: $(READY)
@@ -34,7 +34,8 @@ demo: setup
 test: setup
 	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
 
-# These wait more than they work. All are in two folders: to collect the others takes a minute.
+# These tests mostly wait, so run three at once. All are in two folders; collecting the others takes
+# a minute.
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
@@ -51,7 +52,7 @@ format: setup
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-# A shim of pyenv's is no Python unless its version is chosen: its own folder is looked into too.
+# pyenv's shim starts only a chosen version, so also look into pyenv's folder of versions.
 test-pythons: setup
 	@for version in 3.12 3.13; do \
 	  python=; \

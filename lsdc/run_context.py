@@ -34,7 +34,7 @@ class RunContext:
     def request_shutdown(self) -> None:
         """Set the shutdown flag, here and in all nested contexts, so that threads stop waiting."""
         self._shutdown.set()
-        for nested in tuple(self._nested):  # threads may leave theirs meanwhile
+        for nested in tuple(self._nested):  # a copy: threads may end nested contexts
             nested.request_shutdown()
 
     def shutdown_requested(self) -> bool:

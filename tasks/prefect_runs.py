@@ -48,7 +48,7 @@ def task_runs_of(
 def result_of(future: PrefectFuture[R]) -> R:
     """Wait for a submitted task and return its result; Ctrl-C interrupts the wait.
 
-    polars replaces the SIGINT handler so that a wait without a timeout would continue after it.
+    With the SIGINT handler that polars installs, a wait without a timeout would not end on Ctrl-C.
     """
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())

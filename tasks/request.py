@@ -95,8 +95,8 @@ class RunOptions(BaseModel):
     strict: bool = _field(
         False,
         (
-            "Stop if a study has no usable image or a row of the test table is invalid, instead of "
-            "skipping it."
+            "Stop if a study has no usable image, a training study has no labels, or a row of the "
+            "test table is invalid. By default the run continues."
         ),
     )
 
@@ -175,10 +175,11 @@ Request = TypeVar("Request", bound=RunRequest)
 
 _PAGE = """# Parameters of a run
 The flows have these parameters (`prefect deployment run FLOW/NAME --param NAME=VALUE`).
-`lsdc run-local` and `lsdc trigger` have them as options; `settings` is the option `--set`. Only
-`train-fold` has `fold`. `submit` and `train-fold` do not have `only_fold`; `prepare` and
-`train-coordinates` have neither `only_fold` nor `weights`. You never set the last two, `versions`
-and `resolved`: lsdc sets them when it starts a run.
+`lsdc run-local` and `lsdc trigger` have them as options; `settings` is the option `--set`. The
+option `--home` of `lsdc trigger` is different: it only selects the server. Only `train-fold` has
+`fold`. `submit` and `train-fold` do not have `only_fold`; `prepare` and `train-coordinates` have
+neither `only_fold` nor `weights`. You never set the last two, `versions` and `resolved`: lsdc sets
+them when it starts a run.
 This page is generated from the declarations in `tasks/request.py`:
 `python -m tasks.request > docs/parameters.md`.
 

@@ -224,7 +224,7 @@ def _log_unlisted(name: str, files: pl.DataFrame) -> None:
         )
         .agg(files=pl.len())
         .sort("path")
-        # A study's own folder is listed.
+        # Files directly in the folder of a listed study: they belong to no series.
         .with_columns(own=pl.col("in_none") & pl.col("path").str.contains(r"/[0-9]+$"))
     )
     others = folders.filter(~pl.col("own"))["path"].unique(maintain_order=True).to_list()
@@ -341,7 +341,7 @@ def open_headers(parent: Path, root: Path) -> FileRows:
 def read_files(
     rows: FileRows, files: pl.DataFrame, *, processes: int, on_progress: Progress | None
 ) -> tuple[pl.LazyFrame, int]:
-    """Return the headers of the files, and how many files were read; unchanged ones are cached."""
+    """Return the headers of the files (cached if unchanged), and how many files were read."""
 
     def read(names: list[str], take: Take) -> None:
         read_headers(names, take, processes=processes, on_progress=on_progress)

@@ -270,7 +270,8 @@ def _record_process(progress: Progress, environment: dict[str, Any], on_event: O
         if changes:
             on_event(
                 Warned(
-                    text=f"resumes in another environment ({', '.join(changes)}): not bit-identical"
+                    text=f"resumes in another environment ({', '.join(changes)}): the result is "
+                    "not bit-identical"
                 )
             )
     start = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
@@ -285,9 +286,10 @@ def _freeze(model: nn.Module, *, frozen: bool) -> None:
 
 
 def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:
-    """Update the weights; return the gradient norm before clipping, and whether it was skipped.
+    """Update the weights; return the norm of the gradient, and whether the update was skipped.
 
-    The scaler skips the update if the gradient overflows in float16, and lowers its scale.
+    The norm is that before clipping. The scaler skips the update if the gradient overflows in
+    float16, and lowers its scale.
     """
     parts.scaler.unscale_(parts.optimiser)
     norm = clip_grad_norm_(parts.model.parameters(), max_norm or math.inf)
@@ -372,10 +374,10 @@ def _warn_of_non_finite(progress: Progress, settings: TrainingSettings, on_event
         )
     ignored = [row["epoch"] for row in progress.epochs if _value_of(row, settings.keep) == math.inf]
     if ignored:
-        kept = "the last epoch is kept" if len(ignored) == len(progress.epochs) else "not kept"
+        kept = "the last" if len(ignored) == len(progress.epochs) else "another"
         on_event(
             Warned(
                 text=f"training.keep {settings.keep}: validation loss or score is not finite in "
-                f"epoch {', '.join(f'{epoch:g}' for epoch in ignored)}; {kept}"
+                f"epoch {', '.join(f'{epoch:g}' for epoch in ignored)}; {kept} epoch is kept"
             )
         )

@@ -202,7 +202,7 @@ def test_epoch_without_a_finite_score_is_never_the_best(
     kept = model.state_dict()
     assert all(torch.equal(kept[name], tensor) for name, tensor in weights[kept_epoch].items())
     ignored = ", ".join(str(n) for n, score in enumerate(scores, 1) if not np.isfinite(score))
-    fate = "not kept" if np.isfinite(scores).any() else "the last epoch is kept"
+    fate = "another epoch is kept" if np.isfinite(scores).any() else "the last epoch is kept"
     assert warnings == [
         f"training.keep {keep}: validation loss or score is not finite in epoch {ignored}; {fate}"
     ]
@@ -329,7 +329,10 @@ def test_change_of_environment_is_recorded_with_a_warning(blobs: Samples, tmp_pa
     progress = run(
         build_model(), blobs, tmp_path, environment={"threads": 2}, on_event=lines.append
     )
-    assert "resumes in another environment (threads 1 -> 2): not bit-identical" in str(lines[0])
+    assert (
+        "resumes in another environment (threads 1 -> 2): the result is not bit-identical"
+        in str(lines[0])
+    )
     assert [
         (process["from_epoch"], process["from_step"], process["threads"])
         for process in progress.processes

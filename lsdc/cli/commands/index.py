@@ -61,7 +61,7 @@ def index(
             "used; with 100% the command never fails.",
         ),
     ] = "1%",
-    processes: Annotated[int, typer.Option(min=1, help="Number of reading processes.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes that read files.")] = 2,
     wait: Annotated[
         bool, typer.Option(help="Wait while a run uses the home; with --no-wait, exit with code 3.")
     ] = True,

@@ -38,7 +38,7 @@ def worker(
 ) -> None:
     """Start workers for a pool on this machine, until Ctrl-C.
 
-    Start one worker per GPU for lsdc-gpu (one if there is no GPU), and one for lsdc-cpu.
+    For lsdc-gpu, start one worker per GPU (one if there is no GPU); for lsdc-cpu, start one.
     """
     console = open_console()
     chosen = Host.find(store).store

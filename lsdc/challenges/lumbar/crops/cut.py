@@ -67,8 +67,8 @@ def cut_shard(
 ) -> int:
     """Cut the chosen slices of every study and level in `slices` (see `measure_offsets`).
 
-    Writes `crops.npy` and `samples.parquet`, to be joined by `join_crops`; `quarantine.parquet`,
-    the unreadable files; and, unless `config.motion` is "ignore", `motion.parquet`.
+    The function writes `crops.npy`, `samples.parquet`, `quarantine.parquet` (the unreadable files)
+    and, unless `config.motion` is "ignore", `motion.parquet`. `join_crops` joins several shards.
 
     Args:
         instances: the instances table, with these studies at least.
@@ -166,7 +166,7 @@ def _read(
 def _measure_motion(
     cuts: StudyCuts, images: list[Image | None], *, correct: bool
 ) -> tuple[StudyCuts, pl.DataFrame]:
-    """Return the cuts, with `correct` moved by the motion of their slices, and the motion table."""
+    """Return the cuts, shifted by the motion of their slices if `correct`, and the motion table."""
     shifts_mm = find_motion(cuts.files, images)
     motion = motion_table(cuts.files, shifts_mm)
     if not correct:

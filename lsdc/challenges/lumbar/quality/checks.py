@@ -83,7 +83,7 @@ def check(
 
 
 def find(modules: Iterable[ModuleType], tables: Mapping[str, Any]) -> list[Finding]:
-    """Apply the checks of the modules that the tables allow, in the order of their definition."""
+    """Apply the modules' checks whose tables are given, in the order of their definition."""
     found = (
         each.find(tables)
         for module in modules
