@@ -15,11 +15,13 @@ from tasks.request import RunRequest
 from tasks.run import open_run
 
 
-def test_scores_of_held_out_studies_are_in_the_artifact(
+def test_scores_of_held_out_studies_are_in_the_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[list[dict[str, Any]]] = []
     monkeypatch.setattr(oof, "create_table_artifact", lambda rows, **_: shown.append(rows))
+    score: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(oof, "show_score", lambda *given: score.append(given))
     monkeypatch.setattr(oof, "create_markdown_artifact", lambda *_, **__: None)
     run = open_run(
         LumbarRun, RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2)
@@ -31,6 +33,7 @@ def test_scores_of_held_out_studies_are_in_the_artifact(
     columns = {"label": pl.Int8, "condition": pl.String} | dict.fromkeys(PROBABILITIES, pl.Float64)
     pl.DataFrame(schema=columns).write_parquet(run.folder / "oof.parquet")
     oof.show_scores(run)
+    assert score == [("demo", 0.5, run.folder / "scores.json")]
     (rows,) = shown
     assert [row.pop("log loss") for row in rows] == [row.replace("_", " ") for row in ROWS]
     values = {"fold 0": 0.5, "all": 0.5, "prior": 0.9, "held out": 0.5, "its prior": 0.9}
