@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from prefect.transactions import CommitMode, transaction
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
@@ -130,7 +131,11 @@ def run_shards(
         ChildDiedError: Dask could not run a shard.
     """
     folders = []
-    with run_context().nested() as part, open_runner(run.runner, run.threads) as runner:
+    with (
+        run_context().nested() as part,
+        transaction(commit_mode=CommitMode.EAGER),  # else Prefect rolls finished shards back
+        open_runner(run.runner, run.threads) as runner,
+    ):
         try:
             futures = [
                 runner.submit(kind.task, {"run": run, "shard": shard, **arguments})
