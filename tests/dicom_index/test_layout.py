@@ -132,7 +132,7 @@ def test_series_with_other_file_extensions_are_reported(
     said = [line for line in caplog.messages if "STUDY/SERIES/NUMBER.dcm" in line]
     assert len(said) == odd
     assert not odd or f" {series.parent.name}/{series.name}" in said[0]
-    assert not odd or ": 1 series are read" in said[0]
+    assert not odd or ": 1 series with other paths" in said[0]
 
 
 def test_both_splits_may_contain_the_same_study(phantom: Path, tmp_path: Path) -> None:

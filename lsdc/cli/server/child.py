@@ -3,6 +3,8 @@
 python -P -m lsdc.cli.server.child PORT [HOST]
 """
 
+import atexit
+import gc
 import os
 import socket
 import sys
@@ -19,6 +21,7 @@ def main() -> None:
     """Serve until asked to stop, or until the parent is gone."""
     end_with_parent()
     collect_seldom()
+    atexit.register(gc.freeze)  # else Python's final garbage collection of all libraries takes 1 s
     _create_database()
     port, host = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
     server = uvicorn.Server(
