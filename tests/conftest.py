@@ -84,5 +84,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the flows first: they take longest and cannot be distributed."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+    """Run the tests that fork first, then the flows, which take longest and stay together.
+
+    Once a flow has run in a process, its forks end with exit code 1: Prefect's services end at the
+    exit of each fork, too, and fail.
+    """
+
+    def order(item: pytest.Item) -> tuple[bool, bool]:
+        return not item.get_closest_marker("forks"), not item.nodeid.startswith("tests/flows/")
+
+    items.sort(key=order)

@@ -39,6 +39,7 @@ from tests.training.runs import (
 )
 
 pytestmark = [
+    pytest.mark.forks,
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has loaded torch"),
 ]

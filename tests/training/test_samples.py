@@ -9,6 +9,8 @@ import torch
 
 from lsdc.training.samples import Batch, Sample, Samples, TrainingSteps
 
+pytestmark = pytest.mark.forks  # a DataLoader forks its workers
+
 
 def blink(sample: Sample, seed: int) -> Sample:
     return sample._replace(slices=sample.slices ^ np.uint8(seed % 256))
