@@ -19,10 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dataframely as dy
-import duckdb
 
 from lsdc.store.exact_names import open_database, plain_names
 from lsdc.store.file_locks import file_lock
@@ -31,6 +30,9 @@ from lsdc.store.home import Home
 from lsdc.store.manifest import Manifest
 from lsdc.store.result_index import Result
 from lsdc.tables.table import Table
+
+if TYPE_CHECKING:
+    import duckdb
 
 log = logging.getLogger(__name__)
 
@@ -268,6 +270,8 @@ def _text(text: str) -> str:
 
 def _is_usable(copy: Path, catalog: Path) -> bool:
     """Return whether the copy is a usable catalog; it is empty if there was none."""
+    import duckdb
+
     if not copy.stat().st_size:
         return False
     try:
@@ -292,6 +296,8 @@ def _sources(catalog: Path) -> list[tuple[str, str, str]]:
 
 def _query(catalog: Path, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query; none if the catalog is missing or unreadable."""
+    import duckdb
+
     if not catalog.is_file():
         return []
     for open_it in (open_database, _open_copy):  # a copy, if a writer has locked the file

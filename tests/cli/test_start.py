@@ -43,3 +43,8 @@ def test_prefect_is_imported_to_read_the_users_settings_only_if_there_are_any(
 def test_run_local_starts_the_server_before_it_imports_heavy_libraries() -> None:
     heavy = {"prefect", "torch", "sklearn", "polars", "duckdb", "numpy", "sqlalchemy", "fsspec"}
     assert not modules_after("import lsdc.cli.commands.run_local") & heavy
+
+
+def test_flow_is_imported_without_duckdb() -> None:
+    """Objects that exist before the flow begins are not freed, which duckdb would report."""
+    assert "duckdb" not in modules_after("import flows.pipeline, lsdc.cli.render.run_summary")

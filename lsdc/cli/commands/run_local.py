@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.cli.garbage import collect_seldom
+from lsdc.cli.garbage import collect_seldom, never_collect_imported
 from lsdc.cli.options import NoPretrained, StoreUrl, run_options
 from lsdc.cli.render.logs import run_log
 from lsdc.cli.server.connection import find_server
@@ -156,6 +156,7 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     # Done now, while the server starts, and remembered: fingerprint the code, import FastAPI.
     installed_versions(STAGES)
     begun.serialize_parameters(parameters)
+    never_collect_imported()
     if server is not None:
         server.wait_until_healthy()
     mark_killed(run.home, say=console.print)
