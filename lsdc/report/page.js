@@ -272,8 +272,11 @@
       el("tr", {}, el("th", { scope: "row" }, name), ...facets[1].names.map((_, down) => {
         const j = mine.get(across * facets[1].ids.length + down);
         if (j === undefined) return el("td", {}, el("span", {}, "–"));
-        const link = el("a", { href: `#case=${key(j)}`, title: `label ${classes[labels[j]]}, prediction ${classes[predicted(first, j)]}` },
+        const told = `label ${classes[labels[j]]}, prediction ${classes[predicted(first, j)]}`;
+        // A button, as audits take a link out of view for one that skips to a part of the page.
+        const link = el("button", { type: "button", title: told },
           el("i", { className: `swatch class-${labels[j]}` }), el("i", { className: `swatch class-${predicted(first, j)}` }), loss(first, j).toFixed(2));
+        link.addEventListener("click", () => location.replace(`#case=${key(j)}`));
         return el("td", { className: j === i ? "here" : "" }, link);
       })));
     return el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `All cases of this ${data.groupName.toLowerCase()}` },
