@@ -28,6 +28,7 @@ from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
 Floats = npt.NDArray[np.float64]
 
 COLUMNS, TILE, GAP, BLOCK_GAP, MARGIN, HEADING, ROW_GAP = 6, 122, 8, 10, 8, 28, 8
+STEP = HEADING + TILE + CAPTION + ROW_GAP  # height of a row
 _MOST_BYTES = 60_000
 _QUALITIES = (82, 70, 58, 46, 34, 22)
 _XYZ = ["x_mm", "y_mm", "z_mm"]
@@ -96,15 +97,15 @@ def draw_montage(
         words: the first of the two lines at the bottom.
     """
     blocks = lay_out(slots)
-    rows, step = 1 + blocks[-1].row, HEADING + TILE + CAPTION + ROW_GAP
+    rows = 1 + blocks[-1].row
     width = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP + BLOCK_GAP
-    sheet = Image.new("RGB", (width, 2 * MARGIN + rows * step + 2 * _LINE), GROUND)
+    sheet = Image.new("RGB", (width, 2 * MARGIN + rows * STEP + 2 * _LINE), GROUND)
     own = marks.filter(level=level, condition=str(condition))
     points = own.sort("kind").select(_XYZ).to_numpy()  # the annotated point before the predicted
     marked = nearest_slots(slots, points[-1:]) if len(points) else {}
     most, strongest = float(weights.max()), float(maps.max())
     for block in blocks:
-        top = MARGIN + block.row * step
+        top = MARGIN + block.row * STEP
         for number in range(block.first, block.first + block.count):
             left = _left(block) + (number - block.first) * (TILE + GAP)
             tile = Box(left, top + HEADING, TILE, TILE)
@@ -118,7 +119,7 @@ def draw_montage(
                     mark_point(sheet, panel, own, condition)
             caption_slot(sheet, tile, slot, float(weights[number]), most)
         _head(sheet, block, slots, weights, (_left(block), top))
-    bottom = MARGIN + rows * step
+    bottom = MARGIN + rows * STEP
     write(sheet, (MARGIN, bottom), words, size=18, colour=DIM)
     effect = f"Red: hiding a part moves up to {percent(strongest)} of the probability elsewhere."
     write(sheet, (MARGIN, bottom + _LINE), effect, size=18, colour=DIM)

@@ -70,7 +70,7 @@ def explain_run(
 
 
 def _no_crops(run: TrainedRun, sample: Sample) -> DataError:
-    run.gather(sample.study_id)  # raises if the run does not know the study
+    run.crops(run.gather(sample.study_id).split)  # raises if the study or all crops are missing
     return DataError(
         f"run {run.name}: study {sample.study_id} has no crops of {sample.level}, so no model saw "
         "that level; 'lsdc inspect' shows which levels it has"
