@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lsdc.challenges.lumbar.report.figures.sources import read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.cards import Picture
+from lsdc.challenges.lumbar.report.page.gallery import Images
 from tests.challenges.lumbar.report.made_run import write_run
 
 pytestmark = pytest.mark.slow_training
@@ -47,7 +48,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     first, other = read_run(home, "demo"), read_run(home, "demo@seed-1")
     worst = first.scored.rows.sort("share", descending=True)["row_id"][0]
     pictures = {worst: Picture(PIXEL, 1, 1, ("Sagittal T2, image 7",))}
-    found = {"one": build_report([first], pictures), "two": build_report([first, other])}
+    images = Images(8, lambda _: pictures)
+    found = {"one": build_report([first], images), "two": build_report([first, other])}
     for name, html in found.items():
         (root / f"{name}.html").write_text(html, encoding="utf-8")
     return {name: root / f"{name}.html" for name in found}
@@ -131,6 +133,7 @@ def test_link_opens_its_case_with_picture_and_keys_move_on(opened, reports) -> N
     page.reload()
     page.wait_for_selector("dialog[open]")
     assert key.split("_")[0] in page.inner_text("#case-title")
+    page.click("#case-body summary")
     assert "Sagittal T2, image 7" in page.inner_text("#case-body")
     assert page.eval_on_selector("#case-body img", "image => image.naturalWidth") == 1
     page.keyboard.press("ArrowRight")

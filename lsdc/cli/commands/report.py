@@ -1,5 +1,6 @@
 """`lsdc report`: write the report of runs, or of tables of predictions, as an HTML page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,11 @@ from lsdc.errors import DataError, SettingsError
 from lsdc.report import REPORT
 from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.runs import list_runs
+from tasks.request import MOST_IMAGES
 
 if TYPE_CHECKING:
     from lsdc.challenges.lumbar.report.figures.sources import Source
+    from lsdc.challenges.lumbar.report.page.gallery import Images
 
 
 def report(
@@ -35,6 +38,15 @@ def report(
         Path | None, typer.Option(help="Folder with train.csv, the labels of --predictions.")
     ] = None,
     home: Annotated[Path | None, home_option("Home of the runs.")] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_IMAGES,
+            help="Number of cases of the first run to show with the images that the model saw; 0 "
+            "for none. 60 cases take about a minute on two cores.",
+        ),
+    ] = 60,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -57,8 +69,7 @@ def report(
             raise SettingsError(
                 "--data: only used with --predictions, as a run has its labels; leave it out"
             )
-        sources, own = _read_runs(runs, home)
-        _write(sources, out or own)
+        _report_runs(runs, images, home, out)
         return
     if data is None:
         raise SettingsError(
@@ -66,11 +77,11 @@ def report(
         )
     from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 
-    _write(list(read_prediction_files(predictions or [], data)), out or Path())
+    _write(read_prediction_files(predictions or [], data), out or Path())
 
 
-def _read_runs(names: list[str], home: Path | None) -> tuple[list["Source"], Path]:
-    """Return the runs, and the folder that their report is written to by default."""
+def _report_runs(names: list[str], images: int, home: Path | None, out: Path | None) -> None:
+    """Write the report of runs, by default of one run into its folder."""
     opened = existing_home(resolve_home(home))
     there = list_runs(opened)
     for name in names:
@@ -81,15 +92,17 @@ def _read_runs(names: list[str], home: Path | None) -> tuple[list["Source"], Pat
             )
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"report: run {', '.join(repeated)} given twice; give each run once")
+    from lsdc.challenges.lumbar.explain.gallery import images_of
     from lsdc.challenges.lumbar.report.figures.sources import read_run
 
+    sources = [read_run(opened, name) for name in names]
     folder = opened.run(names[0]) if len(names) == 1 else Path()
-    return [read_run(opened, name) for name in names], folder
+    _write(sources, out or folder, images_of(sources[0], images) if images else None)
 
 
-def _write(sources: list["Source"], folder: Path) -> None:
+def _write(sources: "Sequence[Source]", folder: Path, images: "Images | None" = None) -> None:
     from lsdc.challenges.lumbar.report.write import write_report
 
     path = folder / REPORT
-    write_report(sources, path)
+    write_report(sources, path, images)
     typer.echo(path)

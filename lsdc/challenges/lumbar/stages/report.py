@@ -13,12 +13,17 @@ from tasks.stage import stage
 
 @stage(
     "report",
-    code=("lsdc.challenges.lumbar.report.write", "lsdc.challenges.lumbar.report.figures.sources"),
-    libraries=("jinja2", "numpy", "polars"),
+    code=(
+        "lsdc.challenges.lumbar.report.write",
+        "lsdc.challenges.lumbar.report.figures.sources",
+        "lsdc.challenges.lumbar.explain.gallery",
+    ),
+    libraries=("jinja2", "numpy", "opencv-python-headless", "pillow", "polars", "timm", "torch"),
     uses=lambda inputs: {
         "run": inputs["run"].name,
         "record": read_record(inputs["run"].folder),
         "experiment": inputs["run"].experiment,
+        "images": inputs["run"].images,
         "scored": [digest_file(inputs["run"].folder / name) for name in OOF_FILES],
     },
     run_name="report",
@@ -33,9 +38,12 @@ def make_report(
 
     It shows the records of the trained folds and tables of the other results, too.
     """
-    # They load numpy and Jinja, which a run with a stored report does not need.
+    # They load numpy, Jinja and more, which a run with a stored report does not need.
+    from lsdc.challenges.lumbar.explain.gallery import images_of
     from lsdc.challenges.lumbar.report.figures.sources import read_run
     from lsdc.challenges.lumbar.report.write import write_report
 
-    write_report([read_run(run.home, run.name)], run.folder / REPORT)
+    source = read_run(run.home, run.name)
+    images = images_of(source, run.images, device=run.device, threads=run.threads)
+    write_report([source], run.folder / REPORT, images)
     return make_manifest(run.root, "report", run.folder, rows=1, names=[REPORT])

@@ -8,7 +8,7 @@ import polars as pl
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.report.figures.scored import Scored
 
-WORST, DOUBTFUL, RANDOM = 30, 15, 15
+CASES = 60
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,36 @@ class Chosen:
     doubtful: pl.DataFrame
     random: pl.DataFrame
 
+    @property
+    def rows(self) -> pl.DataFrame:
+        """All of them, each once: row_id, study_id, condition, level."""
+        names = ["row_id", "study_id", "condition", "level"]
+        chosen = (self.worst, self.doubtful, self.random)
+        return pl.concat(each.select(names) for each in chosen).unique(maintain_order=True)
 
-def choose_cases(
-    scored: Scored, worst: int = WORST, doubtful: int = DOUBTFUL, random: int = RANDOM
-) -> Chosen:
+
+def choose_cases(scored: Scored, cases: int = CASES) -> Chosen:
     """Choose cases: those that cost most, those of the highest entropy, and a random sample.
 
     The same rows always give the same choice.
+
+    Args:
+        scored: the predictions.
+        cases: how many cases to choose at most; half of them are the worst.
     """
-    rows = scored.rows
+    rows, other = scored.rows, cases // 4
     given = np.clip(rows.select(PROBABILITIES).to_numpy(), 1e-12, 1)
     entropy = pl.Series("entropy", -(given * np.log(given)).sum(axis=1))
-    chance = np.random.default_rng(0).permutation(rows.height)[:random]
+    chance = np.random.default_rng(0).permutation(rows.height)[:other]
     return Chosen(
-        worst=rows.sort("share", descending=True, maintain_order=True).head(worst),
+        worst=worst_cases(scored, cases - 2 * other),
         doubtful=rows.with_columns(entropy)
         .sort("entropy", descending=True, maintain_order=True)
-        .head(doubtful),
+        .head(other),
         random=rows[np.sort(chance)],
     )
+
+
+def worst_cases(scored: Scored, cases: int) -> pl.DataFrame:
+    """Return the rows that cost most, the worst first."""
+    return scored.rows.sort("share", descending=True, maintain_order=True).head(cases)

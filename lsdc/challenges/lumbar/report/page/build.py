@@ -6,9 +6,9 @@ from lsdc import __version__
 from lsdc.challenges.lumbar.report.figures.compared import compare
 from lsdc.challenges.lumbar.report.figures.sources import Source
 from lsdc.challenges.lumbar.report.page.calibrated import calibrated
-from lsdc.challenges.lumbar.report.page.cards import Pictures, make_cases
+from lsdc.challenges.lumbar.report.page.cards import make_cases
 from lsdc.challenges.lumbar.report.page.content import Content
-from lsdc.challenges.lumbar.report.page.gallery import gallery
+from lsdc.challenges.lumbar.report.page.gallery import Images, gallery
 from lsdc.challenges.lumbar.report.page.groups import changes, groups
 from lsdc.challenges.lumbar.report.page.losses import losses
 from lsdc.challenges.lumbar.report.page.overview import overview
@@ -20,12 +20,12 @@ from lsdc.report.blocks import CaseTable, Section
 from lsdc.report.page import Page, render
 
 
-def build_report(sources: Sequence[Source], pictures: Pictures | None = None) -> str:
+def build_report(sources: Sequence[Source], images: Images | None = None) -> str:
     """Return the report of one or more sources as one HTML page.
 
     Args:
         sources: the runs, or tables of predictions; the others are compared with the first.
-        pictures: images of cases by row id.
+        images: how to draw images of cases of the first source; None for a page without any.
 
     Raises:
         DataError: several sources have no labelled row in common, or different labels.
@@ -38,7 +38,7 @@ def build_report(sources: Sequence[Source], pictures: Pictures | None = None) ->
         losses(content),
         groups(content),
         Section("cases", "Cases", [CaseTable()]),
-        gallery(content, pictures or {}),
+        gallery(content, images),
         calibrated(content),
         *([training(content), record(content)] if content.runs else []),
     ]

@@ -1,6 +1,6 @@
 """The overview: the score, where it is lost, and which cases to look at first."""
 
-from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
+from lsdc.challenges.lumbar.report.figures.chosen import worst_cases
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.figures.where import Reason, WhereLost, costliest
 from lsdc.challenges.lumbar.report.page.cards import make_cards
@@ -16,7 +16,7 @@ FIRST_CASES = 10
 def overview(content: Content) -> Section:
     """Return the first section."""
     first, lost = content.first, content.lost[0]
-    worst = choose_cases(first, worst=FIRST_CASES, doubtful=0, random=0).worst
+    worst = worst_cases(first, FIRST_CASES)
     whose = "" if content.is_single else f" in {first.name}"
     ten = CaseList(
         caption=f"The {len(worst)} cases that cost most{whose}",
