@@ -95,7 +95,7 @@ def draw_cases(
     """
     trained = TrainedRun(run.home, run.name)
     by_side = trained.experiment.crops.by_side
-    heads = [predicting(Condition(case.condition), by_side=by_side) for case in cases]
+    heads = [predicting(Condition(case.condition), by_side=by_side)[0] for case in cases]
     samples = [
         Sample(case.study_id, case.level, side)
         for case, (side, _) in zip(cases, heads, strict=True)

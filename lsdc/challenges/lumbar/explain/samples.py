@@ -9,17 +9,19 @@ from lsdc.errors import DataError
 from lsdc.training.process import OnEvent, ignore
 
 
-def predicting(condition: Condition, *, by_side: bool) -> tuple[str | None, int]:
-    """Return the side of the sample that explains a condition, and the head that predicts it.
+def predicting(condition: Condition, *, by_side: bool) -> tuple[tuple[str | None, int], ...]:
+    """Return the side of each sample that predicts a condition, and the head that does.
 
     With `by_side`, a sample of the right side is a mirror image, whose left heads predict the
-    patient's right side; the canal, which both samples predict, is explained by the left one.
+    patient's right side, and both samples predict the canal. The first one returned explains it.
     """
+    head = CONDITIONS.index(condition)
     if not by_side:
-        return None, CONDITIONS.index(condition)
-    if condition.side == Side.RIGHT:
-        return str(Side.RIGHT), CONDITIONS.index(condition.mirrored)
-    return str(Side.LEFT), CONDITIONS.index(condition)
+        return ((None, head),)
+    if condition.side is None:
+        return tuple((str(side), head) for side in Side)
+    left = Condition(condition.mirrored) if condition.side == Side.RIGHT else condition
+    return ((str(condition.side), CONDITIONS.index(left)),)
 
 
 def explain_run(

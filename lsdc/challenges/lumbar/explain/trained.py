@@ -61,12 +61,16 @@ class TrainedRun:
     @cached_property
     def fold_of(self) -> dict[int, int]:
         """The fold of each study that is in a fold."""
-        for result in self.results:
-            if (result / "folds.parquet").is_file():
-                return dict(
-                    read_parquet(result / "folds.parquet").select("study_id", "fold").iter_rows()
-                )
-        raise self._missing("the table of folds")
+        folds = self.table("folds")
+        if folds.is_empty():
+            raise self._missing("the table of folds")
+        return dict(folds.select("study_id", "fold").iter_rows())
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return the rows of a table of all results; without columns if none has it."""
+        files = [path for path in (r / f"{name}.parquet" for r in self.results) if path.is_file()]
+        tables = [read_parquet(file) for file in files]
+        return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()
 
     def gather(self, study: int) -> StudyResults:
         """Gather a study's results for display.
