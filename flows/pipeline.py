@@ -6,6 +6,7 @@ from lsdc.challenges.current import (
     CurrentRun,
     predict_and_assemble,
     prepare_training,
+    report,
     require_model_here,
     train_and_score,
 )
@@ -22,10 +23,11 @@ from tasks.session import locked_home, opened
 @cancelled_when_interrupted
 @flow_parameters(RunRequest)
 def pipeline(request: RunRequest) -> None:
-    """Take a competition from DICOM files to out-of-fold scores and a submission."""
+    """Take a competition from DICOM files to out-of-fold scores, a submission and a report."""
     with opened(CurrentRun, request) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
         prepared = prepare_training(run, for_submission=True)
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)
+        report(run, prepared, trained)

@@ -6,6 +6,7 @@ from lsdc.challenges.current import (
     CurrentRun,
     predict_and_assemble,
     prepare_training,
+    report,
     require_model_here,
     train_and_score,
 )
@@ -32,3 +33,4 @@ def submit(request: RunRequest) -> None:
             )
         trained = train_and_score(run, prepared)
         predict_and_assemble(run, prepared, trained)
+        report(run, prepared, trained)

@@ -6,6 +6,7 @@ from lsdc.challenges.current import (
     STAGES,
     CurrentRun,
     prepare_training,
+    report,
     require_model_here,
     train_and_score,
     train_here,
@@ -26,7 +27,8 @@ def train_folds(request: RunRequest) -> None:
     with opened(CurrentRun, request) as run, locked_home(run):
         require_needs(run)
         require_model_here(run)
-        train_and_score(run, prepare_training(run))
+        prepared = prepare_training(run)
+        report(run, prepared, train_and_score(run, prepared))
 
 
 @flow(name="train-fold", flow_run_name="train-fold-{fold}-{experiment}")

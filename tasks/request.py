@@ -18,6 +18,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.reference import describe_type, typed
 
 MAX_HOLDOUT = 0.5
+MOST_IMAGES = 200  # in a report, of about 60 kB each
 MAX_SEED = 2**32 - 1  # scikit-learn's limit
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -98,6 +99,17 @@ class RunOptions(BaseModel):
             "Stop if a study has no usable image, a training study has no labels, or a row of the "
             "test table is invalid. By default the run continues."
         ),
+    )
+
+    images: int | None = _field(
+        None,
+        (
+            "Number of cases that the run's report shows with images; 60 take about a minute on "
+            "two cores."
+        ),
+        unset="LSDC_IMAGES, else 12",
+        ge=0,
+        le=MOST_IMAGES,
     )
 
     @model_validator(mode="after")

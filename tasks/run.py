@@ -22,7 +22,7 @@ from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import unset_thread_binding
 from lsdc.typed_paths import from_root
-from tasks.request import Device, RunOptions, RunRequest
+from tasks.request import MOST_IMAGES, Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
@@ -30,14 +30,17 @@ log = logging.getLogger("lsdc.run")
 PHANTOM = "phantom"  # in place of a folder
 
 _DEVICES = Path("/dev")
+_IMAGES = 12
 THREADS_OF_A_RUN = "LSDC_THREADS"
+IMAGES_OF_A_REPORT = "LSDC_IMAGES"
 
-# Settings that no result depends on: name, place, hardware, time limits, and which folds to train.
+# Settings that no score depends on: name, place, hardware, time limits, which folds to train, and
+# images of the report.
 TRAINING_CHANGES_NO_RESULT = {"stall_minutes", "checkpoint_steps"}
-CHANGES_NO_RESULT = dict.fromkeys(
-    ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner", "strict"),
-    True,
-) | {"experiment": {"training": TRAINING_CHANGES_NO_RESULT}}
+_OUTSIDE = ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner")
+CHANGES_NO_RESULT = dict.fromkeys((*_OUTSIDE, "images", "strict"), True) | {
+    "experiment": {"training": TRAINING_CHANGES_NO_RESULT}
+}
 
 
 class Run(RunOptions):
@@ -57,6 +60,7 @@ class Run(RunOptions):
     experiment: BaseExperiment
     resolved: dict[str, Any]
     threads: int
+    images: int
     store: str | None = None
     runner: str = THREADS
 
@@ -212,6 +216,7 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
         "experiment": chosen,
         "resolved": tables,
         "threads": threads,
+        "images": usual_images() if request.images is None else request.images,
         "weights": weights,
         "store": None if host.store is None else host.store.url,
         "runner": host.runner,
@@ -274,15 +279,31 @@ def usable_threads() -> int:
     Raises:
         SettingsError: LSDC_THREADS is not a number.
     """
-    if (value := os.environ.get(THREADS_OF_A_RUN)) is not None:
-        if not value.isdecimal() or int(value) < 1:
-            raise SettingsError(
-                f"{THREADS_OF_A_RUN}: expected an integer of at least 1, found {value!r}"
-            )
-        return int(value)
+    if (threads := _number_in(THREADS_OF_A_RUN, 1)) is not None:
+        return threads
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def usual_images() -> int:
+    """Return the default number of cases with images in a report: LSDC_IMAGES, else 12.
+
+    Raises:
+        SettingsError: LSDC_IMAGES is not a number.
+    """
+    images = _number_in(IMAGES_OF_A_REPORT, 0)
+    return _IMAGES if images is None else min(images, MOST_IMAGES)
+
+
+def _number_in(variable: str, least: int) -> int | None:
+    """Return the whole number in an environment variable; None if it is not set."""
+    value = os.environ.get(variable)
+    if value is None:
+        return None
+    if not value.isdecimal() or int(value) < least:
+        raise SettingsError(f"{variable}: expected an integer of at least {least}, found {value!r}")
+    return int(value)
 
 
 def _gpus(device: Device) -> int:

@@ -12,7 +12,8 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from datetime import UTC, datetime
+from functools import wraps
 from importlib import import_module
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
 from uuid import UUID
@@ -24,6 +25,7 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 
 from lsdc.errors import NO_ROOM, LsdcError, ResumeLaterError
+from lsdc.store.costs import Cost, measuring, record_cost
 from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from lsdc.store.result_index import Result
@@ -65,10 +67,11 @@ class Stage(Generic[P, T]):
         libraries: Sequence[str],
         uses: Uses,
         shared: bool,
+        measured: bool,
         **options: Any,
     ) -> None:
         self.name, self.fn, self.code, self.libraries = name, fn, code, libraries
-        self._uses, self._shared = uses, shared
+        self._uses, self._shared, self._measured = uses, shared, measured
         self._kind = cast(type[T], get_type_hints(fn)["return"])
         self._signature = inspect.signature(fn)
 
@@ -122,8 +125,27 @@ class Stage(Generic[P, T]):
         if found := self._find(run, key):
             return Completed(name="Cached", message="The stored result was used.", data=found)
         report_progress(Progress(str(task_run.get_name()), state="Running"))
-        compute = partial(self.fn, *args, **kwargs)
+
+        def compute() -> T:
+            return self._compute(run, *args, **kwargs)
+
         return compute_once(run, self.name, key, self._kind, compute, shared=self._shared)
+
+    def _compute(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function, and record what a result with files took."""
+        if not self._measured or not issubclass(self._kind, Manifest):
+            return self.fn(*args, **kwargs)
+        with measuring() as measured:
+            result = self.fn(*args, **kwargs)
+        cost = Cost(
+            stage=self.name,
+            path=cast(Manifest, result).path,
+            seconds=measured.seconds,
+            peak_bytes=measured.peak_bytes,
+            ended=datetime.now(UTC),
+        )
+        record_cost(run.root, cost)
+        return result
 
     def _find(self, run: Run, key: str) -> T | None:
         return find_result(run, self.name, key, self._kind, shared=self._shared)
@@ -170,7 +192,7 @@ def stage(
             do not count as `retries`.
         retry_delays_seconds: the delays before the retries.
         shared: whether the results are published in the shared store.
-        shown: whether progress displays show its task runs.
+        shown: whether progress displays show its task runs, and its time and memory are recorded.
     """
 
     def decorate(fn: Callable[P, T]) -> Stage[P, T]:
@@ -181,6 +203,7 @@ def stage(
             libraries=libraries,
             uses=uses,
             shared=shared,
+            measured=shown,
             task_run_name=run_name,
             timeout_seconds=None if timeout_hours is None else timeout_hours * HOUR,
             retries=retries + resumes,

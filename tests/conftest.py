@@ -15,6 +15,8 @@ from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.object_storage import s3_server
 from tests.postgres import has_postgresql, postgresql
 
+# Runs write their reports without images, for which each would start torch once more.
+os.environ["LSDC_IMAGES"] = "0"
 # If a shell starts the tests in the background, they and their children ignore interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,6 +2,7 @@
 
 from lsdc.challenges.lumbar.run import LumbarRun as CurrentRun
 from lsdc.challenges.lumbar.steps.prepare import STAGES, prepare_training, require_model_here
+from lsdc.challenges.lumbar.steps.report import report
 from lsdc.challenges.lumbar.steps.submit import predict_and_assemble
 from lsdc.challenges.lumbar.steps.train import train_and_score, train_here
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
@@ -15,6 +16,7 @@ __all__ = [
     "CurrentRun",
     "predict_and_assemble",
     "prepare_training",
+    "report",
     "require_model_here",
     "train_and_score",
     "train_here",

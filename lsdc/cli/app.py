@@ -44,6 +44,21 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         "Draw a study: its slices, points and crops.",
         ["lsdc inspect 100206310 --experiment demo --out study.png"],
     ),
+    "explain": (
+        "Explain a study's predictions: folds, slices, places.",
+        [
+            "lsdc explain 100206310 --run demo",
+            "lsdc explain 100206310 --run demo@lumbar --out pictures --json",
+        ],
+    ),
+    "report": (
+        "Write a run's report: where its score is lost, as an HTML page.",
+        [
+            "lsdc report demo",
+            "lsdc report baseline baseline@seed-1 --out compared",
+            "lsdc report --predictions oof.csv --data rsna-2024",
+        ],
+    ),
     "ui": ("Serve Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
     "up": (
         "Start a Prefect server and workers, with pools and deployments.",

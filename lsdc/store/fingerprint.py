@@ -2,7 +2,7 @@
 
 Code is fingerprinted by its syntax tree, without docstrings, comments and layout, over all modules
 of this project that a stage's module imports directly or indirectly, including imports inside
-functions, modules named in strings (child processes are started so) and packaged TOML. The tree is
+functions, modules named in strings (child processes are started so) and packaged files. The tree is
 walked here, as the output of `ast.unparse` and `ast.dump` differs between Python versions.
 """
 
@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _ROOT = Path(__file__).parents[2]
+_PACKAGED = (".toml", ".html", ".css", ".js")  # files that a module may read from its folder
 _MODULE = re.compile(r"lsdc(\.[A-Za-z_][A-Za-z0-9_]*)*")
 # Fields that do not change the program; `type_params` came with Python 3.12.
 _IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
@@ -42,7 +43,7 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 
 def fingerprint_code(modules: Iterable[str]) -> str:
-    """Return the SHA-256 of modules, the project's modules they import, and packaged TOML."""
+    """Return the SHA-256 of modules, the project's modules they import, and packaged files."""
     return fingerprint({name: module.digest() for name, module in _reachable(modules).items()})
 
 
@@ -108,15 +109,15 @@ class _Module:
     Attributes:
         text: its normal form, digested.
         imports: the names it imports: modules, and members that may be modules.
-        tables: packaged TOML that it names.
+        files: packaged files that it names.
     """
 
     text: str
     imports: frozenset[str]
-    tables: tuple[Path, ...]
+    files: tuple[Path, ...]
 
     def digest(self) -> str:
-        texts = [path.read_text(encoding="utf-8") for path in self.tables if path.is_file()]
+        texts = [path.read_text(encoding="utf-8") for path in self.files if path.is_file()]
         return hashlib.sha256("\0".join([self.text, *texts]).encode()).hexdigest()
 
 
@@ -162,7 +163,7 @@ def _read(path: Path, name: str, mtime_ns: int) -> _Module:  # noqa: ARG001 (an 
     return _Module(
         text=hashlib.sha256(repr(normal_form).encode()).hexdigest(),
         imports=frozenset(item for item in imports if _MODULE.fullmatch(item)),
-        tables=tuple(path.parent / each for each in sorted(strings) if each.endswith(".toml")),
+        files=tuple(path.parent / each for each in sorted(strings) if each.endswith(_PACKAGED)),
     )
 
 

@@ -7,6 +7,7 @@ index/ folds/ ... crops/   results of stages; the name of a folder is a digest o
 runs/NAME/fold-K/          models, predictions and scores of a run; run.json describes the run
 shards/                    finished shards of stages that are not complete yet
 replaced/                  folds superseded by the same run on changed data or code
+costs/                     time and memory of the results that were computed here
 results/                   index of the stages' results by key, as JSON
 prefect/                   Prefect's database
 logs/                      one log per run; output of child processes and of the server

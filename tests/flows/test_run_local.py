@@ -26,6 +26,7 @@ from lsdc.cli.server.run_records import mark_killed
 from lsdc.store.home import open_home
 from tasks.pools import HEARTBEAT_SECONDS
 from tests.leaks import find_leaks
+from tests.report.reading import read_page
 
 PROBABILITIES = ["normal_mild", "moderate", "severe"]
 PARTS = ["score", "spinal", "foraminal", "subarticular", "any_severe_spinal"]
@@ -65,6 +66,15 @@ def test_submission_has_the_rows_of_the_sample_in_order(ran) -> None:
     assert submission.columns == sample.columns
     assert submission["row_id"].to_list() == sample["row_id"].to_list()
     assert (submission.select(pl.sum_horizontal(PROBABILITIES)).to_series() - 1).abs().max() < 1e-9
+
+
+def test_report_has_the_score_and_the_time_of_each_stage(ran) -> None:
+    page = read_page((ran.folder / "report.html").read_text(encoding="utf-8"))
+    score = json.loads((ran.folder / "scores.json").read_text())["score"]
+    assert f"{score:.4f}" in page.words
+    times = page.tables["Time and memory of the stages"][1:]
+    assert {stage for stage, *_ in times} >= {"index", "crops", "train, fold-0", "oof", "predict"}
+    assert f"report      {ran.folder / 'report.html'}" in ran.outcome.out.replace("\n", "")
 
 
 def test_runs_folder_has_only_runs(ran) -> None:

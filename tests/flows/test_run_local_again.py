@@ -63,6 +63,22 @@ def test_only_damaged_crops_are_computed_again(ran) -> None:
     assert ran.again().ran == {"crops train"}
 
 
+def test_run_without_a_report_is_complete_and_the_next_one_writes_it(ran) -> None:
+    path = ran.folder / "report.html"
+    path.unlink()
+    path.mkdir()  # so it cannot be written
+    scores = (ran.folder / "scores.json").read_bytes()
+
+    outcome = ran.again()
+
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "report: not written (IsADirectoryError: " in outcome.out
+    assert (ran.folder / "scores.json").read_bytes() == scores
+    path.rmdir()
+    assert ran.again().ran == {"report"}
+    assert path.is_file()
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the project, so that a test may edit its source."""

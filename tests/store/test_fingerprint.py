@@ -102,15 +102,25 @@ def test_new_preset_changes_no_stage_that_uses_only_the_types(copy: Path) -> Non
     assert changed_by(copy, "lsdc/challenges/lumbar/config/presets.toml", *edit) == set()
 
 
-def test_packaged_toml_changes_the_module_that_reads_it(copy: Path) -> None:
-    presets = copy / "lsdc/challenges/lumbar/config/presets.toml"
-    source = presets.read_text()
-    command = [sys.executable, "-P", "-c", DIGESTS, "lsdc.challenges.lumbar.config.presets"]
+@pytest.mark.parametrize(
+    ("module", "file", "more"),
+    [
+        ("lsdc.challenges.lumbar.config.presets", "presets.toml", "\n[mine]\n"),
+        ("lsdc.report.page", "page.js", "\n// more\n"),
+        ("lsdc.report.page", "blocks.html", "<p>more</p>"),
+    ],
+)
+def test_packaged_file_changes_the_module_that_reads_it(
+    module: str, file: str, more: str, copy: Path
+) -> None:
+    path = copy.joinpath(*module.split(".")).with_name(file)
+    source = path.read_text()
+    command = [sys.executable, "-P", "-c", DIGESTS, module]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     before = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-    presets.write_text(source + "\n[mine]\n")
+    path.write_text(source + more)
     after = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-    presets.write_text(source)
+    path.write_text(source)
     assert before != after
 
 

@@ -51,4 +51,5 @@ class LumbarRun(Run):
             *folds,
             "oof",
             *(test if has_test else []),
+            "report",
         ]

@@ -13,6 +13,7 @@ from lsdc.challenges.lumbar.quality.corrections import describe_corrections
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.report import REPORT
 from lsdc.store.exact_names import open_database, scan_parquet
 
 
@@ -24,6 +25,7 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
     if reported := reported_line(run.experiment):
         console.print(reported, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
+    report = folder / REPORT
     predicts_test = run.has_test  # else an existing submission is another run's
     paths = {
         "out of fold": folder / "oof.parquet",
@@ -31,6 +33,7 @@ def show_results(run: LumbarRun, console: Console, log: Path) -> None:
         "submission": folder / "submission.csv"
         if predicts_test
         else "none: no rows in sample_submission.csv",
+        "report": report if report.is_file() else "none: could not be written, see the log",
         "catalog": run.home.catalog,
         "log": log,
     }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,7 @@ class SliceModel(nn.Module):
 
     Attributes:
         encoders: one encoder per backbone, which is its submodule `backbone`.
+        images: the places of each image's channels, in the order of the features.
     """
 
     def __init__(
@@ -92,13 +94,14 @@ class SliceModel(nn.Module):
         )
         encoded = [image for _, images in backbones for image in images]
         self._order = sorted(range(len(encoded)), key=encoded.__getitem__)
+        self.images = tuple(sorted(encoded))
         self.places = nn.Parameter(_PLACE_SPREAD * torch.randn(len(encoded), settings.width))
         self.spatial_dropout = nn.Dropout1d(settings.spatial_dropout)
 
         heads = 1 if settings.heads == "one" else task.heads
         sequences = [SliceSequence(settings) for _ in range(heads if settings.rnn_per_head else 1)]
         owns = task.own[:heads] or (tuple(range(task.slices)),) * heads
-        pools = _build_pools(settings, sequences[0].features, sorted(encoded), owns)
+        pools = _build_pools(settings, sequences[0].features, self.images, owns)
         self.sequences, self.pools = nn.ModuleList(sequences), nn.ModuleList(pools)
         outputs = task.heads * task.classes // heads
         width, dropout = settings.head_width, settings.dropout
@@ -124,23 +127,51 @@ class SliceModel(nn.Module):
             (b, heads, classes), or with groups (b, heads + 1, the larger of classes and groups):
             the last head predicts the group, and classes that a head lacks are -inf.
         """
+        return self.grade(*self.encode(slices, present))
+
+    def encode(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of each image (b, m, width), and which images have a slice (b, m)."""
         encoded = [encoder(slices, present) for encoder in self.encoders]
         features = torch.cat([vectors for vectors, _ in encoded], dim=1)[:, self._order]
         seen = torch.cat([seen for _, seen in encoded], dim=1)[:, self._order]  # (b, m)
-        features = features + self.places  # (b, m, width)
-        features = self.spatial_dropout(features.transpose(1, 2)).transpose(1, 2)
-        sequences = [sequence(features) for sequence in self.sequences]
-        if len(sequences) < len(self.heads):
-            sequences *= len(self.heads)
+        return features + self.places, seen
+
+    def grade(self, features: Tensor, seen: Tensor) -> Tensor:
+        """Return the logits of all heads from what `encode` returns; see `forward`."""
+        features = self._dropped(features)
         logits = [
             head(pool(sequence, seen))
-            for sequence, pool, head in zip(sequences, self.pools, self.heads, strict=True)
+            for sequence, pool, head in zip(
+                self._read(features), self.pools, self.heads, strict=True
+            )
         ]
         grades = torch.cat(logits, dim=1).view(-1, self._heads, self._classes)
         if not self._groups:
             return grades
         group = self.group_head(self.group_pool(features, seen)).unsqueeze(1)
         return torch.cat([_with_classes(grades, group), _with_classes(group, grades)], dim=1)
+
+    def attention(self, features: Tensor, seen: Tensor) -> Tensor | None:
+        """Return the weights (b, heads, m) by which each head pools what `encode` returns.
+
+        They are those that `grade` uses in evaluation mode, and sum to 1 over the images with a
+        slice. A head for the group has none. Without attention pooling, return None.
+        """
+        shares = [
+            cast(PoolSlices, pool).attention(sequence, seen)
+            for sequence, pool in zip(self._read(features), self.pools, strict=True)
+        ]
+        known = [each for each in shares if each is not None]
+        return torch.stack(known, dim=1).expand(-1, self._heads, -1) if known else None
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        dropped: Tensor = self.spatial_dropout(features.transpose(1, 2)).transpose(1, 2)
+        return dropped
+
+    def _read(self, features: Tensor) -> list[Tensor]:
+        """Return the sequence that each head pools."""
+        sequences = [sequence(features) for sequence in self.sequences]
+        return sequences * (len(self.heads) if len(sequences) < len(self.heads) else 1)
 
 
 def _with_classes(logits: Tensor, other: Tensor) -> Tensor:

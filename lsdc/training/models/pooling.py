@@ -82,10 +82,23 @@ class PoolSlices(nn.Module):
             case "mean_max":
                 return torch.cat([_mean(sequence, counted), _max(sequence, counted)], dim=-1)
             case "attention" | "mlp_attention":
-                scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
-                shares = scores.softmax(dim=1).to(sequence.dtype)
+                shares = self._shares(sequence, counted).to(sequence.dtype)
                 return torch.einsum("bm,bmf->bf", shares, sequence)
         assert_never(self.kind)
+
+    def attention(self, sequence: Tensor, seen: Tensor) -> Tensor | None:
+        """Return the weights (b, m) float32 by which slices are pooled; see `forward`.
+
+        They sum to 1. None if this kind of pooling has no weights that depend on the slices.
+        """
+        if self.kind not in ("attention", "mlp_attention"):
+            return None
+        return self._shares(sequence, _or_else(seen, torch.ones_like(seen)))
+
+    def _shares(self, sequence: Tensor, counted: Tensor) -> Tensor:
+        scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
+        shares: Tensor = scores.softmax(dim=1)
+        return shares
 
 
 def _or_else(some: Tensor, all_: Tensor) -> Tensor:

@@ -174,3 +174,28 @@ def test_gates_of_the_rnn_are_initialised_orthogonally() -> None:
     rnn = build_model(SETTINGS["one a head"]).sequences[1].get_submodule("rnn")
     gates = rnn.get_parameter("weight_hh_l0_reverse").detach().reshape(4, 16, 16)
     torch.testing.assert_close(gates @ gates.mT, torch.eye(16).expand(4, -1, -1))
+
+
+@each_model
+def test_encoding_and_grading_are_the_model(settings: dict[str, Any]) -> None:
+    slices, present = batch_of_nine()
+    model = build_model(settings).eval()
+    features, seen = model.encode(slices, present)
+    assert torch.equal(model.grade(features, seen), model(slices, present))
+    assert seen.tolist() == [
+        [any(own[place] for place in image) for image in model.images] for own in present.tolist()
+    ]
+    assert sorted(place for image in model.images for place in image) == list(range(9))
+
+
+def test_attention_has_a_weight_per_head_and_image() -> None:
+    slices, present = batch_of_nine()
+    for name in ("one for all", "two backbones"):
+        model = build_model(SETTINGS[name]).eval()
+        weights = model.attention(*model.encode(slices, present))
+        assert weights is not None
+        assert weights.shape == (3, 2, 9)
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2))
+        assert not weights[~present.unsqueeze(1).expand(-1, 2, -1)].any()
+    last = build_model(SETTINGS["one a head"]).eval()
+    assert last.attention(*last.encode(slices, present)) is None

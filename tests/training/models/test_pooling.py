@@ -89,3 +89,15 @@ def test_generalised_mean_lies_between_mean_and_maximum() -> None:
     torch.testing.assert_close(
         gem(features), features.amax(dim=(2, 3), keepdim=True), rtol=0.05, atol=0
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_has_the_weights_of_the_pooled_slices(kind: SlicePool) -> None:
+    some = pool(kind)
+    weights = some.attention(SEQUENCE, SEEN)
+    if "attention" not in kind:
+        assert weights is None
+        return
+    assert weights is not None
+    torch.testing.assert_close((weights.unsqueeze(-1) * SEQUENCE).sum(dim=1), some(SEQUENCE, SEEN))
+    assert not weights[~SEEN].any()

@@ -130,19 +130,20 @@ def slice_distance(place: Place, offset_mm: float | None) -> str:
 
 
 def draw_tile(sheet: Image.Image, tile: Box, crop: npt.NDArray[np.uint8 | np.uint16]) -> None:
-    """Draw a crop of any unsigned integer type."""
+    """Draw a crop of any unsigned integer type, as large as its tile."""
     grey = crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
-    shown = Image.fromarray(grey).resize((TILE, TILE), Image.Resampling.LANCZOS)
+    shown = Image.fromarray(grey).resize((tile.width, tile.height), Image.Resampling.LANCZOS)
     sheet.paste(shown, (tile.left, tile.top))
 
 
 def draw_masked(sheet: Image.Image, tile: Box) -> None:
     """Hatch a slot without a slice; no image is black all over and hatched."""
-    hatched = Image.new("RGB", (TILE, TILE), ROOM)
+    edge = tile.width
+    hatched = Image.new("RGB", (edge, edge), ROOM)
     draw = ImageDraw.Draw(hatched)
-    for start in range(-TILE, TILE, 12):
-        draw.line([(start, TILE), (start + TILE, 0)], fill=RULE)
-    draw.rectangle((0, 0, TILE - 1, TILE - 1), outline=RULE)
+    for start in range(-edge, edge, 12):
+        draw.line([(start, edge), (start + edge, 0)], fill=RULE)
+    draw.rectangle((0, 0, edge - 1, edge - 1), outline=RULE)
     sheet.paste(hatched, (tile.left, tile.top))
 
 

@@ -24,7 +24,7 @@ def write_table(sheet: Image.Image, left: int, top: int, study: StudyResults) ->
     Returns:
         The y of the table's bottom edge.
     """
-    heads = ["Level point", "confidence", "from", *map(_short_name, CONDITIONS)]
+    heads = ["Level point", "confidence", "from", *map(short_name, CONDITIONS)]
     widths = [*_COLUMNS, *[_DISTANCE] * len(CONDITIONS)]
     ends = [left + sum(widths[: number + 1]) for number in range(len(widths))]
     write(sheet, (ends[-1], top), "to the annotated point, mm", size=14, colour=DIM, anchor="ra")
@@ -66,7 +66,8 @@ def _distances(marks: pl.DataFrame) -> dict[tuple[str, str], float]:
     return {(level, condition): mm for level, condition, mm in apart.iter_rows()}
 
 
-def _short_name(condition: Condition) -> str:
+def short_name(condition: Condition) -> str:
+    """Return a heading of at most 9 letters, such as "foramen L"."""
     names = {"spinal": "canal", "foraminal": "foramen", "subarticular": "recess"}
     side = {Side.LEFT: " L", Side.RIGHT: " R", None: ""}[condition.side]
     return f"{names[condition.pooled]}{side}"

@@ -36,6 +36,7 @@ class StudyResults:
         slices: its rows of the slices table: every slice measured against every level point.
         chosen: the rows of `slices` that the model receives, with `place`.
         points: its level points.
+        landmarks: the points of all conditions that the run uses.
         marks: kind ("predicted" for what the run uses, or "annotated"), condition, level, x_mm,
             y_mm, z_mm.
         corrections: the corrections of its annotations.
@@ -52,6 +53,7 @@ class StudyResults:
     slices: pl.DataFrame
     chosen: pl.DataFrame
     points: pl.DataFrame
+    landmarks: pl.DataFrame
     marks: pl.DataFrame
     corrections: pl.DataFrame
     places: tuple[Place, ...]
@@ -135,6 +137,7 @@ def gather_study(study: int, results: Sequence[Path], config: SlicesConfig) -> S
         slices=slices,
         chosen=choose_slices(slices, config) if len(slices) else slices,
         points=points,
+        landmarks=landmarks,
         marks=_marks(instances, landmarks, annotations),
         corrections=tables.read("corrections"),
         places=list_places(config),

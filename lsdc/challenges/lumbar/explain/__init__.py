@@ -1,0 +1,1 @@
+"""What predictions rest on: weights of slices, maps, and pictures of them."""

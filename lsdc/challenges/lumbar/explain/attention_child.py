@@ -1,0 +1,69 @@
+"""The child process of `explain_samples`."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from lsdc.challenges.lumbar.explain.attention import ExplainJob
+from lsdc.challenges.lumbar.training.network import build_model, read_grades
+from lsdc.challenges.lumbar.training.samples import as_samples, read_table
+from lsdc.training.checkpoint import restore_weights
+from lsdc.training.device import pick_device
+from lsdc.training.events import ModelPredicting
+from lsdc.training.explanation import Explanation, explain, join_explanations
+from lsdc.training.inference import as_array, predict_logits
+from lsdc.training.oom import advice_when_memory_runs_out
+from lsdc.training.process import OnEvent, child_main
+
+
+def work(job: ExplainJob, on_event: OnEvent) -> dict[str, Any]:
+    """Explain the job's samples; see `explain.attention.explain_samples`."""
+    experiment, device = job.experiment, pick_device(job.device)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    table = read_table(job.crops, job.split)
+    model = build_model(experiment, pretrained=False).to(device)
+    batch_size = experiment.training.batch_size
+    probabilities, explained = [], list[Explanation]()
+    for number, (folder, rows) in enumerate(zip(job.models, job.rows, strict=True), start=1):
+        asked = pl.DataFrame({"row": rows}, schema={"row": table.schema["row"]})
+        samples = as_samples(job.crops, asked.join(table, on="row", maintain_order="left"))
+        restore_weights(model, folder / "model.safetensors", of=experiment.name)
+        with advice_when_memory_runs_out(batch_size, device):
+            logits = predict_logits(
+                model,
+                samples,
+                batch_size=batch_size,
+                device=device,
+                precision=getattr(torch, experiment.training.precision),  # as in validation
+            )
+            probabilities.append(as_array(read_grades(experiment, logits.double())))
+            parts = explain(
+                model,
+                samples,
+                probabilities=partial(read_grades, experiment),
+                batch_size=batch_size,
+                device=device,
+            )
+            for done, part in enumerate(parts, start=1):
+                explained.append(part)
+                on_event(
+                    ModelPredicting(
+                        model=number, models=len(job.models), done=done, samples=len(samples)
+                    )
+                )
+    joined = join_explanations(explained)
+    np.savez(
+        job.out,
+        probabilities=np.concatenate(probabilities),
+        weights=joined.weights.astype(np.float32),
+        maps=joined.maps.astype(np.float32),
+    )
+    return {"has_attention": joined.has_attention}
+
+
+if __name__ == "__main__":
+    child_main(work, ExplainJob)

@@ -1,0 +1,118 @@
+"""Cards of cases, and the table of all cases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.report.page.content import Content
+from lsdc.challenges.lumbar.report.page.words import (
+    CONDITION_IDS,
+    CONDITION_NAMES,
+    GRADES_SHOWN,
+    LEVEL_IDS,
+    LEVEL_NAMES,
+    PART_NAMES,
+)
+from lsdc.report import numbers
+from lsdc.report.blocks import CaseCard
+from lsdc.report.cases import CasePredictions, Cases, Facet
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The images of a case that the model saw, as one WebP image.
+
+    Attributes:
+        image: the bytes of the file.
+        width, height: its size in px.
+        seen: a line about each slice.
+    """
+
+    image: bytes
+    width: int
+    height: int
+    seen: tuple[str, ...] = field(default=())
+
+
+Pictures = Mapping[str, Picture]
+
+
+def make_cards(
+    content: Content, rows: pl.DataFrame, pictures: Pictures | None = None
+) -> list[CaseCard]:
+    """Return a card for each row of the first source, with the predictions of all sources."""
+    keys = rows["row_id"].to_list()
+    bars: dict[str, list[tuple[float, ...]]] = {key: [] for key in keys}
+    for each in content.scored:
+        found = each.rows.filter(pl.col("row_id").is_in(keys)).select("row_id", *PROBABILITIES)
+        for key, *given in found.iter_rows():
+            bars[key].append(tuple(given))
+    score = content.first.score.score
+    return [
+        _card(row, float(row["share"]) / score, bars[row["row_id"]], pictures or {})
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def _card(
+    row: dict[str, Any], share: float, bars: list[tuple[float, ...]], pictures: Pictures
+) -> CaseCard:
+    key, grade = row["row_id"], row["grade"]
+    given, picture = bars[0][grade], pictures.get(key)
+    return CaseCard(
+        key=key,
+        title=f"{LEVEL_NAMES[row['level']]} {CONDITION_NAMES[row['condition']].lower()}, "
+        f"study {row['study_id']}",
+        facts=f"{GRADES_SHOWN[grade]} predicted with {100 * given:.1f}\u00a0%: "
+        f"{numbers.percent(share)} of the score",
+        label=grade,
+        bars=bars,
+        picture=None if picture is None else (picture.image, picture.width, picture.height),
+        seen=() if picture is None else picture.seen,
+    )
+
+
+def make_cases(content: Content) -> Cases:
+    """Return the table of all cases, in the order of the first source."""
+    rows = content.first.rows
+    studies = rows["study_id"].unique(maintain_order=True)
+    numbered = {study: number for number, study in enumerate(studies)}
+    facets = [
+        Facet("Condition", "condition", CONDITION_IDS, tuple(CONDITION_NAMES.values())),
+        Facet("Level", "level", LEVEL_IDS, tuple(LEVEL_NAMES.values())),
+    ]
+    values = [
+        _places(rows["condition"], CONDITION_IDS),
+        _places(rows["level"], LEVEL_IDS),
+    ]
+    if folds := content.first.folds:
+        texts = tuple(map(str, folds))
+        facets.append(Facet("Fold", "fold", texts, texts))
+        values.append(_places(rows["fold"].cast(pl.String), texts))
+    return Cases(
+        group_name="Study",
+        groups=[str(study) for study in studies],
+        group=[numbered[study] for study in rows["study_id"]],
+        facets=facets,
+        values=values,
+        classes=GRADES_SHOWN,
+        rest=PART_NAMES["any_severe_spinal"].lower(),
+        labels=rows["grade"].to_list(),
+        predictions=[
+            CasePredictions(
+                name=each.name,
+                probabilities=[each.rows[name].to_list() for name in PROBABILITIES],
+                losses=each.rows["loss"].to_list(),
+                shares=(each.rows["share"] / each.score.score).to_list(),
+            )
+            for each in content.scored
+        ],
+    )
+
+
+def _places(column: pl.Series, ids: tuple[str, ...]) -> list[int]:
+    places = {name: number for number, name in enumerate(ids)}
+    return column.replace_strict(places, return_dtype=pl.Int64).to_list()

@@ -1,0 +1,98 @@
+"""Where the score is lost, in detail: levels, conditions, grades, and for several runs changes."""
+
+from collections.abc import Mapping
+
+from lsdc.challenges.lumbar.report.figures.compared import changed_cases
+from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
+from lsdc.challenges.lumbar.report.page.cards import make_cards
+from lsdc.challenges.lumbar.report.page.content import Content
+from lsdc.challenges.lumbar.report.page.heat import change_map, share_map
+from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
+from lsdc.report import numbers
+from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
+
+_HEAD = ("Rows", "Moderate", "Severe", "Weight", "Mean loss", "Share of score")
+_CHANGED = 20
+
+
+def groups(content: Content) -> Section:
+    """Return the section with the losses by level, condition and grade."""
+    about = Paragraph(
+        "A group's share of the score is its mean loss times its share of the weight. Normal, "
+        "moderate and severe rows weigh 1, 2 and 4, and each part of the score counts alike."
+    )
+    blocks: list[Block] = [about]
+    for run, lost in enumerate(content.lost):
+        name = content.scored[run].name
+        tables: list[list[Block]] = [
+            [_table(content.titled("By level", name), lost.levels, LEVEL_NAMES, "level")],
+            [
+                _table(
+                    content.titled("By condition", name),
+                    lost.conditions,
+                    CONDITION_NAMES,
+                    "condition",
+                )
+            ],
+            [_by_grade(content.titled("By label", name), lost)],
+        ]
+        blocks.append(Row(tables, wide=560))
+    return Section("groups", "Levels, conditions, grades", blocks)
+
+
+def changes(content: Content) -> Section:
+    """Return the section with what changes between several runs."""
+    blocks: list[Block] = []
+    for run in range(1, len(content.scored)):
+        other = content.scored[run]
+        rows = changed_cases(content.first, other)
+        turned = rows.filter(rows["before"] != rows["after"])
+        right = turned.filter(turned["after"] == turned["grade"]).height
+        wrong = turned.filter(turned["before"] == turned["grade"]).height
+        blocks += [
+            Paragraph(
+                f"From {content.first.name} to {other.name}, the most likely grade changes in "
+                f"{turned.height:,} of {rows.height:,} cases: {right:,} become right, {wrong:,} "
+                "become wrong."
+            ),
+            Row([[change_map(content, run)], [share_map(content, run)]], wide=430),
+            CaseList(
+                f"The {min(_CHANGED, rows.height)} cases that change most",
+                f"The upper bar is {content.first.name}, the lower {other.name}.",
+                make_cards(content, rows.head(_CHANGED)),
+            ),
+        ]
+    return Section("changes", "Changes", blocks)
+
+
+def _table(
+    caption: str, found: Mapping[str, Group], names: Mapping[str, str], word: str
+) -> DataTable:
+    most = max(group.share for group in found.values())
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(names[key], f"#cases?{word}={key}"),
+            numbers.count(group.rows),
+            *(numbers.percent(grade / group.rows) for grade in group.grades[1:]),
+            numbers.percent(group.weight),
+            f"{group.loss:.3f}",
+            Cell(numbers.percent(group.share), bar=group.share / most),
+        ]
+        for key, group in found.items()
+    ]
+    return DataTable(caption, ["", *_HEAD], rows)
+
+
+def _by_grade(caption: str, lost: WhereLost) -> DataTable:
+    most = max(group.share for group in lost.grades.values())
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(GRADES_SHOWN[grade], f"#cases?label={grade}"),
+            numbers.count(group.rows),
+            numbers.percent(group.weight),
+            f"{group.loss:.3f}",
+            Cell(numbers.percent(group.share), bar=group.share / most),
+        ]
+        for grade, group in lost.grades.items()
+    ]
+    return DataTable(caption, ["", "Rows", "Weight", "Mean loss", "Share of score"], rows)

@@ -1,0 +1,95 @@
+"""Heat maps by condition and level."""
+
+from collections.abc import Callable
+
+from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
+from lsdc.challenges.lumbar.report.page.content import Content
+from lsdc.challenges.lumbar.report.page.words import (
+    CONDITION_IDS,
+    CONDITION_NAMES,
+    LEVEL_IDS,
+    LEVEL_NAMES,
+    PART_NAMES,
+)
+from lsdc.report import numbers
+from lsdc.report.blocks import Heat, HeatMap, heat_step
+
+
+def share_map(content: Content, run: int) -> HeatMap:
+    """Return the share of each condition and level in a run's score, with its mean loss."""
+    lost, name = content.lost[run], content.scored[run].name
+    most = max(group.share for each in content.lost for group in each.cells.values())
+
+    def cell(group: Group, href: str) -> Heat:
+        return Heat(_share(group.share), heat_step(group.share, most), href, f"{group.loss:.2f}")
+
+    caption = "Share of the score in %, and mean loss"
+    rows = _rows(lost, cell)
+    empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_share(lost.any_severe))]))
+    return HeatMap(content.titled(caption, name), "", _heads(), rows)
+
+
+def change_map(content: Content, run: int) -> HeatMap:
+    """Return by how much each condition and level changes the score, against the first run."""
+    first, other = content.lost[0], content.lost[run]
+    scores = content.scored[0].score.score, content.scored[run].score.score
+
+    def changes(before: Group, after: Group) -> float:
+        return after.share * scores[1] - before.share * scores[0]
+
+    found = {key: changes(first.cells[key], other.cells[key]) for key in first.cells}
+    most = max(map(abs, found.values()))
+    rows: list[tuple[str, list[Heat | None]]] = []
+    for condition in CONDITION_IDS:
+        cells: list[Heat | None] = []
+        for level in LEVEL_IDS:
+            change = found.get((condition, level))
+            link = f"#cases?condition={condition}&level={level}"
+            text = None if change is None else numbers.difference(change)
+            cells.append(Heat(text, -heat_step(change, most), link) if text and change else None)
+        if condition in first.conditions:
+            of_all = changes(first.conditions[condition], other.conditions[condition])
+            cells.append(Heat(numbers.difference(of_all)))
+            rows.append((CONDITION_NAMES[condition], cells))
+    severe = other.any_severe * scores[1] - first.any_severe * scores[0]
+    empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(numbers.difference(severe))]))
+    name = content.scored[run].name
+    caption = f"Change of the score to {name}: blue is better, orange is worse"
+    return HeatMap(caption, "", _heads(), rows)
+
+
+def _heads() -> list[str]:
+    return [*LEVEL_NAMES.values(), "All"]
+
+
+def _share(share: float) -> str:
+    """Return a share in per cent, without the unit, which is in the caption."""
+    return numbers.percent(share).removesuffix("%").rstrip()
+
+
+def _rows(
+    lost: WhereLost, cell: Callable[[Group, str], Heat]
+) -> list[tuple[str, list[Heat | None]]]:
+    rows: list[tuple[str, list[Heat | None]]] = []
+    for condition in CONDITION_IDS:
+        if condition not in lost.conditions:
+            continue
+        of_condition = f"#cases?condition={condition}"
+        cells = [
+            cell(lost.cells[condition, level], f"{of_condition}&level={level}")
+            if (condition, level) in lost.cells
+            else None
+            for level in LEVEL_IDS
+        ]
+        whole = lost.conditions[condition]
+        cells.append(Heat(_share(whole.share), 0, of_condition, f"{whole.loss:.2f}"))
+        rows.append((CONDITION_NAMES[condition], cells))
+    totals: list[Heat | None] = [
+        Heat(_share(group.share), 0, f"#cases?level={level}", f"{group.loss:.2f}")
+        if (group := lost.levels.get(level))
+        else None
+        for level in LEVEL_IDS
+    ]
+    return [*rows, ("All", [*totals, None])]

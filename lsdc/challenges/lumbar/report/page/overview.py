@@ -1,0 +1,138 @@
+"""The overview: the score, where it is lost, and which cases to look at first."""
+
+from lsdc.challenges.lumbar.report.figures.chosen import worst_cases
+from lsdc.challenges.lumbar.report.figures.sources import RunSource
+from lsdc.challenges.lumbar.report.figures.where import Reason, WhereLost, costliest
+from lsdc.challenges.lumbar.report.page.cards import make_cards
+from lsdc.challenges.lumbar.report.page.content import Content
+from lsdc.challenges.lumbar.report.page.heat import share_map
+from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
+from lsdc.report import numbers
+from lsdc.report.blocks import Block, CaseList, Figure, Figures, Paragraph, Row, Section
+
+FIRST_CASES = 10
+
+
+def overview(content: Content) -> Section:
+    """Return the first section."""
+    first, lost = content.first, content.lost[0]
+    worst = worst_cases(first, FIRST_CASES)
+    whose = "" if content.is_single else f" in {first.name}"
+    ten = CaseList(
+        caption=f"The {len(worst)} cases that cost most{whose}",
+        about="A bar shows the predicted probabilities; the label is underlined.",
+        cards=make_cards(content, worst),
+        compact=True,
+        legend=True,
+    )
+    lost_here: list[Block] = [
+        Paragraph(explain_level(costliest(first, lost))),
+        Paragraph(explain_grades(lost)),
+        share_map(content, 0),
+    ]
+    blocks: list[Block] = [
+        *(Paragraph(text, warns=True) for text in _warnings(content)),
+        *_figures(content),
+        Row([lost_here, [ten]], wide=430),
+    ]
+    return Section("overview", "Overview", blocks)
+
+
+def explain_level(reason: Reason) -> str:
+    """Return in words why a level costs more than the others."""
+    level, own, elsewhere = LEVEL_NAMES[reason.level], reason.own, "at the other levels"
+    narrowed, others = map(numbers.percent, (reason.narrowed, reason.narrowed_elsewhere))
+    condition = CONDITION_NAMES[reason.condition].lower()
+    return (
+        f"{level} costs most: {numbers.percent(own.share)} of the score, from "
+        f"{numbers.percent(reason.rows)} of the labelled rows. {narrowed} of its labels are "
+        f"moderate or severe ({others} {elsewhere}), and these weigh 2 and 4 times as much as "
+        f"normal ones. Its mean loss is {own.loss:.2f} ({reason.loss_elsewhere:.2f} {elsewhere}). "
+        f"Of its conditions, {condition} costs most: "
+        f"{numbers.percent(reason.condition_share)} of the score."
+    )
+
+
+def explain_grades(lost: WhereLost) -> str:
+    """Return in words what each grade costs."""
+    costs = [
+        f"{GRADES_SHOWN[grade]} {numbers.percent(group.share)}"
+        for grade, group in lost.grades.items()
+    ]
+    return (
+        f"Of the score, labels cost: {', '.join(costs)}. The rest, "
+        f"{numbers.percent(lost.any_severe)}, is the part any severe canal, which counts studies."
+    )
+
+
+def _warnings(content: Content) -> list[str]:
+    found = list(content.compared.notes)
+    for source in content.runs:
+        if source.scores.get("partial"):
+            scored = ", ".join(map(str, source.scored.folds))
+            found.append(f"{source.name} is partial: only the studies of fold {scored} are scored.")
+        if source.scores.get("selected"):
+            found.append(
+                f"{source.name} chose its epochs on the scored folds, so its score is too good."
+            )
+    return found
+
+
+def _figures(content: Content) -> list[Figures]:
+    if not content.is_single:
+        return [
+            Figures(
+                [
+                    Figure(
+                        each.name,
+                        numbers.loss(each.score.score),
+                        f"95 %: {numbers.interval(span.low, span.high)}" if span else "",
+                        leads=True,
+                    )
+                    for each, (span, *_) in zip(
+                        content.scored, content.compared.intervals, strict=True
+                    )
+                ]
+                + [_prior(content)]
+            )
+        ]
+    first, span = content.first, content.compared.intervals[0][0]
+    figures = [
+        Figure(
+            "Score, lower is better",
+            numbers.loss(first.score.score),
+            f"95 %: {numbers.interval(span.low, span.high)}" if span else "",
+            leads=True,
+        ),
+        _prior(content),
+    ]
+    for source in content.runs:
+        figures += _further(source)
+    studies = first.rows["study_id"].n_unique()
+    rows = Figure("Studies", numbers.count(studies), f"{first.rows.height:,} labelled rows")
+    return [Figures([*figures, rows])]
+
+
+def _prior(content: Content) -> Figure:
+    return Figure(
+        "Weighted prior", numbers.loss(content.first.prior.score), "a model has to beat it"
+    )
+
+
+def _further(source: RunSource) -> list[Figure]:
+    """Return the scores of the lab log and of held-out studies, if there are any."""
+    found = []
+    reported = source.reported
+    if reported.oof is not None:
+        found.append(
+            Figure("Reported", numbers.loss(reported.oof), "by the lab log, on its own folds")
+        )
+    elif reported.folds:
+        fold, value = min(reported.folds.items())
+        about = f"by the lab log, its fold {fold}"
+        found.append(Figure("Reported", numbers.loss(value), about))
+    if held_out := source.scores.get("holdout"):
+        prior = numbers.loss(held_out["weighted_prior"]["score"])
+        about = f"{held_out['studies']:,} studies; prior {prior}"
+        found.append(Figure("Held out", numbers.loss(held_out["score"]), about))
+    return found

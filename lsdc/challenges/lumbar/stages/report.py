@@ -1,0 +1,49 @@
+"""Report: a run's scores, where they are lost, and cases to look at, as one HTML page."""
+
+from collections.abc import Sequence
+
+from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.report import REPORT
+from lsdc.store.files import digest_file
+from lsdc.store.manifest import Manifest, make_manifest
+from lsdc.store.runs import read_record
+from tasks.former import OOF_FILES
+from tasks.stage import stage
+
+
+@stage(
+    "report",
+    code=(
+        "lsdc.challenges.lumbar.report.write",
+        "lsdc.challenges.lumbar.report.figures.sources",
+        "lsdc.challenges.lumbar.explain.gallery",
+    ),
+    libraries=("jinja2", "numpy", "opencv-python-headless", "pillow", "polars", "timm", "torch"),
+    uses=lambda inputs: {
+        "run": inputs["run"].name,
+        "record": read_record(inputs["run"].folder),
+        "experiment": inputs["run"].experiment,
+        "images": inputs["run"].images,
+        "scored": [digest_file(inputs["run"].folder / name) for name in OOF_FILES],
+    },
+    run_name="report",
+    timeout_hours=1,
+)
+def make_report(
+    run: LumbarRun,
+    trained: Sequence[Manifest],  # noqa: ARG001 (a part of the key, as is the next)
+    results: Sequence[Manifest],  # noqa: ARG001
+) -> Manifest:
+    """Write the report of the scored run into its folder.
+
+    It shows the records of the trained folds and tables of the other results, too.
+    """
+    # They load numpy, Jinja and more, which a run with a stored report does not need.
+    from lsdc.challenges.lumbar.explain.gallery import images_of
+    from lsdc.challenges.lumbar.report.figures.sources import read_run
+    from lsdc.challenges.lumbar.report.write import write_report
+
+    source = read_run(run.home, run.name)
+    images = images_of(source, run.images, device=run.device, threads=run.threads)
+    write_report([source], run.folder / REPORT, images)
+    return make_manifest(run.root, "report", run.folder, rows=1, names=[REPORT])

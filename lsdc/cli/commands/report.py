@@ -1,0 +1,108 @@
+"""`lsdc report`: write the report of runs, or of tables of predictions, as an HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lsdc.cli.options import home_option
+from lsdc.errors import DataError, SettingsError
+from lsdc.report import REPORT
+from lsdc.store.home import existing_home, resolve_home
+from lsdc.store.runs import list_runs
+from tasks.request import MOST_IMAGES
+
+if TYPE_CHECKING:
+    from lsdc.challenges.lumbar.report.figures.sources import Source
+    from lsdc.challenges.lumbar.report.page.gallery import Images
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Names of runs: folders in runs/, such as demo or demo@folds-3. Several are "
+            "compared with the first.",
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV or Parquet file with row_id, normal_mild, moderate, severe, in place of "
+            "runs. May be repeated."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with train.csv, the labels of --predictions.")
+    ] = None,
+    home: Annotated[Path | None, home_option("Home of the runs.")] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_IMAGES,
+            help="Number of cases of the first run to show with the images that the model saw; 0 "
+            "for none. 60 cases take about a minute on two cores.",
+        ),
+    ] = 60,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that report.html is written to.",
+            show_default="the folder of the run; for several, or --predictions, the present one",
+        ),
+    ] = None,
+) -> None:
+    """Write a report as one HTML page: scores, where they are lost, and cases to look at.
+
+    The page needs no network. A run writes it, too, as report.html in its folder.
+    """
+    if bool(runs) == bool(predictions):
+        raise SettingsError(
+            "report: expected names of runs, or --predictions FILE --data DIR, found "
+            f"{'both' if runs else 'neither'}; 'lsdc experiments compare' lists the runs"
+        )
+    if runs:
+        if data is not None:
+            raise SettingsError(
+                "--data: only used with --predictions, as a run has its labels; leave it out"
+            )
+        _report_runs(runs, images, home, out)
+        return
+    if data is None:
+        raise SettingsError(
+            "--predictions: expected --data as well, the folder with train.csv, found none; add it"
+        )
+    from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
+
+    _write(read_prediction_files(predictions or [], data), out or Path())
+
+
+def _report_runs(names: list[str], images: int, home: Path | None, out: Path | None) -> None:
+    """Write the report of runs, by default of one run into its folder."""
+    opened = existing_home(resolve_home(home))
+    there = list_runs(opened)
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"{opened.root}: no run {name!r}, found {', '.join(there) or 'none'}; give one of "
+                "these, or another --home"
+            )
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"report: run {', '.join(repeated)} given twice; give each run once")
+    from lsdc.challenges.lumbar.explain.gallery import images_of
+    from lsdc.challenges.lumbar.report.figures.sources import read_run
+
+    sources = [read_run(opened, name) for name in names]
+    folder = opened.run(names[0]) if len(names) == 1 else Path()
+    _write(sources, out or folder, images_of(sources[0], images) if images else None)
+
+
+def _write(sources: "Sequence[Source]", folder: Path, images: "Images | None" = None) -> None:
+    from lsdc.challenges.lumbar.report.write import write_report
+
+    path = folder / REPORT
+    write_report(sources, path, images)
+    typer.echo(path)

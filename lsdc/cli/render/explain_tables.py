@@ -1,0 +1,92 @@
+"""Render the explanation of a study as tables."""
+
+from collections.abc import Sequence
+
+from lsdc.challenges.lumbar.explain.study import ExplainedCase, StudyExplanation
+from lsdc.challenges.lumbar.report.crop_grid import slice_distance
+from lsdc.challenges.lumbar.report.distances import short_name
+from lsdc.challenges.lumbar.report.drawing import level_name
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+
+_GRADES = ("mild", "mod", "sev")
+
+
+def levels_table(study: StudyExplanation) -> FittedTable:
+    """Return a line per level: what its point was found by, and the confidence in it."""
+    confidence = [level.confidence for level in study.levels]
+    doubts = ["views disagree" if each.level in study.disputed else "" for each in study.levels]
+    columns = [
+        Column("level", [level_name(level.level) for level in study.levels], style="bold"),
+        Column("found by", [level.found_by for level in study.levels], is_text=True),
+        Column("confidence", ["-" if each is None else f"{each:.2f}" for each in confidence]),
+    ]
+    if any(doubts):
+        columns.append(Column("doubt", doubts, style="yellow", is_text=True))
+    return FittedTable(columns)
+
+
+def cases_table(study: StudyExplanation) -> FittedTable:
+    """Return a line per condition of each level: probabilities and weights of slices, in %.
+
+    With several folds, also the standard deviation over the folds of the likeliest grade's
+    probability, and this probability by fold. Of the weights, the part of the slice that counts
+    most is shown, its weight, and the slice with its distance from the level point in mm.
+    """
+    cases = study.cases
+    is_new = [number == 0 or cases[number - 1].level != c.level for number, c in enumerate(cases)]
+    names = [level_name(c.level) if new else "" for new, c in zip(is_new, cases, strict=True)]
+    columns = [
+        Column("level", names, style="bold", is_text=True),
+        Column("condition", [short_name(case.condition) for case in cases], is_text=True),
+        *(
+            Column(name, [_percent(case.mean[grade]) for case in cases])
+            for grade, name in enumerate(_GRADES)
+        ),
+    ]
+    if any(case.label is not None for case in cases):
+        labels = ["-" if case.label is None else _GRADES[case.label] for case in cases]
+        columns.append(Column("label", labels, is_text=True))
+    if len(study.folds) > 1:
+        columns += _by_fold(study.folds, cases)
+    of = "attention" if study.has_attention else "effect"
+    columns += [
+        Column(of, [_part(case) for case in cases], is_text=True),
+        Column("%", [_percent(case.weight_of_part(case.most)) for case in cases]),
+        Column("most at image", [_slice(case) for case in cases], style="dim", rank=2),
+    ]
+    return FittedTable(columns, title="Probabilities and weights in %")
+
+
+def _by_fold(folds: Sequence[int], cases: Sequence[ExplainedCase]) -> list[Column]:
+    likeliest = [int(case.mean.argmax()) for case in cases]
+    spreads = [
+        "" if case.spread is None else _percent(case.spread[grade])
+        for case, grade in zip(cases, likeliest, strict=True)
+    ]
+    by_fold = {
+        fold: [
+            _percent(case.by_fold[fold][grade])
+            for case, grade in zip(cases, likeliest, strict=True)
+        ]
+        for fold in folds
+    }
+    return [
+        Column("±", spreads),
+        *(Column(f"fold {fold}", cells, style="dim", rank=1) for fold, cells in by_fold.items()),
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _part(case: ExplainedCase) -> str:
+    slot = case.slots[case.most]
+    return "axial" if slot.is_axial else slot.place.name
+
+
+def _slice(case: ExplainedCase) -> str:
+    slot = case.slots[case.most]
+    if slot.crop is None:  # the sample has no slice at all
+        return "none"
+    return f"{slot.instance_number}, {slice_distance(slot.place, slot.offset_mm)}"

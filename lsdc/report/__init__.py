@@ -1,0 +1,3 @@
+"""Reports of any challenge: one HTML page of tables, charts and cases that needs no network."""
+
+REPORT = "report.html"  # in a run's folder

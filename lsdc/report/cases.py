@@ -1,0 +1,103 @@
+"""The table of cases: columns of small numbers, which the page's script filters and sorts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PARTS = 10_000  # probabilities and losses are whole numbers of these
+SHARES = 100_000  # shares are, of a per cent
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A property with few values that cases are filtered by.
+
+    Attributes:
+        name: its heading.
+        word: its name in links.
+        ids: its values in links.
+        names: its values as they are shown.
+    """
+
+    name: str
+    word: str
+    ids: Sequence[str]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CasePredictions:
+    """What one run predicts for all cases, a value each.
+
+    Attributes:
+        name: the run.
+        probabilities: for each class.
+        losses: the loss.
+        shares: the fraction of the run's score that the case contributes.
+    """
+
+    name: str
+    probabilities: Sequence[Sequence[float]]
+    losses: Sequence[float]
+    shares: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All cases: a group (such as a patient's images) and a value of each facet.
+
+    The key of a case, in links, is its group and its values of the first two facets, joined by "_".
+
+    Attributes:
+        group_name: the heading of groups.
+        groups: the ids of all groups.
+        group: for each case the number of its group.
+        facets: the facets; the first two tell the cases of a group apart.
+        values: for each facet and case the number of the value.
+        classes: the names of the classes.
+        rest: the name of the part of the score that no case contributes to.
+        labels: for each case the number of its true class.
+        predictions: what each run predicts.
+    """
+
+    group_name: str
+    groups: Sequence[str]
+    group: Sequence[int]
+    facets: Sequence[Facet]
+    values: Sequence[Sequence[int]]
+    classes: Sequence[str]
+    rest: str
+    labels: Sequence[int]
+    predictions: Sequence[CasePredictions]
+
+    def as_json(self) -> str:
+        """Return the table for the page's script."""
+        return json.dumps(self._tables(), separators=(",", ":"), ensure_ascii=False)
+
+    def _tables(self) -> dict[str, Any]:
+        return {
+            "parts": PARTS,
+            "shares": SHARES,
+            "groupName": self.group_name,
+            "groups": list(self.groups),
+            "group": list(self.group),
+            "facets": [vars(facet) | {"ids": list(facet.ids)} for facet in self.facets],
+            "values": [list(each) for each in self.values],
+            "classes": list(self.classes),
+            "rest": self.rest,
+            "labels": list(self.labels),
+            "runs": [
+                {
+                    "name": each.name,
+                    "probabilities": [_whole(column, PARTS) for column in each.probabilities],
+                    "losses": _whole(each.losses, PARTS),
+                    "shares": _whole(each.shares, 100 * SHARES),
+                }
+                for each in self.predictions
+            ],
+        }
+
+
+def _whole(values: Sequence[float], parts: int) -> list[int]:
+    return [round(value * parts) for value in values]

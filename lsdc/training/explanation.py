@@ -1,0 +1,181 @@
+"""Explanation of predictions: how much each slice counts, and which parts of it matter."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsdc.training.inference import Probabilities, as_array
+from lsdc.training.models.model import SliceModel
+from lsdc.training.samples import Samples, batch_of
+
+CELLS = 8  # cells of a map along an edge
+_WINDOW = 2  # edge of the hidden window in cells
+_PLACES = CELLS - _WINDOW + 1  # places of the window along an edge
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the predictions of n samples rest on, for each head.
+
+    Attributes:
+        weights: (n, heads, slices) from 0 to 1: how much each slice counts. They sum to 1 over the
+            slices that are present and are 0 for the others; all are 0 without any slice. They are
+            the weights of the attention pooling; an image of several slices divides its weight
+            evenly among them. Without attention pooling they are each slice's share of the sum of
+            all maps.
+        maps: (n, heads, slices, CELLS, CELLS) from 0 to 1, rows first: the probability that moves
+            to other classes when a part of the slice is hidden; see `explain`.
+        has_attention: whether the weights are those of the attention pooling.
+    """
+
+    weights: Floats
+    maps: Floats
+    has_attention: bool
+
+
+def explain(
+    model: SliceModel,
+    samples: Samples,
+    *,
+    probabilities: Probabilities,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Explanation]:
+    """Yield the explanation of each sample, n = 1, in order; the model is set to evaluation mode.
+
+    The maps are made by occlusion (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901): a
+    window of a quarter of the slice's edge is set to the slice's mean grey, at places an eighth of
+    an edge apart, and the effect of a place is the total variation distance between the
+    probabilities with and without it, half the sum of the absolute differences. A cell of the map
+    has the mean effect of the windows that cover it. One slice is changed at a time. All is
+    computed in float32.
+
+    With pixels "sample", the scale of a sample's grey values is that of the sample with the same
+    window hidden in all slices.
+
+    Args:
+        model: a trained model on `device`.
+        samples: the samples.
+        probabilities: from logits to (n, heads, classes).
+        batch_size: number of samples that fit into memory at once.
+        device: the device of the model.
+    """
+    model.eval()
+    for place in range(len(samples)):
+        batch = batch_of(samples, [place]).to(device)
+        with torch.inference_mode():
+            yield _explain_one(model, batch.slices, batch.present, probabilities, batch_size)
+
+
+def join_explanations(parts: list[Explanation]) -> Explanation:
+    """Join the explanations of one or more samples."""
+    return Explanation(
+        weights=np.concatenate([part.weights for part in parts]),
+        maps=np.concatenate([part.maps for part in parts]),
+        has_attention=parts[0].has_attention,
+    )
+
+
+def _explain_one(
+    model: SliceModel,
+    slices: Tensor,
+    present: Tensor,
+    probabilities: Probabilities,
+    batch_size: int,
+) -> Explanation:
+    """Explain a sample (1, s, h, w) with the mask (1, s)."""
+    features, seen = model.encode(slices, present)
+    whole = probabilities(model.grade(features, seen).double())  # (1, heads, classes)
+    # (places, places, s, heads), the effect of the window at each place of each slice.
+    effects = torch.zeros(_PLACES**2, slices.shape[1], whole.shape[1], dtype=torch.float64)
+    for images in _hidden_together(model.images, present[0].tolist()):
+        hidden = _hide_windows(slices, [slice_ for _, slice_ in images])
+        parts = [np.s_[start : start + batch_size] for start in range(0, len(hidden), batch_size)]
+        masks = present.expand(len(hidden), -1)
+        # (places, m, width)
+        changed = torch.cat([model.encode(hidden[part], masks[part])[0] for part in parts])
+        for image, slice_ in images:
+            swapped = features.repeat(len(changed), 1, 1)
+            swapped[:, image] = changed[:, image]
+            logits = model.grade(swapped, seen.expand(len(swapped), -1))
+            moved = (probabilities(logits.double()) - whole).abs().sum(dim=-1) / 2
+            effects[:, slice_] = moved.cpu()
+    maps = _maps(as_array(effects))
+    attention = model.attention(features, seen)
+    if attention is None:
+        weights = _shares(maps.sum(axis=(2, 3)), present[0].cpu().numpy())
+    else:
+        weights = _of_slices(as_array(attention[0]), model.images, present[0].cpu().numpy())
+    return Explanation(weights[np.newaxis], maps[np.newaxis], attention is not None)
+
+
+def _hidden_together(
+    images: tuple[tuple[int, ...], ...], present: list[bool]
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield lists of (image, slice) of present slices, with no image twice in a list.
+
+    The images are encoded one by one, so that hiding a window in one slice of each image gives the
+    features of every image with only that slice changed.
+    """
+    for channel in range(max(map(len, images))):
+        together = [
+            (number, image[channel])
+            for number, image in enumerate(images)
+            if channel < len(image) and present[image[channel]]
+        ]
+        if together:
+            yield together
+
+
+def _hide_windows(slices: Tensor, hidden: list[int]) -> Tensor:
+    """Return (places, s, h, w): the sample with the window at each place of some slices hidden."""
+    copies = slices.repeat(_PLACES**2, 1, 1, 1)
+    means = slices[0].double().mean(dim=(1, 2))
+    grey = (means if slices.is_floating_point() else means.round()).to(slices.dtype)
+    rows, columns = (np.rint(np.linspace(0, n, CELLS + 1)).astype(int) for n in slices.shape[2:])
+    for number, copy in enumerate(copies):
+        top, left = divmod(number, _PLACES)
+        within = np.s_[rows[top] : rows[top + _WINDOW], columns[left] : columns[left + _WINDOW]]
+        for slice_ in hidden:
+            copy[slice_][within] = grey[slice_]
+    return copies
+
+
+def _maps(effects: Floats) -> Floats:
+    """Return maps (heads, s, CELLS, CELLS) from the effects (places, s, heads)."""
+    by_place = effects.transpose(2, 1, 0).reshape(*effects.shape[:0:-1], _PLACES, _PLACES)
+    total = np.zeros((*by_place.shape[:2], CELLS, CELLS))
+    covering = np.zeros((CELLS, CELLS))
+    for top in range(_WINDOW):
+        for left in range(_WINDOW):
+            cells = np.s_[..., top : top + _PLACES, left : left + _PLACES]
+            total[cells] += by_place
+            covering[cells] += 1
+    maps: Floats = total / covering
+    return maps
+
+
+def _of_slices(
+    of_images: Floats, images: tuple[tuple[int, ...], ...], present: NDArray[np.bool_]
+) -> Floats:
+    """Return the weights (heads, s) of slices from those (heads, m) of images."""
+    weights = np.zeros((len(of_images), len(present)))
+    for number, image in enumerate(images):
+        there = [slice_ for slice_ in image if present[slice_]]
+        if there:
+            weights[:, there] = of_images[:, [number]] / len(there)
+    return weights
+
+
+def _shares(amounts: Floats, present: NDArray[np.bool_]) -> Floats:
+    """Return each slice's share (heads, s) of the sum of amounts; equal shares if that is 0."""
+    total = amounts.sum(axis=1, keepdims=True)
+    equal = np.broadcast_to(present / max(present.sum(), 1), amounts.shape)
+    shares: Floats = np.where(total > 0, amounts / np.where(total > 0, total, 1), equal)
+    return shares

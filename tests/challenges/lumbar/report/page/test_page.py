@@ -1,0 +1,245 @@
+"""The page of a report: every number is recomputed here from the run's tables."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import log_loss
+
+from lsdc.challenges.lumbar.report.figures.sources import read_run
+from lsdc.challenges.lumbar.report.page.build import build_report
+from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, LEVEL_NAMES
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
+from lsdc.store.home import Home
+from tests.challenges.lumbar.report.made_run import STUDIES, make_labels, write_run
+from tests.report.reading import ReadPage, number, read_page
+
+NAMES = [str(grade) for grade in GRADES]
+WEIGHTS = np.array([1.0, 2.0, 4.0])
+KINDS = {"spinal": "Spinal canal", "foraminal": "Foraminal", "subarticular": "Subarticular"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    root = tmp_path_factory.mktemp("home")
+    write_run(root)
+    return write_run(root, "demo@seed-1", seed=50, changed={"seed": 1})
+
+
+@pytest.fixture(scope="module")
+def page(home: Home) -> ReadPage:
+    return read_page(build_report([read_run(home, "demo")]))
+
+
+@pytest.fixture(scope="module")
+def two(home: Home) -> ReadPage:
+    return read_page(build_report([read_run(home, name) for name in ("demo", "demo@seed-1")]))
+
+
+@pytest.fixture(scope="module")
+def oof(home: Home) -> pl.DataFrame:
+    """Return the labelled rows of the first run's table."""
+    return pl.read_parquet(home.run("demo") / "oof.parquet").filter(pl.col("label").is_not_null())
+
+
+def part(rows: pl.DataFrame, kind: str) -> float:
+    """Return a part of the score, by scikit-learn."""
+    if kind == "any severe":
+        return any_severe(rows)
+    own = rows.filter(pl.col("condition").str.contains(kind))
+    weights = WEIGHTS[own["label"].to_numpy()]
+    given = own.select(NAMES).to_numpy()
+    return float(log_loss(own["label"], given, sample_weight=weights, labels=[0, 1, 2]))
+
+
+def any_severe(rows: pl.DataFrame) -> float:
+    canal = rows.filter(condition="spinal_canal_stenosis")
+    losses, weights = 0.0, 0.0
+    for study in canal["study_id"].unique():
+        own = canal.filter(study_id=study)
+        weight, highest = max(WEIGHTS[own["label"].to_numpy()]), own["severe"].max()
+        right = highest if (own["label"] == 2).any() else 1 - highest
+        losses, weights = losses - weight * math.log(right), weights + weight
+    return losses / weights
+
+
+def parts(rows: pl.DataFrame) -> dict[str, float]:
+    found = {name: part(rows, kind) for kind, name in KINDS.items()}
+    found["Any severe canal"] = any_severe(rows)
+    return found | {"Score": sum(found.values()) / 4}
+
+
+def shares(rows: pl.DataFrame) -> dict[tuple[str, str], float]:
+    """Return what each condition and level contributes to the score, row by row."""
+    of_kind = dict.fromkeys(KINDS, 0.0)
+    kinds = [next(kind for kind in KINDS if kind in name) for name in rows["condition"]]
+    for kind, label in zip(kinds, rows["label"], strict=True):
+        of_kind[kind] += WEIGHTS[label]
+    found: Counter[tuple[str, str]] = Counter()
+    for kind, row in zip(kinds, rows.iter_rows(named=True), strict=True):
+        loss = -math.log(row[NAMES[row["label"]]])
+        cost = WEIGHTS[row["label"]] * loss / of_kind[kind] / 4
+        found[row["condition"], row["level"]] += cost
+    return found
+
+
+def test_losses_of_each_fold_and_of_all_are_those_of_the_table(
+    page: ReadPage, oof: pl.DataFrame, home: Home
+) -> None:
+    head, *rows = page.tables["Log loss by fold, lower is better"]
+    assert head == ["", "Fold 0", "Fold 1", "Fold 2", "All", "Prior", "95 % interval of all"]
+    columns = [*(parts(oof.filter(fold=fold)) for fold in range(3)), parts(oof)]
+    scores = json.loads((home.run("demo") / "scores.json").read_text())
+    prior = scores["weighted_prior"]
+    priors = dict(zip(columns[0], [*list(prior.values())[1:], prior["score"]], strict=True))
+    assert len(rows) == 5
+    for name, *shown, _ in rows:
+        expected = [column[name] for column in columns] + [priors[name]]
+        assert list(map(float, shown)) == pytest.approx(expected, abs=5.1e-5), name
+    assert f"{scores['score']:.4f}" in page.words
+
+
+def test_heat_map_has_the_share_and_the_mean_loss_of_each_cell(
+    page: ReadPage, oof: pl.DataFrame
+) -> None:
+    head, *rows = page.tables["Share of the score in %, and mean loss"]
+    assert head == ["", *LEVEL_NAMES.values(), "All"]
+    score, expected = parts(oof)["Score"], shares(oof)
+    shown = {name: cells for name, *cells in rows}
+    total = 0.0
+    for condition in CONDITIONS:
+        for level, cell in zip(LEVELS, shown[CONDITION_NAMES[condition]], strict=False):
+            share, loss = map(float, cell.split())
+            assert share == pytest.approx(100 * expected[condition, level] / score, rel=0.06)
+            own = oof.filter(condition=condition, level=level)
+            losses = [-math.log(row[NAMES[row["label"]]]) for row in own.iter_rows(named=True)]
+            weights = WEIGHTS[own["label"].to_numpy()]
+            assert loss == pytest.approx(np.average(losses, weights=weights), abs=0.0051)
+            total += share
+    severe = float(shown["Any severe canal"][-1])
+    assert severe == pytest.approx(100 * any_severe(oof) / 4 / score, abs=0.051)
+    assert total + severe == pytest.approx(100, abs=2)
+
+
+def test_cases_have_the_loss_and_the_share_of_each_labelled_row(
+    page: ReadPage, oof: pl.DataFrame
+) -> None:
+    cases = page.cases
+    (run,) = cases["runs"]
+    facets = {facet["word"]: number for number, facet in enumerate(cases["facets"])}
+    assert len(cases["labels"]) == len(oof)
+    rows = {row["row_id"]: row for row in oof.iter_rows(named=True)}
+    for case, label in enumerate(cases["labels"]):
+        condition, level, fold = (
+            cases["facets"][facets[word]]["ids"][cases["values"][facets[word]][case]]
+            for word in ("condition", "level", "fold")
+        )
+        row = rows.pop(f"{cases['groups'][cases['group'][case]]}_{condition}_{level}")
+        assert (label, int(fold)) == (row["label"], row["fold"])
+        given = [column[case] / cases["parts"] for column in run["probabilities"]]
+        assert given == pytest.approx([row[name] for name in NAMES], abs=6e-5)
+        expected = -math.log(row[NAMES[label]])
+        assert run["losses"][case] / cases["parts"] == pytest.approx(expected, abs=6e-5)
+    assert not rows
+    whole = sum(run["shares"]) / cases["shares"]
+    assert whole == pytest.approx(100 * sum(shares(oof).values()) / parts(oof)["Score"], abs=0.01)
+
+
+def test_confusion_matrices_count_the_rows(page: ReadPage, oof: pl.DataFrame) -> None:
+    for kind, name in KINDS.items():
+        own = oof.filter(pl.col("condition").str.contains(kind))
+        found = Counter(
+            (row["label"], max(range(3), key=lambda grade: row[NAMES[grade]]))
+            for row in own.iter_rows(named=True)
+        )
+        _, *rows = page.tables[f"{name}: labels (rows), predictions"]
+        shown = [[int(number(cell)) for cell in cells] for _, *cells in rows]
+        assert shown == [[found[label, guess] for guess in range(3)] for label in range(3)]
+
+
+def test_calibration_error_is_the_weighted_distance_in_ten_bins(
+    page: ReadPage, oof: pl.DataFrame
+) -> None:
+    own = oof.filter(pl.col("condition").str.contains("foraminal"))
+    sums = np.zeros((10, 3))
+    for row in own.iter_rows(named=True):
+        weight = WEIGHTS[row["label"]]
+        place = min(int(10 * row["severe"]), 9)
+        sums[place] += weight, weight * row["severe"], weight * (row["label"] == 2)
+    expected = np.abs(sums[:, 1] - sums[:, 2]).sum() / sums[:, 0].sum()
+    foraminal = page.words[page.words.index("Frequencies are weighted") :].split("Foraminal")[1]
+    assert f"severe, ECE {expected:.3f}" in foraminal[: foraminal.index("Subarticular")]
+
+
+def test_ten_cases_are_those_that_cost_most(page: ReadPage, oof: pl.DataFrame) -> None:
+    weights = {kind: WEIGHTS[own["label"].to_numpy()].sum() for kind, own in by_kind(oof).items()}
+    costs = {
+        row["row_id"]: -WEIGHTS[row["label"]] * math.log(row[NAMES[row["label"]]]) / weights[kind]
+        for kind, own in by_kind(oof).items()
+        for row in own.iter_rows(named=True)
+    }
+    worst = sorted(costs, key=lambda key: -costs[key])[:10]
+    linked = [link.removeprefix("#case=") for link in page.links if link.startswith("#case=")]
+    assert linked[:10] == worst
+
+
+def by_kind(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {kind: rows.filter(pl.col("condition").str.contains(kind)) for kind in KINDS}
+
+
+def test_records_of_the_run_are_shown(page: ReadPage) -> None:
+    assert page.tables["Time and memory of the stages"][1] == [
+        *("index", "1 min 15 s", "321 MB", "2026-11-30 08:20"),
+    ]
+    assert page.tables["All 1 correction"][1][:5] == [
+        *("sides swapped", "102", "8", "5", "Left subarticular L4/L5"),
+    ]
+    assert page.tables["List 1 file"][1][:4] == ["101", "7", "3", "index"]
+    assert ["training.epochs", "2"] in page.tables["All 3 settings"]
+    assert "torch 2.9.0" in page.words
+    assert [row[0] for row in page.tables["Trained folds"][1:]] == ["Fold 0", "Fold 1", "Fold 2"]
+
+
+def test_page_loads_nothing_and_names_no_path_of_an_image(page: ReadPage) -> None:
+    assert [address for address in page.loaded if not address.startswith("data:")] == []
+    assert [link for link in page.links if not link.startswith("#")] == []
+    assert "/home/someone" not in page.words
+
+
+def test_two_runs_have_differences_and_changed_settings(two: ReadPage, home: Home) -> None:
+    tables = [pl.read_parquet(home.run(n) / "oof.parquet") for n in ("demo", "demo@seed-1")]
+    first, other = (parts(rows.filter(pl.col("label").is_not_null())) for rows in tables)
+    _, *rows = two.tables["demo@seed-1 minus demo, paired by study"]
+    for name, shown, span in rows:
+        assert number(shown) == pytest.approx(other[name] - first[name], abs=5.1e-5)
+        low, high = (number(each) for each in span.split(" to "))
+        assert low <= number(shown) <= high
+    assert two.tables["Settings that differ"][1:] == [["seed", "0", "1"]]
+    assert [run["name"] for run in two.cases["runs"]] == ["demo", "demo@seed-1"]
+    assert "different folds" not in two.words
+
+
+def test_other_folds_and_missing_rows_are_said(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    turned = pl.DataFrame(
+        {"study_id": list(STUDIES[:10]), "fold": [1, 0] * 5},
+        schema={"study_id": pl.Int64, "fold": pl.Int32},
+    )
+    labels = make_labels().filter(pl.col("study_id").is_in(list(STUDIES[:10])))
+    home = write_run(tmp_path, "demo@other", labels=labels, folds=turned)
+    words = read_page(build_report([read_run(home, n) for n in ("demo", "demo@other")])).words
+    lost = make_labels().filter(pl.col("study_id").is_in(list(STUDIES[10:])))["grade"].count()
+    assert f"demo scores {lost} rows that not all runs score" in words
+    assert "demo and demo@other have different folds: 7 of 10 studies" in words
+
+
+def test_words_of_a_run_cannot_become_markup(tmp_path: Path) -> None:
+    home = write_run(tmp_path, changed={"<script>alert(1)</script>": "</script><img src=x>"})
+    html = build_report([read_run(home, "demo")])
+    assert "<script>alert" not in html
+    assert "<img src=x>" not in html
+    assert "<script>alert(1)</script>" in read_page(html).words

@@ -1,0 +1,177 @@
+"""The page in a browser: it filters, sorts, opens cases, and is accessible.
+
+Chromium draws it wide and narrow, light and dark. A message on the console or a request fails the
+test.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lsdc.challenges.lumbar.report.figures.sources import read_run
+from lsdc.challenges.lumbar.report.page.build import build_report
+from lsdc.challenges.lumbar.report.page.cards import Picture
+from lsdc.challenges.lumbar.report.page.gallery import Images
+from tests.challenges.lumbar.report.made_run import write_run
+
+pytestmark = pytest.mark.slow_training
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+SIZES = {"wide": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 844}}
+# A WebP image of one pixel.
+PIXEL = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed, so no page can be opened")
+    with sync_playwright() as player:
+        yield player.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write a report of one run with a picture, and one of two runs."""
+    root = tmp_path_factory.mktemp("home")
+    write_run(root)
+    home = write_run(root, "demo@seed-1", seed=50, changed={"seed": 1})
+    first, other = read_run(home, "demo"), read_run(home, "demo@seed-1")
+    worst = first.scored.rows.sort("share", descending=True)["row_id"][0]
+    pictures = {worst: Picture(PIXEL, 1, 1, ("Sagittal T2, image 7",))}
+    images = Images(8, lambda _: pictures)
+    found = {"one": build_report([first], images), "two": build_report([first, other])}
+    for name, html in found.items():
+        (root / f"{name}.html").write_text(html, encoding="utf-8")
+    return {name: root / f"{name}.html" for name in found}
+
+
+@pytest.fixture(params=["wide light", "wide dark", "phone light", "phone dark"])
+def look(request: pytest.FixtureRequest) -> tuple[str, str]:
+    size, scheme = request.param.split()
+    return size, scheme
+
+
+@pytest.fixture
+def opened(browser: Browser, look: tuple[str, str]) -> Iterator[Any]:
+    """Yield a function that opens a file; afterwards nothing was printed or requested."""
+    size, scheme = look
+    # The test's own code needs the policy off; the page's policy is tested by its requests.
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, bypass_csp=True)
+    page, said, asked = context.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+
+    def open_file(path: Path, anchor: str = "") -> Page:
+        page.goto(f"{path.as_uri()}{anchor}")
+        return page
+
+    yield open_file
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    context.close()
+
+
+def rows(page: Page) -> list[list[str]]:
+    return page.eval_on_selector_all(
+        "#case-table tr.case", "all => all.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_page_is_accessible_and_does_not_scroll_sideways(opened, reports, name: str) -> None:
+    page = opened(reports[name])
+    for details in page.query_selector_all("details"):
+        details.evaluate("each => each.open = true")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0
+    page.click(".caselist a")
+    page.wait_for_selector("dialog[open]")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_filters_sorting_and_cells_choose_the_cases(opened, reports) -> None:
+    page = opened(reports["one"])
+    total = page.inner_text("#found").split(" cases")[0]
+    page.select_option("select[name=level]", label="L4/L5")
+    page.select_option("select[name=label]", label="severe")
+    assert {row[2] for row in rows(page)} == {"L4/L5"}
+    assert all("severe" in row[4] for row in rows(page))
+    assert f"of {total} cases" in page.inner_text("#found")
+    page.click("thead button:has-text('Loss')")
+    texts = page.eval_on_selector_all(
+        "tr.case td:nth-last-child(2)", "all => all.map(cell => cell.textContent)"
+    )
+    losses = list(map(float, texts))
+    assert losses == sorted(losses, reverse=True)
+    page.click("thead button:has-text('Loss')")
+    assert page.get_attribute("th[aria-sort]", "aria-sort") == "ascending"
+    page.click("text=Show all")
+    page.wait_for_function(f"document.getElementById('found').textContent.startsWith('{total} ')")
+    page.click(".heat a >> nth=1")
+    page.wait_for_function("document.querySelector('select[name=level]').value === '1'")
+    assert {(row[1], row[2]) for row in rows(page)} == {("Spinal canal", "L2/L3")}
+
+
+def test_link_opens_its_case_with_picture_and_keys_move_on(opened, reports) -> None:
+    page = opened(reports["one"])
+    key = page.get_attribute("[data-picture]", "data-picture")
+    page = opened(reports["one"], f"#case={key}")
+    page.reload()
+    page.wait_for_selector("dialog[open]")
+    assert key.split("_")[0] in page.inner_text("#case-title")
+    page.click("#case-body summary")
+    assert "Sagittal T2, image 7" in page.inner_text("#case-body")
+    assert page.eval_on_selector("#case-body img", "image => image.naturalWidth") == 1
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"!location.hash.endsWith('{key}')")
+    assert page.query_selector("#case-body img") is None
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"location.hash.endsWith('{key}')")
+    page.click(".matrix button >> nth=3")
+    page.wait_for_function(f"!location.hash.endsWith('{key}')")
+    page.keyboard.press("Escape")
+    page.wait_for_function("!document.querySelector('dialog').open && !location.hash")
+
+
+def test_rows_are_reached_by_keys_although_few_exist(opened, reports) -> None:
+    page = opened(reports["one"])
+    count = int(page.inner_text("#found").split()[0])
+    assert 10 < len(rows(page)) < count
+    page.keyboard.press("/")
+    page.keyboard.type("104")
+    assert {row[0] for row in rows(page)} == {"104"}
+    page.click("text=Show all")
+    page.wait_for_function(f"document.getElementById('found').textContent.startsWith('{count} ')")
+    page.focus("tr.case a")
+    page.keyboard.press("End")
+    page.wait_for_function(
+        f"document.activeElement.closest('tr')?.getAttribute('aria-rowindex') === '{count + 1}'"
+    )
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog[open]")
+
+
+def test_two_runs_show_both_predictions_and_the_change(opened, reports, look) -> None:
+    page = opened(reports["two"])
+    page.select_option("select[name=change]", label="another prediction")
+    page.click(".caselist a >> nth=0")
+    page.wait_for_selector("dialog[open]")
+    assert page.eval_on_selector_all(".answers .bars", "all => all.length") == 2
+    body = page.inner_text("#case-body")
+    assert "demo@seed-1" in body
+    assert look[0] == "phone" or "Change" in page.inner_text("#case-table thead")
