@@ -231,12 +231,9 @@ def _show_files(prediction: Prediction, console: Console) -> None:
         kinds = [f"{count} {what}" for count, what, _ in prediction.others.iter_rows()]
         console.print(f"other files, not read: {few(kinds)}", style="dim", highlight=False)
     if prediction.unknown_rows:
-        console.print(
-            f"{counted(prediction.unknown_rows, 'row')} of sample_submission.csv belong to no study "
-            "in the folder, so they have the prior",
-            style="yellow",
-            highlight=False,
-        )
+        rows = counted(prediction.unknown_rows, "row")
+        line = f"{rows} of sample_submission.csv: no such study in the folder, so the prior"
+        console.print(line, style="yellow", highlight=False)
 
 
 def _short_name(condition: Condition) -> str:
