@@ -93,7 +93,8 @@ def refuse(series: FoundSeries) -> str | None:
         return f"{series.plane} slices"
     if series.places < FEWEST_IMAGES:
         many = counted(series.images, "image")
-        where = "" if series.places == series.images else f" at {series.places} of positions"
+        where = counted(series.places, "position")
+        where = "" if series.places == series.images else f" at {where}"
         return f"{many}{where}, expected at least {FEWEST_IMAGES} positions"
     if series.step_mm is not None and series.step_mm > WIDEST_STEP_MM:
         return f"slices {series.step_mm:.0f} mm apart, as in a localizer"

@@ -27,6 +27,7 @@ from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import set_aside
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
+from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
 
@@ -78,6 +79,7 @@ def open_source(
     *,
     studies_at_once: int,
     leave_out: Path,
+    may_be_empty: bool,
     on_files: OnFiles,
 ) -> Source:
     """Find the studies of a folder.
@@ -88,6 +90,7 @@ def open_source(
         at: the workplace.
         studies_at_once: the largest number of studies of a block.
         leave_out: a folder to skip wherever it is, such as that of the results.
+        may_be_empty: whether a folder without a DICOM file is accepted, as a submission needs.
         on_files: called with the number of files read and of files to read.
 
     Raises:
@@ -99,7 +102,13 @@ def open_source(
     if listing is not None:
         return ListedStudies(listing, at, studies_at_once)
     return LooseStudies.find(
-        root, models, at, studies_at_once=studies_at_once, leave_out=leave_out, on_files=on_files
+        root,
+        models,
+        at,
+        studies_at_once=studies_at_once,
+        leave_out=leave_out,
+        may_be_empty=may_be_empty,
+        on_files=on_files,
     )
 
 
@@ -160,18 +169,17 @@ class LooseStudies:
         *,
         studies_at_once: int,
         leave_out: Path,
+        may_be_empty: bool,
         on_files: OnFiles,
     ) -> "LooseStudies":
         """Read the headers of all files below a folder.
 
         Raises:
-            DataError: none of them is DICOM.
+            DataError: none of them is DICOM, and the folder may not be empty.
         """
         root = root.absolute()
         rows = open_headers(at.folder / "headers", root)
         found = list_tree(root, with_status=False, leave_out=leave_out)
-        if found.is_empty():
-            raise DataError(f"{root}: no file in it; give a folder with DICOM files below it")
         files, aside = set_aside(place_files(found, layout_of(None), None))
         kept, _ = read_files(rows, files, processes=at.threads, on_progress=on_files)
         headers = at.folder / "placed.parquet"
@@ -179,11 +187,11 @@ class LooseStudies:
         # The models predict the split `test`, whatever the folders are called.
         placed.with_columns(STUDY_ID, split=pl.lit("test")).sink_parquet(headers)
         ids = scan_parquet(headers).select(pl.col("study_id").unique().sort()).collect()
-        read = scan_parquet(headers).select((~pl.col("no_dicom")).any()).collect().item()
-        if not read:
+        readable = scan_parquet(headers).select(pl.col("reason").is_null().any()).collect().item()
+        if not readable and not may_be_empty:
             raise DataError(
-                f"{root}: {len(found)} files, none of them DICOM; give a folder with DICOM files "
-                "somewhere below it"
+                f"{root}: none of {counted(len(found), 'file')} below it is a readable DICOM file; "
+                "give a folder with DICOM files somewhere below it"
             )
         blocks = _split(ids["study_id"].to_list(), studies_at_once)
         return cls(root, models, at, headers, blocks, aside)

@@ -24,7 +24,8 @@ from lsdc.challenges.lumbar.predict.sources import Source, open_source
 from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.dicom.names import escape_name
-from lsdc.dicom_index.other_files import group_others
+from lsdc.dicom_index.other_files import OtherFiles, group_others
+from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import HomeBusyError
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_folder
@@ -129,12 +130,15 @@ def predict_studies(
             at,
             studies_at_once=studies_at_once,
             leave_out=out,
+            may_be_empty=bool(row_ids),
             on_files=teller.files,
         )
         outcomes, blocks, mean, by_fold = _predict(source, root, models, at, teller)
         rows = tabulate_predictions(outcomes, mean, by_fold, models)
-        quarantine = _relative(pl.concat([each.studies.quarantine for each in blocks]), root)
-        others = group_others(_relative(pl.concat([each.studies.others for each in blocks]), root))
+        bad = [Quarantine.create_empty(), *(each.studies.quarantine for each in blocks)]
+        apart = [OtherFiles.create_empty(), *(each.studies.others for each in blocks)]
+        quarantine = _relative(pl.concat(bad), root)
+        others = group_others(_relative(pl.concat(apart), root))
         made = work / "made"
         made.mkdir()
         unknown = _write_submission(rows, row_ids, models, made / SUBMISSION)
