@@ -47,6 +47,14 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("peak_mib", "decode_native_ratio_to_bare", "decode_rle_ratio_to_bare"),
         ],
     ),
+    "predict": (
+        "--studies 8 --folds 2 --max-size 64 --min-steps 5",
+        [
+            *("predict_seconds", "predict_seconds_a_study", "predict_fixed_seconds", "ratio"),
+            *("predict_loose_extra_seconds_a_study", "pictures_seconds_a_study"),
+            *("decode_seconds_a_study", "forward_seconds_a_study", "peak_mib"),
+        ],
+    ),
     "training": (
         "--rounds 1",
         [

@@ -59,6 +59,13 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc report --predictions oof.csv --data rsna-2024",
         ],
     ),
+    "predict": (
+        "Predict any DICOM studies with a run's models.",
+        [
+            "lsdc predict studies --run demo --out predicted",
+            "lsdc predict rsna-2024 --run baseline --home /big/disk/lsdc --no-pictures",
+        ],
+    ),
     "ui": ("Serve Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
     "up": (
         "Start a Prefect server and workers, with pools and deployments.",

@@ -11,12 +11,12 @@ import polars as pl
 
 from lsdc.dicom.frames import HEADER_INTEGERS, HEADER_NUMBERS, NO_NUMBER
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
-from lsdc.dicom.headers import Format
+from lsdc.dicom.headers import IMAGE_TYPES, Format
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
 from lsdc.dicom.usable import refuse
 from lsdc.dicom.walk import status_of
-from lsdc.tables.table import Table, real
+from lsdc.tables.table import Table, one_of, real
 
 # Hashed as plain text: headers are quick to read again, even after a change of comments only.
 _CODE = (
@@ -81,6 +81,12 @@ class Formats(Table):
     pixel_spacing_mm = dy.Array(real("mm."), 2, nullable=True, description="PixelSpacing.")
     number_of_frames = dy.Int64(nullable=True, description="NumberOfFrames.")
     echo_time_ms = real("EchoTime.", nullable=True)
+    repetition_time_ms = real("RepetitionTime.", nullable=True)
+    image_type = dy.String(
+        nullable=True,
+        check=one_of(IMAGE_TYPES),
+        description="Whether ImageType calls the image original, derived or a localizer.",
+    )
     frames = dy.List(
         real("Number."),
         nullable=True,

@@ -56,6 +56,8 @@ _TEXTS = {
     "PixelSpacing": 0x00280030,
     "NumberOfFrames": 0x00280008,
     "EchoTime": 0x00180081,
+    "RepetitionTime": 0x00180080,
+    "ImageType": 0x00080008,
 }
 _INTEGERS = 7  # the number of integers among the values
 # dicomsdl looks tags up faster than keywords.
@@ -87,6 +89,9 @@ PHOTOMETRICS = frozenset(
         *("ARGB", "CMYK", "HSV", "XYB"),
     ]
 )
+# Words of ImageType (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) of images that show where others lie.
+_LOCALIZERS = frozenset(["LOCALIZER", "SCOUT"])
+IMAGE_TYPES = ("original", "derived", "localizer")
 _UID = re.compile(r"[0-9.]{1,64}")
 # Transfer syntaxes of DICOM and of vendors; a patient's id cannot match.
 _SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
@@ -109,6 +114,8 @@ class Format(NamedTuple):
         image_orientation: the directions of increasing column and row, in patient space (LPS).
         pixel_spacing: (row spacing, column spacing) in mm, both above zero.
         echo_time: the echo time in ms.
+        repetition_time: the repetition time in ms.
+        image_type: one of `IMAGE_TYPES`, by the words of ImageType.
         frames: `FRAME_NUMBERS` per frame, if functional groups give the frames' geometry.
     """
 
@@ -129,6 +136,8 @@ class Format(NamedTuple):
     pixel_spacing: tuple[float, ...] | None
     number_of_frames: int | None
     echo_time: float | None
+    repetition_time: float | None
+    image_type: str | None
     frames: tuple[float, ...] | None
 
 
@@ -248,7 +257,7 @@ def _new_format(values: tuple[Any, ...]) -> Format:
     photometric, position, study, series, syntax, sop_class, media_class = map(
         _text, values[_INTEGERS : len(_VALUES)]
     )
-    orientation, spacing, frames, echo_time = values[len(_VALUES) :]
+    orientation, spacing, frames, echo_time, repetition_time, image_type = values[len(_VALUES) :]
     rows, columns, samples, allocated, stored, high_bit, signed = map(as_whole, values[:_INTEGERS])
     return Format(
         rows,
@@ -268,6 +277,8 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         parse_spacing(spacing),
         parse_whole(frames) or None,
         parse_number(echo_time),
+        parse_number(repetition_time),
+        _image_type(image_type),
         None,
     )
 
@@ -281,6 +292,14 @@ def _value(dataset: Any, keyword: str) -> Any:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):  # not of the tag's type: treated as missing
         return None
+
+
+def _image_type(text: bytes) -> str | None:
+    """Return which of `IMAGE_TYPES` the words of ImageType mean, or None."""
+    words = [word.strip(b" \0") for word in text.upper().split(b"\\")]
+    if not _LOCALIZERS.isdisjoint(word.decode(errors="replace") for word in words):
+        return "localizer"
+    return {b"ORIGINAL": "original", b"DERIVED": "derived"}.get(words[0])
 
 
 @lru_cache(maxsize=64)

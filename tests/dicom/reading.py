@@ -38,6 +38,8 @@ AXIAL = Format(
     pixel_spacing=(0.75, 0.5),
     number_of_frames=None,
     echo_time=102.5,
+    repetition_time=3500.0,
+    image_type="original",
     frames=None,
 )
 

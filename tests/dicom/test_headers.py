@@ -40,12 +40,15 @@ def overwrite(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_tag_of_the_allow_list_is_read(write_dicom: WriteDicom) -> None:
     path = write_dicom(
         syntax="rle",
         StudyInstanceUID="100206310",
         SeriesInstanceUID="100206310.42",
         EchoTime="102.5",
+        RepetitionTime="3500",
+        ImageType=["ORIGINAL", "PRIMARY", "DOE^JANE"],
     )
     for header in both(path):
         assert header == Header(
@@ -53,6 +56,25 @@ def test_every_tag_of_the_allow_list_is_read(write_dicom: WriteDicom) -> None:
             instance_number=7,
             image_position=(-10.5, 20.25, 30.0),
         )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        (["DERIVED", "SECONDARY", "MPR"], "derived"),
+        (["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizer"),
+        (["DERIVED", "SECONDARY", "SCOUT"], "localizer"),
+        (["DOE", "JANE"], None),
+        ("", None),
+    ],
+)
+def test_image_type_passes_as_one_of_three_words(
+    write_dicom: WriteDicom, words: list[str] | str, meaning: str | None
+) -> None:
+    for header in both(write_dicom(ImageType=words)):
+        assert header.format.image_type == meaning
+        assert "JANE" not in repr(header)
 
 
 def test_uid_is_replaced_by_a_number_that_does_not_reveal_it(write_dicom: WriteDicom) -> None:

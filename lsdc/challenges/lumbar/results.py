@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.coordinates.learn import USUAL
 from lsdc.errors import DataError, SettingsError
 from lsdc.store import runs
 from lsdc.store.exact_names import read_parquet
@@ -119,6 +120,20 @@ class RunResults:
         restore_weights(model, weights, of=self.experiment.name)
         return model.eval()
 
+    @property
+    def point_models(self) -> Path:
+        """The folder with the models that find the level points.
+
+        Raises:
+            DataError: the run has no such models.
+        """
+        return self._result("coordinates")
+
+    @property
+    def trained_folds(self) -> list[int]:
+        """The folds whose models made the out-of-fold table, in ascending order."""
+        return sorted(self.oof["fold"].unique().to_list())
+
     @cached_property
     def _crops(self) -> Path:
         return self._result("crops")
@@ -133,6 +148,8 @@ class RunResults:
         )
 
     def _is_of_training(self, folder: Path) -> bool:
+        if folder.parent.name == "coordinates":
+            return (folder / USUAL).is_file()
         samples = folder / "samples.parquet"
         return not samples.is_file() or "train" in read_parquet(samples, ["split"])["split"]
 

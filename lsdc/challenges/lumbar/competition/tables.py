@@ -8,6 +8,7 @@
 Labels and annotations use the words of the vocabulary.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,55 @@ def asks_for_rows(root: Path) -> bool:
     Raises:
         DataError: the file cannot be read.
     """
-    return (root / "sample_submission.csv").is_file() and bool(_read_row_ids(root))
+    return bool(wanted_rows(root))
+
+
+def wanted_rows(root: Path) -> tuple[str, ...]:
+    """Return the row ids of a folder's `sample_submission.csv`, in its order; none without it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return _read_row_ids(root) if (root / "sample_submission.csv").is_file() else ()
+
+
+def open_test_set(root: Path) -> Listing | None:
+    """Read only the table of a folder's test series; return None if it lists none.
+
+    Invalid rows are in `left_out`, as in `open_competition`.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    if not (root / "test_series_descriptions.csv").is_file():
+        return None
+    test, left_out, spelled = _read_test_series(root)
+    return None if test.is_empty() else listing_of(root, test, left_out=left_out, spelled=spelled)
+
+
+def listing_of(
+    root: Path,
+    series: pl.DataFrame,
+    *,
+    left_out: pl.DataFrame | None = None,
+    spelled: Mapping[int, str] | None = None,
+) -> Listing:
+    """Return the listing of series without annotated points.
+
+    Args:
+        root: the folder of the images.
+        series: split, study_id, series_id, series_description.
+        left_out: invalid rows of the table of the series.
+        spelled: the spelling of ids that begin with zeros.
+    """
+    return Listing(
+        root=root,
+        series=series,
+        annotations=pl.DataFrame(schema=dict.fromkeys([*_SERIES_ID, "instance_number"], pl.Int64)),
+        left_out=pl.DataFrame(schema=_LEFT_OUT) if left_out is None else left_out,
+        spelled=spelled or {},
+        kinds=SERIES_KINDS,
+    )
 
 
 def open_competition(root: Path) -> Competition:

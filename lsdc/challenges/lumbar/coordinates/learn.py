@@ -27,13 +27,19 @@ from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     training_targets,
 )
 from lsdc.challenges.lumbar.coordinates.moves import annotated_moves, moved_back
-from lsdc.challenges.lumbar.coordinates.point_tables import Found, write_found
+from lsdc.challenges.lumbar.coordinates.point_tables import (
+    Found,
+    ModelPoints,
+    points_by_model,
+    write_found,
+)
 from lsdc.challenges.lumbar.coordinates.typical import typical_offsets
 from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
 from lsdc.store.files import write_folder, write_text
+from lsdc.store.table_files import write_table
 from lsdc.training.events import FilesRead
 from lsdc.training.process import OnEvent, run_children
 
@@ -114,6 +120,7 @@ def locate_points(
     processes: int,
     log: Path,
     on_event: OnEvent,
+    by_model: Path | None = None,
 ) -> pl.DataFrame:
     """Find the points of all test studies: the median over the models, in mm.
 
@@ -130,6 +137,7 @@ def locate_points(
         processes: number of processes that read pixels.
         log: the file that the child's output is appended to.
         on_event: as for `learn_points`.
+        by_model: a Parquet file for each model's own points (`ModelPoints`).
 
     Returns: quarantine rows (path, stage, reason) of the files without readable pixels.
 
@@ -155,6 +163,8 @@ def locate_points(
         usual=usual["shifted"],
         typical_mm=np.array(usual["places_mm"]),
     )
+    if by_model is not None:
+        write_table(ModelPoints, points_by_model(studies, found), by_model)
     return _quarantine(views)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -48,6 +49,18 @@ class Points(Table):
     z_mm = real(columns.WORLD)
     confidence = columns.confidence()
     source = columns.source()
+
+
+class ModelPoints(Table):
+    """One row per model, study and level that the model detects."""
+
+    model = dy.Int32(primary_key=True, min=0, description="Place of the model, from 0.")
+    study_id = columns.study(primary_key=True)
+    level = columns.level(primary_key=True)
+    x_mm = real(columns.WORLD)
+    y_mm = real(columns.WORLD)
+    z_mm = real(columns.WORLD)
+    confidence = columns.confidence()
 
 
 TABLES = {"points": Points, "landmarks": Landmarks, "spines": Spines, "moves": Moves}
@@ -111,6 +124,27 @@ def write_found(
         spines=describe_spines(table, shifted, usual, disputed),
     )
     return usual
+
+
+def points_by_model(studies: Sequence[int], found: Found) -> pl.DataFrame:
+    """Return the level points (`ModelPoints`) that each model detects by itself.
+
+    Args:
+        studies: the study ids, in the order of `found`.
+        found: the arrays of `coordinates.child`.
+    """
+    seen = np.isfinite(found["points_mm"]).all(axis=-1)  # (models, studies, levels)
+    rows = [
+        (
+            model,
+            studies[row],
+            str(LEVELS[level]),
+            *found["points_mm"][model, row, level].tolist(),
+            float(found["confidence"][model, row, level]),
+        )
+        for model, row, level in np.argwhere(seen).tolist()
+    ]
+    return pl.DataFrame(rows, schema=pl.Schema(ModelPoints), orient="row")
 
 
 def _by_study(studies: Sequence[int], found: Found) -> Iterator[tuple[int, Found]]:

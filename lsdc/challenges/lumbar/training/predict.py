@@ -16,6 +16,7 @@ class PredictJob(Job):
         models: the folders of the trained folds.
         crops: the folder with crops.npy and samples.parquet.
         out: the Parquet file to write.
+        by_fold: a second Parquet file, for the predictions of each model alone.
         device: "auto", "cpu", "cuda" or any other of torch's devices.
         threads: number of torch's threads.
     """
@@ -24,6 +25,7 @@ class PredictJob(Job):
     models: tuple[Path, ...]
     crops: Path
     out: Path
+    by_fold: Path | None = None
     device: str
     threads: int
 
@@ -36,7 +38,8 @@ def predict(job: PredictJob, *, log: Path, on_event: OnEvent) -> None:
     """Write the mean of the models' probabilities for every test sample and condition to `out`.
 
     The Parquet file has row_id, study_id, condition, level, normal_mild, moderate, severe; it has
-    no rows without test samples. `on_event` receives the progress of each model.
+    no rows without test samples. `by_fold` has the same columns for each model alone, and `model`,
+    its place in `models`. `on_event` receives the progress of each model.
 
     Raises:
         DataError, SettingsError, StageError: see `lsdc.training.process.run_child`.

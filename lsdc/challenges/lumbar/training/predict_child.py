@@ -1,8 +1,10 @@
 """The child process of `predict`."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from lsdc.challenges.lumbar.training.labels import keep_graded
@@ -28,6 +30,7 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
     model = build_model(experiment, pretrained=False).to(device)
 
     total = np.zeros((len(samples), len(CONDITIONS), len(GRADES)))
+    alone = []
     folders = job.models if len(samples) else ()
     for number, folder in enumerate(folders, start=1):
         restore_weights(model, folder / "model.safetensors", of=experiment.name)
@@ -47,12 +50,21 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
                 precision=getattr(torch, experiment.training.precision),  # as in validation
                 on_batch=on_batch,
             )
-            total += as_array(read_grades(experiment, logits.double()))
+        found = as_array(read_grades(experiment, logits.double()))
+        total += found
+        alone.append(as_rows(table, found).with_columns(model=pl.lit(number - 1, pl.Int32)))
 
-    with write_atomic(job.out) as temporary:
-        rows = keep_graded(as_rows(table, total / max(len(folders), 1)), experiment.labels)
-        rows.write_parquet(temporary)
+    rows = keep_graded(as_rows(table, total / max(len(folders), 1)), experiment.labels)
+    _write(rows, job.out)
+    if job.by_fold is not None:
+        empty = rows.clear().with_columns(model=pl.lit(None, pl.Int32))
+        _write(keep_graded(pl.concat([empty, *alone]), experiment.labels), job.by_fold)
     return {"rows": len(rows)}
+
+
+def _write(rows: pl.DataFrame, path: Path) -> None:
+    with write_atomic(path) as temporary:
+        rows.write_parquet(temporary)
 
 
 if __name__ == "__main__":

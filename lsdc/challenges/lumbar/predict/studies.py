@@ -1,0 +1,296 @@
+"""Predict any studies with the models of a run, and write what was found."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from filelock import Timeout
+
+from lsdc import __version__
+from lsdc.challenges.lumbar.competition.tables import wanted_rows
+from lsdc.challenges.lumbar.predict.block import Prepared, prepare
+from lsdc.challenges.lumbar.predict.describe import describe_block
+from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.outcome import StudyOutcome, describe, tabulate_predictions
+from lsdc.challenges.lumbar.predict.picture import draw_pictures
+from lsdc.challenges.lumbar.predict.queue import SampleQueue
+from lsdc.challenges.lumbar.predict.sources import Source, open_source
+from lsdc.challenges.lumbar.predict.workplace import Workplace
+from lsdc.challenges.lumbar.scoring.submission import assemble_submission
+from lsdc.dicom.names import escape_name
+from lsdc.dicom_index.other_files import OtherFiles, group_others
+from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.errors import HomeBusyError
+from lsdc.store.file_locks import file_lock
+from lsdc.store.files import write_folder
+from lsdc.training.events import Event
+
+STUDIES_AT_ONCE = 64
+CSV, JSON, SUBMISSION, PICTURES, LOG = (
+    "predictions.csv",
+    "predictions.json",
+    "submission.csv",
+    "pictures",
+    "predict.log",
+)
+_STEPS = ("reading headers", "finding levels", "predicting", "drawing")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a prediction is.
+
+    Attributes:
+        words: what it does at the moment.
+        done: the number of studies done; parts of a block count as parts.
+        studies: the number of studies, as far as it is known.
+    """
+
+    words: str
+    done: float
+    studies: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The result of `predict_studies`.
+
+    Attributes:
+        studies: what is known of each study, by id.
+        rows: the table `predictions.csv`.
+        quarantine: the files that cannot be used, paths relative to the folder.
+        others: the number of files that are no slices, by type: files, what, path of the first.
+        files: the files and folders that were written.
+        unknown_rows: the number of rows of the sample submission that no study in the folder has.
+        seconds: the time that it took.
+    """
+
+    studies: Sequence[StudyOutcome]
+    rows: pl.DataFrame
+    quarantine: pl.DataFrame
+    others: pl.DataFrame
+    files: Sequence[Path]
+    unknown_rows: int
+    seconds: float
+
+    @property
+    def from_prior(self) -> list[StudyOutcome]:
+        """The studies that were predicted by the prior alone."""
+        return [study for study in self.studies if study.why_prior]
+
+
+def predict_studies(
+    root: Path,
+    models: TrainedModels,
+    out: Path,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    pictures: bool = True,
+    studies_at_once: int = STUDIES_AT_ONCE,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Prediction:
+    """Predict all studies below a folder, and write the results into another one.
+
+    Nothing but `models` is needed of a run, and nothing is written outside of `out`, which holds
+    `predict.log` from the start, and at the end `predictions.csv`, `pictures/`, `submission.csv` if
+    the folder has a `sample_submission.csv`, and last of all `predictions.json`.
+
+    Args:
+        root: a folder with DICOM files, or with `test_series_descriptions.csv` and `test_images`.
+        models: the models of a run.
+        out: the folder for the results; earlier ones are replaced.
+        device: "auto", "cpu", "cuda" or any other of torch's devices.
+        threads: number of torch's threads, and of processes that read files.
+        pictures: whether to draw a picture of each study.
+        studies_at_once: the number of studies that are read and cut together; results do not
+            depend on it, disk space does.
+        on_progress: called as the work proceeds.
+
+    Raises:
+        DataError: the folder or one of its tables cannot be read, or it holds no DICOM file.
+        StageError: a child process died.
+        HomeBusyError: another prediction writes into `out`.
+        NoSpaceError: the disk is full.
+    """
+    begun = time.monotonic()
+    row_ids = wanted_rows(root)
+    with _alone_in(out), _logged(out / LOG), write_folder(out) as work:
+        teller = _Teller(on_progress)
+        at = Workplace(work, out / LOG, device, threads, teller.event)
+        source = open_source(
+            root,
+            models,
+            at,
+            studies_at_once=studies_at_once,
+            leave_out=out,
+            may_be_empty=bool(row_ids),
+            on_files=teller.files,
+        )
+        outcomes, blocks, mean, by_fold = _predict(source, root, models, at, teller)
+        rows = tabulate_predictions(outcomes, mean, by_fold, models)
+        bad = [Quarantine.create_empty(), *(each.studies.quarantine for each in blocks)]
+        apart = [OtherFiles.create_empty(), *(each.studies.others for each in blocks)]
+        quarantine = _relative(pl.concat(bad), root)
+        others = group_others(_relative(pl.concat(apart), root))
+        made = work / "made"
+        made.mkdir()
+        unknown = _write_submission(rows, row_ids, models, made / SUBMISSION)
+        rows.write_csv(made / CSV)
+        if pictures:
+            draw_pictures(
+                outcomes,
+                blocks,
+                rows,
+                made / PICTURES,
+                run=models.name,
+                slices=models.experiment.slices,
+                on_done=teller.drawn,
+            )
+        found = {
+            "lsdc": __version__,
+            "run": models.name,
+            "folds": list(models.folds),
+            "folder": escape_name(root.absolute()),
+            "studies": describe(outcomes, rows, by_fold),
+            "quarantine": quarantine.select("path", "stage", "reason", "study_id").to_dicts(),
+            "other_files": others.to_dicts(),
+            "rows_of_unknown_studies": unknown,
+        }
+        (made / JSON).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        files = _move(made, out)
+    seconds = time.monotonic() - begun
+    return Prediction(outcomes, rows, quarantine, others, files, unknown, seconds)
+
+
+def _predict(
+    source: Source, root: Path, models: TrainedModels, at: Workplace, teller: "_Teller"
+) -> tuple[list[StudyOutcome], list[Prepared], pl.DataFrame, pl.DataFrame]:
+    """Predict block by block; return outcomes, blocks, and the mean and single predictions."""
+    queue = SampleQueue(models, at)
+    outcomes: list[StudyOutcome] = []
+    blocks: list[Prepared] = []
+    sizes = [len(block) for block in source.blocks]
+    for number, block in enumerate(source.blocks):
+        teller.begin(sum(sizes[:number]), len(block), sum(sizes))
+        teller.step(0)
+        studies = source.read(block)
+        teller.step(1)
+        prepared = prepare(studies, models, at.folder / f"block-{number:06d}", at)
+        outcomes += describe_block(prepared, source, root, models)
+        teller.step(2)
+        if prepared.has_crops:
+            queue.add(prepared.folder)
+        if number + 1 < len(sizes):  # else `finish` predicts all, with one start of the child
+            queue.predict_whole()
+        blocks.append(prepared)
+    mean, by_fold = queue.finish()
+    return sorted(outcomes, key=lambda each: each.study_id), blocks, mean, by_fold
+
+
+def _write_submission(
+    rows: pl.DataFrame, row_ids: Sequence[str], models: TrainedModels, path: Path
+) -> int:
+    """Write the submission, if one is wanted; return the number of rows of unknown studies."""
+    if not row_ids:
+        return 0
+    predicted = rows.filter(source="images")
+    submission = assemble_submission(predicted, row_ids, models.prior)
+    submission.write_csv(path)
+    known = {str(study) for study in rows["study_id"].unique()}
+    return sum(row_id.lstrip("0").partition("_")[0] not in known for row_id in row_ids)
+
+
+def _relative(files: pl.DataFrame, root: Path) -> pl.DataFrame:
+    """Return a table of files with their paths relative to a folder."""
+    inside = pl.col("path").str.strip_prefix(f"{escape_name(root.absolute())}/")
+    return files.with_columns(path=inside).sort("path")
+
+
+def _move(made: Path, out: Path) -> list[Path]:
+    """Replace earlier results by those made; the JSON file goes first and comes last."""
+    for name in (JSON, CSV, SUBMISSION):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / PICTURES, ignore_errors=True)
+    names = [name for name in (CSV, SUBMISSION, PICTURES, JSON) if (made / name).exists()]
+    for name in names:
+        (made / name).replace(out / name)
+    return [out / name for name in names]
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Lock the folder of the results, and remove what a killed prediction left there.
+
+    Raises:
+        HomeBusyError: another prediction holds the lock.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock = file_lock(out / ".predict.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        message = f"{out}: another prediction writes into this folder; choose another --out"
+        raise HomeBusyError(message) from None
+    try:
+        for left in out.glob(".writing-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Write this project's log records to a file while the block runs."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logger = logging.getLogger("lsdc")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        handler.close()
+
+
+class _Teller:
+    """Turns the events of a prediction's parts into its progress."""
+
+    def __init__(self, on_progress: Callable[[Progress], None]) -> None:
+        self._on_progress = on_progress
+        self._before = self._size = self._studies = self._step = 0
+
+    def files(self, read: int, files: int) -> None:
+        """Tell how many headers are read, before the studies are known."""
+        self._on_progress(Progress(f"{_STEPS[0]}, {read:,} of {files:,}", 0.0, 0))
+
+    def begin(self, before: int, size: int, studies: int) -> None:
+        """Begin a block of studies."""
+        self._before, self._size, self._studies = before, size, studies
+
+    def step(self, number: int) -> None:
+        """Begin a step of the block."""
+        self._step = number
+        self._tell(_STEPS[number], 0.0)
+
+    def event(self, event: Event) -> None:
+        """Tell what a child process reports."""
+        self._tell(", ".join([_STEPS[self._step], *event.words]), event.share or 0.0)
+
+    def drawn(self, number: int, studies: int) -> None:
+        """Tell how many pictures are drawn."""
+        self._on_progress(Progress(f"{_STEPS[3]}, {number} of {studies}", studies, studies))
+
+    def _tell(self, words: str, share: float) -> None:
+        done = self._before + self._size * (self._step + share) / len(_STEPS[:3])
+        self._on_progress(Progress(words, done, self._studies))
