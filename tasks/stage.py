@@ -65,10 +65,11 @@ class Stage(Generic[P, T]):
         libraries: Sequence[str],
         uses: Uses,
         shared: bool,
+        shown: bool,
         **options: Any,
     ) -> None:
         self.name, self.fn, self.code, self.libraries = name, fn, code, libraries
-        self._uses, self._shared = uses, shared
+        self._uses, self._shared, self._shown = uses, shared, shown
         self._kind = cast(type[T], get_type_hints(fn)["return"])
         self._signature = inspect.signature(fn)
 
@@ -121,7 +122,8 @@ class Stage(Generic[P, T]):
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
             return Completed(name="Cached", message="The stored result was used.", data=found)
-        report_progress(Progress(str(task_run.get_name()), state="Running"))
+        if self._shown:
+            report_progress(Progress(str(task_run.get_name()), state="Running"))
         compute = partial(self.fn, *args, **kwargs)
         return compute_once(run, self.name, key, self._kind, compute, shared=self._shared)
 
@@ -181,6 +183,7 @@ def stage(
             libraries=libraries,
             uses=uses,
             shared=shared,
+            shown=shown,
             task_run_name=run_name,
             timeout_seconds=None if timeout_hours is None else timeout_hours * HOUR,
             retries=retries + resumes,
