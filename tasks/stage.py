@@ -67,11 +67,11 @@ class Stage(Generic[P, T]):
         libraries: Sequence[str],
         uses: Uses,
         shared: bool,
-        measured: bool,
+        shown: bool,
         **options: Any,
     ) -> None:
         self.name, self.fn, self.code, self.libraries = name, fn, code, libraries
-        self._uses, self._shared, self._measured = uses, shared, measured
+        self._uses, self._shared, self._shown = uses, shared, shown
         self._kind = cast(type[T], get_type_hints(fn)["return"])
         self._signature = inspect.signature(fn)
 
@@ -124,7 +124,8 @@ class Stage(Generic[P, T]):
         run, key = self._inputs(*args, **kwargs)["run"], self.key(*args, **kwargs)
         if found := self._find(run, key):
             return Completed(name="Cached", message="The stored result was used.", data=found)
-        report_progress(Progress(str(task_run.get_name()), state="Running"))
+        if self._shown:
+            report_progress(Progress(str(task_run.get_name()), state="Running"))
 
         def compute() -> T:
             return self._compute(run, *args, **kwargs)
@@ -133,7 +134,7 @@ class Stage(Generic[P, T]):
 
     def _compute(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function, and record what a result with files took."""
-        if not self._measured or not issubclass(self._kind, Manifest):
+        if not self._shown or not issubclass(self._kind, Manifest):
             return self.fn(*args, **kwargs)
         with measuring() as measured:
             result = self.fn(*args, **kwargs)
@@ -203,7 +204,7 @@ def stage(
             libraries=libraries,
             uses=uses,
             shared=shared,
-            measured=shown,
+            shown=shown,
             task_run_name=run_name,
             timeout_seconds=None if timeout_hours is None else timeout_hours * HOUR,
             retries=retries + resumes,

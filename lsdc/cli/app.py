@@ -19,6 +19,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train and score models on lumbar spine MR, from DICOM files to a submission.",
+    epilog=(
+        "Exit codes: 0 success, 1 a stage failed, 2 an error in the call, the data or the "
+        "settings, 3 the home is in use, 75 stopped and can be resumed, 130 interrupted. "
+        "docs/terminal.md explains them, and shell completion, --quiet, --json and colours."
+    ),
 )
 # For each command, a summary short enough for the command list, and usage examples.
 _COMMANDS: dict[str, tuple[str, list[str]]] = {
@@ -28,6 +33,7 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc run-local                         # the demo, on a phantom",
             "lsdc run-local --data rsna-2024 --home /big/disk/lsdc --experiment baseline",
             "lsdc run-local --data rsna-2024 --only-fold 0 --set training.epochs=2",
+            "lsdc run-local --quiet --json > scores.json",
         ],
     ),
     "score": (
@@ -66,6 +72,14 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc predict rsna-2024 --run baseline --home /big/disk/lsdc --no-pictures",
         ],
     ),
+    "status": (
+        "Show what runs, the runs of a home, sizes and the disk.",
+        ["lsdc status", "lsdc status --home /big/disk/lsdc --json"],
+    ),
+    "logs": (
+        "Print how a run ended, then its log.",
+        ["lsdc logs demo", "lsdc logs demo --lines 200 --follow"],
+    ),
     "ui": ("Serve Prefect's UI with the runs of a home.", ["lsdc ui --home /big/disk/lsdc"]),
     "up": (
         "Start a Prefect server and workers, with pools and deployments.",
@@ -79,7 +93,10 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         "Start a run of a Prefect deployment on the workers.",
         ["lsdc trigger train-folds/default --experiment baseline --watch"],
     ),
-    "clean": ("List and remove results that no run needs.", ["lsdc clean"]),
+    "clean": (
+        "List and remove results that no run needs.",
+        ["lsdc clean", "lsdc clean demo@folds-3    # also removes this run"],
+    ),
     "experiments": ("List, show and compare experiments.", ["lsdc experiments list"]),
 }
 # Error numbers of reads and writes on a failing disk or file server.

@@ -1,12 +1,30 @@
 """A command group that imports a command only when it is called, so that `lsdc` starts quickly."""
 
+import difflib
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 _ROOM = "lsdc.cli.commands"
+
+
+class Command(TyperCommand):
+    """A command that suggests only similar options in place of an unknown one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; click also compares the dashes, which all options share."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if names := getattr(error, "possibilities", None):
+                typed = str(getattr(error, "option_name", "")).lstrip("-")
+                bare = {name.lstrip("-"): name for name in names}
+                close = difflib.get_close_matches(typed, bare)
+                error.possibilities = [bare[name] for name in close]  # type: ignore[attr-defined]
+            raise
 
 
 class LazyGroup(TyperGroup):
@@ -24,11 +42,13 @@ class LazyGroup(TyperGroup):
         if isinstance(called, typer.Typer):  # a group of commands
             loaded.add_typer(called, name=name)
         else:
-            loaded.command(name, short_help=named.short_help, epilog=named.epilog)(called)
+            loaded.command(name, cls=Command, short_help=named.short_help, epilog=named.epilog)(
+                called
+            )
         return name, typer.main.get_group(loaded).commands[name], rest
 
 
-def announce(app: typer.Typer, name: str, summary: str, examples: list[str]) -> None:
+def announce(app: typer.Typer, name: str, summary: str, examples: Sequence[str]) -> None:
     """Register a command of the room `commands` that is not imported yet.
 
     Args:
@@ -37,10 +57,13 @@ def announce(app: typer.Typer, name: str, summary: str, examples: list[str]) -> 
         summary: a summary short enough for the command list.
         examples: usage examples for the end of its help.
     """
-    # A line with only a backspace makes click keep the line breaks of its paragraph.
-    epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in examples)])
+    app.command(name, short_help=summary, epilog=as_epilog(examples))(_nothing)
 
-    app.command(name, short_help=summary, epilog=epilog)(_nothing)
+
+def as_epilog(examples: Sequence[str]) -> str:
+    """Return usage examples as the end of a command's help."""
+    # A line with only a backspace makes click keep the line breaks of its paragraph.
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in examples)])
 
 
 def _nothing() -> None:

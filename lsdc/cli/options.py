@@ -8,10 +8,15 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
+from lsdc.cli.completion import complete_changes, complete_experiments
 from lsdc.cli.fractions import parse_fraction
 from tasks.request import RunRequest, parameters_of, sent_names, unset_means
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("-q", "--quiet", help="Print results, warnings and errors, but no progress."),
+]
 NoPretrained = Annotated[
     bool, typer.Option("--no-pretrained", help="Train without pretrained weights.")
 ]
@@ -22,6 +27,8 @@ StoreUrl = Annotated[
         show_default="LSDC_STORE",
     ),
 ]
+
+_COMPLETED = {"experiment": complete_experiments, "settings": complete_changes}
 
 
 def home_option(text: str) -> Any:
@@ -90,6 +97,7 @@ def _option(name: str, field: FieldInfo, text: str) -> inspect.Parameter:
         details = {"metavar": "KEY=VALUE"}
         text, shown = f"{text} May be repeated.", ""
     flags = ["--set"] if name == "settings" else [f"--{name.replace('_', '-')}"]
+    details["autocompletion"] = _COMPLETED.get(name)
     option = typer.Option(*flags, help=text, show_default=shown or True, **details)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]

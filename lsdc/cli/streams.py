@@ -7,7 +7,7 @@ import os
 import sys
 import unicodedata
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich.console import Console
 
@@ -42,16 +42,27 @@ def prepare_streams() -> None:
     sys.stderr = _patient(sys.stderr, 2)
 
 
-def open_console(*, stderr: bool = False) -> Console:
+def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Return the console to print on: as wide as the terminal, unlimited in a pipe.
 
-    COLUMNS overrides the width. Output is literal text: `[v2]` in a path is no markup, `:x:` no
-    emoji.
+    COLUMNS overrides the width, NO_COLOR switches colours off, and FORCE_COLOR keeps them in a
+    pipe. Output is literal text: `[v2]` in a path is no markup, `:x:` no emoji.
+
+    Args:
+        stderr: whether to print on standard error.
+        quiet: whether to print nothing, for the progress of a command with --quiet.
     """
-    console = partial(Console, stderr=stderr, markup=False, emoji=False, highlight=False)
-    if console().is_terminal or "COLUMNS" in os.environ:
+    console = partial(
+        Console, stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False
+    )
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
         return console()
-    return console(width=_NO_LIMIT)
+    if "COLUMNS" not in os.environ:
+        console = partial(console, width=_NO_LIMIT)
+    # Rich would take a pipe for a terminal, and write its live displays into it.
+    colors: Literal["standard"] | None = "standard" if os.environ.get("FORCE_COLOR") else None
+    return console(force_terminal=False, color_system=colors)
 
 
 class _PatientFile(io.FileIO):

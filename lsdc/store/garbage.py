@@ -72,6 +72,11 @@ def kept_results(home: Home, run: str) -> list[Path]:
     return list(dict.fromkeys([*pinned_results(home, run), *so_far]))
 
 
+def is_unfinished(home: Home, run: str) -> bool:
+    """Return whether a run has made results since it last finished."""
+    return (home.run(run) / _SO_FAR).is_file()
+
+
 def _write(notes: Path, paths: Collection[str]) -> None:
     write_text(notes, json.dumps(sorted(paths), indent=2) + "\n")
 

@@ -10,7 +10,7 @@ replaced/                  folds superseded by the same run on changed data or c
 costs/                     time and memory of the results that were computed here
 results/                   index of the stages' results by key, as JSON
 prefect/                   Prefect's database
-logs/                      one log per run; output of child processes and of the server
+logs/                      one log per run and flow run; output of child processes and the server
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from pathlib import Path
 from filelock import BaseFileLock, Timeout
 
 from lsdc.errors import DataError, HomeBusyError, NoSpaceError
-from lsdc.names import require_run_name
+from lsdc.names import is_run_name, require_run_name
 from lsdc.store.file_locks import file_lock, is_lockless, take_lock
 from lsdc.store.files import free_bytes, write_text
 from lsdc.typed_paths import from_root
@@ -35,6 +35,7 @@ from lsdc.typed_paths import from_root
 SCHEMA = 1
 SHARDS = "shards"
 _HOLDER = ".builder.json"
+_NO_HOME = "{root}: not a home, expected one that a run created; give it as --home"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """One log per run, and the output of child processes and of the server."""
+        """One log per run and flow run, and the output of child processes and of the server."""
         return self.root / "logs"
 
     @property
@@ -86,6 +87,12 @@ class Home:
         """
         require_run_name(name, str(self.runs))
         return self.runs / name
+
+    def run_folders(self) -> list[Path]:
+        """Return the folders of all runs; other entries of `runs/` are ignored."""
+        return [
+            each for each in sorted(self.runs.glob("*")) if is_run_name(each.name) and each.is_dir()
+        ]
 
     def fold(self, run: str, fold: int) -> Path:
         """Return a fold's folder."""
@@ -120,8 +127,20 @@ def existing_home(root: Path) -> Home:
         DataError: there is no home, or it cannot be used.
     """
     if not (root / "home.json").is_file():
-        raise DataError(f"{root}: not a home, expected one that a run created; give it as --home")
+        raise DataError(_NO_HOME.format(root=root))
     return open_home(root)
+
+
+def look_at_home(root: Path) -> Home:
+    """Open the home at `root` for reading only: take no lock, write nothing.
+
+    Raises:
+        DataError: there is no home, or it has another schema version.
+    """
+    if not (root / "home.json").is_file():
+        raise DataError(_NO_HOME.format(root=root))
+    _check_schema(root / "home.json")
+    return Home(root)
 
 
 def _found_home(root: Path, marker: Path) -> None:
@@ -242,12 +261,35 @@ def _release(lock: BaseFileLock, home: Home) -> None:
 
 
 def _describe_holder(holder: Path) -> str:
+    found = _read_holder(holder)
+    return "another run" if found is None else str(found)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that has locked a home, and since when, in seconds since 1970."""
+
+    host: str
+    pid: int
+    since: float
+
+    def __str__(self) -> str:
+        """Name the process, and for how long it has held the lock."""
+        minutes = (time.time() - self.since) / 60
+        return f"process {self.pid} on {self.host} (for {minutes:.0f} min)"
+
+
+def noted_holder(home: Home) -> Holder | None:
+    """Return the process that has locked the home, as noted; a killed one leaves its note."""
+    return _read_holder(home.root / _HOLDER)
+
+
+def _read_holder(note: Path) -> Holder | None:
     try:
-        facts = json.loads(holder.read_text(encoding="utf-8"))
-        minutes = (time.time() - facts["since"]) / 60
-        return f"process {facts['pid']} on {facts['host']} (for {minutes:.0f} min)"
-    except (OSError, ValueError, KeyError):
-        return "another run"
+        facts = json.loads(note.read_text(encoding="utf-8"))
+        return Holder(str(facts["host"]), int(facts["pid"]), float(facts["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

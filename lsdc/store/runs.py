@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DataError
-from lsdc.names import BETWEEN, as_name, is_run_name, join_names
+from lsdc.names import BETWEEN, as_name, join_names
 from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_text
@@ -100,12 +100,7 @@ def read_record(folder: Path) -> RunRecord | None:
 
 def list_runs(home: Home) -> dict[str, RunRecord | None]:
     """Return the runs of a home by name; other entries of `runs/` are ignored."""
-    folders = sorted(home.runs.glob("*"))
-    return {
-        folder.name: read_record(folder)
-        for folder in folders
-        if is_run_name(folder.name) and folder.is_dir()
-    }
+    return {folder.name: read_record(folder) for folder in home.run_folders()}
 
 
 def stored_score(folder: Path) -> float | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import lsdc.cli.commands
+
 
 def modules_after(code: str) -> set[str]:
     """Return the top-level modules that are imported after running `code`."""
@@ -24,6 +26,15 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
         f"assert CliRunner().invoke(app, {arguments}).exit_code == 0"
     )
     assert not modules_after(code) & {"prefect", "polars", "duckdb", "torch", "numpy"}
+
+
+def test_commands_that_the_shell_completes_import_no_heavy_library() -> None:
+    """The shell imports the module of a command at each press of Tab."""
+    rooms = Path(lsdc.cli.commands.__file__).parent
+    completed = [path.stem for path in rooms.glob("*.py") if "complete_" in path.read_text()]
+    assert {"clean", "experiments", "inspect", "logs", "trigger"} <= {*completed}
+    code = "\n".join(f"import lsdc.cli.commands.{name}" for name in completed)
+    assert not modules_after(code) & {"prefect", "polars", "duckdb", "torch", "numpy", "sqlalchemy"}
 
 
 def test_prefect_is_imported_to_read_the_users_settings_only_if_there_are_any(

@@ -109,3 +109,27 @@ def test_main_prepares_the_streams() -> None:
     )
     assert said.stdout.startswith(b"Weighted log loss")
     assert said.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": ""}, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_reach_a_pipe_only_if_forced_and_a_live_display_never(
+    environment: dict[str, str], colored: bool
+) -> None:
+    script = PRINTS + (
+        "from rich.progress import Progress\n"
+        "console = open_console(); console.print('said', style='red'); print(console.is_terminal)\n"
+        "with Progress(console=console) as bar: bar.add_task('x', total=1)"
+    )
+    said = python(script, **environment).stdout.decode()
+    assert ("\x1b[31msaid" in said) == colored
+    assert "False" in said
+    assert "\x1b[2K" not in said
+    assert "\x1b[?25l" not in said

@@ -280,6 +280,10 @@ def test_interrupt_during_training_ends_it_within_seconds(ran, command, tmp_path
     asked = urllib.request.Request(followed.split()[-1], headers={"Accept": "text/html"})
     with urllib.request.urlopen(asked, timeout=60) as page:
         assert b"<html" in page.read()
+    seen = command("status", "--home", home, "--json")
+    (now,) = [run for run in json.loads(seen.out)["runs"] if run["name"] == "demo@epochs-100"]
+    assert (now["state"], now["activities"][0]["pid"]) == ("running", process.pid)
+    assert {each["name"] for each in now["activities"][0]["doing"]} >= {"fold 0", "fold 1"}
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, out + err
@@ -288,7 +292,7 @@ def test_interrupt_during_training_ends_it_within_seconds(ran, command, tmp_path
     assert "- fold 0: cancelled after" in out
     assert states(home) == {"COMPLETED", "CANCELLED"}
     log = home / "logs" / "demo@epochs-100.log"
-    assert "interrupted by Ctrl-C" in log.read_text(encoding="utf-8")
+    assert "stopped in fold 0, fold 1: interrupted by Ctrl-C" in log.read_text(encoding="utf-8")
     assert not list(home.glob("runs/demo@epochs-100/*/fit.json"))
     assert list(home.glob("runs/demo@epochs-100/*/resume.pt"))
     assert len(list(home.glob("runs/demo/*/fit.json"))) == 2

@@ -33,6 +33,7 @@ def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
     assert len(lines) >= 15
     assert [line for line in lines if "unchanged, kept" not in line] == []
     assert "LOADED []" in done.stdout
+    assert f"all {len(lines)} unchanged and kept; nothing was computed" in done.stdout
 
 
 def test_configured_server_has_the_whole_run(ran) -> None:
@@ -57,6 +58,7 @@ def test_only_damaged_crops_are_computed_again(ran) -> None:
 
     assert outcome.code == 0
     assert outcome.ran == {"crops train"}
+    assert "computed, " in outcome.out
     assert crops.read_bytes() == before
 
     crops.unlink()
@@ -130,11 +132,14 @@ def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, c
 
 def test_run_with_one_fold_keeps_the_scores_of_all_folds(ran) -> None:
     before = {name: (ran.folder / name).read_bytes() for name in ("oof.parquet", "scores.json")}
-    outcome = ran.again("--only-fold", "1")
-    assert outcome.code == 0, outcome.out + outcome.err
-    assert outcome.ran == set()
+    outcome = ran.again("--only-fold", "1", "--quiet", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    found = json.loads(outcome.out)
+    assert found["stages"]["computed"] == 0
     assert before == {name: (ran.folder / name).read_bytes() for name in before}
-    assert "partial" not in outcome.out
+    assert found["scores"] == json.loads(before["scores.json"])
+    assert not found["scores"]["partial"]
+    assert found["files"]["out of fold"] == str(ran.folder / "oof.parquet")
 
 
 def _use_another_backbone(copy: Path) -> None:

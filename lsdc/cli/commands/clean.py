@@ -1,12 +1,15 @@
 """`lsdc clean`: list what no run refers to, with its size, and remove it."""
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
 
+from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
@@ -22,26 +25,40 @@ from lsdc.store.runs import list_runs, stored_score
 def clean(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Runs to remove, with their models and scores."),
+        typer.Argument(
+            metavar="RUN",
+            help="Runs to remove, with their models and scores.",
+            autocompletion=complete_runs,
+        ),
     ] = None,
     home: Annotated[Path | None, home_option("The home to clean.")] = None,
     replaced: Annotated[
         bool, typer.Option("--replaced", help="Also remove superseded folds.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of tables; remove only with --yes."),
+    ] = False,
 ) -> None:
     """List the disk space of all runs; remove results that no run needs, and files of killed runs.
 
     Trained folds are kept. To remove them, name their run; to remove superseded folds, give
     --replaced.
     """
-    console = open_console()
+    console = open_console(stderr=as_json)
     opened = existing_home(resolve_home(home))
     with build_lock(opened, wait=False, say=console.print):
         _require_quiet(opened)
         removed = _known(opened, runs or [])
-        console.print(_usage_table(opened))
+        usages = _usages(opened)
         rubbish = find_garbage(opened, removed=removed, put_aside=replaced)
+        if as_json:
+            if yes:
+                _remove_all(rubbish)
+            typer.echo(json.dumps(_as_dict(usages, rubbish, removed=yes), indent=2))
+            return
+        console.print(_usage_table(usages))
         if not replaced:
             _print_superseded(find_put_aside(opened), console)
         if not rubbish:
@@ -50,9 +67,13 @@ def clean(
         console.print(_rubbish_table(rubbish, opened.root))
         if not yes and not typer.confirm("Remove these?"):
             return
-        for item in rubbish:
-            remove(item.path)
+        _remove_all(rubbish)
         console.print(f"removed {decimal(sum(item.bytes for item in rubbish))}")
+
+
+def _remove_all(rubbish: list[Garbage]) -> None:
+    for item in rubbish:
+        remove(item.path)
 
 
 def _require_quiet(home: Home) -> None:
@@ -75,24 +96,54 @@ def _known(home: Home, names: list[str]) -> list[str]:
     return names
 
 
-def _usage_table(home: Home) -> FittedTable:
+@dataclass(frozen=True)
+class _Usage:
+    """What a run uses: bytes of its own folder, and of the results that it rests on."""
+
+    run: str
+    of: str
+    folds: int
+    score: float | None
+    bytes: int
+    rests_on_bytes: int
+
+
+def _usages(home: Home) -> list[_Usage]:
+    return [
+        _Usage(
+            run=name,
+            of=str(record or "?"),
+            folds=len(list(home.run(name).glob("fold-*/fit.json"))),
+            score=stored_score(home.run(name)),
+            bytes=count_bytes(home.run(name)),
+            rests_on_bytes=sum(
+                count_bytes(each) for each in kept_results(home, name) if each.is_dir()
+            ),
+        )
+        for name, record in list_runs(home).items()
+    ]
+
+
+def _usage_table(usages: list[_Usage]) -> FittedTable:
     """Return a table with each run's experiment, its score and the disk space of its results."""
-    runs = list_runs(home)
-    folders = [home.run(name) for name in runs]
-    results = [[each for each in kept_results(home, name) if each.is_dir()] for name in runs]
-    scores = [stored_score(folder) for folder in folders]
-    finished = [len(list(folder.glob("fold-*/fit.json"))) for folder in folders]
     return FittedTable(
         [
-            Column("run", list(runs), is_text=True),
-            Column("of", [str(record or "?") for record in runs.values()], is_text=True),
-            Column("folds", [str(count) for count in finished]),
-            Column("score", ["-" if each is None else f"{each:.4f}" for each in scores]),
-            Column("itself", [decimal(count_bytes(folder)) for folder in folders]),
-            Column("rests on", [decimal(sum(map(count_bytes, each))) for each in results]),
+            Column("run", [each.run for each in usages], is_text=True),
+            Column("of", [each.of for each in usages], is_text=True),
+            Column("folds", [str(each.folds) for each in usages]),
+            Column(
+                "score", ["-" if each.score is None else f"{each.score:.4f}" for each in usages]
+            ),
+            Column("itself", [decimal(each.bytes) for each in usages]),
+            Column("rests on", [decimal(each.rests_on_bytes) for each in usages]),
         ],
         title="What runs use",
     )
+
+
+def _as_dict(usages: list[_Usage], rubbish: list[Garbage], *, removed: bool) -> dict[str, Any]:
+    items = [{"path": str(item.path), "why": item.why, "bytes": item.bytes} for item in rubbish]
+    return {"runs": [asdict(each) for each in usages], "to_remove": items, "removed": removed}
 
 
 def _print_superseded(folds: list[Fold], console: Console) -> None:

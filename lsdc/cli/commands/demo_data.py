@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lsdc.cli.options import Quiet
 from lsdc.cli.streams import open_console
 from lsdc.messages import counted
 
@@ -50,6 +51,7 @@ def demo_data(
     geometry: Annotated[Geometry, _GEOMETRY] = Geometry.USUAL,
     scatter: Annotated[float, _SCATTER] = 0.0,
     max_size: Annotated[int, typer.Option(help="Longest side of an image in pixels.")] = 320,
+    quiet: Quiet = False,
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
     # Imported here, as numpy and pydicom are slow to import.
@@ -63,7 +65,7 @@ def demo_data(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=quiet or not console.is_terminal,
     ) as progress:
         bar = progress.add_task("writing studies", total=studies + test)
         write_phantom(

@@ -12,6 +12,7 @@ from rich.console import Console
 from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
 from lsdc.challenges.lumbar.quality.doctor import Report, examine
 from lsdc.cli.commands.index import Folder, IndexHome, in_home, index_folder
+from lsdc.cli.options import Quiet
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.dicom_index.index import Index
@@ -32,6 +33,7 @@ def doctor(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with every id instead of a table.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check the data without changing it: series, labels, points, headers and more."""
     kept = resolve_home(home)
@@ -42,7 +44,7 @@ def doctor(
             "others) or with DICOM files"
         )
     competition = competition_in(folder)
-    index = _index_of(folder, open_home(kept), competition)
+    index = _index_of(folder, open_home(kept), competition, quiet=quiet)
     if competition is None and index is None:
         raise DataError(
             f"{folder}: expected the competition's tables (train.csv and others) or DICOM "
@@ -55,9 +57,11 @@ def doctor(
     show_report(report, open_console())
 
 
-def _index_of(folder: Path, home: Home, competition: Competition | None) -> Index | None:
+def _index_of(
+    folder: Path, home: Home, competition: Competition | None, *, quiet: bool
+) -> Index | None:
     """Return the index of the folder's files, cached or built in the home; None without images."""
-    _, index = index_folder(folder, home, competition=competition)
+    _, index = index_folder(folder, home, competition=competition, quiet=quiet)
     return index if len(index.instances) or len(index.quarantine) else None
 
 

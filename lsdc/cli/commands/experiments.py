@@ -5,12 +5,18 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.cli.completion import (
+    complete_experiments,
+    complete_runs_and_experiments,
+    complete_settings,
+)
+from lsdc.cli.lazy_commands import Command, as_epilog
 from lsdc.cli.options import AsJson, home_option
 from lsdc.cli.render import experiment_tables as tables
 from lsdc.cli.render.run_scores import (
@@ -25,6 +31,8 @@ from lsdc.cli.streams import open_console
 from lsdc.experiments.reference import describe_settings
 from lsdc.experiments.settings import settings_of
 from lsdc.store.home import Home
+
+C = TypeVar("C", bound=Callable[..., None])
 
 FromHome = Annotated[Path | None, home_option("Home whose runs are shown.")]
 Order = Literal["log", "name", "fold", "oof", "leaderboard", "measured"]
@@ -45,6 +53,10 @@ experiments = typer.Typer(
     no_args_is_help=True,
     help="Show presets: their settings, their reported scores and the scores of your runs.",
 )
+
+
+def _command(name: str, summary: str, *examples: str) -> Callable[[C], C]:
+    return experiments.command(name, cls=Command, short_help=summary, epilog=as_epilog(examples))
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,12 @@ class Entry:
         }
 
 
-@experiments.command("list", short_help="List experiments and their scores.")
+@_command(
+    "list",
+    "List experiments and their scores.",
+    "lsdc experiments list",
+    "lsdc experiments list --all --sort oof",
+)
 def list_all(
     home: FromHome = None,
     sort: Sort = "log",
@@ -129,9 +146,12 @@ def list_all(
         console.print(f"--all lists {more} more of the lab log", style="dim", highlight=False)
 
 
-@experiments.command(short_help="Show an experiment and its settings.")
+@_command("show", "Show an experiment and its settings.", "lsdc experiments show exp118 --describe")
 def show(
-    name: Annotated[str, typer.Argument(help="Name of an experiment.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of an experiment.", autocompletion=complete_experiments),
+    ],
     home: FromHome = None,
     describe: Annotated[bool, typer.Option("--describe", help="Describe each setting.")] = False,
     as_json: AsJson = False,
@@ -153,13 +173,14 @@ def show(
         console.print(tables.settings_table(entry.experiment, _origins(name)))
 
 
-@experiments.command(short_help="Explain what settings do.")
+@_command("explain", "Explain what settings do.", "lsdc experiments explain training.keep")
 def explain(
     key: Annotated[
         str | None,
         typer.Argument(
             help="Name of a setting or a section, such as training.keep or training.",
             show_default="all",
+            autocompletion=complete_settings,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -172,10 +193,16 @@ def explain(
     open_console().print(tables.reference_table(described))
 
 
-@experiments.command(short_help="List settings that differ.")
+@_command("diff", "List settings that differ.", "lsdc experiments diff baseline exp118")
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="First experiment.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Second experiment.")],
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help="First experiment.", autocompletion=complete_experiments),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(metavar="B", help="Second experiment.", autocompletion=complete_experiments),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """List the settings in which two experiments differ."""
@@ -189,11 +216,20 @@ def diff(
         open_console().print(tables.differences_table(first, second, differing))
 
 
-@experiments.command(short_help="Compare measured and reported scores.")
+@_command(
+    "compare",
+    "Compare measured and reported scores.",
+    "lsdc experiments compare",
+    "lsdc experiments compare demo exp118 --json",
+)
 def compare(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names of experiments or runs.", show_default="all runs with scores"),
+        typer.Argument(
+            help="Names of experiments or runs.",
+            show_default="all runs with scores",
+            autocompletion=complete_runs_and_experiments,
+        ),
     ] = None,
     home: FromHome = None,
     sort: Sort = "log",

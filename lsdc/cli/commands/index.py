@@ -1,9 +1,10 @@
 """`lsdc index`: write the DICOM headers of all files below a folder to the home's catalog."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -13,9 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
 from lsdc.cli.fractions import parse_fraction
-from lsdc.cli.options import home_option
+from lsdc.cli.options import AsJson, Quiet, home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
-from lsdc.cli.render.logs import run_log
 from lsdc.cli.streams import open_console
 from lsdc.dicom_index.folder_index import (
     Indexed,
@@ -33,6 +33,7 @@ from lsdc.messages import Spell, counted, few
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 from tasks.run import is_phantom
+from tasks.status.log import run_log
 
 _MOST_REASONS = 8
 
@@ -65,15 +66,22 @@ def index(
     wait: Annotated[
         bool, typer.Option(help="Wait while a run uses the home; with --no-wait, exit with code 3.")
     ] = True,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read the headers of all DICOM files below a folder, and write them to the catalog."""
     console, home_, share = open_console(), open_home(resolve_home(home)), parse_fraction(max_bad)
     folder = in_home(folder, home_)
     competition = competition_in(folder) if folder.is_dir() else None
     indexed, tables = index_folder(
-        folder, home_, competition=competition, processes=processes, wait=wait
+        folder, home_, competition=competition, processes=processes, wait=wait, quiet=quiet
     )
-    _show(indexed, tables, console, spell=competition.spell if competition else str)
+    spell: Spell = competition.spell if competition else str
+    if as_json:
+        typer.echo(json.dumps(_as_dict(indexed, tables, home_, spell=spell), indent=2))
+        refuse_bad_tree(tables, competition, max_bad=share)
+        return
+    _show(indexed, tables, console, spell=spell)
     if home_.root.resolve().is_relative_to(folder.resolve()):
         console.print(f"not indexed: the home, {home_.root}", soft_wrap=True, highlight=False)
     console.print(home_.catalog, soft_wrap=True, highlight=False)
@@ -96,8 +104,9 @@ def index_folder(
     competition: Competition | None,
     processes: int = 2,
     wait: bool = True,
+    quiet: bool = False,
 ) -> tuple[Indexed, Index]:
-    """Index a folder into the home, with a progress bar on a terminal.
+    """Index a folder into the home, with a progress bar on a terminal unless `quiet`.
 
     Every rejected file is listed by name in the home's `logs/index.log`.
 
@@ -112,7 +121,7 @@ def index_folder(
     ):
         remove_leftovers(home)
         try:
-            with _progress(console) as on_progress:
+            with _progress(console, quiet=quiet) as on_progress:
                 indexed = catalog_tree(
                     folder,
                     home,
@@ -129,7 +138,7 @@ def index_folder(
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+def _progress(console: Console, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     bar = Progress(
         TextColumn("reading headers"),
         BarColumn(),
@@ -137,7 +146,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=quiet or not console.is_terminal,
         transient=True,
     )
     with bar:
@@ -151,6 +160,30 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield on_progress
 
 
+def _kinds(tables: Index) -> pl.DataFrame:
+    """Return the number of series and images by description and plane."""
+    return (
+        tables.series.group_by("series_description", "plane")
+        .agg(pl.len().alias("series"), pl.col("images").sum())
+        .sort("series", descending=True)
+    )
+
+
+def _as_dict(indexed: Indexed, tables: Index, home: Home, *, spell: Spell) -> dict[str, Any]:
+    """Return what `_show` prints as JSON values, without shortening its lists."""
+    return {
+        "files": indexed.files,
+        "read": indexed.read,
+        "images": indexed.instances,
+        "series": _kinds(tables).to_dicts(),
+        "series_without_images": list(series_without_images(tables, spell)),
+        "twins": list(describe_twins(tables.twins, spell)),
+        "quarantined": group_reasons(tables.quarantine).to_dicts(),
+        "other_files": group_others(tables.other_files).to_dicts(),
+        "catalog": str(home.catalog),
+    }
+
+
 def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) -> None:
     """Print counts, series by plane and description, and the rejected files with the reasons."""
     console.print(
@@ -159,11 +192,7 @@ def _show(indexed: Indexed, tables: Index, console: Console, *, spell: Spell) ->
         f"{counted(indexed.others, 'other file')}",
         highlight=False,
     )
-    kinds = (
-        tables.series.group_by("series_description", "plane")
-        .agg(pl.len().alias("series"), pl.col("images").sum())
-        .sort("series", descending=True)
-    )
+    kinds = _kinds(tables)
     if len(kinds):
         described, planes, series, images = kinds.get_columns()
         console.print(

@@ -8,8 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
-from lsdc.challenges.lumbar.report.sheet import write_sheet
-from lsdc.challenges.lumbar.report.study import gather_study
+from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import home_option
 from lsdc.errors import DataError
 from lsdc.names import BETWEEN
@@ -23,13 +22,20 @@ def inspect(
     home: Annotated[Path | None, home_option("Home of the run.")] = None,
     experiment: Annotated[
         str,
-        typer.Option(help="Name of the run: its folder in runs/, such as demo or demo@folds-3."),
+        typer.Option(
+            help="Name of the run: its folder in runs/, such as demo or demo@folds-3.",
+            autocompletion=complete_runs,
+        ),
     ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")
     ] = None,
 ) -> None:
     """Draw one study: its points, chosen slices and crops, with distances in mm."""
+    # Imported here, as they are slow to import.
+    from lsdc.challenges.lumbar.report.sheet import write_sheet
+    from lsdc.challenges.lumbar.report.study import gather_study
+
     opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
     made_with = opened.run(experiment) / EXPERIMENT_FILE

@@ -5,6 +5,7 @@ functions: most of them while the server starts.
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -14,8 +15,7 @@ from rich.console import Console
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.cli.garbage import collect_seldom, never_collect_imported
-from lsdc.cli.options import NoPretrained, StoreUrl, run_options
-from lsdc.cli.render.logs import run_log
+from lsdc.cli.options import NoPretrained, Quiet, StoreUrl, run_options
 from lsdc.cli.server.connection import find_server
 from lsdc.cli.server.network import hide_password
 from lsdc.cli.server.prefect_settings import own_environment, own_settings
@@ -30,6 +30,8 @@ from tasks.hold import hold
 from tasks.pools import HEARTBEAT_SECONDS
 from tasks.request import RunRequest
 from tasks.run import Host, Run, open_run
+from tasks.status.log import run_log
+from tasks.status.work import Work, working
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -40,7 +42,21 @@ RECORD_SECONDS = 30.0
 DRAIN_SECONDS = 10
 _INTERRUPTED = f"interrupted; {GOES_ON}"
 
+Say = Callable[[str], None]
+
 _on_begin: ContextVar[Callable[["FlowRun"], None]] = ContextVar("on_begin")
+
+
+TaskRunner = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "Where the stages index and crops run: threads, dask (a local cluster), or the "
+            "address of a Dask scheduler, such as tcp://HOST:8786."
+        ),
+        show_default="LSDC_TASK_RUNNER, else threads",
+    ),
+]
 
 
 @run_options(RunRequest)
@@ -49,26 +65,25 @@ def run_local(
     *,
     no_pretrained: NoPretrained = False,
     store: StoreUrl = None,
-    task_runner: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Where the stages index and crops run: threads, dask (a local cluster), or the "
-                "address of a Dask scheduler, such as tcp://HOST:8786."
-            ),
-            show_default="LSDC_TASK_RUNNER, else threads",
-        ),
-    ] = None,
+    task_runner: TaskRunner = None,
     wait: Annotated[
         bool,
         typer.Option(
             help="Wait while another run uses the home; with --no-wait, exit with code 3."
         ),
     ] = True,
+    quiet: Quiet = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the scores as JSON, and the progress to standard error."
+        ),
+    ] = False,
 ) -> None:
     """Run all stages on this machine, from DICOM files to out-of-fold scores and a submission."""
     collect_seldom()
-    console = open_console()
+    console = open_console(stderr=as_json)
+    shown = open_console(stderr=as_json, quiet=quiet)
     if no_pretrained:
         options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]
     request = RunRequest.of(**options)
@@ -86,13 +101,17 @@ def run_local(
 
     with (
         hold(run, wait=wait, say=say) as run,
-        _prefect(run, console) as server,
-        run_log(log := run.home.logs / f"{run.name}.log", console, messages),
+        working(run.home, run.name) as work,
+        _prefect(run, shown) as server,
+        run_log(log := run.home.logs / f"{run.name}.log", console, messages, rows=work.rows),
     ):
-        _run_flow(run, request, console, server)
-    from lsdc.cli.render.run_summary import show_results
+        _run_flow(run, request, shown, server, work, say)
+    from lsdc.cli.render.run_summary import results_of, show_results
 
-    show_results(run, console, log)
+    if as_json:
+        typer.echo(json.dumps(results_of(run, log, work.rows), indent=2))
+    else:
+        show_results(run, console, log, work.rows)
 
 
 def _require_competition(run: LumbarRun) -> None:
@@ -140,7 +159,14 @@ def report_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # n
     _on_begin.get()(flow_run)
 
 
-def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Server | None) -> None:
+def _run_flow(
+    run: LumbarRun,
+    request: RunRequest,
+    console: Console,
+    server: Server | None,
+    work: Work,
+    say: Say,
+) -> None:
     from prefect.client.schemas.objects import State
     from prefect.exceptions import TerminationSignal
     from prefect.logging.handlers import APILogWorker
@@ -159,8 +185,9 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     never_collect_imported()
     if server is not None:
         server.wait_until_healthy()
-    mark_killed(run.home, say=console.print)
-    display = Display(console, expected=run.task_runs)
+    mark_killed(run.home, say=say)
+    work.rows.expected = expected = run.task_runs
+    display = Display(console, expected)
 
     def begin(flow_run: "FlowRun") -> None:
         alive.enter_context(marked_alive(run.home, flow_run.id))
@@ -170,7 +197,13 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
 
     _on_begin.set(begin)
     try:
-        with contextlib.ExitStack() as alive, own_run_context(), display, listening(display):
+        with (
+            contextlib.ExitStack() as alive,
+            own_run_context(),
+            display,
+            listening(display),
+            listening(work),
+        ):
             ended = begun(**parameters, return_state=True)
             state = cast("State[None]", ended)
     except (KeyboardInterrupt, TerminationSignal):
@@ -181,15 +214,16 @@ def _run_flow(run: LumbarRun, request: RunRequest, console: Console, server: Ser
     if state.is_cancelled():
         raise InterruptedRunError(state.message or _INTERRUPTED)
     if server is not None:
-        _wait_for_history(server, state, display, console)
+        _wait_for_history(server, state, display, say)
     state.result()  # raises the error of the run
 
 
-def _wait_for_history(server: Server, state: Any, display: "Display", console: Console) -> None:
+def _wait_for_history(server: Server, state: Any, display: "Display", say: Say) -> None:
     flow_run_id = str(state.state_details.flow_run_id)
-    if not wait_until_recorded(server.api, flow_run_id, display.ended, timeout=RECORD_SECONDS):
-        console.print(
+    if not wait_until_recorded(
+        server.api, flow_run_id, display.progress.ended, timeout=RECORD_SECONDS
+    ):
+        say(
             f"Prefect has not recorded all task runs within {RECORD_SECONDS:.0f} s; "
-            "'lsdc ui' may show fewer than ran",
-            style="yellow",
+            "'lsdc ui' may show fewer than ran"
         )

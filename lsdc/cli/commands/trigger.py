@@ -1,5 +1,6 @@
 """`lsdc trigger`: start a run of a deployment on the available workers."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.cli.completion import complete_deployments
 from lsdc.cli.options import NoPretrained, home_option, run_options
 from lsdc.cli.server.connection import require_server
 from lsdc.cli.server.network import hide_password
@@ -43,6 +45,7 @@ def trigger(
             metavar="FLOW/NAME",
             help="Deployment: pipeline/default, prepare/default, train-folds/default, "
             "submit/default, train-fold/default or train-coordinates/default.",
+            autocompletion=complete_deployments,
         ),
     ],
     no_pretrained: NoPretrained = False,
@@ -60,9 +63,13 @@ def trigger(
         Path | None,
         home_option("Home whose Prefect server is used, if PREFECT_API_URL is not set."),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the run, and with --watch its scores, as JSON."),
+    ] = False,
 ) -> None:
     """Start a run of a deployment on the server of PREFECT_API_URL, or else of the home."""
-    console = open_console()
+    console = open_console(stderr=as_json)
     api = require_server(Home(resolve_home(home)), read_user_settings())
     if no_pretrained:
         options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]
@@ -77,13 +84,13 @@ def trigger(
 
     with own_settings(own_environment(None, api)), get_client(sync_client=True) as client:
         run = _create(client, deployment, given, Home(resolve_home(home)))
-        console.print(
-            f"{hide_password(api.url.removesuffix('/api'))}/runs/flow-run/{run.id}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if watch:
-            raise typer.Exit(_watch(client, run, console))
+        page = f"{hide_password(api.url.removesuffix('/api'))}/runs/flow-run/{run.id}"
+        if not as_json or watch:
+            console.print(page, highlight=False, soft_wrap=True)
+        code, ended = _watch(client, run, console, as_json=as_json) if watch else (0, {})
+        if as_json:
+            typer.echo(json.dumps({"flow_run": str(run.id), "page": page, **ended}, indent=2))
+        raise typer.Exit(code)
 
 
 def _create(
@@ -105,16 +112,23 @@ def _create(
     return client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
 
 
-def _watch(client: "SyncPrefectClient", run: "FlowRun", console: Console) -> int:
-    """Follow a run to its end, print its scores if it completed, and return the exit code."""
+def _watch(
+    client: "SyncPrefectClient", run: "FlowRun", console: Console, *, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    """Follow a run to its end, and print its scores if it completed.
+
+    Returns:
+        The exit code, and as JSON values the code and what is known of the scores.
+    """
     from lsdc.cli.render.run_summary import show_file_of_scores
     from lsdc.cli.server.watch import follow
     from tasks.artifacts import find_score
 
     code = follow(client, run, console)
-    if code == 0 and (found := find_score(client, run.id)):
+    found = (find_score(client, run.id) if code == 0 else None) or {}
+    if found and not as_json:
         show_file_of_scores(Path(found["file"]), found["score"], console)
-    return code
+    return code, {"code": code, **found}
 
 
 def _as_workers_see(data: Path) -> str:

@@ -1,5 +1,7 @@
 """Tables that fit the terminal without truncation: columns wrap, are dropped, or move below."""
 
+import itertools
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 _LEAST_TEXT = 12  # minimum width of wrapped text, however narrow the terminal
-_LONGEST_WORD = 24  # that is not split; a longer one, such as a path, may be
+_LONGEST_WORD = 24  # that is not split; a longer one, such as a path, may be, after its parts
+_PART = re.compile(r"[^/@=,.:_-]*[/@=,.:_-]+\s*|[^/@=,.:_-]+")  # of a path or a name
 _EDGE, _BETWEEN = 1, 2  # spaces before the first column, and after each
 
 
@@ -40,8 +43,9 @@ class Column:
         heading = max(map(len, self.name.split()), default=0)
         if not self.is_text:
             return max([heading, *map(len, self.cells)])
-        words = (len(word) for cell in self.cells for word in cell.split())
-        longest = max((length for length in words if length <= _LONGEST_WORD), default=0)
+        words = itertools.chain(*(cell.split() for cell in self.cells))
+        parts = (len(part) for word in words for part in _parts(word, _LONGEST_WORD))
+        longest = max((length for length in parts if length <= _LONGEST_WORD), default=0)
         return min(self.widest, max(_LEAST_TEXT, heading, longest))
 
 
@@ -76,7 +80,8 @@ class FittedTable:
 
     def _table(self, columns: Sequence[Column], width: int) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for column, wide in zip(columns, _widths(columns, width), strict=True):
+        widths = _widths(columns, width)
+        for column, wide in zip(columns, widths, strict=True):
             table.add_column(
                 "\n".join(textwrap.wrap(column.name, wide)),
                 width=wide,
@@ -86,8 +91,27 @@ class FittedTable:
             )
         for number, cells in enumerate(zip(*(each.cells for each in columns), strict=True)):
             style = self.styles[number] if self.styles else ""
-            table.add_row(*map(Text, cells), style=style, end_section=number in self.ends)
+            lines = map(_wrapped, columns, cells, widths)
+            table.add_row(*map(Text, lines), style=style, end_section=number in self.ends)
         return table
+
+
+def _wrapped(column: Column, cell: str, width: int) -> str:
+    """Break a cell's text into lines; a word that is too long, such as a path, after its parts."""
+    if not column.is_text or len(cell) <= width:
+        return cell
+    lines = [""]
+    words = re.findall(r"\S+\s*", cell)
+    for part in itertools.chain(*(_parts(word, width) for word in words)):
+        if len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines if line)
+
+
+def _parts(word: str, width: int) -> list[str]:
+    """Return the word, or its parts if it is too long; each ends with a separator."""
+    return [word] if len(word.rstrip()) <= width else _PART.findall(word)
 
 
 def _room(columns: Sequence[Column], width: int) -> int:

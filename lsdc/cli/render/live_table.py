@@ -1,6 +1,5 @@
 """Display a run in progress: a live table on a terminal, plain lines elsewhere."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,14 +10,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from lsdc.cli.render.live_rows import MARKS, Row, clock_words
-from lsdc.messages import counted
 from lsdc.training.events import EpochDone, Resumed
 from tasks.progress import Progress
+from tasks.status.rows import FOLD, MARKS, Row, Rows, clock_words
 
 _STYLES = {"✓": "green", "✗": "bold red", "-": "yellow"}
 _BAR, _WORDS, _BETWEEN, _NARROW = 12, 24, 2, 60  # columns
-_FOLD = "fold "
 
 
 class Display:
@@ -35,10 +32,7 @@ class Display:
         expected: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.console, self.expected = console, expected
-        self.rows: dict[str, Row] = {}
-        self._clock, self._started = clock, clock()
-        self._without_row = 0
+        self.console, self.progress = console, Rows(expected, clock)
         self._is_live = False
         self._live = Live(
             get_renderable=lambda: self.shown(live=self._is_live),
@@ -48,9 +42,9 @@ class Display:
         )
 
     @property
-    def ended(self) -> int:
-        """The number of task runs that reached a final state."""
-        return sum(row.is_over for row in self.rows.values()) + self._without_row
+    def rows(self) -> dict[str, Row]:
+        """The state of each task run, by name."""
+        return self.progress.rows
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
@@ -64,20 +58,15 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         """Handle one progress event."""
-        self._without_row += progress.task_runs
-        if progress.state == "Cancelled" and self._is_known_to_be_over(progress.name):
-            return
-        row = self.rows.setdefault(progress.name, Row(progress.name, self._clock))
-        before = row.words
-        row.update(progress)
-        if not self.console.is_terminal and self._is_news(row, progress, before):
+        before = self.rows[progress.name].words if progress.name in self.rows else ""
+        row = self.progress.update(progress)
+        if row is not None and self._is_news(row, progress, before):
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
 
-    def _is_known_to_be_over(self, name: str) -> bool:
-        """Return whether a task run has ended, or has no row of its own."""
-        return name not in self.rows or self.rows[name].is_over
-
     def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
+        """Return whether the event gets a line of its own, above the table on a terminal."""
+        if self.console.is_terminal:  # the next step would overwrite it in the table
+            return isinstance(progress.event, Resumed)
         if progress.state is not None:
             return row.is_over
         return isinstance(progress.event, EpochDone | Resumed) and row.words != before
@@ -87,40 +76,9 @@ class Display:
         rows = list(self.rows.values())
         if not live:
             return Group(self._table(rows))
-        return Group(self._overall(), self._table(_in_sight(rows, self.console.height - 2)))
-
-    def _overall(self) -> Text:
-        """Return the progress of the whole run: stages, folds, time."""
-        over = [name for name in self.expected if name in self.rows and self.rows[name].is_over]
-        words = []
-        if self.expected:
-            stage = min(len(over) + 1, len(self.expected))
-            words.append(f"stage {stage} of {len(self.expected)}")
-        folds = [name for name in self.expected if name.startswith(_FOLD)]
-        if folds:
-            done = sum(self.rows[name].is_done for name in folds if name in over)
-            words.append(f"{done} of {counted(len(folds), 'fold')} done")
-            if (left := self._folds_left(folds)) is not None:
-                words.append(f"{clock_words(left)} left for the folds")
-        words.append(f"{clock_words(self._clock() - self._started)} so far")
-        return Text(_that_fit(words, self.console.width), style="bold", no_wrap=True)
-
-    def _folds_left(self, folds: Sequence[str]) -> float | None:
-        """Estimate the seconds until all folds are trained, by the slowest; None if unknown."""
-        begun = [self.rows[name] for name in folds if name in self.rows]
-        going = [row for row in begun if not row.is_over]
-        waiting = len(folds) - len(begun)
-        left = {row.name: row.seconds_left() for row in going}
-        known = [row.seconds for row in begun if row.state == "Completed"]
-        known += [row.seconds + own for row in going if (own := left[row.name]) is not None]
-        if not known or not (going or waiting):
-            return None
-        whole = max(known)
-        own_left = [
-            max(0.0, whole - row.seconds) if (own := left[row.name]) is None else own
-            for row in going
-        ]
-        return max(own_left, default=0.0) + math.ceil(waiting / max(1, len(going))) * whole
+        words = _that_fit(self.progress.overall(), self.console.width)
+        overall = Text(words, style="bold", no_wrap=True)
+        return Group(overall, self._table(_in_sight(rows, self.console.height - 2)))
 
     def _table(self, rows: Sequence[Row]) -> Table:
         verdicts = [_verdict(row, short=self.console.width < _NARROW) for row in rows]
@@ -135,7 +93,7 @@ class Display:
         for row, verdict in zip(rows, verdicts, strict=True):
             mark = MARKS.get(row.state)
             bar = "" if mark else ProgressBar(total=1, completed=row.share, width=_BAR)
-            has_text = not mark or row.name.startswith(_FOLD)
+            has_text = not mark or row.name.startswith(FOLD)
             style = "dim" if mark == "✓" else _STYLES[mark] if mark else "cyan"
             table.add_row(
                 Text(mark, style=_STYLES[mark]) if mark else self._spinner(),
@@ -177,16 +135,10 @@ def _verdict(row: Row, *, short: bool = False) -> str:
         return how if short else f"{how} after {clock_words(row.seconds)}"
     if row.is_over:
         return clock_words(row.seconds)
-    return _time_left(row) or clock_words(row.seconds) + ("" if short else " so far")
-
-
-def _time_left(row: Row) -> str:
-    """Format the time left, or `finishing` if all steps are done but the task still saves."""
-    left = row.seconds_left()
-    return "finishing" if row.share >= 1 else "" if left is None else f"{clock_words(left)} left"
+    return row.time_left or clock_words(row.seconds) + ("" if short else " so far")
 
 
 def _plain(row: Row) -> str:
     if row.is_over:
         return f"{MARKS[row.state]} {row.name}: {_verdict(row)}"
-    return f"  {row.name}: {', '.join(filter(None, [row.words, _time_left(row)]))}"
+    return f"  {row.name}: {', '.join(filter(None, [row.words, row.time_left]))}"

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.challenges.lumbar.scoring.metric import PARTS
 from lsdc.errors import SettingsError
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import WORDS, flatten, settings_of
@@ -100,6 +97,10 @@ def load_experiment_of(home: Home, run: str, name: str) -> Experiment:
 
 def read_run_scores(home: Home, run: str) -> RunScores:
     """Read the scores of a scored run."""
+    import polars as pl  # as slow to import as the command itself
+
+    from lsdc.challenges.lumbar.scoring.metric import PARTS
+
     folder, record = home.run(run), read_record(home.run(run))
     name = record.experiment if record else run
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))

@@ -15,32 +15,59 @@ from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.report import REPORT
 from lsdc.store.exact_names import open_database, scan_parquet
+from tasks.status.rows import Rows
+
+_NONE = {
+    "submission": "none: no rows in sample_submission.csv",
+    "report": "none: could not be written, see the log",
+}
 
 
-def show_results(run: LumbarRun, console: Console, log: Path) -> None:
-    """Print the scores, the corrections and the paths of all results."""
-    folder = run.folder
-    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    console.print(scores_table(scores, run.name))
+def show_results(run: LumbarRun, console: Console, log: Path, rows: Rows) -> None:
+    """Print the scores, the corrections, the paths of all results and what was reused."""
+    console.print(scores_table(_scores(run), run.name))
     if reported := reported_line(run.experiment):
         console.print(reported, style="dim", highlight=False, soft_wrap=True)
     console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
-    report = folder / REPORT
-    predicts_test = run.has_test  # else an existing submission is another run's
-    paths = {
-        "out of fold": folder / "oof.parquet",
-        "scores": folder / "scores.json",
-        "submission": folder / "submission.csv"
-        if predicts_test
-        else "none: no rows in sample_submission.csv",
-        "report": report if report.is_file() else "none: could not be written, see the log",
+    for what, path in _files(run, log).items():  # in full, to be copied
+        console.print(
+            f"{what:<12}{path or _NONE[what]}", style="dim", highlight=False, soft_wrap=True
+        )
+    console.print(f"{'stages':<12}{_reused(rows)}", style="dim", highlight=False, soft_wrap=True)
+    for line in _next_commands(run):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def results_of(run: LumbarRun, log: Path, rows: Rows) -> dict[str, Any]:
+    """Return the results of a run as JSON values: scores, files, and what was reused."""
+    kept, all_ = rows.reused
+    return {
+        "run": run.name,
+        "experiment": run.experiment.name,
+        "scores": _scores(run),
+        "files": {what: path and str(path) for what, path in _files(run, log).items()},
+        "stages": {"computed": all_ - kept, "kept": kept},
+    }
+
+
+def _scores(run: LumbarRun) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads((run.folder / "scores.json").read_text(encoding="utf-8"))
+    return scores
+
+
+def _files(run: LumbarRun, log: Path) -> dict[str, Path | None]:
+    """Return the files of a run by what they hold; None for a file that was not written."""
+    # Without rows to predict, an existing submission is another run's.
+    submission = run.folder / "submission.csv" if run.has_test else None
+    report = run.folder / REPORT
+    return {
+        "out of fold": run.folder / "oof.parquet",
+        "scores": run.folder / "scores.json",
+        "submission": submission,
+        "report": report if report.is_file() else None,
         "catalog": run.home.catalog,
         "log": log,
     }
-    for what, path in paths.items():  # in full, however narrow the terminal, to be copied
-        console.print(f"{what:<12}{path}", style="dim", highlight=False, soft_wrap=True)
-    for line in _next_commands(run):
-        console.print(line, highlight=False, soft_wrap=True)
 
 
 def show_file_of_scores(path: Path, score: float | None, console: Console) -> None:
@@ -52,6 +79,14 @@ def show_file_of_scores(path: Path, score: float | None, console: Console) -> No
     if scores["score"] == score:  # else another host's home has this path
         console.print(scores_table(scores, path.parent.name))
         console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _reused(rows: Rows) -> str:
+    """Return how many stages used a stored result, and how many were computed."""
+    kept, all_ = rows.reused
+    if kept == all_:
+        return f"all {all_} unchanged and kept; nothing was computed"
+    return f"{all_ - kept} of {all_} computed, {kept or 'none'} unchanged and kept"
 
 
 def _next_commands(run: LumbarRun) -> list[str]:

@@ -30,6 +30,7 @@ START_SECONDS = 600.0  # generous for busy machines; a server that exits is noti
 _NOTE = "server.json"
 _OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 _HEALTH_POLL_SECONDS = 0.1
+_GLANCE_SECONDS = 0.5
 # With the second alone, Prefect would note the types as registered.
 _WITHOUT_BLOCKS = {
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
@@ -209,6 +210,23 @@ def running_server(home: Home) -> str | None:
         return _noted(home.prefect / _NOTE)
     lock.release()
     return None
+
+
+def noted_server(home: Home) -> tuple[str, bool] | None:
+    """Return the address of the home's server as noted, and whether it answers; take no lock.
+
+    A killed server leaves its note.
+    """
+    address = _noted(home.prefect / _NOTE)
+    if address is None:
+        return None
+    try:
+        with open_directly(f"{address}/api/health", timeout=_GLANCE_SECONDS):
+            return address, True
+    except urllib.error.HTTPError:  # it asks for a password
+        return address, True
+    except (OSError, ValueError):
+        return address, False
 
 
 def _server_lock(home: Home) -> BaseFileLock:

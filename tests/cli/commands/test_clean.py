@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,3 +82,18 @@ def test_trained_folds_are_removed_only_on_request(tmp_path: Path) -> None:
         CliRunner().invoke(app, [*command, "nobody"], catch_exceptions=False)
     CliRunner().invoke(app, [*command, "demo"], catch_exceptions=False)
     assert [run.name for run in home.runs.iterdir()] == ["demo@other"]
+
+
+def test_json_lists_what_would_be_removed_and_removes_only_with_yes(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    home.run("demo").mkdir(parents=True)
+    (home.root / f"crops/{OLD}").mkdir(parents=True)
+    (home.root / f"crops/{OLD}/crops.npy").write_bytes(bytes(2000))
+    command = ["clean", "--home", str(home.root), "--json"]
+    for more, removed in ([], False), (["--yes"], True):
+        found = json.loads(CliRunner().invoke(app, [*command, *more]).stdout)
+        (item,) = found["to_remove"]
+        assert (item["path"], item["bytes"]) == (str(home.root / f"crops/{OLD}"), 2000)
+        assert found["removed"] is removed
+        assert [run["run"] for run in found["runs"]] == ["demo"]
+        assert (home.root / f"crops/{OLD}").exists() is not removed

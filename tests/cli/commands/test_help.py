@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,13 +89,36 @@ def test_port_has_a_metavar(command: str) -> None:
     assert "--port PORT" in shown((command,))
 
 
-def test_command_list_is_not_truncated_and_examples_keep_their_lines() -> None:
-    assert "..." not in shown(()).partition("Commands:")[2]
-    for path, command in ALL.items():
-        if len(path) == 1 and path != ("experiments",):
-            examples = [line for line in shown(path).splitlines() if line.startswith("    lsdc ")]
-            assert len(examples) == command.epilog.count("lsdc ") - command.epilog.count("/lsdc ")
-            assert all(line.split()[1] == path[0] for line in examples)
+def test_command_list_is_not_truncated() -> None:
+    assert "..." not in shown(()).partition("Commands:")[2].partition("Exit codes:")[0]
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if path], ids=" ".join)
+def test_help_of_every_command_ends_with_examples_that_it_accepts(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    if hasattr(command, "commands"):
+        return
+    examples = [line.strip() for line in (command.epilog or "").splitlines()[2:]]
+    assert examples
+    assert shown(path).splitlines()[-len(examples) :] == [f"    {line}" for line in examples]
+    for example in examples:
+        name, *arguments = shlex.split(example.partition(" > ")[0], comments=True)
+        assert [name, *arguments[: len(path)]] == ["lsdc", *path]
+        assert max(len(line) for line in shown(path).splitlines()) <= 80
+        context = command.make_context(path[-1], arguments[len(path) :])  # parses, runs nothing
+        assert not context.args
+
+
+def test_unknown_option_suggests_only_similar_ones() -> None:
+    for typed, suggested in [
+        ("--nonsense", []),
+        ("--seeed", ["--seed"]),
+        ("--expriment", ["--experiment"]),
+    ]:
+        printed = CliRunner().invoke(app, ["run-local", typed]).output
+        assert f"No such option: {typed}" in printed
+        found = re.findall(r"--[a-z-]+", printed.partition(typed)[2])
+        assert found == suggested
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])

@@ -52,6 +52,11 @@ def test_index_writes_a_competition_to_the_catalog(phantom: Path, tmp_path: Path
     assert rows(home, "SELECT DISTINCT plane FROM series ORDER BY 1") == [("axial",), ("sagittal",)]
 
     assert f"{files:,} files, 0 read now" in lsdc("index", phantom, home=home)
+    found = json.loads(lsdc("index", phantom, "--json", "--quiet", home=home))
+    assert (found["files"], found["read"]) == (files, 0)
+    images = found["images"] + sum(each["files"] for each in found["quarantined"])
+    assert images + sum(each["files"] for each in found["other_files"]) == files
+    assert found["images"] == sum(each["images"] for each in found["series"])
 
 
 def test_index_works_while_another_process_reads_the_catalog(phantom: Path, tmp_path: Path) -> None:

@@ -109,3 +109,20 @@ def test_numbers_in_settings_are_not_split(width: int) -> None:
     pieces = set(" ".join(lines_of(table, width)).split())
     values = {word for cell in table.columns[1].cells for word in cell.split()}
     assert {word for word in values if re.fullmatch(r"[-\d.e+]+,?", word)} <= pieces
+
+
+def test_long_names_and_paths_break_after_their_parts() -> None:
+    name = "demo@lumbar-training.epochs-20-model.backbone-resnet"
+    path = "/data/some/where/rsna-2024-lumbar-spine-degenerative-classification"
+    table = FittedTable(
+        [
+            Column("run", [name], is_text=True),
+            Column("of", [f"demo on {path} with folds=3"], is_text=True),
+            Column("score", ["0.1234"]),
+        ]
+    )
+    for width in (50, 60, 80):
+        printed = " ".join(lines_of(table, width))
+        assert {*re.findall("[a-z]+|[0-9]+", name + path)} <= {
+            *re.findall("[a-z]+|[0-9]+", printed)
+        }

@@ -3,11 +3,11 @@ import io
 import pytest
 from rich.console import Console
 
-from lsdc.cli.render.live_rows import Row
 from lsdc.cli.render.live_table import Display
 from lsdc.cli.render.run_summary import scores_table
 from lsdc.training.events import EpochDone, NetEpochDone, Resumed, StepDone
 from tasks.progress import Progress, event_callback, listening, report_progress, steps_callback
+from tasks.status.rows import Row, Rows
 
 
 def step_done(epoch: int, epochs: int, step: int, steps: int, *, loss: float) -> StepDone:
@@ -88,7 +88,7 @@ def test_live_table_shows_all_rows_and_counts_ended_ones() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "512 of 1,024" in text
     assert "epoch 1/4, loss 0.500" in text
-    assert display.ended == 1
+    assert display.progress.ended == 1
 
 
 def test_scores_are_marked_partial_or_selected_only_if_they_are() -> None:
@@ -246,4 +246,24 @@ def test_task_runs_without_a_row_count_as_ended() -> None:
         Progress("index train", state="Completed"),
     ):
         display(progress)
-    assert display.ended == 3
+    assert display.progress.ended == 3
+
+
+def test_resumed_epoch_stays_on_the_terminal_after_the_next_step() -> None:
+    console = terminal(80, 24)
+    display = Display(console, ["fold 0"])
+    with display, listening(display):
+        report_progress(Progress("fold 0", state="Running"))
+        report_progress(Progress("fold 0", event=Resumed(past=({},) * 4)))
+        report_progress(Progress("fold 0", event=step_done(5, 9, 1, 9, loss=0.5)))
+    assert display.rows["fold 0"].words == "epoch 5/9, loss 0.500"
+    output: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "  fold 0: resumes from epoch 5\n" in output
+
+
+def test_stages_that_used_a_stored_result_are_counted() -> None:
+    rows = Rows()
+    for name, state in {"a": "Cached", "b": "Completed", "c": "Failed", "d": "Running"}.items():
+        rows.update(Progress(name, state=state))
+    assert rows.reused == (1, 2)
+    assert (rows.failed, rows.stopped) == (["c"], ["d"])

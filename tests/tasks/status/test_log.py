@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.cli.render.logs import run_log
+from tasks.status.log import run_log
 
 
 def test_undecodable_file_name_is_logged(
