@@ -1,9 +1,10 @@
-"""Write the report of runs, or of tables of predictions."""
+"""Write the report of runs, or of tables of predictions, and the model card of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsdc.challenges.lumbar.report.figures.sources import Source
+from lsdc.challenges.lumbar.report.card import build_card
+from lsdc.challenges.lumbar.report.figures.sources import RunSource, Source
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.gallery import Images
 from lsdc.store.files import write_text
@@ -21,3 +22,8 @@ def write_report(sources: Sequence[Source], path: Path, images: Images | None = 
         DataError: several sources cannot be compared.
     """
     write_text(path, build_report(sources, images))
+
+
+def write_card(source: RunSource, path: Path) -> None:
+    """Write the model card of a run as a Markdown file."""
+    write_text(path, build_card(source))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.report import REPORT
+from lsdc.report import CARD, REPORT
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.runs import read_record
@@ -34,16 +34,17 @@ def make_report(
     trained: Sequence[Manifest],  # noqa: ARG001 (a part of the key, as is the next)
     results: Sequence[Manifest],  # noqa: ARG001
 ) -> Manifest:
-    """Write the report of the scored run into its folder.
+    """Write the report and the model card of the scored run into its folder.
 
-    It shows the records of the trained folds and tables of the other results, too.
+    They show the records of the trained folds and tables of the other results, too.
     """
     # They load numpy, Jinja and more, which a run with a stored report does not need.
     from lsdc.challenges.lumbar.explain.gallery import images_of
     from lsdc.challenges.lumbar.report.figures.sources import read_run
-    from lsdc.challenges.lumbar.report.write import write_report
+    from lsdc.challenges.lumbar.report.write import write_card, write_report
 
     source = read_run(run.home, run.name)
     images = images_of(source, run.images, device=run.device, threads=run.threads)
     write_report([source], run.folder / REPORT, images)
-    return make_manifest(run.root, "report", run.folder, rows=1, names=[REPORT])
+    write_card(source, run.folder / CARD)
+    return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])

@@ -10,24 +10,25 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.report import make_report
 from lsdc.challenges.lumbar.steps.prepare import Prepared
 from lsdc.errors import InterruptedRunError
-from lsdc.report import REPORT
+from lsdc.report import CARD, REPORT
 from lsdc.store.manifest import Manifest
 
 log = logging.getLogger("lsdc.report")
 
 
 def report(run: LumbarRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
-    """Write the report; a failure is only logged, as scores and submission do not need it.
+    """Write report and model card; a failure is only logged, as scores and submission need neither.
 
-    The report of earlier results is then removed.
+    Those of earlier results are then removed.
     """
     try:
         make_report(run, trained, prepared.manifests)
     except (InterruptedRunError, CancelledRun):
         raise
     except Exception as error:  # noqa: BLE001 (whatever fails, the results are complete)
-        with contextlib.suppress(OSError):
-            (run.folder / REPORT).unlink(missing_ok=True)
+        for name in (REPORT, CARD):
+            with contextlib.suppress(OSError):
+                (run.folder / name).unlink(missing_ok=True)
         reason = (str(error).splitlines() or ["no reason given"])[0]
         log.warning(
             "report: not written (%s: %s); scores and submission are complete without it; try "

@@ -12,10 +12,12 @@ import polars as pl
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.coordinates.spines import Spines
 from lsdc.challenges.lumbar.quality.corrections import Corrections
 from lsdc.challenges.lumbar.scoring.oof import HeldOut, write_oof
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
 from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.dicom_index.series import Series
 from lsdc.store.costs import Cost, record_cost
 from lsdc.store.files import write_folder
 from lsdc.store.garbage import pin_results
@@ -91,8 +93,9 @@ def write_run(
     (folder / EXPERIMENT_FILE).write_text(experiment.model_dump_json())
     made = []
     for stage, tables in (
-        ("index", {"quarantine": _quarantine()}),
+        ("index", {"quarantine": _quarantine(), "series": _series()}),
         ("annotations", _corrections()),
+        ("coordinates", {"spines": _spines()}),
     ):
         with write_folder(home.root / stage) as out:
             for table, rows in tables.items():
@@ -150,6 +153,32 @@ def _quarantine() -> pl.DataFrame:
         "instance_number": 3,
     }
     return pl.DataFrame([row], schema=pl.Schema(Quarantine))
+
+
+def _series() -> pl.DataFrame:
+    """Return three series a study; the first study has no axial one, odd ones thicker slices."""
+    rows = [
+        {
+            "split": "train",
+            "study_id": study,
+            "series_id": number,
+            "series_description": str(kind),
+            "images": 15,
+            "slice_spacing_mm": 5.0 if study % 2 else 4.0,
+        }
+        for study in STUDIES
+        for number, kind in enumerate(SeriesDescription)
+        if (study, kind) != (STUDIES[0], SeriesDescription.AXIAL_T2)
+    ]
+    return pl.DataFrame(rows, schema=pl.Schema(Series))
+
+
+def _spines() -> pl.DataFrame:
+    rows = [
+        {"split": "train", "study_id": study, "extra_vertebra": study in STUDIES[:6]}
+        for study in STUDIES
+    ]
+    return pl.DataFrame(rows, schema=pl.Schema(Spines))
 
 
 def _corrections() -> dict[str, pl.DataFrame]:

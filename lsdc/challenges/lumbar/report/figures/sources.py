@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
@@ -71,12 +72,12 @@ class RunSource:
     @cached_property
     def corrections(self) -> pl.DataFrame:
         """The corrections of annotated points that the run made."""
-        return self._union("corrections", Corrections)
+        return self.table(Corrections)
 
     @cached_property
     def quarantine(self) -> pl.DataFrame:
         """The files that the run could not use, each once."""
-        return self._union("quarantine", Quarantine).unique("path", maintain_order=True)
+        return self.table(Quarantine).unique("path", maintain_order=True)
 
     @cached_property
     def costs(self) -> list[Cost]:
@@ -89,7 +90,9 @@ class RunSource:
             if cost.path in mine or cost.path == own or cost.path.startswith(f"{own}/")
         ]
 
-    def _union(self, name: str, table: type[Table]) -> pl.DataFrame:
+    def table(self, table: type[Table]) -> pl.DataFrame:
+        """Return a table of the stages' results, from all results that have it."""
+        (name,) = (name for name, each in CATALOG.items() if each is table)
         paths = [path for folder in self.results if (path := folder / f"{name}.parquet").is_file()]
         tables = [read_parquet(path).select(table.column_names()) for path in paths]
         return pl.concat([table.create_empty(), *tables], how="vertical_relaxed")

@@ -1,0 +1,231 @@
+"""A run's model card in Markdown: what its models are, their data, their scores, their limits."""
+
+from lsdc import __version__
+from lsdc.challenges.lumbar.quality.corrections import describe_corrections
+from lsdc.challenges.lumbar.report.figures.bootstrap import bootstrap, interval
+from lsdc.challenges.lumbar.report.figures.groups import FEWEST_STUDIES, study_groups
+from lsdc.challenges.lumbar.report.figures.sources import RunSource
+from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, PART_NAMES
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.dicom_index.series import Series
+from lsdc.messages import counted
+from lsdc.report import numbers
+from lsdc.report.markdown import table
+
+_PHANTOM = "phantom"
+_WEIGHTS = "model.safetensors"
+
+
+def build_card(source: RunSource) -> str:
+    """Return the model card of a run."""
+    parts = [
+        f"# Model card: {source.name}",
+        _SUMMARY,
+        "## The models",
+        _models(source),
+        "## Intended use",
+        _USE.format(run=source.name),
+        "## What the models are not for",
+        _not_for(source),
+        "## Training data",
+        *_data(source),
+        "## Folds",
+        *_folds(source),
+        "## Scores",
+        *_scores(source),
+        "## Scores by group of studies",
+        *_groups(source),
+        "## Reproducing the run",
+        _reproducing(source),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_SUMMARY = (
+    f"Models that grade {counted(len(CONDITIONS), 'condition')} at the {len(LEVELS)} disc levels "
+    "of the lumbar spine from MR images. They were trained and scored for the competition RSNA "
+    f"2024 Lumbar Spine Degenerative Classification. Written by lsdc {__version__}."
+)
+
+_USE = """\
+Research and competitions: predicting the competition's test set, and comparing methods.
+`lsdc predict FOLDER --run {run}` predicts other lumbar MR studies."""
+
+_NOT_FOR = (
+    "Diagnosis or treatment. The models are not a medical device, and nobody has tested them on "
+    "patients.",
+    "Other parts of the body, other examinations than MR, and studies with implants or after "
+    "surgery: the labels do not tell such studies apart, so there is no score for them.",
+    "Naming levels where a vertebra is extra or missing. Level names, and so the grades by level, "
+    "may then be off by one.",
+    "Scanners that are unlike those of the training data. Which these are is unknown: lsdc reads "
+    "neither the maker nor the field strength from the files.",
+)
+
+
+def _not_for(source: RunSource) -> str:
+    items = list(_NOT_FOR)
+    if _is_phantom(source):
+        items.insert(
+            0,
+            "Anything but trying out the software. The models were trained on a phantom, which "
+            "is synthetic, and have never seen a real image.",
+        )
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _models(source: RunSource) -> str:
+    settings, facts = source.settings, [fold.facts for fold in source.folds]
+    size = settings.get("crops.size_px")
+    rows = [["Models", f"{len(source.scored.folds)}, one per fold; predictions are their mean"]]
+    if backbone := settings.get("model.backbone"):
+        start = "pretrained weights" if settings.get("model.pretrained") else "random weights"
+        rows.append(["Backbone", f"{backbone} of timm, from {start}"])
+    if size:
+        rows.append(["Input", f"crops of {size} x {size} px of the slices around each disc level"])
+    rows.append(["Output", f"probabilities of {', '.join(GRADES_SHOWN)} for each condition"])
+    if source.record:
+        rows += [
+            ["Experiment", source.record.experiment],
+            ["Begun", f"{source.record.begun:%Y-%m-%d} UTC"],
+        ]
+    for name, key in (("Device", "device"), ("CPU", "cpu"), ("Seed", "seed")):
+        if values := sorted({str(each[key]) for each in facts if key in each}):
+            rows.append([name, ", ".join(values)])
+    versions = {
+        f"{name} {version}" for each in facts for name, version in each.get("versions", {}).items()
+    }
+    if versions:
+        rows.append(["Versions", ", ".join(sorted(versions))])
+    return table(["", "Value"], rows)
+
+
+def _data(source: RunSource) -> list[str]:
+    rows = source.scored.rows
+    series = source.table(Series).filter(split="train")
+    facts = [
+        ["Data", "phantom (synthetic)" if _is_phantom(source) else "competition"],
+        ["Studies with labels", numbers.count(rows["study_id"].n_unique())],
+        ["Series", numbers.count(series.height)],
+        ["Images", numbers.count(int(series["images"].sum()))],
+        ["Labelled rows", numbers.count(rows.height)],
+        ["Corrections of annotated points", _corrections(source)],
+        ["Files that could not be used", numbers.count(source.quarantine.height)],
+    ]
+    if source.record and source.record.tables:
+        facts.append(["SHA-256 of the training tables", f"`{source.record.tables}`"])
+    grades = [
+        [
+            CONDITION_NAMES[str(condition)],
+            *(
+                numbers.count(rows.filter(condition=str(condition), grade=grade).height)
+                for grade in range(len(GRADES_SHOWN))
+            ),
+        ]
+        for condition in CONDITIONS
+    ]
+    return [
+        table(["", "Value"], facts),
+        "Labels by condition and grade:",
+        table(["Condition", *GRADES_SHOWN], grades),
+    ]
+
+
+def _corrections(source: RunSource) -> str:
+    return describe_corrections(source.corrections.select("rule", "study_id"))
+
+
+def _folds(source: RunSource) -> list[str]:
+    scored = source.scored
+    rows = []
+    for fold in scored.folds:
+        own = scored.rows.filter(fold=fold)
+        rows.append(
+            [
+                str(fold),
+                numbers.count(own["study_id"].n_unique()),
+                numbers.count(own.height),
+                numbers.loss(scored.score_of(own).score),
+                numbers.loss(scored.prior_of(fold).score),
+            ]
+        )
+    warnings = []
+    if source.scores.get("partial"):
+        warnings.append("**The run is partial: only the studies of these folds are scored.**")
+    if source.scores.get("selected"):
+        warnings.append("**Epochs were chosen on the scored folds, so the score is too good.**")
+    return [
+        "Each study belongs to one fold. Its predictions come from the model that was trained on "
+        "the other folds.",
+        table(["Fold", "Studies", "Labelled rows", "Score", "Weighted prior"], rows),
+        *warnings,
+    ]
+
+
+def _scores(source: RunSource) -> list[str]:
+    scored = source.scored
+    draws = bootstrap([scored])[0]  # (draws, 1 + parts)
+    prior = scored.prior.as_dict()
+    rows = []
+    for number, (part, value) in enumerate(scored.score.as_dict().items()):
+        span = None if value is None else interval(draws[:, number])
+        rows.append(
+            [
+                PART_NAMES[part],
+                numbers.loss(value),
+                numbers.interval(span.low, span.high) if span else numbers.MISSING,
+                numbers.loss(prior[part]),
+            ]
+        )
+    notes = []
+    if source.reported.oof is not None:
+        notes.append(
+            f"The lab log reports {numbers.loss(source.reported.oof)} for this experiment, on its "
+            "own folds."
+        )
+    if held_out := source.scores.get("holdout"):
+        notes.append(
+            f"{held_out['studies']:,} held-out studies, which no model was trained on: "
+            f"{numbers.loss(held_out['score'])}; their weighted prior: "
+            f"{numbers.loss(held_out['weighted_prior']['score'])}."
+        )
+    return [
+        "Log losses with the competition's weights; lower is better. The 95 % interval comes from "
+        "drawing studies with replacement. A model has to beat the weighted prior, which predicts "
+        "the same probabilities for every study.",
+        table(["", "Out of fold", "95 % interval", "Weighted prior"], rows),
+        *notes,
+    ]
+
+
+def _groups(source: RunSource) -> list[str]:
+    rows = [
+        [
+            group.by,
+            group.value,
+            numbers.count(group.studies),
+            numbers.loss(group.score),
+            numbers.interval(group.interval.low, group.interval.high)
+            if group.interval
+            else f"fewer than {FEWEST_STUDIES} studies",
+        ]
+        for group in study_groups(source)
+    ]
+    return [
+        "There are no scores by maker or field strength: lsdc does not read them from the files.",
+        table(["", "Group", "Studies", "Score", "95 % interval"], rows),
+    ]
+
+
+def _reproducing(source: RunSource) -> str:
+    rows = [[f"Result {path.parent.name}", f"`{path.name}`"] for path in source.results]
+    rows += [
+        [f"Fold {fold.fold}, {_WEIGHTS}", f"`{fold.facts['digests'][_WEIGHTS]}`"]
+        for fold in source.folds
+    ]
+    settings = "`run.json`, next to this file, has all settings. SHA-256 of what was made:"
+    return f"{settings}\n\n{table(['', 'SHA-256'], rows)}"
+
+
+def _is_phantom(source: RunSource) -> bool:
+    return source.record is not None and source.record.data == _PHANTOM
