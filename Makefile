@@ -9,13 +9,15 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check format test-pythons clean constraints
-.PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect
+.PHONY: help setup demo test check docs format test-pythons clean constraints
+.PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs
 
 help:
 	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
 	@echo "make test           the tests; 12 to 20 minutes on two cores"
 	@echo "make check          ruff, mypy, import contracts and dependencies"
+	@echo "make docs           the documentation site, in build/docs"
+	@echo "make test-slow-docs run the commands of the documentation and of the README"
 	@echo "make format         let ruff rewrite the layout"
 	@echo "make test-pythons   the quick tests on Python 3.12 and 3.13, if installed"
 	@echo "make clean          remove the virtual environment and caches"
@@ -32,13 +34,17 @@ demo: setup
 	$(BIN)/lsdc run-local --folds 4
 
 test: setup
-	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect"
+	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect and not slow_docs"
 
 # These tests mostly wait, so run three at once. All are in two folders; collecting the others takes
 # a minute.
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
-test-slow-index test-slow-geometry test-slow-training test-slow-prefect: setup
+test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
+
+# Every warning is an error: dead links and anchors, pages that no index lists.
+docs: setup
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
 
 check: setup
 	$(BIN)/ruff check .
@@ -64,7 +70,7 @@ test-pythons: setup
 	    echo "== $$python"; \
 	    $(BIN)/uv venv --quiet --allow-existing --python "$$python" .venv-$$version && \
 	    $(BIN)/uv pip install --quiet --python .venv-$$version/bin/python --constraint constraints.txt --compile-bytecode --editable '.[dev]' && \
-	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect" --ignore tests/flows || exit 1; \
+	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect and not slow_docs" --ignore tests/flows || exit 1; \
 	  else \
 	    echo "== python$$version: not found, skipped"; \
 	  fi; \

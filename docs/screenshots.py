@@ -1,4 +1,4 @@
-"""Take the pictures of docs/pools.md: `PYTHONPATH=. python docs/screenshots.py`, with Chromium.
+"""Take the pictures of docs/how-to/pools.md: `python -m docs.screenshots`, with Chromium.
 
 A real installation trains three folds of a small phantom; fold 1 fails once, and Retry follows.
 """
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tests.tasks.pools import Installation, installed
 from websockets.sync.client import ClientConnection, connect
 
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
+from tests.flows.conftest import ask
+from tests.flows.pools import Installation, installed
 from tests.flows.test_pools import PLANTED
-from tests.flows.test_run_local import ask
 
 HERE = Path(__file__).parent
 SECONDS, SETTLING = 600, 8
@@ -72,7 +72,7 @@ class Browser:
         time.sleep(SETTLING)  # graphs draw themselves
         shot = base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
         image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-        image.save(HERE / f"{name}.png", optimize=True)
+        image.save(HERE / "pictures" / f"{name}.png", optimize=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A run's parameters: each declared once, with its type, default, bounds and description.
 
 The parameters of flows, the run form of Prefect's UI, the options of `lsdc run-local` and
-`lsdc trigger`, and docs/parameters.md are generated from these declarations.
+`lsdc trigger`, and docs/reference/parameters.md are generated from these declarations.
 """
 
 import inspect
@@ -193,7 +193,7 @@ option `--home` of `lsdc trigger` is different: it only selects the server. Only
 neither `only_fold` nor `weights`. You never set the last two, `versions` and `resolved`: lsdc sets
 them when it starts a run.
 This page is generated from the declarations in `tasks/request.py`:
-`python -m tasks.request > docs/parameters.md`.
+`python -m tasks.request > docs/reference/parameters.md`.
 
 | parameter | type | default | description |
 |---|---|---|---|"""
@@ -307,7 +307,7 @@ def _explain(model: type[RunRequest], error: ValidationError) -> str:
 
 
 def as_markdown() -> str:
-    """Return the parameters as the Markdown of docs/parameters.md."""
+    """Return the parameters as the Markdown of docs/reference/parameters.md."""
     rows = [
         f"| `{name}` | {describe_type(field)} | {unset_means(field) or typed(field.default)} | "
         f"{field.description} |"

@@ -22,7 +22,7 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 success, 1 a stage failed, 2 an error in the call, the data or the "
         "settings, 3 the home is in use, 75 stopped and can be resumed, 130 interrupted. "
-        "docs/terminal.md explains them, and shell completion, --quiet, --json and colours."
+        "docs/reference/terminal.md explains them, shell completion, --quiet, --json and colours."
     ),
 )
 # For each command, a summary short enough for the command list, and usage examples.

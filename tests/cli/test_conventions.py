@@ -54,10 +54,8 @@ def errors(kind: type[LsdcError] = LsdcError) -> Iterator[type[LsdcError]]:
 
 
 KINDS = [each for each in errors() if each.__module__ == "lsdc.errors"]
-DOCUMENTED = {
-    int(code)
-    for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/terminal.md").read_text(), re.MULTILINE)
-}
+PAGE = (ROOT / "docs/reference/terminal.md").read_text()
+DOCUMENTED = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -84,7 +82,7 @@ def test_documented_exit_codes_are_those_that_are_used() -> None:
     help_text = CliRunner().invoke(app, ["--help"]).output
     named = help_text.partition("Exit codes:")[2]
     assert {int(code) for code in re.findall(r"\b\d+\b", named)} == DOCUMENTED
-    assert "docs/terminal.md" in named
+    assert "docs/reference/terminal.md" in named
 
 
 def test_interrupt_outside_a_run_has_the_code_of_an_interrupt(

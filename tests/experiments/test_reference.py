@@ -11,7 +11,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.reference import describe_settings
 from lsdc.experiments.settings import setting_fields
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
 def test_every_setting_is_described() -> None:
@@ -21,7 +21,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_settings_page_is_up_to_date() -> None:
-    made = "python -m lsdc.challenges.lumbar.config > docs/settings.md"
+    made = "python -m lsdc.challenges.lumbar.config > docs/reference/settings.md"
     assert PAGE.read_text(encoding="utf-8") == settings_page(), made
 
 

@@ -19,7 +19,7 @@ from tasks.request import (
 )
 from tests.commands import load_command
 
-PAGE = Path(__file__).parents[2] / "docs" / "parameters.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "parameters.md"
 REGISTERED = [flow for flows in FLOWS.values() for flow in flows]
 
 
@@ -51,7 +51,7 @@ def test_options_have_the_descriptions_of_the_form() -> None:
 
 
 def test_parameters_page_is_up_to_date() -> None:
-    made = "python -m tasks.request > docs/parameters.md"
+    made = "python -m tasks.request > docs/reference/parameters.md"
     assert PAGE.read_text(encoding="utf-8") == as_markdown(), made
 
 

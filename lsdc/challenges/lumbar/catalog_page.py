@@ -1,4 +1,4 @@
-"""Write docs/catalog.md: `python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`."""
+"""Write the documentation page of the catalog, docs/reference/catalog.md."""
 
 import sys
 from itertools import groupby
@@ -15,15 +15,21 @@ _TITLE = """# The catalog
 a temporary file and then replaces the old one. If you open it read-only, you do not block a run,
 and no run blocks you.
 
-    duckdb -readonly lsdc-home/catalog.duckdb "SELECT reason, count(*) FROM quarantine GROUP BY 1"
+```sh
+python -c "import duckdb; duckdb.connect('lsdc-home/catalog.duckdb', read_only=True).sql(
+    'SELECT reason, count(*) FROM quarantine GROUP BY reason').show()"
+```
+DuckDB's own command-line client can read the file, too.
 
 A table name without a schema, such as `points`, is the table of the last run. `all_runs.points` has
 the rows of all runs, and a column `run`:
 
-    SELECT run, count(*) FROM all_runs.samples GROUP BY run
-    SELECT level, avg(a.z_mm - b.z_mm)
-    FROM all_runs.points a JOIN all_runs.points b USING (split, study_id, level)
-    WHERE a.run = 'demo' AND b.run = 'baseline' GROUP BY level
+```sql
+SELECT run, count(*) FROM all_runs.samples GROUP BY run;
+SELECT level, avg(a.z_mm - b.z_mm)
+FROM all_runs.points a JOIN all_runs.points b USING (split, study_id, level)
+WHERE a.run = 'demo' AND b.run = 'baseline' GROUP BY level;
+```
 
 `lsdc index DIR` and `lsdc doctor DIR` add the first six tables below for a folder, with the
 folder's path as their `run`. They do not remove the tables of runs. Names without a schema show the
@@ -36,7 +42,7 @@ Lengths are in mm; positions and directions are in DICOM's patient space (LPS: +
 +z head). In a path, bytes that are not UTF-8 are percent-escaped (`caf%E9.dcm`), and so is the
 percent sign itself. The descriptions below are also in the catalog, as comments on its tables and
 columns (`duckdb_tables()`, `duckdb_columns()`). This page is generated from the declarations of the
-tables: `python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md`.
+tables: `python -m lsdc.challenges.lumbar.catalog_page > docs/reference/catalog.md`.
 """
 _CORRECTIONS = """
 A run writes this table. With `--annotations raw` it has no rows. If you undo the corrections from

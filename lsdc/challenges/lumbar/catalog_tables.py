@@ -1,4 +1,4 @@
-"""The tables of the catalog, in the order of `docs/catalog.md`."""
+"""The tables of the catalog, in the order of `docs/reference/catalog.md`."""
 
 from lsdc.challenges.lumbar.competition.tables import Annotations, Holdout, Labels
 from lsdc.challenges.lumbar.coordinates.landmarks import Landmarks

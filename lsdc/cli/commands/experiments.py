@@ -126,8 +126,8 @@ def list_all(
 ) -> None:
     """List your own experiments, experiments with scores in this home, and recommended ones.
 
-    With --all, list all experiments of the lab log (a competitor's log, see docs/experiments.md),
-    too. A measured score is that of the experiment's newest run.
+    With --all, list all experiments of the lab log, too (a competitor's log, see
+    docs/reference/lab-log.md). A measured score is that of the experiment's newest run.
     """
     opened, known = find_home(home), EXPERIMENTS.names()
     if everything or as_json or sort != "log":

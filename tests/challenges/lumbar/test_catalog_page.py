@@ -7,11 +7,11 @@ import pytest
 from lsdc.challenges.lumbar.catalog_page import TABLES, catalog_page
 from lsdc.challenges.lumbar.quality.corrections import DESCRIPTIONS, Rule
 
-PAGE = Path(__file__).parents[3] / "docs" / "catalog.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "catalog.md"
 
 
 def test_catalog_page_is_up_to_date() -> None:
-    made = "python -m lsdc.challenges.lumbar.catalog_page > docs/catalog.md"
+    made = "python -m lsdc.challenges.lumbar.catalog_page > docs/reference/catalog.md"
     assert PAGE.read_text(encoding="utf-8") == catalog_page(), made
 
 

@@ -1,4 +1,4 @@
-"""Write docs/settings.md: `python -m lsdc.challenges.lumbar.config > docs/settings.md`."""
+"""Write the documentation page of the settings, docs/reference/settings.md."""
 
 import sys
 
@@ -10,7 +10,7 @@ These settings can be changed with `--set KEY=VALUE` and in `lsdc-presets.toml`.
 `lsdc experiments explain KEY` describes a setting or a section, and
 `lsdc experiments show NAME --describe` the settings of an experiment.
 This page is generated from the declarations of the settings:
-`python -m lsdc.challenges.lumbar.config > docs/settings.md`.
+`python -m lsdc.challenges.lumbar.config > docs/reference/settings.md`.
 """
 
 

@@ -68,7 +68,9 @@ class CoordinatesConfig(KeypointSettings):
 
 
 class SlicesConfig(Config):
-    """The slices of a level and their order; docs/slices.md relates them to the lab log's terms.
+    """The slices of a level and their order.
+
+    docs/reference/slices.md relates them to the lab log's terms.
 
     Both sagittal series have a left, a middle and a right part, axial series a single one. Empty
     slots are masked. Choices by distance ignore instance numbers.
