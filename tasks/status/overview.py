@@ -15,7 +15,7 @@ from lsdc.store.garbage import is_unfinished, kept_results
 from lsdc.store.home import Holder, Home, noted_holder
 from lsdc.store.runs import read_record
 from tasks.status.activity import Activity, process_lives, read_activities
-from tasks.status.attempts import last_attempt
+from tasks.status.attempts import Attempt, last_attempt
 
 _MOST_FILES = 20_000  # counted in one folder of the home
 
@@ -178,7 +178,7 @@ def _run(home: Home, folder: Path, activities: list[Activity]) -> RunStatus:
     )
 
 
-def _last_words(state: str, last: Any, mine: list[Activity]) -> str:
+def _last_words(state: str, last: Attempt | None, mine: list[Activity]) -> str:
     """Return how a run ended; of a killed one, what its process did when it was last seen."""
     if state == "running" or last is None:
         return ""

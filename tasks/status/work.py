@@ -80,6 +80,8 @@ class Work:
         )
         try:
             write_text(self._path, activity.model_dump_json())
+        except FileNotFoundError:
+            return  # another run took the temporary file for a leftover; the next write follows
         except OSError as error:
             if not self._is_refused:  # a run does not fail because nobody can see it
                 log.warning("'lsdc status' does not show this run: %s", error)

@@ -68,17 +68,20 @@ def test_reason_why_a_run_waits_comes_with_advice(client: SyncPrefectClient) -> 
         client.set_flow_run_state(each.id, Cancelled(), force=True)
 
 
+@pytest.mark.parametrize("as_json", [False, True])
 def test_watch_ends_with_the_scores_of_a_completed_run(
-    client: SyncPrefectClient, tmp_path: Path
+    as_json: bool, client: SyncPrefectClient, tmp_path: Path
 ) -> None:
     losses = dict.fromkeys(("score", *PARTS), 0.4321)
     fold = {**losses, "weighted_prior": losses}
     scores = {**fold, "folds": {"0": fold}, "partial": True, "selected": False, "holdout": None}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     row = {"score": 0.4321, "file": str(tmp_path / "scores.json")}
-    with watching(client, tmp_path) as watched:
-        assert watched.stdout is not None
-        run_id = UUID(watched.stdout.readline().strip().rpartition("/")[2])
+    with watching(client, tmp_path, *["--json"] * as_json) as watched:
+        lines = watched.stderr if as_json else watched.stdout
+        assert lines is not None
+        page = lines.readline().strip()
+        run_id = UUID(page.rpartition("/")[2])
         client.create_artifact(
             ArtifactCreate(
                 key="demo-score", type="table", data=json.dumps([row]), flow_run_id=run_id
@@ -87,20 +90,26 @@ def test_watch_ends_with_the_scores_of_a_completed_run(
         client.set_flow_run_state(run_id, Completed(), force=True)
         out, _ = watched.communicate(timeout=60)
         assert watched.returncode == 0
+    if as_json:
+        assert json.loads(out) == {"flow_run": str(run_id), "page": page, "code": 0, **row}
+        return
     assert "0.4321" in out
     assert out.endswith(f"scores      {tmp_path}/scores.json\n")
 
 
 @contextmanager
-def watching(client: SyncPrefectClient, home: Path) -> Iterator["subprocess.Popen[str]"]:
+def watching(
+    client: SyncPrefectClient, home: Path, *more: str
+) -> Iterator["subprocess.Popen[str]"]:
     """Run `lsdc trigger prepare/default --watch` during the block."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-P", "-m", "lsdc", "trigger", "prepare/default", "--watch"),
-            *("--home", str(home)),
+            *("--home", str(home), *more),
         ],
         env=os.environ | {"PREFECT_API_URL": str(client.api_url).rstrip("/")},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if "--json" in more else None,
         text=True,
     )
     try:
