@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 from prefect import Flow
+from typer.testing import CliRunner
 
 from flows.pipeline import pipeline
 from flows.prepare import prepare
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
+from lsdc.cli.app import app
 from tests.flows.conftest import ask
 from tests.flows.pools import installed
 
@@ -30,6 +32,12 @@ if "lsdc.challenges.lumbar.training.train_fold_child" in sys.orig_argv:
             raise StageError("planted: fold 1 fails once")
     loop.save_progress = failing
 """
+
+
+def logs_of(home: Path, run: str) -> list[str]:
+    result = CliRunner().invoke(app, ["logs", run, "--home", str(home), "--lines", "500"])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
 
 
 def test_child_flows_take_all_parameters_of_their_parents() -> None:
@@ -68,6 +76,11 @@ def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(
         assert failed["state_type"] == "FAILED"
         assert "1 of 1 training on lsdc-gpu failed: fold 1 " in failed["state"]["message"]
         assert "planted" in failed["state"]["message"]
+        first, *lines = logs_of(home, f"demo@epochs-{epochs}")
+        assert first.startswith(f"demo@epochs-{epochs}: failed in fold 1 at ")
+        assert "planted: fold 1 fails once" in first
+        assert "press Retry in Prefect's UI (flow run train-folds-demo)" in first
+        assert any(f"fold 1: epoch 1/{epochs}" in line for line in lines)
 
         here.retry(run_id)
         assert here.ended(run_id)["state_type"] == "COMPLETED"
@@ -83,6 +96,8 @@ def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(
         logged = ask(here.api, "logs/filter", of_this_run)
         assert logged
         assert not [each for each in logged if "report_state" in each["message"]]
+    assert logs_of(home, f"demo@epochs-{epochs}")[0].startswith(f"demo@epochs-{epochs}: finished")
+    assert not list((home / ".active").iterdir())
     fit = json.loads((home / f"runs/demo@epochs-{epochs}/fold-1/fit.json").read_text())
     assert [process["from_epoch"] for process in fit["processes"]] == [1, 3]
     assert (home / "runs/demo/fold-0/fit.json").stat().st_mtime_ns == trained
