@@ -21,11 +21,13 @@ _NEEDS_LOOK = ("failed", "killed", "interrupted")
 def print_overview(found: Overview, server: tuple[str, bool] | None, console: Console) -> None:
     """Print the home, its server, what runs, its runs, and the sizes of what it holds."""
     for part in _parts(found, server):
-        console.print(part)
+        # Paths and commands stay whole, however narrow the terminal, to be copied.
+        console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
 
 
 def _parts(found: Overview, server: tuple[str, bool] | None) -> Iterator[RenderableType]:
-    yield Text.assemble((str(found.home), "bold"), f"  {_held(found)}")
+    yield Text(str(found.home), style="bold", no_wrap=True)
+    yield Text(_held(found))
     yield Text(_server_words(server))
     going = [each for run in found.runs for each in run.activities]
     if found.holder is not None:
@@ -40,7 +42,9 @@ def _parts(found: Overview, server: tuple[str, bool] | None) -> Iterator[Rendera
         yield Text("no runs yet; 'lsdc run-local' begins one")
     for run in found.runs:
         if run.last and (run.state in _NEEDS_LOOK or not run.data):
-            yield Text(f"{run.name}: {run.last}", style=_STYLES.get(run.state, "yellow"))
+            yield Text(
+                f"{run.name}: {run.last}", style=_STYLES.get(run.state, "yellow"), no_wrap=True
+            )
     if found.stages:
         yield _sizes_table(found.stages)
     if found.others:

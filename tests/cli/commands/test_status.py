@@ -163,6 +163,7 @@ def test_no_number_is_cut_at_any_width(home: Home, columns: int) -> None:
     for number in ("0.5000", "3 of 4", "0 of 4"):
         assert number in shown.output
     assert "…" not in shown.output
+    assert shown.output.startswith(f"{home.root}\n")
 
 
 def test_folder_that_is_no_home_is_refused_and_stays_empty(tmp_path: Path) -> None:
