@@ -26,7 +26,7 @@ SECONDS = 900
 # Stands for `lsdc`: a run without data gets the small phantom. A server gets a free port, and goes
 # on until the end of its block, as in a terminal of its own.
 COMMAND = """#!{python} -P
-import os, subprocess, sys
+import os, subprocess, sys, time
 arguments = sys.argv[1:]
 if arguments[0] in ("run-local", "trigger") and "--data" not in arguments:
     arguments += ["--data", os.path.abspath("rsna-2024")]
@@ -42,6 +42,7 @@ with open("server.pid", "w") as file:
 while "http://" not in open("server.log").read():
     if server.poll() is not None:
         sys.exit(open("server.log").read())
+    time.sleep(0.1)
 """
 
 
