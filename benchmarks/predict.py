@@ -12,13 +12,18 @@ change no time. Then, in one run with the same number of threads (two by default
 * forward: one pass of every fold's point models over every used image, and of every fold's model
   over every sample, on random values.
 
-`ratio` is the time a study of predict, divided by that of decode and forward together. The peak
-memory is measured in a second run, in blocks of a quarter of the studies, as polling slows it down.
-A few patients are repeated to simulate many studies; all files are in the page cache.
+`ratio` is the time a study of predict, divided by that of decode and forward together: of wall time
+and, as `ratio_cpu`, of CPU time, which other work on the machine disturbs less. Times are medians
+over the rounds. The peak memory is measured in a run of its own, in blocks of a quarter of the
+studies, as polling slows it down. A few patients are repeated to simulate many studies; all files
+are in the page cache.
 """
 
 import argparse
 import json
+import os
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from memory import peak_memory
@@ -46,10 +52,12 @@ from lsdc.dicom_index.image_use import used_images
 from lsdc.dicom_index.index import listed_series, read_shard
 from lsdc.store.exact_names import read_parquet
 from lsdc.training.checkpoint import save_weights
-from lsdc.training.keypoints.nets import load_net
-from lsdc.training.process import ignore
+from lsdc.training.keypoints.nets import Net, load_net
+from lsdc.training.models.model import SliceModel
+from lsdc.training.process import KEEP_MEMORY, ignore
 
 PATIENTS, TAUGHT = 4, 6
+SLICES_AT_ONCE = 16
 
 
 def main() -> None:
@@ -65,7 +73,11 @@ def main() -> None:
     parser.add_argument("--max-size", type=int, default=512, help="longest edge of the images, px")
     parser.add_argument("--min-steps", type=int, default=60, help="training of the point models")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    as_in_children = {**KEEP_MEMORY, "OMP_WAIT_POLICY": "PASSIVE"}
+    if not as_in_children.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | as_in_children)
     with tempfile.TemporaryDirectory() as folder:
         figures = {
             "date": datetime.now(UTC).date().isoformat(),
@@ -107,26 +119,32 @@ def take_figures(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         )
 
     predict(few)  # compiled modules and files are cached after it
-    once, all_of_them = (seconds_of(lambda root=root: predict(root)) for root in (few, many))
-    more = studies - PATIENTS
-    a_study = (all_of_them - once) / more
-    bare = time_bare(phantom, models, threads)
+    works: dict[str, Callable[[], object]] = {
+        "few": lambda: predict(few),
+        "many": lambda: predict(many),
+        "loose": lambda: predict(loose),
+        "pictures": lambda: predict(few, pictures=True),
+        **bare_works(phantom, models, threads),
+    }
+    rounds = [{name: cost_of(work) for name, work in works.items()} for _ in range(options.rounds)]
+    cost = {name: np.median([each[name] for each in rounds], axis=0) for name in works}
     with peak_memory() as peak:
         predict(many, studies_at_once=max(1, studies // 4))
-    figures = {
-        "studies": studies,
-        "predict_seconds": all_of_them,
+    a_study = (cost["many"] - cost["few"]) / (studies - PATIENTS)
+    bare = (cost["decode"] + cost["forward"]) / PATIENTS
+    seconds = {
+        "predict_seconds": cost["many"],
         "predict_seconds_a_study": a_study,
-        "predict_fixed_seconds": max(0.0, once - PATIENTS * a_study),
-        "predict_loose_extra_seconds_a_study": (seconds_of(lambda: predict(loose)) - once)
-        / PATIENTS,
-        "pictures_seconds_a_study": (seconds_of(lambda: predict(few, pictures=True)) - once)
-        / PATIENTS,
-        "decode_seconds_a_study": bare["decode"],
-        "forward_seconds_a_study": bare["forward"],
-        "ratio": a_study / (bare["decode"] + bare["forward"]),
-        "peak_mib": peak[0],
+        "predict_fixed_seconds": cost["few"] - PATIENTS * a_study,
+        "loose_extra_seconds_a_study": (cost["loose"] - cost["few"]) / PATIENTS,
+        "pictures_seconds_a_study": (cost["pictures"] - cost["few"]) / PATIENTS,
+        "decode_seconds_a_study": cost["decode"] / PATIENTS,
+        "forward_seconds_a_study": cost["forward"] / PATIENTS,
+        "ratio": a_study / bare,
     }
+    figures = {"studies": float(studies), "peak_mib": peak[0]}
+    for name, (wall, cpu) in seconds.items():
+        figures |= {name: float(wall), f"{name}_cpu": float(cpu)}
     return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -180,8 +198,10 @@ def repeat_studies(phantom: Path, root: Path, count: int) -> Path:
     return root
 
 
-def time_bare(phantom: Path, models: TrainedModels, threads: int) -> dict[str, float]:
-    """Return the seconds a study of decoding and of forward passes."""
+def bare_works(
+    phantom: Path, models: TrainedModels, threads: int
+) -> dict[str, Callable[[], object]]:
+    """Return the bare decoding and the bare forward passes of the patients."""
     with tempfile.TemporaryDirectory() as name:
         competition = open_competition(phantom)
         read_shard(competition, "test", listed_series(competition, "test"), Path(name))
@@ -189,9 +209,14 @@ def time_bare(phantom: Path, models: TrainedModels, threads: int) -> dict[str, f
     torch.set_num_threads(threads)
     axial = images["series_description"] == str(SeriesDescription.AXIAL_T2)
     slices = {"axial": int(axial.sum()), "sagittal": int((~axial).sum())}
+    nets = {
+        views: [load_net(file).eval() for file in models.points.glob(f"fold-*-{views}.*")]
+        for views in slices
+    }
+    graders = [build_model(models.experiment, pretrained=False).eval() for _ in models.folds]
     return {
-        "decode": seconds_of(lambda: decode(images["path"].to_list())) / PATIENTS,
-        "forward": seconds_of(lambda: forward(models, slices)) / PATIENTS,
+        "decode": lambda: decode(images["path"].to_list()),
+        "forward": lambda: forward(models.experiment, nets, graders, slices),
     }
 
 
@@ -204,18 +229,21 @@ def decode(paths: list[str]) -> None:
 
 
 @torch.inference_mode()
-def forward(models: TrainedModels, slices: dict[str, int]) -> None:
-    """Run every fold's models once over as many images and samples as the studies have."""
-    experiment = models.experiment
+def forward(
+    experiment: Experiment,
+    nets: dict[str, list[Net]],
+    graders: list[SliceModel],
+    slices: dict[str, int],
+) -> None:
+    """Run all models once over as many images and samples as the patients have."""
     for views, count in slices.items():
-        for file in models.points.glob(f"fold-*-{views}.safetensors"):
-            net, size = load_net(file).eval(), _size_of(experiment, views)
-            for first in range(0, count, 16):
-                net(torch.rand(min(16, count - first), 3, size, size))
+        size = _size_of(experiment, views)
+        for net in nets[views]:
+            for first in range(0, count, SLICES_AT_ONCE):
+                net(torch.rand(min(SLICES_AT_ONCE, count - first), 3, size, size))
     samples, batch = PATIENTS * len(LEVELS), experiment.training.batch_size
     shape = (experiment.slices.count, experiment.crops.size_px, experiment.crops.size_px)
-    for _ in models.folds:
-        model = build_model(experiment, pretrained=False).eval()
+    for model in graders:
         for first in range(0, samples, batch):
             some = min(batch, samples - first)
             crops = torch.randint(0, 256, (some, *shape), dtype=torch.uint8)
@@ -227,11 +255,18 @@ def _size_of(experiment: Experiment, views: str) -> int:
     return config.image_size if views == "sagittal" else config.axial_image_size
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Return the wall time of a call in seconds."""
-    started = time.perf_counter()
+def cost_of(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the wall time and the CPU time of a call in seconds, its children included."""
+
+    def busy() -> float:
+        own, children = (
+            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+    started, before = time.perf_counter(), busy()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, busy() - before
 
 
 if __name__ == "__main__":

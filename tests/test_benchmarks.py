@@ -48,11 +48,11 @@ TINY: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "predict": (
-        "--studies 8 --folds 2 --max-size 64 --min-steps 5",
+        "--studies 8 --folds 2 --max-size 64 --min-steps 5 --rounds 1",
         [
             *("predict_seconds", "predict_seconds_a_study", "predict_fixed_seconds", "ratio"),
-            *("predict_loose_extra_seconds_a_study", "pictures_seconds_a_study"),
-            *("decode_seconds_a_study", "forward_seconds_a_study", "peak_mib"),
+            *("loose_extra_seconds_a_study", "pictures_seconds_a_study", "ratio_cpu", "peak_mib"),
+            *("decode_seconds_a_study", "forward_seconds_a_study"),
         ],
     ),
     "training": (

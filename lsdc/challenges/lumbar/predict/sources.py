@@ -134,7 +134,14 @@ class ListedStudies:
         """Read the headers of some studies as a run does."""
         listed = self.listing.series.filter(pl.col("study_id").is_in(list(block)))
         with write_folder(self.at.folder) as out:
-            read_shard(self.listing, "test", listed, out, processes=self.at.threads)
+            read_shard(
+                self.listing,
+                "test",
+                listed,
+                out,
+                processes=self.at.threads,
+                headers=self.at.folder / "headers",
+            )
             instances, quarantine, others = (
                 read_parquet(out / f"{name}.parquet")
                 for name in ("instances", "quarantine", "other_files")
