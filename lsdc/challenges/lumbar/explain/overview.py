@@ -164,7 +164,7 @@ def _write_legend(sheet: Image.Image, study: StudyExplanation, top: int) -> None
         f"Each picture is the slice that counts most. Blue bars: {bars} over the slots, in the "
         "model's order: " + ", ".join(_parts(study)) + ".",
         "Red: where hiding a part of the slice moves most of the probability to other grades. "
-        "Open marker: the run's point; solid: annotated.",
+        "Open marker: the run's point, solid: annotated, both projected onto the slice.",
         "Bottom bar: probability of normal or mild (green), moderate (yellow) and severe (red). "
         "Distances in mm from the level point, to left, right, head or feet.",
     ]

@@ -172,7 +172,7 @@ def explain_study(
         folds=tuple(by_fold),
         in_fold=in_fold,
         has_attention=next(iter(by_fold.values())).has_attention,
-        levels=tuple(_found_levels(study, in_fold)),
+        levels=tuple(found_levels(study, in_fold)),
         extra_vertebra=bool(spine["extra_vertebra"].any()),
         disputed=tuple(" ".join(spine["disputed_levels"]).split()),
         cases=tuple(_cases(run, study, slots, explained)),
@@ -227,7 +227,8 @@ def _labels(run: TrainedRun, study: StudyResults) -> dict[tuple[str, str], int]:
     }
 
 
-def _found_levels(study: StudyResults, in_fold: int | None) -> Iterator[FoundLevel]:
+def found_levels(study: StudyResults, in_fold: int | None) -> Iterator[FoundLevel]:
+    """Yield how each level of a study was found; `in_fold` is the fold that holds the study."""
     nets = "all folds (median)" if in_fold is None else f"fold {in_fold}"
     points = {row["level"]: row for row in study.points.iter_rows(named=True)}
     is_typical = all(row["source"] == "filled" for row in points.values())

@@ -96,10 +96,10 @@ class TrainedRun:
             return tuple(self.trained)
         if fold is not None and fold in self.trained:
             return (fold,)
-        which = "a fold" if fold is None else f"fold {fold}"
-        there = f"of {', '.join(map(str, self.trained))}" if self.trained else "none"
+        which = "no fold is trained" if fold is None else f"fold {fold} has no model"
+        there = ", ".join(map(str, self.trained)) or "none"
         raise DataError(
-            f"run {self.name}: study {study} needs the model of {which}, found {there}; train it "
+            f"run {self.name}: {which} to predict study {study}, trained folds: {there}; train it "
             "with the same 'lsdc run-local' again"
         )
 

@@ -41,29 +41,34 @@ class SmallRun:
         return self.home.run(self.name)
 
 
+def write_run(
+    home: Home, results: Path, in_folds: list[int], experiment: Experiment, *, folds: int = 2
+) -> SmallRun:
+    """Write a run with these results, whose studies are in its folds in turn."""
+    run = SmallRun(home)
+    folder = home.root / "all" / "0"
+    shutil.copytree(results, folder)
+    numbers = pl.Series([number % folds for number in range(len(in_folds))], dtype=pl.Int32)
+    table = pl.DataFrame({"study_id": in_folds, "fold": numbers})
+    table.write_parquet(folder / "folds.parquet")
+    run.folder.mkdir(parents=True)
+    (run.folder / "rests-on.json").write_text(json.dumps(["all/0"]))
+    (run.folder / "experiment.json").write_text(experiment.model_dump_json())
+    for fold in range(folds):
+        torch.manual_seed(fold)
+        (run.folder / f"fold-{fold}").mkdir()
+        state = build_model(experiment, pretrained=False).state_dict()
+        save_weights(run.folder / f"fold-{fold}" / "model.safetensors", state)
+    return run
+
+
 @pytest.fixture(scope="session")
 def made_run(
     results: Path, studies: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> SmallRun:
     """Write a home with a run: studies in the folds 0 and 1 in turn, the last one in none."""
-    run = SmallRun(open_home(tmp_path_factory.mktemp("explained") / "home"))
-    folder = run.home.root / "all" / "0"
-    shutil.copytree(results, folder)
-    pl.DataFrame(
-        {
-            "study_id": studies[:-1],
-            "fold": pl.Series([number % 2 for number in range(len(studies) - 1)], dtype=pl.Int32),
-        }
-    ).write_parquet(folder / "folds.parquet")
-    run.folder.mkdir(parents=True)
-    (run.folder / "rests-on.json").write_text(json.dumps(["all/0"]))
-    (run.folder / "experiment.json").write_text(EXPERIMENT.model_dump_json())
-    for fold in (0, 1):
-        torch.manual_seed(fold)
-        (run.folder / f"fold-{fold}").mkdir()
-        state = build_model(EXPERIMENT, pretrained=False).state_dict()
-        save_weights(run.folder / f"fold-{fold}" / "model.safetensors", state)
-    return run
+    home = open_home(tmp_path_factory.mktemp("explained") / "home")
+    return write_run(home, results, studies[:-1], EXPERIMENT)
 
 
 @pytest.fixture
@@ -73,8 +78,7 @@ def small_run(made_run: SmallRun, tmp_path: Path) -> SmallRun:
     return SmallRun(open_home(tmp_path / "home"))
 
 
-@pytest.fixture
-def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def run_in_this_process(patch: pytest.MonkeyPatch) -> None:
     """Run the child's work in this process, since importing torch again takes seconds."""
 
     def run_here(module: str, job: attention.ExplainJob, **_: Any) -> dict[str, Any]:
@@ -82,4 +86,10 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         sent = type(job).model_validate_json(job.model_dump_json())
         return dict(json.loads(json.dumps(attention_child.work(sent, ignore))))
 
-    monkeypatch.setattr(attention, "run_child", run_here)
+    patch.setattr(attention, "run_child", run_here)
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the child's work in this process."""
+    run_in_this_process(monkeypatch)
