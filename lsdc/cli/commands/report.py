@@ -8,6 +8,7 @@ import typer
 
 from lsdc.cli.options import home_option
 from lsdc.errors import DataError, SettingsError
+from lsdc.names import as_name, join_names
 from lsdc.report import REPORT
 from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.runs import list_runs
@@ -48,16 +49,13 @@ def report(
         ),
     ] = 60,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that report.html is written to.",
-            show_default="the folder of the run; for several, or --predictions, the present one",
-        ),
-    ] = None,
+        Path, typer.Option(help="Folder to write NAME-report.html to, by the names of the runs.")
+    ] = Path(),
 ) -> None:
     """Write a report as one HTML page: scores, where they are lost, and cases to look at.
 
-    The page needs no network. A run writes it, too, as report.html in its folder.
+    The page needs no network. A run writes it, too, with fewer images, as report.html in its
+    folder.
     """
     if bool(runs) == bool(predictions):
         raise SettingsError(
@@ -77,11 +75,10 @@ def report(
         )
     from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 
-    _write(read_prediction_files(predictions or [], data), out or Path())
+    _write(read_prediction_files(predictions or [], data), out)
 
 
-def _report_runs(names: list[str], images: int, home: Path | None, out: Path | None) -> None:
-    """Write the report of runs, by default of one run into its folder."""
+def _report_runs(names: list[str], images: int, home: Path | None, out: Path) -> None:
     opened = existing_home(resolve_home(home))
     there = list_runs(opened)
     for name in names:
@@ -96,13 +93,13 @@ def _report_runs(names: list[str], images: int, home: Path | None, out: Path | N
     from lsdc.challenges.lumbar.report.figures.sources import read_run
 
     sources = [read_run(opened, name) for name in names]
-    folder = opened.run(names[0]) if len(names) == 1 else Path()
-    _write(sources, out or folder, images_of(sources[0], images) if images else None)
+    _write(sources, out, images_of(sources[0], images) if images else None)
 
 
 def _write(sources: "Sequence[Source]", folder: Path, images: "Images | None" = None) -> None:
     from lsdc.challenges.lumbar.report.write import write_report
 
-    path = folder / REPORT
+    names = join_names(as_name(source.name) for source in sources)
+    path = folder / (f"{names}-{REPORT}" if names else REPORT)
     write_report(sources, path, images)
     typer.echo(path)

@@ -31,13 +31,18 @@ def typed(*words: object) -> str:
     return done.stdout.strip()
 
 
-def test_report_of_a_run_is_written_into_its_folder_or_out(home: Home, tmp_path: Path) -> None:
-    path = home.run("demo") / "report.html"
-    assert typed("demo", "--home", home.root) == str(path)
-    assert read_page(path.read_text(encoding="utf-8")).cases["labels"]
-    other = tmp_path / "new" / "folder"
-    assert typed("demo", "--home", home.root, "--out", other) == str(other / "report.html")
-    assert (other / "report.html").read_bytes() == path.read_bytes()
+def test_report_of_a_run_is_named_after_it_and_says_why_it_has_no_images(
+    home: Home, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "folder" / "demo-report.html"
+    assert typed("demo", "--home", home.root, "--out", path.parent) == str(path)
+    page = read_page(path.read_text(encoding="utf-8"))
+    assert page.cases["labels"]
+    assert "The images could not be drawn: run demo: " in page.words
+    typed("demo", "--home", home.root, "--out", path.parent, "--images", 0)
+    words = read_page(path.read_text(encoding="utf-8")).words
+    assert "could not be drawn" not in words
+    assert "'lsdc report demo' writes the report with images" in words
 
 
 def test_report_of_predictions_has_their_score_and_no_folds(phantom: Path, tmp_path: Path) -> None:
@@ -47,6 +52,7 @@ def test_report_of_predictions_has_their_score_and_no_folds(phantom: Path, tmp_p
         rows.write_csv(files[-1])
     asked = [word for file in files for word in ("--predictions", file)]
     path = Path(typed(*asked, "--data", phantom, "--out", tmp_path))
+    assert path.name == "model-0-model-1-report.html"
     page = read_page(path.read_text(encoding="utf-8"))
     assert f"{score(labels, predict(labels, 5)).score:.4f}" in page.words
     assert [run["name"] for run in page.cases["runs"]] == ["model-0", "model-1"]
@@ -84,4 +90,4 @@ def test_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
     rows.write_csv(tmp_path / "a.csv")
     with pytest.raises(LsdcError, match=f"a: 1 row .{lost['study_id']}_.*missing"):
         typed("--predictions", tmp_path / "a.csv", "--data", phantom, "--out", tmp_path)
-    assert not (tmp_path / "report.html").exists()
+    assert list(tmp_path.glob("*.html")) == []

@@ -57,11 +57,6 @@ class Scored:
         """Return the score of some of the rows."""
         return score(_labels(rows), rows, self.name)
 
-    def prior_of(self, fold: int) -> Score:
-        """Return the score of the weighted prior of a fold's rows."""
-        labels = _labels(self.rows.filter(fold=fold))
-        return score(labels, weighted_prior(labels), "weighted prior")
-
     @cached_property
     def any_severe(self) -> pl.DataFrame:
         """One row per study with canal labels: study_id, weight, loss, share of any_severe_spinal.

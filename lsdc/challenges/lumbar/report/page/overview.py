@@ -61,7 +61,8 @@ def explain_grades(lost: WhereLost) -> str:
     ]
     return (
         f"Of the score, labels cost: {', '.join(costs)}. The rest, "
-        f"{numbers.percent(lost.any_severe)}, is the part any severe canal, which counts studies."
+        f"{numbers.percent(lost.any_severe)}, is the part any severe canal, which counts studies. "
+        "Choose a cell to see its cases."
     )
 
 

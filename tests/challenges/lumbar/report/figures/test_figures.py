@@ -15,9 +15,11 @@ from lsdc.challenges.lumbar.report.figures.compared import changed_cases, compar
 from lsdc.challenges.lumbar.report.figures.scored import Scored, scored
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 from lsdc.challenges.lumbar.report.figures.where import costliest, where_lost
+from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.errors import DataError
 from tests.challenges.lumbar.report.made_run import make_labels, predict
+from tests.report.reading import read_page
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,12 @@ def test_published_predictions_have_their_published_score(real_data: Path) -> No
     lost = where_lost(source.scored)
     assert costliest(source.scored, lost).level == "l4_l5"
     assert lost.levels["l4_l5"].share == pytest.approx(0.2687, abs=1e-4)
+
+
+def test_page_of_all_published_predictions_is_light(real_data: Path) -> None:
+    files = [real_data / "oof" / f"fourth_place_{name}_oof.csv" for name in ("swin_t", "v2s")]
+    html = build_report(read_prediction_files(files, real_data / "competition"))
+    assert len(html.encode()) < 4e6
+    page = read_page(html)
+    assert len(page.cases["labels"]) == 48_803
+    assert "is 0.0015 higher (worse)" in page.words
