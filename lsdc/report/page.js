@@ -150,6 +150,7 @@
   const rowHeight = parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10);
   let current = 0;
   let shown = [-1, -1];
+  let kept = new Map(); // the rows in view, by their place
 
   const widths = columns.reduce((sum, column) => sum + column.width, 0);
   const headings = columns.map((column, number) => {
@@ -197,10 +198,11 @@
     if (!always && from === shown[0] && to === shown[1]) return;
     shown = [from, to];
     const held = body.contains(document.activeElement);
-    const rows = [];
-    for (let place = from; place < to; place++) rows.push(row(place));
+    const before = always ? new Map() : kept;
+    kept = new Map();
+    for (let place = from; place < to; place++) kept.set(place, before.get(place) ?? row(place));
     table.setAttribute("aria-rowcount", order.length + 1);
-    body.replaceChildren(space(from * rowHeight), ...rows, space((order.length - to) * rowHeight));
+    body.replaceChildren(space(from * rowHeight), ...kept.values(), space((order.length - to) * rowHeight));
     if (held) focusRow();
   };
   const focusRow = () => {

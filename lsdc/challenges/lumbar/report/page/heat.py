@@ -46,22 +46,27 @@ def change_map(content: Content, run: int) -> HeatMap:
         for level in LEVEL_IDS:
             change = found.get((condition, level))
             link = f"#cases?condition={condition}&level={level}"
-            text = None if change is None else numbers.difference(change)
+            text = None if change is None else _change(change)
             cells.append(Heat(text, -heat_step(change, most), link) if text and change else None)
         if condition in first.conditions:
             of_all = changes(first.conditions[condition], other.conditions[condition])
-            cells.append(Heat(numbers.difference(of_all)))
+            cells.append(Heat(_change(of_all)))
             rows.append((CONDITION_NAMES[condition], cells))
     severe = other.any_severe * scores[1] - first.any_severe * scores[0]
     empty: list[Heat | None] = [None] * len(LEVEL_IDS)
-    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(numbers.difference(severe))]))
+    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe))]))
     name = content.scored[run].name
-    caption = f"Change of the score to {name}: blue is better, orange is worse"
+    caption = f"Change of the score to {name}, in 0.0001: blue is better, orange worse"
     return HeatMap(caption, "", _heads(), rows)
 
 
 def _heads() -> list[str]:
     return [*LEVEL_NAMES.values(), "All"]
+
+
+def _change(change: float) -> str:
+    """Return a change of the score in ten-thousandths, the unit in the caption."""
+    return f"{1e4 * change:+.1f}".replace("-", "−")
 
 
 def _share(share: float) -> str:
