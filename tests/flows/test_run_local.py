@@ -69,11 +69,16 @@ def test_submission_has_the_rows_of_the_sample_in_order(ran) -> None:
 
 
 def test_report_has_the_score_and_the_time_of_each_stage(ran) -> None:
-    page = read_page((ran.folder / "report.html").read_text(encoding="utf-8"))
+    html = (ran.folder / "report.html").read_text(encoding="utf-8")
+    page = read_page(html)
     score = json.loads((ran.folder / "scores.json").read_text())["score"]
     assert f"{score:.4f}" in page.words
     times = page.tables["Time and memory of the stages"][1:]
     assert {stage for stage, *_ in times} >= {"index", "crops", "train, fold-0", "oof", "predict"}
+    files = [path.read_bytes() for path in ran.data.glob("train_images/*/*/*.dcm")]
+    for identifying in ("SYNTHETIC^PHANTOM", "PHANTOM-0", "19000101"):
+        assert any(identifying.encode() in content for content in files)
+        assert identifying not in html
     assert f"report      {ran.folder / 'report.html'}" in ran.outcome.out.replace("\n", "")
 
 

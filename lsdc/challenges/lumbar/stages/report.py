@@ -44,7 +44,9 @@ def make_report(
     from lsdc.challenges.lumbar.report.write import write_card, write_report
 
     source = read_run(run.home, run.name)
-    images = images_of(source, run.images, device=run.device, threads=run.threads)
+    # This host may have no GPU, although the workers that trained the folds have.
+    device = "cpu" if run.device == "cpu" else "auto"
+    images = images_of(source, run.images, device=device, threads=run.threads)
     write_report([source], run.folder / REPORT, images)
     write_card(source, run.folder / CARD)
     return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])
