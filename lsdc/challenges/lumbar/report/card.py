@@ -146,7 +146,7 @@ def _folds(source: RunSource) -> list[str]:
                 numbers.count(own["study_id"].n_unique()),
                 numbers.count(own.height),
                 numbers.loss(scored.score_of(own).score),
-                numbers.loss(scored.prior_of(fold).score),
+                numbers.loss(source.scores["folds"][str(fold)]["weighted_prior"]["score"]),
             ]
         )
     warnings = []
