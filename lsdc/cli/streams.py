@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PLAIN = "lsdc-plain"
 # Replacements for encodings without these characters; letters lose their accents.
-_SIGNS = {"✓": "+", "✗": "x", "·": "-", "×": "x", "…": "...", "µ": "u", "–": "-", "→": "->"}
+_SIGNS = {"✓": "+", "✗": "x", "×": "x", "±": "+/-", "·": "-", "–": "-", "−": "-", "→": "->"}
+_SIGNS |= {"…": "...", "µ": "u"}
 _NO_LIMIT = 10_000  # columns
 _STANDARD = (0, 1, 2)
 # The reader has exited, the terminal is closed, or the disk of a log is full.
