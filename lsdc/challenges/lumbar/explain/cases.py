@@ -58,7 +58,7 @@ class CasePicture:
         folds: the folds whose models were used; with several, weights and maps are their means.
         has_attention: whether the weights are those of the attention pooling; else they are the
             slices' shares of the sum of all maps. See `lsdc.training.explanation`.
-        strongest: the largest value of the maps, which is the deepest red.
+        strongest: the largest value of the maps, drawn in the deepest red if it is above 1 %.
     """
 
     image: bytes

@@ -18,6 +18,7 @@ from lsdc.challenges.lumbar.explain.tiles import (
     mark_point,
     nearest_slots,
     percent,
+    scale_maps,
 )
 from lsdc.challenges.lumbar.report.drawing import DIM, GROUND, INK, write
 from lsdc.challenges.lumbar.report.layout import Box
@@ -30,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 COLUMNS, TILE, GAP, BLOCK_GAP, MARGIN, HEADING, ROW_GAP = 6, 122, 8, 10, 8, 28, 8
 STEP = HEADING + TILE + CAPTION + ROW_GAP  # height of a row
 _MOST_BYTES = 60_000
-_QUALITIES = (82, 70, 58, 46, 34, 22)
+_QUALITIES = (74, 60, 46, 32, 20)
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _LINE = 24
 
@@ -103,13 +104,13 @@ def draw_montage(
     own = marks.filter(level=level, condition=str(condition))
     points = own.sort("kind").select(_XYZ).to_numpy()  # the annotated point before the predicted
     marked = nearest_slots(slots, points[-1:]) if len(points) else {}
-    most, strongest = float(weights.max()), float(maps.max())
+    most, strongest, heats = float(weights.max()), float(maps.max()), scale_maps(maps)
     for block in blocks:
         top = MARGIN + block.row * STEP
         for number in range(block.first, block.first + block.count):
             left = _left(block) + (number - block.first) * (TILE + GAP)
             tile = Box(left, top + HEADING, TILE, TILE)
-            slot, heat = slots[number], maps[number] / (strongest or 1)
+            slot, heat = slots[number], heats[number]
             has_edges = slot.is_axial or number == block.first
             panel = draw_slot(sheet, tile, slot, heat, has_edges=has_edges)
             if panel is not None:
@@ -121,7 +122,7 @@ def draw_montage(
         _head(sheet, block, slots, weights, (_left(block), top))
     bottom = MARGIN + rows * STEP
     write(sheet, (MARGIN, bottom), words, size=18, colour=DIM)
-    effect = f"Red: hiding a part moves up to {percent(strongest)} of the probability elsewhere."
+    effect = f"Red: hiding a part moves up to {100 * strongest:.1f} % of the probability elsewhere."
     write(sheet, (MARGIN, bottom + _LINE), effect, size=18, colour=DIM)
     return sheet
 
@@ -161,7 +162,7 @@ def encode_webp(sheet: Image.Image) -> bytes:
     """Return the picture as WebP of at most about 60 kB, in the best quality that allows it."""
     for quality in _QUALITIES:
         file = io.BytesIO()
-        sheet.save(file, format="WEBP", quality=quality, method=4)
+        sheet.save(file, format="WEBP", quality=quality, method=2)
         if file.tell() <= _MOST_BYTES:
             break
     return file.getvalue()

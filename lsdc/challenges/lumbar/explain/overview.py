@@ -16,6 +16,7 @@ from lsdc.challenges.lumbar.explain.tiles import (
     mark_point,
     nearest_slots,
     percent,
+    scale_maps,
 )
 from lsdc.challenges.lumbar.report.crop_grid import slice_distance
 from lsdc.challenges.lumbar.report.drawing import (
@@ -105,8 +106,7 @@ def _name_level(sheet: Image.Image, study: StudyExplanation, found: FoundLevel) 
 
 def _draw_case(sheet: Image.Image, tile: Box, study: StudyExplanation, case: ExplainedCase) -> None:
     number = case.most
-    slot, strongest = case.slots[number], float(case.maps.max())
-    heat = case.maps[number] / (strongest or 1)
+    slot, heat = case.slots[number], scale_maps(case.maps)[number]
     panel = draw_slot(sheet, tile, slot, heat, has_edges=True)
     marks = study.study.marks.filter(level=case.level, condition=str(case.condition))
     points = marks.sort("kind").select(_XYZ).to_numpy()

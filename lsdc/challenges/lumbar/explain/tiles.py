@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 HEAT: Colour = (255, 40, 72)
 BAR: Colour = (120, 190, 255)
 _MOST_OPAQUE = 0.5  # of the map, so that it hides no anatomy
+_LEAST_DEEPEST = 0.01  # smaller effects are not drawn in the deepest red, as they hardly matter
 _BAR_HEIGHT = 6
 CAPTION = 48  # height of bar and two lines of text below a tile
 
@@ -57,7 +58,7 @@ def draw_slot(
         sheet: the sheet to draw on.
         tile: a square box.
         slot: the slot.
-        heat: (cells, cells) from 0 to 1, the map as a share of the largest value shown.
+        heat: (cells, cells) from 0 to 1, the map as `scale_maps` returns it.
         has_edges: whether to write the patient's directions of the left and right edges.
 
     Returns:
@@ -116,6 +117,12 @@ def caption_slot(sheet: Image.Image, tile: Box, slot: Slot, weight: float, most:
     write(sheet, (tile.right, top + 9), percent(weight), size=18, colour=INK, anchor="ra")
     distance = slice_distance(slot.place, slot.offset_mm)
     write(sheet, (tile.right, top + 27), distance, size=18, colour=DIM, anchor="ra")
+
+
+def scale_maps(maps: Floats) -> Floats:
+    """Return the maps of a case as shares of the largest value, or of 1 % if that is larger."""
+    scaled: Floats = maps / max(float(maps.max()), _LEAST_DEEPEST)
+    return scaled
 
 
 def percent(share: float) -> str:
