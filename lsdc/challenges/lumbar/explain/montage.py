@@ -102,7 +102,7 @@ def draw_montage(
     width = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP + BLOCK_GAP
     sheet = Image.new("RGB", (width, 2 * MARGIN + rows * STEP + 2 * _LINE), GROUND)
     own = marks.filter(level=level, condition=str(condition))
-    points = own.sort("kind").select(_XYZ).to_numpy()  # the annotated point before the predicted
+    points = own.sort("kind").select(_XYZ).to_numpy()  # the predicted point is the last one
     marked = nearest_slots(slots, points[-1:]) if len(points) else {}
     most, strongest, heats = float(weights.max()), float(maps.max()), scale_maps(maps)
     for block in blocks:
@@ -114,7 +114,8 @@ def draw_montage(
             has_edges = slot.is_axial or number == block.first
             panel = draw_slot(sheet, tile, slot, heat, has_edges=has_edges)
             if panel is not None:
-                for other in _crossing(slot, marked, condition):
+                other = _crossing(slot, marked, condition)
+                if other is not None:
                     draw_crossing(sheet, panel, slots[other], level)
                 if marked.get(slot.description) == number:
                     mark_point(sheet, panel, own, condition)
@@ -147,15 +148,13 @@ def _head(
     write(sheet, (right, at[1]), percent(total), size=18, colour=DIM, anchor="ra")
 
 
-def _crossing(
-    slot: Slot, marked: dict[SeriesDescription, int], condition: Condition
-) -> Iterator[int]:
-    """Yield the slot whose slice is drawn as a line on another slot, if there is one."""
+def _crossing(slot: Slot, marked: dict[SeriesDescription, int], condition: Condition) -> int | None:
+    """Return the slot whose slice is drawn as a line on this one; None if there is none."""
     if slot.is_axial:
         kinds = [kind for kind in (condition.shown_on, *SAGITTAL) if kind in SAGITTAL]
     else:
         kinds = [SeriesDescription.AXIAL_T2]
-    yield from [marked[kind] for kind in kinds if kind in marked][:1]
+    return next((marked[kind] for kind in kinds if kind in marked), None)
 
 
 def encode_webp(sheet: Image.Image) -> bytes:

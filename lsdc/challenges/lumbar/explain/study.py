@@ -254,6 +254,7 @@ def _case_as_dict(case: ExplainedCase) -> dict[str, Any]:
         "mean": _by_grade(case.mean),
         "spread": None if case.spread is None else _by_grade(case.spread),
         "folds": {str(fold): _by_grade(found) for fold, found in case.by_fold.items()},
+        "strongest": float(case.maps.max()),
         "slots": [
             {
                 "series": str(slot.description),

@@ -105,7 +105,9 @@ def test_study_of_a_fold_has_its_prediction_and_labels(
     for case in written["cases"]:
         assert sum(slot["weight"] for slot in case["slots"]) == pytest.approx(1)
         assert sum(case["mean"].values()) == pytest.approx(1)
-        assert np.array(case["slots"][0]["map"]).shape == (8, 8)
+        maps = np.array([slot["map"] for slot in case["slots"]])
+        assert maps.shape == (25, 8, 8)
+        assert maps.max() == pytest.approx(case["strongest"], abs=1e-5)
 
 
 def words(run: TrainedRun, study: int, in_fold: int | None) -> list[str]:
