@@ -172,9 +172,9 @@ def _grades_table(study: StudyOutcome, rows: pl.DataFrame) -> FittedTable:
     ]
     for condition in CONDITIONS:
         cells = [found[level, str(condition)] for level in levels]
-        shown = [f"{name.partition('_')[0]} {share:.0%}" for share, name in cells]
+        shown = [f"{name.partition('_')[0]} {100 * share:.0f}" for share, name in cells]
         columns.append(Column(_short_name(condition), shown))
-    return FittedTable(columns)
+    return FittedTable(columns, title="Likeliest grade with its probability in per cent")
 
 
 def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
@@ -238,5 +238,5 @@ def _show_files(prediction: Prediction, console: Console) -> None:
 
 def _short_name(condition: Condition) -> str:
     names = {"spinal": "canal", "foraminal": "foramen", "subarticular": "recess"}
-    side = {Side.LEFT: "left ", Side.RIGHT: "right ", None: ""}[condition.side]
-    return f"{side}{names[condition.pooled]}"
+    side = {Side.LEFT: " L", Side.RIGHT: " R", None: ""}[condition.side]
+    return f"{names[condition.pooled]}{side}"

@@ -45,7 +45,6 @@ def draw_pictures(
     blocks: Sequence[Prepared],
     rows: pl.DataFrame,
     out: Path,
-    *,
     run: str,
     slices: SlicesConfig,
     on_done: Callable[[int, int], None],

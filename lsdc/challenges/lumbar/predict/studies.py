@@ -39,7 +39,8 @@ CSV, JSON, SUBMISSION, PICTURES, LOG = (
     "pictures",
     "predict.log",
 )
-_STEPS = ("reading headers", "finding levels", "predicting", "drawing")
+_HEADERS = "reading headers"
+_STEPS = ("reading series", "finding levels", "predicting", "drawing")
 
 
 @dataclass(frozen=True)
@@ -133,46 +134,70 @@ def predict_studies(
             may_be_empty=bool(row_ids),
             on_files=teller.files,
         )
-        outcomes, blocks, mean, by_fold = _predict(source, root, models, at, teller)
-        rows = tabulate_predictions(outcomes, mean, by_fold, models)
-        bad = [Quarantine.create_empty(), *(each.studies.quarantine for each in blocks)]
-        apart = [OtherFiles.create_empty(), *(each.studies.others for each in blocks)]
-        quarantine = _relative(pl.concat(bad), root)
-        others = group_others(_relative(pl.concat(apart), root))
+        found = _predict(source, root, models, at, teller)
         made = work / "made"
         made.mkdir()
-        unknown = _write_submission(rows, row_ids, models, made / SUBMISSION)
-        rows.write_csv(made / CSV)
         if pictures:
-            draw_pictures(
-                outcomes,
-                blocks,
-                rows,
-                made / PICTURES,
-                run=models.name,
-                slices=models.experiment.slices,
-                on_done=teller.drawn,
-            )
-        found = {
-            "lsdc": __version__,
-            "run": models.name,
-            "folds": list(models.folds),
-            "folder": escape_name(root.absolute()),
-            "studies": describe(outcomes, rows, by_fold),
-            "quarantine": quarantine.select("path", "stage", "reason", "study_id").to_dicts(),
-            "other_files": others.to_dicts(),
-            "rows_of_unknown_studies": unknown,
-        }
-        (made / JSON).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        files = _move(made, out)
-    seconds = time.monotonic() - begun
-    return Prediction(outcomes, rows, quarantine, others, files, unknown, seconds)
+            _draw(found, models, made / PICTURES, teller)
+        return _write(found, row_ids, root, models, made, out, begun)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """All predictions, before they are written."""
+
+    studies: list[StudyOutcome]
+    blocks: list[Prepared]
+    rows: pl.DataFrame
+    by_fold: pl.DataFrame
+
+
+def _draw(found: _Found, models: TrainedModels, out: Path, teller: "_Teller") -> None:
+    slices = models.experiment.slices
+    draw_pictures(found.studies, found.blocks, found.rows, out, models.name, slices, teller.drawn)
+
+
+def _write(
+    found: _Found,
+    row_ids: Sequence[str],
+    root: Path,
+    models: TrainedModels,
+    made: Path,
+    out: Path,
+    begun: float,
+) -> Prediction:
+    """Write all files into the folder `made`, then move them to `out`."""
+    bad, others = _gather_files(found.blocks, root)
+    unknown = _write_submission(found.rows, row_ids, models, made / SUBMISSION)
+    found.rows.write_csv(made / CSV)
+    content = {
+        "lsdc": __version__,
+        "run": models.name,
+        "folds": list(models.folds),
+        "folder": escape_name(root.absolute()),
+        "studies": describe(found.studies, found.rows, found.by_fold),
+        "quarantine": bad.select("path", "stage", "reason", "study_id").to_dicts(),
+        "other_files": others.to_dicts(),
+        "rows_of_unknown_studies": unknown,
+    }
+    (made / JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    files = _move(made, out)
+    return Prediction(
+        found.studies, found.rows, bad, others, files, unknown, time.monotonic() - begun
+    )
+
+
+def _gather_files(blocks: Sequence[Prepared], root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the files that cannot be used, and the others counted by type."""
+    bad = [Quarantine.create_empty(), *(each.studies.quarantine for each in blocks)]
+    others = [OtherFiles.create_empty(), *(each.studies.others for each in blocks)]
+    return _relative(pl.concat(bad), root), group_others(_relative(pl.concat(others), root))
 
 
 def _predict(
     source: Source, root: Path, models: TrainedModels, at: Workplace, teller: "_Teller"
-) -> tuple[list[StudyOutcome], list[Prepared], pl.DataFrame, pl.DataFrame]:
-    """Predict block by block; return outcomes, blocks, and the mean and single predictions."""
+) -> _Found:
+    """Predict block by block."""
     queue = SampleQueue(models, at)
     outcomes: list[StudyOutcome] = []
     blocks: list[Prepared] = []
@@ -191,7 +216,8 @@ def _predict(
             queue.predict_whole()
         blocks.append(prepared)
     mean, by_fold = queue.finish()
-    return sorted(outcomes, key=lambda each: each.study_id), blocks, mean, by_fold
+    outcomes.sort(key=lambda each: each.study_id)
+    return _Found(outcomes, blocks, tabulate_predictions(outcomes, mean, by_fold, models), by_fold)
 
 
 def _write_submission(
@@ -272,7 +298,7 @@ class _Teller:
 
     def files(self, read: int, files: int) -> None:
         """Tell how many headers are read, before the studies are known."""
-        self._on_progress(Progress(f"{_STEPS[0]}, {read:,} of {files:,}", 0.0, 0))
+        self._on_progress(Progress(f"{_HEADERS}, {read:,} of {files:,}", 0.0, 0))
 
     def begin(self, before: int, size: int, studies: int) -> None:
         """Begin a block of studies."""
