@@ -72,6 +72,16 @@ class Source(Protocol):
         ...
 
 
+def require_folder(root: Path) -> None:
+    """Refuse a folder that does not exist.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
+
+
 def open_source(
     root: Path,
     models: TrainedModels,
@@ -94,10 +104,8 @@ def open_source(
         on_files: called with the number of files read and of files to read.
 
     Raises:
-        DataError: there is no such folder, it holds no DICOM file, or its table cannot be read.
+        DataError: the folder holds no DICOM file, or its table cannot be read.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
     listing = open_test_set(root)
     if listing is not None:
         return ListedStudies(listing, at, studies_at_once)

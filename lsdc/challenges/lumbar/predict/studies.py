@@ -20,13 +20,13 @@ from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome, describe, tabulate_predictions
 from lsdc.challenges.lumbar.predict.picture import draw_pictures
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
-from lsdc.challenges.lumbar.predict.sources import Source, open_source
+from lsdc.challenges.lumbar.predict.sources import Source, open_source, require_folder
 from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.dicom.names import escape_name
 from lsdc.dicom_index.other_files import OtherFiles, group_others
 from lsdc.dicom_index.quarantine import Quarantine
-from lsdc.errors import HomeBusyError
+from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_folder
 from lsdc.training.events import Event
@@ -117,10 +117,12 @@ def predict_studies(
     Raises:
         DataError: the folder or one of its tables cannot be read, or it holds no DICOM file.
         StageError: a child process died.
+        SettingsError: `out` holds other files.
         HomeBusyError: another prediction writes into `out`.
         NoSpaceError: the disk is full.
     """
     begun = time.monotonic()
+    require_folder(root)
     row_ids = wanted_rows(root)
     with _alone_in(out), _logged(out / LOG), write_folder(out) as work:
         teller = _Teller(on_progress)
@@ -255,8 +257,14 @@ def _alone_in(out: Path) -> Iterator[None]:
     """Lock the folder of the results, and remove what a killed prediction left there.
 
     Raises:
+        SettingsError: the folder holds something else than results of a prediction.
         HomeBusyError: another prediction holds the lock.
     """
+    if out.is_dir() and any(out.iterdir()) and not (out / LOG).is_file():
+        raise SettingsError(
+            f"--out {out}: expected an empty folder or results of an earlier prediction "
+            f"({LOG}), found other files, which would be in the way; choose another folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
     lock = file_lock(out / ".predict.lock")
     try:

@@ -172,8 +172,6 @@ def test_a_study_of_one_slice_has_no_series_to_use(
 
 
 def test_a_folder_without_dicom_files_is_refused(read: Read, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder"):
-        read(tmp_path / "nowhere")
     (tmp_path / "loose").mkdir()
     with pytest.raises(DataError, match="none of 0 files below it is a readable DICOM file"):
         read(tmp_path / "loose")
