@@ -1,7 +1,7 @@
 """Content: how bright a series shows the canal, where the point models find it.
 
 Fluid is brighter than vertebrae and discs on T2 and darker on T1. Between two levels, stenosis
-hides it least.
+hides it least. Axial slices may show the levels alone, and there the brighter ones count.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ _IN_FRONT_MM = np.array([0.0, -22.0, 0.0])
 _CANAL_RADIUS_MM, _BONE_RADIUS_MM = 3.0, 5.0
 # A slice within this distance of a point shows it.
 _REACH_MM = 8.0
+_MEDIAN, _UPPER_QUARTILE = 0.5, 0.75
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 
 
@@ -42,7 +43,8 @@ def measure_fluid(
         at: the workplace.
 
     Returns:
-        The median ratio of each (study, series); none for a series without any point of the canal.
+        The ratio of each (study, series): the median over the points on its images, the upper
+        quartile if it is axial; none for a series without any point of the canal.
 
     Raises:
         StageError: a child process died.
@@ -65,7 +67,12 @@ def measure_fluid(
     found: dict[tuple[int, int], list[float]] = {}
     for series, ratio in _ratios(images, probes, at.threads):
         found.setdefault(series, []).append(ratio)
-    return {series: float(np.median(ratios)) for series, ratios in found.items()}
+    axial = images.filter(used_as=str(SeriesDescription.AXIAL_T2)).select("study_id", "series_id")
+    shares = dict.fromkeys(axial.unique().iter_rows(), _UPPER_QUARTILE)
+    return {
+        series: float(np.quantile(ratios, shares.get(series, _MEDIAN)))
+        for series, ratios in found.items()
+    }
 
 
 def _ratios(
@@ -78,8 +85,9 @@ def _ratios(
         if study not in points:
             continue
         places = points[study].select(_XYZ).to_numpy()
-        if used_as != SeriesDescription.AXIAL_T2:
-            places = (places[1:] + places[:-1]) / 2
+        between = (places[1:] + places[:-1]) / 2
+        is_axial = used_as == SeriesDescription.AXIAL_T2
+        places = np.concatenate([places, between]) if is_axial else between
         planes = planes_of(series)
         for place in places:
             away = np.abs(planes.signed_distance(np.broadcast_to(place, (len(series), 3))))
