@@ -33,6 +33,7 @@ class ReadPage(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        self.words += " "
         if tag == "a":
             self.links.append(given.get("href") or "")
         self.loaded += [given[name] or "" for name in ("src", "srcset", "data") if name in given]

@@ -68,6 +68,7 @@ def write_run(
     folds: pl.DataFrame | None = None,
     seed: int = 1,
     changed: dict[str, Any] | None = None,
+    experiment: str = "demo",
 ) -> Home:
     """Write a scored run with the records that a report shows."""
     home = open_home(root)
@@ -79,10 +80,9 @@ def write_run(
         for fold in dealt["fold"].unique().sort()
     ]
     write_oof(trained, labels, dealt, labels.clear(), folder)
-    experiment = EXPERIMENTS.load("demo")
     settings = {"folds": len(trained), "seed": 0, "training.epochs": 2} | (changed or {})
     record = RunRecord(
-        experiment="demo",
+        experiment=experiment,
         data="phantom",
         tables=None,
         settings=settings,
@@ -90,7 +90,7 @@ def write_run(
         begun=datetime(2026, 11, 30, 8, 15, tzinfo=UTC),
     )
     (folder / "run.json").write_text(record.model_dump_json())
-    (folder / EXPERIMENT_FILE).write_text(experiment.model_dump_json())
+    (folder / EXPERIMENT_FILE).write_text(EXPERIMENTS.load(experiment).model_dump_json())
     made = []
     for stage, tables in (
         ("index", {"quarantine": _quarantine(), "series": _series()}),

@@ -237,6 +237,19 @@ def test_other_folds_and_missing_rows_are_said(tmp_path: Path) -> None:
     assert "demo and demo@other have different folds: 7 of 10 studies" in words
 
 
+def test_caveats_and_scores_of_the_lab_log_are_said(tmp_path: Path) -> None:
+    home = write_run(tmp_path, experiment="exp118")
+    path = home.run("demo") / "scores.json"
+    marked = {"partial": True, "selected": True}
+    path.write_text(json.dumps(json.loads(path.read_text()) | marked))
+    page = read_page(build_report([read_run(home, "demo")]))
+    assert "Reported 0.4143 by the lab log, its fold 0" in page.words
+    *_, reported = page.tables["Log loss by fold, lower is better"]
+    assert reported[:2] == ["Score in the lab log", "0.4143"]
+    assert "demo is partial: only the studies of fold 0, 1, 2 are scored" in page.words
+    assert "demo chose its epochs on the scored folds, so its score is too good" in page.words
+
+
 def test_words_of_a_run_cannot_become_markup(tmp_path: Path) -> None:
     home = write_run(tmp_path, changed={"<script>alert(1)</script>": "</script><img src=x>"})
     html = build_report([read_run(home, "demo")])
