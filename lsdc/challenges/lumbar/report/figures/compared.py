@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.report.figures.bootstrap import Interval, bootstrap, interval
@@ -96,8 +97,8 @@ def changed_cases(first: Scored, other: Scored) -> pl.DataFrame:
 def _difference(
     value: float | None,
     first: float | None,
-    draws: "np.typing.NDArray[np.float64]",
-    of_first: "np.typing.NDArray[np.float64]",
+    draws: NDArray[np.float64],
+    of_first: NDArray[np.float64],
 ) -> Difference:
     if value is None or first is None:
         return Difference(None, None)

@@ -15,40 +15,33 @@ _ORDER = tuple(PART_NAMES)  # the score first, as in the intervals
 def losses(content: Content) -> Section:
     """Return the section with all losses."""
     if content.is_single:
-        tables: list[Block] = [_by_fold(content)]
+        tables: list[Block] = [_by_fold(content, 0)]
+        by_fold: list[Block] = []
     else:
         tables = [_beside(content), *_differences(content)]
-    return Section("losses", "Losses", [Row([[_chart(content)], tables], wide=480)])
+        by_fold = [_by_fold(content, run) for run, each in enumerate(content.scored) if each.folds]
+    return Section("losses", "Losses", [Row([[_chart(content)], tables], wide=480), *by_fold])
 
 
 def _chart(content: Content) -> Chart:
     rows = []
-    for run, each in enumerate(content.scored):
-        prior, values = each.prior.as_dict(), each.score.as_dict()
-        for part, span in zip(_ORDER, content.compared.intervals[run], strict=True):
-            value = values[part]
-            if value is None or span is None:
-                continue
-            rows.append(
-                Estimate(
+    for place, part in enumerate(_ORDER):
+        for run, each in enumerate(content.scored):
+            value, span = each.score.as_dict()[part], content.compared.intervals[run][place]
+            if value is not None and span is not None:
+                estimate = Estimate(
                     name=content.titled(PART_NAMES[part], each.name),
                     value=value,
                     low=span.low,
                     high=span.high,
                     dots=_dots(each, part) if content.is_single else (),
-                    reference=prior[part],
+                    reference=each.prior.as_dict()[part],
                     tone=run % TONES,
                 )
-            )
-    ordered = sorted(rows, key=lambda row: _ORDER.index(_part_of(row.name)))
+                rows.append(estimate)
     folds = ", circles: single folds" if content.is_single and content.first.folds else ""
     title = f"Losses with 95 % intervals; tick: weighted prior{folds}"
-    return Chart(title, interval_chart(ordered, title=title, x_name="loss"), wide=True)
-
-
-def _part_of(name: str) -> str:
-    title = name.partition(":")[0]
-    return next(part for part, shown in PART_NAMES.items() if shown == title)
+    return Chart(title, interval_chart(rows, title=title, x_name="loss"), wide=True)
 
 
 def _dots(scored: Scored, part: str) -> list[tuple[str, float]]:
@@ -60,18 +53,17 @@ def _dots(scored: Scored, part: str) -> list[tuple[str, float]]:
     return found
 
 
-def _by_fold(content: Content) -> DataTable:
+def _by_fold(content: Content, run: int) -> DataTable:
     """Return the losses of each fold, of all folds with the interval, and of the prior."""
-    first = content.first
+    first, source = content.scored[run], content.sources[run]
     columns = {
         f"Fold {fold}": first.score_of(first.rows.filter(fold=fold)).as_dict()
         for fold in first.folds
     }
     columns |= {"All": first.score.as_dict(), "Prior": first.prior.as_dict()}
-    for source in content.runs:
-        if held_out := source.scores.get("holdout"):
-            columns |= {"Held out": held_out, "Its prior": held_out["weighted_prior"]}
-    spans = dict(zip(_ORDER, content.compared.intervals[0], strict=True))
+    if isinstance(source, RunSource) and (held_out := source.scores.get("holdout")):
+        columns |= {"Held out": held_out, "Its prior": held_out["weighted_prior"]}
+    spans = dict(zip(_ORDER, content.compared.intervals[run], strict=True))
     rows = [
         [
             PART_NAMES[part],
@@ -80,9 +72,9 @@ def _by_fold(content: Content) -> DataTable:
         ]
         for part in ROWS
     ]
-    reported = [row for source in content.runs for row in _reported(source, list(columns))]
+    reported = _reported(source, list(columns)) if isinstance(source, RunSource) else []
     return DataTable(
-        "Log loss by fold, lower is better",
+        content.titled("Log loss by fold, lower is better", first.name),
         ["", *columns, "95 % interval of all"],
         [*rows, *reported],
         strong=frozenset([len(ROWS) - 1]),

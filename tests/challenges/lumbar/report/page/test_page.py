@@ -218,6 +218,11 @@ def test_two_runs_have_differences_and_changed_settings(two: ReadPage, home: Hom
         assert number(shown) == pytest.approx(other[name] - first[name], abs=5.1e-5)
         low, high = (number(each) for each in span.split(" to "))
         assert low <= number(shown) <= high
+    for name, rows in zip(("demo", "demo@seed-1"), tables, strict=True):
+        *_, (_, *shown, _) = two.tables[f"Log loss by fold, lower is better: {name}"]
+        labelled = rows.filter(pl.col("label").is_not_null())
+        expected = [parts(labelled.filter(fold=fold))["Score"] for fold in range(3)]
+        assert list(map(float, shown[:3])) == pytest.approx(expected, abs=5.1e-5)
     assert two.tables["Settings that differ"][1:] == [["seed", "0", "1"]]
     assert [run["name"] for run in two.cases["runs"]] == ["demo", "demo@seed-1"]
     assert "different folds" not in two.words
