@@ -140,6 +140,7 @@ class Stage(Generic[P, T]):
             result = self.fn(*args, **kwargs)
         cost = Cost(
             stage=self.name,
+            name=str(task_run.get_name()),
             path=cast(Manifest, result).path,
             seconds=measured.seconds,
             peak_bytes=measured.peak_bytes,

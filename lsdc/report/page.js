@@ -290,7 +290,7 @@
     const image = card.querySelector("img");
     const seen = card.parentElement.querySelector("details ul");
     const shownImage = el("img", { className: "shown", src: image.src, alt: image.alt, width: image.width, height: image.height });
-    const listed = seen ? [el("details", {}, el("summary", {}, "Images"), seen.cloneNode(true))] : [];
+    const listed = seen ? [el("details", {}, el("summary", {}, "Slices"), seen.cloneNode(true))] : [];
     return [el("h3", {}, "What the model saw"), shownImage, ...listed];
   };
   const open = (i) => {

@@ -23,6 +23,7 @@ class Cost(BaseModel):
 
     Attributes:
         stage: the stage that computed it.
+        name: the name of the stage's task run, such as `crops train`.
         path: the folder of the result, relative to the home.
         seconds: the time from its start to its end.
         peak_bytes: the most memory that the run's processes used in that time, also for other
@@ -33,6 +34,7 @@ class Cost(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     stage: str
+    name: str
     path: str
     seconds: float
     peak_bytes: int

@@ -42,7 +42,9 @@ def test_block_is_measured_although_it_fails(monkeypatch: pytest.MonkeyPatch) ->
 def test_cost_of_a_result_replaces_an_earlier_one(tmp_path: Path) -> None:
     def cost(path: str, hour: int) -> Cost:
         ended = datetime(2026, 1, 1, hour, tzinfo=UTC)
-        return Cost(stage="crops", path=path, seconds=hour, peak_bytes=1, ended=ended)
+        return Cost(
+            stage="crops", name="crops train", path=path, seconds=hour, peak_bytes=1, ended=ended
+        )
 
     for each in (cost("crops/a", 3), cost("crops/b", 2), cost("crops/a", 1)):
         record_cost(tmp_path, each)

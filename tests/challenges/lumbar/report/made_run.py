@@ -103,8 +103,14 @@ def write_run(
             made.append(store_folder(home.root, stage, out, rows=1))
     pin_results(home, name, made)
     ended = datetime(2026, 11, 30, 8, 20, tzinfo=UTC)
-    for stage, path in (("index", made[0].path), ("oof", f"runs/{name}")):
-        cost = Cost(stage=stage, path=path, seconds=75, peak_bytes=321_000_000, ended=ended)
+    for stage, run_name, path in (
+        ("index", "index train", made[0].path),
+        ("oof", "oof", f"runs/{name}"),
+        ("report", "report", f"runs/{name}"),
+    ):
+        cost = Cost(
+            stage=stage, name=run_name, path=path, seconds=75, peak_bytes=321_000_000, ended=ended
+        )
         record_cost(home.root, cost)
     return home
 

@@ -81,13 +81,17 @@ class RunSource:
 
     @cached_property
     def costs(self) -> list[Cost]:
-        """The time and memory of the stages that made the results, in the order they ended."""
+        """The time and memory of the stages that made the results, in the order they ended.
+
+        The report itself is left out: only an earlier one could be here.
+        """
         mine = {path.relative_to(self.home.root).as_posix() for path in self.results}
         own = self.home.run(self.name).relative_to(self.home.root).as_posix()
         return [
             cost
             for cost in read_costs(self.home.root)
-            if cost.path in mine or cost.path == own or cost.path.startswith(f"{own}/")
+            if (cost.path in mine or cost.path == own or cost.path.startswith(f"{own}/"))
+            and cost.stage != "report"
         ]
 
     def table(self, table: type[Table]) -> pl.DataFrame:

@@ -67,7 +67,7 @@ def _costs(content: Content, source: RunSource) -> list[Block]:
     longest = max(cost.seconds for cost in costs)
     rows: list[list[Cell | str]] = [
         [
-            cost.stage + (f", {cost.path.rpartition('/')[2]}" if cost.stage == "train" else ""),
+            cost.name,
             Cell(numbers.seconds(cost.seconds), bar=cost.seconds / longest),
             numbers.megabytes(cost.peak_bytes),
             f"{cost.ended:%Y-%m-%d %H:%M}",

@@ -192,8 +192,9 @@ def by_kind(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def test_records_of_the_run_are_shown(page: ReadPage) -> None:
-    assert page.tables["Time and memory of the stages"][1] == [
-        *("index", "1 min 15 s", "321 MB", "2026-11-30 08:20"),
+    assert page.tables["Time and memory of the stages"][1:] == [
+        ["index train", "1 min 15 s", "321 MB", "2026-11-30 08:20"],
+        ["oof", "1 min 15 s", "321 MB", "2026-11-30 08:20"],
     ]
     assert page.tables["All 1 correction"][1][:5] == [
         *("sides swapped", "102", "8", "5", "Left subarticular L4/L5"),
