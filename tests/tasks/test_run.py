@@ -187,3 +187,26 @@ def test_number_of_threads_is_lsdc_threads_or_one_per_core(
     monkeypatch.setenv("LSDC_THREADS", "0")
     with pytest.raises(SettingsError, match="LSDC_THREADS: expected an integer of at least 1"):
         threads()
+
+
+def test_environment_sets_how_many_cases_of_a_report_have_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def images(**given: int) -> int:
+        return open_run(LumbarRun, RunRequest.of(home=tmp_path, **given)).images
+
+    monkeypatch.delenv("LSDC_IMAGES")
+    assert images() == 12
+    monkeypatch.setenv("LSDC_IMAGES", "5")
+    assert images() == 5
+    assert images(images=0) == 0
+    monkeypatch.setenv("LSDC_IMAGES", "500")
+    assert images() == 200
+    monkeypatch.setenv("LSDC_IMAGES", "many")
+    with pytest.raises(SettingsError, match="LSDC_IMAGES: expected an integer of at least 0"):
+        images()
+
+
+def test_images_of_a_report_change_no_folder(tmp_path: Path) -> None:
+    runs = [open_run(LumbarRun, RunRequest.of(home=tmp_path, images=images)) for images in (0, 12)]
+    assert runs[0].settings == runs[1].settings
