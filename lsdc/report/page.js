@@ -48,11 +48,11 @@
       name: facet.name,
       word: number < 2,
       narrow: number > 1,
-      width: [8.5, 4, 3][number] ?? 4,
+      width: [8.2, 4, 3][number] ?? 4,
       text: (i) => facet.names[values[number][i]],
       by: (i) => values[number][i],
     })),
-    { name: "Label", word: true, width: 8, text: (i) => classes[labels[i]], by: (i) => labels[i], swatch: (i) => labels[i] },
+    { name: "Label", word: true, width: 7.8, text: (i) => classes[labels[i]], by: (i) => labels[i], swatch: (i) => labels[i] },
     {
       name: "Prediction", word: true, narrow: true, width: 10, swatch: (i) => predicted(first, i),
       text: (i) => `${classes[predicted(first, i)]} ${(100 * probability(first, predicted(first, i), i)).toFixed(0)} %`,
@@ -61,7 +61,7 @@
     ...runs.map((run, number) => ({
       name: several ? `Loss, ${run.name}` : "Loss",
       narrow: number > 0,
-      width: several ? 7 : 4,
+      width: several ? 8 : 5.2,
       text: (i) => loss(run, i).toFixed(3),
       by: (i) => loss(run, i),
     })),
