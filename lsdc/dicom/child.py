@@ -21,6 +21,8 @@ from lsdc.dicom.preflight import DeclinedError, OpenFile, RefusedError, Transien
 
 # Address space: a header that promises gigabytes causes a MemoryError instead of swapping.
 MEMORY_LIMIT_BYTES = 2**30
+# By their full names, which fingerprints of code follow.
+_MODULES = {"headers": "lsdc.dicom.headers", "pixels": "lsdc.dicom.pixels"}
 
 Parts = list[bytes | memoryview]
 Read = Callable[[OpenFile], Any]
@@ -47,7 +49,7 @@ def main() -> None:
     work, reader, seconds, count, slots = sys.argv[1:]
     answers = os.dup(sys.stdout.fileno())
     _silence(sys.stdout)
-    module = importlib.import_module(f"lsdc.dicom.{work}")
+    module = importlib.import_module(_MODULES[work])
     importlib.import_module(reader)
     _limit_memory()
     _silence(sys.stderr)
