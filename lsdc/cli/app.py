@@ -72,6 +72,13 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc predict rsna-2024 --run baseline --home /big/disk/lsdc --no-pictures",
         ],
     ),
+    "pack": (
+        "Put runs into a folder that predicts without a network.",
+        [
+            "lsdc pack demo --out bundle",
+            "lsdc pack baseline winners --out bundle --wheels   # predicts their mean",
+        ],
+    ),
     "status": (
         "Show what runs, the runs of a home, sizes and the disk.",
         ["lsdc status", "lsdc status --home /big/disk/lsdc --json"],

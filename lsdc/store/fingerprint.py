@@ -47,6 +47,17 @@ def fingerprint_code(modules: Iterable[str]) -> str:
     return fingerprint({name: module.digest() for name, module in _reachable(modules).items()})
 
 
+def source_files(modules: Iterable[str]) -> list[Path]:
+    """Return the files of modules, of the project's modules they import, and packaged TOML.
+
+    They are all that a copy of these modules needs of this project.
+    """
+    found = _reachable(modules)
+    files = {path for name in (*found, "lsdc") if (path := _module_path(name)) is not None}
+    tables = {path for module in found.values() for path in module.tables if path.is_file()}
+    return sorted(files | tables)
+
+
 def fingerprint_libraries(distributions: Iterable[str]) -> dict[str, str]:
     """Return the installed version of each distribution, or 'absent'."""
     return {name: _version(name) for name in sorted(distributions)}

@@ -38,6 +38,11 @@ class SampleQueue:
         self._mean: list[pl.DataFrame] = []
         self._by_fold: list[pl.DataFrame] = []
 
+    @property
+    def predicted(self) -> pl.DataFrame:
+        """The mean predictions so far, as `finish` returns them."""
+        return pl.concat(self._mean) if self._mean else pl.DataFrame()
+
     def add(self, folder: Path) -> None:
         """Take the crops of a block."""
         waiting = self._folder / _SAMPLES

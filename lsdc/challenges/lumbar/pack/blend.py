@@ -1,0 +1,53 @@
+"""The blend: the mean of the runs' submissions, each with equal weight."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
+from lsdc.challenges.lumbar.pack.attempts import RunAttempt
+from lsdc.challenges.lumbar.scoring.submission import assemble_submission
+
+Rows = Sequence[tuple[str, bool, float, float, float]]
+
+
+def blend(rows: Rows, attempts: Sequence[RunAttempt]) -> pl.DataFrame:
+    """Return the submission with the mean of all runs that reached the study of a row.
+
+    A run that reached a study without an image for a row counts with its own prior, as in its own
+    submission. A row of a study that no run reached has the mean of the runs' priors.
+
+    Args:
+        rows: row id, whether it is known, and the prior's probabilities, in order.
+        attempts: the runs.
+
+    Returns:
+        row_id and the three probabilities, one row for each of `rows`, in their order.
+    """
+    columns = ["row_id", "known", *PROBABILITIES]
+    base = pl.DataFrame(rows, schema=columns, orient="row")
+    known = base.filter("known")["row_id"].to_list()
+    if not known:
+        return base.drop("known")
+    submissions = [assemble_submission(_found(each), known, each.models.prior) for each in attempts]
+    weights = _weights(pl.Series("row_id", known), attempts)
+    values = np.stack([each.select(PROBABILITIES).to_numpy() for each in submissions])
+    mean = (weights[..., None] * values).sum(0) / weights.sum(0)[:, None]
+    found = pl.DataFrame(mean, schema=list(PROBABILITIES)).with_columns(row_id=pl.Series(known))
+    return base.drop("known").update(found, on="row_id", how="left")
+
+
+def _found(attempt: RunAttempt) -> pl.DataFrame:
+    if len(found := attempt.predictions):
+        return found.select("row_id", *PROBABILITIES)
+    return pl.DataFrame(schema={"row_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)})
+
+
+def _weights(row_ids: pl.Series, attempts: Sequence[RunAttempt]) -> NDArray[np.float64]:
+    """Return the weight of each run for each row: 1 or 0, or all 1 where no run reached it."""
+    studies = split_row_ids(row_ids, "sample_submission.csv")["study_id"]
+    reached = np.array([studies.is_in(list(each.reached)).to_numpy() for each in attempts])
+    return np.where(reached.any(0), reached, True).astype(float)

@@ -1,0 +1,423 @@
+"""Predict a competition's test folder with the models of this bundle, without a network.
+
+    python predict.py TEST_FOLDER --out submission.csv
+
+TEST_FOLDER has sample_submission.csv, test_series_descriptions.csv and test_images. The prior's
+submission is written first, so the submission is complete whatever happens afterwards. Nothing else
+is written but a log beside it and a temporary folder (TMPDIR).
+
+This file needs Python alone: the libraries may be what fails.
+"""
+
+import argparse
+import csv
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_BUNDLE = Path(__file__).resolve().parent
+_MANIFEST = "bundle.json"
+_WORKER = "lsdc.challenges.lumbar.pack.submit"
+_GRADES = ("normal_mild", "moderate", "severe")
+_OLDEST_PYTHON = (3, 11)
+_CHUNK = 1 << 20
+# The worker ends by itself before the limit; a worker that does not is killed this much before it.
+_RESERVE_SECONDS = 10.0
+_PARTS = 3  # the worker's exit code if parts have the prior
+# What the libraries would look up in the network or write into the user's folder.
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "DO_NOT_TRACK": "1",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+_CACHES = ("HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+
+Cell = tuple[str, str]  # condition, level
+Prior = dict[Cell, list[float]]
+
+
+class BundleError(Exception):
+    """The bundle or the test folder cannot be used; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A row of the submission before anything is predicted.
+
+    Attributes:
+        row_id: its id, as the sample submission spells it.
+        known: whether the id names a study, a condition and a level.
+        values: the three probabilities of the prior.
+    """
+
+    row_id: str
+    known: bool
+    values: list[float]
+
+
+def main() -> int:
+    """Write the submission; return 0, or 1 if parts have the prior, or 2 if all of it has."""
+    begun = time.monotonic()
+    asked = _arguments()
+    out = asked.out.absolute()
+    try:
+        prior, doubts = _read_prior()
+        rows = _wanted_rows(asked.test, prior)
+        _write_submission(rows, out)
+    except (BundleError, OSError) as error:
+        _say(f"predict.py: {error}", error=True)
+        return 2
+    _say(f"{len(rows):,} rows; {out} has the prior until they are predicted")
+    for doubt in doubts:
+        _say(doubt, error=True)
+    try:
+        _check_bundle()
+        return _predict(asked, out, rows, begun)
+    except (BundleError, OSError) as error:
+        _say(f"predict.py: {error}", error=True)
+        _say(f"{out}: complete, but all of it is the prior", error=True)
+        return 2
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="predict.py", description="Predict a competition's test folder, offline."
+    )
+    parser.add_argument("test", type=Path, metavar="TEST_FOLDER", help="folder with test_images")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--hours", type=float, default=9.0, help="time limit (default: 9)")
+    parser.add_argument("--memory", type=float, default=16.0, help="memory limit in GB (16)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--threads", type=int, default=_cores(), help="default: one a usable core")
+    parser.add_argument(
+        "--studies-at-once", type=int, default=64, help="studies in memory together (64)"
+    )
+    return parser.parse_args()
+
+
+def _cores() -> int:
+    """Return the number of threads: LSDC_THREADS, else one for each usable core."""
+    given = os.environ.get("LSDC_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    print(text, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+# The prior
+
+
+def _read_prior() -> tuple[Prior, list[str]]:
+    """Return the mean of the runs' priors, and what is wrong with them."""
+    found: list[Prior] = []
+    doubts = []
+    for path in sorted(_BUNDLE.glob("models/*/prior.csv")):
+        try:
+            found.append(_prior_of(path))
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            doubts.append(f"{path}: no prior ({type(error).__name__}: {error}); pack again")
+    cells = {
+        cell: [each[cell] for each in found if cell in each] for each in found for cell in each
+    }
+    if not cells:
+        doubts.append(f"{_BUNDLE}: no prior in it, so rows without a prediction get thirds")
+    return {
+        cell: [sum(p) / len(p) for p in zip(*own, strict=True)] for cell, own in cells.items()
+    }, doubts
+
+
+def _prior_of(path: Path) -> Prior:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["condition"], row["level"]): [float(row[name]) for name in _GRADES]
+            for row in csv.DictReader(file)
+        }
+
+
+# The rows of the submission
+
+
+def _wanted_rows(test: Path, prior: Prior) -> list[Wanted]:
+    """Return the rows of the sample submission; without one, 25 rows for each study there is.
+
+    Raises:
+        BundleError: no row and no study is found.
+    """
+    if not test.is_dir():
+        raise BundleError(
+            f"{test}: no such folder, expected a competition's with sample_submission.csv, "
+            "test_series_descriptions.csv and test_images"
+        )
+    ids = list(_first_column(test / "sample_submission.csv", "row_id"))
+    if not ids:
+        listed = set(_first_column(test / "test_series_descriptions.csv", "study_id"))
+        studies = listed or _study_folders(test / "test_images")
+        cells = sorted(f"{condition}_{level}" for condition, level in prior)
+        ids = [f"{study}_{cell}" for study in sorted(studies, key=_by_number) for cell in cells]
+        if ids:
+            _say(
+                f"{test}: no row in sample_submission.csv, so all {len(studies)} studies are asked"
+            )
+    if not ids:
+        raise BundleError(
+            f"{test}: no row to predict, expected sample_submission.csv, or a table or folder of "
+            "test studies; give the folder of the competition"
+        )
+    pattern = re.compile("0*[0-9]{1,18}_(.+)")
+    cells_by_name = {f"{condition}_{level}": (condition, level) for condition, level in prior}
+    rows = []
+    for row_id in dict.fromkeys(ids):
+        match = pattern.fullmatch(row_id)
+        cell = cells_by_name.get(match[1]) if match else None
+        values = prior[cell] if cell else [1 / len(_GRADES)] * len(_GRADES)
+        rows.append(Wanted(row_id, cell is not None, values))
+    if unknown := [row.row_id for row in rows if not row.known]:
+        _say(
+            f"{len(unknown)} rows ask for nothing that is known, as {unknown[0]!r}; they get thirds"
+        )
+    return rows
+
+
+def _by_number(study: str) -> tuple[bool, int, str]:
+    return not study.isdecimal(), int(study) if study.isdecimal() else 0, study
+
+
+def _study_folders(images: Path) -> set[str]:
+    if not images.is_dir():
+        return set()
+    return {each.name for each in images.iterdir() if re.fullmatch("[0-9]{1,18}", each.name)}
+
+
+def _first_column(path: Path, name: str) -> Iterator[str]:
+    """Yield the values of a column of a CSV file; none if the file or column is absent."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            for row in csv.DictReader(file):
+                if value := (row.get(name) or "").strip():
+                    yield value
+    except FileNotFoundError:
+        return
+    except (OSError, csv.Error) as error:
+        _say(f"{path}: cannot be read ({error}), so the rows before that count", error=True)
+
+
+def _write_submission(rows: list[Wanted], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["row_id", *_GRADES])
+            writer.writerows([row.row_id, *row.values] for row in rows)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(out)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+# The bundle
+
+
+def _check_bundle() -> None:
+    """Compare all files with their digests.
+
+    Raises:
+        BundleError: Python is too old, or a file is missing or was changed.
+    """
+    if sys.version_info[:2] < _OLDEST_PYTHON:
+        raise BundleError(
+            f"Python {sys.version.split()[0]}, expected {'.'.join(map(str, _OLDEST_PYTHON))} or "
+            "newer; start predict.py with another Python"
+        )
+    for name, expected in _manifest()["files"].items():
+        path = _BUNDLE / name
+        if not path.is_file():
+            raise BundleError(f"{path}: missing in the bundle; copy the whole bundle again")
+        found = _digest(path)
+        if found != expected["sha256"]:
+            raise BundleError(
+                f"{path}: SHA-256 {found[:12]}..., expected {expected['sha256'][:12]}..., so it "
+                "was changed or damaged; copy the bundle again, or pack again"
+            )
+
+
+def _manifest() -> dict[str, Any]:
+    path = _BUNDLE / _MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+    if manifest.get("bundle") != 1:
+        raise BundleError(
+            f"{path}: a bundle of layout {manifest.get('bundle')}, expected 1; pack again"
+        )
+    return manifest
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# The worker
+
+
+def _predict(asked: argparse.Namespace, out: Path, rows: list[Wanted], begun: float) -> int:
+    """Run the worker, and end it at the time limit."""
+    log = out.with_name(f"{out.stem}.log")
+    log.unlink(missing_ok=True)
+    ends = begun + asked.hours * 3600 - _RESERVE_SECONDS
+    with tempfile.TemporaryDirectory(prefix="lsdc-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder)
+        environment = _environment(work)
+        _provide_libraries(work / "libraries", environment, log)
+        wanted = [[row.row_id, row.known, *row.values] for row in rows]
+        order = {
+            "bundle": str(_BUNDLE),
+            "test": str(asked.test.absolute()),
+            "out": str(out),
+            "log": str(log),
+            "work": str(work),
+            "device": asked.device,
+            "threads": asked.threads,
+            "memory_gb": asked.memory,
+            "seconds": max(ends - time.monotonic(), 0.0),
+            "studies_at_once": asked.studies_at_once,
+            "rows": wanted,
+        }
+        (work / "order.json").write_text(json.dumps(order), encoding="utf-8")
+        return _run_worker(work / "order.json", environment, out, ends)
+
+
+def _environment(work: Path) -> dict[str, str]:
+    places = [str(work / "libraries"), str(_BUNDLE / "code"), os.environ.get("PYTHONPATH", "")]
+    caches = {name: str(work / "caches" / name.lower()) for name in _CACHES}
+    return {
+        **os.environ,
+        **_OFFLINE,
+        **caches,
+        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "TMPDIR": str(work),
+    }
+
+
+def _provide_libraries(folder: Path, environment: dict[str, str], log: Path) -> None:
+    """Install the bundle's wheels that this Python has not in the same version.
+
+    Raises:
+        BundleError: pip failed, or a library is neither here nor in the bundle.
+    """
+    wheels = {_library_of(each): each for each in sorted((_BUNDLE / "wheels").glob("*.whl"))}
+    packed: dict[str, str] = _manifest()["libraries"]
+    here = {name: _version_here(name) for name in packed}
+    if lacking := [name for name in packed if not here[name] and _plain(name) not in wheels]:
+        raise BundleError(
+            f"{', '.join(lacking)}: neither in this Python ({sys.executable}) nor in the bundle; "
+            f"pack again with --wheels, or install {_BUNDLE / 'requirements.txt'}"
+        )
+    differ = [
+        f"{name} {here[name]} ({version})"
+        for name, version in packed.items()
+        if here[name] != version and _plain(name) not in wheels
+    ]
+    if differ:
+        _say(f"other versions than where the bundle was made (in brackets): {', '.join(differ)}")
+    lacking = [str(path) for path in wheels.values() if not _is_here(path)]
+    if lacking:
+        _install(lacking, folder, environment, log)
+
+
+def _install(wheels: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
+    _say(f"unpacks {', '.join(_library_of(Path(wheel)) for wheel in wheels)}")
+    command = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+    command += ["install", "--quiet", "--no-cache-dir", "--no-index", "--no-deps", "--no-compile"]
+    command += ["--root-user-action", "ignore", "--target", str(folder), *wheels]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise BundleError(
+            f"pip could not install the bundle's wheels ({last}; all output is in {log}); this is "
+            f"Python {sys.version.split()[0]}, and the bundle was made for "
+            f"{_manifest()['python']}; pack again with --python"
+        )
+
+
+def _library_of(wheel: Path) -> str:
+    return _plain(wheel.name.split("-")[0])
+
+
+def _plain(name: str) -> str:
+    """Return the name of a library in its canonical form."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_here(wheel: Path) -> bool:
+    return _version_here(_library_of(wheel)) == wheel.name.split("-")[1]
+
+
+def _version_here(name: str) -> str:
+    """Return the version of a library in this Python; empty if it lacks it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float) -> int:
+    before = out.stat().st_ino
+    command = [sys.executable, "-P", "-m", _WORKER, str(order)]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = process.wait(max(ends - time.monotonic(), 0.0) + _RESERVE_SECONDS / 2)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        why, code = "the time ended", 1
+    except KeyboardInterrupt:
+        _end(process)
+        why, code = "interrupted", 130
+    else:
+        if code in (0, _PARTS):
+            return 1 if code else 0
+        why = f"the predicting process ended with exit code {code}; see the lines above"
+        if code < 0:
+            why = f"the predicting process was killed by {signal.Signals(-code).name}"
+            why += " (the system does this when memory runs out; try --studies-at-once 8)"
+        code = 1
+    if out.stat().st_ino != before:
+        _say(f"{out}: complete, with the prior where it was not reached: {why}", error=True)
+        return code
+    _say(f"{out}: complete, but all of it is the prior: {why}", error=True)
+    return 2 if code == 1 else code
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    os.killpg(process.pid, signal.SIGKILL)  # its own children end with it
+    process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

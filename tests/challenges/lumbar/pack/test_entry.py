@@ -1,0 +1,100 @@
+"""`predict.py` of a bundle, before any library is needed: rows, prior, refusals."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsdc.challenges.lumbar.pack import entry
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+
+GRADES = ("normal_mild", "moderate", "severe")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Write two priors and the entry point, and no manifest."""
+    folder = tmp_path / "bundle"
+    for run, severe in (("first", 0.2), ("second", 0.4)):
+        path = folder / "models" / run / "prior.csv"
+        path.parent.mkdir(parents=True)
+        rows = [f"{c},{v},0.5,{0.5 - severe},{severe}" for c in CONDITIONS for v in LEVELS]
+        path.write_text("\n".join([",".join(["condition", "level", *GRADES]), *rows]) + "\n")
+    shutil.copyfile(entry.__file__, folder / "predict.py")
+    return folder
+
+
+@pytest.fixture
+def test_folder(tmp_path: Path) -> Path:
+    """Make an empty test folder."""
+    folder = tmp_path / "test"
+    folder.mkdir()
+    return folder
+
+
+def predict(bundle: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the entry point with an isolated Python, which has no library."""
+    command = [sys.executable, "-I", "-S", bundle / "predict.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def rows_of(path: Path) -> dict[str, list[float]]:
+    """Return the rows of a submission."""
+    with path.open(newline="") as file:
+        return {row["row_id"]: [float(row[g]) for g in GRADES] for row in csv.DictReader(file)}
+
+
+def test_submission_is_the_mean_prior_if_the_bundle_is_damaged(
+    bundle: Path, test_folder: Path, tmp_path: Path
+) -> None:
+    cell = f"{CONDITIONS[0]}_{LEVELS[0]}"
+    sample = f"\ufeffrow_id,severe\r\n007_{cell},1\r\n\r\nknee,1\r\n007_{cell},1\r\n7_{cell}\r\n"
+    (test_folder / "sample_submission.csv").write_bytes(sample.encode() + b"\xff\xfe,\n")
+    out = tmp_path / "new" / "submission.csv"
+    done = predict(bundle, test_folder, "--out", out)
+    assert done.returncode == 2
+    assert "bundle.json: cannot be read" in done.stderr
+    assert "complete, but all of it is the prior" in done.stderr
+    found = rows_of(out)
+    assert list(found)[:3] == [f"007_{cell}", "knee", f"7_{cell}"]
+    assert found[f"007_{cell}"] == found[f"7_{cell}"] == pytest.approx([0.5, 0.2, 0.3])
+    assert found["knee"] == pytest.approx([1 / 3] * 3)
+    assert [path.name for path in out.parent.iterdir()] == ["submission.csv"]
+
+
+@pytest.mark.parametrize("known_by", ["table", "folders"])
+def test_rows_are_those_of_all_studies_without_a_sample_submission(
+    known_by: str, bundle: Path, test_folder: Path, tmp_path: Path
+) -> None:
+    (test_folder / "sample_submission.csv").write_bytes(b"")
+    if known_by == "table":
+        table = "study_id,series_id,series_description\n12,1,x\n9,2,y\n12,3,z\n"
+        (test_folder / "test_series_descriptions.csv").write_text(table)
+    else:
+        for name in ("12", "9", "notes"):
+            (test_folder / "test_images" / name).mkdir(parents=True)
+    predict(bundle, test_folder, "--out", tmp_path / "submission.csv")
+    found = list(rows_of(tmp_path / "submission.csv"))
+    cells = sorted(f"{c}_{v}" for c in CONDITIONS for v in LEVELS)
+    assert found == [f"{study}_{cell}" for study in (9, 12) for cell in cells]
+
+
+def test_a_folder_without_rows_or_a_submission_that_cannot_be_written_is_refused(
+    bundle: Path, test_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "submission.csv"
+    done = predict(bundle, tmp_path / "nowhere", "--out", out)
+    assert (done.returncode, out.exists()) == (2, False)
+    assert "nowhere: no such folder" in done.stderr
+    done = predict(bundle, test_folder, "--out", out)
+    assert (done.returncode, out.exists()) == (2, False)
+    assert "no row to predict" in done.stderr
+    (test_folder / "test_images" / "9").mkdir(parents=True)
+    out.mkdir()
+    done = predict(bundle, test_folder, "--out", out)
+    assert done.returncode == 2
+    assert str(out) in done.stderr
+    assert list(tmp_path.glob(".submission*")) == []
