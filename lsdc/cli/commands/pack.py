@@ -30,7 +30,7 @@ def pack(
     ],
     home: Annotated[Path | None, home_option("Home of the runs.")] = None,
     wheels: Annotated[
-        bool, typer.Option("--wheels", help="Download the libraries that the machine lacks.")
+        bool, typer.Option("--wheels", help="Bring the libraries that the machine lacks.")
     ] = False,
     image: Annotated[
         Path | None,
@@ -98,7 +98,8 @@ def _show(bundle: Bundle) -> None:
     console.print(FittedTable(columns, title=str(bundle.folder), ends=ends))
     if bundle.lacking:
         console.print(
-            f"{manifest.image} lacks {', '.join(bundle.lacking)}; pack with --wheels to bring them",
+            f"{manifest.image} lacks these libraries, or has other versions: "
+            f"{', '.join(bundle.lacking)}; pack with --wheels to bring them",
             style="yellow",
         )
     console.print("predict with it on any machine:")

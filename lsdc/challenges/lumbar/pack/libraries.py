@@ -21,6 +21,8 @@ from lsdc.messages import few
 _KAGGLE = Path(__file__).with_name("kaggle_image.toml")
 # The shipped code imports it only to open a home's catalog, which a bundle lacks.
 _UNUSED = frozenset({"duckdb"})
+# It fits the driver and the other libraries of its machine, and is too large to bring.
+_OF_THE_MACHINE = frozenset({"torch"})
 _NEWEST_GLIBC = 36
 
 
@@ -109,13 +111,23 @@ def own_versions(requirements: Iterable[Requirement]) -> dict[str, str]:
     return {each.name: importlib.metadata.version(each.name) for each in requirements}
 
 
+def pinned(requirements: Iterable[Requirement]) -> list[Requirement]:
+    """Return the libraries in the versions installed here, as lsdc was not tested with others.
+
+    Of torch, which is a machine's own, all versions count that lsdc allows.
+    """
+    return [
+        each if canonicalize_name(each.name) in _OF_THE_MACHINE else Requirement(_pinned(each))
+        for each in requirements
+    ]
+
+
 def requirements_text(requirements: Sequence[Requirement], image: Image) -> str:
-    """Return a requirements file: the versions that lsdc allows, and those here and there."""
-    own = own_versions(requirements)
-    lines = [f"# Packed with the first version; {image.name} has the second."]
+    """Return a requirements file, with the version that the image has of each library."""
+    lines = [f"# The comments give the versions in {image.name}."]
     for each in requirements:
         there = image.libraries.get(canonicalize_name(each.name), "none")
-        lines.append(f"{each.name}{each.specifier}  # {own[each.name]}, {there}")
+        lines.append(f"{each.name}{each.specifier}  # {there}")
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,7 @@ from lsdc.challenges.lumbar.pack.libraries import (
     Image,
     download_wheels,
     own_versions,
+    pinned,
     required_libraries,
     requirements_text,
     wheel_versions,
@@ -55,7 +56,8 @@ class Bundle:
         folder: the folder.
         manifest: its manifest.
         wheels: the version of each library that it brings.
-        lacking: the libraries that the image lacks and the bundle does not bring.
+        lacking: the libraries that the image lacks, or has in other versions, and that the bundle
+            does not bring.
     """
 
     folder: Path
@@ -80,7 +82,8 @@ def write_bundle(
         names: the names of the runs.
         out: a new or empty folder, or an earlier bundle, which is replaced.
         image: the machine that it is made for.
-        wheels: whether to download the wheels of the libraries that this machine lacks.
+        wheels: whether to download the wheels of the libraries that this machine lacks, or has in
+            other versions than this one.
 
     Raises:
         DataError: a run lacks something that predictions need, or `out` holds other files.
@@ -97,7 +100,7 @@ def write_bundle(
         made.mkdir()
         runs = tuple(_write_run(home, each, made) for each in models)
         sources = _write_code(made)
-        needed = required_libraries(sources)
+        needed = pinned(required_libraries(sources))
         if wheels:
             download_wheels(needed, image, made / WHEELS)
         brought = wheel_versions(made / WHEELS)

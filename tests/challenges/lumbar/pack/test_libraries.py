@@ -1,5 +1,6 @@
 """The libraries of a bundle: what its code imports, and what an image lacks."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from lsdc.challenges.lumbar.pack.libraries import (
     Image,
     check_python,
     kaggle_image,
+    pinned,
     read_image,
     required_libraries,
     requirements_text,
@@ -29,18 +31,19 @@ def test_the_worker_reaches_its_child_processes_and_no_room_above() -> None:
     assert [path for path in files if path.startswith(above)] == []
 
 
-def test_libraries_are_those_that_the_code_imports_and_an_image_may_lack() -> None:
-    needed = required_libraries(source_files([WORKER]))
+def test_libraries_are_those_that_the_code_imports_in_the_versions_here() -> None:
+    needed = pinned(required_libraries(source_files([WORKER])))
     assert sorted(each.name for each in needed) == sorted(LIBRARIES)
-    kaggle = kaggle_image()
-    lacking = {each.name for each in needed if not kaggle.has(each)}
-    assert {"dataframely", "dicomsdl"} <= lacking
-    assert lacking.isdisjoint({"torch", "timm", "numpy", "polars"})
-    old = Image("old", "3.11", {"torch": "1.13.0", "numpy": "2.0.2"})
-    assert {each.name for each in needed if old.has(each)} == {"numpy"}
-    text = requirements_text(needed, kaggle)
-    assert "dicomsdl>=0.109.4  # " in text
-    assert text.count(", none\n") == len([n for n in LIBRARIES if n not in kaggle.libraries])
+    own = {each.name: metadata.version(each.name) for each in needed}
+    same = Image("the same", "3.11", own)
+    assert all(same.has(each) for each in needed)
+    other = Image("other", "3.11", {"torch": "2.11.0+cu128", "numpy": "2.0.2", "polars": "1.35.2"})
+    assert {each.name for each in needed if other.has(each)} == {"torch"}  # any that lsdc allows
+    old = Image("old", "3.11", {**own, "torch": "1.13.0"})
+    assert {each.name for each in needed if not old.has(each)} == {"torch"}
+    text = requirements_text(needed, kaggle_image())
+    assert f"numpy=={own['numpy']}  # 2.0.2\n" in text
+    assert f"dicomsdl=={own['dicomsdl']}  # none\n" in text
 
 
 def test_output_of_pip_freeze_is_read(tmp_path: Path) -> None:
