@@ -116,6 +116,20 @@ def test_changed_file_leaves_the_prior(ran: Ran, fake: Path, tmp_path: Path) -> 
     assert by_cell.select("cell", *PROBABILITIES).n_unique() == 25  # the same for each study
 
 
+def test_no_image_at_all_leaves_the_prior(ran: Ran, bundle: Path, tmp_path: Path) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "submission.csv"
+    empty.mkdir()
+    shutil.copy(ran.data / "sample_submission.csv", empty)
+    command = [sys.executable, bundle / "predict.py", empty, "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "by the prior: not among the test studies of the folder" in done.stdout
+    found = submission_of(out)
+    assert found["row_id"].equals(pl.read_csv(ran.folder / "submission.csv")["row_id"])
+    for row in found.filter(pl.col("row_id").str.ends_with("spinal_canal_stenosis_l4_l5")).rows():
+        assert row[1:] == pytest.approx(_prior(bundle, "spinal_canal_stenosis", "l4_l5"))
+
+
 def test_runs_with_other_rows_other_files_and_repeats_are_refused(
     ran: Ran, bundle: Path, tmp_path: Path
 ) -> None:
@@ -177,21 +191,20 @@ def test_hostile_studies_cost_themselves_only(
     asked = pl.read_csv(root / "sample_submission.csv", infer_schema=False)["row_id"]
     assert out["row_id"].cast(pl.String).to_list() == asked.to_list()
     run = pl.read_csv(ran.folder / "submission.csv")
-    whole = kinds["whole"]
-    mine, theirs = (
-        each.filter(pl.col("row_id").str.starts_with(f"{whole}_")) for each in (out, run)
-    )
-    assert len(mine) == 25
+    whole = pl.col("row_id").str.starts_with(f"{kinds['whole']}_")
+    mine, theirs = out.filter(whole).head(25), run.filter(whole)
+    assert len(mine) == len(theirs) == 25
     difference = (mine.select(PROBABILITIES) - theirs.select(PROBABILITIES)).to_numpy()
     assert np.abs(difference).max() < 1e-5  # other batches
-    for kind in ("no images", "empty", "text", "not listed"):
-        (prior,) = {
-            tuple(row)
-            for row in out.filter(row_id=f"{kinds[kind]}_spinal_canal_stenosis_l4_l5")
-            .select(PROBABILITIES)
-            .iter_rows()
-        }
-        assert prior == pytest.approx(_prior(bundle, "spinal_canal_stenosis", "l4_l5"))
+    without = ("no images", "empty", "text", "cut short", "not listed")
+    for kind in without:
+        (row,) = out.filter(row_id=f"{kinds[kind]}_spinal_canal_stenosis_l4_l5").rows()
+        assert row[1:] == pytest.approx(_prior(bundle, "spinal_canal_stenosis", "l4_l5")), kind
+        assert re.search(rf"by the prior: .*{kinds[kind]}", done.stdout), kind
+    for kind in ("missing series", "folders"):
+        (row,) = out.filter(row_id=f"{kinds[kind]}_spinal_canal_stenosis_l4_l5").rows()
+        assert row[1:] != pytest.approx(_prior(bundle, "spinal_canal_stenosis", "l4_l5")), kind
+    assert "2 rows ask for nothing that is known" in done.stdout
 
 
 def _prior(bundle: Path, condition: str, level: str) -> tuple[float, ...]:

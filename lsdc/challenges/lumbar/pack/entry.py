@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +46,12 @@ _CACHES = ("HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_
 
 Cell = tuple[str, str]  # condition, level
 Prior = dict[Cell, list[float]]
+# A row id, whether it names a study, a condition and a level, and the prior's probabilities.
+Row = tuple[str, bool, list[float]]
 
 
 class BundleError(Exception):
     """The bundle or the test folder cannot be used; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A row of the submission before anything is predicted.
-
-    Attributes:
-        row_id: its id, as the sample submission spells it.
-        known: whether the id names a study, a condition and a level.
-        values: the three probabilities of the prior.
-    """
-
-    row_id: str
-    known: bool
-    values: list[float]
 
 
 def main() -> int:
@@ -122,9 +108,6 @@ def _say(text: str, *, error: bool = False) -> None:
     print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
-# The prior
-
-
 def _read_prior() -> tuple[Prior, list[str]]:
     """Return the mean of the runs' priors, and what is wrong with them."""
     found: list[Prior] = []
@@ -152,10 +135,7 @@ def _prior_of(path: Path) -> Prior:
         }
 
 
-# The rows of the submission
-
-
-def _wanted_rows(test: Path, prior: Prior) -> list[Wanted]:
+def _wanted_rows(test: Path, prior: Prior) -> list[Row]:
     """Return the rows of the sample submission; without one, 25 rows for each study there is.
 
     Raises:
@@ -183,13 +163,13 @@ def _wanted_rows(test: Path, prior: Prior) -> list[Wanted]:
         )
     pattern = re.compile("0*[0-9]{1,18}_(.+)")
     cells_by_name = {f"{condition}_{level}": (condition, level) for condition, level in prior}
-    rows = []
+    rows: list[Row] = []
     for row_id in dict.fromkeys(ids):
         match = pattern.fullmatch(row_id)
         cell = cells_by_name.get(match[1]) if match else None
         values = prior[cell] if cell else [1 / len(_GRADES)] * len(_GRADES)
-        rows.append(Wanted(row_id, cell is not None, values))
-    if unknown := [row.row_id for row in rows if not row.known]:
+        rows.append((row_id, cell is not None, values))
+    if unknown := [row_id for row_id, known, _ in rows if not known]:
         _say(
             f"{len(unknown)} rows ask for nothing that is known, as {unknown[0]!r}; they get thirds"
         )
@@ -219,22 +199,19 @@ def _first_column(path: Path, name: str) -> Iterator[str]:
         _say(f"{path}: cannot be read ({error}), so the rows before that count", error=True)
 
 
-def _write_submission(rows: list[Wanted], out: Path) -> None:
+def _write_submission(rows: list[Row], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["row_id", *_GRADES])
-            writer.writerows([row.row_id, *row.values] for row in rows)
+            writer.writerows([row_id, *values] for row_id, _, values in rows)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(out)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-# The bundle
 
 
 def _check_bundle() -> None:
@@ -281,10 +258,7 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-# The worker
-
-
-def _predict(asked: argparse.Namespace, out: Path, rows: list[Wanted], begun: float) -> int:
+def _predict(asked: argparse.Namespace, out: Path, rows: list[Row], begun: float) -> int:
     """Run the worker, and end it at the time limit."""
     log = out.with_name(f"{out.stem}.log")
     log.unlink(missing_ok=True)
@@ -293,7 +267,6 @@ def _predict(asked: argparse.Namespace, out: Path, rows: list[Wanted], begun: fl
         work = Path(folder)
         environment = _environment(work)
         _provide_libraries(work / "libraries", environment, log)
-        wanted = [[row.row_id, row.known, *row.values] for row in rows]
         order = {
             "bundle": str(_BUNDLE),
             "test": str(asked.test.absolute()),
@@ -305,7 +278,7 @@ def _predict(asked: argparse.Namespace, out: Path, rows: list[Wanted], begun: fl
             "memory_gb": asked.memory,
             "seconds": max(ends - time.monotonic(), 0.0),
             "studies_at_once": asked.studies_at_once,
-            "rows": wanted,
+            "rows": [[row_id, known, *values] for row_id, known, values in rows],
         }
         (work / "order.json").write_text(json.dumps(order), encoding="utf-8")
         return _run_worker(work / "order.json", environment, out, ends)
@@ -344,9 +317,11 @@ def _provide_libraries(folder: Path, environment: dict[str, str], log: Path) -> 
     ]
     if differ:
         _say(f"other versions than where the bundle was made (in brackets): {', '.join(differ)}")
-    lacking = [str(path) for path in wheels.values() if not _is_here(path)]
-    if lacking:
-        _install(lacking, folder, environment, log)
+    to_install = [
+        str(path) for name, path in wheels.items() if _version_here(name) != path.name.split("-")[1]
+    ]
+    if to_install:
+        _install(to_install, folder, environment, log)
 
 
 def _install(wheels: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
@@ -372,10 +347,6 @@ def _library_of(wheel: Path) -> str:
 def _plain(name: str) -> str:
     """Return the name of a library in its canonical form."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _is_here(wheel: Path) -> bool:
-    return _version_here(_library_of(wheel)) == wheel.name.split("-")[1]
 
 
 def _version_here(name: str) -> str:

@@ -115,7 +115,7 @@ def main(path: Path) -> int:
     """Do an order; return 0, or 3 if parts of the submission have the prior that need not.
 
     Raises:
-        LsdcError: the bundle's models cannot be used, or there is no test image.
+        LsdcError: the bundle's models cannot be used.
     """
     order = Order.model_validate_json(path.read_bytes())
     models = open_models(order.bundle)
@@ -131,11 +131,7 @@ def main(path: Path) -> int:
 
 
 def _open(order: Order, models: TrainedModels, at: Workplace) -> Source:
-    """Open the test studies by their table; without one that can be used, by their headers.
-
-    Raises:
-        DataError: there is no test image.
-    """
+    """Open the test studies by their table; without one that can be used, by their headers."""
     try:
         listing = open_test_set(order.test)
     except DataError as error:
@@ -150,6 +146,7 @@ def _open(order: Order, models: TrainedModels, at: Workplace) -> Source:
         at,
         studies_at_once=order.studies_at_once,
         leave_out=order.work,
+        may_be_empty=True,
         on_files=lambda _read, _files: None,
     )
 
