@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
@@ -225,6 +226,27 @@ def test_limits_leave_the_prior_and_are_said(
     assert reason in done.stderr
     out = submission_of(jail.folder / "out" / "submission.csv")
     assert out["row_id"].equals(pl.read_csv(ran.folder / "submission.csv")["row_id"])
+
+
+@pytest.mark.slow_prefect
+def test_death_of_the_predicting_process_leaves_what_was_written(
+    ran: Ran, bundle: Path, tmp_path: Path
+) -> None:
+    write_hostile(ran.data, tmp_path / "data", damaged_tables=False)
+    out = tmp_path / "submission.csv"
+    command = [sys.executable, bundle / "predict.py", tmp_path / "data", "--out", out]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert any("of 10 studies in" in line for line in running.stdout)
+        (worker,) = psutil.Process(running.pid).children()
+        worker.kill()
+        _, said = running.communicate()
+    assert running.returncode == 1, said
+    assert "complete, with the prior where it was not reached" in said
+    assert "killed by SIGKILL" in said
+    assert len(submission_of(out)) == 277
 
 
 @pytest.mark.slow_prefect

@@ -358,7 +358,7 @@ def _version_here(name: str) -> str:
 
 
 def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float) -> int:
-    before = out.stat().st_ino
+    before = _state(out)
     command = [sys.executable, "-P", "-m", _WORKER, str(order)]
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -378,11 +378,15 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
             why = f"the predicting process was killed by {signal.Signals(-code).name}"
             why += " (the system does this when memory runs out; try --studies-at-once 8)"
         code = 1
-    if out.stat().st_ino != before:
+    if _state(out) != before:
         _say(f"{out}: complete, with the prior where it was not reached: {why}", error=True)
         return code
     _say(f"{out}: complete, but all of it is the prior: {why}", error=True)
     return 2 if code == 1 else code
+
+
+def _state(path: Path) -> tuple[int, int]:
+    return path.stat().st_ino, path.stat().st_mtime_ns
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
