@@ -48,14 +48,14 @@ def fingerprint_code(modules: Iterable[str]) -> str:
 
 
 def source_files(modules: Iterable[str]) -> list[Path]:
-    """Return the files of modules, of the project's modules they import, and packaged TOML.
+    """Return the files of modules, of the project's modules they import, and packaged files.
 
     They are all that a copy of these modules needs of this project.
     """
     found = _reachable(modules)
     files = {path for name in (*found, "lsdc") if (path := _module_path(name)) is not None}
-    tables = {path for module in found.values() for path in module.tables if path.is_file()}
-    return sorted(files | tables)
+    packaged = {path for module in found.values() for path in module.files if path.is_file()}
+    return sorted(files | packaged)
 
 
 def fingerprint_libraries(distributions: Iterable[str]) -> dict[str, str]:
