@@ -1,6 +1,6 @@
 """Numbers as text: the same format for the same kind of number on the whole page.
 
->>> loss(0.43775), difference(-0.0312), count(48803), seconds(75.2), seconds(7300)
+>>> loss(0.43776), difference(-0.0312), count(48803), seconds(75.2), seconds(7300)
 ('0.4378', '−0.0312', '48,803', '1 min 15 s', '2 h 2 min')
 """
 
@@ -50,10 +50,11 @@ def seconds(value: float | None) -> str:
         return MISSING
     if value < 60:
         return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
+    if round(value) < 3600:
+        minutes, rest = divmod(round(value), 60)
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    hours, minutes = divmod(round(value / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
 def megabytes(size: int | None) -> str:

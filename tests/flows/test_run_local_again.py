@@ -111,7 +111,7 @@ def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, c
         assert outcome.code == 0, outcome.out + outcome.err
         stages = ("index", "index test", "crops", "submission")
         catalogs = {f"catalog after {stage}" for stage in stages}
-        assert outcome.ran == {"fold 1", "oof", "predict", "submission", *catalogs}
+        assert outcome.ran == {"fold 1", "oof", "predict", "submission", "report", *catalogs}
         own = ran.home / "runs" / "demo@backbone-test_resnet"
         assert f"runs/{own.name}: a new folder, because runs/demo holds demo" in outcome.out
         scores = json.loads((own / "scores.json").read_text())

@@ -44,7 +44,10 @@ def why(client: SyncPrefectClient, run: FlowRun) -> str:
 
 def call(client: SyncPrefectClient, method: str, what: str, values: Any = None) -> None:
     """Send a request as Prefect's UI or a worker does."""
-    httpx.request(method, f"{client.api_url}/{what}".replace("api//", "api/"), json=values)
+    address = f"{client.api_url}/{what}".replace("api//", "api/")
+    while (answer := httpx.request(method, address, json=values, timeout=60)).status_code == 503:
+        pass  # SQLite is locked; Prefect's clients repeat such requests, too
+    answer.raise_for_status()
 
 
 def test_reason_why_a_run_waits_comes_with_advice(client: SyncPrefectClient) -> None:
