@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import AsJson, home_option
 from lsdc.cli.streams import open_console
 from lsdc.store.home import existing_home, resolve_home
@@ -14,7 +15,11 @@ from lsdc.store.home import existing_home, resolve_home
 def explain(
     study: Annotated[int, typer.Argument(help="Id of the study.")],
     run: Annotated[
-        str, typer.Option(help="Name of the run: its folder in runs/, such as demo@folds-3.")
+        str,
+        typer.Option(
+            help="Name of the run: its folder in runs/, such as demo@folds-3.",
+            autocompletion=complete_runs,
+        ),
     ] = "demo",
     home: Annotated[Path | None, home_option("Home of the run.")] = None,
     out: Annotated[

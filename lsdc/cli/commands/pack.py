@@ -3,18 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lsdc.challenges.lumbar.pack.layout import CODE, ENTRY, MODELS, POINTS, WHEELS
-from lsdc.challenges.lumbar.pack.libraries import check_python, kaggle_image, read_image
-from lsdc.challenges.lumbar.pack.write import Bundle, write_bundle
+from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import AsJson, home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.messages import counted
 from lsdc.store.home import resolve_home
+
+if TYPE_CHECKING:
+    from lsdc.challenges.lumbar.pack.write import Bundle
 
 
 def pack(
@@ -23,6 +24,7 @@ def pack(
         typer.Argument(
             metavar="RUN",
             help="Names of runs: folders in runs/. Of several, the mean is predicted.",
+            autocompletion=complete_runs,
         ),
     ],
     out: Annotated[
@@ -48,6 +50,10 @@ def pack(
     as_json: AsJson = False,
 ) -> None:
     """Put runs into one folder that predicts a test folder without a network."""
+    # They load numpy and polars, which the shell's completion does not need.
+    from lsdc.challenges.lumbar.pack.libraries import check_python, kaggle_image, read_image
+    from lsdc.challenges.lumbar.pack.write import write_bundle
+
     kaggle = kaggle_image()
     version = check_python(python) if python else None
     if image is None:
@@ -61,7 +67,7 @@ def pack(
         _show(bundle)
 
 
-def _summary(bundle: Bundle) -> dict[str, Any]:
+def _summary(bundle: "Bundle") -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "out": str(bundle.folder),
@@ -76,7 +82,9 @@ def _summary(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _show(bundle: Bundle) -> None:
+def _show(bundle: "Bundle") -> None:
+    from lsdc.challenges.lumbar.pack.layout import CODE, ENTRY, MODELS, POINTS, WHEELS
+
     manifest = bundle.manifest
     parts = [
         (run.name, counted(len(run.folds), "fold"), f"{MODELS}/{run.name}") for run in manifest.runs

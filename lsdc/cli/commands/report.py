@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import home_option
 from lsdc.errors import DataError, SettingsError
 from lsdc.names import as_name, join_names
@@ -26,6 +27,7 @@ def report(
             metavar="[RUN]...",
             help="Names of runs: folders in runs/, such as demo or demo@folds-3. Several are "
             "compared with the first.",
+            autocompletion=complete_runs,
         ),
     ] = None,
     predictions: Annotated[

@@ -1,0 +1,147 @@
+"""What `lsdc predict` prints: what was predicted, what is doubtful, what was left out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
+from lsdc.challenges.lumbar.predict.studies import Prediction
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
+from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.dicom_index.quarantine import group_reasons
+from lsdc.messages import counted, few
+
+_MOST_STUDIES, _MOST_SERIES, _MOST_REASONS = 6, 4, 3
+
+
+def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[str, Any]:
+    """Return a summary of a prediction as JSON values."""
+    studies = prediction.studies
+    return {
+        "run": models.name,
+        "folds": list(models.folds),
+        "out": str(out),
+        "files": [str(path) for path in prediction.files],
+        "studies": len(studies),
+        "by_prior": [study.spelled for study in prediction.from_prior],
+        "extra_or_missing_vertebra": [
+            study.spelled for study in studies if study.names and study.names.extra_or_missing
+        ],
+        "doubts": {study.spelled: study.doubts for study in studies if study.doubts},
+        "left_out": {
+            study.spelled: left
+            for study in studies
+            if (left := {str(s.series_id): s.left_out for s in study.series if s.left_out})
+        },
+        "quarantined": len(prediction.quarantine),
+        "other_files": int(prediction.others["files"].sum()),
+        "rows_of_unknown_studies": prediction.unknown_rows,
+        "seconds": round(prediction.seconds, 1),
+    }
+
+
+def show_prediction(prediction: Prediction, models: TrainedModels, console: Console) -> None:
+    """Print what was predicted, what is doubtful, what was left out, and the files."""
+    studies = prediction.studies
+    each = f", {prediction.seconds / len(studies):.1f} s a study" if studies else ""
+    console.print(
+        f"{models.name}, {counted(len(models.folds), 'fold')}: {counted(len(studies), 'study')} "
+        f"in {prediction.seconds:.0f} s{each}; {len(prediction.from_prior)} by the prior alone",
+        highlight=False,
+    )
+    if len(studies) == 1 and not prediction.from_prior:
+        console.print(_grades_table(studies[0], prediction.rows))
+    _show_doubts(studies, console)
+    _show_left_out(studies, console)
+    _show_files(prediction, console)
+    for path in prediction.files:
+        console.print(path, soft_wrap=True, highlight=False)
+
+
+def _grades_table(study: StudyOutcome, rows: pl.DataFrame) -> FittedTable:
+    """Return the likeliest grade of each level and condition, with its probability."""
+    found = {
+        (row["level"], row["condition"]): max((row[name], name) for name in PROBABILITIES)
+        for row in rows.iter_rows(named=True)
+    }
+    levels = [str(level) for level in LEVELS]
+    sure = [study.names.levels[level].confidence if study.names else 0.0 for level in levels]
+    columns = [
+        Column("level", [level.upper().replace("_", "/") for level in levels], is_text=True),
+        Column("name", [f"{share:.2f}" for share in sure]),
+    ]
+    for condition in CONDITIONS:
+        cells = [found[level, str(condition)] for level in levels]
+        shown = [f"{name.partition('_')[0]} {100 * share:.0f}" for share, name in cells]
+        columns.append(Column(_short_name(condition), shown))
+    return FittedTable(columns, title="Likeliest grade with its probability in per cent")
+
+
+def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
+    doubtful = [study for study in studies if study.doubts]
+    if not doubtful:
+        return
+    # Those that are predicted by the prior, and those whose names may be wrong, come first.
+    order = sorted(
+        doubtful,
+        key=lambda each: (
+            not each.why_prior,
+            not (each.names and each.names.extra_or_missing),
+        ),
+    )
+    shown = order[:_MOST_STUDIES]
+    names, folders = [study.spelled for study in shown], [study.folder for study in shown]
+    doubts = ["; ".join(study.doubts) for study in shown]
+    if len(order) > len(shown):
+        names.append("...")
+        folders.append("")
+        doubts.append(f"{len(order) - len(shown)} more, in predictions.json")
+    columns = [
+        Column("study", names),
+        Column("folder", folders, is_text=True, rank=1),
+        Column("doubt", doubts, is_text=True),
+    ]
+    console.print(FittedTable(columns))
+
+
+def _show_left_out(studies: Sequence[StudyOutcome], console: Console) -> None:
+    left = [
+        f"{study.spelled}/{series.series_id}: {series.left_out}"
+        for study in studies
+        for series in study.series
+        if series.left_out
+    ]
+    if left:
+        console.print(f"{counted(len(left), 'series')} left out:", style="yellow")
+        for line in left[:_MOST_SERIES]:
+            console.print(f"  {line}", highlight=False, markup=False)
+        if len(left) > _MOST_SERIES:
+            console.print(f"  {len(left) - _MOST_SERIES} more, in predictions.json", style="dim")
+
+
+def _show_files(prediction: Prediction, console: Console) -> None:
+    for count, reason, path in group_reasons(prediction.quarantine).head(_MOST_REASONS).iter_rows():
+        console.print(
+            f"{counted(count, 'file')} cannot be used: {reason} ({path})",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
+    if len(prediction.others):
+        kinds = [f"{count} {what}" for count, what, _ in prediction.others.iter_rows()]
+        console.print(f"other files, not read: {few(kinds)}", style="dim", highlight=False)
+    if prediction.unknown_rows:
+        rows = counted(prediction.unknown_rows, "row")
+        line = f"{rows} of sample_submission.csv: no such study in the folder, so the prior"
+        console.print(line, style="yellow", highlight=False)
+
+
+def _short_name(condition: Condition) -> str:
+    names = {"spinal": "canal", "foraminal": "foramen", "subarticular": "recess"}
+    side = {Side.LEFT: " L", Side.RIGHT: " R", None: ""}[condition.side]
+    return f"{names[condition.pooled]}{side}"
