@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from lsdc.cli.completion import complete_runs
@@ -62,27 +61,22 @@ def predict(
     """Predict any DICOM studies with the models of a run; no training data is needed."""
     # They load numpy and polars, which the shell's completion does not need.
     from lsdc.challenges.lumbar.predict.models import models_of_run
-    from lsdc.challenges.lumbar.predict.studies import LOG, predict_studies
+    from lsdc.challenges.lumbar.predict.studies import predict_studies
     from lsdc.cli.render.prediction_tables import show_prediction, summarize
 
     require_device(device)
     models = models_of_run(resolve_home(home), run)
     target = out or Path(f"predictions-{run}")
-    with _shown(open_console(stderr=True), quiet=quiet) as on_progress, own_run_context():
-        try:
-            prediction = predict_studies(
-                folder,
-                models,
-                target,
-                device=device,
-                threads=threads or usable_threads(),
-                pictures=pictures,
-                on_progress=on_progress,
-            )
-        except KeyboardInterrupt:
-            raise InterruptedRunError(
-                f"interrupted, so {target} has no results but {LOG}; run the same command again"
-            ) from None
+    with _shown(quiet=quiet) as on_progress, own_run_context(), _interrupted(target):
+        prediction = predict_studies(
+            folder,
+            models,
+            target,
+            device=device,
+            threads=threads or usable_threads(),
+            pictures=pictures,
+            on_progress=on_progress,
+        )
     if as_json:
         typer.echo(json.dumps(summarize(prediction, models, target), indent=2))
     else:
@@ -90,8 +84,20 @@ def predict(
 
 
 @contextmanager
-def _shown(console: Console, *, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
+def _interrupted(out: Path) -> Iterator[None]:
+    """Say after an interrupt that there are no results."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted, so {out} has no results but its log; run the same command again"
+        ) from None
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
     """Show the progress on a terminal."""
+    console = open_console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
