@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
-	@echo "make test           the tests; 12 to 20 minutes on two cores"
+	@echo "make test           the tests; 10 to 20 minutes on two cores"
 	@echo "make check          ruff, mypy, import contracts and dependencies"
 	@echo "make docs           the documentation site, in build/docs"
 	@echo "make test-slow-docs run the commands of the documentation and of the README"

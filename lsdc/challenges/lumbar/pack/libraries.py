@@ -198,7 +198,7 @@ def _needs(wheel: Path, image: Image) -> list[Requirement]:
     for text in metadata.get_all("Requires-Dist") or ():
         try:
             requirement = Requirement(text)
-        except InvalidRequirement:
+        except InvalidRequirement:  # pip refuses it as well
             continue
         if not requirement.marker or requirement.marker.evaluate(environment):
             needs.append(requirement)
