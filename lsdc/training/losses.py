@@ -1,6 +1,7 @@
 """Losses for several heads of graded classes, with missing labels."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,13 @@ from torch.nn.functional import (
 
 from lsdc.training.samples import EMPTY_LABEL
 from lsdc.training.settings.loss import LossKind, LossSettings
+
+
+class Finding(NamedTuple):
+    """Heads that grade the same finding, and the weight of their labels."""
+
+    heads: tuple[int, ...]
+    weight: float = 1.0
 
 
 class GradedLoss:
@@ -30,6 +38,10 @@ class GradedLoss:
     Args:
         settings: the settings of the loss.
         class_weights: weight of a label, by its class.
+        findings: weight of a label, by its head; those of other heads have weight 1.
+        average: "labels" is the mean over all labels, each with the weight of its class times that
+            of its finding. "findings" is the mean, by the weights of the findings, of the mean over
+            the labels of each; other heads do not count.
         group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
             there is no such head.
 
@@ -39,46 +51,74 @@ class GradedLoss:
     """
 
     def __init__(
-        self, settings: LossSettings, *, class_weights: Sequence[float], group_weight: float = 0.0
+        self,
+        settings: LossSettings,
+        *,
+        class_weights: Sequence[float],
+        findings: Sequence[Finding] = (),
+        average: Literal["labels", "findings"] = "labels",
+        group_weight: float = 0.0,
     ) -> None:
         self._settings = settings
         self._class_weights, self._group_weight = tuple(class_weights), group_weight
+        self._findings, self._average = tuple(findings), average
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar; zero, without gradient, if every label is empty."""
         return self.terms(logits, labels).sum()
 
     def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of the grades and, with a group, that of the group: (1,) or (2,).
+        """Return the terms (t,) of the loss: of the grades or of each finding, and of the group.
 
-        Each is a mean over the batch. To average over batches, weight each by `weigh`.
+        Each is its weight times a mean over the batch. To average over batches, weight each by
+        `weigh`.
         """
         classes = len(self._class_weights)
         targets = as_probabilities_of(labels, logits.shape[-1])
-        if not self._group_weight:
-            return self._graded(logits, targets).unsqueeze(0)
-        graded = self._graded(logits[:, :-1, :classes], targets[:, :-1, :classes])
-        # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
-        known = ~logits[:, -1].isneginf().all(dim=0)
-        group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
-        return torch.stack([graded, self._group_weight * group])
+        grades, graded = self._graded(logits)[..., :classes], self._graded(targets)[..., :classes]
+        terms = [
+            share * self._mean(grades[:, heads], graded[:, heads], weights)
+            for share, heads, weights in self._parts(grades)
+        ]
+        if self._group_weight:
+            # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
+            known = ~logits[:, -1].isneginf().all(dim=0)
+            group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
+            terms.append(self._group_weight * group)
+        return torch.stack(terms)
 
     def weigh(self, labels: Tensor) -> Tensor:
-        """Return (terms,) float32: the divisor of each mean in `terms`, for these labels."""
+        """Return (t,) float32: the divisor of each mean in `terms`, for these labels."""
         classes = len(self._class_weights)
-        graded = labels[:, :-1] if self._group_weight else labels
-        if self._settings.labels == "soft":
-            weight = torch.tensor(float(graded.shape[0] * graded.shape[1]), device=labels.device)
-        else:
-            targets = as_probabilities_of(graded, classes)[..., :classes].float()
-            weight = (targets * targets.new_tensor(self._class_weights)).sum()
-        if not self._group_weight:
-            return weight.unsqueeze(0)
-        return torch.stack([weight, torch.full_like(weight, len(labels))])
+        graded = as_probabilities_of(self._graded(labels), classes)[..., :classes].float()
+        divisors = [
+            self._divisor(graded[:, heads], weights) for _, heads, weights in self._parts(graded)
+        ]
+        if self._group_weight:
+            divisors.append(torch.full_like(divisors[0], len(labels)))
+        return torch.stack(divisors)
 
-    def _graded(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _graded(self, answers: Tensor) -> Tensor:
+        """Return logits or labels without those of the group."""
+        return answers[:, :-1] if self._group_weight else answers
+
+    def _parts(self, grades: Tensor) -> list[tuple[float, list[int] | slice, Tensor]]:
+        """Return what is averaged by itself: its share, heads, and weights (heads, classes)."""
+        heads = range(grades.shape[1])
+        by_head = {head: each.weight for each in self._findings for head in each.heads}
+        if self._average == "labels":
+            factors = [[by_head.get(head, 1.0)] for head in heads]
+            return [(1.0, slice(None), grades.new_tensor(factors) * self._weights(grades))]
+        whole = sum(each.weight for each in self._findings)
+        weights = self._weights(grades)
+        return [(each.weight / whole, list(each.heads), weights) for each in self._findings]
+
+    def _weights(self, like: Tensor) -> Tensor:
+        return like.new_tensor(self._class_weights)
+
+    def _mean(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Return the mean loss of heads, given their weights (classes,) or (heads, classes)."""
         settings = self._settings
-        weights = logits.new_tensor(self._class_weights)
         there = targets.sum(dim=-1, keepdim=True)  # 1, or 0 for empty labels
         share = settings.label_smoothing
         smooth = (1 - share) * targets + share * there / targets.shape[-1]
@@ -94,6 +134,11 @@ class GradedLoss:
         if settings.labels == "soft":
             return losses.mean()
         return losses.sum() / (targets * weights).sum().clamp(min=torch.finfo(losses.dtype).tiny)
+
+    def _divisor(self, targets: Tensor, weights: Tensor) -> Tensor:
+        if self._settings.labels == "soft":
+            return targets.new_tensor(float(targets.shape[0] * targets.shape[1]))
+        return (targets * weights).sum()
 
 
 def as_probabilities_of(labels: Tensor, classes: int) -> Tensor:

@@ -35,6 +35,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"oversample": [0, 1, 2]}}, "greater than or equal to 1"),
     ({"loss": {"focal_gamma": 3.0}}, "expected kind 'focal'"),
     ({"loss": {"grade_weights": [0, 1, 1]}}, "expected all above 0"),
+    ({"loss": {"condition_weights": [1, 0, 1]}}, "condition_weights: expected all above 0"),
     ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1, got 0.6 and 0.6"),
     ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
     (

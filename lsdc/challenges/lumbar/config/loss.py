@@ -60,10 +60,18 @@ class LabelsConfig(Config):
 
 
 class LossConfig(LossSettings):
-    """The loss, with the weights of the grades and of the level."""
+    """The loss, with the weights of the grades, of the conditions and of the level."""
 
     grade_weights: tuple[float, float, float] = Field(
         default=(1.0, 2.0, 4.0), description="Loss weights of normal/mild, moderate and severe."
+    )
+    condition_weights: tuple[float, float, float] = Field(
+        default=(1.0, 1.0, 1.0),
+        description=(
+            "Loss weights of canal, foraminal and subarticular labels. A label has the weight of "
+            "its grade times that of its condition. With crops.by_side a canal label counts twice, "
+            "once for each side."
+        ),
     )
     level_weight: float = Field(
         default=0.0,
@@ -76,6 +84,8 @@ class LossConfig(LossSettings):
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
-        if min(self.grade_weights) <= 0:
-            raise ValueError(f"grade_weights: expected all above 0, got {self.grade_weights}")
+        for setting in ("grade_weights", "condition_weights"):
+            weights = getattr(self, setting)
+            if min(weights) <= 0:
+                raise ValueError(f"{setting}: expected all above 0, got {weights}")
         return self

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.scoring.metric import POOLED
 from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
-from lsdc.training.losses import GradedLoss, probabilities_by
+from lsdc.training.losses import Finding, GradedLoss, probabilities_by
 from lsdc.training.mixing import Mixing
 from lsdc.training.models.model import SliceModel, Task
 
@@ -50,7 +51,23 @@ def build_model(
 def build_loss(experiment: Experiment) -> GradedLoss:
     """Build the loss of that model's outputs."""
     config = experiment.loss
-    return GradedLoss(config, class_weights=config.grade_weights, group_weight=config.level_weight)
+    return GradedLoss(
+        config,
+        class_weights=config.grade_weights,
+        findings=_findings(experiment),
+        group_weight=config.level_weight,
+    )
+
+
+def _findings(experiment: Experiment) -> list[Finding]:
+    """Return the heads of each condition, left and right together, with their weight.
+
+    A sample of the right side is mirrored, so its heads of the left side have the same condition.
+    """
+    return [
+        Finding(tuple(head for head, each in enumerate(CONDITIONS) if each.pooled == name), weight)
+        for name, weight in zip(POOLED, experiment.loss.condition_weights, strict=True)
+    ]
 
 
 def build_mixing(experiment: Experiment) -> Mixing:
