@@ -101,7 +101,9 @@ class Training:
             accumulate=settings.accumulate,
             seed=self.seed,
             workers=self.workers,
-            together=last_batch_is_too_small(
+            batch_by=settings.batch_by,
+            together=settings.batch_by == "sample"
+            and last_batch_is_too_small(
                 self.model, self.train_samples, settings.batch_size, self.device
             ),
         )
@@ -163,7 +165,8 @@ class Training:
             self.mix(batch.to(self.device), mix_seed(self.seed, epoch, step, number))
             for number, batch in enumerate(batches)
         ]
-        weights = torch.stack([self.criterion.weigh(batch.labels) for batch in batches])
+        weigh, members_of = self.criterion.weigh, self.train_samples.members_of
+        weights = torch.stack([weigh(batch.labels, members_of(batch.places)) for batch in batches])
         # Labels have weights that differ between batches, so the mean of the means would be wrong.
         shares = weights / weights.sum(dim=0).clamp(min=_TINY)
         parts, batch_size = self._parts, self.settings.batch_size
@@ -196,18 +199,20 @@ class Training:
         reduced = self._precision != torch.float32
         with torch.autocast(self.device.type, self._precision, enabled=reduced):
             logits = self.model(batch.slices, batch.present)
-        terms = self.criterion.terms(logits.float(), batch.labels) * shares
+        members = self.train_samples.members_of(batch.places)
+        terms = self.criterion.terms(logits.float(), batch.labels, members) * shares
         self._parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
         return as_array(terms.detach())
 
-    def _attempt(self, batch: Batch, samples: int) -> None:
-        """Try two optimiser steps with this many samples, to find out whether memory suffices.
+    def _attempt(self, batch: Batch, size: int) -> None:
+        """Try two optimiser steps with this batch size, to find out whether memory suffices.
 
         At the second step, the state of the optimiser is in memory, too.
         """
         for _ in range(2):
             self._parts.optimiser.zero_grad()
-            self._backward(batch.first(samples), torch.ones((), device=batch.labels.device))
+            first = self._steps.first_of(batch, size)
+            self._backward(first, torch.ones((), device=batch.labels.device))
             self._parts.optimiser.step()
 
     def _end_epoch(self, epoch: int) -> None:
@@ -241,8 +246,9 @@ class Training:
             on_batch=on_batch,
         )
         labels = torch.tensor(self.val_samples.labels, device=self.device)
+        members = self.val_samples.members_of(range(len(labels)))
         return {
-            "validation_loss": self.criterion(logits, labels).item(),
+            "validation_loss": self.criterion(logits, labels, members).item(),
             "score": self.score(as_array(self.probabilities(logits.double()))),
         }
 

@@ -12,6 +12,7 @@ from torch.nn.functional import (
     one_hot,
 )
 
+from lsdc.training.any_worst import any_worst_losses, weights_of_studies
 from lsdc.training.samples import EMPTY_LABEL
 from lsdc.training.settings.loss import LossKind, LossSettings
 
@@ -21,6 +22,13 @@ class Finding(NamedTuple):
 
     heads: tuple[int, ...]
     weight: float = 1.0
+
+
+class AnyWorst(NamedTuple):
+    """A head that grades items of studies, and the weight of the term for its worst class."""
+
+    head: int
+    weight: float
 
 
 class GradedLoss:
@@ -40,8 +48,10 @@ class GradedLoss:
         class_weights: weight of a label, by its class.
         findings: weight of a label, by its head; those of other heads have weight 1.
         average: "labels" is the mean over all labels, each with the weight of its class times that
-            of its finding. "findings" is the mean, by the weights of the findings, of the mean over
-            the labels of each; other heads do not count.
+            of its finding. "findings" is the mean, by the weights of the findings and of
+            `any_worst`, of the mean over the labels of each; other heads do not count.
+        any_worst: adds the log loss of whether any item of a study has the last class; see
+            `lsdc.training.any_worst`. Smoothing and the focal loss do not affect it.
         group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
             there is no such head.
 
@@ -57,21 +67,28 @@ class GradedLoss:
         class_weights: Sequence[float],
         findings: Sequence[Finding] = (),
         average: Literal["labels", "findings"] = "labels",
+        any_worst: AnyWorst | None = None,
         group_weight: float = 0.0,
     ) -> None:
         self._settings = settings
         self._class_weights, self._group_weight = tuple(class_weights), group_weight
-        self._findings, self._average = tuple(findings), average
+        self._findings, self._average, self._any = tuple(findings), average, any_worst
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
         """Return a scalar; zero, without gradient, if every label is empty."""
-        return self.terms(logits, labels).sum()
+        return self.terms(logits, labels, members).sum()
 
-    def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the terms (t,) of the loss: of the grades or of each finding, and of the group.
+    def terms(self, logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
+        """Return the terms (t,): of all grades or of each finding, of `any_worst`, of the group.
 
         Each is its weight times a mean over the batch. To average over batches, weight each by
         `weigh`.
+
+        Args:
+            logits: (b, heads, classes).
+            labels: (b, heads), or probabilities (b, heads, classes).
+            members: (b, 2) study of each sample and its item there, needed for `any_worst`; the
+                studies must be whole.
         """
         classes = len(self._class_weights)
         targets = as_probabilities_of(labels, logits.shape[-1])
@@ -80,6 +97,12 @@ class GradedLoss:
             share * self._mean(grades[:, heads], graded[:, heads], weights)
             for share, heads, weights in self._parts(grades)
         ]
+        if self._any is not None:
+            shares = probabilities_by(self._settings.kind)(grades[:, self._any.head])
+            losses = any_worst_losses(shares, graded[:, self._any.head], _required(members))
+            weights = self._weigh_studies(graded, members)  # (s,)
+            mean = (losses * weights).sum() / _positive(self._divisor(weights.unsqueeze(-1)))
+            terms.append(self._any.weight / self._whole * mean)
         if self._group_weight:
             # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
             known = ~logits[:, -1].isneginf().all(dim=0)
@@ -87,13 +110,15 @@ class GradedLoss:
             terms.append(self._group_weight * group)
         return torch.stack(terms)
 
-    def weigh(self, labels: Tensor) -> Tensor:
+    def weigh(self, labels: Tensor, members: Tensor | None = None) -> Tensor:
         """Return (t,) float32: the divisor of each mean in `terms`, for these labels."""
         classes = len(self._class_weights)
         graded = as_probabilities_of(self._graded(labels), classes)[..., :classes].float()
         divisors = [
-            self._divisor(graded[:, heads], weights) for _, heads, weights in self._parts(graded)
+            self._divisor(graded[:, heads] * weights) for _, heads, weights in self._parts(graded)
         ]
+        if self._any is not None:
+            divisors.append(self._divisor(self._weigh_studies(graded, members).unsqueeze(-1)))
         if self._group_weight:
             divisors.append(torch.full_like(divisors[0], len(labels)))
         return torch.stack(divisors)
@@ -105,16 +130,27 @@ class GradedLoss:
     def _parts(self, grades: Tensor) -> list[tuple[float, list[int] | slice, Tensor]]:
         """Return what is averaged by itself: its share, heads, and weights (heads, classes)."""
         heads = range(grades.shape[1])
-        by_head = {head: each.weight for each in self._findings for head in each.heads}
+        classes = grades.new_tensor(self._class_weights)
         if self._average == "labels":
+            by_head = {head: each.weight for each in self._findings for head in each.heads}
             factors = [[by_head.get(head, 1.0)] for head in heads]
-            return [(1.0, slice(None), grades.new_tensor(factors) * self._weights(grades))]
-        whole = sum(each.weight for each in self._findings)
-        weights = self._weights(grades)
-        return [(each.weight / whole, list(each.heads), weights) for each in self._findings]
+            return [(1.0, slice(None), grades.new_tensor(factors) * classes)]
+        return [(each.weight / self._whole, list(each.heads), classes) for each in self._findings]
 
-    def _weights(self, like: Tensor) -> Tensor:
-        return like.new_tensor(self._class_weights)
+    @property
+    def _whole(self) -> float:
+        """The sum of the weights of what is averaged in "findings"."""
+        if self._average == "labels":
+            return 1.0
+        parts = [*self._findings, *([self._any] if self._any else [])]
+        return sum(each.weight for each in parts)
+
+    def _weigh_studies(self, graded: Tensor, members: Tensor | None) -> Tensor:
+        assert self._any is not None
+        targets = graded[:, self._any.head]
+        return weights_of_studies(
+            targets, targets.new_tensor(self._class_weights), _required(members)
+        )
 
     def _mean(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the mean loss of heads, given their weights (classes,) or (heads, classes)."""
@@ -133,12 +169,23 @@ class GradedLoss:
             losses = each.sum(dim=-1)
         if settings.labels == "soft":
             return losses.mean()
-        return losses.sum() / (targets * weights).sum().clamp(min=torch.finfo(losses.dtype).tiny)
+        return losses.sum() / _positive(self._divisor(targets * weights))
 
-    def _divisor(self, targets: Tensor, weights: Tensor) -> Tensor:
+    def _divisor(self, weights: Tensor) -> Tensor:
+        """Return by what a mean over the weights (..., classes) of labels divides."""
         if self._settings.labels == "soft":
-            return targets.new_tensor(float(targets.shape[0] * targets.shape[1]))
-        return (targets * weights).sum()
+            return weights.new_tensor(float(weights[..., 0].numel()))
+        return weights.sum()
+
+
+def _positive(divisor: Tensor) -> Tensor:
+    return divisor.clamp(min=torch.finfo(divisor.dtype).tiny)
+
+
+def _required(members: Tensor | None) -> Tensor:
+    if members is None:
+        raise ValueError("the term for the worst class of a study: expected members, got none")
+    return members
 
 
 def as_probabilities_of(labels: Tensor, classes: int) -> Tensor:

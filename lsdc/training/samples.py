@@ -3,7 +3,7 @@
 import itertools
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lsdc.errors import NoSpaceError
 from lsdc.messages import counted
+from lsdc.training.settings.training import BatchBy
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
@@ -53,6 +54,9 @@ class Samples:
         labels: (n, heads) int64.
         ids: (n,) name of each sample in messages.
         repeats: (n,) int64 how often each is seen per epoch of training; None means once.
+        members: (n, 2) int64 study of each sample, and the number of its item in the study. Samples
+            with the same item show it more than once, and have its labels. None where no loss or
+            batch is by study.
     """
 
     slices: NDArray[np.uint8] | NDArray[np.uint16]
@@ -61,9 +65,14 @@ class Samples:
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
     repeats: NDArray[np.int64] | None = None
+    members: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def members_of(self, places: Sequence[int]) -> Tensor | None:
+        """Return `members` (b, 2) of some samples, if they are known."""
+        return None if self.members is None else torch.from_numpy(self.members[list(places)])
 
     def __getitem__(self, place: int) -> Sample:
         stored = self.slices[self.rows[place]]
@@ -118,6 +127,9 @@ class TrainingSteps:
     augmented differently. `workers` processes load the batches; 0 loads the same ones in this
     process. With `together`, no batch has a single sample if there are more.
 
+    With `batch_by` "study", a batch has whole studies: `batch_size` of them, with all of their
+    samples and repeats.
+
     Raises:
         NoSpaceError: shared memory is too small for the workers' batches.
     """
@@ -131,14 +143,12 @@ class TrainingSteps:
         accumulate: int,
         seed: int,
         workers: int,
+        batch_by: BatchBy = "sample",
         together: bool = False,
     ) -> None:
-        _require_shared_memory(samples, batch_size, workers)
-        self._accumulate = accumulate
-        repeats = samples.repeats
-        if repeats is None:
-            repeats = np.ones(len(samples), np.int64)
-        self._order = _Order(repeats, batch_size, seed, together=together)
+        self._samples, self._batch_by, self._accumulate = samples, batch_by, accumulate
+        self._order = _Order(_units(samples, batch_by), batch_size, seed, together=together)
+        _require_shared_memory(samples, self._order.largest_batch, workers)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
             batch_sampler=self._order,
@@ -162,6 +172,34 @@ class TrainingSteps:
         batches = iter(self._loader)
         while step := list(itertools.islice(batches, self._accumulate)):
             yield step
+
+    def first_of(self, batch: Batch, size: int) -> Batch:
+        """Return the first samples of a batch, as many as `size` as `batch_size` would hold."""
+        if self._batch_by == "sample":
+            return batch.first(size)
+        studies = _studies(self._samples)[batch.places].tolist()
+        kept = list(dict.fromkeys(studies))[:size]
+        return batch.first(sum(study in kept for study in studies))
+
+
+def _units(samples: Samples, batch_by: BatchBy) -> list[list[tuple[int, int]]]:
+    """Return what is never divided between batches, each the (place, repeat) of its samples."""
+    repeats = np.ones(len(samples), np.int64) if samples.repeats is None else samples.repeats
+    shown = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
+    if batch_by == "sample":
+        return [[each] for each in shown]
+    units: dict[int, list[tuple[int, int]]] = {}
+    studies = _studies(samples).tolist()
+    for place, time in shown:
+        units.setdefault(studies[place], []).append((place, time))
+    return list(units.values())
+
+
+def _studies(samples: Samples) -> NDArray[np.int64]:
+    if samples.members is None:
+        raise ValueError("batches by study: expected samples with members, got none")
+    studies: NDArray[np.int64] = samples.members[:, 0]
+    return studies
 
 
 def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> None:
@@ -194,21 +232,27 @@ class _Order(Sampler[list[tuple[int, int, int]]]):
     """Batches of (epoch, place, repeat); the epoch is included, so workers keep no state."""
 
     def __init__(
-        self, repeats: NDArray[np.int64], batch_size: int, seed: int, *, together: bool
+        self, units: list[list[tuple[int, int]]], batch_size: int, seed: int, *, together: bool
     ) -> None:
         self.epoch = self.done = 0
-        self._seed = seed
-        self._all = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
-        self._bounds = _bounds(len(self._all), batch_size, together=together)
+        self._seed, self._units = seed, units
+        self._bounds = _bounds(len(units), batch_size, together=together)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
+    @property
+    def largest_batch(self) -> int:
+        """The most samples that a batch can have."""
+        units = max(end - start for start, end in itertools.pairwise(self._bounds))
+        return sum(sorted(map(len, self._units))[-units:])
+
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         random = np.random.default_rng((_ORDER, self._seed, self.epoch))
-        order = random.permutation(len(self._all)).tolist()
+        order = random.permutation(len(self._units)).tolist()
         for start, end in itertools.pairwise(self._bounds[self.done :]):
-            yield [(self.epoch, *self._all[number]) for number in order[start:end]]
+            numbers = order[start:end]
+            yield [(self.epoch, *each) for number in numbers for each in self._units[number]]
 
 
 def _bounds(samples: int, batch_size: int, *, together: bool) -> list[int]:

@@ -36,6 +36,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"loss": {"focal_gamma": 3.0}}, "expected kind 'focal'"),
     ({"loss": {"grade_weights": [0, 1, 1]}}, "expected all above 0"),
     ({"loss": {"condition_weights": [1, 0, 1]}}, "condition_weights: expected all above 0"),
+    ({"loss": {"any_weight": 0.3}}, "expected training.batch_by 'study', or loss.any_weight 0"),
+    (
+        {
+            "loss": {"any_weight": 1.0},
+            "training": {"batch_by": "study"},
+            "labels": {"conditions": ["left_subarticular_stenosis"]},
+        },
+        "expected 0, or labels.conditions with spinal_canal_stenosis, got left_subarticular",
+    ),
+    ({"loss": {"any_weight": -1}}, "greater than or equal to 0"),
+    (
+        {"training": {"epochs": 2, "freeze_epochs": 3}},
+        "freeze_epochs 3: expected at most epochs, 2",
+    ),
     ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1, got 0.6 and 0.6"),
     ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
     (

@@ -1,6 +1,7 @@
 """Small trainings that tests kill, pause and compare."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +57,15 @@ def build_model() -> SmallModel:
     """Build the same model at each call."""
     torch.manual_seed(0)
     return SmallModel()
+
+
+def in_studies(samples: Samples, *, repeats: list[int] | None = None) -> Samples:
+    """Return the 24 samples as items of 7 studies of 1 to 7 items, not in order."""
+    study = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3, *[4] * 6, 5, *[6] * 7])
+    members = np.column_stack([study * 100, np.arange(24)])
+    order = np.random.default_rng(1).permutation(24)
+    times = None if repeats is None else np.array(repeats)
+    return replace(samples, members=members[order], repeats=times)
 
 
 def jitter(sample: Sample, seed: int) -> Sample:

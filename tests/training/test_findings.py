@@ -1,5 +1,6 @@
 """Weights of findings: what each has of the gradient, and of the loss."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,8 @@ from torch import Tensor
 from lsdc.training.losses import Finding, GradedLoss
 from lsdc.training.samples import EMPTY_LABEL
 from lsdc.training.settings.loss import LossSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WEIGHTS = (1.0, 2.0, 4.0)
 HEADS = ((0,), (1, 2), (3, 4))

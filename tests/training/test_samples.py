@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lsdc.training.samples import Batch, Sample, Samples, TrainingSteps
+from tests.training.runs import in_studies
 
 pytestmark = pytest.mark.forks  # a DataLoader forks its workers
 
@@ -99,6 +100,72 @@ def test_epoch_resumes_after_the_steps_already_done(blobs: Samples, workers: int
     rest = list(steps.of_epoch(1, done=1))
     assert [places(step) for step in rest] == [places(step) for step in whole[1:]]
     assert [len(step) for step in steps.of_epoch(2)] == [2, 2, 1]
+
+
+def studies_of(samples: Samples, batch: Batch) -> list[int]:
+    assert samples.members is not None
+    return samples.members[batch.places, 0].tolist()
+
+
+@pytest.mark.parametrize("repeats", [None, [1, 3] * 12])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 9])
+def test_batches_by_study_hold_whole_studies_and_each_sample_once_an_epoch(
+    batch_size: int, repeats: list[int] | None, blobs: Samples
+) -> None:
+    samples = in_studies(blobs, repeats=repeats)
+    steps = TrainingSteps(
+        samples, blink, batch_size=batch_size, accumulate=1, seed=0, workers=0, batch_by="study"
+    )
+    orders = []
+    for epoch in (1, 2):
+        batches = [batch for step in steps.of_epoch(epoch) for batch in step]
+        assert np.bincount(places(batches)).tolist() == (repeats or [1] * 24)
+        held = [set(studies_of(samples, batch)) for batch in batches]
+        assert sum(map(len, held)) == 7  # no study is in two batches
+        assert {len(studies) for studies in held[:-1]} <= {batch_size}
+        assert len(steps) == len(batches) == -(-7 // batch_size)
+        orders.append(places(batches))
+    assert orders[0] != orders[1]
+    assert orders[0] == places([batch for step in steps.of_epoch(1) for batch in step])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epoch_of_batches_by_study_resumes_after_the_steps_already_done(
+    workers: int, blobs: Samples
+) -> None:
+    steps = TrainingSteps(
+        in_studies(blobs),
+        blink,
+        batch_size=2,
+        accumulate=2,
+        seed=0,
+        workers=workers,
+        batch_by="study",
+    )
+    whole = list(steps.of_epoch(3))
+    assert [len(step) for step in whole] == [2, 2]
+    (rest,) = steps.of_epoch(3, done=1)
+    for one, other in zip(rest, whole[1], strict=True):
+        assert one.places == other.places
+        assert torch.equal(one.slices, other.slices)
+
+
+def test_batch_size_of_batches_by_study_is_a_number_of_studies(blobs: Samples) -> None:
+    samples = in_studies(blobs)
+    steps = TrainingSteps(
+        samples, blink, batch_size=3, accumulate=1, seed=0, workers=0, batch_by="study"
+    )
+    ((batch, *_),) = [next(steps.of_epoch(1))]
+    for size in (1, 2, 3):
+        first = steps.first_of(batch, size)
+        assert len(set(studies_of(samples, first))) == size
+        assert len(first.places) == len(first.slices) == len(first.labels)
+        assert first.places == batch.places[: len(first.places)]
+
+
+def test_batches_by_study_need_the_study_of_each_sample(blobs: Samples) -> None:
+    with pytest.raises(ValueError, match="expected samples with members, got none"):
+        TrainingSteps(blobs, blink, batch_size=3, accumulate=1, seed=0, workers=0, batch_by="study")
 
 
 _LOAD_IN_LITTLE_SHARED_MEMORY = """

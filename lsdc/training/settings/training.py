@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
 
+BatchBy = Literal["sample", "study"]
 Keep = Literal["last", "loss", "metric", "both"]
 
 
@@ -13,7 +14,18 @@ class TrainingSettings(Config):
     """Settings of the training: everything except the architecture, the input and the loss."""
 
     epochs: int = Field(default=10, ge=1, description="Number of epochs.")
-    batch_size: int = Field(default=8, ge=1, description="Number of samples per batch.")
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="Number of samples per batch; with batch_by 'study', the number of studies.",
+    )
+    batch_by: BatchBy = Field(
+        default="sample",
+        description=(
+            "What training batches are made of. 'sample': samples of any studies; 'study': all "
+            "samples of each study, so that a batch has several times batch_size samples."
+        ),
+    )
     accumulate: int = Field(
         default=1, ge=1, description="Gradient accumulation: number of batches per optimiser step."
     )
@@ -55,7 +67,10 @@ class TrainingSettings(Config):
     freeze_epochs: int = Field(
         default=0,
         ge=0,
-        description="Number of epochs at the start in which the backbone is frozen.",
+        description=(
+            "Number of epochs at the start in which the backbone is frozen; if it is frozen in all "
+            "epochs, only what follows the backbone is trained."
+        ),
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
@@ -95,8 +110,8 @@ class TrainingSettings(Config):
             raise ValueError(
                 f"warmup {self.warmup} + flat {self.flat}: expected a sum of at most 1"
             )
-        if self.freeze_epochs >= self.epochs:
+        if self.freeze_epochs > self.epochs:
             raise ValueError(
-                f"freeze_epochs {self.freeze_epochs}: expected less than epochs, {self.epochs}"
+                f"freeze_epochs {self.freeze_epochs}: expected at most epochs, {self.epochs}"
             )
         return self

@@ -360,7 +360,19 @@ class Experiment(BaseExperiment):
                 "augment.mirror exchanges left and right: expected 0, or labels.conditions with "
                 f"both sides of each condition, got {', '.join(self.labels.conditions)}"
             )
-        if "batch_norm" in model.head and self.training.batch_size == 1:
+        if self.loss.any_weight and self.training.batch_by != "study":
+            raise ValueError(
+                f"loss.any_weight {self.loss.any_weight} scores whole studies: expected "
+                "training.batch_by 'study', or loss.any_weight 0; training.batch_size then is the "
+                "number of studies in a batch"
+            )
+        if self.loss.any_weight and Condition.SPINAL_CANAL_STENOSIS not in self.labels.conditions:
+            raise ValueError(
+                "loss.any_weight is for canal labels: expected 0, or labels.conditions with "
+                f"{Condition.SPINAL_CANAL_STENOSIS}, got {', '.join(self.labels.conditions)}"
+            )
+        single = self.training.batch_by == "sample" and self.training.batch_size == 1
+        if "batch_norm" in model.head and single:
             raise ValueError(
                 "model.head: 'batch_norm' cannot train on a single sample: expected 'layer_norm' "
                 "instead, or training.batch_size above 1"

@@ -60,7 +60,11 @@ class LabelsConfig(Config):
 
 
 class LossConfig(LossSettings):
-    """The loss, with the weights of the grades, of the conditions and of the level."""
+    """The loss, with the weights of the grades, of the conditions, of any_severe and of the level.
+
+    The competition's metric is the loss with average "conditions", any_weight 1, and the default
+    weights of grades and conditions.
+    """
 
     grade_weights: tuple[float, float, float] = Field(
         default=(1.0, 2.0, 4.0), description="Loss weights of normal/mild, moderate and severe."
@@ -71,6 +75,24 @@ class LossConfig(LossSettings):
             "Loss weights of canal, foraminal and subarticular labels. A label has the weight of "
             "its grade times that of its condition. With crops.by_side a canal label counts twice, "
             "once for each side."
+        ),
+    )
+    average: Literal["labels", "conditions"] = Field(
+        default="labels",
+        description=(
+            "What the loss is the mean of. 'labels': all labels; 'conditions': the mean losses of "
+            "canal, foraminal and subarticular labels, by condition_weights, and of any_severe, by "
+            "any_weight. The competition's metric is 'conditions' with any_weight 1."
+        ),
+    )
+    any_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "Loss weight of any_severe, as in the competition's metric: the log loss of a study's "
+            "largest severe probability over its canal labels, against whether one of them is "
+            "severe. It needs training.batch_by 'study'. With average 'labels' it is added to the "
+            "mean of the labels."
         ),
     )
     level_weight: float = Field(

@@ -12,10 +12,11 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.scoring.metric import POOLED
 from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
-from lsdc.training.losses import Finding, GradedLoss, probabilities_by
+from lsdc.training.losses import AnyWorst, Finding, GradedLoss, probabilities_by
 from lsdc.training.mixing import Mixing
 from lsdc.training.models.model import SliceModel, Task
 
+_CANAL = CONDITIONS.index(Condition.SPINAL_CANAL_STENOSIS)
 _LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
 
@@ -55,18 +56,22 @@ def build_loss(experiment: Experiment) -> GradedLoss:
         config,
         class_weights=config.grade_weights,
         findings=_findings(experiment),
+        average="labels" if config.average == "labels" else "findings",
+        any_worst=AnyWorst(_CANAL, config.any_weight) if config.any_weight else None,
         group_weight=config.level_weight,
     )
 
 
 def _findings(experiment: Experiment) -> list[Finding]:
-    """Return the heads of each condition, left and right together, with their weight.
+    """Return the heads of each condition to learn, left and right together, and their weight.
 
-    A sample of the right side is mirrored, so its heads of the left side have the same condition.
+    With `crops.by_side` left heads also learn the right of mirrored samples, so both belong to it.
     """
+    learnt = {Condition(name).pooled for name in experiment.labels.conditions}
     return [
         Finding(tuple(head for head, each in enumerate(CONDITIONS) if each.pooled == name), weight)
         for name, weight in zip(POOLED, experiment.loss.condition_weights, strict=True)
+        if name in learnt
     ]
 
 

@@ -58,6 +58,7 @@ def as_samples(
         rows=rows,
         present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
         labels=_labels(table, labels, with_level=with_level),
+        members=table.select("study_id", LEVEL_NUMBER).to_numpy().astype(np.int64),
         ids=tuple(
             table.select(
                 pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
