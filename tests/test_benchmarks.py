@@ -47,6 +47,14 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("peak_mib", "decode_native_ratio_to_bare", "decode_rle_ratio_to_bare"),
         ],
     ),
+    "loss": (
+        "--seeds 0 --studies 12 --epochs 2 --last 1",
+        [
+            *("labels", "weighted", "then_labels", "then_metric", "prior"),
+            *("weighted_gain", "weighted_low", "weighted_high"),
+            *("metric_gain", "metric_low", "metric_high"),
+        ],
+    ),
     "predict": (
         "--studies 8 --folds 2 --max-size 64 --min-steps 5 --rounds 1",
         [
