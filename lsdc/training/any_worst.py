@@ -47,18 +47,20 @@ class _Items:
         known: (b,) bool, whether the sample has a label.
         item: (b,) the item of each sample.
         study: (i,) the study of each item.
+        studies: their number.
     """
 
     known: Tensor
     item: Tensor
     study: Tensor
+    studies: int
 
     @classmethod
     def of(cls, targets: Tensor, members: Tensor) -> "_Items":
         items, item = members.unique(dim=0, return_inverse=True)
-        _, study = items[:, 0].unique(return_inverse=True)
-        device = targets.device
-        return cls(targets.sum(dim=1) > 0, item.to(device), study.to(device))
+        studies, study = items[:, 0].unique(return_inverse=True)
+        there, device = targets.sum(dim=1) > 0, targets.device
+        return cls(there, item.to(device), study.to(device), len(studies))
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the means (i, classes) of values (b, classes) over samples with a label."""
@@ -72,8 +74,7 @@ class _Items:
         known = torch.zeros_like(self.study, dtype=torch.bool).index_fill(
             0, self.item[self.known], True
         )
-        studies = int(self.study.max()) + 1 if len(self.study) else 0
-        return values.new_full((studies,), least).scatter_reduce(
+        return values.new_full((self.studies,), least).scatter_reduce(
             0, self.study, values.where(known, least), "amax", include_self=False
         )
 

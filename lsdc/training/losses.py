@@ -98,11 +98,12 @@ class GradedLoss:
             for share, heads, weights in self._parts(grades)
         ]
         if self._any is not None:
-            shares = probabilities_by(self._settings.kind)(grades[:, self._any.head])
-            losses = any_worst_losses(shares, graded[:, self._any.head], _required(members))
-            weights = self._weigh_studies(graded, members)  # (s,)
+            head, share = self._any.head, self._any.weight / self._whole
+            shares = probabilities_by(self._settings.kind)(grades[:, head])
+            losses = any_worst_losses(shares, graded[:, head], _required(members))  # (s,)
+            weights = self._weigh_studies(graded[:, head], members)
             mean = (losses * weights).sum() / _positive(self._divisor(weights.unsqueeze(-1)))
-            terms.append(self._any.weight / self._whole * mean)
+            terms.append(share * mean)
         if self._group_weight:
             # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
             known = ~logits[:, -1].isneginf().all(dim=0)
@@ -118,7 +119,8 @@ class GradedLoss:
             self._divisor(graded[:, heads] * weights) for _, heads, weights in self._parts(graded)
         ]
         if self._any is not None:
-            divisors.append(self._divisor(self._weigh_studies(graded, members).unsqueeze(-1)))
+            weights = self._weigh_studies(graded[:, self._any.head], members)
+            divisors.append(self._divisor(weights.unsqueeze(-1)))
         if self._group_weight:
             divisors.append(torch.full_like(divisors[0], len(labels)))
         return torch.stack(divisors)
@@ -145,12 +147,10 @@ class GradedLoss:
         parts = [*self._findings, *([self._any] if self._any else [])]
         return sum(each.weight for each in parts)
 
-    def _weigh_studies(self, graded: Tensor, members: Tensor | None) -> Tensor:
-        assert self._any is not None
-        targets = graded[:, self._any.head]
-        return weights_of_studies(
-            targets, targets.new_tensor(self._class_weights), _required(members)
-        )
+    def _weigh_studies(self, targets: Tensor, members: Tensor | None) -> Tensor:
+        """Return the weight (s,) of each study, given the labels (b, classes) of its samples."""
+        weights = targets.new_tensor(self._class_weights)
+        return weights_of_studies(targets, weights, _required(members))
 
     def _mean(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the mean loss of heads, given their weights (classes,) or (heads, classes)."""

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.config.loss import LossConfig
 from lsdc.errors import StageError
 from lsdc.experiments.base import NeedsConfig
 from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
@@ -66,3 +67,26 @@ def test_training_starts_from_weights_of_another_crop_size(data: Data, tmp_path:
         StageError, match=r"these weights do not fit the model of small.* size mismatch for places"
     ):
         data.train(tmp_path / "wide", experiment=wider, start_from=weights)
+
+
+@pytest.mark.usefixtures("same_process")
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_last_epochs_train_on_the_metric(frozen: int, data: Data, tmp_path: Path) -> None:
+    data.train(tmp_path / "first")
+    weights = tmp_path / "first" / "model.safetensors"
+    by_study = {"batch_by": "study", "batch_size": 2, "epochs": 2, "freeze_epochs": frozen}
+    experiment = EXPERIMENT.model_copy(
+        update={
+            "loss": LossConfig(average="conditions", any_weight=1.0),
+            "training": EXPERIMENT.training.model_copy(update=by_study),
+            "needs": NeedsConfig(weights="first"),
+        }
+    )
+    data.train(tmp_path / "last", experiment=experiment, start_from=weights)
+    history = pl.read_parquet(tmp_path / "last" / "history.parquet")
+    assert len(history) == 2
+    assert history["validation_loss"].to_list() == pytest.approx(history["score"].to_list())
+    assert history["score"].to_list() != pytest.approx(history["loss"].to_list())  # other studies
+    before, after = load_file(weights), load_file(tmp_path / "last" / "model.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"backbone" in name for name in changed} == ({False} if frozen else {False, True})
