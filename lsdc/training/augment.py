@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lsdc.training.samples import Sample, seed_of
 from lsdc.training.settings.augment import PixelSettings
+from lsdc.training.views import shifted_order
 
 # Otherwise the import checks for a newer version over the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -83,16 +84,9 @@ def shift_slices(sample: Sample, parts: Sequence[Sequence[int]], places: int) ->
         places: places to shift towards the end of each part, or the beginning if negative; a part
             that would lose all its slices is left unchanged.
     """
-    slices, present = sample.slices.copy(), sample.present.copy()
-    for part in map(np.array, parts):
-        if len(part) <= abs(places):
-            continue
-        to, from_ = (
-            (part[places:], part[:-places]) if places > 0 else (part[:places], part[-places:])
-        )
-        slices[to], present[to] = sample.slices[from_], sample.present[from_]
-        empty = np.setdiff1d(part, to)
-        slices[empty], present[empty] = 0, False
+    order, vacated = shifted_order(len(sample.slices), parts, places)
+    slices, present = sample.slices[order], sample.present[order]
+    slices[vacated], present[vacated] = 0, False
     return sample._replace(slices=slices, present=present)
 
 

@@ -56,6 +56,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"augment": {"mirror": 0.5}, "labels": {"conditions": ["left_subarticular_stenosis"]}},
         "or labels.conditions with both sides of each condition",
     ),
+    (
+        {"augment": {"mirror": 0.5}, "crops": {"by_side": True}},
+        "already mirrors right sides: expected augment.mirror 0, got 0.5",
+    ),
+    (
+        {"tta": {"mirror": True}, "crops": {"by_side": True}},
+        "already mirrors right sides: expected tta.mirror false, got true",
+    ),
+    (
+        {"tta": {"mirror": True}, "labels": {"conditions": ["left_subarticular_stenosis"]}},
+        "tta.mirror exchanges left and right: expected false, or labels.conditions with both",
+    ),
+    ({"tta": {"slice_shift": [1, 5]}}, "tta.slice_shift 5 moves no slice"),
 ]
 
 

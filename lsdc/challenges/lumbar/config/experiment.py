@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
+from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.experiments.base import BaseExperiment, Config
 from lsdc.training.settings.keypoints import KeypointSettings
@@ -328,6 +329,7 @@ class Experiment(BaseExperiment):
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     training: TrainingSettings = TrainingSettings()
+    tta: TtaConfig = TtaConfig()
 
     @property
     def pretrained_backbones(self) -> tuple[str, ...]:
@@ -349,28 +351,13 @@ class Experiment(BaseExperiment):
                 "slices.side_slices, middle_slices and axial_slices to be multiples of 3, got "
                 f"{', '.join(map(str, counts))}"
             )
-        if self.crops.by_side and self.augment.mirror:
+        if places := [each for each in self.tta.slice_shift if abs(each) >= max(counts)]:
             raise ValueError(
-                "augment.mirror exchanges left and right, but crops.by_side already mirrors right "
-                f"sides: expected augment.mirror 0, got {self.augment.mirror}"
+                f"tta.slice_shift {places[0]} moves no slice: expected less than the largest part "
+                f"has, {max(counts)}"
             )
-        mirrored = {Condition(name).mirrored for name in self.labels.conditions}
-        if self.augment.mirror and mirrored != set(self.labels.conditions):
-            raise ValueError(
-                "augment.mirror exchanges left and right: expected 0, or labels.conditions with "
-                f"both sides of each condition, got {', '.join(self.labels.conditions)}"
-            )
-        if self.loss.any_weight and self.training.batch_by != "study":
-            raise ValueError(
-                f"loss.any_weight {self.loss.any_weight} scores whole studies: expected "
-                "training.batch_by 'study', or loss.any_weight 0; training.batch_size then is the "
-                "number of studies in a batch"
-            )
-        if self.loss.any_weight and Condition.SPINAL_CANAL_STENOSIS not in self.labels.conditions:
-            raise ValueError(
-                "loss.any_weight is for canal labels: expected 0, or labels.conditions with "
-                f"{Condition.SPINAL_CANAL_STENOSIS}, got {', '.join(self.labels.conditions)}"
-            )
+        self._check_mirrors()
+        self._check_any_severe()
         single = self.training.batch_by == "sample" and self.training.batch_size == 1
         if "batch_norm" in model.head and single:
             raise ValueError(
@@ -378,3 +365,38 @@ class Experiment(BaseExperiment):
                 "instead, or training.batch_size above 1"
             )
         return self
+
+    def _check_mirrors(self) -> None:
+        """Refuse to exchange left and right where samples or labels have only one of them."""
+        conditions = self.labels.conditions
+        mirrored = {Condition(name).mirrored for name in conditions}
+        for setting, given, off in (
+            ("augment.mirror", self.augment.mirror, "0"),
+            ("tta.mirror", self.tta.mirror, "false"),
+        ):
+            if given and self.crops.by_side:
+                raise ValueError(
+                    f"{setting} exchanges left and right, but crops.by_side already mirrors right "
+                    f"sides: expected {setting} {off}, got {str(given).lower()}"
+                )
+            if given and mirrored != set(conditions):
+                raise ValueError(
+                    f"{setting} exchanges left and right: expected {off}, or labels.conditions "
+                    f"with both sides of each condition, got {', '.join(conditions)}"
+                )
+
+    def _check_any_severe(self) -> None:
+        """Refuse the term of any_severe without whole studies or without canal labels."""
+        if not self.loss.any_weight:
+            return
+        if self.training.batch_by != "study":
+            raise ValueError(
+                f"loss.any_weight {self.loss.any_weight} scores whole studies: expected "
+                "training.batch_by 'study', or loss.any_weight 0; training.batch_size then is the "
+                "number of studies in a batch"
+            )
+        if Condition.SPINAL_CANAL_STENOSIS not in self.labels.conditions:
+            raise ValueError(
+                "loss.any_weight is for canal labels: expected 0, or labels.conditions with "
+                f"{Condition.SPINAL_CANAL_STENOSIS}, got {', '.join(self.labels.conditions)}"
+            )

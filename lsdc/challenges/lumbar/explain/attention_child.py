@@ -10,11 +10,11 @@ import torch
 from lsdc.challenges.lumbar.explain.attention import ExplainJob
 from lsdc.challenges.lumbar.training.network import build_model, read_grades
 from lsdc.challenges.lumbar.training.samples import as_samples, read_table
+from lsdc.challenges.lumbar.training.tta import predict_grades
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import ModelPredicting
 from lsdc.training.explanation import Explanation, explain, join_explanations
-from lsdc.training.inference import as_array, predict_logits
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
 
@@ -33,14 +33,7 @@ def work(job: ExplainJob, on_event: OnEvent) -> dict[str, Any]:
         samples = as_samples(job.crops, asked.join(table, on="row", maintain_order="left"))
         restore_weights(model, folder / "model.safetensors", of=experiment.name)
         with advice_when_memory_runs_out(batch_size, device):
-            logits = predict_logits(
-                model,
-                samples,
-                batch_size=batch_size,
-                device=device,
-                precision=getattr(torch, experiment.training.precision),  # as in validation
-            )
-            probabilities.append(as_array(read_grades(experiment, logits.double())))
+            probabilities.append(predict_grades(model, samples, experiment, device=device))
             parts = explain(
                 model,
                 samples,

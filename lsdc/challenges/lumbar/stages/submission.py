@@ -18,7 +18,7 @@ from tasks.stage import stage
     code=("lsdc.challenges.lumbar.training.predict",),
     libraries=("numpy", "timm", "torch"),
     uses=lambda inputs: {
-        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "loss"),
+        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "loss", "tta"),
         "precision": inputs["run"].experiment.training.precision,
     },
     run_name="predict",

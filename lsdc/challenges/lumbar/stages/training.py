@@ -1,12 +1,13 @@
 """Training: one process and one device per fold, resumed from its checkpoint if killed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.training.train_fold import RESULTS, FoldJob
+from lsdc.challenges.lumbar.training.train_fold import RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
@@ -20,12 +21,13 @@ from lsdc.training.process import OnEvent
 from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
 from tasks.progress import event_callback
-from tasks.results import sync_checkpoints
+from tasks.results import compute_once, find_result, sync_checkpoints
 from tasks.run import TRAINING_CHANGES_NO_RESULT
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.training")
 
+TRAINING = "training"  # results without predictions, by the key of the stage without views
 TRIED = "tried-models.json"  # in the home: models that passed the trial
 _RESUMES = 20  # each resumes after the previous one was asked to stop
 
@@ -85,7 +87,9 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     code=("lsdc.challenges.lumbar.training.train_fold",),
     libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
     uses=lambda inputs: {
-        **inputs["run"].parts("name", "slices", "crops", "model", "labels", "augment", "loss"),
+        **inputs["run"].parts(
+            *("name", "slices", "crops", "model", "labels", "augment", "loss", "tta")
+        ),
         "training": inputs["run"].experiment.training.model_dump(
             exclude=TRAINING_CHANGES_NO_RESULT
         ),
@@ -99,13 +103,31 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     resumes=_RESUMES,
 )
 def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
-    """Train a fold's model and predict the studies held out of it."""
+    """Train a fold's model and predict the studies held out of it.
+
+    A fold that this or another run has trained already, but predicted with other views (`tta`), is
+    only predicted.
+    """
+    plain = _without_views(run)
+    key = train_fold.key(plain, fold, crops, folds)
+    if find_result(run, TRAINING, key, Manifest) is None and plain.experiment != run.experiment:
+        train_fold.find(plain, fold, crops, folds)  # copies it into the run's folder
     with fold_lock(run.fold(fold), say=log.warning):
-        return _train(run, fold, crops, folds)
+        result = _train(run, key, fold, crops, folds)
+    if plain.experiment != run.experiment:
+        trained = _describe(run, run.fold(fold), key, TRAINED)
+        compute_once(run, TRAINING, key, Manifest, lambda: trained)
+    return result
 
 
-def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
-    key = train_fold.key(run, fold, crops, folds)
+def _without_views(run: LumbarRun) -> LumbarRun:
+    """Return the run without test-time augmentation, on which no weight depends."""
+    experiment = run.experiment.model_copy(update={"tta": TtaConfig()})
+    return run.model_copy(update={"experiment": experiment})
+
+
+def _train(run: LumbarRun, key: str, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
+    """Train and predict a fold; `key` is that of the training alone."""
     out = claim_fold(run.home, run.name, fold, key, say=log.warning)
     with _not_tried_again_at_the_end(), sync_checkpoints(run, key, out) as share:
         job = FoldJob(
@@ -127,7 +149,11 @@ def _train(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manif
         )
         on_event = _both(event_callback(f"fold {fold}"), share)
         fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
-    return make_manifest(run.root, "train", out, rows=1, names=RESULTS, key=key, notes=[FACTS])
+    return _describe(run, out, key, RESULTS)
+
+
+def _describe(run: LumbarRun, folder: Path, key: str, names: Sequence[str]) -> Manifest:
+    return make_manifest(run.root, "train", folder, rows=1, names=names, key=key, notes=[FACTS])
 
 
 def _both(first: OnEvent, second: OnEvent) -> OnEvent:

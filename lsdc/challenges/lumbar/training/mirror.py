@@ -1,11 +1,12 @@
-"""Mirroring of the patient: slices, mask and labels are always swapped together."""
+"""Mirroring of the patient: slices, mask and labels, or predictions, are swapped together."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.slots import mirrored_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
-from lsdc.training.samples import Sample
+from lsdc.training.samples import Batch, Sample
 
 _MIRRORED = [CONDITIONS.index(condition.mirrored) for condition in CONDITIONS]
 
@@ -23,3 +24,17 @@ def mirror(sample: Sample, config: SlicesConfig) -> Sample:
     labels = sample.labels.copy()  # a level label may follow; it has no sides
     labels[: len(_MIRRORED)] = sample.labels[_MIRRORED]
     return Sample(slices, sample.present[order], labels)
+
+
+def mirror_batch(batch: Batch, config: SlicesConfig) -> Batch:
+    """Return a batch whose slices and mask are mirrored as by `mirror`; labels are unchanged."""
+    order = mirrored_places(config)
+    slices = batch.slices[:, order]
+    axial = config.count - config.axial_slices
+    slices[:, axial:] = slices[:, axial:].flip(-1)
+    return batch._replace(slices=slices, present=batch.present[:, order])
+
+
+def mirror_grades(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the predictions (n, conditions, grades) of mirror images as those of the patients."""
+    return found[:, _MIRRORED]

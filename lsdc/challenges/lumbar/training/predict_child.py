@@ -8,15 +8,15 @@ import polars as pl
 import torch
 
 from lsdc.challenges.lumbar.training.labels import keep_graded
-from lsdc.challenges.lumbar.training.network import build_model, read_grades
+from lsdc.challenges.lumbar.training.network import build_model
 from lsdc.challenges.lumbar.training.predict import PredictJob
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, read_table
+from lsdc.challenges.lumbar.training.tta import predict_grades
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import ModelPredicting
-from lsdc.training.inference import as_array, predict_logits
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
 
@@ -40,17 +40,8 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
                 ModelPredicting(model=number, models=len(folders), done=done, samples=len(samples))
             )
 
-        batch_size = experiment.training.batch_size
-        with advice_when_memory_runs_out(batch_size, device):
-            logits = predict_logits(
-                model,
-                samples,
-                batch_size=batch_size,
-                device=device,
-                precision=getattr(torch, experiment.training.precision),  # as in validation
-                on_batch=on_batch,
-            )
-        found = as_array(read_grades(experiment, logits.double()))
+        with advice_when_memory_runs_out(experiment.training.batch_size, device):
+            found = predict_grades(model, samples, experiment, device=device, on_batch=on_batch)
         total += found
         alone.append(as_rows(table, found).with_columns(model=pl.lit(number - 1, pl.Int32)))
 

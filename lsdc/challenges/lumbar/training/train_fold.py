@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
@@ -13,14 +15,9 @@ from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
-RESULTS = (
-    "model.safetensors",
-    "oof.parquet",
-    "unlabelled.parquet",
-    "holdout.parquet",
-    "steps.parquet",
-    "history.parquet",
-)
+TRAINED = ("model.safetensors", "steps.parquet", "history.parquet")
+PREDICTED = ("oof.parquet", "unlabelled.parquet", "holdout.parquet")
+RESULTS = (*TRAINED, *PREDICTED)
 
 
 class FoldJob(Job):
@@ -34,7 +31,8 @@ class FoldJob(Job):
         folds: the folds' Parquet file.
         holdout: the Parquet file of the studies in no fold; only study_id is read.
         out: the folder to write the result to.
-        identity: fingerprint of everything that the result depends on.
+        identity: fingerprint of everything that the training depends on. The predictions also
+            depend on `experiment.tta`.
         seed: random seed of weights, order and augmentation.
         device: "auto", "cpu", "cuda" or any other of torch's devices; it affects the last bits of
             the result.
@@ -43,6 +41,7 @@ class FoldJob(Job):
         start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
         fill_from: the unlabelled.parquet of the same fold of `experiment.needs.labels`.
         weights: path of pretrained backbones' weights that are not on the hub or in its cache.
+        is_trained: whether `out` has the trained model, so that the fold is only predicted.
     """
 
     experiment: Experiment
@@ -60,6 +59,7 @@ class FoldJob(Job):
     start_from: Path | None = None
     fill_from: Path | None = None
     weights: Path | None = None
+    is_trained: bool = False
 
     def __str__(self) -> str:
         """Return the suffix for messages: the fold and its folder."""
@@ -77,8 +77,9 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     learning_rate, gradient_norm, which is not finite where float16 skipped the update),
     tensorboard/ (the same as curves) and fit.json (a record of the training). During training it
     holds the checkpoint resume.pt; a file `pause` there, or beside `out` for all folds, pauses it.
-    A finished fold with the same `identity` is not trained again; device, threads and library
-    versions are recorded, and training may resume under different ones.
+    A finished fold with the same `identity` is not trained again; it is only predicted if
+    `experiment.tta` changed. Device, threads and library versions are recorded, and training may
+    resume under different ones.
 
     Args:
         job: the training job.
@@ -88,25 +89,28 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
     """
-    out = job.out
-    if _is_finished(out, job.identity):
+    out, facts = job.out, _read_facts(job)
+    tta = job.experiment.tta.model_dump(mode="json")
+    is_trained = _is_intact(out, facts, TRAINED)
+    if is_trained and facts.get("tta") == tta and _is_intact(out, facts, PREDICTED):
         return
-    for setting, needed in (("needs.weights", job.start_from), ("needs.labels", job.fill_from)):
-        if needed is not None:
-            _require_same_folds(needed.parent, job.folds, setting)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (FACTS, *RESULTS):  # superseded results of another training
-        (out / name).unlink(missing_ok=True)
+    if not is_trained:
+        for setting, needed in (("needs.weights", job.start_from), ("needs.labels", job.fill_from)):
+            if needed is not None:
+                _require_same_folds(needed.parent, job.folds, setting)
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (FACTS, *RESULTS):  # superseded results of another training
+            (out / name).unlink(missing_ok=True)
     done = run_child(
         CHILD,
-        job,
+        job.model_copy(update={"is_trained": is_trained}),
         log=log,
         stall_minutes=job.experiment.training.stall_minutes,
         on_event=partial(_handle, job.fold, on_event),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
-    facts = {"identity": job.identity, "digests": digests, "folds": digest_file(job.folds), **done}
-    write_text(out / FACTS, json.dumps(facts, indent=1))
+    own = {"identity": job.identity, "tta": tta, "folds": digest_file(job.folds)}
+    write_text(out / FACTS, json.dumps({**facts, **done, **own, "digests": digests}, indent=1))
     (out / "resume.pt").unlink(missing_ok=True)
 
 
@@ -126,11 +130,19 @@ def _handle(fold: int, on_event: OnEvent, event: Event) -> None:
         on_event(event)
 
 
-def _is_finished(out: Path, identity: str) -> bool:
+def _read_facts(job: FoldJob) -> dict[str, Any]:
+    """Return the record of the same training in the job's folder; empty if there is none."""
     try:
-        written = json.loads((out / FACTS).read_text())
-        return bool(written["identity"] == identity) and all(
-            digest_file(out / name) == digest for name, digest in written["digests"].items()
-        )
+        written: dict[str, Any] = json.loads((job.out / FACTS).read_text())
+        return written if written["identity"] == job.identity else {}
     except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _is_intact(out: Path, facts: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Return whether these results are there, as they were recorded."""
+    digests = facts.get("digests", {})
+    try:
+        return all(digest_file(out / name) == digests.get(name) for name in names)
+    except OSError:
         return False

@@ -1,7 +1,8 @@
-"""The child process of `train_fold`: trains one fold and predicts it."""
+"""The child process of `train_fold`: trains one fold, unless it is trained, and predicts it."""
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from lsdc.challenges.lumbar.training.network import (
 )
 from lsdc.challenges.lumbar.training.samples import as_samples
 from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.challenges.lumbar.training.tta import predict_grades
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import Progress, restore_weights, save_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import Predicting
-from lsdc.training.inference import as_array, predict_logits
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
@@ -32,37 +33,42 @@ from lsdc.training.process import OnEvent, child_main
 
 
 def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
-    """Train the job's fold; see `training.train_fold.train_fold`."""
+    """Train and predict the job's fold; see `training.train_fold.train_fold`.
+
+    Returns:
+        The record of the training; empty if the fold is only predicted.
+    """
     started = time.monotonic()
-    experiment, out, device = job.experiment, job.out, pick_device(job.device)
+    device = pick_device(job.device)
     torch.set_num_threads(job.threads)
     data = read_fold(
-        experiment,
+        job.experiment,
         job.fold,
         crops=job.crops,
         labels=job.labels,
         folds=job.folds,
         holdout=job.holdout,
     )
+    if job.is_trained:
+        model = build_model(job.experiment, pretrained=False).to(device)
+        restore_weights(model, job.out / "model.safetensors", of=job.experiment.name)
+        _predict(model, data, job, device, on_event)
+        return {}
     torch.manual_seed(job.seed)
     model = _start_model(job)
     progress = _train(model, data, job, device, on_event)
-    tables = _predict(model, data, device, on_event) | {
-        "steps": pl.DataFrame(progress.steps),
-        "history": pl.DataFrame(progress.epochs),
-    }
-    save_weights(out / "model.safetensors", model.state_dict())
-    for name, rows in tables.items():
-        with write_atomic(out / f"{name}.parquet") as temporary:
-            rows.write_parquet(temporary)
+    _predict(model, data, job, device, on_event)
+    save_weights(job.out / "model.safetensors", model.state_dict())
+    _write(pl.DataFrame(progress.steps), job.out / "steps.parquet")
+    _write(pl.DataFrame(progress.epochs), job.out / "history.parquet")
     return {
         "fold": data.fold,
         "seed": job.seed,
         **describe(device),
         "processes": progress.processes,
         "epochs": progress.epoch,
-        "kept": experiment.training.keep,
-        "selected": experiment.training.keep != "last",
+        "kept": job.experiment.training.keep,
+        "selected": job.experiment.training.keep != "last",
         "seconds": time.monotonic() - started,
     }
 
@@ -105,31 +111,33 @@ def _train(
 
 
 def _predict(
-    model: SliceModel, data: FoldData, device: torch.device, on_event: OnEvent
-) -> dict[str, pl.DataFrame]:
-    """Return the predictions of the trained model, by the name of their table."""
-    settings = data.experiment.training
-    at_the_end = Predicting(epoch=settings.epochs, epochs=settings.epochs)
+    model: SliceModel, data: FoldData, job: FoldJob, device: torch.device, on_event: OnEvent
+) -> None:
+    """Write the predictions of the trained model."""
+    epochs = job.experiment.training.epochs
+    at_the_end = Predicting(epoch=epochs, epochs=epochs)
 
     def predict(samples: pl.DataFrame) -> pl.DataFrame:
         found = np.zeros((0, len(CONDITIONS), len(GRADES)))
         if len(samples):
-            logits = predict_logits(
+            found = predict_grades(
                 model,
                 as_samples(data.crops, samples),
-                batch_size=settings.batch_size,
+                job.experiment,
                 device=device,
-                precision=getattr(torch, settings.precision),  # as in validation
                 on_batch=lambda _: on_event(at_the_end),
             )
-            found = as_array(read_grades(data.experiment, logits.double()))
         return data.rows(samples, found)
 
-    return {
-        "unlabelled": data.filling(predict(data.without_label)),
-        "holdout": predict(data.held_out),
-        "oof": data.beside_labels(predict(data.inside)),
-    }
+    unlabelled = data.filling(predict(data.without_label))
+    _write(unlabelled, job.out / "unlabelled.parquet")
+    _write(predict(data.held_out), job.out / "holdout.parquet")
+    _write(data.beside_labels(predict(data.inside)), job.out / "oof.parquet")
+
+
+def _write(rows: pl.DataFrame, path: Path) -> None:
+    with write_atomic(path) as temporary:
+        rows.write_parquet(temporary)
 
 
 if __name__ == "__main__":

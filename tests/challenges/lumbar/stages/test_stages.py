@@ -108,6 +108,11 @@ def test_precision_changes_only_the_keys_of_training_and_prediction(run: Run) ->
     assert changed(run, experiment=experiment) == {"train", "predict"}
 
 
+def test_views_change_only_the_keys_of_training_and_prediction(run: Run) -> None:
+    experiment = with_experiment(run, "tta", mirror=True)
+    assert changed(run, experiment=experiment) == {"train", "predict"}
+
+
 def test_crop_window_changes_the_keys_of_crops_and_later_stages(run: Run) -> None:
     experiment = with_experiment(run, "crops", axial_window=0.4)
     assert changed(run, experiment=experiment) == {"crops", "train", "predict"}

@@ -44,6 +44,7 @@ class Data:
         start_from: Path | None = None,
         holdout: Path | None = None,
         device: str = "cpu",
+        identity: str | None = None,
     ) -> None:
         fit.train_fold(
             fit.FoldJob(
@@ -53,7 +54,7 @@ class Data:
                 labels=self.labels,
                 folds=self.folds,
                 out=out,
-                identity=fingerprint({"experiment": experiment}),
+                identity=identity or fingerprint({"experiment": experiment}),
                 seed=3,
                 device=device,
                 threads=1,

@@ -1,0 +1,113 @@
+"""Views of a batch for test-time augmentation: rotated, zoomed, or with shifted slices.
+
+A view keeps the device and the type of the pixels. It is a fixed change, without random numbers.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from lsdc.training.samples import Batch
+from lsdc.training.settings.views import ViewSettings
+
+View = Callable[[Batch], Batch]
+"""Changes a batch; its samples keep their order."""
+
+Parts = Sequence[Sequence[int]]
+"""Indices of neighbouring slices, in order, for each part of a sample."""
+
+
+def unchanged(batch: Batch) -> Batch:
+    """Return the batch itself: the view that is always predicted."""
+    return batch
+
+
+def list_views(settings: ViewSettings, parts: Parts) -> Iterator[View]:
+    """Yield the views of the settings, in the order of their declaration.
+
+    Args:
+        settings: the settings.
+        parts: the parts of a sample, whose slices are shifted together.
+    """
+    yield from (rotate_by(degrees) for degrees in settings.rotate)
+    yield from (zoom_by(factor) for factor in settings.zoom)
+    yield from (shift_by(places, parts) for places in settings.slice_shift)
+
+
+def rotate_by(degrees: float) -> View:
+    """Return the view whose slices are rotated counter-clockwise about their centre."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+
+    def view(batch: Batch) -> Batch:
+        height, width = batch.slices.shape[-2:]
+        # Coordinates of the grid are fractions of the height and of the width.
+        x_to_y, y_to_x = sine * width / height, -sine * height / width
+        return _resample(batch, [[cosine, y_to_x, 0.0], [x_to_y, cosine, 0.0]])
+
+    return view
+
+
+def zoom_by(factor: float) -> View:
+    """Return the view whose slices are magnified about their centre."""
+    return lambda batch: _resample(batch, [[1 / factor, 0.0, 0.0], [0.0, 1 / factor, 0.0]])
+
+
+def shift_by(places: int, parts: Parts) -> View:
+    """Return the view whose slices are shifted within their parts; see `shifted_order`."""
+
+    def view(batch: Batch) -> Batch:
+        order, empty = shifted_order(batch.slices.shape[1], parts, places)
+        slices, present = batch.slices[:, order], batch.present[:, order]
+        slices[:, empty], present[:, empty] = 0, False
+        return batch._replace(slices=slices, present=present)
+
+    return view
+
+
+def shifted_order(
+    slices: int, parts: Parts, places: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return where the slices come from if those of each part are shifted, and what is vacated.
+
+    Args:
+        slices: number of slices of a sample.
+        parts: the parts.
+        places: places to shift towards the end of each part, or the beginning if negative; a part
+            that would lose all its slices is left unchanged.
+
+    Returns:
+        For each place, the place that its slice comes from, and whether it is vacated; each
+        (slices,).
+
+    >>> shifted_order(4, [[0, 1, 2], [3]], 1)
+    (array([2, 0, 1, 3]), array([ True, False, False, False]))
+    """
+    order, vacated = np.arange(slices), np.zeros(slices, dtype=bool)
+    for part in map(np.array, parts):
+        if len(part) > abs(places):
+            order[part] = np.roll(part, places)
+            vacated[part[:places] if places > 0 else part[places:]] = places != 0
+    return order, vacated
+
+
+def _resample(batch: Batch, to_source: list[list[float]]) -> Batch:
+    """Return the batch with slices resampled linearly; outside, the border is repeated.
+
+    Args:
+        batch: slices (b, s, h, w).
+        to_source: (2, 3) affine map from the (x, y) of the result to those of the slices, from -1
+            to 1, as in `torch.nn.functional.affine_grid`.
+    """
+    slices = batch.slices
+    pixels = slices if slices.is_floating_point() else slices.float()
+    theta = torch.tensor(to_source, device=slices.device).expand(len(slices), 2, 3)
+    grid = affine_grid(theta, [len(slices), 1, *slices.shape[-2:]], align_corners=False)
+    found: Tensor = grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    if not slices.is_floating_point():
+        found = found.round().to(slices.dtype)  # as the augmentation of training does
+    return batch._replace(slices=found)
