@@ -3,6 +3,7 @@
 Each runs in a tiny form, whose figures mean nothing; faults.py in tests/flows/test_pool_faults.py.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,10 @@ def test_each_benchmark_prints_its_help(benchmark: Path) -> None:
 
 
 def test_each_benchmark_has_a_tiny_form() -> None:
-    assert {file.stem for file in BENCHMARKS} == {*TINY, "faults", "leak", "learning", "overhead"}
+    assert {file.stem for file in BENCHMARKS} == {
+        *TINY,
+        *("faults", "leak", "learning", "overhead", "tta"),
+    }
 
 
 @pytest.mark.slow_training
@@ -127,3 +131,17 @@ def test_leak_is_found_where_one_is_planted(learnt: tuple[Path, dict[str, Any]])
     for verdict in found.values():
         require_figures(verdict, ["score", "prior", "error"])
     assert [found["honest"]["leak"], found["planted"]["leak"]] == [False, True]
+
+
+@pytest.mark.slow_training
+def test_views_have_scores_and_times_beside_none(learnt: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = learnt
+    figures = run_benchmark("tta", "--home", home, "--rounds", "1")
+    kinds = ("mirror", "rotate", "zoom", "shift", "all")
+    words = ("score", "difference", "low", "high", "gain", "seconds", "ratio", "ratio_cpu")
+    require_figures(figures, [f"{kind}_{word}" for kind in kinds for word in words])
+    (score,) = (json.loads(file.read_text())["score"] for file in home.glob("runs/*/scores.json"))
+    assert figures["none_score"] == pytest.approx(score, rel=1e-5)
+    for kind in kinds:
+        assert figures[f"{kind}_low"] < figures[f"{kind}_high"]
+        assert figures[f"{kind}_ratio_cpu"] > 1

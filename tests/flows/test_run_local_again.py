@@ -10,9 +10,12 @@ import duckdb
 import pytest
 
 import lsdc
+from lsdc.challenges.lumbar.pack.libraries import kaggle_image
+from lsdc.challenges.lumbar.pack.write import write_bundle
 from lsdc.cli.server.prefect_settings import Api
 from lsdc.cli.server.run_records import wait_until_recorded
 from tests.flows.conftest import ask
+from tests.flows.conftest import lsdc as lsdc_command
 
 
 def test_second_run_runs_no_stage_and_loads_no_heavy_library(ran) -> None:
@@ -129,6 +132,51 @@ def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, c
     # Catalogs show this run again; the edited code of an earlier test wrote another report.
     assert before.ran <= {*catalogs, "report"}
     assert trained == {path: path.stat().st_mtime_ns for path in trained}
+
+
+@pytest.mark.slow_training
+def test_views_are_predicted_alike_everywhere_and_train_nothing(ran, tmp_path: Path) -> None:
+    """Test-time augmentation takes the folds of the run without; run, predict and pack agree."""
+    try:
+        outcome = ran.again("--set", "tta.mirror=true", "--set", "tta.rotate=[-10, 10]")
+        assert outcome.code == 0, outcome.out + outcome.err
+        (own,) = ran.home.glob("runs/demo@*mirror*")
+        assert {name for name in outcome.ran if not name.startswith("catalog")} == {
+            *("fold 0", "fold 1", "oof", "predict", "submission", "report")
+        }
+        for fold in ("fold-0", "fold-1"):
+            mine, theirs = own / fold, ran.folder / fold
+            for name in ("model.safetensors", "steps.parquet", "history.parquet"):
+                assert (mine / name).read_bytes() == (theirs / name).read_bytes()
+            assert (mine / "oof.parquet").read_bytes() != (theirs / "oof.parquet").read_bytes()
+            assert not (mine / "tensorboard").exists()  # nothing was trained there
+            facts = json.loads((mine / "fit.json").read_text())
+            assert (facts["tta"]["mirror"], facts["tta"]["rotate"]) == (True, [-10, 10])
+        submission = (own / "submission.csv").read_bytes()
+        assert submission != (ran.folder / "submission.csv").read_bytes()
+
+        words = ("--run", own.name, "--home", ran.home, "--no-pictures")
+        predicted = lsdc_command("predict", ran.data, *words, "--out", tmp_path / "predicted")
+        assert predicted.code == 0, predicted.err
+        assert (tmp_path / "predicted" / "submission.csv").read_bytes() == submission
+
+        write_bundle(ran.home, [own.name], tmp_path / "bundle", image=kaggle_image())
+        program, out = tmp_path / "bundle" / "predict.py", tmp_path / "packed.csv"
+        command = [sys.executable, program, ran.data, "--out", out]
+        packed = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert packed.returncode == 0, packed.stdout + packed.stderr
+        assert out.read_bytes() == submission
+
+        again = ran.again("--set", "tta.mirror=true", "--set", "tta.rotate=[-10, 10]")
+        assert again.ran == set()
+        other = ran.again("--set", "tta.mirror=true", "--only-fold", "0")
+        (another,) = set(ran.home.glob("runs/demo@*mirror*")) - {own}
+        assert not (another / "fold-0" / "tensorboard").exists()
+        assert "fold 0" in other.ran
+    finally:
+        for folder in ran.home.glob("runs/demo@*mirror*"):
+            shutil.rmtree(folder)
+        ran.again()
 
 
 def test_run_with_one_fold_keeps_the_scores_of_all_folds(ran) -> None:
