@@ -61,9 +61,9 @@ def shift_by(places: int, parts: Parts) -> View:
     """Return the view whose slices are shifted within their parts; see `shifted_order`."""
 
     def view(batch: Batch) -> Batch:
-        order, empty = shifted_order(batch.slices.shape[1], parts, places)
+        order, vacated = map(torch.from_numpy, shifted_order(batch.slices.shape[1], parts, places))
         slices, present = batch.slices[:, order], batch.present[:, order]
-        slices[:, empty], present[:, empty] = 0, False
+        slices[:, vacated], present[:, vacated] = 0, False
         return batch._replace(slices=slices, present=present)
 
     return view
