@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from demo_home import training_inputs
 from paired import compare
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
@@ -39,15 +40,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rests_on = json.loads((options.home / "runs/demo/rests-on.json").read_text())
-    folders = {Path(path).parent.name: options.home / path for path in reversed(rests_on)}
-    crops = next(
-        options.home / path
-        for path in rests_on
-        if path.startswith("crops") and _split(options.home / path) == "train"
-    )
-    folds = pl.read_parquet(folders["folds"] / "folds.parquet")
-    labels = shuffle(pl.read_parquet(folders["folds"] / "labels.parquet"))
+    crops, dealt = training_inputs(options.home)
+    folds = pl.read_parquet(dealt / "folds.parquet")
+    labels = shuffle(pl.read_parquet(dealt / "labels.parquet"))
     # Long enough for a model to memorise the answers, without augmentation, which hinders it.
     hindrances = ("mirror", "brightness_contrast", "blur", "noise", "distortion", "cutout")
     settings = [f"augment.{name}=0" for name in hindrances]
@@ -65,10 +60,6 @@ def main() -> None:
                 f"{found['error']:.4f}: {'LEAK' if found['leak'] else 'no leak'}"
             )
     sys.exit(bool(results["honest"]["leak"] or not results["planted"]["leak"]))
-
-
-def _split(crops: Path) -> str:
-    return str(pl.read_parquet(crops / "samples.parquet")["split"][0])
 
 
 def shuffle(labels: pl.DataFrame) -> pl.DataFrame:

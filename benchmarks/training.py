@@ -14,7 +14,7 @@ Ratios; both sides alternate for some rounds, and the best of each counts:
 - `metric`: how many times faster the metric is than a version in pandas and scikit-learn on 49,375
   rows, and the difference of the two; at least 20, at most 1e-12.
 - `folds`: seconds for as many folds as there are cores, including the start of processes: one after
-  the other on all threads, divided by in parallel on one thread each. Above 1, `Run.fold_groups` is
+  the other on all threads, divided by in parallel on one thread each. Above 1, `Run.in_groups` is
   right to train them in parallel. Measured once; other work on the machine affects it.
 - `gpu`: if there is a GPU, exp118 in bfloat16 with one data worker per core, divided by a bare loop
   over one batch on the GPU; at least 0.97.

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, TypeVar
@@ -27,6 +28,8 @@ from tasks.runners import THREADS, find_runner
 
 log = logging.getLogger("lsdc.run")
 
+T = TypeVar("T")
+
 PHANTOM = "phantom"  # in place of a folder
 
 _DEVICES = Path("/dev")
@@ -41,6 +44,21 @@ _OUTSIDE = ("root", "name", "resolved", "only_fold", "device", "threads", "store
 CHANGES_NO_RESULT = dict.fromkeys((*_OUTSIDE, "images", "strict"), True) | {
     "experiment": {"training": TRAINING_CHANGES_NO_RESULT}
 }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one of a run's trainings is done.
+
+    Attributes:
+        device: its device.
+        threads: number of threads of its process.
+        workers: number of processes that load its data; without a GPU, training needs the cores.
+    """
+
+    device: str
+    threads: int
+    workers: int
 
 
 class Run(RunOptions):
@@ -114,34 +132,28 @@ class Run(RunOptions):
         """All folds, or the requested one."""
         return tuple(range(self.folds)) if self.only_fold is None else (self.only_fold,)
 
-    @property
-    def fold_groups(self) -> list[tuple[int, ...]]:
-        """The folds to train, in groups trained at the same time.
+    def in_groups(self, trainings: Sequence[T]) -> list[tuple[T, ...]]:
+        """Return the trainings in groups that run at the same time.
 
-        Each GPU trains one fold at a time. Without GPUs, each thread does: one process on two
+        Each GPU trains one model at a time. Without GPUs, each thread does: one process on two
         threads is slower than two processes on one thread each (measured by
         `benchmarks/training.py`).
         """
-        folds = self.folds_to_train
-        width = min(_gpus(self.device) or self.threads, len(folds))
-        return [folds[start : start + width] for start in range(0, len(folds), width)]
+        width = min(_gpus(self.device) or self.threads, len(trainings))
+        return [
+            tuple(trainings[start : start + width]) for start in range(0, len(trainings), width)
+        ]
 
-    def fold_device(self, fold: int) -> str:
-        """Return the device of a fold: its own GPU within its group, if there are any."""
-        if not _gpus(self.device):
-            return self.device
-        (place,) = (group.index(fold) for group in self.fold_groups if fold in group)
-        return f"{self.device}:{place}"
-
-    @property
-    def fold_threads(self) -> int:
-        """The number of threads of one fold's process."""
-        return max(1, self.threads // len(self.fold_groups[0]))
-
-    @property
-    def fold_workers(self) -> int:
-        """Number of processes that load a fold's data; without a GPU, training needs the cores."""
-        return self.fold_threads if _gpus(self.device) else 0
+    def place_of(self, training: T, trainings: Sequence[T]) -> Place:
+        """Return the place of one of the trainings, with a GPU of its own in its group."""
+        groups, gpus = self.in_groups(trainings), _gpus(self.device)
+        (number,) = (group.index(training) for group in groups if training in group)
+        threads = max(1, self.threads // len(groups[0]))
+        return Place(
+            device=f"{self.device}:{number}" if gpus else self.device,
+            threads=threads,
+            workers=threads if gpus else 0,
+        )
 
 
 R = TypeVar("R", bound=Run)

@@ -85,7 +85,7 @@ def test_each_benchmark_prints_its_help(benchmark: Path) -> None:
 def test_each_benchmark_has_a_tiny_form() -> None:
     assert {file.stem for file in BENCHMARKS} == {
         *TINY,
-        *("faults", "leak", "learning", "overhead", "tta"),
+        *("distrust", "faults", "leak", "learning", "overhead", "tta"),
     }
 
 
@@ -145,3 +145,18 @@ def test_views_have_scores_and_times_beside_none(learnt: tuple[Path, dict[str, A
     for kind in kinds:
         assert figures[f"{kind}_low"] < figures[f"{kind}_high"]
         assert figures[f"{kind}_ratio_cpu"] > 1
+
+
+@pytest.mark.slow_training
+def test_wrong_labels_are_looked_for_where_they_are_planted(
+    learnt: tuple[Path, dict[str, Any]],
+) -> None:
+    home, _ = learnt
+    figures = run_benchmark("distrust", "--home", home, "--seeds", "0", "--epochs", "1")
+    require_figures(
+        figures,
+        [
+            *("precision", "recall", "all_labels", "without_doubted"),
+            *("gain", "gain_low", "gain_high"),
+        ],
+    )

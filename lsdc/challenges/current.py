@@ -6,9 +6,10 @@ from lsdc.challenges.lumbar.steps.report import report
 from lsdc.challenges.lumbar.steps.submit import predict_and_assemble
 from lsdc.challenges.lumbar.steps.train import train_and_score, train_here
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
+from lsdc.challenges.lumbar.steps.train_judge import train_judge
 
 # What a worker with a GPU is sent besides folds.
-GPU_FLOWS = (train_coordinates,)
+GPU_FLOWS = (train_coordinates, train_judge)
 
 __all__ = [
     "GPU_FLOWS",

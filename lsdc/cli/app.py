@@ -65,6 +65,13 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc report --predictions oof.csv --data rsna-2024",
         ],
     ),
+    "suspects": (
+        "List labels that the predictions contradict.",
+        [
+            "lsdc suspects demo",
+            "lsdc suspects --predictions oof.csv --data rsna-2024 --out suspects.csv",
+        ],
+    ),
     "predict": (
         "Predict any DICOM studies with a run's models.",
         [

@@ -5,6 +5,7 @@ catalog.duckdb             tables of all runs
 headers/                   cached file headers, valid while a file's size and mtime are unchanged
 index/ folds/ ... crops/   results of stages; the name of a folder is a digest of its content
 runs/NAME/fold-K/          models, predictions and scores of a run; run.json describes the run
+runs/NAME/judge-J-K/       models without two folds, which judge the labels of both
 shards/                    finished shards of stages that are not complete yet
 replaced/                  folds superseded by the same run on changed data or code
 costs/                     time and memory of the results that were computed here
@@ -33,6 +34,7 @@ from lsdc.store.files import free_bytes, write_text
 from lsdc.typed_paths import from_root
 
 SCHEMA = 1
+TRAINED = ("fold-*", "judge-*")  # the folders of a run's trainings
 SHARDS = "shards"
 _HOLDER = ".builder.json"
 _NO_HOME = "{root}: not a home, expected one that a run created; give it as --home"
@@ -97,6 +99,10 @@ class Home:
     def fold(self, run: str, fold: int) -> Path:
         """Return a fold's folder."""
         return self.run(run) / f"fold-{fold}"
+
+    def judge(self, run: str, folds: tuple[int, int]) -> Path:
+        """Return the folder of the model that was trained without these two folds."""
+        return self.run(run) / "judge-{}-{}".format(*folds)
 
 
 def resolve_home(home: Path | None) -> Path:
@@ -341,7 +347,8 @@ def find_leftovers(home: Home) -> list[Path]:
     found = {path for pattern in patterns for path in home.root.rglob(pattern)}
     found = {path for path in found if home.prefect not in path.parents}  # servers take no lock
     runs = [run for run in home.runs.glob("*") if not run.is_symlink()]
-    in_use = {fold for run in runs for fold in run.glob("fold-*") if _is_being_trained(fold)}
+    trained = [each for run in runs for name in TRAINED for each in run.glob(name)]
+    in_use = {folder for folder in trained if _is_being_trained(folder)}
     found = {path for path in found if not in_use.intersection(path.parents)}
     return sorted(path for path in found if not found.intersection(path.parents))
 

@@ -16,7 +16,7 @@ from lsdc.store.files import write_text
 from lsdc.store.home import Home
 from lsdc.store.runs import RECORD, RunRecord, read_record
 
-_NAME = re.compile(r".+-fold-\d+-([0-9a-f]{16}|unknown-\d+)")
+_NAME = re.compile(r".+-(?:fold-\d+|judge-\d+-\d+)-([0-9a-f]{16}|unknown-\d+)")
 
 
 @dataclass(frozen=True)

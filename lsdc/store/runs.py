@@ -20,7 +20,7 @@ from lsdc.names import BETWEEN, as_name, join_names
 from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.file_locks import file_lock
 from lsdc.store.files import write_text
-from lsdc.store.home import Home
+from lsdc.store.home import TRAINED, Home
 
 RECORD = "run.json"
 # The settings of a run, kept beside its results, as presets may change later.
@@ -200,7 +200,7 @@ def _why(record: RunRecord, first: RunRecord | None) -> str:
 
 def has_trained(folder: Path) -> bool:
     """Return whether a run's folder holds any training, finished or not."""
-    return any(any(folder.glob(pattern)) for pattern in ("fold-*", "oof.parquet", "scores.json"))
+    return any(any(folder.glob(name)) for name in (*TRAINED, "oof.parquet", "scores.json"))
 
 
 def _words(record: RunRecord, first: RunRecord | None) -> str:

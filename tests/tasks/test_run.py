@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError, StageError
 from tasks.identity import require_needs
 from tasks.request import RunRequest
-from tasks.run import Run, open_run
+from tasks.run import Place, open_run
 
 
 def test_run_has_the_experiments_settings_with_overrides(tmp_path: Path) -> None:
@@ -123,7 +123,11 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def run_of(root: Path, **settings: object) -> Run:
+def places_of_folds(run: LumbarRun) -> list[Place]:
+    return [run.place_of(fold, run.folds_to_train) for fold in run.folds_to_train]
+
+
+def run_of(root: Path, **settings: object) -> LumbarRun:
     return open_run(
         LumbarRun,
         RunRequest.of(experiment="demo", data=None, home=root / "home", **{"folds": 5, **settings}),
@@ -134,11 +138,10 @@ def run_of(root: Path, **settings: object) -> Run:
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 def test_each_gpu_trains_one_fold_at_a_time(device: str, tmp_path: Path) -> None:
     run = run_of(tmp_path, device=device, threads=8)
-    assert run.fold_groups == [(0, 1, 2), (3, 4)]
-    assert [run.fold_device(fold) for fold in range(5)] == [
-        f"{device}:{place}" for place in (0, 1, 2, 0, 1)
+    assert run.in_groups(run.folds_to_train) == [(0, 1, 2), (3, 4)]
+    assert places_of_folds(run) == [
+        Place(f"{device}:{number}", threads=2, workers=2) for number in (0, 1, 2, 0, 1)
     ]
-    assert run.fold_threads == run.fold_workers == 2
 
 
 @pytest.mark.usefixtures("gpus")
@@ -150,7 +153,8 @@ def test_hidden_gpus_train_no_fold(
     visible: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert len(run_of(tmp_path).fold_groups[0]) == width
+    run = run_of(tmp_path)
+    assert len(run.in_groups(run.folds_to_train)[0]) == width
 
 
 @pytest.mark.usefixtures("gpus")
@@ -160,16 +164,32 @@ def test_without_gpus_each_thread_trains_a_fold(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     run = run_of(tmp_path, device=device, threads=4)
-    assert run.fold_groups == [(0, 1, 2, 3), (4,)]
-    assert {run.fold_device(fold) for fold in range(5)} == {device}
-    assert (run.fold_threads, run.fold_workers) == (1, 0)
+    assert run.in_groups(run.folds_to_train) == [(0, 1, 2, 3), (4,)]
+    assert places_of_folds(run) == [Place(device, threads=1, workers=0)] * 5
 
 
 @pytest.mark.usefixtures("gpus")
 def test_single_fold_uses_the_first_gpu(tmp_path: Path) -> None:
     run = run_of(tmp_path, only_fold=3, threads=4)
-    assert run.fold_groups == [(3,)]
-    assert (run.fold_device(3), run.fold_threads) == ("auto:0", 4)
+    assert places_of_folds(run) == [Place("auto:0", threads=4, workers=4)]
+
+
+@pytest.mark.usefixtures("gpus")
+def test_judges_share_the_gpus_as_folds_do(tmp_path: Path) -> None:
+    run = run_of(tmp_path, folds=4, threads=8, settings=("labels.distrust=0.9",))
+    assert run.judges == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    devices = [run.place_of(pair, run.judges).device for pair in run.judges]
+    assert devices == [f"auto:{number}" for number in (0, 1, 2, 0, 1, 2)]
+
+
+def test_single_fold_needs_a_judge_for_each_other_fold(tmp_path: Path) -> None:
+    settings = ("labels.distrust=0.9",)
+    assert run_of(tmp_path, folds=4, only_fold=1, settings=settings).judges == [
+        (0, 1),
+        (1, 2),
+        (1, 3),
+    ]
+    assert run_of(tmp_path, folds=4).judges == []
 
 
 def test_number_of_threads_is_lsdc_threads_or_one_per_core(

@@ -1,6 +1,9 @@
 """The run context of the lumbar challenge."""
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
@@ -13,12 +16,31 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+Pair = tuple[int, int]
+"""Two folds, of whose labels a model that was trained without both is the judge."""
+
+
 class LumbarRun(Run):
     """A run of one of the lumbar challenge's experiments."""
 
     experiments: ClassVar[Experiments[Any]] = EXPERIMENTS
 
     experiment: Experiment
+    only_judge: Pair | None = Field(default=None, exclude=True)
+
+    @property
+    def judges(self) -> list[Pair]:
+        """The judges that the requested folds need; none without `labels.distrust`."""
+        if self.experiment.labels.distrust is None:
+            return []
+        if self.only_judge is not None:
+            return [self.only_judge]
+        pairs = combinations(range(self.folds), 2)
+        return [pair for pair in pairs if set(pair) & set(self.folds_to_train)]
+
+    def judges_of(self, fold: int) -> list[Pair]:
+        """Return the judges that a fold needs: one for the labels of each other fold."""
+        return [pair for pair in self.judges if fold in pair]
 
     @property
     def has_test(self) -> bool:
@@ -41,6 +63,7 @@ class LumbarRun(Run):
 
         The catalog's and the phantom's task runs are not included.
         """
+        judges = ["judge {}-{}".format(*pair) for pair in self.judges]
         folds = [f"fold {fold}" for fold in self.folds_to_train]
         test = ["coordinates test", "sides test", "crops test", "predict", "submission"]
         has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
@@ -48,6 +71,7 @@ class LumbarRun(Run):
             *("index train", "folds", "annotations"),
             *(["index test"] if has_test else []),
             *("coordinates train", "sides train", "crops train"),
+            *judges,
             *folds,
             "oof",
             *(test if has_test else []),

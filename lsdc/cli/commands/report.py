@@ -8,11 +8,9 @@ import typer
 
 from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import home_option
-from lsdc.errors import DataError, SettingsError
+from lsdc.cli.sources import read_sources
 from lsdc.names import as_name, join_names
 from lsdc.report import REPORT
-from lsdc.store.home import existing_home, resolve_home
-from lsdc.store.runs import list_runs
 from tasks.request import MOST_IMAGES
 
 if TYPE_CHECKING:
@@ -59,43 +57,13 @@ def report(
     The page needs no network. A run writes it, too, with fewer images, as report.html in its
     folder.
     """
-    if bool(runs) == bool(predictions):
-        raise SettingsError(
-            "report: expected names of runs, or --predictions FILE --data DIR, found "
-            f"{'both' if runs else 'neither'}; 'lsdc experiments compare' lists the runs"
-        )
-    if runs:
-        if data is not None:
-            raise SettingsError(
-                "--data: only used with --predictions, as a run has its labels; leave it out"
-            )
-        _report_runs(runs, images, home, out)
-        return
-    if data is None:
-        raise SettingsError(
-            "--predictions: expected --data as well, the folder with train.csv, found none; add it"
-        )
-    from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
+    sources = read_sources("report", runs or [], predictions or [], data=data, home=home)
+    drawn = None
+    if runs and images:
+        from lsdc.challenges.lumbar.explain.gallery import images_of
 
-    _write(read_prediction_files(predictions or [], data), out)
-
-
-def _report_runs(names: list[str], images: int, home: Path | None, out: Path) -> None:
-    opened = existing_home(resolve_home(home))
-    there = list_runs(opened)
-    for name in names:
-        if name not in there:
-            raise DataError(
-                f"{opened.root}: no run {name!r}, found {', '.join(there) or 'none'}; give one of "
-                "these, or another --home"
-            )
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"report: run {', '.join(repeated)} given twice; give each run once")
-    from lsdc.challenges.lumbar.explain.gallery import images_of
-    from lsdc.challenges.lumbar.report.figures.sources import read_run
-
-    sources = [read_run(opened, name) for name in names]
-    _write(sources, out, images_of(sources[0], images) if images else None)
+        drawn = images_of(sources[0], images)
+    _write(sources, out, drawn)
 
 
 def _write(sources: "Sequence[Source]", folder: Path, images: "Images | None" = None) -> None:

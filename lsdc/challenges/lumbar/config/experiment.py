@@ -358,6 +358,11 @@ class Experiment(BaseExperiment):
             )
         self._check_mirrors()
         self._check_any_severe()
+        if self.labels.distrust and self.training.keep != "last":
+            raise ValueError(
+                "labels.distrust: its judges may not choose an epoch by the labels that they "
+                f"judge: expected training.keep 'last', got '{self.training.keep}'"
+            )
         single = self.training.batch_by == "sample" and self.training.batch_size == 1
         if "batch_norm" in model.head and single:
             raise ValueError(

@@ -48,6 +48,16 @@ class LabelsConfig(Config):
             "(normal/mild, moderate, severe). Each repeat is augmented differently."
         ),
     )
+    distrust: float | None = Field(
+        default=None,
+        gt=0.5,
+        lt=1,
+        description=(
+            "Leave a label out of training if a judge gives all other grades together at least "
+            "this probability. A judge is a model that was trained without the label's fold and "
+            "without the fold to predict, so K folds need K(K-1)/2 of them. Every label is scored."
+        ),
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

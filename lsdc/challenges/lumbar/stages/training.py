@@ -1,32 +1,37 @@
 """Training: one process and one device per fold, resumed from its checkpoint if killed."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.training.train_fold import RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
-from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
+from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError, SettingsError
+from lsdc.experiments.base import NeedsConfig
 from lsdc.run_context import run_context
 from lsdc.store.files import digest_file
 from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.store.put_aside import claim_fold
+from lsdc.store.put_aside import claim_folder
 from lsdc.training.events import Event
 from lsdc.training.process import OnEvent
 from lsdc.training.trained_fold import FACTS
 from tasks.identity import needed_fold, pretrained_digests
 from tasks.progress import event_callback
 from tasks.results import compute_once, find_result, sync_checkpoints
-from tasks.run import TRAINING_CHANGES_NO_RESULT
+from tasks.run import TRAINING_CHANGES_NO_RESULT, Place
 from tasks.stage import stage
 
 log = logging.getLogger("lsdc.training")
 
+_CODE = ("lsdc.challenges.lumbar.training.train_fold",)
+_LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "timm", "torch")
 TRAINING = "training"  # results without predictions, by the key of the stage without views
 TRIED = "tried-models.json"  # in the home: models that passed the trial
 _RESUMES = 20  # each resumes after the previous one was asked to stop
@@ -59,6 +64,7 @@ def require_model(run: LumbarRun, *, trained_here: bool) -> None:
         StageError: the trial process died.
     """
     config, fold = run.experiment.model, run.folds_to_train[0]
+    place = run.place_of(fold, run.folds_to_train)
     start_from = _needed_weights(run, fold)
     is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
     at_hand = run.weights is not None or (trained_here and not is_trained)
@@ -68,12 +74,26 @@ def require_model(run: LumbarRun, *, trained_here: bool) -> None:
             weights=run.weights,
             pretrained=at_hand and config.pretrained and start_from is None,
             start_from=start_from,
-            device=run.fold_device(fold) if trained_here else "cpu",
-            threads=run.fold_threads,
+            device=place.device if trained_here else "cpu",
+            threads=place.threads,
         ),
         kept=run.home.root / TRIED,
         log=run.home.logs / "children.log",
     )
+
+
+def require_judges(run: LumbarRun) -> None:
+    """Refuse to judge labels with too few folds.
+
+    Raises:
+        SettingsError: a judge, which leaves out two folds, would have none to train on.
+    """
+    if run.judges and run.folds < 3:
+        raise SettingsError(
+            f"labels.distrust {run.experiment.labels.distrust}: its judges leave out two folds, "
+            f"expected 3 or more folds, got {run.folds}; use --folds 3, or --set "
+            "labels.distrust=none"
+        )
 
 
 def takes_hub_weights(run: LumbarRun) -> bool:
@@ -82,42 +102,86 @@ def takes_hub_weights(run: LumbarRun) -> bool:
     return experiment.model.pretrained and experiment.needs.weights is None and run.weights is None
 
 
+def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    run: LumbarRun = inputs["run"]
+    return {
+        **run.parts("name", "slices", "crops", "model", "augment", "loss"),
+        "training": run.experiment.training.model_dump(exclude=TRAINING_CHANGES_NO_RESULT),
+        "weights": pretrained_digests(run),
+        "seed": run.seed,
+    }
+
+
 @stage(
     "train",
-    code=("lsdc.challenges.lumbar.training.train_fold",),
-    libraries=("albumentations", "numpy", "opencv-python-headless", "timm", "torch"),
+    code=_CODE,
+    libraries=_LIBRARIES,
     uses=lambda inputs: {
-        **inputs["run"].parts(
-            *("name", "slices", "crops", "model", "labels", "augment", "loss", "tta")
-        ),
-        "training": inputs["run"].experiment.training.model_dump(
-            exclude=TRAINING_CHANGES_NO_RESULT
-        ),
+        **_uses(inputs),
+        **inputs["run"].parts("labels", "tta"),
         "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
-        "weights": pretrained_digests(inputs["run"]),
-        "seed": inputs["run"].seed,
     },
     run_name="fold {fold}",
     retries=1,
     resumes=_RESUMES,
 )
-def train_fold(run: LumbarRun, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
+def train_fold(
+    run: LumbarRun, fold: int, crops: Manifest, folds: Manifest, judges: Sequence[Manifest] = ()
+) -> Manifest:
     """Train a fold's model and predict the studies held out of it.
 
     A fold that this or another run has trained already, but predicted with other views (`tta`), is
     only predicted.
     """
     plain = _without_views(run)
-    key = train_fold.key(plain, fold, crops, folds)
+    key = train_fold.key(plain, fold, crops, folds, judges)
     if find_result(run, TRAINING, key, Manifest) is None and plain.experiment != run.experiment:
-        train_fold.find(plain, fold, crops, folds)  # copies it into the run's folder
-    with fold_lock(run.fold(fold), say=log.warning):
-        result = _train(run, key, fold, crops, folds)
+        train_fold.find(plain, fold, crops, folds, judges)  # copies it into the run's folder
+    job = FoldJob(
+        experiment=run.experiment,
+        fold=fold,
+        out=run.fold(fold),
+        identity=key,
+        start_from=_needed_weights(run, fold),
+        fill_from=_needed_labels(run, fold),
+        judges=tuple(run.at_home(judge).folder(run.root) for judge in judges),
+        **_common(run, crops, folds, run.place_of(fold, run.folds_to_train)),
+    )
+    _train(run, job)
     if plain.experiment != run.experiment:
-        trained = _describe(run, run.fold(fold), key, TRAINED)
+        trained = _describe(run, "train", job, TRAINED)
         compute_once(run, TRAINING, key, Manifest, lambda: trained)
-    return result
+    return _describe(run, "train", job, RESULTS)
+
+
+@stage(
+    "judge",
+    code=_CODE,
+    libraries=_LIBRARIES,
+    uses=lambda inputs: {**_uses(inputs), "labels": _trusting(inputs["run"]).labels},
+    run_name="judge {pair[0]}-{pair[1]}",
+    retries=1,
+    resumes=_RESUMES,
+)
+def train_judge(
+    run: LumbarRun, pair: tuple[int, int], crops: Manifest, folds: Manifest
+) -> Manifest:
+    """Train a model without two folds, and predict both: a judge of their labels.
+
+    It trusts all labels, and starts anew: models of other experiments have seen one of the folds.
+    It predicts without views.
+    """
+    job = FoldJob(
+        experiment=_trusting(run),
+        fold=pair[0],
+        second_fold=pair[1],
+        out=run.home.judge(run.name, pair),
+        identity=train_judge.key(run, pair, crops, folds),
+        **_common(run, crops, folds, run.place_of(pair, run.judges)),
+    )
+    _train(run, job)
+    return _describe(run, "judge", job, RESULTS)
 
 
 def _without_views(run: LumbarRun) -> LumbarRun:
@@ -126,34 +190,44 @@ def _without_views(run: LumbarRun) -> LumbarRun:
     return run.model_copy(update={"experiment": experiment})
 
 
-def _train(run: LumbarRun, key: str, fold: int, crops: Manifest, folds: Manifest) -> Manifest:
-    """Train and predict a fold; `key` is that of the training alone."""
-    out = claim_fold(run.home, run.name, fold, key, say=log.warning)
-    with _not_tried_again_at_the_end(), sync_checkpoints(run, key, out) as share:
-        job = FoldJob(
-            experiment=run.experiment,
-            fold=fold,
-            crops=crops.folder(run.root),
-            labels=folds.file(run.root, "labels.parquet"),
-            folds=folds.file(run.root, "folds.parquet"),
-            holdout=folds.file(run.root, "holdout.parquet"),
-            out=out,
-            identity=key,
-            seed=run.seed,
-            device=run.fold_device(fold),
-            threads=run.fold_threads,
-            workers=run.fold_workers,
-            start_from=_needed_weights(run, fold),
-            fill_from=_needed_labels(run, fold),
-            weights=run.weights,
-        )
-        on_event = _both(event_callback(f"fold {fold}"), share)
-        fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
-    return _describe(run, out, key, RESULTS)
+def _trusting(run: LumbarRun) -> Experiment:
+    """Return the experiment of the judges."""
+    experiment = _without_views(run).experiment
+    labels = experiment.labels.model_copy(update={"distrust": None})
+    return experiment.model_copy(update={"labels": labels, "needs": NeedsConfig()})
 
 
-def _describe(run: LumbarRun, folder: Path, key: str, names: Sequence[str]) -> Manifest:
-    return make_manifest(run.root, "train", folder, rows=1, names=names, key=key, notes=[FACTS])
+def _common(run: LumbarRun, crops: Manifest, folds: Manifest, place: Place) -> dict[str, Any]:
+    """Return what a job of a fold and one of a judge have in common."""
+    return {
+        "crops": crops.folder(run.root),
+        "labels": folds.file(run.root, "labels.parquet"),
+        "folds": folds.file(run.root, "folds.parquet"),
+        "holdout": folds.file(run.root, "holdout.parquet"),
+        "seed": run.seed,
+        "weights": run.weights,
+        "device": place.device,
+        "threads": place.threads,
+        "workers": place.workers,
+    }
+
+
+def _train(run: LumbarRun, job: FoldJob) -> None:
+    """Do a training in its folder, or only its predictions."""
+    with fold_lock(job.out, say=log.warning):
+        claim_folder(run.home, job.out, job.identity, say=log.warning)
+        with (
+            _not_tried_again_at_the_end(),
+            sync_checkpoints(run, job.identity, job.out) as share,
+        ):
+            on_event = _both(event_callback(job.name), share)
+            fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
+
+
+def _describe(run: LumbarRun, name: str, job: FoldJob, names: Sequence[str]) -> Manifest:
+    return make_manifest(
+        run.root, name, job.out, rows=1, names=names, key=job.identity, notes=[FACTS]
+    )
 
 
 def _both(first: OnEvent, second: OnEvent) -> OnEvent:

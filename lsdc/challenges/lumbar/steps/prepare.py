@@ -12,7 +12,13 @@ from lsdc.challenges.lumbar.stages.index import index_studies, require_usable
 from lsdc.challenges.lumbar.stages.phantom import write_demo_data
 from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
 from lsdc.challenges.lumbar.stages.sides import fix_sides
-from lsdc.challenges.lumbar.stages.training import require_model, takes_hub_weights, train_fold
+from lsdc.challenges.lumbar.stages.training import (
+    require_judges,
+    require_model,
+    takes_hub_weights,
+    train_fold,
+    train_judge,
+)
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
@@ -27,6 +33,7 @@ STAGES = (
     learn_coordinates,
     fix_sides,
     cut_crops,
+    train_judge,
     train_fold,
 )
 
@@ -122,7 +129,9 @@ def require_model_here(run: LumbarRun) -> None:
     If other workers train, they check their own devices and their access to the Hugging Face Hub.
 
     Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable.
+        SettingsError: the backbone, its weights, the image size or the device is unusable, or the
+            folds are too few to judge labels.
         StageError: the trial process died.
     """
+    require_judges(run)
     require_model(run, trained_here=not trains_on_gpu_pool())

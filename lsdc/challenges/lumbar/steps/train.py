@@ -1,10 +1,11 @@
 """The steps from crops to trained folds and their out-of-fold score."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
-from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
-from lsdc.challenges.lumbar.stages.training import train_fold as train_one_fold
+from lsdc.challenges.lumbar.stages.training import train_fold, train_judge
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
@@ -13,6 +14,8 @@ from tasks.prefect_runs import result_of
 from tasks.versions import installed_versions
 
 log = logging.getLogger("lsdc.training")
+
+Judges = Mapping[Pair, Manifest]
 
 
 def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
@@ -28,40 +31,78 @@ def with_earlier_folds(
 ) -> list[Manifest]:
     """Add earlier folds that are still valid, so that a single fold is not scored alone."""
     whole = run.model_copy(update={"only_fold": None})
+    judges = {
+        pair: judge
+        for pair in whole.judges
+        if (judge := train_judge.find(whole, pair, prepared.crops, prepared.folds))
+    }
     found = dict(zip(run.folds_to_train, trained, strict=True))
     for fold in whole.folds_to_train:
-        inputs = whole, fold, prepared.crops, prepared.folds
-        if fold not in found and train_one_fold.find(*inputs):
-            found[fold] = train_one_fold(*inputs)
+        if fold in found or not judges.keys() >= set(whole.judges_of(fold)):
+            continue
+        job = fold_job(whole, prepared, fold, judges)
+        if job.stage.find(*job.inputs):
+            found[fold] = job.stage(*job.inputs)
             log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
     return [found[fold] for fold in sorted(found)]
 
 
 def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in one run each on other workers, or here if there are none."""
+    """Train the folds in one run each on other workers, or here if there are none.
+
+    With `labels.distrust`, the judges of the labels are trained first, likewise.
+    """
     if not trains_on_gpu_pool():
         return train_here(run, prepared)
-    inputs = {fold: (run, fold, prepared.crops, prepared.folds) for fold in run.folds_to_train}
-    missing = [fold for fold in inputs if not train_one_fold.find(*inputs[fold])]
-    jobs = [
-        TrainingJob(
-            "train-fold/default", f"fold {fold}", train_one_fold, inputs[fold], {"fold": fold}
-        )
-        for fold in missing
-    ]
-    sent = train_on_workers(run, jobs, installed_versions(STAGES))
-    trained = dict(zip(missing, sent, strict=True))
-    return [trained.get(fold) or train_one_fold(*inputs[fold]) for fold in inputs]
+    judges = dict(zip(run.judges, dispatch(run, judge_jobs(run, prepared)), strict=True))
+    return dispatch(run, fold_jobs(run, prepared, judges))
 
 
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in this flow run, as many in parallel as the machine has room for."""
+    """Train the folds in this flow run, and before them the judges that are missing."""
+    judges = dict(zip(run.judges, train_side_by_side(run, judge_jobs(run, prepared)), strict=True))
+    return train_side_by_side(run, fold_jobs(run, prepared, judges))
+
+
+def judge_jobs(run: LumbarRun, prepared: Prepared) -> list[TrainingJob]:
+    """Return the trainings of the judges."""
+    return [
+        TrainingJob(
+            "train-judge/default",
+            "judge {}-{}".format(*pair),
+            train_judge,
+            (run, pair, prepared.crops, prepared.folds),
+            {"pair": pair},
+        )
+        for pair in run.judges
+    ]
+
+
+def fold_jobs(run: LumbarRun, prepared: Prepared, judges: Judges) -> list[TrainingJob]:
+    """Return the trainings of the requested folds."""
+    return [fold_job(run, prepared, fold, judges) for fold in run.folds_to_train]
+
+
+def fold_job(run: LumbarRun, prepared: Prepared, fold: int, judges: Judges) -> TrainingJob:
+    """Return the training of a fold."""
+    own = [judges[pair] for pair in run.judges_of(fold)]
+    inputs = (run, fold, prepared.crops, prepared.folds, own)
+    return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
+
+
+def dispatch(run: LumbarRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
+    """Do the trainings that have no stored result on other workers; return all results."""
+    missing = [job for job in jobs if not job.stage.find(*job.inputs)]
+    sent = train_on_workers(run, missing, installed_versions(STAGES))
+    trained = {job.name: result for job, result in zip(missing, sent, strict=True)}
+    return [trained.get(job.name) or job.stage(*job.inputs) for job in jobs]
+
+
+def train_side_by_side(run: LumbarRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
+    """Do the trainings in this flow run, as many in parallel as the machine has room for."""
     trained: list[Manifest] = []
     with ended_with_the_flow():
-        for side_by_side in run.fold_groups:
-            begun = [
-                train_one_fold.submit(run, fold, prepared.crops, prepared.folds)
-                for fold in side_by_side
-            ]
-            trained += [result_of(fold) for fold in begun]
+        for group in run.in_groups(jobs):
+            begun = [job.stage.submit(*job.inputs) for job in group]
+            trained += [result_of(each) for each in begun]
     return trained

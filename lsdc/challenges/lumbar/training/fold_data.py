@@ -1,6 +1,7 @@
-"""The samples and labels of one fold: for training, for scoring and for prediction."""
+"""The samples and labels of a fold: for training, for scoring and for prediction."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.scoring.doubt import doubted_labels, without_labels
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.training.labels import keep_graded, labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, count_repeats, read_table
@@ -27,16 +29,16 @@ class FoldData:
 
     Attributes:
         experiment: the experiment.
-        fold: the validation fold.
+        left_out: the validation fold; for a judge of labels, two folds.
         crops: the folder with crops.npy.
-        inside: samples of the fold: row, study_id, level, side, mask.
+        inside: samples of these folds: row, study_id, level, side, mask, fold.
         outside: samples of the other folds.
         held_out: samples of the holdout studies, which are in no fold.
         labels: study_id, condition, level, grade (null where none was given).
     """
 
     experiment: Experiment
-    fold: int
+    left_out: tuple[int, ...]
     crops: Path
     inside: pl.DataFrame
     outside: pl.DataFrame
@@ -45,24 +47,29 @@ class FoldData:
 
     @property
     def known(self) -> pl.DataFrame:
-        """The fold's own labels, used for scoring only."""
+        """The labels of these folds, used for scoring only."""
         return self.labels.join(self.inside, on=_LEVEL, how="semi")
 
     @property
     def validation(self) -> Samples:
-        """The fold's samples with their labels."""
+        """The samples of these folds with their labels."""
         return as_samples(self.crops, self.inside, self.known, with_level=self._predicts_level)
 
-    def training(self, fill_from: Path | None) -> Samples:
+    def training(self, fill_from: Path | None, judges: Sequence[Path] = ()) -> Samples:
         """Return the other folds' samples, repeated as an epoch shows them.
 
         Args:
             fill_from: predictions for missing grades, by a model trained without this fold.
+            judges: the folders of the judges by which labels are left out.
         """
         config = self.experiment.labels
         predicted = read_parquet(fill_from) if fill_from else None
         soft = self.experiment.loss.labels == "soft"
         labels = labels_to_learn(self.labels, config, predicted, soft=soft)
+        if judges and config.distrust:
+            (fold,) = self.left_out
+            doubted = doubted_labels(judges, fold=fold, share=config.distrust)
+            labels = without_labels(labels, doubted)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
         samples = as_samples(self.crops, learnt, labels, with_level=self._predicts_level)
         return replace(samples, repeats=count_repeats(samples.labels, config.oversample))
@@ -90,8 +97,9 @@ class FoldData:
     def beside_labels(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Add fold and label to out-of-fold predictions, as in `scoring.oof.OutOfFold`."""
         grades = self.labels.rename({"grade": "label"})
+        folds = self.inside.select("study_id", pl.col("fold").cast(pl.Int32)).unique()
         oof = rows.join(grades, on=_CELL, how="left", maintain_order="left")
-        oof = oof.with_columns(fold=pl.lit(self.fold, dtype=pl.Int32))
+        oof = oof.join(folds, on="study_id", how="left", maintain_order="left")
         order = ["row_id", "study_id", "condition", "level", "fold", "label"]
         return oof.select(*order, pl.exclude(order))
 
@@ -104,9 +112,9 @@ class FoldData:
         return self.experiment.loss.level_weight > 0
 
 
-def read_fold(
+def read_folds(
     experiment: Experiment,
-    fold: int,
+    left_out: tuple[int, ...],
     *,
     crops: Path,
     labels: Path,
@@ -120,19 +128,20 @@ def read_fold(
     """
     samples = keep_graded(read_table(crops, "train"), experiment.labels)
     table = samples.join(read_parquet(folds), on="study_id", maintain_order="left")
-    inside, outside = table.filter(fold=fold), table.filter(pl.col("fold") != fold)
+    is_inside = pl.col("fold").is_in(left_out)
+    inside, outside = table.filter(is_inside), table.filter(~is_inside)
     if not len(inside) or not len(outside):
         raise StageError(
-            f"fold {fold}: {counted(len(inside), 'sample')} to predict and {len(outside)} to train "
-            "on, expected at least one of each; studies without images or level points (see the "
-            "log) have no samples; use fewer folds or more studies"
+            f"fold {' and '.join(map(str, left_out))}: {counted(len(inside), 'sample')} to predict "
+            f"and {len(outside)} to train on, expected at least one of each; studies without "
+            "images or level points (see the log) have no samples; use fewer folds or more studies"
         )
     held_out: list[int] = []
     if holdout is not None:
         held_out = read_parquet(holdout, columns=["study_id"])["study_id"].unique().to_list()
     return FoldData(
         experiment=experiment,
-        fold=fold,
+        left_out=left_out,
         crops=crops,
         inside=inside,
         outside=outside,

@@ -26,6 +26,7 @@ class FoldJob(Job):
     Attributes:
         experiment: the experiment to train.
         fold: the fold that is predicted and not trained on.
+        second_fold: another such fold, for a judge of labels.
         crops: the folder with crops.npy and samples.parquet.
         labels: the labels' Parquet file.
         folds: the folds' Parquet file.
@@ -40,12 +41,15 @@ class FoldJob(Job):
         workers: number of processes that load data; it does not affect the result.
         start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
         fill_from: the unlabelled.parquet of the same fold of `experiment.needs.labels`.
+        judges: the folders of the models by which `experiment.labels.distrust` leaves out labels;
+            see `scoring.doubt`.
         weights: path of pretrained backbones' weights that are not on the hub or in its cache.
         is_trained: whether `out` has the trained model, so that the fold is only predicted.
     """
 
     experiment: Experiment
     fold: int
+    second_fold: int | None = None
     crops: Path
     labels: Path
     folds: Path
@@ -58,12 +62,27 @@ class FoldJob(Job):
     workers: int
     start_from: Path | None = None
     fill_from: Path | None = None
+    judges: tuple[Path, ...] = ()
     weights: Path | None = None
     is_trained: bool = False
 
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The folds that are predicted and not trained on."""
+        return (self.fold,) if self.second_fold is None else (self.fold, self.second_fold)
+
     def __str__(self) -> str:
-        """Return the suffix for messages: the fold and its folder."""
-        return f" of fold {self.fold} into {self.out}"
+        """Return the suffix for messages: what is trained, and its folder."""
+        return f" of {self.name} into {self.out}"
+
+    @property
+    def name(self) -> str:
+        """What is trained: a fold, or a judge of two folds' labels."""
+        return (
+            f"fold {self.fold}"
+            if self.second_fold is None
+            else "judge {}-{}".format(*self.left_out)
+        )
 
 
 def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
@@ -106,7 +125,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
         job.model_copy(update={"is_trained": is_trained}),
         log=log,
         stall_minutes=job.experiment.training.stall_minutes,
-        on_event=partial(_handle, job.fold, on_event),
+        on_event=partial(_handle, job.name, on_event),
     )
     digests = {name: digest_file(out / name) for name in RESULTS}
     own = {"identity": job.identity, "tta": tta, "folds": digest_file(job.folds)}
@@ -123,9 +142,9 @@ def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
         )
 
 
-def _handle(fold: int, on_event: OnEvent, event: Event) -> None:
+def _handle(name: str, on_event: OnEvent, event: Event) -> None:
     if isinstance(event, Warned):
-        logging.getLogger(__name__).warning("fold %d %s", fold, event.text)
+        logging.getLogger(__name__).warning("%s %s", name, event.text)
     else:
         on_event(event)
 

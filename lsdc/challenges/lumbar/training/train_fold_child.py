@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from lsdc.challenges.lumbar.training.augment import PatientAugment
-from lsdc.challenges.lumbar.training.fold_data import FoldData, read_fold
+from lsdc.challenges.lumbar.training.fold_data import FoldData, read_folds
 from lsdc.challenges.lumbar.training.network import (
     build_loss,
     build_mixing,
@@ -41,9 +41,9 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
     started = time.monotonic()
     device = pick_device(job.device)
     torch.set_num_threads(job.threads)
-    data = read_fold(
+    data = read_folds(
         job.experiment,
-        job.fold,
+        job.left_out,
         crops=job.crops,
         labels=job.labels,
         folds=job.folds,
@@ -62,7 +62,7 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
     _write(pl.DataFrame(progress.steps), job.out / "steps.parquet")
     _write(pl.DataFrame(progress.epochs), job.out / "history.parquet")
     return {
-        "fold": data.fold,
+        "fold": job.fold,
         "seed": job.seed,
         **describe(device),
         "processes": progress.processes,
@@ -90,7 +90,7 @@ def _train(
     with catch_sigterm() as stop_requested:
         return Training(
             model=model,
-            train_samples=data.training(job.fill_from),
+            train_samples=data.training(job.fill_from, job.judges),
             val_samples=data.validation,
             settings=experiment.training,
             augment=PatientAugment(experiment.augment, experiment.slices),

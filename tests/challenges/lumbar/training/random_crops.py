@@ -41,6 +41,9 @@ class Data:
         *,
         experiment: Experiment = EXPERIMENT,
         on_event: OnEvent = ignore,
+        fold: int = 0,
+        second_fold: int | None = None,
+        judges: tuple[Path, ...] = (),
         start_from: Path | None = None,
         holdout: Path | None = None,
         device: str = "cpu",
@@ -49,7 +52,9 @@ class Data:
         fit.train_fold(
             fit.FoldJob(
                 experiment=experiment,
-                fold=0,
+                fold=fold,
+                second_fold=second_fold,
+                judges=judges,
                 crops=self.root,
                 labels=self.labels,
                 folds=self.folds,
