@@ -139,7 +139,7 @@ class Run(RunOptions):
         threads is slower than two processes on one thread each (measured by
         `benchmarks/training.py`).
         """
-        width = min(_gpus(self.device) or self.threads, len(trainings))
+        width = _gpus(self.device) or self.threads
         return [
             tuple(trainings[start : start + width]) for start in range(0, len(trainings), width)
         ]
