@@ -14,6 +14,7 @@ import csv
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import re
 import signal
@@ -30,7 +31,6 @@ _MANIFEST = "bundle.json"
 _WORKER = "lsdc.challenges.lumbar.pack.submit"
 _GRADES = ("normal_mild", "moderate", "severe")
 _OLDEST_PYTHON = (3, 11)
-_CHUNK = 1 << 20
 # The worker ends by itself before the limit; a worker that does not is killed this much before it.
 _RESERVE_SECONDS = 10.0
 _PARTS = 3  # the worker's exit code if parts have the prior
@@ -91,7 +91,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--studies-at-once", type=int, default=64, help="studies in memory together (64)"
     )
-    return parser.parse_args()
+    asked = parser.parse_args()
+    for name, value in vars(asked).items():
+        if type(value) in (int, float) and not 0 < value < math.inf:
+            name = name.replace("_", "-")
+            parser.error(f"argument --{name}: expected a number above 0, got {value}")
+    if not re.fullmatch("cpu|(auto|cuda)(:[0-9]+)?", asked.device):
+        parser.error(f"argument --device: expected auto, cpu or cuda, got {asked.device!r}")
+    return asked
 
 
 def _cores() -> int:
@@ -170,9 +177,8 @@ def _wanted_rows(test: Path, prior: Prior) -> list[Row]:
         values = prior[cell] if cell else [1 / len(_GRADES)] * len(_GRADES)
         rows.append((row_id, cell is not None, values))
     if unknown := [row_id for row_id, known, _ in rows if not known]:
-        _say(
-            f"{len(unknown)} rows ask for nothing that is known, as {unknown[0]!r}; they get thirds"
-        )
+        row = repr(unknown[0])
+        _say(f"{len(unknown)} rows ask for nothing that is known, as {row}; they get thirds")
     return rows
 
 
@@ -251,11 +257,8 @@ def _manifest() -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _predict(asked: argparse.Namespace, out: Path, rows: list[Row], begun: float) -> int:
@@ -345,8 +348,7 @@ def _library_of(wheel: Path) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return the name of a library in its canonical form."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return re.sub(r"[-_.]+", "-", name).lower()  # the canonical form
 
 
 def _version_here(name: str) -> str:

@@ -98,3 +98,25 @@ def test_a_folder_without_rows_or_a_submission_that_cannot_be_written_is_refused
     assert done.returncode == 2
     assert str(out) in done.stderr
     assert list(tmp_path.glob(".submission*")) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--threads", "0", "a number above 0, got 0"),
+        ("--studies-at-once", "0", "a number above 0, got 0"),
+        ("--hours", "0", "a number above 0, got 0.0"),
+        ("--hours", "nan", "a number above 0, got nan"),
+        ("--hours", "inf", "a number above 0, got inf"),
+        ("--memory", "-16", "a number above 0, got -16.0"),
+        ("--device", "gpu", "auto, cpu or cuda, got 'gpu'"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_written(
+    option: str, value: str, expected: str, bundle: Path, test_folder: Path, tmp_path: Path
+) -> None:
+    (test_folder / "test_images" / "9").mkdir(parents=True)
+    out = tmp_path / "submission.csv"
+    done = predict(bundle, test_folder, "--out", out, option, value)
+    assert (done.returncode, out.exists()) == (2, False)
+    assert done.stderr.endswith(f"predict.py: error: argument {option}: expected {expected}\n")
