@@ -23,7 +23,8 @@ def status(
 
     It needs no Prefect server, and neither locks nor changes the home. What another process does is
     a few seconds old. Of very large folders, only the first files are counted; their size is shown
-    as "at least".
+    as "at least". It shows the processes that use this home: if workers have homes of their own,
+    look at each home on its host, or at all workers in Prefect's UI.
     """
     opened = look_at_home(resolve_home(home))
     found, server = look(opened), noted_server(opened)

@@ -35,7 +35,7 @@ def _parts(found: Overview, server: tuple[str, bool] | None) -> Iterator[Rendera
     for activity in going:
         yield from _activity(activity)
     if not going and found.holder is None:
-        yield Text("nothing runs")
+        yield Text("nothing runs in this home")
     if found.runs:
         yield _runs_table(found.runs)
     else:
