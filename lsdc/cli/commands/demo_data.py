@@ -29,6 +29,12 @@ class Geometry(StrEnum):
 _GEOMETRY = typer.Option(
     help="usual: easy geometry; hard: oblique slices, scoliosis, shifted images, missing series."
 )
+_VERTEBRAE = typer.Option(
+    min=4,
+    max=6,
+    help="Number of lumbar vertebrae: 5, 6 with an extra one, or 4 with one missing. Levels are "
+    "named from the sacrum upwards.",
+)
 _SCATTER = typer.Option(
     help="Standard deviation of the random error of annotated points, in mm (real: about 1.3)."
 )
@@ -50,6 +56,7 @@ def demo_data(
     ] = Grades.BALANCED,
     geometry: Annotated[Geometry, _GEOMETRY] = Geometry.USUAL,
     scatter: Annotated[float, _SCATTER] = 0.0,
+    vertebrae: Annotated[int, _VERTEBRAE] = 5,
     max_size: Annotated[int, typer.Option(help="Longest side of an image in pixels.")] = 320,
     quiet: Quiet = False,
 ) -> None:
@@ -78,6 +85,7 @@ def demo_data(
                 geometry=geometry.value,
                 scatter_mm=scatter,
                 max_size=max_size,
+                vertebrae=vertebrae,
             ),
             on_progress=lambda done, _total: progress.update(bar, completed=done),
         )

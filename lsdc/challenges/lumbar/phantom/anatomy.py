@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lsdc.challenges.lumbar.phantom.pose import Pose
+from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE, Pose
 from lsdc.challenges.lumbar.phantom.profiles import (
     BODY_HALF_DEPTH_MM,
     BODY_HEIGHTS_MM,
@@ -61,7 +61,7 @@ class Patient:
     recess_size: Array  # (2, 5)
     hydration: Array  # (5,) how bright a disc is on T2, 0..1
     texture_seed: int
-    extra_vertebra: bool = False  # a sixth lumbar vertebra
+    vertebrae: int = LUMBAR_VERTEBRAE
 
 
 def draw_patient(
@@ -73,7 +73,7 @@ def draw_patient(
         grades: (5, 5), conditions (canal, left and right foramen, left and right recess) by
             levels from L1/L2 down; 0 normal or mild, 1 moderate, 2 severe.
         rng: the only source of randomness.
-        pose: the bending of the spine, and whether it has an extra vertebra.
+        pose: the bending of the spine, and the number of its lumbar vertebrae.
     """
     severity = _SEVERITY[grades] + rng.normal(0.0, _SEVERITY_SPREAD, (5, LEVEL_COUNT))
     severity = np.clip(severity, 0.0, 1.0)
@@ -95,7 +95,7 @@ def draw_patient(
         recess_size=rng.normal(1.0, 0.05) * rng.normal(1.0, 0.04, (2, LEVEL_COUNT)),
         hydration=rng.uniform(0.0, 1.0, LEVEL_COUNT),
         texture_seed=int(rng.integers(2**31)),
-        extra_vertebra=pose.extra_vertebra,
+        vertebrae=pose.vertebrae,
     )
 
 
@@ -131,18 +131,22 @@ class Spine:
 
     @cached_property
     def discs_mm(self) -> Array:
-        """(n discs,) `s` of each disc's middle; 0 is L3/L4, or the middle of six lumbar discs."""
+        """(n discs,) `s` of each disc's middle; 0 is the middle of the lumbar discs."""
         pitch = (
             self.body_heights_mm[1:] + (self.disc_heights_mm[1:] + self.disc_heights_mm[:-1]) / 2
         )
         middles = np.concatenate([[0.0], np.cumsum(pitch)])
-        below = FIRST_LUMBAR_DISC + 2 + self.patient.extra_vertebra
+        below = FIRST_LUMBAR_DISC + 2 + self._more_vertebrae
         return np.asarray(middles - (middles[FIRST_LUMBAR_DISC + 2] + middles[below]) / 2)
 
     @property
     def first_level(self) -> int:
         """The index of the disc L1/L2; levels are counted from the sacrum, as readers do."""
-        return FIRST_LUMBAR_DISC + self.patient.extra_vertebra
+        return FIRST_LUMBAR_DISC + self._more_vertebrae
+
+    @property
+    def _more_vertebrae(self) -> int:
+        return self.patient.vertebrae - LUMBAR_VERTEBRAE
 
     @property
     def _levels(self) -> slice:
@@ -154,12 +158,15 @@ class Spine:
         return self.discs_mm[self._levels]
 
     def at_discs(self, profile: tuple[float, ...]) -> Array:
-        """Return (n discs,), a profile; an extra vertebra is the mean of L3/L4 and L4/L5."""
-        values = np.array(profile)
-        if self.patient.extra_vertebra:
-            after = FIRST_LUMBAR_DISC + 3
-            values = np.insert(values, after, values[after - 1 : after + 1].mean())
-        return values
+        """Return (n discs,), a profile.
+
+        An extra vertebra is the mean of L3/L4 and L4/L5. With one vertebra less, the lowest is the
+        first of the sacrum, and L3/L4 is left out.
+        """
+        values, after = np.array(profile), FIRST_LUMBAR_DISC + 3
+        if self._more_vertebrae > 0:
+            return np.insert(values, after, values[after - 1 : after + 1].mean())
+        return np.delete(values, after - 1) if self._more_vertebrae < 0 else values
 
     def along(self, values_at_discs: Array | tuple[float, ...]) -> Array:
         """Return (n stations,), a quantity given at the discs, smoothly interpolated."""

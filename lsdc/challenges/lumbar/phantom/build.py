@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.phantom.anatomy import Array, Spine
+from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE
 from lsdc.challenges.lumbar.phantom.profiles import (
     BACK_FAT_MM,
     BODY_HALF_WIDTH_MM,
@@ -20,7 +21,7 @@ from lsdc.challenges.lumbar.phantom.profiles import (
 Table = NDArray[np.float32]
 
 _SACRUM_MM = 92.0  # below L3/L4
-_HALF_A_VERTEBRA_MM = 19.0  # six lumbar vertebrae extend this much farther, up and down
+_HALF_A_VERTEBRA_MM = 19.0  # a vertebra more extends the spine this much, up and down
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def measure(spine: Spine) -> Build:
     )
     return Build(
         top_mm=float(s[0]),
-        sacrum_mm=_SACRUM_MM + _HALF_A_VERTEBRA_MM * patient.extra_vertebra,
+        sacrum_mm=_SACRUM_MM + _HALF_A_VERTEBRA_MM * (patient.vertebrae - LUMBAR_VERTEBRAE),
         disc_mm=_table(spine.discs_mm[nearest]),
         disc_half_height_mm=_table(spine.disc_heights_mm[nearest] / 2),
         disc_brightness=_table(hydration[nearest]),

@@ -1,11 +1,13 @@
 """The patient's position, and the part of the spine inside the scanner's fields of view."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 GeometryMix = Literal["usual", "hard"]
+
+LUMBAR_VERTEBRAE = 5  # of an ordinary spine
 
 # Fraction of hard studies with a level out of view; also of those with an extra vertebra.
 _RARE = 0.03
@@ -24,11 +26,21 @@ class Pose:
     scoliosis_mm: tuple[float, float] | None = None  # amplitudes of a bow and of an S shape
     field_shift_mm: tuple[float, float] = (0.0, 0.0)  # of all fields of view: backwards, downwards
     hidden: Literal["none", "top", "bottom"] = "none"  # the level that no image shows
-    extra_vertebra: bool = False
+    vertebrae: int = LUMBAR_VERTEBRAE
 
 
 # The first hard studies without planted quirks.
-PLANTED_POSES = {6: Pose(extra_vertebra=True), 7: Pose(hidden="bottom"), 8: Pose(hidden="top")}
+PLANTED_POSES = {
+    6: Pose(vertebrae=LUMBAR_VERTEBRAE + 1),
+    7: Pose(hidden="bottom"),
+    8: Pose(hidden="top"),
+}
+
+
+def with_vertebrae(pose: Pose, vertebrae: int) -> Pose:
+    """Return the pose of a spine with this number of lumbar vertebrae, all levels in view."""
+    back, _ = pose.field_shift_mm
+    return replace(pose, vertebrae=vertebrae, hidden="none", field_shift_mm=(back, 0.0))
 
 
 def pose_of(index: int, split: str, mix: GeometryMix, rng: np.random.Generator) -> Pose:
@@ -45,9 +57,9 @@ def pose_of(index: int, split: str, mix: GeometryMix, rng: np.random.Generator) 
     back, down = rng.uniform(-25.0, 25.0, 2)
     rare = rng.random()
     planted = PLANTED_POSES.get(index, Pose()) if split == "train" else Pose()
-    extra = planted.extra_vertebra or rare < _RARE
+    extra = planted.vertebrae > LUMBAR_VERTEBRAE or rare < _RARE
     hidden = planted.hidden
-    if _RARE <= rare < 2 * _RARE and not planted.extra_vertebra:
+    if _RARE <= rare < 2 * _RARE and not extra:
         hidden = "bottom" if rare < 1.5 * _RARE else "top"
     return Pose(
         turn_degrees=float(turn),
@@ -56,5 +68,5 @@ def pose_of(index: int, split: str, mix: GeometryMix, rng: np.random.Generator) 
         scoliosis_mm=(float(bow), float(wave)),
         field_shift_mm=(float(back), 0.0 if extra else float(down)),
         hidden="none" if extra else hidden,
-        extra_vertebra=extra,
+        vertebrae=LUMBAR_VERTEBRAE + extra,
     )

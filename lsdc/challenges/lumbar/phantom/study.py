@@ -12,7 +12,12 @@ from lsdc.challenges.lumbar.phantom.dicom_files import SeriesWriter, StudyTags
 from lsdc.challenges.lumbar.phantom.grades import GradeMix, deal_grades
 from lsdc.challenges.lumbar.phantom.image import Scene
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan, plan_series
-from lsdc.challenges.lumbar.phantom.pose import GeometryMix, pose_of
+from lsdc.challenges.lumbar.phantom.pose import (
+    LUMBAR_VERTEBRAE,
+    GeometryMix,
+    pose_of,
+    with_vertebrae,
+)
 from lsdc.challenges.lumbar.phantom.quirks import harden, quirks_of
 from lsdc.challenges.lumbar.phantom.tables import Grades, Split, StudyRecord
 from lsdc.challenges.lumbar.phantom.tissues import TISSUES, vary
@@ -34,6 +39,8 @@ class Order:
         geometry: "usual", or "hard": oblique, crooked, off-centre, incomplete; see `pose`.
         scatter_mm: the standard deviation of annotated points from the truth along each axis; their
             slice is chosen by the scattered position. The answers keep the truth.
+        vertebrae: the number of lumbar vertebrae of all patients, 4 to 6. With 5, a few patients of
+            hard geometry have six.
     """
 
     studies: int
@@ -43,6 +50,7 @@ class Order:
     max_size: int = 320
     geometry: GeometryMix = "usual"
     scatter_mm: float = 0.0
+    vertebrae: int = LUMBAR_VERTEBRAE
 
     @property
     def total(self) -> int:
@@ -84,6 +92,8 @@ def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> Stu
     # A separate random stream keeps the usual studies unchanged, to the byte.
     poses = _chance(order, number, "pose")
     pose = pose_of(index, split, order.geometry, poses)
+    if order.vertebrae != LUMBAR_VERTEBRAE:
+        pose = with_vertebrae(pose, order.vertebrae)
     if order.geometry == "hard":
         quirks = harden(quirks, index, split, poses)
     spine = Spine(draw_patient(grades, rng, pose))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.phantom.anatomy import LEVEL_COUNT, Array, Spine
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan
-from lsdc.challenges.lumbar.phantom.pose import Pose
+from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE, Pose
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Grade
 
 Grades = NDArray[np.int8]  # (5 conditions, 5 levels), 0 normal or mild, 1 moderate, 2 severe
@@ -157,7 +157,7 @@ def _write_answers(folder: Path, records: Sequence[StudyRecord]) -> None:
                 record.split,
                 record.study_id,
                 hidden_level(record.pose) or "",
-                int(record.pose.extra_vertebra),
+                record.pose.vertebrae - LUMBAR_VERTEBRAE,  # -1: one is missing
             ]
             for record in records
         ),

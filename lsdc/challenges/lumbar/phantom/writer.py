@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies, write_study
 from lsdc.challenges.lumbar.phantom.tables import write_tables
 from lsdc.errors import SettingsError, StageError
@@ -119,6 +120,7 @@ def _check(out: Path, order: Order) -> None:
         "seed": (order.seed, 0, 2**32 - 1),
         "max_size": (order.max_size, SMALLEST_SIZE_PX, 2048),
         "scatter_mm": (order.scatter_mm, 0.0, 20.0),
+        "vertebrae": (order.vertebrae, LUMBAR_VERTEBRAE - 1, LUMBAR_VERTEBRAE + 1),
     }
     for name, (value, lowest, highest) in bounds.items():
         if not lowest <= value <= highest:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lsdc.challenges.lumbar.phantom.anatomy import Spine, draw_patient
+from lsdc.challenges.lumbar.phantom.build import measure
 from lsdc.challenges.lumbar.phantom.planning import SeriesPlan
-from lsdc.challenges.lumbar.phantom.pose import PLANTED_POSES, Pose, pose_of
+from lsdc.challenges.lumbar.phantom.pose import Pose, pose_of
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies
 from lsdc.challenges.lumbar.phantom.tables import StudyRecord, annotation_rows
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
@@ -114,18 +115,40 @@ def test_annotated_points_lie_within_their_images(records: list[StudyRecord]) ->
             assert -0.5 <= y_px <= rows - 0.5  # type: ignore[operator]
 
 
-def test_extra_vertebra_adds_one_disc_above_the_named_ones() -> None:
+def test_extra_and_missing_vertebrae_change_the_discs_above_the_named_ones() -> None:
     grades = np.zeros((5, 5), np.int8)
-    plain, extra = (
-        Spine(draw_patient(grades, np.random.default_rng(0), pose))
-        for pose in (Pose(), PLANTED_POSES[6])
-    )
-    assert len(extra.discs_mm) == len(plain.discs_mm) + 1
-    assert len(extra.level_discs_mm) == len(LEVELS)
+    spines = [
+        Spine(draw_patient(grades, np.random.default_rng(0), Pose(vertebrae=count)))
+        for count in (4, 5, 6)
+    ]
+    for spine in spines:
+        assert len(spine.level_discs_mm) == len(LEVELS)
+        steps = np.diff(spine.discs_mm[spine.first_level : spine.first_level + len(LEVELS)])
+        assert ((steps > 29) & (steps < 42)).all()
     # Count the discs below the last named one and above the first.
-    below = [(spine.discs_mm > spine.level_discs_mm[-1]).sum() for spine in (plain, extra)]
-    above = [(spine.discs_mm < spine.level_discs_mm[0]).sum() for spine in (plain, extra)]
-    assert below[0] == below[1]
-    assert above[1] == above[0] + 1
-    steps = np.diff(extra.discs_mm[2:9])
-    assert ((steps > 30) & (steps < 42)).all()
+    below = [(spine.discs_mm > spine.level_discs_mm[-1]).sum() for spine in spines]
+    above = [(spine.discs_mm < spine.level_discs_mm[0]).sum() for spine in spines]
+    assert len(set(below)) == 1
+    assert above == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("vertebrae", "answer"), [(4, "-1"), (5, "0"), (6, "1")])
+def test_all_patients_have_the_ordered_number_of_vertebrae_and_all_levels_in_view(
+    vertebrae: int, answer: str, tmp_path: Path
+) -> None:
+    order = Order(2, 1, seed=5, max_size=32, geometry="hard", vertebrae=vertebrae)
+    write_phantom(tmp_path / "p", order)
+    with (tmp_path / "p/answers/spines.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["extra_vertebra"] for row in rows] == [answer] * 3
+    if vertebrae != 5:
+        assert [row["hidden_level"] for row in rows] == [""] * 3
+
+
+def test_the_sacrum_is_at_the_same_place_below_the_lowest_level() -> None:
+    grades = np.zeros((5, 5), np.int8)
+    below = []
+    for count in (4, 5, 6):
+        spine = Spine(draw_patient(grades, np.random.default_rng(0), Pose(vertebrae=count)))
+        below.append(measure(spine).sacrum_mm - spine.level_discs_mm[-1])
+    assert below == pytest.approx([below[1]] * 3, abs=3)

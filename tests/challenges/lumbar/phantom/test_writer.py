@@ -195,7 +195,9 @@ def test_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("wrong", [{"studies": 0}, {"max_size": 8}, {"seed": -1}, {"test": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"studies": 0}, {"max_size": 8}, {"seed": -1}, {"test": -1}, {"vertebrae": 7}]
+)
 def test_numbers_out_of_bounds_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     numbers = {"studies": 1, "test": 0, "seed": 0, "max_size": 32} | wrong
     with pytest.raises(SettingsError, match=next(iter(wrong))):
