@@ -29,6 +29,10 @@ def explain(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Device to compute on.")] = "auto",
+    long: Annotated[
+        bool,
+        typer.Option("--long", help="Print a row per cell, with each fold and slice distances."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Explain a study: predictions by fold, the slices and places they rest on, and a picture.
@@ -39,7 +43,7 @@ def explain(
     from lsdc.challenges.lumbar.explain.overview import write_overview
     from lsdc.challenges.lumbar.explain.study import explain_study
     from lsdc.challenges.lumbar.explain.trained import TrainedRun
-    from lsdc.cli.render.explain_tables import cases_table, levels_table
+    from lsdc.cli.render import explain_tables as tables
 
     trained = TrainedRun(existing_home(resolve_home(home)), run)
     found = explain_study(trained, study, device=device)
@@ -50,11 +54,19 @@ def explain(
         return
     console = open_console()
     console.print(f"Study {study} ({found.study.split}), run {run}: {found.predicted_by}")
-    console.print(levels_table(found))
+    if long:
+        console.print(tables.levels_table(found))
+    else:
+        for line in tables.levels_lines(found):
+            console.print(line, highlight=False)
     if found.extra_vertebra:
         console.print(
-            "Names of levels are doubtful: a sixth lumbar vertebra, or the sacrum is out of view.",
+            "Level names are doubtful: an extra or missing vertebra, or no sacrum in view.",
             style="yellow",
         )
-    console.print(cases_table(found))
+    if long:
+        console.print(tables.cases_table(found))
+    else:
+        console.print(tables.grid_table(found))
+        console.print(tables.grid_legend(found), style="dim", highlight=False)
     console.print(str(picture), style="dim", soft_wrap=True)

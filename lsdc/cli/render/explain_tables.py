@@ -6,19 +6,66 @@ from lsdc.challenges.lumbar.explain.study import ExplainedCase, StudyExplanation
 from lsdc.challenges.lumbar.report.crop_grid import slice_distance
 from lsdc.challenges.lumbar.report.distances import short_name
 from lsdc.challenges.lumbar.report.drawing import level_name
+from lsdc.challenges.lumbar.vocabulary import LEVELS
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 
 _GRADES = ("mild", "mod", "sev")
 
 
+def levels_lines(study: StudyExplanation) -> list[str]:
+    """Return what the levels were found by, one line for all levels found in the same way."""
+    ways: dict[str, list[str]] = {}
+    for level in study.levels:
+        ways.setdefault(level.found_by, []).append(level_name(level.level))
+    lines = [
+        f"{'all levels' if len(names) == len(LEVELS) else ', '.join(names)}: {way}"
+        for way, names in ways.items()
+    ]
+    if study.disputed:
+        names = ", ".join(map(level_name, study.disputed))
+        lines.append(f"{names}: sagittal and axial images over 10 mm apart")
+    return lines
+
+
+def grid_table(study: StudyExplanation) -> FittedTable:
+    """Return a row per level and a column per condition, to fit 80 columns and 24 lines.
+
+    A cell has the probabilities of the grades in %, and below them the part of the slice that
+    counts most, the weight of this part in %, and the slice's number. The likeliest grade has the
+    standard deviation over the folds, the label an asterisk. Below a level is the confidence in its
+    point.
+    """
+    confidence = {level.level: _figure(level.confidence) for level in study.levels}
+    levels = list(dict.fromkeys(case.level for case in study.cases))
+    conditions = list(dict.fromkeys(case.condition for case in study.cases))
+    cases = {(case.level, case.condition): case for case in study.cases}
+    names = [f"{level_name(level)}\n{confidence[level]}" for level in levels]
+    columns = [Column("level", names, style="bold")]
+    for condition in conditions:
+        cells = [_cell(cases[level, condition]) for level in levels]
+        columns.append(Column(short_name(condition), cells, is_text=True))
+    return FittedTable(columns)
+
+
+def grid_legend(study: StudyExplanation) -> str:
+    """Return what the cells of `grid_table` mean."""
+    marks = ["± over the folds"] * (len(study.folds) > 1)
+    marks += ["* label"] * any(case.label is not None for case in study.cases)
+    what = "attention" if study.has_attention else "effect"
+    return (
+        f"Cells: {', '.join(['mild, moderate, severe in %', *marks])}; then the slices with most "
+        f"{what} (left, middle, right or axial), their {what} in %, and the image with most. Below "
+        "a level: confidence in its point. More: --long"
+    )
+
+
 def levels_table(study: StudyExplanation) -> FittedTable:
     """Return a line per level: what its point was found by, and the confidence in it."""
-    confidence = [level.confidence for level in study.levels]
     doubts = ["views disagree" if each.level in study.disputed else "" for each in study.levels]
     columns = [
         Column("level", [level_name(level.level) for level in study.levels], style="bold"),
         Column("found by", [level.found_by for level in study.levels], is_text=True),
-        Column("confidence", ["-" if each is None else f"{each:.2f}" for each in confidence]),
+        Column("confidence", [_figure(level.confidence) for level in study.levels]),
     ]
     if any(doubts):
         columns.append(Column("doubt", doubts, style="yellow", is_text=True))
@@ -57,6 +104,18 @@ def cases_table(study: StudyExplanation) -> FittedTable:
     return FittedTable(columns, title="Probabilities and weights in %")
 
 
+def _cell(case: ExplainedCase) -> str:
+    shares = [_percent(share) for share in case.mean]
+    if case.spread is not None:
+        likeliest = int(case.mean.argmax())
+        shares[likeliest] += f"±{_percent(case.spread[likeliest])}"
+    if case.label is not None:
+        shares[case.label] += "*"
+    slot, weight = case.slots[case.most], _percent(case.weight_of_part(case.most))
+    image = "none" if slot.crop is None else f"#{slot.instance_number}"
+    return f"{' '.join(shares)}\n{_short_part(case)} {weight} {image}"
+
+
 def _by_fold(folds: Sequence[int], cases: Sequence[ExplainedCase]) -> list[Column]:
     likeliest = [int(case.mean.argmax()) for case in cases]
     spreads = [
@@ -76,6 +135,10 @@ def _by_fold(folds: Sequence[int], cases: Sequence[ExplainedCase]) -> list[Colum
     ]
 
 
+def _figure(confidence: float | None) -> str:
+    return "-" if confidence is None else f"{confidence:.2f}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}"
 
@@ -83,6 +146,14 @@ def _percent(share: float) -> str:
 def _part(case: ExplainedCase) -> str:
     slot = case.slots[case.most]
     return "axial" if slot.is_axial else slot.place.name
+
+
+def _short_part(case: ExplainedCase) -> str:
+    """Return the part in four letters at most: "T1 L", "T2 M", "ax"."""
+    if case.slots[case.most].is_axial:
+        return "ax"
+    series, part = _part(case).split()
+    return f"{series} {part[0].upper()}"
 
 
 def _slice(case: ExplainedCase) -> str:

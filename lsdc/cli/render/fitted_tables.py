@@ -22,6 +22,7 @@ class Column:
     """A column's heading and cells.
 
     Attributes:
+        cells: the text of each row, of one line or of several.
         is_text: whether cells may be wrapped.
         rank: the column with the highest rank is dropped first for lack of room; 0 never is.
     """
@@ -33,16 +34,20 @@ class Column:
     rank: int = 0
 
     @property
+    def _lines(self) -> list[str]:
+        return [line for cell in self.cells for line in cell.split("\n")]
+
+    @property
     def widest(self) -> int:
-        """The width that shows each cell on one line."""
-        return max(map(len, [self.name, *self.cells]))
+        """The width that wraps no line of a cell."""
+        return max(map(len, [self.name, *self._lines]))
 
     @property
     def least(self) -> int:
         """The width that splits no number and no word of ordinary length."""
         heading = max(map(len, self.name.split()), default=0)
         if not self.is_text:
-            return max([heading, *map(len, self.cells)])
+            return max([heading, *map(len, self._lines)])
         words = itertools.chain(*(cell.split() for cell in self.cells))
         parts = (len(part) for word in words for part in _parts(word, _LONGEST_WORD))
         longest = max((length for length in parts if length <= _LONGEST_WORD), default=0)
@@ -98,10 +103,16 @@ class FittedTable:
 
 def _wrapped(column: Column, cell: str, width: int) -> str:
     """Break a cell's text into lines; a word that is too long, such as a path, after its parts."""
-    if not column.is_text or len(cell) <= width:
+    if not column.is_text:
         return cell
+    return "\n".join(_wrapped_line(line, width) for line in cell.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
     lines = [""]
-    words = re.findall(r"\S+\s*", cell)
+    words = re.findall(r"\S+\s*", line)
     for part in itertools.chain(*(_parts(word, width) for word in words)):
         if len(lines[-1]) + len(part.rstrip()) > width:
             lines.append("")

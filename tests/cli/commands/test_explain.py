@@ -33,9 +33,11 @@ def test_explain_prints_tables_and_writes_a_picture(
     printed = typed(small_run, studies[-1])  # in a real child process
     *lines, last = printed.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == f"Study {studies[-1]} (train), run demo: mean of folds 0, 1"
-    assert printed.count("annotation") == 5
-    assert sum("foramen L" in line for line in lines) == 5
+    assert len(lines) + 1 < 24  # a line is left for the prompt
+    assert lines[:2] == [
+        f"Study {studies[-1]} (train), run demo: mean of folds 0, 1",
+        "all levels: annotation",
+    ]
     picture = small_run.folder / "explain" / f"{studies[-1]}.png"
     assert last == str(picture)
     with Image.open(picture) as image:
