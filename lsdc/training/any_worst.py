@@ -57,8 +57,8 @@ class _Items:
 
     @classmethod
     def of(cls, targets: Tensor, members: Tensor) -> "_Items":
-        items, item = members.unique(dim=0, return_inverse=True)
-        studies, study = items[:, 0].unique(return_inverse=True)
+        items, item = torch.unique(members, dim=0, return_inverse=True)
+        studies, study = torch.unique(items[:, 0], return_inverse=True)
         there, device = targets.sum(dim=1) > 0, targets.device
         return cls(there, item.to(device), study.to(device), len(studies))
 

@@ -144,8 +144,8 @@ class GradedLoss:
         """The sum of the weights of what is averaged in "findings"."""
         if self._average == "labels":
             return 1.0
-        parts = [*self._findings, *([self._any] if self._any else [])]
-        return sum(each.weight for each in parts)
+        any_weight = self._any.weight if self._any else 0.0
+        return sum((each.weight for each in self._findings), any_weight)
 
     def _weigh_studies(self, targets: Tensor, members: Tensor | None) -> Tensor:
         """Return the weight (s,) of each study, given the labels (b, classes) of its samples."""

@@ -58,11 +58,13 @@ def report(
     folder.
     """
     sources = read_sources("report", runs or [], predictions or [], data=data, home=home)
-    drawn = None
-    if runs and images:
+    from lsdc.challenges.lumbar.report.figures.sources import RunSource
+
+    first, drawn = sources[0], None
+    if isinstance(first, RunSource) and images:
         from lsdc.challenges.lumbar.explain.gallery import images_of
 
-        drawn = images_of(sources[0], images)
+        drawn = images_of(first, images)
     _write(sources, out, drawn)
 
 
