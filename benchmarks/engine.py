@@ -23,7 +23,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.events import StepDone
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
-from lsdc.training.samples import Samples
+from lsdc.training.samples import Labels, Samples
 
 NOISE = 128  # different samples
 FOLD_SAMPLES = 7_400  # training samples of a fold of the competition
@@ -37,7 +37,7 @@ def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
         slices=random.integers(0, 256, (min(count, NOISE), slices, size, size), dtype=np.uint8),
         rows=np.arange(count) % NOISE,
         present=np.ones((count, slices), dtype=bool),
-        labels=random.integers(0, len(GRADES), (count, len(CONDITIONS))),
+        labels=Labels(random.integers(0, len(GRADES), (count, len(CONDITIONS)))),
         ids=tuple(str(number) for number in range(count)),
     )
 
@@ -59,7 +59,10 @@ def time_engine(
     """Return the times at which the steps of one epoch of `lsdc.training.loop.Training` ended."""
     settings = experiment.training.model_copy(update={"epochs": 1})
     one = replace(
-        samples, rows=samples.rows[:1], present=samples.present[:1], labels=samples.labels[:1]
+        samples,
+        rows=samples.rows[:1],
+        present=samples.present[:1],
+        labels=samples.labels.map(lambda column: column[:1]),
     )
     moments: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -130,12 +133,12 @@ def _time_bare_loop(
     rows = samples.rows[: config.batch_size]
     slices = torch.from_numpy(samples.slices[rows]).to(device)
     present = torch.from_numpy(samples.present[: len(rows)]).to(device)
-    labels = torch.from_numpy(samples.labels[: len(rows)]).to(device)
+    labels = Labels(torch.from_numpy(samples.labels.grades[: len(rows)]).to(device))
     moments = []
     for _ in range(steps):
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            logits = model(slices, present)
-        loss = criterion(logits.float(), labels)
+            outputs = model(slices, present)
+        loss = criterion(outputs.map(torch.Tensor.float), labels)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimiser)
         scaler.update()

@@ -122,11 +122,10 @@ def bare_rate(samples: Samples) -> float:
     moments = []
     for start in range(0, NOISE, BATCH):
         batch = [augment(samples[place], place) for place in range(start, start + BATCH)]
-        slices, present, labels = (
-            torch.from_numpy(np.stack(column)) for column in zip(*batch, strict=True)
-        )
-        logits = model(slices, present)
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), weights)
+        columns = zip(*((one.slices, one.present, one.labels.grades) for one in batch), strict=True)
+        slices, present, grades = (torch.from_numpy(np.stack(column)) for column in columns)
+        logits = model(slices, present).grades
+        loss = cross_entropy(logits.flatten(0, 1), grades.flatten(), weights)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # as the library's stubs have it
         optimiser.step()
@@ -229,7 +228,9 @@ def _write_crops(folder: Path, folds: int) -> None:
             "mask": samples.present.tolist(),
         }
     )
-    grades = {str(name): pl.Series(samples.labels[:, k]) for k, name in enumerate(CONDITIONS)}
+    grades = {
+        str(name): pl.Series(samples.labels.grades[:, k]) for k, name in enumerate(CONDITIONS)
+    }
     labels = table.select("study_id", "level").with_columns(**grades)
     labels = labels.unpivot(
         index=["study_id", "level"], variable_name="condition", value_name="grade"

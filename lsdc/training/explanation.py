@@ -91,7 +91,7 @@ def _explain_one(
 ) -> Explanation:
     """Explain a sample (1, s, h, w) with the mask (1, s)."""
     features, seen = model.encode(slices, present)
-    whole = probabilities(model.grade(features, seen).double())  # (1, heads, classes)
+    whole = probabilities(model.read(features, seen).grades.double())  # (1, heads, classes)
     # (places, places, s, heads), the effect of the window at each place of each slice.
     effects = torch.zeros(_PLACES**2, slices.shape[1], whole.shape[1], dtype=torch.float64)
     for images in _hidden_together(model.images, present[0].tolist()):
@@ -103,7 +103,7 @@ def _explain_one(
         for image, slice_ in images:
             swapped = features.repeat(len(changed), 1, 1)
             swapped[:, image] = changed[:, image]
-            logits = model.grade(swapped, seen.expand(len(swapped), -1))
+            logits = model.read(swapped, seen.expand(len(swapped), -1)).grades
             moved = (probabilities(logits.double()) - whole).abs().sum(dim=-1) / 2
             effects[:, slice_] = moved.cpu()
     maps = _maps(as_array(effects))

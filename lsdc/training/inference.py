@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Samples, batches_in_order
 from lsdc.training.views import View, unchanged
 
 Probabilities = Callable[[Tensor], Tensor]
-"""From logits (n, ...) to the probabilities (n, heads, classes) of the labels."""
+"""From logits (n, heads, classes) to the probabilities of the labels."""
 
 
 def predict_logits(
@@ -23,11 +24,31 @@ def predict_logits(
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Return logits (n, heads, classes) float32 on `device`, in the order of `samples`.
+    """Return the logits of the grades alone; see `predict_outputs`."""
+    return predict_outputs(
+        model,
+        samples,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        on_batch=on_batch,
+    ).grades
+
+
+def predict_outputs(
+    model: nn.Module,
+    samples: Samples,
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    on_batch: Callable[[int], None] | None = None,
+) -> Outputs:
+    """Return the outputs for n samples, float32 on `device`, in the order of `samples`.
 
     `on_batch` is called with the number of samples done.
     """
-    logits: Tensor = predict_views(
+    (outputs,) = predict_views(
         model,
         samples,
         [unchanged],
@@ -36,7 +57,7 @@ def predict_logits(
         precision=precision,
         on_batch=on_batch,
     )
-    return logits[0]
+    return outputs
 
 
 @torch.inference_mode()
@@ -49,23 +70,24 @@ def predict_views(
     device: torch.device,
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Return the logits (views, n, heads, classes) of views of the samples; see `predict_logits`.
+) -> list[Outputs]:
+    """Return the outputs for each view of the samples; see `predict_outputs`.
 
     A batch is read once, and its views are predicted one after the other. So the memory does not
     depend on their number.
     """
     model.eval()
-    found: list[list[Tensor]] = [[] for _ in views]
+    found: list[list[Outputs]] = [[] for _ in views]
     for batch in batches_in_order(samples, batch_size):
         on_device = batch.to(device)
-        for view, logits in zip(views, found, strict=True):
+        for view, outputs in zip(views, found, strict=True):
             shown = view(on_device)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                logits.append(model(shown.slices, shown.present).float())
+                answer = model(shown.slices, shown.present)
+            outputs.append(answer.map(Tensor.float))
         if on_batch is not None:
             on_batch(batch.places[-1] + 1)
-    return torch.stack([torch.cat(logits) for logits in found])
+    return [Outputs.join(outputs) for outputs in found]
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from lsdc.messages import counted
 from lsdc.training.batch_norm import last_batch_is_too_small, use_running_stats_for_single_values
 from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
-from lsdc.training.inference import Probabilities, as_array, predict_logits
+from lsdc.training.inference import Probabilities, as_array, predict_outputs
 from lsdc.training.interrupts import StopRequested, check_interrupts
 from lsdc.training.losses import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
@@ -44,7 +44,7 @@ _TINY = float(np.finfo(np.float32).tiny)  # avoids division by 0 where no label 
 class Training:
     """Training of a model. `run` starts it, or resumes it from its checkpoint.
 
-    The model maps slices (b, s, h, w) and the mask `present` (b, s) to logits (b, heads, classes).
+    The model maps slices (b, s, h, w) and the mask `present` (b, s) to `Outputs`.
     Its submodules named `backbone` can be frozen.
 
     Attributes:
@@ -198,9 +198,9 @@ class Training:
         """Backpropagate the loss terms times `shares` (terms,), and return the products."""
         reduced = self._precision != torch.float32
         with torch.autocast(self.device.type, self._precision, enabled=reduced):
-            logits = self.model(batch.slices, batch.present)
+            outputs = self.model(batch.slices, batch.present)
         members = self.train_samples.members_of(batch.places)
-        terms = self.criterion.terms(logits.float(), batch.labels, members) * shares
+        terms = self.criterion.terms(outputs.map(Tensor.float), batch.labels, members) * shares
         self._parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
         return as_array(terms.detach())
 
@@ -212,7 +212,7 @@ class Training:
         for _ in range(2):
             self._parts.optimiser.zero_grad()
             first = self._steps.first_of(batch, size)
-            self._backward(first, torch.ones((), device=batch.labels.device))
+            self._backward(first, torch.ones((), device=batch.slices.device))
             self._parts.optimiser.step()
 
     def _end_epoch(self, epoch: int) -> None:
@@ -237,7 +237,7 @@ class Training:
             self.on_event(Predicting(epoch=epoch, epochs=self.settings.epochs))
             self._check_interrupts()
 
-        logits = predict_logits(
+        outputs = predict_outputs(
             self._parts.eval_model,
             self.val_samples,
             batch_size=self.settings.batch_size,
@@ -245,11 +245,11 @@ class Training:
             precision=self._precision,
             on_batch=on_batch,
         )
-        labels = torch.tensor(self.val_samples.labels, device=self.device)
-        members = self.val_samples.members_of(range(len(labels)))
+        labels = self.val_samples.labels.map(partial(torch.tensor, device=self.device))
+        members = self.val_samples.members_of(range(len(self.val_samples)))
         return {
-            "validation_loss": self.criterion(logits, labels, members).item(),
-            "score": self.score(as_array(self.probabilities(logits.double()))),
+            "validation_loss": self.criterion(outputs, labels, members).item(),
+            "score": self.score(as_array(self.probabilities(outputs.grades.double()))),
         }
 
     def _save(self) -> None:

@@ -13,7 +13,8 @@ from torch.nn.functional import (
 )
 
 from lsdc.training.any_worst import any_worst_losses, weights_of_studies
-from lsdc.training.samples import EMPTY_LABEL
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossKind, LossSettings
 
 
@@ -32,11 +33,7 @@ class AnyWorst(NamedTuple):
 
 
 class GradedLoss:
-    """The loss of logits (b, heads, classes), given labels.
-
-    Labels are classes (b, heads) int64, EMPTY_LABEL if missing, or probabilities
-    (b, heads, classes), all zero if missing. With a group, its head and label come last, as in the
-    output of `lsdc.training.models.model.SliceModel`.
+    """The loss of a model's outputs, given labels, as a sum of terms: of grades and other heads.
 
     "focal" is cross-entropy times (1 - p) ** focal_gamma, Lin et al. 2017,
     https://arxiv.org/abs/1708.02002. "hard" labels divide by the sum of the weights of the labels
@@ -52,11 +49,11 @@ class GradedLoss:
             `any_worst`, of the mean over the labels of each; other heads do not count.
         any_worst: adds the log loss of whether any item of a study has the last class; see
             `lsdc.training.any_worst`. Smoothing and the focal loss do not affect it.
-        group_weight: weight of the cross-entropy of the group, predicted by the last head; 0 if
-            there is no such head.
+        group_weight: weight of the cross-entropy of the group; 0 if no head predicts it.
 
     >>> loss = GradedLoss(LossSettings(), class_weights=(1, 2, 4))
-    >>> loss(torch.zeros(1, 2, 3), torch.tensor([[2, EMPTY_LABEL]]))  # log(3), of the first head
+    >>> labels = Labels(torch.tensor([[2, EMPTY_LABEL]]))
+    >>> loss(Outputs(torch.zeros(1, 2, 3)), labels)  # log(3), of the first head
     tensor(1.0986)
     """
 
@@ -74,25 +71,28 @@ class GradedLoss:
         self._class_weights, self._group_weight = tuple(class_weights), group_weight
         self._findings, self._average, self._any = tuple(findings), average, any_worst
 
-    def __call__(self, logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, outputs: Outputs, labels: Labels[Tensor], members: Tensor | None = None
+    ) -> Tensor:
         """Return a scalar; zero, without gradient, if every label is empty."""
-        return self.terms(logits, labels, members).sum()
+        return self.terms(outputs, labels, members).sum()
 
-    def terms(self, logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
+    def terms(
+        self, outputs: Outputs, labels: Labels[Tensor], members: Tensor | None = None
+    ) -> Tensor:
         """Return the terms (t,): of all grades or of each finding, of `any_worst`, of the group.
 
         Each is its weight times a mean over the batch. To average over batches, weight each by
         `weigh`.
 
         Args:
-            logits: (b, heads, classes).
-            labels: (b, heads), or probabilities (b, heads, classes).
+            outputs: those of b samples.
+            labels: those of the same samples.
             members: (b, 2) study of each sample and its item there, needed for `any_worst`; the
                 studies must be whole.
         """
-        classes = len(self._class_weights)
-        targets = as_probabilities_of(labels, logits.shape[-1])
-        grades, graded = self._graded(logits)[..., :classes], self._graded(targets)[..., :classes]
+        grades = outputs.grades
+        graded = as_probabilities_of(labels.grades, len(self._class_weights))
         terms = [
             share * self._mean(grades[:, heads], graded[:, heads], weights)
             for share, heads, weights in self._parts(grades)
@@ -104,30 +104,23 @@ class GradedLoss:
             weights = self._weigh_studies(graded[:, head], members)
             mean = (losses * weights).sum() / _positive(self._divisor(weights.unsqueeze(-1)))
             terms.append(share * mean)
-        if self._group_weight:
-            # Skip padding classes: their probability 0 times their log-probability -inf is NaN.
-            known = ~logits[:, -1].isneginf().all(dim=0)
-            group = cross_entropy(logits[:, -1, known], targets[:, -1, known])
-            terms.append(self._group_weight * group)
+        if self._group_weight and outputs.group is not None and labels.group is not None:
+            group = as_probabilities_of(labels.group, outputs.group.shape[-1])
+            terms.append(self._group_weight * cross_entropy(outputs.group, group))
         return torch.stack(terms)
 
-    def weigh(self, labels: Tensor, members: Tensor | None = None) -> Tensor:
+    def weigh(self, labels: Labels[Tensor], members: Tensor | None = None) -> Tensor:
         """Return (t,) float32: the divisor of each mean in `terms`, for these labels."""
-        classes = len(self._class_weights)
-        graded = as_probabilities_of(self._graded(labels), classes)[..., :classes].float()
+        graded = as_probabilities_of(labels.grades, len(self._class_weights)).float()
         divisors = [
             self._divisor(graded[:, heads] * weights) for _, heads, weights in self._parts(graded)
         ]
         if self._any is not None:
             weights = self._weigh_studies(graded[:, self._any.head], members)
             divisors.append(self._divisor(weights.unsqueeze(-1)))
-        if self._group_weight:
-            divisors.append(torch.full_like(divisors[0], len(labels)))
+        if self._group_weight and labels.group is not None:
+            divisors.append(torch.full_like(divisors[0], len(labels.group)))
         return torch.stack(divisors)
-
-    def _graded(self, answers: Tensor) -> Tensor:
-        """Return logits or labels without those of the group."""
-        return answers[:, :-1] if self._group_weight else answers
 
     def _parts(self, grades: Tensor) -> list[tuple[float, list[int] | slice, Tensor]]:
         """Return what is averaged by itself: its share, heads, and weights (heads, classes)."""

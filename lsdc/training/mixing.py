@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from lsdc.training.losses import as_probabilities_of
-from lsdc.training.samples import Batch
+from lsdc.training.samples import Batch, Labels
 from lsdc.training.settings.augment import MixSettings
 
 
 class Mixing:
     """Mix a batch as a function of the seed.
 
-    Labels become probabilities of `classes` classes. The mixing fraction is drawn once per batch; a
-    sample keeps the larger fraction of itself, and the slices that it had. A slice that the other
-    sample lacks is not mixed.
+    Labels become probabilities: grades of `classes` classes, the group one of `groups`. The mixing
+    fraction is drawn once per batch; a sample keeps the larger fraction of itself, and the slices
+    that it had. A slice that the other sample lacks is not mixed.
     """
 
-    def __init__(self, settings: MixSettings, classes: int) -> None:
-        self._settings, self._classes = settings, classes
+    def __init__(self, settings: MixSettings, classes: int, groups: int = 0) -> None:
+        self._settings, self._classes, self._groups = settings, classes, groups
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
         """Return the batch, mixed or unchanged, on its device."""
@@ -59,8 +59,12 @@ class Mixing:
         return self._with(batch, slices, other, own_share)
 
     def _with(self, batch: Batch, slices: Tensor, other: Tensor, own_share: float) -> Batch:
-        labels = as_probabilities_of(batch.labels, self._classes)
-        mixed = own_share * labels + (1 - own_share) * labels[other]
+        grades, group = batch.labels
+        labels = Labels(
+            grades=as_probabilities_of(grades, self._classes),
+            group=None if group is None else as_probabilities_of(group, self._groups),
+        )
+        mixed = labels.map(lambda shares: own_share * shares + (1 - own_share) * shares[other])
         return batch._replace(slices=slices, labels=mixed)
 
 

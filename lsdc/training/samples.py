@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,18 +25,39 @@ _BATCHES_A_WORKER = 2
 _ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # independent random streams
 
 
+Values = TypeVar("Values", NDArray[Any], Tensor)
+Others = TypeVar("Others", NDArray[Any], Tensor)
+
+
+class Labels(NamedTuple, Generic[Values]):
+    """What the heads are to predict: of one sample, or with a leading axis (n,) of several.
+
+    Attributes:
+        grades: (heads,) int64 classes, EMPTY_LABEL if missing; or (heads, classes) probabilities,
+            all zero if missing.
+        group: () int64 class, or (groups,) probabilities; None if no head predicts the group.
+    """
+
+    grades: Values
+    group: Values | None = None
+
+    def map(self, change: Callable[[Values], Others]) -> "Labels[Others]":
+        """Return the labels with each of them changed."""
+        return Labels(*(each if each is None else change(each) for each in self))
+
+
 class Sample(NamedTuple):
     """One sequence of slices and its labels.
 
     Attributes:
         slices: (slices, height, width) uint8, or float32 from 0 to 1.
         present: (slices,) bool, False if the slice is absent; its pixels are then ignored.
-        labels: (heads,) int64 classes, EMPTY_LABEL if missing.
+        labels: what is to be predicted.
     """
 
     slices: NDArray[Any]
     present: NDArray[np.bool_]
-    labels: NDArray[np.int64]
+    labels: Labels[NDArray[Any]]
 
 
 Augment = Callable[[Sample, int], Sample]
@@ -51,7 +72,7 @@ class Samples:
         slices: (all, slices, height, width) uint8 or uint16, black to white; usually a memory map.
         rows: (n,) int64 row of each sample in `slices`, also used in its random seeds.
         present: (n, slices) bool.
-        labels: (n, heads) int64.
+        labels: those of n samples.
         ids: (n,) name of each sample in messages.
         repeats: (n,) int64 how often each is seen per epoch of training; None means once.
         members: (n, 2) int64 study of each sample, and the number of its item in the study. Samples
@@ -62,7 +83,7 @@ class Samples:
     slices: NDArray[np.uint8] | NDArray[np.uint16]
     rows: NDArray[np.int64]
     present: NDArray[np.bool_]
-    labels: NDArray[np.int64]
+    labels: Labels[NDArray[Any]]
     ids: tuple[str, ...]
     repeats: NDArray[np.int64] | None = None
     members: NDArray[np.int64] | None = None
@@ -79,26 +100,28 @@ class Samples:
         slices = np.array(stored)
         if stored.dtype == np.uint16:  # hardly supported by torch and augmentation
             slices = stored.astype(np.float32) / np.float32(_WHITE_16_BITS)
-        return Sample(slices, self.present[place], self.labels[place])
+        labels = self.labels.map(lambda column: column[place])
+        return Sample(slices, self.present[place], labels)
 
 
 class Batch(NamedTuple):
-    """Stacked samples: slices (b, s, h, w), present (b, s), labels (b, heads)."""
+    """Stacked samples: slices (b, s, h, w), present (b, s), labels of b samples."""
 
     places: list[int]
     slices: Tensor
     present: Tensor
-    labels: Tensor
+    labels: Labels[Tensor]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch with its tensors on a device."""
-        places, *tensors = self
-        return Batch(places, *(tensor.to(device) for tensor in tensors))
+        labels = self.labels.map(lambda tensor: tensor.to(device))
+        return Batch(self.places, self.slices.to(device), self.present.to(device), labels)
 
     def first(self, samples: int) -> "Batch":
         """Return a batch of the first samples."""
         places, slices, present, labels = self
-        return Batch(places[:samples], slices[:samples], present[:samples], labels[:samples])
+        own = labels.map(lambda tensor: tensor[:samples])
+        return Batch(places[:samples], slices[:samples], present[:samples], own)
 
 
 Mix = Callable[[Batch, int], Batch]
@@ -287,7 +310,10 @@ def _ignore_sigterm(_: int) -> None:
 
 def _collate(items: list[tuple[int, Sample]]) -> Batch:
     places, samples = zip(*items, strict=True)
-    slices, present, labels = (
-        torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)
-    )
-    return Batch(list(places), slices, present, labels)
+    slices, present, labels = zip(*samples, strict=True)
+    known = [None if column[0] is None else _stack(column) for column in zip(*labels, strict=True)]
+    return Batch(list(places), _stack(slices), _stack(present), Labels(*known))
+
+
+def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lsdc.training.models.model import SliceModel, Task
-from lsdc.training.samples import Samples
+from lsdc.training.samples import Labels, Samples
 from lsdc.training.settings.model import ModelSettings
 
 
@@ -34,7 +34,7 @@ def blobs() -> Samples:
         slices=slices.clip(0, 255).astype(np.uint8),
         rows=np.arange(24),
         present=present,
-        labels=labels,
+        labels=Labels(labels),
         ids=tuple(f"sample{number}" for number in range(24)),
     )
 

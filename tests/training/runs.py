@@ -14,6 +14,7 @@ from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
 from lsdc.training.loop import Training
 from lsdc.training.losses import GradedLoss, probabilities_by
+from lsdc.training.models.outputs import Outputs
 from lsdc.training.process import OnEvent, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
 from lsdc.training.settings.loss import LossSettings
@@ -42,10 +43,10 @@ class SmallModel(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(4 * 32, 2 * 3)
 
-    def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+    def forward(self, slices: Tensor, present: Tensor) -> Outputs:
         pixels = (slices.flatten(0, 1).unsqueeze(1).float() - 100) / 50
         features = self.backbone(pixels).unflatten(0, present.shape) * present.unsqueeze(-1)
-        return self.head(self.dropout(features.flatten(1))).unflatten(1, (2, 3))
+        return Outputs(self.head(self.dropout(features.flatten(1))).unflatten(1, (2, 3)))
 
 
 def altered(settings: Settings, **changes: Any) -> Settings:

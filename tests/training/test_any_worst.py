@@ -9,7 +9,8 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 
 from lsdc.training.losses import AnyWorst, Finding, GradedLoss, as_probabilities_of
-from lsdc.training.samples import EMPTY_LABEL
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,7 +43,7 @@ def draw(seed: int, studies: int = 6) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def any_term(loss: GradedLoss, logits: Tensor, labels: Tensor, members: Tensor) -> Tensor:
-    return loss.terms(logits, labels, members)[-1]
+    return loss.terms(Outputs(logits), Labels(labels), members)[-1]
 
 
 def plain_any_loss(shares: Tensor, labels: Tensor, members: Tensor) -> float:
@@ -99,7 +100,7 @@ def test_study_without_labels_has_no_loss(form: str) -> None:
     found.backward()
     assert logits.grad is not None
     assert not logits.grad.any()
-    assert form == "soft" or loss.weigh(labels, members)[-1] == 0
+    assert form == "soft" or loss.weigh(Labels(labels), members)[-1] == 0
 
 
 @settings(deadline=None, max_examples=20)
@@ -150,7 +151,10 @@ def test_certain_and_wrong_answers_have_a_finite_loss_and_gradient(kind: str) ->
 
 def test_term_without_members_is_refused() -> None:
     logits, labels, _ = draw(0)
-    for call in (lambda: build()(logits, labels), lambda: build().weigh(labels)):
+    for call in (
+        lambda: build()(Outputs(logits), Labels(labels)),
+        lambda: build().weigh(Labels(labels)),
+    ):
         with pytest.raises(ValueError, match="expected members, got none"):
             call()
 
@@ -169,13 +173,15 @@ def test_weighted_losses_of_batches_add_up_to_the_loss_of_all_studies(
         any_worst=AnyWorst(0, 0.7),
     )
     logits.requires_grad_()
-    whole = loss(logits, labels, members)
+    whole = loss(Outputs(logits), Labels(labels), members)
     (expected,) = torch.autograd.grad(whole, logits)
     first = members[:, 0] < 30
-    weights = torch.stack([loss.weigh(labels[own], members[own]) for own in (first, ~first)])
+    weights = torch.stack(
+        [loss.weigh(Labels(labels[own]), members[own]) for own in (first, ~first)]
+    )
     shares = weights / weights.sum(dim=0).clamp(min=1e-30)
     added = sum(
-        (loss.terms(logits[own], labels[own], members[own]) * share).sum()
+        (loss.terms(Outputs(logits[own]), Labels(labels[own]), members[own]) * share).sum()
         for own, share in zip((first, ~first), shares, strict=True)
     )
     torch.testing.assert_close(added, whole, rtol=1e-6, atol=1e-9)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lsdc.training.augment import PixelAugmentation, shift_slices, shuffle_slices
-from lsdc.training.samples import Sample
+from lsdc.training.samples import Labels, Sample
 from lsdc.training.settings.augment import PixelSettings
 from tests.training.runs import altered
 
@@ -16,7 +16,7 @@ each_change = pytest.mark.parametrize("change", CHANGES)
 def sample_of_equal_slices() -> Sample:
     random = np.random.default_rng(0)
     slices = np.repeat(random.integers(40, 200, (1, 48, 48), dtype=np.uint8), 7, axis=0)
-    return Sample(slices, np.ones(7, dtype=bool), np.array([0, 2]))
+    return Sample(slices, np.ones(7, dtype=bool), Labels(np.array([0, 2])))
 
 
 @each_change
@@ -67,7 +67,9 @@ def test_every_augmentation_differs_between_slices_on_request(change: str) -> No
 
 
 def test_noise_and_cutout_have_the_configured_size() -> None:
-    grey = Sample(np.full((2, 100, 100), 0.5, dtype=np.float32), np.ones(2, bool), np.zeros(1))
+    grey = Sample(
+        np.full((2, 100, 100), 0.5, dtype=np.float32), np.ones(2, bool), Labels(np.zeros(1))
+    )
     for std in (0.02, 0.1):
         noise = PixelAugmentation(altered(NEVER, noise=1.0, noise_std=(std, std)))
         assert abs(noise(grey, seed=1).slices.std() - std) < 0.1 * std
@@ -80,7 +82,7 @@ def test_noise_and_cutout_have_the_configured_size() -> None:
 def numbered(present: list[bool]) -> Sample:
     count = len(present)
     slices = np.arange(1, count + 1, dtype=np.uint8).reshape(count, 1, 1) * np.ones((1, 4, 4))
-    return Sample(slices.astype(np.uint8), np.array(present), np.zeros(1, dtype=np.int64))
+    return Sample(slices.astype(np.uint8), np.array(present), Labels(np.zeros(1, dtype=np.int64)))
 
 
 PARTS = ((0, 1, 2), (3, 5), (4,))

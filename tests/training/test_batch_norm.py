@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.events import Event, StepDone, Warned
 from lsdc.training.models.model import SliceModel, Task
-from lsdc.training.samples import Samples, TrainingSteps
+from lsdc.training.samples import Labels, Samples, TrainingSteps
 from lsdc.training.settings.model import ModelSettings
 from tests.training.runs import SETTINGS, altered, run, same_weights
 
@@ -33,7 +33,7 @@ def first(samples: Samples, count: int) -> Samples:
         samples,
         rows=samples.rows[:count],
         present=samples.present[:count],
-        labels=samples.labels[:count],
+        labels=samples.labels.map(lambda column: column[:count]),
         ids=samples.ids[:count],
     )
 
@@ -101,7 +101,7 @@ def test_splitting_into_batches_does_not_change_the_order(
         np.zeros((count, 1, 1, 1), np.uint8),
         np.arange(count),
         np.ones((count, 1), bool),
-        np.zeros((count, 1), np.int64),
+        Labels(np.zeros((count, 1), np.int64)),
         tuple(map(str, range(count))),
     )
 

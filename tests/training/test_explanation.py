@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from lsdc.training.explanation import CELLS, Explanation, explain, join_explanations
 from lsdc.training.models.model import SliceModel, Task
-from lsdc.training.samples import Samples, batch_of
+from lsdc.training.samples import Labels, Samples, batch_of
 from lsdc.training.settings.model import ModelSettings
 
 SIZE, SAMPLES, SHOWN = 32, 1200, 12
@@ -51,7 +51,7 @@ def scattered() -> tuple[Samples, Places]:
         slices=slices.clip(0, 255).astype(np.uint8),
         rows=np.arange(SAMPLES),
         present=present,
-        labels=labels,
+        labels=Labels(labels),
         ids=tuple(f"sample{number}" for number in range(SAMPLES)),
     ), places
 
@@ -61,7 +61,7 @@ def first(samples: Samples, count: int) -> Samples:
         samples,
         rows=samples.rows[:count],
         present=samples.present[:count],
-        labels=samples.labels[:count],
+        labels=samples.labels.map(lambda column: column[:count]),
         ids=samples.ids[:count],
     )
 
@@ -86,8 +86,8 @@ def trained(scattered: tuple[Samples, Places]) -> SliceModel:
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(70):
         batch = batch_of(samples, random.permutation(SAMPLES)[:16].tolist())
-        logits = model(batch.slices, batch.present)
-        loss = cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
+        logits = model(batch.slices, batch.present).grades
+        loss = cross_entropy(logits.flatten(0, 1), batch.labels.grades.flatten())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -101,7 +101,7 @@ def test_maps_and_attention_of_a_trained_model_peak_at_the_blob(
     samples, places = first(scattered[0], SHOWN), scattered[1]
     found = explained(trained, samples)
     assert found.has_attention
-    with_blob = np.argwhere(samples.labels)
+    with_blob = np.argwhere(samples.labels.grades)
     assert len(with_blob) > SHOWN / 2
     for sample, head in with_blob.tolist():
         maps = found.maps[sample, head]
@@ -117,10 +117,10 @@ def test_map_has_the_effect_of_hiding_a_window(scattered: tuple[Samples, Places]
     model, samples = build(), first(scattered[0], 1)
     found = explained(model, samples)
     batch = batch_of(samples, [0])
-    before = model(batch.slices, batch.present).double().softmax(dim=-1)
+    before = model(batch.slices, batch.present).grades.double().softmax(dim=-1)
     hidden = batch.slices.clone()
     hidden[0, 2, :8, -8:] = int(hidden[0, 2].double().mean().round())
-    after = model(hidden, batch.present).double().softmax(dim=-1)
+    after = model(hidden, batch.present).grades.double().softmax(dim=-1)
     expected = ((after - before).abs().sum(dim=-1) / 2)[0].tolist()
     # Only the window at the corner covers the cell at the corner.
     np.testing.assert_allclose(found.maps[0, :, 2, 0, -1], expected, rtol=1e-3)
@@ -149,7 +149,7 @@ def test_weights_sum_to_one_over_the_slices_that_are_present(settings: dict[str,
         slices=random.integers(0, 256, (3, count, SIZE, SIZE), dtype=np.uint8),
         rows=np.arange(3),
         present=present,
-        labels=np.zeros((3, 2), np.int64),
+        labels=Labels(np.zeros((3, 2), np.int64)),
         ids=("a", "b", "c"),
     )
     found = explained(build(**settings), samples)
@@ -168,7 +168,7 @@ def test_slices_of_one_image_share_its_weight() -> None:
     random = np.random.default_rng(0)
     present = np.array([[True, False, True, True, True, True]])
     slices = random.integers(0, 256, (1, 6, SIZE, SIZE), dtype=np.uint8)
-    samples = Samples(slices, np.arange(1), present, np.zeros((1, 2), np.int64), ("a",))
+    samples = Samples(slices, np.arange(1), present, Labels(np.zeros((1, 2), np.int64)), ("a",))
     batch = batch_of(samples, [0])
     model.eval()
     attention = model.attention(*model.encode(batch.slices, batch.present))

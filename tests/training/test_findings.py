@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lsdc.training.losses import Finding, GradedLoss
-from lsdc.training.samples import EMPTY_LABEL
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,7 +39,7 @@ def weighted(weights: tuple[float, float, float], **more: str) -> GradedLoss:
 
 def gradient(loss: GradedLoss, logits: Tensor, labels: Tensor) -> Tensor:
     logits = logits.clone().requires_grad_()
-    (found,) = torch.autograd.grad(loss(logits, labels), logits)
+    (found,) = torch.autograd.grad(loss(Outputs(logits), Labels(labels)), logits)
     return found
 
 
@@ -72,7 +73,9 @@ def test_weights_scale_the_gradients_of_the_heads_of_each_finding(
         weighted((1.0, 1.0, 1.0), kind=kind, labels=form),
         weighted(weights, kind=kind, labels=form),
     )
-    expected = gradient(plain, logits, labels) * (plain.weigh(labels) / loss.weigh(labels))
+    expected = gradient(plain, logits, labels) * (
+        plain.weigh(Labels(labels)) / loss.weigh(Labels(labels))
+    )
     for heads, weight in zip(HEADS, weights, strict=True):
         expected[:, list(heads)] *= weight
     torch.testing.assert_close(gradient(loss, logits, labels), expected, rtol=1e-5, atol=1e-9)
@@ -84,5 +87,7 @@ def test_weights_of_one_change_no_bit(seed: int, form: str) -> None:
     labels, logits = some_labels(seed), some_logits(seed).float()
     plain = GradedLoss(LossSettings(labels=form), class_weights=WEIGHTS)
     ones = weighted((1.0, 1.0, 1.0), labels=form)
-    assert torch.equal(plain(logits, labels), ones(logits, labels))
+    assert torch.equal(
+        plain(Outputs(logits), Labels(labels)), ones(Outputs(logits), Labels(labels))
+    )
     assert torch.equal(gradient(plain, logits, labels), gradient(ones, logits, labels))

@@ -11,7 +11,7 @@ from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
 from lsdc.training.events import EpochDone, Event, StepDone, Warned
 from lsdc.training.losses import GradedLoss
-from lsdc.training.samples import EMPTY_LABEL, Samples
+from lsdc.training.samples import EMPTY_LABEL, Labels, Samples
 from lsdc.training.settings.loss import LossSettings
 from tests.training.runs import SETTINGS, SmallModel, altered, build_model, run, same_weights
 
@@ -33,7 +33,7 @@ def test_training_reduces_the_loss(blobs: Samples, tmp_path: Path) -> None:
         tmp_path,
         settings=altered(SETTINGS, epochs=24, learning_rate=1e-2),
         score=lambda probabilities: float(
-            -np.log(probabilities[np.arange(24), 1, blobs.labels[:, 1]]).mean()
+            -np.log(probabilities[np.arange(24), 1, blobs.labels.grades[:, 1]]).mean()
         ),
         on_event=lines.append,
     )
@@ -55,10 +55,10 @@ def without_chance() -> SmallModel:
 @pytest.fixture
 def uneven(blobs: Samples) -> Samples:
     """Return samples of which some have few labels, so that batches have different weights."""
-    labels = blobs.labels.copy()
+    labels = blobs.labels.grades.copy()
     labels[::3] = EMPTY_LABEL
     labels[1::3, 1] = EMPTY_LABEL
-    return replace(blobs, labels=labels)
+    return replace(blobs, labels=Labels(labels))
 
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])

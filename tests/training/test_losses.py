@@ -15,7 +15,8 @@ from lsdc.training.losses import (
     probabilities_by,
 )
 from lsdc.training.mixing import Mixing
-from lsdc.training.samples import EMPTY_LABEL, Batch
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import EMPTY_LABEL, Batch, Labels
 from lsdc.training.settings.augment import MixSettings
 from lsdc.training.settings.loss import LossKind, LossSettings
 
@@ -40,7 +41,7 @@ def test_loss_of_hard_labels_equals_torchs_weighted_cross_entropy(logits: torch.
             ignore_index=EMPTY_LABEL,
             label_smoothing=smoothing,
         )
-        torch.testing.assert_close(loss(logits, LABELS), expected)
+        torch.testing.assert_close(loss(Outputs(logits), Labels(LABELS)), expected)
 
 
 def test_loss_of_soft_labels_equals_torchs_cross_entropy(logits: torch.Tensor) -> None:
@@ -54,7 +55,7 @@ def test_loss_of_soft_labels_equals_torchs_cross_entropy(logits: torch.Tensor) -
             logits.flatten(0, 1), smooth.flatten(0, 1), logits.new_tensor(WEIGHTS)
         )
         torch.testing.assert_close(
-            GradedLoss(settings, class_weights=WEIGHTS)(logits, labels), expected
+            GradedLoss(settings, class_weights=WEIGHTS)(Outputs(logits), Labels(labels)), expected
         )
 
 
@@ -63,7 +64,7 @@ def test_loss_without_weights_equals_scikit_learns_log_loss(logits: torch.Tensor
     shares = logits.detach().softmax(-1)[there].numpy()
     expected = log_loss(LABELS[there].numpy(), shares, labels=[0, 1, 2])
     loss = GradedLoss(LossSettings(), class_weights=(1.0, 1.0, 1.0))
-    assert loss(logits, LABELS).item() == pytest.approx(expected)
+    assert loss(Outputs(logits), Labels(LABELS)).item() == pytest.approx(expected)
 
 
 def test_binary_cross_entropy_equals_torchs_weighted_by_the_label(logits: torch.Tensor) -> None:
@@ -76,14 +77,14 @@ def test_binary_cross_entropy_equals_torchs_weighted_by_the_label(logits: torch.
                 expected += WEIGHTS[label] * each
                 weights += WEIGHTS[label]
     loss = GradedLoss(LossSettings(kind="bce"), class_weights=WEIGHTS)
-    assert float(loss(logits, LABELS)) == pytest.approx(expected / weights)
+    assert float(loss(Outputs(logits), Labels(LABELS))) == pytest.approx(expected / weights)
 
 
 def test_focal_loss_equals_a_hand_computed_value() -> None:
     logits = torch.tensor([[[0.6, 0.3, 0.1]], [[0.2, 0.2, 0.6]]]).log()
     loss = GradedLoss(LossSettings(kind="focal", focal_gamma=3.0), class_weights=WEIGHTS)
     by_hand = -(0.4**3 * math.log(0.6) + 2 * 0.8**3 * math.log(0.2)) / 3
-    assert float(loss(logits, torch.tensor([[0], [1]]))) == pytest.approx(by_hand)
+    assert float(loss(Outputs(logits), Labels(torch.tensor([[0], [1]])))) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,13 +93,15 @@ def test_class_labels_and_one_hot_labels_have_the_same_loss(
 ) -> None:
     probabilities = torch.eye(3)[LABELS.clamp(min=0)] * (LABELS != EMPTY_LABEL).unsqueeze(-1)
     loss = GradedLoss(LossSettings(kind=kind, label_smoothing=0.1), class_weights=WEIGHTS)
-    torch.testing.assert_close(loss(logits, LABELS), loss(logits, probabilities))
+    torch.testing.assert_close(
+        loss(Outputs(logits), Labels(LABELS)), loss(Outputs(logits), Labels(probabilities))
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_labels_are_ignored(logits: torch.Tensor, kind: LossKind) -> None:
     loss = GradedLoss(LossSettings(kind=kind), class_weights=WEIGHTS)
-    loss(logits, LABELS).backward()
+    loss(Outputs(logits), Labels(LABELS)).backward()
     assert logits.grad is not None
     assert not logits.grad[1, 1].any()
     assert logits.grad[1, 0].all()
@@ -110,7 +113,7 @@ def test_batch_without_labels_has_zero_loss_and_gradient(
     logits: torch.Tensor, kind: LossKind, labels: Any
 ) -> None:
     loss = GradedLoss(LossSettings(kind=kind, labels=labels), class_weights=WEIGHTS)(
-        logits, torch.full((4, 2), EMPTY_LABEL)
+        Outputs(logits), Labels(torch.full((4, 2), EMPTY_LABEL))
     )
     loss.backward()
     assert loss == 0
@@ -120,15 +123,12 @@ def test_batch_without_labels_has_zero_loss_and_gradient(
 
 @pytest.mark.parametrize("groups", [2, 3, 5])
 def test_group_loss_is_added_for_any_number_of_groups(logits: torch.Tensor, groups: int) -> None:
-    more = logits.new_full((4, 2, max(groups - 3, 0)), -torch.inf)
-    group = torch.randn(4, 1, groups, dtype=torch.float64)
-    none = group.new_full((4, 1, max(3 - groups, 0)), -torch.inf)
-    answers = torch.cat([torch.cat([logits, more], -1), torch.cat([group, none], -1)], dim=1)
+    group = torch.randn(4, groups, dtype=torch.float64)
     truth = torch.tensor([1, 0, 1, 1])
     loss = GradedLoss(LossSettings(), class_weights=WEIGHTS, group_weight=0.5)
-    value = loss(answers, torch.cat([LABELS, truth.unsqueeze(1)], dim=1))
-    graded = GradedLoss(LossSettings(), class_weights=WEIGHTS)(logits, LABELS)
-    torch.testing.assert_close(value, graded + 0.5 * cross_entropy(group[:, 0], truth))
+    value = loss(Outputs(logits, group), Labels(LABELS, truth))
+    graded = GradedLoss(LossSettings(), class_weights=WEIGHTS)(Outputs(logits), Labels(LABELS))
+    torch.testing.assert_close(value, graded + 0.5 * cross_entropy(group, truth))
     value.backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
@@ -139,11 +139,10 @@ def test_group_loss_is_added_for_any_number_of_groups(logits: torch.Tensor, grou
 def test_group_loss_does_not_hide_logits_that_are_not_finite(
     logits: torch.Tensor, bad: float, row: int
 ) -> None:
-    group = torch.randn(4, 1, 3, dtype=torch.float64)
-    group[row, 0, 2] = bad
-    labels = torch.cat([LABELS, torch.tensor([[1], [0], [1], [1]])], dim=1)
+    group = torch.randn(4, 3, dtype=torch.float64)
+    group[row, 2] = bad
     loss = GradedLoss(LossSettings(), class_weights=WEIGHTS, group_weight=0.5)
-    assert not loss(torch.cat([logits, group], dim=1), labels).isfinite()
+    assert not loss(Outputs(logits, group), Labels(LABELS, torch.tensor([1, 0, 1, 1]))).isfinite()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -177,27 +176,24 @@ SETTINGS_OF_LOSSES = st.builds(
 def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
     loss_settings: LossSettings, group_weight: float, sizes: list[int], seed: int, mixed: bool
 ) -> None:
-    random = torch.Generator().manual_seed(seed)
-    groups = 5 if group_weight else 0
-    heads, classes = 2 + bool(groups), max(3, groups)
-    logits = torch.randn(sum(sizes), heads, classes, dtype=torch.float64, generator=random)
-    labels = torch.randint(0, 3, (sum(sizes), heads), generator=random)
-    graded = labels[:, :2]  # a view; the group is never empty
-    graded[torch.rand(graded.shape, generator=random) < 0.5] = EMPTY_LABEL
-    if groups:
-        logits[:, :2, 3:] = -torch.inf
-    logits.requires_grad_()
-    parts = list(labels.split(sizes))
-    if mixed:
-        parts = [_mixed(part, classes, seed) for part in parts]
+    count, random = sum(sizes), torch.Generator().manual_seed(seed)
+    # Two heads of 3 classes and a group of 5, in one tensor to differentiate by.
+    logits = torch.randn(count, 11, dtype=torch.float64, generator=random).requires_grad_()
+    grades = torch.randint(0, 3, (count, 2), generator=random)
+    grades[torch.rand(grades.shape, generator=random) < 0.5] = EMPTY_LABEL
+    groups = torch.randint(0, 5, (count,), generator=random)
+    parts = [
+        _mixed(*part, seed) if mixed else Labels(*part)
+        for part in zip(grades.split(sizes), groups.split(sizes), strict=True)
+    ]
     loss = GradedLoss(loss_settings, class_weights=WEIGHTS, group_weight=group_weight)
-    whole = loss(logits, torch.cat(parts))
+    whole = loss(_outputs(logits), Labels(*map(torch.cat, zip(*parts, strict=True))))
     (expected,) = torch.autograd.grad(whole, logits)
 
     weights = torch.stack([loss.weigh(part) for part in parts])
     shares = weights / weights.sum(dim=0).clamp(min=1e-30)
     added = sum(
-        (loss.terms(own, part) * share).sum()
+        (loss.terms(_outputs(own), part) * share).sum()
         for own, part, share in zip(logits.split(sizes), parts, shares, strict=True)
     )
     (found,) = torch.autograd.grad(added, logits)
@@ -207,9 +203,15 @@ def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
         assert torch.equal(found, expected)  # bit-identical
 
 
-def _mixed(labels: torch.Tensor, classes: int, seed: int) -> torch.Tensor:
-    """Return labels (b, heads) as probabilities, mixed or not depending on the seed."""
-    mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), classes)
-    slices, present = torch.rand(len(labels), 1, 2, 2), torch.ones(len(labels), 1).bool()
-    batch = mixing(Batch(list(range(len(labels))), slices, present, labels), seed)
-    return as_probabilities_of(batch.labels, classes)
+def _outputs(logits: torch.Tensor) -> Outputs:
+    """Return the outputs whose logits are these (b, 11)."""
+    return Outputs(logits[:, :6].unflatten(1, (2, 3)), logits[:, 6:])
+
+
+def _mixed(grades: torch.Tensor, group: torch.Tensor, seed: int) -> Labels[torch.Tensor]:
+    """Return labels as probabilities, mixed or not depending on the seed."""
+    mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), 3, groups=5)
+    slices, present = torch.rand(len(grades), 1, 2, 2), torch.ones(len(grades), 1).bool()
+    places = list(range(len(grades)))
+    labels = mixing(Batch(places, slices, present, Labels(grades, group)), seed).labels
+    return Labels(as_probabilities_of(labels.grades, 3), as_probabilities_of(labels.group, 5))

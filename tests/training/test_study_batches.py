@@ -12,6 +12,7 @@ from lsdc.training.events import Event, StepDone
 from lsdc.training.inference import predict_logits
 from lsdc.training.losses import AnyWorst, Finding, GradedLoss
 from lsdc.training.mixing import Mixing
+from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Samples, TrainingSteps
 from lsdc.training.settings.augment import MixSettings
 from lsdc.training.settings.loss import LossSettings
@@ -120,7 +121,8 @@ def test_losses_of_an_epoch_are_those_of_all_its_studies(studies: Samples, tmp_p
     )
     logits = predict_logits(model, studies, batch_size=5, device=torch.device("cpu"))
     assert studies.members is not None
-    whole = loss(logits, torch.tensor(studies.labels), torch.tensor(studies.members)).item()
+    labels = studies.labels.map(torch.tensor)
+    whole = loss(Outputs(logits), labels, torch.tensor(studies.members)).item()
     (row,) = progress.epochs
     assert row["validation_loss"] == pytest.approx(whole, rel=1e-5)
     assert row["loss"] == pytest.approx(whole, rel=1e-5)

@@ -106,8 +106,8 @@ class RunResults:
     def model(self, fold: int) -> "SliceModel":
         """Load the trained model of a fold, in evaluation mode, on the CPU.
 
-        It takes slices (n, slices, height, width) and a mask (n, slices), and returns logits
-        (n, conditions, grades).
+        It takes slices (n, slices, height, width) and a mask (n, slices), and returns its outputs,
+        of which `grades` are the logits (n, conditions, grades).
 
         Raises:
             DataError: the fold is not trained.

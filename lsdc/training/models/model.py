@@ -7,10 +7,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from lsdc.training.models.encoder import Encoder
 from lsdc.training.models.heads import build_head
+from lsdc.training.models.outputs import Outputs
 from lsdc.training.models.pooling import PoolSlices
 from lsdc.training.models.sequence import SliceSequence
 from lsdc.training.settings.model import ModelSettings, SlicesAs
@@ -116,18 +116,14 @@ class SliceModel(nn.Module):
             )
             self.group_head = nn.Linear(settings.width, task.groups)
 
-    def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+    def forward(self, slices: Tensor, present: Tensor) -> Outputs:
         """Return the logits of all heads.
 
         Args:
             slices: (b, s, h, w) uint8, or float from 0 to 1.
             present: (b, s) bool.
-
-        Returns:
-            (b, heads, classes), or with groups (b, heads + 1, the larger of classes and groups):
-            the last head predicts the group, and classes that a head lacks are -inf.
         """
-        return self.grade(*self.encode(slices, present))
+        return self.read(*self.encode(slices, present))
 
     def encode(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of each image (b, m, width), and which images have a slice (b, m)."""
@@ -136,30 +132,29 @@ class SliceModel(nn.Module):
         seen = torch.cat([seen for _, seen in encoded], dim=1)[:, self._order]  # (b, m)
         return features + self.places, seen
 
-    def grade(self, features: Tensor, seen: Tensor) -> Tensor:
-        """Return the logits of all heads from what `encode` returns; see `forward`."""
+    def read(self, features: Tensor, seen: Tensor) -> Outputs:
+        """Return the logits of all heads from what `encode` returns."""
         features = self._dropped(features)
         logits = [
             head(pool(sequence, seen))
             for sequence, pool, head in zip(
-                self._read(features), self.pools, self.heads, strict=True
+                self._sequences(features), self.pools, self.heads, strict=True
             )
         ]
-        grades = torch.cat(logits, dim=1).view(-1, self._heads, self._classes)
-        if not self._groups:
-            return grades
-        group = self.group_head(self.group_pool(features, seen)).unsqueeze(1)
-        return torch.cat([_with_classes(grades, group), _with_classes(group, grades)], dim=1)
+        return Outputs(
+            grades=torch.cat(logits, dim=1).view(-1, self._heads, self._classes),
+            group=self.group_head(self.group_pool(features, seen)) if self._groups else None,
+        )
 
     def attention(self, features: Tensor, seen: Tensor) -> Tensor | None:
         """Return the weights (b, heads, m) by which each head pools what `encode` returns.
 
-        They are those that `grade` uses in evaluation mode, and sum to 1 over the images with a
+        They are those that `read` uses in evaluation mode, and sum to 1 over the images with a
         slice. A head for the group has none. Without attention pooling, return None.
         """
         shares = [
             cast(PoolSlices, pool).attention(sequence, seen)
-            for sequence, pool in zip(self._read(features), self.pools, strict=True)
+            for sequence, pool in zip(self._sequences(features), self.pools, strict=True)
         ]
         known = [each for each in shares if each is not None]
         return torch.stack(known, dim=1).expand(-1, self._heads, -1) if known else None
@@ -168,16 +163,10 @@ class SliceModel(nn.Module):
         dropped: Tensor = self.spatial_dropout(features.transpose(1, 2)).transpose(1, 2)
         return dropped
 
-    def _read(self, features: Tensor) -> list[Tensor]:
+    def _sequences(self, features: Tensor) -> list[Tensor]:
         """Return the sequence that each head pools."""
         sequences = [sequence(features) for sequence in self.sequences]
         return sequences * (len(self.heads) if len(sequences) < len(self.heads) else 1)
-
-
-def _with_classes(logits: Tensor, other: Tensor) -> Tensor:
-    """Pad logits with -inf to the number of classes of `other`."""
-    more = max(0, other.shape[-1] - logits.shape[-1])
-    return pad(logits, (0, more), value=-torch.inf)
 
 
 def _share_out(

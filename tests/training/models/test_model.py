@@ -7,6 +7,8 @@ import torch
 from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.losses import GradedLoss
 from lsdc.training.models.model import SliceModel, Task
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import Labels
 from lsdc.training.settings.loss import LossSettings
 from lsdc.training.settings.model import ModelSettings
 
@@ -84,21 +86,26 @@ def small_batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randint(0, 256, (3, 4, 32, 32), dtype=torch.uint8), present
 
 
+def same(one: Outputs, other: Outputs) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(a is b is None or torch.equal(a, b) for a, b in pairs)
+
+
 @each_model
 def test_every_parameter_of_every_model_gets_a_gradient(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     model = build_model(settings)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loss = GradedLoss(LossSettings(), class_weights=(1.0, 2.0, 4.0), group_weight=0.3)
-    labels = torch.tensor([[0, 1, 4], [2, -100, 0], [1, 1, 2]])
+    labels = Labels(torch.tensor([[0, 1], [2, -100], [1, 1]]), group=torch.tensor([4, 0, 2]))
     loss(model(slices, present), labels).backward()
     without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
     assert not without
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     optimiser.step()
-    logits = model(slices, present)
-    assert logits.shape == (3, 3, 5)
-    assert loss(logits, labels).isfinite()
+    outputs = model(slices, present)
+    assert outputs.grades.shape == (3, 2, 3)
+    assert loss(outputs, labels).isfinite()
 
 
 @each_model
@@ -107,7 +114,7 @@ def test_pixels_of_absent_slices_have_no_effect(settings: dict[str, Any]) -> Non
     model = build_model(settings).eval()
     before = model(slices, present)
     slices[~present] = 255 - slices[~present]
-    assert torch.equal(before, model(slices, present))
+    assert same(before, model(slices, present))
 
 
 @each_model
@@ -118,7 +125,7 @@ def test_output_depends_on_whether_a_slice_is_absent(settings: dict[str, Any]) -
         torch.nn.init.normal_(encoder.get_parameter("absent"))
     shares = (slices.float() / 255).masked_fill(~present[..., None, None], 0.5)
     told, untold = model(shares, present), model(shares, torch.ones_like(present))
-    assert not torch.allclose(told[0, 0, :3], untold[0, 0, :3])
+    assert not torch.allclose(told.grades[0, 0], untold.grades[0, 0])
 
 
 @each_model
@@ -126,8 +133,8 @@ def test_sample_without_slices_has_finite_logits(settings: dict[str, Any]) -> No
     slices, present = batch_of_nine()
     present[2] = False
     model = build_model(settings)
-    assert model.eval()(slices, present)[:, :2, :3].isfinite().all()
-    assert model.train()(slices, torch.zeros_like(present))[:, :2, :3].isfinite().all()
+    for outputs in (model.eval()(slices, present), model(slices, torch.zeros_like(present))):
+        assert all(each.isfinite().all() for each in outputs if each is not None)
 
 
 @pytest.mark.parametrize("name", ["threes", "deep"])
@@ -135,27 +142,34 @@ def test_output_of_a_sample_does_not_depend_on_its_batch(name: str) -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS[name]).eval()
     alone = model(slices[1:2], present[1:2])
-    torch.testing.assert_close(alone[0], model(slices, present)[1], rtol=1e-3, atol=1e-4)
+    together = model(slices, present).grades[1]
+    torch.testing.assert_close(alone.grades[0], together, rtol=1e-3, atol=1e-4)
 
 
-def test_last_head_predicts_the_group_and_others_have_fewer_classes() -> None:
-    logits = build_model({}).eval()(*batch_of_nine())
-    shares = logits.softmax(dim=-1)
-    assert not shares[:, :2, 3:].any()
-    assert shares[:, 2].gt(0).all()
+def test_only_a_model_with_groups_predicts_the_group() -> None:
+    outputs = build_model({}).eval()(*batch_of_nine())
+    assert outputs.group is not None
+    assert outputs.group.shape == (3, 5)
+    without = SliceModel(
+        ModelSettings(backbone="test_efficientnet_ln", width=16),
+        Task(slices=9, size_px=32, heads=2, classes=3),
+        pretrained=False,
+    )
+    assert without(*batch_of_nine()).group is None
 
 
 def test_batch_of_one_is_possible_with_batch_norm() -> None:
     slices, present = batch_of_nine()
     model = build_model(SETTINGS["one for all"]).train()
     use_running_stats_for_single_values(model, say=lambda: None)  # as the training loop does
-    assert model(slices[:1], present[:1])[:, :2, :3].isfinite().all()
+    assert model(slices[:1], present[:1]).grades.isfinite().all()
 
 
 def test_float_and_8_bit_pixels_have_the_same_output(build: Build) -> None:
     slices, present = small_batch()
     model = build().eval()
-    torch.testing.assert_close(model(slices.float() / 255, present), model(slices, present))
+    as_float = model(slices.float() / 255, present).grades
+    torch.testing.assert_close(as_float, model(slices, present).grades)
 
 
 def test_brightness_and_contrast_have_no_effect_with_scaling_per_sample() -> None:
@@ -163,11 +177,9 @@ def test_brightness_and_contrast_have_no_effect_with_scaling_per_sample() -> Non
     model = build_model(SETTINGS["deep"]).eval()
     shares = slices.float() / 255
     brighter = 0.3 + 0.5 * shares
-    torch.testing.assert_close(model(brighter, present), model(shares, present))
+    torch.testing.assert_close(model(brighter, present).grades, model(shares, present).grades)
     other = build_model(SETTINGS["deep"] | {"pixels": "plain"}).eval()
-    assert not torch.allclose(
-        other(brighter, present)[:, :2, :3], other(shares, present)[:, :2, :3]
-    )
+    assert not torch.allclose(other(brighter, present).grades, other(shares, present).grades)
 
 
 def test_gates_of_the_rnn_are_initialised_orthogonally() -> None:
@@ -177,11 +189,11 @@ def test_gates_of_the_rnn_are_initialised_orthogonally() -> None:
 
 
 @each_model
-def test_encoding_and_grading_are_the_model(settings: dict[str, Any]) -> None:
+def test_encoding_and_reading_are_the_model(settings: dict[str, Any]) -> None:
     slices, present = batch_of_nine()
     model = build_model(settings).eval()
     features, seen = model.encode(slices, present)
-    assert torch.equal(model.grade(features, seen), model(slices, present))
+    assert same(model.read(features, seen), model(slices, present))
     assert seen.tolist() == [
         [any(own[place] for place in image) for image in model.images] for own in present.tolist()
     ]

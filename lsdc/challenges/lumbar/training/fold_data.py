@@ -72,7 +72,7 @@ class FoldData:
             labels = without_labels(labels, doubted)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
         samples = as_samples(self.crops, learnt, labels, with_level=self._predicts_level)
-        return replace(samples, repeats=count_repeats(samples.labels, config.oversample))
+        return replace(samples, repeats=count_repeats(samples.labels.grades, config.oversample))
 
     @property
     def without_label(self) -> pl.DataFrame:

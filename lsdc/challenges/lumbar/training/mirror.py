@@ -21,8 +21,7 @@ def mirror(sample: Sample, config: SlicesConfig) -> Sample:
     slices = sample.slices[order]
     axial = config.count - config.axial_slices
     slices[axial:] = np.flip(slices[axial:], axis=-1)
-    labels = sample.labels.copy()  # a level label may follow; it has no sides
-    labels[: len(_MIRRORED)] = sample.labels[_MIRRORED]
+    labels = sample.labels._replace(grades=sample.labels.grades[_MIRRORED])
     return Sample(slices, sample.present[order], labels)
 
 

@@ -77,13 +77,12 @@ def _findings(experiment: Experiment) -> list[Finding]:
 
 def build_mixing(experiment: Experiment) -> Mixing:
     """Build the mixing of samples within a batch."""
-    levels = len(LEVELS) if experiment.loss.level_weight else 0
-    return Mixing(experiment.augment, classes=max(len(GRADES), levels))
+    return Mixing(experiment.augment, classes=len(GRADES), groups=len(LEVELS))
 
 
 def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:
-    """Return the probabilities (n, conditions, grades) from that model's logits."""
-    return probabilities_by(experiment.loss.kind)(logits[:, : len(CONDITIONS), : len(GRADES)])
+    """Return the probabilities (n, conditions, grades) from that model's logits of the grades."""
+    return probabilities_by(experiment.loss.kind)(logits)
 
 
 def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Side
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, Side
 from lsdc.errors import DataError
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
-from lsdc.training.samples import EMPTY_LABEL, Samples
+from lsdc.training.samples import EMPTY_LABEL, Labels, Samples
 
 
 def read_table(crops: Path, split: str) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def as_samples(
         table: row, study_id, level, side, mask of the samples.
         labels: study_id, condition, level, grade, and optionally the three probabilities, which
             take precedence where not null; all labels are then probabilities.
-        with_level: whether to append the level as the last label.
+        with_level: whether the level is to be predicted, as the group.
 
     Raises:
         DataError: the table names a row that crops.npy does not have.
@@ -57,7 +57,10 @@ def as_samples(
         slices=slices,
         rows=rows,
         present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
-        labels=_labels(table, labels, with_level=with_level),
+        labels=Labels(
+            grades=_grades(table, labels),
+            group=table.select(LEVEL_NUMBER).to_series().to_numpy() if with_level else None,
+        ),
         members=table.select("study_id", LEVEL_NUMBER).to_numpy().astype(np.int64),
         ids=tuple(
             table.select(
@@ -67,18 +70,18 @@ def as_samples(
     )
 
 
-def count_repeats(labels: NDArray[Any], oversample: Sequence[int]) -> NDArray[np.int64]:
+def count_repeats(grades: NDArray[Any], oversample: Sequence[int]) -> NDArray[np.int64]:
     """Return how often an epoch shows each of n samples, by its worst grade.
 
     Args:
-        labels: labels as in `as_samples`; of probabilities the most likely grade counts.
+        grades: (n, conditions) labels, or their probabilities (n, conditions, grades), of which
+            the most likely grade counts.
         oversample: repeats for each grade; a sample without a grade counts as the first.
 
-    >>> labels = np.array([[0, 0, 0, 0, 0], [0, 2, 0, 0, 0], [-1, 1, 0, 0, 0]])
-    >>> count_repeats(labels, (1, 2, 4)).tolist()
+    >>> grades = np.array([[0, 0, 0, 0, 0], [0, 2, 0, 0, 0], [-1, 1, 0, 0, 0]])
+    >>> count_repeats(grades, (1, 2, 4)).tolist()
     [1, 4, 2]
     """
-    grades = labels[:, : len(CONDITIONS)]
     if grades.ndim == 3:
         grades = np.where(grades.any(axis=2), grades.argmax(axis=2), EMPTY_LABEL)
     worst = np.maximum(grades.max(axis=1), 0)  # an empty label is below 0
@@ -133,8 +136,8 @@ def _questions(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, with_level: bool) -> NDArray[Any]:
-    """Return labels as (n, heads) int64 classes or (n, heads, classes) float32 probabilities."""
+def _grades(table: pl.DataFrame, labels: pl.DataFrame | None) -> NDArray[Any]:
+    """Return (n, conditions) int64 labels, or (n, conditions, grades) float32 probabilities."""
     columns = ["grade", *PROBABILITIES]
     found = _questions(table)
     if labels is None:
@@ -144,14 +147,10 @@ def _labels(table: pl.DataFrame, labels: pl.DataFrame | None, *, with_level: boo
         found = found.join(labels, on=key, how="left", maintain_order="left")
     grades = found["grade"].cast(pl.Int64).fill_null(EMPTY_LABEL).to_numpy()
     classes: NDArray[Any] = grades.reshape(len(table), len(CONDITIONS))
-    if with_level:
-        level = table.select(LEVEL_NUMBER).to_series().to_numpy()
-        classes = np.column_stack([classes, level])
     if not set(PROBABILITIES) <= set(found.columns) or found[PROBABILITIES[0]].is_null().all():
         return classes
-    width = max(len(GRADES), len(LEVELS) if with_level else 0)
-    shares: NDArray[Any] = (classes[..., np.newaxis] == np.arange(width)).astype(np.float32)
-    predicted = found.select(PROBABILITIES).to_numpy().reshape(len(table), len(CONDITIONS), -1)
+    shares: NDArray[Any] = (classes[..., np.newaxis] == np.arange(len(GRADES))).astype(np.float32)
+    predicted = found.select(PROBABILITIES).to_numpy().reshape(shares.shape)
     there = ~np.isnan(predicted.astype(np.float64))
-    shares[:, : len(CONDITIONS), : len(GRADES)][there] = predicted[there]
+    shares[there] = predicted[there]
     return shares

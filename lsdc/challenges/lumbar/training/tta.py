@@ -48,7 +48,7 @@ def predict_grades(
             return mirror_batch(batch, slices)
 
         views.append(mirrored)
-    logits = predict_views(
+    outputs = predict_views(
         model,
         samples,
         views,
@@ -57,7 +57,7 @@ def predict_grades(
         precision=getattr(torch, experiment.training.precision),
         on_batch=on_batch,
     )
-    found = [as_array(read_grades(experiment, each.double())) for each in logits]
+    found = [as_array(read_grades(experiment, each.grades.double())) for each in outputs]
     if tta.mirror:
         found[-1] = mirror_grades(found[-1])
     mean: NDArray[np.float64] = sum(found[1:], start=found[0]) / len(found)

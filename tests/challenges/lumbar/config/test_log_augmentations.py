@@ -10,7 +10,7 @@ from lsdc.challenges.lumbar.slices.slots import list_places
 from lsdc.challenges.lumbar.training.augment import PatientAugment
 from lsdc.challenges.lumbar.training.network import build_mixing
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
-from lsdc.training.samples import Batch, Sample
+from lsdc.training.samples import Batch, Labels, Sample
 
 SEEDS = range(8)
 CHANGES = (
@@ -46,7 +46,8 @@ def sample_of(experiment: Experiment) -> Sample:
     random = np.random.default_rng(0)
     count = experiment.slices.count
     slices = random.integers(0, 256, (count, 32, 32), dtype=np.uint8)
-    return Sample(slices, np.arange(count) != 1, random.integers(len(GRADES), size=len(CONDITIONS)))
+    labels = Labels(random.integers(len(GRADES), size=len(CONDITIONS)))
+    return Sample(slices, np.arange(count) != 1, labels)
 
 
 @each_augmentation
@@ -57,7 +58,7 @@ def test_augmentation_is_determined_by_the_seed(name: str) -> None:
     changed = [augment(sample, seed) for seed in SEEDS]
     for seed, each in zip(SEEDS, changed, strict=True):
         assert (each.slices.shape, each.slices.dtype) == (sample.slices.shape, np.uint8)
-        assert sorted(each.labels) == sorted(sample.labels)
+        assert sorted(each.labels.grades) == sorted(sample.labels.grades)
         assert np.array_equal(augment(sample, seed).slices, each.slices)
     asked = any(getattr(experiment.augment, change) for change in CHANGES)
     assert any(not np.array_equal(each.slices, sample.slices) for each in changed) == asked
@@ -67,7 +68,7 @@ def test_augmentation_is_determined_by_the_seed(name: str) -> None:
 def test_mixed_labels_sum_to_one(name: str) -> None:
     experiment = AUGMENTATIONS[name]
     sample = sample_of(experiment)
-    labels = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
+    labels = Labels(torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]]))
     slices = torch.stack([torch.from_numpy(sample.slices), 255 - torch.from_numpy(sample.slices)])
     present = torch.from_numpy(sample.present).repeat(2, 1)
     batch, mix = Batch([0, 1], slices, present, labels), build_mixing(experiment)
@@ -75,7 +76,8 @@ def test_mixed_labels_sum_to_one(name: str) -> None:
     kept = [each for each in mixed if each is batch]
     for each in mixed:
         if each is not batch:
-            torch.testing.assert_close(each.labels.sum(dim=-1), torch.ones(2, len(CONDITIONS)))
+            sums = each.labels.grades.sum(dim=-1)
+            torch.testing.assert_close(sums, torch.ones(2, len(CONDITIONS)))
             assert each.slices.shape == slices.shape
     share = experiment.augment.mixup + experiment.augment.cutmix
     assert abs(len(kept) / len(mixed) - (1 - share)) < 0.3

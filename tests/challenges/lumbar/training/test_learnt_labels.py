@@ -154,23 +154,23 @@ def test_label_settings_and_the_level_head_change_the_training(data: Data, tmp_p
     assert len(set(scores.values())) == len(kinds)
 
 
-def test_labels_are_classes_or_probabilities_with_the_level_last(
-    data: Data,
-) -> None:
+def test_labels_are_classes_or_probabilities_and_the_level(data: Data) -> None:
     table = read_table(data.root, "train").head(7)
-    classes = as_samples(data.root, table, data.labels, with_level=True).labels
-    assert classes.shape == (7, 6)
-    assert classes[:, 5].tolist() == [0, 1, 2, 3, 4, 0, 1]
+    classes, level = as_samples(data.root, table, data.labels, with_level=True).labels
+    assert classes.shape == (7, 5)
+    assert level is not None
+    assert level.tolist() == [0, 1, 2, 3, 4, 0, 1]
+    assert as_samples(data.root, table, data.labels).labels.group is None
     predicted = data.labels.select(
         *KEY, normal_mild=pl.lit(0.2), moderate=pl.lit(0.3), severe=pl.lit(0.5)
     )
     soft = labels_to_learn(data.labels, experiment_with().labels, predicted, soft=True)
-    shares = as_samples(data.root, table, soft, with_level=True).labels
-    assert shares.shape == (7, 6, 5)
+    shares = as_samples(data.root, table, soft).labels.grades
+    assert shares.shape == (7, 5, 3)
     np.testing.assert_allclose(shares.sum(axis=-1), 1)
     for place, grade in np.ndenumerate(classes):
         if grade == EMPTY_LABEL:
-            np.testing.assert_allclose(shares[place], [0.2, 0.3, 0.5, 0, 0])
+            np.testing.assert_allclose(shares[place], [0.2, 0.3, 0.5])
         else:
             assert shares[place][grade] == 1
     assert (classes == EMPTY_LABEL).any()
@@ -187,10 +187,8 @@ def test_levels_are_repeated_by_their_worst_grade() -> None:
     }
     classes = np.array(list(worst_is))
     assert count_repeats(classes, (1, 3, 5)).tolist() == list(worst_is.values())
-    with_level = np.column_stack([classes, np.full(len(classes), 4)])  # the level is not a grade
-    assert count_repeats(with_level, (1, 3, 5)).tolist() == list(worst_is.values())
-    shares = (with_level[..., np.newaxis] == np.arange(5)).astype(np.float32)
-    shares[0, 2, :3] = 0.2, 0.5, 0.3  # as predicted by another model
+    shares = (classes[..., np.newaxis] == np.arange(3)).astype(np.float32)
+    shares[0, 2] = 0.2, 0.5, 0.3  # as predicted by another model
     assert count_repeats(shares, (1, 3, 5)).tolist() == [3, 3, 5, 1, 3]
 
 

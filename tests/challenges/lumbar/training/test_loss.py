@@ -19,7 +19,8 @@ from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.training.network import build_loss, read_grades
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
-from lsdc.training.samples import Samples
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import Labels, Samples
 
 SIDES = {False: [None], True: ["left", "right"]}
 
@@ -59,7 +60,7 @@ def make_samples(folder: Path, table: pl.DataFrame, labels: pl.DataFrame) -> Sam
 
 def gradient(experiment: Experiment, logits: Tensor, labels: Tensor) -> Tensor:
     logits = logits.clone().requires_grad_()
-    build_loss(experiment)(logits, labels).backward()
+    build_loss(experiment)(Outputs(logits), Labels(labels)).backward()
     assert logits.grad is not None
     return logits.grad
 
@@ -76,7 +77,7 @@ def test_condition_has_its_share_of_the_weights_in_the_gradient(
     labels = make_labels(20)
     samples = make_samples(tmp_path, make_table(labels, by_side=by_side), labels)
     logits = torch.zeros(len(samples), 5, 3, dtype=torch.float64)  # all are equally wrong
-    found = gradient(experiment, logits, torch.tensor(samples.labels)).abs().sum(dim=(0, 2))
+    found = gradient(experiment, logits, torch.tensor(samples.labels.grades)).abs().sum(dim=(0, 2))
 
     rows = labels.drop_nulls("grade").with_columns(
         pooled=pl.col("condition").map_elements(lambda name: Condition(name).pooled, pl.String)
@@ -115,7 +116,7 @@ def terms_and_score(
     torch.manual_seed(1)
     logits = 2 * torch.randn(len(samples), 5, 3, dtype=torch.float64)
     members = samples.members_of(range(len(samples)))
-    terms = build_loss(experiment).terms(logits, torch.tensor(samples.labels), members)
+    terms = build_loss(experiment).terms(Outputs(logits), samples.labels.map(torch.tensor), members)
     found = as_rows(table, read_grades(experiment, logits).numpy())
     return terms.tolist(), score(labels, keep_graded(found, experiment.labels))
 
@@ -187,8 +188,8 @@ def test_loss_of_published_predictions_is_their_known_score(
     experiment = experiment_with(loss=METRIC, training=BY_STUDY)
     samples = make_samples(tmp_path, table, labels)
     terms = build_loss(experiment).terms(
-        torch.tensor(np.log(shares)),
-        torch.tensor(samples.labels),
+        Outputs(torch.tensor(np.log(shares))),
+        samples.labels.map(torch.tensor),
         samples.members_of(range(len(samples))),
     )
     assert float(terms.sum()) == pytest.approx(known["fourth_place_swin_t_oof"]["score"], abs=1e-6)

@@ -19,7 +19,7 @@ from lsdc.challenges.lumbar.training.network import (
     read_grades,
 )
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition
-from lsdc.training.samples import Batch, Sample
+from lsdc.training.samples import Batch, Labels, Sample
 
 STILL = dict.fromkeys(("brightness_contrast", "blur", "noise", "distortion", "cutout"), 0.0)
 SLICES = SlicesConfig(group_by="side")
@@ -72,23 +72,26 @@ def test_level_head_is_trained_mixed_and_not_read_as_grades() -> None:
     torch.manual_seed(0)
     model = build_model(experiment, pretrained=False)
     slices = torch.randint(256, (3, 25, 32, 32), dtype=torch.uint8)
-    labels = torch.tensor([[0, 1, 2, -100, 0, 4], [0] * 6, [2, 2, 2, 2, 2, 1]])
+    grades = torch.tensor([[0, 1, 2, -100, 0], [0] * 5, [2] * 5])
+    labels = Labels(grades, group=torch.tensor([4, 0, 1]))
     batch = Batch([0, 1, 2], slices, torch.ones(3, 25, dtype=torch.bool), labels)
     mixed = build_mixing(experiment)(batch, 3)
-    assert mixed.labels.shape == (3, 6, 5)
-    logits = model(mixed.slices, mixed.present)
-    build_loss(experiment)(logits, mixed.labels).backward()
+    assert mixed.labels.grades.shape == (3, 5, 3)
+    assert mixed.labels.group is not None
+    assert mixed.labels.group.shape == (3, 5)
+    outputs = model(mixed.slices, mixed.present)
+    build_loss(experiment)(outputs, mixed.labels).backward()
     assert model.group_head.weight.grad.any()
-    grades = read_grades(experiment, logits)
-    assert grades.shape == (3, 5, 3)
-    torch.testing.assert_close(grades.sum(dim=-1), torch.ones(3, 5))
+    shares = read_grades(experiment, outputs.grades)
+    assert shares.shape == (3, 5, 3)
+    torch.testing.assert_close(shares.sum(dim=-1), torch.ones(3, 5))
 
 
 def augmented(seed: int = 0, **probabilities: float) -> tuple[Sample, Sample]:
     """Return a sample of random slices without the fifth one, and the augmented sample."""
     random = np.random.default_rng(1)
     slices = random.integers(0, 256, (25, 16, 16), dtype=np.uint8)
-    sample = Sample(slices, np.arange(25) != 4, np.array([0, 1, 2, 1, 0, 3]))
+    sample = Sample(slices, np.arange(25) != 4, Labels(np.array([0, 1, 2, 1, 0]), np.array(3)))
     augment = AugmentConfig.model_validate(STILL | probabilities)
     return sample, PatientAugment(augment, SLICES)(sample, seed)
 
@@ -102,13 +105,14 @@ def test_flips_never_exchange_sides() -> None:
     sample, head = augmented(vertical_flip=1.0)
     assert np.array_equal(head.slices, sample.slices[:, ::-1])
     for flipped in (front, head):
-        assert np.array_equal(flipped.labels, sample.labels)
+        assert np.array_equal(flipped.labels.grades, sample.labels.grades)
         assert np.array_equal(flipped.present, sample.present)
 
 
 def test_mirror_keeps_the_level() -> None:
     _, mirrored = augmented(mirror=1.0)
-    assert mirrored.labels.tolist() == [0, 2, 1, 0, 1, 3]
+    assert mirrored.labels.grades.tolist() == [0, 2, 1, 0, 1]
+    assert mirrored.labels.group == 3
 
 
 @pytest.mark.parametrize("change", ["slice_shift", "slice_shuffle"])
