@@ -85,9 +85,11 @@ def shift_slices(sample: Sample, parts: Sequence[Sequence[int]], places: int) ->
             that would lose all its slices is left unchanged.
     """
     order, vacated = shifted_order(len(sample.slices), parts, places)
-    slices, present = sample.slices[order], sample.present[order]
-    slices[vacated], present[vacated] = 0, False
-    return sample._replace(slices=slices, present=present)
+    moved = reorder_slices(sample, order)
+    moved.slices[vacated], moved.present[vacated] = 0, False
+    if moved.labels.slices is not None:
+        moved.labels.slices[:, vacated] = 0
+    return moved
 
 
 def shuffle_slices(
@@ -97,4 +99,17 @@ def shuffle_slices(
     order = np.arange(len(sample.slices))
     for part in parts:
         order[list(part)] = random.permutation(list(part))
-    return sample._replace(slices=sample.slices[order], present=sample.present[order])
+    return reorder_slices(sample, order)
+
+
+def reorder_slices(sample: Sample, order: Sequence[int] | NDArray[np.int64]) -> Sample:
+    """Return a copy of the sample whose slice at each place is that at `order[place]`.
+
+    Mask and annotated slices move along.
+    """
+    marks = sample.labels.slices
+    return Sample(
+        slices=sample.slices[order],
+        present=sample.present[order],
+        labels=sample.labels._replace(slices=None if marks is None else marks[:, order]),
+    )

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lsdc.training.models.context import StudyContext
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Samples, batches_in_order
 from lsdc.training.views import View, unchanged
@@ -46,6 +47,7 @@ def predict_outputs(
 ) -> Outputs:
     """Return the outputs for n samples, float32 on `device`, in the order of `samples`.
 
+    A model with context over a study gets whole studies, whose samples must be neighbours.
     `on_batch` is called with the number of samples done.
     """
     (outputs,) = predict_views(
@@ -78,16 +80,21 @@ def predict_views(
     """
     model.eval()
     found: list[list[Outputs]] = [[] for _ in views]
-    for batch in batches_in_order(samples, batch_size):
-        on_device = batch.to(device)
+    whole_studies = _relates_studies(model)
+    for batch in batches_in_order(samples, batch_size, whole_studies=whole_studies):
+        on_device, members = batch.to(device), samples.members_of(batch.places)
         for view, outputs in zip(views, found, strict=True):
             shown = view(on_device)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                answer = model(shown.slices, shown.present)
+                answer = model(shown.slices, shown.present, members)
             outputs.append(answer.map(Tensor.float))
         if on_batch is not None:
             on_batch(batch.places[-1] + 1)
     return [Outputs.join(outputs) for outputs in found]
+
+
+def _relates_studies(model: nn.Module) -> bool:
+    return any(isinstance(module, StudyContext) for module in model.modules())
 
 
 def as_array(tensor: Tensor) -> NDArray[np.float64]:

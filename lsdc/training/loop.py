@@ -44,7 +44,8 @@ _TINY = float(np.finfo(np.float32).tiny)  # avoids division by 0 where no label 
 class Training:
     """Training of a model. `run` starts it, or resumes it from its checkpoint.
 
-    The model maps slices (b, s, h, w) and the mask `present` (b, s) to `Outputs`.
+    The model maps slices (b, s, h, w), the mask `present` (b, s) and the `members` (b, 2) of the
+    samples, or None if these are not known, to `Outputs`.
     Its submodules named `backbone` can be frozen.
 
     Attributes:
@@ -197,9 +198,9 @@ class Training:
     def _backward(self, batch: Batch, shares: Tensor) -> Floats:
         """Backpropagate the loss terms times `shares` (terms,), and return the products."""
         reduced = self._precision != torch.float32
-        with torch.autocast(self.device.type, self._precision, enabled=reduced):
-            outputs = self.model(batch.slices, batch.present)
         members = self.train_samples.members_of(batch.places)
+        with torch.autocast(self.device.type, self._precision, enabled=reduced):
+            outputs = self.model(batch.slices, batch.present, members)
         terms = self.criterion.terms(outputs.map(Tensor.float), batch.labels, members) * shares
         self._parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
         return as_array(terms.detach())

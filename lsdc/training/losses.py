@@ -50,6 +50,7 @@ class GradedLoss:
         any_worst: adds the log loss of whether any item of a study has the last class; see
             `lsdc.training.any_worst`. Smoothing and the focal loss do not affect it.
         group_weight: weight of the cross-entropy of the group; 0 if no head predicts it.
+        shown: for each finding in `Outputs.views`, the head whose labels it has.
 
     >>> loss = GradedLoss(LossSettings(), class_weights=(1, 2, 4))
     >>> labels = Labels(torch.tensor([[2, EMPTY_LABEL]]))
@@ -66,10 +67,12 @@ class GradedLoss:
         average: Literal["labels", "findings"] = "labels",
         any_worst: AnyWorst | None = None,
         group_weight: float = 0.0,
+        shown: Sequence[int] = (),
     ) -> None:
         self._settings = settings
         self._class_weights, self._group_weight = tuple(class_weights), group_weight
         self._findings, self._average, self._any = tuple(findings), average, any_worst
+        self._shown = list(shown)
 
     def __call__(
         self, outputs: Outputs, labels: Labels[Tensor], members: Tensor | None = None
@@ -107,6 +110,12 @@ class GradedLoss:
         if self._group_weight and outputs.group is not None and labels.group is not None:
             group = as_probabilities_of(labels.group, outputs.group.shape[-1])
             terms.append(self._group_weight * cross_entropy(outputs.group, group))
+        if self._settings.view_weight and outputs.views is not None:
+            views = self._mean(outputs.views, graded[:, self._shown], self._of_views(graded))
+            terms.append(self._settings.view_weight * views)
+        if self._settings.slice_weight and outputs.slices is not None and labels.slices is not None:
+            told = _slice_loss(outputs.slices, labels.slices)
+            terms.append(self._settings.slice_weight * told)
         return torch.stack(terms)
 
     def weigh(self, labels: Labels[Tensor], members: Tensor | None = None) -> Tensor:
@@ -120,16 +129,26 @@ class GradedLoss:
             divisors.append(self._divisor(weights.unsqueeze(-1)))
         if self._group_weight and labels.group is not None:
             divisors.append(torch.full_like(divisors[0], len(labels.group)))
+        if self._settings.view_weight:
+            divisors.append(self._divisor(graded[:, self._shown] * self._of_views(graded)))
+        if self._settings.slice_weight and labels.slices is not None:
+            divisors.append(labels.slices.sum())
         return torch.stack(divisors)
+
+    def _by_head(self, grades: Tensor) -> Tensor:
+        """Return the weight (heads, classes) of a label, by its head and class."""
+        weights = {head: each.weight for each in self._findings for head in each.heads}
+        factors = [[weights.get(head, 1.0)] for head in range(grades.shape[1])]
+        return grades.new_tensor(factors) * grades.new_tensor(self._class_weights)
+
+    def _of_views(self, grades: Tensor) -> Tensor:
+        return self._by_head(grades)[self._shown]
 
     def _parts(self, grades: Tensor) -> list[tuple[float, list[int] | slice, Tensor]]:
         """Return what is averaged by itself: its share, heads, and weights (heads, classes)."""
-        heads = range(grades.shape[1])
-        classes = grades.new_tensor(self._class_weights)
         if self._average == "labels":
-            by_head = {head: each.weight for each in self._findings for head in each.heads}
-            factors = [[by_head.get(head, 1.0)] for head in heads]
-            return [(1.0, slice(None), grades.new_tensor(factors) * classes)]
+            return [(1.0, slice(None), self._by_head(grades))]
+        classes = grades.new_tensor(self._class_weights)
         return [(each.weight / self._whole, list(each.heads), classes) for each in self._findings]
 
     @property
@@ -179,6 +198,12 @@ def _required(members: Tensor | None) -> Tensor:
     if members is None:
         raise ValueError("the term for the worst class of a study: expected members, got none")
     return members
+
+
+def _slice_loss(scores: Tensor, marks: Tensor) -> Tensor:
+    """Return the mean cross-entropy of scores (b, heads, s), by the sum of the marks of each."""
+    losses = -marks * scores.log_softmax(dim=-1).masked_fill(marks == 0, 0.0)  # else 0 * -inf
+    return losses.sum() / _positive(marks.sum())
 
 
 def as_probabilities_of(labels: Tensor, classes: int) -> Tensor:

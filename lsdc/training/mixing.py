@@ -59,12 +59,15 @@ class Mixing:
         return self._with(batch, slices, other, own_share)
 
     def _with(self, batch: Batch, slices: Tensor, other: Tensor, own_share: float) -> Batch:
-        grades, group = batch.labels
+        grades, group, marks = batch.labels
         labels = Labels(
             grades=as_probabilities_of(grades, self._classes),
             group=None if group is None else as_probabilities_of(group, self._groups),
+            slices=marks,
         )
         mixed = labels.map(lambda shares: own_share * shares + (1 - own_share) * shares[other])
+        if mixed.slices is not None:  # a slice that the sample lacks is not mixed in
+            mixed = mixed._replace(slices=mixed.slices * batch.present.unsqueeze(1))
         return batch._replace(slices=slices, labels=mixed)
 
 

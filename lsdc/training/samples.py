@@ -1,6 +1,7 @@
 """Samples and batches: sequences of slices, some absent, with a few graded labels each."""
 
 import itertools
+import math
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +26,8 @@ _BATCHES_A_WORKER = 2
 _ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # independent random streams
 
 
-Values = TypeVar("Values", NDArray[Any], Tensor)
-Others = TypeVar("Others", NDArray[Any], Tensor)
+Values = TypeVar("Values")  # arrays or tensors
+Others = TypeVar("Others")
 
 
 class Labels(NamedTuple, Generic[Values]):
@@ -36,14 +37,18 @@ class Labels(NamedTuple, Generic[Values]):
         grades: (heads,) int64 classes, EMPTY_LABEL if missing; or (heads, classes) probabilities,
             all zero if missing.
         group: () int64 class, or (groups,) probabilities; None if no head predicts the group.
+        slices: (heads, slices) float32, the probability that a slice is the one annotated for the
+            head, all zero if that is not known; None if no head tells it.
     """
 
     grades: Values
     group: Values | None = None
+    slices: Values | None = None
 
     def map(self, change: Callable[[Values], Others]) -> "Labels[Others]":
         """Return the labels with each of them changed."""
-        return Labels(*(each if each is None else change(each) for each in self))
+        group, slices = (None if each is None else change(each) for each in self[1:])
+        return Labels(change(self.grades), group, slices)
 
 
 class Sample(NamedTuple):
@@ -240,10 +245,32 @@ def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> N
         )
 
 
-def batches_in_order(samples: Samples, batch_size: int) -> Iterator[Batch]:
-    """Yield batches of all samples, unchanged and in order."""
-    for start in range(0, len(samples), batch_size):
-        yield batch_of(samples, range(start, min(start + batch_size, len(samples))))
+def batches_in_order(
+    samples: Samples, batch_size: int, *, whole_studies: bool = False
+) -> Iterator[Batch]:
+    """Yield batches of all samples, unchanged and in order.
+
+    With `whole_studies`, a batch ends where a study ends: it has at most `batch_size` samples, or
+    those of a single larger study.
+    """
+    if whole_studies:
+        bounds = _bounds_of_studies(_studies(samples), batch_size)
+    else:
+        bounds = [*range(0, len(samples), batch_size), len(samples)]
+    for start, end in itertools.pairwise(bounds):
+        yield batch_of(samples, range(start, end))
+
+
+def _bounds_of_studies(studies: NDArray[np.int64], batch_size: int) -> list[int]:
+    """Return where each batch of whole studies starts, and where the last one ends."""
+    ends = [*(np.flatnonzero(np.diff(studies)) + 1).tolist(), len(studies)]
+    if len(ends) > len(np.unique(studies)):
+        raise ValueError("batches of whole studies: expected a study's samples to be neighbours")
+    bounds = [0]
+    for end, after in zip(ends, [*ends[1:], math.inf], strict=True):
+        if after - bounds[-1] > batch_size:
+            bounds.append(end)
+    return bounds
 
 
 def batch_of(samples: Samples, places: Iterable[int]) -> Batch:
@@ -311,8 +338,10 @@ def _ignore_sigterm(_: int) -> None:
 def _collate(items: list[tuple[int, Sample]]) -> Batch:
     places, samples = zip(*items, strict=True)
     slices, present, labels = zip(*samples, strict=True)
-    known = [None if column[0] is None else _stack(column) for column in zip(*labels, strict=True)]
-    return Batch(list(places), _stack(slices), _stack(present), Labels(*known))
+    others = zip(*(each[1:] for each in labels), strict=True)
+    known = (None if column[0] is None else _stack(column) for column in others)
+    grades = _stack([each.grades for each in labels])
+    return Batch(list(places), _stack(slices), _stack(present), Labels(grades, *known))
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:

@@ -26,6 +26,33 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model": {"head": ["batch_norm", "linear"]}, "training": {"batch_size": 1}},
         "expected 'layer_norm' instead, or training.batch_size above 1",
     ),
+    ({"model": {"heads": "one", "slice_pool": "view_attention"}}, "expected heads 'condition'"),
+    ({"model": {"heads": "one", "head_context": "lstm"}}, "expected heads 'condition'"),
+    ({"model": {"head_samples": 5, "dropout": 0}}, "head_samples has no effect"),
+    (
+        {
+            "model": {"slices_as": "channels", "rnn": "none", "slice_pool": "mean"},
+            "loss": {"view_weight": 0.5},
+        },
+        "loss.view_weight needs an image per series",
+    ),
+    (
+        {
+            "model": {"slices_as": "threes"},
+            "slices": {"middle_slices": 3},
+            "loss": {"slice_weight": 0.5},
+        },
+        "loss.slice_weight needs an image per slice",
+    ),
+    ({"model": {"study_context": "lstm"}}, "expected training.batch_by 'study'"),
+    (
+        {
+            "model": {"study_context": "lstm"},
+            "training": {"batch_by": "study"},
+            "augment": {"mirror": 0.5},
+        },
+        "expected augment.mirror 0, or model.study_context 'none'",
+    ),
     ({"labels": {"levels": []}}, "at least 1 item"),
     (
         {"labels": {"levels": ["l4_l5", "l1_l2"]}},

@@ -43,7 +43,7 @@ class SmallModel(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(4 * 32, 2 * 3)
 
-    def forward(self, slices: Tensor, present: Tensor) -> Outputs:
+    def forward(self, slices: Tensor, present: Tensor, _: Tensor | None = None) -> Outputs:
         pixels = (slices.flatten(0, 1).unsqueeze(1).float() - 100) / 50
         features = self.backbone(pixels).unflatten(0, present.shape) * present.unsqueeze(-1)
         return Outputs(self.head(self.dropout(features.flatten(1))).unflatten(1, (2, 3)))

@@ -11,6 +11,7 @@ from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
 from lsdc.training.events import EpochDone, Event, StepDone, Warned
 from lsdc.training.losses import GradedLoss
+from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels, Samples
 from lsdc.training.settings.loss import LossSettings
 from tests.training.runs import SETTINGS, SmallModel, altered, build_model, run, same_weights
@@ -299,7 +300,7 @@ def test_gradient_that_always_overflows_in_float16_is_an_error(
 
 def test_out_of_memory_error_names_the_batch_size_that_fits(blobs: Samples, tmp_path: Path) -> None:
     class Hungry(SmallModel):
-        def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+        def forward(self, slices: Tensor, present: Tensor, _: Tensor | None = None) -> Outputs:
             if len(slices) > 5:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().forward(slices, present)

@@ -162,7 +162,10 @@ SETTINGS_OF_LOSSES = st.builds(
     kind=st.sampled_from(KINDS),
     labels=st.sampled_from(["hard", "soft"]),
     label_smoothing=st.sampled_from([0.0, 0.1]),
+    view_weight=st.sampled_from([0.0, 0.4]),
+    slice_weight=st.sampled_from([0.0, 0.7]),
 )
+SHOWN = (1, 0, 1)  # the heads of three findings of views
 
 
 @settings(deadline=None, max_examples=60)
@@ -177,16 +180,17 @@ def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
     loss_settings: LossSettings, group_weight: float, sizes: list[int], seed: int, mixed: bool
 ) -> None:
     count, random = sum(sizes), torch.Generator().manual_seed(seed)
-    # Two heads of 3 classes and a group of 5, in one tensor to differentiate by.
-    logits = torch.randn(count, 11, dtype=torch.float64, generator=random).requires_grad_()
+    # Two heads of 3 classes, a group of 5, three findings and four slices a head, in one tensor.
+    logits = torch.randn(count, 28, dtype=torch.float64, generator=random).requires_grad_()
     grades = torch.randint(0, 3, (count, 2), generator=random)
     grades[torch.rand(grades.shape, generator=random) < 0.5] = EMPTY_LABEL
     groups = torch.randint(0, 5, (count,), generator=random)
-    parts = [
-        _mixed(*part, seed) if mixed else Labels(*part)
-        for part in zip(grades.split(sizes), groups.split(sizes), strict=True)
-    ]
-    loss = GradedLoss(loss_settings, class_weights=WEIGHTS, group_weight=group_weight)
+    marks = torch.eye(5)[torch.randint(0, 5, (count, 2), generator=random)][..., :4]  # or none
+    columns = grades.split(sizes), groups.split(sizes), marks.split(sizes)
+    parts = [Labels(*part) for part in zip(*columns, strict=True)]
+    if mixed:
+        parts = [_mixed(part, seed) for part in parts]
+    loss = GradedLoss(loss_settings, class_weights=WEIGHTS, group_weight=group_weight, shown=SHOWN)
     whole = loss(_outputs(logits), Labels(*map(torch.cat, zip(*parts, strict=True))))
     (expected,) = torch.autograd.grad(whole, logits)
 
@@ -204,14 +208,18 @@ def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
 
 
 def _outputs(logits: torch.Tensor) -> Outputs:
-    """Return the outputs whose logits are these (b, 11)."""
-    return Outputs(logits[:, :6].unflatten(1, (2, 3)), logits[:, 6:])
+    """Return the outputs whose logits are these (b, 28)."""
+    grades, group, views, slices = logits.split([6, 5, 9, 8], dim=1)
+    return Outputs(
+        grades.unflatten(1, (2, 3)), group, views.unflatten(1, (3, 3)), slices.unflatten(1, (2, 4))
+    )
 
 
-def _mixed(grades: torch.Tensor, group: torch.Tensor, seed: int) -> Labels[torch.Tensor]:
+def _mixed(labels: Labels[torch.Tensor], seed: int) -> Labels[torch.Tensor]:
     """Return labels as probabilities, mixed or not depending on the seed."""
     mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), 3, groups=5)
-    slices, present = torch.rand(len(grades), 1, 2, 2), torch.ones(len(grades), 1).bool()
-    places = list(range(len(grades)))
-    labels = mixing(Batch(places, slices, present, Labels(grades, group)), seed).labels
-    return Labels(as_probabilities_of(labels.grades, 3), as_probabilities_of(labels.group, 5))
+    count = len(labels.grades)
+    slices, present = torch.rand(count, 4, 2, 2), torch.ones(count, 4).bool()
+    grades, group, marks = mixing(Batch(list(range(count)), slices, present, labels), seed).labels
+    assert group is not None
+    return Labels(as_probabilities_of(grades, 3), as_probabilities_of(group, 5), marks)

@@ -71,6 +71,22 @@ def test_mixed_empty_label_has_only_the_other_samples_share(settings: MixSetting
     assert (sums[:, :, 1].min(dim=1).values >= 0).all()
 
 
+@WAYS
+def test_marks_are_mixed_like_labels_but_not_into_absent_slices(settings: MixSettings) -> None:
+    batch, mixing = batch_of_plain_samples(), Mixing(settings, 8, groups=5)
+    batch.labels.grades[:] = torch.arange(8).unsqueeze(1)  # eight classes, one per sample
+    marks = torch.zeros(8, 2, 4)
+    marks[torch.arange(8), 0, torch.arange(8) % 4] = 1  # the second head's are not known
+    marks = marks * batch.present.unsqueeze(1)
+    batch = batch._replace(labels=batch.labels._replace(slices=marks))
+    for seed in range(10):
+        mixed = mixing(batch, seed).labels
+        assert mixed.slices is not None
+        expected = torch.einsum("bk,ks->bs", mixed.grades[:, 0], marks[:, 0]) * batch.present
+        torch.testing.assert_close(mixed.slices[:, 0], expected)
+        assert not mixed.slices[:, 1].any()
+
+
 def test_cutmix_pastes_the_same_box_in_all_slices() -> None:
     batch = batch_of_plain_samples()
     batch.present[:] = True

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsdc.training.samples import Batch, Sample, Samples, TrainingSteps
+from lsdc.training.samples import Batch, Sample, Samples, TrainingSteps, batches_in_order
 from tests.training.runs import in_studies
 
 pytestmark = pytest.mark.forks  # a DataLoader forks its workers
@@ -200,3 +200,22 @@ def test_too_little_shared_memory_is_reported() -> None:
         [*own, f'{mount} && exec "$@"', "sh", *load], capture_output=True, text=True, check=True
     )
     assert said.stdout.startswith("/dev/shm: 0.8 MB needed for the batches"), said.stderr
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(1, [3, 2, 4]), (4, [3, 2, 4]), (5, [5, 4])])
+def test_batches_of_whole_studies_end_where_a_study_ends(
+    batch_size: int, sizes: list[int], blobs: Samples
+) -> None:
+    study = np.repeat([30, 10, 20], [3, 2, 4])
+    nine = replace(
+        blobs,
+        rows=blobs.rows[:9],
+        ids=blobs.ids[:9],
+        members=np.column_stack([study, np.arange(9)]),
+    )
+    batches = list(batches_in_order(nine, batch_size, whole_studies=True))
+    assert [len(batch.slices) for batch in batches] == sizes
+    assert places(batches) == list(range(9))
+    apart = replace(nine, members=np.roll(nine.members, 1, axis=0))
+    with pytest.raises(ValueError, match="expected a study's samples to be neighbours"):
+        list(batches_in_order(apart, batch_size, whole_studies=True))

@@ -5,6 +5,7 @@ from lsdc.challenges.lumbar.coordinates.landmarks import Landmarks
 from lsdc.challenges.lumbar.coordinates.moves import Moves
 from lsdc.challenges.lumbar.coordinates.point_tables import Points
 from lsdc.challenges.lumbar.coordinates.spines import Spines
+from lsdc.challenges.lumbar.crops.marks import Marks
 from lsdc.challenges.lumbar.crops.motion import Motion
 from lsdc.challenges.lumbar.crops.plan import Samples
 from lsdc.challenges.lumbar.folds import Folds
@@ -37,4 +38,5 @@ CATALOG: dict[str, type[Table]] = {
     "conflicts": Conflicts,
     "samples": Samples,
     "motion": Motion,
+    "marks": Marks,
 }

@@ -71,6 +71,7 @@ class LumbarRun(Run):
             *("index train", "folds", "annotations"),
             *(["index test"] if has_test else []),
             *("coordinates train", "sides train", "crops train"),
+            *(["marks"] if self.experiment.loss.slice_weight else []),
             *judges,
             *folds,
             "oof",

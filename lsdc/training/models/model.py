@@ -8,8 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from lsdc.training.models.auxiliary import SliceScores, View, ViewHeads
+from lsdc.training.models.context import HeadContext, StudyContext
 from lsdc.training.models.encoder import Encoder
-from lsdc.training.models.heads import build_head
+from lsdc.training.models.heads import Head, build_head
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.models.pooling import PoolSlices
 from lsdc.training.models.sequence import SliceSequence
@@ -33,6 +35,11 @@ class Task:
         groups: number of sample groups for an auxiliary head to predict; 0 for no such head.
         own: for each head the places that show its finding, for "range_mean".
         second: places encoded by the second backbone, if there are two.
+        views: the kinds of images, for "view_attention".
+        grades_views: whether an auxiliary head grades each view by itself.
+        marked: for each head the places among which a slice may be annotated, for an auxiliary
+            head to tell; empty for no such head.
+        items: number of items that a study may have, each with one or more samples.
     """
 
     slices: int
@@ -42,6 +49,10 @@ class Task:
     groups: int = 0
     own: tuple[tuple[int, ...], ...] = ()
     second: tuple[int, ...] = ()
+    views: tuple[View, ...] = ()
+    grades_views: bool = False
+    marked: tuple[tuple[int, ...], ...] = ()
+    items: int = 1
 
 
 class SliceModel(nn.Module):
@@ -100,30 +111,58 @@ class SliceModel(nn.Module):
 
         heads = 1 if settings.heads == "one" else task.heads
         sequences = [SliceSequence(settings) for _ in range(heads if settings.rnn_per_head else 1)]
-        owns = task.own[:heads] or (tuple(range(task.slices)),) * heads
-        pools = _build_pools(settings, sequences[0].features, self.images, owns)
+        pools = _build_pools(settings, sequences[0].features, self.images, _own(task, settings))
         self.sequences, self.pools = nn.ModuleList(sequences), nn.ModuleList(pools)
-        outputs = task.heads * task.classes // heads
-        width, dropout = settings.head_width, settings.dropout
-        self.heads = nn.ModuleList(
-            build_head(settings.head, pool.features, outputs, width=width, dropout=dropout)
-            for pool in pools
-        )
+        self.heads = nn.ModuleList(_build_heads(task, settings, pools))
+        # These come last, so that all other weights are drawn alike without them.
+        self._add_auxiliary_heads(task, settings, sequences[0].features)
+        self._add_context(task, settings, pools[0].features)
+
+    def _add_auxiliary_heads(self, task: Task, settings: ModelSettings, features: int) -> None:
+        """Add the heads that only help to train; `features` is the number of those of a slice."""
         if task.groups:
-            everything = torch.ones(len(encoded), dtype=torch.bool)
+            everything = torch.ones(len(self.images), dtype=torch.bool)
             self.group_pool = PoolSlices(
                 "mean", settings.width, rnn_width=settings.width, own=everything
             )
             self.group_head = nn.Linear(settings.width, task.groups)
+        self.view_heads = (
+            ViewHeads(
+                task.views,
+                [_shows(self.images, view.places) for view in task.views],
+                width=settings.width,
+                classes=task.classes,
+                dropout=settings.dropout,
+            )
+            if task.grades_views
+            else None
+        )
+        self.slice_scores = SliceScores(features, task.marked, task.slices) if task.marked else None
 
-    def forward(self, slices: Tensor, present: Tensor) -> Outputs:
+    def _add_context(self, task: Task, settings: ModelSettings, features: int) -> None:
+        """Add the layers between pools and heads; `features` is the number of a pool's outputs."""
+        width, dropout = settings.head_width, settings.dropout
+        self.head_context: HeadContext | None = None
+        self.study_context: StudyContext | None = None
+        if settings.head_context != "none":
+            self.head_context = HeadContext(
+                settings.head_context, features, width=width, places=task.heads, dropout=dropout
+            )
+        if settings.study_context != "none":
+            self.study_context = StudyContext(
+                settings.study_context, features, width=width, places=task.items, dropout=dropout
+            )
+
+    def forward(self, slices: Tensor, present: Tensor, members: Tensor | None = None) -> Outputs:
         """Return the logits of all heads.
 
         Args:
             slices: (b, s, h, w) uint8, or float from 0 to 1.
             present: (b, s) bool.
+            members: (b, 2) int64, the study of each sample and its item there, for the context over
+                a study; without them, each sample is the first of a study of its own.
         """
-        return self.read(*self.encode(slices, present))
+        return self.read(*self.encode(slices, present), members)
 
     def encode(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of each image (b, m, width), and which images have a slice (b, m)."""
@@ -132,18 +171,22 @@ class SliceModel(nn.Module):
         seen = torch.cat([seen for _, seen in encoded], dim=1)[:, self._order]  # (b, m)
         return features + self.places, seen
 
-    def read(self, features: Tensor, seen: Tensor) -> Outputs:
-        """Return the logits of all heads from what `encode` returns."""
+    def read(self, features: Tensor, seen: Tensor, members: Tensor | None = None) -> Outputs:
+        """Return the logits of all heads from what `encode` returns; see `forward`."""
         features = self._dropped(features)
+        sequences = self._sequences(features)
+        pooled = [
+            pool(sequence, seen) for sequence, pool in zip(sequences, self.pools, strict=True)
+        ]
         logits = [
-            head(pool(sequence, seen))
-            for sequence, pool, head in zip(
-                self._sequences(features), self.pools, self.heads, strict=True
-            )
+            head(vectors)
+            for head, vectors in zip(self.heads, self._related(pooled, members), strict=True)
         ]
         return Outputs(
             grades=torch.cat(logits, dim=1).view(-1, self._heads, self._classes),
             group=self.group_head(self.group_pool(features, seen)) if self._groups else None,
+            views=None if self.view_heads is None else self.view_heads(features, seen),
+            slices=self._scores(sequences, seen),
         )
 
     def attention(self, features: Tensor, seen: Tensor) -> Tensor | None:
@@ -158,6 +201,35 @@ class SliceModel(nn.Module):
         ]
         known = [each for each in shares if each is not None]
         return torch.stack(known, dim=1).expand(-1, self._heads, -1) if known else None
+
+    def told(self, features: Tensor, seen: Tensor) -> Tensor | None:
+        """Return the probability (b, heads, s) that a slice is the annotated one, for each head.
+
+        Without the head that tells it, return None.
+        """
+        scores = self._scores(self._sequences(features), seen)
+        return None if scores is None else scores.softmax(dim=-1)
+
+    def _related(self, vectors: list[Tensor], members: Tensor | None) -> Sequence[Tensor]:
+        """Return the vectors (b, features) of each head in the context of others."""
+        if self.head_context is None and self.study_context is None:
+            return vectors
+        stacked = torch.stack(vectors, dim=1)
+        if self.head_context is not None:
+            stacked = self.head_context.relate(stacked)
+        if self.study_context is not None:
+            if members is None:
+                alone = torch.arange(len(stacked), device=stacked.device)
+                members = torch.stack([alone, torch.zeros_like(alone)], dim=1)
+            stacked = self.study_context.relate(stacked, members)
+        return stacked.unbind(dim=1)
+
+    def _scores(self, sequences: list[Tensor], seen: Tensor) -> Tensor | None:
+        if self.slice_scores is None:
+            return None
+        of_heads = sequences if len(sequences) == self._heads else sequences * self._heads
+        scores: Tensor = self.slice_scores(of_heads, seen)
+        return scores
 
     def _dropped(self, features: Tensor) -> Tensor:
         dropped: Tensor = self.spatial_dropout(features.transpose(1, 2)).transpose(1, 2)
@@ -189,6 +261,40 @@ def _images(places: Sequence[int], slices_as: SlicesAs) -> list[Image]:
     return [tuple(places[start : start + channels]) for start in range(0, len(places), channels)]
 
 
+def _own(task: Task, settings: ModelSettings) -> tuple[tuple[int, ...], ...]:
+    """Return the places that each pool may be limited to."""
+    everything = tuple(range(task.slices))
+    if settings.heads == "one":
+        return (everything,)
+    if settings.slice_pool != "view_attention":
+        return task.own or (everything,) * task.heads
+    by_head = [
+        tuple(place for view in task.views if head in view.heads for place in view.places)
+        for head in range(task.heads)
+    ]
+    return tuple(places or everything for places in by_head)
+
+
+def _shows(images: Sequence[Image], places: Sequence[int]) -> Tensor:
+    """Return which images (m,) show any of the places."""
+    return torch.tensor([not set(image).isdisjoint(places) for image in images])
+
+
+def _build_heads(task: Task, settings: ModelSettings, pools: Sequence[PoolSlices]) -> list[Head]:
+    """Build the head of each pool; a single one has the outputs of all heads."""
+    return [
+        build_head(
+            settings.head,
+            pool.features,
+            task.heads * task.classes // len(pools),
+            width=settings.head_width,
+            dropout=settings.dropout,
+            samples=settings.head_samples,
+        )
+        for pool in pools
+    ]
+
+
 def _build_pools(
     settings: ModelSettings,
     features: int,
@@ -201,7 +307,7 @@ def _build_pools(
             settings.slice_pool,
             features,
             rnn_width=settings.width,
-            own=torch.tensor([not set(image).isdisjoint(own) for image in images]),
+            own=_shows(images, own),
         )
         for own in owns
     ]

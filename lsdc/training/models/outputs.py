@@ -13,17 +13,24 @@ class Outputs(NamedTuple):
     Attributes:
         grades: (b, heads, classes). Predictions are made from these alone.
         group: (b, groups), the group of the sample.
+        views: (b, findings, classes), the findings of each view by its own slices, see `ViewHeads`.
+        slices: (b, heads, s), which slice is annotated for the head, see `SliceScores`.
     """
 
     grades: Tensor
     group: Tensor | None = None
+    views: Tensor | None = None
+    slices: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
         """Return the outputs with each of them changed."""
-        return Outputs(*(each if each is None else change(each) for each in self))
+        others = (None if each is None else change(each) for each in self[1:])
+        return Outputs(change(self.grades), *others)
 
     @staticmethod
     def join(parts: Sequence["Outputs"]) -> "Outputs":
         """Return the outputs of several batches, one after the other; `parts` is not empty."""
-        columns = zip(*parts, strict=True)
-        return Outputs(*(None if each[0] is None else torch.cat(each) for each in columns))
+        columns = zip(*(part[1:] for part in parts), strict=True)
+        known = ([each for each in column if each is not None] for column in columns)
+        others = (torch.cat(each) if each else None for each in known)
+        return Outputs(torch.cat([part.grades for part in parts]), *others)

@@ -34,10 +34,11 @@ class PoolSlices(nn.Module):
     Args:
         kind: "last" takes the last state of each direction of a recurrent net; "range_mean" the
             mean of the slices `own`; "mean_max" concatenates mean and maximum; "attention" weights
-            slices by a linear function of their features, "mlp_attention" by a two-layer one.
+            slices by a linear function of their features, "mlp_attention" by a two-layer one,
+            "view_attention" only the slices `own` by a linear one.
         features: number of features of a slice.
         rnn_width: width of each direction of the recurrent net; these features come first.
-        own: (m,) bool mask of slices for "range_mean".
+        own: (m,) bool mask of slices for "range_mean" and "view_attention".
     """
 
     own: Tensor
@@ -54,7 +55,7 @@ class PoolSlices(nn.Module):
                 self.features = 2 * rnn_width
             case "mean_max":
                 self.features = 2 * features
-            case "attention":
+            case "attention" | "view_attention":
                 self.score: nn.Module = nn.Linear(features, 1)
             case "mlp_attention":
                 self.score = nn.Sequential(
@@ -68,20 +69,18 @@ class PoolSlices(nn.Module):
 
         In a sample without any slice to pool, the vectors of absent slices are pooled.
         """
-        counted = _or_else(seen, torch.ones_like(seen))
+        counted = self._counted(seen)
         match self.kind:
             case "last":
                 forth, back = sequence[:, -1, : self.rnn_width], sequence[:, 0, self.rnn_width :]
                 return torch.cat([forth, back[:, : self.rnn_width]], dim=-1)
-            case "mean":
+            case "mean" | "range_mean":
                 return _mean(sequence, counted)
-            case "range_mean":
-                return _mean(sequence, _or_else(seen & self.own, self.own))
             case "max":
                 return _max(sequence, counted)
             case "mean_max":
                 return torch.cat([_mean(sequence, counted), _max(sequence, counted)], dim=-1)
-            case "attention" | "mlp_attention":
+            case "attention" | "mlp_attention" | "view_attention":
                 shares = self._shares(sequence, counted).to(sequence.dtype)
                 return torch.einsum("bm,bmf->bf", shares, sequence)
         assert_never(self.kind)
@@ -91,9 +90,15 @@ class PoolSlices(nn.Module):
 
         They sum to 1. None if this kind of pooling has no weights that depend on the slices.
         """
-        if self.kind not in ("attention", "mlp_attention"):
+        if self.kind not in ("attention", "mlp_attention", "view_attention"):
             return None
-        return self._shares(sequence, _or_else(seen, torch.ones_like(seen)))
+        return self._shares(sequence, self._counted(seen))
+
+    def _counted(self, seen: Tensor) -> Tensor:
+        """Return the mask (b, m) of the slices that are pooled."""
+        if self.kind in ("range_mean", "view_attention"):
+            return or_else(seen & self.own, self.own)
+        return or_else(seen, torch.ones_like(seen))
 
     def _shares(self, sequence: Tensor, counted: Tensor) -> Tensor:
         scores = self.score(sequence).squeeze(-1).float().masked_fill(~counted, -torch.inf)
@@ -101,9 +106,9 @@ class PoolSlices(nn.Module):
         return shares
 
 
-def _or_else(some: Tensor, all_: Tensor) -> Tensor:
-    """Return mask `some` for samples in which it has any True, else `all_`."""
-    return torch.where(some.any(dim=1, keepdim=True), some, all_)
+def or_else(some: Tensor, all_: Tensor) -> Tensor:
+    """Return mask `some` where it has any True along the last axis, else `all_`."""
+    return torch.where(some.any(dim=-1, keepdim=True), some, all_)
 
 
 def _mean(sequence: Tensor, counted: Tensor) -> Tensor:

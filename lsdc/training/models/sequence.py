@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lsdc.training.settings.model import ModelSettings
 
@@ -33,12 +34,31 @@ class SliceSequence(nn.Module):
         if self.rnn is None:
             dropped: Tensor = self.dropout(slices)
             return dropped
-        dropped = self.dropout(slices)
-        if slices.is_cuda:
-            return torch.cat([self.rnn(dropped)[0], slices], dim=-1)
-        # On most CPUs oneDNN raises for recurrent nets in reduced precision.
-        with torch.autocast(slices.device.type, enabled=False):
-            return torch.cat([self.rnn(dropped.float())[0], slices.float()], dim=-1)
+        read = run_recurrent(self.rnn, self.dropout(slices))
+        return torch.cat([read, slices.to(read.dtype)], dim=-1)
+
+
+def run_recurrent(rnn: nn.LSTM | nn.GRU, sequence: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Return the states (b, m, states) of a recurrent net over a sequence (b, m, features).
+
+    With `lengths` (b,), each sequence ends there, and later states are 0.
+    """
+    if sequence.is_cuda:
+        return _states(rnn, sequence, lengths)
+    # On most CPUs oneDNN raises for recurrent nets in reduced precision.
+    with torch.autocast(sequence.device.type, enabled=False):
+        return _states(rnn, sequence.float(), lengths)
+
+
+def _states(rnn: nn.LSTM | nn.GRU, sequence: Tensor, lengths: Tensor | None) -> Tensor:
+    states: Tensor
+    if lengths is None:
+        states = rnn(sequence)[0]
+        return states
+    packed = pack_padded_sequence(sequence, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    read = rnn(packed)[0]
+    states, _ = pad_packed_sequence(read, batch_first=True, total_length=sequence.shape[1])
+    return states
 
 
 def _make_orthogonal(rnn: nn.LSTM | nn.GRU) -> None:

@@ -41,6 +41,23 @@ class LossSettings(Config):
         ),
     )
 
+    view_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "Loss weight of auxiliary heads, one per kind of series, that grade the conditions "
+            "which the series shows from its slices alone; with 0 there are no such heads."
+        ),
+    )
+    slice_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "Loss weight of an auxiliary attention per condition that predicts the annotated slice "
+            "(cross-entropy); with 0 there is no such head."
+        ),
+    )
+
     @model_validator(mode="after")
     def _check_gamma(self) -> Self:
         if self.kind != "focal" and self.changed("focal_gamma"):

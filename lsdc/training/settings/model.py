@@ -11,7 +11,17 @@ Pixels = Literal["pretraining", "sample", "plain"]
 Rnn = Literal["none", "lstm", "gru"]
 RnnInit = Literal["uniform", "orthogonal"]
 HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
-SlicePool = Literal["last", "mean", "range_mean", "max", "mean_max", "attention", "mlp_attention"]
+SlicePool = Literal[
+    "last",
+    "mean",
+    "range_mean",
+    "max",
+    "mean_max",
+    "attention",
+    "mlp_attention",
+    "view_attention",
+]
+ContextKind = Literal["lstm", "transformer"]
 
 
 class ModelSettings(Config):
@@ -91,7 +101,8 @@ class ModelSettings(Config):
             "How the slices become one vector. 'last': the last state of each direction; 'mean'; "
             "'range_mean': the mean over the slices that show the condition; 'max'; 'mean_max': "
             "mean and max concatenated; 'attention': a weighted mean whose weights come from one "
-            "linear layer; 'mlp_attention': the same with two layers."
+            "linear layer; 'mlp_attention': the same with two layers; 'view_attention': as "
+            "'attention', over the slices of the series that show the condition alone."
         ),
     )
 
@@ -107,6 +118,29 @@ class ModelSettings(Config):
     dropout: float = Field(
         default=0.2, ge=0, lt=1, description="Rate of the dropout layers of the heads."
     )
+    head_samples: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description=(
+            "Multi-sample dropout: number of passes through each head in training, with different "
+            "dropout; their logits are averaged."
+        ),
+    )
+    head_context: Literal["none", ContextKind] = Field(
+        default="none",
+        description=(
+            "Layer over the conditions of a sample, ahead of their heads. 'lstm': a bidirectional "
+            "LSTM; 'transformer': a transformer encoder layer."
+        ),
+    )
+    study_context: Literal["none", ContextKind] = Field(
+        default="none",
+        description=(
+            "The same over the samples of a study, for each condition by itself. Needs "
+            "training.batch_by 'study'."
+        ),
+    )
 
     @model_validator(mode="after")
     def _check_architecture(self) -> Self:
@@ -117,10 +151,16 @@ class ModelSettings(Config):
             )
         if self.rnn == "none":
             self._check_without_rnn()
-        if self.heads == "one" and (self.rnn_per_head or self.slice_pool == "range_mean"):
+        per_condition = self.rnn_per_head or self.slice_pool in ("range_mean", "view_attention")
+        if self.heads == "one" and (per_condition or self.head_context != "none"):
             raise ValueError(
-                "rnn_per_head and slice_pool 'range_mean' are per condition: expected heads "
-                "'condition', or rnn_per_head false and slice_pool 'mean'"
+                "rnn_per_head, head_context and slice_pool 'range_mean' and 'view_attention' are "
+                "per condition: expected heads 'condition', or rnn_per_head false, head_context "
+                "'none' and slice_pool 'mean'"
+            )
+        if self.changed("head_samples") and not ("dropout" in self.head and self.dropout):
+            raise ValueError(
+                "head_samples has no effect: expected 'dropout' in head, and dropout above 0"
             )
         if self.head[-1:] != ("linear",):
             raise ValueError(

@@ -6,6 +6,7 @@ import torch
 
 from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.losses import GradedLoss
+from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Labels
@@ -198,6 +199,27 @@ def test_encoding_and_reading_are_the_model(settings: dict[str, Any]) -> None:
         [any(own[place] for place in image) for image in model.images] for own in present.tolist()
     ]
     assert sorted(place for image in model.images for place in image) == list(range(9))
+
+
+@pytest.mark.parametrize("slices_as", ["sequence", "threes"])
+def test_view_attention_has_no_weight_outside_the_own_views(slices_as: str) -> None:
+    slices, present = batch_of_nine()
+    present[2, :3] = False
+    views = (View((0, 1, 2), (0,)), View((6, 7, 8), (0, 1)))
+    settings = {"backbone": "test_efficientnet_ln", "width": 16, "slices_as": slices_as}
+    model = SliceModel(
+        ModelSettings.model_validate(settings | {"slice_pool": "view_attention"}),
+        Task(slices=9, size_px=32, heads=2, classes=3, views=views),
+        pretrained=False,
+    ).eval()
+    weights = model.attention(*model.encode(slices, present))
+    assert weights is not None
+    for head, own in enumerate([{0, 1, 2, 6, 7, 8}, {6, 7, 8}]):
+        for number, image in enumerate(model.images):
+            there = present[:, list(image)].any(dim=-1)
+            expected = there & (set(image) <= own)
+            assert torch.equal(weights[:, head, number] > 0, expected)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2))
 
 
 def test_attention_has_a_weight_per_head_and_image() -> None:

@@ -5,6 +5,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
+from lsdc.challenges.lumbar.config.heads import check_auxiliary_heads, check_study_context
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.config.tta import TtaConfig
@@ -363,6 +364,8 @@ class Experiment(BaseExperiment):
                 "labels.distrust: its judges may not choose an epoch by the labels that they "
                 f"judge: expected training.keep 'last', got '{self.training.keep}'"
             )
+        check_auxiliary_heads(self.loss, model)
+        check_study_context(model, self.training, self.augment)
         single = self.training.batch_by == "sample" and self.training.batch_size == 1
         if "batch_norm" in model.head and single:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.tta import TtaConfig
-from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.training.train_fold import RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
@@ -127,7 +127,12 @@ def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     resumes=_RESUMES,
 )
 def train_fold(
-    run: LumbarRun, fold: int, crops: Manifest, folds: Manifest, judges: Sequence[Manifest] = ()
+    run: LumbarRun,
+    fold: int,
+    crops: Manifest,
+    folds: Manifest,
+    marks: Manifest | None = None,
+    judges: Sequence[Manifest] = (),
 ) -> Manifest:
     """Train a fold's model and predict the studies held out of it.
 
@@ -135,9 +140,10 @@ def train_fold(
     only predicted.
     """
     plain = _without_views(run)
-    key = train_fold.key(plain, fold, crops, folds, judges)
+    inputs = fold, crops, folds, marks, judges
+    key = train_fold.key(plain, *inputs)
     if find_result(run, TRAINING, key, Manifest) is None and plain.experiment != run.experiment:
-        train_fold.find(plain, fold, crops, folds, judges)  # copies it into the run's folder
+        train_fold.find(plain, *inputs)  # copies it into the run's folder
     job = FoldJob(
         experiment=run.experiment,
         fold=fold,
@@ -146,7 +152,7 @@ def train_fold(
         start_from=_needed_weights(run, fold),
         fill_from=_needed_labels(run, fold),
         judges=tuple(run.at_home(judge).folder(run.root) for judge in judges),
-        **_common(run, crops, folds, run.place_of(fold, run.folds_to_train)),
+        **_common(run, crops, folds, marks, run.place_of(fold, run.folds_to_train)),
     )
     _train(run, job)
     if plain.experiment != run.experiment:
@@ -165,7 +171,7 @@ def train_fold(
     resumes=_RESUMES,
 )
 def train_judge(
-    run: LumbarRun, pair: tuple[int, int], crops: Manifest, folds: Manifest
+    run: LumbarRun, pair: Pair, crops: Manifest, folds: Manifest, marks: Manifest | None = None
 ) -> Manifest:
     """Train a model without two folds, and predict both: a judge of their labels.
 
@@ -177,8 +183,8 @@ def train_judge(
         fold=pair[0],
         second_fold=pair[1],
         out=run.home.judge(run.name, pair),
-        identity=train_judge.key(run, pair, crops, folds),
-        **_common(run, crops, folds, run.place_of(pair, run.judges)),
+        identity=train_judge.key(run, pair, crops, folds, marks),
+        **_common(run, crops, folds, marks, run.place_of(pair, run.judges)),
     )
     _train(run, job)
     return _describe(run, "judge", job, RESULTS)
@@ -197,13 +203,16 @@ def _trusting(run: LumbarRun) -> Experiment:
     return experiment.model_copy(update={"labels": labels, "needs": NeedsConfig()})
 
 
-def _common(run: LumbarRun, crops: Manifest, folds: Manifest, place: Place) -> dict[str, Any]:
+def _common(
+    run: LumbarRun, crops: Manifest, folds: Manifest, marks: Manifest | None, place: Place
+) -> dict[str, Any]:
     """Return what a job of a fold and one of a judge have in common."""
     return {
         "crops": crops.folder(run.root),
         "labels": folds.file(run.root, "labels.parquet"),
         "folds": folds.file(run.root, "folds.parquet"),
         "holdout": folds.file(run.root, "holdout.parquet"),
+        "marks": None if marks is None else marks.file(run.root, "marks.parquet"),
         "seed": run.seed,
         "weights": run.weights,
         "device": place.device,

@@ -9,6 +9,7 @@ from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.stages.crops import cut_crops
 from lsdc.challenges.lumbar.stages.folds import assign_folds, require_studies
 from lsdc.challenges.lumbar.stages.index import index_studies, require_usable
+from lsdc.challenges.lumbar.stages.marks import mark_slices
 from lsdc.challenges.lumbar.stages.phantom import write_demo_data
 from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
 from lsdc.challenges.lumbar.stages.sides import fix_sides
@@ -33,6 +34,7 @@ STAGES = (
     learn_coordinates,
     fix_sides,
     cut_crops,
+    mark_slices,
     train_judge,
     train_fold,
 )
@@ -43,6 +45,7 @@ class Prepared:
     """The training studies' results of all stages before training.
 
     Attributes:
+        marks: the annotated slices; None unless the model learns to tell them.
         test: the index of the test studies; None unless a submission is made.
     """
 
@@ -52,7 +55,13 @@ class Prepared:
     coordinates: Manifest
     sides: Manifest
     crops: Manifest
+    marks: Manifest | None = None
     test: Manifest | None = None
+
+    @property
+    def for_training(self) -> tuple[Manifest, Manifest, Manifest | None]:
+        """What a fold is trained on: crops, folds and marks."""
+        return self.crops, self.folds, self.marks
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -116,7 +125,11 @@ def prepare_training(
     note_so_far(run, sides)
     crops = cut_crops(run, "train", index, coordinates, sides)
     note_so_far(run, crops)
-    prepared = Prepared(index, folds, annotations, coordinates, sides, crops, test)
+    marks = None
+    if run.experiment.loss.slice_weight:
+        marks = mark_slices(run, index, annotations, coordinates, sides, crops)
+        note_so_far(run, marks)
+    prepared = Prepared(index, folds, annotations, coordinates, sides, crops, marks, test)
     publish_catalog(run, prepared.manifests, after="crops")
     refuse_bad_files(run, crops, index=index, so_far=prepared.manifests)
     note_results(run, prepared.manifests)

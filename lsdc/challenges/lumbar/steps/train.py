@@ -34,7 +34,7 @@ def with_earlier_folds(
     judges = {
         pair: judge
         for pair in whole.judges
-        if (judge := train_judge.find(whole, pair, prepared.crops, prepared.folds))
+        if (judge := train_judge.find(whole, pair, *prepared.for_training))
     }
     found = dict(zip(run.folds_to_train, trained, strict=True))
     for fold in whole.folds_to_train:
@@ -71,7 +71,7 @@ def judge_jobs(run: LumbarRun, prepared: Prepared) -> list[TrainingJob]:
             "train-judge/default",
             "judge {}-{}".format(*pair),
             train_judge,
-            (run, pair, prepared.crops, prepared.folds),
+            (run, pair, *prepared.for_training),
             {"pair": pair},
         )
         for pair in run.judges
@@ -86,7 +86,7 @@ def fold_jobs(run: LumbarRun, prepared: Prepared, judges: Judges) -> list[Traini
 def fold_job(run: LumbarRun, prepared: Prepared, fold: int, judges: Judges) -> TrainingJob:
     """Return the training of a fold."""
     own = [judges[pair] for pair in run.judges_of(fold)]
-    inputs = (run, fold, prepared.crops, prepared.folds, own)
+    inputs = (run, fold, *prepared.for_training, own)
     return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
 
 

@@ -35,6 +35,7 @@ class FoldData:
         outside: samples of the other folds.
         held_out: samples of the holdout studies, which are in no fold.
         labels: study_id, condition, level, grade (null where none was given).
+        marks: the annotated slices, as in `crops.marks`; None if they are not learnt.
     """
 
     experiment: Experiment
@@ -44,6 +45,7 @@ class FoldData:
     outside: pl.DataFrame
     held_out: pl.DataFrame
     labels: pl.DataFrame
+    marks: pl.DataFrame | None = None
 
     @property
     def known(self) -> pl.DataFrame:
@@ -53,7 +55,7 @@ class FoldData:
     @property
     def validation(self) -> Samples:
         """The samples of these folds with their labels."""
-        return as_samples(self.crops, self.inside, self.known, with_level=self._predicts_level)
+        return self._labelled(self.inside, self.known)
 
     def training(self, fill_from: Path | None, judges: Sequence[Path] = ()) -> Samples:
         """Return the other folds' samples, repeated as an epoch shows them.
@@ -71,13 +73,15 @@ class FoldData:
             doubted = doubted_labels(judges, fold=fold, share=config.distrust)
             labels = without_labels(labels, doubted)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
-        samples = as_samples(self.crops, learnt, labels, with_level=self._predicts_level)
+        samples = self._labelled(learnt, labels)
         return replace(samples, repeats=count_repeats(samples.labels.grades, config.oversample))
 
     @property
     def without_label(self) -> pl.DataFrame:
-        """The other folds' samples of levels without a grade."""
-        return self.outside.join(self._ungraded, on=_LEVEL, how="semi", maintain_order="left")
+        """The other folds' samples of levels without a grade; with context, of whole studies."""
+        context = self.experiment.model.study_context != "none"
+        key = ["study_id"] if context else _LEVEL
+        return self.outside.join(self._ungraded, on=key, how="semi", maintain_order="left")
 
     def filling(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the predictions of such samples whose grade is missing."""
@@ -107,9 +111,9 @@ class FoldData:
     def _ungraded(self) -> pl.DataFrame:
         return self.labels.filter(pl.col("grade").is_null())
 
-    @property
-    def _predicts_level(self) -> bool:
-        return self.experiment.loss.level_weight > 0
+    def _labelled(self, table: pl.DataFrame, labels: pl.DataFrame) -> Samples:
+        with_level = self.experiment.loss.level_weight > 0
+        return as_samples(self.crops, table, labels, with_level=with_level, marks=self.marks)
 
 
 def read_folds(
@@ -120,6 +124,7 @@ def read_folds(
     labels: Path,
     folds: Path,
     holdout: Path | None,
+    marks: Path | None = None,
 ) -> FoldData:
     """Read the tables of earlier stages; see `training.train_fold.FoldJob` for the arguments.
 
@@ -147,4 +152,5 @@ def read_folds(
         outside=outside,
         held_out=samples.filter(pl.col("study_id").is_in(held_out)),
         labels=keep_graded(read_parquet(labels), experiment.labels),
+        marks=None if marks is None else read_parquet(marks),
     )

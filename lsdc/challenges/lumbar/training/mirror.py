@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.slots import mirrored_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
+from lsdc.training.augment import reorder_slices
 from lsdc.training.samples import Batch, Sample
 
 _MIRRORED = [CONDITIONS.index(condition.mirrored) for condition in CONDITIONS]
@@ -17,12 +18,14 @@ def mirror(sample: Sample, config: SlicesConfig) -> Sample:
     Sagittal slices look the same from either side, but their order within a series is reversed;
     axial slices keep their slots and are flipped; left and right labels are swapped.
     """
-    order = mirrored_places(config)
-    slices = sample.slices[order]
+    mirrored = reorder_slices(sample, mirrored_places(config))
     axial = config.count - config.axial_slices
-    slices[axial:] = np.flip(slices[axial:], axis=-1)
-    labels = sample.labels._replace(grades=sample.labels.grades[_MIRRORED])
-    return Sample(slices, sample.present[order], labels)
+    mirrored.slices[axial:] = np.flip(mirrored.slices[axial:], axis=-1)
+    grades, _, marks = mirrored.labels
+    labels = mirrored.labels._replace(
+        grades=grades[_MIRRORED], slices=None if marks is None else marks[_MIRRORED]
+    )
+    return mirrored._replace(labels=labels)
 
 
 def mirror_batch(batch: Batch, config: SlicesConfig) -> Batch:

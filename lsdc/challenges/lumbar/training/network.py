@@ -11,9 +11,16 @@ from torch import Tensor
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.scoring.metric import POOLED
 from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, Condition
+from lsdc.challenges.lumbar.vocabulary import (
+    CONDITIONS,
+    GRADES,
+    LEVELS,
+    Condition,
+    SeriesDescription,
+)
 from lsdc.training.losses import AnyWorst, Finding, GradedLoss, probabilities_by
 from lsdc.training.mixing import Mixing
+from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 
 _CANAL = CONDITIONS.index(Condition.SPINAL_CANAL_STENOSIS)
@@ -42,6 +49,14 @@ def build_model(
             groups=len(LEVELS) if experiment.loss.level_weight else 0,
             own=tuple(own_places(condition, places) for condition in CONDITIONS),
             second=tuple(number for number, place in enumerate(places) if place.part == Part.AXIAL),
+            views=list_views(places),
+            grades_views=experiment.loss.view_weight > 0,
+            marked=(
+                tuple(marked_places(condition, places) for condition in CONDITIONS)
+                if experiment.loss.slice_weight
+                else ()
+            ),
+            items=len(LEVELS),
         ),
         second_backbone=experiment.model.axial_backbone,
         pretrained=pretrained,
@@ -59,6 +74,7 @@ def build_loss(experiment: Experiment) -> GradedLoss:
         average="labels" if config.average == "labels" else "findings",
         any_worst=AnyWorst(_CANAL, config.any_weight) if config.any_weight else None,
         group_weight=config.level_weight,
+        shown=[head for view in list_views(list_places(experiment.slices)) for head in view.heads],
     )
 
 
@@ -101,6 +117,35 @@ def own_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]
         if own:
             return own
     return tuple(range(len(places)))
+
+
+def list_views(places: Sequence[Place]) -> tuple[View, ...]:
+    """Return the kinds of series that have slots, and the conditions that each shows.
+
+    T1 shows the foramina, T2 the canal, and axial slices the canal and the subarticular zones.
+    """
+    shown = {
+        SeriesDescription.SAGITTAL_T1: {"foraminal"},
+        SeriesDescription.SAGITTAL_T2: {"spinal"},
+        SeriesDescription.AXIAL_T2: {"spinal", "subarticular"},
+    }
+    views = [
+        View(
+            places=_of_series(description, places),
+            heads=tuple(head for head, each in enumerate(CONDITIONS) if each.pooled in names),
+        )
+        for description, names in shown.items()
+    ]
+    return tuple(view for view in views if view.places)
+
+
+def marked_places(condition: Condition, places: Sequence[Place]) -> tuple[int, ...]:
+    """Return the slots of the series on which a condition is annotated; all without such slots."""
+    return _of_series(condition.shown_on, places) or tuple(range(len(places)))
+
+
+def _of_series(description: SeriesDescription, places: Sequence[Place]) -> tuple[int, ...]:
+    return tuple(number for number, place in enumerate(places) if place.description == description)
 
 
 def describe(device: torch.device) -> dict[str, object]:

@@ -33,6 +33,7 @@ def as_samples(
     labels: pl.DataFrame | None = None,
     *,
     with_level: bool = False,
+    marks: pl.DataFrame | None = None,
 ) -> Samples:
     """Return the samples of a table; without labels, all labels are empty.
 
@@ -42,6 +43,7 @@ def as_samples(
         labels: study_id, condition, level, grade, and optionally the three probabilities, which
             take precedence where not null; all labels are then probabilities.
         with_level: whether the level is to be predicted, as the group.
+        marks: the annotated slices, as in `crops.marks`, if the model is to tell them.
 
     Raises:
         DataError: the table names a row that crops.npy does not have.
@@ -53,13 +55,15 @@ def as_samples(
             f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has "
             f"{counted(len(slices), 'row')}; delete the folder, so that the crops are cut again"
         )
+    present = np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1])
     return Samples(
         slices=slices,
         rows=rows,
-        present=np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1]),
+        present=present,
         labels=Labels(
             grades=_grades(table, labels),
             group=table.select(LEVEL_NUMBER).to_series().to_numpy() if with_level else None,
+            slices=None if marks is None else _marked(table, marks, present),
         ),
         members=table.select("study_id", LEVEL_NUMBER).to_numpy().astype(np.int64),
         ids=tuple(
@@ -153,4 +157,25 @@ def _grades(table: pl.DataFrame, labels: pl.DataFrame | None) -> NDArray[Any]:
     predicted = found.select(PROBABILITIES).to_numpy().reshape(shares.shape)
     there = ~np.isnan(predicted.astype(np.float64))
     shares[there] = predicted[there]
+    return shares
+
+
+def _marked(
+    table: pl.DataFrame, marks: pl.DataFrame, present: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return the probability (n, conditions, slots) that a slot has the annotated slice.
+
+    It is shared by slots with the same slice, and all 0 where no slice is marked; `present`
+    (n, slots) excludes slices that could not be read.
+    """
+    shares = np.zeros((len(table), len(CONDITIONS), present.shape[1]), np.float32)
+    asked = _questions(table).with_columns(
+        sample=np.arange(len(table)).repeat(len(CONDITIONS)),
+        head=np.tile(np.arange(len(CONDITIONS)), len(table)),
+        row=table["row"].to_numpy().repeat(len(CONDITIONS)),
+    )
+    found = asked.join(marks, on=["row", "condition"], how="inner", maintain_order="left")
+    shares[tuple(found[name].to_numpy() for name in ("sample", "head", "place"))] = 1
+    shares *= present[:, np.newaxis]
+    shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1)
     return shares

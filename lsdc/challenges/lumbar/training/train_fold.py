@@ -31,6 +31,7 @@ class FoldJob(Job):
         labels: the labels' Parquet file.
         folds: the folds' Parquet file.
         holdout: the Parquet file of the studies in no fold; only study_id is read.
+        marks: the Parquet file of the annotated slices, if the model learns to tell them.
         out: the folder to write the result to.
         identity: fingerprint of everything that the training depends on. The predictions also
             depend on `experiment.tta`.
@@ -54,6 +55,7 @@ class FoldJob(Job):
     labels: Path
     folds: Path
     holdout: Path | None = None
+    marks: Path | None = None
     out: Path
     identity: str
     seed: int

@@ -48,6 +48,7 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
         labels=job.labels,
         folds=job.folds,
         holdout=job.holdout,
+        marks=job.marks,
     )
     if job.is_trained:
         model = build_model(job.experiment, pretrained=False).to(device)

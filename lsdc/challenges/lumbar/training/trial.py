@@ -73,7 +73,14 @@ def _key(job: TrialJob) -> str:
             "model": experiment.model,
             "slices": experiment.slices,
             "size_px": experiment.crops.size_px,
-            "level_weight": experiment.loss.level_weight,
+            "heads": [
+                weight > 0
+                for weight in (
+                    experiment.loss.level_weight,
+                    experiment.loss.view_weight,
+                    experiment.loss.slice_weight,
+                )
+            ],
             "precision": experiment.training.precision,
             "files": [
                 [str(file), own.st_size, own.st_mtime_ns]

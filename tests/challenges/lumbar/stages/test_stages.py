@@ -14,6 +14,7 @@ from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.stages.crops import cut_crops
 from lsdc.challenges.lumbar.stages.folds import assign_folds
 from lsdc.challenges.lumbar.stages.index import index_studies
+from lsdc.challenges.lumbar.stages.marks import mark_slices
 from lsdc.challenges.lumbar.stages.oof import score_oof
 from lsdc.challenges.lumbar.stages.submission import predict_test
 from lsdc.challenges.lumbar.stages.training import train_fold
@@ -46,6 +47,13 @@ INPUTS = {
             "index": manifest("a"),
             "coordinates": manifest("b"),
             "sides": manifest("c"),
+        },
+    ),
+    "marks": (
+        mark_slices,
+        {
+            name: manifest(name)
+            for name in ("index", "annotations", "coordinates", "sides", "crops")
         },
     ),
     "train": (train_fold, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
@@ -115,12 +123,34 @@ def test_views_change_only_the_keys_of_training_and_prediction(run: Run) -> None
 
 def test_crop_window_changes_the_keys_of_crops_and_later_stages(run: Run) -> None:
     experiment = with_experiment(run, "crops", axial_window=0.4)
-    assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
+    assert changed(run, experiment=experiment) == {"crops", "marks", "train", "predict"}
 
 
 def test_slice_settings_change_the_keys_of_crops_and_later_stages(run: Run) -> None:
     experiment = with_experiment(run, "slices", side_distance_mm=16.0)
-    assert changed(run, experiment=experiment) == {"crops", "train", "predict"}
+    assert changed(run, experiment=experiment) == {"crops", "marks", "train", "predict"}
+
+
+@pytest.mark.parametrize(
+    ("part", "setting", "value"),
+    [
+        ("model", "head_context", "lstm"),
+        ("model", "head_samples", 5),
+        ("loss", "view_weight", 0.5),
+        ("loss", "slice_weight", 0.5),
+    ],
+)
+def test_heads_change_only_the_keys_of_training_and_prediction(
+    run: Run, part: str, setting: str, value: object
+) -> None:
+    experiment = with_experiment(run, part, **{setting: value})
+    assert changed(run, experiment=experiment) == {"train", "predict"}
+
+
+def test_marks_change_the_key_of_training(run: Run) -> None:
+    given = run, 0, manifest("a"), manifest("b")
+    assert train_fold.key(*given) != train_fold.key(*given, manifest("c"))
+    assert train_fold.key(*given, manifest("c")) != train_fold.key(*given, manifest("d"))
 
 
 def test_stall_minutes_change_no_key(run: Run) -> None:

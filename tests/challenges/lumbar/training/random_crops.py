@@ -46,6 +46,7 @@ class Data:
         judges: tuple[Path, ...] = (),
         start_from: Path | None = None,
         holdout: Path | None = None,
+        marks: Path | None = None,
         device: str = "cpu",
         identity: str | None = None,
     ) -> None:
@@ -66,6 +67,7 @@ class Data:
                 workers=0,
                 start_from=start_from,
                 holdout=holdout,
+                marks=marks,
             ),
             log=out / "child.log",
             on_event=on_event,

@@ -7,6 +7,7 @@ import pytest
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
+from lsdc.challenges.lumbar.crops.marks import find_marks
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
@@ -35,10 +36,25 @@ def in_a_mirror(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cut(instances: pl.DataFrame, points: pl.DataFrame, labels: pl.DataFrame, out: Path) -> Samples:
+def swapped(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the labels or annotations of the mirror images."""
+    swap = {str(condition): str(condition.mirrored) for condition in Condition}
+    return table.with_columns(pl.col("condition").replace_strict(swap))
+
+
+def cut(
+    instances: pl.DataFrame,
+    points: pl.DataFrame,
+    labels: pl.DataFrame,
+    annotations: pl.DataFrame,
+    out: Path,
+) -> Samples:
     measure_offsets(instances, points, None, out)
-    cut_crops(instances, pl.read_parquet(out / "slices.parquet"), CHOICE, CONFIG, out)
-    return as_samples(out, read_table(out, "train"), labels)
+    slices = pl.read_parquet(out / "slices.parquet")
+    cut_crops(instances, slices, CHOICE, CONFIG, out)
+    table = read_table(out, "train")
+    marks = find_marks(instances, slices, annotations, table, CHOICE, CONFIG)
+    return as_samples(out, table, labels, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +72,16 @@ def patients(root: Path) -> tuple[Samples, Samples]:
     competition = open_competition(root / "data")
     instances = pl.read_parquet(root / "instances.parquet")
     points = annotated_points(instances, competition.annotations)
-    swap = {str(condition): str(condition.mirrored) for condition in Condition}
-    swapped = competition.labels.with_columns(pl.col("condition").replace_strict(swap))
+    labels, annotations = competition.labels, competition.annotations
     return (
-        cut(instances, points, competition.labels, root / "patient"),
-        cut(in_a_mirror(instances), in_a_mirror(points), swapped, root / "mirrored"),
+        cut(instances, points, labels, annotations, root / "patient"),
+        cut(
+            in_a_mirror(instances),
+            in_a_mirror(points),
+            swapped(labels),
+            swapped(annotations),
+            root / "mirrored",
+        ),
     )
 
 
@@ -80,6 +101,7 @@ def test_mirroring_twice_restores_the_sample(patients: tuple[Samples, Samples]) 
         assert np.array_equal(twice.slices, sample.slices)
         assert np.array_equal(twice.present, sample.present)
         assert np.array_equal(twice.labels.grades, sample.labels.grades)
+        assert np.array_equal(twice.labels.slices, sample.labels.slices)
 
 
 def test_mirrored_sample_equals_the_sample_of_the_mirrored_patient(
@@ -91,6 +113,7 @@ def test_mirrored_sample_equals_the_sample_of_the_mirrored_patient(
     for one, other in zip(patient, mirrored, strict=True):
         found = mirror(one, CHOICE)
         assert np.array_equal(found.labels.grades, other.labels.grades)
+        assert np.array_equal(found.labels.slices, other.labels.slices)
         assert np.array_equal(found.present, other.present)
         apart = found.slices[found.present].astype(int) - other.slices[other.present]
         assert np.abs(apart).max() <= 1  # resampled in the opposite direction, and rounded
@@ -102,14 +125,23 @@ def test_samples_of_patient_and_mirror_image_differ(
     one, other = patients
     assert not np.array_equal(one.labels.grades, other.labels.grades)
     assert (one.labels.grades != EMPTY_LABEL).any()
+    assert not np.array_equal(one.labels.slices, other.labels.slices)
     assert not np.array_equal(one.slices, other.slices)
 
 
 def test_samples_by_side_are_left_sides_of_patient_and_mirror_image(
     root: Path, by_side: Path, patients: tuple[Samples, Samples]
 ) -> None:
-    labels = open_competition(root / "data").labels
-    sided = as_samples(by_side, read_table(by_side, "train"), labels)
+    competition, table = open_competition(root / "data"), read_table(by_side, "train")
+    marks = find_marks(
+        pl.read_parquet(root / "instances.parquet"),
+        pl.read_parquet(root / "patient" / "slices.parquet"),
+        competition.annotations,
+        table,
+        CHOICE,
+        CONFIG.model_copy(update={"by_side": True}),
+    )
+    sided = as_samples(by_side, table, competition.labels, marks=marks)
     assert sided.ids[:2] == tuple(f"{patients[0].ids[0]}_{side}" for side in ("left", "right"))
     of_right = np.array([condition.side == Side.RIGHT for condition in CONDITIONS])
     for number, pair in enumerate(zip(*patients, strict=True)):
@@ -120,6 +152,8 @@ def test_samples_by_side_are_left_sides_of_patient_and_mirror_image(
             grades = found.labels.grades
             assert np.array_equal(grades[~of_right], whole.labels.grades[~of_right])
             assert (grades[of_right] == EMPTY_LABEL).all()
+            assert np.array_equal(found.labels.slices[~of_right], whole.labels.slices[~of_right])
+            assert not found.labels.slices[of_right].any()
 
 
 def test_predictions_by_side_are_joined_per_level(root: Path, by_side: Path) -> None:

@@ -15,6 +15,7 @@ from lsdc.challenges.lumbar.training.network import (
     build_loss,
     build_mixing,
     build_model,
+    list_views,
     own_places,
     read_grades,
 )
@@ -51,6 +52,42 @@ def test_own_places_show_the_condition(condition: Condition, axial_slices: int) 
 def test_condition_without_own_slots_uses_all_slots() -> None:
     places = list_places(SlicesConfig(sagittal="even", side_slices=0, axial_slices=0))
     assert own_places(Condition.LEFT_NEURAL_FORAMINAL_NARROWING, places) == tuple(range(10))
+
+
+def test_views_show_their_conditions() -> None:
+    places = list_places(SLICES)
+    shown = {
+        places[view.places[0]].description: {CONDITIONS[head].pooled for head in view.heads}
+        for view in list_views(places)
+    }
+    assert shown == {
+        "Sagittal T1": {"foraminal"},
+        "Sagittal T2/STIR": {"spinal"},
+        "Axial T2": {"spinal", "subarticular"},
+    }
+    assert sorted(place for view in list_views(places) for place in view.places) == list(range(25))
+    sagittal = list_views(list_places(SlicesConfig(axial_slices=0)))
+    assert len(sagittal) == 2
+
+
+def test_auxiliary_heads_are_trained_and_not_read_as_grades() -> None:
+    experiment = experiment_with(
+        loss={"view_weight": 0.5, "slice_weight": 0.5}, augment={"mixup": 1.0}
+    )
+    torch.manual_seed(0)
+    model = build_model(experiment, pretrained=False)
+    slices = torch.randint(256, (3, 25, 32, 32), dtype=torch.uint8)
+    marks = torch.eye(25)[torch.tensor([[12, 0, 4, 23, 24]] * 3)]
+    labels = Labels(torch.tensor([[0, 1, 2, -100, 0]] * 3), slices=marks)
+    batch = Batch([0, 1, 2], slices, torch.ones(3, 25, dtype=torch.bool), labels)
+    mixed = build_mixing(experiment)(batch, 3)
+    outputs = model(mixed.slices, mixed.present)
+    assert outputs.views is not None
+    assert outputs.views.shape == (3, 2 + 1 + 3, 3)
+    build_loss(experiment)(outputs, mixed.labels).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+    assert read_grades(experiment, outputs.grades).shape == (3, 5, 3)
 
 
 def test_second_backbone_sees_only_axial_slices() -> None:
@@ -91,7 +128,9 @@ def augmented(seed: int = 0, **probabilities: float) -> tuple[Sample, Sample]:
     """Return a sample of random slices without the fifth one, and the augmented sample."""
     random = np.random.default_rng(1)
     slices = random.integers(0, 256, (25, 16, 16), dtype=np.uint8)
-    sample = Sample(slices, np.arange(25) != 4, Labels(np.array([0, 1, 2, 1, 0]), np.array(3)))
+    marks = np.eye(25, dtype=np.float32)[[20, 2, 12, 22, 24]]
+    labels = Labels(np.array([0, 1, 2, 1, 0]), np.array(3), marks)
+    sample = Sample(slices, np.arange(25) != 4, labels)
     augment = AugmentConfig.model_validate(STILL | probabilities)
     return sample, PatientAugment(augment, SLICES)(sample, seed)
 
@@ -113,6 +152,24 @@ def test_mirror_keeps_the_level() -> None:
     _, mirrored = augmented(mirror=1.0)
     assert mirrored.labels.grades.tolist() == [0, 2, 1, 0, 1]
     assert mirrored.labels.group == 3
+
+
+@pytest.mark.parametrize("change", ["mirror", "slice_shift", "slice_shuffle"])
+def test_marks_move_with_their_slices(change: str) -> None:
+    sides = [CONDITIONS.index(condition.mirrored) for condition in CONDITIONS]
+    for seed in range(6):
+        sample, moved = augmented(seed, **{change: 1.0})
+        known = {each.tobytes(): place for place, each in enumerate(sample.slices)}
+        known |= {each[:, ::-1].tobytes(): place for place, each in enumerate(sample.slices)}
+        assert sample.labels.slices is not None
+        assert moved.labels.slices is not None
+        came_from = [known.get(each.tobytes()) for each in moved.slices]
+        for head, marks in enumerate(moved.labels.slices):
+            own = sample.labels.slices[sides[head] if change == "mirror" else head]
+            expected = [0 if place is None else own[place] for place in came_from]
+            assert marks.tolist() == expected
+        kept = [place for place in came_from if place is not None]
+        assert moved.labels.slices.sum() == sample.labels.slices[:, kept].sum()
 
 
 @pytest.mark.parametrize("change", ["slice_shift", "slice_shuffle"])
