@@ -1,6 +1,6 @@
 """Explanation of predictions: how much each slice counts, and which parts of it matter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsdc.training.inference import Probabilities, as_array
 from lsdc.training.models.model import SliceModel
-from lsdc.training.samples import Samples, batch_of
+from lsdc.training.samples import Batch, Samples, batch_of
 
 CELLS = 8  # cells of a map along an edge
 _WINDOW = 2  # edge of the hidden window in cells
@@ -32,11 +32,14 @@ class Explanation:
         maps: (n, heads, slices, CELLS, CELLS) from 0 to 1, rows first: the probability that moves
             to other classes when a part of the slice is hidden; see `explain`.
         has_attention: whether the weights are those of the attention pooling.
+        told: (n, heads, slices) probability that the slice is the annotated one; None for a model
+            that does not tell it.
     """
 
     weights: Floats
     maps: Floats
     has_attention: bool
+    told: Floats | None = None
 
 
 def explain(
@@ -46,8 +49,11 @@ def explain(
     probabilities: Probabilities,
     batch_size: int,
     device: torch.device,
+    places: Sequence[int] | None = None,
 ) -> Iterator[Explanation]:
     """Yield the explanation of each sample, n = 1, in order; the model is set to evaluation mode.
+
+    With context over a study, the other samples of the study stay unchanged.
 
     The maps are made by occlusion (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901): a
     window of a quarter of the slice's edge is set to the slice's mean grey, at places an eighth of
@@ -61,16 +67,22 @@ def explain(
 
     Args:
         model: a trained model on `device`.
-        samples: the samples.
+        samples: the samples; with context over a study, those of whole studies.
         probabilities: from logits to (n, heads, classes).
         batch_size: number of samples that fit into memory at once.
         device: the device of the model.
+        places: the samples to explain; None for all.
     """
     model.eval()
-    for place in range(len(samples)):
-        batch = batch_of(samples, [place]).to(device)
+    for place in range(len(samples)) if places is None else places:
+        beside = [place] if model.study_context is None else _of_same_study(samples, place)
+        batch = batch_of(samples, beside).to(device)
         with torch.inference_mode():
-            yield _explain_one(model, batch.slices, batch.present, probabilities, batch_size)
+            yield _explain_one(
+                _Study(model, batch, samples.members_of(beside), beside.index(place)),
+                probabilities,
+                batch_size,
+            )
 
 
 def join_explanations(parts: list[Explanation]) -> Explanation:
@@ -79,19 +91,63 @@ def join_explanations(parts: list[Explanation]) -> Explanation:
         weights=np.concatenate([part.weights for part in parts]),
         maps=np.concatenate([part.maps for part in parts]),
         has_attention=parts[0].has_attention,
+        told=(
+            None
+            if parts[0].told is None
+            else np.concatenate([part.told for part in parts if part.told is not None])
+        ),
     )
 
 
-def _explain_one(
-    model: SliceModel,
-    slices: Tensor,
-    present: Tensor,
-    probabilities: Probabilities,
-    batch_size: int,
-) -> Explanation:
-    """Explain a sample (1, s, h, w) with the mask (1, s)."""
-    features, seen = model.encode(slices, present)
-    whole = probabilities(model.read(features, seen).grades.double())  # (1, heads, classes)
+def _of_same_study(samples: Samples, place: int) -> list[int]:
+    """Return the places of all samples of a sample's study, in order."""
+    if samples.members is None:
+        return [place]
+    studies = samples.members[:, 0]
+    return np.flatnonzero(studies == studies[place]).tolist()
+
+
+class _Study:
+    """The t samples of a study, of which one is changed; without context, that one alone.
+
+    Attributes:
+        slices, present: that sample's (1, s, h, w) and (1, s).
+        features, seen: its encoded images, (1, m, width) and (1, m).
+    """
+
+    def __init__(
+        self, model: SliceModel, batch: Batch, members: Tensor | None, number: int
+    ) -> None:
+        self.model, self._number, self._members = model, number, members
+        self._features, self._seen = model.encode(batch.slices, batch.present)
+        own = slice(number, number + 1)
+        self.slices, self.present = batch.slices[own], batch.present[own]
+        self.features, self.seen = self._features[own], self._seen[own]
+
+    def grades(self, features: Tensor) -> Tensor:
+        """Return the logits (n, heads, classes) with these features (n, m, width) of the sample."""
+        copies = len(features)
+        beside = self._features.repeat(copies, 1, 1, 1)  # (n, t, m, width)
+        beside[:, self._number] = features
+        grades = self.model.read(
+            beside.flatten(0, 1), self._seen.repeat(copies, 1), self._numbered(copies)
+        ).grades
+        return grades.view(copies, -1, *grades.shape[1:])[:, self._number]
+
+    def _numbered(self, copies: int) -> Tensor | None:
+        """Return the members of copies of the study, each a study of its own."""
+        if self._members is None:
+            return None
+        items = self._members[:, 1].to(self._features.device)
+        study = torch.arange(copies, device=items.device).repeat_interleave(len(items))
+        return torch.stack([study, items.repeat(copies)], dim=1)
+
+
+def _explain_one(study: _Study, probabilities: Probabilities, batch_size: int) -> Explanation:
+    """Explain the sample of a study that is changed."""
+    model, slices, present = study.model, study.slices, study.present
+    features, seen = study.features, study.seen
+    whole = probabilities(study.grades(features).double())  # (1, heads, classes)
     # (places, places, s, heads), the effect of the window at each place of each slice.
     effects = torch.zeros(_PLACES**2, slices.shape[1], whole.shape[1], dtype=torch.float64)
     for images in _hidden_together(model.images, present[0].tolist()):
@@ -103,8 +159,7 @@ def _explain_one(
         for image, slice_ in images:
             swapped = features.repeat(len(changed), 1, 1)
             swapped[:, image] = changed[:, image]
-            logits = model.read(swapped, seen.expand(len(swapped), -1)).grades
-            moved = (probabilities(logits.double()) - whole).abs().sum(dim=-1) / 2
+            moved = (probabilities(study.grades(swapped).double()) - whole).abs().sum(dim=-1) / 2
             effects[:, slice_] = moved.cpu()
     maps = _maps(as_array(effects))
     attention = model.attention(features, seen)
@@ -112,7 +167,13 @@ def _explain_one(
         weights = _shares(maps.sum(axis=(2, 3)), present[0].cpu().numpy())
     else:
         weights = _of_slices(as_array(attention[0]), model.images, present[0].cpu().numpy())
-    return Explanation(weights[np.newaxis], maps[np.newaxis], attention is not None)
+    told = model.told(features, seen)
+    return Explanation(
+        weights[np.newaxis],
+        maps[np.newaxis],
+        attention is not None,
+        None if told is None else as_array(told * present.unsqueeze(1)),
+    )
 
 
 def _hidden_together(

@@ -22,12 +22,18 @@ NO_DROPOUT = {"slice_dropout": 0.0, "dropout": 0.0}
 Places = NDArray[np.int64]
 
 
-def build(*, slices: int = 4, second: str | None = None, **settings: Any) -> SliceModel:
+def build(
+    *,
+    slices: int = 4,
+    second: str | None = None,
+    marked: tuple[tuple[int, ...], ...] = (),
+    **settings: Any,
+) -> SliceModel:
     torch.manual_seed(0)
     chosen = ModelSettings(
         **({"backbone": "test_efficientnet_gn", "width": 16} | NO_DROPOUT | settings)
     )
-    task = Task(slices, SIZE, heads=2, classes=2, second=(slices - 1,))
+    task = Task(slices, SIZE, heads=2, classes=2, second=(slices - 1,), items=3, marked=marked)
     return SliceModel(chosen, task, second_backbone=second, pretrained=False)
 
 
@@ -176,3 +182,41 @@ def test_slices_of_one_image_share_its_weight() -> None:
     one, other = attention[0, 1].tolist()
     shared = [one / 2, 0, one / 2, *[other / 3] * 3]
     np.testing.assert_allclose(explained(model, samples).weights[0, 1], shared, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+def test_map_of_a_sample_with_context_leaves_the_other_samples_of_its_study_unchanged(
+    scattered: tuple[Samples, Places], kind: str
+) -> None:
+    model = build(study_context=kind, head_width=16).eval()
+    members = np.array([[7, 0], [7, 1], [7, 2], [9, 0]])
+    samples = replace(first(scattered[0], 4), members=members)
+    (found,) = explain(
+        model,
+        samples,
+        probabilities=lambda logits: logits.softmax(dim=-1),
+        batch_size=16,
+        device=torch.device("cpu"),
+        places=[1],
+    )
+    batch = batch_of(samples, range(3))
+    hidden = batch.slices.clone()
+    hidden[1, 2, :8, -8:] = int(hidden[1, 2].double().mean().round())
+    before, after = (
+        model(slices, batch.present, torch.tensor(members[:3])).grades[1].double().softmax(dim=-1)
+        for slices in (batch.slices, hidden)
+    )
+    expected = ((after - before).abs().sum(dim=-1) / 2).tolist()
+    np.testing.assert_allclose(found.maps[0, :, 2, 0, -1], expected, rtol=1e-3, atol=1e-7)
+
+
+def test_told_slices_are_those_of_the_model(scattered: tuple[Samples, Places]) -> None:
+    model, samples = build(marked=((0, 1), (2, 3))), first(scattered[0], 3)
+    found = explained(model, samples)
+    batch = batch_of(samples, range(3))
+    expected = model.told(*model.encode(batch.slices, batch.present))
+    assert expected is not None
+    assert found.told is not None
+    np.testing.assert_allclose(found.told, expected.detach(), rtol=1e-4)
+    assert not found.told[0, 1, 3]  # the slice is absent
+    assert explained(build(), samples).told is None

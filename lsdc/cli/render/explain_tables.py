@@ -77,7 +77,8 @@ def cases_table(study: StudyExplanation) -> FittedTable:
 
     With several folds, also the standard deviation over the folds of the likeliest grade's
     probability, and this probability by fold. Of the weights, the part of the slice that counts
-    most is shown, its weight, and the slice with its distance from the level point in mm.
+    most is shown, its weight, and the slice with its distance from the level point in mm. A model
+    that tells the annotated slice has the same of the slice that it holds most likely.
     """
     cases = study.cases
     is_new = [number == 0 or cases[number - 1].level != c.level for number, c in enumerate(cases)]
@@ -99,8 +100,15 @@ def cases_table(study: StudyExplanation) -> FittedTable:
     columns += [
         Column(of, [_part(case) for case in cases], is_text=True),
         Column("%", [_percent(case.weight_of_part(case.most)) for case in cases]),
-        Column("most at image", [_slice(case) for case in cases], style="dim", rank=2),
+        Column("most at image", [_slice(case, case.most) for case in cases], style="dim", rank=2),
     ]
+    told = [case.told for case in cases if case.told is not None]
+    if told:
+        likeliest = [int(each.argmax()) for each in told]
+        columns += [
+            Column("%", [_percent(each.max()) for each in told]),
+            Column("annotated at image", list(map(_slice, cases, likeliest)), style="dim", rank=2),
+        ]
     return FittedTable(columns, title="Probabilities and weights in %")
 
 
@@ -156,8 +164,8 @@ def _short_part(case: ExplainedCase) -> str:
     return f"{series} {part[0].upper()}"
 
 
-def _slice(case: ExplainedCase) -> str:
-    slot = case.slots[case.most]
+def _slice(case: ExplainedCase, number: int) -> str:
+    slot = case.slots[number]
     if slot.crop is None:  # the sample has no slice at all
         return "none"
     return f"{slot.instance_number}, {slice_distance(slot.place, slot.offset_mm)}"

@@ -51,12 +51,15 @@ class SampleExplanation:
         weights: (conditions, slots), see `lsdc.training.explanation.Explanation`.
         maps: (conditions, slots, cells, cells), likewise.
         has_attention: whether the weights are those of the attention pooling.
+        told: (conditions, slots) probability that the slot has the annotated slice, None if the
+            model does not tell it.
     """
 
     probabilities: Floats
     weights: Floats
     maps: Floats
     has_attention: bool
+    told: Floats | None
 
 
 def mean_explanation(parts: Sequence[SampleExplanation]) -> SampleExplanation:
@@ -66,6 +69,11 @@ def mean_explanation(parts: Sequence[SampleExplanation]) -> SampleExplanation:
         weights=np.mean([part.weights for part in parts], axis=0),
         maps=np.mean([part.maps for part in parts], axis=0),
         has_attention=parts[0].has_attention,
+        told=(
+            None
+            if parts[0].told is None
+            else np.mean([part.told for part in parts if part.told is not None], axis=0)
+        ),
     )
 
 
@@ -112,12 +120,18 @@ def explain_samples(
         minutes = experiment.training.stall_minutes
         done = run_child(CHILD, job, log=log, stall_minutes=minutes, on_event=on_event)
         with np.load(job.out) as arrays:
-            found = {name: arrays[name] for name in ("probabilities", "weights", "maps")}
+            probabilities, weights, maps, told = (
+                arrays[name].astype(np.float64)
+                for name in ("probabilities", "weights", "maps", "told")
+            )
     pairs = [(model, row) for model, own in rows.items() for row in own]
     return {
         pair: SampleExplanation(
-            **{name: array[number].astype(np.float64) for name, array in found.items()},
+            probabilities=probabilities[number],
+            weights=weights[number],
+            maps=maps[number],
             has_attention=bool(done["has_attention"]),
+            told=told[number] if done["has_told"] else None,
         )
         for number, pair in enumerate(pairs)
     }

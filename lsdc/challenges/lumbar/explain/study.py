@@ -49,6 +49,8 @@ class ExplainedCase:
         slots: the slots of the sample that explains it.
         weights: (slots,), the mean over the folds; see `lsdc.training.explanation.Explanation`.
         maps: (slots, cells, cells), likewise.
+        told: (slots,) probability that the slot has the annotated slice, likewise; None if the
+            model does not tell it.
     """
 
     level: str
@@ -58,6 +60,7 @@ class ExplainedCase:
     slots: tuple[Slot, ...]
     weights: Floats
     maps: Floats
+    told: Floats | None
 
     @property
     def mean(self) -> Floats:
@@ -161,7 +164,8 @@ def explain_study(
     """
     study = run.gather(study_id)
     slots = read_slots(study, run.experiment)
-    samples = [Sample(study_id, *name) for name in slots]
+    graded = [name for name in slots if name[0] in run.experiment.labels.levels]
+    samples = [Sample(study_id, *name) for name in graded or slots]
     explained = explain_run(run, samples, device=device, threads=threads, on_event=on_event)
     by_fold = explained[samples[0]]
     in_fold = run.fold_of.get(study_id) if study.split == "train" else None
@@ -207,6 +211,7 @@ def _cases(
                 slots=slots[sample.level, sample.side],
                 weights=mean.weights[head],
                 maps=mean.maps[head],
+                told=None if mean.told is None else mean.told[head],
             )
 
 
@@ -263,9 +268,12 @@ def _case_as_dict(case: ExplainedCase) -> dict[str, Any]:
                 "instance_number": slot.instance_number,
                 "offset_mm": slot.offset_mm,
                 "weight": float(weight),
+                **({} if case.told is None else {"told": float(case.told[number])}),
                 "map": np.round(own, _DIGITS).tolist(),
             }
-            for slot, weight, own in zip(case.slots, case.weights, case.maps, strict=True)
+            for number, (slot, weight, own) in enumerate(
+                zip(case.slots, case.weights, case.maps, strict=True)
+            )
         ],
     }
 
