@@ -44,7 +44,7 @@ from phantom_answers import compare_axial, compare_points, compare_sides, read_t
 from results import record
 
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
-from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
 from lsdc.challenges.lumbar.coordinates.learn import learn_points, locate_points
 from lsdc.challenges.lumbar.folds import write_folds

@@ -5,13 +5,13 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.config.heads import check_auxiliary_heads, check_study_context
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.experiments.base import BaseExperiment, Config
-from lsdc.training.settings.keypoints import KeypointSettings
 from lsdc.training.settings.training import TrainingSettings
 
 # Sagittal slices are chosen by their distances in mm, or counted along the series.
@@ -19,54 +19,6 @@ SagittalByDistance = Literal["distance", "landmark"]
 SagittalCounted = Literal["argmin", "quantiles", "even"]
 Sagittal = Literal[SagittalByDistance, SagittalCounted]
 Axial = Literal["distance", "argmin", "height", "proportion"]
-
-
-class CoordinatesConfig(KeypointSettings):
-    """The source of level points, and the small network that learns them."""
-
-    source: Literal["predicted", "annotated"] = Field(
-        default="predicted",
-        description=(
-            "Which level points are used for training studies: predicted or annotated. Test and "
-            "holdout studies always use predicted points."
-        ),
-    )
-    image_size: int = Field(
-        default=96,
-        ge=32,
-        description="Side length of the square input image of the sagittal network, in pixels.",
-    )
-    field_mm: float = Field(
-        default=256.0,
-        gt=0,
-        description=(
-            "Side length of the input image of the sagittal network in mm; larger images are "
-            "scaled down to fit."
-        ),
-    )
-    axial_image_size: int = Field(
-        default=80,
-        ge=32,
-        description="Side length of the square input image of the axial network, in pixels.",
-    )
-    axial_field_mm: float = Field(
-        default=200.0,
-        gt=0,
-        description=(
-            "Side length of the input image of the axial network in mm; larger images are "
-            "scaled down to fit."
-        ),
-    )
-    shift_along: float = Field(
-        default=0.35,
-        ge=0,
-        le=0.5,
-        description=(
-            "Augmentation: largest random shift of the image up or down, as a fraction of its side "
-            "length. It moves some levels out of the image, as in scans with a shifted field of "
-            "view."
-        ),
-    )
 
 
 class SlicesConfig(Config):

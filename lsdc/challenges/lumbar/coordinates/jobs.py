@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.training.process import Job
 
 

@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from lsdc.challenges.lumbar.annotations.midline import centre_on_midline
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
-from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.jobs import LearnJob, LocateJob, PredictPointsJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,

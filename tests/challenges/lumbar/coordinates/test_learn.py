@@ -9,7 +9,7 @@ import pytest
 
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.coordinates.learn import learn_points, locate_points
 from lsdc.challenges.lumbar.coordinates.typical import image_middles, typical_offsets
