@@ -2,10 +2,10 @@
 
 from lsdc import __version__
 from lsdc.challenges.lumbar.quality.corrections import describe_corrections
-from lsdc.challenges.lumbar.report.figures.bootstrap import bootstrap, interval
 from lsdc.challenges.lumbar.report.figures.groups import FEWEST_STUDIES, study_groups
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, PART_NAMES
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap, interval
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.dicom_index.series import Series
 from lsdc.messages import counted

@@ -1,1 +1,1 @@
-"""The metric, the weighted prior, out-of-fold scores and the submission."""
+"""The metric, the weighted prior, out-of-fold scores, their intervals, and the submission."""

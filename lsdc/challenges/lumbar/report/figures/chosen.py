@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.report.figures.scored import Scored
+from lsdc.challenges.lumbar.scoring.scored import Scored
 
 CASES = 60
 

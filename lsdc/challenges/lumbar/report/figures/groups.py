@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from lsdc.challenges.lumbar.coordinates.spines import Spines
-from lsdc.challenges.lumbar.report.figures.bootstrap import Interval, bootstrap, interval
-from lsdc.challenges.lumbar.report.figures.scored import Scored
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
+from lsdc.challenges.lumbar.scoring.bootstrap import Interval, bootstrap, interval
+from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.series import Series
 

@@ -13,8 +13,8 @@ from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
-from lsdc.challenges.lumbar.report.figures.scored import Scored, scored
 from lsdc.challenges.lumbar.report.figures.trained import TrainedFold, trained_folds
+from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
 from lsdc.experiments.reported import Reported

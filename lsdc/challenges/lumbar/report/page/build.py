@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from lsdc import __version__
-from lsdc.challenges.lumbar.report.figures.compared import compare
 from lsdc.challenges.lumbar.report.figures.sources import Source
 from lsdc.challenges.lumbar.report.page.calibrated import calibrated
 from lsdc.challenges.lumbar.report.page.cards import make_cases
@@ -15,6 +14,7 @@ from lsdc.challenges.lumbar.report.page.overview import overview
 from lsdc.challenges.lumbar.report.page.record import record
 from lsdc.challenges.lumbar.report.page.training import training
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN
+from lsdc.challenges.lumbar.scoring.compared import compare
 from lsdc.messages import counted
 from lsdc.report.blocks import CaseTable, Section
 from lsdc.report.page import Page, render

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from lsdc.challenges.lumbar.report.figures.compared import Compared
-from lsdc.challenges.lumbar.report.figures.scored import Scored
 from lsdc.challenges.lumbar.report.figures.sources import RunSource, Source
 from lsdc.challenges.lumbar.report.figures.where import WhereLost, where_lost
+from lsdc.challenges.lumbar.scoring.compared import Compared
+from lsdc.challenges.lumbar.scoring.scored import Scored
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from lsdc.challenges.lumbar.report.figures.compared import changed_cases
 from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
 from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.heat import change_map, share_map
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
+from lsdc.challenges.lumbar.scoring.compared import changed_cases
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
 

@@ -8,15 +8,15 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
-from lsdc.challenges.lumbar.report.figures.bootstrap import bootstrap, interval
 from lsdc.challenges.lumbar.report.figures.calibration import reliability
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
-from lsdc.challenges.lumbar.report.figures.compared import changed_cases, compare
-from lsdc.challenges.lumbar.report.figures.scored import Scored, scored
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 from lsdc.challenges.lumbar.report.figures.where import costliest, where_lost
 from lsdc.challenges.lumbar.report.page.build import build_report
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap, interval
+from lsdc.challenges.lumbar.scoring.compared import changed_cases, compare
 from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.errors import DataError
 from tests.challenges.lumbar.report.made_run import make_labels, predict
 from tests.report.reading import read_page

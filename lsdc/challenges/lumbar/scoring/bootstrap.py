@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.challenges.lumbar.report.figures.scored import ANY_SEVERE, Scored
 from lsdc.challenges.lumbar.scoring.metric import PARTS
+from lsdc.challenges.lumbar.scoring.scored import ANY_SEVERE, Scored
 
 DRAWS = 2000
 COVERAGE = 0.95

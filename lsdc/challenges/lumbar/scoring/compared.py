@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.report.figures.bootstrap import Interval, bootstrap, interval
-from lsdc.challenges.lumbar.report.figures.scored import Scored, common_rows
+from lsdc.challenges.lumbar.scoring.bootstrap import Interval, bootstrap, interval
 from lsdc.challenges.lumbar.scoring.metric import PARTS
+from lsdc.challenges.lumbar.scoring.scored import Scored, common_rows
 from lsdc.messages import counted
 
 
