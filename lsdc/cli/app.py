@@ -40,6 +40,13 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         "Score predictions with the competition's metric.",
         ["lsdc score lsdc-home/runs/demo/oof.parquet --data rsna-2024 --json"],
     ),
+    "ensemble": (
+        "Combine predictions of several models; say what each adds.",
+        [
+            "lsdc ensemble one.csv other.csv --data rsna-2024",
+            "lsdc ensemble demo demo@epochs-4 --second-level --out both.csv --json",
+        ],
+    ),
     "demo-data": ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
     "index": (
         "Write the DICOM headers of a folder to the catalog.",

@@ -19,11 +19,11 @@ _EXCEL_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _MOST_DIGITS = 18  # fits into 64 bits
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
     """Read the named columns of a CSV file, in that order, as strings (null where empty).
 
-    Other columns and blank lines are dropped. The last column, `line`, is the line of the file in
-    which a row begins.
+    Optional columns follow, those that the file has. Others and blank lines are dropped. The last
+    column, `line`, is the line of the file in which a row begins.
 
     Raises:
         DataError: the file is missing or not a CSV table, a column is missing, or a row has more or
@@ -40,6 +40,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     if not header:
         raise DataError(f"{path}: the file is empty, expected a header and rows")
     require_columns(pl.DataFrame(schema=dict.fromkeys(header)), columns, str(path))
+    columns = [*columns, *(name for name in optional if name in header)]
     _refuse_twins(header, columns, path)
     _refuse_lengths(rows, len(header), path)
     places = [header.index(name) for name in columns]

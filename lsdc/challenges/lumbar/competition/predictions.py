@@ -1,5 +1,6 @@
 """Read and check tables of predictions: a row_id and three probabilities per row."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,32 @@ def read_predictions(path: Path) -> pl.DataFrame:
     Raises:
         DataError: the file does not exist, cannot be read, or a column is missing.
     """
-    columns = ["row_id", *PROBABILITIES]
+    return read_columns(path, ["row_id", *PROBABILITIES])
+
+
+def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Read columns of a CSV or Parquet file, and those of the optional ones that it has.
+
+    Those of a CSV file are strings.
+
+    Raises:
+        DataError: the file does not exist, cannot be read, or a column is missing.
+    """
     if not _is_parquet(path):
-        return checked_csv.read_csv(path, columns).select(columns)
+        return checked_csv.read_csv(path, columns, optional).drop(checked_csv.LINE)
     try:
         table = read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error
     checked_csv.require_columns(table, columns, str(path))
-    return table.select(columns)
+    return table.select(*columns, *(name for name in optional if name in table.columns))
+
+
+def name_files(paths: Sequence[Path]) -> list[str]:
+    """Return names of files: without folder and ending, unless two would be equal."""
+    names = [path.stem for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def _is_parquet(path: Path) -> bool:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
+from lsdc.challenges.lumbar.ensemble.blend import blend as weighted_mean
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 
@@ -35,7 +36,7 @@ def blend(rows: Rows, attempts: Sequence[RunAttempt]) -> pl.DataFrame:
     submissions = [assemble_submission(_found(each), known, each.models.prior) for each in attempts]
     weights = _weights(pl.Series("row_id", known), attempts)
     values = np.stack([each.select(PROBABILITIES).to_numpy() for each in submissions])
-    mean = (weights[..., None] * values).sum(0) / weights.sum(0)[:, None]
+    mean = weighted_mean(values, weights)
     found = pl.DataFrame(mean, schema=list(PROBABILITIES)).with_columns(row_id=pl.Series(known))
     return base.drop("known").update(found, on="row_id", how="left")
 

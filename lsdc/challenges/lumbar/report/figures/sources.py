@@ -10,7 +10,11 @@ from typing import Any
 import polars as pl
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
-from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
+from lsdc.challenges.lumbar.competition.predictions import (
+    PROBABILITIES,
+    name_files,
+    read_predictions,
+)
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
 from lsdc.challenges.lumbar.report.figures.trained import TrainedFold, trained_folds
@@ -145,10 +149,7 @@ def read_prediction_files(paths: Sequence[Path], data: Path) -> list[PredictionS
         DataError: the labels or a table cannot be read, or do not fit together.
     """
     labels = read_labels(data)
-    names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
-        names = [str(path) for path in paths]
     return [
         PredictionSource(name, scored(name, labels, read_predictions(path)))
-        for name, path in zip(names, paths, strict=True)
+        for name, path in zip(name_files(paths), paths, strict=True)
     ]
