@@ -109,11 +109,25 @@ def suggest(name: str, config: type[BaseExperiment]) -> str:
 
 def explain(error: ValidationError, config: type[BaseExperiment]) -> str:
     """Return the first validation error as one line, with a suggestion."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    every = error.errors()
+    setting = _setting_of(every[0], config)[0]
+    own = [each for each in every if _setting_of(each, config)[0] == setting]
+    # A setting of several types has an error for each; those of the wrong type say the least.
+    first, *others = [each for each in own if not each["type"].endswith("_type")] or own
+    name = ".".join(_setting_of(first, config))
     if first["type"] == "extra_forbidden":
         return f"no setting is called {name!r}; {suggest(name, config)}"
-    return f"{name}: {_fault(first)}" if name else _fault(first)
+    text = "; or ".join(_fault(each) for each in ([first, *others] if setting else [first]))
+    return f"{name}: {text}" if name else text
+
+
+def _setting_of(error: ErrorDetails, config: type[BaseExperiment]) -> tuple[str, ...]:
+    """Return the setting of an error and the item in it, without the type that pydantic tried."""
+    parts, known = [str(part) for part in error["loc"]], setting_fields(config)
+    for end in range(len(parts), 0, -1):
+        if ".".join(parts[:end]) in known:
+            return (".".join(parts[:end]), *(part for part in parts[end:] if part.isdigit()))
+    return (".".join(parts),)
 
 
 def _fault(error: ErrorDetails) -> str:
