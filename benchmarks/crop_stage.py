@@ -27,7 +27,8 @@ import numpy as np
 import polars as pl
 from memory import peak_memory
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
 
@@ -136,7 +137,7 @@ def loop(instances: pl.DataFrame, slices: pl.DataFrame, out: Path) -> None:
     levels = chosen.select("study_id", "level").unique(maintain_order=True).rows()
     row_of = {key: row for row, key in enumerate(levels)}
     out.mkdir(parents=True, exist_ok=True)
-    size = CROPS.size_px
+    size, _ = CROPS.shape
     crops = np.lib.format.open_memmap(
         out / "crops.npy", "w+", np.uint8, (len(levels), CHOICE.count, size, size)
     )

@@ -32,9 +32,9 @@ FOLD_SAMPLES = 7_400  # training samples of a fold of the competition
 def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
     """Return random samples of the size of the experiment's crops; NOISE of them are repeated."""
     random = np.random.default_rng(0)
-    size, slices = experiment.crops.size_px, experiment.slices.count
+    (rows, columns), slices = experiment.crops.shape, experiment.slices.count
     return Samples(
-        slices=random.integers(0, 256, (min(count, NOISE), slices, size, size), dtype=np.uint8),
+        slices=random.integers(0, 256, (min(count, NOISE), slices, rows, columns), dtype=np.uint8),
         rows=np.arange(count) % NOISE,
         present=np.ones((count, slices), dtype=bool),
         labels=Labels(random.integers(0, len(GRADES), (count, len(CONDITIONS)))),

@@ -242,7 +242,7 @@ def forward(
             for first in range(0, count, SLICES_AT_ONCE):
                 net(torch.rand(min(SLICES_AT_ONCE, count - first), 3, size, size))
     samples, batch = PATIENTS * len(LEVELS), experiment.training.batch_size
-    shape = (experiment.slices.count, experiment.crops.size_px, experiment.crops.size_px)
+    shape = (experiment.slices.count, *experiment.crops.shape)
     for model in graders:
         for first in range(0, samples, batch):
             some = min(batch, samples - first)

@@ -1,4 +1,4 @@
-"""Windows: square parts of images, with a size in mm and pixels of their own.
+"""Windows: rectangular parts of images, with a size in mm and pixels of their own.
 
 A window lies in the plane of its image and is a plane itself. So the conversions of planes (pixel
 to mm and back) apply to crops, and an affine map converts a crop's pixels to the image's.
@@ -19,46 +19,50 @@ _ACROSS = 1 - 1e-6
 def window_planes(
     images: Planes,
     centre_mm: npt.ArrayLike,
-    edge_mm: npt.ArrayLike,
-    size_px: int,
+    size_mm: npt.ArrayLike,
+    shape: tuple[int, int],
     *,
     right: npt.ArrayLike,
     down: npt.ArrayLike,
 ) -> Planes:
-    """Return square windows in the planes of n images.
+    """Return windows in the planes of n images.
 
     Args:
         images: n planes.
         centre_mm: (n, 3) the windows' centres, projected onto the planes along their normals.
-        edge_mm: (n,) or a number, the edge length of the window.
-        size_px: the number of rows, and of columns, of the crop.
+        size_mm: (n, 2) or (2,), the width and the height of the window; a number for a square.
+        shape: the rows and the columns of the crop.
         right: (n, 3) or (3,), patient space: decides which of the two possible directions is that
             of increasing x_px; if it is perpendicular to both, the normal decides.
         down: (n, 3) or (3,), patient space: the direction of increasing y_px, as closely as the
             plane allows.
 
     Returns:
-        The planes of the crops, of square pixels, whichever way the images are stored.
+        The planes of the crops, whichever way the images are stored. Pixels are square if the
+        window and its crop have the same proportions.
 
     Raises:
-        DataError: a `down` is perpendicular to its image, or an edge is not above 0 mm.
+        DataError: a `down` is perpendicular to its image, or a size is not above 0 mm.
 
     >>> image = Planes.from_dicom([[0, 0, 0]], [[1, 0, 0, 0, 1, 0]], [[1, 1]])
-    >>> window = window_planes(image, [[50, 50, 0]], 40, 20, right=[1, 0, 0], down=[0, 1, 0])
-    >>> pixel_maps(image, window).tolist()  # 40 mm in 20 px: steps of 2 px, from (31, 31)
-    [[[2.0, 0.0, 31.0], [0.0, 2.0, 31.0]]]
+    >>> ways = {"right": [1, 0, 0], "down": [0, 1, 0]}
+    >>> window = window_planes(image, [[50, 50, 0]], [40, 80], (40, 20), **ways)
+    >>> pixel_maps(image, window).tolist()  # 40 mm in 20 columns: steps of 2 px, from 31
+    [[[2.0, 0.0, 31.0], [0.0, 2.0, 11.0]]]
     """
-    shape = images.origin_mm.shape
-    column = _in_plane(images, np.broadcast_to(np.asarray(down, dtype=np.float64), shape))
+    each = images.origin_mm.shape
+    column = _in_plane(images, np.broadcast_to(np.asarray(down, dtype=np.float64), each))
     row = np.cross(column, images.normal)
-    towards = _dot(row, np.broadcast_to(np.asarray(right, dtype=np.float64), shape))
+    towards = _dot(row, np.broadcast_to(np.asarray(right, dtype=np.float64), each))
     row = row * np.where(towards < 0, -1.0, 1.0)[:, None]
-    edge = np.broadcast_to(np.asarray(edge_mm, dtype=np.float64), shape[:1])
-    _refuse(~(edge > 0), "edge_mm", "above 0")
-    step = (edge / size_px)[:, None]
+    size = np.broadcast_to(np.asarray(size_mm, dtype=np.float64), (each[0], 2))
+    _refuse(~(size > 0).all(axis=1), "size_mm", "above 0")
+    step = size / shape[::-1]  # (n, 2) width and height of a pixel
     middle = images.to_mm(images.to_pixel(centre_mm))
-    origin = middle - (size_px - 1) / 2 * step * (row + column)
-    return Planes(origin, row, column, np.repeat(step, 2, axis=1))
+    right_mm, down_mm = ((step * (np.array(shape[::-1]) - 1) / 2)[:, [axis]] for axis in (0, 1))
+    # The last term is 0 for a square.
+    origin = middle - down_mm * (row + column) - (right_mm - down_mm) * row
+    return Planes(origin, row, column, step[:, ::-1])
 
 
 def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
@@ -84,9 +88,15 @@ def own_direction(images: Planes, wanted: npt.ArrayLike) -> FloatArray:
     return directions
 
 
-def shift_windows(windows: Planes, shift: npt.ArrayLike, size_px: int) -> Planes:
-    """Move windows in their planes by (right, down), (n, 2), in fractions of their edges."""
-    by = np.asarray(shift, dtype=np.float64) * size_px * windows.spacing_mm[:, ::-1]
+def shift_windows(windows: Planes, shift: npt.ArrayLike, shape: tuple[int, int]) -> Planes:
+    """Move windows in their planes by (right, down), (n, 2), in fractions of their size.
+
+    Args:
+        windows: n windows.
+        shift: (n, 2), in fractions of the width and the height.
+        shape: the rows and the columns of the crops.
+    """
+    by = np.asarray(shift, dtype=np.float64) * shape[::-1] * windows.spacing_mm[:, ::-1]
     along = by[:, :1] * windows.row_direction + by[:, 1:] * windows.column_direction
     return replace(windows, origin_mm=windows.origin_mm + along)
 

@@ -17,13 +17,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lsdc.errors import NoSpaceError
 from lsdc.messages import counted
+from lsdc.training.frames import Frame
 from lsdc.training.settings.training import BatchBy
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
 _SHARED_MEMORY = Path("/dev/shm")  # where torch's workers put batches
 _BATCHES_A_WORKER = 2
-_ORDER, _AUGMENTATION, _STEP, _MIXING = 0, 1, 2, 3  # independent random streams
+_ORDER, _AUGMENTATION, _STEP, _MIXING, _MOVE = 0, 1, 2, 3, 4  # independent random streams
 
 
 Values = TypeVar("Values")  # arrays or tensors
@@ -83,6 +84,7 @@ class Samples:
         members: (n, 2) int64 study of each sample, and the number of its item in the study. Samples
             with the same item show it more than once, and have its labels. None where no loss or
             batch is by study.
+        frame: where the slices that a sample shows lie in `slices`; None means all of them.
     """
 
     slices: NDArray[np.uint8] | NDArray[np.uint16]
@@ -92,6 +94,7 @@ class Samples:
     ids: tuple[str, ...]
     repeats: NDArray[np.int64] | None = None
     members: NDArray[np.int64] | None = None
+    frame: Frame | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,12 +104,24 @@ class Samples:
         return None if self.members is None else torch.from_numpy(self.members[list(places)])
 
     def __getitem__(self, place: int) -> Sample:
-        stored = self.slices[self.rows[place]]
-        slices = np.array(stored)
-        if stored.dtype == np.uint16:  # hardly supported by torch and augmentation
-            slices = stored.astype(np.float32) / np.float32(_WHITE_16_BITS)
+        return self.show(place)
+
+    def show(self, place: int, seed: int | None = None) -> Sample:
+        """Return a sample; with a seed, what it shows is moved if the frame draws moves."""
+        stored, present = self.slices[self.rows[place]], self.present[place]
         labels = self.labels.map(lambda column: column[place])
-        return Sample(slices, self.present[place], labels)
+        if self.frame is None:
+            slices: NDArray[Any] = np.array(stored)
+        else:
+            draw = self.frame.draw
+            move = None if draw is None or seed is None else draw(place, seed)
+            slices, present = self.frame.show(stored, present, place, move)
+            if move is not None and labels.slices is not None:
+                moved = self.frame.follow(labels.slices, move)
+                labels = labels._replace(slices=moved * present)
+        if stored.dtype == np.uint16:  # hardly supported by torch and augmentation
+            slices = slices.astype(np.float32) / np.float32(_WHITE_16_BITS)
+        return Sample(slices, present, labels)
 
 
 class Batch(NamedTuple):
@@ -327,7 +342,8 @@ class _Augmented(Dataset[tuple[int, Sample]]):
         epoch, place, time = key
         numbers = (epoch, int(self._samples.rows[place]), *([time] if time else []))
         seed = seed_of(_AUGMENTATION, self._seed, *numbers)
-        return place, self._augment(self._samples[place], seed)
+        sample = self._samples.show(place, seed_of(_MOVE, self._seed, *numbers))
+        return place, self._augment(sample, seed)
 
 
 def _ignore_sigterm(_: int) -> None:

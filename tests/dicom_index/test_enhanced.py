@@ -10,7 +10,8 @@ import pydicom
 import pytest
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.views import AXIAL, SAGITTAL, prepare_views
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom_index.folder_index import index_tree, refuse_bad_tree

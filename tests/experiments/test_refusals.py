@@ -78,6 +78,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "freeze_epochs 3: expected at most epochs, 2",
     ),
     ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1, got 0.6 and 0.6"),
+    ({"augment": {"point_mm": 3.0}}, "expected crops.margin above 0"),
+    ({"augment": {"point_slices": "measured"}}, "expected slices.spare_slices above 0"),
+    ({"augment": {"point_mm": "guessed"}}, "Input should be 'measured'"),
+    (
+        {"slices": {"sagittal": "even", "side_slices": 0, "spare_slices": 1}},
+        "expected spare_slices 0, got 1",
+    ),
+    (
+        {"crops": {"sagittal_window_mm": [36, 45], "axial_window_mm": [45, 75]}},
+        "or size_px as [width, height], got width to height 0.8 and 0.6 and size_px 128",
+    ),
     ({"augment": {"cutout_holes": [3, 2]}}, "expected 0 <= from <= to, got 3, 2"),
     (
         {"augment": {"mirror": 0.5}, "labels": {"conditions": ["left_subarticular_stenosis"]}},

@@ -23,7 +23,7 @@ def random_windows(dicom, seed: int, move: Move | None = None) -> Planes:
         centre, right, down = move.points(centre), move.directions(right), move.directions(down)
     side = rng.uniform(20, 120, n)
     planes = Planes.from_dicom(*dicom)
-    return window_planes(planes, centre, side, SIZE, right=right, down=down)
+    return window_planes(planes, centre, side[:, None], (SIZE, SIZE), right=right, down=down)
 
 
 def dicom_of(planes: Planes, i: int) -> list[list[float]]:
@@ -51,20 +51,25 @@ def test_pixels_of_windows_equal_those_of_highdicom(seed: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_window_is_a_square_of_the_given_edge_around_its_centre(seed: int) -> None:
+def test_window_is_a_rectangle_of_the_given_size_around_its_centre(seed: int) -> None:
     rng = np.random.default_rng(seed)
     images = Planes.from_dicom(*random_dicom(seed))
-    centre, side = rng.uniform(-300, 300, (20, 3)), rng.uniform(20, 120, 20)
+    centre, size = rng.uniform(-300, 300, (20, 3)), rng.uniform(20, 120, (20, 2))
     down, right = images.row_direction + images.column_direction, images.row_direction
-    windows = window_planes(images, centre, side, SIZE, right=right, down=down)
-    edge = np.array(
-        [[-0.5, -0.5], [SIZE - 0.5, -0.5], [-0.5, SIZE - 0.5], [SIZE - 0.5, SIZE - 0.5]]
-    )
+    rows, columns = 24, 40
+    windows = window_planes(images, centre, size, (rows, columns), right=right, down=down)
+    edge = np.array([[x, y] for y in (-0.5, rows - 0.5) for x in (-0.5, columns - 0.5)])
     corners = windows.to_mm(np.tile(edge, (20, 1, 1)))
     np.testing.assert_allclose(images.signed_distance(corners), 0, atol=1e-9)
-    for one, other, length in [(0, 1, 1), (0, 2, 1), (1, 2, 2**0.5), (0, 3, 2**0.5)]:
+    diagonal = np.linalg.norm(size, axis=1)
+    for one, other, length in (
+        (0, 1, size[:, 0]),
+        (0, 2, size[:, 1]),
+        (1, 2, diagonal),
+        (0, 3, diagonal),
+    ):
         apart = np.linalg.norm(corners[:, one] - corners[:, other], axis=1)
-        np.testing.assert_allclose(apart, side * length, atol=1e-9)
+        np.testing.assert_allclose(apart, length, atol=1e-9)
     np.testing.assert_allclose(
         images.to_pixel(corners.mean(axis=1)), images.to_pixel(centre), atol=1e-8
     )
@@ -102,7 +107,7 @@ def test_crop_does_not_depend_on_how_the_image_is_stored(
 
 def test_crop_has_the_given_right_and_down_directions() -> None:
     image = Planes.from_dicom([[0, 0, 0]], [SAGITTAL], [[1, 1]])
-    front = window_planes(image, [[9, 40, -50]], 64, 64, right=[0, -1, 0], down=[0, 0, -1])
+    front = window_planes(image, [[9, 40, -50]], 64, (64, 64), right=[0, -1, 0], down=[0, 0, -1])
     np.testing.assert_allclose(front.row_direction, [[0, -1, 0]], atol=1e-12)
     np.testing.assert_allclose(front.column_direction, [[0, 0, -1]], atol=1e-12)
     np.testing.assert_allclose(front.to_pixel([[9, 40, -50]]), [[31.5, 31.5]])
@@ -112,7 +117,8 @@ def test_directions_of_the_image_rotate_a_crop_only_by_right_angles() -> None:
     images = Planes.from_dicom(*random_dicom(5))
     rng = np.random.default_rng(6)
     down = own_direction(images, rng.normal(size=(20, 3)))
-    windows = window_planes(images, images.origin_mm, 40, 32, right=rng.normal(size=3), down=down)
+    right = rng.normal(size=3)
+    windows = window_planes(images, images.origin_mm, 40, (32, 32), right=right, down=down)
     linear = pixel_maps(images, windows)[:, :, :2]
     zeros = np.isclose(linear, 0, atol=1e-9)
     assert (zeros.sum(axis=1) == 1).all()
@@ -125,17 +131,20 @@ def test_nearest_direction_may_be_against_rows_or_columns() -> None:
     np.testing.assert_allclose(own_direction(image, [0.9, 0.1, 0.3]), [[1, 0, 0]])
 
 
-def test_shift_is_in_fractions_of_the_edge_to_the_right_and_down() -> None:
+def test_shift_is_in_fractions_of_the_size_to_the_right_and_down() -> None:
     image = Planes.from_dicom([[0, 0, 0]], [AXIAL], [[0.5, 0.8]])
-    window = window_planes(image, [[50, 60, 0]], 40, 32, right=[-1, 0, 0], down=[0, 1, 0])
-    moved = shift_windows(window, [[0.25, -0.5]], 32)
-    np.testing.assert_allclose(moved.to_mm([[15.5, 15.5]]), [[40, 40, 0]], atol=1e-9)
+    shape = (20, 32)
+    window = window_planes(image, [[50, 60, 0]], [40, 80], shape, right=[-1, 0, 0], down=[0, 1, 0])
+    moved = shift_windows(window, [[0.25, -0.5]], shape)
+    np.testing.assert_allclose(moved.to_mm([[15.5, 9.5]]), [[40, 20, 0]], atol=1e-9)
 
 
 def test_direction_along_the_normal_and_window_without_size_are_refused() -> None:
     images = Planes.from_dicom([[0, 0, 0]] * 2, [SAGITTAL, AXIAL], [[1, 1]] * 2)
     centre = np.zeros((2, 3))
     with pytest.raises(DataError, match="down of slice 1 of 2"):
-        window_planes(images, centre, 40, 32, right=[0, 1, 0], down=[0, 0, -1])
-    with pytest.raises(DataError, match="edge_mm of slice 0 of 2"):
-        window_planes(images, centre, [0, 40], 32, right=[0, 1, 0], down=[0, 1, -1])
+        window_planes(images, centre, 40, (32, 32), right=[0, 1, 0], down=[0, 0, -1])
+    with pytest.raises(DataError, match="size_mm of slice 1 of 2"):
+        window_planes(
+            images, centre, [[40, 40], [40, 0]], (32, 32), right=[0, 1, 0], down=[0, 1, -1]
+        )

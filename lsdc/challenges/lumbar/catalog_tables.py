@@ -1,10 +1,12 @@
 """The tables of the catalog, in the order of `docs/reference/catalog.md`."""
 
 from lsdc.challenges.lumbar.competition.tables import Annotations, Holdout, Labels
+from lsdc.challenges.lumbar.coordinates.errors import PointErrors
 from lsdc.challenges.lumbar.coordinates.landmarks import Landmarks
 from lsdc.challenges.lumbar.coordinates.moves import Moves
 from lsdc.challenges.lumbar.coordinates.point_tables import Points
 from lsdc.challenges.lumbar.coordinates.spines import Spines
+from lsdc.challenges.lumbar.crops.frames import Frames
 from lsdc.challenges.lumbar.crops.marks import Marks
 from lsdc.challenges.lumbar.crops.motion import Motion
 from lsdc.challenges.lumbar.crops.plan import Samples
@@ -34,9 +36,11 @@ CATALOG: dict[str, type[Table]] = {
     "landmarks": Landmarks,
     "spines": Spines,
     "moves": Moves,
+    "point_errors": PointErrors,
     "slices": Slices,
     "conflicts": Conflicts,
     "samples": Samples,
+    "frames": Frames,
     "motion": Motion,
     "marks": Marks,
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.coordinates.learn import USUAL
+from lsdc.challenges.lumbar.crops.frames import show_crops
 from lsdc.errors import DataError, SettingsError
 from lsdc.store import runs
 from lsdc.store.exact_names import read_parquet
@@ -96,11 +97,12 @@ class RunResults:
                 f"run {self.name}: no crops of study {study_id}, level {level}; see `samples` for "
                 "all crops"
             )
-        stored = np.load(self._crops / "crops.npy", mmap_mode="r")
+        mask = np.array(rows["mask"].to_list(), dtype=bool)
+        shown = show_crops(self._crops, rows["row"].to_list(), mask)
         labels = self.labels.filter(study_id=study_id, level=level).select("condition", "grade")
         return [
-            Crops(np.array(stored[row]), np.array(mask, dtype=bool), side, labels)
-            for row, side, mask in rows.select("row", "side", "mask").iter_rows()
+            Crops(slices, kept, side, labels)
+            for slices, kept, side in zip(shown, mask, rows["side"], strict=True)
         ]
 
     def model(self, fold: int) -> "SliceModel":

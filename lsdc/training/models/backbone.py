@@ -22,17 +22,17 @@ def create_backbone(
     settings: ModelSettings,
     *,
     channels: int,
-    size_px: int,
+    shape: tuple[int, int],
     pretrained: bool,
     weights: Path | None = None,
 ) -> Any:
-    """Create a timm model without its classifier, (n, channels, size, size) to (n, num_features).
+    """Create a timm model without its classifier, (n, channels, h, w) to (n, num_features).
 
     Args:
         name: timm name of the model, usually with the tag of its weights.
         settings: settings of the model, of which map_pool and drop_path count here.
         channels: number of image channels; RGB weights are adapted to it.
-        size_px: edge of an image in pixels.
+        shape: rows and columns of an image.
         pretrained: whether to load pretrained weights; else they are drawn from torch's seed.
         weights: file or folder of the weights, see `find_weights`; None takes the Hugging Face Hub
             or its cache.
@@ -42,7 +42,7 @@ def create_backbone(
     """
     options: dict[str, Any] = {"in_chans": channels, "num_classes": 0}
     if _published_config(name).fixed_input_size:
-        options["img_size"] = size_px
+        options["img_size"] = shape
     if settings.drop_path:
         options["drop_path_rate"] = settings.drop_path
     if settings.map_pool == "max":

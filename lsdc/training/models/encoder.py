@@ -19,7 +19,7 @@ class Encoder(nn.Module):
         backbone: timm name of the backbone.
         settings: settings of the model; a vector has `width` features.
         images: places of each image's channels.
-        size_px, pretrained, weights: see `create_backbone`.
+        shape, pretrained, weights: see `create_backbone`.
     """
 
     images: Tensor
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
         settings: ModelSettings,
         images: list[tuple[int, ...]],
         *,
-        size_px: int,
+        shape: tuple[int, int],
         pretrained: bool,
         weights: Path | None,
     ) -> None:
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
             backbone,
             settings,
             channels=channels,
-            size_px=size_px,
+            shape=shape,
             pretrained=pretrained,
             weights=weights,
         )

@@ -29,7 +29,7 @@ class Task:
 
     Attributes:
         slices: number of slices of a sample.
-        size_px: edge of a slice in pixels.
+        shape: rows and columns of a slice.
         heads: number of heads, one per label.
         classes: number of classes of each head.
         groups: number of sample groups for an auxiliary head to predict; 0 for no such head.
@@ -43,7 +43,7 @@ class Task:
     """
 
     slices: int
-    size_px: int
+    shape: tuple[int, int]
     heads: int
     classes: int
     groups: int = 0
@@ -97,7 +97,7 @@ class SliceModel(nn.Module):
                 name,
                 settings,
                 images,
-                size_px=task.size_px,
+                shape=task.shape,
                 pretrained=pretrained,
                 weights=weights,
             )

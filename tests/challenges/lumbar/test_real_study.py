@@ -8,7 +8,8 @@ import pytest
 
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets

@@ -18,7 +18,7 @@ def create(
     name: str = NAME,
     *,
     channels: int = 1,
-    size_px: int = 32,
+    shape: tuple[int, int] = (32, 32),
     pretrained: bool = False,
     weights: Path | None = None,
     **settings: Any,
@@ -27,7 +27,7 @@ def create(
         name,
         ModelSettings(**settings),
         channels=channels,
-        size_px=size_px,
+        shape=shape,
         pretrained=pretrained,
         weights=weights,
     )
@@ -134,8 +134,9 @@ def test_feature_maps_are_pooled_as_configured(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_coatnet", "test_maxvit", "test_vit"])
 def test_backbones_with_a_fixed_image_size_are_built_for_the_size(name: str) -> None:
-    backbone = create(name, size_px=64).eval()
-    assert backbone(torch.randn(1, 1, 64, 64)).isfinite().all()
+    for shape in ((64, 64), (96, 64)):
+        backbone = create(name, shape=shape).eval()
+        assert backbone(torch.randn(1, 1, *shape)).isfinite().all()
 
 
 def test_stochastic_depth_drops_blocks_in_training_only() -> None:

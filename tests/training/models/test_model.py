@@ -16,7 +16,13 @@ from lsdc.training.settings.model import ModelSettings
 Build = Callable[[], SliceModel]
 
 TASK = Task(
-    slices=9, size_px=32, heads=2, classes=3, groups=5, own=((0, 1, 2), (6, 7, 8)), second=(6, 7, 8)
+    slices=9,
+    shape=(32, 32),
+    heads=2,
+    classes=3,
+    groups=5,
+    own=((0, 1, 2), (6, 7, 8)),
+    second=(6, 7, 8),
 )
 NO_DROPOUT = {"slice_dropout": 0.0, "dropout": 0.0}
 # Each value of each setting occurs once, in pairs that the lab log does not have.

@@ -1,5 +1,7 @@
 """The augmentation of training samples."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from lsdc.experiments.base import Config
@@ -39,6 +41,35 @@ class FlipConfig(Config):
     )
 
 
+Spread = Annotated[float, Field(ge=0)] | Literal["measured"]
+
+
+class PointConfig(Config):
+    """Errors of the points that crops are centred on and slices are chosen by.
+
+    They are drawn once per sample and point (the canal, each foramen, each subarticular zone), so
+    all windows on a point move together, before any other augmentation.
+    """
+
+    point_mm: Spread = Field(
+        default=0.0,
+        description=(
+            "Spread of the errors of points in mm, by which windows are moved within crops.margin: "
+            "the standard deviation of a normal distribution in each direction, or 'measured' to "
+            "draw the errors of the out-of-fold points, up to 10 mm, of the studies outside the "
+            "fold."
+        ),
+    )
+    point_slices: Spread = Field(
+        default=0.0,
+        description=(
+            "Spread of the errors of points across the slices, by which the slices of a part are "
+            "exchanged for their neighbours within slices.spare_slices: a standard deviation in "
+            "slices, or 'measured' as for point_mm."
+        ),
+    )
+
+
 # Pydantic lists the fields of the last base first.
-class AugmentConfig(MixSettings, SliceOrderSettings, PixelSettings, FlipConfig):
+class AugmentConfig(MixSettings, SliceOrderSettings, PixelSettings, FlipConfig, PointConfig):
     """Probabilities and magnitudes of the augmentations of a training sample."""

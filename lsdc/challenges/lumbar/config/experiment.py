@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.config.heads import check_auxiliary_heads, check_study_context
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
@@ -40,6 +41,15 @@ class SlicesConfig(Config):
     )
     axial_slices: int = Field(
         default=3, ge=0, description="Number of axial slices, from all axial series together."
+    )
+    spare_slices: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "Number of further slices of training studies that are stored at each end of each part "
+            "for augment.point_slices. Each adds two slices for every part: the default 25 slices "
+            "of 7 parts become 39 with 1, and 53 with 2."
+        ),
     )
     t1_middle: bool = Field(
         default=True, description="Whether the T1 series contributes middle slices."
@@ -171,6 +181,11 @@ class SlicesConfig(Config):
             raise ValueError(f"even_quantiles: expected 0 <= first <= last <= 1, got {low}, {high}")
         if self.sagittal == "even" and self.side_slices:
             raise ValueError("sagittal 'even' has no sides: expected side_slices 0")
+        if self.spare_slices and self.sagittal == "even":
+            raise ValueError(
+                "sagittal 'even' does not choose by points: expected spare_slices 0, got "
+                f"{self.spare_slices}"
+            )
         for setting, ways in _USED_BY.items():
             changed = getattr(self, setting) != type(self).model_fields[setting].default
             if changed and not {("sagittal", self.sagittal), ("axial", self.axial)} & ways:
@@ -195,80 +210,6 @@ _USED_BY: dict[str, set[tuple[Literal["sagittal"], Sagittal] | tuple[Literal["ax
     "side_quantile": {("sagittal", "quantiles")},
     "even_quantiles": {("sagittal", "even")},
 }
-
-
-class CropsConfig(Config):
-    """The crops of a level's slices: squares in the slices' planes, with a size in mm."""
-
-    sagittal_window: float = Field(
-        default=0.12,
-        gt=0,
-        le=1,
-        description="Side length of sagittal crops, as a fraction of the image's longer side.",
-    )
-    axial_window: float = Field(
-        default=0.35,
-        gt=0,
-        le=1,
-        description="Side length of axial crops, as a fraction of the image's longer side.",
-    )
-    sagittal_window_mm: float | None = Field(
-        default=None,
-        gt=0,
-        description="Side length of sagittal crops in mm, instead of sagittal_window.",
-    )
-    axial_window_mm: float | None = Field(
-        default=None, gt=0, description="Side length of axial crops in mm, instead of axial_window."
-    )
-    size_px: int = Field(default=128, ge=16, description="Side length of the crops in pixels.")
-    sagittal_centre: Literal["level", "landmark", "image"] = Field(
-        default="level",
-        description=(
-            "Centre of sagittal crops. 'level': the level point; 'landmark': the canal or foramen "
-            "of the level, whichever is nearer to the slice; 'image': the middle of the image."
-        ),
-    )
-    axial_centre: Literal["level", "landmark", "image"] = Field(
-        default="level",
-        description=(
-            "Centre of axial crops. 'level': the level point; 'landmark': the subarticular "
-            "landmark of the side if by_side is on, else the canal; 'image': the middle of the "
-            "image."
-        ),
-    )
-    sagittal_offset: tuple[float, float] = Field(
-        default=(0.0, 0.0),
-        description=(
-            "Offset of sagittal crops to the right and down, as fractions of their side length."
-        ),
-    )
-    tilt: bool = Field(
-        default=False,
-        description="Whether sagittal crops are rotated so that the disc is horizontal.",
-    )
-    border: Literal["edge", "constant"] = Field(
-        default="edge",
-        description=(
-            "Padding outside the image: 'edge' repeats the border pixels, 'constant' is black."
-        ),
-    )
-    motion: Literal["ignore", "find", "correct"] = Field(
-        default="ignore",
-        description=(
-            "What to do about patient motion between the slices of a series. 'ignore': nothing; "
-            "'find': record the shifts; 'correct': also undo them in the crops."
-        ),
-    )
-    dtype: Literal["uint8", "uint16"] = Field(
-        default="uint8", description="Data type of stored crops."
-    )
-    by_side: bool = Field(
-        default=False,
-        description=(
-            "Whether left and right are separate samples. The right side is mirrored. Each sample "
-            "predicts the canal and its own side."
-        ),
-    )
 
 
 class Experiment(BaseExperiment):
@@ -311,6 +252,7 @@ class Experiment(BaseExperiment):
             )
         self._check_mirrors()
         self._check_any_severe()
+        self._check_points()
         if self.labels.distrust and self.training.keep != "last":
             raise ValueError(
                 "labels.distrust: its judges may not choose an epoch by the labels that they "
@@ -359,4 +301,17 @@ class Experiment(BaseExperiment):
             raise ValueError(
                 "loss.any_weight is for canal labels: expected 0, or labels.conditions with "
                 f"{Condition.SPINAL_CANAL_STENOSIS}, got {', '.join(self.labels.conditions)}"
+            )
+
+    def _check_points(self) -> None:
+        """Require room for the errors of points."""
+        if self.augment.point_mm and self.crops.margins == (0, 0):
+            raise ValueError(
+                "augment.point_mm moves windows within their margin: expected crops.margin above "
+                f"0, such as 0.25, got {self.crops.margin}"
+            )
+        if self.augment.point_slices and not self.slices.spare_slices:
+            raise ValueError(
+                "augment.point_slices exchanges slices for their neighbours: expected "
+                "slices.spare_slices above 0, such as 1"
             )

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from lsdc.challenges.lumbar.annotations.midline import centre_on_midline
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
+from lsdc.challenges.lumbar.coordinates.errors import PointErrors, measure_errors
 from lsdc.challenges.lumbar.coordinates.jobs import LearnJob, LocateJob, PredictPointsJob
 from lsdc.challenges.lumbar.coordinates.keypoint_targets import (
     FAMILIES,
@@ -38,6 +39,7 @@ from lsdc.challenges.lumbar.coordinates.views import Views, prepare_views
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder, write_text
 from lsdc.store.table_files import write_table
 from lsdc.training.events import FilesRead
@@ -65,13 +67,13 @@ def learn_points(
 ) -> pl.DataFrame:
     """Train the nets of each fold and find the points of all training studies.
 
-    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `moves.parquet`, `usual.json`
-    (the usual `shifted` weight, and typical level positions) and, for each fold,
-    `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder `out`; a net whose
-    views have no targets is left out. A study of fold K gets its points from the nets of fold K,
-    which were not trained on that fold; a study in no fold is not trained on and gets the median
-    over all nets. Order and augmentation depend on `seed` alone; results are bit-identical for the
-    same number of `threads` on the same CPU type.
+    Writes `points.parquet`, `landmarks.parquet`, `spines.parquet`, `moves.parquet`,
+    `point_errors.parquet`, `usual.json` (the usual `shifted` weight, typical level positions) and,
+    for each fold, `fold-K-sagittal.safetensors` and `fold-K-axial.safetensors` into the folder
+    `out`; a net whose views have no targets is left out. A study of fold K gets its points from the
+    nets of fold K, which were not trained on that fold; a study in no fold is not trained on and
+    gets the median over all nets. Order and augmentation depend on `seed` alone; results are bit-
+    identical for the same number of `threads` on the same CPU type.
 
     `on_event` receives the number of files read, and each epoch of each net.
 
@@ -105,9 +107,16 @@ def learn_points(
         ]
         found = _run(jobs, log, on_event)
     shifted = write_found("train", train, studies, _series_of(views), found, out)
+    write_table(PointErrors, _errors(out, places, rightly), out / "point_errors.parquet")
     usual = {"shifted": shifted, "places_mm": typical_offsets(places, rightly).tolist()}
     write_text(out / USUAL, json.dumps(usual))
     return _quarantine(views)
+
+
+def _errors(out: Path, places: pl.DataFrame, instances: pl.DataFrame) -> pl.DataFrame:
+    """Return the errors of the points that `write_found` wrote into `out`."""
+    landmarks = read_parquet(out / "landmarks.parquet")
+    return measure_errors(landmarks, places, instances)
 
 
 def locate_points(

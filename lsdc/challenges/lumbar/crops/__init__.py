@@ -1,1 +1,1 @@
-"""Square crops of a level's slices, the input of the model."""
+"""Crops of a level's slices, the input of the model."""

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import polars as pl
 
 from lsdc.challenges.lumbar import columns
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.crops.windows import window_maps
-from lsdc.challenges.lumbar.slices.choose import choose_slices
-from lsdc.challenges.lumbar.slices.slots import mirrored_places
+from lsdc.challenges.lumbar.slices.choose import choose_stored
+from lsdc.challenges.lumbar.slices.slots import mirrored_stored
 from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.tables.table import Table, one_of
 
@@ -26,6 +27,7 @@ _CROP = (
     "side",
     "row",
     "place",
+    "chosen",
     "series_description",
     "x_px",
     "y_px",
@@ -63,7 +65,9 @@ class StudyCuts:
         samples: number of rows from there to its last sample with a slice.
         files: k rows of the instances table, each file once.
         file, row, place: (n,) each crop's index into `files`, and its row and slot in `crops.npy`.
-        maps: (n, 2, 3) affine maps from crop to image pixels; see `window_maps`.
+        chosen: (n,) whether the slice fills a slot of the sample; a spare slice does not.
+        maps: (n, 2, 3) affine maps from crop to image pixels, without the margins; see
+            `window_maps`.
     """
 
     first_row: int
@@ -72,6 +76,7 @@ class StudyCuts:
     file: list[int]
     row: list[int]
     place: list[int]
+    chosen: list[bool]
     maps: npt.NDArray[np.float64]
 
 
@@ -102,13 +107,13 @@ def choose_crops(
     """Return one row per crop to cut, sample by sample, with only the columns that are needed.
 
     Returns:
-        study_id, level, side, row, place, series_description, x_px, y_px, and `instance`, the
-        slice's row in the instances table.
+        study_id, level, side, row, place and chosen (see `choose_stored`), series_description,
+        x_px, y_px, and `instance`, the slice's row in the instances table.
     """
     numbered = instances.select(_FILE).with_row_index("instance")
     studies = samples["study_id"].unique().sort()
     blocks = [
-        _sided(choose_slices(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
+        _sided(choose_stored(slices.filter(pl.col("study_id").is_in(some)), choice), choice, config)
         .join(samples, on=_SAMPLE, how="left", maintain_order="left", nulls_equal=True)
         .join(numbered, on=_FILE, how="left", maintain_order="left")
         .select(*_CROP)
@@ -122,7 +127,7 @@ def choose_crops(
 
 def _sided(chosen: pl.DataFrame, choice: SlicesConfig, config: CropsConfig) -> pl.DataFrame:
     """Add `side` to the chosen slices; those of a right side get the slots of the mirror image."""
-    mirrored = {old: new for new, old in enumerate(mirrored_places(choice))}
+    mirrored = {old: new for new, old in enumerate(mirrored_stored(choice))}
     place = pl.col("place")
     return chosen.join(_sides(config), how="cross", maintain_order="left_right").with_columns(
         pl.when(pl.col("side") == Side.RIGHT)
@@ -169,11 +174,11 @@ def _by_study(
     used = key.unique(("study", "instance")).sort("study", "instance")
     files = instances[used["instance"]]
     file_starts = np.searchsorted(used["study"].to_numpy(), np.arange(len(starts)))
-    columns = (crops[name].to_numpy() for name in ("instance", "row", "place"))
-    # For each study: (n,) instance, row and place of its crops, and (n, 2, 3) maps.
+    columns = (crops[name].to_numpy() for name in ("instance", "row", "place", "chosen"))
+    # For each study: (n,) instance, row, place and choice of its crops, and (n, 2, 3) maps.
     parts = (np.split(column, starts[1:]) for column in (*columns, maps))
     in_files = np.split(used["instance"].to_numpy(), file_starts[1:])
-    for at, own, (instance, row, place, own_maps) in zip(
+    for at, own, (instance, row, place, chosen, own_maps) in zip(
         file_starts, in_files, zip(*parts, strict=True), strict=True
     ):
         yield StudyCuts(
@@ -184,5 +189,6 @@ def _by_study(
             file=np.searchsorted(own, instance).tolist(),
             row=row.tolist(),
             place=place.tolist(),
+            chosen=chosen.tolist(),
             maps=own_maps,
         )

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
-from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.coordinates.level_planes import level_normals
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription, Side
 from lsdc.errors import DataError
@@ -56,27 +56,33 @@ def window_maps(
     windows = window_planes(
         images,
         _centres(chosen, landmarks, images, config),
-        _sides_mm(chosen, axial[:, 0], config),
-        config.size_px,
+        _sizes_mm(chosen, axial, config),
+        config.shape,
         right=np.where(axial, _LEFT * mirrored, _BACK),
         down=down,
     )
     offset = np.where(axial, 0.0, config.sagittal_offset)
-    return pixel_maps(images, shift_windows(windows, offset, config.size_px))
+    return pixel_maps(images, shift_windows(windows, offset, config.shape))
 
 
-def _sides_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfig) -> Floats:
-    """Return the windows' side lengths (n,) in mm."""
+def _sizes_mm(chosen: pl.DataFrame, axial: NDArray[np.bool_], config: CropsConfig) -> Floats:
+    """Return the windows' widths and heights (n, 2) in mm; `axial` is (n, 1)."""
     longer = chosen.select(
         pl.max_horizontal(
             pl.col("rows") * pl.col("row_spacing_mm"),
             pl.col("columns") * pl.col("column_spacing_mm"),
         )
     )
-    longer_mm = longer.to_series().to_numpy()
-    sagittal_mm = config.sagittal_window_mm or config.sagittal_window * longer_mm
-    axial_mm = config.axial_window_mm or config.axial_window * longer_mm
-    return np.where(axial, axial_mm, sagittal_mm)
+    longer_mm = longer.to_numpy()  # (n, 1)
+    sagittal_mm, axial_mm = (
+        fraction * longer_mm if size_mm is None else np.reshape(size_mm, (1, -1))
+        for fraction, size_mm in (
+            (config.sagittal_window, config.sagittal_window_mm),
+            (config.axial_window, config.axial_window_mm),
+        )
+    )
+    sizes_mm: Floats = np.broadcast_to(np.where(axial, axial_mm, sagittal_mm), (len(axial), 2))
+    return sizes_mm
 
 
 def _centres(

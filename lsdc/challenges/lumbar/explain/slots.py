@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.crops.frames import without_frames
 from lsdc.challenges.lumbar.crops.plan import choose_crops, list_samples, plan_cuts
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.slices.slots import Part, Place
@@ -25,7 +26,7 @@ class Slot:
         series_id, instance_number: the slice; None in an empty slot.
         offset_mm: its distance from the level point, positive to the patient's left (sagittal) or
             to the head (axial); None in an empty slot.
-        crop: (size, size) stored grey values as the model receives them, None in an empty slot.
+        crop: (rows, columns) grey values as the model receives them, None in an empty slot.
         window: the single plane of the crop in patient space, None in an empty slot. With
             crops.motion "correct" it is that of the corrected slice.
     """
@@ -82,9 +83,9 @@ def _cut_slices(
     study: StudyResults, experiment: Experiment
 ) -> dict[tuple[SampleName, int], tuple[int, int, Planes]]:
     """Return series, instance number and window of the slice in each sample's slot."""
-    config = experiment.crops
+    choice, config = without_frames(experiment.slices, experiment.crops)
     samples = list_samples(study.slices, config)
-    chosen = choose_crops(study.instances, study.slices, samples, experiment.slices, config)
+    chosen = choose_crops(study.instances, study.slices, samples, choice, config)
     (cuts,) = plan_cuts(chosen, study.instances, study.landmarks, config)
     names: list[SampleName] = samples.select("level", "side").rows()
     files = cuts.files[cuts.file]

@@ -56,7 +56,7 @@ def draw_slot(
 
     Args:
         sheet: the sheet to draw on.
-        tile: a square box.
+        tile: a square box, in which the crop is drawn as large as it fits.
         slot: the slot.
         heat: (cells, cells) from 0 to 1, the map as `scale_maps` returns it.
         has_edges: whether to write the patient's directions of the left and right edges.
@@ -67,13 +67,15 @@ def draw_slot(
     if slot.crop is None or slot.window is None:
         draw_masked(sheet, tile)
         return None
-    draw_tile(sheet, tile, slot.crop)
-    _tint(sheet, tile, heat)
-    panel = Panel(tile, (len(slot.crop), len(slot.crop)), slot.window)
+    rows, columns = slot.crop.shape
+    panel = Panel.fit(tile, (rows, columns), slot.window)
+    box = panel.box
+    draw_tile(sheet, box, slot.crop)
+    _tint(sheet, box, heat)
     if has_edges:
         left, right, _, _ = panel.edge_names()
-        for name, x, anchor in ((left, tile.left + 4, "la"), (right, tile.right - 4, "ra")):
-            write(sheet, (x, tile.top + 2), name, size=18, colour=INK, anchor=anchor, halo=True)
+        for name, x, anchor in ((left, box.left + 4, "la"), (right, box.right - 4, "ra")):
+            write(sheet, (x, box.top + 2), name, size=18, colour=INK, anchor=anchor, halo=True)
     return panel
 
 

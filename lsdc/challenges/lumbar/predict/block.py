@@ -8,6 +8,7 @@ import polars as pl
 from lsdc.challenges.lumbar.coordinates.learn import locate_points
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
 from lsdc.challenges.lumbar.crops.cut import cut_shard
+from lsdc.challenges.lumbar.crops.frames import without_frames
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.sources import Studies
 from lsdc.challenges.lumbar.predict.workplace import Workplace
@@ -79,11 +80,12 @@ def prepare(studies: Studies, models: TrainedModels, folder: Path, at: Workplace
     )
     instances = moved_back(studies.instances, moves)
     measure_offsets(instances, points, None, folder, landmarks=landmarks)
+    choice, config = without_frames(models.experiment.slices, models.experiment.crops)
     cut_shard(
         instances,
         read_parquet(folder / "slices.parquet"),
-        models.experiment.slices,
-        models.experiment.crops,
+        choice,
+        config,
         folder,
         landmarks=landmarks,
         processes=at.threads,

@@ -1,6 +1,7 @@
 """A run's model card in Markdown: what its models are, their data, their scores, their limits."""
 
 from lsdc import __version__
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.quality.corrections import describe_corrections
 from lsdc.challenges.lumbar.report.figures.groups import FEWEST_STUDIES, study_groups
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
@@ -76,13 +77,17 @@ def _not_for(source: RunSource) -> str:
 
 def _models(source: RunSource) -> str:
     settings, facts = source.settings, [fold.facts for fold in source.folds]
-    size = settings.get("crops.size_px")
+    named = {name: f"crops.{name}" for name in CropsConfig.model_fields}
+    crops = {name: settings[key] for name, key in named.items() if key in settings}
     rows = [["Models", f"{len(source.scored.folds)}, one per fold; predictions are their mean"]]
     if backbone := settings.get("model.backbone"):
         start = "pretrained weights" if settings.get("model.pretrained") else "random weights"
         rows.append(["Backbone", f"{backbone} of timm, from {start}"])
-    if size:
-        rows.append(["Input", f"crops of {size} x {size} px of the slices around each disc level"])
+    if "size_px" in crops:
+        height, width = CropsConfig.model_validate(crops).shape
+        rows.append(
+            ["Input", f"crops of {width} x {height} px of the slices around each disc level"]
+        )
     rows.append(["Output", f"probabilities of {', '.join(GRADES_SHOWN)} for each condition"])
     if source.record:
         rows += [

@@ -100,7 +100,8 @@ def draw_crops(sheet: Image.Image, grid: Grid, study: StudyResults) -> None:
         for number, place in enumerate(grid.places):
             tile = grid.tile(row, number)
             if sample is not None and study.mask[sample, number]:
-                draw_tile(sheet, tile, study.crops[sample, number])
+                crop = study.crops[sample, number]
+                draw_tile(sheet, _fit(tile, crop.shape), crop)
                 words = slice_distance(place, offsets.get(number))
             else:
                 draw_masked(sheet, tile)
@@ -134,6 +135,13 @@ def draw_tile(sheet: Image.Image, tile: Box, crop: npt.NDArray[np.uint8 | np.uin
     grey = crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
     shown = Image.fromarray(grey).resize((tile.width, tile.height), Image.Resampling.LANCZOS)
     sheet.paste(shown, (tile.left, tile.top))
+
+
+def _fit(tile: Box, shape: tuple[int, ...]) -> Box:
+    """Return the largest box for a crop of this shape in the middle of a tile."""
+    rows, columns = (round(tile.width * edge / max(shape)) for edge in shape)
+    left, top = tile.left + (tile.width - columns) // 2, tile.top + (tile.height - rows) // 2
+    return Box(left, top, columns, rows)
 
 
 def draw_masked(sheet: Image.Image, tile: Box) -> None:

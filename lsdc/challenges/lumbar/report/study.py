@@ -12,6 +12,7 @@ from lsdc.challenges.lumbar.annotations.patient_space import place_annotations
 from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
+from lsdc.challenges.lumbar.crops.frames import show_crops
 from lsdc.challenges.lumbar.slices.choose import choose_slices
 from lsdc.challenges.lumbar.slices.slots import Place, list_places, mirrored_places
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription, Side
@@ -169,9 +170,9 @@ class _Tables:
                 samples = read_parquet(folder / "samples.parquet")
                 own = samples.filter(study_id=self._study, split=split).sort(LEVEL_NUMBER, "side")
                 if len(own):
-                    images = np.load(folder / "crops.npy", mmap_mode="r")[own["row"].to_numpy()]
-                    of = tuple(own.select("level", "side").rows())
-                    return of, images, np.array(own["mask"].to_list())
+                    of, mask = tuple(own.select("level", "side").rows()), own["mask"].to_list()
+                    kept = np.array(mask, dtype=bool)
+                    return of, show_crops(folder, own["row"].to_list(), kept), kept
         return (), np.zeros((0, 0, 1, 1), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
 
 

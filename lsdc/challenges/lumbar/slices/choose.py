@@ -12,13 +12,13 @@ import polars as pl
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.axial import choose_axial
 from lsdc.challenges.lumbar.slices.sagittal import choose_sagittal
-from lsdc.challenges.lumbar.slices.slots import Part, list_places
+from lsdc.challenges.lumbar.slices.slots import Part, Place, list_stored
 from lsdc.challenges.lumbar.slices.stacks import LEVEL, MISSING, Indices, Stack, line_up
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 
 _SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 
-_Chosen = tuple[int, tuple[SeriesDescription, Part, int]]  # a row of the table, and its slot
+_Chosen = tuple[int, Place, bool]  # a row of the table, its slot, and whether it was chosen
 
 
 def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
@@ -33,19 +33,33 @@ def choose_slices(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
         `list_places`), sorted by study, level and place. An empty slot has no row; a slice may
         fill two slots.
     """
+    central = config.model_copy(update={"spare_slices": 0})
+    return choose_stored(slices, central).drop("chosen")
+
+
+def choose_stored(slices: pl.DataFrame, config: SlicesConfig) -> pl.DataFrame:
+    """Choose the slices that are stored: those of `choose_slices`, and spare ones beside them.
+
+    With `config.spare_slices` the run of slices of a part continues in its stack, at both ends and
+    into slots that the choice leaves empty; see `Stack.with_spare`.
+
+    Returns:
+        The same as `choose_slices`, but `place` is the stored slot (see `list_stored`), and
+        `chosen` says whether the slice is one of `choose_slices`.
+    """
     table = line_up(slices)
     stack = Stack.from_table(table)
-    places = {
-        (place.description, place.part, place.number): number
-        for number, place in enumerate(list_places(config))
-    }
-    filled: list[tuple[int, int]] = []
+    places = {place: number for number, place in enumerate(list_stored(config))}
+    filled: list[tuple[int, int, bool]] = []
     for kinds in _levels(table):
         level = {kind: stack.take(span) for kind, span in kinds.items()}
         filled += (
-            (row, places[place]) for row, place in _choose_level(level, config) if place in places
+            (row, places[place], chosen)
+            for row, place, chosen in _choose_level(level, config)
+            if place in places
         )
-    chosen = pl.DataFrame(filled, schema={"row": pl.Int64, "place": pl.Int32}, orient="row")
+    schema = {"row": pl.Int64, "place": pl.Int32, "chosen": pl.Boolean}
+    chosen = pl.DataFrame(filled, schema=schema, orient="row")
     return (
         chosen.join(table, on="row", how="left", maintain_order="left")
         .drop("row")
@@ -71,19 +85,21 @@ def _choose_level(kinds: dict[str, Stack], config: SlicesConfig) -> Iterator[_Ch
             stack, parts = _choose_series(kinds[description], config)
             image_share = float(stack.image_share[0])  # ends as that of T2, if there is one
             for part, chosen in parts.items():
-                yield from _name(description, part, stack, chosen)
+                yield from _name(description, part, stack, chosen, config.spare_slices)
     axial = SeriesDescription.AXIAL_T2
     if axial in kinds:
         stack, chosen = choose_axial(kinds[axial], config, image_share=image_share)
-        yield from _name(axial, Part.AXIAL, stack, chosen)
+        yield from _name(axial, Part.AXIAL, stack, chosen, config.spare_slices)
 
 
 def _name(
-    description: SeriesDescription, part: Part, stack: Stack, chosen: Indices
+    description: SeriesDescription, part: Part, stack: Stack, chosen: Indices, spare: int
 ) -> Iterator[_Chosen]:
-    for number, index in enumerate(chosen):
+    stored = stack.with_spare(chosen, spare) if spare else chosen
+    for number, index in enumerate(stored, start=-spare):
         if index != MISSING:
-            yield int(stack.row[index]), (description, part, number)
+            within = 0 <= number < len(chosen) and bool(chosen[number] == index)
+            yield int(stack.row[index]), Place(description, part, number), within
 
 
 def _choose_series(stack: Stack, config: SlicesConfig) -> tuple[Stack, dict[Part, Indices]]:

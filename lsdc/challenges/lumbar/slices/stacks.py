@@ -115,6 +115,26 @@ class Stack:
         wanted = np.arange(first, first + count, dtype=np.int64)
         return self.seen(wanted)
 
+    def with_spare(self, chosen: Indices, spare: int) -> Indices:
+        """Return `chosen` with `spare` more slots at each end, and with its neighbours in them.
+
+        Also a slot that was left empty gets the slice that continues the run of chosen ones.
+        MISSING is left where the stack ends, and everywhere if nothing was chosen.
+
+        >>> stack = Stack(*np.zeros((9, 5)), inside=np.array([True, True, False, True, True]))
+        >>> stack.with_spare(np.array([MISSING, 1, 3]), spare=1).tolist()
+        [-1, 0, 1, 3, 4]
+        """
+        slots = np.arange(-spare, len(chosen) + spare)
+        filled = np.flatnonzero(chosen != MISSING)
+        if not len(filled):
+            return np.full(len(slots), MISSING, dtype=np.int64)
+        showing = np.flatnonzero(self.inside)
+        nearest = np.abs(slots[:, np.newaxis] - filled).argmin(axis=1)  # of the filled slots
+        ranks = np.searchsorted(showing, chosen[filled])[nearest] + slots - filled[nearest]
+        there = (ranks >= 0) & (ranks < len(showing))
+        return np.where(there, showing[np.clip(ranks, 0, len(showing) - 1)], MISSING)
+
     def seen(self, wanted: Indices) -> Indices:
         """Return the indices, MISSING if there is no such slice or it does not show the level."""
         within = (wanted >= 0) & (wanted < len(self))

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.scoring.doubt import doubted_labels, without_labels
 from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.challenges.lumbar.training.jitter import PointJitter
 from lsdc.challenges.lumbar.training.labels import keep_graded, labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_rows, as_samples, count_repeats, read_table
+from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.errors import StageError
 from lsdc.messages import counted
 from lsdc.store.exact_names import read_parquet
+from lsdc.training.frames import Frame
 from lsdc.training.samples import Samples
 
 _LEVEL = ["study_id", "level"]
@@ -74,7 +77,25 @@ class FoldData:
             labels = without_labels(labels, doubted)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
         samples = self._labelled(learnt, labels)
-        return replace(samples, repeats=count_repeats(samples.labels.grades, config.oversample))
+        return replace(
+            samples,
+            repeats=count_repeats(samples.labels.grades, config.oversample),
+            frame=self._moved(samples, learnt),
+        )
+
+    def _moved(self, samples: Samples, table: pl.DataFrame) -> Frame | None:
+        """Return the samples' frame, with the errors of points that training draws."""
+        augment = self.experiment.augment
+        if samples.frame is None or not (augment.point_mm or augment.point_slices):
+            return samples.frame
+        jitter = PointJitter(
+            self.experiment,
+            self.crops,
+            rows=samples.rows,
+            of_right=table["side"].eq_missing(Side.RIGHT).to_numpy(),
+            studies=self.outside["study_id"].unique(),
+        )
+        return replace(samples.frame, draw=jitter)
 
     @property
     def without_label(self) -> pl.DataFrame:

@@ -43,7 +43,7 @@ def build_model(
         experiment.model,
         Task(
             slices=len(places),
-            size_px=experiment.crops.size_px,
+            shape=experiment.crops.shape,
             heads=len(CONDITIONS),
             classes=len(GRADES),
             groups=len(LEVELS) if experiment.loss.level_weight else 0,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
+from lsdc.challenges.lumbar.crops.frames import read_frame
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, Side
 from lsdc.errors import DataError
 from lsdc.messages import counted
@@ -55,7 +56,9 @@ def as_samples(
             f"{crops}: samples.parquet lists row {rows.max()}, crops.npy has "
             f"{counted(len(slices), 'row')}; delete the folder, so that the crops are cut again"
         )
-    present = np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slices.shape[1])
+    frame = read_frame(crops, rows)
+    slots = slices.shape[1] if frame is None else len(frame.slots)
+    present = np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slots)
     return Samples(
         slices=slices,
         rows=rows,
@@ -71,6 +74,7 @@ def as_samples(
                 pl.concat_str("study_id", "level", "side", separator="_", ignore_nulls=True)
             ).to_series()
         ),
+        frame=frame,
     )
 
 

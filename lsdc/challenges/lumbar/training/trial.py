@@ -72,7 +72,7 @@ def _key(job: TrialJob) -> str:
         {
             "model": experiment.model,
             "slices": experiment.slices,
-            "size_px": experiment.crops.size_px,
+            "shape": experiment.crops.shape,
             "heads": [
                 weight > 0
                 for weight in (

@@ -32,9 +32,9 @@ def work(job: TrialJob, on_event: OnEvent) -> dict[str, Any]:  # noqa: ARG001  #
 
 @torch.no_grad()
 def _show_noise(model: SliceModel, experiment: Experiment, device: torch.device) -> None:
-    size, places = experiment.crops.size_px, len(list_places(experiment.slices))
+    (rows, columns), places = experiment.crops.shape, len(list_places(experiment.slices))
     precision = getattr(torch, experiment.training.precision)
-    slices = torch.randint(0, 256, (2, places, size, size), dtype=torch.uint8, device=device)
+    slices = torch.randint(0, 256, (2, places, rows, columns), dtype=torch.uint8, device=device)
     present = torch.ones(2, places, dtype=torch.bool, device=device)
     try:
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
@@ -47,7 +47,7 @@ def _show_noise(model: SliceModel, experiment: Experiment, device: torch.device)
             raise
         raise SettingsError(
             f"model.backbone: {' and '.join(experiment.model.backbones)} cannot be trained on "
-            f"slices of {size} x {size} px, {experiment.model.slices_as}, in "
+            f"slices of {columns} x {rows} px, {experiment.model.slices_as}, in "
             f"{experiment.training.precision} ({str(error).strip().partition(chr(10))[0]}); try a "
             "larger crops.size_px, another model.backbone, or training.precision float32"
         ) from error

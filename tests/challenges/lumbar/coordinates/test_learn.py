@@ -109,10 +109,25 @@ def test_stage_writes_models_and_tables_only(learning):
     nets = [
         f"fold-{fold}-{views}.safetensors" for fold in (0, 1) for views in ("axial", "sagittal")
     ]
-    assert names == sorted([*nets, "usual.json", *TABLES])
+    assert names == sorted([*nets, "usual.json", "point_errors.parquet", *TABLES])
     points = points_of(learning.first)
     assert set(points["split"]) == {"train"}
     assert_in_order(points)
+
+
+def test_errors_are_those_of_predicted_points_of_annotated_levels(learning):
+    errors = pl.read_parquet(learning.first / "point_errors.parquet")
+    assert learning.unannotated not in errors["study_id"]
+    canal = errors.filter(condition="spinal_canal_stenosis")
+    found = canal.join(points_of(learning.first), on=["study_id", "level"], suffix="_found")
+    assert len(found) == len(canal) >= 10
+    places = place_annotations(learning.instances, learning.annotations)
+    marked = places.filter(condition="spinal_canal_stenosis")
+    both = found.join(marked, on=["study_id", "level"], suffix="_marked")
+    # The midline moves canal annotations across the slices only, along x.
+    for axis in ("y_mm", "z_mm"):
+        apart = both[f"{axis}_found"] - both[f"{axis}_marked"]
+        assert (apart - both[axis]).abs().median() < 1
 
 
 def test_progress_counts_files_folds_and_epochs(learning):

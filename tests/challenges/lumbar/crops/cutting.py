@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.crops.cut import cut_shard, join_crops
 from lsdc.dicom_index.quarantine import count_files
 

@@ -8,7 +8,8 @@ import pydicom
 import pytest
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.crops.cut import count_bytes, cut_shard, join_crops
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.landmarks import annotated_landmarks
 from lsdc.challenges.lumbar.coordinates.level_planes import level_normals
 from lsdc.challenges.lumbar.crops.windows import window_maps

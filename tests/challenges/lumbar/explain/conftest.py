@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import torch
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, Experiment
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.explain import attention, attention_child
 from lsdc.challenges.lumbar.training.network import build_model

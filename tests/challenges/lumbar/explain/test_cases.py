@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.explain.cases import Case, CasePicture, draw_cases
 from lsdc.challenges.lumbar.explain.samples import predicting
 from lsdc.challenges.lumbar.explain.slots import read_slots

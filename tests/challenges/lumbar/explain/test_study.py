@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.explain.overview import draw_overview, tile_of
 from lsdc.challenges.lumbar.explain.study import StudyExplanation, explain_study, found_levels
 from lsdc.challenges.lumbar.explain.trained import TrainedRun

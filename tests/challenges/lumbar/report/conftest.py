@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
 from lsdc.challenges.lumbar.quality.corrections import Evidence, write_annotations
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets

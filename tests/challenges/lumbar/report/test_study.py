@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.report.study import gather_study
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.errors import DataError

@@ -153,6 +153,26 @@ def test_marks_change_the_key_of_training(run: Run) -> None:
     assert train_fold.key(*given, manifest("c")) != train_fold.key(*given, manifest("d"))
 
 
+def test_margins_and_spare_slices_change_the_keys_of_training_crops_only(run: Run) -> None:
+    wide = with_experiment(run, "crops", margin=0.25)
+    more = with_experiment(run, "slices", spare_slices=1)
+    for experiment in (wide, more):
+        assert "crops" in changed(run, experiment=experiment)
+        test = {
+            "split": "test",
+            **{name: manifest("a") for name in ("index", "coordinates", "sides")},
+        }
+        after = run.model_copy(update={"experiment": experiment})
+        assert cut_crops.key(after, **test) == cut_crops.key(run, **test)
+
+
+def test_errors_of_points_change_only_the_key_of_training(run: Run) -> None:
+    wide = with_experiment(run, "crops", margin=0.25)
+    before = run.model_copy(update={"experiment": wide})
+    drawn = with_experiment(before, "augment", point_mm=3.0)
+    assert changed(before, experiment=drawn) == {"train"}
+
+
 def test_stall_minutes_change_no_key(run: Run) -> None:
     experiment = with_experiment(run, "training", stall_minutes=1.0)
     assert changed(run, experiment=experiment) == set()

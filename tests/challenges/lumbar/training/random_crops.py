@@ -5,11 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.challenges.lumbar.config.experiment import (
-    CropsConfig,
-    Experiment,
-    SlicesConfig,
-)
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import Experiment, SlicesConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.training import predict
 from lsdc.challenges.lumbar.training import train_fold as fit

@@ -104,6 +104,16 @@ def test_second_backbone_sees_only_axial_slices() -> None:
     assert set(sagittal.images.flatten().tolist()).isdisjoint(axial_places)
 
 
+@pytest.mark.parametrize("backbone", ["test_efficientnet_gn", "test_vit"])
+def test_models_take_rectangular_crops(backbone: str) -> None:
+    windows = {"sagittal_window_mm": [30, 40], "axial_window_mm": [45, 60], "size_px": 64}
+    experiment = experiment_with(crops=windows, model={"backbone": backbone})
+    assert experiment.crops.shape == (64, 48)
+    model = build_model(experiment, pretrained=False).eval()
+    slices = torch.randint(256, (2, 25, 64, 48), dtype=torch.uint8)
+    assert model(slices, torch.ones(2, 25, dtype=torch.bool)).isfinite().all()
+
+
 def test_level_head_is_trained_mixed_and_not_read_as_grades() -> None:
     experiment = experiment_with(loss={"level_weight": 0.3}, augment={"mixup": 1.0})
     torch.manual_seed(0)

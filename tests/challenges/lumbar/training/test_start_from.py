@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lsdc.challenges.lumbar.config.experiment import CropsConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.config.loss import LossConfig
 from lsdc.errors import StageError
 from lsdc.experiments.base import NeedsConfig
