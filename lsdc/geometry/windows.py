@@ -56,7 +56,7 @@ def window_planes(
     towards = _dot(row, np.broadcast_to(np.asarray(right, dtype=np.float64), each))
     row = row * np.where(towards < 0, -1.0, 1.0)[:, None]
     size = np.broadcast_to(np.asarray(size_mm, dtype=np.float64), (each[0], 2))
-    _refuse(~(size > 0).all(axis=1), "size_mm", "above 0")
+    _refuse(size.min(axis=1) <= 0, "size_mm", "above 0")
     step = size / shape[::-1]  # (n, 2) width and height of a pixel
     middle = images.to_mm(images.to_pixel(centre_mm))
     right_mm, down_mm = ((step * (np.array(shape[::-1]) - 1) / 2)[:, [axis]] for axis in (0, 1))

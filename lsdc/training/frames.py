@@ -88,4 +88,5 @@ class Frame:
         The mark of a slice that is no longer shown is lost.
         """
         shown = self.slots + move.along
-        return marks @ (shown == self.slots[:, np.newaxis]).astype(marks.dtype)
+        moved: NDArray[Any] = marks @ (shown == self.slots[:, np.newaxis]).astype(marks.dtype)
+        return moved

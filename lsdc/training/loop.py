@@ -200,7 +200,8 @@ class Training:
         reduced = self._precision != torch.float32
         members = self.train_samples.members_of(batch.places)
         with torch.autocast(self.device.type, self._precision, enabled=reduced):
-            outputs = self.model(batch.slices, batch.present, members)
+            blend = {} if batch.blend is None else {"blend": batch.blend}
+            outputs = self.model(batch.slices, batch.present, members, **blend)
         terms = self.criterion.terms(outputs.map(Tensor.float), batch.labels, members) * shares
         self._parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
         return as_array(terms.detach())

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lsdc.errors import NoSpaceError
 from lsdc.messages import counted
 from lsdc.training.frames import Frame
+from lsdc.training.models.blend import Blend
 from lsdc.training.settings.training import BatchBy
 
 EMPTY_LABEL = -100
@@ -125,21 +126,28 @@ class Samples:
 
 
 class Batch(NamedTuple):
-    """Stacked samples: slices (b, s, h, w), present (b, s), labels of b samples."""
+    """Stacked samples: slices (b, s, h, w), present (b, s), labels of b samples.
+
+    `blend` says how the model blends their features; None if it does not.
+    """
 
     places: list[int]
     slices: Tensor
     present: Tensor
     labels: Labels[Tensor]
+    blend: Blend | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch with its tensors on a device."""
-        labels = self.labels.map(lambda tensor: tensor.to(device))
-        return Batch(self.places, self.slices.to(device), self.present.to(device), labels)
+        return self._replace(
+            slices=self.slices.to(device),
+            present=self.present.to(device),
+            labels=self.labels.map(lambda tensor: tensor.to(device)),
+        )
 
     def first(self, samples: int) -> "Batch":
         """Return a batch of the first samples."""
-        places, slices, present, labels = self
+        places, slices, present, labels, _ = self
         own = labels.map(lambda tensor: tensor[:samples])
         return Batch(places[:samples], slices[:samples], present[:samples], own)
 

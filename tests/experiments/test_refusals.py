@@ -78,6 +78,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "freeze_epochs 3: expected at most epochs, 2",
     ),
     ({"augment": {"mixup": 0.6, "cutmix": 0.6}}, "at most 1, got 0.6 and 0.6"),
+    (
+        {"augment": {"mixup": 0.5, "half_cutmix": 0.4, "manifold_mixup": 0.2}},
+        "at most 1, got 0.5 and 0.2 and 0.4",
+    ),
+    (
+        {"augment": {"half_mixup": 0.3}, "crops": {"by_side": True}},
+        "with crops.by_side a sample is graded on one side",
+    ),
     ({"augment": {"point_mm": 3.0}}, "expected crops.margin above 0"),
     ({"augment": {"point_slices": "measured"}}, "expected slices.spare_slices above 0"),
     ({"augment": {"point_mm": "guessed"}}, "Input should be 'measured'"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsdc.training.frames import Frame, Move
-from lsdc.training.samples import Sample, Samples, TrainingSteps
+from lsdc.training.samples import Labels, Sample, Samples, TrainingSteps
 
 ROWS, COLUMNS, ABOVE, BESIDE = 6, 4, 2, 3
 SLOTS = np.array([1, 2, 5])  # of 7 stored slices: two parts, with one spare slice around each
@@ -77,12 +77,22 @@ def test_mask_of_moved_slices(
     assert slices[present].all()
 
 
+@given(st.lists(st.integers(-1, 1), min_size=3, max_size=3))
+def test_marks_follow_their_slices(along: list[int]) -> None:
+    """Each head marks the slice of one slot; a move shows it in another slot, or nowhere."""
+    move = move_of()._replace(along=np.array(along))
+    moved = frame_of().follow(np.eye(3, dtype=np.float32), move)
+    shown = SLOTS + np.array(along)
+    for head, slot in enumerate(SLOTS):
+        assert moved[head].tolist() == (shown == slot).astype(float).tolist()
+
+
 def samples_with(frame: Frame | None) -> Samples:
     return Samples(
         slices=np.stack([stored_sample(number) for number in range(8)]),
         rows=np.arange(8),
         present=np.ones((8, 3), dtype=bool),
-        labels=np.zeros((8, 1), dtype=np.int64),
+        labels=Labels(np.zeros((8, 1), dtype=np.int64)),
         ids=tuple("abcdefgh"),
         frame=frame,
     )

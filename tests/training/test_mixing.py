@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from lsdc.training.mixing import Mixing
+from lsdc.training.mixing import Half, HalfMixing, Mixing
+from lsdc.training.models.blend import Blend
 from lsdc.training.samples import EMPTY_LABEL, Batch, Labels
 from lsdc.training.settings.augment import MixSettings
 from tests.training.runs import altered
@@ -98,17 +99,105 @@ def test_cutmix_pastes_the_same_box_in_all_slices() -> None:
     assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
 
 
-def test_mixup_and_cutmix_occur_with_their_probabilities() -> None:
+def test_ways_of_mixing_occur_with_their_probabilities() -> None:
     batch = batch_of_plain_samples()
-    mixing = Mixing(
-        MixSettings(mixup=0.3, mixup_alpha=0.4, cutmix=0.5, cutmix_alpha=1.0), 3, groups=5
-    )
+    settings = MixSettings(mixup=0.3, mixup_alpha=0.4, cutmix=0.5, manifold_mixup=0.1)
+    mixing = Mixing(settings, 3, groups=5)
     ways = []
     for seed in range(200):
         mixed = mixing(batch, seed)
         if mixed is batch:
             ways.append("none")
+        elif mixed.blend is not None:
+            ways.append("manifold")
         else:
             ways.append("mixup" if mixed.slices.is_floating_point() else "cutmix")
     assert abs(ways.count("mixup") - 60) < 25
     assert abs(ways.count("cutmix") - 100) < 28
+    assert abs(ways.count("manifold") - 20) < 14
+
+
+def halves() -> list[Half]:
+    """Return the halves of four slices: the first two and the last but one, split in the middle.
+
+    Of three heads, one rests on all slices, one on slice 0, one on the first half of slice 2.
+    """
+    left = torch.arange(20) < 10
+    full, none = torch.ones(20, dtype=torch.bool), torch.zeros(20, dtype=torch.bool)
+    columns = torch.stack([full, none, left, none])
+    rests_on = torch.tensor([[1.0, 1, 1, 1], [1, 0, 0, 0], [0, 0, 1, 0]])
+    first = torch.tensor([[1.0, 0, 0.5, 0], [1, 0, 0, 0], [0, 0, 1, 0]])
+    return [Half(columns, rests_on, first)]
+
+
+def batch_of_three_heads() -> Batch:
+    batch = batch_of_plain_samples()
+    return batch._replace(labels=Labels(torch.arange(8).unsqueeze(1).repeat(1, 3)))
+
+
+def test_exchanged_half_comes_from_one_other_sample_with_its_labels() -> None:
+    batch = batch_of_three_heads()
+    mixing = Mixing(MixSettings(), 8, halves=HalfMixing(cutmix=1.0, mixup=0.0, halves=halves()))
+    mixed = mixing(batch, 3)
+    assert mixed.slices.dtype == torch.uint8
+    assert torch.equal(mixed.present, batch.present)
+    other = mixed.labels.grades[:, 2].argmax(dim=-1)  # wholly in the half, slice 2 is never absent
+    assert sorted(other.tolist()) == list(range(8))
+    assert (other != torch.arange(8)).any()
+    for sample, source in enumerate(other.tolist()):
+        both = batch.present[sample] & batch.present[source]
+        grey = mixed.slices[sample].float().mean(dim=1) / 20  # (s, w): the numbers of the samples
+        own, its = torch.full((20,), float(sample)), torch.full((20,), float(source))
+        expected = [
+            its if both[0] else own,
+            own,
+            torch.where(torch.arange(20) < 10, its, own),
+            own,
+        ]
+        torch.testing.assert_close(grey, torch.stack(expected))
+        taken = {0: (both[0] + 0.5) / batch.present[sample].sum(), 1: float(both[0]), 2: 1.0}
+        if not batch.present[sample, 0]:
+            taken[1] = 0.0
+        for head, share in taken.items():
+            wanted = torch.zeros(8)
+            wanted[source] += share
+            wanted[sample] += 1 - share
+            torch.testing.assert_close(mixed.labels.grades[sample, head], wanted)
+
+
+def test_blended_half_keeps_the_larger_share_of_itself() -> None:
+    batch = batch_of_three_heads()
+    mixing = Mixing(MixSettings(), 8, halves=HalfMixing(cutmix=0.0, mixup=1.0, halves=halves()))
+    for seed in range(10):
+        mixed = mixing(batch, seed)
+        shares = mixed.labels.grades[:, 2]
+        assert (shares.diagonal() >= 0.5).all()
+        grey = mixed.slices[:, 2, 0] * 255 / 20  # (b, w) the blended numbers of the samples
+        torch.testing.assert_close(grey[:, 0], shares @ torch.arange(8.0), atol=1e-4, rtol=0)
+        torch.testing.assert_close(grey[:, -1], torch.arange(8.0), atol=1e-4, rtol=0)
+
+
+def test_manifold_mixup_leaves_pixels_to_the_model_and_mixes_labels() -> None:
+    batch = batch_of_three_heads()
+    mixing = Mixing(MixSettings(manifold_mixup=1.0, mixup_alpha=0.4), 8)
+    mixed = mixing(batch, 4)
+    assert mixed.slices is batch.slices
+    assert mixed.blend is not None
+    other, own_share = mixed.blend
+    assert 0.5 <= own_share < 1
+    labels = torch.eye(8)
+    expected = own_share * labels + (1 - own_share) * labels[other]
+    torch.testing.assert_close(mixed.labels.grades, expected.unsqueeze(1).expand(-1, 3, -1))
+    again = mixing(batch, 4).blend
+    assert again is not None
+    assert again.own_share == own_share
+
+
+def test_features_are_blended_where_both_samples_have_a_slice() -> None:
+    features = torch.randn(3, 2, 5)
+    seen = torch.tensor([[True, True], [True, False], [True, True]])
+    found = Blend(torch.tensor([1, 2, 0]), 0.75).of(features, seen)
+    expected = 0.75 * features + 0.25 * features[[1, 2, 0]]
+    torch.testing.assert_close(found[:, 0], expected[:, 0])
+    torch.testing.assert_close(found[:2, 1], features[:2, 1])  # 1 lacks it: 0 and 1 stay
+    torch.testing.assert_close(found[2, 1], expected[2, 1])

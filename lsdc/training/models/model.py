@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lsdc.training.models.auxiliary import SliceScores, View, ViewHeads
+from lsdc.training.models.blend import Blend
 from lsdc.training.models.context import HeadContext, StudyContext
 from lsdc.training.models.encoder import Encoder
 from lsdc.training.models.heads import Head, build_head
@@ -153,7 +154,13 @@ class SliceModel(nn.Module):
                 settings.study_context, features, width=width, places=task.items, dropout=dropout
             )
 
-    def forward(self, slices: Tensor, present: Tensor, members: Tensor | None = None) -> Outputs:
+    def forward(
+        self,
+        slices: Tensor,
+        present: Tensor,
+        members: Tensor | None = None,
+        blend: Blend | None = None,
+    ) -> Outputs:
         """Return the logits of all heads.
 
         Args:
@@ -161,8 +168,10 @@ class SliceModel(nn.Module):
             present: (b, s) bool.
             members: (b, 2) int64, the study of each sample and its item there, for the context over
                 a study; without them, each sample is the first of a study of its own.
+            blend: how the features of the samples are blended, in training.
         """
-        return self.read(*self.encode(slices, present), members)
+        features, seen = self.encode(slices, present)
+        return self.read(features if blend is None else blend.of(features, seen), seen, members)
 
     def encode(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of each image (b, m, width), and which images have a slice (b, m)."""

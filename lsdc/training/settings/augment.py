@@ -9,6 +9,8 @@ from lsdc.experiments.base import Config
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_ROUNDING = 1e-9  # of a sum of probabilities
+
 
 class PixelSettings(Config):
     """Probability and strength of each augmentation of pixels."""
@@ -118,11 +120,24 @@ class MixSettings(Config):
         default=1.0, gt=0, description="Alpha of the beta distribution of the box area."
     )
 
+    manifold_mixup: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability of manifold mixup for a batch: the features of two samples' slices and "
+            "their labels are blended, with mixup_alpha."
+        ),
+    )
+
+    @property
+    def ways_to_mix(self) -> tuple[float, ...]:
+        """The probabilities of all ways of mixing, of which a batch gets one at most."""
+        return self.mixup, self.cutmix, self.manifold_mixup
+
     @model_validator(mode="after")
     def _check_mixing(self) -> Self:
-        if self.mixup + self.cutmix > 1:
+        if sum(self.ways_to_mix) > 1 + _ROUNDING:
             raise ValueError(
-                "a batch gets mixup or cutmix, never both: expected probabilities with a sum of at "
-                f"most 1, got {self.mixup} and {self.cutmix}"
+                "a batch is mixed in one way at most: expected probabilities with a sum of at "
+                f"most 1, got {' and '.join(f'{each:g}' for each in self.ways_to_mix if each)}"
             )
         return self

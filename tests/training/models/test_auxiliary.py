@@ -24,7 +24,7 @@ def build_model(**settings: object) -> SliceModel:
     given = {"backbone": "test_efficientnet_ln", "width": 16, "slice_dropout": 0.0, "dropout": 0.0}
     task = Task(
         slices=6,
-        size_px=32,
+        shape=(32, 32),
         heads=2,
         classes=3,
         views=VIEWS,
@@ -68,7 +68,7 @@ def test_slices_that_are_absent_or_cannot_be_annotated_have_no_share() -> None:
     assert (
         SliceModel(
             ModelSettings(backbone="test_efficientnet_ln", width=16),
-            Task(slices=6, size_px=32, heads=2, classes=3),
+            Task(slices=6, shape=(32, 32), heads=2, classes=3),
             pretrained=False,
         ).told(*model.encode(slices, present))
         is None

@@ -28,7 +28,7 @@ def build_model(**settings: Any) -> SliceModel:
     chosen = ModelSettings(**(NONE | {"rnn": "none", "slice_pool": "view_attention"} | settings))
     task = Task(
         slices=2,
-        size_px=32,
+        shape=(32, 32),
         heads=2,
         classes=2,
         views=(View((0,), (0,)), View((1,), (1,))),

@@ -7,6 +7,7 @@ import torch
 from lsdc.training.batch_norm import use_running_stats_for_single_values
 from lsdc.training.losses import GradedLoss
 from lsdc.training.models.auxiliary import View
+from lsdc.training.models.blend import Blend
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Labels
@@ -159,7 +160,7 @@ def test_only_a_model_with_groups_predicts_the_group() -> None:
     assert outputs.group.shape == (3, 5)
     without = SliceModel(
         ModelSettings(backbone="test_efficientnet_ln", width=16),
-        Task(slices=9, size_px=32, heads=2, classes=3),
+        Task(slices=9, shape=(32, 32), heads=2, classes=3),
         pretrained=False,
     )
     assert without(*batch_of_nine()).group is None
@@ -215,7 +216,7 @@ def test_view_attention_has_no_weight_outside_the_own_views(slices_as: str) -> N
     settings = {"backbone": "test_efficientnet_ln", "width": 16, "slices_as": slices_as}
     model = SliceModel(
         ModelSettings.model_validate(settings | {"slice_pool": "view_attention"}),
-        Task(slices=9, size_px=32, heads=2, classes=3, views=views),
+        Task(slices=9, shape=(32, 32), heads=2, classes=3, views=views),
         pretrained=False,
     ).eval()
     weights = model.attention(*model.encode(slices, present))
@@ -239,3 +240,19 @@ def test_attention_has_a_weight_per_head_and_image() -> None:
         assert not weights[~present.unsqueeze(1).expand(-1, 2, -1)].any()
     last = build_model(SETTINGS["one a head"]).eval()
     assert last.attention(*last.encode(slices, present)) is None
+
+
+def test_blended_features_are_graded_as_such() -> None:
+    torch.manual_seed(0)
+    model = SliceModel(ModelSettings(backbone="test_resnet", width=8), TASK, pretrained=False)
+    model.eval()
+    slices = torch.randint(0, 256, (2, 9, 32, 32), dtype=torch.uint8)
+    present = torch.ones(2, 9, dtype=torch.bool)
+    blend = Blend(torch.tensor([1, 0]), 0.6)
+    features, seen = model.encode(slices, present)
+    with torch.no_grad():
+        found = model(slices, present, blend=blend)
+        torch.testing.assert_close(found, model.read(blend.of(features, seen), seen).grades)
+        whole = model(slices, present, blend=Blend(torch.tensor([1, 0]), 1.0))
+        torch.testing.assert_close(whole, model(slices, present))
+    assert not torch.allclose(found, whole)

@@ -70,6 +70,30 @@ class PointConfig(Config):
     )
 
 
+class HalfMixConfig(MixSettings):
+    """The mixing of samples, and of their left or right halves alone."""
+
+    half_cutmix: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability for a batch that each sample gets one half, left or right, from another "
+            "sample: the slices of that side, and that half of its axial slices. Labels are mixed "
+            "by the part of a condition's own slices that is exchanged: wholly on that side."
+        ),
+    )
+    half_mixup: Probability = Field(
+        default=0.0,
+        description=(
+            "The same, but the half is blended with that of the other sample, with mixup_alpha."
+        ),
+    )
+
+    @property
+    def ways_to_mix(self) -> tuple[float, ...]:
+        """The probabilities of all ways of mixing, of which a batch gets one at most."""
+        return *super().ways_to_mix, self.half_cutmix, self.half_mixup
+
+
 # Pydantic lists the fields of the last base first.
-class AugmentConfig(MixSettings, SliceOrderSettings, PixelSettings, FlipConfig, PointConfig):
+class AugmentConfig(HalfMixConfig, SliceOrderSettings, PixelSettings, FlipConfig, PointConfig):
     """Probabilities and magnitudes of the augmentations of a training sample."""

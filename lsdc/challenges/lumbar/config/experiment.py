@@ -253,6 +253,11 @@ class Experiment(BaseExperiment):
         self._check_mirrors()
         self._check_any_severe()
         self._check_points()
+        if self.crops.by_side and (self.augment.half_cutmix or self.augment.half_mixup):
+            raise ValueError(
+                "augment.half_cutmix and half_mixup mix left and right halves, but with "
+                "crops.by_side a sample is graded on one side: expected both to be 0"
+            )
         if self.labels.distrust and self.training.keep != "last":
             raise ValueError(
                 "labels.distrust: its judges may not choose an epoch by the labels that they "

@@ -6,7 +6,8 @@ import polars as pl
 
 from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.annotations.patient_space import place_annotations, planes_of
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.crops.plan import choose_crops
 from lsdc.tables.table import Table
 

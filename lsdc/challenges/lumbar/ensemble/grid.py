@@ -94,7 +94,7 @@ class LabelledRows:
             values: (s, c, l, g); NaN where there is no prediction.
             grades: (s, c, l); -1 where there is none.
         """
-        of_kind = (kind == KIND_OF)[None, :, None]
+        of_kind = np.equal(KIND_OF, kind)[None, :, None]
         where = of_kind & (grades >= 0) & ~np.isnan(values[..., 0])
         studies, conditions, _ = np.nonzero(where)
         return cls(where, studies.astype(np.int64), KIND_OF[conditions], grades[where])

@@ -11,15 +11,17 @@ from torch import Tensor
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.scoring.metric import POOLED
 from lsdc.challenges.lumbar.slices.slots import Part, Place, list_places
+from lsdc.challenges.lumbar.training.halves import build_half
 from lsdc.challenges.lumbar.vocabulary import (
     CONDITIONS,
     GRADES,
     LEVELS,
     Condition,
     SeriesDescription,
+    Side,
 )
 from lsdc.training.losses import AnyWorst, Finding, GradedLoss, probabilities_by
-from lsdc.training.mixing import Mixing
+from lsdc.training.mixing import HalfMixing, Mixing
 from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 
@@ -93,7 +95,14 @@ def _findings(experiment: Experiment) -> list[Finding]:
 
 def build_mixing(experiment: Experiment) -> Mixing:
     """Build the mixing of samples within a batch."""
-    return Mixing(experiment.augment, classes=len(GRADES), groups=len(LEVELS))
+    augment, places = experiment.augment, list_places(experiment.slices)
+    own = [own_places(condition, places) for condition in CONDITIONS]
+    halves = HalfMixing(
+        cutmix=augment.half_cutmix,
+        mixup=augment.half_mixup,
+        halves=[build_half(side, experiment, own) for side in Side],
+    )
+    return Mixing(augment, classes=len(GRADES), groups=len(LEVELS), halves=halves)
 
 
 def read_grades(experiment: Experiment, logits: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.competition.tables import Competition, open_competition
-from lsdc.challenges.lumbar.config.experiment import CropsConfig, SlicesConfig
+from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.coordinates.annotated import annotated_points
 from lsdc.challenges.lumbar.crops.marks import Marks, find_marks
 from lsdc.challenges.lumbar.crops.plan import choose_crops, list_samples
