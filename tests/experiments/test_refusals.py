@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.errors import SettingsError
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"slices_as": "channels"}}, "expected rnn 'none' and slice_pool 'mean'"),
@@ -131,3 +133,21 @@ def test_details_of_a_disabled_augmentation_are_allowed() -> None:
     augment = {"noise": 0.0, "noise_std": [0.1, 0.2], "mixup": 0.0, "mixup_alpha": 0.2}
     experiment = Experiment.model_validate({"name": "x", "augment": augment})
     assert experiment.augment.noise_std == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("crops.size_px=8", "crops.size_px: Input should be greater than or equal to 16, got 8"),
+        ("crops.size_px=[8,32]", "crops.size_px.0: Input should be greater than or equal to 16"),
+        ("augment.point_mm=guess", "or Input should be 'measured', got 'guess'"),
+        ("crops.axial_window_mm=-3", "crops.axial_window_mm: Input should be greater than 0, got"),
+    ],
+)
+def test_a_setting_of_several_types_is_refused_for_the_one_that_fits_best(
+    change: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        EXPERIMENTS.load("demo", [change])
+    assert message in str(raised.value)
+    assert "constrained" not in str(raised.value)
