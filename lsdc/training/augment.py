@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lsdc.training.samples import Sample, seed_of
 from lsdc.training.settings.augment import PixelSettings
-from lsdc.training.views import shifted_order
+from lsdc.training.slice_order import reorder_slices, shifted_order
 
 # Otherwise the import checks for a newer version over the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -100,16 +100,3 @@ def shuffle_slices(
     for part in parts:
         order[list(part)] = random.permutation(list(part))
     return reorder_slices(sample, order)
-
-
-def reorder_slices(sample: Sample, order: Sequence[int] | NDArray[np.int64]) -> Sample:
-    """Return a copy of the sample whose slice at each place is that at `order[place]`.
-
-    Mask and annotated slices move along.
-    """
-    marks = sample.labels.slices
-    return Sample(
-        slices=sample.slices[order],
-        present=sample.present[order],
-        labels=sample.labels._replace(slices=None if marks is None else marks[:, order]),
-    )

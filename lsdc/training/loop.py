@@ -20,7 +20,7 @@ from lsdc.training.checkpoint import Progress, load_progress, save_progress
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_outputs
 from lsdc.training.interrupts import StopRequested, check_interrupts
-from lsdc.training.losses import GradedLoss
+from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsdc.training.losses import as_probabilities_of
+from lsdc.training.losses.graded import as_probabilities_of
 from lsdc.training.models.blend import Blend
 from lsdc.training.samples import Batch, Labels
 from lsdc.training.settings.augment import MixSettings

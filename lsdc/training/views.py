@@ -4,22 +4,18 @@ A view keeps the device and the type of the pixels. It is a fixed change, withou
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from lsdc.training.samples import Batch
 from lsdc.training.settings.views import ViewSettings
+from lsdc.training.slice_order import Parts, shifted_order
 
 View = Callable[[Batch], Batch]
 """Changes a batch; its samples keep their order."""
-
-Parts = Sequence[Sequence[int]]
-"""Indices of neighbouring slices, in order, for each part of a sample."""
 
 
 def unchanged(batch: Batch) -> Batch:
@@ -67,32 +63,6 @@ def shift_by(places: int, parts: Parts) -> View:
         return batch._replace(slices=slices, present=present)
 
     return view
-
-
-def shifted_order(
-    slices: int, parts: Parts, places: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return where the slices come from if those of each part are shifted, and what is vacated.
-
-    Args:
-        slices: number of slices of a sample.
-        parts: the parts.
-        places: places to shift towards the end of each part, or the beginning if negative; a part
-            that would lose all its slices is left unchanged.
-
-    Returns:
-        For each place, the place that its slice comes from, and whether it is vacated; each
-        (slices,).
-
-    >>> shifted_order(4, [[0, 1, 2], [3]], 1)
-    (array([2, 0, 1, 3]), array([ True, False, False, False]))
-    """
-    order, vacated = np.arange(slices), np.zeros(slices, dtype=bool)
-    for part in map(np.array, parts):
-        if len(part) > abs(places):
-            order[part] = np.roll(part, places)
-            vacated[part[:places] if places > 0 else part[places:]] = places != 0
-    return order, vacated
 
 
 def _resample(batch: Batch, to_source: list[list[float]]) -> Batch:

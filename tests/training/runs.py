@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
 from lsdc.training.loop import Training
-from lsdc.training.losses import GradedLoss, probabilities_by
+from lsdc.training.losses.graded import GradedLoss, probabilities_by
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.process import OnEvent, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples

@@ -10,7 +10,7 @@ from torch import Tensor
 from lsdc.errors import SettingsError, StageError
 from lsdc.training.checkpoint import load_progress
 from lsdc.training.events import EpochDone, Event, StepDone, Warned
-from lsdc.training.losses import GradedLoss
+from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels, Samples
 from lsdc.training.settings.loss import LossSettings

@@ -10,7 +10,7 @@ import torch
 from lsdc.errors import ResumeLaterError, SettingsError
 from lsdc.training.events import Event, StepDone
 from lsdc.training.inference import predict_logits
-from lsdc.training.losses import AnyWorst, Finding, GradedLoss
+from lsdc.training.losses.graded import AnyWorst, Finding, GradedLoss
 from lsdc.training.mixing import Mixing
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import Samples, TrainingSteps

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lsdc.training.losses import GradedLoss
+from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.models.outputs import Outputs

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lsdc.training.batch_norm import use_running_stats_for_single_values
-from lsdc.training.losses import GradedLoss
+from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.models.auxiliary import View
 from lsdc.training.models.blend import Blend
 from lsdc.training.models.model import SliceModel, Task

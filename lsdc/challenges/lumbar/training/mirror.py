@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.slices.slots import mirrored_places
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
-from lsdc.training.augment import reorder_slices
 from lsdc.training.samples import Batch, Sample
+from lsdc.training.slice_order import reorder_slices
 
 _MIRRORED = [CONDITIONS.index(condition.mirrored) for condition in CONDITIONS]
 

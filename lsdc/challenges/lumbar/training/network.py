@@ -20,7 +20,7 @@ from lsdc.challenges.lumbar.vocabulary import (
     SeriesDescription,
     Side,
 )
-from lsdc.training.losses import AnyWorst, Finding, GradedLoss, probabilities_by
+from lsdc.training.losses.graded import AnyWorst, Finding, GradedLoss, probabilities_by
 from lsdc.training.mixing import HalfMixing, Mixing
 from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task

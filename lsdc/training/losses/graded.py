@@ -12,7 +12,7 @@ from torch.nn.functional import (
     one_hot,
 )
 
-from lsdc.training.any_worst import any_worst_losses, weights_of_studies
+from lsdc.training.losses.any_worst import any_worst_losses, weights_of_studies
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossKind, LossSettings
@@ -48,7 +48,7 @@ class GradedLoss:
             of its finding. "findings" is the mean, by the weights of the findings and of
             `any_worst`, of the mean over the labels of each; other heads do not count.
         any_worst: adds the log loss of whether any item of a study has the last class; see
-            `lsdc.training.any_worst`. Smoothing and the focal loss do not affect it.
+            `lsdc.training.losses.any_worst`. Smoothing and the focal loss do not affect it.
         group_weight: weight of the cross-entropy of the group; 0 if no head predicts it.
         shown: for each finding in `Outputs.views`, the head whose labels it has.
 

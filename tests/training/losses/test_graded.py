@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from lsdc.training.losses import (
+from lsdc.training.losses.graded import (
     GradedLoss,
     as_probabilities_of,
     probabilities_by,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lsdc.training.losses import Finding, GradedLoss
+from lsdc.training.losses.graded import Finding, GradedLoss
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossSettings

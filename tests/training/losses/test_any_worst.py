@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from lsdc.training.losses import AnyWorst, Finding, GradedLoss, as_probabilities_of
+from lsdc.training.losses.graded import AnyWorst, Finding, GradedLoss, as_probabilities_of
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels
 from lsdc.training.settings.loss import LossSettings

@@ -1,0 +1,1 @@
+"""Losses: of graded heads, and of the worst item of a study."""
