@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,3 +200,61 @@ def test_submission_is_complete_without_any_image_and_without_a_writable_home(
     submission = pl.read_csv(out / "submission.csv")
     assert submission["row_id"].to_list() == sample["row_id"].to_list()
     assert f"{len(sample)} rows of sample_submission.csv: no such study" in outcome.out
+
+
+# One study a block, so that few studies make several.
+_BY_ONE = """
+import json, sys
+from pathlib import Path
+from lsdc.challenges.lumbar.predict.models import models_of_run
+from lsdc.challenges.lumbar.predict.studies import predict_studies
+
+home, root, out = map(Path, sys.argv[1:])
+models = models_of_run(home, "demo")
+found = predict_studies(root, models, out, device="cpu", threads=2, studies_at_once=1)
+print(json.dumps([len(found.studies), found.kept]))
+"""
+
+
+def start_by_one(ran, root: Path, out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-P", "-c", _BY_ONE, ran.home, root, out]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finish_by_one(ran, root: Path, out: Path) -> list[int]:
+    with start_by_one(ran, root, out) as process:
+        printed, _ = process.communicate()
+    assert process.returncode == 0
+    return json.loads(printed)
+
+
+def kill_after_the_first_block(ran, root: Path, out: Path) -> None:
+    with start_by_one(ran, root, out) as process:
+        while not list(out.glob(".unfinished/block-*/done.json")):
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (out / "predictions.csv").exists()
+
+
+def test_a_killed_prediction_goes_on_after_its_last_block_with_the_same_results(
+    ran, tmp_path: Path
+) -> None:
+    root, out = tmp_path / "studies", tmp_path / "out"
+    shutil.copytree(ran.data, root, ignore=shutil.ignore_patterns("train*", "answers"))
+    kill_after_the_first_block(ran, root, out)
+    studies, kept = finish_by_one(ran, root, out)
+    assert 1 <= kept <= studies
+    assert not (out / ".unfinished").exists()
+    whole = tmp_path / "whole"
+    assert finish_by_one(ran, root, whole) == [studies, 0]
+    names = sorted(path.relative_to(whole) for path in whole.rglob("*.*"))
+    assert names == sorted(path.relative_to(out) for path in out.rglob("*.*"))
+    for name in names:
+        if name.name != "predict.log":
+            assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+    # Other files: nothing of the killed prediction counts.
+    kill_after_the_first_block(ran, root, tmp_path / "again")
+    next(iter(sorted((root / "test_images").rglob("*.dcm")))).unlink()
+    assert finish_by_one(ran, root, tmp_path / "again")[1] == 0

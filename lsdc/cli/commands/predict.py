@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from lsdc.challenges.lumbar.predict import studies
 
 
+_THREADS = typer.Option(
+    min=1, help="Number of threads.", show_default="LSDC_THREADS, else one per usable core"
+)
+
+
 def predict(
     folder: Annotated[
         Path,
@@ -48,17 +53,15 @@ def predict(
         ),
     ] = None,
     device: Annotated[Device, typer.Option(help="Device that predicts.")] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Number of threads.", show_default="LSDC_THREADS, else one per usable core"
-        ),
-    ] = None,
+    threads: Annotated[int | None, _THREADS] = None,
     pictures: Annotated[bool, typer.Option(help="Draw a picture of each study.")] = True,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predict any DICOM studies with the models of a run; no training data is needed."""
+    """Predict any DICOM studies with the models of a run; no training data is needed.
+
+    If it is stopped, run the same command again: it goes on after the studies that are done.
+    """
     # They load numpy and polars, which the shell's completion does not need.
     from lsdc.challenges.lumbar.predict.models import models_of_run
     from lsdc.challenges.lumbar.predict.studies import predict_studies
@@ -85,12 +88,13 @@ def predict(
 
 @contextmanager
 def _interrupted(out: Path) -> Iterator[None]:
-    """Say after an interrupt that there are no results."""
+    """Say after an interrupt how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"interrupted, so {out} has no results but its log; run the same command again"
+            f"interrupted; {out} keeps the blocks of studies that are done: run the same command "
+            "again, and it goes on after them"
         ) from None
 
 

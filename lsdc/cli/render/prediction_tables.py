@@ -28,6 +28,7 @@ def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[
         "out": str(out),
         "files": [str(path) for path in prediction.files],
         "studies": len(studies),
+        "done_before": prediction.kept,
         "by_prior": [study.spelled for study in prediction.from_prior],
         "extra_or_missing_vertebra": [
             study.spelled for study in studies if study.names and study.names.extra_or_missing
@@ -48,7 +49,10 @@ def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[
 def show_prediction(prediction: Prediction, models: TrainedModels, console: Console) -> None:
     """Print what was predicted, what is doubtful, what was left out, and the files."""
     studies = prediction.studies
-    each = f", {prediction.seconds / len(studies):.1f} s a study" if studies else ""
+    now = len(studies) - prediction.kept
+    each = f", {prediction.seconds / now:.1f} s a study" if now else ""
+    if prediction.kept:
+        each += f" ({counted(prediction.kept, 'study')} done before)"
     console.print(
         f"{models.name}, {counted(len(models.folds), 'fold')}: {counted(len(studies), 'study')} "
         f"in {prediction.seconds:.0f} s{each}; {len(prediction.from_prior)} by the prior alone",

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
-from lsdc.challenges.lumbar.predict.block import Prepared
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
+from lsdc.challenges.lumbar.predict.unfinished import Block
 from lsdc.challenges.lumbar.report.drawing import (
     DIM,
     GROUND,
@@ -42,14 +42,14 @@ _LONGEST = 150  # letters of a line
 
 def draw_pictures(
     studies: Sequence[StudyOutcome],
-    blocks: Sequence[Prepared],
+    blocks: Sequence[Block],
     rows: pl.DataFrame,
     out: Path,
     run: str,
     slices: SlicesConfig,
     on_done: Callable[[int, int], None],
 ) -> None:
-    """Write STUDY.png for every study with a usable image into a new folder.
+    """Write STUDY.png for every study with a usable image into a folder, unless it is there.
 
     Args:
         studies: the studies.
@@ -60,15 +60,15 @@ def draw_pictures(
         slices: how the run chose slices.
         on_done: called with the number of studies done and of all studies.
     """
-    out.mkdir()
-    folder_of = {study: block for block in blocks for study in block.studies.ids}
+    out.mkdir(exist_ok=True)
+    folder_of = {study.study_id: block.folder for block in blocks for study in block.studies}
     own = {study: part for (study,), part in rows.group_by("study_id")}
     for number, study in enumerate(studies, start=1):
-        block = folder_of[study.study_id]
-        if any(each.kind for each in study.series):
-            results = gather_study(study.study_id, [block.folder], slices)
+        path = out / f"{study.spelled}.png"
+        if any(each.kind for each in study.series) and not path.is_file():
+            results = gather_study(study.study_id, [folder_of[study.study_id]], slices)
             picture = draw_picture(study, results, own[study.study_id], run=run)
-            with write_atomic(out / f"{study.spelled}.png") as temporary:
+            with write_atomic(path) as temporary:
                 picture.save(temporary, format="PNG")
         on_done(number, len(studies))
 

@@ -6,6 +6,7 @@ in the same batches as all studies at once.
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from lsdc.store.files import write_atomic
 from lsdc.store.npy_file import join_files
 
 _CROPS, _SAMPLES = "crops.npy", "samples.parquet"
+_MEAN, _BY_FOLD = "mean.parquet", "by-fold.parquet"
+_WAITING = "waiting-"
 
 
 class SampleQueue:
@@ -34,9 +37,11 @@ class SampleQueue:
     def __init__(self, models: TrainedModels, at: Workplace) -> None:
         self._models, self._at = models, at
         self._folder = at.folder / "queue"
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a process that was killed
         self._folder.mkdir()
         self._mean: list[pl.DataFrame] = []
         self._by_fold: list[pl.DataFrame] = []
+        self._saved = 0  # parts of these two that are in a folder of `save`
 
     @property
     def predicted(self) -> pl.DataFrame:
@@ -69,6 +74,34 @@ class SampleQueue:
                 self._predict(samples.head(count))
                 self._keep(samples.slice(count))
 
+    def predict_rest(self) -> None:
+        """Predict all samples that wait."""
+        waiting = self._folder / _SAMPLES
+        if waiting.is_file():
+            self._predict(read_parquet(waiting))
+            waiting.unlink()
+
+    def save(self, folder: Path) -> None:
+        """Write the predictions since the last call, and the samples that wait, into a folder."""
+        for name, parts in ((_MEAN, self._mean), (_BY_FOLD, self._by_fold)):
+            if new := parts[self._saved :]:
+                pl.concat(new).write_parquet(folder / name)
+        self._saved = len(self._mean)
+        if (self._folder / _SAMPLES).is_file():
+            for name in (_CROPS, _SAMPLES):
+                shutil.copyfile(self._folder / name, folder / f"{_WAITING}{name}")
+
+    def restore(self, folders: Sequence[Path]) -> None:
+        """Take up, in a new queue, what `save` wrote into these folders one after the other."""
+        for folder in folders:
+            if (folder / _MEAN).is_file():
+                self._mean.append(read_parquet(folder / _MEAN))
+                self._by_fold.append(read_parquet(folder / _BY_FOLD))
+        self._saved = len(self._mean)
+        if folders and (folders[-1] / f"{_WAITING}{_SAMPLES}").is_file():
+            for name in (_CROPS, _SAMPLES):
+                shutil.copyfile(folders[-1] / f"{_WAITING}{name}", self._folder / name)
+
     def finish(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Predict all that is left; return all predictions: their mean, and those of each fold.
 
@@ -76,9 +109,7 @@ class SampleQueue:
             row_id, study_id, condition, level and the three probabilities; the second table has
             `fold` as well. Both have no columns if there was no sample.
         """
-        waiting = self._folder / _SAMPLES
-        if waiting.is_file():
-            self._predict(read_parquet(waiting))
+        self.predict_rest()
         shutil.rmtree(self._folder)
         if not self._mean:
             return pl.DataFrame(), pl.DataFrame()
@@ -88,7 +119,7 @@ class SampleQueue:
         if samples.is_empty():
             return
         self._write(samples)
-        mean, by_fold = (self._at.folder / f"{name}.parquet" for name in ("mean", "by-fold"))
+        mean, by_fold = (self._at.folder / name for name in (_MEAN, _BY_FOLD))
         job = PredictJob(
             experiment=self._models.experiment,
             models=tuple(self._models.folds.values()),

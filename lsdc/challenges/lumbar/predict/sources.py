@@ -82,6 +82,32 @@ def require_folder(root: Path) -> None:
         raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
 
 
+def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
+    """Return path, size and mtime of the files that a prediction may read below a folder.
+
+    Args:
+        root: the folder.
+        leave_out: a folder to skip wherever it is.
+
+    Raises:
+        DataError: its table of series cannot be read.
+    """
+    if open_test_set(root) is None:
+        return list_tree(root, with_status=True, leave_out=leave_out)
+    tables = [root / name for name in ("test_series_descriptions.csv", "sample_submission.csv")]
+    images = root / "test_images"
+    rows = [
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in tables
+        if path.is_file()
+    ]
+    listed = pl.DataFrame(rows, schema=["path", "bytes", "mtime_ns"], orient="row")
+    if not images.is_dir():
+        return listed
+    files = list_tree(images, with_status=True, leave_out=leave_out)
+    return pl.concat([files.select(listed.columns), listed], how="vertical_relaxed")
+
+
 def open_source(
     root: Path,
     models: TrainedModels,

@@ -14,22 +14,32 @@ from filelock import Timeout
 
 from lsdc import __version__
 from lsdc.challenges.lumbar.competition.tables import wanted_rows
-from lsdc.challenges.lumbar.predict.block import Prepared, prepare
+from lsdc.challenges.lumbar.predict.block import prepare
 from lsdc.challenges.lumbar.predict.describe import describe_block
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome, describe, tabulate_predictions
 from lsdc.challenges.lumbar.predict.picture import draw_pictures
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
 from lsdc.challenges.lumbar.predict.sources import Source, open_source, require_folder
+from lsdc.challenges.lumbar.predict.unfinished import (
+    Block,
+    block_folder,
+    done_blocks,
+    keep_block,
+    unfinished,
+    work_key,
+)
 from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.dicom.names import escape_name
 from lsdc.dicom_index.other_files import OtherFiles, group_others
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import HomeBusyError, SettingsError
+from lsdc.messages import counted
 from lsdc.store.file_locks import file_lock
-from lsdc.store.files import write_folder
 from lsdc.training.events import Event
+
+log = logging.getLogger(__name__)
 
 STUDIES_AT_ONCE = 64
 CSV, JSON, SUBMISSION, PICTURES, LOG = (
@@ -70,6 +80,7 @@ class Prediction:
         files: the files and folders that were written.
         unknown_rows: the number of rows of the sample submission that no study in the folder has.
         seconds: the time that it took.
+        kept: the number of studies that an earlier, stopped prediction had done.
     """
 
     studies: Sequence[StudyOutcome]
@@ -79,6 +90,7 @@ class Prediction:
     files: Sequence[Path]
     unknown_rows: int
     seconds: float
+    kept: int = 0
 
     @property
     def from_prior(self) -> list[StudyOutcome]:
@@ -101,7 +113,9 @@ def predict_studies(
 
     Nothing but `models` is needed of a run, and nothing is written outside of `out`, which holds
     `predict.log` from the start, and at the end `predictions.csv`, `pictures/`, `submission.csv` if
-    the folder has a `sample_submission.csv`, and last of all `predictions.json`.
+    the folder has a `sample_submission.csv`, and last of all `predictions.json`. Whatever stops it,
+    the same call goes on after the last block of studies that was done, which `out/.unfinished`
+    keeps; if a file or anything else that counts has changed, all is predicted anew.
 
     Args:
         root: a folder with DICOM files, or with `test_series_descriptions.csv` and `test_images`.
@@ -110,8 +124,8 @@ def predict_studies(
         device: "auto", "cpu", "cuda" or any other of torch's devices.
         threads: number of torch's threads, and of processes that read files.
         pictures: whether to draw a picture of each study.
-        studies_at_once: the number of studies that are read and cut together; results do not
-            depend on it, disk space does.
+        studies_at_once: the number of studies of a block: they are read and cut together. Results
+            do not depend on it, disk space does.
         on_progress: called as the work proceeds.
 
     Raises:
@@ -124,7 +138,8 @@ def predict_studies(
     begun = time.monotonic()
     require_folder(root)
     row_ids = wanted_rows(root)
-    with _alone_in(out), _logged(out / LOG), write_folder(out) as work:
+    key = work_key(root, models, out, arguments=(device, threads, studies_at_once))
+    with _alone_in(out), _logged(out / LOG), unfinished(out, key) as work:
         teller = _Teller(on_progress)
         at = Workplace(work, out / LOG, device, threads, teller.event)
         source = open_source(
@@ -138,23 +153,26 @@ def predict_studies(
         )
         found = _predict(source, root, models, at, teller)
         made = work / "made"
-        made.mkdir()
-        if pictures:
-            _draw(found, models, made / PICTURES, teller)
+        made.mkdir(exist_ok=True)
+        _draw(found if pictures else None, models, made / PICTURES, teller)
         return _write(found, row_ids, root, models, made, out, begun)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """All predictions, before they are written."""
+    """All predictions, before they are written; `kept` studies are of an earlier call."""
 
     studies: list[StudyOutcome]
-    blocks: list[Prepared]
+    blocks: list[Block]
     rows: pl.DataFrame
     by_fold: pl.DataFrame
+    kept: int
 
 
-def _draw(found: _Found, models: TrainedModels, out: Path, teller: "_Teller") -> None:
+def _draw(found: _Found | None, models: TrainedModels, out: Path, teller: "_Teller") -> None:
+    if found is None:
+        shutil.rmtree(out, ignore_errors=True)  # of a call that asked for them and was stopped
+        return
     slices = models.experiment.slices
     draw_pictures(found.studies, found.blocks, found.rows, out, models.name, slices, teller.drawn)
 
@@ -184,42 +202,45 @@ def _write(
     }
     (made / JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     files = _move(made, out)
-    return Prediction(
-        found.studies, found.rows, bad, others, files, unknown, time.monotonic() - begun
-    )
+    seconds = time.monotonic() - begun
+    return Prediction(found.studies, found.rows, bad, others, files, unknown, seconds, found.kept)
 
 
-def _gather_files(blocks: Sequence[Prepared], root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _gather_files(blocks: Sequence[Block], root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the files that cannot be used, and the others counted by type."""
-    bad = [Quarantine.create_empty(), *(each.studies.quarantine for each in blocks)]
-    others = [OtherFiles.create_empty(), *(each.studies.others for each in blocks)]
+    bad = [Quarantine.create_empty(), *(each.quarantine for each in blocks)]
+    others = [OtherFiles.create_empty(), *(each.others for each in blocks)]
     return _relative(pl.concat(bad), root), group_others(_relative(pl.concat(others), root))
 
 
 def _predict(
     source: Source, root: Path, models: TrainedModels, at: Workplace, teller: "_Teller"
 ) -> _Found:
-    """Predict block by block."""
+    """Predict block by block, after those that are done."""
     queue = SampleQueue(models, at)
-    outcomes: list[StudyOutcome] = []
-    blocks: list[Prepared] = []
+    blocks = done_blocks(at.folder, queue)
     sizes = [len(block) for block in source.blocks]
-    for number, block in enumerate(source.blocks):
+    if kept := sum(sizes[: len(blocks)]):
+        log.info("%s of %s were done before", counted(kept, "study"), f"{sum(sizes):,}")
+    for number, block in [*enumerate(source.blocks)][len(blocks) :]:
         teller.begin(sum(sizes[:number]), len(block), sum(sizes))
         teller.step(0)
-        studies = source.read(block)
+        read = source.read(block)
         teller.step(1)
-        prepared = prepare(studies, models, at.folder / f"block-{number:06d}", at)
-        outcomes += describe_block(prepared, source, root, models)
+        prepared = prepare(read, models, block_folder(at.folder, number), at)
+        outcomes = list(describe_block(prepared, source, root, models))
         teller.step(2)
         if prepared.has_crops:
             queue.add(prepared.folder)
-        if number + 1 < len(sizes):  # else `finish` predicts all, with one start of the child
+        if number + 1 < len(sizes):
             queue.predict_whole()
-        blocks.append(prepared)
+        else:
+            queue.predict_rest()
+        blocks.append(keep_block(prepared, outcomes, queue))
     mean, by_fold = queue.finish()
-    outcomes.sort(key=lambda each: each.study_id)
-    return _Found(outcomes, blocks, tabulate_predictions(outcomes, mean, by_fold, models), by_fold)
+    studies = sorted((s for block in blocks for s in block.studies), key=lambda each: each.study_id)
+    rows = tabulate_predictions(studies, mean, by_fold, models)
+    return _Found(studies, blocks, rows, by_fold, kept)
 
 
 def _write_submission(

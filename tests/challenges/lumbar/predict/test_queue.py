@@ -63,6 +63,23 @@ def models(tmp_path: Path) -> TrainedModels:
     return TrainedModels("small", EXPERIMENT, folds, tmp_path, pl.DataFrame())
 
 
+def predicted_by_turns(models: TrainedModels, root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Predict all studies in blocks of two, each by a new queue that takes up the last one's."""
+    root.mkdir()
+    blocks: list[Path] = []
+    for first in range(0, STUDIES, 2):
+        queue = SampleQueue(models, Workplace(root, root / "log", "cpu", 1, ignore))
+        queue.restore(blocks)
+        blocks.append(root / f"block-{first}")
+        write_crops(blocks[-1], range(first, min(first + 2, STUDIES)), sides=(None,))
+        queue.add(blocks[-1])
+        queue.predict_whole()
+        queue.save(blocks[-1])
+    queue = SampleQueue(models, Workplace(root, root / "log", "cpu", 1, ignore))
+    queue.restore(blocks)
+    return queue.finish()
+
+
 def predicted(
     models: TrainedModels, root: Path, size: int, *, sides: tuple[str | None, ...] = (None,)
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -107,3 +124,13 @@ def test_no_sample_gives_no_prediction(models: TrainedModels, tmp_path: Path) ->
     mean, by_fold = predicted(models, tmp_path / "work", 1, sides=())
     assert mean.is_empty()
     assert by_fold.is_empty()
+
+
+@pytest.mark.usefixtures("same_process")
+def test_a_queue_that_takes_up_saved_work_predicts_the_same(
+    models: TrainedModels, tmp_path: Path
+) -> None:
+    whole = predicted(models, tmp_path / "whole", STUDIES)
+    turns = predicted_by_turns(models, tmp_path / "turns")
+    for one, other in zip(whole, turns, strict=True):
+        assert one.sort(one.columns).equals(other.sort(other.columns))

@@ -52,9 +52,7 @@ def test_a_second_prediction_into_the_same_folder_is_refused(
         predict_studies(tmp_path, models, out)
 
 
-def test_an_interrupted_prediction_leaves_only_its_log(
-    models: TrainedModels, tmp_path: Path
-) -> None:
+def test_an_interrupted_prediction_leaves_no_results(models: TrainedModels, tmp_path: Path) -> None:
     out, root = tmp_path / "out", tmp_path / "studies"
     (out / ".writing-left").mkdir(parents=True)
     (out / LOG).touch()
@@ -66,6 +64,9 @@ def test_an_interrupted_prediction_leaves_only_its_log(
 
     with pytest.raises(KeyboardInterrupt):
         predict_studies(root, models, out, on_progress=interrupt)
+    assert {path.name for path in out.iterdir()} <= {LOG, ".predict.lock", ".unfinished"}
+    with pytest.raises(DataError, match="none of 1 file below it is a readable DICOM file"):
+        predict_studies(root, models, out)
     assert {path.name for path in out.iterdir()} <= {LOG, ".predict.lock"}
 
 
