@@ -71,6 +71,14 @@ TINY: dict[str, tuple[str, list[str]]] = {
             "folds_side_by_side_ratio",
         ],
     ),
+    "vertebrae": (
+        "--studies 2 --taught 8 --folds 2 --max-size 64 --min-steps 5",
+        [
+            f"{kind}_{what}"
+            for kind in ("normal", "extra", "missing")
+            for what in ("flagged", "named")
+        ],
+    ),
 }
 
 
