@@ -93,7 +93,7 @@ def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
         DataError: its table of series cannot be read.
     """
     if open_test_set(root) is None:
-        return list_tree(root, with_status=True, leave_out=leave_out)
+        return _with_paths(list_tree(root, with_status=True, leave_out=leave_out))
     tables = [root / name for name in ("test_series_descriptions.csv", "sample_submission.csv")]
     images = root / "test_images"
     rows = [
@@ -101,11 +101,17 @@ def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
         for path in tables
         if path.is_file()
     ]
-    listed = pl.DataFrame(rows, schema=["path", "bytes", "mtime_ns"], orient="row")
+    schema = {"path": pl.String, "bytes": pl.Int64, "mtime_ns": pl.Int64}
+    listed = pl.DataFrame(rows, schema=schema, orient="row")
     if not images.is_dir():
         return listed
     files = list_tree(images, with_status=True, leave_out=leave_out)
-    return pl.concat([files.select(listed.columns), listed], how="vertical_relaxed")
+    return pl.concat([_with_paths(files), listed])
+
+
+def _with_paths(files: pl.DataFrame) -> pl.DataFrame:
+    path = pl.concat_str("folder", "name", separator="/")
+    return files.select(path.alias("path"), "bytes", "mtime_ns")
 
 
 def open_source(

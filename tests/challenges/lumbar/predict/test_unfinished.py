@@ -1,5 +1,6 @@
 """Unfinished work: whole blocks are taken up again, and nothing else."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.names import NamedLevel, Names
 from lsdc.challenges.lumbar.predict.outcome import SeriesOutcome, StudyOutcome
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
-from lsdc.challenges.lumbar.predict.sources import Studies
+from lsdc.challenges.lumbar.predict.sources import Studies, list_inputs
 from lsdc.challenges.lumbar.predict.unfinished import (
     FOLDER,
     block_folder,
@@ -113,6 +114,21 @@ def test_work_stays_after_an_interrupt_and_goes_with_another_key(tmp_path: Path)
     with unfinished(tmp_path, "two"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inputs_of_a_test_set_are_its_tables_and_images(tmp_path: Path) -> None:
+    images = tmp_path / "test_images" / "1" / "2"
+    images.mkdir(parents=True)
+    for name in ("train.csv", "sample_submission.csv", "test_images/1/2/3.dcm"):
+        (tmp_path / name).write_text("text")
+    table = tmp_path / "test_series_descriptions.csv"
+    table.write_text("study_id,series_id,series_description\n1,2,Axial T2\n")
+    found = list_inputs(tmp_path, leave_out=tmp_path / "out").sort("bytes", "path")
+    expected = ["sample_submission.csv", "test_images/1/2/3.dcm", table.name]
+    assert found["path"].to_list() == [str(tmp_path / name) for name in expected]
+    assert found["bytes"].to_list() == [4, 4, table.stat().st_size]
+    shutil.rmtree(tmp_path / "test_images")
+    assert len(list_inputs(tmp_path, leave_out=tmp_path / "out")) == 2
 
 
 @pytest.mark.parametrize("blocks", [0, 1])
