@@ -1,7 +1,7 @@
 """Child processes for work that needs torch: the parent stays small, and survives their crashes.
 
-The parent writes one job, a line of JSON, to the child's stdin and keeps the pipe open; at end of
-file the child knows that the parent has ended. The child writes lines of JSON to stdout: any number
+The parent writes one job, a line of JSON, to the child's stdin and keeps the pipe open until its
+end, with which `lsdc.child` ends the child. The child writes lines of JSON to stdout: any number
 of `{"progress": ...}`, then `{"result": ...}` or `{"error": ...}`. All other output is logged.
 """
 
@@ -12,7 +12,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime
@@ -36,6 +35,7 @@ from lsdc.training.events import Event, read_event
 
 # Prefix of the lines that the parent writes into the children's log.
 _PREFIX = "-- "
+_STARTER = "lsdc.child"  # ends a child with its parent
 
 _unbound: dict[str, str] = {}  # removed from this process's environment
 
@@ -110,7 +110,7 @@ def run_child(
     stall_minutes: float,
     on_event: OnEvent = ignore,
 ) -> dict[str, Any]:
-    """Run `python -P -m module` on a job and return its result; see `run_children`."""
+    """Run a module on a job in a child process and return its result; see `run_children`."""
     (result,) = run_children(module, [job], log=log, stall_minutes=stall_minutes, on_event=on_event)
     return result
 
@@ -123,7 +123,7 @@ def run_children(
     stall_minutes: float,
     on_event: OnEvent = ignore,
 ) -> list[dict[str, Any]]:
-    """Run `python -P -m module` for all jobs in parallel, and return the results in job order.
+    """Run a module on all jobs in parallel child processes; return the results in job order.
 
     Each child leads its own process group. On return or error all groups are ended: by SIGTERM,
     then by SIGKILL once the leader has exited or takes too long. If one child fails, all are ended.
@@ -213,8 +213,6 @@ def child_main(work: Callable[[J, OnEvent], dict[str, Any]], kind: type[J] | Uni
 
     adapter: TypeAdapter[J] = TypeAdapter(cast(Any, kind))
     job = adapter.validate_json(sys.stdin.readline())
-    if os.getsid(0) == os.getpid():  # started by run_child, so the process group is ours to end
-        threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
         send(
             "result", work(job, lambda event: send("progress", json.loads(event.model_dump_json())))
@@ -228,11 +226,6 @@ def child_main(work: Callable[[J, OnEvent], dict[str, Any]], kind: type[J] | Uni
         name = next(name for name, known in _EXPECTED.items() if isinstance(error, known))
         send("error", {"kind": name, "message": str(error)})
         sys.exit(error.exit_code)
-
-
-def _end_with_parent(stdin: int) -> None:
-    os.read(stdin, 1)  # returns at end of file: the parent writes no more
-    os.killpg(0, signal.SIGKILL)
 
 
 def _environment(job: Job) -> dict[str, str]:
@@ -255,7 +248,7 @@ def _environment(job: Job) -> dict[str, str]:
 def _start(module: str, job: Job, log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
+            [sys.executable, "-P", "-m", _STARTER, module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,6 +249,24 @@ def test_death_of_the_predicting_process_leaves_what_was_written(
     assert "complete, with the prior where it was not reached" in said
     assert "killed by SIGKILL" in said
     assert len(submission_of(out)) == 277
+
+
+@pytest.mark.slow_prefect
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_all_processes_end_with_predict_py_even_while_they_load(
+    how: signal.Signals, ran: Ran, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "submission.csv"
+    command = [sys.executable, bundle / "predict.py", ran.data, "--out", out]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        started: list[psutil.Process] = []
+        while len(started) < 2:  # the worker, and its first child
+            assert running.poll() is None
+            time.sleep(0.05)
+            every = psutil.Process(running.pid).children(recursive=True)
+            started = [each for each in every if "lsdc.child" in each.cmdline()]
+        running.send_signal(how)
+    assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
 @pytest.mark.slow_prefect

@@ -239,6 +239,27 @@ def test_child_ends_when_its_parent_is_killed(child: str, tmp_path: Path) -> Non
     assert within(5, lambda: not any(map(alive, pids)))
 
 
+def test_child_that_still_loads_its_libraries_ends_when_its_parent_is_killed(
+    child: str, tmp_path: Path
+) -> None:
+    loading = "import os, sys, time\nfrom pathlib import Path\n"
+    loading += f"Path({str(tmp_path / 'new')!r}).write_text(str(os.getpid()))\n"
+    loading += (
+        f"Path({str(tmp_path / 'new')!r}).rename({str(tmp_path / 'pid')!r})\ntime.sleep(60)\n"
+    )
+    (tmp_path / f"{child}.py").write_text(loading + CHILD)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "from pathlib import Path; from lsdc.training.process import *\n"
+         f"run_child({child!r}, Job(), log=Path({str(tmp_path / 'log')!r}), stall_minutes=1)"],
+    )  # fmt: skip
+    assert within(60, (tmp_path / "pid").is_file)
+    pid = int((tmp_path / "pid").read_text())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    assert within(5, lambda: not alive(pid))
+
+
 def test_results_of_parallel_children_are_in_the_order_of_their_jobs(
     child: str, tmp_path: Path
 ) -> None:

@@ -28,7 +28,8 @@ from typing import Any
 
 _BUNDLE = Path(__file__).resolve().parent
 _MANIFEST = "bundle.json"
-_WORKER = "lsdc.challenges.lumbar.pack.submit"
+# The first ends the second with this process, however that ends.
+_WORKER = ("lsdc.child", "lsdc.challenges.lumbar.pack.submit")
 _GRADES = ("normal_mild", "moderate", "severe")
 _OLDEST_PYTHON = (3, 11)
 # The worker ends by itself before the limit; a worker that does not is killed this much before it.
@@ -79,9 +80,8 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="predict.py", description="Predict a competition's test folder, offline."
-    )
+    what = "Predict a competition's test folder, offline."
+    parser = argparse.ArgumentParser(prog="predict.py", description=what)
     parser.add_argument("test", type=Path, metavar="TEST_FOLDER", help="folder with test_images")
     parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--hours", type=float, default=9.0, help="time limit (default: 9)")
@@ -361,17 +361,17 @@ def _version_here(name: str) -> str:
 
 def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float) -> int:
     before = _state(out)
-    command = [sys.executable, "-P", "-m", _WORKER, str(order)]
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    command = [sys.executable, "-P", "-m", *_WORKER, str(order)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdin=subprocess.PIPE
+    )
     try:
         code = process.wait(max(ends - time.monotonic(), 0.0) + _RESERVE_SECONDS / 2)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as end:
         _end(process)
-        why, code = "the time ended", 1
-    except KeyboardInterrupt:
-        _end(process)
-        why, code = "interrupted", 130
+        is_late = isinstance(end, subprocess.TimeoutExpired)
+        why, code = ("the time ended", 1) if is_late else ("interrupted", 130)
     else:
         if code in (0, _PARTS):
             return 1 if code else 0
