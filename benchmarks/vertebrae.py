@@ -1,13 +1,15 @@
 """How often does `lsdc predict` flag an extra or a missing vertebra?
 
-    python benchmarks/vertebrae.py [--studies 20] [--taught 40] [--folds 4] [--json] [--seed 77]
+    python benchmarks/vertebrae.py [--home HOME] [--studies 20] [--taught 40] [--folds 4] [--json]
 
-Trains the point models of the demo on a phantom whose patients have five lumbar vertebrae, gives
-the folds' models random weights, which change no name, and predicts three further phantoms.
+Takes the models of the run `demo` in HOME. Without HOME it trains the point models of the demo on a
+phantom whose patients have five lumbar vertebrae, and gives the folds' models random weights, which
+change no name. Then it predicts three further phantoms.
 
     normal_flagged     of studies with five lumbar vertebrae, the fraction that is flagged
-    extra_flagged      of studies with six
-    missing_flagged    of studies with four
+    normal_unknown     the fraction whose names are too unsure for the flag
+    extra_...          of studies with six
+    missing_...        of studies with four
     ..._named          the fraction of their levels that are found within 15 mm of their own disc,
                        counted from the sacrum as the phantom's answers are
 """
@@ -27,7 +29,7 @@ from predict import make_models
 from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import TrainedModels, models_of_run
 from lsdc.challenges.lumbar.predict.studies import Prediction, predict_studies
 
 VERTEBRAE = {"normal": 5, "extra": 6, "missing": 4}
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--home", type=Path, help="home of a run `demo` that learnt from phantoms")
     parser.add_argument("--studies", type=int, default=20, help="of each kind")
     parser.add_argument("--taught", type=int, default=40, help="studies to train on")
     parser.add_argument("--folds", type=int, default=4)
@@ -58,14 +61,21 @@ def main() -> None:
 
 def take_figures(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Return all figures by name; `folder` has to be empty."""
-    taught = folder / "taught"
-    write_phantom(taught, Order(studies=options.taught, test=1, seed=0, max_size=options.max_size))
-    models = make_models(taught, folder, options)
+    models = taught_models(folder, options)
     figures = {}
     for kind, vertebrae in VERTEBRAE.items():
         order = Order(1, options.studies, options.seed, max_size=options.max_size)
         figures |= rates_of(kind, vertebrae, order, models, folder, options.threads)
     return figures
+
+
+def taught_models(folder: Path, options: argparse.Namespace) -> TrainedModels:
+    """Return the models that learnt from spines with five lumbar vertebrae."""
+    if options.home:
+        return models_of_run(options.home, "demo")
+    taught = folder / "taught"
+    write_phantom(taught, Order(studies=options.taught, test=1, seed=0, max_size=options.max_size))
+    return make_models(taught, folder, options)
 
 
 def rates_of(
@@ -77,9 +87,10 @@ def rates_of(
     found = predict_studies(
         data, models, folder / f"{kind}-out", device="cpu", threads=threads, pictures=False
     )
-    flagged = [bool(study.names and study.names.extra_or_missing) for study in found.studies]
+    flags = [study.names and study.names.extra_or_missing for study in found.studies]
     return {
-        f"{kind}_flagged": sum(flagged) / len(flagged),
+        f"{kind}_flagged": flags.count(True) / len(flags),
+        f"{kind}_unknown": flags.count(None) / len(flags),
         f"{kind}_named": named_share(found, data),
     }
 
