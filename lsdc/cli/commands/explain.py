@@ -10,6 +10,7 @@ from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import AsJson, home_option
 from lsdc.cli.streams import open_console
 from lsdc.store.home import existing_home, resolve_home
+from tasks.request import Device
 
 
 def explain(
@@ -28,7 +29,7 @@ def explain(
             help="Folder to write the picture STUDY.png to.", show_default="runs/RUN/explain"
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Device to compute on.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device to compute on.")] = "auto",
     long: Annotated[
         bool,
         typer.Option("--long", help="Print a row per cell, with each fold and slice distances."),

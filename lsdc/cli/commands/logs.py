@@ -13,7 +13,7 @@ from lsdc.cli.streams import open_console
 from lsdc.errors import GOES_ON, DataError
 from lsdc.messages import counted, few
 from lsdc.store.home import Home, look_at_home, resolve_home
-from tasks.status.activity import read_activities
+from tasks.status.activity import Activity, read_activities
 from tasks.status.attempts import (
     Attempt,
     attempt_time,
@@ -88,8 +88,10 @@ def _print_end(home: Home, name: str, files: list[Path], console: Console) -> No
     last = last_attempt(home, name)
     if last is None:
         return
-    if _is_running(home, name):
-        words, style = f"running since {last.begun}", "cyan"
+    if alive := _alive(home, name):
+        doing = [f"{each.name} ({each.words})" for note in alive for each in note.doing]
+        now = f"; now {few(doing)}" if doing else ""
+        words, style = f"running since {last.begun}{now}", "cyan"
     elif not last.state:
         words, style = f"killed; it began at {last.begun}{_advice(last)}", "red"
     elif last.state == "finished":
@@ -102,8 +104,9 @@ def _print_end(home: Home, name: str, files: list[Path], console: Console) -> No
     console.print(f"{name}: {words}", style=style, soft_wrap=True)
 
 
-def _is_running(home: Home, name: str) -> bool:
-    return any(each.run == name and each.is_alive for each in read_activities(home))
+def _alive(home: Home, name: str) -> list[Activity]:
+    """Return the notes of the processes that work on a run."""
+    return [each for each in read_activities(home) if each.run == name and each.is_alive]
 
 
 def _advice(attempt: Attempt) -> str:
@@ -120,7 +123,7 @@ def _print_line(line: str, console: Console) -> None:
 def _follow(home: Home, name: str, places: dict[Path, int], console: Console) -> None:
     """Print what is added to the logs after these places until no process works on the run."""
     while True:
-        alive = _is_running(home, name)  # before the logs, so that those of its end are complete
+        alive = _alive(home, name)  # before the logs, so that those of its end are complete
         for file in log_files(home, name):
             place = places.get(file, 0)
             if file.stat().st_size < place:  # a new file was begun

@@ -22,7 +22,7 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Names of runs: folders in runs/, such as demo or demo@folds-3. Several are "
             "compared with the first.",
             autocompletion=complete_runs,

@@ -22,7 +22,7 @@ def suspects(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="Name of a run: a folder in runs/, such as demo.",
             autocompletion=complete_runs,
         ),

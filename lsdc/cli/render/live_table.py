@@ -58,17 +58,18 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         """Handle one progress event."""
-        before = self.rows[progress.name].words if progress.name in self.rows else ""
+        known = progress.name in self.rows
+        before = self.rows[progress.name].words if known else ""
         row = self.progress.update(progress)
-        if row is not None and self._is_news(row, progress, before):
+        if row is not None and self._is_news(row, progress, before, was_known=known):
             self.console.print(_plain(row), highlight=False, soft_wrap=True)
 
-    def _is_news(self, row: Row, progress: Progress, before: str) -> bool:
+    def _is_news(self, row: Row, progress: Progress, before: str, *, was_known: bool) -> bool:
         """Return whether the event gets a line of its own, above the table on a terminal."""
         if self.console.is_terminal:  # the next step would overwrite it in the table
             return isinstance(progress.event, Resumed)
         if progress.state is not None:
-            return row.is_over
+            return row.is_over or not was_known
         return isinstance(progress.event, EpochDone | Resumed) and row.words != before
 
     def shown(self, *, live: bool) -> Group:

@@ -1,6 +1,7 @@
 """`lsdc logs` says how a run ended, then prints the end of its log."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import lsdc.cli.commands.logs
 from lsdc.cli.app import app
 from lsdc.errors import DataError, StageError
 from lsdc.store.home import Home, open_home
+from tasks.progress import Progress
+from tasks.status.activity import read_activities
 from tasks.status.work import working
 from tests.tasks.status.test_attempts import attempt
 
@@ -45,10 +48,14 @@ def test_first_line_says_what_failed_where_when_and_what_to_do(home: Home) -> No
     whole = log.read_text()
     log.write_text(whole[: whole.rindex("20")])  # killed before it could write its last line
     assert printed(home)[0].startswith("demo: killed; it began at 20")
-    with working(home, "demo"):
-        while not list((home.root / ".active").glob("[!.]*.json")):
-            pass
-        assert printed(home)[0].startswith("demo: running since 20")
+    with working(home, "demo") as work:
+        work(Progress("crops train", state="Running"))
+        work(Progress("crops train", done=3, total=12))
+        while not any("3 of 12" in str(each.doing) for each in read_activities(home)):
+            time.sleep(0.05)
+        first = printed(home)[0]
+        assert first.startswith("demo: running since 20")
+        assert first.endswith("; now crops train (3 of 12)")
 
 
 def test_lines_before_the_last_ones_are_counted(home: Home) -> None:

@@ -47,7 +47,7 @@ def plain_lines(*told: Progress) -> list[str]:
     return output.splitlines()
 
 
-def test_plain_lines_have_ends_and_epochs_only() -> None:
+def test_plain_lines_have_starts_ends_and_epochs_only() -> None:
     lines = plain_lines(
         Progress("index train", state="Running"),
         Progress("index train", done=5, total=10),
@@ -58,11 +58,13 @@ def test_plain_lines_have_ends_and_epochs_only() -> None:
         Progress("fold 0", event=epoch_done(1, 2, loss=0.9)),
         Progress("fold 0", state="Failed"),
     )
-    assert lines[0].startswith("✓ index train: 0.")
-    assert lines[1] == "✓ crops train: unchanged, kept"
-    assert lines[2].startswith("  fold 0: epoch 1/2, loss 0.900, score 0.800")
-    assert lines[3].startswith("✗ fold 0: failed after")
-    assert len(lines) == 4
+    assert lines[0] == "  index train: starting"
+    assert lines[1].startswith("✓ index train: 0.")
+    assert lines[2] == "✓ crops train: unchanged, kept"
+    assert lines[3] == "  fold 0: starting"
+    assert lines[4].startswith("  fold 0: epoch 1/2, loss 0.900, score 0.800")
+    assert lines[5].startswith("✗ fold 0: failed after")
+    assert len(lines) == 6
 
 
 def test_task_cancelled_by_an_interrupt_is_shown_once_and_not_as_failed() -> None:
@@ -73,8 +75,8 @@ def test_task_cancelled_by_an_interrupt_is_shown_once_and_not_as_failed() -> Non
         Progress("fold 0", state="Cancelled"),
         Progress("crops train 2 of 4", state="Cancelled"),
     )
-    assert [line.partition(":")[0] for line in lines] == ["✓ folds", "- fold 0"]
-    assert "cancelled after" in lines[1]
+    assert [line.partition(":")[0] for line in lines] == ["✓ folds", "  fold 0", "- fold 0"]
+    assert "cancelled after" in lines[2]
 
 
 def test_live_table_shows_all_rows_and_counts_ended_ones() -> None:
