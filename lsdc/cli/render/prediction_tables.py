@@ -33,6 +33,11 @@ def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[
         "extra_or_missing_vertebra": [
             study.spelled for study in studies if study.names and study.names.extra_or_missing
         ],
+        "unsure_names": [
+            study.spelled
+            for study in studies
+            if study.names and study.names.extra_or_missing is None
+        ],
         "doubts": {study.spelled: study.doubts for study in studies if study.doubts},
         "left_out": {
             study.spelled: left
@@ -81,9 +86,15 @@ def _grades_table(study: StudyOutcome, rows: pl.DataFrame) -> FittedTable:
     ]
     for condition in CONDITIONS:
         cells = [found[level, str(condition)] for level in levels]
-        shown = [f"{name.partition('_')[0]} {100 * share:.0f}" for share, name in cells]
+        shown = [
+            f"{name.partition('_')[0]} {100 * share:.0f}"
+            + (" ?" if study.is_doubtful(condition, level) else "")
+            for level, (share, name) in zip(levels, cells, strict=True)
+        ]
         columns.append(Column(_short_name(condition), shown))
-    return FittedTable(columns, title="Likeliest grade with its probability in per cent")
+    return FittedTable(
+        columns, title="Likeliest grade with its probability in per cent (?: doubtful)"
+    )
 
 
 def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
@@ -95,22 +106,17 @@ def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
         doubtful,
         key=lambda each: (
             not each.why_prior,
-            not (each.names and each.names.extra_or_missing),
+            not each.has_doubtful_names,
         ),
     )
-    shown = order[:_MOST_STUDIES]
-    names, folders = [study.spelled for study in shown], [study.folder for study in shown]
-    doubts = ["; ".join(study.doubts) for study in shown]
-    if len(order) > len(shown):
-        names.append("...")
-        folders.append("")
-        doubts.append(f"{len(order) - len(shown)} more, in predictions.json")
-    columns = [
-        Column("study", names),
-        Column("folder", folders, is_text=True, rank=1),
-        Column("doubt", doubts, is_text=True),
-    ]
-    console.print(FittedTable(columns))
+    for study in order[:_MOST_STUDIES]:
+        where = f" ({study.folder})" if study.folder not in ("", study.spelled) else ""
+        console.print(f"doubts on study {study.spelled}{where}:", style="yellow")
+        for doubt in study.doubts:
+            console.print(f"  {doubt}", highlight=False, markup=False)
+    if len(order) > _MOST_STUDIES:
+        more = counted(len(order) - _MOST_STUDIES, "further study")
+        console.print(f"doubts on {more}, in predictions.json", style="dim")
 
 
 def _show_left_out(studies: Sequence[StudyOutcome], console: Console) -> None:

@@ -80,4 +80,5 @@ def _why_not(series: ToldSeries, better: Sequence[ToldSeries]) -> str:
         why = f"has more images ({first.images}, not {own.images})"
     else:
         why = "is as good and has the lower id"
-    return f"a second {series.kind}; series {first.series_id} {why}"
+    told = "taken, with a doubt, for " if series.doubt else ""
+    return f"{told}a second {series.kind}; series {first.series_id} {why}"

@@ -116,7 +116,7 @@ def _told(
         series_id=found.series_id,
         kind=None if left_out else kind,
         told_by=told.by,
-        doubt="" if left_out else told.doubt,
+        doubt=told.doubt,
         left_out=left_out,
         images=images or found.images,
         unused=unused,

@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.names import Names
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, SeriesDescription
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
 
 _CELL = ["study_id", "condition", "level"]
 _SCHEMA: dict[str, type[pl.DataType]] = {
@@ -29,7 +29,7 @@ class SeriesOutcome:
     Attributes:
         kind: the kind it is used as; None if it is not used.
         told_by: `table`, `tags`, `content`, `other series` or `guess`; None if it was not asked.
-        doubt: why the kind may be wrong; empty without a doubt.
+        doubt: why the kind may be wrong, whether it is used or not; empty without a doubt.
         left_out: why it is not used; empty if it is used.
         images: the number of its usable images; of these, `unused` are not used.
     """
@@ -75,8 +75,21 @@ class StudyOutcome:
         """All that may be wrong with its predictions."""
         found = [self.why_prior] if self.why_prior else []
         found += [f"no {kind}" for kind in self.missing if not self.why_prior]
-        found += [f"series {each.series_id}: {each.doubt}" for each in self.series if each.doubt]
-        return [*found, *(self.names.doubts if self.names else ())]
+        for each in self.series:
+            left_out = ", left out" if each.left_out else ""
+            found += [f"series {each.series_id}{left_out}: {each.doubt}"] if each.doubt else []
+        return [*(self.names.doubts if self.names else ()), *found]
+
+    @property
+    def has_doubtful_names(self) -> bool:
+        """Whether all grades may stand at wrong levels."""
+        return self.names is None or self.names.extra_or_missing is not False
+
+    def is_doubtful(self, condition: Condition, level: str) -> bool:
+        """Return whether a grade has no sure level under it, or no series that shows it."""
+        if self.names is None or str(condition.shown_on) in self.missing:
+            return True
+        return not self.names.levels[level].is_sure
 
 
 def missing_kinds(series: Iterable[SeriesOutcome]) -> tuple[str, ...]:
@@ -173,7 +186,7 @@ def _as_dict(
         "doubts": study.doubts,
         "missing": list(study.missing),
         "quarantined": study.quarantined,
-        "extra_or_missing_vertebra": bool(names and names.extra_or_missing),
+        "extra_or_missing_vertebra": names.extra_or_missing if names else None,
         "levels": {level: vars(each) for level, each in names.levels.items()} if names else {},
         "series": [vars(each) for each in study.series],
         "predictions": [

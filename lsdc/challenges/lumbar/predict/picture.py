@@ -1,5 +1,6 @@
 """Pictures: one of each study, with what it was predicted from and the predictions."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,8 +37,12 @@ GRADE_COLOURS: dict[str, Colour] = {
     "moderate": (214, 158, 62),
     "severe": (222, 84, 74),
 }
-_MOST_DOUBTS = 6
-_LONGEST = 150  # letters of a line
+_DOUBT: Colour = (255, 196, 84)
+_DOUBTFUL: Colour = (104, 104, 114)  # text of a doubtful grade, darker than all other text
+_FADED = 0.65  # of a doubtful bar's colour that goes over into the background
+_HEADLINE, _DOUBT_LINE = 30, 20  # heights
+_LONGEST = 150  # letters of the title's second line
+_WIDEST = 210  # letters of a doubt's line
 
 
 def draw_pictures(
@@ -79,9 +84,11 @@ def draw_picture(
     """Draw a study: middle sagittal slices, an axial slice per level, predictions and doubts."""
     beside = MARGIN + 2 * (SIDE + GAP) + GAP
     width = beside + len(LEVELS) * (AXIAL + GAP) - GAP + MARGIN
-    top = MARGIN + _HEAD + _HEADING
+    doubts = _doubt_lines(study)
+    top = MARGIN + _HEAD + _height(doubts) + _HEADING
     sheet = Image.new("RGB", (width, top + SIDE + MARGIN), GROUND)
     _write_title(sheet, study, run)
+    _write_doubts(sheet, MARGIN + _HEAD, doubts)
     images = read_views(results)
     for number, kind in enumerate(SAGITTAL):
         room = Box(MARGIN + number * (SIDE + GAP), top, SIDE, SIDE)
@@ -93,8 +100,7 @@ def draw_picture(
         draw_axial(sheet, room, results, images, level)
         at = (room.left, room.bottom + 5)
         write(sheet, at, level_name(level), size=15, colour=LEVEL_COLOURS[level])
-    bottom = _draw_table(sheet, beside, top + AXIAL + 2 * LINE, study, rows)
-    _write_doubts(sheet, beside, bottom + 8, study)
+    _draw_table(sheet, beside, top + AXIAL + 2 * LINE, study, rows)
     return sheet
 
 
@@ -114,9 +120,8 @@ def _heading(study: StudyOutcome, kind: str) -> str:
 
 def _draw_table(
     sheet: Image.Image, left: int, top: int, study: StudyOutcome, rows: pl.DataFrame
-) -> int:
-    """Draw the probabilities of each level and condition as bars; return the table's bottom."""
-    draw = ImageDraw.Draw(sheet)
+) -> None:
+    """Draw the probabilities of each level and condition as bars, doubtful ones faded."""
     found = {(row["level"], row["condition"]): row for row in rows.iter_rows(named=True)}
     _draw_key(sheet, left, top)
     top += LINE
@@ -129,28 +134,41 @@ def _draw_table(
         y = top + LINE + number * _ROW
         write(sheet, (left, y), level_name(level), size=16, colour=LEVEL_COLOURS[level])
         sure = study.names.levels[level].confidence if study.names else 0.0
-        write(sheet, (left + 56, y + 2), f"{sure:.2f}", size=13, colour=DIM)
+        is_sure = study.names is not None and study.names.levels[level].is_sure
+        write(sheet, (left + 56, y + 2), f"{sure:.2f}", size=13, colour=DIM if is_sure else _DOUBT)
         for place, condition in enumerate(CONDITIONS):
-            row = found[level, str(condition)]
-            _draw_bar(draw, sheet, name_end + place * _BAR, y, row)
-    return top + LINE + len(LEVELS) * _ROW
+            doubtful = study.is_doubtful(condition, level)
+            at = name_end + place * _BAR, y
+            _draw_bar(sheet, at, found[level, str(condition)], doubtful=doubtful)
 
 
 def _draw_bar(
-    draw: ImageDraw.ImageDraw, sheet: Image.Image, left: int, top: int, row: dict[str, object]
+    sheet: Image.Image, at: tuple[int, int], row: dict[str, object], *, doubtful: bool
 ) -> None:
     """Draw a cell: the shares of the grades, and the likeliest grade with its probability."""
+    draw, (left, top) = ImageDraw.Draw(sheet), at
     shares = np.array([float(str(row[name])) for name in PROBABILITIES])
     width = _BAR - 16
     ends = left + np.rint(np.concatenate([[0.0], np.cumsum(shares)]) * width).astype(int)
     for name, start, end in zip(PROBABILITIES, ends, ends[1:], strict=False):
         if end > start:
-            draw.rectangle((start, top, end - 1, top + 7), fill=GRADE_COLOURS[name])
+            colour = _faded(GRADE_COLOURS[name]) if doubtful else GRADE_COLOURS[name]
+            draw.rectangle((start, top, end - 1, top + 7), fill=colour)
     best = PROBABILITIES[int(shares.argmax())]
     words = f"{best.replace('normal_mild', 'normal, mild')} {shares.max():.0%}"
     if row["source"] == "prior":
         words += " (prior)"
-    write(sheet, (left, top + 10), words, size=13, colour=INK if best != "normal_mild" else DIM)
+    elif doubtful:
+        words += " (doubtful)"
+    colour = _DOUBTFUL if doubtful else INK if best != "normal_mild" else DIM
+    write(sheet, (left, top + 10), words, size=13, colour=colour)
+
+
+def _faded(colour: Colour) -> Colour:
+    red, green, blue = (
+        round(own + _FADED * (ground - own)) for own, ground in zip(colour, GROUND, strict=True)
+    )
+    return red, green, blue
 
 
 def _draw_key(sheet: Image.Image, left: int, top: int) -> None:
@@ -164,14 +182,29 @@ def _draw_key(sheet: Image.Image, left: int, top: int) -> None:
     write(sheet, (x + 10, top), words, size=13, colour=DIM)
 
 
-def _write_doubts(sheet: Image.Image, left: int, top: int, study: StudyOutcome) -> None:
-    doubts = study.doubts
-    shown = doubts[:_MOST_DOUBTS]
-    if len(doubts) > _MOST_DOUBTS:
-        shown[-1] = f"and {len(doubts) - _MOST_DOUBTS + 1} more, in predictions.json"
-    for number, doubt in enumerate(shown):
-        colour = GRADE_COLOURS["moderate"]
-        write(sheet, (left, top + number * 19), f"! {doubt}"[:_LONGEST], size=13, colour=colour)
+def _doubt_lines(study: StudyOutcome) -> list[str]:
+    """Return a headline and all doubts, broken into lines; nothing without a doubt."""
+    if not study.doubts:
+        return []
+    if study.has_doubtful_names:
+        headline = "Do not rely on the names of the levels: each grade may belong to another level"
+    else:
+        headline = "Doubts"
+    lines = [headline]
+    for doubt in study.doubts:
+        first, *more = textwrap.wrap(doubt, _WIDEST) or [""]
+        lines += [f"! {first}", *(f"   {line}" for line in more)]
+    return lines
+
+
+def _height(doubts: Sequence[str]) -> int:
+    return _HEADLINE + _DOUBT_LINE * len(doubts) if doubts else 0
+
+
+def _write_doubts(sheet: Image.Image, top: int, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
+        y = top + (_HEADLINE + _DOUBT_LINE * (number - 1) if number else 0)
+        write(sheet, (MARGIN, y), line, size=15 if number else 22, colour=_DOUBT)
 
 
 def _short_name(condition: Condition) -> str:

@@ -133,7 +133,10 @@ def test_the_better_of_two_series_of_a_kind_is_used(change, why) -> None:
 def test_a_doubtful_series_yields_to_a_sure_one() -> None:
     doubtful = ToldSeries(replace(T2, series_id=99, pixel_mm=0.3), "T2", "guess", doubt="unclear")
     told = choose_series([doubtful, tell_by_tags(T2)])
-    assert told[0].left_out == "a second Sagittal T2/STIR; series 12 has a surer contrast"
+    assert told[0].left_out == (
+        "taken, with a doubt, for a second Sagittal T2/STIR; series 12 has a surer contrast"
+    )
+    assert told[0].doubt == "unclear"
 
 
 def test_axial_series_complete_one_another() -> None:

@@ -41,7 +41,8 @@ def named(*heights: np.ndarray, spine: dict = SURE, table: pl.DataFrame | None =
 def test_agreeing_models_leave_no_doubt() -> None:
     found = named(HEIGHTS, HEIGHTS + 2, HEIGHTS - 2)
     assert found.doubts == ()
-    assert not found.extra_or_missing
+    assert found.extra_or_missing is False
+    assert all(each.is_sure for each in found.levels.values())
     assert {each.agreeing for each in found.levels.values()} == {3}
     assert found.levels["l5_s1"].position_mm == (0.0, 0.0, 0.0)
 
@@ -59,6 +60,9 @@ def test_a_step_of_two_levels_and_a_likely_shift_are_flagged() -> None:
     assert "1.9 times the usual one" in wide.doubts[0]
     shifted = named(HEIGHTS, spine={**SURE, "shifted": 0.3, "extra_vertebra": True})
     assert "all names may be one level off (probability 0.3)" in shifted.doubts[0]
+    for weight, flag in ((0.02, False), (0.04, True)):  # usual for the models, but likely
+        likely = named(HEIGHTS, spine={**SURE, "shifted": weight})
+        assert likely.extra_or_missing is flag
 
 
 def test_low_confidence_of_the_lowest_level_is_said() -> None:
@@ -68,6 +72,8 @@ def test_low_confidence_of_the_lowest_level_is_said() -> None:
     found = named(HEIGHTS, HEIGHTS, table=low)
     assert found.doubts == ("L5/S1: confidence of the name down to 0.20",)
     assert found.levels["l5_s1"].confidence == 0.2
+    assert [name for name, each in found.levels.items() if not each.is_sure] == ["l5_s1"]
+    assert found.extra_or_missing is None
 
 
 def test_a_level_on_which_half_of_the_models_disagree_is_unsure() -> None:
@@ -75,6 +81,20 @@ def test_a_level_on_which_half_of_the_models_disagree_is_unsure() -> None:
     found = named(HEIGHTS, other)
     assert found.levels["l5_s1"].agreeing == 1
     assert any(doubt.startswith("L5/S1: confidence") for doubt in found.doubts)
+    assert found.extra_or_missing is None
+
+
+def test_a_level_that_no_image_shows_leaves_the_flag_false_and_one_that_was_not_seen_does_not() -> (
+    None
+):
+    above = np.array([np.nan, 105.0, 70.0, 35.0, 0.0])
+    assert named(above, above, table=points(above)).extra_or_missing is False
+    filled = pl.when(pl.col("level") == "l1_l2").then(pl.lit("filled")).otherwise("source")
+    assert named(HEIGHTS, HEIGHTS, table=points().with_columns(source=filled)).extra_or_missing is (
+        None
+    )
+    below = np.array([140.0, 105.0, 70.0, 35.0, np.nan])
+    assert named(below, below, table=points(below)).extra_or_missing is None
 
 
 def test_absent_and_filled_levels_and_disputes_are_named() -> None:
