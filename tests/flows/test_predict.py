@@ -150,6 +150,24 @@ def test_left_out_series_and_bad_files_are_named(loose: Predicted) -> None:
     assert all(row["reason"] for row in found["quarantine"])
 
 
+def test_files_are_listed_with_the_ids_of_the_results(loose: Predicted) -> None:
+    files = pl.read_csv(loose.out / "files.csv", schema_overrides={"study_id": pl.String})
+    there = {
+        path.relative_to(loose.out.parent / "studies").as_posix()
+        for path in (loose.out.parent / "studies").rglob("*")
+    }
+    assert set(files["path"]) <= there
+    assert files["path"].is_unique().all()
+    for place, study in loose.studies.items():
+        own = files.filter(study_id=study["study_id"])
+        assert len(own)
+        assert all(path.startswith(f"{place}/") for path in own["path"])
+        for series in study["series"]:
+            listed = own.filter(series_id=series["series_id"])
+            assert listed["path"].to_list() == series["files"]
+            assert set(listed["used_as"].drop_nulls()) == {series["kind"]} - {None}
+
+
 def test_study_without_images_to_use_gets_the_prior_and_says_so(ran, loose: Predicted) -> None:
     one = loose.studies["one-slice"]
     assert one["predicted_from"] == "prior"
@@ -172,7 +190,8 @@ def test_one_picture_of_each_study_with_images(by_tables: Predicted, loose: Pred
 
 
 def test_nothing_else_is_left_behind(by_tables: Predicted, loose: Predicted) -> None:
-    always = {"predictions.csv", "predictions.json", "pictures", "predict.log", ".predict.lock"}
+    always = {"predictions.csv", "predictions.json", "files.csv", "pictures", "predict.log"}
+    always |= {".predict.lock"}
     assert {path.name for path in loose.out.iterdir()} - always == set()
     assert {path.name for path in by_tables.out.iterdir()} - always == {"submission.csv"}
 

@@ -92,6 +92,30 @@ class StudyOutcome:
         return not self.names.levels[level].is_sure
 
 
+def tabulate_files(
+    instances: pl.DataFrame, quarantine: pl.DataFrame, studies: Sequence[StudyOutcome]
+) -> pl.DataFrame:
+    """Return one row per file of a study, with the ids that the results use.
+
+    Args:
+        instances: `study_id`, `series_id`, `path` and `used_as` of the usable images.
+        quarantine: the files that cannot be used.
+        studies: the studies.
+
+    Returns:
+        path, study_id as tables write it, series_id, and `used_as`, the kind of series as which the
+        models used it; null if they did not.
+    """
+    ids = ["study_id", "series_id"]
+    spelled = {each.study_id: each.spelled for each in studies}
+    known = quarantine.filter(pl.col("study_id").is_not_null()).select("path", *ids)
+    files = pl.concat([instances.select("path", *ids, "used_as"), known], how="diagonal")
+    files = files.sort("path", "used_as", nulls_last=True).unique("path", keep="first")
+    own = pl.col("study_id").cast(pl.String)
+    spell = pl.col("study_id").replace_strict(spelled, default=own, return_dtype=pl.String)
+    return files.with_columns(spell).sort("path")
+
+
 def missing_kinds(series: Iterable[SeriesOutcome]) -> tuple[str, ...]:
     """Return the kinds of series that a study lacks."""
     there = {each.kind for each in series if not each.left_out and each.images > each.unused}
@@ -154,7 +178,10 @@ def _spreads(by_fold: pl.DataFrame) -> pl.DataFrame:
 
 
 def describe(
-    studies: Sequence[StudyOutcome], rows: pl.DataFrame, by_fold: pl.DataFrame
+    studies: Sequence[StudyOutcome],
+    rows: pl.DataFrame,
+    by_fold: pl.DataFrame,
+    files: pl.DataFrame,
 ) -> list[dict[str, Any]]:
     """Return each study as JSON values, with its predictions.
 
@@ -162,7 +189,11 @@ def describe(
         studies: the studies.
         rows: the table of `tabulate_predictions`.
         by_fold: the predictions of each fold.
+        files: the table of `tabulate_files`.
     """
+    paths: dict[tuple[str, int], list[str]] = {}
+    for path, study, series in files.select("path", "study_id", "series_id").iter_rows():
+        paths.setdefault((study, series), []).append(path)
     own = {study: part for (study,), part in rows.group_by("study_id", maintain_order=True)}
     folds: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     if len(by_fold):
@@ -170,13 +201,14 @@ def describe(
             "fold", *_CELL, *PROBABILITIES
         ).iter_rows():
             folds.setdefault((study, condition, level), {})[str(fold)] = found
-    return [_as_dict(each, own[each.study_id], folds) for each in studies]
+    return [_as_dict(each, own[each.study_id], folds, paths) for each in studies]
 
 
 def _as_dict(
     study: StudyOutcome,
     rows: pl.DataFrame,
     folds: Mapping[tuple[Any, ...], Mapping[str, list[float]]],
+    paths: Mapping[tuple[str, int], list[str]],
 ) -> dict[str, Any]:
     names = study.names
     return {
@@ -188,7 +220,10 @@ def _as_dict(
         "quarantined": study.quarantined,
         "extra_or_missing_vertebra": names.extra_or_missing if names else None,
         "levels": {level: vars(each) for level, each in names.levels.items()} if names else {},
-        "series": [vars(each) for each in study.series],
+        "series": [
+            vars(each) | {"files": paths.get((study.spelled, each.series_id), [])}
+            for each in study.series
+        ],
         "predictions": [
             {
                 "condition": row["condition"],

@@ -17,7 +17,12 @@ from lsdc.challenges.lumbar.competition.tables import wanted_rows
 from lsdc.challenges.lumbar.predict.block import prepare
 from lsdc.challenges.lumbar.predict.describe import describe_block
 from lsdc.challenges.lumbar.predict.models import TrainedModels
-from lsdc.challenges.lumbar.predict.outcome import StudyOutcome, describe, tabulate_predictions
+from lsdc.challenges.lumbar.predict.outcome import (
+    StudyOutcome,
+    describe,
+    tabulate_files,
+    tabulate_predictions,
+)
 from lsdc.challenges.lumbar.predict.picture import draw_pictures
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
 from lsdc.challenges.lumbar.predict.sources import Source, open_source, require_folder
@@ -32,19 +37,22 @@ from lsdc.challenges.lumbar.predict.unfinished import (
 from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.dicom.names import escape_name
+from lsdc.dicom_index.instance_table import Instances
 from lsdc.dicom_index.other_files import OtherFiles, group_others
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.messages import counted
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.file_locks import file_lock
 from lsdc.training.events import Event
 
 log = logging.getLogger(__name__)
 
 STUDIES_AT_ONCE = 64
-CSV, JSON, SUBMISSION, PICTURES, LOG = (
+CSV, JSON, FILES, SUBMISSION, PICTURES, LOG = (
     "predictions.csv",
     "predictions.json",
+    "files.csv",
     "submission.csv",
     "pictures",
     "predict.log",
@@ -190,20 +198,22 @@ def _write(
     bad, others = _gather_files(found.blocks, root)
     unknown = _write_submission(found.rows, row_ids, models, made / SUBMISSION)
     found.rows.write_csv(made / CSV)
+    files = tabulate_files(_used_files(found.blocks, root), bad, found.studies)
+    files.write_csv(made / FILES)
     content = {
         "lsdc": __version__,
         "run": models.name,
         "folds": list(models.folds),
         "folder": escape_name(root.absolute()),
-        "studies": describe(found.studies, found.rows, found.by_fold),
+        "studies": describe(found.studies, found.rows, found.by_fold, files),
         "quarantine": bad.select("path", "stage", "reason", "study_id").to_dicts(),
         "other_files": others.to_dicts(),
         "rows_of_unknown_studies": unknown,
     }
     (made / JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    files = _move(made, out)
+    written = _move(made, out)
     seconds = time.monotonic() - begun
-    return Prediction(found.studies, found.rows, bad, others, files, unknown, seconds, found.kept)
+    return Prediction(found.studies, found.rows, bad, others, written, unknown, seconds, found.kept)
 
 
 def _gather_files(blocks: Sequence[Block], root: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -211,6 +221,13 @@ def _gather_files(blocks: Sequence[Block], root: Path) -> tuple[pl.DataFrame, pl
     bad = [Quarantine.create_empty(), *(each.quarantine for each in blocks)]
     others = [OtherFiles.create_empty(), *(each.others for each in blocks)]
     return _relative(pl.concat(bad), root), group_others(_relative(pl.concat(others), root))
+
+
+def _used_files(blocks: Sequence[Block], root: Path) -> pl.DataFrame:
+    columns = ["study_id", "series_id", "path", "used_as"]
+    tables = [read_parquet(each.folder / "instances.parquet") for each in blocks]
+    files = [own.select(columns).unique() for own in tables]
+    return _relative(pl.concat([Instances.create_empty().select(columns), *files]), root)
 
 
 def _predict(
@@ -264,10 +281,10 @@ def _relative(files: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 def _move(made: Path, out: Path) -> list[Path]:
     """Replace earlier results by those made; the JSON file goes first and comes last."""
-    for name in (JSON, CSV, SUBMISSION):
+    for name in (JSON, CSV, FILES, SUBMISSION):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / PICTURES, ignore_errors=True)
-    names = [name for name in (CSV, SUBMISSION, PICTURES, JSON) if (made / name).exists()]
+    names = [name for name in (CSV, FILES, SUBMISSION, PICTURES, JSON) if (made / name).exists()]
     for name in names:
         (made / name).replace(out / name)
     return [out / name for name in names]
