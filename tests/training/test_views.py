@@ -10,12 +10,12 @@ from lsdc.training.augment import shift_slices
 from lsdc.training.inference import predict_logits, predict_views
 from lsdc.training.samples import Batch, Samples, batch_of
 from lsdc.training.settings.views import ViewSettings
+from lsdc.training.slice_order import shifted_order
 from lsdc.training.views import (
     View,
     list_views,
     rotate_by,
     shift_by,
-    shifted_order,
     unchanged,
     zoom_by,
 )
