@@ -1,22 +1,27 @@
-"""Where the score is lost: by condition, level and grade."""
+"""Where the score is lost: by condition, level and grade.
+
+A row weighs here what it weighs in the score: its weight divided by that of all rows of its part,
+and by the number of parts. So for any group of rows, its mean loss times its weight is what it
+contributes to the score, whichever parts its rows belong to.
+"""
 
 from dataclasses import dataclass
 
 import polars as pl
 
-from lsdc.challenges.lumbar.scoring.scored import Scored
-from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
+from lsdc.challenges.lumbar.report.figures.scored import Scored
+from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some of the rows, and what they contribute to the score.
+    """Some of the rows, and what they contribute to the score: `share` = `loss` * `weight` / score.
 
     Attributes:
         rows: the number of labelled rows.
         share: the fraction of the score.
-        weight: the fraction of all rows' weight, each part of the score counting alike.
-        loss: the weighted mean loss.
+        weight: the fraction of the weight in the score.
+        loss: the mean loss, weighted as in the score.
         grades: the number of rows of each grade.
     """
 
@@ -29,21 +34,24 @@ class Group:
 
 @dataclass(frozen=True)
 class WhereLost:
-    """The contributions of groups of rows to the score; with `any_severe` they add up to 1.
+    """The contributions of groups of rows to the score.
+
+    With `any_severe`, the shares of each kind of groups add up to 1, and so do the weights.
 
     Attributes:
         cells: each condition and level with rows.
         levels: each level with rows, over all conditions.
         conditions: each condition with rows, over all levels.
         grades: each grade with rows.
-        any_severe: the fraction of the score from any_severe_spinal, which has no level.
+        any_severe: the studies with canal labels, by their heaviest one, in any_severe_spinal; None
+            without any.
     """
 
     cells: dict[tuple[str, str], Group]
     levels: dict[str, Group]
     conditions: dict[str, Group]
     grades: dict[int, Group]
-    any_severe: float
+    any_severe: Group | None
 
 
 def where_lost(scored: Scored) -> WhereLost:
@@ -52,14 +60,13 @@ def where_lost(scored: Scored) -> WhereLost:
 
     def groups(*by: str) -> dict[tuple[object, ...], Group]:
         own = scored.rows.with_columns(
-            part=pl.col("weight") / pl.col("weight").sum().over("kind"),
-            kinds=pl.col("kind").n_unique(),
+            pl.col("weight") / pl.col("weight").sum().over("kind") / scored.parts
         )
         found = own.group_by(by, maintain_order=True).agg(
             pl.len().alias("rows"),
             (pl.col("share").sum() / total).alias("share"),
-            (pl.col("part") / pl.col("kinds")).sum().alias("weight"),
-            ((pl.col("weight") * pl.col("loss")).sum() / pl.col("weight").sum()).alias("loss"),
+            pl.col("weight").sum(),
+            (pl.col("share").sum() / pl.col("weight").sum()).alias("loss"),
             *((pl.col("grade") == grade).sum().alias(f"g{grade}") for grade in range(len(GRADES))),
         )
         return {
@@ -86,7 +93,19 @@ def where_lost(scored: Scored) -> WhereLost:
         levels={str(level): levels[level,] for level in LEVELS if (level,) in levels},
         conditions={str(each): conditions[each,] for each in CONDITIONS if (each,) in conditions},
         grades={grade: grades[grade,] for grade in range(len(GRADES)) if (grade,) in grades},
-        any_severe=float(scored.any_severe["share"].sum()) / total,
+        any_severe=_any_severe(scored) if scored.any_severe.height else None,
+    )
+
+
+def _any_severe(scored: Scored) -> Group:
+    studies = scored.any_severe
+    share = float(studies["share"].sum())
+    return Group(
+        rows=studies.height,
+        share=share / scored.score.score,
+        weight=1 / scored.parts,
+        loss=share * scored.parts,
+        grades=tuple(studies.filter(weight=weight).height for weight in GRADE_WEIGHTS),
     )
 
 
@@ -100,7 +119,7 @@ class Reason:
         rows: the fraction of all labelled rows.
         narrowed, narrowed_elsewhere: the fraction of moderate and severe labels there, and at the
             other levels.
-        loss_elsewhere: the weighted mean loss at the other levels.
+        loss_elsewhere: the mean loss at the other levels, weighted as in the score.
         condition: the condition that costs most there.
         condition_share: the fraction of the score from this condition at this level.
     """
@@ -121,14 +140,15 @@ def costliest(scored: Scored, lost: WhereLost) -> Reason:
     own, others = lost.levels[level], scored.rows.filter(pl.col("level") != level)
     here = {condition: group for (condition, at), group in lost.cells.items() if at == level}
     condition = max(here, key=lambda each: here[each].share)
-    weight = float(others["weight"].sum())
+    elsewhere = [group for name, group in lost.levels.items() if name != level]
+    weight = sum(group.weight for group in elsewhere)
     return Reason(
         level=level,
         own=own,
         rows=own.rows / scored.rows.height,
         narrowed=sum(own.grades[1:]) / own.rows,
         narrowed_elsewhere=others.filter(pl.col("grade") > 0).height / max(others.height, 1),
-        loss_elsewhere=float((others["weight"] * others["loss"]).sum()) / weight if weight else 0.0,
+        loss_elsewhere=sum(group.loss * group.weight for group in elsewhere) / (weight or 1),
         condition=condition,
         condition_share=here[condition].share,
     )

@@ -6,8 +6,12 @@ from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
 from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.heat import change_map, share_map
-from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
-from lsdc.challenges.lumbar.scoring.compared import changed_cases
+from lsdc.challenges.lumbar.report.page.words import (
+    CONDITION_NAMES,
+    GRADES_SHOWN,
+    LEVEL_NAMES,
+    PART_NAMES,
+)
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
 
@@ -18,8 +22,10 @@ _CHANGED = 20
 def groups(content: Content) -> Section:
     """Return the section with the losses by level, condition and grade."""
     about = Paragraph(
-        "A group's share of the score is its mean loss times its share of the weight. Normal, "
-        "moderate and severe rows weigh 1, 2 and 4, and each part of the score counts alike."
+        "A group's share of the score is its mean loss times its weight, divided by the score. "
+        "Normal, moderate and severe rows weigh 1, 2 and 4, relative to all rows of their part of "
+        "the score, and each part counts alike. In any severe canal, a study weighs as much as its "
+        "heaviest canal row: 2 if its worst canal is moderate."
     )
     blocks: list[Block] = [about]
     for run, lost in enumerate(content.lost):
@@ -32,6 +38,7 @@ def groups(content: Content) -> Section:
                     lost.conditions,
                     CONDITION_NAMES,
                     "condition",
+                    lost.any_severe,
                 )
             ],
             [_by_grade(content.titled("By label", name), lost)],
@@ -66,19 +73,26 @@ def changes(content: Content) -> Section:
 
 
 def _table(
-    caption: str, found: Mapping[str, Group], names: Mapping[str, str], word: str
+    caption: str,
+    found: Mapping[str, Group],
+    names: Mapping[str, str],
+    word: str,
+    any_severe: Group | None = None,
 ) -> DataTable:
-    most = max(group.share for group in found.values())
+    named = [(Cell(names[key], f"#cases?{word}={key}"), group) for key, group in found.items()]
+    if any_severe:
+        named.append((Cell(f"{PART_NAMES['any_severe_spinal']}, by study"), any_severe))
+    most = max(group.share for _, group in named)
     rows: list[list[Cell | str]] = [
         [
-            Cell(names[key], f"#cases?{word}={key}"),
+            name,
             numbers.count(group.rows),
             *(numbers.percent(grade / group.rows) for grade in group.grades[1:]),
             numbers.percent(group.weight),
             f"{group.loss:.3f}",
             Cell(numbers.percent(group.share), bar=group.share / most),
         ]
-        for key, group in found.items()
+        for name, group in named
     ]
     return DataTable(caption, ["", *_HEAD], rows)
 

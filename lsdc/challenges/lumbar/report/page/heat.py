@@ -25,8 +25,10 @@ def share_map(content: Content, run: int) -> HeatMap:
 
     caption = "Share of the score in %, and mean loss"
     rows = _rows(lost, cell)
-    empty: list[Heat | None] = [None] * len(LEVEL_IDS)
-    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_share(lost.any_severe))]))
+    if severe := lost.any_severe:
+        empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+        whole = Heat(_share(severe.share), note=f"{severe.loss:.2f}")
+        rows.append((PART_NAMES["any_severe_spinal"], [*empty, whole]))
     return HeatMap(content.titled(caption, name), "", _heads(), rows)
 
 
@@ -52,9 +54,10 @@ def change_map(content: Content, run: int) -> HeatMap:
             of_all = changes(first.conditions[condition], other.conditions[condition])
             cells.append(Heat(_change(of_all)))
             rows.append((CONDITION_NAMES[condition], cells))
-    severe = other.any_severe * scores[1] - first.any_severe * scores[0]
-    empty: list[Heat | None] = [None] * len(LEVEL_IDS)
-    rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe))]))
+    if first.any_severe and other.any_severe:
+        severe = changes(first.any_severe, other.any_severe)
+        empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+        rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe))]))
     name = content.scored[run].name
     caption = f"Change of the score to {name}, in 0.0001: blue is better, orange worse"
     return HeatMap(caption, "", _heads(), rows)

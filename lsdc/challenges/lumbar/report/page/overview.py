@@ -59,11 +59,13 @@ def explain_grades(lost: WhereLost) -> str:
         f"{GRADES_SHOWN[grade]} {numbers.percent(group.share)}"
         for grade, group in lost.grades.items()
     ]
-    return (
-        f"Of the score, labels cost: {', '.join(costs)}. The rest, "
-        f"{numbers.percent(lost.any_severe)}, is the part any severe canal, which counts studies. "
-        "Choose a cell to see its cases."
+    rest = (
+        f" The rest, {numbers.percent(lost.any_severe.share)}, is the part any severe canal, which "
+        "counts studies."
+        if lost.any_severe
+        else ""
     )
+    return f"Of the score, labels cost: {', '.join(costs)}.{rest} Choose a cell to see its cases."
 
 
 def _warnings(content: Content) -> list[str]:

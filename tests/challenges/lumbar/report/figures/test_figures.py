@@ -31,11 +31,44 @@ def test_contributions_add_up_to_the_score(one: Scored) -> None:
     total = one.rows["share"].sum() + one.any_severe["share"].sum()
     assert total == pytest.approx(one.score.score, abs=1e-12)
     lost = where_lost(one)
-    for groups in (lost.cells, lost.levels, lost.conditions, lost.grades):
-        whole = sum(group.share for group in groups.values()) + lost.any_severe
-        assert whole == pytest.approx(1, abs=1e-12)
-        assert sum(group.weight for group in groups.values()) == pytest.approx(1, abs=1e-12)
-        assert sum(group.rows for group in groups.values()) == one.rows.height
+    for found in (lost.cells, lost.levels, lost.conditions, lost.grades):
+        groups = [*found.values(), lost.any_severe]
+        assert sum(group.share for group in groups) == pytest.approx(1, abs=1e-12)
+        assert sum(group.weight for group in groups) == pytest.approx(1, abs=1e-12)
+        assert sum(group.rows for group in groups[:-1]) == one.rows.height
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_share_is_mean_loss_times_weight_over_score_in_every_group(seed: int) -> None:
+    labels = make_labels(seed=seed)
+    found = scored("random", labels, predict(labels, seed))
+    lost = where_lost(found)
+    of_part = found.rows.group_by("kind").agg(whole=pl.col("weight").sum())
+    rows = found.rows.join(of_part, on="kind").with_columns(
+        weight=pl.col("weight") / pl.col("whole") / 4
+    )
+    keys = {
+        "level": lost.levels,
+        "condition": lost.conditions,
+        "grade": lost.grades,
+    }
+    for column, groups in keys.items():
+        for key, group in groups.items():
+            own = rows.filter(pl.col(column) == key)
+            assert group.weight == pytest.approx(own["weight"].sum(), abs=1e-12)
+            loss = np.average(own["loss"], weights=own["weight"])
+            assert group.loss == pytest.approx(loss, abs=1e-12)
+    every = [*keys["level"].values(), *keys["condition"].values(), *keys["grade"].values()]
+    for group in (*every, *lost.cells.values(), lost.any_severe):
+        assert group.share * found.score.score == pytest.approx(
+            group.loss * group.weight, abs=1e-12
+        )
+    assert lost.any_severe.loss == pytest.approx(found.score.any_severe_spinal, abs=1e-12)
+    reason = costliest(found, lost)
+    others = rows.filter(pl.col("level") != reason.level)
+    assert reason.loss_elsewhere == pytest.approx(
+        np.average(others["loss"], weights=others["weight"]), abs=1e-12
+    )
 
 
 def test_contributions_add_up_without_a_canal_label(labels: pl.DataFrame) -> None:
@@ -43,6 +76,9 @@ def test_contributions_add_up_without_a_canal_label(labels: pl.DataFrame) -> Non
     bare = labels.with_columns(grade=pl.when(~canal).then("grade"))
     found = scored("bare", bare, predict(labels, 1))
     assert found.rows["share"].sum() == pytest.approx(found.score.score, abs=1e-12)
+    lost = where_lost(found)
+    assert lost.any_severe is None
+    assert sum(group.weight for group in lost.levels.values()) == pytest.approx(1, abs=1e-12)
 
 
 def test_planted_costliest_level_is_found(labels: pl.DataFrame) -> None:
@@ -90,6 +126,8 @@ def test_published_predictions_have_their_published_score(real_data: Path) -> No
     lost = where_lost(source.scored)
     assert costliest(source.scored, lost).level == "l4_l5"
     assert lost.levels["l4_l5"].share == pytest.approx(0.2687, abs=1e-4)
+    losses = [group.loss for group in lost.levels.values()]
+    assert losses == pytest.approx([0.176, 0.333, 0.473, 0.565, 0.552], abs=6e-4)
 
 
 def test_page_of_all_published_predictions_is_light(real_data: Path) -> None:

@@ -120,9 +120,38 @@ def test_heat_map_has_the_share_and_the_mean_loss_of_each_cell(
             weights = WEIGHTS[own["label"].to_numpy()]
             assert loss == pytest.approx(np.average(losses, weights=weights), abs=0.0051)
             total += share
-    severe = float(shown["Any severe canal"][-1])
+    severe, severe_loss = map(float, shown["Any severe canal"][-1].split())
     assert severe == pytest.approx(100 * any_severe(oof) / 4 / score, abs=0.051)
+    assert severe_loss == pytest.approx(any_severe(oof), abs=0.0051)
     assert total + severe == pytest.approx(100, abs=2)
+    for level, cell in zip(LEVELS, shown["All"], strict=False):
+        assert float(cell.split()[1]) == pytest.approx(level_loss(oof, level), abs=0.0051)
+
+
+def level_loss(rows: pl.DataFrame, level: str) -> float:
+    """Return the mean loss of a level; rows of all parts weigh as in the score."""
+    own = [
+        (WEIGHTS[row["label"]] / of_kind, -math.log(row[NAMES[row["label"]]]))
+        for kind in by_kind(rows).values()
+        for of_kind in [WEIGHTS[kind["label"].to_numpy()].sum()]
+        for row in kind.filter(level=level).iter_rows(named=True)
+    ]
+    weights, losses = zip(*own, strict=True)
+    return float(np.average(losses, weights=weights))
+
+
+def test_shown_mean_loss_times_weight_is_the_share_of_each_row(
+    page: ReadPage, oof: pl.DataFrame
+) -> None:
+    score = parts(oof)["Score"]
+    for caption in ("By level", "By condition", "By label"):
+        _, *rows = page.tables[caption]
+        for name, *_, weight, loss, share in rows:
+            expected = number(weight) * number(loss) / score
+            assert number(share) == pytest.approx(expected, abs=0.35), (caption, name)
+    _, *conditions = page.tables["By condition"]
+    for column, whole in ((-3, 100), (-1, 100)):  # weight, share of the score
+        assert sum(number(row[column]) for row in conditions) == pytest.approx(whole, abs=0.31)
 
 
 def test_cases_have_the_loss_and_the_share_of_each_labelled_row(
