@@ -83,7 +83,8 @@ def check_predictions(predictions: pl.DataFrame, source: str = "predictions") ->
         sums = values.sum(axis=1)
     if not (np.all(values >= 0) and np.all(sums > 0) and np.all(np.isfinite(sums))):
         _refuse_values(table, values, sums, source)
-    normalised = pl.DataFrame(values / sums[:, None], schema=list(PROBABILITIES))
+    # Without the orientation, polars takes the three rows of a table for its columns.
+    normalised = pl.DataFrame(values / sums[:, None], schema=list(PROBABILITIES), orient="row")
     return table.select("row_id").hstack(normalised)
 
 

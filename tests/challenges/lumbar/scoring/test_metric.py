@@ -10,7 +10,11 @@ import polars as pl
 import pytest
 from sklearn.metrics import log_loss
 
-from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
+from lsdc.challenges.lumbar.competition.predictions import (
+    PROBABILITIES,
+    check_predictions,
+    read_predictions,
+)
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.scoring.metric import PARTS, score
@@ -124,6 +128,16 @@ def test_rows_are_divided_by_their_sum() -> None:
     scaled = predictions.with_columns(pl.col(PROBABILITIES) * factor)
     expected = score(labels, predictions).as_dict()
     assert score(labels, scaled).as_dict() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", range(1, 6))
+def test_few_rows_keep_their_probabilities(rows: int) -> None:
+    given = make_predictions(make_labels(studies=1)).head(rows)
+    checked = check_predictions(given)
+    assert checked["row_id"].equals(given["row_id"])
+    shares = given.select(PROBABILITIES).to_numpy()
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    assert checked.select(PROBABILITIES).to_numpy() == pytest.approx(shares)
 
 
 def test_rows_without_a_grade_are_ignored() -> None:
