@@ -7,6 +7,7 @@ from typing import Any
 
 PARTS = 10_000  # probabilities and losses are whole numbers of these
 SHARES = 100_000  # shares are, of a per cent
+EXTRA_CASES = "#cases?extra=yes"  # the link to the cases with a share of the extra part
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class CasePredictions:
         probabilities: for each class.
         losses: the loss.
         shares: the fraction of the run's score that the case contributes.
+        extras: how much of that is in the extra part.
     """
 
     name: str
     probabilities: Sequence[Sequence[float]]
     losses: Sequence[float]
     shares: Sequence[float]
+    extras: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Cases:
         facets: the facets; the first two tell the cases of a group apart.
         values: for each facet and case the number of the value.
         classes: the names of the classes.
-        rest: the name of the part of the score that no case contributes to.
+        extra: the name of the part of the score that counts groups, which few cases answer for.
         labels: for each case the number of its true class.
         predictions: what each run predicts.
     """
@@ -67,7 +70,7 @@ class Cases:
     facets: Sequence[Facet]
     values: Sequence[Sequence[int]]
     classes: Sequence[str]
-    rest: str
+    extra: str
     labels: Sequence[int]
     predictions: Sequence[CasePredictions]
 
@@ -85,7 +88,7 @@ class Cases:
             "facets": [vars(facet) | {"ids": list(facet.ids)} for facet in self.facets],
             "values": [list(each) for each in self.values],
             "classes": list(self.classes),
-            "rest": self.rest,
+            "extra": self.extra,
             "labels": list(self.labels),
             "runs": [
                 {
@@ -93,6 +96,11 @@ class Cases:
                     "probabilities": [_whole(column, PARTS) for column in each.probabilities],
                     "losses": _whole(each.losses, PARTS),
                     "shares": _whole(each.shares, 100 * SHARES),
+                    "extras": {
+                        number: extra
+                        for number, extra in enumerate(_whole(each.extras, 100 * SHARES))
+                        if extra
+                    },
                 }
                 for each in self.predictions
             ],

@@ -17,6 +17,8 @@
   };
   const loss = (run, i) => run.losses[i] / data.parts;
   const share = (run, i) => run.shares[i] / data.shares; // per cent of the run's score
+  const extra = (run, i) => (run.extras[i] ?? 0) / data.shares; // what of it is in the extra part
+  const extraName = data.extra.toLowerCase();
   const probability = (run, kind, i) => run.probabilities[kind][i] / data.parts;
   const predicted = (run, i) => {
     let best = 0;
@@ -65,9 +67,12 @@
       text: (i) => loss(run, i).toFixed(3),
       by: (i) => loss(run, i),
     })),
-    several
-      ? { name: "Change", width: 5, text: (i) => signed(change(i), 3), by: change }
-      : { name: "Share of score", narrow: true, width: 7, text: (i) => percent(share(first, i)), by: (i) => first.shares[i] },
+    ...(several
+      ? [{ name: "Change", width: 5, text: (i) => signed(change(i), 3), by: change }]
+      : [
+          { name: data.extra, narrow: true, width: 7, text: (i) => (extra(first, i) ? percent(extra(first, i)) : ""), by: (i) => extra(first, i) },
+          { name: "Share of score", narrow: true, width: 7, text: (i) => percent(share(first, i)), by: (i) => first.shares[i] },
+        ]),
   ];
 
   // The filters.
@@ -82,6 +87,7 @@
   const label = select("label", "Label", any(classes));
   const guess = select("predicted", several ? `Prediction of ${first.name}` : "Prediction", any(classes));
   const error = select("error", "Error", [["", "all"], ["no", "right"], ["yes", "wrong"], ["far", "wrong by two grades"]].slice(0, classes.length > 2 ? 4 : 3));
+  const extras = select("extra", data.extra, [["", "all"], ["yes", "cases that answer for it"]]);
   const moved = several
     ? select("change", "Change", [["", "all"], ["better", "lower loss"], ["worse", "higher loss"], ["other", "another prediction"]])
     : null;
@@ -90,7 +96,9 @@
   form.append(el("button", { type: "reset" }, "Show all"));
 
   let order = new Uint32Array(0);
-  let sorting = { column: columns.length - 1, down: true };
+  const downBy = (name) => ({ column: columns.findIndex((each) => each.name === name), down: true });
+  const usual = columns[columns.length - 1].name;
+  let sorting = downBy(usual);
 
   const passes = () => {
     const tests = [];
@@ -101,6 +109,7 @@
     if (guess.value) tests.push((i) => predicted(first, i) === +guess.value);
     const off = (i) => Math.abs(predicted(first, i) - labels[i]);
     if (error.value) tests.push((i) => ({ no: off(i) === 0, yes: off(i) > 0, far: off(i) > 1 })[error.value]);
+    if (extras.value) tests.push((i) => first.extras[i] > 0);
     if (moved?.value) {
       const kinds = {
         better: (i) => change(i) < 0,
@@ -121,11 +130,12 @@
   const refresh = () => {
     const wanted = passes();
     const kept = [];
-    let sum = 0;
+    let sum = 0, ofExtra = 0;
     for (let i = 0; i < size; i++) {
       if (wanted(i)) {
         kept.push(i);
-        sum += first.shares[i];
+        sum += share(first, i);
+        ofExtra += extra(first, i);
       }
     }
     const keys = new Float64Array(size);
@@ -135,9 +145,9 @@
     order = Uint32Array.from(kept).sort((a, b) => sign * (keys[a] - keys[b]) || a - b);
     const of = kept.length === size ? "" : ` of ${size.toLocaleString("en")}`;
     found.textContent =
-      `${kept.length.toLocaleString("en")}${of} cases, ${(sum / data.shares).toFixed(1)} % of the score` +
+      `${kept.length.toLocaleString("en")}${of} cases, ${sum.toFixed(1)} % of the score` +
       (several ? ` of ${first.name}` : "") +
-      (kept.length === size ? `; the rest is the part ${data.rest}` : "");
+      (ofExtra ? `, ${ofExtra.toFixed(1)} % in ${extraName}` : "");
     current = 0;
     scroller.scrollTop = 0;
     draw(true);
@@ -258,7 +268,7 @@
   const answers = (i) => {
     const made = el("div", { className: "answers" });
     for (const run of runs) {
-      made.append(several ? run.name : "Prediction", bars(run, i), `loss ${loss(run, i).toFixed(4)}, ${percent(share(run, i))} of the score`);
+      made.append(several ? run.name : "Prediction", bars(run, i), `loss ${loss(run, i).toFixed(4)}, ${percent(share(run, i))} of the score` + (extra(run, i) ? `, ${percent(extra(run, i))} in ${extraName}` : ""));
     }
     const names = classes.map((name, kind) => {
       const each = runs.map((run) => `${(100 * probability(run, kind, i)).toFixed(1)} %`).join(" and ");
@@ -346,7 +356,9 @@
       const place = facets[number].ids.indexOf(wanted.get(facets[number].word) ?? "");
       each.value = place < 0 ? "" : String(place);
     });
-    for (const each of [label, guess, error, moved]) if (each) each.value = wanted.get(each.name) ?? "";
+    sorting = downBy(wanted.get("extra") && !several ? data.extra : usual);
+    mark();
+    for (const each of [label, guess, error, extras, moved]) if (each) each.value = wanted.get(each.name) ?? "";
     setTimeout(() => {
       refresh();
       document.getElementById("case-table").closest("section").scrollIntoView();

@@ -46,7 +46,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_run(root)
     home = write_run(root, "demo@seed-1", seed=50, changed={"seed": 1})
     first, other = read_run(home, "demo"), read_run(home, "demo@seed-1")
-    worst = first.scored.rows.sort("share", descending=True)["row_id"][0]
+    worst = first.scored.cases.sort("cost", descending=True)["row_id"][0]
     pictures = {worst: Picture(PIXEL, 1, 1, ("Sagittal T2, image 7",))}
     images = Images(8, lambda _: pictures)
     found = {"one": build_report([first], images), "two": build_report([first, other])}
@@ -124,6 +124,13 @@ def test_filters_sorting_and_cells_choose_the_cases(opened, reports) -> None:
     page.click(".heat a >> nth=1")
     page.wait_for_function("document.querySelector('select[name=level]').value === '1'")
     assert {(row[1], row[2]) for row in rows(page)} == {("Spinal canal", "L2/L3")}
+    page.click(".heat tr:last-child a")
+    page.wait_for_function("document.querySelector('select[name=extra]').value === 'yes'")
+    found = rows(page)
+    assert len({row[0] for row in found}) == len(found) > 1
+    assert {row[1] for row in found} == {"Spinal canal"}
+    shares = [float(row[-2].split()[0]) for row in found]
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_link_opens_its_case_with_picture_and_keys_move_on(opened, reports) -> None:

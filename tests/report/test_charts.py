@@ -95,10 +95,12 @@ def test_cases_keep_their_values_in_small_numbers() -> None:
         facets=[Facet("Place", "place", ["a", "b"], ["A", "B"])] * 2,
         values=[[0, 1], [1, 1]],
         classes=["no", "yes"],
-        rest="nothing",
+        extra="Any",
         labels=[1, 0],
         predictions=[
-            CasePredictions("run", [[0.25, 0.9], [0.75, 0.1]], [0.2877, 0.1054], [0.5, 0.001234])
+            CasePredictions(
+                "run", [[0.25, 0.9], [0.75, 0.1]], [0.2877, 0.1054], [0.5, 0.001234], [0.2, 0]
+            )
         ],
     )
     table = json.loads(cases.as_json())
@@ -106,3 +108,4 @@ def test_cases_keep_their_values_in_small_numbers() -> None:
     assert run["probabilities"][1] == [7500, 1000]
     assert run["losses"] == [2877, 1054]
     assert [share / table["shares"] for share in run["shares"]] == [50, 0.1234]
+    assert run["extras"] == {"0": 20 * table["shares"]}

@@ -61,18 +61,36 @@ class Scored:
     def any_severe(self) -> pl.DataFrame:
         """One row per study with canal labels: study_id, weight, loss, share of any_severe_spinal.
 
-        Its columns `is_severe` and `severe` are the label and the prediction.
+        Its columns `is_severe` and `severe` are the label and the prediction. `row_id` is the case
+        that answers for the loss: of the rows with a severe label, or of all rows if there are
+        none, the one with the largest severe probability.
         """
+        is_severe = pl.col("grade") == _SEVERE
         canal = self.rows.filter(pl.col("kind") == "spinal")
         studies = canal.group_by("study_id", maintain_order=True).agg(
             pl.col("weight").max(),
             pl.col("severe").max(),
-            is_severe=(pl.col("grade") == _SEVERE).any(),
+            row_id=pl.col("row_id").get((2 * is_severe + pl.col("severe")).arg_max()),
+            is_severe=is_severe.any(),
         )
         right = pl.when("is_severe").then(pl.col("severe")).otherwise(1 - pl.col("severe"))
         loss = -right.clip(_EPSILON, 1 - _EPSILON).log()
         return studies.with_columns(loss=loss).with_columns(
             share=pl.col("weight") * pl.col("loss") / pl.col("weight").sum() / self.parts
+        )
+
+    @cached_property
+    def cases(self) -> pl.DataFrame:
+        """The rows with all that they cost: these costs add up to the score.
+
+        `any_severe` is what a study contributes to the part any_severe_spinal, for the row that
+        answers for it, and 0 for the others; `cost` is the sum of `share` and `any_severe`.
+        """
+        charged = self.any_severe.select("row_id", any_severe="share")
+        return (
+            self.rows.join(charged, on="row_id", how="left", maintain_order="left")
+            .with_columns(pl.col("any_severe").fill_null(0.0))
+            .with_columns(cost=pl.col("share") + pl.col("any_severe"))
         )
 
     @property

@@ -13,7 +13,7 @@ CASES = 60
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of `Scored.rows` to look at, the most important first."""
+    """Rows of `Scored.cases` to look at, the most important first."""
 
     worst: pl.DataFrame
     doubtful: pl.DataFrame
@@ -36,7 +36,7 @@ def choose_cases(scored: Scored, cases: int = CASES) -> Chosen:
         scored: the predictions.
         cases: how many cases to choose at most; half of them are the worst.
     """
-    rows, other = scored.rows, cases // 4
+    rows, other = scored.cases, cases // 4
     given = np.clip(rows.select(PROBABILITIES).to_numpy(), 1e-12, 1)
     entropy = pl.Series("entropy", -(given * np.log(given)).sum(axis=1))
     chance = np.random.default_rng(0).permutation(rows.height)[:other]
@@ -50,5 +50,5 @@ def choose_cases(scored: Scored, cases: int = CASES) -> Chosen:
 
 
 def worst_cases(scored: Scored, cases: int) -> pl.DataFrame:
-    """Return the rows that cost most, the worst first."""
-    return scored.rows.sort("share", descending=True, maintain_order=True).head(cases)
+    """Return the rows of `Scored.cases` that cost most, the worst first."""
+    return scored.cases.sort("cost", descending=True, maintain_order=True).head(cases)

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.report.figures.scored import ANY_SEVERE
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import (
     CONDITION_IDS,
@@ -50,24 +51,24 @@ def make_cards(
         found = each.rows.filter(pl.col("row_id").is_in(keys)).select("row_id", *PROBABILITIES)
         for key, *given in found.iter_rows():
             bars[key].append(tuple(given))
-    score = content.first.score.score
-    return [
-        _card(row, float(row["share"]) / score, bars[row["row_id"]], pictures or {})
-        for row in rows.iter_rows(named=True)
-    ]
+    cases = rows.select("row_id").join(
+        content.first.cases, on="row_id", how="left", maintain_order="left"
+    )
+    shares = cases.with_columns(pl.col("cost", "any_severe") / content.first.score.score)
+    return [_card(row, bars[row["row_id"]], pictures or {}) for row in shares.iter_rows(named=True)]
 
 
-def _card(
-    row: dict[str, Any], share: float, bars: list[tuple[float, ...]], pictures: Pictures
-) -> CaseCard:
+def _card(row: dict[str, Any], bars: list[tuple[float, ...]], pictures: Pictures) -> CaseCard:
     key, grade = row["row_id"], row["grade"]
+    part = PART_NAMES[ANY_SEVERE].lower()
+    severe = f", {numbers.percent(row['any_severe'])} in {part}" if row["any_severe"] else ""
     given, picture = bars[0][grade], pictures.get(key)
     return CaseCard(
         key=key,
         title=f"{LEVEL_NAMES[row['level']]} {CONDITION_NAMES[row['condition']].lower()}, "
         f"study {row['study_id']}",
         facts=f"{GRADES_SHOWN[grade]} predicted with {100 * given:.1f}\u00a0%: "
-        f"{numbers.percent(share)} of the score",
+        f"{numbers.percent(row['cost'])} of the score{severe}",
         label=grade,
         bars=bars,
         picture=None if picture is None else (picture.image, picture.width, picture.height),
@@ -99,14 +100,15 @@ def make_cases(content: Content) -> Cases:
         facets=facets,
         values=values,
         classes=GRADES_SHOWN,
-        rest=PART_NAMES["any_severe_spinal"].lower(),
+        extra=PART_NAMES[ANY_SEVERE],
         labels=rows["grade"].to_list(),
         predictions=[
             CasePredictions(
                 name=each.name,
                 probabilities=[each.rows[name].to_list() for name in PROBABILITIES],
                 losses=each.rows["loss"].to_list(),
-                shares=(each.rows["share"] / each.score.score).to_list(),
+                shares=(each.cases["cost"] / each.score.score).to_list(),
+                extras=(each.cases["any_severe"] / each.score.score).to_list(),
             )
             for each in content.scored
         ],

@@ -14,6 +14,7 @@ from lsdc.challenges.lumbar.report.page.words import (
 )
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
+from lsdc.report.cases import EXTRA_CASES
 
 _HEAD = ("Rows", "Moderate", "Severe", "Weight", "Mean loss", "Share of score")
 _CHANGED = 20
@@ -81,7 +82,9 @@ def _table(
 ) -> DataTable:
     named = [(Cell(names[key], f"#cases?{word}={key}"), group) for key, group in found.items()]
     if any_severe:
-        named.append((Cell(f"{PART_NAMES['any_severe_spinal']}, by study"), any_severe))
+        named.append(
+            (Cell(f"{PART_NAMES['any_severe_spinal']}, by study", EXTRA_CASES), any_severe)
+        )
     most = max(group.share for _, group in named)
     rows: list[list[Cell | str]] = [
         [

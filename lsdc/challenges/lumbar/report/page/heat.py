@@ -13,6 +13,7 @@ from lsdc.challenges.lumbar.report.page.words import (
 )
 from lsdc.report import numbers
 from lsdc.report.blocks import Heat, HeatMap, heat_step
+from lsdc.report.cases import EXTRA_CASES
 
 
 def share_map(content: Content, run: int) -> HeatMap:
@@ -27,7 +28,7 @@ def share_map(content: Content, run: int) -> HeatMap:
     rows = _rows(lost, cell)
     if severe := lost.any_severe:
         empty: list[Heat | None] = [None] * len(LEVEL_IDS)
-        whole = Heat(_share(severe.share), note=f"{severe.loss:.2f}")
+        whole = Heat(_share(severe.share), 0, EXTRA_CASES, f"{severe.loss:.2f}")
         rows.append((PART_NAMES["any_severe_spinal"], [*empty, whole]))
     return HeatMap(content.titled(caption, name), "", _heads(), rows)
 
@@ -57,7 +58,9 @@ def change_map(content: Content, run: int) -> HeatMap:
     if first.any_severe and other.any_severe:
         severe = changes(first.any_severe, other.any_severe)
         empty: list[Heat | None] = [None] * len(LEVEL_IDS)
-        rows.append((PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe))]))
+        rows.append(
+            (PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe), 0, EXTRA_CASES)])
+        )
     name = content.scored[run].name
     caption = f"Change of the score to {name}, in 0.0001: blue is better, orange worse"
     return HeatMap(caption, "", _heads(), rows)

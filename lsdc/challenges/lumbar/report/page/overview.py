@@ -61,7 +61,9 @@ def explain_grades(lost: WhereLost) -> str:
     ]
     rest = (
         f" The rest, {numbers.percent(lost.any_severe.share)}, is the part any severe canal, which "
-        "counts studies."
+        "counts studies. A study's loss there is charged to one case: its severe canal with the "
+        "largest predicted probability of severe, or its canal with the largest one if none is "
+        "severe."
         if lost.any_severe
         else ""
     )

@@ -71,6 +71,39 @@ def test_share_is_mean_loss_times_weight_over_score_in_every_group(seed: int) ->
     )
 
 
+def test_costs_of_all_cases_add_up_to_the_score(one: Scored) -> None:
+    assert one.cases["cost"].sum() == pytest.approx(one.score.score, abs=1e-12)
+    charged = one.cases.filter(pl.col("any_severe") > 0)
+    assert charged["study_id"].n_unique() == charged.height == one.any_severe.height
+    assert set(charged["kind"]) == {"spinal"}
+
+
+@pytest.mark.parametrize(
+    ("grades", "severe", "blamed"),
+    [
+        ([0, 2, 2], [0.9, 0.1, 0.3], 2),  # the likelier of the severe labels, not the likeliest
+        ([0, 1, 0], [0.2, 0.3, 0.6], 2),  # without a severe label, the likeliest
+    ],
+)
+def test_missed_or_invented_severe_canal_answers_for_its_study(
+    grades: list[int], severe: list[float], blamed: int
+) -> None:
+    labels = pl.DataFrame(
+        {
+            "study_id": 7,
+            "condition": "spinal_canal_stenosis",
+            "level": ["l1_l2", "l2_l3", "l3_l4"],
+            "grade": pl.Series(grades, dtype=pl.Int8),
+        }
+    )
+    given = labels.select(row_id()).with_columns(
+        normal_mild=1 - pl.Series(severe), moderate=pl.lit(0.0), severe=pl.Series(severe)
+    )
+    found = scored("three", labels, given)
+    assert found.cases["any_severe"].arg_max() == blamed
+    assert found.cases["cost"].sum() == pytest.approx(found.score.score, abs=1e-12)
+
+
 def test_contributions_add_up_without_a_canal_label(labels: pl.DataFrame) -> None:
     canal = pl.col("condition") == "spinal_canal_stenosis"
     bare = labels.with_columns(grade=pl.when(~canal).then("grade"))
@@ -78,6 +111,7 @@ def test_contributions_add_up_without_a_canal_label(labels: pl.DataFrame) -> Non
     assert found.rows["share"].sum() == pytest.approx(found.score.score, abs=1e-12)
     lost = where_lost(found)
     assert lost.any_severe is None
+    assert found.cases["cost"].sum() == pytest.approx(found.score.score, abs=1e-12)
     assert sum(group.weight for group in lost.levels.values()) == pytest.approx(1, abs=1e-12)
 
 
@@ -113,9 +147,9 @@ def test_calibrated_predictions_lie_on_the_diagonal() -> None:
 def test_chosen_cases_are_the_same_each_time(one: Scored) -> None:
     chosen, again = choose_cases(one), choose_cases(one)
     assert chosen.random.equals(again.random)
-    assert chosen.worst["share"].is_sorted(descending=True)
+    assert chosen.worst["cost"].is_sorted(descending=True)
     assert chosen.doubtful["entropy"].is_sorted(descending=True)
-    assert chosen.worst["share"][0] == one.rows["share"].max()
+    assert chosen.worst["cost"][0] == one.cases["cost"].max()
 
 
 def test_published_predictions_have_their_published_score(real_data: Path) -> None:
@@ -128,6 +162,9 @@ def test_published_predictions_have_their_published_score(real_data: Path) -> No
     assert lost.levels["l4_l5"].share == pytest.approx(0.2687, abs=1e-4)
     losses = [group.loss for group in lost.levels.values()]
     assert losses == pytest.approx([0.176, 0.333, 0.473, 0.565, 0.552], abs=6e-4)
+    by_study = source.scored.cases.group_by("study_id").agg(pl.col("cost").sum())
+    worst = by_study.sort("cost", descending=True)["study_id"].head(5).to_list()
+    assert worst == [2782244888, 2966999234, 169651375, 358286753, 833869440]
 
 
 def test_page_of_all_published_predictions_is_light(real_data: Path) -> None:
