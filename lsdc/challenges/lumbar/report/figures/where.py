@@ -122,6 +122,8 @@ class Reason:
         loss_elsewhere: the mean loss at the other levels, weighted as in the score.
         condition: the condition that costs most there.
         condition_share: the fraction of the score from this condition at this level.
+        severe: the fraction of severe labels of this condition at this level.
+        severe_elsewhere: the least and the largest one at the other levels; None without any.
     """
 
     level: str
@@ -132,23 +134,34 @@ class Reason:
     loss_elsewhere: float
     condition: str
     condition_share: float
+    severe: float
+    severe_elsewhere: tuple[float, float] | None
 
 
-def costliest(scored: Scored, lost: WhereLost) -> Reason:
+def costliest(lost: WhereLost) -> Reason:
     """Return the level that costs most, and how it differs from the others."""
     level = max(lost.levels, key=lambda each: lost.levels[each].share)
-    own, others = lost.levels[level], scored.rows.filter(pl.col("level") != level)
+    own = lost.levels[level]
     here = {condition: group for (condition, at), group in lost.cells.items() if at == level}
     condition = max(here, key=lambda each: here[each].share)
     elsewhere = [group for name, group in lost.levels.items() if name != level]
+    rows = sum(group.rows for group in elsewhere)
     weight = sum(group.weight for group in elsewhere)
+    severe = {
+        at: group.grades[-1] / group.rows
+        for (name, at), group in lost.cells.items()
+        if name == condition
+    }
+    others = sorted(share for at, share in severe.items() if at != level)
     return Reason(
         level=level,
         own=own,
-        rows=own.rows / scored.rows.height,
+        rows=own.rows / (own.rows + rows),
         narrowed=sum(own.grades[1:]) / own.rows,
-        narrowed_elsewhere=others.filter(pl.col("grade") > 0).height / max(others.height, 1),
+        narrowed_elsewhere=sum(sum(group.grades[1:]) for group in elsewhere) / (rows or 1),
         loss_elsewhere=sum(group.loss * group.weight for group in elsewhere) / (weight or 1),
         condition=condition,
         condition_share=here[condition].share,
+        severe=severe[level],
+        severe_elsewhere=(others[0], others[-1]) if others else None,
     )

@@ -1,6 +1,7 @@
 """Heat maps by condition and level."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
 from lsdc.challenges.lumbar.report.page.content import Content
@@ -11,6 +12,7 @@ from lsdc.challenges.lumbar.report.page.words import (
     LEVEL_NAMES,
     PART_NAMES,
 )
+from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.report import numbers
 from lsdc.report.blocks import Heat, HeatMap, heat_step
 from lsdc.report.cases import EXTRA_CASES
@@ -22,7 +24,8 @@ def share_map(content: Content, run: int) -> HeatMap:
     most = max(group.share for each in content.lost for group in each.cells.values())
 
     def cell(group: Group, href: str) -> Heat:
-        return Heat(_share(group.share), heat_step(group.share, most), href, f"{group.loss:.2f}")
+        step = heat_step(group.share, most)
+        return Heat(_share(group.share), step, href, f"{group.loss:.2f}")
 
     caption = "Share of the score in %, and mean loss"
     rows = _rows(lost, cell)
@@ -31,6 +34,19 @@ def share_map(content: Content, run: int) -> HeatMap:
         whole = Heat(_share(severe.share), 0, EXTRA_CASES, f"{severe.loss:.2f}")
         rows.append((PART_NAMES["any_severe_spinal"], [*empty, whole]))
     return HeatMap(content.titled(caption, name), "", _heads(), rows)
+
+
+def label_map(content: Content) -> HeatMap:
+    """Return the shares of severe and moderate labels by condition and level."""
+    lost = content.lost[0]
+    most = max(_severe(group) for group in lost.cells.values())
+
+    def cell(group: Group, href: str) -> Heat:
+        moderate = _share(group.grades[1] / group.rows)
+        step = heat_step(_severe(group), most)
+        return Heat(_share(_severe(group)), step, f"{href}&label={len(GRADES) - 1}", moderate)
+
+    return HeatMap("Severe labels in %, and moderate ones", "", _heads(), _rows(lost, cell))
 
 
 def change_map(content: Content, run: int) -> HeatMap:
@@ -75,6 +91,10 @@ def _change(change: float) -> str:
     return f"{1e4 * change:+.1f}".replace("-", "−")
 
 
+def _severe(group: Group) -> float:
+    return group.grades[-1] / group.rows
+
+
 def _share(share: float) -> str:
     """Return a share in per cent, without the unit, which is in the caption."""
     return numbers.percent(share).removesuffix("%").rstrip()
@@ -94,11 +114,10 @@ def _rows(
             else None
             for level in LEVEL_IDS
         ]
-        whole = lost.conditions[condition]
-        cells.append(Heat(_share(whole.share), 0, of_condition, f"{whole.loss:.2f}"))
+        cells.append(replace(cell(lost.conditions[condition], of_condition), step=0))
         rows.append((CONDITION_NAMES[condition], cells))
     totals: list[Heat | None] = [
-        Heat(_share(group.share), 0, f"#cases?level={level}", f"{group.loss:.2f}")
+        replace(cell(group, f"#cases?level={level}"), step=0)
         if (group := lost.levels.get(level))
         else None
         for level in LEVEL_IDS

@@ -5,7 +5,7 @@ from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.figures.where import Reason, WhereLost, costliest
 from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
-from lsdc.challenges.lumbar.report.page.heat import share_map
+from lsdc.challenges.lumbar.report.page.heat import label_map, share_map
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Figure, Figures, Paragraph, Row, Section
@@ -25,15 +25,12 @@ def overview(content: Content) -> Section:
         compact=True,
         legend=True,
     )
-    lost_here: list[Block] = [
-        Paragraph(explain_level(costliest(first, lost))),
-        Paragraph(explain_grades(lost)),
-        share_map(content, 0),
-    ]
     blocks: list[Block] = [
         *(Paragraph(text, warns=True) for text in _warnings(content)),
         *_figures(content),
-        Row([lost_here, [ten]], wide=430),
+        Row([[Paragraph(explain_level(costliest(lost)))], [Paragraph(explain_grades(lost))]]),
+        Row([[share_map(content, 0)], [label_map(content)]], wide=430),
+        ten,
     ]
     return Section("overview", "Overview", blocks)
 
@@ -43,13 +40,16 @@ def explain_level(reason: Reason) -> str:
     level, own, elsewhere = LEVEL_NAMES[reason.level], reason.own, "at the other levels"
     narrowed, others = map(numbers.percent, (reason.narrowed, reason.narrowed_elsewhere))
     condition = CONDITION_NAMES[reason.condition].lower()
+    severe = f"{numbers.percent(reason.severe)} of these labels are severe"
+    if spread := reason.severe_elsewhere:
+        severe += f" ({numbers.percent(spread[0])} to {numbers.percent(spread[1])} {elsewhere})"
     return (
         f"{level} costs most: {numbers.percent(own.share)} of the score, from "
         f"{numbers.percent(reason.rows)} of the labelled rows. {narrowed} of its labels are "
         f"moderate or severe ({others} {elsewhere}), and these weigh 2 and 4 times as much as "
         f"normal ones. Its mean loss is {own.loss:.2f} ({reason.loss_elsewhere:.2f} {elsewhere}). "
         f"Of its conditions, {condition} costs most: "
-        f"{numbers.percent(reason.condition_share)} of the score."
+        f"{numbers.percent(reason.condition_share)} of the score. {severe}."
     )
 
 

@@ -64,7 +64,7 @@ def test_share_is_mean_loss_times_weight_over_score_in_every_group(seed: int) ->
             group.loss * group.weight, abs=1e-12
         )
     assert lost.any_severe.loss == pytest.approx(found.score.any_severe_spinal, abs=1e-12)
-    reason = costliest(found, lost)
+    reason = costliest(lost)
     others = rows.filter(pl.col("level") != reason.level)
     assert reason.loss_elsewhere == pytest.approx(
         np.average(others["loss"], weights=others["weight"]), abs=1e-12
@@ -126,9 +126,14 @@ def test_planted_costliest_level_is_found(labels: pl.DataFrame) -> None:
         hit = wrong & (pl.Series("far", far) == name)
         given = given.with_columns(pl.when(hit).then(1.0).otherwise(name).alias(name))
     found = scored("wrong", labels, given)
-    reason = costliest(found, where_lost(found))
+    reason = costliest(where_lost(found))
     assert (reason.level, reason.condition) == ("l2_l3", "left_subarticular_stenosis")
     assert reason.own.loss > 2 * reason.loss_elsewhere
+    condition = pl.col("condition") == reason.condition
+    by_level = labels.drop_nulls("grade").filter(condition).group_by("level")
+    shares = dict(by_level.agg((pl.col("grade") == 2).mean()).iter_rows())
+    assert reason.severe == pytest.approx(shares.pop("l2_l3"))
+    assert reason.severe_elsewhere == pytest.approx((min(shares.values()), max(shares.values())))
 
 
 def test_calibrated_predictions_lie_on_the_diagonal() -> None:
@@ -158,7 +163,7 @@ def test_published_predictions_have_their_published_score(real_data: Path) -> No
     )
     assert source.scored.score.score == pytest.approx(0.40090335, abs=1e-8)
     lost = where_lost(source.scored)
-    assert costliest(source.scored, lost).level == "l4_l5"
+    assert costliest(lost).level == "l4_l5"
     assert lost.levels["l4_l5"].share == pytest.approx(0.2687, abs=1e-4)
     losses = [group.loss for group in lost.levels.values()]
     assert losses == pytest.approx([0.176, 0.333, 0.473, 0.565, 0.552], abs=6e-4)

@@ -128,6 +128,18 @@ def test_heat_map_has_the_share_and_the_mean_loss_of_each_cell(
         assert float(cell.split()[1]) == pytest.approx(level_loss(oof, level), abs=0.0051)
 
 
+def test_map_of_labels_has_the_shares_of_severe_and_moderate(
+    page: ReadPage, oof: pl.DataFrame
+) -> None:
+    _, *rows = page.tables["Severe labels in %, and moderate ones"]
+    shown = {name: cells for name, *cells in rows}
+    for condition in CONDITIONS:
+        for level, cell in zip(LEVELS, shown[CONDITION_NAMES[condition]], strict=False):
+            own = oof.filter(condition=condition, level=level)["label"]
+            expected = [100 * (own == grade).mean() for grade in (2, 1)]
+            assert [number(each) for each in cell.split()] == pytest.approx(expected, abs=0.051)
+
+
 def level_loss(rows: pl.DataFrame, level: str) -> float:
     """Return the mean loss of a level; rows of all parts weigh as in the score."""
     own = [
