@@ -1,8 +1,8 @@
 """The table of cases: columns of small numbers, which the page's script filters and sorts."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 PARTS = 10_000  # probabilities and losses are whole numbers of these
@@ -62,6 +62,7 @@ class Cases:
         extra: the name of the part of the score that counts groups, which few cases answer for.
         labels: for each case the number of its true class.
         predictions: what each run predicts.
+        notes: a remark about some cases, by their numbers.
     """
 
     group_name: str
@@ -73,6 +74,7 @@ class Cases:
     extra: str
     labels: Sequence[int]
     predictions: Sequence[CasePredictions]
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """Return the table for the page's script."""
@@ -90,6 +92,7 @@ class Cases:
             "classes": list(self.classes),
             "extra": self.extra,
             "labels": list(self.labels),
+            "notes": dict(self.notes),
             "runs": [
                 {
                     "name": each.name,

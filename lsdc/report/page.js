@@ -291,8 +291,15 @@
         link.addEventListener("click", () => location.replace(`#case=${key(j)}`));
         return el("td", { className: j === i ? "here" : "" }, link);
       })));
-    return el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `All cases of this ${data.groupName.toLowerCase()}` },
-      el("table", { className: "matrix" }, el("caption", {}, `All cases of this ${data.groupName.toLowerCase()}: label, prediction, loss`), el("thead", {}, head), el("tbody", {}, ...lines)));
+    const name = `All cases of this ${data.groupName.toLowerCase()}`;
+    const whole = [...mine.values()].reduce((sum, j) => sum + share(first, j), 0);
+    const meaning = classes.map((each, kind) => el("li", {}, el("i", { className: `swatch class-${kind}` }), each));
+    return [
+      el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": name },
+        el("table", { className: "matrix" }, el("caption", {}, `${name}: ${percent(whole)} of the score`), el("thead", {}, head), el("tbody", {}, ...lines))),
+      el("p", { className: "soft" }, "First square: label; second: prediction; number: loss."),
+      el("ul", { className: "legend" }, ...meaning),
+    ];
   };
   const picture = (i) => {
     const card = [...document.querySelectorAll("[data-picture]")].find((each) => each.dataset.picture === key(i));
@@ -307,7 +314,8 @@
     opened = i;
     document.getElementById("case-title").textContent = title(i);
     const more = facets.slice(2).map((facet, number) => `${facet.name} ${facet.names[values[number + 2][i]]} · `).join("");
-    content.replaceChildren(el("p", { className: "text soft" }, `${more}label `, el("b", {}, classes[labels[i]])), ...answers(i), ...picture(i), matrix(i));
+    const note = data.notes[i] ? [el("p", { className: "warns" }, data.notes[i])] : [];
+    content.replaceChildren(el("p", { className: "text soft" }, `${more}label `, el("b", {}, classes[labels[i]])), ...answers(i), ...note, ...picture(i), ...matrix(i));
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
     document.getElementById("case-title").focus();

@@ -143,6 +143,8 @@ def test_link_opens_its_case_with_picture_and_keys_move_on(opened, reports) -> N
     page.click("#case-body summary")
     assert "Sagittal T2, image 7" in page.inner_text("#case-body")
     assert page.eval_on_selector("#case-body img", "image => image.naturalWidth") == 1
+    legend = page.inner_text("#case-body")
+    assert "First square: label; second: prediction; number: loss." in legend
     page.keyboard.press("ArrowRight")
     page.wait_for_function(f"!location.hash.endsWith('{key}')")
     assert page.query_selector("#case-body img") is None

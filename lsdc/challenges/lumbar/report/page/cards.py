@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.report.figures.scored import ANY_SEVERE
+from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
+from lsdc.challenges.lumbar.report.figures.scored import ANY_SEVERE, Scored
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import (
     CONDITION_IDS,
@@ -112,7 +113,19 @@ def make_cases(content: Content) -> Cases:
             )
             for each in content.scored
         ],
+        notes=_mixed_up(content.first),
     )
+
+
+def _mixed_up(scored: Scored) -> dict[int, str]:
+    """Say which levels may be mixed up, by the numbers of their rows."""
+    numbered = {row_id: number for number, row_id in enumerate(scored.rows["row_id"])}
+    return {
+        numbered[row_id]: "Levels may be mixed up, in the labels or in the predictions: "
+        f"{LEVEL_NAMES[level]} is labelled {GRADES_SHOWN[grade]} and predicted "
+        f"{GRADES_SHOWN[other_grade]}, {LEVEL_NAMES[other]} the other way round."
+        for row_id, level, grade, other, other_grade in mixed_up(scored).iter_rows()
+    }
 
 
 def _places(column: pl.Series, ids: tuple[str, ...]) -> list[int]:

@@ -9,6 +9,9 @@ import pytest
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.report.figures.calibration import reliability
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
+from lsdc.challenges.lumbar.report.figures.compared import changed_cases, compare
+from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
+from lsdc.challenges.lumbar.report.figures.scored import Scored, scored
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 from lsdc.challenges.lumbar.report.figures.where import costliest, where_lost
 from lsdc.challenges.lumbar.report.page.build import build_report
@@ -149,6 +152,38 @@ def test_calibrated_predictions_lie_on_the_diagonal() -> None:
     assert reliability(rows.with_columns(severe=1 - pl.col("severe")), 2).error > 0.4
 
 
+@pytest.mark.parametrize(
+    ("chances", "found"),
+    [
+        ((0.9, 0.9), {"l3_l4", "l4_l5"}),
+        ((0.9, 0.6), set()),  # one of the two is not clear
+    ],
+)
+def test_planted_mix_up_of_levels_is_found(
+    labels: pl.DataFrame, chances: tuple[float, float], found: set[str]
+) -> None:
+    swapped = {"l3_l4": (0, 2), "l4_l5": (2, 0)}  # grade, predicted grade
+    canal = pl.col("condition") == "spinal_canal_stenosis"
+    planted = labels.filter(canal, study_id=101).with_columns(
+        grade=pl.col("level").replace_strict(
+            {level: grade for level, (grade, _) in swapped.items()}, default=0, return_dtype=pl.Int8
+        )
+    )
+    given = np.full((planted.height, 3), 0.03)
+    given[:, 0] = 0.94
+    for chance, (level, (_, grade)) in zip(chances, swapped.items(), strict=True):
+        row = planted["level"].to_list().index(level)
+        given[row] = (1 - chance) / 2
+        given[row, grade] = chance
+    table = planted.select(row_id()).hstack(pl.DataFrame(given, list(PROBABILITIES)))
+    mixed = mixed_up(scored("planted", planted, table))
+    assert set(mixed["level"]) == found
+    assert all(set(pair) == found for pair in mixed.select("level", "other_level").iter_rows())
+    assert all(
+        tuple(pair) in {(0, 2), (2, 0)} for pair in mixed.select("grade", "other_grade").rows()
+    )
+
+
 def test_chosen_cases_are_the_same_each_time(one: Scored) -> None:
     chosen, again = choose_cases(one), choose_cases(one)
     assert chosen.random.equals(again.random)
@@ -170,6 +205,8 @@ def test_published_predictions_have_their_published_score(real_data: Path) -> No
     by_study = source.scored.cases.group_by("study_id").agg(pl.col("cost").sum())
     worst = by_study.sort("cost", descending=True)["study_id"].head(5).to_list()
     assert worst == [2782244888, 2966999234, 169651375, 358286753, 833869440]
+    mixed = mixed_up(source.scored).filter(pl.col("row_id").str.starts_with("641070736_"))
+    assert set(mixed["level"]) == {"l3_l4", "l4_l5"}
 
 
 def test_page_of_all_published_predictions_is_light(real_data: Path) -> None:
@@ -178,4 +215,11 @@ def test_page_of_all_published_predictions_is_light(real_data: Path) -> None:
     assert len(html.encode()) < 4e6
     page = read_page(html)
     assert len(page.cases["labels"]) == 48_803
+    study = page.cases["groups"].index("641070736")
+    notes = [
+        note
+        for case, note in page.cases["notes"].items()
+        if page.cases["group"][int(case)] == study
+    ]
+    assert "L4/L5 is labelled severe and predicted normal/mild" in " ".join(notes)
     assert "is 0.0015 higher (worse)" in page.words
