@@ -7,6 +7,7 @@
 import math
 
 MISSING = "–"
+_LEAST = 0.001  # per cent
 _SPACE = "\u00a0"  # keeps a number and its unit on one line
 
 
@@ -29,14 +30,19 @@ def interval(low: float, high: float, *, signed: bool = False) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share in per cent, with one decimal, or two significant digits if it is small."""
+    """Return a share in per cent, with one decimal, or two significant digits if it is small.
+
+    A share below 0.001 % is called so.
+    """
     if share is None:
         return MISSING
     value = 100 * share
-    if value == 0 or abs(value) >= 0.95:
+    if 0 < value < _LEAST:
+        return f"<{_SPACE}{_LEAST}{_SPACE}%"
+    if value == 0 or value >= 0.95:
         return f"{value:.1f}{_SPACE}%"
-    digits = 1 - math.floor(math.log10(abs(value)))
-    return f"{value:.{min(digits, 6)}f}{_SPACE}%"
+    digits = 1 - math.floor(math.log10(value))
+    return f"{value:.{digits}f}{_SPACE}%"
 
 
 def count(number: int | None) -> str:

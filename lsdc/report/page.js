@@ -27,7 +27,7 @@
     }
     return best;
   };
-  const percent = (value) => `${value.toFixed(value >= 0.0995 ? 2 : value >= 0.00995 ? 3 : 4)} %`;
+  const percent = (value) => (value > 0 && value < 0.001 ? "< 0.001 %" : `${value.toFixed(value >= 0.0995 ? 2 : value >= 0.00995 ? 3 : 4)} %`);
   const signed = (value, digits) =>
     `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}`;
   const key = (i) =>

@@ -14,7 +14,7 @@ from lsdc.report.blocks import Block, CaseList, Paragraph, Row, Section
 
 log = logging.getLogger("lsdc.report")
 
-_WITHOUT_IMAGES = 36  # cases
+_WITHOUT_IMAGES = 36  # cases, of which the worst are listed elsewhere
 _ABOUT_IMAGES = (
     "Images: the crops that the model saw, with points, the line of the crossing plane, the weight "
     "of each slice (blue) and what the prediction rests on (red)."
@@ -51,11 +51,14 @@ def gallery(content: Content, images: Images | None) -> Section:
             return Section(
                 "gallery", "Gallery", [Paragraph(_ABOUT_IMAGES), *_lists(content, chosen, pictures)]
             )
-    lists = _lists(content, choose_cases(content.first, _WITHOUT_IMAGES), {})
-    blocks.append(Row([[each] for each in lists], wide=360))
-    if content.runs and not blocks[:-1]:
+    elif content.runs:
         name = content.runs[0].name
         blocks.append(Paragraph(f"'lsdc report {name}' writes the report with images of cases."))
+    _, *lists = _lists(content, choose_cases(content.first, _WITHOUT_IMAGES), {})
+    blocks.append(
+        Paragraph("The cases that cost most are in the overview, and first in the table of cases.")
+    )
+    blocks.append(Row([[each] for each in lists], wide=360))
     return Section("gallery", "Gallery", blocks)
 
 

@@ -15,11 +15,12 @@ _ORDER = tuple(PART_NAMES)  # the score first, as in the intervals
 def losses(content: Content) -> Section:
     """Return the section with all losses."""
     if content.is_single:
-        tables: list[Block] = [_by_fold(content, 0)]
-        by_fold: list[Block] = []
-    else:
-        tables = [_beside(content), *_differences(content)]
-        by_fold = [_by_fold(content, run) for run, each in enumerate(content.scored) if each.folds]
+        table = _by_fold(content, 0)
+        # Without folds, a chart would show no more than the table.
+        both = Row([[_chart(content)], [table]], wide=480) if content.first.folds else table
+        return Section("losses", "Losses", [both])
+    tables = [_beside(content), *_differences(content)]
+    by_fold = [_by_fold(content, run) for run, each in enumerate(content.scored) if each.folds]
     return Section("losses", "Losses", [Row([[_chart(content)], tables], wide=480), *by_fold])
 
 
@@ -60,7 +61,8 @@ def _by_fold(content: Content, run: int) -> DataTable:
         f"Fold {fold}": first.score_of(first.rows.filter(fold=fold)).as_dict()
         for fold in first.folds
     }
-    columns |= {"All": first.score.as_dict(), "Prior": first.prior.as_dict()}
+    whole, by_fold, of_all = ("All", " by fold", " of all") if columns else ("Loss", "", "")
+    columns |= {whole: first.score.as_dict(), "Prior": first.prior.as_dict()}
     if isinstance(source, RunSource) and (held_out := source.scores.get("holdout")):
         columns |= {"Held out": held_out, "Its prior": held_out["weighted_prior"]}
     spans = dict(zip(_ORDER, content.compared.intervals[run], strict=True))
@@ -74,8 +76,8 @@ def _by_fold(content: Content, run: int) -> DataTable:
     ]
     reported = _reported(source, list(columns)) if isinstance(source, RunSource) else []
     return DataTable(
-        content.titled("Log loss by fold, lower is better", first.name),
-        ["", *columns, "95 % interval of all"],
+        content.titled(f"Log loss{by_fold}, lower is better", first.name),
+        ["", *columns, f"95 % interval{of_all}"],
         [*rows, *reported],
         strong=frozenset([len(ROWS) - 1]),
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import polars as pl
 import pytest
 from sklearn.metrics import log_loss
 
-from lsdc.challenges.lumbar.report.figures.sources import read_run
+from lsdc.challenges.lumbar.report.figures.scored import scored
+from lsdc.challenges.lumbar.report.figures.sources import PredictionSource, read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, LEVEL_NAMES
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
 from lsdc.store.home import Home
-from tests.challenges.lumbar.report.made_run import STUDIES, make_labels, write_run
+from tests.challenges.lumbar.report.made_run import STUDIES, make_labels, predict, write_run
 from tests.report.reading import ReadPage, number, read_page
 
 NAMES = [str(grade) for grade in GRADES]
@@ -307,6 +309,19 @@ def test_caveats_and_scores_of_the_lab_log_are_said(tmp_path: Path) -> None:
     assert reported[:2] == ["Score in the lab log", "0.4143"]
     assert "demo is partial: only the studies of fold 0, 1, 2 are scored" in page.words
     assert "demo chose its epochs on the scored folds, so its score is too good" in page.words
+
+
+def test_predictions_without_folds_show_the_losses_and_the_worst_cases_once() -> None:
+    labels = make_labels()
+    found = scored("plain", labels, predict(labels, 1))
+    html = build_report([PredictionSource("plain", found)])
+    page = read_page(html)
+    head, *rows = page.tables["Log loss, lower is better"]
+    assert head == ["", "Loss", "Prior", "95 % interval"]
+    assert rows[-1][:2] == ["Score", f"{found.score.score:.4f}"]
+    assert "Losses with 95 % intervals" not in html
+    lists = re.findall(r"<h3>(.*?)</h3>", html)
+    assert lists == ["The 10 cases that cost most", "Most doubtful", "Random"]
 
 
 def test_words_of_a_run_cannot_become_markup(tmp_path: Path) -> None:
