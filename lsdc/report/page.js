@@ -41,37 +41,38 @@
     return places.get(name);
   };
 
-  // The columns of the table.
+  // The columns of the table. On a phone, those that are narrow are left out; `below` stands in.
+  const place = (i) => [1, 0].map((number) => facets[number].names[values[number][i]]).join(" ");
   const change = (i) => loss(last, i) - loss(first, i);
   const several = runs.length > 1;
   const columns = [
-    { name: data.groupName, word: true, width: 8.5, text: (i) => groups[group[i]], by: (i) => group[i] },
+    { name: data.groupName, word: true, width: 8.5, text: (i) => groups[group[i]], by: (i) => group[i], below: place },
     ...facets.map((facet, number) => ({
       name: facet.name,
       word: number < 2,
-      narrow: number > 1,
+      narrow: true,
       width: [8.2, 4, 3][number] ?? 4,
       text: (i) => facet.names[values[number][i]],
       by: (i) => values[number][i],
     })),
-    { name: "Label", word: true, width: 7.8, text: (i) => classes[labels[i]], by: (i) => labels[i], swatch: (i) => labels[i] },
+    { name: "Label", word: true, width: 8.8, text: (i) => classes[labels[i]], by: (i) => labels[i], swatch: (i) => labels[i] },
     {
-      name: "Prediction", word: true, narrow: true, width: 10, swatch: (i) => predicted(first, i),
+      name: "Prediction", word: true, width: 9.4, swatch: (i) => predicted(first, i),
       text: (i) => `${classes[predicted(first, i)]} ${(100 * probability(first, predicted(first, i), i)).toFixed(0)} %`,
       by: (i) => 2 * predicted(first, i) + probability(first, predicted(first, i), i),
     },
     ...runs.map((run, number) => ({
       name: several ? `Loss, ${run.name}` : "Loss",
-      narrow: number > 0,
+      narrow: true,
       width: several ? 8 : 5.2,
       text: (i) => loss(run, i).toFixed(3),
       by: (i) => loss(run, i),
     })),
     ...(several
-      ? [{ name: "Change", width: 5, text: (i) => signed(change(i), 3), by: change }]
+      ? [{ name: "Change", width: 5, text: (i) => signed(change(i), 3), by: change, below: (i) => `${loss(first, i).toFixed(2)} → ${loss(last, i).toFixed(2)}` }]
       : [
           { name: data.extra, narrow: true, width: 7, text: (i) => (extra(first, i) ? percent(extra(first, i)) : ""), by: (i) => extra(first, i) },
-          { name: "Share of score", narrow: true, width: 7, text: (i) => percent(share(first, i)), by: (i) => first.shares[i] },
+          { name: "Share of score", width: 7, text: (i) => percent(share(first, i)), by: (i) => first.shares[i], below: (i) => `loss ${loss(first, i).toFixed(2)}` },
         ]),
   ];
 
@@ -157,7 +158,8 @@
   const scroller = document.getElementById("scroller");
   const table = document.getElementById("case-table");
   const body = table.tBodies[0];
-  const rowHeight = parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10);
+  const measured = () => parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10);
+  let rowHeight = measured();
   let current = 0;
   let shown = [-1, -1];
   let kept = new Map(); // the rows in view, by their place
@@ -195,10 +197,11 @@
     const made = el("tr", { className: "case", "aria-rowindex": place + 2 });
     columns.forEach((column, number) => {
       const swatch = column.swatch ? [el("i", { className: `swatch class-${column.swatch(i)}` })] : [];
+      const below = column.below ? [el("small", {}, column.below(i))] : [];
       if (number === 0) {
         const link = el("a", { href: `#case=${key(i)}`, tabIndex: place === current ? 0 : -1 }, column.text(i));
-        made.append(el("th", { scope: "row", className: "word" }, link));
-      } else made.append(el("td", { className: classesOf(column) }, ...swatch, column.text(i)));
+        made.append(el("th", { scope: "row", className: "word" }, link, ...below));
+      } else made.append(el("td", { className: classesOf(column) }, ...swatch, column.text(i), ...below));
     });
     return made;
   };
@@ -248,7 +251,10 @@
   form.addEventListener("input", refresh);
   form.addEventListener("reset", () => setTimeout(refresh));
   form.addEventListener("submit", (event) => event.preventDefault());
-  new ResizeObserver(() => draw(true)).observe(scroller);
+  new ResizeObserver(() => {
+    rowHeight = measured();
+    draw(true);
+  }).observe(scroller);
 
   // One case.
   const dialog = document.getElementById("case");

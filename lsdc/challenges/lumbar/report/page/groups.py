@@ -25,8 +25,8 @@ def groups(content: Content) -> Section:
     about = Paragraph(
         "A group's share of the score is its mean loss times its weight, divided by the score. "
         "Normal, moderate and severe rows weigh 1, 2 and 4, relative to all rows of their part of "
-        "the score, and each part counts alike. In any severe canal, a study weighs as much as its "
-        "heaviest canal row: 2 if its worst canal is moderate."
+        "the score, and each part counts alike. Rows of any severe canal are studies; one weighs "
+        "as much as its heaviest canal row: 2 if its worst canal is moderate."
     )
     blocks: list[Block] = [about]
     for run, lost in enumerate(content.lost):
@@ -68,6 +68,7 @@ def changes(content: Content) -> Section:
                 f"The {min(_CHANGED, rows.height)} cases that change most",
                 f"The upper bar is {content.first.name}, the lower {other.name}.",
                 make_cards(content, rows.head(_CHANGED)),
+                compact=True,
             ),
         ]
     return Section("changes", "Changes", blocks)
@@ -82,9 +83,7 @@ def _table(
 ) -> DataTable:
     named = [(Cell(names[key], f"#cases?{word}={key}"), group) for key, group in found.items()]
     if any_severe:
-        named.append(
-            (Cell(f"{PART_NAMES['any_severe_spinal']}, by study", EXTRA_CASES), any_severe)
-        )
+        named.append((Cell(PART_NAMES["any_severe_spinal"], EXTRA_CASES), any_severe))
     most = max(group.share for _, group in named)
     rows: list[list[Cell | str]] = [
         [
