@@ -264,12 +264,14 @@
   const bars = (run, i) => {
     const shares = classes.map((_, kind) => probability(run, kind, i));
     const parts = shares.map((part, kind) => {
-      const bar = el("i", { className: `class-${kind}${kind === labels[i] ? " true" : ""}` });
+      const bar = el("i", { className: `class-${kind}` });
       bar.style.setProperty("--part", part);
       return bar;
     });
     const text = shares.map((part, kind) => `${classes[kind]} ${(100 * part).toFixed(1)} %`);
-    return el("span", { className: "bars", role: "img", "aria-label": text.join(", ") }, ...parts);
+    const mark = el("i", { className: "mark" });
+    mark.style.setProperty("--at", shares.slice(0, labels[i]).reduce((sum, part) => sum + part, shares[labels[i]] / 2));
+    return el("span", { className: "marked" }, el("span", { className: "bars", role: "img", "aria-label": text.join(", ") }, ...parts), mark);
   };
   const answers = (i) => {
     const made = el("div", { className: "answers" });

@@ -111,6 +111,22 @@ def test_no_cell_of_the_table_is_cut_and_rows_have_their_height(opened, reports,
     assert {"Label", "Prediction", "Change" if name == "two" else "Share of score"} <= set(heads)
 
 
+def test_mark_below_a_bar_points_to_the_label(opened, reports) -> None:
+    page = opened(reports["one"])
+    page.click(".caselist a >> nth=0")
+    page.wait_for_selector("dialog[open]")
+    label = page.inner_text("#case-body b")
+    boxes = page.eval_on_selector_all(
+        "#case-body .marked i", "all => all.map(each => each.getBoundingClientRect().toJSON())"
+    )
+    *parts, mark = boxes
+    assert mark["width"] >= 8
+    assert mark["top"] >= parts[0]["bottom"]
+    part = parts[["normal/mild", "moderate", "severe"].index(label)]
+    middles = [box["left"] + box["width"] / 2 for box in (mark, part)]
+    assert middles[0] == pytest.approx(middles[1], abs=6)
+
+
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_page_is_accessible_and_does_not_scroll_sideways(opened, reports, name: str) -> None:
     page = opened(reports[name])
@@ -134,14 +150,14 @@ def test_filters_sorting_and_cells_choose_the_cases(opened, reports) -> None:
     assert {row[2] for row in rows(page)} == {"L4/L5"}
     assert all("severe" in row[4] for row in rows(page))
     assert f"of {total} cases" in page.inner_text("#found")
-    page.click("thead button:has-text('Loss')")
-    texts = page.eval_on_selector_all(
-        "tr.case td:nth-last-child(2)", "all => all.map(cell => cell.textContent)"
-    )
-    losses = list(map(float, texts))
-    assert losses == sorted(losses, reverse=True)
-    page.click("thead button:has-text('Loss')")
-    assert page.get_attribute("th[aria-sort]", "aria-sort") == "ascending"
+    for order, arrow, number in (("descending", "↓", -1), ("ascending", "↑", 1)):
+        if order == "ascending":
+            page.click("thead button:has-text('Share')")
+        assert page.get_attribute("th[aria-sort]", "aria-sort") == order
+        shown = "cell => getComputedStyle(cell, '::after').content"
+        assert arrow in page.eval_on_selector("th[aria-sort] button", shown)
+        shares = [number * share(row[-1]) for row in rows(page)]
+        assert shares == sorted(shares)
     page.click("text=Show all")
     page.wait_for_function(f"document.getElementById('found').textContent.startsWith('{total} ')")
     page.click(".heat a >> nth=1")

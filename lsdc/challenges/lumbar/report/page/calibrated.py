@@ -1,6 +1,7 @@
 """Confusion matrices and reliability curves."""
 
-from lsdc.challenges.lumbar.report.figures.calibration import confusion, reliability
+from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, confusion, reliability
+from lsdc.challenges.lumbar.report.figures.scored import Scored
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN, KIND_NAMES
 from lsdc.challenges.lumbar.scoring.scored import Scored
@@ -16,7 +17,8 @@ def calibrated(content: Content) -> Section:
             "A reliability curve on the diagonal means that a grade is as frequent as predicted. "
             "Frequencies are weighted 1, 2 and 4 by grade as in the metric, which rewards such "
             "predictions. ECE is the expected calibration error, the mean distance from the "
-            "diagonal; large dots hold much weight."
+            "diagonal; large dots hold much weight. There are ten bins of probability; one of "
+            f"fewer than {FEWEST_ROWS} rows is joined with its neighbour."
         )
     ]
     for each in content.scored:

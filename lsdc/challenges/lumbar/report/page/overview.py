@@ -20,7 +20,7 @@ def overview(content: Content) -> Section:
     whose = "" if content.is_single else f" in {first.name}"
     ten = CaseList(
         caption=f"The {len(worst)} cases that cost most{whose}",
-        about="A bar shows the predicted probabilities; the label is underlined.",
+        about="A bar shows the predicted probabilities; the triangle marks the label.",
         cards=make_cards(content, worst),
         compact=True,
         legend=True,

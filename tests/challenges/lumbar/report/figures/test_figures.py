@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.report.figures.calibration import reliability
+from lsdc.challenges.lumbar.competition.row_ids import row_id
+from lsdc.challenges.lumbar.report.figures.bootstrap import bootstrap, interval
+from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, reliability
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
 from lsdc.challenges.lumbar.report.figures.compared import changed_cases, compare
 from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
@@ -150,6 +152,21 @@ def test_calibrated_predictions_lie_on_the_diagonal() -> None:
     assert curve.error < 0.02
     assert sum(curve.weight) == pytest.approx(1)
     assert reliability(rows.with_columns(severe=1 - pl.col("severe")), 2).error > 0.4
+
+
+def test_bins_of_few_rows_are_joined() -> None:
+    random = np.random.default_rng(0)
+    crowded = 0.5 * random.random(2_000)
+    given = np.append(crowded, [0.55, 0.85, 0.95])  # the rest of the axis has three rows
+    rows = pl.DataFrame({"grade": np.zeros(given.size, dtype=np.int8), "severe": given})
+    curve = reliability(rows, 2)
+    assert len(curve.predicted) == 5
+    assert sum(curve.weight) == pytest.approx(1)
+    assert min(curve.weight) * given.size >= FEWEST_ROWS
+    assert max(curve.predicted) < 0.55
+    assert curve.error == pytest.approx(given.mean())  # the grade is never observed
+    few = reliability(rows.head(3), 2)
+    assert few.predicted == (pytest.approx(given[:3].mean()),)
 
 
 @pytest.mark.parametrize(
