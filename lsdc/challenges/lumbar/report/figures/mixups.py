@@ -3,7 +3,7 @@
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.report.figures.scored import Scored
+from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.challenges.lumbar.vocabulary import LEVELS
 
 CLEARLY = 0.7  # the least probability of the other level's grade; below, chance explains more

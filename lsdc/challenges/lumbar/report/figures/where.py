@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lsdc.challenges.lumbar.report.figures.scored import Scored
+from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
 
 

@@ -1,7 +1,6 @@
 """Confusion matrices and reliability curves."""
 
 from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, confusion, reliability
-from lsdc.challenges.lumbar.report.figures.scored import Scored
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN, KIND_NAMES
 from lsdc.challenges.lumbar.scoring.scored import Scored

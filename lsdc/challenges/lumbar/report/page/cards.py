@@ -8,7 +8,6 @@ import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
-from lsdc.challenges.lumbar.report.figures.scored import ANY_SEVERE, Scored
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import (
     CONDITION_IDS,
@@ -18,6 +17,7 @@ from lsdc.challenges.lumbar.report.page.words import (
     LEVEL_NAMES,
     PART_NAMES,
 )
+from lsdc.challenges.lumbar.scoring.scored import ANY_SEVERE, Scored
 from lsdc.report import numbers
 from lsdc.report.blocks import CaseCard
 from lsdc.report.cases import CasePredictions, Cases, Facet

@@ -12,6 +12,7 @@ from lsdc.challenges.lumbar.report.page.words import (
     LEVEL_NAMES,
     PART_NAMES,
 )
+from lsdc.challenges.lumbar.scoring.compared import changed_cases
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
 from lsdc.report.cases import EXTRA_CASES

@@ -8,12 +8,9 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
-from lsdc.challenges.lumbar.report.figures.bootstrap import bootstrap, interval
 from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, reliability
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
-from lsdc.challenges.lumbar.report.figures.compared import changed_cases, compare
 from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
-from lsdc.challenges.lumbar.report.figures.scored import Scored, scored
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
 from lsdc.challenges.lumbar.report.figures.where import costliest, where_lost
 from lsdc.challenges.lumbar.report.page.build import build_report

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 from sklearn.metrics import log_loss
 
-from lsdc.challenges.lumbar.report.figures.scored import scored
 from lsdc.challenges.lumbar.report.figures.sources import PredictionSource, read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, LEVEL_NAMES
+from lsdc.challenges.lumbar.scoring.scored import scored
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
 from lsdc.store.home import Home
 from tests.challenges.lumbar.report.made_run import STUDIES, make_labels, predict, write_run
