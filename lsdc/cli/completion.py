@@ -13,7 +13,10 @@ from lsdc.errors import LsdcError
 from lsdc.store.home import Home, resolve_home
 
 # Importing the flows would take seconds; a test compares these with what is registered.
-_FLOWS = ("pipeline", "prepare", "train-folds", "submit", "train-fold", "train-coordinates")
+_FLOWS = (
+    *("pipeline", "prepare", "train-folds", "submit"),
+    *("train-fold", "train-coordinates", "train-judge"),
+)
 DEPLOYMENTS = tuple(f"{flow}/default" for flow in _FLOWS)
 
 

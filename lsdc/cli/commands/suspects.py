@@ -71,15 +71,20 @@ def suspects(
         facts = {"labels": len(labels), "doubt": doubt, "suspects": found.to_dicts()}
         typer.echo(json.dumps(facts, indent=2))
         return
-    console = open_console()
-    console.print(
-        f"{source.name}: {len(found):,} of {len(labels):,} labels ({len(found) / len(labels):.1%}) "
-        f"with a doubt of {doubt} or more",
-        highlight=False,
+    share = len(found) / len(labels)
+    typer.echo(
+        f"{source.name}: {len(found):,} of {len(labels):,} labels ({share:.1%}) with a doubt of "
+        f"{doubt} or more"
     )
+    _print(found, written=out is not None)
+
+
+def _print(found: "pl.DataFrame", *, written: bool) -> None:
+    """Print the first of them, and how many more there are."""
+    console = open_console()
     if len(found):
         console.print(_as_table(found.head(_SHOWN)))
-    if len(found) > _SHOWN and out is None:
+    if len(found) > _SHOWN and not written:
         console.print(f"and {len(found) - _SHOWN:,} more; --out FILE.csv writes all", style="dim")
 
 

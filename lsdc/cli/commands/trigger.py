@@ -44,7 +44,7 @@ def trigger(
         typer.Argument(
             metavar="FLOW/NAME",
             help="Deployment: pipeline/default, prepare/default, train-folds/default, "
-            "submit/default, train-fold/default or train-coordinates/default.",
+            "submit/default, train-fold/default, train-coordinates/default or train-judge/default.",
             autocompletion=complete_deployments,
         ),
     ],
