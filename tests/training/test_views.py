@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from lsdc.training.augment import shift_slices
 from lsdc.training.inference import predict_logits, predict_views
-from lsdc.training.samples import Batch, Samples, batch_of
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import Batch, Labels, Samples, batch_of
 from lsdc.training.settings.views import ViewSettings
 from lsdc.training.slice_order import shifted_order
 from lsdc.training.views import (
@@ -32,7 +33,7 @@ def batch(blobs: Samples) -> Batch:
 def batch_of_image(image: Tensor) -> Batch:
     """Return a batch of one sample with one slice."""
     present = torch.ones(1, 1, dtype=torch.bool)
-    return Batch([0], image[None, None], present, torch.zeros(1, 1, dtype=torch.int64))
+    return Batch([0], image[None, None], present, Labels(torch.zeros(1, 1, dtype=torch.int64)))
 
 
 def distances(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +91,7 @@ def test_shifted_batch_equals_the_shifted_samples(blobs: Samples, batch: Batch) 
 
 
 def test_absent_slices_stay_absent_and_the_batch_itself_is_unchanged(batch: Batch) -> None:
-    before = [tensor.clone() for tensor in batch[1:]]
+    before = batch.slices.clone(), batch.present.clone()
     assert not batch.present[0, 3]
     assert not batch.present.all()
     settings = ViewSettings(rotate=(10, -10), zoom=(1.1,), slice_shift=(1,))
@@ -101,26 +102,30 @@ def test_absent_slices_stay_absent_and_the_batch_itself_is_unchanged(batch: Batc
     shifted = views[3](batch).present
     assert not shifted[:, 0].any()
     assert torch.equal(shifted[:, 3], batch.present[:, 3])  # a part of one slice is unchanged
-    assert all(torch.equal(old, now) for old, now in zip(before, batch[1:], strict=True))
+    assert torch.equal(before[0], batch.slices)
+    assert torch.equal(before[1], batch.present)
 
 
 class MeanGrey(nn.Module):
     """Return the mean grey value of each of two slices as logits (b, 2, 1)."""
 
-    def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+    def forward(self, slices: Tensor, present: Tensor, _: Tensor | None) -> Outputs:
         grey = slices[:, :2].float().mean(dim=(-2, -1)) * present[:, :2]
-        return grey.unsqueeze(-1)
+        return Outputs(grey.unsqueeze(-1))
 
 
 def predicted(samples: Samples, views: list[View], batch_size: int) -> Tensor:
-    found: Tensor = predict_views(MeanGrey(), samples, views, batch_size=batch_size, device=CPU)
-    return found
+    found = predict_views(MeanGrey(), samples, views, batch_size=batch_size, device=CPU)
+    return torch.stack([outputs.grades for outputs in found])
 
 
 def test_each_view_of_each_sample_is_predicted_in_order(blobs: Samples) -> None:
     views: list[View] = [unchanged, zoom_by(2), shift_by(1, PARTS), unchanged]
     done: list[int] = []
-    found = predict_views(MeanGrey(), blobs, views, batch_size=7, device=CPU, on_batch=done.append)
+    outputs = predict_views(
+        MeanGrey(), blobs, views, batch_size=7, device=CPU, on_batch=done.append
+    )
+    found = torch.stack([each.grades for each in outputs])
     assert found.shape == (4, 24, 2, 1)
     assert done == [7, 14, 21, 24]
     plain = predict_logits(MeanGrey(), blobs, batch_size=7, device=CPU)

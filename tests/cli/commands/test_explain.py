@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lsdc.cli.commands.explain import explain
-from lsdc.errors import DataError, SettingsError
+from lsdc.errors import DataError
 from tests.challenges.lumbar.explain.conftest import SmallRun, made_run, same_process, small_run
 from tests.challenges.lumbar.report.conftest import results, studies
 
@@ -61,8 +61,6 @@ def test_what_is_missing_is_named(small_run: SmallRun, studies: list[int], tmp_p
         typed(small_run, 8)
     with pytest.raises(DataError, match="no results of a run named dmeo; choose demo"):
         typed(small_run, studies[0], "--run", "dmeo")
-    with pytest.raises(SettingsError, match=r"device: 'gpu' cannot be used here"):
-        typed(small_run, studies[0], "--device", "gpu")
     (small_run.folder / "fold-0" / "model.safetensors").unlink()
     with pytest.raises(DataError, match="fold 0 has no model to predict"):
         typed(small_run, studies[0])

@@ -17,6 +17,7 @@ from lsdc.cli.render.explain_tables import cases_table, grid_legend, grid_table,
 
 PLACES = list_places(SlicesConfig())
 CROP = np.zeros((2, 2), np.uint8)
+MAPS = np.zeros((len(PLACES), 1, 1))
 
 
 def case_of(number: int, folds: int) -> ExplainedCase:
@@ -27,7 +28,14 @@ def case_of(number: int, folds: int) -> ExplainedCase:
     level, condition = LEVELS[number // 5], CONDITIONS[number % 5]
     weights = rng.dirichlet(np.full(len(PLACES), 0.2))
     return ExplainedCase(
-        str(level), condition, number % 3, by_fold, slots, weights, np.zeros((len(PLACES), 1, 1))
+        str(level),
+        condition,
+        number % 3,
+        by_fold,
+        slots,
+        weights,
+        np.zeros((len(PLACES), 1, 1)),
+        None,
     )
 
 

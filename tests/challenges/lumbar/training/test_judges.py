@@ -61,14 +61,14 @@ def test_fold_learns_no_doubted_label_and_is_scored_on_all(
         folds=in_four_folds.folds,
         holdout=None,
     )
-    all_labels, kept = (data.training(None, given).labels for given in ((), tuple(judges)))
+    all_labels, kept = (data.training(None, given).labels.grades for given in ((), tuple(judges)))
     judged = pl.concat(pl.read_parquet(path / "oof.parquet") for path in judges)
     shares = judged.filter(pl.col("fold") != 0, pl.col("label").is_not_null())
     given = shares.select(SHARES).to_numpy()[np.arange(len(shares)), shares["label"].to_numpy()]
     dropped = (all_labels != EMPTY_LABEL) & (kept == EMPTY_LABEL)
     assert dropped.sum() == (given <= 0.4).sum() > 0
     assert np.array_equal(kept[~dropped], all_labels[~dropped])
-    assert data.validation.labels.tolist() == [
+    assert data.validation.labels.grades.tolist() == [
         [EMPTY_LABEL if grade is None else grade for grade in row]
         for row in _grades(in_four_folds, data.inside)
     ]

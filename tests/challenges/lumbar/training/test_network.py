@@ -111,7 +111,7 @@ def test_models_take_rectangular_crops(backbone: str) -> None:
     assert experiment.crops.shape == (64, 48)
     model = build_model(experiment, pretrained=False).eval()
     slices = torch.randint(256, (2, 25, 64, 48), dtype=torch.uint8)
-    assert model(slices, torch.ones(2, 25, dtype=torch.bool)).isfinite().all()
+    assert model(slices, torch.ones(2, 25, dtype=torch.bool)).grades.isfinite().all()
 
 
 def test_level_head_is_trained_mixed_and_not_read_as_grades() -> None:

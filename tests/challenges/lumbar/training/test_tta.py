@@ -22,7 +22,8 @@ from lsdc.challenges.lumbar.training.tta import predict_grades
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.events import Event, StepDone
 from lsdc.training.models.model import SliceModel
-from lsdc.training.samples import Samples, batch_of
+from lsdc.training.models.outputs import Outputs
+from lsdc.training.samples import Labels, Samples, batch_of
 from tests.challenges.lumbar.training.random_crops import EXPERIMENT, Data
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def samples() -> Samples:
         slices=random.integers(0, 256, (7, slots, 32, 32), dtype=np.uint8),
         rows=np.arange(7),
         present=random.random((7, slots)) < 0.7,
-        labels=random.integers(0, 3, (7, len(CONDITIONS))),
+        labels=Labels(random.integers(0, 3, (7, len(CONDITIONS)))),
         ids=tuple(map(str, range(7))),
     )
 
@@ -71,7 +72,8 @@ def model() -> Iterator[SliceModel]:
 def mirrored(samples: Samples) -> Samples:
     """Return the samples of the patients' mirror images."""
     changed = [mirror(sample, SLICES) for sample in samples]
-    slices, present, labels = (np.stack(column) for column in zip(*changed, strict=True))
+    slices, present = (np.stack([each[part] for each in changed]) for part in (0, 1))
+    labels = Labels(np.stack([each.labels.grades for each in changed]))
     return Samples(slices, samples.rows, present, labels, samples.ids)
 
 
@@ -103,7 +105,7 @@ def test_no_view_reproduces_the_plain_prediction_to_the_bit(
     found = predict(model, samples)
     batch = batch_of(samples, range(7))
     with torch.inference_mode():
-        logits = model.eval()(batch.slices, batch.present).double()
+        logits = model.eval()(batch.slices, batch.present).grades.double()
     assert np.array_equal(found, logits.softmax(dim=-1).numpy())
 
 
@@ -129,10 +131,10 @@ def test_prediction_is_the_mean_of_the_probabilities_of_all_views(
 class CountSlices(nn.Module):
     """Grade a sample by its number of slices alone, alike on both sides."""
 
-    def forward(self, slices: Tensor, present: Tensor) -> Tensor:
+    def forward(self, slices: Tensor, present: Tensor, _: Tensor | None) -> Outputs:
         count = present.sum(dim=1).float()[:, None, None]
         grades = torch.arange(len(GRADES)).float()
-        return (count * grades / slices.shape[1]).expand(-1, len(CONDITIONS), -1)
+        return Outputs((count * grades / slices.shape[1]).expand(-1, len(CONDITIONS), -1))
 
 
 def test_model_that_no_view_affects_has_the_same_predictions(samples: Samples) -> None:
@@ -172,7 +174,7 @@ def test_other_views_predict_a_trained_fold_again_and_train_nothing(
     assert lines
     assert not any(isinstance(event, StepDone) for event in lines)
     changed = {name for name, content in after.items() if before.get(name) != content}
-    assert changed == {"oof.parquet", "unlabelled.parquet", "fit.json"}  # nothing is held out
+    assert changed == {"oof.parquet", "fit.json"}  # nothing else is predicted in this fold
     first, second = (json.loads(files["fit.json"]) for files in (before, after))
     assert (first["tta"]["mirror"], second["tta"]["mirror"]) == (False, True)
     assert first["seconds"] == second["seconds"]
