@@ -26,7 +26,7 @@ import polars as pl
 from phantom_answers import OWN_DISC_MM
 from predict import make_models
 
-from lsdc.challenges.lumbar.config.experiment import CoordinatesConfig
+from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.predict.models import TrainedModels, models_of_run
@@ -62,7 +62,7 @@ def main() -> None:
 def take_figures(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Return all figures by name; `folder` has to be empty."""
     models = taught_models(folder, options)
-    figures = {}
+    figures: dict[str, float] = {}
     for kind, vertebrae in VERTEBRAE.items():
         order = Order(1, options.studies, options.seed, max_size=options.max_size)
         figures |= rates_of(kind, vertebrae, order, models, folder, options.threads)
