@@ -109,7 +109,8 @@ def test_catalog_lists_quarantined_files_with_reasons(ran) -> None:
             "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
             "WHERE NOT internal AND comment IS NULL"
         ).fetchall()
-    assert tables == {*CATALOG, "runs", "sources"} - {"motion"}
+    not_made_by_default = {"frames", "marks", "motion"}
+    assert tables == {*CATALOG, "runs", "sources"} - not_made_by_default
     assert silent == []
     assert len(bad) == 3
     assert {stage for _, stage, _ in bad} == {"index"}
