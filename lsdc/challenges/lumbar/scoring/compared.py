@@ -74,22 +74,24 @@ def compare(given: Sequence[Scored]) -> Compared:
 
 
 def changed_cases(first: Scored, other: Scored) -> pl.DataFrame:
-    """Return the rows with their losses in two runs, the largest change of loss first.
+    """Return the rows with what they cost in two runs, the largest change first.
+
+    The changes add up to the difference of the scores.
 
     Returns:
-        The rows of `first`, with `other_loss`, `change` (other minus first), `before` and `after`
-        (the most likely grades).
+        The `cases` of `first`, with `other_cost`, `change` (other minus first), `before` and
+        `after` (the most likely grades).
     """
-    beside = other.rows.select(
+    beside = other.cases.select(
         "row_id",
-        pl.col("loss").alias("other_loss"),
+        pl.col("cost").alias("other_cost"),
         pl.concat_list(PROBABILITIES).list.arg_max().alias("after"),
     )
     before = pl.concat_list(PROBABILITIES).list.arg_max().alias("before")
     return (
-        first.rows.with_columns(before)
+        first.cases.with_columns(before)
         .join(beside, on="row_id", maintain_order="left")
-        .with_columns(change=pl.col("weight") * (pl.col("other_loss") - pl.col("loss")))
+        .with_columns(change=pl.col("other_cost") - pl.col("cost"))
         .sort(pl.col("change").abs(), descending=True, maintain_order=True)
     )
 

@@ -83,7 +83,21 @@ def test_changed_cases_start_with_the_planted_one(labels: pl.DataFrame, one: Sco
     rows = changed_cases(one, scored("other", labels, given))
     assert rows["row_id"][0] == planted
     assert rows["after"][0] == 0
-    assert rows.filter(pl.col("change") != 0).height == 1
+    assert set(rows.filter(pl.col("change").abs() > 1e-12)["row_id"]) == {planted}
+
+
+def test_changes_of_all_cases_add_up_to_the_difference_of_the_scores(
+    labels: pl.DataFrame, one: Scored
+) -> None:
+    other = scored("other", labels, predict(labels, 2))
+    rows = changed_cases(one, other)
+    assert rows["change"].sum() == pytest.approx(other.score.score - one.score.score, abs=1e-12)
+    sizes = rows["change"].abs().to_list()
+    assert sizes == sorted(sizes, reverse=True)
+    # A study's any_severe may be charged to another row than before: both then change by it.
+    charged = one.cases.filter(pl.col("any_severe") > 0)["row_id"]
+    now = other.cases.filter(pl.col("any_severe") > 0)["row_id"]
+    assert set(charged) != set(now)
 
 
 def test_runs_with_other_labels_or_studies_are_refused(labels: pl.DataFrame, one: Scored) -> None:
