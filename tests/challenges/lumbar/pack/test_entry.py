@@ -28,7 +28,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def test_folder(tmp_path: Path) -> Path:
+def data(tmp_path: Path) -> Path:
     """Make an empty test folder."""
     folder = tmp_path / "test"
     folder.mkdir()
@@ -48,13 +48,13 @@ def rows_of(path: Path) -> dict[str, list[float]]:
 
 
 def test_submission_is_the_mean_prior_if_the_bundle_is_damaged(
-    bundle: Path, test_folder: Path, tmp_path: Path
+    bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     cell = f"{CONDITIONS[0]}_{LEVELS[0]}"
     sample = f"\ufeffrow_id,severe\r\n007_{cell},1\r\n\r\nknee,1\r\n007_{cell},1\r\n7_{cell}\r\n"
-    (test_folder / "sample_submission.csv").write_bytes(sample.encode() + b"\xff\xfe,\n")
+    (data / "sample_submission.csv").write_bytes(sample.encode() + b"\xff\xfe,\n")
     out = tmp_path / "new" / "submission.csv"
-    done = predict(bundle, test_folder, "--out", out)
+    done = predict(bundle, data, "--out", out)
     assert done.returncode == 2
     assert "bundle.json: cannot be read" in done.stderr
     assert "complete, but all of it is the prior" in done.stderr
@@ -67,34 +67,34 @@ def test_submission_is_the_mean_prior_if_the_bundle_is_damaged(
 
 @pytest.mark.parametrize("known_by", ["table", "folders"])
 def test_rows_are_those_of_all_studies_without_a_sample_submission(
-    known_by: str, bundle: Path, test_folder: Path, tmp_path: Path
+    known_by: str, bundle: Path, data: Path, tmp_path: Path
 ) -> None:
-    (test_folder / "sample_submission.csv").write_bytes(b"")
+    (data / "sample_submission.csv").write_bytes(b"")
     if known_by == "table":
         table = "study_id,series_id,series_description\n12,1,x\n9,2,y\n12,3,z\n"
-        (test_folder / "test_series_descriptions.csv").write_text(table)
+        (data / "test_series_descriptions.csv").write_text(table)
     else:
         for name in ("12", "9", "notes"):
-            (test_folder / "test_images" / name).mkdir(parents=True)
-    predict(bundle, test_folder, "--out", tmp_path / "submission.csv")
+            (data / "test_images" / name).mkdir(parents=True)
+    predict(bundle, data, "--out", tmp_path / "submission.csv")
     found = list(rows_of(tmp_path / "submission.csv"))
     cells = sorted(f"{c}_{v}" for c in CONDITIONS for v in LEVELS)
     assert found == [f"{study}_{cell}" for study in (9, 12) for cell in cells]
 
 
 def test_a_folder_without_rows_or_a_submission_that_cannot_be_written_is_refused(
-    bundle: Path, test_folder: Path, tmp_path: Path
+    bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "submission.csv"
     done = predict(bundle, tmp_path / "nowhere", "--out", out)
     assert (done.returncode, out.exists()) == (2, False)
     assert "nowhere: no such folder" in done.stderr
-    done = predict(bundle, test_folder, "--out", out)
+    done = predict(bundle, data, "--out", out)
     assert (done.returncode, out.exists()) == (2, False)
     assert "no row to predict" in done.stderr
-    (test_folder / "test_images" / "9").mkdir(parents=True)
+    (data / "test_images" / "9").mkdir(parents=True)
     out.mkdir()
-    done = predict(bundle, test_folder, "--out", out)
+    done = predict(bundle, data, "--out", out)
     assert done.returncode == 2
     assert str(out) in done.stderr
     assert list(tmp_path.glob(".submission*")) == []
@@ -113,10 +113,10 @@ def test_a_folder_without_rows_or_a_submission_that_cannot_be_written_is_refused
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_written(
-    option: str, value: str, expected: str, bundle: Path, test_folder: Path, tmp_path: Path
+    option: str, value: str, expected: str, bundle: Path, data: Path, tmp_path: Path
 ) -> None:
-    (test_folder / "test_images" / "9").mkdir(parents=True)
+    (data / "test_images" / "9").mkdir(parents=True)
     out = tmp_path / "submission.csv"
-    done = predict(bundle, test_folder, "--out", out, option, value)
+    done = predict(bundle, data, "--out", out, option, value)
     assert (done.returncode, out.exists()) == (2, False)
     assert done.stderr.endswith(f"predict.py: error: argument {option}: expected {expected}\n")

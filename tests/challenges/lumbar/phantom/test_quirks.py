@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+
+from tests.challenges.lumbar.phantom.headers import read_headers
 
 Slices = dict[tuple[str, str], list[pydicom.Dataset]]
 
@@ -30,12 +31,8 @@ def described(phantom: Path) -> dict[tuple[str, str], str]:
 def slices(phantom: Path) -> Slices:
     """Read the headers of usable training slices, by study and series, in instance order."""
     found: Slices = defaultdict(list)
-    for path in (phantom / "train_images").rglob("*.dcm"):
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-        except (InvalidDicomError, EOFError):
-            continue
-        found[path.parts[-3], path.parts[-2]].append(header)
+    for (study, series, _), header in read_headers(phantom).items():
+        found[study, series].append(header)
     for headers in found.values():
         headers.sort(key=lambda header: int(header.InstanceNumber))
     return found

@@ -10,11 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 from highdicom.spatial import ImageToReferenceTransformer
-from pydicom.errors import InvalidDicomError
 
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.errors import SettingsError
+from tests.challenges.lumbar.phantom.headers import read_headers
 
 STRUCTURES = {
     "Spinal Canal Stenosis": "",
@@ -41,21 +41,9 @@ def answered_points(phantom: Path) -> dict[tuple[str, str, str], np.ndarray]:
     }
 
 
-def headers_of(phantom: Path) -> dict[tuple[str, str, str], pydicom.Dataset]:
-    """Read the headers of the usable training files, by study, series and instance."""
-    headers = {}
-    for path in sorted((phantom / "train_images").rglob("*.dcm")):
-        study, series = path.parts[-3:-1]
-        try:
-            headers[study, series, path.stem] = pydicom.dcmread(path, stop_before_pixels=True)
-        except (InvalidDicomError, EOFError):
-            continue
-    return headers
-
-
 @pytest.fixture(scope="module")
 def headers(phantom: Path) -> dict[tuple[str, str, str], pydicom.Dataset]:
-    return headers_of(phantom)
+    return read_headers(phantom)
 
 
 def digests(root: Path) -> dict[str, str]:
