@@ -13,11 +13,9 @@ are in the page cache. A few patients are repeated to simulate many studies.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from costs import cost_of
 from memory import peak_memory
 
 from lsdc.challenges.lumbar.config.crops import CropsConfig
@@ -279,20 +278,6 @@ def read_tables(tables: Path, studies: int) -> tuple[pl.DataFrame, pl.DataFrame]
         for name in ("instances", "slices")
     )
     return instances, slices
-
-
-def cost_of(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the wall time and the CPU time of a call in seconds, its children included."""
-
-    def busy() -> float:
-        own, children = (
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-    started, before = time.perf_counter(), busy()
-    work()
-    return time.perf_counter() - started, busy() - before
 
 
 if __name__ == "__main__":

@@ -22,10 +22,8 @@ are in the page cache.
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +32,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from costs import cost_of
 from memory import peak_memory
 from results import machine, record
 
@@ -253,20 +252,6 @@ def forward(
 def _size_of(experiment: Experiment, views: str) -> int:
     config = experiment.coordinates
     return config.image_size if views == "sagittal" else config.axial_image_size
-
-
-def cost_of(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the wall time and the CPU time of a call in seconds, its children included."""
-
-    def busy() -> float:
-        own, children = (
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-    started, before = time.perf_counter(), busy()
-    work()
-    return time.perf_counter() - started, busy() - before
 
 
 if __name__ == "__main__":
