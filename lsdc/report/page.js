@@ -148,7 +148,7 @@
     found.textContent =
       `${kept.length.toLocaleString("en")}${of} cases, ${sum.toFixed(1)} % of the score` +
       (several ? ` of ${first.name}` : "") +
-      (ofExtra ? `, ${ofExtra.toFixed(1)} % in ${extraName}` : "");
+      (ofExtra ? `: ${(sum - ofExtra).toFixed(1)} % by their labels, ${ofExtra.toFixed(1)} % in ${extraName}` : "");
     current = 0;
     scroller.scrollTop = 0;
     draw(true);
@@ -361,7 +361,9 @@
     const [where, query] = decodeURIComponent(location.hash.slice(1)).split(/[?=](.*)/s);
     if (where === "case") {
       const i = find(query);
-      if (i !== undefined) open(i);
+      if (i !== undefined) return open(i);
+      found.textContent = `No case is called ${query}. All cases are listed here.`;
+      found.scrollIntoView({ block: "center" });
       return;
     }
     if (dialog.open) dialog.close();
@@ -378,6 +380,7 @@
     setTimeout(() => {
       refresh();
       document.getElementById("case-table").closest("section").scrollIntoView();
+      if (order.length) focusRow(); // so that the arrow keys move in the table
     });
   };
   window.addEventListener("hashchange", follow);

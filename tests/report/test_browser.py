@@ -163,13 +163,48 @@ def test_filters_sorting_and_cells_choose_the_cases(opened, reports) -> None:
     page.click(".heat a >> nth=1")
     page.wait_for_function("document.querySelector('select[name=level]').value === '1'")
     assert {(row[1], row[2]) for row in rows(page)} == {("Spinal canal", "L2/L3")}
-    page.click(".heat tr:last-child a")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("Escape")
+    page.click(".heat a[href$='extra=yes']")
     page.wait_for_function("document.querySelector('select[name=extra]').value === 'yes'")
     found = rows(page)
     assert len({row[0] for row in found}) == len(found) > 1
     assert {row[1] for row in found} == {"Spinal canal"}
     shares = [share(row[-2]) for row in found]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_a_cell_and_its_cases_have_the_same_share_of_the_score(opened, reports) -> None:
+    page = opened(reports["one"])
+    cells = page.eval_on_selector_all(
+        ".heat >> nth=0 >> a", "all => all.map(a => [a.getAttribute('href'), a.innerText])"
+    )
+    assert len(cells) > 30
+    for href, text in cells:
+        page.goto(f"{reports['one'].as_uri()}{href}")
+        wanted = dict(each.split("=") for each in href.split("?")[1].split("&"))
+        page.wait_for_function(
+            "wanted => Object.entries(wanted).every(([name, id]) =>"
+            " document.querySelector(`select[name=${name}]`).value !== '')",
+            arg=wanted,
+        )
+        found = page.inner_text("#found")
+        whole = share(found.split("cases, ")[1])
+        by_labels, _, severe = found.partition(": ")[2].partition(", ")
+        shown = share(text.split("\n")[0])
+        if wanted.get("extra"):
+            assert share(severe) == pytest.approx(shown, abs=0.11), href
+        elif "condition" in wanted and severe:
+            assert share(by_labels) == pytest.approx(shown, abs=0.11), href
+        else:
+            assert whole == pytest.approx(shown, abs=0.11), href
+
+
+def test_unknown_case_in_a_link_is_said(opened, reports) -> None:
+    page = opened(reports["one"], "#case=nonsense")
+    page.wait_for_function("document.getElementById('found').textContent.includes('nonsense')")
 
 
 def test_link_opens_its_case_with_picture_and_keys_move_on(opened, reports) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsdc.cli.completion import complete_runs
-from lsdc.cli.options import home_option
+from lsdc.cli.options import Quiet, home_option
 from lsdc.cli.sources import read_sources
+from lsdc.errors import SettingsError
+from lsdc.messages import counted
 from lsdc.names import as_name, join_names
 from lsdc.report import REPORT
 from tasks.request import MOST_IMAGES
@@ -51,12 +53,18 @@ def report(
     out: Annotated[
         Path, typer.Option(help="Folder to write NAME-report.html to, by the names of the runs.")
     ] = Path(),
+    quiet: Quiet = False,
 ) -> None:
     """Write a report as one HTML page: scores, where they are lost, and cases to look at.
 
     The page needs no network. A run writes it, too, with fewer images, as report.html in its
     folder.
     """
+    if out.suffix.lower() in {".html", ".htm"} or out.is_file():
+        raise SettingsError(
+            f"--out {out}: expected a folder, got the name of a file; the page in that folder is "
+            "named after the runs, such as demo-report.html"
+        )
     sources = read_sources("report", runs or [], predictions or [], data=data, home=home)
     from lsdc.challenges.lumbar.report.figures.sources import RunSource
 
@@ -64,6 +72,8 @@ def report(
     if isinstance(first, RunSource) and images:
         from lsdc.challenges.lumbar.explain.gallery import images_of
 
+        if not quiet:
+            typer.echo(f"drawing the images of {counted(images, 'case')}", err=True)
         drawn = images_of(first, images)
     _write(sources, out, drawn)
 

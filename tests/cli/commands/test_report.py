@@ -70,6 +70,8 @@ def test_report_of_predictions_has_their_score_and_no_folds(phantom: Path, tmp_p
         (["demo", "demo"], "run demo given twice"),
         (["demo", "other"], "no run 'other', found demo, empty"),
         (["empty"], "no oof.parquet and scores.json"),
+        (["demo", "--out", "page.html"], "--out page.html: expected a folder, got the name of a"),
+        (["demo", "--out", __file__], "expected a folder"),
     ],
 )
 def test_what_cannot_be_reported_is_refused_by_name(

@@ -37,6 +37,7 @@ class WhereLost:
     """The contributions of groups of rows to the score.
 
     With `any_severe`, the shares of each kind of groups add up to 1, and so do the weights.
+    `any_severe_at` splits its share among the levels, by the cases that answer for it.
 
     Attributes:
         cells: each condition and level with rows.
@@ -45,6 +46,7 @@ class WhereLost:
         grades: each grade with rows.
         any_severe: the studies with canal labels, by their heaviest one, in any_severe_spinal; None
             without any.
+        any_severe_at: for each level with rows, its part of the share of `any_severe`.
     """
 
     cells: dict[tuple[str, str], Group]
@@ -52,6 +54,11 @@ class WhereLost:
     conditions: dict[str, Group]
     grades: dict[int, Group]
     any_severe: Group | None
+    any_severe_at: dict[str, float]
+
+    def cost(self, level: str) -> float:
+        """Return the fraction of the score from all cases of a level."""
+        return self.levels[level].share + self.any_severe_at[level]
 
 
 def where_lost(scored: Scored) -> WhereLost:
@@ -80,6 +87,8 @@ def where_lost(scored: Scored) -> WhereLost:
             for row in found.iter_rows(named=True)
         }
 
+    charged = scored.cases.group_by("level").agg(pl.col("any_severe").sum() / total)
+    any_severe_at = dict(charged.iter_rows())
     cells = groups("condition", "level")
     levels, conditions = groups("level"), groups("condition")
     grades = groups("grade")
@@ -94,6 +103,7 @@ def where_lost(scored: Scored) -> WhereLost:
         conditions={str(each): conditions[each,] for each in CONDITIONS if (each,) in conditions},
         grades={grade: grades[grade,] for grade in range(len(GRADES)) if (grade,) in grades},
         any_severe=_any_severe(scored) if scored.any_severe.height else None,
+        any_severe_at={str(level): any_severe_at[level] for level in LEVELS if (level,) in levels},
     )
 
 
@@ -116,52 +126,55 @@ class Reason:
     Attributes:
         level: the level that costs most.
         own: its rows.
+        cost: the fraction of the score from its cases; of it, `any_severe` is in that part.
         rows: the fraction of all labelled rows.
         narrowed, narrowed_elsewhere: the fraction of moderate and severe labels there, and at the
             other levels.
         loss_elsewhere: the mean loss at the other levels, weighted as in the score.
-        condition: the condition that costs most there.
-        condition_share: the fraction of the score from this condition at this level.
-        severe: the fraction of severe labels of this condition at this level.
-        severe_elsewhere: the least and the largest one at the other levels; None without any.
+        condition: the condition whose labels cost most there.
+        at_level: its rows at this level.
+        at_others: its rows at each other level.
     """
 
     level: str
     own: Group
+    cost: float
+    any_severe: float
     rows: float
     narrowed: float
     narrowed_elsewhere: float
     loss_elsewhere: float
     condition: str
-    condition_share: float
-    severe: float
-    severe_elsewhere: tuple[float, float] | None
+    at_level: Group
+    at_others: tuple[Group, ...]
 
 
 def costliest(lost: WhereLost) -> Reason:
     """Return the level that costs most, and how it differs from the others."""
-    level = max(lost.levels, key=lambda each: lost.levels[each].share)
+    level = max(lost.levels, key=lost.cost)
     own = lost.levels[level]
     here = {condition: group for (condition, at), group in lost.cells.items() if at == level}
     condition = max(here, key=lambda each: here[each].share)
     elsewhere = [group for name, group in lost.levels.items() if name != level]
     rows = sum(group.rows for group in elsewhere)
     weight = sum(group.weight for group in elsewhere)
-    severe = {
-        at: group.grades[-1] / group.rows
-        for (name, at), group in lost.cells.items()
-        if name == condition
-    }
-    others = sorted(share for at, share in severe.items() if at != level)
     return Reason(
         level=level,
         own=own,
+        cost=lost.cost(level),
+        any_severe=lost.any_severe_at[level],
         rows=own.rows / (own.rows + rows),
-        narrowed=sum(own.grades[1:]) / own.rows,
+        narrowed=narrowed(own),
         narrowed_elsewhere=sum(sum(group.grades[1:]) for group in elsewhere) / (rows or 1),
         loss_elsewhere=sum(group.loss * group.weight for group in elsewhere) / (weight or 1),
         condition=condition,
-        condition_share=here[condition].share,
-        severe=severe[level],
-        severe_elsewhere=(others[0], others[-1]) if others else None,
+        at_level=here[condition],
+        at_others=tuple(
+            group for (name, at), group in lost.cells.items() if name == condition and at != level
+        ),
     )
+
+
+def narrowed(group: Group) -> float:
+    """Return the fraction of moderate and severe labels."""
+    return sum(group.grades[1:]) / group.rows

@@ -1,7 +1,5 @@
 """Where the score is lost, in detail: levels, conditions, grades, and for several runs changes."""
 
-from collections.abc import Mapping
-
 from lsdc.challenges.lumbar.report.figures.where import Group, WhereLost
 from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
@@ -17,14 +15,16 @@ from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Cell, DataTable, Paragraph, Row, Section
 from lsdc.report.cases import EXTRA_CASES
 
-_HEAD = ("Rows", "Moderate", "Severe", "Weight", "Mean loss", "Share of score")
+_FACTS = ("Rows", "Moderate", "Severe", "Weight", "Mean loss")
+_SHARE = "Share of score"
 _CHANGED = 20
 
 
 def groups(content: Content) -> Section:
     """Return the section with the losses by level, condition and grade."""
     about = Paragraph(
-        "A group's share of the score is its mean loss times its weight, divided by the score. "
+        "A group's share of the score is its mean loss times its weight, divided by the score; to "
+        "a level's, the part any severe canal is added. "
         "Normal, moderate and severe rows weigh 1, 2 and 4, relative to all rows of their part of "
         "the score, and each part counts alike. Rows of any severe canal are studies; one weighs "
         "as much as its heaviest canal row: 2 if its worst canal is moderate."
@@ -33,16 +33,8 @@ def groups(content: Content) -> Section:
     for run, lost in enumerate(content.lost):
         name = content.scored[run].name
         tables: list[list[Block]] = [
-            [_table(content.titled("By level", name), lost.levels, LEVEL_NAMES, "level")],
-            [
-                _table(
-                    content.titled("By condition", name),
-                    lost.conditions,
-                    CONDITION_NAMES,
-                    "condition",
-                    lost.any_severe,
-                )
-            ],
+            [_by_level(content.titled("By level", name), lost)],
+            [_by_condition(content.titled("By condition", name), lost)],
             [_by_grade(content.titled("By label", name), lost)],
         ]
         blocks.append(Row(tables, wide=560))
@@ -75,29 +67,43 @@ def changes(content: Content) -> Section:
     return Section("changes", "Changes", blocks)
 
 
-def _table(
-    caption: str,
-    found: Mapping[str, Group],
-    names: Mapping[str, str],
-    word: str,
-    any_severe: Group | None = None,
-) -> DataTable:
-    named = [(Cell(names[key], f"#cases?{word}={key}"), group) for key, group in found.items()]
-    if any_severe:
-        named.append((Cell(PART_NAMES["any_severe_spinal"], EXTRA_CASES), any_severe))
-    most = max(group.share for _, group in named)
+def _by_level(caption: str, lost: WhereLost) -> DataTable:
+    most = max(map(lost.cost, lost.levels))
     rows: list[list[Cell | str]] = [
         [
-            name,
-            numbers.count(group.rows),
-            *(numbers.percent(grade / group.rows) for grade in group.grades[1:]),
-            numbers.percent(group.weight),
-            f"{group.loss:.3f}",
-            Cell(numbers.percent(group.share), bar=group.share / most),
+            Cell(LEVEL_NAMES[level], f"#cases?level={level}"),
+            *_facts(group),
+            *([numbers.percent(lost.any_severe_at[level])] if lost.any_severe else []),
+            Cell(numbers.percent(lost.cost(level)), bar=lost.cost(level) / most),
         ]
+        for level, group in lost.levels.items()
+    ]
+    charged = [PART_NAMES["any_severe_spinal"]] if lost.any_severe else []
+    return DataTable(caption, ["", *_FACTS, *charged, _SHARE], rows)
+
+
+def _by_condition(caption: str, lost: WhereLost) -> DataTable:
+    named = [
+        (Cell(CONDITION_NAMES[key], f"#cases?condition={key}"), group)
+        for key, group in lost.conditions.items()
+    ]
+    if lost.any_severe:
+        named.append((Cell(PART_NAMES["any_severe_spinal"], EXTRA_CASES), lost.any_severe))
+    most = max(group.share for _, group in named)
+    rows: list[list[Cell | str]] = [
+        [name, *_facts(group), Cell(numbers.percent(group.share), bar=group.share / most)]
         for name, group in named
     ]
-    return DataTable(caption, ["", *_HEAD], rows)
+    return DataTable(caption, ["", *_FACTS, _SHARE], rows)
+
+
+def _facts(group: Group) -> list[str]:
+    return [
+        numbers.count(group.rows),
+        *(numbers.percent(grade / group.rows) for grade in group.grades[1:]),
+        numbers.percent(group.weight),
+        f"{group.loss:.3f}",
+    ]
 
 
 def _by_grade(caption: str, lost: WhereLost) -> DataTable:
@@ -112,4 +118,4 @@ def _by_grade(caption: str, lost: WhereLost) -> DataTable:
         ]
         for grade, group in lost.grades.items()
     ]
-    return DataTable(caption, ["", "Rows", "Weight", "Mean loss", "Share of score"], rows)
+    return DataTable(caption, ["", "Rows", "Weight", "Mean loss", _SHARE], rows)

@@ -27,13 +27,22 @@ def share_map(content: Content, run: int) -> HeatMap:
         step = heat_step(group.share, most)
         return Heat(_share(group.share), step, href, f"{group.loss:.2f}")
 
-    caption = "Share of the score in %, and mean loss"
-    rows = _rows(lost, cell)
+    *rows, (every, totals) = _rows(lost, cell)
     if severe := lost.any_severe:
-        empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+        charged = [
+            Heat(_share(share), heat_step(share, most), f"{EXTRA_CASES}&level={level}")
+            if (share := lost.any_severe_at.get(level))
+            else None
+            for level in LEVEL_IDS
+        ]
         whole = Heat(_share(severe.share), 0, EXTRA_CASES, f"{severe.loss:.2f}")
-        rows.append((PART_NAMES["any_severe_spinal"], [*empty, whole]))
-    return HeatMap(content.titled(caption, name), "", _heads(), rows)
+        rows.append((PART_NAMES["any_severe_spinal"], [*charged, whole]))
+        totals = [
+            replace(total, text=_share(lost.cost(level))) if total else None
+            for level, total in zip((*LEVEL_IDS, ""), totals, strict=True)
+        ]
+    caption = "Share of the score in %, and mean loss of the labels"
+    return HeatMap(content.titled(caption, name), "", _heads(), [*rows, (every, totals)])
 
 
 def label_map(content: Content) -> HeatMap:
@@ -73,9 +82,14 @@ def change_map(content: Content, run: int) -> HeatMap:
             rows.append((CONDITION_NAMES[condition], cells))
     if first.any_severe and other.any_severe:
         severe = changes(first.any_severe, other.any_severe)
-        empty: list[Heat | None] = [None] * len(LEVEL_IDS)
+        charged = [
+            Heat(_change(change), -heat_step(change, most), f"{EXTRA_CASES}&level={level}")
+            if (change := _change_at(level, first, other, scores))
+            else None
+            for level in LEVEL_IDS
+        ]
         rows.append(
-            (PART_NAMES["any_severe_spinal"], [*empty, Heat(_change(severe), 0, EXTRA_CASES)])
+            (PART_NAMES["any_severe_spinal"], [*charged, Heat(_change(severe), 0, EXTRA_CASES)])
         )
     name = content.scored[run].name
     caption = f"Change of the score to {name}, in 0.0001: blue is better, orange worse"
@@ -84,6 +98,14 @@ def change_map(content: Content, run: int) -> HeatMap:
 
 def _heads() -> list[str]:
     return [*LEVEL_NAMES.values(), "All"]
+
+
+def _change_at(
+    level: str, first: WhereLost, other: WhereLost, scores: tuple[float, float]
+) -> float:
+    """Return by how much any_severe_spinal changes the score, by the cases of a level."""
+    before, after = (each.any_severe_at.get(level, 0.0) for each in (first, other))
+    return after * scores[1] - before * scores[0]
 
 
 def _change(change: float) -> str:

@@ -2,15 +2,27 @@
 
 from lsdc.challenges.lumbar.report.figures.chosen import worst_cases
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
-from lsdc.challenges.lumbar.report.figures.where import Reason, WhereLost, costliest
+from lsdc.challenges.lumbar.report.figures.where import (
+    Reason,
+    WhereLost,
+    costliest,
+    narrowed,
+)
 from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.heat import label_map, share_map
-from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, LEVEL_NAMES
+from lsdc.challenges.lumbar.report.page.words import (
+    CONDITION_NAMES,
+    GRADES_SHOWN,
+    LEVEL_NAMES,
+    PART_NAMES,
+)
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, CaseList, Figure, Figures, Paragraph, Row, Section
 
 FIRST_CASES = 10
+_CLEARLY = 1.05  # so many times as much is more
+_ANY = PART_NAMES["any_severe_spinal"].lower()
 
 
 def overview(content: Content) -> Section:
@@ -36,21 +48,44 @@ def overview(content: Content) -> Section:
 
 
 def explain_level(reason: Reason) -> str:
-    """Return in words why a level costs more than the others."""
+    """Return in words why a level costs more than the others: its labels, or the models' losses."""
     level, own, elsewhere = LEVEL_NAMES[reason.level], reason.own, "at the other levels"
-    narrowed, others = map(numbers.percent, (reason.narrowed, reason.narrowed_elsewhere))
-    condition = CONDITION_NAMES[reason.condition].lower()
-    severe = f"{numbers.percent(reason.severe)} of these labels are severe"
-    if spread := reason.severe_elsewhere:
-        severe += f" ({numbers.percent(spread[0])} to {numbers.percent(spread[1])} {elsewhere})"
+    part = f", {numbers.percent(reason.any_severe)} of it in {_ANY}" if reason.any_severe else ""
+    labels = f"{numbers.percent(reason.narrowed)} of them are moderate or severe"
+    labels += f" ({numbers.percent(reason.narrowed_elsewhere)} {elsewhere})"
+    loss = f"{own.loss:.2f} ({reason.loss_elsewhere:.2f} {elsewhere})"
+    heavier = reason.narrowed > _CLEARLY * reason.narrowed_elsewhere
+    worse = own.loss > _CLEARLY * reason.loss_elsewhere
+    why = {
+        (True, True): f"Its labels weigh more, as {labels}, and its mean loss is higher, {loss}.",
+        (True, False): f"Its labels weigh more: {labels}. Its mean loss is {loss}.",
+        (False, True): f"Its mean loss is higher, {loss}, not the weight of its labels: {labels}.",
+        (False, False): f"The others cost nearly as much: its mean loss is {loss}; of its labels, "
+        f"{labels.replace('of them ', '')}.",
+    }[heavier, worse]
     return (
-        f"{level} costs most: {numbers.percent(own.share)} of the score, from "
-        f"{numbers.percent(reason.rows)} of the labelled rows. {narrowed} of its labels are "
-        f"moderate or severe ({others} {elsewhere}), and these weigh 2 and 4 times as much as "
-        f"normal ones. Its mean loss is {own.loss:.2f} ({reason.loss_elsewhere:.2f} {elsewhere}). "
-        f"Of its conditions, {condition} costs most: "
-        f"{numbers.percent(reason.condition_share)} of the score. {severe}."
+        f"{level} costs most: {numbers.percent(reason.cost)} of the score{part}, from "
+        f"{numbers.percent(reason.rows)} of the labelled rows. {why} {_explain_condition(reason)}"
     )
+
+
+def _explain_condition(reason: Reason) -> str:
+    """Return in words what the costliest condition of the level costs, and what is unusual."""
+    own, others = reason.at_level, reason.at_others
+    told = (
+        f"Of its conditions, {CONDITION_NAMES[reason.condition].lower()} costs most: "
+        f"{numbers.percent(own.share)} of the score"
+    )
+    losses = sorted(each.loss for each in others)
+    if others and own.loss > losses[-1]:
+        told += (
+            f", with a mean loss of {own.loss:.2f} ({losses[0]:.2f} to {losses[-1]:.2f} elsewhere)"
+        )
+    narrow = sorted(map(narrowed, others))
+    if others and narrowed(own) > narrow[-1]:
+        told += f"; {numbers.percent(narrowed(own))} of its labels are moderate or severe"
+        told += f" ({numbers.percent(narrow[0])} to {numbers.percent(narrow[-1])} elsewhere)"
+    return f"{told}."
 
 
 def explain_grades(lost: WhereLost) -> str:
@@ -60,10 +95,10 @@ def explain_grades(lost: WhereLost) -> str:
         for grade, group in lost.grades.items()
     ]
     rest = (
-        f" The rest, {numbers.percent(lost.any_severe.share)}, is the part any severe canal, which "
-        "counts studies. A study's loss there is charged to one case: its severe canal with the "
-        "largest predicted probability of severe, or its canal with the largest one if none is "
-        "severe."
+        f" The rest, {numbers.percent(lost.any_severe.share)}, is the part {_ANY}, which counts "
+        "studies: it has a row of its own in the map. A study's loss there is charged to one case: "
+        "its severe canal with the largest predicted probability of severe, or its canal with the "
+        "largest one if none is severe."
         if lost.any_severe
         else ""
     )

@@ -76,7 +76,8 @@ def _costs(content: Content, source: RunSource) -> list[Block]:
     ]
     about = (
         "Memory is the peak of all processes of the run together, including those of stages that "
-        "ran at the same time; memory that processes share counts for each. Folds that other "
+        "ran at the same time; memory that processes share counts for each. A stage that an "
+        "earlier run did, and this one took over, ended before this run began. Folds that other "
         "hosts trained are not listed."
     )
     return [DataTable(caption, ["", "Time", "Peak memory", "Ended, UTC"], rows), Paragraph(about)]

@@ -12,8 +12,9 @@ from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, relia
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
 from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
-from lsdc.challenges.lumbar.report.figures.where import costliest, where_lost
+from lsdc.challenges.lumbar.report.figures.where import costliest, narrowed, where_lost
 from lsdc.challenges.lumbar.report.page.build import build_report
+from lsdc.challenges.lumbar.report.page.overview import explain_level
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from tests.challenges.lumbar.report.made_run import make_labels, predict
 from tests.report.reading import read_page
@@ -33,6 +34,10 @@ def test_contributions_add_up_to_the_score(one: Scored) -> None:
     total = one.rows["share"].sum() + one.any_severe["share"].sum()
     assert total == pytest.approx(one.score.score, abs=1e-12)
     lost = where_lost(one)
+    costs = one.cases.group_by("level").agg(pl.col("cost").sum() / one.score.score)
+    for level, cost in costs.iter_rows():
+        assert lost.cost(level) == pytest.approx(cost, abs=1e-12)
+    assert sum(map(lost.cost, lost.levels)) == pytest.approx(1, abs=1e-12)
     for found in (lost.cells, lost.levels, lost.conditions, lost.grades):
         groups = [*found.values(), lost.any_severe]
         assert sum(group.share for group in groups) == pytest.approx(1, abs=1e-12)
@@ -114,6 +119,7 @@ def test_contributions_add_up_without_a_canal_label(labels: pl.DataFrame) -> Non
     lost = where_lost(found)
     assert lost.any_severe is None
     assert found.cases["cost"].sum() == pytest.approx(found.score.score, abs=1e-12)
+    assert set(lost.any_severe_at.values()) == {0}
     assert sum(group.weight for group in lost.levels.values()) == pytest.approx(1, abs=1e-12)
 
 
@@ -133,9 +139,15 @@ def test_planted_costliest_level_is_found(labels: pl.DataFrame) -> None:
     assert reason.own.loss > 2 * reason.loss_elsewhere
     condition = pl.col("condition") == reason.condition
     by_level = labels.drop_nulls("grade").filter(condition).group_by("level")
-    shares = dict(by_level.agg((pl.col("grade") == 2).mean()).iter_rows())
-    assert reason.severe == pytest.approx(shares.pop("l2_l3"))
-    assert reason.severe_elsewhere == pytest.approx((min(shares.values()), max(shares.values())))
+    shares = dict(by_level.agg((pl.col("grade") > 0).mean()).iter_rows())
+    assert narrowed(reason.at_level) == pytest.approx(shares.pop("l2_l3"))
+    assert sorted(map(narrowed, reason.at_others)) == pytest.approx(sorted(shares.values()))
+    own = found.cases.filter(level="l2_l3")["cost"].sum()
+    assert reason.cost == pytest.approx(own / found.score.score, abs=1e-12)
+    said = explain_level(reason)
+    assert said.startswith(f"L2/L3 costs most: {100 * reason.cost:.1f}\u00a0% of the score")
+    assert "Its mean loss is higher" in said
+    assert "left subarticular costs most" in said
 
 
 def test_calibrated_predictions_lie_on_the_diagonal() -> None:

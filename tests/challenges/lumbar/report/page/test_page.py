@@ -59,14 +59,24 @@ def part(rows: pl.DataFrame, kind: str) -> float:
 
 
 def any_severe(rows: pl.DataFrame) -> float:
+    return sum(any_severe_by_level(rows).values())
+
+
+def any_severe_by_level(rows: pl.DataFrame) -> Counter[str]:
+    """Split the part among the levels of the cases that answer for it."""
     canal = rows.filter(condition="spinal_canal_stenosis")
-    losses, weights = 0.0, 0.0
+    losses: Counter[str] = Counter()
+    weights = 0.0
     for study in canal["study_id"].unique():
         own = canal.filter(study_id=study)
         weight, highest = max(WEIGHTS[own["label"].to_numpy()]), own["severe"].max()
-        right = highest if (own["label"] == 2).any() else 1 - highest
-        losses, weights = losses - weight * math.log(right), weights + weight
-    return losses / weights
+        severe = own.filter(label=2)
+        right = highest if severe.height else 1 - highest
+        answers = severe if severe.height else own
+        level = answers["level"][answers["severe"].arg_max()]
+        losses[level] -= weight * math.log(right)
+        weights += weight
+    return Counter({level: loss / weights for level, loss in losses.items()})
 
 
 def parts(rows: pl.DataFrame) -> dict[str, float]:
@@ -108,7 +118,7 @@ def test_losses_of_each_fold_and_of_all_are_those_of_the_table(
 def test_heat_map_has_the_share_and_the_mean_loss_of_each_cell(
     page: ReadPage, oof: pl.DataFrame
 ) -> None:
-    head, *rows = page.tables["Share of the score in %, and mean loss"]
+    head, *rows = page.tables["Share of the score in %, and mean loss of the labels"]
     assert head == ["", *LEVEL_NAMES.values(), "All"]
     score, expected = parts(oof)["Score"], shares(oof)
     shown = {name: cells for name, *cells in rows}
@@ -126,8 +136,15 @@ def test_heat_map_has_the_share_and_the_mean_loss_of_each_cell(
     assert severe == pytest.approx(100 * any_severe(oof) / 4 / score, abs=0.051)
     assert severe_loss == pytest.approx(any_severe(oof), abs=0.0051)
     assert total + severe == pytest.approx(100, abs=2)
-    for level, cell in zip(LEVELS, shown["All"], strict=False):
-        assert float(cell.split()[1]) == pytest.approx(level_loss(oof, level), abs=0.0051)
+    charged = any_severe_by_level(oof)
+    for level, own, cell in zip(LEVELS, shown["Any severe canal"], shown["All"], strict=False):
+        assert (number(own) if own else 0) == pytest.approx(
+            100 * charged[level] / 4 / score, abs=0.051
+        )
+        labels = sum(cost for (_, at), cost in expected.items() if at == level)
+        share, loss = map(float, cell.split())
+        assert share == pytest.approx(100 * (labels + charged[level] / 4) / score, abs=0.051)
+        assert loss == pytest.approx(level_loss(oof, level), abs=0.0051)
 
 
 def test_map_of_labels_has_the_shares_of_severe_and_moderate(
@@ -159,13 +176,17 @@ def test_shown_mean_loss_times_weight_is_the_share_of_each_row(
 ) -> None:
     score = parts(oof)["Score"]
     for caption in ("By level", "By condition", "By label"):
-        _, *rows = page.tables[caption]
-        for name, *_, weight, loss, share in rows:
-            expected = number(weight) * number(loss) / score
-            assert number(share) == pytest.approx(expected, abs=0.35), (caption, name)
+        (_, *head), *rows = page.tables[caption]
+        for name, *cells in rows:
+            row = dict(zip(head, cells, strict=True))
+            expected = number(row["Weight"]) * number(row["Mean loss"]) / score
+            expected += number(row.get("Any severe canal", "0"))
+            assert number(row["Share of score"]) == pytest.approx(expected, abs=0.35), name
     _, *conditions = page.tables["By condition"]
-    for column, whole in ((-3, 100), (-1, 100)):  # weight, share of the score
-        assert sum(number(row[column]) for row in conditions) == pytest.approx(whole, abs=0.31)
+    for column in (-3, -1):  # weight, share of the score
+        assert sum(number(row[column]) for row in conditions) == pytest.approx(100, abs=0.31)
+    _, *levels = page.tables["By level"]
+    assert sum(number(row[-1]) for row in levels) == pytest.approx(100, abs=0.31)
 
 
 def test_cases_have_the_loss_and_the_share_of_each_labelled_row(
