@@ -126,7 +126,8 @@ class Reason:
     Attributes:
         level: the level that costs most.
         own: its rows.
-        cost: the fraction of the score from its cases; of it, `any_severe` is in that part.
+        cost: the fraction of the score from its cases.
+        any_severe: the fraction of the score from its cases in the part any_severe_spinal.
         rows: the fraction of all labelled rows.
         narrowed, narrowed_elsewhere: the fraction of moderate and severe labels there, and at the
             other levels.

@@ -50,7 +50,12 @@ def overview(content: Content) -> Section:
 def explain_level(reason: Reason) -> str:
     """Return in words why a level costs more than the others: its labels, or the models' losses."""
     level, own, elsewhere = LEVEL_NAMES[reason.level], reason.own, "at the other levels"
-    part = f", {numbers.percent(reason.any_severe)} of it in {_ANY}" if reason.any_severe else ""
+    split = (
+        f" ({numbers.percent(own.share)} by its labels, {numbers.percent(reason.any_severe)} in "
+        f"{_ANY})"
+        if reason.any_severe
+        else ""
+    )
     labels = f"{numbers.percent(reason.narrowed)} of them are moderate or severe"
     labels += f" ({numbers.percent(reason.narrowed_elsewhere)} {elsewhere})"
     loss = f"{own.loss:.2f} ({reason.loss_elsewhere:.2f} {elsewhere})"
@@ -60,11 +65,11 @@ def explain_level(reason: Reason) -> str:
         (True, True): f"Its labels weigh more, as {labels}, and its mean loss is higher, {loss}.",
         (True, False): f"Its labels weigh more: {labels}. Its mean loss is {loss}.",
         (False, True): f"Its mean loss is higher, {loss}, not the weight of its labels: {labels}.",
-        (False, False): f"The others cost nearly as much: its mean loss is {loss}; of its labels, "
-        f"{labels.replace('of them ', '')}.",
+        (False, False): f"Its labels are much as elsewhere: {labels}, and their mean loss is "
+        f"{loss}.",
     }[heavier, worse]
     return (
-        f"{level} costs most: {numbers.percent(reason.cost)} of the score{part}, from "
+        f"{level} costs most: {numbers.percent(reason.cost)} of the score{split}, from "
         f"{numbers.percent(reason.rows)} of the labelled rows. {why} {_explain_condition(reason)}"
     )
 
