@@ -213,10 +213,13 @@ class Child:
         if not self._ready:
             self._stderr.seek(0)
             last_line = self._stderr.read().decode(errors="replace").strip().split("\n")[-1]
-            raise StageError(
-                f"{self._name()} ended with exit code {code} before it read a file: {last_line}; "
-                "check that the installation is complete"
+            said = f": {last_line}" if last_line else ""
+            how, advice = (
+                (f"was killed by {signal.Signals(-code).name}", "check that memory suffices")
+                if code < 0
+                else (f"ended with exit code {code}", "check that the installation is complete")
             )
+            raise StageError(f"{self._name()} {how} before it read a file{said}; {advice}")
         if code == -signal.SIGALRM:
             return self._timeout()
         return ChildEndedError(

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
+import torch
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.pack.libraries import kaggle_image
@@ -218,15 +219,25 @@ def _prior(bundle: Path, condition: str, level: str) -> tuple[float, ...]:
 @pytest.mark.slow_prefect
 @pytest.mark.parametrize(
     ("limit", "reason"),
-    [(("--hours", "0.0033"), "the time ended"), (("--memory", "0.2"), "killed by SIGKILL")],
+    [
+        (("--hours", "0.0033"), "the time ended"),
+        (("--memory", "0.2"), "near the memory limit of 0.2 GB"),
+        pytest.param(
+            ("--device", "cuda"),
+            "'cuda' cannot be used here",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+    ],
 )
-def test_limits_leave_the_prior_and_are_said(
+def test_limits_and_settings_that_leave_the_prior_are_said(
     limit: tuple[str, str], reason: str, ran: Ran, bundle: Path, jail: Jail
 ) -> None:
     done = jail.run(bundle, [ran.data, "--out", "submission.csv", *limit])
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
     assert reason in done.stderr
     out = submission_of(jail.folder / "out" / "submission.csv")
+    by_cell = out.with_columns(cell=pl.col("row_id").str.replace(r"^\d+_", ""))
+    assert by_cell.select("cell", *PROBABILITIES).n_unique() == 25
     assert out["row_id"].equals(pl.read_csv(ran.folder / "submission.csv")["row_id"])
 
 

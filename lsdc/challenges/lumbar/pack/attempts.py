@@ -1,4 +1,7 @@
-"""Attempts: predict studies with one run, so that what fails costs no other study."""
+"""Attempts: predict studies with one run, so that what fails costs no other study.
+
+Only a wrong setting, such as a device that is not there, fails at once: no study is its cause.
+"""
 
 import logging
 import shutil
@@ -14,6 +17,7 @@ from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
 from lsdc.challenges.lumbar.predict.sources import Studies
 from lsdc.challenges.lumbar.predict.workplace import Workplace
+from lsdc.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ class RunAttempt:
             return
         try:
             self._queue.predict_whole()
+        except SettingsError:
+            raise
         except Exception as error:  # noqa: BLE001 (whatever it is, it costs as little as possible)
             self._predict_apart(error)
         self._note_reached()
@@ -73,6 +79,8 @@ class RunAttempt:
         """Predict the samples that are left."""
         try:
             mean, _ = self._queue.finish()
+        except SettingsError:
+            raise
         except Exception as error:  # noqa: BLE001 (see above)
             self._predict_apart(error)
             mean, _ = self._queue.finish()
@@ -97,6 +105,8 @@ class RunAttempt:
             self._waiting.extend(ids)
             if prepared.has_crops:
                 self._queue.add(prepared.folder)
+        except SettingsError:
+            raise
         except Exception as error:  # noqa: BLE001 (see above)
             self._waiting = [study for study in self._waiting if study not in ids]
             log.debug("%s of %s failed\n%s", ids, self.models.name, traceback.format_exc())

@@ -34,7 +34,8 @@ _GRADES = ("normal_mild", "moderate", "severe")
 _OLDEST_PYTHON = (3, 11)
 # The worker ends by itself before the limit; a worker that does not is killed this much before it.
 _RESERVE_SECONDS = 10.0
-_PARTS = 3  # the worker's exit code if parts have the prior
+_EXIT_CODES = {0: 0, 3: 1, 4: 2}  # this process's, by the worker's
+_EXIT_HELP = "Exit codes: 0 all predicted, 1 parts have the prior, 2 all has it, 130 interrupted."
 # What the libraries would look up in the network or write into the user's folder.
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -64,8 +65,11 @@ def main() -> int:
         prior, doubts = _read_prior()
         rows = _wanted_rows(asked.test, prior)
         _write_submission(rows, out)
-    except (BundleError, OSError) as error:
+    except BundleError as error:
         _say(f"predict.py: {error}", error=True)
+        return 2
+    except OSError as error:
+        _say(f"{out}: cannot be written ({error.strerror}); give another --out", error=True)
         return 2
     _say(f"{len(rows):,} rows; {out} has the prior until they are predicted")
     for doubt in doubts:
@@ -81,16 +85,16 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     what = "Predict a competition's test folder, offline."
-    parser = argparse.ArgumentParser(prog="predict.py", description=what)
-    parser.add_argument("test", type=Path, metavar="TEST_FOLDER", help="folder with test_images")
-    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
-    parser.add_argument("--hours", type=float, default=9.0, help="time limit (default: 9)")
-    parser.add_argument("--memory", type=float, default=16.0, help="memory limit in GB (16)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--threads", type=int, default=_cores(), help="default: one a usable core")
-    parser.add_argument(
-        "--studies-at-once", type=int, default=64, help="studies in memory together (64)"
-    )
+    parser = argparse.ArgumentParser(prog="predict.py", description=what, epilog=_EXIT_HELP)
+    option = parser.add_argument
+    option("test", type=Path, metavar="TEST_FOLDER", help="the competition, with test_images in it")
+    option("--out", type=Path, required=True, help="CSV file to write; a log is written beside it")
+    option("--hours", type=float, default=9.0, help="time limit in hours (9)")
+    option("--memory", type=float, default=16.0, help="memory limit in GB (16)")
+    option("--device", default="auto", help="auto, cpu or cuda (auto)")
+    option("--threads", type=int, default=_cores(), help="(one for each usable core)")
+    less = "the most studies in memory together (64); fewer take less memory"
+    option("--studies-at-once", type=int, default=64, help=less)
     asked = parser.parse_args()
     for name, value in vars(asked).items():
         if type(value) in (int, float) and not 0 < value < math.inf:
@@ -369,12 +373,13 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
     try:
         code = process.wait(max(ends - time.monotonic(), 0.0) + _RESERVE_SECONDS / 2)
     except (subprocess.TimeoutExpired, KeyboardInterrupt) as end:
-        _end(process)
+        os.killpg(process.pid, signal.SIGKILL)  # its own children end with it
+        process.wait()
         is_late = isinstance(end, subprocess.TimeoutExpired)
         why, code = ("the time ended", 1) if is_late else ("interrupted", 130)
     else:
-        if code in (0, _PARTS):
-            return 1 if code else 0
+        if code in _EXIT_CODES:
+            return _EXIT_CODES[code]
         why = f"the predicting process ended with exit code {code}; see the lines above"
         if code < 0:
             why = f"the predicting process was killed by {signal.Signals(-code).name}"
@@ -389,11 +394,6 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
 
 def _state(path: Path) -> tuple[int, int]:
     return path.stat().st_ino, path.stat().st_mtime_ns
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)  # its own children end with it
-    process.wait()
 
 
 if __name__ == "__main__":

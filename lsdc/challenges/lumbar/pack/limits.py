@@ -5,9 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
 import psutil
+
+from lsdc.messages import counted
 
 # A machine ends what exceeds its memory, so a child is ended a little earlier.
 _SHARE = 0.9
@@ -35,30 +38,48 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@contextmanager
-def memory_limit(gigabytes: float) -> Iterator[None]:
-    """Kill this process's largest child while its processes together exceed the limit.
+@dataclass
+class MemoryLimit:
+    """A limit of the memory of this process and its children; memory that they share counts once.
 
-    Memory that processes share counts once. A killed child is a `ChildDiedError` of its caller.
+    Attributes:
+        gigabytes: the limit.
+        ended: how many children were killed, as all together came too near to it.
     """
-    done = threading.Event()
-    arguments = (gigabytes * 1e9 * _SHARE, done)
-    watch = threading.Thread(target=_watch, args=arguments, daemon=True)
-    watch.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watch.join()
 
+    gigabytes: float
+    ended: int = 0
 
-def _watch(limit: float, done: threading.Event) -> None:
-    own = psutil.Process()
-    while not done.wait(_POLL_SECONDS):
-        children = {each: _bytes_of(each) for each in own.children(recursive=True)}
-        if children and _bytes_of(own) + sum(children.values()) > limit:
-            with suppress(psutil.Error):
-                max(children, key=lambda each: children[each]).kill()
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Kill the largest child in the block while 90 % of the limit are exceeded.
+
+        A killed child is a `ChildDiedError` of its caller.
+        """
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(done,), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watch.join()
+
+    def __str__(self) -> str:
+        """Return in words what was ended, and what to do."""
+        return (
+            f"a process was ended {counted(self.ended, 'time')}, near the memory limit of "
+            f"{self.gigabytes:g} GB; try --studies-at-once 8, or a higher --memory if there is more"
+        )
+
+    def _watch(self, done: threading.Event) -> None:
+        own, limit = psutil.Process(), self.gigabytes * 1e9 * _SHARE
+        while not done.wait(_POLL_SECONDS):
+            children = {each: _bytes_of(each) for each in own.children(recursive=True)}
+            if children and _bytes_of(own) + sum(children.values()) > limit:
+                with suppress(psutil.Error):
+                    max(children, key=lambda each: children[each]).kill()
+                    self.ended += 1
 
 
 def _bytes_of(process: psutil.Process) -> float:

@@ -9,11 +9,13 @@ COMPETITION = "/kaggle/input/rsna-2024-lumbar-spine-degenerative-classification"
 _CELLS = (
     f"""\
 # Attach the competition, and the bundle as a dataset, to the notebook; switch the internet off.
+# "!ls /kaggle/input /kaggle/input/*" shows where they are.
 BUNDLE = "{BUNDLE}"
 TEST = "{COMPETITION}"
 """,
     """\
 # Write submission.csv: at first with the prior in all rows, then with the predictions.
+# Read the line "... studies of ... predicted from images": the others have the prior.
 !python {BUNDLE}/predict.py {TEST} --out submission.csv
 """,
     """\

@@ -16,7 +16,7 @@ from lsdc.challenges.lumbar.competition.tables import open_test_set
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
 from lsdc.challenges.lumbar.pack.blend import blend
 from lsdc.challenges.lumbar.pack.layout import open_models
-from lsdc.challenges.lumbar.pack.limits import Pace, TimeIsUpError, memory_limit, time_limit
+from lsdc.challenges.lumbar.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.sources import ListedStudies, LooseStudies, Source, Studies
 from lsdc.challenges.lumbar.predict.workplace import Workplace
@@ -25,7 +25,7 @@ from lsdc.messages import counted, few
 from lsdc.store.files import write_atomic
 from lsdc.training.process import ignore
 
-PARTS = 3  # the exit code if parts have the prior that need not
+PARTS, ALL = 3, 4  # the exit codes if parts of the submission, or all, have needless priors
 # Kept for the last samples and for the submission.
 _LAST_SHARE, _LAST_SECONDS = 0.05, 120.0
 
@@ -112,7 +112,7 @@ class _Submission:
 
 
 def main(path: Path) -> int:
-    """Do an order; return 0, or 3 if parts of the submission have the prior that need not.
+    """Do an order; return 0, or `PARTS` or `ALL` if those have the prior that need not.
 
     Raises:
         LsdcError: the bundle's models cannot be used.
@@ -123,11 +123,15 @@ def main(path: Path) -> int:
         filename=order.log, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
     logging.getLogger("lsdc").setLevel(logging.DEBUG)
-    with memory_limit(order.memory_gb):
+    memory = MemoryLimit(order.memory_gb)
+    with memory.kept():
         submission = _Submission(order, models)
         in_time = submission.predict()
         submission.write()
-    return _report(submission, order, in_time=in_time)
+    code = _report(submission, order, in_time=in_time)
+    if memory.ended:
+        _tell(str(memory))
+    return code
 
 
 def _open(order: Order, models: TrainedModels, at: Workplace) -> Source:
@@ -186,7 +190,7 @@ def _report(submission: _Submission, order: Order, *, in_time: bool) -> int:
     if not in_time:
         late = asked & there - reached - failed
         code = _tell(f"the time ended; {counted(len(late), 'study')} not reached ({_named(late)})")
-    return code
+    return ALL if code and not asked & from_images else code
 
 
 def _named(studies: set[int]) -> str:

@@ -13,7 +13,7 @@ from lsdc.challenges.lumbar.pack import attempts
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
 from lsdc.challenges.lumbar.pack.limits import TimeIsUpError
 from lsdc.challenges.lumbar.predict.workplace import Workplace
-from lsdc.errors import ChildDiedError
+from lsdc.errors import ChildDiedError, SettingsError
 from lsdc.training.process import ignore
 
 BATCH = 4
@@ -58,6 +58,7 @@ class Faults:
 
     reading: Sequence[int] = ()
     late: bool = False
+    no_device: bool = False
     asked: list[Sequence[int]] = field(default_factory=list)
 
     def prepare(self, ids: Sequence[int], _models: Any, folder: Path, _at: Workplace) -> Any:
@@ -65,6 +66,8 @@ class Faults:
         self.asked.append(ids)
         if self.late:
             raise TimeIsUpError
+        if self.no_device:
+            raise SettingsError("device: 'cuda' cannot be used here")
         if set(ids) & set(self.reading):
             raise ChildDiedError("out of memory")
         folder.mkdir()
@@ -136,3 +139,12 @@ def test_the_end_of_the_time_is_not_taken_for_a_failure(
         attempt.add(range(6, 9), more=True)
     assert attempt.reached == {1, 2, 3}
     assert attempt.failed == {}
+
+
+def test_a_setting_that_cannot_work_is_an_error_at_once(
+    attempt: RunAttempt, faults: Faults
+) -> None:
+    faults.no_device = True
+    with pytest.raises(SettingsError, match="cannot be used here"):
+        run(attempt, [range(1, 65), range(65, 300)])
+    assert len(faults.asked) == 1

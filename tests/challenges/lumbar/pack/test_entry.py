@@ -96,7 +96,8 @@ def test_a_folder_without_rows_or_a_submission_that_cannot_be_written_is_refused
     out.mkdir()
     done = predict(bundle, data, "--out", out)
     assert done.returncode == 2
-    assert str(out) in done.stderr
+    assert done.stderr.startswith(f"{out}: cannot be written (")
+    assert "give another --out" in done.stderr
     assert list(tmp_path.glob(".submission*")) == []
 
 

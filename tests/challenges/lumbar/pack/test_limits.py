@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lsdc.challenges.lumbar.pack import limits
-from lsdc.challenges.lumbar.pack.limits import Pace, TimeIsUpError, memory_limit, time_limit
+from lsdc.challenges.lumbar.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
 
 _GREEDY = "x = bytearray(400_000_000); print(len(x), flush=True); input()"
 _MODEST = "print(1, flush=True); input()"
@@ -37,9 +37,12 @@ def test_memory_limit_ends_the_largest_child_only() -> None:
     modest, greedy = start(_MODEST), start(_GREEDY)
     try:
         own = limits._bytes_of(limits.psutil.Process())
-        with memory_limit((own + 200e6) / limits._SHARE / 1e9):
+        memory = MemoryLimit((own + 200e6) / limits._SHARE / 1e9)
+        with memory.kept():
             assert greedy.wait(60) == -9
         assert modest.poll() is None
+        assert memory.ended == 1
+        assert "a process was ended 1 time, near the memory limit" in str(memory)
     finally:
         for child in (modest, greedy):
             child.kill()
