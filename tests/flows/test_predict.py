@@ -163,7 +163,7 @@ def test_files_are_listed_with_the_ids_of_the_results(loose: Predicted) -> None:
         assert len(own)
         assert all(path.startswith(f"{place}/") for path in own["path"])
         for series in study["series"]:
-            listed = own.filter(series_id=series["series_id"])
+            listed = own.filter(series_id=int(series["series_id"]))
             assert listed["path"].to_list() == series["files"]
             assert set(listed["used_as"].drop_nulls()) == {series["kind"]} - {None}
 

@@ -110,7 +110,7 @@ def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
         ),
     )
     for study in order[:_MOST_STUDIES]:
-        where = f" ({study.folder})" if study.folder not in ("", study.spelled) else ""
+        where = f" ({study.subfolder})" if study.subfolder not in ("", study.spelled) else ""
         console.print(f"doubts on study {study.spelled}{where}:", style="yellow")
         for doubt in study.doubts:
             console.print(f"  {doubt}", highlight=False, markup=False)

@@ -71,6 +71,11 @@ class StudyOutcome:
     quarantined: int
 
     @property
+    def subfolder(self) -> str:
+        """The folder of its files; empty if that is the one that was read."""
+        return "" if self.folder == "." else self.folder
+
+    @property
     def doubts(self) -> list[str]:
         """All that may be wrong with its predictions."""
         found = [self.why_prior] if self.why_prior else []
@@ -139,15 +144,22 @@ def tabulate_predictions(
     Returns:
         row_id, study_id, condition, level, the three probabilities; `spread`, the largest standard
         deviation of a probability over the folds (null for the prior); `source`, `images` or
-        `prior`; `level_confidence`, of the level's point and name (0 without one).
+        `prior`; `level_confidence`, of the level's point and name (0 without one); `doubtful`,
+        whether its level is not sure or no series shows it.
     """
     cells = [
-        (each.study_id, str(condition), str(level), _confidence(each.names, str(level)))
+        (
+            each.study_id,
+            str(condition),
+            str(level),
+            _confidence(each.names, str(level)),
+            each.is_doubtful(condition, str(level)),
+        )
         for each in studies
         for condition in CONDITIONS
         for level in LEVELS
     ]
-    schema = _SCHEMA | {"level_confidence": pl.Float64}
+    schema = _SCHEMA | {"level_confidence": pl.Float64, "doubtful": pl.Boolean}
     rows = pl.DataFrame(cells, schema=schema, orient="row")
     found = mean if len(mean) else pl.DataFrame(schema=_SCHEMA | _PROBABILITIES)
     rows = rows.join(
@@ -161,7 +173,7 @@ def tabulate_predictions(
     rows = rows.join(
         models.prior, on=["condition", "level"], how="left", suffix="_prior", maintain_order="left"
     ).with_columns(pl.coalesce(name, f"{name}_prior").alias(name) for name in PROBABILITIES)
-    order = [*_CELL, *PROBABILITIES, "spread", "source", "level_confidence"]
+    order = [*_CELL, *PROBABILITIES, "spread", "source", "level_confidence", "doubtful"]
     return with_row_id(rows.select(order))
 
 
@@ -221,7 +233,10 @@ def _as_dict(
         "extra_or_missing_vertebra": names.extra_or_missing if names else None,
         "levels": {level: vars(each) for level, each in names.levels.items()} if names else {},
         "series": [
-            vars(each) | {"files": paths.get((study.spelled, each.series_id), [])}
+            # An id has more digits than a number of JavaScript.
+            vars(each)
+            | {"series_id": str(each.series_id)}
+            | {"files": paths.get((study.spelled, each.series_id), [])}
             for each in study.series
         ],
         "predictions": [
@@ -231,6 +246,7 @@ def _as_dict(
                 **{name: row[name] for name in PROBABILITIES},
                 "spread": row["spread"],
                 "source": row["source"],
+                "doubtful": row["doubtful"],
                 "by_fold": folds.get((row["study_id"], row["condition"], row["level"]), {}),
             }
             for row in rows.iter_rows(named=True)

@@ -106,7 +106,7 @@ def draw_picture(
 
 def _write_title(sheet: Image.Image, study: StudyOutcome, run: str) -> None:
     write(sheet, (MARGIN, MARGIN - 6), f"Study {study.spelled}", size=30)
-    words = [f"predicted by the run {run}", *([study.folder] if study.folder else [])]
+    words = [f"predicted by the run {run}", *([study.subfolder] if study.subfolder else [])]
     write(sheet, (MARGIN, MARGIN + 34), "  ·  ".join(words)[:_LONGEST], size=15, colour=DIM)
 
 

@@ -1,11 +1,18 @@
 """Outcomes: which grades are doubtful, what the pictures say of it, and whose each file is."""
 
+import json
 from dataclasses import replace
 
 import polars as pl
 
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.predict.names import NamedLevel, Names
-from lsdc.challenges.lumbar.predict.outcome import SeriesOutcome, StudyOutcome, tabulate_files
+from lsdc.challenges.lumbar.predict.outcome import (
+    SeriesOutcome,
+    StudyOutcome,
+    describe,
+    tabulate_files,
+)
 from lsdc.challenges.lumbar.predict.picture import _doubt_lines
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
 from lsdc.dicom_index.quarantine import Quarantine
@@ -39,6 +46,25 @@ def test_a_grade_is_doubtful_without_a_sure_level_or_a_series_that_shows_it() ->
     assert without.is_doubtful(FORAMEN, "l4_l5")
     assert not without.is_doubtful(CANAL, "l4_l5")
     assert replace(STUDY, names=None).is_doubtful(CANAL, "l4_l5")
+
+
+def test_json_has_ids_as_text_and_says_which_grades_are_doubtful() -> None:
+    long = replace(T2, series_id=8765890884651246514)
+    study = replace(STUDY, series=(long,), missing=("Sagittal T1",), folder=".")
+    cells = {"study_id": 7, "spread": 0.0, "source": "images"} | dict.fromkeys(PROBABILITIES, 1 / 3)
+    rows = pl.DataFrame(
+        {"condition": str(each), "level": "l4_l5", "doubtful": study.is_doubtful(each, "l4_l5")}
+        | cells
+        for each in (CANAL, FORAMEN)
+    )
+    files = pl.DataFrame(
+        {"path": ["a.dcm"], "study_id": ["007"], "series_id": [long.series_id], "used_as": ["T2"]}
+    )
+    (found,) = describe([study], rows, pl.DataFrame(), files)
+    (series,) = json.loads(json.dumps(found))["series"]
+    assert (series["series_id"], series["files"]) == ("8765890884651246514", ["a.dcm"])
+    assert [each["doubtful"] for each in found["predictions"]] == [False, True]
+    assert study.subfolder == ""
 
 
 def test_doubts_on_names_come_first_and_those_of_series_left_out_are_kept() -> None:
