@@ -64,7 +64,7 @@ def record_of(run: Run) -> RunRecord:
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
         tables=None if run.uses_phantom else _digest_tables(run.data),
         settings=run_settings | own,
-        changed={key: value for key, value in own.items() if plain[key] != value},
+        changed={key: value for key, value in own.items() if plain.get(key) != value},
         begun=datetime.now(UTC).replace(microsecond=0),
     )
 

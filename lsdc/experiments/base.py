@@ -66,11 +66,35 @@ class BaseExperiment(Config):
     )
     reported: Reported = Reported()
     needs: NeedsConfig = NeedsConfig()
+    members: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Names of experiments. Their predictions are combined into those of this experiment, "
+            "an ensemble, which trains no model. They must be trained first, on the same data and "
+            "folds, and are no ensembles themselves."
+        ),
+    )
 
     @property
     def pretrained_backbones(self) -> tuple[str, ...]:
         """The backbones that start from pretrained weights, by their names in timm."""
         return ()
+
+    @property
+    def required(self) -> dict[str, str]:
+        """The experiments that must be trained first, by the setting that names each."""
+        needs = {f"needs.{what}": name for what, name in self.needs.model_dump().items() if name}
+        return needs | {f"members.{place}": name for place, name in enumerate(self.members)}
+
+    def has_effect(self, setting: str) -> bool:  # noqa: ARG002 (challenges have more to say)
+        """Return whether a setting, by its dotted name, has an effect beside the others."""
+        return True
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        if twice := [name for name in self.members if self.members.count(name) > 1]:
+            raise ValueError(f"members: expected each once, got {twice[0]} twice")
+        return self
 
 
 def _fits_float32(value: float) -> bool:

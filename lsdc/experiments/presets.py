@@ -90,9 +90,14 @@ class Experiments(Generic[E]):
             self.config, name, self.resolve(name) if resolved is None else resolved, settings
         )
         if resolved is None:
-            for needed in experiment.needs.model_dump().values():
-                if needed is not None:
-                    self.lineage(needed)
+            for needed in experiment.required.values():
+                self.lineage(needed)
+            for member in experiment.members:
+                if own := self.resolve(member).get("members"):
+                    raise SettingsError(
+                        f"experiment {name}: members: {member} is an ensemble itself, expected "
+                        f"experiments that train models; name its members, {', '.join(own)}"
+                    )
         return experiment
 
     def lineage(self, name: str) -> list[str]:
@@ -176,10 +181,10 @@ def build_experiment(
         experiment = config.model_validate(without_values(merged, config))
     except ValidationError as error:
         raise SettingsError(f"{where}: {explain(error, config)}") from error
-    for what, needed in experiment.needs.model_dump().items():
+    for setting, needed in experiment.required.items():
         if needed == name:
             raise SettingsError(
-                f"{where}: needs.{what}: an experiment cannot need itself; name another"
+                f"{where}: {setting}: an experiment cannot need itself; name another"
             )
     return experiment
 

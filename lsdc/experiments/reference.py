@@ -25,8 +25,8 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """The table that it belongs to."""
-        return self.name.rpartition(".")[0]
+        """The table that it belongs to; the setting itself if it is in none."""
+        return self.name.rpartition(".")[0] or self.name
 
     @property
     def default_words(self) -> str:

@@ -32,8 +32,23 @@ def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def settings_of(experiment: BaseExperiment) -> dict[str, Any]:
-    """Return all settings of an experiment by dotted name, as JSON values."""
-    return flatten(experiment.model_dump(mode="json", exclude=set(WORDS)))
+    """Return the settings of an experiment that have an effect, by dotted name, as JSON values."""
+    every = flatten(experiment.model_dump(mode="json", exclude=set(WORDS)))
+    return {name: value for name, value in every.items() if experiment.has_effect(name)}
+
+
+def changed_settings(experiment: BaseExperiment) -> dict[str, Any]:
+    """Return the settings that differ from their defaults, with or without effect, by dotted name.
+
+    >>> from lsdc.experiments.base import NeedsConfig
+    >>> changed_settings(BaseExperiment(name="mine", needs=NeedsConfig(labels="demo")))
+    {'needs.labels': 'demo'}
+    """
+    given, fields = (
+        flatten(experiment.model_dump(exclude=set(WORDS))),
+        _fields(type(experiment), ""),
+    )
+    return {name: given[name] for name, field in fields if given[name] != field.default}
 
 
 @cache

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import LsdcError, SettingsError
 from lsdc.experiments.presets import presets_environment
+from lsdc.experiments.settings import settings_of
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_lab_log_has_25_slices_per_level() -> None:
     assert EXPERIMENTS.load("exp118").slices.count == 25
 
 
-def test_user_presets_are_found_in_the_working_folder(
+def test_presets_are_found_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LSDC_PRESETS", raising=False)
@@ -81,6 +83,13 @@ def test_user_presets_are_found_in_the_working_folder(
         ),
         ('[mine]\nneeds.labels = "mine"\n', "needs.labels: an experiment cannot need itself"),
         ('[mine]\nneeds.weights = "exp1145"\n', "no experiment is called 'exp1145'"),
+        ('[mine]\nmembers = ["demo", "mine"]\n', "members.1: an experiment cannot need itself"),
+        ('[mine]\nmembers = ["demmo"]\n', "no experiment is called 'demmo'; did you mean 'demo'?"),
+        ('[mine]\nbased_on = "demo"\nmembers = ["exp118"]\n', "leave out based_on if that sets it"),
+        (
+            '[mine]\nmembers = ["both"]\n\n[both]\nmembers = ["demo", "exp118"]\n',
+            "both is an ensemble itself, .*name its members, demo, exp118",
+        ),
         ("[exp118]\ntraining.epochs = 2\n", "exp118 is a built-in experiment of lsdc"),
         ("mine = 3\n", "mine: expected a table"),
         ('["v2/slices"]\nbased_on = "mine"\n', "mine.toml: 'v2/slices' is not a valid folder name"),
@@ -183,3 +192,20 @@ def test_presets_with_a_byte_order_mark_and_other_line_ends_are_read(
     text = line_end.join(["[mine]", 'based_on = "demo"', "training.epochs = 3", ""])
     presets.write_bytes(text.encode("utf-8-sig"))
     assert EXPERIMENTS.load("mine").training.epochs == 3
+
+
+def test_an_ensemble_has_only_the_settings_that_have_an_effect(presets: Path) -> None:
+    presets.write_text(
+        '[both]\nmembers = ["demo", "exp118"]\nensemble.weights = "fitted"\n'
+        'labels.conditions = ["spinal_canal_stenosis"]\n'
+    )
+    both, plain = EXPERIMENTS.load("both"), EXPERIMENTS.load("demo")
+    assert list(settings_of(both)) == [
+        "members",
+        "labels.conditions",
+        "labels.levels",
+        *(f"ensemble.{name}" for name in EnsembleConfig.model_fields),
+    ]
+    assert settings_of(both)["ensemble.weights"] == "fitted"
+    assert both.pretrained_backbones == ()
+    assert not {"members", "ensemble.weights"} & set(settings_of(plain))

@@ -117,6 +117,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "tta.mirror exchanges left and right: expected false, or labels.conditions with both",
     ),
     ({"tta": {"slice_shift": [1, 5]}}, "tta.slice_shift 5 moves no slice"),
+    (
+        {"members": ["a", "b"], "slices": {"side_slices": 4}},
+        "slices.side_slices has no effect in an ensemble, which trains no model",
+    ),
+    ({"members": ["a"], "needs": {"labels": "b"}}, "needs.labels has no effect in an ensemble"),
+    ({"members": ["a"], "labels": {"distrust": 0.8}}, "labels.distrust has no effect in an"),
+    ({"ensemble": {"temperature": True}}, "ensemble.temperature has no effect without members"),
+    ({"members": ["a", "b", "a"]}, "members: expected each once, got a twice"),
+    (
+        {"members": ["a"], "ensemble": {"second_level": True, "weights": "fitted"}},
+        "second_level takes the place of the mean",
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import SettingsError
-from lsdc.experiments.settings import setting_fields, settings_of
+from lsdc.experiments.settings import flatten, setting_fields, settings_of
 
 
 def test_only_the_given_setting_is_changed() -> None:
@@ -80,7 +80,7 @@ def test_unknown_setting_is_refused_with_a_suggestion(text: str, said: str) -> N
 )
 def test_setting_the_present_value_changes_nothing(name: str, key: str) -> None:
     experiment = EXPERIMENTS.load(name)
-    value = settings_of(experiment)[key]
+    value = flatten(experiment.model_dump(mode="json"))[key]
     typed = "none" if value is None else str(value).lower() if isinstance(value, bool) else value
     assert EXPERIMENTS.load(name, [f"{key}={typed}"]) == experiment
 

@@ -96,6 +96,7 @@ class Entry:
             "note": experiment.note,
             "deviation": experiment.deviation,
             "needs": experiment.needs.model_dump(),
+            "members": list(experiment.members),
             "changes": EXPERIMENTS.changes(experiment.name) if is_known else None,
             "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
             "measured": self.measured and self.measured.as_dict(),
@@ -168,7 +169,8 @@ def show(
         console.print(tables.figures_table([(entry.experiment, entry.measured)]))
     if describe:
         values = settings_of(entry.experiment)
-        console.print(tables.reference_table(describe_settings(Experiment), values))
+        described = [each for each in describe_settings(Experiment) if each.name in values]
+        console.print(tables.reference_table(described, values))
     else:
         console.print(tables.settings_table(entry.experiment, _origins(name)))
 
@@ -205,9 +207,9 @@ def diff(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """List the settings in which two experiments differ."""
+    """List the settings in which two experiments differ; null where one has no such setting."""
     a, b = (settings_of(EXPERIMENTS.load(name)) for name in (first, second))
-    differing = {key: (a[key], b[key]) for key in a if a[key] != b[key]}
+    differing = {key: (a.get(key), b.get(key)) for key in a | b if a.get(key) != b.get(key)}
     if as_json:
         _print_json([{"name": key, "a": x, "b": y} for key, (x, y) in differing.items()])
     elif not differing:

@@ -139,6 +139,7 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
         "note": Text(experiment.note.strip()),
         "deviation": Text(experiment.deviation.strip(), style="yellow"),
         "needs": Text(", ".join(f"{what} of {name}" for what, name in needs if name)),
+        "members": Text(", ".join(experiment.members)),
         "based on": Text(" < ".join(ancestors[1:]), style="dim"),
     }
     grid = Table.grid(padding=(0, 2))

@@ -9,7 +9,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import SettingsError
 from lsdc.experiments.reported import Result
-from lsdc.experiments.settings import WORDS, flatten, settings_of
+from lsdc.experiments.settings import WORDS, flatten
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.runs import EXPERIMENT_FILE, list_runs, read_record
@@ -146,7 +146,7 @@ def _changed(made_with: Path, name: str) -> tuple[str, ...]:
     written = json.loads(made_with.read_text(encoding="utf-8"))
     then = flatten({key: value for key, value in written.items() if key not in WORDS})
     try:
-        now = settings_of(EXPERIMENTS.load(name))
+        now = flatten(EXPERIMENTS.load(name).model_dump(mode="json", exclude=set(WORDS)))
     except SettingsError:  # a user's preset that was removed or became invalid
         return ("all",)
     return tuple(key for key, value in then.items() if key not in now or now[key] != value)

@@ -7,12 +7,14 @@ from pydantic import Field, model_validator
 from lsdc.challenges.lumbar.config.augment import AugmentConfig
 from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.config.crops import CropsConfig
+from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.config.heads import check_auxiliary_heads, check_study_context
 from lsdc.challenges.lumbar.config.loss import LabelsConfig, LossConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
 from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.experiments.base import BaseExperiment, Config
+from lsdc.experiments.settings import changed_settings
 from lsdc.training.settings.training import TrainingSettings
 
 # Sagittal slices are chosen by their distances in mm, or counted along the series.
@@ -212,8 +214,15 @@ _USED_BY: dict[str, set[tuple[Literal["sagittal"], Sagittal] | tuple[Literal["ax
 }
 
 
+# What an ensemble takes from the sections of experiments that train models.
+_OF_BOTH = ("labels.conditions", "labels.levels")
+
+
 class Experiment(BaseExperiment):
-    """Everything that determines a result, except for the data, the seed and the folds."""
+    """Everything that determines a result, except for the data, the seed and the folds.
+
+    With `members` it is an ensemble: only its conditions, its levels and `ensemble` have an effect.
+    """
 
     coordinates: CoordinatesConfig = CoordinatesConfig()
     slices: SlicesConfig = SlicesConfig()
@@ -224,14 +233,21 @@ class Experiment(BaseExperiment):
     loss: LossConfig = LossConfig()
     training: TrainingSettings = TrainingSettings()
     tta: TtaConfig = TtaConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
 
     @property
     def pretrained_backbones(self) -> tuple[str, ...]:
         """The backbones that start from pretrained weights, by their names in timm."""
-        return self.model.backbones if self.model.pretrained else ()
+        return self.model.backbones if self.model.pretrained and not self.members else ()
+
+    def has_effect(self, setting: str) -> bool:
+        """Return whether a setting, by its dotted name, has an effect beside the others."""
+        of_ensemble = setting.partition(".")[0] in ("members", "ensemble")
+        return of_ensemble == bool(self.members) or setting in _OF_BOTH
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_effects()
         slices, model = self.slices, self.model
         if model.axial_backbone and not 0 < slices.axial_slices < slices.count:
             raise ValueError(
@@ -272,6 +288,20 @@ class Experiment(BaseExperiment):
                 "instead, or training.batch_size above 1"
             )
         return self
+
+    def _check_effects(self) -> None:
+        """Refuse settings of models in an ensemble, and those of an ensemble without members."""
+        for setting, value in changed_settings(self).items():
+            if not self.has_effect(setting):
+                where = (
+                    "in an ensemble, which trains no model (its members do)"
+                    if self.members
+                    else "without members"
+                )
+                raise ValueError(
+                    f"{setting} has no effect {where}: expected its default value, got {value}; "
+                    "leave it out, and leave out based_on if that sets it"
+                )
 
     def _check_mirrors(self) -> None:
         """Refuse to exchange left and right where samples or labels have only one of them."""
