@@ -29,7 +29,7 @@ from predict import make_models
 from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
-from lsdc.challenges.lumbar.predict.models import TrainedModels, models_of_run
+from lsdc.challenges.lumbar.predict.models import Models, models_of_run
 from lsdc.challenges.lumbar.predict.studies import Prediction, predict_studies
 
 VERTEBRAE = {"normal": 5, "extra": 6, "missing": 4}
@@ -69,7 +69,7 @@ def take_figures(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
-def taught_models(folder: Path, options: argparse.Namespace) -> TrainedModels:
+def taught_models(folder: Path, options: argparse.Namespace) -> Models:
     """Return the models that learnt from spines with five lumbar vertebrae."""
     if options.home:
         return models_of_run(options.home, "demo")
@@ -79,7 +79,7 @@ def taught_models(folder: Path, options: argparse.Namespace) -> TrainedModels:
 
 
 def rates_of(
-    kind: str, vertebrae: int, order: Order, models: TrainedModels, folder: Path, threads: int
+    kind: str, vertebrae: int, order: Order, models: Models, folder: Path, threads: int
 ) -> dict[str, float]:
     """Return the figures of one kind of spine."""
     data = folder / kind

@@ -5,6 +5,7 @@ from prefect import flow
 from lsdc.challenges.current import (
     STAGES,
     CurrentRun,
+    prepare_crops,
     prepare_training,
     report,
     require_model_here,
@@ -42,5 +43,5 @@ def train_fold(request: FoldRequest) -> None:
         with locked_home(run, timeout=timeout), ended_with_the_flow():
             require_needs(run)
             require_model_here(run)
-            prepared = prepare_training(run)
+            prepared = prepare_crops(run)
         train_here(run, prepared)  # other folds are trained at the same time

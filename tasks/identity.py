@@ -1,6 +1,7 @@
 """Identity: what defines a run, the folder it gets, and the other runs' folders it depends on."""
 
 import logging
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from lsdc.dicom.names import escape_name
+from lsdc.errors import SettingsError, StageError
 from lsdc.experiments.presets import build_experiment
 from lsdc.experiments.settings import settings_of
 from lsdc.store.experiment_lock import lock_experiment
 from lsdc.store.files import digest_file
 from lsdc.store.fingerprint import fingerprint
-from lsdc.store.runs import RunRecord, list_runs, locked_run_folder
+from lsdc.store.runs import RunRecord, list_runs, locked_run_folder, read_record
 from lsdc.training.models.weights import find_weights
 from lsdc.training.trained_fold import read_trained
 from tasks.run import PHANTOM, TRAINING_CHANGES_NO_RESULT, Run
@@ -84,24 +86,64 @@ def pretrained_digests(run: Run) -> list[str] | None:
 
 
 def require_needs(run: Run) -> None:
-    """Refuse to prepare a training that depends on missing folds of another experiment.
+    """Refuse to begin a run that depends on missing folds of other experiments.
 
     Call it once the run holds the home: an earlier run may have trained them.
 
     Raises:
-        StageError: one of these folds is not trained; the message names the setting that needs it.
+        StageError: one of these folds is not trained on the same data with the same split; the
+            message names the setting that needs it, and the command that trains it.
+        SettingsError: a single fold of an ensemble is wanted.
     """
-    for what, needed in run.experiment.needs.model_dump().items():
-        if needed is not None:
-            for fold in run.folds_to_train:
-                read_trained(needed_fold(run, needed, fold), f"needs.{what}")
+    if run.experiment.members and run.only_fold is not None:
+        raise SettingsError(
+            f"fold {run.only_fold}: {run.experiment.name} is an ensemble, which trains no folds, "
+            f"expected a run of all folds; train this fold of {', '.join(run.experiment.members)}"
+        )
+    for setting, needed in run.experiment.required:
+        for fold in run.folds_to_train:
+            folder = needed_fold(run, needed, fold)
+            hint = f": '{training_command(run, needed)}'"
+            _require_same_split(run, folder.parent.name, needed, setting, hint)
+            try:
+                read_trained(folder, setting)
+            except StageError as error:
+                raise StageError(f"{error}{hint}") from None
 
 
-def needed_fold(run: Run, experiment: str, fold: int) -> Path:
-    """Return the same fold of another experiment, from its run on the same data and folds.
+def _require_same_split(run: Run, name: str, needed: str, setting: str, hint: str) -> None:
+    """Refuse a run of a needed experiment on other data, or with another split."""
+    found, mine = read_record(run.home.run(name)), record_of(run)
+    if found is None:  # none, or that of an early version
+        return
+    if not found.is_on_same_data(mine):
+        other = f"data {found.data}"
+    else:
+        split = (key for key in _SPLIT if found.settings.get(key) != mine.settings[key])
+        other = ", ".join(f"{key} {found.settings.get(key)}" for key in split)
+    if other:
+        raise StageError(
+            f"{setting}: {needed} is not trained on the data and the folds of this run, found "
+            f"runs/{name} with {other}; train it{hint}"
+        )
+
+
+def training_command(run: Run, experiment: str) -> str:
+    """Return the command that trains another experiment on the data and the split of a run."""
+    words = ["lsdc", "run-local", "--experiment", experiment, "--data", run.data_word]
+    words += ["--home", str(run.root)]
+    for name in _SPLIT:
+        value = getattr(run, name)
+        if value != type(run).model_fields[name].default:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def needed_run(run: Run, experiment: str) -> str:
+    """Return the name of the run of another experiment on the same data and folds.
 
     Of several runs the one without changed settings is taken, else the latest. Without any run, it
-    is the fold folder that would be tried first.
+    is the folder that would be tried first.
     """
     mine = record_of(run)
     found = {
@@ -113,6 +155,10 @@ def needed_fold(run: Run, experiment: str, fold: int) -> Path:
         and all(record.settings.get(key) == mine.settings[key] for key in _SPLIT)
     }
     if not found:
-        return run.home.fold(experiment, fold)
-    name = max(found, key=lambda name: (not found[name].changed, found[name].begun, name))
-    return run.home.fold(name, fold)
+        return experiment
+    return max(found, key=lambda name: (not found[name].changed, found[name].begun, name))
+
+
+def needed_fold(run: Run, experiment: str, fold: int) -> Path:
+    """Return the same fold of another experiment, from its run on the same data and folds."""
+    return run.home.fold(needed_run(run, experiment), fold)

@@ -81,10 +81,11 @@ class BaseExperiment(Config):
         return ()
 
     @property
-    def required(self) -> dict[str, str]:
-        """The experiments that must be trained first, by the setting that names each."""
-        needs = {f"needs.{what}": name for what, name in self.needs.model_dump().items() if name}
-        return needs | {f"members.{place}": name for place, name in enumerate(self.members)}
+    def required(self) -> list[tuple[str, str]]:
+        """The experiments that must be trained first, after the setting that names each."""
+        needs = self.needs.model_dump().items()
+        named = [(f"needs.{what}", name) for what, name in needs if name is not None]
+        return [*named, *(("members", name) for name in self.members)]
 
     def has_effect(self, setting: str) -> bool:  # noqa: ARG002 (challenges have more to say)
         """Return whether a setting, by its dotted name, has an effect beside the others."""

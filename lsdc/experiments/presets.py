@@ -90,7 +90,7 @@ class Experiments(Generic[E]):
             self.config, name, self.resolve(name) if resolved is None else resolved, settings
         )
         if resolved is None:
-            for needed in experiment.required.values():
+            for _, needed in experiment.required:
                 self.lineage(needed)
             for member in experiment.members:
                 if own := self.resolve(member).get("members"):
@@ -181,7 +181,7 @@ def build_experiment(
         experiment = config.model_validate(without_values(merged, config))
     except ValidationError as error:
         raise SettingsError(f"{where}: {explain(error, config)}") from error
-    for setting, needed in experiment.required.items():
+    for setting, needed in experiment.required:
         if needed == name:
             raise SettingsError(
                 f"{where}: {setting}: an experiment cannot need itself; name another"

@@ -83,7 +83,7 @@ def test_presets_are_found_in_the_working_folder(
         ),
         ('[mine]\nneeds.labels = "mine"\n', "needs.labels: an experiment cannot need itself"),
         ('[mine]\nneeds.weights = "exp1145"\n', "no experiment is called 'exp1145'"),
-        ('[mine]\nmembers = ["demo", "mine"]\n', "members.1: an experiment cannot need itself"),
+        ('[mine]\nmembers = ["demo", "mine"]\n', "members: an experiment cannot need itself"),
         ('[mine]\nmembers = ["demmo"]\n', "no experiment is called 'demmo'; did you mean 'demo'?"),
         ('[mine]\nbased_on = "demo"\nmembers = ["exp118"]\n', "leave out based_on if that sets it"),
         (

@@ -63,10 +63,18 @@ class LumbarRun(Run):
 
         The catalog's and the phantom's task runs are not included.
         """
+        has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
+        if self.experiment.members:
+            return [
+                *("index train", "folds"),
+                *(["index test"] if has_test else []),
+                *("ensemble", "oof"),
+                *(["predict", "submission"] if has_test else []),
+                "report",
+            ]
         judges = ["judge {}-{}".format(*pair) for pair in self.judges]
         folds = [f"fold {fold}" for fold in self.folds_to_train]
         test = ["coordinates test", "sides test", "crops test", "predict", "submission"]
-        has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
         return [
             *("index train", "folds", "annotations"),
             *(["index test"] if has_test else []),

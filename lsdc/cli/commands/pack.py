@@ -23,7 +23,8 @@ def pack(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Names of runs: folders in runs/. Of several, the mean is predicted.",
+            help="Names of runs: folders in runs/. Of several, the mean is predicted. An ensemble "
+            "is named alone.",
             autocompletion=complete_runs,
         ),
     ],
@@ -72,6 +73,7 @@ def _summary(bundle: "Bundle") -> dict[str, Any]:
     return {
         "out": str(bundle.folder),
         "runs": [run.model_dump() for run in manifest.runs],
+        "ensemble": manifest.ensemble and manifest.ensemble.model_dump(),
         "bytes": bundle.bytes_of(),
         "files": len(manifest.files),
         "image": manifest.image,
@@ -83,12 +85,14 @@ def _summary(bundle: "Bundle") -> dict[str, Any]:
 
 
 def _show(bundle: "Bundle") -> None:
-    from lsdc.challenges.lumbar.pack.layout import CODE, ENTRY, MODELS, POINTS, WHEELS
+    from lsdc.challenges.lumbar.pack.layout import CODE, ENSEMBLE, ENTRY, MODELS, POINTS, WHEELS
 
     manifest = bundle.manifest
     parts = [
         (run.name, counted(len(run.folds), "fold"), f"{MODELS}/{run.name}") for run in manifest.runs
     ]
+    if manifest.ensemble:
+        parts.append((manifest.ensemble.name, "ensemble of these", ENSEMBLE))
     parts.append(("level points", f"of {counted(len(manifest.runs), 'run')}", POINTS))
     parts.append(("code", f"lsdc {manifest.lsdc}", CODE))
     if bundle.wheels:

@@ -8,7 +8,7 @@ import polars as pl
 from rich.console import Console
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
 from lsdc.challenges.lumbar.predict.studies import Prediction
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
@@ -19,7 +19,7 @@ from lsdc.messages import counted, few
 _MOST_STUDIES, _MOST_SERIES, _MOST_REASONS = 6, 4, 3
 
 
-def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[str, Any]:
+def summarize(prediction: Prediction, models: Models, out: Path) -> dict[str, Any]:
     """Return a summary of a prediction as JSON values."""
     studies = prediction.studies
     return {
@@ -51,7 +51,7 @@ def summarize(prediction: Prediction, models: TrainedModels, out: Path) -> dict[
     }
 
 
-def show_prediction(prediction: Prediction, models: TrainedModels, console: Console) -> None:
+def show_prediction(prediction: Prediction, models: Models, console: Console) -> None:
     """Print what was predicted, what is doubtful, what was left out, and the files."""
     studies = prediction.studies
     now = len(studies) - prediction.kept
@@ -59,7 +59,7 @@ def show_prediction(prediction: Prediction, models: TrainedModels, console: Cons
     if prediction.kept:
         each += f" ({counted(prediction.kept, 'study')} done before)"
     console.print(
-        f"{models.name}, {counted(len(models.folds), 'fold')}: {counted(len(studies), 'study')} "
+        f"{models.name}, {_made_by(models)}: {counted(len(studies), 'study')} "
         f"in {prediction.seconds:.0f} s{each}; {len(prediction.from_prior)} by the prior alone",
         highlight=False,
     )
@@ -70,6 +70,11 @@ def show_prediction(prediction: Prediction, models: TrainedModels, console: Cons
     _show_files(prediction, console)
     for path in prediction.files:
         console.print(path, soft_wrap=True, highlight=False)
+
+
+def _made_by(models: Models) -> str:
+    folds = counted(len(models.folds), "fold")
+    return folds if len(models.each) == 1 else f"{folds} of {counted(len(models.each), 'member')}"
 
 
 def _grades_table(study: StudyOutcome, rows: pl.DataFrame) -> FittedTable:

@@ -15,6 +15,7 @@ from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id, split_
 from lsdc.challenges.lumbar.folds import assign_folds
 from lsdc.errors import DataError
 from lsdc.messages import counted
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.home import Home
 
 FOLDS, SEED = 5, 0  # of the folds that are made where none are given
@@ -67,6 +68,24 @@ def read_member(name: str, path: Path) -> Member:
         labels = _whole(bare.to_frame().hstack([table["label"]]), "label", path)
         labels = labels.rename({"label": "grade"})
     return Member(name, known, folds, labels)
+
+
+def read_trained(name: str, folders: Sequence[Path]) -> Member:
+    """Read the out-of-fold predictions of trained folds, without those that a prior made.
+
+    Args:
+        name: the name of the experiment.
+        folders: the folders of its folds.
+    """
+    columns = ["row_id", "fold", "label", *PROBABILITIES]
+    rows = pl.concat([read_parquet(folder / "oof.parquet").select(columns) for folder in folders])
+    studies = split_row_ids(rows["row_id"], name).select("study_id")
+    return Member(
+        name,
+        check_predictions(rows, name).select("row_id", *PROBABILITIES),
+        _one_a_study(studies.hstack([rows["fold"].cast(pl.Int64)]), name),
+        rows.select("row_id", grade=pl.col("label").cast(pl.Int64)),
+    )
 
 
 def read_run(home: Home, name: str) -> Member:

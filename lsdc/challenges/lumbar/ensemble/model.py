@@ -1,15 +1,23 @@
 """An ensemble that is fitted to labels once, kept in a file, and applied to other predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
+from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.calibration import Calibration
-from lsdc.challenges.lumbar.ensemble.grid import Floats, Grades
+from lsdc.challenges.lumbar.ensemble.grid import (
+    Floats,
+    Grades,
+    predictions_grid,
+    predictions_table,
+)
 from lsdc.challenges.lumbar.ensemble.second_level import SecondLevel
 from lsdc.challenges.lumbar.ensemble.weights import Weights
 from lsdc.errors import DataError
@@ -113,3 +121,32 @@ def cross_fit(
         fitted = Ensemble.fit(config, members, values[:, ~held_out], grades[~held_out])
         found[held_out] = fitted.predict(values[:, held_out])
     return found
+
+
+def combine(ensemble: Ensemble, predictions: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return an ensemble's predictions of all rows that a member has, study by study.
+
+    The predictions of a study do not depend on the other studies, to the bit.
+
+    Args:
+        ensemble: the ensemble.
+        predictions: row_id and the three probabilities of each member; a table may be empty.
+
+    Returns:
+        row_id, study_id, condition, level and the three probabilities.
+    """
+    schema = {"row_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)}
+    own = [
+        predictions[name].select(schema) if len(predictions[name]) else pl.DataFrame(schema=schema)
+        for name in ensemble.members
+    ]
+    rows = pl.concat(own, how="vertical_relaxed")
+    studies = split_row_ids(rows["row_id"], "members")["study_id"].unique().sort()
+    if len(studies):
+        values = np.stack([predictions_grid(each, studies) for each in own])
+        rows = predictions_table(ensemble.predict(values), studies)
+    return (
+        rows.select("row_id")
+        .hstack(split_row_ids(rows["row_id"], "members"))
+        .hstack(rows.select(PROBABILITIES))
+    )

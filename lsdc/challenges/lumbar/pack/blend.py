@@ -1,4 +1,4 @@
-"""The blend: the mean of the runs' submissions, each with equal weight."""
+"""The blend: one submission of several runs', by their mean or by an ensemble."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
 from lsdc.challenges.lumbar.ensemble.blend import blend as weighted_mean
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
+from lsdc.challenges.lumbar.predict.models import EnsembleModels
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 
 Rows = Sequence[tuple[str, bool, float, float, float]]
@@ -39,6 +40,28 @@ def blend(rows: Rows, attempts: Sequence[RunAttempt]) -> pl.DataFrame:
     mean = weighted_mean(values, weights)
     found = pl.DataFrame(mean, schema=list(PROBABILITIES)).with_columns(row_id=pl.Series(known))
     return base.drop("known").update(found, on="row_id", how="left")
+
+
+def join(rows: Rows, attempts: Sequence[RunAttempt], models: EnsembleModels) -> pl.DataFrame:
+    """Return the submission of an ensemble, of the predictions that its members have so far.
+
+    Where no member has a row, it is that of the ensemble's prior, as in its own submission.
+
+    Args:
+        rows: as in `blend`.
+        attempts: the members, in the order of the ensemble.
+        models: the ensemble.
+
+    Returns:
+        As `blend`.
+    """
+    base = pl.DataFrame(rows, schema=["row_id", "known", *PROBABILITIES], orient="row")
+    known = base.filter("known")["row_id"].to_list()
+    if not known:
+        return base.drop("known")
+    found = models.join([_found(each) for each in attempts]).select("row_id", *PROBABILITIES)
+    submission = assemble_submission(found, known, models.prior)
+    return base.drop("known").update(submission, on="row_id", how="left")
 
 
 def _found(attempt: RunAttempt) -> pl.DataFrame:

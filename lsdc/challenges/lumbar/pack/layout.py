@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.ensemble.fitted import FITTED
+from lsdc.challenges.lumbar.ensemble.model import Ensemble
+from lsdc.challenges.lumbar.predict.models import EnsembleModels, TrainedModels
 from lsdc.store.files import write_atomic
 
 MANIFEST, ENTRY, NOTEBOOK, REQUIREMENTS = (
@@ -20,6 +22,7 @@ MANIFEST, ENTRY, NOTEBOOK, REQUIREMENTS = (
 )
 CODE, MODELS, POINTS, WHEELS = "code", "models", "points", "wheels"
 EXPERIMENT, PRIOR = "experiment.json", "prior.csv"
+ENSEMBLE = "ensemble"
 
 
 class PackedFile(BaseModel):
@@ -53,6 +56,22 @@ class PackedRun(BaseModel):
     data: str
 
 
+class PackedEnsemble(BaseModel):
+    """What joins the runs of a bundle, in place of their mean.
+
+    Attributes:
+        name: the name of the ensemble's run.
+        members: the run of each member, in the order of the ensemble.
+        score: its score over all folds.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    members: dict[str, str]
+    score: float | None
+
+
 class BundleManifest(BaseModel):
     """What a bundle holds.
 
@@ -63,7 +82,8 @@ class BundleManifest(BaseModel):
         image: the machine that it is made for.
         python: the version of Python there.
         libraries: the version of each library where the bundle was packed.
-        runs: the runs, whose mean is predicted.
+        runs: the runs, whose mean is predicted unless there is an ensemble.
+        ensemble: the ensemble of these runs, if any.
         files: all other files, by path.
     """
 
@@ -76,13 +96,25 @@ class BundleManifest(BaseModel):
     python: str
     libraries: dict[str, str]
     runs: tuple[PackedRun, ...]
+    ensemble: PackedEnsemble | None = None
     files: dict[str, PackedFile]
 
 
-def open_models(bundle: Path) -> list[TrainedModels]:
+def open_models(bundle: Path) -> list[TrainedModels] | EnsembleModels:
     """Return the models of each run in a bundle; `predict.py` has checked the digests."""
     manifest = BundleManifest.model_validate_json((bundle / MANIFEST).read_bytes())
-    return [_models_of(bundle, run) for run in manifest.runs]
+    runs = [_models_of(bundle, run) for run in manifest.runs]
+    if manifest.ensemble is None:
+        return runs
+    folder, named = bundle / ENSEMBLE, {each.name: each for each in runs}
+    experiment = Experiment.model_validate_json((folder / EXPERIMENT).read_bytes())
+    return EnsembleModels(
+        name=manifest.ensemble.name,
+        members={member: named[run] for member, run in manifest.ensemble.members.items()},
+        ensemble=Ensemble.load(folder / FITTED),
+        labels=experiment.labels,
+        prior=_read_prior(folder / PRIOR),
+    )
 
 
 def _models_of(bundle: Path, run: PackedRun) -> TrainedModels:

@@ -6,7 +6,6 @@ submission in place. It replaces the submission after each block of studies.
 
 import logging
 import sys
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.challenges.lumbar.competition.tables import open_test_set
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
-from lsdc.challenges.lumbar.pack.blend import blend
+from lsdc.challenges.lumbar.pack.blend import blend, join
 from lsdc.challenges.lumbar.pack.layout import open_models
 from lsdc.challenges.lumbar.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import EnsembleModels, TrainedModels
 from lsdc.challenges.lumbar.predict.sources import ListedStudies, LooseStudies, Source, Studies
 from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.errors import DataError, LsdcError
@@ -65,17 +64,19 @@ class Order(BaseModel):
 class _Submission:
     """The submission of all runs, and what is in it."""
 
-    def __init__(self, order: Order, models: Sequence[TrainedModels]) -> None:
+    def __init__(self, order: Order, models: list[TrainedModels] | EnsembleModels) -> None:
         self._order = order
+        self._ensemble = models if isinstance(models, EnsembleModels) else None
+        runs = models.each if isinstance(models, EnsembleModels) else models
         folder = order.work / "predicting"
         folder.mkdir()
         self.at = Workplace(folder, order.log, order.device, order.threads, ignore)
-        self.source: Source = _open(order, models[0], self.at)
+        self.source: Source = _open(order, runs[0], self.at)
         self.ids = [study for block in self.source.blocks for study in block]
         read = lru_cache(maxsize=1)(self._read)  # all runs read the same studies in turn
         self.attempts = [
             RunAttempt(each, lambda ids: read(tuple(ids)), _within(self.at, f"run-{number}"))
-            for number, each in enumerate(models)
+            for number, each in enumerate(runs)
         ]
 
     def predict(self) -> bool:
@@ -103,7 +104,11 @@ class _Submission:
 
     def write(self) -> None:
         """Replace the submission by one with all predictions so far."""
-        table = blend(self._order.rows, self.attempts)
+        rows, attempts = self._order.rows, self.attempts
+        if self._ensemble is None:
+            table = blend(rows, attempts)
+        else:
+            table = join(rows, attempts, self._ensemble)
         with write_atomic(self._order.out) as temporary:
             table.write_csv(temporary)
 

@@ -9,9 +9,11 @@ from packaging.utils import canonicalize_name
 
 from lsdc import __version__
 from lsdc.challenges.lumbar.coordinates.learn import USUAL
+from lsdc.challenges.lumbar.ensemble.fitted import FITTED
 from lsdc.challenges.lumbar.pack import entry
 from lsdc.challenges.lumbar.pack.layout import (
     CODE,
+    ENSEMBLE,
     ENTRY,
     EXPERIMENT,
     MANIFEST,
@@ -22,6 +24,7 @@ from lsdc.challenges.lumbar.pack.layout import (
     REQUIREMENTS,
     WHEELS,
     BundleManifest,
+    PackedEnsemble,
     PackedFile,
     PackedRun,
     write_prior,
@@ -36,7 +39,13 @@ from lsdc.challenges.lumbar.pack.libraries import (
     wheel_versions,
 )
 from lsdc.challenges.lumbar.pack.notebook import notebook_text
-from lsdc.challenges.lumbar.predict.models import WEIGHTS, TrainedModels, models_of_run
+from lsdc.challenges.lumbar.predict.models import (
+    WEIGHTS,
+    EnsembleModels,
+    Models,
+    TrainedModels,
+    models_of_run,
+)
 from lsdc.challenges.lumbar.results import load_run
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import few
@@ -75,11 +84,11 @@ class Bundle:
 def write_bundle(
     home: Path, names: Sequence[str], out: Path, *, image: Image, wheels: bool = False
 ) -> Bundle:
-    """Write a bundle that predicts test studies by the mean of some runs.
+    """Write a bundle that predicts test studies by the mean of some runs, or by an ensemble.
 
     Args:
         home: the home of the runs.
-        names: the names of the runs.
+        names: the names of the runs; of an ensemble, its name alone.
         out: a new or empty folder, or an earlier bundle, which is replaced.
         image: the machine that it is made for.
         wheels: whether to download the wheels of the libraries that this machine lacks, or has in
@@ -87,18 +96,19 @@ def write_bundle(
 
     Raises:
         DataError: a run lacks something that predictions need, or `out` holds other files.
-        SettingsError: a run does not exist, is named twice, or predicts other rows than the first.
+        SettingsError: a run does not exist, is named twice, predicts other rows than the first, or
+            is an ensemble beside others.
         StageError: pip cannot download a wheel.
     """
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"{few(repeated)}: named twice, expected each run once")
     _require_free(out)
-    models = [models_of_run(home, name) for name in names]
-    _require_same_rows(models)
+    models, ensemble = _models_of(home, names)
     with write_folder(out.absolute().parent) as work:
         made = work / "bundle"
         made.mkdir()
         runs = tuple(_write_run(home, each, made) for each in models)
+        packed = None if ensemble is None else _write_ensemble(home, ensemble, made)
         sources = _write_code(made)
         needed = pinned(required_libraries(sources))
         if wheels:
@@ -113,6 +123,7 @@ def write_bundle(
             python=image.python,
             libraries=own_versions(needed),
             runs=runs,
+            ensemble=packed,
             files=_digests(made),
         )
         (made / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -138,6 +149,28 @@ def _require_free(out: Path) -> None:
             f"{out}: holds other files, expected a new folder, or an earlier bundle, which is "
             "replaced; choose another --out"
         )
+
+
+def _models_of(
+    home: Path, names: Sequence[str]
+) -> tuple[Sequence[TrainedModels], EnsembleModels | None]:
+    """Return the models of runs, or of the members of an ensemble, and the ensemble.
+
+    Raises:
+        SettingsError: an ensemble is named beside others, or runs predict different rows.
+    """
+    found: list[Models] = [models_of_run(home, name) for name in names]
+    own = [each for each in found if isinstance(each, TrainedModels)]
+    ensembles = [each for each in found if isinstance(each, EnsembleModels)]
+    if ensembles and len(found) > 1:
+        raise SettingsError(
+            f"{ensembles[0].name}: an ensemble, which is packed alone with its members, got "
+            f"{', '.join(names)}; name it alone, or make an experiment with all of their members"
+        )
+    if ensembles:
+        return ensembles[0].each, ensembles[0]
+    _require_same_rows(own)
+    return own, None
 
 
 def _require_same_rows(models: Sequence[TrainedModels]) -> None:
@@ -180,6 +213,19 @@ def _write_run(home: Path, models: TrainedModels, made: Path) -> PackedRun:
         score=stored_score(run),
         tables=None if record is None else record.tables,
         data="unknown" if record is None else record.data,
+    )
+
+
+def _write_ensemble(home: Path, models: EnsembleModels, made: Path) -> PackedEnsemble:
+    folder, run = made / ENSEMBLE, load_run(home, models.name)
+    folder.mkdir()
+    models.ensemble.save(folder / FITTED)
+    (folder / EXPERIMENT).write_text(run.experiment.model_dump_json(indent=1), encoding="utf-8")
+    write_prior(models.prior, folder / PRIOR)
+    return PackedEnsemble(
+        name=models.name,
+        members={member: own.name for member, own in models.members.items()},
+        score=stored_score(run.folder),
     )
 
 

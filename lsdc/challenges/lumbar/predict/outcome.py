@@ -9,7 +9,7 @@ import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import with_row_id
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.names import Names
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, SeriesDescription
 
@@ -131,7 +131,7 @@ def tabulate_predictions(
     studies: Sequence[StudyOutcome],
     mean: pl.DataFrame,
     by_fold: pl.DataFrame,
-    models: TrainedModels,
+    models: Models,
 ) -> pl.DataFrame:
     """Return 25 rows a study: probabilities, spread over folds, and what they rest on.
 

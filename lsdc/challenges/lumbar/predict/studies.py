@@ -14,9 +14,8 @@ from filelock import Timeout
 
 from lsdc import __version__
 from lsdc.challenges.lumbar.competition.tables import wanted_rows
-from lsdc.challenges.lumbar.predict.block import prepare
 from lsdc.challenges.lumbar.predict.describe import describe_block
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.outcome import (
     StudyOutcome,
     describe,
@@ -24,7 +23,7 @@ from lsdc.challenges.lumbar.predict.outcome import (
     tabulate_predictions,
 )
 from lsdc.challenges.lumbar.predict.picture import draw_pictures
-from lsdc.challenges.lumbar.predict.queue import SampleQueue
+from lsdc.challenges.lumbar.predict.queues import Queues
 from lsdc.challenges.lumbar.predict.sources import Source, open_source, require_folder
 from lsdc.challenges.lumbar.predict.unfinished import (
     Block,
@@ -108,7 +107,7 @@ class Prediction:
 
 def predict_studies(
     root: Path,
-    models: TrainedModels,
+    models: Models,
     out: Path,
     *,
     device: str = "auto",
@@ -127,7 +126,8 @@ def predict_studies(
 
     Args:
         root: a folder with DICOM files, or with `test_series_descriptions.csv` and `test_images`.
-        models: the models of a run.
+        models: the models of a run, or of an ensemble's members. The first member's tell which
+            series are used, what a level is called, and how sure that is.
         out: the folder for the results; earlier ones are replaced.
         device: "auto", "cpu", "cuda" or any other of torch's devices.
         threads: number of torch's threads, and of processes that read files.
@@ -152,7 +152,7 @@ def predict_studies(
         at = Workplace(work, out / LOG, device, threads, teller.event)
         source = open_source(
             root,
-            models,
+            models.each[0],
             at,
             studies_at_once=studies_at_once,
             leave_out=out,
@@ -177,11 +177,11 @@ class _Found:
     kept: int
 
 
-def _draw(found: _Found | None, models: TrainedModels, out: Path, teller: "_Teller") -> None:
+def _draw(found: _Found | None, models: Models, out: Path, teller: "_Teller") -> None:
     if found is None:
         shutil.rmtree(out, ignore_errors=True)  # of a call that asked for them and was stopped
         return
-    slices = models.experiment.slices
+    slices = models.each[0].experiment.slices
     draw_pictures(found.studies, found.blocks, found.rows, out, models.name, slices, teller.drawn)
 
 
@@ -189,7 +189,7 @@ def _write(
     found: _Found,
     row_ids: Sequence[str],
     root: Path,
-    models: TrainedModels,
+    models: Models,
     made: Path,
     out: Path,
     begun: float,
@@ -231,10 +231,10 @@ def _used_files(blocks: Sequence[Block], root: Path) -> pl.DataFrame:
 
 
 def _predict(
-    source: Source, root: Path, models: TrainedModels, at: Workplace, teller: "_Teller"
+    source: Source, root: Path, models: Models, at: Workplace, teller: "_Teller"
 ) -> _Found:
     """Predict block by block, after those that are done."""
-    queue = SampleQueue(models, at)
+    queue = Queues(models, at)
     blocks = done_blocks(at.folder, queue)
     sizes = [len(block) for block in source.blocks]
     if kept := sum(sizes[: len(blocks)]):
@@ -244,11 +244,9 @@ def _predict(
         teller.step(0)
         read = source.read(block)
         teller.step(1)
-        prepared = prepare(read, models, block_folder(at.folder, number), at)
-        outcomes = list(describe_block(prepared, source, root, models))
+        prepared = queue.prepare(read, block_folder(at.folder, number), at)
+        outcomes = list(describe_block(prepared, source, root, models.each[0]))
         teller.step(2)
-        if prepared.has_crops:
-            queue.add(prepared.folder)
         if number + 1 < len(sizes):
             queue.predict_whole()
         else:
@@ -261,7 +259,7 @@ def _predict(
 
 
 def _write_submission(
-    rows: pl.DataFrame, row_ids: Sequence[str], models: TrainedModels, path: Path
+    rows: pl.DataFrame, row_ids: Sequence[str], models: Models, path: Path
 ) -> int:
     """Write the submission, if one is wanted; return the number of rows of unknown studies."""
     if not row_ids:

@@ -15,9 +15,9 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from lsdc.challenges.lumbar.predict.block import Prepared
-from lsdc.challenges.lumbar.predict.models import TrainedModels
+from lsdc.challenges.lumbar.predict.models import EnsembleModels, Models
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
-from lsdc.challenges.lumbar.predict.queue import SampleQueue
+from lsdc.challenges.lumbar.predict.queues import Queues
 from lsdc.challenges.lumbar.predict.sources import list_inputs
 from lsdc.dicom.names import escape_name
 from lsdc.errors import DataError, SettingsError
@@ -73,9 +73,7 @@ def unfinished(out: Path, key: str) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def work_key(
-    root: Path, models: TrainedModels, out: Path, *, arguments: Sequence[str | int]
-) -> str:
+def work_key(root: Path, models: Models, out: Path, *, arguments: Sequence[str | int]) -> str:
     """Return a fingerprint of all that a prediction depends on.
 
     Args:
@@ -85,9 +83,11 @@ def work_key(
         arguments: the other arguments of `predict_studies` that count.
     """
     files = list_inputs(root, leave_out=out)
-    folders = [*models.folds.values(), models.points]
+    points = [each.points for each in models.each]
+    folders = [*models.folds.values(), *points]
     weights = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
-    weights += sorted(models.points.glob("*.json"))
+    weights += [path for folder in points for path in sorted(folder.glob("*.json"))]
+    joined = (models.ensemble, models.labels) if isinstance(models, EnsembleModels) else None
     return fingerprint(
         {
             "code": fingerprint_code(_CODE),
@@ -95,7 +95,8 @@ def work_key(
             "root": escape_name(root.absolute()),
             "files": hashlib.sha256(files.write_csv().encode()).hexdigest(),
             "run": models.name,
-            "experiment": models.experiment,
+            "experiments": [each.experiment for each in models.each],
+            "ensemble": joined,
             "folds": list(models.folds),
             "weights": [digest_file(path) for path in weights],
             "prior": models.prior.write_csv(),
@@ -104,7 +105,7 @@ def work_key(
     )
 
 
-def done_blocks(folder: Path, queue: SampleQueue) -> list[Block]:
+def done_blocks(folder: Path, queue: Queues) -> list[Block]:
     """Return the blocks that are done, give their predictions to the queue, remove all else."""
     blocks: list[Block] = []
     for path in sorted(folder.glob("block-*")):
@@ -128,10 +129,9 @@ def block_folder(folder: Path, number: int) -> Path:
     return folder / f"block-{number:06d}"
 
 
-def keep_block(prepared: Prepared, studies: Sequence[StudyOutcome], queue: SampleQueue) -> Block:
+def keep_block(prepared: Prepared, studies: Sequence[StudyOutcome], queue: Queues) -> Block:
     """Write what is known of a block's studies, and what the queue predicted since the last one."""
     folder = prepared.folder
-    (folder / "crops.npy").unlink(missing_ok=True)  # the queue has them
     prepared.studies.quarantine.write_parquet(folder / _BAD)
     prepared.studies.others.write_parquet(folder / _OTHERS)
     queue.save(folder)

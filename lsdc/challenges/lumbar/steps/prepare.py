@@ -40,37 +40,46 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The training studies' results of all stages before training.
+@dataclass(frozen=True, kw_only=True)
+class Dealt:
+    """The studies of a run, dealt to folds.
 
     Attributes:
-        marks: the annotated slices; None unless the model learns to tell them.
         test: the index of the test studies; None unless a submission is made.
     """
 
     index: Manifest
     folds: Manifest
+    test: Manifest | None = None
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """All results of stages, in pipeline order."""
+        return [each for each in vars(self).values() if isinstance(each, Manifest)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Dealt):
+    """The training studies' results of all stages before training.
+
+    Attributes:
+        marks: the annotated slices; None unless the model learns to tell them.
+    """
+
     annotations: Manifest
     coordinates: Manifest
     sides: Manifest
     crops: Manifest
     marks: Manifest | None = None
-    test: Manifest | None = None
 
     @property
     def for_training(self) -> tuple[Manifest, Manifest, Manifest | None]:
         """What a fold is trained on: crops, folds and marks."""
         return self.crops, self.folds, self.marks
 
-    @property
-    def manifests(self) -> list[Manifest]:
-        """All results, in pipeline order."""
-        return [each for each in vars(self).values() if each is not None]
 
-
-def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:
-    """Prepare the training studies up to all inputs of the coordinates stage."""
+def deal_studies(run: LumbarRun) -> tuple[Manifest, Manifest]:
+    """Index the training studies and assign them to folds."""
     if run.uses_phantom:
         write_demo_data(run)
     require_studies(run)
@@ -78,8 +87,16 @@ def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:
     note_so_far(run, index)
     publish_catalog(run, [index], after="index")  # so that quarantined files can be queried
     require_usable(run, "train", index)
-    folds, annotations = assign_folds(run, index), correct_annotations(run, index)
-    note_so_far(run, folds, annotations)
+    folds = assign_folds(run, index)
+    note_so_far(run, folds)
+    return index, folds
+
+
+def read_training(run: LumbarRun) -> tuple[Manifest, Manifest, Manifest]:
+    """Prepare the training studies up to all inputs of the coordinates stage."""
+    index, folds = deal_studies(run)
+    annotations = correct_annotations(run, index)
+    note_so_far(run, annotations)
     return index, folds, annotations
 
 
@@ -129,7 +146,16 @@ def prepare_training(
     if run.experiment.loss.slice_weight:
         marks = mark_slices(run, index, annotations, coordinates, sides, crops)
         note_so_far(run, marks)
-    prepared = Prepared(index, folds, annotations, coordinates, sides, crops, marks, test)
+    prepared = Prepared(
+        index=index,
+        folds=folds,
+        test=test,
+        annotations=annotations,
+        coordinates=coordinates,
+        sides=sides,
+        crops=crops,
+        marks=marks,
+    )
     publish_catalog(run, prepared.manifests, after="crops")
     refuse_bad_files(run, crops, index=index, so_far=prepared.manifests)
     note_results(run, prepared.manifests)

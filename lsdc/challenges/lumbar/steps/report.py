@@ -8,7 +8,7 @@ from prefect.exceptions import CancelledRun
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.report import make_report
-from lsdc.challenges.lumbar.steps.prepare import Prepared
+from lsdc.challenges.lumbar.steps.prepare import Dealt
 from lsdc.errors import InterruptedRunError
 from lsdc.report import CARD, REPORT
 from lsdc.store.manifest import Manifest
@@ -16,7 +16,7 @@ from lsdc.store.manifest import Manifest
 log = logging.getLogger("lsdc.report")
 
 
-def report(run: LumbarRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
+def report(run: LumbarRun, prepared: Dealt, trained: Sequence[Manifest]) -> None:
     """Write report and model card; a failure is only logged, as scores and submission need neither.
 
     Those of earlier results are then removed.

@@ -25,7 +25,7 @@ def predict_and_assemble(run: LumbarRun, prepared: Prepared, trained: Sequence[M
     note_so_far(run, sides)
     crops = cut_crops(run, "test", index, coordinates, sides)
     note_so_far(run, crops)
-    predictions = predict_test(here, crops, trained)
+    predictions = predict_test(here, index, crops, trained)
     assemble_submission(run, prepared.folds, predictions)
     results = [*prepared.manifests, coordinates, sides, crops]
     publish_catalog(run, results, after="submission")

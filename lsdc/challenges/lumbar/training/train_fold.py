@@ -15,7 +15,8 @@ from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
-TRAINED = ("model.safetensors", "steps.parquet", "history.parquet")
+WEIGHTS = "model.safetensors"
+TRAINED = (WEIGHTS, "steps.parquet", "history.parquet")
 PREDICTED = ("oof.parquet", "unlabelled.parquet", "holdout.parquet")
 RESULTS = (*TRAINED, *PREDICTED)
 

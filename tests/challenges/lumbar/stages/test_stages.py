@@ -58,7 +58,10 @@ INPUTS = {
     ),
     "train": (train_fold, {"fold": 0, "crops": manifest("a"), "folds": manifest("b")}),
     "oof": (score_oof, {"folds": manifest("a"), "trained": [manifest("b")]}),
-    "predict": (predict_test, {"crops": manifest("a"), "trained": [manifest("b")]}),
+    "predict": (
+        predict_test,
+        {"index": manifest("i"), "crops": manifest("a"), "trained": [manifest("b")]},
+    ),
 }
 
 
