@@ -5,7 +5,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -114,11 +114,11 @@ def find_garbage(
         removed: runs to delete as well, with the results that they alone use.
         put_aside: whether to include superseded folds that hold a training.
     """
-    runs = list_runs(home)
-    kept = {path for run in runs if run not in removed for path in kept_results(home, run)}
+    by_run = {run: kept_results(home, run) for run in list_runs(home) if run not in removed}
+    kept = {path for paths in by_run.values() for path in paths}
     # All other folders of the home belong to stages.
     apart = {home.runs, home.replaced, home.prefect, home.logs, home.headers, home.phantom}
-    found = {home.run(run): "named for removal" for run in removed}
+    found = {home.run(run): _why_removed(home.run(run), by_run) for run in removed}
     found |= {
         result: f"{stage.name} that no run uses, {age_of(result)} old"
         for stage in _own(home.root)
@@ -136,6 +136,14 @@ def find_garbage(
     found |= dict.fromkeys(find_leftovers(home), "left by a killed run")
     found = {path: why for path, why in found.items() if not found.keys() & set(path.parents)}
     return [Garbage(path, why, count_bytes(path)) for path, why in sorted(found.items())]
+
+
+def _why_removed(folder: Path, by_run: Mapping[str, Sequence[Path]]) -> str:
+    """Say which runs use results in the folder of a run that is named for removal."""
+    users = [run for run, paths in by_run.items() if any(folder in path.parents for path in paths)]
+    if not users:
+        return "named for removal"
+    return f"named for removal, but used by {', '.join(users)}, which cannot predict without it"
 
 
 def age_of(path: Path) -> str:

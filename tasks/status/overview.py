@@ -52,7 +52,7 @@ class RunStatus:
         last: how the last attempt ended, where and why; empty while it runs, or without a log.
         score, prior: its score and the weighted prior's; None if it has none yet.
         marks: the caveats of the score: partial, selected.
-        trained: the folds that are trained.
+        trained: the folds that are trained; of an ensemble, those that are scored.
         folds: the number of folds; None if not known.
         begun: when its folder was made; None if not known.
         changed: when something in its folder changed last.
@@ -159,6 +159,7 @@ def _run(home: Home, folder: Path, activities: list[Activity]) -> RunStatus:
     else:
         state = "finished" if scores and not is_unfinished(home, name) else "unfinished"
     fits = sorted(folder.glob("fold-*/fit.json"))
+    folds = [fit.parent.name.removeprefix("fold-") for fit in fits]
     return RunStatus(
         name=name,
         experiment=record.experiment if record else "",
@@ -168,7 +169,7 @@ def _run(home: Home, folder: Path, activities: list[Activity]) -> RunStatus:
         score=scores.get("score"),
         prior=(scores.get("weighted_prior") or {}).get("score"),
         marks=tuple(mark for mark in ("partial", "selected") if scores.get(mark)),
-        trained=tuple(int(fit.parent.name.removeprefix("fold-")) for fit in fits),
+        trained=tuple(map(int, folds or scores.get("folds", {}))),  # an ensemble has none itself
         folds=record.settings.get("folds") if record else None,
         begun=record.begun if record else None,
         changed=datetime.fromtimestamp(size.changed or folder.stat().st_mtime).astimezone(),

@@ -48,6 +48,14 @@ def result(path: str) -> Manifest:
     return Manifest(stage=path.split("/")[0], path=path, digest="", rows=0, files=())
 
 
+def test_a_removed_run_that_another_one_uses_says_so(home: Home) -> None:
+    pin_results(home, "both", [result("runs/demo/fold-0"), result("runs/demo/fold-1")])
+    (item,) = [each for each in find_garbage(home, removed=["demo"]) if each.path.name == "demo"]
+    assert item.why == "named for removal, but used by both, which cannot predict without it"
+    removed = find_garbage(home, removed=["demo", "both"])
+    assert {each.why for each in removed if each.path.parent == home.runs} == {"named for removal"}
+
+
 def test_results_of_an_unfinished_run_are_kept_until_it_finishes(home: Home) -> None:
     pin_so_far(home, "demo", [result(f"index/{OLD}")])
     pin_so_far(home, "demo", [result(f"crops/{OLD}")])

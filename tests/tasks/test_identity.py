@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.errors import SettingsError
+from lsdc.errors import SettingsError, StageError
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.put_aside import claim_fold
 from lsdc.store.runs import read_record
-from tasks.identity import locked_experiment, needed_fold, record_of
+from tasks.identity import locked_experiment, needed_fold, record_of, require_needs
 from tasks.request import RunOptions, RunRequest
 from tasks.results import ensure_local
 from tasks.run import CHANGES_NO_RESULT, PHANTOM, Run, open_run
@@ -136,6 +136,25 @@ def test_required_folds_have_the_same_data_and_split(tables: Path, tmp_path: Pat
     assert needed_fold(run, "exp114", 1) == first / changed / "fold-1"
     begun(run_of(home, tables, "exp114"))
     assert needed_fold(run, "exp114", 1) == first / "exp114@lumbar" / "fold-1"
+
+
+def test_members_on_other_data_or_folds_are_refused_with_the_command_that_trains_them(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text('[both]\nmembers = ["demo"]\n')
+    monkeypatch.setenv("LSDC_PRESETS", str(tmp_path / "mine.toml"))
+    home = tmp_path / "home"
+    run = begun(run_of(home, tables, "both", folds=3, seed=5))
+    command = (
+        rf"'lsdc run-local --experiment demo --data {tables} --home {home} --folds 3 --seed 5'"
+    )
+    with pytest.raises(StageError, match=rf"no trained fold, but members needs it.*{command}"):
+        require_needs(run)
+    begun(run_of(home, tables, "demo", folds=2, seed=5))
+    with pytest.raises(StageError, match=rf"found runs/demo with folds 2; train it: {command}"):
+        require_needs(run)
+    with pytest.raises(SettingsError, match="both is an ensemble, which trains no folds"):
+        require_needs(run.model_copy(update={"only_fold": 0}))
 
 
 def trained(run: Run, fold: int) -> Manifest:

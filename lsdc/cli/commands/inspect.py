@@ -56,6 +56,11 @@ def inspect(
 def _slices_of(made_with: Path) -> SlicesConfig:
     """Return how the run chose slices, from its own record rather than the present preset."""
     settings = json.loads(made_with.read_text(encoding="utf-8"))
+    if members := settings.get("members"):
+        raise DataError(
+            f"{made_with}: an ensemble of {', '.join(members)}, which has no points and crops of "
+            "its own; give the run of a member as --experiment"
+        )
     try:
         return SlicesConfig.model_validate(settings["slices"])
     except (KeyError, ValidationError) as error:

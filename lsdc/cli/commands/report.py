@@ -47,7 +47,7 @@ def report(
             min=0,
             max=MOST_IMAGES,
             help="Number of cases of the first run to show with the images that the model saw; 0 "
-            "for none. 60 cases take about a minute on two cores.",
+            "for none. An ensemble has none. 60 cases take about a minute on two cores.",
         ),
     ] = 60,
     out: Annotated[
@@ -69,7 +69,7 @@ def report(
     from lsdc.challenges.lumbar.report.figures.sources import RunSource
 
     first, drawn = sources[0], None
-    if isinstance(first, RunSource) and images:
+    if isinstance(first, RunSource) and images and not first.members:
         from lsdc.challenges.lumbar.explain.gallery import images_of
 
         if not quiet:

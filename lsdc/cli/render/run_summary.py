@@ -15,6 +15,7 @@ from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.report import REPORT
 from lsdc.store.exact_names import open_database, scan_parquet
+from tasks.identity import needed_run
 from tasks.status.rows import Rows
 
 _NONE = {
@@ -28,7 +29,8 @@ def show_results(run: LumbarRun, console: Console, log: Path, rows: Rows) -> Non
     console.print(scores_table(_scores(run), run.name))
     if reported := reported_line(run.experiment):
         console.print(reported, style="dim", highlight=False, soft_wrap=True)
-    console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
+    if not run.experiment.members:
+        console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
     for what, path in _files(run, log).items():  # in full, to be copied
         console.print(
             f"{what:<12}{path or _NONE[what]}", style="dim", highlight=False, soft_wrap=True
@@ -94,8 +96,10 @@ def _next_commands(run: LumbarRun) -> list[str]:
     oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()
     home = shlex.quote(str(run.home.root))
+    members = run.experiment.members
+    shown = needed_run(run, members[0]) if members else run.name  # an ensemble has no crops
     return [
-        f"{'next':<12}lsdc inspect {study} --experiment {run.name} --home {home}",
+        f"{'next':<12}lsdc inspect {study} --experiment {shown} --home {home}",
         f"{'':<12}lsdc ui --home {home}",
     ]
 

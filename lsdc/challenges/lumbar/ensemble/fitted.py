@@ -10,7 +10,8 @@ from lsdc.errors import DataError
 from lsdc.store.files import write_text
 from lsdc.training.trained_fold import FACTS
 
-FOLDER, FITTED = "ensemble", "ensemble.json"  # in the folder of a run, and in this folder
+FOLDER = "ensemble"  # in the folder of a run
+FITTED, MEMBERS = "ensemble.json", "members.parquet"  # in this folder
 _WEIGHTS = "model.safetensors"
 
 

@@ -137,7 +137,7 @@ def combine(ensemble: Ensemble, predictions: Mapping[str, pl.DataFrame]) -> pl.D
     """
     schema = {"row_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)}
     own = [
-        predictions[name].select(schema) if len(predictions[name]) else pl.DataFrame(schema=schema)
+        predictions[name].select(*schema) if len(predictions[name]) else pl.DataFrame(schema=schema)
         for name in ensemble.members
     ]
     rows = pl.concat(own, how="vertical_relaxed")

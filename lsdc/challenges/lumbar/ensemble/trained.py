@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id, split_row_ids
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.assess import predict
-from lsdc.challenges.lumbar.ensemble.fitted import FITTED, FittedOn
+from lsdc.challenges.lumbar.ensemble.fitted import FITTED, MEMBERS, FittedOn
 from lsdc.challenges.lumbar.ensemble.grid import grades_grid, predictions_grid
 from lsdc.challenges.lumbar.ensemble.members import Member, folds_of, labels_of, read_trained
 from lsdc.challenges.lumbar.ensemble.model import Ensemble, combine
@@ -19,7 +19,6 @@ from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet
 from lsdc.training.trained_fold import FACTS
 
-MEMBERS = "members.parquet"
 FILES = (FITTED, MEMBERS, "oof.parquet", "holdout.parquet", FACTS)
 _ROWS = ["row_id", *PROBABILITIES]
 

@@ -47,6 +47,11 @@ class TrainedRun:
         self.home, self.name = home, name
         self.folder = home.run(name)
         self.experiment = _read_experiment(home, name)
+        if members := self.experiment.members:
+            raise DataError(
+                f"run {name}: an ensemble of {', '.join(members)}, which has no models and crops "
+                "of its own; name the run of a member"
+            )
         self.results = pinned_results(home, name)
 
     @cached_property

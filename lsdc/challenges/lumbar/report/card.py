@@ -80,6 +80,8 @@ def _models(source: RunSource) -> str:
     named = {name: f"crops.{name}" for name in CropsConfig.model_fields}
     crops = {name: settings[key] for name, key in named.items() if key in settings}
     rows = [["Models", f"{len(source.scored.folds)}, one per fold; predictions are their mean"]]
+    if source.members:
+        rows = [["Members", f"{', '.join(source.members)}, each with a card of its own"]]
     if backbone := settings.get("model.backbone"):
         start = "pretrained weights" if settings.get("model.pretrained") else "random weights"
         rows.append(["Backbone", f"{backbone} of timm, from {start}"])
@@ -114,7 +116,7 @@ def _data(source: RunSource) -> list[str]:
         ["Series", numbers.count(series.height)],
         ["Images", numbers.count(int(series["images"].sum()))],
         ["Labelled rows", numbers.count(rows.height)],
-        ["Corrections of annotated points", _corrections(source)],
+        *([] if source.members else [["Corrections of annotated points", _corrections(source)]]),
         ["Files that could not be used", numbers.count(source.quarantine.height)],
     ]
     if source.record and source.record.tables:
@@ -159,9 +161,15 @@ def _folds(source: RunSource) -> list[str]:
         warnings.append("**The run is partial: only the studies of these folds are scored.**")
     if source.scores.get("selected"):
         warnings.append("**Epochs were chosen on the scored folds, so the score is too good.**")
+    fitted = (
+        "Each study belongs to one fold. Its predictions come from models that were trained on the "
+        "other folds, and from an ensemble that was fitted on them."
+        if source.members
+        else "Each study belongs to one fold. Its predictions come from the model that was trained "
+        "on the other folds."
+    )
     return [
-        "Each study belongs to one fold. Its predictions come from the model that was trained on "
-        "the other folds.",
+        fitted,
         table(["Fold", "Studies", "Labelled rows", "Score", "Weighted prior"], rows),
         *warnings,
     ]

@@ -18,7 +18,10 @@ from tasks.stage import stage
         "lsdc.challenges.lumbar.report.figures.sources",
         "lsdc.challenges.lumbar.explain.gallery",
     ),
-    libraries=("jinja2", "numpy", "opencv-python-headless", "pillow", "polars", "timm", "torch"),
+    libraries=(
+        *("jinja2", "numpy", "opencv-python-headless", "pillow", "polars", "scikit-learn", "scipy"),
+        *("timm", "torch"),
+    ),
     uses=lambda inputs: {
         "run": inputs["run"].name,
         "record": read_record(inputs["run"].folder),
@@ -46,7 +49,8 @@ def make_report(
     source = read_run(run.home, run.name)
     # This host may have no GPU, although the workers that trained the folds have.
     device = "cpu" if run.device == "cpu" else "auto"
-    images = images_of(source, run.images, device=device, threads=run.threads)
+    cases = 0 if source.members else run.images  # an ensemble has no crops of its own
+    images = images_of(source, cases, device=device, threads=run.threads)
     write_report([source], run.folder / REPORT, images)
     write_card(source, run.folder / CARD)
     return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])

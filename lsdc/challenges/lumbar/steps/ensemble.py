@@ -41,7 +41,7 @@ def gather_members(run: LumbarRun, *, for_submission: bool = False) -> Gathered:
         index=index, folds=folds, test=test, members=members, predictions=predictions
     )
     publish_catalog(run, gathered.manifests, after="folds")
-    note_results(run, gathered.manifests)
+    note_results(run, [*gathered.manifests, *(fold for own in members.values() for fold in own)])
     return gathered
 
 

@@ -57,6 +57,11 @@ class RunSource:
         return Reported.model_validate(self.experiment.get("reported", {}))
 
     @property
+    def members(self) -> tuple[str, ...]:
+        """The experiments that it combines, if it is an ensemble."""
+        return tuple(self.experiment.get("members", ()))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The settings of the run and of its experiment, by dotted name."""
         if self.record is not None:

@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.gallery import Images, gallery
 from lsdc.challenges.lumbar.report.page.groups import changes, groups
 from lsdc.challenges.lumbar.report.page.losses import losses
+from lsdc.challenges.lumbar.report.page.members import members
 from lsdc.challenges.lumbar.report.page.overview import overview
 from lsdc.challenges.lumbar.report.page.record import record
 from lsdc.challenges.lumbar.report.page.training import training
@@ -35,6 +36,7 @@ def build_report(sources: Sequence[Source], images: Images | None = None) -> str
     sections = [
         overview(content),
         *([changes(content)] if not content.is_single else []),
+        *([members(content)] if any(source.members for source in content.runs) else []),
         losses(content),
         groups(content),
         Section("cases", "Cases", [CaseTable()]),

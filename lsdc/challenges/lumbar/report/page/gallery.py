@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lsdc.challenges.lumbar.report.figures.chosen import Chosen, choose_cases
+from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.cards import Pictures, make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.errors import LsdcError
@@ -52,14 +53,22 @@ def gallery(content: Content, images: Images | None) -> Section:
                 "gallery", "Gallery", [Paragraph(_ABOUT_IMAGES), *_lists(content, chosen, pictures)]
             )
     elif content.runs:
-        name = content.runs[0].name
-        blocks.append(Paragraph(f"'lsdc report {name}' writes the report with images of cases."))
+        blocks.append(Paragraph(_about_missing(content.runs[0])))
     _, *lists = _lists(content, choose_cases(content.first, _WITHOUT_IMAGES), {})
     blocks.append(
         Paragraph("The cases that cost most are in the overview, and first in the table of cases.")
     )
     blocks.append(Row([[each] for each in lists], wide=360))
     return Section("gallery", "Gallery", blocks)
+
+
+def _about_missing(source: RunSource) -> str:
+    if source.members:
+        return (
+            "An ensemble has no crops of its own: the reports of its members, "
+            f"{', '.join(source.members)}, show images of cases."
+        )
+    return f"'lsdc report {source.name}' writes the report with images of cases."
 
 
 def _lists(content: Content, chosen: Chosen, pictures: Pictures) -> list[CaseList]:

@@ -29,7 +29,7 @@ def _of_run(content: Content, source: RunSource) -> list[Block]:
     return [
         _facts(content, source),
         *_costs(content, source),
-        *_corrections(content, source),
+        *([] if source.members else _corrections(content, source)),
         *_quarantine(content, source),
         _settings(content, source),
         _fingerprints(content, source),

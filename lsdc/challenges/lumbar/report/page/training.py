@@ -5,7 +5,7 @@ from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN, KIND_NAMES
 from lsdc.messages import counted
 from lsdc.report import numbers
-from lsdc.report.blocks import Block, Chart, DataTable, Row, Section
+from lsdc.report.blocks import Block, Chart, DataTable, Paragraph, Row, Section
 from lsdc.report.charts import TONES, Line, line_chart
 
 _CURVES = {
@@ -26,6 +26,10 @@ def training(content: Content) -> Section:
                 if column in source.folds[0].history.columns
             ]
             blocks += [Row(curves), _folds(content, source)]
+        if source.members:
+            names = ", ".join(source.members)
+            text = f"An ensemble trains no model; the reports of its members, {names}, have curves."
+            blocks.append(Paragraph(content.titled(text, source.name)))
         blocks.append(_grades(content, source))
     return Section("training", "Training", blocks)
 
