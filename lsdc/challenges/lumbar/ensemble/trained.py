@@ -67,13 +67,14 @@ def fit_trained(
     """
     read = [read_trained(name, folders) for name, folders in members.items()]
     labels_of(read, studies.labels)
-    folds_of(read, studies.folds, "this run")
+    folds = studies.folds.cast({"fold": pl.Int64})
+    folds_of(read, folds, "this run")
     _require_cells(read, studies.graded)
     wanted = studies.graded.with_columns(row_id())
-    oof = predict(config, read, studies.graded, studies.folds)
+    oof = predict(config, read, studies.graded, folds)
     oof = (
         oof.join(wanted.select("row_id", "study_id"), on="row_id", maintain_order="left")
-        .join(studies.folds, on="study_id", maintain_order="left")
+        .join(folds, on="study_id", maintain_order="left")
         .select("row_id", "fold", *PROBABILITIES)
     )
     ensemble = fit_once(config, read, studies.graded)

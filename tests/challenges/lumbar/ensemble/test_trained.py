@@ -45,7 +45,12 @@ def new_rows(seed: int) -> pl.DataFrame:
 
 def studies_of(grades: NDArray[np.int8] = GRADES) -> LabelledStudies:
     labels = as_labels(grades)
-    return LabelledStudies(labels, labels, as_folds(FOLD), new_labels())
+    return LabelledStudies(labels, labels, as_table(FOLD), new_labels())
+
+
+def as_table(fold: NDArray[np.int64]) -> pl.DataFrame:
+    """Return folds with the types of folds.parquet."""
+    return as_folds(fold).cast({"fold": pl.Int32})
 
 
 def train(root: Path, values: NDArray[np.float64], seed: int, **kept: str) -> list[Path]:
@@ -96,8 +101,9 @@ def test_the_folder_is_scored_as_that_of_a_trained_fold(tmp_path: Path) -> None:
     members = {"a": train(tmp_path / "a", FIRST, 10), "b": train(tmp_path / "b", SECOND, 20)}
     fitted(tmp_path / "out", members)
     (tmp_path / "scored").mkdir()
-    folds, labels = as_folds(FOLD).cast({"fold": pl.Int32}), as_labels(GRADES)
-    write_oof([tmp_path / "out"], labels, folds, new_labels(), tmp_path / "scored")
+    write_oof(
+        [tmp_path / "out"], as_labels(GRADES), as_table(FOLD), new_labels(), tmp_path / "scored"
+    )
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     rows = pl.read_parquet(tmp_path / "scored" / "oof.parquet")
     assert rows.height == rows["row_id"].n_unique() == GRADES.size
@@ -147,7 +153,7 @@ def test_a_member_with_other_labels_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_member_with_other_folds_is_refused_by_name(tmp_path: Path) -> None:
     members = {"a": train(tmp_path / "a", FIRST, 1)}
-    labels, folds = as_labels(GRADES), as_folds((FOLD + 1) % FOLDS)
+    labels, folds = as_labels(GRADES), as_table((FOLD + 1) % FOLDS)
     studies = LabelledStudies(labels, labels, folds, new_labels())
     with pytest.raises(DataError, match="a: 30 studies in another fold than in this run"):
         fit_trained(EnsembleConfig(), members, studies, tmp_path)
