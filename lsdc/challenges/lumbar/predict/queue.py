@@ -57,7 +57,6 @@ class SampleQueue:
             samples = pl.concat([read_parquet(part / _SAMPLES) for part in parts])
             join_files([part / _CROPS for part in parts], joined)
             joined.replace(self._folder / _CROPS)
-            (folder / _CROPS).unlink()
         else:
             samples = read_parquet(folder / _SAMPLES)
             (folder / _CROPS).replace(self._folder / _CROPS)

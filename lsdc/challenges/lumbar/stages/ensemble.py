@@ -110,7 +110,11 @@ def fit_ensemble(
 
 @stage(
     "predict",
-    code=("lsdc.challenges.lumbar.ensemble.model", "lsdc.challenges.lumbar.training.labels"),
+    code=(
+        "lsdc.challenges.lumbar.ensemble.fitted",
+        "lsdc.challenges.lumbar.ensemble.model",
+        "lsdc.challenges.lumbar.training.labels",
+    ),
     libraries=_LIBRARIES,
     uses=lambda inputs: inputs["run"].parts("name", "members", "labels"),
     run_name="predict",

@@ -12,7 +12,7 @@ from lsdc.challenges.lumbar.predict.block import Prepared
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.names import NamedLevel, Names
 from lsdc.challenges.lumbar.predict.outcome import SeriesOutcome, StudyOutcome
-from lsdc.challenges.lumbar.predict.queue import SampleQueue
+from lsdc.challenges.lumbar.predict.queues import Queues
 from lsdc.challenges.lumbar.predict.sources import Studies, list_inputs
 from lsdc.challenges.lumbar.predict.unfinished import (
     FOLDER,
@@ -52,8 +52,8 @@ def models(tmp_path: Path) -> TrainedModels:
     return TrainedModels("demo", experiment, {0: fold}, points, pl.DataFrame({"severe": [0.1]}))
 
 
-def queue_in(folder: Path, models: TrainedModels) -> SampleQueue:
-    return SampleQueue(models, Workplace(folder, folder / "log", "cpu", 1, ignore))
+def queue_in(folder: Path, models: TrainedModels) -> Queues:
+    return Queues(models, Workplace(folder, folder / "log", "cpu", 1, ignore))
 
 
 def keep(work: Path, number: int, study: StudyOutcome, models: TrainedModels) -> Path:
