@@ -1,6 +1,7 @@
 """Access a run's results from programs and notebooks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +118,7 @@ class RunResults:
         from lsdc.challenges.lumbar.training.network import build_model
         from lsdc.training.checkpoint import restore_weights
 
+        require_own_models(self.name, self.experiment.members)
         weights = self._file(f"fold-{fold}/model.safetensors")
         model = build_model(self.experiment, pretrained=False)
         restore_weights(model, weights, of=self.experiment.name)
@@ -142,6 +144,8 @@ class RunResults:
 
     def _result(self, stage: str) -> Path:
         """Return the folder of the run's first result of a stage, that of the training studies."""
+        if stage in ("coordinates", "crops"):
+            require_own_models(self.name, self.experiment.members)
         for folder in pinned_results(self.home, self.name):
             if folder.parent.name == stage and self._is_of_training(folder):
                 return folder
@@ -160,6 +164,19 @@ class RunResults:
         if not path.is_file():
             raise DataError(f"{path}: no such file; run the same command again to complete the run")
         return path
+
+
+def require_own_models(run: str, members: Sequence[str]) -> None:
+    """Refuse an ensemble, where models, points or crops are asked for.
+
+    Raises:
+        DataError: the run has members.
+    """
+    if members:
+        raise DataError(
+            f"run {run}: an ensemble of {', '.join(members)}, which has no models, points and "
+            "crops of its own; name the run of a member"
+        )
 
 
 def list_runs(home: Path | str = "lsdc-home") -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -35,6 +35,7 @@ def inspect(
     # Imported here, as they are slow to import.
     from lsdc.challenges.lumbar.report.sheet import write_sheet
     from lsdc.challenges.lumbar.report.study import gather_study
+    from lsdc.challenges.lumbar.results import require_own_models
 
     opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
@@ -48,19 +49,16 @@ def inspect(
             f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or choose "
             f"{', '.join(there) or 'another home'}"
         )
-    found = gather_study(study, pinned_results(opened, experiment), _slices_of(made_with))
+    settings = json.loads(made_with.read_text(encoding="utf-8"))
+    require_own_models(experiment, settings.get("members", ()))
+    slices = _slices_of(settings, made_with)
+    found = gather_study(study, pinned_results(opened, experiment), slices)
     write_sheet(found, target, experiment=experiment)
     typer.echo(target)
 
 
-def _slices_of(made_with: Path) -> SlicesConfig:
+def _slices_of(settings: dict[str, Any], made_with: Path) -> SlicesConfig:
     """Return how the run chose slices, from its own record rather than the present preset."""
-    settings = json.loads(made_with.read_text(encoding="utf-8"))
-    if members := settings.get("members"):
-        raise DataError(
-            f"{made_with}: an ensemble of {', '.join(members)}, which has no points and crops of "
-            "its own; give the run of a member as --experiment"
-        )
     try:
         return SlicesConfig.model_validate(settings["slices"])
     except (KeyError, ValidationError) as error:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.report.study import StudyResults, gather_study
+from lsdc.challenges.lumbar.results import require_own_models
 from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.garbage import pinned_results
@@ -47,11 +48,7 @@ class TrainedRun:
         self.home, self.name = home, name
         self.folder = home.run(name)
         self.experiment = _read_experiment(home, name)
-        if members := self.experiment.members:
-            raise DataError(
-                f"run {name}: an ensemble of {', '.join(members)}, which has no models and crops "
-                "of its own; name the run of a member"
-            )
+        require_own_models(name, self.experiment.members)
         self.results = pinned_results(home, name)
 
     @cached_property

@@ -124,10 +124,10 @@ def combine_predictions(
     run: LumbarRun, ensemble: Manifest, predictions: Mapping[str, Manifest]
 ) -> Manifest:
     """Combine the members' predictions of the test studies."""
-    out = run.folder
+    out = run.folder / "predictions.parquet"
     fitted = Ensemble.load(run.at_home(ensemble).file(run.root, FITTED))
     tables = {name: run.table(own, "predictions") for name, own in predictions.items()}
     rows = keep_graded(combine(fitted, tables), run.experiment.labels)
-    with write_atomic(out / PREDICTED) as temporary:
+    with write_atomic(out) as temporary:
         rows.write_parquet(temporary)
-    return make_manifest(run.root, "predict", out, rows=rows.height, names=[PREDICTED])
+    return make_manifest(run.root, "predict", run.folder, rows=rows.height, names=[out.name])
