@@ -81,6 +81,11 @@ def home(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Home:
         yield Home(ran, root, presets, refused, outcome)
 
 
+def stages_of(outcome: Outcome) -> set[str]:
+    """Return the task runs whose body ran, without those that publish the catalog."""
+    return {name for name in outcome.ran if not name.startswith("catalog")}
+
+
 def table(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path).sort("row_id")
 
@@ -113,7 +118,7 @@ def test_the_ensemble_has_the_files_of_a_run(home: Home) -> None:
 
 
 def test_only_stages_of_the_ensemble_ran_and_a_second_run_keeps_all(home: Home) -> None:
-    assert home.outcome.ran == OWN
+    assert stages_of(home.outcome) == OWN
     again = home.again("--experiment", "both")
     assert again.code == 0, again.err
     assert again.ran == set()
@@ -186,7 +191,7 @@ def test_a_member_that_is_trained_again_is_combined_again(home: Home, tmp_path: 
     assert (retrained / "fold-1/model.safetensors").read_bytes() != weights.read_bytes()
     again = home.again("--experiment", "both")
     assert again.code == 0, again.err
-    assert again.ran == OWN
+    assert stages_of(again) == OWN
     after = table(home.folder / "oof.parquet")
     canal = pl.col("condition") == CANAL
     assert after.filter(canal).rows() != before.filter(canal).rows()
