@@ -25,7 +25,7 @@ def find_members(run: LumbarRun, folds: Manifest) -> dict[str, list[Manifest]]:
     """Return the trained folds of each member.
 
     Raises:
-        StageError: a fold is missing, damaged, or trained on another split.
+        StageError: a fold is missing, or was trained on another split.
     """
     split = digest_file(folds.file(run.root, "folds.parquet"))
     return {

@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
+from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.fitted import FITTED, FittedOn
+from lsdc.challenges.lumbar.ensemble.members import (
+    Split,
+    complete_folds,
+    read_folds,
+    read_member,
+)
 from lsdc.challenges.lumbar.ensemble.model import Ensemble, combine, cross_fit
 from lsdc.challenges.lumbar.ensemble.trained import LabelledStudies, fit_trained
 from lsdc.challenges.lumbar.scoring.oof import write_oof
@@ -55,13 +62,18 @@ def as_table(fold: NDArray[np.int64]) -> pl.DataFrame:
 
 def train(root: Path, values: NDArray[np.float64], seed: int, **kept: str) -> list[Path]:
     """Write the folders of all folds of a member; `kept` are the rows that it has."""
-    labels = as_labels(GRADES).with_columns(row_id())
-    if kept:
-        labels = labels.filter(**kept)
-    beside = labels.join(as_folds(FOLD), on="study_id", maintain_order="left")
-    rows = beside.join(as_member("x", values).predictions, on="row_id", maintain_order="left")
+    labels = as_labels(GRADES)
+    labels = labels.filter(**kept) if kept else labels
+    return write_folds(root, as_member("x", values).predictions, labels, as_folds(FOLD), seed)
+
+
+def write_folds(
+    root: Path, predictions: pl.DataFrame, labels: pl.DataFrame, folds: pl.DataFrame, seed: int
+) -> list[Path]:
+    beside = labels.with_columns(row_id()).join(folds, on="study_id", maintain_order="left")
+    rows = beside.join(predictions, on="row_id", maintain_order="left")
     folders = []
-    for fold in range(FOLDS):
+    for fold in folds["fold"].unique().sort():
         folder = root / f"fold-{fold}"
         folder.mkdir(parents=True)
         own = rows.filter(fold=fold).rename({"grade": "label"})
@@ -185,3 +197,22 @@ def test_a_member_without_rows_leaves_the_others() -> None:
     found = combine(ensemble, {"a": own, "b": pl.DataFrame()})
     assert found.select(own.columns).rows() == own.rows()
     assert combine(ensemble, {"a": pl.DataFrame(), "b": pl.DataFrame()}).is_empty()
+
+
+def test_published_predictions_as_members_have_the_score_of_their_mean(
+    real_data: Path, tmp_path: Path
+) -> None:
+    labels = read_labels(real_data / "competition")
+    split = Split("split", read_folds(real_data / "oof" / "train_with_split.csv"))
+    folds = complete_folds(split, labels)
+    labels = labels.join(folds, on="study_id", how="semi", maintain_order="left")
+    members = {}
+    for name in ("swin_t", "v2s"):
+        read = read_member(name, real_data / "oof" / f"fourth_place_{name}_oof.csv")
+        members[name] = write_folds(tmp_path / name, read.predictions, labels, folds, 0)
+    none = new_labels().clear()
+    fit_trained(EnsembleConfig(), members, LabelledStudies(labels, labels, folds, none), tmp_path)
+    (tmp_path / "scored").mkdir()
+    write_oof([tmp_path], labels, folds.cast({"fold": pl.Int32}), none, tmp_path / "scored")
+    scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
+    assert scores["score"] == pytest.approx(0.395032, abs=1e-6)
