@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def run(ran: Ran, root: Path, *arguments: str | Path) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def home(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     base = tmp_path_factory.mktemp("ensemble")
     root, presets = base / "home", base / "presets.toml"
     shutil.copytree(ran.home, root)
