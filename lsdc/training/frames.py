@@ -82,11 +82,10 @@ class Frame:
             slices[slot] = shown[first : first + rows, start : start + columns]
         return slices, present
 
-    def follow(self, marks: NDArray[Any], move: Move) -> NDArray[Any]:
-        """Return marks (heads, s) of slices, at the slots that show these slices after a move.
+    def follow(self, marks: NDArray[Any], move: Move | None = None) -> NDArray[Any]:
+        """Return marks (..., stored) of stored slices at the slots (..., s) that show them.
 
-        The mark of a slice that is no longer shown is lost.
+        The mark of a slice that is not shown is left out. `move` is as for `show`.
         """
-        shown = self.slots + move.along
-        moved: NDArray[Any] = marks @ (shown == self.slots[:, np.newaxis]).astype(marks.dtype)
-        return moved
+        shown: NDArray[Any] = marks[..., self.slots if move is None else self.slots + move.along]
+        return shown

@@ -247,7 +247,7 @@ class Training:
             precision=self._precision,
             on_batch=on_batch,
         )
-        labels = self.val_samples.labels.map(partial(torch.tensor, device=self.device))
+        labels = self.val_samples.shown_labels.map(partial(torch.tensor, device=self.device))
         members = self.val_samples.members_of(range(len(self.val_samples)))
         return {
             "validation_loss": self.criterion(outputs, labels, members).item(),

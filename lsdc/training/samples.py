@@ -79,7 +79,7 @@ class Samples:
         slices: (all, slices, height, width) uint8 or uint16, black to white; usually a memory map.
         rows: (n,) int64 row of each sample in `slices`, also used in its random seeds.
         present: (n, slices) bool.
-        labels: those of n samples.
+        labels: those of n samples; with a frame, `labels.slices` are those of the stored slices.
         ids: (n,) name of each sample in messages.
         repeats: (n,) int64 how often each is seen per epoch of training; None means once.
         members: (n, 2) int64 study of each sample, and the number of its item in the study. Samples
@@ -100,6 +100,14 @@ class Samples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def shown_labels(self) -> Labels[NDArray[Any]]:
+        """The labels of n samples that are shown without a move."""
+        marks = self.labels.slices
+        if self.frame is None or marks is None:
+            return self.labels
+        return self.labels._replace(slices=self.frame.follow(marks) * self.present[:, np.newaxis])
+
     def members_of(self, places: Sequence[int]) -> Tensor | None:
         """Return `members` (b, 2) of some samples, if they are known."""
         return None if self.members is None else torch.from_numpy(self.members[list(places)])
@@ -117,9 +125,9 @@ class Samples:
             draw = self.frame.draw
             move = None if draw is None or seed is None else draw(place, seed)
             slices, present = self.frame.show(stored, present, place, move)
-            if move is not None and labels.slices is not None:
-                moved = self.frame.follow(labels.slices, move)
-                labels = labels._replace(slices=moved * present)
+            if labels.slices is not None:
+                shown = self.frame.follow(labels.slices, move)
+                labels = labels._replace(slices=shown * present)
         if stored.dtype == np.uint16:  # hardly supported by torch and augmentation
             slices = slices.astype(np.float32) / np.float32(_WHITE_16_BITS)
         return Sample(slices, present, labels)

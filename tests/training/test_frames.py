@@ -79,12 +79,15 @@ def test_mask_of_moved_slices(
 
 @given(st.lists(st.integers(-1, 1), min_size=3, max_size=3))
 def test_marks_follow_their_slices(along: list[int]) -> None:
-    """Each head marks the slice of one slot; a move shows it in another slot, or nowhere."""
+    """Each head marks one stored slice; a move shows it in another slot, or nowhere."""
     move = move_of()._replace(along=np.array(along))
-    moved = frame_of().follow(np.eye(3, dtype=np.float32), move)
+    stored = np.eye(len(stored_sample(0)), dtype=np.float32)
+    moved = frame_of().follow(stored, move)
     shown = SLOTS + np.array(along)
-    for head, slot in enumerate(SLOTS):
-        assert moved[head].tolist() == (shown == slot).astype(float).tolist()
+    for head, marked in enumerate(moved):
+        assert marked.tolist() == (shown == head).astype(float).tolist()
+    for head, marked in enumerate(frame_of().follow(stored)):
+        assert marked.tolist() == (head == SLOTS).astype(float).tolist()
 
 
 def samples_with(frame: Frame | None) -> Samples:
@@ -96,6 +99,17 @@ def samples_with(frame: Frame | None) -> Samples:
         ids=tuple("abcdefgh"),
         frame=frame,
     )
+
+
+def test_labels_of_all_samples_are_those_of_each() -> None:
+    marks = np.random.default_rng(0).random((8, 1, len(stored_sample()))).astype(np.float32)
+    plain = samples_with(frame_of(8))
+    samples = replace(plain, labels=plain.labels._replace(slices=marks))
+    together = samples.shown_labels.slices
+    assert together is not None
+    for place in range(len(samples)):
+        assert np.array_equal(samples[place].labels.slices, together[place])
+    assert plain.shown_labels is plain.labels
 
 
 def random_move(place: int, seed: int) -> Move:

@@ -27,7 +27,11 @@ class Marks(Table):
 
     row = dy.Int32(primary_key=True, min=0, description="Row of crops.npy.")
     condition = columns.condition(primary_key=True)
-    place = dy.Int32(primary_key=True, min=0, description="Number of the slot, from 0.")
+    place = dy.Int32(
+        primary_key=True,
+        min=0,
+        description="Number of the stored slot, from 0, spare ones included.",
+    )
     distance_mm = dy.Float64(
         min=0, description="Distance of the slice's plane from the annotated point."
     )

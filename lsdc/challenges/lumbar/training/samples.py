@@ -59,6 +59,7 @@ def as_samples(
     frame = read_frame(crops, rows)
     slots = slices.shape[1] if frame is None else len(frame.slots)
     present = np.array(table["mask"].to_list(), dtype=bool).reshape(len(rows), slots)
+    kept = present if frame is None else frame.kept
     return Samples(
         slices=slices,
         rows=rows,
@@ -66,7 +67,7 @@ def as_samples(
         labels=Labels(
             grades=_grades(table, labels),
             group=table.select(LEVEL_NUMBER).to_series().to_numpy() if with_level else None,
-            slices=None if marks is None else _marked(table, marks, present),
+            slices=None if marks is None else _marked(table, marks, kept),
         ),
         members=table.select("study_id", LEVEL_NUMBER).to_numpy().astype(np.int64),
         ids=tuple(
@@ -165,14 +166,14 @@ def _grades(table: pl.DataFrame, labels: pl.DataFrame | None) -> NDArray[Any]:
 
 
 def _marked(
-    table: pl.DataFrame, marks: pl.DataFrame, present: NDArray[np.bool_]
+    table: pl.DataFrame, marks: pl.DataFrame, kept: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the probability (n, conditions, slots) that a slot has the annotated slice.
+    """Return the probability (n, conditions, slots) that a stored slot has the annotated slice.
 
-    It is shared by slots with the same slice, and all 0 where no slice is marked; `present`
+    It is shared by slots with the same slice, and all 0 where no slice is marked; `kept`
     (n, slots) excludes slices that could not be read.
     """
-    shares = np.zeros((len(table), len(CONDITIONS), present.shape[1]), np.float32)
+    shares = np.zeros((len(table), len(CONDITIONS), kept.shape[1]), np.float32)
     asked = _questions(table).with_columns(
         sample=np.arange(len(table)).repeat(len(CONDITIONS)),
         head=np.tile(np.arange(len(CONDITIONS)), len(table)),
@@ -180,6 +181,6 @@ def _marked(
     )
     found = asked.join(marks, on=["row", "condition"], how="inner", maintain_order="left")
     shares[tuple(found[name].to_numpy() for name in ("sample", "head", "place"))] = 1
-    shares *= present[:, np.newaxis]
+    shares *= kept[:, np.newaxis]
     shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1)
     return shares

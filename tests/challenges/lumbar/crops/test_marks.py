@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.crops.plan import choose_crops, list_samples
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.challenges.lumbar.slices.slots import list_places
+from lsdc.challenges.lumbar.slices.slots import list_places, list_stored
 from lsdc.challenges.lumbar.training.samples import as_samples
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
 from tests.dicom_index.indexing import build_index
@@ -65,6 +65,19 @@ def test_marked_slice_is_the_annotated_one(walked: Walked) -> None:
     kinds = {str(condition): condition.shown_on for condition in CONDITIONS}
     for condition, place in marks.select("condition", "place").iter_rows():
         assert places[place].description == kinds[condition]
+
+
+def test_marks_number_the_stored_slots(walked: Walked) -> None:
+    """With spare slices the same slices are marked, and some that only a move shows."""
+    spared = CHOICE.model_copy(update={"spare_slices": 1})
+    stored = list_stored(spared)
+    plain, more = (walked.marks(walked.competition.annotations, each) for each in (CHOICE, spared))
+    places = dict(enumerate(list_places(CHOICE)))
+    own = {(row, head, places[place]) for row, head, place, _ in plain.iter_rows()}
+    found = {(row, head, stored[place]) for row, head, place, _ in more.iter_rows()}
+    exact = {(row, head) for row, head, _, away in plain.iter_rows() if away < 1e-6}
+    assert {each for each in own if each[:2] in exact} <= found
+    assert {number for number, place in enumerate(stored) if place.number == -1} & {*more["place"]}
 
 
 def test_slice_in_two_slots_is_marked_in_both(walked: Walked) -> None:
