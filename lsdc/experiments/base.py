@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lsdc.experiments.expected import Expected
 from lsdc.experiments.reported import Reported
 
 
@@ -55,7 +56,8 @@ class NeedsConfig(Config):
 class BaseExperiment(Config):
     """The settings common to all experiments; challenges add their own.
 
-    `note`, `deviation` and `reported` are never inherited from the experiment it is based on.
+    `note`, `deviation`, `reported` and `expected` are never inherited from the experiment it is
+    based on.
     """
 
     name: str
@@ -65,6 +67,7 @@ class BaseExperiment(Config):
         default="", description="why it is not run as it was written, and what is taken instead"
     )
     reported: Reported = Reported()
+    expected: Expected = Expected()
     needs: NeedsConfig = NeedsConfig()
     members: tuple[str, ...] = Field(
         default=(),

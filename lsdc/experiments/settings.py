@@ -15,7 +15,7 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 
 # Descriptive fields of an experiment, which are neither set nor inherited.
-WORDS = ("name", "based_on", "note", "deviation", "reported")
+WORDS = ("name", "based_on", "note", "deviation", "reported", "expected")
 
 
 def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -46,8 +46,9 @@ Sort = Annotated[
     ),
 ]
 
-# Recommended: a quick one for any machine, ours, the lab log's network, its best out of fold.
-RECOMMENDED = ("demo", "baseline", "exp118", "exp187")
+# Recommended: a quick one, one without a GPU, ours, after the published solutions, the lab log's
+# network, its best out of fold.
+RECOMMENDED = ("demo", "small", "baseline", "winners-joint", "exp118", "exp187")
 
 experiments = typer.Typer(
     no_args_is_help=True,
@@ -83,7 +84,7 @@ class Entry:
         return cls(load_experiment_of(home, run, name), read_run_scores(home, run))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return JSON values: settings, reported scores, measured scores and their differences.
+        """Return JSON values: settings, reported, expected and measured scores, differences.
 
         The changed settings are null if the preset is unknown here.
         """
@@ -99,6 +100,7 @@ class Entry:
             "members": list(experiment.members),
             "changes": EXPERIMENTS.changes(experiment.name) if is_known else None,
             "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
+            "expected": experiment.expected.model_dump(mode="json"),
             "measured": self.measured and self.measured.as_dict(),
             "differences": differences(reported, self.measured),
         }
@@ -118,8 +120,8 @@ def list_all(
         typer.Option(
             "--all",
             help=(
-                "Also list the experiments of the lab log. --json, and --sort with another value "
-                "than log, always list them."
+                "Also list the experiments of the lab log, and the members of ensembles. --json, "
+                "and --sort with another value than log, always list them."
             ),
         ),
     ] = False,
@@ -128,7 +130,8 @@ def list_all(
     """List your own experiments, experiments with scores in this home, and recommended ones.
 
     With --all, list all experiments of the lab log, too (a competitor's log, see
-    docs/reference/lab-log.md). A measured score is that of the experiment's newest run.
+    docs/reference/lab-log.md). A measured score is that of the experiment's newest run; an expected
+    one is an estimate.
     """
     opened, known = find_home(home), EXPERIMENTS.names()
     if everything or as_json or sort != "log":
@@ -144,7 +147,7 @@ def list_all(
     rows = [(entry.experiment, entry.measured) for entry in entries]
     console.print(tables.list_table(rows, console.width))
     if more := len(known) - len(names):
-        console.print(f"--all lists {more} more of the lab log", style="dim", highlight=False)
+        console.print(f"--all lists {more} more", style="dim", highlight=False)
 
 
 @_command("show", "Show an experiment and its settings.", "lsdc experiments show exp118 --describe")

@@ -12,6 +12,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.render.run_scores import RunScores
+from lsdc.experiments.expected import Expected
 from lsdc.experiments.reference import Setting
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import settings_of
@@ -28,15 +29,23 @@ _LEAST, _MOST = 16, 60  # width of the column of changes, at least and at most
 def list_table(rows: Sequence[Row], width: int) -> FittedTable:
     """Return one line per experiment; the reported score is out of fold where there is one.
 
-    The measured score is that of `RunScores.run`, which is named if its folder has another name.
+    An expected score is an estimate. The measured score is that of `RunScores.run`, which is named
+    if its folder has another name.
     """
     reports = [experiment.reported for experiment, _ in rows]
+    expected = [experiment.expected for experiment, _ in rows]
+    of = [
+        _of(report) or each.of * (each.oof is not None)
+        for (report, each) in zip(reports, expected, strict=True)
+    ]
     columns = [
         Column("experiment", [e.name for e, _ in rows], style="bold", is_text=True),
         Column("reported", [_first(report) for report in reports]),
-        Column("of", [_of(report) for report in reports], style="dim", is_text=True),
+        Column("of", of, style="dim", is_text=True),
         Column("board", [_figure(report.leaderboard, 2) for report in reports], rank=1),
     ]
+    if any(each.oof for each in expected):
+        columns.insert(1, Column("expected", [each.score_words for each in expected], is_text=True))
     if any(measured for _, measured in rows):
         scores = [_figure(measured.score) if measured else "" for _, measured in rows]
         marks = [_short_marks(measured) if measured else "" for _, measured in rows]
@@ -138,6 +147,8 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
     words = {
         "note": Text(experiment.note.strip()),
         "deviation": Text(experiment.deviation.strip(), style="yellow"),
+        "expected": Text(_expected(experiment.expected)),
+        "cost": Text(_cost(experiment.expected)),
         "needs": Text(", ".join(f"{what} of {name}" for what, name in needs if name)),
         "members": Text(", ".join(experiment.members)),
         "based on": Text(" < ".join(ancestors[1:]), style="dim"),
@@ -150,6 +161,18 @@ def print_words(console: Console, experiment: Experiment, ancestors: Sequence[st
             grid.add_row(word, text)
     console.print(experiment.name, style="bold", highlight=False)
     console.print(grid)
+
+
+def _expected(expected: Expected) -> str:
+    if expected.oof is None:
+        return ""
+    source = expected.source.strip()
+    return f"{expected.score_words} ({expected.of}), an estimate, not measured. Source: {source}"
+
+
+def _cost(expected: Expected) -> str:
+    words = expected.cost_words
+    return f"{words}; estimates, not measured" if words else ""
 
 
 def _figure_lines(experiment: Experiment, measured: RunScores | None) -> list[dict[str, str]]:

@@ -114,7 +114,7 @@ def _annotations_line(run: LumbarRun) -> str:
 
 
 def reported_line(experiment: Experiment) -> str:
-    """Return the lab log's score of the experiment; empty where there is none."""
+    """Return the lab log's score of the experiment, else the expected one; empty without any."""
     reported = experiment.reported
     figures = [f"fold {fold} {score:.4f}" for fold, score in reported.folds.items()]
     if reported.oof is not None:
@@ -122,7 +122,11 @@ def reported_line(experiment: Experiment) -> str:
     if reported.leaderboard is not None:
         figures.append(f"leaderboard {reported.leaderboard:.2f}")
     if not figures:
-        return ""
+        expected = experiment.expected
+        if expected.oof is None:
+            return ""
+        score = f"{expected.score_words} ({expected.of})"
+        return f"expected on the competition's data: {score}, an estimate"
     partial = "partial: " if reported.partial else ""
     return f"the lab log reports {partial}{', '.join(figures)}, on its own folds and studies"
 

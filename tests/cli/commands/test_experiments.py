@@ -127,7 +127,7 @@ def test_list_has_own_measured_and_recommended_experiments(
     assert {*lines} >= {*shown}
     assert len([name for name in EXPERIMENTS.names() if name in lines]) == len({*shown})
     more = len(EXPERIMENTS.names()) - len({*shown})
-    assert f"--all lists {more} more of the lab log" in printed
+    assert f"--all lists {more} more" in printed
 
 
 def test_list_names_the_newest_run_if_its_folder_has_another_name(home: Path) -> None:

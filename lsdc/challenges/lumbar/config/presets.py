@@ -12,6 +12,7 @@ EXPERIMENTS = Experiments(
     package=__package__,
     files=(
         "presets.toml",
+        "winners.toml",
         "log/001-040.toml",
         "log/041-080.toml",
         "log/081-116.toml",
