@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -20,7 +21,7 @@ FOLDS = 4
 FASTEST, SLOWEST = 25e12, 15e12  # multiplications and additions a second on a GPU with 24 GB
 
 PRESETS = [name for name in EXPERIMENTS.names() if name.startswith("winners-")]
-TRAINED = [name for name in PRESETS if EXPERIMENTS.load(name).expected.gpu_hours]
+TRAINED = [name for name in PRESETS if not EXPERIMENTS.load(name).members]
 SET = ("winners-canal", "winners-foraminal", "winners-subarticular")
 
 
@@ -69,7 +70,7 @@ def test_expected_hours_are_those_of_the_operations(name: str) -> None:
 
 def test_timm_has_pretrained_weights_for_every_backbone() -> None:
     known = set(timm.list_models(pretrained=True))
-    assert {EXPERIMENTS.load(name).model.backbone for name in [*PRESETS, "small"]} <= known
+    assert {EXPERIMENTS.load(name).model.backbone for name in [*TRAINED, "small"]} <= known
 
 
 def test_scores_of_presets_are_expected_and_not_reported() -> None:
@@ -91,6 +92,17 @@ def test_set_has_a_model_for_each_condition_once() -> None:
     for suffix in ("", "-v2s"):
         learnt = [EXPERIMENTS.load(name + suffix).labels.conditions for name in SET]
         assert [each for conditions in learnt for each in conditions] == list(CONDITIONS)
+
+
+def test_ensemble_costs_what_its_members_cost() -> None:
+    second = EXPERIMENTS.load("winners-second")
+    members = [EXPERIMENTS.load(name) for name in second.members]
+    assert {f"{name}{suffix}" for name in SET for suffix in ("", "-v2s")} <= {*second.members}
+    hours = np.sum([member.expected.gpu_hours for member in members], axis=0)
+    assert second.expected.gpu_hours == pytest.approx(hours)
+    memory = np.max([member.expected.gpu_gb for member in members], axis=0)
+    assert second.expected.gpu_gb == pytest.approx(memory)
+    assert second.ensemble.second_level
 
 
 def test_step_of_the_preset_for_little_memory_has_as_many_samples() -> None:
