@@ -158,7 +158,12 @@ def _start(
     known = (deployment.parameter_openapi_schema or {}).get("properties", {})
     inherited = {name: value for name, value in (context.parameters or {}).items() if name in known}
     # The workers use what was resolved and installed when this run started.
-    resolved = {"data": run.data_word, "resolved": run.resolved, "versions": dict(versions)}
+    resolved = {
+        "experiment": run.experiment.name,
+        "data": run.data_word,
+        "resolved": run.resolved,
+        "versions": dict(versions),
+    }
     child = run_deployment(
         deployment.id,
         parameters=inherited | resolved | dict(job.parameters),

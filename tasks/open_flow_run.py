@@ -11,16 +11,21 @@ from typing import TypeVar
 from prefect.client.orchestration import get_client
 
 from lsdc.errors import SettingsError
+from lsdc.experiments.presets import AUTO
 from lsdc.typed_paths import is_from_root
+from tasks.dispatch import trains_on_gpu_pool
 from tasks.prefect_runs import this_flow_run
 from tasks.request import RunRequest
-from tasks.run import Run, is_phantom, open_run
+from tasks.run import Run, is_phantom, open_run, with_experiment
 
 R = TypeVar("R", bound=Run)
 
 
 def open_requested(kind: type[R], request: RunRequest) -> R:
     """Open the run that a flow run's parameters request; see `open_run`.
+
+    If they name no experiment, it is chosen by this host's device, or, if the GPU pool trains, by
+    `device` alone where this host has no GPU.
 
     Raises:
         SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
@@ -30,6 +35,7 @@ def open_requested(kind: type[R], request: RunRequest) -> R:
         data = request.data
         folder = None if data is None or is_phantom(data) else data
         _require_absolute(data=folder, home=request.home, weights=request.weights)
+    request = with_experiment(kind, request, elsewhere=trains_on_gpu_pool())
     run = open_run(kind, request)
     note_request(run)
     return run
@@ -51,13 +57,24 @@ def _require_absolute(*, home: Path | None, **paths: Path | None) -> None:
 
 
 def note_request(run: Run) -> None:
-    """Tag the flow run with its experiment and data, and pin its meaning for a Retry."""
+    """Tag the flow run with its experiment and data, and pin its meaning for a Retry.
+
+    A flow run that was started without an experiment gets the name of the one that was chosen.
+    """
     flow_run = this_flow_run()
     if flow_run is None:
         return
     tags = {*flow_run.tags, run.experiment.name, run.data.name} - {""}
-    parameters = flow_run.parameters | {"resolved": run.resolved}
+    chosen = {"experiment": run.experiment.name, "resolved": run.resolved}
+    parameters = flow_run.parameters | chosen
+    flow_run.name = _named(flow_run.name, run.experiment.name)
     with get_client(sync_client=True) as client:
         # A run without a deployment cannot be retried; it shows the parameters it was called with.
         kept = None if flow_run.deployment_id is None else parameters
-        client.update_flow_run(flow_run.id, tags=sorted(tags), parameters=kept)
+        client.update_flow_run(flow_run.id, name=flow_run.name, tags=sorted(tags), parameters=kept)
+
+
+def _named(flow_run: str, experiment: str) -> str:
+    """Return the name of a flow run with its experiment in place of "auto"."""
+    flow = flow_run.removesuffix(f"-{AUTO}")
+    return flow_run if flow == flow_run else f"{flow}-{experiment}"

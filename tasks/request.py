@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from pydantic.fields import FieldInfo
 
 from lsdc.errors import SettingsError
+from lsdc.experiments.presets import AUTO
 from lsdc.experiments.reference import describe_type, typed
 
 MAX_HOLDOUT = 0.5
@@ -127,7 +128,13 @@ class RunOptions(BaseModel):
 class RunRequest(RunOptions):
     """The parameters of a run."""
 
-    experiment: str = _field("demo", "Experiment to run: the name of a preset.")
+    experiment: str = _field(
+        AUTO,
+        (
+            "Experiment to run: the name of a preset. auto: a small one on the phantom; on other "
+            "data the best one for the device, which the run names."
+        ),
+    )
     settings: tuple[str, ...] = _field(
         (),
         "Changed settings of the experiment, each as KEY=VALUE, such as training.epochs=2.",

@@ -2,15 +2,17 @@
 
 import itertools
 import logging
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
-from lsdc.experiments.presets import Experiments
+from lsdc.experiments.defaults import Choice, Defaults, choice_line
+from lsdc.experiments.presets import AUTO, Experiments
 from lsdc.messages import counted
 from lsdc.store.files import write_text
 from lsdc.store.fingerprint import fingerprint
@@ -23,6 +25,7 @@ from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import unset_thread_binding
 from lsdc.typed_paths import from_root
+from tasks.device import gpu_memory_gb
 from tasks.request import MOST_IMAGES, Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
 
@@ -71,6 +74,7 @@ class Run(RunOptions):
     """
 
     experiments: ClassVar[Experiments[Any]]
+    defaults: ClassVar[Defaults]
 
     root: Path
     name: str
@@ -81,6 +85,11 @@ class Run(RunOptions):
     images: int
     store: str | None = None
     runner: str = THREADS
+
+    @classmethod
+    def is_synthetic(cls, data: Path) -> bool:
+        """Return whether a folder has synthetic data, as the home's phantom has."""
+        raise NotImplementedError
 
     @property
     def shared(self) -> RemoteStore | None:
@@ -190,7 +199,8 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
     """Check the settings before any work is done, and open the home.
 
     With `data` set to `phantom`, the run uses the home's phantom. Without `data` it does so, too,
-    but this is refused if the home has runs on other data.
+    but this is refused if the home has runs on other data. If the request names no experiment, it
+    is chosen here; see `with_experiment`.
 
     Args:
         kind: the class of the challenge's runs.
@@ -203,7 +213,7 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
         DataError: the home cannot be used.
         StoreError: the store cannot be used.
     """
-    named = kind.experiments
+    request, named = with_experiment(kind, request), kind.experiments
     tables = request.resolved or named.resolve(request.experiment)
     chosen = named.load(request.experiment, request.settings, resolved=request.resolved)
     threads = request.threads or usable_threads()
@@ -234,6 +244,48 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
         "runner": host.runner,
     }
     return kind(**options | resolved)
+
+
+def with_experiment(
+    kind: type[Run],
+    request: RunRequest,
+    *,
+    elsewhere: bool = False,
+    say: Callable[[str], None] = log.info,
+) -> RunRequest:
+    """Return the request with the name of an experiment in place of "auto".
+
+    On synthetic data, it is the challenge's small experiment. On other data it is the best one for
+    the device, and `say` gets a line that tells so. Of several GPUs the smallest counts.
+
+    Args:
+        kind: the class of the challenge's runs.
+        request: the run's parameters.
+        elsewhere: whether other hosts train; of their GPU only `device` is known.
+        say: what prints or logs a line.
+    """
+    if request.experiment != AUTO:
+        return request
+    if request.resolved is not None:  # chosen where the run was requested
+        return request.model_copy(update={"experiment": request.resolved["name"]})
+    home = Home(resolve_home(request.home))
+    data = choose_data(home, request.data)
+    if data == home.phantom or kind.is_synthetic(data):
+        return request.model_copy(update={"experiment": kind.defaults.synthetic})
+    choice = _choose_by_device(kind, request.device, elsewhere=elsewhere)
+    say(choice_line(choice))
+    return request.model_copy(update={"experiment": choice.experiment})
+
+
+def _choose_by_device(kind: type[Run], device: Device, *, elsewhere: bool) -> Choice:
+    memory = None if device == "cpu" else gpu_memory_gb()
+    if memory is None and device == "cuda":
+        memory = math.inf  # that of another host, or an error that names the device follows
+    choice = kind.defaults.choose(kind.experiments, memory)
+    if memory is None and device == "auto" and elsewhere:
+        reason = f"{choice.reason}. If the hosts that train have GPUs, set device to cuda"
+        choice = Choice(choice.experiment, reason)
+    return choice
 
 
 def choose_data(home: Home, data: Path | None) -> Path:

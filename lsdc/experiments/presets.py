@@ -25,6 +25,7 @@ from lsdc.plain_text import read_text
 from lsdc.typed_paths import from_root
 
 USER_FILE = "lsdc-presets.toml"
+AUTO = "auto"  # in place of a name: lsdc chooses, see `lsdc.experiments.defaults`
 # The user's file, or the folder in which processes that run elsewhere look for it.
 NAMED, FOLDER = "LSDC_PRESETS", "LSDC_PRESETS_FOLDER"
 
@@ -146,6 +147,10 @@ class Experiments(Generic[E]):
             if not isinstance(table, dict) or not isinstance(table.get("based_on", ""), str):
                 raise SettingsError(f"{path}: {name}: expected a table with settings and based_on")
             require_name(name, str(path))
+            if name.lower() == AUTO:
+                raise SettingsError(
+                    f"{path}: {name} means that lsdc chooses an experiment; choose another name"
+                )
         require_no_twins([*packaged, *tables], str(path))
         return tables
 

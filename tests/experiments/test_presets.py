@@ -91,6 +91,7 @@ def test_presets_are_found_in_the_working_folder(
             "both is an ensemble itself, .*name its members, demo, exp118",
         ),
         ("[exp118]\ntraining.epochs = 2\n", "exp118 is a built-in experiment of lsdc"),
+        ("[auto]\n", "mine.toml: auto means that lsdc chooses an experiment; choose another name"),
         ("mine = 3\n", "mine: expected a table"),
         ('["v2/slices"]\nbased_on = "mine"\n', "mine.toml: 'v2/slices' is not a valid folder name"),
         ('["../../outside"]\n[mine]\n', "mine.toml: '../../outside' is not a valid folder name"),

@@ -59,7 +59,7 @@ def test_flows_take_parameters_by_name() -> None:
     for flow in REGISTERED:
         parameters = inspect.signature(flow.fn).parameters
         assert "request" not in parameters
-        assert parameters["experiment"].default == "demo"
+        assert parameters["experiment"].default == "auto"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The run context of the lumbar challenge."""
 
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.config.presets import DEFAULTS, EXPERIMENTS
+from lsdc.experiments.defaults import Defaults
 from lsdc.experiments.presets import Experiments
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest
@@ -24,9 +26,15 @@ class LumbarRun(Run):
     """A run of one of the lumbar challenge's experiments."""
 
     experiments: ClassVar[Experiments[Any]] = EXPERIMENTS
+    defaults: ClassVar[Defaults] = DEFAULTS
 
     experiment: Experiment
     only_judge: Pair | None = Field(default=None, exclude=True)
+
+    @classmethod
+    def is_synthetic(cls, data: Path) -> bool:
+        """Return whether `lsdc demo-data` wrote the folder: only then are the answers known."""
+        return (data / "answers" / "grades.csv").is_file()
 
     @property
     def judges(self) -> list[Pair]:

@@ -29,7 +29,7 @@ from tasks.device import require_device
 from tasks.hold import hold
 from tasks.pools import HEARTBEAT_SECONDS
 from tasks.request import RunRequest
-from tasks.run import Host, Run, open_run
+from tasks.run import Host, Run, open_run, with_experiment
 from tasks.status.log import run_log
 from tasks.status.work import Work, working
 
@@ -88,16 +88,18 @@ def run_local(
         options["settings"] = [*options.get("settings", ()), "model.pretrained=false"]
     request = RunRequest.of(**options)
     require_device(request.device)
-    run = open_run(LumbarRun, request, Host.find(store, task_runner))
-    # Show resolved values in Prefect; a run killed at its start is recognised by its home.
-    request = request.model_copy(update={"data": run.data, "home": run.root})
-    if not run.uses_phantom:
-        _require_competition(run)  # before anything starts
     messages: list[str] = []
 
     def say(text: str) -> None:
         messages.append(text)
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    request = with_experiment(LumbarRun, request, say=say)
+    run = open_run(LumbarRun, request, Host.find(store, task_runner))
+    # Show resolved values in Prefect; a run killed at its start is recognised by its home.
+    request = request.model_copy(update={"data": run.data, "home": run.root})
+    if not run.uses_phantom:
+        _require_competition(run)  # before anything starts
 
     with (
         hold(run, wait=wait, say=say) as run,

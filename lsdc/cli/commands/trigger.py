@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.challenges.lumbar.config.presets import DEFAULTS, EXPERIMENTS
+from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.cli.completion import complete_deployments
 from lsdc.cli.options import NoPretrained, home_option, run_options
 from lsdc.cli.server.connection import require_server
@@ -16,6 +18,8 @@ from lsdc.cli.server.prefect_settings import own_environment, own_settings
 from lsdc.cli.server.user_settings import read_user_settings
 from lsdc.cli.streams import open_console
 from lsdc.errors import SettingsError
+from lsdc.experiments.presets import AUTO
+from lsdc.experiments.settings import parse_settings
 from lsdc.store.home import Home, resolve_home
 from lsdc.typed_paths import from_root
 from tasks.request import FoldRequest, sent_names
@@ -100,16 +104,26 @@ def _create(
     found = _find(client, deployment)
     _check(found, deployment, given)
     parameters = found.parameters | given
-    name = parameters.get("experiment") or "demo"
-    EXPERIMENTS.load(name, parameters.get("settings") or ())
-    if parameters.get("data") is None and "data" in _known(found):
+    data, settings = parameters.get("data"), parameters.get("settings") or ()
+    if data is None and "data" in _known(found):
         choose_data(home, None)
-    if "resolved" in _known(found):
-        given["resolved"] = EXPERIMENTS.resolve(name)
+    name = parameters.get("experiment") or AUTO
+    if name == AUTO and (data is None or _is_synthetic(Path(data))):
+        name = given["experiment"] = DEFAULTS.synthetic
+    if name == AUTO:  # the worker chooses, as it knows the device
+        parse_settings(settings, Experiment)
+    else:
+        EXPERIMENTS.load(name, settings)
+        if "resolved" in _known(found):
+            given["resolved"] = EXPERIMENTS.resolve(name)
     # Its final name, so that it can be found while it waits for a worker.
     words = [deployment.partition("/")[0], given.get("fold"), name]
     called = "-".join(str(word) for word in words if word is not None)
     return client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
+
+
+def _is_synthetic(data: Path) -> bool:
+    return is_phantom(data) or LumbarRun.is_synthetic(data)
 
 
 def _watch(

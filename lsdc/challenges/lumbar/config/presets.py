@@ -5,6 +5,7 @@
 """
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
+from lsdc.experiments.defaults import Defaults
 from lsdc.experiments.presets import Experiments
 
 EXPERIMENTS = Experiments(
@@ -19,4 +20,8 @@ EXPERIMENTS = Experiments(
         "log/117-151.toml",
         "log/153-190.toml",
     ),
+)
+
+DEFAULTS = Defaults(
+    synthetic="demo", on_gpu=("winners-joint", "winners-joint-low-memory"), on_cpu="small"
 )
