@@ -17,7 +17,7 @@ LANGUAGES = {"sh", "console", "sql", "toml", "python", "text"}
 NOT_RUN = {
     "README.md": [
         ("the network", "make demo"),
-        ("a GPU", "lsdc run-local --data rsna-2024 --home /big/disk/lsdc --experiment baseline"),
+        ("a GPU", "lsdc run-local --data rsna-2024 --home /big/disk/lsdc --folds 5"),
         ("a GPU", "lsdc trigger train-folds/default --experiment baseline"),
     ],
     "docs/how-to/experiments.md": [
