@@ -5,6 +5,7 @@ and the resolved experiment is kept with its name.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,11 +22,11 @@ from tasks.run import Run, is_phantom, open_run, with_experiment
 R = TypeVar("R", bound=Run)
 
 
-def open_requested(kind: type[R], request: RunRequest) -> R:
+def open_requested(kind: type[R], request: RunRequest, say: Callable[[str], None]) -> R:
     """Open the run that a flow run's parameters request; see `open_run`.
 
     If they name no experiment, it is chosen by this host's device, or, if the GPU pool trains, by
-    `device` alone where this host has no GPU.
+    `device` alone where this host has no GPU; `say` gets the line that tells so.
 
     Raises:
         SettingsError: what `open_run` refuses; on a worker, a path that is not absolute.
@@ -35,7 +36,7 @@ def open_requested(kind: type[R], request: RunRequest) -> R:
         data = request.data
         folder = None if data is None or is_phantom(data) else data
         _require_absolute(data=folder, home=request.home, weights=request.weights)
-    request = with_experiment(kind, request, elsewhere=trains_on_gpu_pool())
+    request = with_experiment(kind, request, elsewhere=trains_on_gpu_pool(), say=say)
     run = open_run(kind, request)
     note_request(run)
     return run

@@ -45,7 +45,8 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
         with shown(held):
             yield held
         return
-    run = open_requested(kind, request)
+    said: list[str] = []
+    run = open_requested(kind, request, said.append)
     require_device_here(run)
     me = this_flow_run()
     name = "flow" if me is None else me.name
@@ -62,6 +63,8 @@ def opened(kind: type[R], request: RunRequest, *, wait: bool = True) -> Iterator
             rows=work.rows,
         ),
     ):
+        for line in said:  # now that there is a log
+            log.info(line)
         yield found
 
 

@@ -1,6 +1,7 @@
 """A run's parameters mean the same on every worker and after a Retry."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import LogFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry
 
@@ -69,6 +71,39 @@ def test_edited_preset_does_not_change_a_retried_run(
     again = worked(client, run, worker)
     assert again.run_count == run.run_count + 1
     assert reason(again) == reason(run)
+
+
+@pytest.mark.slow_prefect
+def test_run_without_an_experiment_is_named_for_the_chosen_one_and_keeps_it(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    """The worker has no GPU; a Retry after one was added would still take the same preset."""
+    data = tmp_path / "competition"
+    data.mkdir()
+    run = asked(client, home=str(tmp_path / "home"), data=str(data), device="cpu")
+    logged = {"PREFECT_LOGGING_EXTRA_LOGGERS": "lsdc", "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO"}
+    run = worked(client, run, tmp_path / "worker", **logged)  # as 'lsdc worker' does
+    assert run.state is not None
+    assert run.state.is_failed()  # the folder has no tables
+    assert run.name == "prepare-small"
+    assert run.parameters["experiment"] == run.parameters["resolved"]["name"] == "small"
+    assert {"small", "competition"} <= set(run.tags)
+    said = [log.message for log in client.read_logs(LogFilter(flow_run_id={"any_": [run.id]}))]
+    assert any("experiment small: for training without a GPU" in line for line in said), said
+    client.set_flow_run_state(run.id, AwaitingRetry())
+    again = worked(client, run, tmp_path / "worker")
+    assert (again.name, again.parameters["experiment"]) == ("prepare-small", "small")
+
+
+@pytest.mark.slow_prefect
+def test_run_on_the_phantom_without_an_experiment_takes_the_demo(
+    client: SyncPrefectClient, phantom: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "phantom"
+    shutil.copytree(phantom / "answers", broken / "answers")  # and no tables
+    run = asked(client, home=str(tmp_path / "home"), data=str(broken))
+    run = worked(client, run, tmp_path / "worker")
+    assert (run.name, run.parameters["experiment"]) == ("prepare-demo", "demo")
 
 
 def test_error_for_an_unknown_preset_names_the_presets_file(

@@ -32,7 +32,7 @@ def test_relative_path_is_refused_on_a_worker(
     monkeypatch.chdir(tmp_path)
     paths = {"data": tmp_path, "home": tmp_path / "home", name: Path(path)}
     with pytest.raises(SettingsError, match=f"{name}={path}: .*needs absolute paths"):
-        open_requested(LumbarRun, RunRequest.of(experiment="demo", folds=2, **paths))
+        open_requested(LumbarRun, RunRequest.of(experiment="demo", folds=2, **paths), print)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,7 +44,9 @@ def test_worker_without_an_absolute_home_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"{name} of the worker={value or 'lsdc-home'}: "):
-        open_requested(LumbarRun, RunRequest.of(experiment="demo", folds=2, data=None, home=None))
+        open_requested(
+            LumbarRun, RunRequest.of(experiment="demo", folds=2, data=None, home=None), print
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -55,5 +57,5 @@ def test_relative_store_of_a_worker_is_refused(
     monkeypatch.setenv("LSDC_STORE", "shared")
     with pytest.raises(SettingsError, match="LSDC_STORE of the worker=shared"):
         open_requested(
-            LumbarRun, RunRequest.of(experiment="demo", folds=2, data=None, home=tmp_path)
+            LumbarRun, RunRequest.of(experiment="demo", folds=2, data=None, home=tmp_path), print
         )
