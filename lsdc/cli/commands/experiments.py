@@ -48,7 +48,11 @@ Sort = Annotated[
 
 # Recommended: a quick one, one without a GPU, ours, after the published solutions, the lab log's
 # network, its best out of fold.
-RECOMMENDED = ("demo", "small", "baseline", "winners-joint", "exp118", "exp187")
+RECOMMENDED = (
+    *("demo", "small", "baseline"),
+    *("winners-joint", "winners-second"),
+    *("exp118", "exp187"),
+)
 
 experiments = typer.Typer(
     no_args_is_help=True,

@@ -115,6 +115,19 @@ def test_tables_fit_100_columns_and_mark_partial_selected_and_changed_scores(hom
         assert max(map(len, printed.splitlines())) <= 100
 
 
+def test_expected_scores_are_shown_as_estimates_with_source_and_cost(home: Path) -> None:
+    printed = " ".join(typed("show", "winners-joint", "--home", home).split())
+    assert "0.385 to 0.395 (all folds), an estimate, not measured. Source: 14th" in printed
+    assert "2.4 to 4 hours for four folds on one GPU, 8 to 10 GB of its memory" in printed
+    assert "reported" not in printed
+    line = line_of("winners-joint", typed("list", "--home", home))
+    assert line.split()[1:4] == ["0.385", "to", "0.395"]
+    rows = listed("list", "--home", home)
+    assert rows["winners-joint"]["expected"]["oof"] == [0.385, 0.395]
+    assert rows["winners-joint"]["reported"]["oof"] is None
+    assert rows["exp118"]["expected"]["oof"] is None
+
+
 def test_list_has_own_measured_and_recommended_experiments(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
