@@ -133,7 +133,8 @@ def test_missing_folds_of_a_required_experiment_are_refused_before_preparing(
 def test_real_tables_are_refused_only_for_too_few_studies(
     real_data: Path, tmp_path: Path, command: Callable
 ) -> None:
-    outcome = command("run-local", "--data", real_data / "competition", "--home", tmp_path / "home")
+    asked = ("--data", real_data / "competition", "--experiment", "demo")
+    outcome = command("run-local", *asked, "--home", tmp_path / "home")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert "4 folds need at least as many studies, found 1" in outcome.err
