@@ -31,10 +31,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from geometry import FOLDS, SIZE, walk
-from paired import compare
+from paired import compare, fill_with_prior
 from results import record
 
-from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.phantom.study import Order
@@ -105,7 +104,7 @@ def measure(
         ways = train_in_all_ways(data, work, seed, config)
         labels = pl.read_parquet(work / "labels.parquet")
         prior = out_of_fold_prior(labels, pl.read_parquet(work / "folds.parquet"))
-        ways = {name: _filled(found, prior) for name, found in ways.items()}
+        ways = {name: fill_with_prior(found, prior) for name, found in ways.items()}
         for name, way in (("gap", "predicted"), ("mixed_gap", "mixed")):
             pair = compare(labels, ways[way], ways["annotated"])
             figures |= {f"{way}_{seed}": pair.first, f"annotated_{seed}": pair.second}
@@ -137,13 +136,6 @@ def train_in_all_ways(
         folds = [trained[points, fold] / "oof.parquet" for fold in range(FOLDS)]
         ways[points] = pl.concat([pl.read_parquet(fold) for fold in folds])
     return ways
-
-
-def _filled(found: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
-    """Fill rows without points, and so without crops, with the prior, as a run does."""
-    columns = ["row_id", *PROBABILITIES]
-    missed = prior.join(found, on="row_id", how="anti")
-    return pl.concat([found.select(columns), missed.select(columns)])
 
 
 def _cut(instances: pl.DataFrame, work: Path, points: str) -> Path:

@@ -30,10 +30,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from geometry import FOLDS
-from paired import compare
+from paired import compare, fill_with_prior
 from results import record
 
-from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.coordinates.annotated import write_annotated
@@ -129,7 +128,7 @@ def measure(folder: Path, seeds: list[int], epochs: int, last: int) -> dict[str,
         write_folds(labels, studies, work, folds=FOLDS, seed=seed, strict=False)
         ways = train_in_all_ways(folder, work, seed, epochs, last)
         prior = out_of_fold_prior(labels, pl.read_parquet(work / "folds.parquet"))
-        ways = {name: _filled(found, prior) for name, found in ways.items()}
+        ways = {name: fill_with_prior(found, prior) for name, found in ways.items()}
         for name, (old, new) in COMPARED.items():
             pair = compare(labels, ways[old], ways[new])
             scores.setdefault(old, []).append(pair.first)
@@ -188,13 +187,6 @@ def _train(job: FoldJob) -> pl.DataFrame:
     """Train a fold, and return its out-of-fold predictions."""
     train_fold(job, log=job.out.with_suffix(".log"), on_event=ignore)
     return pl.read_parquet(job.out / "oof.parquet")
-
-
-def _filled(found: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
-    """Fill rows without points, and so without crops, with the prior, as a run does."""
-    columns = ["row_id", *PROBABILITIES]
-    missed = prior.join(found, on="row_id", how="anti")
-    return pl.concat([found.select(columns), missed.select(columns)])
 
 
 if __name__ == "__main__":

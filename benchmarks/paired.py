@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
 from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
 from lsdc.challenges.lumbar.scoring.scored import scored
@@ -47,3 +48,10 @@ def compare(labels: pl.DataFrame, first: pl.DataFrame, second: pl.DataFrame) -> 
     ]
     one, other = (each.score.score for each in both)
     return Paired(one, other, bootstrap(both)[:, :, 0].T)
+
+
+def fill_with_prior(found: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
+    """Fill rows without points, and so without crops, with the prior, as a run does."""
+    columns = ["row_id", *PROBABILITIES]
+    missed = prior.join(found, on="row_id", how="anti")
+    return pl.concat([found.select(columns), missed.select(columns)])

@@ -56,6 +56,16 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("metric_gain", "metric_low", "metric_high"),
         ],
     ),
+    "peers": (
+        "--seeds 0 --studies 12 --minutes 0.02 --min-steps 60",
+        [
+            *("starter", "annotated", "demo", "joint", "set", "prior", "points_seconds"),
+            *(f"{way}_seconds" for way in ("starter", "annotated", "demo", "joint", "set")),
+            *(f"{way}_epochs" for way in ("starter", "annotated", "demo", "joint", "set")),
+            *(f"{way}_over_starter" for way in ("annotated", "demo", "joint", "set")),
+            *("set_over_joint", "set_over_joint_low", "set_over_joint_high"),
+        ],
+    ),
     "predict": (
         "--studies 8 --folds 2 --max-size 64 --min-steps 5 --rounds 1",
         [
