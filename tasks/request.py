@@ -74,6 +74,14 @@ class RunOptions(BaseModel):
     )
     seed: int = _field(0, "Random seed for the folds and for training.", ge=0, le=MAX_SEED)
     device: Device = _field("auto", "Device that models are trained on.")
+    processes: int = _field(
+        1,
+        (
+            "Processes that train each fold together (data parallelism, PyTorch's DDP), each on a "
+            "GPU of its own if there are enough. Results are equal to rounding."
+        ),
+        ge=1,
+    )
     threads: int | None = _field(
         None, "CPU threads that the run may use.", unset="one per core", ge=1
     )

@@ -43,8 +43,8 @@ IMAGES_OF_A_REPORT = "LSDC_IMAGES"
 # Settings that no score depends on: name, place, hardware, time limits, which folds to train, and
 # images of the report.
 TRAINING_CHANGES_NO_RESULT = {"stall_minutes", "checkpoint_steps"}
-_OUTSIDE = ("root", "name", "resolved", "only_fold", "device", "threads", "store", "runner")
-CHANGES_NO_RESULT = dict.fromkeys((*_OUTSIDE, "images", "strict"), True) | {
+_OUTSIDE = ("root", "name", "resolved", "only_fold", "device", "processes", "threads")
+CHANGES_NO_RESULT = dict.fromkeys((*_OUTSIDE, "store", "runner", "images", "strict"), True) | {
     "experiment": {"training": TRAINING_CHANGES_NO_RESULT}
 }
 
@@ -55,13 +55,15 @@ class Place:
 
     Attributes:
         device: its device.
-        threads: number of threads of its process.
+        beside: the devices of the other processes that train the model together with the first.
+        threads: number of threads of each process.
         workers: number of processes that load its data; without a GPU, training needs the cores.
     """
 
     device: str
     threads: int
     workers: int
+    beside: tuple[str, ...] = ()
 
 
 class Run(RunOptions):
@@ -146,23 +148,27 @@ class Run(RunOptions):
 
         Each GPU trains one model at a time. Without GPUs, each thread does: one process on two
         threads is slower than two processes on one thread each (measured by
-        `benchmarks/training.py`).
+        `benchmarks/training.py`). With `processes`, a model takes so many GPUs or threads.
         """
-        width = _gpus(self.device) or self.threads
+        width = max(1, (_gpus(self.device) or self.threads) // self.processes)
         return [
             tuple(trainings[start : start + width]) for start in range(0, len(trainings), width)
         ]
 
     def place_of(self, training: T, trainings: Sequence[T]) -> Place:
-        """Return the place of one of the trainings, with a GPU of its own in its group."""
+        """Return the place of one of the trainings, with GPUs of its own in its group.
+
+        If there are fewer GPUs than `processes`, these share them.
+        """
         groups, gpus = self.in_groups(trainings), _gpus(self.device)
         (number,) = (group.index(training) for group in groups if training in group)
-        threads = max(1, self.threads // len(groups[0]))
-        return Place(
-            device=f"{self.device}:{number}" if gpus else self.device,
-            threads=threads,
-            workers=threads if gpus else 0,
+        threads = max(1, self.threads // (len(groups[0]) * self.processes))
+        first = number * self.processes
+        device, *beside = (
+            f"{self.device}:{each % gpus}" if gpus else self.device
+            for each in range(first, first + self.processes)
         )
+        return Place(device, threads, workers=threads if gpus else 0, beside=tuple(beside))
 
 
 R = TypeVar("R", bound=Run)

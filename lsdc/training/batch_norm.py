@@ -45,6 +45,11 @@ def use_running_stats_for_single_values(model: nn.Module, say: Callable[[], None
         norm.register_forward_hook(hooks.after, always_call=True)
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Return whether a model normalises by the other samples of a batch."""
+    return bool(_norms_of(model))
+
+
 class _RunningStats:
     """Hooks that put a norm in evaluation mode while it sees one value per channel."""
 

@@ -58,6 +58,29 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
+def note_process(progress: Progress, environment: dict[str, Any], on_event: OnEvent) -> None:
+    """Record the first step of this process, and warn if its environment has changed.
+
+    It is compared with the environment of the previous process.
+    """
+    if progress.processes:
+        before = progress.processes[-1]
+        changes = [
+            f"{name} {before.get(name)} -> {now}"
+            for name, now in environment.items()
+            if before.get(name) != now
+        ]
+        if changes:
+            on_event(
+                Warned(
+                    text=f"resumes in another environment ({', '.join(changes)}): the result is "
+                    "not bit-identical"
+                )
+            )
+    start = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
+    progress.processes.append(start | environment)
+
+
 def save_progress(path: Path, progress: Progress, identity: str) -> None:
     """Save a checkpoint with `identity`, which names data, settings and code; see `load_progress`.
 

@@ -37,8 +37,12 @@ def check_interrupts(
     *,
     save: Callable[[], None],
     on_event: OnEvent,
+    agree: Callable[[bool], bool] = bool,
 ) -> None:
     """Wait while one of the files `pauses` exists; exit on SIGTERM. Saves before either.
+
+    `agree` returns whether any of the processes that train together says so: all of them then wait
+    or exit at the same step.
 
     Raises:
         ResumeLaterError: SIGTERM was received.
@@ -47,11 +51,11 @@ def check_interrupts(
     def found() -> list[Path]:
         return [pause for pause in pauses if pause.exists()]
 
-    if not found() and not stop_requested():
+    if not agree(bool(found()) or stop_requested()):
         return
     save()
-    while (there := found()) and not stop_requested():
-        on_event(Paused(by=str(there[0])))
+    while agree(bool(there := found())) and not agree(stop_requested()):
+        on_event(Paused(by=str((there or pauses)[0])))
         time.sleep(_PAUSE_SECONDS)
-    if stop_requested():
+    if agree(stop_requested()):
         raise ResumeLaterError(f"training: stopped by SIGTERM after saving a checkpoint; {GOES_ON}")

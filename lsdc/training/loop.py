@@ -16,12 +16,14 @@ from torch.nn.utils import clip_grad_norm_
 from lsdc.errors import StageError
 from lsdc.messages import counted
 from lsdc.training.batch_norm import last_batch_is_too_small, use_running_stats_for_single_values
-from lsdc.training.checkpoint import Progress, load_progress, save_progress
+from lsdc.training.checkpoint import Progress, load_progress, note_process, save_progress
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_outputs
 from lsdc.training.interrupts import StopRequested, check_interrupts
 from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.oom import advice_when_memory_runs_out
+from lsdc.training.parallel.division import Division, synchronise_batch_norms
+from lsdc.training.parallel.world import ALONE, World
 from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
 from lsdc.training.settings.training import Keep, TrainingSettings
@@ -70,6 +72,8 @@ class Training:
             warnings. A resumed training first reports its past epochs.
         pauses: paths of pause files. While one of them exists, the training waits.
         stop_requested: function that returns whether to save a checkpoint and stop.
+        world: the processes that train together; only the first one reports and writes. The result
+            depends on their number by rounding alone.
     """
 
     model: nn.Module
@@ -90,6 +94,7 @@ class Training:
     on_event: OnEvent
     pauses: Sequence[Path] = ()
     stop_requested: StopRequested = lambda: False
+    world: World = ALONE
 
     def __post_init__(self) -> None:
         """Build the optimiser and its schedule, and load the checkpoint."""
@@ -107,18 +112,23 @@ class Training:
             and last_batch_is_too_small(
                 self.model, self.train_samples, settings.batch_size, self.device
             ),
+            share=self.world.share,
         )
+        synchronise_batch_norms(self.model, self.world, self.device)
         steps = len(self._steps)
         self._precision: torch.dtype = getattr(torch, settings.precision)
         self._parts = build_parts(self.model, settings, settings.epochs * steps, self.device)
         use_running_stats_for_single_values(
             self.model, say=partial(self.on_event, Warned(text=_SINGLE_SAMPLE))
         )
-        progress = load_progress(self.folder / "resume.pt", self.identity, self.on_event)
+        with self.world.first_goes_first():
+            progress = load_progress(self.folder / "resume.pt", self.identity, self.on_event)
         self._parts.load(progress.states)
         self._progress = progress
+        self._division = Division(self.world, self.model, self._parts.eval_model)
         rows = [*progress.steps, *progress.epochs]
-        self._curves = Curves(self.folder / "tensorboard", steps, rows=rows)
+        folder = self.folder / "tensorboard" if self.world.is_first else None
+        self._curves = Curves(folder, steps, rows=rows)
 
     def run(self) -> Progress:
         """Train the model, and load the kept weights into it.
@@ -135,12 +145,13 @@ class Training:
         """
         progress, epochs = self._progress, self.settings.epochs
         if progress.epoch < epochs:
-            _record_process(progress, self.environment, self.on_event)
+            note_process(progress, self.environment, self.on_event)
         if progress.epochs:
             self.on_event(Resumed(past=tuple(progress.epochs)))
         for epoch in range(progress.epoch + 1, epochs + 1):
             self._train_epoch(epoch)
             self._end_epoch(epoch)
+        self._division.end()
         _warn_of_non_finite(progress, self.settings, self.on_event)
         self.model.load_state_dict(progress.best or self._parts.eval_model.state_dict())
         return progress
@@ -163,7 +174,9 @@ class Training:
         """Do one optimiser step on the mean loss of the batches, and record it."""
         torch.manual_seed(step_seed(self.seed, epoch, step))
         batches = [
-            self.mix(batch.to(self.device), mix_seed(self.seed, epoch, step, number))
+            self.mix(
+                self.world.join(batch.to(self.device)), mix_seed(self.seed, epoch, step, number)
+            )
             for number, batch in enumerate(batches)
         ]
         weigh, members_of = self.criterion.weigh, self.train_samples.members_of
@@ -201,7 +214,7 @@ class Training:
         members = self.train_samples.members_of(batch.places)
         with torch.autocast(self.device.type, self._precision, enabled=reduced):
             blend = {} if batch.blend is None else {"blend": batch.blend}
-            outputs = self.model(batch.slices, batch.present, members, **blend)
+            outputs = self._division.learner(batch.slices, batch.present, members, **blend)
         terms = self.criterion.terms(outputs.map(Tensor.float), batch.labels, members) * shares
         self._parts.scaler.scale(terms.sum()).backward()  # type: ignore[no-untyped-call]
         return as_array(terms.detach())
@@ -209,13 +222,15 @@ class Training:
     def _attempt(self, batch: Batch, size: int) -> None:
         """Try two optimiser steps with this batch size, to find out whether memory suffices.
 
-        At the second step, the state of the optimiser is in memory, too.
+        At the second step, the state of the optimiser is in memory, too. If several processes train
+        together, this one tries its share without the others.
         """
-        for _ in range(2):
-            self._parts.optimiser.zero_grad()
-            first = self._steps.first_of(batch, size)
-            self._backward(first, torch.ones((), device=batch.slices.device))
-            self._parts.optimiser.step()
+        first = self._steps.first_of(batch, -(-size // self.world.size))
+        with self._division.paused():
+            for _ in range(2):
+                self._parts.optimiser.zero_grad()
+                self._backward(first, torch.ones((), device=batch.slices.device))
+                self._parts.optimiser.step()
 
     def _end_epoch(self, epoch: int) -> None:
         """Validate after an epoch, and keep its weights if they are the best so far."""
@@ -255,35 +270,20 @@ class Training:
         }
 
     def _save(self) -> None:
+        if not self.world.is_first:
+            return
         self._progress.states = self._parts.states()
         save_progress(self.folder / "resume.pt", self._progress, self.identity)
         self._curves.flush()
 
     def _check_interrupts(self) -> None:
-        check_interrupts(self.pauses, self.stop_requested, save=self._save, on_event=self.on_event)
-
-
-def _record_process(progress: Progress, environment: dict[str, Any], on_event: OnEvent) -> None:
-    """Record the first step of this process, and warn if its environment has changed.
-
-    It is compared with the environment of the previous process.
-    """
-    if progress.processes:
-        before = progress.processes[-1]
-        changes = [
-            f"{name} {before.get(name)} -> {now}"
-            for name, now in environment.items()
-            if before.get(name) != now
-        ]
-        if changes:
-            on_event(
-                Warned(
-                    text=f"resumes in another environment ({', '.join(changes)}): the result is "
-                    "not bit-identical"
-                )
-            )
-    start = {"from_epoch": progress.epoch + 1, "from_step": progress.step + 1}
-    progress.processes.append(start | environment)
+        check_interrupts(
+            self.pauses,
+            self.stop_requested,
+            save=self._save,
+            on_event=self.on_event,
+            agree=self.world.any,
+        )
 
 
 def _freeze(model: nn.Module, *, frozen: bool) -> None:

@@ -96,6 +96,8 @@ _POLL_SECONDS = 0.5
 # Time for a child to save a checkpoint after SIGTERM (children without a checkpoint end at once).
 # After a cancellation, all children must have ended within 15 s.
 _GRACE_SECONDS = 12.0
+# Time for the children that worked with one that died to notice it.
+_AFTER_EACH_OTHER_SECONDS = 5.0
 
 
 def ignore(event: Event) -> None:
@@ -122,6 +124,7 @@ def run_children(
     log: Path,
     stall_minutes: float,
     on_event: OnEvent = ignore,
+    together: bool = False,
 ) -> list[dict[str, Any]]:
     """Run a module on all jobs in parallel child processes; return the results in job order.
 
@@ -135,6 +138,7 @@ def run_children(
         log: file that the children's stderr is appended to.
         stall_minutes: time without output after which a child is killed.
         on_event: called with each event; those of one child come in order.
+        together: whether the children wait for each other: if one is at work, all are.
 
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: a child raised it.
@@ -153,10 +157,10 @@ def run_children(
             processes.append(_start(module, job, log))
             if run_context().shutdown_requested():
                 raise ChildDiedError(f"{module}: stopped, since the run is ending")
-        for number, text in _lines(processes, results, stall_minutes * 60):
+        for number, text in _lines(processes, results, stall_minutes * 60, together=together):
             if not text:
-                died = _how_it_ended(processes[number])
-                raise ChildDiedError(f"{module}: {died}; {_last_output(log, log_start)}")
+                died = _how_it_failed(processes, number, together=together)
+                raise ChildDiedError(f"{module}{died}; {_last_output(log, log_start)}")
             result = _take(text, on_event)
             if result is not None:
                 results[number] = result
@@ -274,11 +278,16 @@ def _note(log: Path, text: str) -> None:
 
 
 def _lines(
-    processes: "Sequence[subprocess.Popen[bytes]]", finished: Container[int], stall_seconds: float
+    processes: "Sequence[subprocess.Popen[bytes]]",
+    finished: Container[int],
+    stall_seconds: float,
+    *,
+    together: bool,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (child, line) as lines arrive; yield an empty line if a child ends without a result.
 
-    Raises TimeoutError if an unfinished child has no output for `stall_seconds`.
+    Raises TimeoutError if an unfinished child, or all of those that work together, have no output
+    for `stall_seconds`.
     """
     pending = [b""] * len(processes)
     last_output = [time.monotonic()] * len(processes)
@@ -292,7 +301,9 @@ def _lines(
                 chunk = os.read(key.fd, 65536)
                 *complete, pending[number] = (pending[number] + chunk).split(b"\n")
                 yield from ((number, text) for text in complete)
-                last_output[number] = time.monotonic()
+                heard = range(len(processes)) if together else [number]
+                for each in heard:
+                    last_output[each] = time.monotonic()
                 if number in finished or not chunk:
                     selector.unregister(key.fileobj)
                 if number not in finished and not chunk:
@@ -314,6 +325,31 @@ def _take(text: bytes, on_event: OnEvent) -> dict[str, Any] | None:
     if "progress" in line:
         on_event(read_event(line["progress"]))
     return line.get("result")
+
+
+def _how_it_failed(
+    processes: "Sequence[subprocess.Popen[bytes]]", found: int, *, together: bool
+) -> str:
+    """Return how a child died, given one that ended: of those together, the first to fail.
+
+    The others fail soon after it, and their ends may be noticed first. An error that a child raised
+    is raised.
+    """
+    if not together:
+        return f": {_how_it_ended(processes[found])}"
+    until = time.monotonic() + _AFTER_EACH_OTHER_SECONDS
+    for process in processes:
+        _wait(process, until)
+    ended = [number for number, process in enumerate(processes) if process.poll() is not None]
+    for number in ended:
+        stdout = processes[number].stdout
+        assert stdout is not None
+        os.set_blocking(stdout.fileno(), False)  # processes that it started may still hold it
+        for text in (stdout.read() or b"").splitlines():
+            _take(text, ignore)
+    killed = [number for number in ended if (processes[number].returncode or 0) < 0]
+    first = found if found in killed or not killed else killed[0]
+    return f", process {first + 1} of {len(processes)}: {_how_it_ended(processes[first])}"
 
 
 def _how_it_ended(process: "subprocess.Popen[bytes]") -> str:

@@ -70,6 +70,9 @@ class Sample(NamedTuple):
 Augment = Callable[[Sample, int], Sample]
 """Changes a sample as a function of its seed."""
 
+Share = Callable[[int], slice]
+"""Returns which of so many samples of a batch a process loads."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -136,7 +139,8 @@ class Samples:
 class Batch(NamedTuple):
     """Stacked samples: slices (b, s, h, w), present (b, s), labels of b samples.
 
-    `blend` says how the model blends their features; None if it does not.
+    `blend` says how the model blends their features; None if it does not. Of processes that train
+    together, each loads the tensors of a share of the batch, and the places of all of it.
     """
 
     places: list[int]
@@ -186,6 +190,8 @@ class TrainingSteps:
     augmented differently. `workers` processes load the batches; 0 loads the same ones in this
     process. With `together`, no batch has a single sample if there are more.
 
+    `share` returns which of so many samples of a batch are loaded; by default all.
+
     With `batch_by` "study", a batch has whole studies: `batch_size` of them, with all of their
     samples and repeats.
 
@@ -204,10 +210,12 @@ class TrainingSteps:
         workers: int,
         batch_by: BatchBy = "sample",
         together: bool = False,
+        share: Share = slice,
     ) -> None:
         self._samples, self._batch_by, self._accumulate = samples, batch_by, accumulate
-        self._order = _Order(_units(samples, batch_by), batch_size, seed, together=together)
-        _require_shared_memory(samples, self._order.largest_batch, workers)
+        units = _units(samples, batch_by)
+        self._order = _Order(units, batch_size, seed, share, together=together)
+        _require_shared_memory(samples, self._order.largest_batch, workers, share)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
             batch_sampler=self._order,
@@ -228,7 +236,10 @@ class TrainingSteps:
         The last step may have fewer batches, and the last batch fewer samples.
         """
         self._order.epoch, self._order.done = epoch, done * self._accumulate
-        batches = iter(self._loader)
+        batches = (
+            batch._replace(places=[place for _, place, _ in keys])
+            for batch, keys in zip(self._loader, self._order.whole(), strict=True)
+        )
         while step := list(itertools.islice(batches, self._accumulate)):
             yield step
 
@@ -241,13 +252,16 @@ class TrainingSteps:
         return batch.first(sum(study in kept for study in studies))
 
 
-def _units(samples: Samples, batch_by: BatchBy) -> list[list[tuple[int, int]]]:
-    """Return what is never divided between batches, each the (place, repeat) of its samples."""
+_Unit = list[tuple[int, int]]  # the (place, repeat) of samples that no batch divides
+
+
+def _units(samples: Samples, batch_by: BatchBy) -> list[_Unit]:
+    """Return the units that batches are made of."""
     repeats = np.ones(len(samples), np.int64) if samples.repeats is None else samples.repeats
     shown = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
     if batch_by == "sample":
         return [[each] for each in shown]
-    units: dict[int, list[tuple[int, int]]] = {}
+    units: dict[int, _Unit] = {}
     studies = _studies(samples).tolist()
     for place, time in shown:
         units.setdefault(studies[place], []).append((place, time))
@@ -261,11 +275,12 @@ def _studies(samples: Samples) -> NDArray[np.int64]:
     return studies
 
 
-def _require_shared_memory(samples: Samples, batch_size: int, workers: int) -> None:
+def _require_shared_memory(samples: Samples, batch_size: int, workers: int, share: Share) -> None:
     """Require enough shared memory: without it, torch's workers hang silently."""
     if not workers or not len(samples) or not _SHARED_MEMORY.is_dir():
         return
-    needed = (workers * _BATCHES_A_WORKER + 1) * batch_size * samples[0].slices.nbytes
+    loaded = len(range(batch_size)[share(batch_size)])
+    needed = (workers * _BATCHES_A_WORKER + 1) * loaded * samples[0].slices.nbytes
     free = shutil.disk_usage(_SHARED_MEMORY).free
     if free < needed:
         raise NoSpaceError(
@@ -313,10 +328,10 @@ class _Order(Sampler[list[tuple[int, int, int]]]):
     """Batches of (epoch, place, repeat); the epoch is included, so workers keep no state."""
 
     def __init__(
-        self, units: list[list[tuple[int, int]]], batch_size: int, seed: int, *, together: bool
+        self, units: list[_Unit], batch_size: int, seed: int, share: Share, *, together: bool
     ) -> None:
         self.epoch = self.done = 0
-        self._seed, self._units = seed, units
+        self._seed, self._units, self._share = seed, units, share
         self._bounds = _bounds(len(units), batch_size, together=together)
 
     def __len__(self) -> int:
@@ -329,6 +344,11 @@ class _Order(Sampler[list[tuple[int, int, int]]]):
         return sum(sorted(map(len, self._units))[-units:])
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Yield this process's share of each batch."""
+        return (keys[self._share(len(keys))] for keys in self.whole())
+
+    def whole(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Yield the whole batches."""
         random = np.random.default_rng((_ORDER, self._seed, self.epoch))
         order = random.permutation(len(self._units)).tolist()
         for start, end in itertools.pairwise(self._bounds[self.done :]):

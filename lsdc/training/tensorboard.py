@@ -13,12 +13,15 @@ class Curves:
     """A folder's single event file: curves by step, and by epoch at each epoch's last step.
 
     It starts with the rows up to the checkpoint. Files of earlier processes are deleted, as they
-    may contain later steps, which are repeated.
+    may contain later steps, which are repeated. Without a folder, nothing is written.
     """
 
     def __init__(
-        self, folder: Path, steps_an_epoch: int, rows: Iterable[Mapping[str, float]]
+        self, folder: Path | None, steps_an_epoch: int, rows: Iterable[Mapping[str, float]]
     ) -> None:
+        self._writer: EventsWriter | None = None
+        if folder is None:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         for earlier in folder.glob("events.out.tfevents.*"):
             earlier.unlink()
@@ -30,6 +33,8 @@ class Curves:
 
     def add(self, row: Mapping[str, float]) -> None:
         """Add a row's values to the curves; a row without a step belongs to an epoch."""
+        if self._writer is None:
+            return
         curves = dict(row)
         epoch, group = int(curves.pop("epoch")), "step" if "step" in row else "epoch"
         step = int(curves.pop("step", self._steps_an_epoch))
@@ -43,4 +48,5 @@ class Curves:
 
     def flush(self) -> None:
         """Flush all rows to disk."""
-        self._writer.flush()
+        if self._writer is not None:
+            self._writer.flush()

@@ -23,6 +23,9 @@ NOT_RUN = {
     "docs/how-to/experiments.md": [
         ("a GPU", "lsdc run-local --data rsna-2024 --experiment exp118")
     ],
+    "docs/how-to/gpu.md": [
+        ("a GPU", "lsdc run-local --data rsna-2024 --experiment baseline"),
+    ],
     "docs/how-to/pools.md": [
         ("a GPU", "lsdc trigger train-folds/default --experiment exp118"),
         ("a cluster", "export PREFECT_API_URL="),

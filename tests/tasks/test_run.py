@@ -175,6 +175,37 @@ def test_single_fold_uses_the_first_gpu(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("gpus")
+def test_processes_of_a_fold_have_gpus_of_their_own(tmp_path: Path) -> None:
+    run = run_of(tmp_path, processes=2, threads=8)  # three GPUs: one fold at a time
+    assert run.in_groups(run.folds_to_train) == [(0,), (1,), (2,), (3,), (4,)]
+    alone = Place("auto:0", threads=4, workers=4, beside=("auto:1",))
+    assert places_of_folds(run) == [alone] * 5
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    ("processes", "places"),
+    [
+        (1, [("cuda:0",), ("cuda:1",), ("cuda:2",)]),
+        (3, [("cuda:0", "cuda:1", "cuda:2")] * 3),
+        (4, [("cuda:0", "cuda:1", "cuda:2", "cuda:0")] * 3),  # two share the first one
+    ],
+)
+def test_processes_share_gpus_only_if_there_are_too_few(
+    processes: int, places: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    run = run_of(tmp_path, processes=processes, device="cuda", folds=3)
+    assert [(place.device, *place.beside) for place in places_of_folds(run)] == places
+
+
+def test_processes_share_the_threads_without_gpus(tmp_path: Path) -> None:
+    run = run_of(tmp_path, processes=2, device="cpu", threads=6, folds=4)
+    assert run.in_groups(run.folds_to_train) == [(0, 1, 2), (3,)]
+    assert places_of_folds(run) == [Place("cpu", threads=1, workers=0, beside=("cpu",))] * 4
+    assert run.settings == run_of(tmp_path, folds=4).settings
+
+
+@pytest.mark.usefixtures("gpus")
 def test_judges_share_the_gpus_as_folds_do(tmp_path: Path) -> None:
     run = run_of(tmp_path, folds=4, threads=8, settings=("labels.distrust=0.9",))
     assert run.judges == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

@@ -15,6 +15,7 @@ from lsdc.training.checkpoint import Progress
 from lsdc.training.loop import Training
 from lsdc.training.losses.graded import GradedLoss, probabilities_by
 from lsdc.training.models.outputs import Outputs
+from lsdc.training.parallel.world import ALONE, World
 from lsdc.training.process import OnEvent, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
 from lsdc.training.settings.loss import LossSettings
@@ -60,6 +61,13 @@ def build_model() -> SmallModel:
     return SmallModel()
 
 
+def without_batch_norm() -> SmallModel:
+    """Build the same model without batch norm, which depends on the batch, at each call."""
+    model = build_model()
+    model.backbone[1] = nn.Identity()
+    return model
+
+
 def in_studies(samples: Samples, *, repeats: list[int] | None = None) -> Samples:
     """Return the 24 samples as items of 7 studies of 1 to 7 items, not in order."""
     study = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3, *[4] * 6, 5, *[6] * 7])
@@ -86,10 +94,12 @@ def run(
     mix: Mix = lambda batch, _: batch,
     score: Callable[[NDArray[np.float64]], float] = lambda _: 1.0,
     criterion: GradedLoss = CRITERION,
+    device: str = "cpu",
     workers: int = 0,
     environment: dict[str, Any] | None = None,
     on_event: OnEvent = ignore,
     stop_requested: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> Progress:
     """Train and validate on the same samples; write to `folder`."""
     folder.mkdir(exist_ok=True)
@@ -104,7 +114,7 @@ def run(
         criterion=criterion,
         score=score,
         seed=5,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         workers=workers,
         folder=folder,
         identity="test",
@@ -112,6 +122,7 @@ def run(
         on_event=on_event,
         pauses=[folder.parent / "pause", folder / "pause"],
         stop_requested=stop_requested,
+        world=world,
     ).run()
 
 

@@ -14,7 +14,15 @@ from lsdc.training.losses.graded import GradedLoss
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.samples import EMPTY_LABEL, Labels, Samples
 from lsdc.training.settings.loss import LossSettings
-from tests.training.runs import SETTINGS, SmallModel, altered, build_model, run, same_weights
+from tests.training.runs import (
+    SETTINGS,
+    SmallModel,
+    altered,
+    build_model,
+    run,
+    same_weights,
+    without_batch_norm,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,9 +55,8 @@ def test_training_reduces_the_loss(blobs: Samples, tmp_path: Path) -> None:
 
 def without_chance() -> SmallModel:
     """Return a model without batch norm and dropout."""
-    model = build_model()
+    model = without_batch_norm()
     model.dropout.p = 0.0
-    model.backbone[1] = torch.nn.Identity()  # batch norm depends on the batch
     return model
 
 

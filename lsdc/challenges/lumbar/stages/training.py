@@ -216,6 +216,7 @@ def _common(
         "seed": run.seed,
         "weights": run.weights,
         "device": place.device,
+        "beside": place.beside,
         "threads": place.threads,
         "workers": place.workers,
     }

@@ -2,7 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.errors import StageError
 from lsdc.store.files import digest_file, write_text
 from lsdc.training.events import Event, Warned
-from lsdc.training.process import Job, OnEvent, run_child
+from lsdc.training.process import Job, OnEvent, run_children
 from lsdc.training.trained_fold import FACTS, read_trained
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
@@ -39,6 +41,10 @@ class FoldJob(Job):
         seed: random seed of weights, order and augmentation.
         device: "auto", "cpu", "cuda" or any other of torch's devices; it affects the last bits of
             the result.
+        beside: the devices of the other processes that train the model together with this one. How
+            many they are affects the last bits of the result.
+        rank: the number of this process among them.
+        meeting: the file by which they find each other; None for a process that trains alone.
         threads: number of torch's threads; it affects the last bits of the result.
         workers: number of processes that load data; it does not affect the result.
         start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
@@ -61,6 +67,9 @@ class FoldJob(Job):
     identity: str
     seed: int
     device: str
+    beside: tuple[str, ...] = ()
+    rank: int = 0
+    meeting: Path | None = None
     threads: int
     workers: int
     start_from: Path | None = None
@@ -76,7 +85,13 @@ class FoldJob(Job):
 
     def __str__(self) -> str:
         """Return the suffix for messages: what is trained, and its folder."""
-        return f" of {self.name} into {self.out}"
+        process = f", process {self.rank + 1} of {self.processes}" if self.beside else ""
+        return f" of {self.name} into {self.out}{process}"
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train the model together."""
+        return 1 + len(self.beside)
 
     @property
     def name(self) -> str:
@@ -123,17 +138,33 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for name in (FACTS, *RESULTS):  # superseded results of another training
             (out / name).unlink(missing_ok=True)
-    done = run_child(
-        CHILD,
-        job.model_copy(update={"is_trained": is_trained}),
-        log=log,
-        stall_minutes=job.experiment.training.stall_minutes,
-        on_event=partial(_handle, job.name, on_event),
-    )
+    with _processes_of(job.model_copy(update={"is_trained": is_trained})) as jobs:
+        done, *_ = run_children(
+            CHILD,
+            jobs,
+            log=log,
+            stall_minutes=job.experiment.training.stall_minutes,
+            on_event=partial(_handle, job.name, on_event),
+            together=len(jobs) > 1,
+        )
     digests = {name: digest_file(out / name) for name in RESULTS}
     own = {"identity": job.identity, "tta": tta, "folds": digest_file(job.folds)}
     write_text(out / FACTS, json.dumps({**facts, **done, **own, "digests": digests}, indent=1))
     (out / "resume.pt").unlink(missing_ok=True)
+
+
+@contextmanager
+def _processes_of(job: FoldJob) -> Iterator[list[FoldJob]]:
+    """Yield the job of each process: several train together, and one predicts."""
+    if job.is_trained or not job.beside:
+        yield [job.model_copy(update={"beside": ()})]
+        return
+    with tempfile.TemporaryDirectory(prefix="lsdc-") as folder:
+        meeting = Path(folder) / "meeting"
+        yield [
+            job.model_copy(update={"device": device, "rank": rank, "meeting": meeting})
+            for rank, device in enumerate((job.device, *job.beside))
+        ]
 
 
 def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:

@@ -29,14 +29,17 @@ from lsdc.training.events import Predicting
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
-from lsdc.training.process import OnEvent, child_main
+from lsdc.training.parallel.world import join_world
+from lsdc.training.process import OnEvent, child_main, ignore
 
 
 def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
     """Train and predict the job's fold; see `training.train_fold.train_fold`.
 
+    Of several processes that train together, the first one reports, predicts and writes.
+
     Returns:
-        The record of the training; empty if the fold is only predicted.
+        The record of the training; empty if the fold is only predicted, or by another process.
     """
     started = time.monotonic()
     device = pick_device(job.device)
@@ -57,7 +60,9 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
         return {}
     torch.manual_seed(job.seed)
     model = _start_model(job)
-    progress = _train(model, data, job, device, on_event)
+    progress = _train(model, data, job, device, on_event if job.rank == 0 else ignore)
+    if job.rank > 0:
+        return {}
     _predict(model, data, job, device, on_event)
     save_weights(job.out / "model.safetensors", model.state_dict())
     _write(pl.DataFrame(progress.steps), job.out / "steps.parquet")
@@ -88,7 +93,16 @@ def _train(
 ) -> Progress:
     """Train the model in place on the other folds."""
     experiment, out = job.experiment, job.out
-    with catch_sigterm() as stop_requested:
+    with (
+        catch_sigterm() as stop_requested,
+        join_world(
+            job.rank,
+            job.processes,
+            meeting=job.meeting,
+            device=device,
+            wait_minutes=experiment.training.stall_minutes,
+        ) as world,
+    ):
         return Training(
             model=model,
             train_samples=data.training(job.fill_from, job.judges),
@@ -104,10 +118,11 @@ def _train(
             workers=job.workers,
             folder=out,
             identity=job.identity,
-            environment=describe(device),
+            environment={**describe(device), "world_size": world.size},
             on_event=on_event,
             pauses=[out / "pause", out.parent / "pause"],
             stop_requested=stop_requested,
+            world=world,
         ).run()
 
 

@@ -67,8 +67,13 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         return through_json(done)
 
+    def run_all_here(
+        module: str, jobs: list[Job], *, on_event: OnEvent, **_: Any
+    ) -> list[dict[str, Any]]:
+        return [run_here(module, job, on_event=on_event) for job in jobs]
+
     def through_json(line: dict[str, Any]) -> dict[str, Any]:
         return dict(json.loads(json.dumps(line)))
 
-    monkeypatch.setattr(fit, "run_child", run_here)
+    monkeypatch.setattr(fit, "run_children", run_all_here)
     monkeypatch.setattr(predict, "run_child", run_here)

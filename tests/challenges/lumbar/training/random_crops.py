@@ -45,6 +45,7 @@ class Data:
         holdout: Path | None = None,
         marks: Path | None = None,
         device: str = "cpu",
+        beside: tuple[str, ...] = (),
         identity: str | None = None,
     ) -> None:
         fit.train_fold(
@@ -60,6 +61,7 @@ class Data:
                 identity=identity or fingerprint({"experiment": experiment}),
                 seed=3,
                 device=device,
+                beside=beside,
                 threads=1,
                 workers=0,
                 start_from=start_from,

@@ -94,10 +94,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the child's work in this process, since importing torch again takes seconds."""
 
-    def run_here(_: str, job: Job, *, on_event: OnEvent, **__: Any) -> dict[str, Any]:
-        return fit_child.work(fit.FoldJob.model_validate_json(job.model_dump_json()), on_event)
+    def run_here(_: str, jobs: list[Job], *, on_event: OnEvent, **__: Any) -> list[dict[str, Any]]:
+        (job,) = jobs
+        own = fit.FoldJob.model_validate_json(job.model_dump_json())
+        return [fit_child.work(own, on_event)]
 
-    monkeypatch.setattr(fit, "run_child", run_here)
+    monkeypatch.setattr(fit, "run_children", run_here)
 
 
 def test_only_configured_conditions_and_levels_are_predicted(data: Data, tmp_path: Path) -> None:
