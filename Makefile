@@ -9,12 +9,13 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check docs format test-pythons clean constraints
+.PHONY: help setup demo test gpu-check check docs format test-pythons clean constraints
 .PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs
 
 help:
 	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
 	@echo "make test           the tests; 10 to 20 minutes on two cores"
+	@echo "make gpu-check      tests and speed of training on this machine's GPU; 8 minutes"
 	@echo "make check          ruff, mypy, import contracts and dependencies"
 	@echo "make docs           the documentation site, in build/docs"
 	@echo "make test-slow-docs run the commands of the documentation and of the README"
@@ -41,6 +42,11 @@ test: setup
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
+
+# With PYTHON's own packages if it has torch: a machine with a GPU may have no network.
+gpu-check:
+	@if $(PYTHON) -c "import torch, lsdc" 2>/dev/null; then python=$(PYTHON); \
+	else $(MAKE) setup && python=$(BIN)/python; fi; $$python benchmarks/gpu_check.py --full
 
 # Every warning is an error: dead links and anchors, pages that no index lists.
 docs: setup

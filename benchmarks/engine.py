@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from lsdc.challenges.lumbar.training.network import (
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.training.events import StepDone
 from lsdc.training.loop import Training
+from lsdc.training.models.encoder import Encoder
 from lsdc.training.models.model import SliceModel
-from lsdc.training.samples import Labels, Samples
+from lsdc.training.samples import Batch, Labels, Samples
 
 NOISE = 128  # different samples
 FOLD_SAMPLES = 7_400  # training samples of a fold of the competition
@@ -42,10 +44,66 @@ def make_samples(experiment: Experiment, count: int = NOISE) -> Samples:
     )
 
 
-def start_model(experiment: Experiment) -> SliceModel:
-    """Build the experiment's model, not pretrained, the same at each call."""
+def start_model(experiment: Experiment, *, compiled: str | None = None) -> SliceModel:
+    """Build the experiment's model, not pretrained, the same at each call.
+
+    `compiled` is the backend by which torch.compile compiles its backbones; None compiles nothing.
+    """
     torch.manual_seed(0)
-    return build_model(experiment, pretrained=False)
+    model = build_model(experiment, pretrained=False)
+    if compiled is not None:
+        for encoder in model.encoders:
+            cast(Encoder, encoder).backbone.compile(backend=compiled)
+    return model
+
+
+class Timing(NamedTuple):
+    """When each step of a training had its data, and when it ended."""
+
+    loaded: list[float]
+    ended: list[float]
+
+
+def time_training(
+    experiment: Experiment,
+    model: SliceModel,
+    train_samples: Samples,
+    val_samples: Samples,
+    *,
+    clock: Callable[[], float],
+    device: torch.device,
+    workers: int = 0,
+) -> Timing:
+    """Time the steps of one epoch of `lsdc.training.loop.Training`."""
+    timing, mixing = Timing([], []), build_mixing(experiment)
+
+    def mix(batch: Batch, seed: int) -> Batch:
+        if len(timing.loaded) == len(timing.ended):  # the first batch of a step
+            timing.loaded.append(clock())
+        return mixing(batch, seed)
+
+    with tempfile.TemporaryDirectory() as folder:
+        Training(
+            model=model,
+            train_samples=train_samples,
+            val_samples=val_samples,
+            settings=experiment.training.model_copy(update={"epochs": 1}),
+            augment=PatientAugment(experiment.augment, experiment.slices),
+            mix=mix,
+            criterion=build_loss(experiment),
+            probabilities=partial(read_grades, experiment),
+            score=lambda _: 0.0,
+            seed=0,
+            device=device,
+            workers=workers,
+            folder=Path(folder),
+            identity="benchmark",
+            environment={},
+            on_event=lambda event: (
+                timing.ended.append(clock()) if isinstance(event, StepDone) else None
+            ),
+        ).run()
+    return timing
 
 
 def time_engine(
@@ -55,45 +113,39 @@ def time_engine(
     clock: Callable[[], float],
     device: torch.device | None = None,
     workers: int = 0,
+    start: Callable[[Experiment], SliceModel] = start_model,
 ) -> list[float]:
-    """Return the times at which the steps of one epoch of `lsdc.training.loop.Training` ended."""
-    settings = experiment.training.model_copy(update={"epochs": 1})
+    """Return the times at which the steps of one epoch of the engine ended."""
     one = replace(
         samples,
         rows=samples.rows[:1],
         present=samples.present[:1],
         labels=samples.labels.map(lambda column: column[:1]),
     )
-    moments: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        Training(
-            model=start_model(experiment),
-            train_samples=samples,
-            val_samples=one,
-            settings=settings,
-            augment=PatientAugment(experiment.augment, experiment.slices),
-            mix=build_mixing(experiment),
-            criterion=build_loss(experiment),
-            probabilities=partial(read_grades, experiment),
-            score=lambda _: 0.0,
-            seed=0,
-            device=device or torch.device("cpu"),
-            workers=workers,
-            folder=Path(folder),
-            identity="benchmark",
-            environment={},
-            on_event=lambda event: moments.append(clock()) if isinstance(event, StepDone) else None,
-        ).run()
-    return moments
+    timing = time_training(
+        experiment,
+        start(experiment),
+        samples,
+        one,
+        clock=clock,
+        device=device or torch.device("cpu"),
+        workers=workers,
+    )
+    return timing.ended
 
 
 def measure_on(
-    device: torch.device, experiment: Experiment, *, steps: int, workers: int
-) -> dict[str, object]:
+    device: torch.device,
+    experiment: Experiment,
+    *,
+    steps: int,
+    workers: int,
+    start: Callable[[Experiment], SliceModel] = start_model,
+) -> dict[str, Any]:
     """Compare the engine with a bare loop over one batch that is on the device already.
 
     The difference is at most the time that the device waits for data. The first steps of both,
-    which choose kernels and fill queues, are not counted.
+    which choose kernels and fill queues, are not counted. `start` builds the model of each.
 
     Returns: figures by name: samples per second of both, their ratio, peak memory in GiB, minutes
         for a fold of the competition.
@@ -103,9 +155,14 @@ def measure_on(
         torch.cuda.reset_peak_memory_stats(device)
     samples = make_samples(experiment, steps * batch_size)
     engine = time_engine(
-        experiment, samples, clock=time.perf_counter, device=device, workers=workers
+        experiment,
+        samples,
+        clock=time.perf_counter,
+        device=device,
+        workers=workers,
+        start=start,
     )
-    bare = _time_bare_loop(device, experiment, samples, steps)
+    bare = _time_bare_loop(device, experiment, samples, steps, start(experiment))
     ours, theirs = (batch_size / _seconds_a_step(moments) for moments in (engine, bare))
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
     epochs = experiment.training.epochs
@@ -124,9 +181,10 @@ def _seconds_a_step(moments: list[float]) -> float:
 
 
 def _time_bare_loop(
-    device: torch.device, experiment: Experiment, samples: Samples, steps: int
+    device: torch.device, experiment: Experiment, samples: Samples, steps: int, model: SliceModel
 ) -> list[float]:
-    model, config = start_model(experiment).train().to(device), experiment.training
+    config = experiment.training
+    model.train().to(device)
     criterion, precision = build_loss(experiment), getattr(torch, config.precision)
     optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)

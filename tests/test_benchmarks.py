@@ -3,6 +3,8 @@
 Each runs in a tiny form, whose figures mean nothing; faults.py in tests/flows/test_pool_faults.py.
 """
 
+import dataclasses
+import importlib
 import json
 import subprocess
 import sys
@@ -39,6 +41,14 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("axial_exact", "axial_within_one", "unseen_levels_right", "unseen_median_mm"),
             *("unseen_p95_mm", "extra_flagged", "extra_false", "absent_said"),
             *("heatmap median_mm", "regression median_mm"),
+        ],
+    ),
+    "gpu_check": (
+        "--device cpu --tiny",
+        [
+            *("tests", "engine_gpu_ratio", "compiled_gpu_ratio", "joint_steps"),
+            *("joint_samples_a_second", "joint_waiting_share", "joint_fold_minutes"),
+            *("resume_same_bits", "processes_difference", "processes_speed"),
         ],
     ),
     "index": (
@@ -112,6 +122,27 @@ def test_each_benchmark_has_a_tiny_form() -> None:
 def test_benchmark_prints_the_figures_that_it_explains(name: str) -> None:
     options, names = TINY[name]
     require_figures(run_benchmark(name, *options.split()), names)
+
+
+@pytest.mark.slow_training
+def test_failed_part_of_the_gpu_check_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    gpu_check = importlib.import_module("gpu_check")
+    in_no_time = dataclasses.replace(gpu_check.PARTS["engine"], seconds=0.01)
+    monkeypatch.setitem(gpu_check.PARTS, "engine", in_no_time)
+    late = gpu_check.run_part("engine", "cpu", tiny=True)
+    assert late.failed
+    assert late.words.startswith("stopped after 0 s, its limit")
+    command = [sys.executable, FOLDER / "gpu_check.py", "--device", "cpu", "--tiny", "--parts"]
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    done = subprocess.run(
+        [*command, "tests", "engine"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    first, second = done.stdout.splitlines()
+    assert first.startswith("tests      FAILED")
+    assert "no-such-option" in first
+    assert second.startswith("engine     passed")
 
 
 @pytest.mark.slow_training

@@ -24,6 +24,7 @@ NOT_RUN = {
         ("a GPU", "lsdc run-local --data rsna-2024 --experiment exp118")
     ],
     "docs/how-to/gpu.md": [
+        ("a GPU", "make gpu-check"),
         ("a GPU", "lsdc run-local --data rsna-2024 --experiment baseline"),
     ],
     "docs/how-to/pools.md": [

@@ -11,6 +11,7 @@ def test_without_a_gpu_the_device_is_the_cpu(name: str) -> None:
     assert pick_device(name) == torch.device("cpu")
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU at hand")
 def test_gpu_number_is_taken_modulo_the_number_of_gpus() -> None:
     gpus = torch.cuda.device_count()
