@@ -13,6 +13,8 @@ from lsdc.errors import ChildDiedError, SettingsError
 from lsdc.training.events import Event, StepDone
 from tests.challenges.lumbar.training.random_crops import Data
 
+pytestmark = pytest.mark.slow_training
+
 BESIDE = ("cpu",)
 
 
@@ -56,7 +58,7 @@ def test_all_processes_end_if_one_is_killed(data: Data, tmp_path: Path) -> None:
     assert children() == []
 
 
-def test_memory_that_is_short_in_one_process_is_reported(data: Data, tmp_path: Path) -> None:
+def test_device_that_one_process_lacks_is_named(data: Data, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="device: 'cuda:7' cannot be used here"):
         data.train(tmp_path, beside=("cuda:7",))
     assert children() == []
