@@ -53,8 +53,11 @@ def learn_a_step(experiment: Experiment) -> None:
     slices = torch.randint(256, (2, count, size, size), dtype=torch.uint8)
     present = torch.zeros(2, count, dtype=torch.bool)
     present[:, [0, count // 2, -1]] = True  # enough slices to learn from, few enough to be fast
+    scores = model.slice_scores
     labels = Labels(
-        torch.randint(len(GRADES), (2, len(CONDITIONS))), group=torch.randint(len(LEVELS), (2,))
+        torch.randint(len(GRADES), (2, len(CONDITIONS))),
+        group=torch.randint(len(LEVELS), (2,)),
+        slices=None if scores is None else annotated(present[:, None] & scores.marked),
     )
     labels.grades[1, 0] = EMPTY_LABEL
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -68,6 +71,11 @@ def learn_a_step(experiment: Experiment) -> None:
         learnt = value.grad.abs() > 1e-5
         assert (value[learnt] != before[name][learnt]).all(), name
     assert model.eval()(slices, present).grades.isfinite().all()
+
+
+def annotated(places: torch.Tensor) -> torch.Tensor:
+    """Return equal probabilities of the places that are True, (n, heads, slices); 0 without any."""
+    return places / places.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
 @pytest.mark.slow_training
