@@ -16,7 +16,8 @@ from packaging.utils import canonicalize_name
 # What the code of a bundle imports; all else that is installed here, such as Prefect, is left out.
 LIBRARIES = (
     *("dataframely", "dicomsdl", "filelock", "numpy", "opencv-python-headless", "polars", "psutil"),
-    *("pydantic", "pydicom", "safetensors", "scikit-learn", "tenacity", "timm", "torch"),
+    *("pydantic", "pydicom", "safetensors", "scipy", "tenacity", "timm"),
+    "torch",
 )
 # All is read-only but the folder of the submission and TMPDIR.
 _JAIL = """\
