@@ -206,8 +206,8 @@
     return made;
   };
   const draw = (always = false) => {
-    const from = Math.max(0, Math.floor(scroller.scrollTop / rowHeight) - 10);
-    const to = Math.min(order.length, from + Math.ceil(scroller.clientHeight / rowHeight) + 20);
+    const from = Math.max(0, Math.floor(scroller.scrollTop / rowHeight) - 3);
+    const to = Math.min(order.length, from + Math.ceil(scroller.clientHeight / rowHeight) + 7);
     if (!always && from === shown[0] && to === shown[1]) return;
     shown = [from, to];
     const held = body.contains(document.activeElement);
