@@ -9,7 +9,7 @@ from typing import Any
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
-from lsdc.challenges.lumbar.training.train_fold import RESULTS, TRAINED, FoldJob
+from lsdc.challenges.lumbar.training.train_fold import DOUBTED, RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError, SettingsError
@@ -235,8 +235,9 @@ def _train(run: LumbarRun, job: FoldJob) -> None:
 
 
 def _describe(run: LumbarRun, name: str, job: FoldJob, names: Sequence[str]) -> Manifest:
+    notes = [FACTS, *([DOUBTED] if job.judges else [])]
     return make_manifest(
-        run.root, name, job.out, rows=1, names=names, key=job.identity, notes=[FACTS]
+        run.root, name, job.out, rows=1, names=names, key=job.identity, notes=notes
     )
 
 

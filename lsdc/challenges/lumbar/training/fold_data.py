@@ -60,20 +60,30 @@ class FoldData:
         """The samples of these folds with their labels."""
         return self._labelled(self.inside, self.known)
 
-    def training(self, fill_from: Path | None, judges: Sequence[Path] = ()) -> Samples:
+    def doubted(self, judges: Sequence[Path]) -> pl.DataFrame | None:
+        """Return the labels that are left out of training, of `doubted_labels`; None without any.
+
+        Args:
+            judges: the folders of the judges of this fold; empty without `labels.distrust`.
+        """
+        share = self.experiment.labels.distrust
+        if not judges or not share:
+            return None
+        (fold,) = self.left_out
+        return doubted_labels(judges, fold=fold, share=share)
+
+    def training(self, fill_from: Path | None, doubted: pl.DataFrame | None = None) -> Samples:
         """Return the other folds' samples, repeated as an epoch shows them.
 
         Args:
             fill_from: predictions for missing grades, by a model trained without this fold.
-            judges: the folders of the judges by which labels are left out.
+            doubted: the labels to leave out.
         """
         config = self.experiment.labels
         predicted = read_parquet(fill_from) if fill_from else None
         soft = self.experiment.loss.labels == "soft"
         labels = labels_to_learn(self.labels, config, predicted, soft=soft)
-        if judges and config.distrust:
-            (fold,) = self.left_out
-            doubted = doubted_labels(judges, fold=fold, share=config.distrust)
+        if doubted is not None:
             labels = without_labels(labels, doubted)
         learnt = self.outside.join(labels, on=_LEVEL, how="semi", maintain_order="left")
         samples = self._labelled(learnt, labels)

@@ -21,6 +21,7 @@ WEIGHTS = "model.safetensors"
 TRAINED = (WEIGHTS, "steps.parquet", "history.parquet")
 PREDICTED = ("oof.parquet", "unlabelled.parquet", "holdout.parquet")
 RESULTS = (*TRAINED, *PREDICTED)
+DOUBTED = "doubted.parquet"
 
 
 class FoldJob(Job):
@@ -112,6 +113,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     which are not trained on),
     history.parquet (epoch, loss, validation_loss, score), steps.parquet (epoch, step, loss,
     learning_rate, gradient_norm, which is not finite where float16 skipped the update),
+    doubted.parquet (with judges: the labels left out, columns of `scoring.doubt.doubted_labels`),
     tensorboard/ (the same as curves) and fit.json (a record of the training). During training it
     holds the checkpoint resume.pt; a file `pause` there, or beside `out` for all folds, pauses it.
     A finished fold with the same `identity` is not trained again; it is only predicted if
@@ -136,7 +138,7 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
             if needed is not None:
                 _require_same_folds(needed.parent, job.folds, setting)
         out.mkdir(parents=True, exist_ok=True)
-        for name in (FACTS, *RESULTS):  # superseded results of another training
+        for name in (FACTS, *RESULTS, DOUBTED):  # superseded results of another training
             (out / name).unlink(missing_ok=True)
     with _processes_of(job.model_copy(update={"is_trained": is_trained})) as jobs:
         done, *_ = run_children(

@@ -19,13 +19,14 @@ from lsdc.challenges.lumbar.training.network import (
     read_grades,
 )
 from lsdc.challenges.lumbar.training.samples import as_samples
-from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.challenges.lumbar.training.train_fold import DOUBTED, FoldJob
 from lsdc.challenges.lumbar.training.tta import predict_grades
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
+from lsdc.messages import counted
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import Progress, restore_weights, save_weights
 from lsdc.training.device import pick_device
-from lsdc.training.events import Predicting
+from lsdc.training.events import Predicting, Warned
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.model import SliceModel
@@ -60,13 +61,19 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
         return {}
     torch.manual_seed(job.seed)
     model = _start_model(job)
-    progress = _train(model, data, job, device, on_event if job.rank == 0 else ignore)
+    say = on_event if job.rank == 0 else ignore
+    doubted = data.doubted(job.judges)
+    if doubted is not None:
+        say(Warned(text=f"leaves out {counted(len(doubted), 'label')} that its judges doubt"))
+    progress = _train(model, data, doubted, job, device, say)
     if job.rank > 0:
         return {}
     _predict(model, data, job, device, on_event)
     save_weights(job.out / "model.safetensors", model.state_dict())
     _write(pl.DataFrame(progress.steps), job.out / "steps.parquet")
     _write(pl.DataFrame(progress.epochs), job.out / "history.parquet")
+    if doubted is not None:
+        _write(doubted, job.out / DOUBTED)
     return {
         "fold": job.fold,
         "seed": job.seed,
@@ -75,6 +82,7 @@ def work(job: FoldJob, on_event: OnEvent) -> dict[str, Any]:
         "epochs": progress.epoch,
         "kept": job.experiment.training.keep,
         "selected": job.experiment.training.keep != "last",
+        "doubted": 0 if doubted is None else len(doubted),
         "seconds": time.monotonic() - started,
     }
 
@@ -89,9 +97,14 @@ def _start_model(job: FoldJob) -> SliceModel:
 
 
 def _train(
-    model: SliceModel, data: FoldData, job: FoldJob, device: torch.device, on_event: OnEvent
+    model: SliceModel,
+    data: FoldData,
+    doubted: pl.DataFrame | None,
+    job: FoldJob,
+    device: torch.device,
+    on_event: OnEvent,
 ) -> Progress:
-    """Train the model in place on the other folds."""
+    """Train the model in place on the other folds, without the doubted labels."""
     experiment, out = job.experiment, job.out
     with (
         catch_sigterm() as stop_requested,
@@ -105,7 +118,7 @@ def _train(
     ):
         return Training(
             model=model,
-            train_samples=data.training(job.fill_from, job.judges),
+            train_samples=data.training(job.fill_from, doubted),
             val_samples=data.validation,
             settings=experiment.training,
             augment=PatientAugment(experiment.augment, experiment.slices),

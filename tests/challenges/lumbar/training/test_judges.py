@@ -1,5 +1,6 @@
 """Judges of labels: what they learn from, and what a fold learns with them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,12 +62,14 @@ def test_fold_learns_no_doubted_label_and_is_scored_on_all(
         folds=in_four_folds.folds,
         holdout=None,
     )
-    all_labels, kept = (data.training(None, given).labels.grades for given in ((), tuple(judges)))
+    doubted = data.doubted(judges)
+    assert doubted is not None
+    all_labels, kept = (data.training(None, given).labels.grades for given in (None, doubted))
     judged = pl.concat(pl.read_parquet(path / "oof.parquet") for path in judges)
     shares = judged.filter(pl.col("fold") != 0, pl.col("label").is_not_null())
     given = shares.select(SHARES).to_numpy()[np.arange(len(shares)), shares["label"].to_numpy()]
     dropped = (all_labels != EMPTY_LABEL) & (kept == EMPTY_LABEL)
-    assert dropped.sum() == (given <= 0.4).sum() > 0
+    assert dropped.sum() == (given <= 0.4).sum() == len(doubted) > 0
     assert np.array_equal(kept[~dropped], all_labels[~dropped])
     assert data.validation.labels.grades.tolist() == [
         [EMPTY_LABEL if grade is None else grade for grade in row]
@@ -80,6 +83,9 @@ def test_fold_learns_no_doubted_label_and_is_scored_on_all(
     )
     assert one["label"].equals(two["label"])
     assert not one.select(SHARES).equals(two.select(SHARES))
+    assert pl.read_parquet(tmp_path / "doubting/doubted.parquet").equals(doubted)
+    assert json.loads((tmp_path / "doubting/fit.json").read_text())["doubted"] == len(doubted)
+    assert not (tmp_path / "trusting/doubted.parquet").exists()
 
 
 def _grades(data: Data, samples: pl.DataFrame) -> list[list[int | None]]:

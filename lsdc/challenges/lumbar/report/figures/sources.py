@@ -21,6 +21,7 @@ from lsdc.challenges.lumbar.report.figures.trained import TrainedFold, trained_f
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
+from lsdc.experiments.expected import Expected
 from lsdc.experiments.reported import Reported
 from lsdc.experiments.settings import WORDS, flatten
 from lsdc.store.costs import Cost, read_costs
@@ -55,6 +56,11 @@ class RunSource:
     def reported(self) -> Reported:
         """The scores that the lab log reports for the experiment; empty without any."""
         return Reported.model_validate(self.experiment.get("reported", {}))
+
+    @property
+    def expected(self) -> Expected:
+        """The estimates of an experiment that the lab log does not report; empty without any."""
+        return Expected.model_validate(self.experiment.get("expected", {}))
 
     @property
     def members(self) -> tuple[str, ...]:

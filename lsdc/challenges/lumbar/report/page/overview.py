@@ -165,7 +165,7 @@ def _prior(content: Content) -> Figure:
 
 
 def _further(source: RunSource) -> list[Figure]:
-    """Return the scores of the lab log and of held-out studies, if there are any."""
+    """Return the reported or expected score and that of held-out studies, if there are any."""
     found = []
     reported = source.reported
     if reported.oof is not None:
@@ -176,6 +176,9 @@ def _further(source: RunSource) -> list[Figure]:
         fold, value = min(reported.folds.items())
         about = f"by the lab log, its fold {fold}"
         found.append(Figure("Reported", numbers.loss(value), about))
+    elif words := source.expected.score_words:
+        about = f"{source.expected.of} on the competition's data, an estimate"
+        found.append(Figure("Expected", words, about))
     if held_out := source.scores.get("holdout"):
         prior = numbers.loss(held_out["weighted_prior"]["score"])
         about = f"{held_out['studies']:,} studies; prior {prior}"

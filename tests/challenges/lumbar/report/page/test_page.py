@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import log_loss
 
+from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.report.figures.sources import PredictionSource, read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, LEVEL_NAMES
@@ -339,6 +340,13 @@ def test_caveats_and_scores_of_the_lab_log_are_said(tmp_path: Path) -> None:
     assert reported[:2] == ["Score in the lab log", "0.4143"]
     assert "demo is partial: only the studies of fold 0, 1, 2 are scored" in page.words
     assert "demo chose its epochs on the scored folds, so its score is too good" in page.words
+
+
+def test_expected_score_of_a_preset_is_called_an_estimate(tmp_path: Path) -> None:
+    low, high = EXPERIMENTS.load("winners-joint").expected.oof or (0, 0)
+    home = write_run(tmp_path, experiment="winners-joint")
+    words = read_page(build_report([read_run(home, "demo")])).words
+    assert f"Expected {low:.3f} to {high:.3f} all folds on the competition's data, an e" in words
 
 
 def test_predictions_without_folds_show_the_losses_and_the_worst_cases_once() -> None:
