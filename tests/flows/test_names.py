@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.store.exact_names import open_database, read_parquet
 from lsdc.store.home import Home
@@ -17,6 +19,7 @@ QUICK = (
 )
 
 
+@pytest.mark.slow_prefect
 def test_data_and_home_may_have_any_name(phantom: Path, tmp_path: Path) -> None:
     data, home = tmp_path / f"data {SIGNS}", Home(tmp_path / f"home {SIGNS}")
     shutil.copytree(phantom, data)

@@ -229,22 +229,28 @@ def states(home: Path) -> set[str]:
         return {state for (state,) in database.execute(query)}
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_ended_run_leaves_no_process_behind(
-    how: signal.Signals, competition: Path, tmp_path: Path
-) -> None:
-    process = subprocess.Popen(
+def begin_training(ran, home: Path) -> "subprocess.Popen[str]":
+    """Start a long training in a copy of the run's home, which has all that it needs."""
+    shutil.copytree(ran.home, home)
+    return subprocess.Popen(
         [
-            *(sys.executable, "-P", "-m", "lsdc", "run-local"),
-            *("--data", str(competition), "--home", str(tmp_path / "home"), "--folds", "2"),
+            *(sys.executable, "-P", "-m", "lsdc", "run-local", "--data", str(ran.data)),
+            *("--home", str(home), "--folds", "2", "--set", "training.epochs=100"),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow_prefect), signal.SIGKILL]
+)
+def test_ended_run_leaves_no_process_behind(ran, how: signal.Signals, tmp_path: Path) -> None:
+    process = begin_training(ran, tmp_path / "home")
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("✓ folds"):
+        if "epoch 1/100" in line:
             break
     family: list[psutil.Process] = []
     while len(family) < 2:  # the server, and a training process
@@ -272,16 +278,7 @@ def test_ended_run_leaves_no_process_behind(
 
 def test_interrupt_during_training_ends_it_within_seconds(ran, command, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    shutil.copytree(ran.home, home)
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-m", "lsdc", "run-local", "--data", str(ran.data)),
-            *("--home", str(home), "--folds", "2", "--set", "training.epochs=100"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin_training(ran, home)
     assert process.stdout is not None
     followed = next(line for line in process.stdout if line.startswith("follow it at http://"))
     for line in process.stdout:
@@ -296,8 +293,11 @@ def test_interrupt_during_training_ends_it_within_seconds(ran, command, tmp_path
     (now,) = [run for run in json.loads(seen.out)["runs"] if run["name"] == "demo@epochs-100"]
     assert (now["state"], now["activities"][0]["pid"]) == ("running", process.pid)
     assert {each["name"] for each in now["activities"][0]["doing"]} >= {"fold 0", "fold 1"}
+    family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
     assert process.returncode == 130, out + err
     assert "interrupted by Ctrl-C; run the same command again" in err
     assert "✗" not in out

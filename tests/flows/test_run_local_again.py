@@ -106,6 +106,7 @@ def test_edit_of_imported_code_reruns_the_stage_and_a_comment_does_not(ran, copy
     helper.write_text(source)
 
 
+@pytest.mark.slow_prefect
 def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, copy: Path) -> None:
     _use_another_backbone(copy)
     trained = {path: path.stat().st_mtime_ns for path in ran.folder.glob("fold-*/*")}

@@ -188,4 +188,6 @@ def test_weighted_losses_of_batches_add_up_to_the_loss_of_all_studies(
     )
     torch.testing.assert_close(added, whole, rtol=1e-6, atol=1e-9)
     (found,) = torch.autograd.grad(added, logits)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-9)
+    # Weights are float32, and a gradient may be a small difference of large terms.
+    largest = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * largest)
