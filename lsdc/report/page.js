@@ -162,7 +162,7 @@
   let rowHeight = measured();
   let current = 0;
   let shown = [-1, -1];
-  let kept = new Map(); // the rows in view, by their place
+  const kept = new Map(); // the rows in view, by their place
 
   const widths = columns.reduce((sum, column) => sum + column.width, 0);
   const headings = columns.map((column, number) => {
@@ -187,11 +187,8 @@
       else cell.removeAttribute("aria-sort");
     });
 
-  const space = (height) => {
-    const row = el("tr", { className: "space", "aria-hidden": "true" });
-    row.style.height = `${height}px`;
-    return row;
-  };
+  const [above, below] = [0, 1].map(() => el("tr", { className: "space", "aria-hidden": "true" }));
+  body.append(above, below);
   const row = (place) => {
     const i = order[place];
     const made = el("tr", { className: "case", "aria-rowindex": place + 2 });
@@ -211,11 +208,20 @@
     if (!always && from === shown[0] && to === shown[1]) return;
     shown = [from, to];
     const held = body.contains(document.activeElement);
-    const before = always ? new Map() : kept;
-    kept = new Map();
-    for (let place = from; place < to; place++) kept.set(place, before.get(place) ?? row(place));
+    for (const [place, made] of kept) {
+      if (!always && from <= place && place < to) continue;
+      made.remove();
+      kept.delete(place);
+    }
+    // A row that stays is not touched: to take it out and back in costs its layout.
+    let next = above.nextSibling;
+    for (let place = from; place < to; place++) {
+      if (kept.has(place)) next = kept.get(place).nextSibling;
+      else kept.set(place, body.insertBefore(row(place), next));
+    }
     table.setAttribute("aria-rowcount", order.length + 1);
-    body.replaceChildren(space(from * rowHeight), ...kept.values(), space((order.length - to) * rowHeight));
+    above.style.height = `${from * rowHeight}px`;
+    below.style.height = `${(order.length - to) * rowHeight}px`;
     if (held) focusRow();
   };
   const focusRow = () => {

@@ -1,6 +1,7 @@
 """`lsdc predict` with the models of a real run: with tables, and without any."""
 
 import json
+import re
 import shutil
 import signal
 import stat
@@ -109,6 +110,18 @@ def test_every_study_has_all_rows_with_probabilities_spread_and_source(
         assert from_images["spread"].is_between(0, 0.5).all()
         assert (from_images["spread"] > 0).any()
         assert rows.filter(source="prior")["spread"].null_count() == len(rows) - len(from_images)
+
+
+def test_pipe_gets_a_line_for_each_tenth_of_the_studies(
+    by_tables: Predicted, loose: Predicted
+) -> None:
+    for predicted in (by_tables, loose):
+        lines = predicted.outcome.err.splitlines()
+        found = [re.match(r"(\d+) of (\d+) studies predicted after \d+ s$", line) for line in lines]
+        numbers = [(int(each[1]), int(each[2])) for each in found if each]
+        assert 0 < len(numbers) <= 10
+        assert numbers == sorted(set(numbers))
+        assert numbers[-1] == (len(predicted.studies),) * 2
 
 
 def test_mean_of_the_folds_is_the_prediction(by_tables: Predicted) -> None:

@@ -1,6 +1,7 @@
 """`lsdc predict`: predict any DICOM studies with the models of a run."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import AsJson, Quiet, home_option
 from lsdc.cli.streams import open_console
 from lsdc.errors import InterruptedRunError
+from lsdc.messages import counted
 from lsdc.run_context import own_run_context
 from lsdc.store.home import resolve_home
 from tasks.device import require_device
@@ -20,6 +22,8 @@ from tasks.request import Device
 from tasks.run import usable_threads
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from lsdc.challenges.lumbar.predict import studies
 
 
@@ -100,15 +104,17 @@ def _interrupted(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _shown(*, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
-    """Show the progress on a terminal."""
+    """Show the progress: a bar on a terminal; elsewhere a line for each tenth of the studies."""
     console = open_console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield (lambda _: None) if quiet else _Lines(console)
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=quiet or not console.is_terminal,
         transient=True,
         expand=True,
     )
@@ -124,3 +130,18 @@ def _shown(*, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
             )
 
         yield on_progress
+
+
+class _Lines:
+    """Prints a line whenever another tenth of the studies is predicted."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console, self._begun, self._tenths = console, time.monotonic(), 0
+
+    def __call__(self, progress: "studies.Progress") -> None:
+        tenths = int(10 * progress.done / progress.studies) if progress.studies else 0
+        if tenths > self._tenths:
+            self._tenths = tenths
+            done = f"{int(progress.done):,} of {counted(progress.studies, 'study')} predicted"
+            seconds = time.monotonic() - self._begun
+            self._console.print(f"{done} after {seconds:.0f} s", highlight=False)
