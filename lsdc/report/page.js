@@ -208,17 +208,19 @@
     if (!always && from === shown[0] && to === shown[1]) return;
     shown = [from, to];
     const held = body.contains(document.activeElement);
-    for (const [place, made] of kept) {
-      if (!always && from <= place && place < to) continue;
-      made.remove();
-      kept.delete(place);
-    }
-    // A row that stays is not touched: to take it out and back in costs its layout.
+    const old = new Map(kept);
+    kept.clear();
+    // A row that stays is not touched: to take it out and back in costs its layout. New rows come
+    // before old ones go: if the row with the focus goes, the scroller must not be too short.
     let next = above.nextSibling;
     for (let place = from; place < to; place++) {
-      if (kept.has(place)) next = kept.get(place).nextSibling;
-      else kept.set(place, body.insertBefore(row(place), next));
+      const stays = always ? undefined : old.get(place);
+      kept.set(place, stays ?? body.insertBefore(row(place), next));
+      if (!stays) continue;
+      old.delete(place);
+      next = stays.nextSibling;
     }
+    for (const made of old.values()) made.remove();
     table.setAttribute("aria-rowcount", order.length + 1);
     above.style.height = `${from * rowHeight}px`;
     below.style.height = `${(order.length - to) * rowHeight}px`;

@@ -68,6 +68,10 @@ def _folds(content: Content, source: RunSource) -> DataTable:
         for fold in source.folds
     ]
     head = ["", "Epochs", "Kept epoch", "Time", "Device", "Processes"]
+    if any(fold.facts.get("doubted") for fold in source.folds):
+        head.append("Labels left out")
+        for row, fold in zip(rows, source.folds, strict=True):
+            row.append(numbers.count(fold.facts.get("doubted")))
     return DataTable(content.titled("Trained folds", source.name), head, rows, frozenset([0, 2, 4]))
 
 

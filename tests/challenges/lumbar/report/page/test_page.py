@@ -342,6 +342,16 @@ def test_caveats_and_scores_of_the_lab_log_are_said(tmp_path: Path) -> None:
     assert "demo chose its epochs on the scored folds, so its score is too good" in page.words
 
 
+def test_labels_that_a_fold_left_out_are_counted(tmp_path: Path) -> None:
+    home = write_run(tmp_path)
+    for fold, doubted in ((0, 0), (1, 1234)):
+        facts = home.fold("demo", fold) / "fit.json"
+        facts.write_text(json.dumps(json.loads(facts.read_text()) | {"doubted": doubted}))
+    head, *rows = read_page(build_report([read_run(home, "demo")])).tables["Trained folds"]
+    assert head[-1] == "Labels left out"
+    assert [row[-1] for row in rows[:2]] == ["0", "1,234"]
+
+
 def test_expected_score_of_a_preset_is_called_an_estimate(tmp_path: Path) -> None:
     low, high = EXPERIMENTS.load("winners-joint").expected.oof or (0, 0)
     home = write_run(tmp_path, experiment="winners-joint")
