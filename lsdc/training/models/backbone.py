@@ -26,7 +26,10 @@ def create_backbone(
     pretrained: bool,
     weights: Path | None = None,
 ) -> Any:
-    """Create a timm model without its classifier, (n, channels, h, w) to (n, num_features).
+    """Create a timm model without its classifier, (n, channels, h, w) to (n, head_hidden_size).
+
+    Some models, such as MobileNet, widen the features of their last map in a layer before the
+    classifier, which stays: their `num_features` is of the map.
 
     Args:
         name: timm name of the model, usually with the tag of its weights.

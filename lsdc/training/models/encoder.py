@@ -46,7 +46,7 @@ class Encoder(nn.Module):
             weights=weights,
         )
         self.backbone.to(memory_format=torch.channels_last)
-        features, expects = self.backbone.num_features, self.backbone.pretrained_cfg
+        features, expects = self.backbone.head_hidden_size, self.backbone.pretrained_cfg
         # Without the norm a backbone from scratch hardly learns: its features are nearly equal.
         self.reduce = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
         self.register_buffer("images", torch.tensor(images), persistent=False)

@@ -118,7 +118,7 @@ def test_settings_that_a_backbone_does_not_support_are_refused() -> None:
         create("test_vit", map_pool="gem")
 
 
-@pytest.mark.parametrize("name", [NAME, "test_convnext", "test_efficientnet"])
+@pytest.mark.parametrize("name", [NAME, "test_convnext", "test_efficientnet", "lcnet_035"])
 def test_feature_maps_are_pooled_as_configured(name: str) -> None:
     torch.manual_seed(0)
     images = torch.randn(2, 1, 96, 96)
@@ -127,7 +127,7 @@ def test_feature_maps_are_pooled_as_configured(name: str) -> None:
         torch.manual_seed(1)
         backbone = create(name, map_pool=map_pool).eval()
         pooled[map_pool] = backbone(images)
-        assert pooled[map_pool].shape == (2, backbone.num_features)
+        assert pooled[map_pool].shape == (2, backbone.head_hidden_size)
     assert not torch.allclose(pooled["avg"], pooled["max"])
     assert not torch.allclose(pooled["avg"], pooled["gem"])
 
