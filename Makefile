@@ -40,6 +40,7 @@ test: setup
 # These tests mostly wait, so run three at once. All are in two folders; collecting the others takes
 # a minute.
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
+test-slow-training: processes = --numprocesses 2 --no-loadscope-reorder
 test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs: setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
 
