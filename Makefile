@@ -8,9 +8,13 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 PYTEST := $(BIN)/python -m pytest
+# The markers of the slow tests; a target for each.
+SLOW := slow_index slow_geometry slow_training slow_prefect slow_runs slow_docs
+SLOW_TARGETS := $(subst _,-,$(SLOW:%=test-%))
+QUICK := $(SLOW:%=and not %)
+QUICK := $(wordlist 2,99,$(QUICK))
 
-.PHONY: help setup demo test gpu-check check docs format test-pythons clean constraints
-.PHONY: test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs
+.PHONY: help setup demo test gpu-check check docs format test-pythons clean constraints $(SLOW_TARGETS)
 
 help:
 	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
@@ -35,13 +39,13 @@ demo: setup
 	$(BIN)/lsdc run-local --folds 4
 
 test: setup
-	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect and not slow_docs"
+	$(PYTEST) --numprocesses 2 --no-loadscope-reorder -m "$(QUICK)"
 
-# These tests mostly wait, so run three at once. All are in two folders; collecting the others takes
-# a minute.
+# The tests of pools mostly wait, so run three at once. They are in two folders; collecting the
+# others takes a minute.
 test-slow-prefect: processes = --numprocesses 3 --no-loadscope-reorder tests/cli tests/flows
-test-slow-training: processes = --numprocesses 2 --no-loadscope-reorder
-test-slow-index test-slow-geometry test-slow-training test-slow-prefect test-slow-docs: setup
+test-slow-training test-slow-runs: processes = --numprocesses 2 --no-loadscope-reorder
+$(SLOW_TARGETS): setup
 	$(PYTEST) $(processes) -m $(subst -,_,$(patsubst test-%,%,$@)); code=$$?; test $$code -eq 5 || exit $$code
 
 # With PYTHON's own packages if it has torch: a machine with a GPU may have no network.
@@ -77,7 +81,7 @@ test-pythons: setup
 	    echo "== $$python"; \
 	    $(BIN)/uv venv --quiet --allow-existing --python "$$python" .venv-$$version && \
 	    $(BIN)/uv pip install --quiet --python .venv-$$version/bin/python --constraint constraints.txt --compile-bytecode --editable '.[dev]' && \
-	    .venv-$$version/bin/python -m pytest -m "not slow_index and not slow_geometry and not slow_training and not slow_prefect and not slow_docs" --ignore tests/flows || exit 1; \
+	    .venv-$$version/bin/python -m pytest -m "$(QUICK)" --ignore tests/flows || exit 1; \
 	  else \
 	    echo "== python$$version: not found, skipped"; \
 	  fi; \

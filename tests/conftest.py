@@ -69,15 +69,16 @@ def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> s
 class FilesTogether(LoadFileScheduling):
     """Distributes tests to processes by file; all files of the flows go to one process.
 
-    These share a Prefect server and the homes of runs. The tests of pool faults are distributed one
-    by one: each process has its own installation, and they mostly wait.
+    These share a Prefect server and the homes of runs. Of the slow tests, each file takes longer
+    than what is shared, and so do single tests of pool faults, which mostly wait.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         if file == "tests/flows/test_pool_faults.py":
             return nodeid
-        return "tests/flows" if file.startswith("tests/flows/") else file
+        slow = self.config.getoption("markexpr").startswith("slow_")
+        return "tests/flows" if file.startswith("tests/flows/") and not slow else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:

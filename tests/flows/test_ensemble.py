@@ -17,7 +17,7 @@ from lsdc.challenges.lumbar.pack.write import write_bundle
 from lsdc.errors import SettingsError
 from tests.flows.conftest import Outcome, Ran, lsdc
 
-pytestmark = pytest.mark.slow_prefect
+pytestmark = pytest.mark.slow_runs
 
 CANAL = "spinal_canal_stenosis"
 PRESETS = f"""

@@ -19,7 +19,7 @@ QUICK = (
 )
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_data_and_home_may_have_any_name(phantom: Path, tmp_path: Path) -> None:
     data, home = tmp_path / f"data {SIGNS}", Home(tmp_path / f"home {SIGNS}")
     shutil.copytree(phantom, data)

@@ -158,7 +158,7 @@ def test_runs_with_other_rows_other_files_and_repeats_are_refused(
     assert [each.name for each in out.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_bundle_of_two_runs_predicts_their_mean(ran: Ran, jail: Jail, tmp_path: Path) -> None:
     home = Path(shutil.copytree(ran.home, tmp_path / "home"))
     other = Path(shutil.copytree(home / "runs" / "demo", home / "runs" / "other"))
@@ -182,7 +182,7 @@ def test_bundle_of_two_runs_predicts_their_mean(ran: Ran, jail: Jail, tmp_path: 
         assert (both[name] - (demo[name] + second[name]) / 2).abs().max() < 1e-15
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 @pytest.mark.parametrize("tables", ["good", "damaged"])
 def test_hostile_studies_cost_themselves_only(
     tables: str, ran: Ran, bundle: Path, jail: Jail, tmp_path: Path
@@ -216,7 +216,7 @@ def _prior(bundle: Path, condition: str, level: str) -> tuple[float, ...]:
     return table.filter(condition=condition, level=level).select(PROBABILITIES).row(0)
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
@@ -241,7 +241,7 @@ def test_limits_and_settings_that_leave_the_prior_are_said(
     assert out["row_id"].equals(pl.read_csv(ran.folder / "submission.csv")["row_id"])
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_death_of_the_predicting_process_leaves_what_was_written(
     ran: Ran, bundle: Path, tmp_path: Path
 ) -> None:
@@ -262,7 +262,7 @@ def test_death_of_the_predicting_process_leaves_what_was_written(
     assert len(submission_of(out)) == 277
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_all_processes_end_with_predict_py_even_while_they_load(
     how: signal.Signals, ran: Ran, bundle: Path, tmp_path: Path
@@ -280,7 +280,7 @@ def test_all_processes_end_with_predict_py_even_while_they_load(
     assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_bundle_with_wheels_predicts_in_an_empty_environment(ran: Ran, tmp_path: Path) -> None:
     require_namespaces()
     torch = [f"{each.name}=={each.version}" for each in closure(["torch", "torchvision"])]

@@ -269,7 +269,7 @@ def kill_after_the_first_block(ran, root: Path, out: Path) -> None:
     assert not (out / "predictions.csv").exists()
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_a_killed_prediction_goes_on_after_its_last_block_with_the_same_results(
     ran, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from lsdc.store.exact_names import read_parquet
 from lsdc.store.home import Home
 from tests.flows.conftest import lsdc
 
-pytestmark = pytest.mark.slow_training
+pytestmark = pytest.mark.slow_runs
 
 PRESETS = [name for name in EXPERIMENTS.names() if name.startswith("winners-")]
 TRAINED = [name for name in PRESETS if not EXPERIMENTS.load(name).members]

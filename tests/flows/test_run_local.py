@@ -189,7 +189,7 @@ def test_run_sends_the_heartbeats_that_the_automation_of_up_expects(ran) -> None
     assert len(signs) >= (ended - begun).total_seconds() // (HEARTBEAT_SECONDS + 5)
 
 
-@pytest.mark.slow_training
+@pytest.mark.slow_runs
 def test_held_out_studies_are_in_no_fold_and_scored_separately(
     competition: Path, command, tmp_path: Path
 ) -> None:
@@ -244,7 +244,7 @@ def begin_training(ran, home: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize(
-    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow_prefect), signal.SIGKILL]
+    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow_runs), signal.SIGKILL]
 )
 def test_ended_run_leaves_no_process_behind(ran, how: signal.Signals, tmp_path: Path) -> None:
     process = begin_training(ran, tmp_path / "home")

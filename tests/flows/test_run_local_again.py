@@ -106,7 +106,7 @@ def test_edit_of_imported_code_reruns_the_stage_and_a_comment_does_not(ran, copy
     helper.write_text(source)
 
 
-@pytest.mark.slow_prefect
+@pytest.mark.slow_runs
 def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, copy: Path) -> None:
     _use_another_backbone(copy)
     trained = {path: path.stat().st_mtime_ns for path in ran.folder.glob("fold-*/*")}
@@ -135,7 +135,7 @@ def test_another_backbone_trains_from_the_same_crops_in_a_separate_folder(ran, c
     assert trained == {path: path.stat().st_mtime_ns for path in trained}
 
 
-@pytest.mark.slow_training
+@pytest.mark.slow_runs
 def test_views_are_predicted_alike_everywhere_and_train_nothing(ran, tmp_path: Path) -> None:
     """Test-time augmentation takes the folds of the run without; run, predict and pack agree."""
     try:
