@@ -79,8 +79,8 @@ def mutated(
 ) -> Path:
     """Return a tree of mutated files."""
     root = tmp_path_factory.mktemp("mutated")
-    count = write_mutations(root, phantom, every=1 if request.param == "all" else 15)
-    assert count >= (2500 if request.param == "all" else 240)
+    count = write_mutations(root, phantom, every=1 if request.param == "all" else 30)
+    assert count >= (2500 if request.param == "all" else 120)
     return root
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from prefect import Flow
 from typer.testing import CliRunner
 
@@ -50,6 +51,7 @@ def test_child_flows_take_all_parameters_of_their_parents() -> None:
         assert names(parent) - {"only_fold", "weights"} <= names(train_coordinates)
 
 
+@pytest.mark.slow_prefect
 def test_only_the_failed_fold_resumes_from_its_checkpoint_after_one_retry(
     ran, tmp_path: Path
 ) -> None:

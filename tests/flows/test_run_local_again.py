@@ -64,9 +64,6 @@ def test_only_damaged_crops_are_computed_again(ran) -> None:
     assert "computed, " in outcome.out
     assert crops.read_bytes() == before
 
-    crops.unlink()
-    assert ran.again().ran == {"crops train"}
-
 
 def test_run_without_a_report_is_complete_and_the_next_one_writes_it(ran) -> None:
     path = ran.folder / "report.html"

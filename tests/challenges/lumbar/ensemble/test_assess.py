@@ -147,6 +147,7 @@ def test_mean_of_the_published_predictions_has_its_published_score(
         assert part.adds.interval.low > 0
 
 
+@pytest.mark.slow_training
 def test_second_level_gains_over_the_mean_of_the_published_predictions(
     published: Published,
 ) -> None:

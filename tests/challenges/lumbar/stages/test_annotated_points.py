@@ -19,6 +19,7 @@ CONFIG = CoordinatesConfig(
 )
 
 
+@pytest.mark.slow_geometry
 def test_training_points_are_annotated_and_test_points_predicted(
     phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
