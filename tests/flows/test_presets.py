@@ -4,12 +4,15 @@ Their backbones are replaced by a tiny one, their crops are small, and they trai
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.store.exact_names import read_parquet
@@ -92,3 +95,21 @@ def test_second_level_judges_by_all_presets(phantom: Path, home: Home) -> None:
     shares = oof.select("normal_mild", "moderate", "severe").to_numpy()
     assert np.isfinite(shares).all()
     assert np.allclose(shares.sum(axis=1), 1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_own_data_without_a_gpu_take_a_preset_that_trains_as_it_is(
+    phantom: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "competition"
+    shutil.copytree(phantom, data, ignore=shutil.ignore_patterns("answers"))
+    few = ("coordinates.source=annotated", "coordinates.epochs=1", "coordinates.min_steps=4")
+    asked = ("--data", data, "--home", tmp_path / "home", "--folds", "2", "--no-pretrained")
+    made_with = [word for each in (*few, "training.epochs=1") for word in ("--set", each)]
+    ran = lsdc("run-local", *asked, *made_with)
+    assert ran.code == 0, ran.out + ran.err
+    assert "experiment small: for training without a GPU" in ran.out + ran.err
+    (folder,) = (tmp_path / "home" / "runs").glob("small*")
+    labels = read_labels(data)
+    assert len(read_parquet(folder / "oof.parquet")) == len(labels)
+    assert (folder / "submission.csv").is_file()
