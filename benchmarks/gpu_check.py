@@ -111,7 +111,7 @@ def check_tests(place: Place) -> tuple[Figures, str]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
-        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
         raise RuntimeError("; ".join(failed or lines[-3:]))
     (suite,) = ElementTree.parse(report).getroot()
     tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))

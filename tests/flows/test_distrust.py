@@ -14,6 +14,7 @@ from tests.flows.pools import installed
 pytestmark = pytest.mark.slow_prefect
 
 JUDGES = {"train-judge-0-1-demo", "train-judge-0-2-demo", "train-judge-1-2-demo"}
+POINTS = {"train-coordinates-demo"}
 FOLDS = {"train-fold-0-demo", "train-fold-1-demo", "train-fold-2-demo"}
 # In the training child of one judge: fail once.
 PLANTED = """
@@ -49,13 +50,13 @@ def test_folds_learn_without_what_their_judges_doubt(ran: Ran, tmp_path: Path) -
         failed = here.ended(run_id)
         assert failed["state_type"] == "FAILED"
         assert "1 of 3 trainings on lsdc-gpu failed: judge 0-2 " in failed["state"]["message"]
-        assert here.children(run_id).keys() == JUDGES
+        assert here.children(run_id).keys() == JUDGES | POINTS
 
         here.retry(run_id)
         assert here.ended(run_id)["state_type"] == "COMPLETED"
         children = here.children(run_id)
     assert {name: child["run_count"] for name, child in children.items()} == {
-        **dict.fromkeys(JUDGES | FOLDS, 1),
+        **dict.fromkeys(JUDGES | POINTS | FOLDS, 1),
         "train-judge-0-2-demo": 2,
     }
     judged = max(children[name]["end_time"] for name in JUDGES)

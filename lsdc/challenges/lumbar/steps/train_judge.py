@@ -18,7 +18,7 @@ class JudgeRequest(SentRequest):
     pair: Pair = sent_field((0, 1), "The two folds whose labels the model judges.")
 
 
-@flow(name="train-judge", flow_run_name="train-judge-{pair}-{experiment}")
+@flow(name="train-judge", flow_run_name="train-judge-{pair[0]}-{pair[1]}-{experiment}")
 @cancelled_when_interrupted
 @flow_parameters(JudgeRequest, without=("only_fold",))
 def train_judge(request: JudgeRequest) -> None:
