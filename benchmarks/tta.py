@@ -123,6 +123,7 @@ def measure_run(
     rows: dict[str, pl.DataFrame] = {}
     oof = pl.read_parquet(run.folder / "oof.parquet")
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sets}
+    predict_folds(run, run.experiment, options)  # the first forward passes are slower
     for _ in range(options.rounds):
         for name, views in sets.items():
             tta = TtaConfig(**views)
