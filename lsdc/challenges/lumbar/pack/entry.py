@@ -364,7 +364,7 @@ def _version_here(name: str) -> str:
 
 
 def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float) -> int:
-    before = _state(out)
+    before = _rows_in(out)
     command = [sys.executable, "-P", "-m", *_WORKER, str(order)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(
@@ -380,20 +380,20 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
     else:
         if code in _EXIT_CODES:
             return _EXIT_CODES[code]
-        why = f"the predicting process ended with exit code {code}; see the lines above"
-        if code < 0:
-            why = f"the predicting process was killed by {signal.Signals(-code).name}"
+        why, code = f"the predicting process ended with exit code {code}; see the lines above", 1
+        if process.returncode < 0:
+            why = f"the predicting process was killed by {signal.Signals(-process.returncode).name}"
             why += " (the system does this when memory runs out; try --studies-at-once 8)"
-        code = 1
-    if _state(out) != before:
-        _say(f"{out}: complete, with the prior where it was not reached: {why}", error=True)
-        return code
-    _say(f"{out}: complete, but all of it is the prior: {why}", error=True)
-    return 2 if code == 1 else code
+    reached = _rows_in(out) != before
+    what = "with the prior where it was not reached" if reached else "but all of it is the prior"
+    _say(f"{out}: complete, {what}: {why}", error=True)
+    return 2 if code == 1 and not reached else code
 
 
-def _state(path: Path) -> tuple[int, int]:
-    return path.stat().st_ino, path.stat().st_mtime_ns
+def _rows_in(path: Path) -> list[list[str | float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        _, *rows = csv.reader(file)
+    return [[row, *map(float, values)] for row, *values in rows]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`predict.py` of a bundle, before any library is needed: rows, prior, refusals."""
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -121,3 +122,37 @@ def test_options_that_cannot_work_are_refused_before_anything_is_written(
     done = predict(bundle, data, "--out", out, option, value)
     assert (done.returncode, out.exists()) == (2, False)
     assert done.stderr.endswith(f"predict.py: error: argument {option}: expected {expected}\n")
+
+
+# In place of the bundle's code: writes the submission once more, and dies.
+DYING = """
+import csv, json, sys
+order = json.load(open(sys.argv[-1]))
+with open(order["out"], "w", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(["row_id", "normal_mild", "moderate", "severe"])
+    for number, (row_id, _, *values) in enumerate(order["rows"]):
+        writer.writerow([row_id, *({values} if number == 0 else values)])
+sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "said"),
+    [
+        ("values", 2, "but all of it is the prior"),
+        ("(0.1, 0.2, 0.7)", 1, "with the prior where it was not reached"),
+    ],
+)
+def test_what_a_dead_worker_has_predicted_is_told_by_the_rows(
+    values: str, code: int, said: str, bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    (data / "test_images" / "9").mkdir(parents=True)
+    worker = bundle / "code" / "lsdc" / "child.py"
+    worker.parent.mkdir(parents=True)
+    worker.write_text(DYING.replace("{values}", values))
+    manifest = {"bundle": 1, "files": {}, "libraries": {}, "python": "3.11"}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    done = predict(bundle, data, "--out", tmp_path / "submission.csv")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"complete, {said}: the predicting process ended with exit code 9" in done.stderr
