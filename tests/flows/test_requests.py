@@ -53,6 +53,7 @@ def test_relative_home_is_refused_and_nothing_is_created(
     assert list((tmp_path / "worker").iterdir()) == []
 
 
+@pytest.mark.slow_prefect
 def test_edited_preset_does_not_change_a_retried_run(
     client: SyncPrefectClient, tmp_path: Path
 ) -> None:

@@ -243,9 +243,8 @@ def begin_training(ran, home: Path) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize(
-    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow_runs), signal.SIGKILL]
-)
+@pytest.mark.slow_runs
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_ended_run_leaves_no_process_behind(ran, how: signal.Signals, tmp_path: Path) -> None:
     process = begin_training(ran, tmp_path / "home")
     assert process.stdout is not None

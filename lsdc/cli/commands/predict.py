@@ -136,12 +136,13 @@ class _Lines:
     """Prints a line whenever another tenth of the studies is predicted."""
 
     def __init__(self, console: "Console") -> None:
-        self._console, self._begun, self._tenths = console, time.monotonic(), 0
+        self._console, self._begun, self._done = console, time.monotonic(), 0
 
     def __call__(self, progress: "studies.Progress") -> None:
-        tenths = int(10 * progress.done / progress.studies) if progress.studies else 0
-        if tenths > self._tenths:
-            self._tenths = tenths
-            done = f"{int(progress.done):,} of {counted(progress.studies, 'study')} predicted"
-            seconds = time.monotonic() - self._begun
-            self._console.print(f"{done} after {seconds:.0f} s", highlight=False)
+        done = int(progress.done)
+        if not done or 10 * done // progress.studies <= 10 * self._done // progress.studies:
+            return
+        self._done = done
+        seconds = time.monotonic() - self._begun
+        words = f"{done:,} of {counted(progress.studies, 'study')} predicted after {seconds:.0f} s"
+        self._console.print(words, highlight=False)

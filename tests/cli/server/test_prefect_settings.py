@@ -182,6 +182,7 @@ def test_server_of_a_home_ignores_the_users_settings(
         assert database.execute("SELECT name FROM flow").fetchall() == [("planted",)]
 
 
+@pytest.mark.slow_prefect
 def test_types_of_blocks_are_left_to_the_server_that_is_asked_for_them(home: Home) -> None:
     counts = []
     for blocks in (False, True):
