@@ -18,7 +18,7 @@ QUICK := $(wordlist 2,99,$(QUICK))
 
 help:
 	@echo "make demo           a full run on a phantom, the same as 'lsdc run-local --folds 4'"
-	@echo "make test           the tests; 10 to 20 minutes on two cores"
+	@echo "make test           the tests; about 11 minutes on two cores"
 	@echo "make gpu-check      tests and speed of training on this machine's GPU; 8 minutes"
 	@echo "make check          ruff, mypy, import contracts and dependencies"
 	@echo "make docs           the documentation site, in build/docs"
