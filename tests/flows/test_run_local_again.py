@@ -52,8 +52,13 @@ def test_configured_server_has_the_whole_run(ran) -> None:
     assert set(states.values()) == {"Cached"}
 
 
+def training_crops(ran) -> Path:
+    """Return the larger of the run's two files of crops."""
+    return max(ran.home.glob("crops/*/crops.npy"), key=lambda path: path.stat().st_size)
+
+
 def test_only_damaged_crops_are_computed_again(ran) -> None:
-    crops = max(ran.home.glob("crops/*/crops.npy"), key=lambda path: path.stat().st_size)
+    crops = training_crops(ran)
     before = crops.read_bytes()
     crops.write_bytes(before[:-1000] + bytes(1000))
 
@@ -62,6 +67,15 @@ def test_only_damaged_crops_are_computed_again(ran) -> None:
     assert outcome.code == 0
     assert outcome.ran == {"crops train"}
     assert "computed, " in outcome.out
+    assert crops.read_bytes() == before
+
+
+@pytest.mark.slow_runs
+def test_only_missing_crops_are_computed_again(ran) -> None:
+    crops = training_crops(ran)
+    before = crops.read_bytes()
+    crops.unlink()
+    assert ran.again().ran == {"crops train"}
     assert crops.read_bytes() == before
 
 
