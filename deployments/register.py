@@ -28,13 +28,13 @@ from flows.prepare import prepare
 from flows.submit import submit
 from flows.train_folds import train_fold, train_folds
 from lsdc import __version__
-from lsdc.challenges.current import GPU_FLOWS
+from lsdc.challenges.registry import CHALLENGES
 from tasks.pools import CPU_POOL, GPU_POOL, ZOMBIE_SECONDS
 from tasks.prefect_runs import in_states
 
 FLOWS: dict[str, tuple[Flow[..., Any], ...]] = {
     CPU_POOL: (pipeline, prepare, train_folds, submit),
-    GPU_POOL: (train_fold, *GPU_FLOWS),
+    GPU_POOL: (train_fold, *(each for one in CHALLENGES for each in one.steps.GPU_FLOWS)),
 }
 NAME = "default"
 ZOMBIES, UNBEGUN = "Crash zombie runs", "Crash runs that never began"

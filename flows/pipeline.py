@@ -2,14 +2,7 @@
 
 from prefect import flow
 
-from lsdc.challenges.current import (
-    CurrentRun,
-    predict_and_assemble,
-    prepare_training,
-    report,
-    require_model_here,
-    train_and_score,
-)
+from lsdc.challenges.registry import challenge_of
 from tasks.identity import require_needs
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import RunRequest, flow_parameters
@@ -24,10 +17,12 @@ from tasks.session import locked_home, opened
 @flow_parameters(RunRequest)
 def pipeline(request: RunRequest) -> None:
     """Take a competition from DICOM files to out-of-fold scores, a submission and a report."""
-    with opened(CurrentRun, request) as run, locked_home(run):
+    challenge = challenge_of(request)
+    with opened(challenge.run, request) as run, locked_home(run):
+        steps = challenge.steps
         require_needs(run)
-        require_model_here(run)
-        prepared = prepare_training(run, for_submission=True)
-        trained = train_and_score(run, prepared)
-        predict_and_assemble(run, prepared, trained)
-        report(run, prepared, trained)
+        steps.require_model_here(run)
+        prepared = steps.prepare_training(run, for_submission=True)
+        trained = steps.train_and_score(run, prepared)
+        steps.predict_and_assemble(run, prepared, trained)
+        steps.report(run, prepared, trained)

@@ -1,8 +1,8 @@
-"""Prepare: make the crops from the DICOM files; folds are assigned before any training."""
+"""Prepare: make what models see from the images; folds are assigned before any training."""
 
 from prefect import flow
 
-from lsdc.challenges.current import CurrentRun, prepare_training
+from lsdc.challenges.registry import challenge_of
 from tasks.interrupts import cancelled_when_interrupted
 from tasks.request import RunRequest, flow_parameters
 from tasks.session import locked_home, opened
@@ -18,6 +18,7 @@ from tasks.session import locked_home, opened
     ),
 )
 def prepare(request: RunRequest) -> None:
-    """Assign the training studies to folds, and make their crops from the DICOM files."""
-    with opened(CurrentRun, request) as run, locked_home(run):
-        prepare_training(run, for_training=False)
+    """Assign the training studies to folds, and make what models see from the images."""
+    challenge = challenge_of(request)
+    with opened(challenge.run, request) as run, locked_home(run):
+        challenge.steps.prepare_training(run, for_training=False)

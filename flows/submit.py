@@ -2,14 +2,7 @@
 
 from prefect import flow
 
-from lsdc.challenges.current import (
-    CurrentRun,
-    predict_and_assemble,
-    prepare_training,
-    report,
-    require_model_here,
-    train_and_score,
-)
+from lsdc.challenges.registry import challenge_of
 from lsdc.errors import DataError
 from tasks.identity import require_needs
 from tasks.interrupts import cancelled_when_interrupted
@@ -22,15 +15,17 @@ from tasks.session import locked_home, opened
 @flow_parameters(RunRequest, without=("only_fold",))
 def submit(request: RunRequest) -> None:
     """Train the folds that are missing, and predict the test studies with all folds."""
-    with opened(CurrentRun, request) as run, locked_home(run):
+    challenge = challenge_of(request)
+    with opened(challenge.run, request) as run, locked_home(run):
+        steps = challenge.steps
         require_needs(run)
-        require_model_here(run)
-        prepared = prepare_training(run, for_submission=True)
+        steps.require_model_here(run)
+        prepared = steps.prepare_training(run, for_submission=True)
         if prepared.test is None:
             raise DataError(
-                f"{run.data}: no rows in sample_submission.csv, expected the rows to predict; add "
-                "the competition's file"
+                f"{run.data}: no rows in {challenge.sample_submission}, expected the rows to "
+                "predict; add the competition's file"
             )
-        trained = train_and_score(run, prepared)
-        predict_and_assemble(run, prepared, trained)
-        report(run, prepared, trained)
+        trained = steps.train_and_score(run, prepared)
+        steps.predict_and_assemble(run, prepared, trained)
+        steps.report(run, prepared, trained)

@@ -1,14 +1,20 @@
-"""Device: whether the requested one exists, and the memory of the GPUs, before any work is done.
+"""The host: its GPUs and threads, and whether the requested device exists.
 
 A child process asks torch, as torch loads slowly.
 """
 
+import itertools
+import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 from lsdc.errors import SettingsError
 
+THREADS_OF_A_RUN = "LSDC_THREADS"
+
+_DEVICES = Path("/dev")
 _ASK = (
     "from lsdc.errors import SettingsError\n"
     "from lsdc.training.device import pick_device\n"
@@ -52,3 +58,49 @@ def _answer(script: str) -> str:
     command = [sys.executable, "-P", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return done.stdout.strip()
+
+
+def count_gpus(device: str) -> int:
+    """Return the number of GPUs for training, without importing torch; at least 1 for "cuda"."""
+    if device == "cpu":
+        return 0
+    present = min(len(_present_gpus()), len(visible_gpus()))
+    return max(1, present) if device == "cuda" else present
+
+
+def visible_gpus() -> list[str]:
+    """Return CUDA's numbers of this machine's GPUs, limited by CUDA_VISIBLE_DEVICES."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return _present_gpus()
+    names = [name.strip() for name in chosen.split(",")]
+    # CUDA stops at the first invalid name.
+    return list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
+
+
+def _present_gpus() -> list[str]:
+    # CUDA counts the GPUs that it finds: the only GPU of a container may be /dev/nvidia3, but is 0.
+    return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]
+
+
+def usable_threads() -> int:
+    """Return the default number of threads: LSDC_THREADS, else one per usable core.
+
+    Raises:
+        SettingsError: LSDC_THREADS is not a number.
+    """
+    if (threads := whole_number_in(THREADS_OF_A_RUN, 1)) is not None:
+        return threads
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def whole_number_in(variable: str, least: int) -> int | None:
+    """Return the whole number in an environment variable; None if it is not set."""
+    value = os.environ.get(variable)
+    if value is None:
+        return None
+    if not value.isdecimal() or int(value) < least:
+        raise SettingsError(f"{variable}: expected an integer of at least {least}, found {value!r}")
+    return int(value)

@@ -63,6 +63,7 @@ def record_of(run: Run) -> RunRecord:
     }
     return RunRecord(
         experiment=run.experiment.name,
+        challenge=run.experiments.challenge,
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
         tables=None if run.uses_phantom else _digest_tables(run.data),
         settings=run_settings | own,

@@ -1,19 +1,19 @@
 """A run's settings, resolved once and passed from task to task."""
 
-import itertools
 import logging
 import math
-import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.defaults import Choice, Defaults, choice_line
 from lsdc.experiments.presets import AUTO, Experiments
 from lsdc.messages import counted
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_text
 from lsdc.store.fingerprint import fingerprint
 from lsdc.store.garbage import pin_results, pin_so_far
@@ -25,9 +25,12 @@ from lsdc.store.runs import EXPERIMENT_FILE, list_runs
 from lsdc.training.models.weights import find_weights
 from lsdc.training.process import unset_thread_binding
 from lsdc.typed_paths import from_root
-from tasks.device import gpu_memory_gb
+from tasks.device import count_gpus, gpu_memory_gb, usable_threads, whole_number_in
 from tasks.request import MOST_IMAGES, Device, RunOptions, RunRequest
 from tasks.runners import THREADS, find_runner
+
+if TYPE_CHECKING:
+    import polars as pl
 
 log = logging.getLogger("lsdc.run")
 
@@ -35,9 +38,7 @@ T = TypeVar("T")
 
 PHANTOM = "phantom"  # in place of a folder
 
-_DEVICES = Path("/dev")
 _IMAGES = 12
-THREADS_OF_A_RUN = "LSDC_THREADS"
 IMAGES_OF_A_REPORT = "LSDC_IMAGES"
 
 # Settings that no score depends on: name, place, hardware, time limits, which folds to train, and
@@ -66,10 +67,11 @@ class Place:
     beside: tuple[str, ...] = ()
 
 
-class Run(RunOptions):
+class Run(RunOptions, ABC):
     """The settings of a run: immutable, stored as JSON, and the same for all of its tasks.
 
-    Each challenge has a subclass, which names its experiment class.
+    Each challenge has a subclass, which names its experiment class, its experiments, and the folder
+    of its phantom in the home.
 
     `name` is the name of its folder in `runs/`, which `locked_experiment` sets. `resolved` is the
     experiment as resolved when the run was requested, without `--set` overrides; child runs use it.
@@ -77,6 +79,7 @@ class Run(RunOptions):
 
     experiments: ClassVar[Experiments[Any]]
     defaults: ClassVar[Defaults]
+    phantom: ClassVar[str] = PHANTOM
 
     root: Path
     name: str
@@ -92,6 +95,27 @@ class Run(RunOptions):
     def is_synthetic(cls, data: Path) -> bool:  # noqa: ARG003 (challenges may tell it)
         """Return whether a folder has synthetic data, as the home's phantom has."""
         return False
+
+    @property
+    @abstractmethod
+    def has_test(self) -> bool:
+        """True if the competition asks for a submission: its sample submission has rows."""
+
+    @property
+    @abstractmethod
+    def task_runs(self) -> list[str]:
+        """The names of the task runs that count as the pipeline's progress, in order.
+
+        The catalog's and the phantom's task runs are not included.
+        """
+
+    def table(self, result: Manifest, name: str) -> "pl.DataFrame":
+        """Read a table of a stage's result."""
+        return read_parquet(result.file(self.root, f"{name}.parquet"))
+
+    def parts(self, *names: str) -> dict[str, Any]:
+        """Return parts of the experiment by name, as a stage's key takes them."""
+        return {name: getattr(self.experiment, name) for name in names}
 
     @property
     def shared(self) -> RemoteStore | None:
@@ -126,7 +150,7 @@ class Run(RunOptions):
     @property
     def uses_phantom(self) -> bool:
         """Whether the run uses the home's phantom instead of real data."""
-        return self.data == self.home.phantom
+        return self.data == self.home.root / self.phantom
 
     @property
     def data_word(self) -> str:
@@ -150,7 +174,7 @@ class Run(RunOptions):
         threads is slower than two processes on one thread each (measured by
         `benchmarks/training.py`). With `processes`, a model takes so many GPUs or threads.
         """
-        width = max(1, (_gpus(self.device) or self.threads) // self.processes)
+        width = max(1, (count_gpus(self.device) or self.threads) // self.processes)
         return [
             tuple(trainings[start : start + width]) for start in range(0, len(trainings), width)
         ]
@@ -160,7 +184,7 @@ class Run(RunOptions):
 
         If there are fewer GPUs than `processes`, these share them.
         """
-        groups, gpus = self.in_groups(trainings), _gpus(self.device)
+        groups, gpus = self.in_groups(trainings), count_gpus(self.device)
         (number,) = (group.index(training) for group in groups if training in group)
         threads = max(1, self.threads // (len(groups[0]) * self.processes))
         first = number * self.processes
@@ -240,7 +264,7 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
     resolved: dict[str, Any] = {
         "root": opened.root,
         "name": chosen.name,
-        "data": choose_data(opened, request.data),
+        "data": choose_data(kind, opened, request.data),
         "experiment": chosen,
         "resolved": tables,
         "threads": threads,
@@ -275,8 +299,8 @@ def with_experiment(
     if request.resolved is not None:  # chosen where the run was requested
         return request.model_copy(update={"experiment": request.resolved["name"]})
     home = Home(resolve_home(request.home))
-    data = choose_data(home, request.data)
-    if data == home.phantom or kind.is_synthetic(data):
+    data = choose_data(kind, home, request.data)
+    if data == home.root / kind.phantom or kind.is_synthetic(data):
         return request.model_copy(update={"experiment": kind.defaults.synthetic})
     choice = _choose_by_device(kind, request.device, elsewhere=elsewhere)
     say(choice_line(choice))
@@ -294,26 +318,27 @@ def _choose_by_device(kind: type[Run], device: Device, *, elsewhere: bool) -> Ch
     return choice
 
 
-def choose_data(home: Home, data: Path | None) -> Path:
-    """Return the requested data folder, else the phantom's.
+def choose_data(kind: type[Run], home: Home, data: Path | None) -> Path:
+    """Return the requested data folder, else that of the challenge's phantom in the home.
 
     Raises:
-        SettingsError: no folder was requested, and the home has runs on other data.
+        SettingsError: no folder was requested, and the home has the challenge's runs on other data.
     """
     if data is not None and not is_phantom(data):
         return from_root(data)
     if data is None:
+        own = (None, kind.experiments.challenge)
         others = {
             record.data
             for record in list_runs(home).values()
-            if record is not None and record.data != PHANTOM
+            if record is not None and record.challenge in own and record.data != PHANTOM
         }
         if others:
             raise SettingsError(
                 f"--data: not given, but {home.root} has runs on {', '.join(sorted(others))}; "
                 f"give the folder, or '--data {PHANTOM}' for synthetic data"
             )
-    return home.phantom
+    return home.root / kind.phantom
 
 
 def is_phantom(data: Path) -> bool:
@@ -343,57 +368,11 @@ def note_so_far(run: Run, *manifests: Manifest) -> None:
     pin_so_far(run.home, run.name, manifests)
 
 
-def usable_threads() -> int:
-    """Return the default number of threads: LSDC_THREADS, else one per usable core.
-
-    Raises:
-        SettingsError: LSDC_THREADS is not a number.
-    """
-    if (threads := _number_in(THREADS_OF_A_RUN, 1)) is not None:
-        return threads
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def usual_images() -> int:
     """Return the default number of cases with images in a report: LSDC_IMAGES, else 12.
 
     Raises:
         SettingsError: LSDC_IMAGES is not a number.
     """
-    images = _number_in(IMAGES_OF_A_REPORT, 0)
+    images = whole_number_in(IMAGES_OF_A_REPORT, 0)
     return _IMAGES if images is None else min(images, MOST_IMAGES)
-
-
-def _number_in(variable: str, least: int) -> int | None:
-    """Return the whole number in an environment variable; None if it is not set."""
-    value = os.environ.get(variable)
-    if value is None:
-        return None
-    if not value.isdecimal() or int(value) < least:
-        raise SettingsError(f"{variable}: expected an integer of at least {least}, found {value!r}")
-    return int(value)
-
-
-def _gpus(device: Device) -> int:
-    """Return the number of GPUs for training, without importing torch; at least 1 for "cuda"."""
-    if device == "cpu":
-        return 0
-    present = min(len(_present_gpus()), len(visible_gpus()))
-    return max(1, present) if device == "cuda" else present
-
-
-def visible_gpus() -> list[str]:
-    """Return CUDA's numbers of this machine's GPUs, limited by CUDA_VISIBLE_DEVICES."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        return _present_gpus()
-    names = [name.strip() for name in chosen.split(",")]
-    # CUDA stops at the first invalid name.
-    return list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
-
-
-def _present_gpus() -> list[str]:
-    # CUDA counts the GPUs that it finds: the only GPU of a container may be /dev/nvidia3, but is 0.
-    return [str(gpu) for gpu, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]

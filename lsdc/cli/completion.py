@@ -27,12 +27,20 @@ def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(incomplete, (each.name for each in home.run_folders()))
 
 
+def complete_challenges(incomplete: str) -> list[str]:
+    """Return the challenges whose names begin so."""
+    from lsdc.challenges.registry import CHALLENGES
+
+    return _beginning(incomplete, (each.name for each in CHALLENGES))
+
+
 def complete_experiments(incomplete: str) -> list[str]:
     """Return the experiments whose names begin so, the user's own first."""
-    from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+    from lsdc.challenges.registry import experiment_names
+    from lsdc.experiments.presets import own_tables
 
     try:
-        names = [*EXPERIMENTS.own_names(), *EXPERIMENTS.names()]
+        names = [*own_tables(), *experiment_names()]
     except LsdcError:
         return []
     return _beginning(incomplete, dict.fromkeys(names))
@@ -51,20 +59,23 @@ def complete_deployments(incomplete: str) -> list[str]:
 
 def complete_settings(incomplete: str) -> list[str]:
     """Return the settings whose names begin so, and their sections."""
-    from lsdc.challenges.lumbar.config.experiment import Experiment
-    from lsdc.experiments.reference import describe_settings
-
-    names = [each.name for each in describe_settings(Experiment)]
+    names = _setting_names()
     sections = [name.rpartition(".")[0] for name in names if "." in name]
     return _beginning(incomplete, dict.fromkeys([*sections, *names]))
 
 
 def complete_changes(incomplete: str) -> list[str]:
     """Return the settings whose names begin so, each with `=` for the value that follows."""
-    from lsdc.challenges.lumbar.config.experiment import Experiment
+    return _beginning(incomplete, (f"{name}=" for name in _setting_names()))
+
+
+def _setting_names() -> list[str]:
+    """Return the names of the settings of all challenges, each once."""
+    from lsdc.challenges.registry import CHALLENGES
     from lsdc.experiments.reference import describe_settings
 
-    return _beginning(incomplete, (f"{each.name}=" for each in describe_settings(Experiment)))
+    configs = [challenge.experiments.config for challenge in CHALLENGES]
+    return list(dict.fromkeys(each.name for one in configs for each in describe_settings(one)))
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -1,11 +1,13 @@
 """Options of commands: those that several share, and those made of the parameters of runs."""
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from lsdc.cli.completion import complete_changes, complete_experiments
@@ -54,12 +56,25 @@ def run_options(
     """
     left_out = {*without, *sent_names(model)}
     fields = parameters_of(model, left_out)
-    texts = dict(help_texts or {})
+    unset = {name: meaning for name, field in fields.items() if (meaning := unset_means(field))}
+    return options_of(fields, texts=help_texts or {}, defaults=unset)
+
+
+def options_of(
+    fields: Mapping[str, FieldInfo], *, texts: Mapping[str, str], defaults: Mapping[str, str]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each declared field; see `run_options` for how it is called.
+
+    Args:
+        fields: the declarations by name.
+        texts: help texts in place of a field's description.
+        defaults: what the help shows as the default, in place of the value itself.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(command).parameters.values()
         options = [
-            _option(name, field, texts.get(name, str(field.description)))
+            _option(name, field, texts.get(name, str(field.description)), defaults.get(name, ""))
             for name, field in fields.items()
         ]
 
@@ -85,11 +100,11 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _option(name: str, field: FieldInfo, text: str) -> inspect.Parameter:
+def _option(name: str, field: FieldInfo, text: str, shown: str) -> inspect.Parameter:
     kind: Any = field.annotation
-    default, shown = field.default, unset_means(field)
+    default = field.default
     details: dict[str, Any] = {}
-    if kind is float:
+    if kind is float and _is_share(field):
         details = {"parser": parse_fraction, "metavar": "FRACTION"}
         default = f"{default:.0%}"
     elif kind == tuple[str, ...]:
@@ -102,3 +117,9 @@ def _option(name: str, field: FieldInfo, text: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )
+
+
+def _is_share(field: FieldInfo) -> bool:
+    """Return whether a number is 1 at most, so that it may be typed as a percentage."""
+    annotation: Any = Annotated[field.annotation, field]
+    return bool(TypeAdapter(annotation).json_schema().get("maximum", math.inf) <= 1)

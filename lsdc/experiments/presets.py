@@ -9,7 +9,7 @@ experiment as resolved when the run was requested.
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -38,12 +38,21 @@ class Experiments(Generic[E]):
 
     Args:
         config: the class of a challenge's experiments.
+        challenge: the name of the challenge.
         package: the package that contains its tables.
         files: the names of the files there, in the order in which experiments are listed.
     """
 
-    def __init__(self, config: type[E], *, package: str, files: Sequence[str]) -> None:
-        self.config, self._package, self._files = config, package, tuple(files)
+    def __init__(
+        self, config: type[E], *, challenge: str, package: str, files: Sequence[str]
+    ) -> None:
+        self.config, self.challenge = config, challenge
+        self._package, self._files = package, tuple(files)
+
+    @property
+    def packaged(self) -> list[str]:
+        """The names of the challenge's own experiments, in the order of the files."""
+        return list(self._packaged())
 
     def own_names(self) -> list[str]:
         """Return the names of the user's experiments, in the order of their file."""
@@ -66,7 +75,7 @@ class Experiments(Generic[E]):
         for each in self.lineage(name):
             merged = _merge(_inherited(tables[each]), merged)
         own = {word: tables[name][word] for word in WORDS if word in tables[name]}
-        return merged | own | {"name": name}
+        return merged | own | {"name": name, "challenge": self.challenge}
 
     def load(
         self,
@@ -115,13 +124,7 @@ class Experiments(Generic[E]):
                 circle = " > ".join([*found, current])
                 raise SettingsError(f"experiment {name}: based_on is circular: {circle}")
             if current not in tables:
-                close = difflib.get_close_matches(current, tables, n=1)
-                hint = (
-                    f"did you mean {close[0]!r}?"
-                    if close
-                    else "'lsdc experiments list --all' lists all"
-                )
-                raise SettingsError(f"no experiment is called {current!r}; {hint}{_where_looked()}")
+                raise unknown_experiment(current, tables)
             found.append(current)
             current = tables[current].get("based_on")
         return found
@@ -138,7 +141,7 @@ class Experiments(Generic[E]):
 
     def _users(self) -> Tables:
         """Return the user's experiments; names must be valid folder names and not be ours."""
-        tables, path, packaged = _read_users(), presets_file(), self._packaged()
+        tables, path, packaged = own_tables(), presets_file(), self._packaged()
         for name, table in tables.items():
             if name in packaged:
                 raise SettingsError(
@@ -180,6 +183,7 @@ def build_experiment(
             "'resolved' empty to look the name up"
         )
     require_name(name, "resolved")
+    tables = {key: value for key, value in tables.items() if key != "challenge"}
     where = " ".join([f"experiment {name}", *(f"--set {text}" for text in settings)])
     try:
         merged = _merge(tables, parse_settings(settings, config))
@@ -222,7 +226,19 @@ def _where_looked() -> str:
     return f"; looked in lsdc's built-in experiments and in {path}{absent}"
 
 
-def _read_users() -> Tables:
+def unknown_experiment(name: str, known: Iterable[str]) -> SettingsError:
+    """Return the error for a name that no experiment has; it names a similar one."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "'lsdc experiments list --all' lists all"
+    return SettingsError(f"no experiment is called {name!r}; {hint}{_where_looked()}")
+
+
+def own_tables() -> Tables:
+    """Return the tables of the user's file, unchecked; empty without that file.
+
+    Raises:
+        SettingsError: the file cannot be read, or is no TOML.
+    """
     path = presets_file()
     if not os.environ.get(NAMED) and not path.is_file():
         return {}

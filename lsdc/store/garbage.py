@@ -117,7 +117,7 @@ def find_garbage(
     by_run = {run: kept_results(home, run) for run in list_runs(home) if run not in removed}
     kept = {path for paths in by_run.values() for path in paths}
     # All other folders of the home belong to stages.
-    apart = {home.runs, home.replaced, home.prefect, home.logs, home.headers, home.phantom}
+    apart = {home.runs, home.replaced, home.prefect, home.logs, home.headers, *home.phantoms}
     found = {home.run(run): _why_removed(home.run(run), by_run) for run in removed}
     found |= {
         result: f"{stage.name} that no run uses, {age_of(result)} old"

@@ -62,9 +62,9 @@ class Home:
         return self.root / "logs"
 
     @property
-    def phantom(self) -> Path:
-        """The phantom competition, used by runs without data of their own."""
-        return self.root / "phantom"
+    def phantoms(self) -> list[Path]:
+        """The phantom competitions, used by runs without data of their own."""
+        return [each for each in sorted(self.root.glob("phantom*")) if each.is_dir()]
 
     @property
     def headers(self) -> Path:

@@ -33,6 +33,8 @@ class RunRecord(BaseModel):
 
     Attributes:
         experiment: name of the experiment.
+        challenge: name of the challenge that the experiment belongs to; None in records of early
+            versions.
         data: folder of the competition, or `phantom`.
         tables: digest of the training tables; None for the phantom.
         settings: all settings that affect the result, by name, including the experiment's.
@@ -43,6 +45,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     experiment: str
+    challenge: str | None = None
     data: str
     tables: str | None
     settings: dict[str, Any]

@@ -103,7 +103,7 @@ def look(home: Home) -> Overview:
     """Return what the home holds, and what runs in it."""
     activities = read_activities(home)
     runs = [_run(home, folder, activities) for folder in home.run_folders()]
-    other = (home.runs, home.replaced, home.prefect, home.logs, home.headers, home.phantom)
+    other = (home.runs, home.replaced, home.prefect, home.logs, home.headers, *home.phantoms)
     folders = sorted(each for each in home.root.glob("[!.]*") if each.is_dir())
     named = [home.root / name for name in ("results", "shards")]
     sizes = {folder: _size(folder) for folder in [*folders, home.catalog]}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flows.train_folds import train_fold
-from lsdc.challenges.current import STAGES
+from lsdc.challenges.lumbar.steps.flow import STAGES
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from lsdc.errors import SettingsError
 from tasks.versions import installed_versions
@@ -22,7 +22,7 @@ from tests.flows.pools import SECONDS, Installation, installed
 
 VERSIONS = """
 import json
-from lsdc.challenges.current import STAGES
+from lsdc.challenges.lumbar.steps.flow import STAGES
 from tasks.versions import installed_versions
 print(json.dumps(installed_versions(STAGES)))
 """

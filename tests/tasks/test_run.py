@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import tasks.run
+import tasks.device
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.errors import SettingsError, StageError
@@ -119,7 +119,7 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
         (tmp_path / "dev").mkdir(exist_ok=True)
         (tmp_path / "dev" / name).touch()
-    monkeypatch.setattr(tasks.run, "_DEVICES", tmp_path / "dev")
+    monkeypatch.setattr(tasks.device, "_DEVICES", tmp_path / "dev")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -10,13 +10,7 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import DEFAULTS, EXPERIMENTS
 from lsdc.experiments.defaults import Defaults
 from lsdc.experiments.presets import Experiments
-from lsdc.store.exact_names import read_parquet
-from lsdc.store.manifest import Manifest
 from tasks.run import Run
-
-if TYPE_CHECKING:
-    import polars as pl
-
 
 Pair = tuple[int, int]
 """Two folds, of whose labels a model that was trained without both is the judge."""
@@ -56,14 +50,6 @@ class LumbarRun(Run):
         from lsdc.challenges.lumbar.competition.tables import asks_for_rows
 
         return asks_for_rows(self.data)
-
-    def table(self, result: Manifest, name: str) -> "pl.DataFrame":
-        """Read a table of a stage's result."""
-        return read_parquet(result.file(self.root, f"{name}.parquet"))
-
-    def parts(self, *names: str) -> dict[str, Any]:
-        """Return parts of the experiment by name, as a stage's key takes them."""
-        return {name: getattr(self.experiment, name) for name in names}
 
     @property
     def task_runs(self) -> list[str]:

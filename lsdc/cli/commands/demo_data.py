@@ -1,70 +1,79 @@
 """`lsdc demo-data`: write a synthetic competition."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lsdc.cli.options import Quiet
+from lsdc.challenges.registry import CHALLENGES, challenge_named
+from lsdc.cli.completion import complete_challenges
+from lsdc.cli.options import Quiet, options_of
 from lsdc.cli.streams import open_console
+from lsdc.errors import SettingsError
 from lsdc.messages import counted
 
-
-class Grades(StrEnum):
-    """The distribution of grades."""
-
-    BALANCED = "balanced"
-    REAL = "real"
+_OPTIONS = {each.name: each.demo_data.model_fields for each in CHALLENGES}
 
 
-class Geometry(StrEnum):
-    """The patients' positions and the fields of view."""
+def _shared_text(option: str) -> str:
+    """Return the help of an option, with the challenges that have it if not all do."""
+    having = [name for name, fields in _OPTIONS.items() if option in fields]
+    texts = list(dict.fromkeys(str(_OPTIONS[name][option].description) for name in having))
+    if len(having) == len(_OPTIONS) and len(texts) == 1:
+        return texts[0]
+    if len(texts) == 1:
+        return f"{texts[0]} Only for {' and '.join(having)}."
+    return " ".join(f"{name}: {_OPTIONS[name][option].description}" for name in having)
 
-    USUAL = "usual"
-    HARD = "hard"
+
+def _shared_default(option: str) -> str:
+    """Return the default of an option as the help shows it, by challenge if they differ."""
+    having = {name: fields for name, fields in _OPTIONS.items() if option in fields}
+    defaults = {name: fields[option].default for name, fields in having.items()}
+    if len(set(defaults.values())) == 1:
+        return str(next(iter(defaults.values())))
+    return ", ".join(f"{name}: {default}" for name, default in defaults.items())
 
 
-_GEOMETRY = typer.Option(
-    help="usual: easy geometry; hard: oblique slices, scoliosis, shifted images, missing series."
+_FIELDS = {option: field for fields in _OPTIONS.values() for option, field in fields.items()}
+
+
+@options_of(
+    _FIELDS,
+    texts={option: _shared_text(option) for option in _FIELDS},
+    defaults={option: _shared_default(option) for option in _FIELDS},
 )
-_VERTEBRAE = typer.Option(
-    min=4,
-    max=6,
-    help="Number of lumbar vertebrae: 5, 6 with an extra one, or 4 with one missing. Levels are "
-    "named from the sacrum upwards.",
-)
-_SCATTER = typer.Option(
-    help="Standard deviation of the random error of annotated points, in mm (real: about 1.3)."
-)
-
-
 def demo_data(
+    options: dict[str, Any],
+    *,
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    studies: Annotated[int, typer.Option(help="Number of training studies.")] = 40,
-    test: Annotated[
-        int, typer.Option(help="Number of test studies; in the first study, one series is missing.")
-    ] = 4,
-    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same bytes.")] = 0,
-    grades: Annotated[
-        Grades,
+    challenge: Annotated[
+        str,
         typer.Option(
-            help="balanced: all grades are equally frequent; real: frequencies as in the "
-            "competition."
+            help=f"Challenge to imitate: {' or '.join(_OPTIONS)}.",
+            autocompletion=complete_challenges,
         ),
-    ] = Grades.BALANCED,
-    geometry: Annotated[Geometry, _GEOMETRY] = Geometry.USUAL,
-    scatter: Annotated[float, _SCATTER] = 0.0,
-    vertebrae: Annotated[int, _VERTEBRAE] = 5,
-    max_size: Annotated[int, typer.Option(help="Longest side of an image in pixels.")] = 320,
+    ] = CHALLENGES[0].name,
     quiet: Quiet = False,
 ) -> None:
     """Write a phantom: a synthetic competition whose answers are known."""
-    # Imported here, as numpy and pydicom are slow to import.
-    from lsdc.challenges.lumbar.phantom.study import Order
-    from lsdc.challenges.lumbar.phantom.writer import write_phantom
-
+    imitated = challenge_named(challenge)
+    known = imitated.demo_data.model_fields
+    for option in options:
+        if option not in known:
+            there = ", ".join(_flag(each) for each in known)
+            raise SettingsError(
+                f"{_flag(option)}: the phantom of {challenge} has no such option, expected one of "
+                f"{there}"
+            )
+    try:
+        order = imitated.demo_data(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        raise SettingsError(f"{_flag(name)} {first['input']}: {first['msg']}") from None
     console = open_console(stderr=True)
     with Progress(
         TextColumn("writing studies"),
@@ -74,22 +83,17 @@ def demo_data(
         console=console,
         disable=quiet or not console.is_terminal,
     ) as progress:
-        bar = progress.add_task("writing studies", total=studies + test)
-        write_phantom(
-            out,
-            Order(
-                studies=studies,
-                test=test,
-                seed=seed,
-                grades=grades.value,
-                geometry=geometry.value,
-                scatter_mm=scatter,
-                max_size=max_size,
-                vertebrae=vertebrae,
-            ),
-            on_progress=lambda done, _total: progress.update(bar, completed=done),
-        )
+        bar = progress.add_task("writing studies", total=None)
+
+        def on_progress(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        studies, test = imitated.write_demo_data(out, order, on_progress)
     typer.echo(
         f"{out}: {counted(studies, 'training study')} and {counted(test, 'test study')}; the "
         "correct answers are in answers/"
     )
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"

@@ -9,8 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.registry import (
+    CHALLENGES,
+    challenge_of_experiment,
+    experiment_names,
+    load_experiment,
+    own_experiment_names,
+)
 from lsdc.cli.completion import (
     complete_experiments,
     complete_runs_and_experiments,
@@ -28,7 +33,10 @@ from lsdc.cli.render.run_scores import (
     scored_runs,
 )
 from lsdc.cli.streams import open_console
-from lsdc.experiments.reference import describe_settings
+from lsdc.errors import SettingsError
+from lsdc.experiments.base import BaseExperiment
+from lsdc.experiments.presets import Experiments
+from lsdc.experiments.reference import Setting, describe_settings
 from lsdc.experiments.settings import settings_of
 from lsdc.store.home import Home
 
@@ -46,14 +54,6 @@ Sort = Annotated[
     ),
 ]
 
-# Recommended: a quick one, one without a GPU, ours, after the published solutions, the lab log's
-# network, its best out of fold.
-RECOMMENDED = (
-    *("demo", "small", "baseline"),
-    *("winners-joint", "winners-second"),
-    *("exp118", "exp187"),
-)
-
 experiments = typer.Typer(
     no_args_is_help=True,
     help="Show presets: their settings, their reported scores and the scores of your runs.",
@@ -68,7 +68,7 @@ def _command(name: str, summary: str, *examples: str) -> Callable[[C], C]:
 class Entry:
     """An experiment, and the scores of its run in a home."""
 
-    experiment: Experiment
+    experiment: BaseExperiment
     measured: RunScores | None
 
     @classmethod
@@ -80,7 +80,7 @@ class Entry:
         """
         runs = [run for run, each in scored_runs(home).items() if each == name]
         measured = read_run_scores(home, runs[-1]) if home and runs else None
-        return cls(EXPERIMENTS.load(name), measured)
+        return cls(load_experiment(name), measured)
 
     @classmethod
     def of_run(cls, run: str, name: str, home: Home) -> "Entry":
@@ -93,7 +93,7 @@ class Entry:
         The changed settings are null if the preset is unknown here.
         """
         experiment, reported = self.experiment, self.experiment.reported
-        is_known = experiment.name in EXPERIMENTS.names()
+        is_known = experiment.name in experiment_names()
         return {
             "name": experiment.name,
             "run": self.measured and self.measured.run,
@@ -102,7 +102,7 @@ class Entry:
             "deviation": experiment.deviation,
             "needs": experiment.needs.model_dump(),
             "members": list(experiment.members),
-            "changes": EXPERIMENTS.changes(experiment.name) if is_known else None,
+            "changes": _of(experiment.name).changes(experiment.name) if is_known else None,
             "reported": {**reported.model_dump(mode="json"), "partial": reported.partial},
             "expected": experiment.expected.model_dump(mode="json"),
             "measured": self.measured and self.measured.as_dict(),
@@ -137,11 +137,12 @@ def list_all(
     docs/reference/lab-log.md). A measured score is that of the experiment's newest run; an expected
     one is an estimate.
     """
-    opened, known = find_home(home), EXPERIMENTS.names()
+    opened, known = find_home(home), experiment_names()
     if everything or as_json or sort != "log":
         names = known
     else:
-        first = {*EXPERIMENTS.own_names(), *scored_runs(opened).values(), *RECOMMENDED}
+        recommended = [name for challenge in CHALLENGES for name in challenge.recommended]
+        first = {*own_experiment_names(), *scored_runs(opened).values(), *recommended}
         names = [name for name in known if name in first]
     entries = _sorted([Entry.find(name, opened) for name in names], sort)
     if as_json:
@@ -167,16 +168,17 @@ def show(
     """Show an experiment: its note, its scores, and every setting with its origin."""
     entry = Entry.find(name, find_home(home))
     if as_json:
-        more = {"lineage": EXPERIMENTS.lineage(name), "settings": settings_of(entry.experiment)}
+        more = {"lineage": _of(name).lineage(name), "settings": settings_of(entry.experiment)}
         _print_json([{**entry.as_dict(), **more}])
         return
     console = open_console()
-    tables.print_words(console, entry.experiment, EXPERIMENTS.lineage(name))
+    tables.print_words(console, entry.experiment, _of(name).lineage(name))
     if any((*entry.experiment.reported.results, entry.measured)):
         console.print(tables.figures_table([(entry.experiment, entry.measured)]))
     if describe:
         values = settings_of(entry.experiment)
-        described = [each for each in describe_settings(Experiment) if each.name in values]
+        every = describe_settings(type(entry.experiment))
+        described = [each for each in every if each.name in values]
         console.print(tables.reference_table(described, values))
     else:
         console.print(tables.settings_table(entry.experiment, _origins(name)))
@@ -195,7 +197,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain settings: their type, their default and what they do."""
-    described = describe_settings(Experiment, key)
+    described = describe_everywhere(key)
     if as_json:
         _print_json([asdict(each) for each in described])
         return
@@ -215,7 +217,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """List the settings in which two experiments differ; null where one has no such setting."""
-    a, b = (settings_of(EXPERIMENTS.load(name)) for name in (first, second))
+    a, b = (settings_of(load_experiment(name)) for name in (first, second))
     differing = {key: (a.get(key), b.get(key)) for key in a | b if a.get(key) != b.get(key)}
     if as_json:
         _print_json([{"name": key, "a": x, "b": y} for key, (x, y) in differing.items()])
@@ -263,7 +265,7 @@ def compare(
 def _chosen(names: list[str], home: Home | None) -> list[Entry]:
     """Return the runs with these names, or of these experiments; all if no name is given."""
     runs = scored_runs(home)
-    order = {name: place for place, name in enumerate(EXPERIMENTS.names())}
+    order = {name: place for place, name in enumerate(experiment_names())}
     entries = []
     for name in names or sorted(set(runs.values()), key=lambda each: order.get(each, len(order))):
         wanted = sorted(run for run, of in runs.items() if name in (run, of))
@@ -288,10 +290,33 @@ def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
 def _origins(name: str) -> dict[str, str]:
     """Return each setting's name and the last experiment of the lineage that sets it."""
     return {
-        key: each
-        for each in reversed(EXPERIMENTS.lineage(name))
-        for key in EXPERIMENTS.changes(each)
+        key: each for each in reversed(_of(name).lineage(name)) for key in _of(name).changes(each)
     }
+
+
+def _of(name: str) -> Experiments[Any]:
+    """Return the experiments of the challenge that an experiment belongs to."""
+    return challenge_of_experiment(name).experiments
+
+
+def describe_everywhere(key: str | None) -> list[Setting]:
+    """Describe the settings of all challenges, or those whose name is `key` or below it.
+
+    A setting that challenges describe alike is described once.
+
+    Raises:
+        SettingsError: no challenge has such a setting; the message suggests similar ones.
+    """
+    found: list[Setting] = []
+    for challenge in CHALLENGES:
+        try:
+            described = describe_settings(challenge.experiments.config, key)
+        except SettingsError:
+            if challenge is CHALLENGES[-1] and not found:
+                raise
+            continue
+        found += [each for each in described if each not in found]
+    return found
 
 
 def _print_json(rows: list[dict[str, Any]]) -> None:

@@ -32,7 +32,6 @@ from lsdc.errors import GOES_ON, InterruptedRunError
 from lsdc.messages import Spell, counted, few
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
-from tasks.run import is_phantom
 from tasks.status.log import run_log
 
 _MOST_REASONS = 8
@@ -40,15 +39,17 @@ _MOST_REASONS = 8
 Folder = Annotated[
     Path,
     typer.Argument(
-        metavar="DIR", help="A competition's folder, any folder of DICOM files, or 'phantom'."
+        metavar="DIR",
+        help="A competition's folder, any folder of DICOM files, or 'phantom' (the home's).",
     ),
 ]
 IndexHome = Annotated[Path | None, home_option("Home that stores the index.")]
 
 
 def in_home(folder: Path, home: Home) -> Path:
-    """Return the folder given, or the home's phantom if the folder is its reserved name."""
-    return home.phantom if is_phantom(folder) else folder
+    """Return the folder given, or a phantom of the home if the folder is its reserved name."""
+    phantoms = {Path(each.name): each for each in home.phantoms}
+    return folder if folder.exists() else phantoms.get(folder, folder)
 
 
 def index(

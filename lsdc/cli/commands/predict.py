@@ -17,9 +17,8 @@ from lsdc.errors import InterruptedRunError
 from lsdc.messages import counted
 from lsdc.run_context import own_run_context
 from lsdc.store.home import resolve_home
-from tasks.device import require_device
+from tasks.device import require_device, usable_threads
 from tasks.request import Device
-from tasks.run import usable_threads
 
 if TYPE_CHECKING:
     from rich.console import Console

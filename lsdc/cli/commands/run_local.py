@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.registry import challenge_of
 from lsdc.cli.garbage import collect_seldom, never_collect_imported
 from lsdc.cli.options import NoPretrained, Quiet, StoreUrl, run_options
 from lsdc.cli.server.connection import find_server
@@ -36,6 +36,7 @@ from tasks.status.work import Work, working
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
+    from lsdc.challenges.challenge import Challenge
     from lsdc.cli.render.live_table import Display
 
 RECORD_SECONDS = 30.0
@@ -94,12 +95,13 @@ def run_local(
         messages.append(text)
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    request = with_experiment(LumbarRun, request, say=say)
-    run = open_run(LumbarRun, request, Host.find(store, task_runner))
+    challenge = challenge_of(request)
+    request = with_experiment(challenge.run, request, say=say)
+    run = open_run(challenge.run, request, Host.find(store, task_runner))
     # Show resolved values in Prefect; a run killed at its start is recognised by its home.
     request = request.model_copy(update={"data": run.data, "home": run.root})
     if not run.uses_phantom:
-        _require_competition(run)  # before anything starts
+        challenge.require_competition(run)  # before anything starts
 
     with (
         hold(run, wait=wait, say=say) as run,
@@ -107,20 +109,13 @@ def run_local(
         _prefect(run, shown) as server,
         run_log(log := run.home.logs / f"{run.name}.log", console, messages, rows=work.rows),
     ):
-        _run_flow(run, request, shown, server, work, say)
+        _run_flow(run, challenge, request, shown, server, work, say)
     from lsdc.cli.render.run_summary import results_of, show_results
 
     if as_json:
         typer.echo(json.dumps(results_of(run, log, work.rows), indent=2))
     else:
-        show_results(run, console, log, work.rows)
-
-
-def _require_competition(run: LumbarRun) -> None:
-    from lsdc.challenges.lumbar.competition.tables import open_competition
-    from lsdc.challenges.lumbar.folds import require_studies
-
-    require_studies(open_competition(run.data), run.folds, run.limit)
+        show_results(run, challenge, console, log, work.rows)
 
 
 @contextlib.contextmanager
@@ -162,7 +157,8 @@ def report_begin(flow: object, flow_run: "FlowRun", state: object) -> None:  # n
 
 
 def _run_flow(
-    run: LumbarRun,
+    run: Run,
+    challenge: "Challenge",
     request: RunRequest,
     console: Console,
     server: Server | None,
@@ -175,14 +171,13 @@ def _run_flow(
     from prefect.settings import PREFECT_API_URL
 
     from flows.pipeline import pipeline
-    from lsdc.challenges.current import STAGES
     from lsdc.cli.render.live_table import Display
     from tasks.progress import listening
     from tasks.versions import installed_versions
 
     begun, parameters = pipeline.with_options(on_running=[report_begin]), request.model_dump()
     # Done now, while the server starts, and remembered: fingerprint the code, import FastAPI.
-    installed_versions(STAGES)
+    installed_versions(challenge.steps.STAGES)
     begun.serialize_parameters(parameters)
     never_collect_imported()
     if server is not None:

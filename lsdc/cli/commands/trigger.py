@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.presets import DEFAULTS, EXPERIMENTS
-from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.registry import challenge_of
 from lsdc.cli.completion import complete_deployments
 from lsdc.cli.options import NoPretrained, home_option, run_options
 from lsdc.cli.server.connection import require_server
@@ -22,7 +20,7 @@ from lsdc.experiments.presets import AUTO
 from lsdc.experiments.settings import parse_settings
 from lsdc.store.home import Home, resolve_home
 from lsdc.typed_paths import from_root
-from tasks.request import FoldRequest, sent_names
+from tasks.request import FoldRequest, RunRequest, sent_names
 from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
@@ -105,25 +103,22 @@ def _create(
     _check(found, deployment, given)
     parameters = found.parameters | given
     data, settings = parameters.get("data"), parameters.get("settings") or ()
-    if data is None and "data" in _known(found):
-        choose_data(home, None)
     name = parameters.get("experiment") or AUTO
-    if name == AUTO and (data is None or _is_synthetic(Path(data))):
-        name = given["experiment"] = DEFAULTS.synthetic
+    kind = challenge_of(RunRequest.of(experiment=name, data=data)).run
+    if data is None and "data" in _known(found):
+        choose_data(kind, home, None)
+    if name == AUTO and (data is None or is_phantom(Path(data)) or kind.is_synthetic(Path(data))):
+        name = given["experiment"] = kind.defaults.synthetic
     if name == AUTO:  # the worker chooses, as it knows the device
-        parse_settings(settings, Experiment)
+        parse_settings(settings, kind.experiments.config)
     else:
-        EXPERIMENTS.load(name, settings)
+        kind.experiments.load(name, settings)
         if "resolved" in _known(found):
-            given["resolved"] = EXPERIMENTS.resolve(name)
+            given["resolved"] = kind.experiments.resolve(name)
     # Its final name, so that it can be found while it waits for a worker.
     words = [deployment.partition("/")[0], given.get("fold"), name]
     called = "-".join(str(word) for word in words if word is not None)
     return client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
-
-
-def _is_synthetic(data: Path) -> bool:
-    return is_phantom(data) or LumbarRun.is_synthetic(data)
 
 
 def _watch(

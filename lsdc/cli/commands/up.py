@@ -29,8 +29,9 @@ from lsdc.errors import SettingsError
 from lsdc.messages import counted
 from lsdc.store.database import DATABASE, parse_address
 from lsdc.store.home import Home, open_home, resolve_home
+from tasks.device import visible_gpus
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS, ZOMBIE_SECONDS
-from tasks.run import Host, visible_gpus
+from tasks.run import Host
 
 LOOPBACK, ANYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 Database = Annotated[

@@ -17,8 +17,9 @@ from lsdc.errors import SettingsError
 from lsdc.experiments.presets import presets_environment
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.remote import RemoteStore
+from tasks.device import THREADS_OF_A_RUN, usable_threads, visible_gpus
 from tasks.pools import CPU_POOL, GPU_POOL, HEARTBEAT_SECONDS
-from tasks.run import THREADS_OF_A_RUN, Host, usable_threads, visible_gpus
+from tasks.run import Host
 
 # Seconds between a worker's queries for scheduled runs.
 QUERY_SECONDS = 3

@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.registry import challenge_of_experiment
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.render.run_scores import RunScores
+from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.expected import Expected
 from lsdc.experiments.reference import Setting
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import settings_of
 from lsdc.messages import counted
 
-Row = tuple[Experiment, RunScores | None]
+Row = tuple[BaseExperiment, RunScores | None]
 _ALL_FOLDS = "all folds"
 _STYLES = {"experiment": "bold", "of": "dim", "": "yellow"}
 _FIGURES = ("experiment", "of", "reported", "measured", "differs", "prior", "board", "")
@@ -60,7 +60,7 @@ def list_table(rows: Sequence[Row], width: int) -> FittedTable:
     )
     room = width - sum(column.widest + _BETWEEN for column in columns) - _BETWEEN
     room = min(max(room, _LEAST), _MOST)
-    changed = [_short(EXPERIMENTS.changes(experiment.name), room) for experiment, _ in rows]
+    changed = [_short(_changes(experiment.name), room) for experiment, _ in rows]
     columns.append(Column("changes", changed, is_text=True, rank=3))
     return FittedTable(columns, title="Weighted log loss, lower is better")
 
@@ -85,7 +85,7 @@ def figures_table(rows: Sequence[Row]) -> FittedTable:
     )
 
 
-def settings_table(experiment: Experiment, origins: Mapping[str, str]) -> FittedTable:
+def settings_table(experiment: BaseExperiment, origins: Mapping[str, str]) -> FittedTable:
     """Return every setting, its value and the ancestor that sets it; defaults are dim."""
     settings = settings_of(experiment)
     names = list(settings)
@@ -141,7 +141,7 @@ def differences_table(
     )
 
 
-def print_words(console: Console, experiment: Experiment, ancestors: Sequence[str]) -> None:
+def print_words(console: Console, experiment: BaseExperiment, ancestors: Sequence[str]) -> None:
     """Print the description of an experiment, above its scores and settings."""
     needs = experiment.needs.model_dump().items()
     words = {
@@ -175,7 +175,7 @@ def _cost(expected: Expected) -> str:
     return f"{words}; estimates, not measured" if words else ""
 
 
-def _figure_lines(experiment: Experiment, measured: RunScores | None) -> list[dict[str, str]]:
+def _figure_lines(experiment: BaseExperiment, measured: RunScores | None) -> list[dict[str, str]]:
     """Return the cells of each line: per fold, over all folds, held-out studies, reruns."""
     reported = experiment.reported
     found = {} if measured is None else measured.folds
@@ -249,6 +249,10 @@ def _of(result: Result) -> str:
 
 def _is_partial(result: Result) -> bool:
     return result.partial and bool(result.folds)
+
+
+def _changes(name: str) -> Mapping[str, Any]:
+    return challenge_of_experiment(name).experiments.changes(name)
 
 
 def _short_marks(measured: RunScores) -> str:

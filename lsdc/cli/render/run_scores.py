@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
+from lsdc.challenges.registry import challenge_of_record, load_experiment
 from lsdc.errors import SettingsError
+from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import WORDS, flatten
+from lsdc.report.scores import score_rows
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.store.runs import EXPERIMENT_FILE, list_runs, read_record
@@ -79,27 +80,30 @@ def scored_runs(home: Home | None) -> dict[str, str]:
     )
 
 
-def load_experiment_of(home: Home, run: str, name: str) -> Experiment:
+def load_experiment_of(home: Home, run: str, name: str) -> BaseExperiment:
     """Load a run's experiment: the present preset, or the recorded one if unknown here.
 
     Raises:
         SettingsError: neither can be read.
     """
     try:
-        return EXPERIMENTS.load(name)
+        return load_experiment(name)
     except SettingsError:
+        config = challenge_of_record(read_record(home.run(run))).experiments.config
         try:
-            return Experiment.model_validate_json((home.run(run) / EXPERIMENT_FILE).read_bytes())
+            written: BaseExperiment = config.model_validate_json(
+                (home.run(run) / EXPERIMENT_FILE).read_bytes()
+            )
         except (OSError, ValueError):
             pass
+        else:
+            return written
         raise
 
 
 def read_run_scores(home: Home, run: str) -> RunScores:
     """Read the scores of a scored run."""
     import polars as pl  # as slow to import as the command itself
-
-    from lsdc.challenges.lumbar.scoring.metric import PARTS
 
     folder, record = home.run(run), read_record(home.run(run))
     name = record.experiment if record else run
@@ -111,7 +115,7 @@ def read_run_scores(home: Home, run: str) -> RunScores:
         data=record.data if record else "",
         folds={int(fold): each["score"] for fold, each in scores["folds"].items()},
         score=scores["score"],
-        parts={part: scores.get(part) for part in PARTS},
+        parts={part: scores.get(part) for part in score_rows(scores)[:-1]},
         weighted_prior=scores["weighted_prior"]["score"],
         holdout=held_out["score"] if held_out else None,
         holdout_prior=held_out["weighted_prior"]["score"] if held_out else None,
@@ -146,7 +150,7 @@ def _changed(made_with: Path, name: str) -> tuple[str, ...]:
     written = json.loads(made_with.read_text(encoding="utf-8"))
     then = flatten({key: value for key, value in written.items() if key not in WORDS})
     try:
-        now = flatten(EXPERIMENTS.load(name).model_dump(mode="json", exclude=set(WORDS)))
+        now = flatten(load_experiment(name).model_dump(mode="json", exclude=set(WORDS)))
     except SettingsError:  # a user's preset that was removed or became invalid
         return ("all",)
     return tuple(key for key, value in then.items() if key not in now or now[key] != value)

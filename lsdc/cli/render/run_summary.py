@@ -8,39 +8,38 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.quality.corrections import describe_corrections
-from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
+from lsdc.challenges.challenge import Challenge
 from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.experiments.base import BaseExperiment
 from lsdc.report import REPORT
-from lsdc.store.exact_names import open_database, scan_parquet
+from lsdc.report.scores import score_columns, score_rows
+from lsdc.store.exact_names import scan_parquet
 from tasks.identity import needed_run
+from tasks.run import Run
 from tasks.status.rows import Rows
 
-_NONE = {
-    "submission": "none: no rows in sample_submission.csv",
-    "report": "none: could not be written, see the log",
-}
 
-
-def show_results(run: LumbarRun, console: Console, log: Path, rows: Rows) -> None:
+def show_results(run: Run, challenge: Challenge, console: Console, log: Path, rows: Rows) -> None:
     """Print the scores, the corrections, the paths of all results and what was reused."""
+    none = {
+        "submission": f"none: no rows in {challenge.sample_submission}",
+        "report": "none: could not be written, see the log",
+    }
     console.print(scores_table(_scores(run), run.name))
     if reported := reported_line(run.experiment):
         console.print(reported, style="dim", highlight=False, soft_wrap=True)
-    if not run.experiment.members:
-        console.print(_annotations_line(run), style="dim", highlight=False, soft_wrap=True)
+    for line in challenge.summarise(run):
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
     for what, path in _files(run, log).items():  # in full, to be copied
         console.print(
-            f"{what:<12}{path or _NONE[what]}", style="dim", highlight=False, soft_wrap=True
+            f"{what:<12}{path or none[what]}", style="dim", highlight=False, soft_wrap=True
         )
     console.print(f"{'stages':<12}{_reused(rows)}", style="dim", highlight=False, soft_wrap=True)
     for line in _next_commands(run):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def results_of(run: LumbarRun, log: Path, rows: Rows) -> dict[str, Any]:
+def results_of(run: Run, log: Path, rows: Rows) -> dict[str, Any]:
     """Return the results of a run as JSON values: scores, files, and what was reused."""
     kept, all_ = rows.reused
     return {
@@ -52,12 +51,12 @@ def results_of(run: LumbarRun, log: Path, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _scores(run: LumbarRun) -> dict[str, Any]:
+def _scores(run: Run) -> dict[str, Any]:
     scores: dict[str, Any] = json.loads((run.folder / "scores.json").read_text(encoding="utf-8"))
     return scores
 
 
-def _files(run: LumbarRun, log: Path) -> dict[str, Path | None]:
+def _files(run: Run, log: Path) -> dict[str, Path | None]:
     """Return the files of a run by what they hold; None for a file that was not written."""
     # Without rows to predict, an existing submission is another run's.
     submission = run.folder / "submission.csv" if run.has_test else None
@@ -91,7 +90,7 @@ def _reused(rows: Rows) -> str:
     return f"{all_ - kept} of {all_} computed, {kept or 'none'} unchanged and kept"
 
 
-def _next_commands(run: LumbarRun) -> list[str]:
+def _next_commands(run: Run) -> list[str]:
     """Return commands to try next, ready to type."""
     oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()
@@ -104,16 +103,7 @@ def _next_commands(run: LumbarRun) -> list[str]:
     ]
 
 
-def _annotations_line(run: LumbarRun) -> str:
-    """Return a line on annotation corrections, new, kept from an earlier run, or none."""
-    with open_database(run.home.catalog, read_only=True) as catalog:
-        query = "SELECT rule, study_id FROM all_runs.corrections WHERE run = ?"
-        rows = catalog.execute(query, [run.name]).fetchall()
-    made = pl.DataFrame(rows, schema=["rule", "study_id"], orient="row")
-    return f"annotations {run.annotations}: {describe_corrections(made)}"
-
-
-def reported_line(experiment: Experiment) -> str:
+def reported_line(experiment: BaseExperiment) -> str:
     """Return the lab log's score of the experiment, else the expected one; empty without any."""
     reported = experiment.reported
     figures = [f"fold {fold} {score:.4f}" for fold, score in reported.folds.items()]
@@ -132,25 +122,26 @@ def reported_line(experiment: Experiment) -> str:
 
 
 def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
-    """Return the four losses and the score: a column per fold, for all folds and the prior.
+    """Return the losses and the score: a column per fold, for all folds and the prior.
 
     Held-out studies, if any, add a column for themselves and one for their prior.
     """
-    marks = [mark for mark in ("partial", "selected") if scores[mark]]
+    parts = score_rows(scores)
+    marks = [mark for mark in ("partial", "selected", "leaky") if scores.get(mark)]
     title = f"{name}: out-of-fold log loss and the weighted prior's, lower is better"
     losses = [
         Column(
             heading,
-            [_loss(losses[part]) for part in ROWS],
+            [_loss(losses[part]) for part in parts],
             style="bold" if heading in ("all", "held out") else "",
         )
         for heading, losses in score_columns(scores).items()
     ]
     return FittedTable(
-        [Column("", [part.replace("_", " ") for part in ROWS], is_text=True), *losses],
+        [Column("", [part.replace("_", " ") for part in parts], is_text=True), *losses],
         title=" · ".join([title, *marks]),
-        styles=["bold" if part == "score" else "" for part in ROWS],
-        ends=frozenset([len(ROWS) - 2]),
+        styles=["bold" if part == "score" else "" for part in parts],
+        ends=frozenset([len(parts) - 2]),
     )
 
 

@@ -141,5 +141,5 @@ def test_phantom_stands_for_the_homes_phantom(
     with pytest.raises(DataError, match="home/phantom: no such folder"):
         typed("phantom", "--home", home)
     assert not home.exists()
-    shutil.copytree(tables, open_home(home).phantom)
+    shutil.copytree(tables, open_home(home).root / "phantom")
     assert typed("phantom", "--home", home) == typed(tables, "--home", home)

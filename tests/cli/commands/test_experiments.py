@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.cli.commands.experiments import RECOMMENDED, experiments
+from lsdc.challenges.registry import CHALLENGES, experiment_names
+from lsdc.cli.commands.experiments import experiments
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home
 from lsdc.store.runs import RunRecord
@@ -135,11 +136,12 @@ def test_list_has_own_measured_and_recommended_experiments(
     mine.write_text('[mine]\nbased_on = "demo"\n')
     monkeypatch.setenv("LSDC_PRESETS", str(mine))
     printed = typed("list", "--home", home)
-    shown = ["mine", "exp001", "exp083", "exp118", *RECOMMENDED]
+    recommended = [name for challenge in CHALLENGES for name in challenge.recommended]
+    shown = ["mine", "exp001", "exp083", "exp118", *recommended]
     lines = [line.split()[0] for line in printed.splitlines() if line.strip()]
     assert {*lines} >= {*shown}
-    assert len([name for name in EXPERIMENTS.names() if name in lines]) == len({*shown})
-    more = len(EXPERIMENTS.names()) - len({*shown})
+    assert len([name for name in experiment_names() if name in lines]) == len({*shown})
+    more = len(experiment_names()) - len({*shown})
     assert f"--all lists {more} more" in printed
 
 

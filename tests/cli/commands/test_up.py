@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lsdc.cli.server.connection
-import tasks.run
+import tasks.device
 from lsdc.cli.app import app, main
 from lsdc.cli.commands.up import own_name
 from lsdc.cli.commands.worker import pool_workers
@@ -21,7 +21,7 @@ from lsdc.cli.server.prefect_settings import own_api
 from lsdc.cli.server.process import exclusive_server, free_port, prefect_server, running_server
 from lsdc.errors import HomeBusyError, LsdcError, SettingsError
 from lsdc.store.home import open_home
-from tasks.run import visible_gpus
+from tasks.device import visible_gpus
 from tests.flows.pools import installed
 
 
@@ -249,7 +249,7 @@ def test_gpus_of_a_container_are_numbered_from_0(
 ) -> None:
     for name in ("nvidia3", "nvidia7", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    monkeypatch.setattr(tasks.run, "_DEVICES", tmp_path)
+    monkeypatch.setattr(tasks.device, "_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible_gpus() == ["0", "1"]
 

@@ -90,7 +90,12 @@ def competition_in(root: Path) -> Competition | None:
     Raises:
         DataError: as `open_competition`, which requires the other tables once there is one.
     """
-    return open_competition(root) if any((root / name).is_file() for name in _TABLES) else None
+    return open_competition(root) if is_competition(root) else None
+
+
+def is_competition(root: Path) -> bool:
+    """Return whether a folder has any of the tables."""
+    return any((root / name).is_file() for name in _TABLES)
 
 
 def asks_for_rows(root: Path) -> bool:

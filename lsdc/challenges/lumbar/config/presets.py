@@ -10,6 +10,7 @@ from lsdc.experiments.presets import Experiments
 
 EXPERIMENTS = Experiments(
     Experiment,
+    challenge="lumbar",
     package=__package__,
     files=(
         "presets.toml",

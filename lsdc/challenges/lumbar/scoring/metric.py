@@ -21,6 +21,7 @@ from lsdc.tables.checked_csv import require_columns
 
 POOLED = tuple(dict.fromkeys(condition.pooled for condition in CONDITIONS))
 PARTS = (*POOLED, "any_severe_spinal")
+ROWS = (*PARTS, "score")  # of tables of losses
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _POOLED_CODES = {str(condition): POOLED.index(condition.pooled) for condition in CONDITIONS}

@@ -10,9 +10,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.oof import write_oof
-from lsdc.challenges.lumbar.scoring.score_columns import ROWS, score_columns
 from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.vocabulary import Condition, Grade
+from lsdc.report.scores import score_columns, score_rows
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.artifacts import artifact_key, rounded, show_score, unless_refused
@@ -71,7 +71,7 @@ def show_scores(run: LumbarRun) -> None:
                     column: rounded(losses[part])
                     for column, losses in score_columns(scores).items()
                 }
-                for part in ROWS
+                for part in score_rows(scores)
             ],
             key=artifact_key(name, "oof"),
             description=f"{name}: out-of-fold log loss beside the weighted prior's",

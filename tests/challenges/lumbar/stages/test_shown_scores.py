@@ -9,7 +9,7 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.scoring.score_columns import ROWS
+from lsdc.challenges.lumbar.scoring.metric import ROWS
 from lsdc.challenges.lumbar.stages import oof
 from tasks.request import RunRequest
 from tasks.run import open_run

@@ -3,7 +3,7 @@
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import PART_NAMES
-from lsdc.challenges.lumbar.scoring.score_columns import ROWS
+from lsdc.challenges.lumbar.scoring.metric import ROWS
 from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, Chart, DataTable, Paragraph, Row, Section

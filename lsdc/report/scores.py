@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lsdc.challenges.lumbar.scoring.metric import PARTS
 
-ROWS = (*PARTS, "score")
+def score_rows(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the losses of which the score is made, and `score`, last.
+
+    >>> score_rows({"weighted_prior": {"score": 0.7, "first": 0.8, "second": 0.6}})
+    ('first', 'second', 'score')
+    """
+    return (*(part for part in scores["weighted_prior"] if part != "score"), "score")
 
 
 def score_columns(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -15,7 +20,7 @@ def score_columns(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         scores: the content of `scores.json`; files of earlier versions have no holdout.
 
     Returns:
-        The losses by column heading; only those of ROWS are shown.
+        The losses by column heading; only those of `score_rows` are shown.
     """
     columns = {f"fold {fold}": losses for fold, losses in scores["folds"].items()}
     columns |= {"all": scores, "prior": scores["weighted_prior"]}

@@ -1,12 +1,32 @@
-"""The steps of a run: those of models that it trains, or those of an ensemble of members."""
+"""The steps that flows call: those of models that a run trains, or those of an ensemble."""
 
 from collections.abc import Sequence
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.steps import ensemble, prepare, submit, train
 from lsdc.challenges.lumbar.steps.ensemble import Gathered
-from lsdc.challenges.lumbar.steps.prepare import Prepared
+from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
+from lsdc.challenges.lumbar.steps.prepare import prepare_training as prepare_folds
+from lsdc.challenges.lumbar.steps.report import report
+from lsdc.challenges.lumbar.steps.train import train_here
+from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
+from lsdc.challenges.lumbar.steps.train_judge import train_judge
 from lsdc.store.manifest import Manifest
+
+__all__ = [
+    "GPU_FLOWS",
+    "STAGES",
+    "predict_and_assemble",
+    "prepare_folds",
+    "prepare_training",
+    "report",
+    "require_model_here",
+    "train_and_score",
+    "train_here",
+]
+
+# What a worker with a GPU is sent besides folds.
+GPU_FLOWS = (train_coordinates, train_judge)
 
 
 def require_model_here(run: LumbarRun) -> None:
