@@ -101,6 +101,8 @@ def require_challenge_in(folder: Path) -> Challenge:
     """
     if found := challenge_in(folder):
         return found
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder, expected one with a competition's tables")
     known = "; ".join(f"{each.tables} ({each.title})" for each in CHALLENGES)
     raise DataError(
         f"{folder}: expected the tables of a competition: {known}; found none; give the folder "

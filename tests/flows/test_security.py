@@ -122,7 +122,7 @@ def test_password_of_the_server_is_not_written_anywhere(
         assert done.returncode == 0, done.stdout + done.stderr
         failed = here.trigger("prepare/default", "--data", tmp_path / "nothing", "--watch")
         assert failed.returncode == 1, failed.stdout + failed.stderr
-        assert "prepare-demo: Failed (" in failed.stdout
+        assert "prepare-auto: Failed (" in failed.stdout
         found = [name for name, content in written(home).items() if secret.encode() in content]
     assert found == []
     said = [*here.lines, *(each for run in (done, failed) for each in (run.stdout, run.stderr))]

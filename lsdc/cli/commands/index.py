@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
 from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
+from lsdc.challenges.registry import CHALLENGES
 from lsdc.cli.fractions import parse_fraction
 from lsdc.cli.options import AsJson, Quiet, home_option
 from lsdc.cli.render.fitted_tables import Column, FittedTable
@@ -48,8 +49,8 @@ IndexHome = Annotated[Path | None, home_option("Home that stores the index.")]
 
 def in_home(folder: Path, home: Home) -> Path:
     """Return the folder given, or a phantom of the home if the folder is its reserved name."""
-    phantoms = {Path(each.name): each for each in home.phantoms}
-    return folder if folder.exists() else phantoms.get(folder, folder)
+    names = [Path(challenge.run.phantom) for challenge in CHALLENGES]
+    return home.root / folder if folder in names and not folder.exists() else folder
 
 
 def index(
