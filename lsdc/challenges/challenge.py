@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from lsdc.errors import SettingsError
 from lsdc.experiments.base import Config
 from lsdc.experiments.presets import Experiments
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lsdc.store.home import Home
     from lsdc.store.manifest import Manifest
     from tasks.run import Run
     from tasks.stage import Stage
@@ -71,6 +75,40 @@ class Scored:
     losses: Mapping[str, float | None]
     prior: Mapping[str, float | None]
     prior_name: str
+
+
+class Printed(Protocol):
+    """The result of a command, as JSON values or printed for people."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+
+    def show(self, console: "Console") -> None:
+        """Print it for people."""
+
+
+class Source(Protocol):
+    """A run, or a table of predictions, that a report is about."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the report."""
+
+
+class PredictProgress(Protocol):
+    """How far `lsdc predict` is: what it does, and how many of the studies are done."""
+
+    @property
+    def words(self) -> str:
+        """What it does at the moment."""
+
+    @property
+    def done(self) -> float:
+        """The number of studies done; parts of a block count as parts."""
+
+    @property
+    def studies(self) -> int:
+        """The number of studies, as far as it is known."""
 
 
 class Challenge(ABC):
@@ -155,3 +193,107 @@ class Challenge(ABC):
         Raises:
             SettingsError: `out` is not empty, or an option is out of bounds.
         """
+
+    @abstractmethod
+    def read_run(self, home: "Home", name: str) -> Source:
+        """Read a run with out-of-fold predictions.
+
+        Raises:
+            DataError: the run has no scores.
+        """
+
+    @abstractmethod
+    def read_prediction_files(self, paths: Sequence[Path], data: Path) -> list[Source]:
+        """Read tables of predictions, with the labels of a competition's folder.
+
+        Raises:
+            DataError: the labels or a table cannot be read, or do not fit together.
+        """
+
+    @abstractmethod
+    def write_report(
+        self, sources: Sequence[Any], path: Path, *, images: int, say: Callable[[str], None]
+    ) -> None:
+        """Write a report as an HTML file; the others are compared with the first.
+
+        Args:
+            sources: what `read_run` or `read_prediction_files` returned.
+            path: the file.
+            images: the number of cases of the first run to show with images.
+            say: called with a message about what takes time.
+        """
+
+    @abstractmethod
+    def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
+        """Draw a study with the results of a run into a PNG file.
+
+        Raises:
+            DataError: the run has no such study.
+        """
+
+    def explain(
+        self, home: "Home", run: str, study: str, *, out: Path | None, device: str, long: bool
+    ) -> Printed:
+        """Explain what a study's predictions rest on, and draw a picture into a folder."""
+        raise self._has_no("explain")
+
+    def predict(
+        self,
+        home: "Home",
+        run: str,
+        folder: Path,
+        out: Path,
+        *,
+        device: str,
+        threads: int,
+        pictures: bool,
+        on_progress: Callable[[PredictProgress], None],
+    ) -> Printed:
+        """Predict any DICOM studies with the models of a run."""
+        raise self._has_no("predict")
+
+    def pack(
+        self,
+        home: "Home",
+        runs: Sequence[str],
+        out: Path,
+        *,
+        image: Path | None,
+        python: str | None,
+        wheels: bool,
+    ) -> Printed:
+        """Put runs into one folder that predicts a test folder without a network."""
+        raise self._has_no("pack")
+
+    def combine(
+        self,
+        members: Sequence[str],
+        runs: Sequence[str],
+        settings: Mapping[str, Any],
+        *,
+        home: "Home | None",
+        data: Path | None,
+        folds: Path | None,
+        out: Path | None,
+    ) -> Printed:
+        """Combine files of predictions and runs, and say what each of them adds.
+
+        Args:
+            members: the names of runs, and the paths of files, each once.
+            runs: those of them that are runs.
+            settings: how they are combined, by the options of `lsdc ensemble`.
+            home: the home of the runs; None without any.
+            data: the folder with the labels; by default those of the runs.
+            folds: a file with the folds of what is fitted; by default those of the members.
+            out: a file for the ensemble's predictions.
+        """
+        raise self._has_no("ensemble")
+
+    def list_suspects(self, source: Any, doubt: float, out: Path | None) -> Printed:
+        """List the labels that out-of-fold predictions contradict."""
+        raise self._has_no("suspects")
+
+    def _has_no(self, command: str) -> SettingsError:
+        return SettingsError(
+            f"lsdc {command}: not available for {self.title}; 'lsdc --help' lists the commands"
+        )

@@ -1,5 +1,6 @@
 """The challenges, and which of them an experiment, a folder, a request or a run belongs to."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lsdc.challenges.challenge import Challenge
@@ -7,7 +8,8 @@ from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.errors import DataError, SettingsError
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.presets import AUTO, own_tables, presets_file, unknown_experiment
-from lsdc.store.runs import RunRecord
+from lsdc.store.home import Home
+from lsdc.store.runs import RunRecord, read_record
 from lsdc.typed_paths import from_root
 from tasks.request import RunRequest
 from tasks.run import is_phantom
@@ -132,6 +134,19 @@ def challenge_of(request: RunRequest) -> Challenge:
             "('lsdc experiments list' lists them), or other data"
         )
     return challenge
+
+
+def challenge_of_runs(home: Home, names: Sequence[str]) -> Challenge:
+    """Return the challenge of some runs of a home; the first one where no run tells it.
+
+    Raises:
+        SettingsError: they belong to several challenges, or a name is not valid for a run.
+    """
+    found = {name: challenge_of_record(read_record(home.run(name))) for name in names}
+    if len(set(found.values())) > 1:
+        each = ", ".join(f"{name} ({challenge.title})" for name, challenge in found.items())
+        raise SettingsError(f"{each}: expected runs of one challenge; give those of one")
+    return next(iter(found.values()), CHALLENGES[0])
 
 
 def challenge_of_record(record: RunRecord | None) -> Challenge:

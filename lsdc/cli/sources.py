@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lsdc.challenges.challenge import Challenge, Source
+from lsdc.challenges.registry import challenge_of_runs, require_challenge_in
 from lsdc.errors import DataError, SettingsError
 from lsdc.store.home import existing_home, resolve_home
 from lsdc.store.runs import list_runs
-
-if TYPE_CHECKING:
-    from lsdc.challenges.lumbar.report.figures.sources import Source
 
 
 def read_sources(
@@ -19,8 +17,11 @@ def read_sources(
     *,
     data: Path | None,
     home: Path | None,
-) -> "Sequence[Source]":
+) -> tuple[Challenge, list[Source]]:
     """Read runs of a home, or tables of predictions with the labels of a competition's folder.
+
+    Returns:
+        The challenge that they belong to, and each run or table.
 
     Args:
         command: the name of the command, for messages.
@@ -38,16 +39,14 @@ def read_sources(
             f"{command}: expected names of runs, or --predictions FILE --data DIR, found "
             f"{'both' if runs else 'neither'}; 'lsdc experiments compare' lists the runs"
         )
-    # They load polars, which the help does not need.
-    from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files, read_run
-
     if predictions:
         if data is None:
             raise SettingsError(
                 "--predictions: expected --data as well, the folder with train.csv, found none; "
                 "add it"
             )
-        return read_prediction_files(predictions, data)
+        challenge = require_challenge_in(data)
+        return challenge, challenge.read_prediction_files(predictions, data)
     if data is not None:
         raise SettingsError(
             "--data: only used with --predictions, as a run has its labels; leave it out"
@@ -62,4 +61,11 @@ def read_sources(
             )
     if repeated := sorted({name for name in runs if list(runs).count(name) > 1}):
         raise SettingsError(f"{command}: run {', '.join(repeated)} given twice; give each run once")
-    return [read_run(opened, name) for name in runs]
+    challenge = challenge_of_runs(opened, runs)
+    return challenge, [challenge.read_run(opened, name) for name in runs]
+
+
+def is_file(given: str) -> bool:
+    """Return whether a member is a file: it exists, or is spelled as a path."""
+    path = Path(given)
+    return path.is_file() or len(path.parts) > 1 or path.suffix in (".csv", ".parquet")

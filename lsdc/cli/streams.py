@@ -3,18 +3,22 @@
 import codecs
 import errno
 import io
+import json
 import os
 import sys
 import unicodedata
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TextIO
 
+import typer
 from rich.console import Console
 
 from lsdc.errors import NO_ROOM
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+    from lsdc.challenges.challenge import Printed
 
 PLAIN = "lsdc-plain"
 # Replacements for encodings without these characters; letters lose their accents.
@@ -64,6 +68,14 @@ def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     # Rich would take a pipe for a terminal, and write its live displays into it.
     colors: Literal["standard"] | None = "standard" if os.environ.get("FORCE_COLOR") else None
     return console(force_terminal=False, color_system=colors)
+
+
+def print_result(result: "Printed", *, as_json: bool) -> None:
+    """Print the result of a command: as JSON, or for people."""
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+    else:
+        result.show(open_console())
 
 
 class _PatientFile(io.FileIO):

@@ -1,16 +1,29 @@
 """The lumbar challenge, as flows and commands see it."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lsdc.challenges.challenge import Challenge, Scored, Steps
+from lsdc.challenges.challenge import Challenge, PredictProgress, Scored, Source, Steps
 from lsdc.challenges.lumbar.config.demo import DemoData
+from lsdc.errors import SettingsError
+from lsdc.messages import counted
 
 if TYPE_CHECKING:
     from lsdc.challenges.lumbar.config.experiment import Experiment
+    from lsdc.challenges.lumbar.report.figures.sources import RunSource
+    from lsdc.challenges.lumbar.report.figures.sources import Source as ReportSource
     from lsdc.challenges.lumbar.run import LumbarRun
+    from lsdc.challenges.lumbar.terminal.bundles import PrintedBundle
+    from lsdc.challenges.lumbar.terminal.ensembles import PrintedEnsemble
+    from lsdc.challenges.lumbar.terminal.explanations import PrintedExplanation
+    from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
+    from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
     from lsdc.experiments.presets import Experiments
+    from lsdc.store.home import Home
+
+Say = Callable[[str], None]
 
 
 class Lumbar(Challenge):
@@ -100,6 +113,159 @@ class Lumbar(Challenge):
         given = options.model_dump()
         write_phantom(out, Order(scatter_mm=given.pop("scatter"), **given), on_progress=on_progress)
         return options.studies, options.test
+
+    def read_run(self, home: "Home", name: str) -> "RunSource":
+        """Read a run with out-of-fold predictions."""
+        from lsdc.challenges.lumbar.report.figures.sources import read_run
+
+        return read_run(home, name)
+
+    def read_prediction_files(self, paths: Sequence[Path], data: Path) -> list[Source]:
+        """Read tables of predictions, with the labels of a competition's folder."""
+        from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
+
+        return [*read_prediction_files(paths, data)]
+
+    def write_report(
+        self, sources: "Sequence[ReportSource]", path: Path, *, images: int, say: Say
+    ) -> None:
+        """Write a report as an HTML file; the others are compared with the first."""
+        from lsdc.challenges.lumbar.report.figures.sources import RunSource
+        from lsdc.challenges.lumbar.report.write import write_report
+
+        first, drawn = sources[0], None
+        if isinstance(first, RunSource) and images and not first.members:
+            from lsdc.challenges.lumbar.explain.gallery import images_of
+
+            say(f"drawing the images of {counted(images, 'case')}")
+            drawn = images_of(first, images)
+        write_report(sources, path, drawn)
+
+    def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
+        """Draw a study: its points, chosen slices and crops, with distances in mm."""
+        from lsdc.challenges.lumbar.config.recorded import recorded_slices
+        from lsdc.challenges.lumbar.report.sheet import write_sheet
+        from lsdc.challenges.lumbar.report.study import gather_study
+        from lsdc.challenges.lumbar.results import require_own_models
+        from lsdc.store.garbage import pinned_results
+        from lsdc.store.runs import EXPERIMENT_FILE
+
+        number, made_with = as_study_id(study), home.run(run) / EXPERIMENT_FILE
+        settings = json.loads(made_with.read_text(encoding="utf-8"))
+        require_own_models(run, settings.get("members", ()))
+        slices = recorded_slices(settings, made_with)
+        write_sheet(gather_study(number, pinned_results(home, run), slices), out, experiment=run)
+
+    def explain(
+        self, home: "Home", run: str, study: str, *, out: Path | None, device: str, long: bool
+    ) -> "PrintedExplanation":
+        """Explain a study: predictions by fold, and the slices and places they rest on."""
+        from lsdc.challenges.lumbar.explain.overview import write_overview
+        from lsdc.challenges.lumbar.explain.study import explain_study
+        from lsdc.challenges.lumbar.explain.trained import TrainedRun
+        from lsdc.challenges.lumbar.terminal.explanations import PrintedExplanation
+
+        number, trained = as_study_id(study), TrainedRun(home, run)
+        found = explain_study(trained, number, device=device)
+        picture = (out or trained.folder / "explain") / f"{number}.png"
+        write_overview(found, picture)
+        return PrintedExplanation(found, run, picture, long)
+
+    def predict(
+        self,
+        home: "Home",
+        run: str,
+        folder: Path,
+        out: Path,
+        *,
+        device: str,
+        threads: int,
+        pictures: bool,
+        on_progress: Callable[[PredictProgress], None],
+    ) -> "PrintedPrediction":
+        """Predict any DICOM studies with the models of a run."""
+        from lsdc.challenges.lumbar.predict.models import models_of_run
+        from lsdc.challenges.lumbar.predict.studies import predict_studies
+        from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
+
+        models = models_of_run(home.root, run)
+        prediction = predict_studies(
+            folder,
+            models,
+            out,
+            device=device,
+            threads=threads,
+            pictures=pictures,
+            on_progress=on_progress,
+        )
+        return PrintedPrediction(prediction, models, out)
+
+    def pack(
+        self,
+        home: "Home",
+        runs: Sequence[str],
+        out: Path,
+        *,
+        image: Path | None,
+        python: str | None,
+        wheels: bool,
+    ) -> "PrintedBundle":
+        """Put runs into one folder that predicts a test folder without a network."""
+        from lsdc.challenges.lumbar.pack.libraries import target_image
+        from lsdc.challenges.lumbar.pack.write import write_bundle
+        from lsdc.challenges.lumbar.terminal.bundles import PrintedBundle
+
+        target = target_image(image, python)
+        return PrintedBundle(write_bundle(home.root, runs, out, image=target, wheels=wheels))
+
+    def combine(
+        self,
+        members: Sequence[str],
+        runs: Sequence[str],
+        settings: Mapping[str, Any],
+        *,
+        home: "Home | None",
+        data: Path | None,
+        folds: Path | None,
+        out: Path | None,
+    ) -> "PrintedEnsemble":
+        """Combine files of predictions and runs, and say what each of them adds."""
+        from lsdc.challenges.lumbar.ensemble import of_files
+        from lsdc.challenges.lumbar.terminal.ensembles import PrintedEnsemble
+
+        config = of_files.ensemble_config(settings)
+        read = of_files.read_members(members, runs, home)
+        result = of_files.assess_members(read, config, data=data, folds=folds)
+        if out is not None:
+            of_files.write_predictions(result, out)
+        return PrintedEnsemble(result, config, out)
+
+    def list_suspects(
+        self, source: "ReportSource", doubt: float, out: Path | None
+    ) -> "PrintedSuspects":
+        """List the labels that out-of-fold predictions contradict, the most doubtful first."""
+        from lsdc.challenges.lumbar.scoring.doubt import list_suspects
+        from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
+        from lsdc.store.files import write_atomic
+
+        labels = source.scored.rows
+        found = list_suspects(labels, doubt)
+        if out is not None:
+            with write_atomic(out) as temporary:
+                found.write_csv(temporary)
+        return PrintedSuspects(source.name, len(labels), doubt, found, out)
+
+
+def as_study_id(typed: str) -> int:
+    """Return the id of a study as a number.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    try:
+        return int(typed)
+    except ValueError:
+        raise SettingsError(f"{typed}: expected the id of a study, a number") from None
 
 
 LUMBAR = Lumbar()

@@ -11,10 +11,10 @@ from rich.filesize import decimal
 
 from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import home_option
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.messages import counted
+from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.experiment_lock import find_occupied
 from lsdc.store.garbage import Garbage, count_bytes, find_garbage, kept_results, remove
 from lsdc.store.home import Home, build_lock, existing_home, resolve_home

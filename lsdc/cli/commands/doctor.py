@@ -13,11 +13,11 @@ from lsdc.challenges.lumbar.competition.tables import Competition, competition_i
 from lsdc.challenges.lumbar.quality.doctor import Report, examine
 from lsdc.cli.commands.index import Folder, IndexHome, in_home, index_folder
 from lsdc.cli.options import Quiet
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.dicom_index.index import Index
 from lsdc.errors import DataError
 from lsdc.messages import counted
+from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.tables.findings import Finding, Severity
 

@@ -16,7 +16,6 @@ from lsdc.challenges.lumbar.competition.tables import Competition, competition_i
 from lsdc.challenges.registry import CHALLENGES
 from lsdc.cli.fractions import parse_fraction
 from lsdc.cli.options import AsJson, Quiet, home_option
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
 from lsdc.dicom_index.folder_index import (
     Indexed,
@@ -31,6 +30,7 @@ from lsdc.dicom_index.quarantine import group_reasons
 from lsdc.dicom_index.twins import describe_twins
 from lsdc.errors import GOES_ON, InterruptedRunError
 from lsdc.messages import Spell, counted, few
+from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.catalog import shown_run
 from lsdc.store.home import Home, build_lock, open_home, remove_leftovers, resolve_home
 from tasks.status.log import run_log

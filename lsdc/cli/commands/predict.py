@@ -1,6 +1,5 @@
 """`lsdc predict`: predict any DICOM studies with the models of a run."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,20 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from lsdc.challenges.registry import challenge_of_runs
 from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import AsJson, Quiet, home_option
-from lsdc.cli.streams import open_console
+from lsdc.cli.streams import open_console, print_result
 from lsdc.errors import InterruptedRunError
 from lsdc.messages import counted
 from lsdc.run_context import own_run_context
-from lsdc.store.home import resolve_home
+from lsdc.store.home import Home, resolve_home
 from tasks.device import require_device, usable_threads
 from tasks.request import Device
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lsdc.challenges.lumbar.predict import studies
+    from lsdc.challenges.challenge import PredictProgress
 
 
 _THREADS = typer.Option(
@@ -65,28 +65,22 @@ def predict(
 
     If it is stopped, run the same command again: it goes on after the studies that are done.
     """
-    # They load numpy and polars, which the shell's completion does not need.
-    from lsdc.challenges.lumbar.predict.models import models_of_run
-    from lsdc.challenges.lumbar.predict.studies import predict_studies
-    from lsdc.cli.render.prediction_tables import show_prediction, summarize
-
     require_device(device)
-    models = models_of_run(resolve_home(home), run)
+    opened = Home(resolve_home(home))
+    challenge = challenge_of_runs(opened, [run])
     target = out or Path(f"predictions-{run}")
     with _shown(quiet=quiet) as on_progress, own_run_context(), _interrupted(target):
-        prediction = predict_studies(
+        found = challenge.predict(
+            opened,
+            run,
             folder,
-            models,
             target,
             device=device,
             threads=threads or usable_threads(),
             pictures=pictures,
             on_progress=on_progress,
         )
-    if as_json:
-        typer.echo(json.dumps(summarize(prediction, models, target), indent=2))
-    else:
-        show_prediction(prediction, models, open_console())
+    print_result(found, as_json=as_json)
 
 
 @contextmanager
@@ -102,7 +96,7 @@ def _interrupted(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(*, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
+def _shown(*, quiet: bool) -> Iterator[Callable[["PredictProgress"], None]]:
     """Show the progress: a bar on a terminal; elsewhere a line for each tenth of the studies."""
     console = open_console(stderr=True)
     if quiet or not console.is_terminal:
@@ -120,7 +114,7 @@ def _shown(*, quiet: bool) -> Iterator[Callable[["studies.Progress"], None]]:
     with bar:
         task = bar.add_task("reading headers", total=None)
 
-        def on_progress(progress: "studies.Progress") -> None:
+        def on_progress(progress: "PredictProgress") -> None:
             bar.update(
                 task,
                 description=progress.words,
@@ -137,7 +131,7 @@ class _Lines:
     def __init__(self, console: "Console") -> None:
         self._console, self._begun, self._done = console, time.monotonic(), 0
 
-    def __call__(self, progress: "studies.Progress") -> None:
+    def __call__(self, progress: "PredictProgress") -> None:
         done = int(progress.done)
         if not done or 10 * done // progress.studies <= 10 * self._done // progress.studies:
             return

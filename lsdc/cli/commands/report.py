@@ -1,8 +1,7 @@
 """`lsdc report`: write the report of runs, or of tables of predictions, as an HTML page."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,14 +9,9 @@ from lsdc.cli.completion import complete_runs
 from lsdc.cli.options import Quiet, home_option
 from lsdc.cli.sources import read_sources
 from lsdc.errors import SettingsError
-from lsdc.messages import counted
 from lsdc.names import as_name, join_names
 from lsdc.report import REPORT
 from tasks.request import MOST_IMAGES
-
-if TYPE_CHECKING:
-    from lsdc.challenges.lumbar.report.figures.sources import Source
-    from lsdc.challenges.lumbar.report.page.gallery import Images
 
 
 def report(
@@ -65,23 +59,13 @@ def report(
             f"--out {out}: expected a folder, got the name of a file; the page in that folder is "
             "named after the runs, such as demo-report.html"
         )
-    sources = read_sources("report", runs or [], predictions or [], data=data, home=home)
-    from lsdc.challenges.lumbar.report.figures.sources import RunSource
-
-    first, drawn = sources[0], None
-    if isinstance(first, RunSource) and images and not first.members:
-        from lsdc.challenges.lumbar.explain.gallery import images_of
-
-        if not quiet:
-            typer.echo(f"drawing the images of {counted(images, 'case')}", err=True)
-        drawn = images_of(first, images)
-    _write(sources, out, drawn)
-
-
-def _write(sources: "Sequence[Source]", folder: Path, images: "Images | None" = None) -> None:
-    from lsdc.challenges.lumbar.report.write import write_report
-
+    challenge, sources = read_sources("report", runs or [], predictions or [], data=data, home=home)
     names = join_names(as_name(source.name) for source in sources)
-    path = folder / (f"{names}-{REPORT}" if names else REPORT)
-    write_report(sources, path, images)
+    path = out / (f"{names}-{REPORT}" if names else REPORT)
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    challenge.write_report(sources, path, images=images, say=say)
     typer.echo(path)

@@ -9,8 +9,8 @@ import typer
 from lsdc.challenges.challenge import Scored
 from lsdc.challenges.registry import require_challenge_in
 from lsdc.cli.options import AsJson
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.streams import open_console
+from lsdc.report.fitted_tables import Column, FittedTable
 
 
 def score(

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from lsdc.challenges.registry import challenge_of_experiment
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.render.run_scores import RunScores
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.expected import Expected
@@ -17,6 +16,7 @@ from lsdc.experiments.reference import Setting
 from lsdc.experiments.reported import Result
 from lsdc.experiments.settings import settings_of
 from lsdc.messages import counted
+from lsdc.report.fitted_tables import Column, FittedTable
 
 Row = tuple[BaseExperiment, RunScores | None]
 _ALL_FOLDS = "all folds"

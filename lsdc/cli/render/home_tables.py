@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
 
-from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.home import Holder
 from tasks.status.activity import Activity
 from tasks.status.overview import Overview, RunStatus, Size

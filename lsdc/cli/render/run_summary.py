@@ -9,9 +9,9 @@ import polars as pl
 from rich.console import Console
 
 from lsdc.challenges.challenge import Challenge
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.experiments.base import BaseExperiment
 from lsdc.report import REPORT
+from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.report.scores import score_columns, score_rows
 from lsdc.store.exact_names import scan_parquet
 from tasks.identity import needed_run

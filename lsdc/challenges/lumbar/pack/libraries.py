@@ -8,7 +8,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -54,6 +54,20 @@ def kaggle_image() -> Image:
         canonicalize_name(name): version for name, version in table["libraries"].items()
     }
     return Image(table["name"], table["python"], libraries)
+
+
+def target_image(freeze: Path | None, python: str | None) -> Image:
+    """Return the machine that a bundle is made for.
+
+    Args:
+        freeze: the output of `pip freeze` there; by default Kaggle's notebook.
+        python: its version of Python; by default Kaggle's, or this one.
+    """
+    version = check_python(python) if python else None
+    if freeze is None:
+        kaggle = kaggle_image()
+        return kaggle if version is None else replace(kaggle, python=version)
+    return read_image(freeze, version or f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
 def read_image(freeze: Path, python: str) -> Image:

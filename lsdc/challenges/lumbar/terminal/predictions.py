@@ -1,6 +1,7 @@
 """What `lsdc predict` prints: what was predicted, what is doubtful, what was left out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,28 @@ from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
 from lsdc.challenges.lumbar.predict.studies import Prediction
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.dicom_index.quarantine import group_reasons
 from lsdc.messages import counted, few
+from lsdc.report.fitted_tables import Column, FittedTable
 
 _MOST_STUDIES, _MOST_SERIES, _MOST_REASONS = 6, 4, 3
+
+
+@dataclass(frozen=True)
+class PrintedPrediction:
+    """What was predicted by the models of a run, and where the results are."""
+
+    prediction: Prediction
+    models: Models
+    out: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return summarize(self.prediction, self.models, self.out)
+
+    def show(self, console: Console) -> None:
+        """Print what was predicted, what is doubtful, what was left out, and the files."""
+        show_prediction(self.prediction, self.models, console)
 
 
 def summarize(prediction: Prediction, models: Models, out: Path) -> dict[str, Any]:

@@ -1,15 +1,58 @@
-"""Render the explanation of a study as tables."""
+"""What `lsdc explain` prints: the explanation of a study as tables."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from lsdc.challenges.lumbar.explain.study import ExplainedCase, StudyExplanation
 from lsdc.challenges.lumbar.report.crop_grid import slice_distance
 from lsdc.challenges.lumbar.report.distances import short_name
 from lsdc.challenges.lumbar.report.drawing import level_name
 from lsdc.challenges.lumbar.vocabulary import LEVELS
-from lsdc.cli.render.fitted_tables import Column, FittedTable
+from lsdc.report.fitted_tables import Column, FittedTable
 
 _GRADES = ("mild", "mod", "sev")
+
+
+@dataclass(frozen=True)
+class PrintedExplanation:
+    """The explanation of a study by a run, and its picture; with `long`, a row per cell."""
+
+    found: StudyExplanation
+    run: str
+    picture: Path
+    long: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**self.found.as_dict(), "picture": str(self.picture)}
+
+    def show(self, console: Console) -> None:
+        """Print the predictions, and the slices and places that they rest on."""
+        found = self.found
+        study = found.study
+        console.print(
+            f"Study {study.study_id} ({study.split}), run {self.run}: {found.predicted_by}"
+        )
+        if self.long:
+            console.print(levels_table(found))
+        else:
+            for line in levels_lines(found):
+                console.print(line, highlight=False)
+        if found.extra_vertebra:
+            console.print(
+                "Level names are doubtful: an extra or missing vertebra, or no sacrum in view.",
+                style="yellow",
+            )
+        if self.long:
+            console.print(cases_table(found))
+        else:
+            console.print(grid_table(found))
+            console.print(grid_legend(found), style="dim", highlight=False)
+        console.print(str(self.picture), style="dim", soft_wrap=True)
 
 
 def levels_lines(study: StudyExplanation) -> list[str]:

@@ -12,8 +12,13 @@ from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.explain.slots import Slot
 from lsdc.challenges.lumbar.explain.study import ExplainedCase, FoundLevel, StudyExplanation
 from lsdc.challenges.lumbar.slices.slots import list_places
+from lsdc.challenges.lumbar.terminal.explanations import (
+    cases_table,
+    grid_legend,
+    grid_table,
+    levels_lines,
+)
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
-from lsdc.cli.render.explain_tables import cases_table, grid_legend, grid_table, levels_lines
 
 PLACES = list_places(SlicesConfig())
 CROP = np.zeros((2, 2), np.uint8)

@@ -9,8 +9,8 @@ from rich.console import Console, RenderableType
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.render.experiment_tables import figures_table, list_table, settings_table
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.cli.render.run_summary import scores_table
+from lsdc.report.fitted_tables import Column, FittedTable
 
 WIDTHS = range(40, 201, 5)
 

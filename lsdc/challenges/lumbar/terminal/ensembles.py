@@ -1,6 +1,7 @@
 """What `lsdc ensemble` prints: scores with intervals, and what each member adds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,26 @@ from rich.console import Console
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.assess import Assessed, Assessment, MemberScore
 from lsdc.challenges.lumbar.scoring.compared import Difference
-from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.messages import counted
+from lsdc.report.fitted_tables import Column, FittedTable
+
+
+@dataclass(frozen=True)
+class PrintedEnsemble:
+    """An ensemble of files and runs, its settings, and the file of its predictions, if any."""
+
+    result: Assessment
+    config: EnsembleConfig
+    out: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return summarize(self.result, self.config, self.out)
+
+    def show(self, console: Console) -> None:
+        """Print the scores with their intervals, and what each member adds."""
+        show_ensemble(self.result, self.config, self.out, console)
+
 
 _PARTS = {
     "score": "score",
