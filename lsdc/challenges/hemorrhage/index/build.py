@@ -9,6 +9,7 @@ their names, and whole studies are put together by the join. Time per file and m
 on the number of files: the join takes a few studies at a time.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -29,13 +30,15 @@ from lsdc.challenges.hemorrhage.index.tables import (
     Studies,
 )
 from lsdc.dicom_index.index import Progress, open_headers, read_files
-from lsdc.dicom_index.other_files import with_kind_by_name
+from lsdc.dicom_index.other_files import group_others, with_kind_by_name
 from lsdc.dicom_index.quarantine import count_files, log_bad_files, refuse_bad_files
 from lsdc.errors import DataError
 from lsdc.messages import counted, few
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_atomic
 from lsdc.store.table_files import write_table
+
+log = logging.getLogger(__name__)
 
 # Parts whose headers are cached together: as many as a shard on one host has.
 PARTS_A_BLOCK = 512
@@ -125,24 +128,27 @@ def _read_blocks(
         if on_progress is not None:
             on_progress(done + read, len(files))
 
-    block = pl.col("part") // PARTS_A_BLOCK
-    keyed = files.with_columns(
-        block=pl.format("{} {} of {}", "split", block, pl.col("parts") // PARTS_A_BLOCK)
-    )
-    for (name,), own in keyed.group_by("block", maintain_order=True):
+    for name, own in _blocks(files):
         kinds = with_kind_by_name(own)
         known = pl.col("what").is_not_null()
         aside = kinds.filter(known).with_columns(copy_of=pl.lit(None, dtype=pl.String))
-        named = kinds.filter(~known).select("path", "split", "image_id")
+        to_read = kinds.filter(~known)
+        named = to_read.select("path", "split", "image_id").lazy()
         with tempfile.TemporaryDirectory() as nowhere:
-            rows = open_headers(headers or Path(nowhere), root, part=str(name))
-            to_read = own.join(named, on="path", how="semi", maintain_order="left")
+            rows = open_headers(headers or Path(nowhere), root, part=name)
             kept, _ = read_files(rows, to_read, processes=processes, on_progress=report)
-            read = kept.join(named.lazy(), on="path", how="inner").collect()
+            read = kept.join(named, on="path", how="inner").collect()
         images, quarantine, others = tabulate(read)
         yield images, quarantine, pl.concat([aside.select(OtherFiles.column_names()), others])
         done += len(own)
         report(0, 0)
+
+
+def _blocks(files: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Divide files into those whose headers are cached together, each with a name."""
+    number, count = (pl.col(name) // PARTS_A_BLOCK for name in ("part", "parts"))
+    name = pl.format("{} {} of {}", "split", number, count)
+    return [(str(key), own) for (key,), own in files.group_by(name, maintain_order=True)]
 
 
 def join_index(shards: Sequence[Path], out: Path) -> int:
@@ -182,9 +188,20 @@ def join_index(shards: Sequence[Path], out: Path) -> int:
         every.sink_parquet(temporary, row_group_size=_ROW_GROUP_SIZE)
     for part in parts:
         part.unlink()
-    rows = sum(each["images"].sum() for each in studies)
+    rows = int(sum(each["images"].sum() for each in studies))
     log_bad_files("index", quarantine, total=rows + len(quarantine))
-    return int(rows)
+    _log_others(others)
+    return rows
+
+
+def _log_others(others: pl.DataFrame) -> None:
+    """Log how many files are not images, by type, and for the log file each of them."""
+    kinds = group_others(others).select("files", "what").iter_rows()
+    if tally := [f"{files} {what}" for files, what in kinds]:
+        skipped = counted(len(others), "file")
+        log.warning("index: skipped %s, copies or no images: %s", skipped, few(tally))
+    for path, what in others.select("path", "what").iter_rows():
+        log.debug("index: %s skipped: %s", path, what)
 
 
 def build_index(
@@ -213,7 +230,7 @@ def build_index(
         DataError: there is no folder of images.
     """
     files = list_files(find_folders(root, stage))
-    block = pl.struct("split", pl.col("part") // PARTS_A_BLOCK)
+    blocks = [own for _, own in _blocks(files)]
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         shards, done = list[Path](), 0
 
@@ -221,7 +238,6 @@ def build_index(
             if on_progress is not None:
                 on_progress(done + read, len(files))
 
-        blocks = [own for _, own in files.group_by(block, maintain_order=True)]
         for own in blocks or [files]:
             shards.append(Path(scratch) / f"{len(shards):06d}")
             shards[-1].mkdir()
