@@ -1,4 +1,7 @@
-"""Shards: parts of a stage's studies. Each is a separate task, on this host or a Dask cluster.
+"""Shards: parts of a stage's work. Each is a separate task, on this host or a Dask cluster.
+
+What is divided are units of about the size of a study, each with a name: studies by their ids, or
+parts of a folder of files by their numbers.
 
 A shard's result is kept until its stage has joined all shards, so a stage that was killed or failed
 resumes with the missing shards. Shards are joined by moving their files, to save disk space; a
@@ -11,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from prefect.transactions import CommitMode, transaction
@@ -27,11 +30,13 @@ from tasks.run import Run
 from tasks.runners import THREADS, open_runner
 from tasks.stage import Stage
 
-# Studies per shard on this host: so many that the start of the readers takes a small part of the
+# Units per shard on this host: so many that the start of the readers takes a small part of the
 # time, so few that little work is lost if the run is killed.
-STUDIES_HERE = 512
-# Studies per shard on a Dask cluster, where a shard has one core: some seconds of work.
-STUDIES_ELSEWHERE = 64
+UNITS_HERE = 512
+# Units per shard on a Dask cluster, where a shard has one core: some seconds of work.
+UNITS_ELSEWHERE = 64
+
+_Name = TypeVar("_Name", int, str)
 
 # Options of `stage` for a shard, which is retried by itself when a read fails. Its stage reports
 # the progress. The delays are short, because Ctrl-C waits for the end of a delay.
@@ -45,16 +50,16 @@ SHARD_OPTIONS: dict[str, Any] = {
 
 
 class Shard(BaseModel):
-    """A part of a stage's studies.
+    """A part of a stage's units.
 
     Attributes:
         stage: the name of the stage's task run, such as `crops train`.
         number: the number of the shard, from 1.
         of: the number of shards.
-        studies: the ids of the studies.
+        names: the names of the units, such as the ids of studies.
         files: a fingerprint of the files that the shard reads, if no manifest has it; else empty.
-        before: the number of studies in earlier shards.
-        total: the number of studies in the stage.
+        before: the number of units in earlier shards.
+        total: the number of units in the stage.
         code_fingerprint: a fingerprint of the run's code and library versions.
     """
 
@@ -63,7 +68,7 @@ class Shard(BaseModel):
     stage: str
     number: int
     of: int
-    studies: tuple[int, ...]
+    names: tuple[int, ...] | tuple[str, ...]
     files: str
     before: int
     total: int
@@ -82,19 +87,19 @@ def split_into_shards(
     run: Run,
     stage: str,
     kind: Stage[..., Manifest],
-    studies: Iterable[int],
-    files: Callable[[Iterable[int]], str] | None = None,
+    names: Iterable[_Name],
+    files: Callable[[Iterable[_Name]], str] | None = None,
 ) -> list[Shard]:
-    """Split studies into shards by id; return at least one shard, which may be empty.
+    """Split units into shards by name; return at least one shard, which may be empty.
 
     Args:
         run: the run.
         stage: the name of the stage's task run, such as `crops train`.
         kind: the stage that makes a shard.
-        studies: ids, in any order, possibly repeated.
-        files: function that returns the fingerprint of the files of some studies.
+        names: the units' names, in any order, possibly repeated.
+        files: function that returns the fingerprint of the files of some units.
     """
-    every, size = sorted(set(studies)), STUDIES_HERE if _is_here(run) else STUDIES_ELSEWHERE
+    every, size = sorted(set(names)), UNITS_HERE if _is_here(run) else UNITS_ELSEWHERE
     starts = range(0, max(len(every), 1), size)
     portions = [tuple(every[start : start + size]) for start in starts]
     return [
@@ -102,7 +107,7 @@ def split_into_shards(
             stage=stage,
             number=number,
             of=len(portions),
-            studies=own,
+            names=own,
             files=files(own) if files else "",
             before=start,
             total=len(every),
@@ -145,7 +150,7 @@ def run_shards(
                 with _explain_dask_errors(shard):
                     made = result_of(future)
                 folders.append(_folder(run, shard, made))
-                done = shard.before + len(shard.studies)
+                done = shard.before + len(shard.names)
                 report_progress(Progress(shard.stage, done=done, total=shard.total, task_runs=1))
         except BaseException:
             part.request_shutdown()
@@ -195,7 +200,7 @@ def shard_progress(shard: Shard) -> Callable[[int, int], None]:
     def report(done: int, total: int) -> None:
         if run_context().shutdown_requested():
             raise InterruptedRunError(f"{shard}: the run is ending")
-        own = len(shard.studies) * done // max(total, 1)
+        own = len(shard.names) * done // max(total, 1)
         report_progress(Progress(shard.stage, done=shard.before + own, total=shard.total))
 
     return report

@@ -28,6 +28,10 @@ TINY: dict[str, tuple[str, list[str]]] = {
             for kind in ("", "_cpu")
         ],
     ),
+    "flat_index": (
+        "--files 100",
+        ["us_a_file", "flat", "ratio_to_pydicom", "reindex_to_index", "of_all", "mib_of_all"],
+    ),
     "gap": (
         "--seeds 0 --studies 8 --min-steps 40",
         [

@@ -27,8 +27,9 @@ _MAX_BODY_BYTES = 2**32
 # The frames in a batch of multi-frame files: some 5 MB of head.
 _MOST_FRAMES = 20_000
 
-# A file's row in a batch of headers: format index, bytes, mtime in ns, instance number; position.
-HEADER_INTEGERS, HEADER_NUMBERS = 4, 3
+# A file's row in a batch of headers: format index, bytes, mtime in ns, instance number, checksum of
+# SOPInstanceUID; position.
+HEADER_INTEGERS, HEADER_NUMBERS = 5, 3
 NO_NUMBER = -(2**63)
 _NO_POSITION = (math.nan,) * HEADER_NUMBERS
 
@@ -52,13 +53,14 @@ class HeaderBatch:
 
     def add(self, header: "Header", status: tuple[int, int], slot: int) -> None:  # noqa: ARG002
         """Hold a header back; `slot` is for images."""
-        form, number, position = header
+        form, number, position, checksum = header
         which = self._codes.get(id(form))
         if which is None:
             which = self._codes[id(form)] = len(self._formats)
             self._formats.append(form)
             self._frame_numbers += len(form.frames or ())
-        self._integers.extend((which, *status, NO_NUMBER if number is None else number))
+        number, checksum = (NO_NUMBER if each is None else each for each in (number, checksum))
+        self._integers.extend((which, *status, number, checksum))
         self._numbers.extend(position or _NO_POSITION)
 
     def is_full(self) -> bool:

@@ -11,9 +11,10 @@ import polars as pl
 
 from lsdc.dicom.frames import HEADER_INTEGERS, HEADER_NUMBERS, NO_NUMBER
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
-from lsdc.dicom.headers import IMAGE_TYPES, Format
+from lsdc.dicom.headers import Format
 from lsdc.dicom.names import unescape_name
 from lsdc.dicom.supervisor import Failure, Read
+from lsdc.dicom.terms import IMAGE_TYPES, MODALITIES
 from lsdc.dicom.usable import refuse
 from lsdc.dicom.walk import status_of
 from lsdc.tables.table import Table, one_of, real
@@ -28,7 +29,7 @@ _CODE = (
         "header_table.py",
         "headers.py",
     ),
-    *("native.py", "numbers.py", "part10.py", "usable.py", "walk.py"),
+    *("native.py", "numbers.py", "part10.py", "terms.py", "usable.py", "walk.py"),
 )
 # Libraries that read headers, then pydicom's decoders.
 LIBRARIES = (
@@ -56,6 +57,7 @@ class Outcomes(Table):
         nullable=True, description="Why the file, though read, has no usable image."
     )
     instance_number = dy.Int64(nullable=True, description="InstanceNumber.")
+    instance_checksum = dy.Int64(nullable=True, description="CRC-32 of SOPInstanceUID.")
     position_mm = dy.Array(real("x, y, z."), 3, nullable=True, description="ImagePositionPatient.")
 
 
@@ -73,6 +75,10 @@ class Formats(Table):
     patient_position = dy.String(nullable=True, description="PatientPosition.")
     header_study_id = dy.Int64(nullable=True, description="Number made of StudyInstanceUID.")
     header_series_id = dy.Int64(nullable=True, description="Number made of SeriesInstanceUID.")
+    study_name = dy.String(nullable=True, description="StudyInstanceUID of the form `ID_...`.")
+    series_name = dy.String(nullable=True, description="SeriesInstanceUID of the form `ID_...`.")
+    modality = dy.String(nullable=True, check=one_of(sorted(MODALITIES)), description="Modality.")
+    patient = dy.String(nullable=True, description="Digest of PatientID.")
     transfer_syntax = dy.String(nullable=True, description="TransferSyntaxUID.")
     sop_class = dy.String(nullable=True, description="SOPClassUID.")
     orientation = dy.Array(
@@ -87,6 +93,10 @@ class Formats(Table):
         check=one_of(IMAGE_TYPES),
         description="Whether ImageType calls the image original, derived or a localizer.",
     )
+    rescale_intercept = real("RescaleIntercept of CT.", nullable=True)
+    rescale_slope = real("RescaleSlope of CT.", nullable=True)
+    window_centers = dy.List(real("HU."), nullable=True, description="WindowCenter of CT.")
+    window_widths = dy.List(real("HU."), nullable=True, description="WindowWidth of CT.")
     frames = dy.List(
         real("Number."),
         nullable=True,
@@ -99,6 +109,8 @@ class Headers(Outcomes, Formats):
 
 
 _FORMAT = pl.Schema(Formats)
+# The numbers that an item of each list has.
+_NUMBERS = {"window_centers": 1, "window_widths": 1, "frames": FRAME_NUMBERS}
 
 
 class HeaderBlock:
@@ -159,7 +171,10 @@ class HeaderBlock:
     def _read_table(self) -> pl.DataFrame:
         integers, positions = np.concatenate(self._integers), np.concatenate(self._positions)
         position = pl.Series("position_mm", positions, dtype=pl.Schema(Headers)["position_mm"])
-        numbers = pl.Series("instance_number", integers[:, 3])
+        numbers, checksums = (
+            (each := pl.Series(integers[:, column])).set(each == NO_NUMBER, None)
+            for column in (3, 4)
+        )
         columns = zip(*self._formats, strict=True)
         formats = pl.DataFrame(dict(zip(_FORMAT, columns, strict=True)), schema=_FORMAT)
         return pl.DataFrame(
@@ -171,7 +186,8 @@ class HeaderBlock:
                 "lasting": pl.repeat(True, len(integers), eager=True),
                 "no_dicom": pl.repeat(False, len(integers), eager=True),
                 "refusal": pl.Series(map(refuse, self._formats), dtype=pl.String)[integers[:, 0]],
-                "instance_number": numbers.set(numbers == NO_NUMBER, None),
+                "instance_number": numbers,
+                "instance_checksum": checksums,
                 "position_mm": position.set(pl.Series(np.isnan(positions[:, 0])), None),
             }
         ).hstack(formats[integers[:, 0]])
@@ -203,8 +219,8 @@ def _format(values: Any) -> Format | None:
         or (isinstance(dtype, pl.Float64) and type(value) is float)
         or (isinstance(dtype, pl.String) and type(value) is str and value.isascii())
         or (isinstance(dtype, pl.Array) and _are_floats(value, dtype.size))
-        or (isinstance(dtype, pl.List) and _are_frames(value))
-        for value, dtype in zip(values, _FORMAT.values(), strict=True)
+        or (isinstance(dtype, pl.List) and _are_numbers(value, _NUMBERS[name]))
+        for value, (name, dtype) in zip(values, _FORMAT.items(), strict=True)
     )
     if not fits:
         return None
@@ -215,11 +231,12 @@ def _are_floats(value: Any, size: int) -> bool:
     return isinstance(value, list) and len(value) == size and {float} >= set(map(type, value))
 
 
-def _are_frames(value: Any) -> bool:
+def _are_numbers(value: Any, each: int) -> bool:
+    """Return whether a value is a list of one or more times so many floats."""
     return (
         isinstance(value, list)
         and len(value) > 0
-        and len(value) % FRAME_NUMBERS == 0
+        and len(value) % each == 0
         and _are_floats(value, len(value))
     )
 

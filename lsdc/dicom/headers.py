@@ -1,15 +1,14 @@
 """Headers: the allow-listed tags of one file, by dicomsdl or, as the second reader, by pydicom.
 
 Only child processes call the readers: dicomsdl crashes on some files (see `supervisor`). No tag
-that may name a patient is on the list. The few text tags pass only if their value is one of DICOM's
-defined terms, and identifiers pass as numbers (see `_identifier`).
+that may name a patient passes as it is written: PatientID passes as a digest, and identifiers as
+numbers or in a form that names nobody. The few text tags pass only if their value is one of DICOM's
+defined terms. `terms` holds these rules.
 
 Both readers return numbers that DICOM writes as text (DS, IS) as text, since dicomsdl parses an
 empty or garbled one as zero, and `1A` as 1.
 """
 
-import hashlib
-import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,12 +25,26 @@ from lsdc.dicom.numbers import (
     as_whole,
     parse_directions,
     parse_number,
+    parse_numbers,
     parse_position,
     parse_spacing,
     parse_whole,
     text_of_pydicom,
 )
 from lsdc.dicom.preflight import OpenFile
+from lsdc.dicom.terms import (
+    CT,
+    MODALITIES,
+    PATIENT_POSITIONS,
+    PHOTOMETRICS,
+    SOP_CLASS,
+    SYNTAX,
+    checksum,
+    digest_patient,
+    image_type_of,
+    name_of,
+    number_of,
+)
 
 # Keywords (PS3.6) in the order of `Format`: numbers and words, then numbers written as text.
 _VALUES = {
@@ -49,6 +62,7 @@ _VALUES = {
     "TransferSyntaxUID": 0x00020010,
     "SOPClassUID": 0x00080016,
     "MediaStorageSOPClassUID": 0x00020002,
+    "Modality": 0x00080060,
 }
 _FILE_META = ("TransferSyntaxUID", "MediaStorageSOPClassUID")
 _TEXTS = {
@@ -58,47 +72,29 @@ _TEXTS = {
     "EchoTime": 0x00180081,
     "RepetitionTime": 0x00180080,
     "ImageType": 0x00080008,
+    "PatientID": 0x00100020,
 }
+RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
+# Read from CT alone, whose values they turn into Hounsfield units and grey (PS3.3 C.8.2.1, C.11.2).
+_CT_TEXTS = {**RESCALE_TEXTS, "WindowCenter": 0x00281050, "WindowWidth": 0x00281051}
 _INTEGERS = 7  # the number of integers among the values
 # dicomsdl looks tags up faster than keywords.
-_TAGS, _TEXT_TAGS = list(_VALUES.values()), list(_TEXTS.values())
-_NUMBER, _POSITION = 0x00200013, 0x00200032
-RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
-ALLOWED = (*_VALUES, *_TEXTS, "InstanceNumber", "ImagePositionPatient", *RESCALE_TEXTS)
+_TAGS, _TEXT_TAGS, _CT_TAGS = (list(each.values()) for each in (_VALUES, _TEXTS, _CT_TEXTS))
+_MODALITY = list(_VALUES).index("Modality")
+_NO_CT = [b""] * len(_CT_TAGS)
+_NUMBER, _POSITION, _INSTANCE = 0x00200013, 0x00200032, 0x00080018
+ALLOWED = (
+    *_VALUES,
+    *_TEXTS,
+    *_CT_TEXTS,
+    *("InstanceNumber", "ImagePositionPatient", "SOPInstanceUID"),
+)
 
-# PixelRepresentation is the last tag that a header needs, and every image has it.
-_LAST_HEADER_TAG = 0x00280103
-_LAST_HEADER_BYTES = b"\x28\x00\x03\x01"
+# The last tag that a header needs, with its bytes, and that of CT. Every image has it.
+_LAST = 0x00280103, b"\x28\x00\x03\x01"  # PixelRepresentation
+_LAST_OF_CT = 0x00281053, b"\x28\x00\x53\x10"  # RescaleSlope
+_MODALITY_BYTES = b"\x08\x00\x60\x00"
 _PAST_FILE_META = 256
-
-PATIENT_POSITIONS = frozenset(
-    ["HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL", "LFP", "LFS", "RFP", "RFS"]
-)
-PHOTOMETRICS = frozenset(
-    [
-        "MONOCHROME1",
-        "MONOCHROME2",
-        "PALETTE COLOR",
-        "RGB",
-        "YBR_FULL",
-        "YBR_FULL_422",
-        "YBR_PARTIAL_420",
-        "YBR_PARTIAL_422",
-        "YBR_ICT",
-        "YBR_RCT",
-        *("ARGB", "CMYK", "HSV", "XYB"),
-    ]
-)
-# Words of ImageType (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) of images that show where others lie.
-_LOCALIZERS = frozenset(["LOCALIZER", "SCOUT"])
-IMAGE_TYPES = ("original", "derived", "localizer")
-_UID = re.compile(r"[0-9.]{1,64}")
-# Transfer syntaxes of DICOM and of vendors; a patient's id cannot match.
-_SYNTAX = re.compile(r"1\.2\.840\.1[0-9.]{4,50}")
-# UIDs defined by DICOM (PS3.6 A).
-_SOP_CLASS = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
-# UIDs of the competition: `study` and `study.series`.
-_SHORT_UID = re.compile(r"(?:[0-9]{1,10}\.)?([0-9]{1,10})")
 
 
 class Format(NamedTuple):
@@ -109,6 +105,12 @@ class Format(NamedTuple):
         study_id: the number in StudyInstanceUID if it has the competition's form, else 63 bits of
             its digest, since a UID can identify a patient (PS3.15 E.1).
         series_id: the same for SeriesInstanceUID.
+        study_name: StudyInstanceUID as it is written if it is `ID_` with 9 to 16 hexadecimal
+            digits, which is not a UID and names nobody.
+        series_name: the same for SeriesInstanceUID.
+        modality: one of `MODALITIES`.
+        patient: 16 hexadecimal digits, the digest of PatientID. It tells whether two images are of
+            one patient; who knows a PatientID can compute it.
         sop_class: the type of object: SOPClassUID or, if that is missing, as in a DICOMDIR,
             MediaStorageSOPClassUID.
         image_orientation: the directions of increasing column and row, in patient space (LPS).
@@ -116,6 +118,10 @@ class Format(NamedTuple):
         echo_time: the echo time in ms.
         repetition_time: the repetition time in ms.
         image_type: one of `IMAGE_TYPES`, by the words of ImageType.
+        rescale_intercept: RescaleIntercept of CT.
+        rescale_slope: RescaleSlope of CT.
+        window_centers: the values of WindowCenter of CT.
+        window_widths: the values of WindowWidth of CT.
         frames: `FRAME_NUMBERS` per frame, if functional groups give the frames' geometry.
     """
 
@@ -130,6 +136,10 @@ class Format(NamedTuple):
     patient_position: str | None
     study_id: int | None
     series_id: int | None
+    study_name: str | None
+    series_name: str | None
+    modality: str | None
+    patient: str | None
     transfer_syntax: str | None
     sop_class: str | None
     image_orientation: tuple[float, ...] | None
@@ -138,6 +148,10 @@ class Format(NamedTuple):
     echo_time: float | None
     repetition_time: float | None
     image_type: str | None
+    rescale_intercept: float | None
+    rescale_slope: float | None
+    window_centers: tuple[float, ...] | None
+    window_widths: tuple[float, ...] | None
     frames: tuple[float, ...] | None
 
 
@@ -146,11 +160,13 @@ class Header(NamedTuple):
 
     Attributes:
         image_position: the centre of the first voxel, in patient space (LPS), mm.
+        instance_checksum: `checksum` of SOPInstanceUID.
     """
 
     format: Format
     instance_number: int | None
     image_position: tuple[float, ...] | None
+    instance_checksum: int | None = None
 
 
 def read_with_dicomsdl(file: OpenFile) -> Header:
@@ -162,13 +178,14 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
     import dicomsdl
 
     start = file.start
-    if start.find(_LAST_HEADER_BYTES, _PAST_FILE_META) >= 0:
+    last, last_bytes = _LAST_OF_CT if _begins_as_ct(start) else _LAST
+    if start.find(last_bytes, _PAST_FILE_META) >= 0:
         # Reading the start from memory is faster and safer than mapping the file: dicomsdl crashes
         # on one that is truncated within its pixels.
-        dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_HEADER_TAG)
+        dataset = dicomsdl.open_memory(start, copy_data=False, load_until=last)
         header = _header(dataset)
         # Usually the start holds all that is needed.
-        if header.format.pixel_representation is not None and not _needs_groups(header):
+        if _is_complete(header.format) and not _needs_groups(header):
             return header
     content = b"" if file.is_whole else file.content()
 
@@ -177,18 +194,33 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
             return dicomsdl.open(file.path, load_until=tag)
         return dicomsdl.open_memory(content, copy_data=False, load_until=tag)
 
-    header = _header(read_to(_LAST_HEADER_TAG))
+    header = _header(read_to(_LAST_OF_CT[0]))
     if not _needs_groups(header):
         return header
     return _with_frames(header, DataSetOfDicomsdl(read_to(PER_FRAME)))
+
+
+def _begins_as_ct(start: bytes) -> bool:
+    """Return whether Modality is CT, with implicit as with explicit VR in little endian."""
+    at = start.find(_MODALITY_BYTES, _PAST_FILE_META)
+    return at >= 0 and start.startswith(b"CT", at + 8)
+
+
+def _is_complete(form: Format) -> bool:
+    """Return whether the last tag that a header needs was read."""
+    if form.modality == CT and form.rescale_slope is None:
+        return False
+    return form.pixel_representation is not None
 
 
 def format_of(dataset: Any) -> Format:
     """Return the format of a dicomsdl data set."""
     element = dataset.getDataElement
     values = dataset.getValues(_TAGS)
+    is_ct = _text(values[_MODALITY]) == CT
     for tag in _TEXT_TAGS:
         values.append(element(tag).toBytes())
+    values += [element(tag).toBytes() for tag in _CT_TAGS] if is_ct else _NO_CT
     return _format(tuple(values))
 
 
@@ -198,6 +230,7 @@ def _header(dataset: Any) -> Header:
         format_of(dataset),
         parse_whole(element(_NUMBER).toBytes()),
         parse_position(element(_POSITION).toBytes()),
+        checksum(element(_INSTANCE).toBytes()),
     )
 
 
@@ -210,7 +243,8 @@ def read_with_pydicom(file: OpenFile) -> Header:
     import pydicom
 
     with file.stream() as stream:
-        tags = [*_TAGS, *_TEXT_TAGS, _NUMBER, _POSITION, *SEQUENCES]
+        own = _NUMBER, _POSITION, _INSTANCE
+        tags = [*_TAGS, *_TEXT_TAGS, *_CT_TAGS, *own, *SEQUENCES]
         dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
     header = _header_of_pydicom(dataset)
     return _with_frames(header, DataSetOfPydicom(dataset)) if _needs_groups(header) else header
@@ -241,9 +275,17 @@ def _header_of_pydicom(dataset: Any) -> Header:
         _value(dataset.file_meta if keyword in _FILE_META else dataset, keyword)
         for keyword in _VALUES
     ]
+    is_ct = _text(values[_MODALITY]) == CT
     texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
-    number, position = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION))
-    return Header(_format((*values, *texts)), parse_whole(number), parse_position(position))
+    texts += [text_of_pydicom(dataset, tag) for tag in _CT_TAGS] if is_ct else _NO_CT
+    own = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION, _INSTANCE))
+    number, position, instance = own
+    return Header(
+        _format((*values, *texts)),
+        parse_whole(number),
+        parse_position(position),
+        checksum(instance),
+    )
 
 
 def _format(values: tuple[Any, ...]) -> Format:
@@ -254,10 +296,12 @@ def _format(values: tuple[Any, ...]) -> Format:
 
 
 def _new_format(values: tuple[Any, ...]) -> Format:
-    photometric, position, study, series, syntax, sop_class, media_class = map(
+    photometric, position, study, series, syntax, sop_class, media_class, modality = map(
         _text, values[_INTEGERS : len(_VALUES)]
     )
-    orientation, spacing, frames, echo_time, repetition_time, image_type = values[len(_VALUES) :]
+    texts = values[len(_VALUES) :]
+    orientation, spacing, frames, echo_time, repetition_time, image_type, patient = texts[:7]
+    intercept, slope, centers, widths = texts[7:]
     rows, columns, samples, allocated, stored, high_bit, signed = map(as_whole, values[:_INTEGERS])
     return Format(
         rows,
@@ -269,16 +313,24 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         signed,
         photometric if photometric in PHOTOMETRICS else None,
         position if position in PATIENT_POSITIONS else None,
-        _identifier(study),
-        _identifier(series),
-        syntax if _SYNTAX.fullmatch(syntax) else None,
-        next(filter(_SOP_CLASS.fullmatch, (sop_class, media_class)), None),
+        number_of(study),
+        number_of(series),
+        name_of(study),
+        name_of(series),
+        modality if modality in MODALITIES else None,
+        digest_patient(patient),
+        syntax if SYNTAX.fullmatch(syntax) else None,
+        next(filter(SOP_CLASS.fullmatch, (sop_class, media_class)), None),
         parse_directions(orientation),
         parse_spacing(spacing),
         parse_whole(frames) or None,
         parse_number(echo_time),
         parse_number(repetition_time),
-        _image_type(image_type),
+        image_type_of(image_type),
+        parse_number(intercept),
+        parse_number(slope),
+        parse_numbers(centers),
+        parse_numbers(widths),
         None,
     )
 
@@ -292,23 +344,6 @@ def _value(dataset: Any, keyword: str) -> Any:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):  # not of the tag's type: treated as missing
         return None
-
-
-def _image_type(text: bytes) -> str | None:
-    """Return which of `IMAGE_TYPES` the words of ImageType mean, or None."""
-    words = [word.strip(b" \0") for word in text.upper().split(b"\\")]
-    if not _LOCALIZERS.isdisjoint(word.decode(errors="replace") for word in words):
-        return "localizer"
-    return {b"ORIGINAL": "original", b"DERIVED": "derived"}.get(words[0])
-
-
-@lru_cache(maxsize=64)
-def _identifier(uid: str) -> int | None:
-    if not _UID.fullmatch(uid):
-        return None
-    if short := _SHORT_UID.fullmatch(uid):
-        return int(short[1])
-    return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _text(value: object) -> str:

@@ -54,6 +54,18 @@ def parse_spacing(text: bytes) -> tuple[float, ...] | None:
     return spacing if spacing is not None and min(spacing) > 0 else None
 
 
+def parse_numbers(text: bytes) -> tuple[float, ...] | None:
+    r"""Return all numbers of a DS with one or more; None if it is missing or any is garbled.
+
+    >>> [parse_numbers(text) for text in (b"00036\\00036", b"40 ", b"40\\", b"")]
+    [(36.0, 36.0), (40.0,), None, None]
+    """
+    numbers = parse(text)
+    several = numbers if isinstance(numbers, list) else [numbers]
+    known = [number for number in several if number is not None and math.isfinite(number)]
+    return tuple(known) if len(known) == len(several) else None
+
+
 def parse(text: bytes) -> list[float] | float | None:
     """Return the numbers of a DS or IS."""
     if not text or b"_" in text:  # only Python allows `_` in numbers

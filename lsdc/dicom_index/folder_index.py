@@ -29,6 +29,7 @@ from lsdc.dicom_index import (
     series,
     series_kinds,
     twins,
+    unusable,
 )
 from lsdc.dicom_index import tables as index_tables
 from lsdc.dicom_index.index import Index, Progress, open_headers, read_files
@@ -53,7 +54,7 @@ _NOTE = "tree.json"
 # The code that makes tables from headers.
 _CODE = (
     *(image_use, index, index_tables, instance_table, instances, layout, localizers),
-    *(other_files, quarantine, series, series_kinds, twins, planes),
+    *(other_files, quarantine, series, series_kinds, twins, unusable, planes),
 )
 
 

@@ -331,11 +331,17 @@ def require_usable(
         )
 
 
-def open_headers(parent: Path, root: Path) -> FileRows:
-    """Open the cached headers of the files below a root."""
-    return FileRows(
-        parent, escape_name(root.absolute()), schema=pl.Schema(Headers), version=reading_version()
-    )
+def open_headers(parent: Path, root: Path, *, part: str = "") -> FileRows:
+    """Open the cached headers of the files below a root, or of a part of them.
+
+    Args:
+        parent: the folder for the cached headers of all roots.
+        root: the folder of the files.
+        part: a name for some of the files, whose headers are then cached apart: opening a cache
+            takes longer the more it holds.
+    """
+    name = f"{escape_name(root.absolute())}{part and chr(0)}{part}"
+    return FileRows(parent, name, schema=pl.Schema(Headers), version=reading_version())
 
 
 def read_files(

@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 
 from lsdc.dicom.functional_groups import FRAME_NUMBERS
-from lsdc.dicom.native import NATIVE
-from lsdc.dicom.preflight import LARGEST_FILE_BYTES, refuse_size
 from lsdc.dicom_index.image_use import with_use
 from lsdc.dicom_index.instance_table import Instances
 from lsdc.dicom_index.layout import NAME_NUMBER, Layout, place_folders
@@ -32,6 +30,7 @@ from lsdc.dicom_index.other_files import (
 )
 from lsdc.dicom_index.quarantine import Quarantine, is_not_dicom
 from lsdc.dicom_index.twins import digest_pixels
+from lsdc.dicom_index.unusable import part_unusable
 from lsdc.geometry.planes import normal_positions, orientation_groups
 
 # A study may be in both splits.
@@ -45,7 +44,7 @@ _PREFERENCE = [pl.col("name_number").is_null(), pl.col("path").str.len_bytes(), 
 _LARGEST_EDGE = 2**16
 # Ids below this are the competition's; larger ones are digests of UIDs.
 _SHORT_ID = 10**10
-_MISSING = {
+_NEEDED = {
     "position_mm": "ImagePositionPatient",
     "orientation": "ImageOrientationPatient",
     "pixel_spacing_mm": "PixelSpacing",
@@ -154,7 +153,7 @@ def tabulate(
         again = rows.join(copies, on="path", maintain_order="left")
         aside.append(others(again, pl.lit(COPY), pl.col("copy_of")))
         rows = rows.join(copies, on="path", how="anti", maintain_order="left")
-    rows, bad = _part_bad(_by_frame(rows))
+    rows, bad = part_unusable(_by_frame(rows), _NEEDED)
     rows, same = _part_same_images(rows)
     aside.append(others(same, pl.lit(SAME_IMAGE), pl.col("copy_of")))
     rows, repeated = _part_repeated(rows)
@@ -163,34 +162,6 @@ def tabulate(
     kinds, annotations = (listing.kinds, listing.annotations) if listing else ({}, None)
     instances = with_use(_with_geometry(rows), kinds, annotations).select(Instances.column_names())
     return instances, quarantine, pl.concat(aside)
-
-
-def _part_bad(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the images whose headers are complete, and the others with a reason."""
-    lacking = pl.any_horizontal(pl.col(name).is_null() for name in _MISSING)
-    # Bytes of all pixels: a file that does not compress them cannot be shorter.
-    needed = pl.col("rows").cast(pl.Int64) * pl.col("columns") * pl.col("bits_allocated") // 8
-    needed *= pl.col("number_of_frames").fill_null(1)
-    cut = pl.col("transfer_syntax").is_in(list(NATIVE)) & (pl.col("bytes") < needed)
-    no_image = pl.col("refusal").is_not_null()
-    too_large = (pl.col("bytes") > LARGEST_FILE_BYTES).fill_null(False)
-    is_bad = no_image | lacking | too_large | cut.fill_null(False)
-    bad = rows.filter(is_bad).with_columns(
-        reason=pl.when(no_image)
-        .then("refusal")
-        .when(lacking)
-        .then(pl.format("no usable {} in the header", _name_lacking()))
-        .when(too_large)
-        .then(pl.col("bytes").map_elements(refuse_size, return_dtype=pl.String))
-        .otherwise(
-            pl.format("truncated: {} bytes, expected at least {} of pixels", "bytes", needed)
-        )
-    )
-    if len(bad):
-        rows = rows.filter(~is_bad)
-        # One row per file: the first of its bad frames.
-        bad = bad.unique("path", keep="first", maintain_order=True)
-    return rows, bad
 
 
 def _part_same_images(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -322,13 +293,6 @@ def _by_frame(rows: pl.DataFrame) -> pl.DataFrame:
     echo = pl.Series("echo_time_ms", echo_time[:, 0]).fill_nan(None)
     filled = [pl.coalesce(each, each.name) for each in (*groups, echo)]
     return pl.concat([one.filter(~has_groups), frames.with_columns(filled)])
-
-
-def _name_lacking() -> pl.Expr:
-    names = [
-        pl.when(pl.col(column).is_null()).then(pl.lit(tag)) for column, tag in _MISSING.items()
-    ]
-    return pl.concat_str(names, separator=", ", ignore_nulls=True)
 
 
 def _with_geometry(rows: pl.DataFrame) -> pl.DataFrame:

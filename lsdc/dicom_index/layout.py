@@ -148,14 +148,14 @@ def layout_of(listing: Listing | None) -> Layout:
         return _AnyLayout({}, {})
     images: dict[str, str] = {}
     closed: list[Path] = []
-    inner = _folders_in(listing.root.absolute(), closed)
+    inner = folders_in(listing.root.absolute(), closed)
     for split in ("train", "test"):
         name = f"{split}_images"
         own = [each for each in inner if each.name.lower() == name]
         own = own or [
             each
             for folder in inner
-            for each in _folders_in(folder, closed)
+            for each in folders_in(folder, closed)
             if each.name.lower() == name
         ]
         images |= {escape_name(folder): split for folder in own}
@@ -188,14 +188,14 @@ def _listed_below(
         if (real := folder.resolve()) in seen:
             continue  # links may form a loop
         seen.add(real)
-        for inner in _folders_in(folder, closed):
+        for inner in folders_in(folder, closed):
             if _ID.fullmatch(inner.name) and int(inner.name) in listed:
                 yield int(inner.name), inner
             else:
                 waiting.append(inner)
 
 
-def _folders_in(folder: Path, closed: list[Path] | None = None) -> list[Path]:
+def folders_in(folder: Path, closed: list[Path] | None = None) -> list[Path]:
     """Return a folder's subfolders by name; none if it is gone or may not be read.
 
     Args:

@@ -18,7 +18,7 @@ from lsdc.tables.table import Table
 _ID = "As in the table instances; null if neither path nor header gives the value."
 
 
-class OtherFiles(Table):
+class SkippedFiles(Table):
     """One row per file that is not a slice, or is a copy. --max-bad does not count these files."""
 
     path = dy.String(description="Path of the file.")
@@ -34,6 +34,11 @@ class OtherFiles(Table):
     copy_of = dy.String(
         nullable=True, description="The file of the same series that this one is a copy of."
     )
+
+
+class OtherFiles(SkippedFiles):
+    """One row per file that is not a slice, or is a copy. --max-bad does not count these files."""
+
     study_id = dy.Int64(nullable=True, description=_ID)
     series_id = dy.Int64(nullable=True, description=_ID)
 
@@ -131,6 +136,18 @@ def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     Returns:
         The files to read; `OtherFiles`.
     """
+    files = with_kind_by_name(files)
+    known = pl.col("what").is_not_null()
+    aside = files.filter(known)
+    return files.filter(~known).drop("what"), others(aside, pl.col("what"))
+
+
+def with_kind_by_name(files: pl.DataFrame) -> pl.DataFrame:
+    """Add `what`: the kind of a file whose name shows that it is not a slice; null for others.
+
+    Args:
+        files: a table with `path`.
+    """
     name = pl.col("path").str.extract(r"([^/]*)$").str.to_lowercase()
     what = (
         pl.when(name.is_in(list(_OF_THE_SYSTEM)))
@@ -145,9 +162,7 @@ def set_aside(files: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         double = pl.col("path").is_in(doubles)
         words = pl.lit("AppleDouble (macOS)")
         files = files.with_columns(what=pl.when(double).then(words).otherwise("what"))
-    known = pl.col("what").is_not_null()
-    aside = files.filter(known)
-    return files.filter(~known).drop("what"), others(aside, pl.col("what"))
+    return files
 
 
 def find_copies(slices: pl.DataFrame, series: Iterable[str]) -> pl.DataFrame:

@@ -24,7 +24,7 @@ _ID = (
 )
 
 
-class Quarantine(Table):
+class BadFiles(Table):
     """One row per file that cannot be used."""
 
     path = dy.String(description="Path of the file.")
@@ -44,6 +44,11 @@ class Quarantine(Table):
             "index refused it."
         ),
     )
+
+
+class Quarantine(BadFiles):
+    """One row per file that cannot be used."""
+
     study_id = dy.Int64(nullable=True, description=_ID)
     series_id = dy.Int64(nullable=True, description=_ID)
     instance_number = dy.Int64(nullable=True, description=_ID)

@@ -1,1 +1,1 @@
-"""The declaration of tables, strict reading of CSV tables, and the findings of table checks."""
+"""The declaration of tables, strict reading of CSV tables, data checks and their findings."""

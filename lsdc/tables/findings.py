@@ -1,6 +1,7 @@
 """Findings: the results of checks of tables or headers, with one row per affected item."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -62,3 +63,26 @@ class Finding:
             "advice": self.advice,
             "rows": self.rows.to_dicts(),
         }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an examination.
+
+    Attributes:
+        counts: the counts of an overview.
+        findings: one finding per check, including empty ones.
+        spelled: the tables' spelling of numbers that begin with zeros, where ids are numbers.
+    """
+
+    counts: dict[str, Any]
+    findings: tuple[Finding, ...]
+    spelled: Mapping[int, str] = field(default_factory=dict)
+
+    def finding(self, name: str) -> Finding:
+        """Return the finding with that name; raise KeyError if its check could not run."""
+        return {finding.name: finding for finding in self.findings}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"counts": self.counts, "findings": [each.as_dict() for each in self.findings]}

@@ -32,6 +32,10 @@ AXIAL = Format(
     patient_position="HFS",
     study_id=100206310,
     series_id=42,
+    study_name=None,
+    series_name=None,
+    modality=None,
+    patient=None,
     transfer_syntax="1.2.840.10008.1.2.5",
     sop_class="1.2.840.10008.5.1.4.1.1.4",
     image_orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
@@ -40,6 +44,10 @@ AXIAL = Format(
     echo_time=102.5,
     repetition_time=3500.0,
     image_type="original",
+    rescale_intercept=None,
+    rescale_slope=None,
+    window_centers=None,
+    window_widths=None,
     frames=None,
 )
 
@@ -94,7 +102,8 @@ def outcome_of(row: dict[str, Any]) -> Header | Unreadable:
     if row["reason"] is not None:
         return Unreadable(row["reason"])
     form = Format._make(_plain(row[name]) for name in Formats.column_names())
-    return Header(form, row["instance_number"], _plain(row["position_mm"]))
+    position = _plain(row["position_mm"])
+    return Header(form, row["instance_number"], position, row["instance_checksum"])
 
 
 def by_pydicom(path: AnyPath) -> Header:

@@ -22,15 +22,24 @@ from tests.dicom.reading import AXIAL, outcome_of
 
 MISSING = Format(*[None] * len(Format._fields))
 WIDE = AXIAL._replace(bits_stored=12, high_bit=11, series_id=2**63 - 1, number_of_frames=1)
+CT = WIDE._replace(
+    study_name="ID_0a1b2c3d4e",
+    modality="CT",
+    patient="0123456789abcdef",
+    rescale_intercept=-1024.0,
+    window_centers=(36.0, 36.0),
+    window_widths=(80.0,),
+)
 ENHANCED = WIDE._replace(number_of_frames=2, frames=tuple(map(float, range(24))))
 STATUS = (1234, 1_700_000_000_123_456_789)
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 headers = st.builds(
     Header,
-    st.sampled_from([MISSING, WIDE, WIDE._replace(photometric=None, rows=512), ENHANCED]),
+    st.sampled_from([MISSING, WIDE, WIDE._replace(photometric=None, rows=512), CT, ENHANCED]),
     st.none() | st.integers(-(2**32), 2**32),
     st.none() | st.tuples(numbers, numbers, numbers),
+    st.none() | st.integers(0, 2**32 - 1),
 )
 
 
@@ -124,11 +133,12 @@ def with_value(index: int, value: Any) -> Read:
 
 
 def with_code(code: int) -> Read:
-    integers = array("q", [code, *STATUS, 1, 0, *STATUS, NO_NUMBER])
-    return Read(2, GOOD.head, bytearray(integers.tobytes()) + GOOD.body[64:])
+    integers = array("q", [code, *STATUS, 1, 2, 0, *STATUS, NO_NUMBER, NO_NUMBER])
+    return Read(2, GOOD.head, bytearray(integers.tobytes()) + GOOD.body[80:])
 
 
 ORIENTATION = Format._fields.index("image_orientation")
+WINDOWS = Format._fields.index("window_centers")
 FRAMES = Format._fields.index("frames")
 ECHO_TIME = Format._fields.index("echo_time")
 PHOTOMETRIC = Format._fields.index("photometric")
@@ -157,6 +167,8 @@ NOISE = {
     "a list too short": with_value(ORIENTATION, [1.0] * 5),
     "a list of texts": with_value(ORIENTATION, ["1.0"] * 6),
     "a list with a hole": with_value(ORIENTATION, [1.0] * 5 + [None]),
+    "no windows": with_value(WINDOWS, []),
+    "a window of text": with_value(WINDOWS, ["40"]),
     "no frames": with_value(FRAMES, []),
     "half a frame": with_value(FRAMES, [1.0] * 6),
     "a frame of texts": with_value(FRAMES, ["1.0"] * 12),

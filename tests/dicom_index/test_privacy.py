@@ -58,8 +58,18 @@ _IMAGE: Elements = {
     0x00280103: ("US", struct.pack("<H", 0)),
     0x7FE00010: ("OW", bytes(512)),
 }
+# What only CT is asked for.
+_CT: Elements = {
+    0x00080018: ("UI", UID.encode()),
+    0x00080060: ("CS", b"CT"),
+    0x00100020: ("LO", PATIENT_ID.encode()),
+    0x00281050: ("DS", b"36\\36"),
+    0x00281051: ("DS", b"80\\80"),
+    0x00281052: ("DS", b"-1024"),
+    0x00281053: ("DS", b"1"),
+}
 # The text elements that the reader reads; each of them may be garbled.
-_ASKED_FOR = [tag for tag, (vr, _) in _IMAGE.items() if vr in _PLANTED] + [0x00280008]
+_ASKED_FOR = [tag for tag, (vr, _) in (_IMAGE | _CT).items() if vr in _PLANTED] + [0x00280008]
 
 
 def element(tag: int, vr: str, value: bytes, *, implicit: bool = False) -> bytes:
@@ -125,6 +135,8 @@ def tree(tmp_path: Path) -> Path:
         "long-implicit": encode(long, implicit=True),
         "short": encode(short),
         "short-implicit": encode(short, implicit=True),
+        "ct": encode(short | _CT),
+        "ct-implicit": encode(long | _CT, implicit=True),
         "all-garbled": encode(_IMAGE | everything),
         "frames": encode(short | {0x00280008: ("IS", PATIENT_ID.encode())}),
         "name-for-syntax": encode(short, meta={0x00020010: ("UI", NAME.encode())}),
@@ -135,11 +147,12 @@ def tree(tmp_path: Path) -> Path:
     for tag in _ASKED_FOR:
         for kind in ("LO", "PN", "UI"):
             # With the maximum length of the tag, or more.
-            vr = _IMAGE.get(tag, ("IS", b""))[0]
+            vr = (_IMAGE | _CT).get(tag, ("IS", b""))[0]
             value = _PLANTED[kind].encode()
-            files[f"garbled-{tag:08x}-{kind}"] = encode(short | {tag: (vr, value)})
+            image = short | _CT if tag in _CT else short
+            files[f"garbled-{tag:08x}-{kind}"] = encode(image | {tag: (vr, value)})
             files[f"sequence-{tag:08x}-{kind}"] = encode(
-                short | {tag: ("SQ", b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value)}
+                image | {tag: ("SQ", b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value)}
             )
     for name in ("long", "short"):
         whole = files[name]
@@ -192,7 +205,7 @@ def test_index_stores_nothing_that_identifies_a_patient(
     assert indexed.instances > 10
     assert indexed.quarantined > 50
     usable = pl.read_parquet(out / "instances.parquet")["path"].to_list()
-    for name in ("long", "long-implicit", "short", "short-implicit", "preamble"):
+    for name in ("long", "long-implicit", "short", "short-implicit", "preamble", "ct"):
         assert f"{tree}/{name}.dcm" in usable
     texts = [caplog.text, *capfd.readouterr()]
     assert "quarantined" in texts[0]

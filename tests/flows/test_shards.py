@@ -25,7 +25,7 @@ import tasks.shards as shards
 from lsdc.cli.app import main
 from lsdc.errors import StageError
 
-shards.STUDIES_HERE = shards.STUDIES_ELSEWHERE = 2
+shards.UNITS_HERE = shards.UNITS_ELSEWHERE = 2
 planted = [None, OSError(errno.ESTALE, "planted"), None, StageError("planted: fails")]
 whole = crops.cut_shard
 

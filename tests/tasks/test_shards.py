@@ -29,18 +29,25 @@ def split(run: Run, studies: list[int]) -> list[shards.Shard]:
 def test_each_study_is_in_one_shard_in_the_order_of_ids(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "STUDIES_HERE", 3)
+    monkeypatch.setattr(shards, "UNITS_HERE", 3)
     portions = split(run, [5, 1, 1, 9, 7, 3, 8, 2, 5])
-    assert [shard.studies for shard in portions] == [(1, 2, 3), (5, 7, 8), (9,)]
+    assert [shard.names for shard in portions] == [(1, 2, 3), (5, 7, 8), (9,)]
     assert [shard.before for shard in portions] == [0, 3, 6]
     assert [shard.files for shard in portions] == ["3", "3", "1"]
     assert {shard.total for shard in portions} == {7}
     assert [str(shard) for shard in portions][1] == "crops train 2 of 3"
 
 
+def test_units_may_have_any_names(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "UNITS_HERE", 2)
+    portions = shards.split_into_shards(run, "index train", cut_shard, ["b", "010", "10"])
+    assert [shard.names for shard in portions] == [("010", "10"), ("b",)]
+    assert shards.Shard.model_validate_json(portions[0].model_dump_json()) == portions[0]
+
+
 def test_no_studies_give_one_empty_shard(run: Run) -> None:
     (shard,) = split(run, [])
-    assert (shard.studies, shard.total) == ((), 0)
+    assert (shard.names, shard.total) == ((), 0)
 
 
 def test_shards_for_dask_are_smaller(run: Run) -> None:
@@ -54,7 +61,7 @@ def test_shards_for_dask_are_smaller(run: Run) -> None:
 def test_shards_report_the_progress_of_the_whole_stage(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "STUDIES_HERE", 4)
+    monkeypatch.setattr(shards, "UNITS_HERE", 4)
     _, second = split(run, list(range(8)))
     heard = list[Progress]()
     with listening(heard.append):

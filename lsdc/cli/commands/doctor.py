@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
-from lsdc.challenges.lumbar.quality.doctor import Report, examine
+from lsdc.challenges.lumbar.quality.doctor import examine
 from lsdc.cli.commands.index import Folder, IndexHome, in_home, index_folder
 from lsdc.cli.options import Quiet
 from lsdc.cli.streams import open_console
@@ -19,7 +19,7 @@ from lsdc.errors import DataError
 from lsdc.messages import counted
 from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.home import Home, open_home, resolve_home
-from lsdc.tables.findings import Finding, Severity
+from lsdc.tables.findings import Finding, Report, Severity
 
 # Columns that can identify a row, in order of preference.
 _NAMES = ("study_id", "series_id", "path", "line")

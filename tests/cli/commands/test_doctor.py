@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 
 from lsdc.challenges.lumbar.quality.checks import CHECKS
 from lsdc.challenges.lumbar.quality.corrections import TITLES
-from lsdc.challenges.lumbar.quality.doctor import Report
 from lsdc.cli.commands.doctor import doctor, show_report
 from lsdc.errors import DataError
 from lsdc.store.home import open_home
-from lsdc.tables.findings import Finding
+from lsdc.tables.findings import Finding, Report
 
 app = typer.Typer()
 app.command()(doctor)

@@ -40,7 +40,7 @@ class FoundSeries:
         heights_mm: (images,) the heights of the images' centres.
         pixel_mm: the larger side of a pixel.
         echo_ms, repetition_ms: the median EchoTime and RepetitionTime; None if not given.
-        image_type: the commonest word of ImageType; see `lsdc.dicom.headers.IMAGE_TYPES`.
+        image_type: the commonest word of ImageType; see `lsdc.dicom.terms.IMAGE_TYPES`.
     """
 
     study_id: int

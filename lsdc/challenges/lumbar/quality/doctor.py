@@ -7,8 +7,6 @@ annotations that a run will correct, rule by rule. The checks are in the modules
 correction rules are in `corrections`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -29,34 +27,11 @@ from lsdc.challenges.lumbar.quality.place_checks import points_without_an_image
 from lsdc.challenges.lumbar.quality.side_checks import side_pairs, t1_orders
 from lsdc.dicom_index.index import Index
 from lsdc.dicom_index.quarantine import count_files
-from lsdc.tables.findings import Finding
+from lsdc.tables.findings import Report
 
 # In the order of the report; the corrections come between.
 _OF_TABLES = (table_checks, annotation_checks, side_checks, place_checks)
 _OF_IMAGES = (series_checks, geometry_checks, image_checks)
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result of an examination.
-
-    Attributes:
-        counts: the counts of an overview.
-        findings: one finding per check, including empty ones.
-        spelled: the tables' spelling of ids that begin with zeros.
-    """
-
-    counts: dict[str, Any]
-    findings: tuple[Finding, ...]
-    spelled: Mapping[int, str]
-
-    def finding(self, name: str) -> Finding:
-        """Return the finding with that name; raise KeyError if its check could not run."""
-        return {finding.name: finding for finding in self.findings}[name]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {"counts": self.counts, "findings": [each.as_dict() for each in self.findings]}
 
 
 def examine(competition: Competition | None, index: Index | None) -> Report:

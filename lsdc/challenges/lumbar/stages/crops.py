@@ -82,7 +82,7 @@ def cut_shard(
 ) -> Manifest:
     """Cut the crops of a shard of studies."""
     require_same_versions(shard, cut_shard)
-    own = pl.col("study_id").is_in(shard.studies)
+    own = pl.col("study_id").is_in(shard.names)
     instances = scan_parquet(index.file(run.root, "instances.parquet")).filter(own).collect()
     moves = run.table(coordinates, "moves")
     choice, config = _settings(run, split)

@@ -125,7 +125,7 @@ def read_shard(run: LumbarRun, shard: Shard, split: Split) -> Manifest:
     """Read the headers of a shard of studies."""
     require_same_versions(shard, read_shard)
     competition = open_competition(run.data)
-    listed = competition.series.filter(pl.col("study_id").is_in(shard.studies), split=split)
+    listed = competition.series.filter(pl.col("study_id").is_in(shard.names), split=split)
     with write_folder(run.root / SHARDS) as out:
         rows = index.read_shard(
             competition,

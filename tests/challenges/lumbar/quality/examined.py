@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.tables import Competition
-from lsdc.challenges.lumbar.quality.doctor import Report, examine
+from lsdc.challenges.lumbar.quality.doctor import examine
 from lsdc.dicom_index.index import Index
+from lsdc.tables.findings import Report
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.quality.corrections import Rule
-from lsdc.challenges.lumbar.quality.doctor import Report, examine
+from lsdc.challenges.lumbar.quality.doctor import examine
+from lsdc.tables.findings import Report
 from tests.challenges.lumbar.planned import index_of
 from tests.challenges.lumbar.quality.examined import new
 

@@ -1,0 +1,1 @@
+"""Data quality checks on the index of images and on labels."""
