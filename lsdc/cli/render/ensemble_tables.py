@@ -9,9 +9,9 @@ from rich.console import Console
 
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.assess import Assessed, Assessment, MemberScore
-from lsdc.challenges.lumbar.scoring.compared import Difference
 from lsdc.cli.render.fitted_tables import Column, FittedTable
 from lsdc.messages import counted
+from lsdc.tables.resampling import Difference
 
 _PARTS = {
     "score": "score",
