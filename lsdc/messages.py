@@ -1,6 +1,7 @@
 """Helpers for counts and lists of names in messages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 # Writes an id as the tables do, which may have leading zeros.
 Spell = Callable[[int], str]
@@ -14,6 +15,17 @@ def few(names: Sequence[str]) -> str:
     'a, b, c, d, e, f, g, h, i, j, ...'
     """
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+
+
+def first_few(names: Collection[str], noun: str = "row") -> str:
+    """Describe named things for a message: their count and the first three names.
+
+    >>> first_few(["7_a", "7_b", "7_c", "7_d"])
+    '4 rows (7_a, 7_b, 7_c and 1 more)'
+    """
+    listed = ", ".join(map(str, islice(names, 3)))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{counted(len(names), noun)} ({listed}{more})"
 
 
 def counted(number: int, noun: str) -> str:

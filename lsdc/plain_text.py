@@ -19,7 +19,8 @@ _OTHER_FILES = {
     b"\x89PNG": "a PNG image",
     b"%PDF": "a PDF file",
 }
-_LOOKED_AT = 4096  # bytes inspected to detect UTF-16 without a byte order mark
+_WEB_PAGES = (b"<!doctype html", b"<html")
+_LOOKED_AT = 4096  # bytes inspected to detect a web page, or UTF-16 without a mark
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -34,6 +35,11 @@ def read_text(path: Path) -> str:
     for magic, what in _OTHER_FILES.items():
         if content.startswith(magic):
             raise DataError(f"{path}: is {what}, expected UTF-8 text; unpack it or save it as text")
+    if content[:_LOOKED_AT].lstrip().lower().startswith(_WEB_PAGES):
+        raise DataError(
+            f"{path}: is a web page (HTML), expected UTF-8 text; download the file itself, which "
+            "may need you to sign in or accept its terms first"
+        )
     if wide := _wide(content):
         raise DataError(f"{path}: is encoded in {wide}, expected UTF-8; save it as UTF-8")
     if b"\0" in content:

@@ -1,10 +1,14 @@
-"""Tables in Parquet files, checked when they are written."""
+"""Tables in Parquet files, checked when they are written, and in files of users."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from lsdc.errors import DataError
+from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
+from lsdc.tables import checked_csv
 from lsdc.tables.table import Table
 
 
@@ -17,3 +21,30 @@ def write_table(table: type[Table], frame: pl.DataFrame, path: Path) -> None:
     table.check(frame)
     with write_atomic(path) as temporary:
         frame.write_parquet(temporary)
+
+
+def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Read columns of a CSV or Parquet file, and those of the optional ones that it has.
+
+    Those of a CSV file are strings.
+
+    Raises:
+        DataError: the file does not exist, cannot be read, or a column is missing.
+    """
+    if not is_parquet(path):
+        return checked_csv.read_csv(path, columns, optional).drop(checked_csv.LINE)
+    try:
+        table = read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error
+    checked_csv.require_columns(table, columns, str(path))
+    return table.select(*columns, *(name for name in optional if name in table.columns))
+
+
+def is_parquet(path: Path) -> bool:
+    """Detect Parquet by content, or by file name if the content is damaged."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix == ".parquet"

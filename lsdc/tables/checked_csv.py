@@ -11,6 +11,7 @@ import polars as pl
 
 from lsdc.errors import DataError
 from lsdc.plain_text import read_text
+from lsdc.tables.plain_csv import read_plain
 
 LINE = "line"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
@@ -31,6 +32,8 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     """
     if not path.is_file():
         raise DataError(_no_such_file(path))
+    if (plain := read_plain(path, columns, optional)) is not None:
+        return _with_lines(plain, range(2, plain.height + 2))
     try:
         text = read_text(path)
     except OSError as error:
@@ -49,8 +52,13 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
         for name, place in zip(columns, places, strict=True)
     }
     table = pl.DataFrame(cells, schema=dict.fromkeys(columns, pl.String))
-    lines = pl.Series(LINE, [line for line, _ in rows], dtype=pl.Int64)
-    return table.with_columns(lines).filter(~pl.all_horizontal(pl.col(columns).is_null()))
+    return _with_lines(table, [line for line, _ in rows])
+
+
+def _with_lines(table: pl.DataFrame, lines: Sequence[int]) -> pl.DataFrame:
+    """Add the column `line`, and drop blank rows."""
+    blank = pl.all_horizontal(pl.col(table.columns).is_null())
+    return table.with_columns(pl.Series(LINE, lines, dtype=pl.Int64)).filter(~blank)
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
@@ -150,7 +158,7 @@ def integers(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.Dat
         DataError: a value is empty, is not a whole number, or has more than 18 digits.
     """
     for name in columns:
-        _refuse(table, ~is_whole(name), name, source, _whole_number)
+        refuse_cells(table, ~is_whole(name), name, source, _whole_number)
     return table.cast(dict.fromkeys(columns, pl.Int64))
 
 
@@ -181,7 +189,7 @@ def reals(table: pl.DataFrame, columns: Sequence[str], source: str) -> pl.DataFr
     """
     for name in columns:
         finite = pl.col(name).cast(pl.Float64, strict=False).is_finite().fill_null(False)
-        _refuse(table, ~finite, name, source, "a finite number")
+        refuse_cells(table, ~finite, name, source, "a finite number")
     return table.cast(dict.fromkeys(columns, pl.Float64))
 
 
@@ -196,7 +204,7 @@ def words(table: pl.DataFrame, column: str, known: Mapping[str, str], source: st
     [(2, 'normal_mild')]
     """
     unknown = ~pl.col(column).is_in(list(known)).fill_null(False)
-    _refuse(table, unknown, column, source, one_of(known))
+    refuse_cells(table, unknown, column, source, one_of(known))
     return table.with_columns(pl.col(column).replace_strict(known, return_dtype=pl.String))
 
 
@@ -225,14 +233,18 @@ def refuse_repeats(table: pl.DataFrame, columns: Sequence[str], source: str) -> 
     )
 
 
-def _refuse(
+def refuse_cells(
     table: pl.DataFrame,
     bad: pl.Expr,
     column: str,
     source: str,
     expected: str | Callable[[str | None], str],
 ) -> None:
-    """Refuse a table of `read_csv` with bad cells; what was expected may depend on the first."""
+    """Refuse a table of `read_csv` with bad cells; what was expected may depend on the first.
+
+    Raises:
+        DataError: `bad` is true for a row: its line and its cell in `column` are named.
+    """
     found = table.filter(bad).select(LINE, column)
     if not found.height:
         return

@@ -7,11 +7,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lsdc.challenges.lumbar.competition.row_ids import first_few
 from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import DataError
-from lsdc.messages import counted
-from lsdc.store.exact_names import read_parquet
+from lsdc.messages import counted, first_few
+from lsdc.store.table_files import read_columns
 from lsdc.tables import checked_csv
 
 PROBABILITIES = tuple(str(grade) for grade in GRADES)
@@ -26,37 +25,10 @@ def read_predictions(path: Path) -> pl.DataFrame:
     return read_columns(path, ["row_id", *PROBABILITIES])
 
 
-def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
-    """Read columns of a CSV or Parquet file, and those of the optional ones that it has.
-
-    Those of a CSV file are strings.
-
-    Raises:
-        DataError: the file does not exist, cannot be read, or a column is missing.
-    """
-    if not _is_parquet(path):
-        return checked_csv.read_csv(path, columns, optional).drop(checked_csv.LINE)
-    try:
-        table = read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{path}: cannot be read as Parquet ({reason}); write it again") from error
-    checked_csv.require_columns(table, columns, str(path))
-    return table.select(*columns, *(name for name in optional if name in table.columns))
-
-
 def name_files(paths: Sequence[Path]) -> list[str]:
     """Return names of files: without folder and ending, unless two would be equal."""
     names = [path.stem for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
-
-
-def _is_parquet(path: Path) -> bool:
-    """Detect Parquet by content, or by file name if the content is damaged."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1" or path.suffix == ".parquet"
 
 
 def check_predictions(predictions: pl.DataFrame, source: str = "predictions") -> pl.DataFrame:

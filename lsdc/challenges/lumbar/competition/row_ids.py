@@ -1,10 +1,10 @@
-"""Make and split row ids, `{study_id}_{condition}_{level}`, and name them in messages."""
+"""Make and split row ids, `{study_id}_{condition}_{level}`."""
 
 import polars as pl
 
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import DataError
-from lsdc.messages import counted
+from lsdc.messages import first_few
 
 _PATTERN = (
     rf"^0*(?<study_id>[0-9]{{1,18}})_(?<condition>{'|'.join(CONDITIONS)})"
@@ -50,10 +50,3 @@ def split_row_ids(row_ids: pl.Series, source: str) -> pl.DataFrame:
             "row_id column"
         )
     return parts.select(pl.col("part").struct.unnest()).cast({"study_id": pl.Int64})
-
-
-def first_few(names: pl.Series) -> str:
-    """Describe rows for a message: their count and the first few names."""
-    listed = ", ".join(str(name) for name in names.head(3))
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{counted(len(names), 'row')} ({listed}{more})"

@@ -11,10 +11,10 @@ from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.grid import grades_grid, predictions_grid, predictions_table
 from lsdc.challenges.lumbar.ensemble.members import Member, require_rows
 from lsdc.challenges.lumbar.ensemble.model import Ensemble, cross_fit
-from lsdc.challenges.lumbar.scoring.bootstrap import Interval
-from lsdc.challenges.lumbar.scoring.compared import Difference, compare
+from lsdc.challenges.lumbar.scoring.compared import compare
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.errors import SettingsError
+from lsdc.tables.resampling import Difference, Interval
 
 
 @dataclass(frozen=True)

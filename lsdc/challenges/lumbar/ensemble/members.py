@@ -6,17 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
-from lsdc.challenges.lumbar.competition.predictions import (
-    PROBABILITIES,
-    check_predictions,
-    read_columns,
-)
-from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id, split_row_ids
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
+from lsdc.challenges.lumbar.competition.row_ids import row_id, split_row_ids
 from lsdc.challenges.lumbar.folds import assign_folds
 from lsdc.errors import DataError
-from lsdc.messages import counted
+from lsdc.messages import counted, first_few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.home import Home
+from lsdc.store.table_files import read_columns
 
 FOLDS, SEED = 5, 0  # of the folds that are made where none are given
 _FOLD_NAMES = ("fold", "fold_id")

@@ -6,12 +6,13 @@ from lsdc.challenges.lumbar.quality.corrections import describe_corrections
 from lsdc.challenges.lumbar.report.figures.groups import FEWEST_STUDIES, study_groups
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, PART_NAMES
-from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap, interval
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.dicom_index.series import Series
 from lsdc.messages import counted
 from lsdc.report import numbers
 from lsdc.report.markdown import table
+from lsdc.tables.resampling import interval
 
 _PHANTOM = "phantom"
 _WEIGHTS = "model.safetensors"

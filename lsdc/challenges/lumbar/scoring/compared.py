@@ -8,26 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.scoring.bootstrap import Interval, bootstrap, interval
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
 from lsdc.challenges.lumbar.scoring.metric import PARTS
 from lsdc.challenges.lumbar.scoring.scored import Scored, common_rows
 from lsdc.messages import counted
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The loss of a run minus that of the first run, over the same rows; None without rows.
-
-    `sure` is true if the interval does not contain zero.
-    """
-
-    value: float | None
-    interval: Interval | None
-
-    @property
-    def sure(self) -> bool:
-        """Whether the interval does not contain zero."""
-        return self.interval is not None and (self.interval.low > 0 or self.interval.high < 0)
+from lsdc.tables.resampling import Difference, Interval, interval
 
 
 @dataclass(frozen=True)

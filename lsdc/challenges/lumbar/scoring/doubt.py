@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.competition.row_ids import first_few
 from lsdc.errors import StageError
+from lsdc.messages import first_few
 from lsdc.store.exact_names import read_parquet
 
 _KEY = ["study_id", "condition", "level"]

@@ -14,9 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
-from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id, without_zeros
+from lsdc.challenges.lumbar.competition.row_ids import row_id, without_zeros
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES
 from lsdc.errors import DataError
+from lsdc.messages import first_few
 from lsdc.tables.checked_csv import require_columns
 
 POOLED = tuple(dict.fromkeys(condition.pooled for condition in CONDITIONS))

@@ -14,7 +14,7 @@ import polars as pl
 
 from lsdc.challenges.lumbar import columns
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, check_predictions
-from lsdc.challenges.lumbar.competition.row_ids import first_few, row_id
+from lsdc.challenges.lumbar.competition.row_ids import row_id
 from lsdc.challenges.lumbar.scoring.metric import PARTS, score
 from lsdc.challenges.lumbar.scoring.prior import (
     out_of_fold_prior,
@@ -24,7 +24,7 @@ from lsdc.challenges.lumbar.scoring.prior import (
 )
 from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import StageError
-from lsdc.messages import counted
+from lsdc.messages import counted, first_few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_text
 from lsdc.store.table_files import write_table

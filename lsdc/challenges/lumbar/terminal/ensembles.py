@@ -10,9 +10,9 @@ from rich.console import Console
 
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.assess import Assessed, Assessment, MemberScore
-from lsdc.challenges.lumbar.scoring.compared import Difference
 from lsdc.messages import counted
 from lsdc.report.fitted_tables import Column, FittedTable
+from lsdc.tables.resampling import Difference
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
-from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap, interval
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
 from lsdc.challenges.lumbar.scoring.compared import changed_cases, compare
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.errors import DataError
+from lsdc.tables.resampling import interval
 from tests.challenges.lumbar.report.made_run import make_labels, predict
 
 

@@ -6,10 +6,11 @@ import polars as pl
 
 from lsdc.challenges.lumbar.coordinates.spines import Spines
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
-from lsdc.challenges.lumbar.scoring.bootstrap import Interval, bootstrap, interval
+from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
 from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom_index.series import Series
+from lsdc.tables.resampling import Interval, interval
 
 FEWEST_STUDIES = 5  # below, an interval says nothing
 

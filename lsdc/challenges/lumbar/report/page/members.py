@@ -4,9 +4,9 @@ from lsdc.challenges.lumbar.ensemble.assess import Assessed
 from lsdc.challenges.lumbar.report.figures.members import assess_members
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.content import Content
-from lsdc.challenges.lumbar.scoring.compared import Difference
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, DataTable, Paragraph, Section
+from lsdc.tables.resampling import Difference
 
 _ABOUT = (
     "What a member adds is the score without it minus the score with it, on the rows that the "

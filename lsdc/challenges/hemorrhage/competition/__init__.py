@@ -1,0 +1,1 @@
+"""The competition's tables, and tables of predictions in the form of its submission."""
