@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -31,6 +31,8 @@ from tasks.runners import THREADS, find_runner
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from lsdc.tables.table import Table
 
 log = logging.getLogger("lsdc.run")
 
@@ -108,6 +110,11 @@ class Run(RunOptions, ABC):
 
         The catalog's and the phantom's task runs are not included.
         """
+
+    @property
+    @abstractmethod
+    def catalog(self) -> "Mapping[str, type[Table]]":
+        """The tables of the stages' results that the catalog shows, by name."""
 
     def table(self, result: Manifest, name: str) -> "pl.DataFrame":
         """Read a table of a stage's result."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lsdc.store.home import Home
     from lsdc.store.manifest import Manifest
+    from lsdc.tables.findings import Report
     from tasks.run import Run
     from tasks.stage import Stage
 
@@ -85,6 +86,25 @@ class Printed(Protocol):
 
     def show(self, console: "Console") -> None:
         """Print it for people."""
+
+
+class PrintedIndex(Printed, Protocol):
+    """The index of a folder, in the catalog of a home."""
+
+    @property
+    def name(self) -> str:
+        """The name that marks its rows in the catalog."""
+
+    @property
+    def table(self) -> str:
+        """The catalog's table with a row per image."""
+
+    def refuse_bad(self, *, max_bad: float) -> None:
+        """Refuse too many bad files.
+
+        Raises:
+            StageError: more than this fraction of the files, and at least 10, cannot be used.
+        """
 
 
 class Source(Protocol):
@@ -154,6 +174,28 @@ class Challenge(ABC):
         Raises:
             DataError: tables are missing or damaged, or there are too few studies for the folds.
         """
+
+    @abstractmethod
+    def index(
+        self, folder: Path, home: "Home", *, processes: int, on_progress: Callable[[int, int], None]
+    ) -> PrintedIndex:
+        """Index the headers of a folder's files into the catalog of a home, whose lock is held.
+
+        Args:
+            folder: the folder; the first challenge takes any that has DICOM files.
+            home: the home.
+            processes: the number of processes that read files.
+            on_progress: called with the number of files read and of all files.
+
+        Raises:
+            DataError: the folder or one of its tables cannot be read.
+        """
+
+    @abstractmethod
+    def examine(
+        self, folder: Path, home: "Home", *, on_progress: Callable[[int, int], None]
+    ) -> "Report | None":
+        """Check the quality of a folder's data; None if it has neither tables nor DICOM files."""
 
     @abstractmethod
     def summarise(self, run: Any) -> list[str]:

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from lsdc.challenges.lumbar.terminal.bundles import PrintedBundle
     from lsdc.challenges.lumbar.terminal.ensembles import PrintedEnsemble
     from lsdc.challenges.lumbar.terminal.explanations import PrintedExplanation
+    from lsdc.challenges.lumbar.terminal.index import PrintedIndex
     from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
     from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
     from lsdc.experiments.presets import Experiments
     from lsdc.store.home import Home
+    from lsdc.tables.findings import Report
 
 Say = Callable[[str], None]
+OnProgress = Callable[[int, int], None]
 
 
 class Lumbar(Challenge):
@@ -76,6 +79,35 @@ class Lumbar(Challenge):
 
         require_studies(open_competition(run.data), run.folds, run.limit)
 
+    def index(
+        self, folder: Path, home: "Home", *, processes: int, on_progress: OnProgress
+    ) -> "PrintedIndex":
+        """Index the headers of all files below a folder into the catalog of a home."""
+        from lsdc.challenges.lumbar.catalog_tables import CATALOG
+        from lsdc.challenges.lumbar.competition.tables import competition_in
+        from lsdc.challenges.lumbar.terminal.index import PrintedIndex
+        from lsdc.dicom_index.folder_index import catalog_tree, tree_tables
+        from lsdc.dicom_index.index import Index, log_index
+
+        competition = competition_in(folder) if folder.is_dir() else None
+        indexed = catalog_tree(
+            folder, home, CATALOG, listing=competition, processes=processes, on_progress=on_progress
+        )
+        tables = Index.load(tree_tables(home, folder))
+        log_index(None, tables, competition.spell if competition else str)
+        return PrintedIndex(folder, home, indexed, tables, competition)
+
+    def examine(self, folder: Path, home: "Home", *, on_progress: OnProgress) -> "Report | None":
+        """Check the quality of a folder's data; None if it has neither tables nor DICOM files."""
+        from lsdc.challenges.lumbar.quality.doctor import examine
+
+        found = self.index(folder, home, processes=2, on_progress=on_progress)
+        tables = found.tables
+        index = tables if len(tables.instances) or len(tables.quarantine) else None
+        if found.competition is None and index is None:
+            return None
+        return examine(found.competition, index)
+
     def summarise(self, run: "LumbarRun") -> list[str]:
         """Return a line on annotation corrections, new, kept from an earlier run, or none."""
         import polars as pl
@@ -104,7 +136,7 @@ class Lumbar(Challenge):
         return Scored(found.as_dict(), prior.as_dict(), "weighted prior")
 
     def write_demo_data(
-        self, out: Path, options: DemoData, on_progress: Callable[[int, int], None]
+        self, out: Path, options: DemoData, on_progress: OnProgress
     ) -> tuple[int, int]:
         """Write a phantom: a competition of synthetic studies whose answers are known."""
         from lsdc.challenges.lumbar.phantom.study import Order

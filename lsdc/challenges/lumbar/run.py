@@ -2,7 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from lsdc.challenges.lumbar.config.presets import DEFAULTS, EXPERIMENTS
 from lsdc.experiments.defaults import Defaults
 from lsdc.experiments.presets import Experiments
 from tasks.run import Run
+
+if TYPE_CHECKING:
+    from lsdc.tables.table import Table
 
 Pair = tuple[int, int]
 """Two folds, of whose labels a model that was trained without both is the judge."""
@@ -50,6 +53,13 @@ class LumbarRun(Run):
         from lsdc.challenges.lumbar.competition.tables import asks_for_rows
 
         return asks_for_rows(self.data)
+
+    @property
+    def catalog(self) -> "dict[str, type[Table]]":
+        """The tables of the stages' results that the catalog shows, by name."""
+        from lsdc.challenges.lumbar.catalog_tables import CATALOG
+
+        return CATALOG
 
     @property
     def task_runs(self) -> list[str]:

@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 import typer
 from rich.console import Console
 
-from lsdc.challenges.lumbar.competition.tables import Competition, competition_in
-from lsdc.challenges.lumbar.quality.doctor import examine
-from lsdc.cli.commands.index import Folder, IndexHome, in_home, index_folder
+from lsdc.challenges.registry import CHALLENGES, challenge_in
+from lsdc.cli.commands.index import Folder, IndexHome, in_home, indexing
 from lsdc.cli.options import Quiet
 from lsdc.cli.streams import open_console
-from lsdc.dicom_index.index import Index
 from lsdc.errors import DataError
 from lsdc.messages import counted
 from lsdc.report.fitted_tables import Column, FittedTable
@@ -43,26 +40,18 @@ def doctor(
             f"{folder}: no such folder, expected one with the competition's tables (train.csv and "
             "others) or with DICOM files"
         )
-    competition = competition_in(folder)
-    index = _index_of(folder, open_home(kept), competition, quiet=quiet)
-    if competition is None and index is None:
+    home_, challenge = open_home(kept), challenge_in(folder) or CHALLENGES[0]
+    with indexing(home_, quiet=quiet) as on_progress:
+        report = challenge.examine(folder, home_, on_progress=on_progress)
+    if report is None:
         raise DataError(
             f"{folder}: expected the competition's tables (train.csv and others) or DICOM "
             "files, found neither; give the folder that contains them"
         )
-    report = examine(competition, index)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
     show_report(report, open_console())
-
-
-def _index_of(
-    folder: Path, home: Home, competition: Competition | None, *, quiet: bool
-) -> Index | None:
-    """Return the index of the folder's files, cached or built in the home; None without images."""
-    _, index = index_folder(folder, home, competition=competition, quiet=quiet)
-    return index if len(index.instances) or len(index.quarantine) else None
 
 
 def show_report(report: Report, console: Console) -> None:

@@ -1,25 +1,21 @@
 """Out of fold: predict every labelled row by a model that never saw its study, and score."""
 
-import json
-import logging
 from collections.abc import Sequence
 
 import polars as pl
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.oof import write_oof
 from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.vocabulary import Condition, Grade
-from lsdc.report.scores import score_columns, score_rows
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.manifest import Manifest, make_manifest
-from tasks.artifacts import artifact_key, rounded, show_score, unless_refused
+from tasks.artifacts import artifact_key, unless_refused
+from tasks.common.scores import show_losses
 from tasks.former import OOF_FILES, keeping_oof
 from tasks.stage import stage
-
-log = logging.getLogger("lsdc.progress")
 
 
 @stage(
@@ -56,26 +52,10 @@ def score_oof(run: LumbarRun, folds: Manifest, trained: Sequence[Manifest]) -> M
 
 def show_scores(run: LumbarRun) -> None:
     """Show the run's out-of-fold losses and confusion matrices."""
-    folder = run.folder
-    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    show_losses(run)
+    folder, name = run.folder, run.experiment.name
     oof = read_parquet(folder / "oof.parquet")
-    name = run.experiment.name
-    figures = (scores["score"], scores["weighted_prior"]["score"])
-    log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
     with unless_refused():
-        show_score(name, scores["score"], folder / "scores.json")
-        create_table_artifact(
-            [
-                {"log loss": part.replace("_", " ")}
-                | {
-                    column: rounded(losses[part])
-                    for column, losses in score_columns(scores).items()
-                }
-                for part in score_rows(scores)
-            ],
-            key=artifact_key(name, "oof"),
-            description=f"{name}: out-of-fold log loss beside the weighted prior's",
-        )
         create_markdown_artifact(
             _confusions(oof) + f"\n\n`{folder / 'oof.parquet'}`, `{folder / 'scores.json'}`\n",
             key=artifact_key(name, "confusions"),

@@ -1,8 +1,7 @@
 """Training: one process and one device per fold, resumed from its checkpoint if killed."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,14 @@ from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.training.train_fold import DOUBTED, RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
-from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError, SettingsError
+from lsdc.errors import SettingsError
 from lsdc.experiments.base import NeedsConfig
-from lsdc.run_context import run_context
 from lsdc.store.files import digest_file
-from lsdc.store.home import fold_lock
 from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.store.put_aside import claim_folder
-from lsdc.training.events import Event
-from lsdc.training.process import OnEvent
 from lsdc.training.trained_fold import FACTS
+from tasks.common.trainings import training_in
 from tasks.identity import needed_fold, pretrained_digests
-from tasks.progress import event_callback
-from tasks.results import compute_once, find_result, sync_checkpoints
+from tasks.results import compute_once, find_result
 from tasks.run import TRAINING_CHANGES_NO_RESULT, Place
 from tasks.stage import stage
 
@@ -224,14 +218,8 @@ def _common(
 
 def _train(run: LumbarRun, job: FoldJob) -> None:
     """Do a training in its folder, or only its predictions."""
-    with fold_lock(job.out, say=log.warning):
-        claim_folder(run.home, job.out, job.identity, say=log.warning)
-        with (
-            _not_tried_again_at_the_end(),
-            sync_checkpoints(run, job.identity, job.out) as share,
-        ):
-            on_event = _both(event_callback(job.name), share)
-            fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
+    with training_in(run, job.out, job.identity, job.name) as on_event:
+        fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
 
 
 def _describe(run: LumbarRun, name: str, job: FoldJob, names: Sequence[str]) -> Manifest:
@@ -239,22 +227,3 @@ def _describe(run: LumbarRun, name: str, job: FoldJob, names: Sequence[str]) -> 
     return make_manifest(
         run.root, name, job.out, rows=1, names=names, key=job.identity, notes=notes
     )
-
-
-def _both(first: OnEvent, second: OnEvent) -> OnEvent:
-    def listen(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return listen
-
-
-@contextmanager
-def _not_tried_again_at_the_end() -> Iterator[None]:
-    """Keep children ended by `ended_with_the_flow` from being retried by their tasks."""
-    try:
-        yield
-    except (ResumeLaterError, ChildDiedError) as error:
-        if not run_context().shutdown_requested():
-            raise
-        raise InterruptedRunError(f"the run is ending: {error}") from error

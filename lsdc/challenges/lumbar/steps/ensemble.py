@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.catalog import publish_catalog
 from lsdc.challenges.lumbar.stages.ensemble import (
     combine_predictions,
     find_members,
@@ -15,6 +14,7 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.submission import assemble_submission
 from lsdc.challenges.lumbar.steps.prepare import Dealt, deal_studies, read_test
 from lsdc.store.manifest import Manifest
+from tasks.common.catalog import publish_catalog
 from tasks.run import note_results
 
 

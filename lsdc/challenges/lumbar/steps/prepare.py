@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.stages.annotations import correct_annotations
-from lsdc.challenges.lumbar.stages.catalog import publish_catalog
 from lsdc.challenges.lumbar.stages.coordinates import learn_coordinates
 from lsdc.challenges.lumbar.stages.crops import cut_crops
 from lsdc.challenges.lumbar.stages.folds import assign_folds, require_studies
 from lsdc.challenges.lumbar.stages.index import index_studies, require_usable
 from lsdc.challenges.lumbar.stages.marks import mark_slices
 from lsdc.challenges.lumbar.stages.phantom import write_demo_data
-from lsdc.challenges.lumbar.stages.quarantine import refuse_bad_files
 from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.training import (
     require_judges,
@@ -21,6 +19,8 @@ from lsdc.challenges.lumbar.stages.training import (
     train_judge,
 )
 from lsdc.store.manifest import Manifest
+from tasks.common.catalog import publish_catalog
+from tasks.common.quarantine import refuse_bad_files
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
 from tasks.versions import installed_versions
@@ -137,7 +137,7 @@ def prepare_training(
     coordinates = dispatch_coordinates(run, index, folds, annotations, tries_model=asks_hub)
     note_so_far(run, coordinates)
     so_far = [index, folds, annotations, coordinates]
-    refuse_bad_files(run, coordinates, index=index, so_far=so_far)
+    refuse_bad_files(run, coordinates, index=index, images="instances", so_far=so_far)
     sides = fix_sides(run, "train", index, coordinates, annotations)
     note_so_far(run, sides)
     crops = cut_crops(run, "train", index, coordinates, sides)
@@ -157,7 +157,7 @@ def prepare_training(
         marks=marks,
     )
     publish_catalog(run, prepared.manifests, after="crops")
-    refuse_bad_files(run, crops, index=index, so_far=prepared.manifests)
+    refuse_bad_files(run, crops, index=index, images="instances", so_far=prepared.manifests)
     note_results(run, prepared.manifests)
     return prepared
 

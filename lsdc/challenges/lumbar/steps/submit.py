@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.catalog import publish_catalog
 from lsdc.challenges.lumbar.stages.coordinates import locate_test
 from lsdc.challenges.lumbar.stages.crops import cut_crops
 from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.submission import assemble_submission, predict_test
 from lsdc.challenges.lumbar.steps.prepare import Prepared
 from lsdc.store.manifest import Manifest
+from tasks.common.catalog import publish_catalog
 from tasks.dispatch import for_own_stages
 from tasks.run import note_results, note_so_far
 

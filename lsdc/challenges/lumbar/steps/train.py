@@ -1,17 +1,15 @@
 """The steps from crops to trained folds and their out-of-fold score."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold, train_judge
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
-from tasks.interrupts import ended_with_the_flow
-from tasks.prefect_runs import result_of
-from tasks.versions import installed_versions
+from tasks.common.trainings import dispatch, train_side_by_side
+from tasks.dispatch import TrainingJob, trains_on_gpu_pool
 
 log = logging.getLogger("lsdc.training")
 
@@ -54,8 +52,8 @@ def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
     """
     if not trains_on_gpu_pool():
         return train_here(run, prepared)
-    judges = dict(zip(run.judges, dispatch(run, judge_jobs(run, prepared)), strict=True))
-    return dispatch(run, fold_jobs(run, prepared, judges))
+    judges = dict(zip(run.judges, dispatch(run, judge_jobs(run, prepared), STAGES), strict=True))
+    return dispatch(run, fold_jobs(run, prepared, judges), STAGES)
 
 
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
@@ -88,21 +86,3 @@ def fold_job(run: LumbarRun, prepared: Prepared, fold: int, judges: Judges) -> T
     own = [judges[pair] for pair in run.judges_of(fold)]
     inputs = (run, fold, *prepared.for_training, own)
     return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
-
-
-def dispatch(run: LumbarRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
-    """Do the trainings that have no stored result on other workers; return all results."""
-    missing = [job for job in jobs if not job.stage.find(*job.inputs)]
-    sent = train_on_workers(run, missing, installed_versions(STAGES))
-    trained = {job.name: result for job, result in zip(missing, sent, strict=True)}
-    return [trained.get(job.name) or job.stage(*job.inputs) for job in jobs]
-
-
-def train_side_by_side(run: LumbarRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
-    """Do the trainings in this flow run, as many in parallel as the machine has room for."""
-    trained: list[Manifest] = []
-    with ended_with_the_flow():
-        for group in run.in_groups(jobs):
-            begun = [job.stage.submit(*job.inputs) for job in group]
-            trained += [result_of(each) for each in begun]
-    return trained

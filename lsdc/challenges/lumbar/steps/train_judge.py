@@ -4,7 +4,8 @@ from prefect import flow
 
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.steps.prepare import STAGES, prepare_training, require_model_here
-from lsdc.challenges.lumbar.steps.train import judge_jobs, train_side_by_side
+from lsdc.challenges.lumbar.steps.train import judge_jobs
+from tasks.common.trainings import train_side_by_side
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.request import SentRequest, flow_parameters, sent_field
 from tasks.reschedule import rescheduled_if_busy

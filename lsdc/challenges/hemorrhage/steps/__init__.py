@@ -1,0 +1,1 @@
+"""The flows' steps for the haemorrhage challenge: prepare, train, score, submit."""

@@ -1,0 +1,1 @@
+"""Stages and steps that the runs of every challenge have."""

@@ -1,0 +1,92 @@
+"""Trainings: done in this flow run side by side, or sent to the workers of the GPU pool."""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
+from lsdc.run_context import run_context
+from lsdc.store.home import fold_lock
+from lsdc.store.manifest import Manifest
+from lsdc.store.put_aside import claim_folder
+from lsdc.training.events import Event
+from lsdc.training.process import OnEvent
+from tasks.dispatch import TrainingJob, train_on_workers
+from tasks.interrupts import ended_with_the_flow
+from tasks.prefect_runs import result_of
+from tasks.progress import event_callback
+from tasks.results import sync_checkpoints
+from tasks.run import Run
+from tasks.stage import Stage
+from tasks.versions import installed_versions
+
+log = logging.getLogger("lsdc.training")
+
+
+def dispatch(
+    run: Run, jobs: Sequence[TrainingJob], stages: Collection[Stage[..., Any]]
+) -> list[Manifest]:
+    """Do the trainings that have no stored result on other workers; return all results.
+
+    Args:
+        run: the run.
+        jobs: the trainings.
+        stages: the stages of the runs that do them, whose versions the workers must have.
+    """
+    missing = [job for job in jobs if not job.stage.find(*job.inputs)]
+    sent = train_on_workers(run, missing, installed_versions(stages))
+    trained = {job.name: result for job, result in zip(missing, sent, strict=True)}
+    return [trained.get(job.name) or job.stage(*job.inputs) for job in jobs]
+
+
+def train_side_by_side(run: Run, jobs: Sequence[TrainingJob]) -> list[Manifest]:
+    """Do the trainings in this flow run, as many in parallel as the machine has room for."""
+    trained: list[Manifest] = []
+    with ended_with_the_flow():
+        for group in run.in_groups(jobs):
+            begun = [job.stage.submit(*job.inputs) for job in group]
+            trained += [result_of(each) for each in begun]
+    return trained
+
+
+@contextmanager
+def training_in(run: Run, folder: Path, identity: str, name: str) -> Iterator[OnEvent]:
+    """Claim and lock the folder of a training, and share its checkpoints with other hosts.
+
+    Args:
+        run: the run.
+        folder: the folder; results of another training there are put aside.
+        identity: fingerprint of everything that the training depends on.
+        name: the name of the training's task run.
+
+    Yields:
+        The listener for the training's events.
+    """
+    with fold_lock(folder, say=log.warning):
+        claim_folder(run.home, folder, identity, say=log.warning)
+        with (
+            _not_tried_again_at_the_end(),
+            sync_checkpoints(run, identity, folder) as share,
+        ):
+            yield _both(event_callback(name), share)
+
+
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
+
+
+@contextmanager
+def _not_tried_again_at_the_end() -> Iterator[None]:
+    """Keep children ended by `ended_with_the_flow` from being retried by their tasks."""
+    try:
+        yield
+    except (ResumeLaterError, ChildDiedError) as error:
+        if not run_context().shutdown_requested():
+            raise
+        raise InterruptedRunError(f"the run is ending: {error}") from error
