@@ -95,7 +95,7 @@ def require_units(images: pl.DataFrame, folds: int, by: By = "patient") -> None:
     Raises:
         SettingsError: there are fewer.
     """
-    units = _patients(images)["patient"].n_unique() if by == "patient" else images.height
+    units = images["patient"].n_unique() if by == "patient" else images.height
     if folds > units:
         raise SettingsError(
             f"folds: {folds} folds need at least as many {by}s, found {units} with images and "
@@ -184,7 +184,7 @@ def write_folds(
         SettingsError, DataError: as `assign_folds` and `hold_out`; with `strict`, if an image is
             left out.
     """
-    training = _patients(images.filter(pl.col("split") == "train"))
+    training = images.filter(pl.col("split") == "train")
     _report_left_out(labels["image_id"], training["image_id"], strict=strict)
     usable = training.join(labels.select("image_id"), on="image_id", how="semi")
     if limit is not None:
@@ -205,11 +205,6 @@ def write_folds(
     return dealt["study_id"].n_unique()
 
 
-def _patients(images: pl.DataFrame) -> pl.DataFrame:
-    """Return image_id, study_id and patient; a study without PatientID is its own patient."""
-    return images.select("image_id", "study_id", patient=pl.coalesce("patient", "study_id"))
-
-
 def _report_left_out(labelled: pl.Series, usable: pl.Series, *, strict: bool) -> None:
     """Name images that have only labels, or none."""
     left_out = {
@@ -227,7 +222,7 @@ def _report_left_out(labelled: pl.Series, usable: pl.Series, *, strict: bool) ->
 
 def _labelled(images: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Return `Holdout`: images with their labels, sorted, so that the given order is no matter."""
-    rows = _patients(images).sort("image_id")
+    rows = images.select("image_id", "study_id", "patient").sort("image_id")
     found = rows.join(labels, on="image_id", how="left", maintain_order="left")
     without = found.filter(pl.col(Label.ANY).is_null())["image_id"]
     if len(without):

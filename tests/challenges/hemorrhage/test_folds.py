@@ -113,13 +113,6 @@ def test_no_fold_is_empty_with_few_patients(seed: int, by: str) -> None:
     assert folds["fold"].unique().sort().to_list() == list(range(count))
 
 
-def test_study_without_a_patient_is_its_own(images: pl.DataFrame, labels: pl.DataFrame) -> None:
-    nameless = images.with_columns(patient=pl.lit(None, pl.String))
-    folds = assign_folds(nameless, labels, 4, seed=0)
-    assert folds["patient"].equals(folds["study_id"].alias("patient"))
-    assert folds.group_by("study_id").agg(pl.col("fold").n_unique())["fold"].max() == 1
-
-
 @pytest.mark.parametrize(("count", "said"), [(1, "expected 2 or more"), (4, "found 3 with images")])
 def test_impossible_numbers_of_folds_are_refused(count: int, said: str) -> None:
     images = make_images(3)

@@ -82,7 +82,7 @@ def test_shares_of_the_first_stage_have_the_known_score() -> None:
     labels = labels_with(STAGE_1_IMAGES, {part: ones for part, (ones, _) in STAGE_1.items()})
     found = score(labels, constant_prior(labels)).as_dict()
     assert found.pop("score") == pytest.approx(0.23195639565728746, abs=1e-12, rel=0)
-    assert found == pytest.approx({part: loss for part, (_, loss) in STAGE_1.items()}, abs=5e-11)
+    assert found == pytest.approx({part: loss for part, (_, loss) in STAGE_1.items()}, abs=1e-10)
     assert label_shares(labels)["any"] == STAGE_1["any"][0] / STAGE_1_IMAGES
 
 
