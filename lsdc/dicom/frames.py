@@ -59,8 +59,8 @@ class HeaderBatch:
             which = self._codes[id(form)] = len(self._formats)
             self._formats.append(form)
             self._frame_numbers += len(form.frames or ())
-        number, checksum = (NO_NUMBER if each is None else each for each in (number, checksum))
-        self._integers.extend((which, *status, number, checksum))
+        number = NO_NUMBER if number is None else number
+        self._integers.extend((which, *status, number, NO_NUMBER if checksum is None else checksum))
         self._numbers.extend(position or _NO_POSITION)
 
     def is_full(self) -> bool:

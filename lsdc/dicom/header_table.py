@@ -57,7 +57,7 @@ class Outcomes(Table):
         nullable=True, description="Why the file, though read, has no usable image."
     )
     instance_number = dy.Int64(nullable=True, description="InstanceNumber.")
-    instance_checksum = dy.Int64(nullable=True, description="CRC-32 of SOPInstanceUID.")
+    instance_checksum = dy.Int64(nullable=True, description="CRC-32 of SOPInstanceUID of CT.")
     position_mm = dy.Array(real("x, y, z."), 3, nullable=True, description="ImagePositionPatient.")
 
 
@@ -78,7 +78,7 @@ class Formats(Table):
     study_name = dy.String(nullable=True, description="StudyInstanceUID of the form `ID_...`.")
     series_name = dy.String(nullable=True, description="SeriesInstanceUID of the form `ID_...`.")
     modality = dy.String(nullable=True, check=one_of(sorted(MODALITIES)), description="Modality.")
-    patient = dy.String(nullable=True, description="Digest of PatientID.")
+    patient = dy.String(nullable=True, description="Digest of PatientID of CT.")
     transfer_syntax = dy.String(nullable=True, description="TransferSyntaxUID.")
     sop_class = dy.String(nullable=True, description="SOPClassUID.")
     orientation = dy.Array(

@@ -72,16 +72,21 @@ _TEXTS = {
     "EchoTime": 0x00180081,
     "RepetitionTime": 0x00180080,
     "ImageType": 0x00080008,
-    "PatientID": 0x00100020,
 }
 RESCALE_TEXTS = {"RescaleIntercept": 0x00281052, "RescaleSlope": 0x00281053}
-# Read from CT alone, whose values they turn into Hounsfield units and grey (PS3.3 C.8.2.1, C.11.2).
-_CT_TEXTS = {**RESCALE_TEXTS, "WindowCenter": 0x00281050, "WindowWidth": 0x00281051}
+# Read from CT alone: what turns its values into Hounsfield units and grey (PS3.3 C.8.2.1, C.11.2),
+# and whose images they are, which no folder tells where files lie flat.
+_CT_TEXTS = {
+    **RESCALE_TEXTS,
+    "WindowCenter": 0x00281050,
+    "WindowWidth": 0x00281051,
+    "PatientID": 0x00100020,
+}
 _INTEGERS = 7  # the number of integers among the values
 # dicomsdl looks tags up faster than keywords.
 _TAGS, _TEXT_TAGS, _CT_TAGS = (list(each.values()) for each in (_VALUES, _TEXTS, _CT_TEXTS))
-_MODALITY = list(_VALUES).index("Modality")
-_NO_CT = [b""] * len(_CT_TAGS)
+_MODALITY, _IS_CT = list(_VALUES).index("Modality"), (CT, CT.encode())
+_ALL_TEXT_TAGS, _NO_CT = [*_TEXT_TAGS, *_CT_TAGS], [b""] * len(_CT_TAGS)
 _NUMBER, _POSITION, _INSTANCE = 0x00200013, 0x00200032, 0x00080018
 ALLOWED = (
     *_VALUES,
@@ -90,10 +95,9 @@ ALLOWED = (
     *("InstanceNumber", "ImagePositionPatient", "SOPInstanceUID"),
 )
 
-# The last tag that a header needs, with its bytes, and that of CT. Every image has it.
-_LAST = 0x00280103, b"\x28\x00\x03\x01"  # PixelRepresentation
-_LAST_OF_CT = 0x00281053, b"\x28\x00\x53\x10"  # RescaleSlope
-_MODALITY_BYTES = b"\x08\x00\x60\x00"
+# The last tag that a header needs, and every image has, PixelRepresentation; and the last one of CT.
+_LAST_TAG, _LAST_BYTES = 0x00280103, b"\x28\x00\x03\x01"
+_LAST_TAG_OF_CT, _LAST_BYTES_OF_CT = 0x00281053, b"\x28\x00\x53\x10"  # RescaleSlope
 _PAST_FILE_META = 256
 
 
@@ -109,8 +113,8 @@ class Format(NamedTuple):
             digits, which is not a UID and names nobody.
         series_name: the same for SeriesInstanceUID.
         modality: one of `MODALITIES`.
-        patient: 16 hexadecimal digits, the digest of PatientID. It tells whether two images are of
-            one patient; who knows a PatientID can compute it.
+        patient: 16 hexadecimal digits, the digest of PatientID of CT. It tells whether two images
+            are of one patient; who knows a PatientID can compute it.
         sop_class: the type of object: SOPClassUID or, if that is missing, as in a DICOMDIR,
             MediaStorageSOPClassUID.
         image_orientation: the directions of increasing column and row, in patient space (LPS).
@@ -160,7 +164,7 @@ class Header(NamedTuple):
 
     Attributes:
         image_position: the centre of the first voxel, in patient space (LPS), mm.
-        instance_checksum: `checksum` of SOPInstanceUID.
+        instance_checksum: `checksum` of SOPInstanceUID of CT.
     """
 
     format: Format
@@ -178,12 +182,14 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
     import dicomsdl
 
     start = file.start
-    last, last_bytes = _LAST_OF_CT if _begins_as_ct(start) else _LAST
-    if start.find(last_bytes, _PAST_FILE_META) >= 0:
+    if start.find(_LAST_BYTES, _PAST_FILE_META) >= 0:
         # Reading the start from memory is faster and safer than mapping the file: dicomsdl crashes
         # on one that is truncated within its pixels.
-        dataset = dicomsdl.open_memory(start, copy_data=False, load_until=last)
-        header = _header(dataset)
+        dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_TAG)
+        values = dataset.getValues(_TAGS)
+        if values[_MODALITY] in _IS_CT and start.find(_LAST_BYTES_OF_CT, _PAST_FILE_META) >= 0:
+            dataset = dicomsdl.open_memory(start, copy_data=False, load_until=_LAST_TAG_OF_CT)
+        header = _header(dataset, values)
         # Usually the start holds all that is needed.
         if _is_complete(header.format) and not _needs_groups(header):
             return header
@@ -194,16 +200,11 @@ def read_with_dicomsdl(file: OpenFile) -> Header:
             return dicomsdl.open(file.path, load_until=tag)
         return dicomsdl.open_memory(content, copy_data=False, load_until=tag)
 
-    header = _header(read_to(_LAST_OF_CT[0]))
+    dataset = read_to(_LAST_TAG_OF_CT)
+    header = _header(dataset, dataset.getValues(_TAGS))
     if not _needs_groups(header):
         return header
     return _with_frames(header, DataSetOfDicomsdl(read_to(PER_FRAME)))
-
-
-def _begins_as_ct(start: bytes) -> bool:
-    """Return whether Modality is CT, with implicit as with explicit VR in little endian."""
-    at = start.find(_MODALITY_BYTES, _PAST_FILE_META)
-    return at >= 0 and start.startswith(b"CT", at + 8)
 
 
 def _is_complete(form: Format) -> bool:
@@ -215,23 +216,25 @@ def _is_complete(form: Format) -> bool:
 
 def format_of(dataset: Any) -> Format:
     """Return the format of a dicomsdl data set."""
+    return _format_of(dataset, dataset.getValues(_TAGS))
+
+
+def _format_of(dataset: Any, values: list[Any]) -> Format:
     element = dataset.getDataElement
-    values = dataset.getValues(_TAGS)
-    is_ct = _text(values[_MODALITY]) == CT
-    for tag in _TEXT_TAGS:
-        values.append(element(tag).toBytes())
-    values += [element(tag).toBytes() for tag in _CT_TAGS] if is_ct else _NO_CT
+    tags = _ALL_TEXT_TAGS if values[_MODALITY] in _IS_CT else _TEXT_TAGS
+    values += [element(tag).toBytes() for tag in tags]
     return _format(tuple(values))
 
 
-def _header(dataset: Any) -> Header:
+def _header(dataset: Any, values: list[Any]) -> Header:
+    """Return the header of a dicomsdl data set, with the values of its `_TAGS`."""
     element = dataset.getDataElement
-    return Header(
-        format_of(dataset),
-        parse_whole(element(_NUMBER).toBytes()),
-        parse_position(element(_POSITION).toBytes()),
-        checksum(element(_INSTANCE).toBytes()),
-    )
+    form = _format_of(dataset, values)
+    number = parse_whole(element(_NUMBER).toBytes())
+    position = parse_position(element(_POSITION).toBytes())
+    if form.modality != CT:
+        return Header(form, number, position)
+    return Header(form, number, position, checksum(element(_INSTANCE).toBytes()))
 
 
 def read_with_pydicom(file: OpenFile) -> Header:
@@ -244,7 +247,7 @@ def read_with_pydicom(file: OpenFile) -> Header:
 
     with file.stream() as stream:
         own = _NUMBER, _POSITION, _INSTANCE
-        tags = [*_TAGS, *_TEXT_TAGS, *_CT_TAGS, *own, *SEQUENCES]
+        tags = [*_TAGS, *_ALL_TEXT_TAGS, *own, *SEQUENCES]
         dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
     header = _header_of_pydicom(dataset)
     return _with_frames(header, DataSetOfPydicom(dataset)) if _needs_groups(header) else header
@@ -256,8 +259,10 @@ def _needs_groups(header: Header) -> bool:
     The competition's files are Enhanced MR, but give it in the header as classic ones do.
     """
     form = header.format
+    if form.sop_class not in ENHANCED:
+        return False
     places = header.image_position, form.image_orientation, form.pixel_spacing
-    return form.sop_class in ENHANCED and ((form.number_of_frames or 1) > 1 or None in places)
+    return (form.number_of_frames or 1) > 1 or None in places
 
 
 def _with_frames(header: Header, dataset: DataSet) -> Header:
@@ -275,16 +280,15 @@ def _header_of_pydicom(dataset: Any) -> Header:
         _value(dataset.file_meta if keyword in _FILE_META else dataset, keyword)
         for keyword in _VALUES
     ]
-    is_ct = _text(values[_MODALITY]) == CT
-    texts = [text_of_pydicom(dataset, tag) for tag in _TEXT_TAGS]
-    texts += [text_of_pydicom(dataset, tag) for tag in _CT_TAGS] if is_ct else _NO_CT
+    is_ct = values[_MODALITY] in _IS_CT
+    texts = [text_of_pydicom(dataset, tag) for tag in (_ALL_TEXT_TAGS if is_ct else _TEXT_TAGS)]
     own = (text_of_pydicom(dataset, tag) for tag in (_NUMBER, _POSITION, _INSTANCE))
     number, position, instance = own
     return Header(
         _format((*values, *texts)),
         parse_whole(number),
         parse_position(position),
-        checksum(instance),
+        checksum(instance) if is_ct else None,
     )
 
 
@@ -300,8 +304,8 @@ def _new_format(values: tuple[Any, ...]) -> Format:
         _text, values[_INTEGERS : len(_VALUES)]
     )
     texts = values[len(_VALUES) :]
-    orientation, spacing, frames, echo_time, repetition_time, image_type, patient = texts[:7]
-    intercept, slope, centers, widths = texts[7:]
+    orientation, spacing, frames, echo_time, repetition_time, image_type = texts[:6]
+    intercept, slope, centers, widths, patient = texts[6:] or _NO_CT
     rows, columns, samples, allocated, stored, high_bit, signed = map(as_whole, values[:_INTEGERS])
     return Format(
         rows,

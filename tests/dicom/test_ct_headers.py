@@ -43,10 +43,12 @@ def test_every_value_of_ct_is_read(write_dicom: WriteDicom, syntax: str) -> None
         assert form.study_id not in (None, form.series_id)
 
 
-def test_rescale_and_windows_are_read_from_ct_alone(write_dicom: WriteDicom) -> None:
-    for header in both(write_dicom(Modality="MR", **SCALE)):
+def test_rescale_windows_and_patient_are_read_from_ct_alone(write_dicom: WriteDicom) -> None:
+    for header in both(write_dicom(Modality="MR", **IDS, **SCALE)):
         assert header.format.modality == "MR"
         assert header.format[-5:] == (None,) * 5
+        assert header.format.patient is None
+        assert header.instance_checksum is None
 
 
 @pytest.mark.parametrize("syntax", ["explicit", "implicit"])
@@ -97,7 +99,7 @@ def test_modality_passes_only_as_a_defined_term(write_dicom: WriteDicom) -> None
 
 def test_patients_are_told_apart(write_dicom: WriteDicom) -> None:
     names = {"first": "4711", "padded": " 4711 ", "other": "4712", "empty": ""}
-    paths = [write_dicom(file, PatientID=patient) for file, patient in names.items()]
+    paths = [write_dicom(file, Modality="CT", PatientID=patient) for file, patient in names.items()]
     for reads in (read_all(paths), map(by_pydicom, paths)):
         patients = [each.format.patient for each in reads if isinstance(each, Header)]
         assert patients[0] == patients[1] != patients[2]

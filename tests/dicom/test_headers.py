@@ -10,7 +10,6 @@ from pydicom.errors import InvalidDicomError
 from lsdc.dicom.headers import Header, read_with_dicomsdl
 from lsdc.dicom.preflight import START_BYTES, RefusedError, open_dicom
 from lsdc.dicom.reader import Unreadable
-from lsdc.dicom.terms import checksum
 from tests.dicom.conftest import WriteDicom
 from tests.dicom.reading import AXIAL, by_pydicom, read_all
 
@@ -56,7 +55,6 @@ def test_every_tag_of_the_allow_list_is_read(write_dicom: WriteDicom) -> None:
             format=AXIAL,
             instance_number=7,
             image_position=(-10.5, 20.25, 30.0),
-            instance_checksum=checksum(b"1.2.3"),
         )
 
 
